@@ -1,0 +1,111 @@
+"""What just happened: events for listeners, and the listener that logs.
+
+Logger `asyncrouter`: one INFO line a call, an attempt's end at DEBUG, and WARNING for what needs a person.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from asyncrouter._types import Attempt, Trace
+
+logger = logging.getLogger("asyncrouter")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A request is about to be sent."""
+
+    trace: Trace
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt has its outcome; `attempt` does not change any more."""
+
+    trace: Trace
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call gave its reply, or ended with `error` (`None` = answered)."""
+
+    trace: Trace
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeDenied:
+    """A step was late and no hedge was started; `reason` says why."""
+
+    trace: Trace
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should know once: an unknown task, a model or key that is out, a request turned down."""
+
+    subject: str
+    text: str
+
+
+Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | Notice
+Listener = "Callable[[Event], None]"
+
+
+class Events:
+    """Where events go. Building one costs nothing when `quiet`: ask first."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self, listeners: Sequence[Callable[[Event], None]]) -> None:
+        self._listeners = tuple(listeners)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody would see an ordinary event (notices are always told)."""
+        return not self._listeners and not logger.isEnabledFor(logging.INFO)
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener; one that raises is logged with its traceback and the call goes on."""
+        log(event)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("listener %r raised on %s", listener, type(event).__name__)
+
+
+def log(event: Event) -> None:
+    """Write an event to the logger `asyncrouter`."""
+    match event:
+        case CallEnded(trace, error):
+            _log_call(trace, error)
+        case AttemptEnded(_, attempt):
+            logger.debug(
+                "attempt %d %s %s: %s%s",
+                attempt.number, attempt.cause, attempt.model, attempt.outcome,
+                f" ({attempt.error})" if attempt.error is not None else "",
+            )
+        case HedgeDenied(_, reason):
+            logger.debug("hedge denied: %s", reason)
+        case Notice(_, text):
+            logger.warning("%s", text)
+
+
+def _log_call(trace: Trace, error: BaseException | None) -> None:
+    last = trace.attempts[-1].model if trace.attempts else "-"
+    winner = next((attempt.model for attempt in trace.attempts if attempt.outcome == "won"), last)
+    what = "answered" if error is None else type(error).__name__
+    logger.info(
+        "%s: %s %s in %.3f s, %d attempt%s", trace.task or "call", winner, what, trace.seconds,
+        len(trace.attempts), "" if len(trace.attempts) == 1 else "s",
+    )

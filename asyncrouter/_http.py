@@ -1,0 +1,63 @@
+"""What a wire format asks for and a transport gives: the seam below which sockets begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, complete: a transport adds nothing of its own but the connection.
+
+    `connect` is the connect clock in seconds, `None` for no limit; it runs from the moment a new connection is
+    begun until it is ready, handshake included. `proxy` is a URL; `ca` the path of a bundle of certificates.
+    The headers and the body hold secrets, so neither is printed.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    connect: float | None = None
+    proxy: str | None = field(default=None, repr=False)
+    ca: str | None = None
+
+
+class Response(Protocol):
+    """The answer to a request, from its headers on.
+
+    `headers` must answer to lower-case names. `connected_at` is the loop's time at which the connection was ready;
+    `reused` says that it came from the pool.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    connected_at: float
+    reused: bool
+
+    async def read(self, rest: float = 0.0) -> bytes:
+        """Leave the socket alone for `rest` seconds, then take all that has come, waiting if nothing has.
+
+        `b""` is the end of the body. Raises `ConnectionFailed` on a cut, and when closed while reading.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the connection up at once; idempotent; never awaits."""
+        ...
+
+
+class Transport(Protocol):
+    """Whatever can carry a request: aiohttp, or a simulated world."""
+
+    async def send(self, request: Request) -> Response:
+        """Return with the headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection; idempotent."""
+        ...

@@ -1,0 +1,157 @@
+"""The records of a call: what was asked, what was tried, what came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from asyncrouter._errors import AttemptError
+
+Cause = Literal["first", "retry", "fallback", "hedge", "escalate", "restart"]
+Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_accepted"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Priority = Literal["interactive", "batch"]
+Message = dict[str, object]
+Params = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as it was made: immutable, the same for every model that is tried.
+
+    `params` are the chain's with the caller's over them. `deadline` is an instant of the loop's clock, `inf` when
+    there is none. `stream` says that the caller reads chunks as they come.
+    """
+
+    messages: Sequence[Message]
+    params: Mapping[str, object]
+    headers: Mapping[str, str]
+    began: float
+    deadline: float
+    stream: bool = False
+    accept: Callable[[Reply], bool | Awaitable[bool]] | None = None
+    priority: Priority = "interactive"
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens as the provider counted them; input includes the cached ones, output the reasoning."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What one read of a stream brought. The last one carries `finish_reason` and, if the provider sent it, `usage`.
+
+    `restart=True` (only with `on_interrupt="restart"`) means: drop what you have shown, the answer begins again.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[Message, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    restart: bool = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one model. Instants are seconds since the call began; `None` means it never came to that.
+
+    `cost_usd` is `None` when the provider may have charged and no price is known; 0.0 when it cannot have.
+    """
+
+    number: int
+    model: str
+    provider: str
+    cause: Cause
+    outcome: Outcome | None = None
+    error: AttemptError | None = None
+    status: int | None = None
+    request_id: str | None = None
+    queued: float | None = None
+    sent: float | None = None
+    connected: float | None = None
+    first_content: float | None = None
+    last_content: float | None = None
+    ended: float | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = 0.0
+    cost_estimated: bool = False
+
+
+@dataclass(slots=True)
+class Trace:
+    """Everything one call did, in the order it began. `print(trace)` is a timeline."""
+
+    task: str | None
+    started: float
+    """Wall clock, seconds since the epoch."""
+    attempts: list[Attempt] = field(default_factory=list)
+    seconds: float = 0.0
+    tags: Mapping[str, str] | None = None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What all attempts cost together; `None` when one that may have been billed has no known price."""
+        total = 0.0
+        for attempt in self.attempts:
+            if attempt.cost_usd is None:
+                return None
+            total += attempt.cost_usd
+        return total
+
+    @property
+    def cost_estimated(self) -> bool:
+        """Whether any part of `cost_usd` is our estimate rather than a provider's count."""
+        return any(attempt.cost_estimated for attempt in self.attempts)
+
+    def __str__(self) -> str:
+        return "\n".join(_line(attempt) for attempt in self.attempts) or "no attempt was made"
+
+
+def _line(attempt: Attempt) -> str:
+    began = attempt.sent if attempt.sent is not None else attempt.queued
+    span = f"{began or 0.0:8.3f} s → {attempt.ended:8.3f} s" if attempt.ended is not None else f"{began or 0.0:8.3f} s →"
+    what = [attempt.outcome or "running"]
+    if attempt.first_content is not None:
+        what.append(f"first content at {attempt.first_content:.3f} s")
+    if attempt.usage is not None:
+        what.append(f"{attempt.usage.input_tokens}+{attempt.usage.output_tokens} tokens")
+    if attempt.cost_usd:
+        what.append(f"{'≈' if attempt.cost_estimated else ''}${attempt.cost_usd:.6f}")
+    if attempt.error is not None:
+        what.append(f"{type(attempt.error).__name__}: {attempt.error.message}")
+    return f"{attempt.number:>2}  {span}  {attempt.cause:<8}  {attempt.model}  {', '.join(what)}"
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole answer.
+
+    `model` is its name here, `served_model` what the provider says it ran. `text` is "" when there is none.
+    `cost_usd` is this answer's price; the whole call's, losers included, is `trace.cost_usd`.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[Message, ...] = ()
+    finish_reason: FinishReason = "stop"
+    model: str = ""
+    served_model: str | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    trace: Trace = field(default_factory=lambda: Trace(None, 0.0), repr=False)
+    build_raw: Callable[[], Message] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def raw(self) -> Message:
+        """The answer as a Chat Completions object, put together when it is asked for."""
+        return self.build_raw() if self.build_raw is not None else {}
