@@ -43,7 +43,7 @@ class ConfigError(RouterError, ValueError):
     """Something in the configuration cannot be used. `path` says where, `value` what stood there."""
 
     def __init__(self, message: str, path: str = "", value: object = None) -> None:
-        super().__init__(message, path, value)
+        super().__init__(message)
         self.message = message
         self.path = path
         self.value = value
@@ -60,12 +60,15 @@ class CallError(RouterError):
     """A call that ended without a whole answer. `str()` is the reason and the timeline of `trace`."""
 
     def __init__(self, message: str, trace: Trace) -> None:
-        super().__init__(message, trace)
+        super().__init__(message)
         self.message = message
         self.trace = trace
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.trace}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.trace), self.__dict__
 
 
 class AllModelsFailed(CallError):
@@ -207,10 +210,9 @@ class OutOfCredit(AttemptError):
 class NotSent(AttemptError):
     """No request was made: the model is held or out, its key is out or not set.
 
-    `hold` is the seconds after which it could be sent; `None` when waiting does not help.
+    `hold` is the seconds after which it could be sent; `None` when waiting does not help. `actionable` says that the
+    reader can mend it (a key that is not set), which makes it the first thing to tell.
     """
-
-    rank = 5
 
     def __init__(self, message: str = "", *, hold: float | None = None, actionable: bool = False) -> None:
         super().__init__(message, retry_after=hold)

@@ -57,17 +57,20 @@ class Notice:
     text: str
 
 
+REMEMBERED = 1000
+"""Notices after which no more are told: a message that is new every time is not a notice."""
+
 Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | Notice
-Listener = "Callable[[Event], None]"
 
 
 class Events:
     """Where events go. Building one costs nothing when `quiet`: ask first."""
 
-    __slots__ = ("_listeners",)
+    __slots__ = ("_listeners", "_told")
 
     def __init__(self, listeners: Sequence[Callable[[Event], None]]) -> None:
         self._listeners = tuple(listeners)
+        self._told: set[Notice] = set()
 
     @property
     def quiet(self) -> bool:
@@ -82,6 +85,12 @@ class Events:
                 listener(event)
             except Exception:
                 logger.exception("listener %r raised on %s", listener, type(event).__name__)
+
+    def notice(self, notice: Notice) -> None:
+        """Tell it, unless it has been told before."""
+        if notice not in self._told and len(self._told) < REMEMBERED:
+            self._told.add(notice)
+            self.emit(notice)
 
 
 def log(event: Event) -> None:

@@ -118,9 +118,9 @@ class Trace:
 
 
 def _line(attempt: Attempt) -> str:
-    began = attempt.sent if attempt.sent is not None else attempt.queued
-    span = f"{began or 0.0:8.3f} s → {attempt.ended:8.3f} s" if attempt.ended is not None else f"{began or 0.0:8.3f} s →"
-    what = [attempt.outcome or "running"]
+    began = attempt.sent if attempt.sent is not None else attempt.queued or 0.0
+    ended = f"{attempt.ended:8.3f} s" if attempt.ended is not None else " " * 10
+    what: list[str] = [attempt.outcome or "running"]
     if attempt.first_content is not None:
         what.append(f"first content at {attempt.first_content:.3f} s")
     if attempt.usage is not None:
@@ -129,7 +129,7 @@ def _line(attempt: Attempt) -> str:
         what.append(f"{'≈' if attempt.cost_estimated else ''}${attempt.cost_usd:.6f}")
     if attempt.error is not None:
         what.append(f"{type(attempt.error).__name__}: {attempt.error.message}")
-    return f"{attempt.number:>2}  {span}  {attempt.cause:<8}  {attempt.model}  {', '.join(what)}"
+    return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {attempt.model}  {', '.join(what)}"
 
 
 @dataclass(slots=True)

@@ -16,23 +16,36 @@ if TYPE_CHECKING:
 class Decoder(Protocol):
     """Turns the bytes of one successful response into a reply, piece by piece."""
 
-    reply: Reply
-    """Filled in as it comes; whole once `end()` has returned `None`."""
-    content: int
-    """Pieces of content so far: non-empty text, reasoning, refusal, a tool call's name or arguments."""
     done: bool
     """The provider has said that nothing more comes, or has sent an error: stop reading."""
-    cost_usd: float | None
-    """What the provider says it charged, where it says so."""
     skipped: int
     """Malformed events passed over."""
+
+    @property
+    def reply(self) -> Reply:
+        """The answer so far, the same object every time; whole when `end()` says so."""
+        ...
+
+    @property
+    def content(self) -> int:
+        """Pieces of content so far: non-empty text, reasoning, refusal, a tool call's name or arguments."""
+        ...
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the provider says it charged, where it says so."""
+        ...
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
         """Take in the next bytes; with `chunks`, append what a reader of the stream is to see. Never raises."""
         ...
 
     def end(self) -> AttemptError | None:
-        """What an end here is: `None` for a whole answer, else why it is none. Changes nothing; ask at any time."""
+        """What an end here is: `None` for a whole answer, else why it is none. Ask at any time, and go on feeding."""
+        ...
+
+    def final(self) -> Chunk:
+        """The last chunk, once `end()` is `None`: finish reason and usage, and whatever no chunk has carried yet."""
         ...
 
 
@@ -43,7 +56,10 @@ class Wire(Protocol):
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
-        """The request for this call. `params` are the call's with the step's over them. Raises `TypeError`/`ValueError`."""
+        """The request for this call; `params` are the call's with the step's over them.
+
+        Raises `TypeError` or `ValueError` that names the argument which cannot be written.
+        """
         ...
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:

@@ -1,0 +1,61 @@
+"""What a caller may hand to `chat()` and `stream()`: checked before anything is sent, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncrouter._types import Message
+
+INSTEAD = {
+    "timeout": "deadline= (the whole call), or a Step's clocks",
+    "stream": "router.stream(…)",
+    "stream_options": "nothing: usage is always asked for",
+    "extra_headers": "headers=",
+}
+
+
+def check_messages(prompt: str | Sequence[Message]) -> list[Message]:
+    """The messages of a call: a bare prompt is one user message. Raises `TypeError` or `ValueError`."""
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list | tuple):
+        raise TypeError(f"messages: expected text or a list of messages, got {type(prompt).__name__}")
+    if not prompt:
+        raise ValueError("messages: expected at least one message, got none")
+    for index, message in enumerate(prompt):
+        if not isinstance(message, dict):
+            raise TypeError(f"messages[{index}]: expected a dict with a role, got {type(message).__name__}")
+        if not isinstance(message.get("role"), str):
+            raise ValueError(f'messages[{index}]: expected a "role" that is text, got {message.get("role")!r}')
+    return list(prompt)
+
+
+def merge_params(
+    chain: Mapping[str, object], params: Mapping[str, object] | None, given: dict[str, object]
+) -> Mapping[str, object]:
+    """The chain's parameters with the caller's over them. Raises `TypeError` for names that mean something else here."""
+    for name in INSTEAD.keys() & given.keys():
+        raise TypeError(f"{name}= is not a parameter here; use {INSTEAD[name]}")
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(f"params: expected a mapping, got {type(params).__name__}")
+    if not (chain or params):
+        return given
+    return {**chain, **(params or {}), **given}
+
+
+def check_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The caller's headers. Raises `TypeError` or `ValueError` without printing a value."""
+    if not headers:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers: expected a mapping, got {type(headers).__name__}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers[{name!r}]: expected text")
+        if "\n" in value or "\r" in value:
+            raise ValueError(f"headers[{name!r}]: expected one line")
+    return dict(headers)

@@ -1,0 +1,149 @@
+"""One try at one model: ask the policies, send, reach the first content, validate the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from asyncrouter._clock import Clock
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, RouterClosed
+from asyncrouter._flight import Flight
+from asyncrouter._stream import Tail, hard_limit, timed_out
+
+if TYPE_CHECKING:
+    from asyncrouter._errors import ClockName
+    from asyncrouter._flight import Engine, Lane
+    from asyncrouter._http import Response
+    from asyncrouter._types import Call, Chunk, Reply, Trace
+    from asyncrouter._wire import Decoder
+
+ERROR_BYTES = 65_536
+"""How much of an error response is read: its first words say what is wrong."""
+
+
+async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply | Tail | AttemptError:
+    """Try once; what came of it, the attempt already accounted for.
+
+    A `Reply` is whole, accepted and final; a `Tail` (only when the caller reads a stream) has won and is to be read
+    on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that cannot
+    be written.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    cancelling = task.cancelling()
+    flight = Flight(engine, call, trace, lane, Clock(engine.loop, task.cancel))
+    try:
+        answer = await _reach(flight)
+        if isinstance(answer, Tail):
+            return answer
+        if call.accept is not None:
+            await _accept(flight, answer, task)
+        return flight.answer(answer)
+    except AttemptError as error:
+        return flight.fail(error)
+    except asyncio.CancelledError:
+        fired = flight.clock.fired
+        if fired is not None and flight.clock.strike == task.cancel and task.uncancel() <= cancelling:
+            return flight.fail(timed_out(flight, fired))
+        flight.end(lane.stopped or "cancelled")
+        raise
+    except BaseException:
+        flight.end("failed")
+        raise
+
+
+async def _reach(flight: Flight) -> Reply | Tail:
+    """Send and read: a whole answer for `chat()`, the won beginning of one for `stream()`."""
+    call, step = flight.call, flight.step
+    await _admit(flight)
+    request = flight.wire.encode(
+        call, step.model, flight.params, flight.key, stream=call.stream or step.streams, connect=step.connect
+    )
+    flight.clock.move(*_silent_limit(flight, flight.depart()))
+    response = await flight.engine.transport.send(request)
+    # From here on the clock closes the response: a read that is woken by that can tell what happened.
+    flight.clock.strike = response.close
+    flight.arrive(response)
+    if not 200 <= response.status < 300:
+        raise flight.wire.failure(response.status, response.headers, await _error_body(flight, response))
+    chunks: list[Chunk] | None = [] if call.stream else None
+    decoder = flight.decoder = flight.wire.decoder(response.headers, flight.params)
+    whole = await _first_content(flight, response, decoder, chunks)
+    if not flight.lane.won():
+        raise asyncio.CancelledError
+    if call.stream:
+        return Tail(flight, chunks)
+    return decoder.reply if whole else await Tail(flight, chunks).read()
+
+
+async def _admit(flight: Flight) -> None:
+    """Wait out a hold if that is worth it. Raises `NotSent` with the reason why this model is not tried now."""
+    engine, model = flight.engine, flight.step.model
+    flight.attempt.queued = flight.now()
+    if engine.closed:
+        raise RouterClosed("the router was closed while the call was running")
+    while (refusal := engine.policies.refusal(model, engine.loop.time())) is not None:
+        if refusal.hold is None or not flight.lane.waits(refusal.hold):
+            raise refusal
+        await asyncio.sleep(refusal.hold)
+    flight.key = flight.credential.get()
+
+
+def _silent_limit(flight: Flight, sent: float) -> tuple[float, ClockName]:
+    """Until when this attempt may go without content, and the clock that says so."""
+    step, lane, call = flight.step, flight.lane, flight.call
+    streams = call.stream or step.streams
+    until, word = hard_limit(flight)
+    if lane.silent_until < until:
+        until, word = lane.silent_until, "first_token" if streams else "total"
+    if streams and step.first_token is not None and sent + step.first_token < until:
+        until, word = sent + step.first_token, "first_token"
+    return until, word
+
+
+async def _first_content(flight: Flight, response: Response, decoder: Decoder, chunks: list[Chunk] | None) -> bool:
+    """Read until there is content; whether it is a whole answer already. Raises when there will be neither."""
+    whole = False
+    while not (decoder.content or whole):
+        data = await _read(flight, response)
+        flight.take(data, chunks)
+        if not data or decoder.done:
+            if (error := decoder.end()) is not None:
+                raise error
+            whole = True
+    if decoder.content:
+        flight.attempt.first_content = flight.attempt.last_content = flight.now()
+    return whole
+
+
+async def _read(flight: Flight, response: Response) -> bytes:
+    try:
+        return await response.read()
+    except ConnectionFailed:
+        if flight.clock.fired is not None:
+            raise timed_out(flight, flight.clock.fired) from None
+        raise
+
+
+async def _error_body(flight: Flight, response: Response) -> bytes:
+    body = b""
+    try:
+        while len(body) < ERROR_BYTES and (data := await _read(flight, response)):
+            body += data
+    except ConnectionFailed:
+        pass  # the status has said enough
+    return body[:ERROR_BYTES]
+
+
+async def _accept(flight: Flight, reply: Reply, task: asyncio.Task[object]) -> None:
+    """Ask the caller's `accept`, under nothing but the deadline. Raises `NotAccepted`."""
+    call = flight.call
+    assert call.accept is not None
+    flight.clock.strike = task.cancel
+    flight.clock.move(call.deadline, "deadline")
+    verdict = call.accept(flight.dress(reply))
+    if isinstance(verdict, Awaitable):
+        verdict = await verdict
+    if not verdict:
+        raise NotAccepted(reply=reply)

@@ -1,0 +1,169 @@
+"""What a value in a plan must be, and how a complaint says where it stood and what was expected."""
+
+from __future__ import annotations
+
+import math
+import re
+import reprlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import urlsplit
+
+from asyncrouter._errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NO_LIMIT = ' (no limit is None, "none" in a file)'
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
+
+
+@contextmanager
+def at(path: str) -> Iterator[None]:
+    """Put `path` before the path of a complaint from within."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.message, join(path, error.path), error.value) from None
+
+
+def join(path: str, rest: str) -> str:
+    """A path and what follows it: a key, or a place in a list."""
+    return f"{path}.{rest}" if path and rest and not rest.startswith("[") else path + rest
+
+
+def quoted(key: str) -> str:
+    """A key as TOML would write it in a dotted path."""
+    if _BARE.fullmatch(key):
+        return key
+    return f'"{key}"' if key.isprintable() else ascii(key)
+
+
+def expected(what: str, value: object, path: str = "") -> ConfigError:
+    """The complaint that something else stood there."""
+    return ConfigError(f"expected {what}, got {show(value)}", path, value)
+
+
+def withheld(what: str, path: str = "") -> ConfigError:
+    """The same about a value that may be secret: neither the text nor the error holds it."""
+    return ConfigError(f"expected {what} (the value is not shown: it may be secret)", path)
+
+
+def unknown(what: str, name: str, known: Iterable[str], path: str = "") -> ConfigError:
+    """The complaint about a name nobody knows: it tells the nearest, or else all there are."""
+    known = list(known)
+    meant = near(name, known)
+    cure = f"did you mean {meant!r}?" if meant else f"known: {', '.join(known) or 'none'}"
+    return ConfigError(f"unknown {what} {show(name)}; {cure}", path, name)
+
+
+def show(value: object) -> str:
+    """A value in few words; what tables and lists hold may be long, or secret, and is left out."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    try:
+        return _short.repr(value)
+    except Exception:  # an int of more than 4300 digits
+        return f"a {type(value).__name__}"
+
+
+def near(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant."""
+    from difflib import get_close_matches  # a millisecond at import that only a mistake should cost
+
+    return next(iter(get_close_matches(name[:100], list(known), n=1)), None)
+
+
+def one_edit(name: str, other: str) -> bool:
+    """Whether one letter added, dropped, changed or swapped with its neighbour turns one into the other."""
+    shorter = min(len(name), len(other))
+    same = next((index for index in range(shorter) if name[index] != other[index]), shorter)
+    one, two = name[same:], other[same:]
+    return name != other and two in {one[1:], two[:1] + one, two[:1] + one[1:], one[1::-1] + one[2:]}
+
+
+def text(path: str, value: object) -> None:
+    """Text that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise expected("text", value, path)
+
+
+def one_of(path: str, value: object, *choices: str) -> None:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        raise expected(" or ".join(f'"{choice}"' for choice in choices), value, path)
+
+
+def flag(path: str, value: object) -> None:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise expected("true or false", value, path)
+
+
+def count(path: str, value: object) -> None:
+    """A whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise expected("a whole number, 1 or more", value, path)
+
+
+def amount(path: str, value: object, what: str = "a number") -> None:
+    """A finite number, 0 or more."""
+    if not _is_number(value):
+        raise expected(what, value, path)
+    if value < 0:
+        raise expected(f"{what}, 0 or more", value, path)
+
+
+def share(path: str, value: object) -> None:
+    """A number from 0 to 1."""
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise expected("a share, 0 to 1", value, path)
+
+
+def limit(path: str, value: object, what: str = "a number") -> None:
+    """A finite number above 0, or `None` for no limit."""
+    if value is None:
+        return
+    if not _is_number(value):
+        raise expected(what + (NO_LIMIT if isinstance(value, float) and value > 0 else ""), value, path)
+    if value <= 0:
+        raise expected(f"{what} above 0{NO_LIMIT}", value, path)
+
+
+def seconds(path: str, value: object) -> None:
+    """Seconds above 0, or `None` for no limit."""
+    limit(path, value, "seconds")
+
+
+def url(path: str, value: object, *, secrets: bool = False) -> None:
+    """An http(s) address with a host; with a key or password in it only where `secrets` are allowed."""
+    if not isinstance(value, str):
+        raise withheld("a URL", path)
+    if not secrets and any(sign in value for sign in "@?#"):
+        raise withheld("a URL without user, password, query or fragment", path)
+    if not _is_url(value):
+        what = "a URL that begins with http:// or https:// and has a host"
+        raise withheld(what, path) if secrets else expected(what, value, path)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond every float
+        return False
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        named = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that does not close
+        return False
+    return named and value.isprintable() and " " not in value

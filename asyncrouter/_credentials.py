@@ -1,0 +1,62 @@
+"""Where a provider's key comes from, and how it is kept out of every text."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from asyncrouter._errors import NotSent
+
+if TYPE_CHECKING:
+    from asyncrouter._catalog import Key, Provider
+
+SECRET_LENGTH = 8
+"""Header values from this length on are kept out of texts; shorter ones are words like "true"."""
+
+
+class Credential:
+    """One provider's key: read when first needed, remembered, asked for again after a 401."""
+
+    __slots__ = ("_key", "_secrets", "_source")
+
+    def __init__(self, provider: Provider) -> None:
+        self._source: Key = provider.key
+        self._key: str | None = None
+        self._secrets = tuple(value for value in provider.headers.values() if len(value) >= SECRET_LENGTH)
+
+    def __repr__(self) -> str:
+        source = self._source if isinstance(self._source, str) else type(self._source).__name__
+        return f"<Credential {source}>"
+
+    def get(self) -> str | None:
+        """The key, or `None` when the provider wants none. Raises `NotSent` when its variable is not set."""
+        if self._key is None and self._source is not None:
+            self._key = self._read(self._source)
+        return self._key
+
+    def renew(self, used: str | None) -> bool:
+        """Ask for the key again after `used` was turned down; whether it is another one now."""
+        if self._source is None:
+            return False
+        if self._key == used:
+            self._key = self._read(self._source)
+        return self._key != used
+
+    def mask(self, text: str) -> str:
+        """`text` without the key, or any secret of the provider's headers."""
+        for secret in (self._key, *self._secrets):
+            if secret and secret in text:
+                text = text.replace(secret, "***")
+        return text
+
+    def _read(self, source: Key) -> str:
+        if callable(source):
+            key, name = source(), "the key function"
+        else:
+            name = (source or "").removeprefix("env:")
+            key = os.environ.get(name, "")
+        # A trailing newline from a file is the commonest mistake, and an invalid header.
+        key = key.strip()
+        if not key:
+            raise NotSent(f"{name} returned no key" if callable(source) else f"{name} is not set", actionable=True)
+        return key

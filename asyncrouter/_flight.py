@@ -1,0 +1,261 @@
+"""One attempt in flight: it begins in a lane, is accounted for while it runs, and ends once, whoever ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from asyncrouter._cost import estimate, price
+from asyncrouter._credentials import SECRET_LENGTH
+from asyncrouter._errors import AttemptTimeout, BadReply, NotAccepted, NotSent, Unauthorized
+from asyncrouter._events import AttemptEnded, AttemptStarted
+from asyncrouter._types import Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from asyncrouter._clock import Clock
+    from asyncrouter._credentials import Credential
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._events import Events
+    from asyncrouter._http import Response, Transport
+    from asyncrouter._plan import PlannedStep
+    from asyncrouter._policies import Lease, Policies
+    from asyncrouter._types import Call, Cause, Chunk, Outcome, Reply, Trace
+    from asyncrouter._wire import Decoder, Wire
+
+_OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
+
+
+@dataclass(slots=True)
+class Engine:
+    """What all attempts of one router share."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: Transport
+    wires: dict[str, Wire]
+    credentials: dict[str, Credential]
+    policies: Policies
+    events: Events
+    random: Random
+    reading: int = 0
+    """Replies whose bytes are being read at this moment."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """Lanes that run beside their callers, kept until they are gone."""
+    closed: bool = False
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold on to a lane's task until it is gone; its result is retrieved."""
+        self.tasks.add(task)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.loop.call_exception_handler({"message": "a lane raised", "exception": error, "task": task})
+
+
+class Arbiter(Protocol):
+    """Who decides between lanes: the race."""
+
+    def won(self, lane: Lane) -> bool:
+        """Called at a lane's first content: may it go on alone? Every other lane has been settled then."""
+        ...
+
+    def others(self, lane: Lane, within: float) -> bool:
+        """Whether another step is running, or could be sent in `within` seconds or less."""
+        ...
+
+
+class Lane:
+    """One step's turn in a race.
+
+    It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock.
+    """
+
+    __slots__ = (
+        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent", "silent_until", "step", "stopped",
+        "task",
+    )
+
+    def __init__(
+        self, arbiter: Arbiter, loop: asyncio.AbstractEventLoop, step: PlannedStep, index: int, cause: Cause,
+        silent_until: float, answer_until: float,
+    ) -> None:
+        self.arbiter = arbiter
+        self.loop = loop
+        self.step = step
+        self.index = index
+        self.cause: Cause = cause
+        self.hedged = cause == "hedge"
+        self.sent = False
+        self.silent_until = silent_until
+        self.answer_until = answer_until
+        self.flight: Flight | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.stopped: Outcome | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
+
+    def won(self) -> bool:
+        """Whether this lane's first content ends the race."""
+        return self.arbiter.won(self)
+
+    def fits(self, pause: float) -> bool:
+        """Whether there is time left for a try after a pause of so many seconds."""
+        return self.loop.time() + pause < self.silent_until
+
+    def alone(self, within: float) -> bool:
+        """Whether nobody else could answer in `within` seconds."""
+        return not self.arbiter.others(self, within)
+
+    def waits(self, hold: float) -> bool:
+        """Whether waiting out what the provider asked for is better than going on. A hedge never waits."""
+        return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.alone(hold))
+
+
+class Flight:
+    """One attempt from its place in the trace to its end."""
+
+    __slots__ = (
+        "attempt", "call", "clock", "credential", "decoder", "engine", "key", "lane", "lease", "params", "response", "sent_at", "size",
+        "step",
+        "trace", "wire",
+    )
+
+    def __init__(self, engine: Engine, call: Call, trace: Trace, lane: Lane, clock: Clock) -> None:
+        step = lane.step
+        self.clock = clock
+        self.engine = engine
+        self.call = call
+        self.trace = trace
+        self.lane = lane
+        self.step = step
+        self.wire = engine.wires[step.model.provider]
+        self.credential = engine.credentials[step.model.provider]
+        self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
+        self.key: str | None = None
+        self.size = 0
+        self.sent_at: float | None = None
+        self.lease: Lease | None = None
+        self.response: Response | None = None
+        self.decoder: Decoder | None = None
+        self.attempt = Attempt(len(trace.attempts) + 1, step.name, step.model.provider, lane.cause)
+        trace.attempts.append(self.attempt)
+        lane.flight = self
+
+    def __repr__(self) -> str:
+        return f"<Flight {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
+
+    def now(self) -> float:
+        """Seconds since the call began."""
+        return self.engine.loop.time() - self.call.began
+
+    def depart(self) -> float:
+        """Note that the request is being sent; the instant of the loop's clock."""
+        now = self.engine.loop.time()
+        self.lease = self.engine.policies.lease(self.step.model)
+        self.sent_at = now
+        self.attempt.sent = now - self.call.began
+        self.lane.sent = True
+        if not self.engine.events.quiet:
+            self.engine.events.emit(AttemptStarted(self.trace, self.attempt))
+        return now
+
+    def arrive(self, response: Response) -> None:
+        """Note the headers."""
+        attempt = self.attempt
+        self.response = response
+        attempt.status = response.status
+        attempt.connected = response.connected_at - self.call.began
+        attempt.request_id = self.wire.request_id(response.headers)
+
+    def fail(self, error: AttemptError) -> AttemptError:
+        """End as failed (or never sent); the error, with everything a reader wants to know on it."""
+        attempt = self.attempt
+        error.model, error.provider = attempt.model, attempt.provider
+        error.message = self._mask(error.message)
+        error.args = (error.message,)
+        error.__traceback__ = None  # a kept trace would keep our frames alive
+        error.request_id = error.request_id or attempt.request_id
+        if error.status is not None:
+            attempt.status = error.status
+        if isinstance(error, Unauthorized) and error.status != 403 and self.credential.renew(self.key):
+            error.again = "quick"
+        self.end(_OUTCOMES.get(type(error), "failed"), error)
+        return error
+
+    def answer(self, reply: Reply) -> Reply:
+        """End as won; the reply, complete."""
+        self.end("won")
+        return self.dress(reply)
+
+    def dress(self, reply: Reply) -> Reply:
+        """The reply with what only the router knows on it."""
+        attempt = self.attempt
+        if attempt.sent is not None and attempt.ended is None:
+            self._account()
+        reply.model = attempt.model
+        reply.cost_usd = attempt.cost_usd
+        reply.trace = self.trace
+        return reply
+
+    def take(self, data: bytes, chunks: list[Chunk] | None) -> None:
+        """Feed the decoder. Raises `BadReply` when it has become too much."""
+        assert self.decoder is not None
+        self.size += len(data)
+        if self.size > self.step.max_response_bytes:
+            raise BadReply(f"more than max_response_bytes = {self.step.max_response_bytes}")
+        self.decoder.feed(data, chunks)
+
+    def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
+        """Settle everything this attempt holds; the first call counts."""
+        attempt = self.attempt
+        if attempt.outcome is not None:
+            return
+        now = self.engine.loop.time()
+        self.clock.stop()
+        attempt.outcome = outcome
+        attempt.error = error
+        attempt.ended = now - self.call.began
+        if self.response is not None:
+            self.response.close()
+        if attempt.sent is not None:
+            self._account()
+        if self.lease is not None:
+            renewed = error is not None and isinstance(error, Unauthorized) and error.again == "quick"
+            self.lease.end(now, None if renewed else error, answered=outcome in {"won", "not_accepted"})
+        if not self.engine.events.quiet:
+            self.engine.events.emit(AttemptEnded(self.trace, attempt))
+
+    def _mask(self, text: str) -> str:
+        text = self.credential.mask(text)
+        for value in self.call.headers.values():
+            if len(value) >= SECRET_LENGTH:
+                text = text.replace(value, "***")
+        return text
+
+    def _account(self) -> None:
+        attempt, decoder = self.attempt, self.decoder
+        if decoder is not None and decoder.reply.usage is not None:
+            attempt.usage = decoder.reply.usage
+            told = decoder.cost_usd
+            attempt.cost_usd = told if told is not None else price(self.step.model, attempt.usage)
+        elif self._billed():
+            attempt.cost_usd = estimate(self.step.model, self.call, decoder.reply if decoder is not None else None)
+            attempt.cost_estimated = attempt.cost_usd is not None
+
+    def _billed(self) -> bool:
+        """Whether the provider may charge for an attempt that told no usage.
+
+        It does not for an error response, nor for what never reached it.
+        """
+        if self.decoder is not None:
+            return True
+        error = self.attempt.error
+        if error is None:
+            return True
+        return isinstance(error, AttemptTimeout) and error.clock != "connect"

@@ -1,0 +1,92 @@
+"""What a router can tell about itself: the plan of a call before it is made, and how its models stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncrouter._catalog import Price
+    from asyncrouter._flight import Engine
+    from asyncrouter._plan import Plan, PlannedStep
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedStep:
+    """One step of a plan. `standing` is "ready", or why the model would not be tried now; clocks are seconds."""
+
+    model: str
+    provider: str
+    standing: str
+    connect: float | None
+    first_token: float | None
+    idle: float | None
+    total: float | None
+    usd_per_mtok: Price | None
+
+    def __str__(self) -> str:
+        clocks = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in ("connect", "first_token", "idle", "total"))
+        price = self.usd_per_mtok
+        cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
+        return f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a call would do now. `print()` it."""
+
+    task: str | None
+    steps: tuple[ExplainedStep, ...]
+    deadline: float | None
+    hedge: str | None
+
+    def __str__(self) -> str:
+        head = f"{self.task or 'chain'}: deadline {_seconds(self.deadline)}, hedge {self.hedge or 'none'}"
+        return "\n".join([head, *(f"{number:>2}  {step}" for number, step in enumerate(self.steps, 1))])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth:
+    """How one model stands now."""
+
+    model: str
+    provider: str
+    standing: str
+    in_flight: int
+
+
+def explain_plan(plan: Plan, deadline: float | None, engine: Engine | None) -> Explanation:
+    """The plan in words, with how each model stands."""
+    hedge = plan.hedge
+    told = None if hedge is None else f"after {hedge.after if hedge.after == 'p95' else _seconds(float(hedge.after))}"
+    steps = tuple(
+        ExplainedStep(
+            step.name, step.model.provider, standing(step, engine),
+            step.connect, step.first_token, step.idle, step.total, step.model.usd_per_mtok,
+        )
+        for step in plan.steps
+    )
+    return Explanation(plan.task, steps, deadline, told)
+
+
+def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[str, ModelHealth]:
+    """How each model of these steps stands, by its name."""
+    in_flight = engine.policies.in_flight if engine is not None else {}
+    return {
+        step.name: ModelHealth(step.name, step.model.provider, standing(step, engine), in_flight.get(step.name, 0))
+        for step in steps
+    }
+
+
+def standing(step: PlannedStep, engine: Engine | None) -> str:
+    """ "ready", or why the model would not be tried now."""
+    if engine is None:
+        return "ready"
+    refusal = engine.policies.refusal(step.model, engine.loop.time())
+    return "ready" if refusal is None else refusal.message
+
+
+def _seconds(value: float | None) -> str:
+    return "none" if value is None else f"{value:g} s"

@@ -1,0 +1,44 @@
+"""What is known without a configuration: the catalogue that ships, read when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter._catalog import Provider, model_from
+from asyncrouter._tables import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from asyncrouter._catalog import Model
+
+
+class Catalog(NamedTuple):
+    """`catalog.toml`: models by provider and id; tables by name, each with its "tasks" and "tiers" of model names."""
+
+    verified: date
+    """The day on which the models were last looked up."""
+    providers: Mapping[str, Provider]
+    models: Mapping[tuple[str, str], Model]
+    tables: Mapping[str, Mapping[str, Mapping[str, list[str]]]]
+
+
+@cache
+def catalog() -> Catalog:
+    """The catalogue."""
+    from tomllib import loads  # two milliseconds at import that a router without names would not need
+
+    shipped = loads(files("asyncrouter").joinpath("catalog.toml").read_text("utf-8"))
+    return Catalog(
+        verified=shipped["verified"],
+        providers={name: build(Provider, {"name": name, **given}) for name, given in shipped["providers"].items()},
+        models={
+            (provider, model): model_from({"provider": provider, "id": model, **given})
+            for provider, models in shipped["models"].items()
+            for model, given in models.items()
+        },
+        tables=shipped["tables"],
+    )

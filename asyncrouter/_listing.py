@@ -1,0 +1,46 @@
+"""What a provider lists now: the one request that is not a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply
+
+if TYPE_CHECKING:
+    from asyncrouter._credentials import Credential
+    from asyncrouter._http import Transport
+    from asyncrouter._wire import Wire
+
+LIMIT = 30.0
+"""Seconds for the whole listing."""
+MOST = 64 << 20
+"""Bytes of a listing at most; OpenRouter's has about one million."""
+
+
+async def list_models(transport: Transport, wire: Wire, credential: Credential) -> list[str]:
+    """The ids a provider lists. Raises `AttemptError`."""
+    try:
+        with anyio.fail_after(LIMIT):
+            return await _ask(transport, wire, credential.get())
+    except AttemptError as error:
+        error.message = credential.mask(error.message)
+        raise
+    except TimeoutError:
+        raise AttemptTimeout("total", f"no list of models within {LIMIT:g} s") from None
+
+
+async def _ask(transport: Transport, wire: Wire, key: str | None) -> list[str]:
+    response = await transport.send(wire.list_models(key))
+    try:
+        body = bytearray()
+        while data := await response.read():
+            body += data
+            if len(body) > MOST:
+                raise BadReply(f"a list of models of more than {MOST} bytes")
+    finally:
+        response.close()
+    if not 200 <= response.status < 300:
+        raise wire.failure(response.status, response.headers, bytes(body))
+    return wire.parse_models(bytes(body))

@@ -1,0 +1,308 @@
+"""The next model when the last one failed or is late; the first content wins.
+
+Fallback and hedging are one loop. A lane is one step's turn, retries included. The first lane, and every fallback, runs
+in the caller's task; a second task exists only once a hedge has fired. What happens next is decided in plain methods,
+called by the lane that has just won or ended; the caller's task only carries it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from math import inf
+from typing import TYPE_CHECKING
+
+from asyncrouter._errors import (
+    AttemptError,
+    AttemptTimeout,
+    ContextTooLong,
+    NotAccepted,
+    NotSent,
+    Refused,
+    RouterClosed,
+)
+from asyncrouter._events import HedgeDenied
+from asyncrouter._flight import Lane
+from asyncrouter._retry import retry
+from asyncrouter._verdict import pass_over, too_late, used_up, warn
+
+if TYPE_CHECKING:
+    from asyncrouter._flight import Engine
+    from asyncrouter._plan import Plan, PlannedStep
+    from asyncrouter._policies import Bucket
+    from asyncrouter._stream import Tail
+    from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
+
+USEFUL = 0.25
+"""Seconds below which a step is not worth starting."""
+RESERVE = 2.0
+"""Seconds of the deadline that an answering step leaves to each later one."""
+RECHECK = 0.01
+"""Seconds after which a lane that still queues is looked at again, when `after` is shorter."""
+
+
+class Race:
+    """One pass over the steps of a plan, from `first` on."""
+
+    __slots__ = (
+        "_bucket", "_call", "_caller", "_cancelling", "_cause", "_engine", "_error", "_expired", "_late", "_pending", "_plan",
+        "_refused", "_result", "_running", "_trace", "_wake", "_winner",
+    )
+
+    def __init__(self, engine: Engine, call: Call, plan: Plan, trace: Trace, first: int = 0, cause: Cause = "first") -> None:
+        caller = asyncio.current_task()
+        assert caller is not None
+        self._engine = engine
+        self._call = call
+        self._plan = plan
+        self._trace = trace
+        self._caller = caller
+        self._cancelling = caller.cancelling()
+        self._cause: Cause = cause
+        self._pending = list(range(first, len(plan.steps)))
+        self._running: list[Lane] = []  # oldest first
+        self._winner: Lane | None = None
+        self._result: Reply | Tail | None = None
+        self._error: Exception | None = None
+        self._refused: Refused | None = None
+        self._expired = False
+        self._wake: asyncio.Future[None] | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._bucket: Bucket | None = None
+        if plan.hedge is not None and (len(plan.steps) > 1 or plan.hedge.same):
+            self._bucket = engine.policies.hedges.bucket(plan.steps[0].name, plan.hedge.budget)
+            self._bucket.deposit()
+
+    def __repr__(self) -> str:
+        return f"<Race running: {self._running!r}, pending: {self._pending!r}>"
+
+    async def run(self) -> Reply | Tail:
+        """The first whole answer (for a stream: its won beginning).
+
+        Raises `CallError`, `Refused`, or what is no provider's doing, unchanged.
+        """
+        try:
+            while (lane := self._next()) is not None:
+                await self._ride(lane)
+                while self._running and self._result is None and self._error is None:
+                    await self._changed()
+                if self._result is not None:
+                    return self._result
+                if self._error is not None:
+                    raise self._error
+            raise self._verdict()
+        except BaseException:
+            for lane in tuple(self._running):
+                self._drop(lane, "cancelled")
+            raise
+        finally:
+            if self._late is not None:
+                self._late.cancel()
+
+    # What the lanes ask and tell.
+
+    def won(self, lane: Lane) -> bool:
+        """The first to call this has won: every other lane is settled now, and cancelled."""
+        if lane not in self._running:
+            return False
+        self._winner = lane
+        for other in tuple(self._running):
+            if other is not lane:
+                self._drop(other, "superseded")
+        return True
+
+    def others(self, lane: Lane, within: float) -> bool:
+        """Whether another step is running, or could be sent in `within` seconds or less."""
+        if any(other is not lane for other in self._running):
+            return True
+        return any(self._sendable(index, within) for index in self._pending)
+
+    # Carrying it out.
+
+    async def _ride(self, lane: Lane) -> None:
+        """Run a lane in the caller's task."""
+        result: Reply | Tail | AttemptError | None = None
+        try:
+            result = await retry(self._engine, self._call, self._trace, lane)
+        except asyncio.CancelledError:
+            # Our own cancel is taken back; whatever is asked for beyond it is not ours to swallow.
+            if lane.stopped is None or self._caller.uncancel() > self._cancelling:
+                raise
+        self._land(lane, result)
+
+    async def _fly(self, lane: Lane) -> None:
+        """Run a lane in a task of its own; never raises but when the loop itself shuts down."""
+        result: Reply | Tail | AttemptError | None = None
+        try:
+            result = await retry(self._engine, self._call, self._trace, lane)
+        except asyncio.CancelledError:
+            if lane.stopped is None:
+                raise
+        except Exception as error:  # a stranger's, from `accept` for one: the caller gets it unchanged
+            self._error = error
+        self._land(lane, result)
+
+    async def _changed(self) -> None:
+        """Wait until a lane in a task of its own has ended."""
+        self._wake = self._engine.loop.create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    # Deciding.
+
+    def _next(self) -> Lane | None:
+        """The lane to run, now that none is; `None` when the steps are used up."""
+        if self._engine.closed:
+            raise RouterClosed("the router was closed while the call was running")
+        while self._pending:
+            lane = self._open(self._pending.pop(0), self._cause)
+            if lane is not None:
+                return lane
+        return None
+
+    def _open(self, index: int, cause: Cause) -> Lane | None:
+        """A step's turn with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
+        step, now, deadline = self._plan.steps[index], self._engine.loop.time(), self._call.deadline
+        later = sum(self._sendable(other) for other in self._pending)
+        share = (deadline - now) / (later + 1)
+        # The last step, if nothing was tried before it, is tried with whatever there is.
+        if share < USEFUL and (later or self._trace.attempts):
+            error = NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
+            pass_over(self._engine, self._call, self._trace, step, cause, error)
+            return None
+        lane = Lane(self, self._engine.loop, step, index, cause, now + share, max(now + share, deadline - RESERVE * later))
+        self._running.append(lane)
+        if self._bucket is not None:
+            self._watch()
+        return lane
+
+    def _land(self, lane: Lane, result: Reply | Tail | AttemptError | None) -> None:
+        """A lane has ended: with an answer, with an error, or stopped by us."""
+        if lane in self._running:
+            newest = lane is self._running[-1]
+            self._running.remove(lane)
+            self._winner = None
+            self._refund(lane)
+            if isinstance(result, AttemptError):
+                self._failed(lane, result, newest)
+            elif result is not None:
+                self._result = result
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _failed(self, lane: Lane, error: AttemptError, newest: bool) -> None:
+        warn(self._engine, lane.step, error)
+        self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
+        if isinstance(error, AttemptTimeout) and error.clock == "deadline":
+            self._expired = True
+            self._pending.clear()
+        elif isinstance(error, Refused) and lane.step.on_refusal == "raise":
+            # Raised when nobody else is running: a failure never wins while another attempt lives.
+            self._refused = error
+            self._pending.clear()
+        elif isinstance(error, ContextTooLong):
+            self._keep_larger(lane.step)
+        if self._running and self._bucket is not None and self._refused is None and not self._expired:
+            # With a successor of the failed lane alive nothing starts yet; when the newest fails, the next one does.
+            if newest:
+                self._start_hedge()
+            else:
+                self._watch()
+
+    def _keep_larger(self, small: PlannedStep) -> None:
+        window = small.model.context
+        for index in tuple(self._pending):
+            step = self._plan.steps[index]
+            if window is not None and step.model.context is not None and step.model.context <= window:
+                self._pending.remove(index)
+                error = NotSent(f"its window of {step.model.context} tokens is no larger than {small.name}'s")
+                pass_over(self._engine, self._call, self._trace, step, "fallback", error)
+
+    def _drop(self, lane: Lane, outcome: Outcome) -> None:
+        """Settle a lane and cancel it; the winner does not wait for that."""
+        self._running.remove(lane)
+        lane.stopped = outcome
+        self._refund(lane)
+        if lane.flight is not None:
+            lane.flight.end(outcome)
+        if lane.task is not None:
+            lane.task.cancel()
+        elif outcome == "superseded":
+            self._caller.cancel()
+        if outcome == "superseded" and lane.index not in self._pending:
+            insort(self._pending, lane.index)
+
+    # Hedging.
+
+    def _watch(self) -> None:
+        """See to it that somebody looks when the newest lane becomes late."""
+        if self._late is not None:
+            self._late.cancel()
+        self._late = self._engine.loop.call_at(self._late_at(), self._look)
+
+    def _late_at(self) -> float:
+        """When the newest lane is late. One that is not sent yet cannot be late before `after` from now."""
+        after = self._after()
+        flight = self._running[-1].flight
+        if flight is None or flight.sent_at is None:
+            return self._engine.loop.time() + max(after, RECHECK)
+        return flight.sent_at + after
+
+    def _after(self) -> float:
+        hedge = self._plan.hedge
+        return float(hedge.after) if hedge is not None and hedge.after != "p95" else inf
+
+    def _look(self) -> None:
+        self._late = None
+        if self._winner is not None or len(self._running) != 1:
+            return
+        if self._engine.loop.time() < self._late_at():
+            self._watch()
+        else:
+            self._start_hedge()
+
+    def _start_hedge(self) -> None:
+        """Race the next step that could be sent at once, if the bucket allows."""
+        assert self._bucket is not None
+        index = self._hedge_target()
+        if index is None or not self._bucket.take():
+            if not self._engine.events.quiet:
+                reason = "no other model could be sent now" if index is None else "the hedge budget is used up"
+                self._engine.events.emit(HedgeDenied(self._trace, reason))
+            return
+        if index in self._pending:
+            self._pending.remove(index)
+        lane = self._open(index, "hedge")
+        if lane is None:
+            self._bucket.refund()
+            return
+        lane.task = self._engine.loop.create_task(self._fly(lane))
+        self._engine.keep(lane.task)
+
+    def _hedge_target(self) -> int | None:
+        if self._engine.closed or self._plan.hedge is None:
+            return None
+        candidates = [self._running[-1].index] if self._plan.hedge.same else self._pending
+        return next((index for index in candidates if self._sendable(index)), None)
+
+    def _refund(self, lane: Lane) -> None:
+        """Give a hedge's token back when it was never sent."""
+        if lane.hedged and not lane.sent and self._bucket is not None:
+            self._bucket.refund()
+
+    # What there is to say.
+
+    def _sendable(self, index: int, within: float = 0.0) -> bool:
+        refusal = self._engine.policies.refusal(self._plan.steps[index].model, self._engine.loop.time())
+        return refusal is None or (refusal.hold is not None and refusal.hold <= within)
+
+    def _verdict(self) -> BaseException:
+        """What the call raises when nothing is left to run."""
+        if self._refused is not None:
+            self._refused.trace = self._trace
+            return self._refused
+        if self._expired or self._engine.loop.time() >= self._call.deadline:
+            return too_late(self._call, self._trace)
+        return used_up(self._plan, self._trace)

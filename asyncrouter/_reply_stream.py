@@ -1,0 +1,111 @@
+"""A reply in its reader's hands: chunk by chunk, broken off cleanly, begun again if that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from asyncrouter._errors import AttemptError, CallError, StreamInterrupted
+from asyncrouter._race import Race
+from asyncrouter._stream import Tail
+from asyncrouter._types import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from asyncrouter._flight import Engine
+    from asyncrouter._plan import Plan
+    from asyncrouter._types import Call, Reply, Trace
+
+
+class ReplyStream:
+    """What `router.stream()` returns: an async context manager and an async iterator of `Chunk`.
+
+    Entering waits for the first content; it raises what `chat()` would. Iterating raises `StreamInterrupted` when the
+    reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far.
+    """
+
+    __slots__ = ("_begin", "_call", "_end", "_engine", "_over", "_plan", "_reply", "_restart", "_tail", "trace")
+
+    trace: Trace
+
+    def __init__(
+        self,
+        plan: Plan,
+        begin: Callable[[], tuple[Engine, Call, Trace]],
+        end: Callable[[Call, Trace, BaseException | None], None],
+        *,
+        restart: bool,
+    ) -> None:
+        self._plan = plan
+        self._begin = begin
+        self._end = end
+        self._restart = restart
+        self._tail: Tail | None = None
+        self._reply: Reply | None = None
+        self._over = False
+
+    @property
+    def reply(self) -> Reply:
+        """The whole reply. Raises `RuntimeError` before the end."""
+        if self._reply is None:
+            raise RuntimeError("stream.reply: the stream has not come to its end")
+        return self._reply
+
+    async def __aenter__(self) -> Self:
+        if self._tail is not None:
+            raise RuntimeError("a stream can be read once; call router.stream() again")
+        self._engine, self._call, self.trace = self._begin()
+        try:
+            self._tail = await self._race(0, "first")
+        except BaseException as error:
+            self._finish(error)
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._tail is not None:
+            self._tail.close()
+        self._finish(error)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if self._tail is None:
+            raise RuntimeError("use it as `async with router.stream(…) as stream:`")
+        try:
+            chunk = await self._tail.next()
+        except AttemptError as error:
+            return await self._begin_again(self._tail, error)
+        if chunk is None:
+            raise StopAsyncIteration
+        if chunk.finish_reason is not None:
+            self._reply = self._tail.reply
+            self._finish(None)
+        return chunk
+
+    async def _begin_again(self, broken: Tail, error: AttemptError) -> Chunk:
+        """The chunk that says so, or `StreamInterrupted` when that was not asked for or nothing is left."""
+        cause: Exception = error
+        if self._restart and broken.index + 1 < len(self._plan.steps):
+            try:
+                self._tail = await self._race(broken.index + 1, "restart")
+            except CallError as failed:
+                cause = failed
+            else:
+                return Chunk(restart=True)
+        message = f"the stream broke after {len(broken.text())} characters: {error}"
+        interrupted = StreamInterrupted(message, self.trace, broken.text())
+        self._finish(interrupted)
+        raise interrupted from cause
+
+    async def _race(self, first: int, cause: Literal["first", "restart"]) -> Tail:
+        tail = await Race(self._engine, self._call, self._plan, self.trace, first, cause).run()
+        assert isinstance(tail, Tail)
+        return tail
+
+    def _finish(self, error: BaseException | None) -> None:
+        if not self._over:
+            self._over = True
+            self._end(self._call, self.trace, error)

@@ -1,0 +1,140 @@
+"""`python -m asyncrouter.local`: a real answer from a real model, after a fallback, without a key or an account."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from asyncrouter import CallError, Config, Provider, Router, local
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+_PROMPT = "What is the capital of France?"
+_CLEAR_LINE = "\r\x1b[K"
+_ANSWERED, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit status: 0 answered, 1 no answer, 2 usage or not installed, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        server = local.serve(port=options.port, slots=options.slots, context=options.context, key=_key(options.key))
+        return asyncio.run(_serve(server, options.key) if options.serve else _ask(server, options.prompt))
+    except (local.LocalModelError, ValueError) as wrong:
+        _tell(f"{wrong}\n")
+        return _USAGE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m asyncrouter.local",
+        description="Start a small real model on this machine, put a provider that is dead before it in a chain, "
+        "ask it, and print the answer and the trace.",
+    )
+    parser.add_argument("prompt", nargs="?", default=_PROMPT, help=f"what to ask (default: {_PROMPT})")
+    parser.add_argument("--serve", action="store_true", help="ask nothing; keep the model running until Ctrl-C")
+    parser.add_argument("--port", type=int, default=0, help="port of the model's server (default: a free one)")
+    parser.add_argument("--slots", type=int, default=8, help="requests answered at a time (default: %(default)s)")
+    parser.add_argument("--context", type=int, default=1024, help="tokens a request may use (default: %(default)s)")
+    parser.add_argument("--key", metavar="env:NAME", help="demand the key in this environment variable")
+    return parser
+
+
+def _key(reference: str | None) -> str | None:
+    if reference is None:
+        return None
+    kind, _, name = reference.partition(":")
+    key = os.environ.get(name, "").strip()
+    if kind != "env" or not key:
+        raise ValueError("--key: expected env:NAME, the name of an environment variable that is set")
+    return key
+
+
+async def _ask(server: local.Server, prompt: str) -> int:
+    async with _running(server):
+        with _nobody() as dead:
+            config = Config(
+                providers={"dead": Provider(base_url=dead), server.name: server.provider()},
+                models={server.alias: server.model()},
+            )
+            async with Router(config) as router:
+                chain = [f"dead:{server.alias}", server.alias]
+                try:
+                    reply = await router.chat(prompt, chain=chain, max_tokens=120, temperature=0)
+                except CallError as failed:
+                    _tell(f"{failed}\n")
+                    return _FAILED
+    sys.stdout.write(f"{reply.text.strip()}\n\n{reply.trace}\n")
+    return _ANSWERED
+
+
+async def _serve(server: local.Server, key: str | None) -> int:
+    async with _running(server):
+        sys.stdout.write(_snippet(server, key))
+        sys.stdout.flush()
+        status = await asyncio.to_thread(server.wait)
+    _tell(f"the model's server ended with exit status {status}\n")
+    return _FAILED
+
+
+def _snippet(server: local.Server, key: str | None) -> str:
+    return (
+        f"{server.base_url}\n\n"
+        f"[providers.{server.name}]\n"
+        f'base_url = "{server.base_url}"\n' + (f'key = "{key}"\n' if key else "") + "\n"
+        f"[models.{server.alias}]\n"
+        f'provider = "{server.name}"\n'
+        f'id = "{server.alias}"\n'
+        f"context = {server.context}\n"
+        "usd_per_mtok = { input = 0.0, output = 0.0 }\n"
+    )
+
+
+@contextlib.asynccontextmanager
+async def _running(server: local.Server) -> AsyncIterator[None]:
+    began = time.monotonic()
+    ticking = asyncio.create_task(_tick(began))
+    try:
+        async with server:
+            ticking.cancel()
+            _tell(f"ready after {time.monotonic() - began:.1f} s: {server.alias} at {server.base_url}\n")
+            yield
+    finally:
+        ticking.cancel()
+
+
+async def _tick(began: float) -> None:
+    """Say that it is loading; on a terminal also for how long, in one line that the next one takes the place of."""
+    loading = "loading SmolLM2-135M-Instruct …"
+    if not sys.stderr.isatty():
+        _tell(f"{loading}\n")
+        return
+    while True:
+        _tell(f"{loading} {time.monotonic() - began:.1f} s")
+        await asyncio.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _nobody() -> Iterator[str]:
+    """An address at which nobody listens, and nobody can begin to: it is bound, and that is all."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{_CLEAR_LINE if sys.stderr.isatty() else ''}{text}")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""What a front, in-process or socket, needs of a world: a place to begin and end requests, and their record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from asyncrouter.sim.act import Act
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter.sim.play import Play
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """One request as the world saw it. Instants are of the loop's clock, `None` = it never came to that.
+
+    `contents` counts what was sent of the answer (in-process: what the client took), `gone` says that the client went
+    away before the end, `act` is what it got.
+    """
+
+    number: int
+    model: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: Mapping[str, object] = field(repr=False)
+    at: float
+    connected: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    contents: int = 0
+    gone: bool = False
+    act: Act = field(default_factory=Act, repr=False)
+
+    @property
+    def stream(self) -> bool:
+        """Whether a streamed answer was asked for."""
+        return self.body.get("stream") is True
+
+
+class Stage(Protocol):
+    """Where requests begin and end."""
+
+    def begin(self, url: str, headers: Mapping[str, str], body: bytes, at: float) -> tuple[Seen, Play]:
+        """Log a request that begins now, and lay out what it gets. Its connection lives until `end`."""
+        ...
+
+    def end(self, seen: Seen, at: float, *, gone: bool = False) -> None:
+        """Note that a request's connection is over; only the first time counts."""
+        ...

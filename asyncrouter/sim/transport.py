@@ -1,0 +1,188 @@
+"""The in-process front: a `Transport` to a simulated world, without sockets, exact under the virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import zlib
+from typing import TYPE_CHECKING
+
+from asyncrouter._errors import AttemptTimeout, ConnectionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._http import Request
+    from asyncrouter.sim._bodies import Beat
+    from asyncrouter.sim._stage import Seen, Stage
+    from asyncrouter.sim.play import Play
+
+MOST = 1 << 20
+"""What one read takes at most, in bytes, so that a body without end does not fill the memory."""
+_SAID = {
+    "refuse": "connection refused",
+    "dns": "name not resolved",
+    "tls": "TLS handshake failed",
+    "certificate": "certificate verify failed",
+    "cut": "connection closed early",
+    "reset": "connection reset by peer",
+}
+
+
+class SimTransport:
+    """Carries requests to a world. Each has a connection of its own; times are those of the running loop."""
+
+    def __init__(self, world: Stage) -> None:
+        self._world = world
+        self._open: set[SimResponse] = set()
+
+    async def send(self, request: Request) -> SimResponse:
+        """Return with the headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
+        loop = asyncio.get_running_loop()
+        seen, play = self._world.begin(request.url, request.headers, request.body, loop.time())
+        try:
+            await _connect(loop, seen, play, request.connect)
+            response = SimResponse(self, loop, seen, play)
+            await _until(loop, response.connected_at + play.headers_at)
+            if play.lost is not None:
+                raise _failed(play.lost)
+        except ConnectionFailed:
+            self._world.end(seen, loop.time())
+            raise
+        except BaseException:
+            self._world.end(seen, loop.time(), gone=True)
+            raise
+        seen.status = play.status
+        self._open.add(response)
+        return response
+
+    async def aclose(self) -> None:
+        """Close every connection; idempotent."""
+        for response in list(self._open):
+            response.close()
+
+    def ended(self, response: SimResponse, seen: Seen, at: float, *, gone: bool) -> None:
+        """Forget a response that is over."""
+        self._open.discard(response)
+        self._world.end(seen, at, gone=gone)
+
+
+class SimResponse:
+    """A response of the world. Nothing runs for it: what has come is worked out when it is read."""
+
+    def __init__(self, transport: SimTransport, loop: asyncio.AbstractEventLoop, seen: Seen, play: Play) -> None:
+        self.status = play.status
+        self.headers: Mapping[str, str] = play.headers or {}
+        self.connected_at = seen.connected if seen.connected is not None else seen.at
+        self.reused = False
+        self._transport = transport
+        self._loop = loop
+        self._seen = seen
+        self._beats = play.beats
+        self._next: Beat | None = next(play.beats, None)
+        self._unzip = zlib.decompressobj(31) if self.headers.get("content-encoding") == "gzip" else None
+        self._waiter: asyncio.Future[None] | None = None
+        self._over = False
+        self._failure: ConnectionFailed | None = None
+
+    def __repr__(self) -> str:
+        return f"<SimResponse {self.status} of {self._seen!r}>"
+
+    async def read(self, rest: float = 0.0) -> bytes:
+        """Leave it alone for `rest` seconds, then take all that has come, waiting if nothing has; b"" is the end.
+
+        Raises `ConnectionFailed` on a cut, and when closed while reading.
+        """
+        if rest > 0 and not self._over:
+            await self._wait(self._loop.time() + rest)
+        while not self._over:
+            if data := self._take(self._loop.time()):
+                return data
+            if not self._over:
+                await self._wait(math.inf if self._next is None else self.connected_at + self._next.at)
+        if self._failure is not None:
+            raise self._failure
+        return b""
+
+    def close(self) -> None:
+        """Give the connection up at once; idempotent. A pending read raises."""
+        if self._over:
+            return
+        now = self._loop.time()
+        self._take(now)  # what came unread was sent all the same
+        if not self._over:
+            clean = self._next is not None and self._next.ending == "end" and self._due(self._next, now)
+            self._finish(None, gone=not clean)
+        self._failure = ConnectionFailed("closed while reading")
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _take(self, now: float) -> bytes:
+        """All that has come by now; with nothing before it, an ending ends the response."""
+        taken: list[bytes] = []
+        size = 0
+        while (beat := self._next) is not None and size < MOST and self._due(beat, now):
+            if beat.ending is not None:
+                if not taken:
+                    self._finish(None if beat.ending == "end" else _failed(beat.ending), gone=False)
+                break
+            data = beat.data if self._unzip is None else self._unzip.decompress(beat.data)
+            taken.append(data)
+            size += len(data)
+            self._seen.contents += beat.contents
+            self._next = next(self._beats, None)
+        return b"".join(taken)
+
+    def _due(self, beat: Beat, now: float) -> bool:
+        return self.connected_at + beat.at <= now
+
+    def _finish(self, failure: ConnectionFailed | None, *, gone: bool) -> None:
+        self._over, self._failure = True, failure
+        self._transport.ended(self, self._seen, self._loop.time(), gone=gone)
+
+    async def _wait(self, at: float) -> None:
+        """Until this instant of the loop's clock, or until closed."""
+        self._waiter = waiter = self._loop.create_future()
+        timer = None if math.isinf(at) else self._loop.call_at(at, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, seen: Seen, play: Play, limit: float | None) -> None:
+    if limit is not None and play.connect > limit:
+        await _until(loop, seen.at + limit)
+        raise AttemptTimeout("connect")
+    await _until(loop, seen.at + play.connect)
+    if play.broken is not None:
+        raise _failed(play.broken)
+    seen.connected = loop.time()
+
+
+async def _until(loop: asyncio.AbstractEventLoop, at: float) -> None:
+    """Until this instant of the loop's clock; `inf` = for ever. Gives way once where it has come already."""
+    if at <= loop.time():
+        await asyncio.sleep(0)
+        return
+    waiter = loop.create_future()
+    timer = None if math.isinf(at) else loop.call_at(at, _wake, waiter)
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _failed(how: str) -> ConnectionFailed:
+    error = ConnectionFailed(_SAID[how])
+    if how == "certificate":
+        error.again = "never"
+    return error

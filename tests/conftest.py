@@ -1,0 +1,15 @@
+"""What every test gets: virtual time, a simulated world, and a check that nothing was left unclosed."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+pytest_plugins = ["asyncrouter.sim.fixture"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_unclosed() -> Iterator[None]:
+    """Unclosed sessions and sockets warn when they are collected: in the test that left them, not in the next one."""
+    yield
+    gc.collect()

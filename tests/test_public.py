@@ -1,0 +1,61 @@
+"""What is public is what is said to be, and the wheel carries it."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import asyncrouter
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_all_is_what_can_be_imported() -> None:
+    """`__all__` names exactly the public names of the package, sorted."""
+    public = {
+        name
+        for name, value in vars(asyncrouter).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+
+    assert public == set(asyncrouter.__all__)
+    assert len(asyncrouter.__all__) == len(set(asyncrouter.__all__))
+
+
+def test_everything_public_says_what_you_get() -> None:
+    """Every exported class has a docstring of its own."""
+    silent = [
+        name
+        for name in asyncrouter.__all__
+        if isinstance(value := getattr(asyncrouter, name), type) and not (value.__doc__ or "").strip()
+    ]
+
+    assert [] == silent
+
+
+def test_version_is_read_when_asked() -> None:
+    """The version is the installed distribution's."""
+    assert "0.1.0" == asyncrouter.__version__
+
+
+def test_the_wheel_carries_the_data(tmp_path: Path) -> None:
+    """A wheel built from this tree has the catalogue, the type marker and the template (a build takes a few seconds)."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+
+    names = set(zipfile.ZipFile(wheel).namelist())
+
+    assert {"asyncrouter/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"} <= names
+
+
+def test_importing_does_nothing_else() -> None:
+    """Importing the package configures no logging, starts no loop and imports no optional package."""
+    code = (
+        "import sys, logging, asyncrouter;"
+        "assert not logging.getLogger('asyncrouter').handlers;"
+        "assert not {'xllamacpp', 'click', 'rich', 'pytest', 'asyncrouter.sim', 'asyncrouter.local'} & set(sys.modules)"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode

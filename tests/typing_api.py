@@ -1,0 +1,71 @@
+"""Never run, only type-checked: what a user's code looks like to a type checker."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from asyncrouter import (
+    AllModelsFailed,
+    Attempt,
+    Chain,
+    Chunk,
+    Config,
+    Event,
+    Hedge,
+    Model,
+    Provider,
+    Reply,
+    Retry,
+    Router,
+    Step,
+    Trace,
+    Usage,
+)
+
+
+async def ask() -> None:
+    async with Router() as router:
+        reply = await router.chat("hi", task="coding", temperature=0.2, tools=[{"type": "function"}])
+        assert_type(reply, Reply)
+        assert_type(reply.text, str)
+        assert_type(reply.usage, Usage | None)
+        assert_type(reply.cost_usd, float | None)
+        assert_type(reply.trace, Trace)
+        assert_type(reply.trace.attempts[0], Attempt)
+        await router.chat([{"role": "user", "content": "hi"}], tier="standard", deadline=None, hedge=None)
+        await router.chat("hi", chain=["a", Step(model="b", total=20)], hedge=Hedge(after=1.5), retry=Retry(attempts=1))
+        await router.chat("hi", model="openai:gpt-x", hedge=1.5, params={"model_kwargs": {}}, headers={"x-a": "b"})
+        await router.chat("hi", accept=lambda reply: bool(reply.text))
+        await router.chat("hi", accept=valid, tags={"tenant": "a"}, priority="batch")
+        assert_type(await router.models(), list[str])
+
+
+async def valid(reply: Reply) -> bool:
+    return bool(reply.text)
+
+
+async def read(router: Router) -> None:
+    async with router.stream("hi", on_interrupt="restart") as stream:
+        async for chunk in stream:
+            assert_type(chunk, Chunk)
+            assert_type(chunk.text, str)
+    assert_type(stream.reply, Reply)
+
+
+async def fail(router: Router) -> None:
+    try:
+        await router.chat("hi")
+    except AllModelsFailed as error:
+        assert_type(error.trace, Trace)
+
+
+def listen(event: Event) -> None: ...
+
+
+def configure() -> Router:
+    config = Config(
+        providers={"local": Provider(base_url="http://127.0.0.1:8080/v1", key="env:LOCAL_KEY")},
+        models={"small": Model(provider="local", id="smollm2")},
+        tasks={"default": Chain(["small", Step(model="small", total=20.0)], hedge=Hedge(after="p95"), deadline=60.0)},
+    )
+    return Router(config, listeners=[listen], seed=1)
