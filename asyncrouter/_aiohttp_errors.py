@@ -65,8 +65,7 @@ def failure(error: Exception, request: Request | None = None) -> AttemptError | 
         case aiohttp.ClientPayloadError():
             return ConnectionFailed("the body was cut before its end")
         case aiohttp.ClientResponseError() | HttpProcessingError():
-            what = type(error.__cause__ or error).__name__
-            return ConnectionFailed(f"what {place} sent is not HTTP ({what})")
+            return ConnectionFailed(f"what {place} sent is not HTTP ({_root(error)})")
         case OSError():
             return ConnectionFailed(f"{place} {_reason(error)}")
         case aiohttp.ClientConnectionError():
@@ -89,6 +88,12 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return _REASONS.get(error.errno) or error.strerror or f"failed with error {error.errno}"
     return "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
 
 
 def _place(request: Request | None) -> str:

@@ -37,7 +37,7 @@ def check_messages(prompt: str | Sequence[Message]) -> list[Message]:
 def merge_params(
     chain: Mapping[str, object], params: Mapping[str, object] | None, given: dict[str, object]
 ) -> Mapping[str, object]:
-    """The chain's parameters with the caller's over them. Raises `TypeError` for names that mean something else here."""
+    """The chain's parameters, the caller's over them. Raises `TypeError` for names that mean something else here."""
     for name in INSTEAD.keys() & given.keys():
         raise TypeError(f"{name}= is not a parameter here; use {INSTEAD[name]}")
     if params is not None and not isinstance(params, Mapping):

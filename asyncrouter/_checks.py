@@ -69,7 +69,7 @@ def show(value: object) -> str:
     try:
         return _short.repr(value)
     except Exception:  # an int of more than 4300 digits
-        return f"a {type(value).__name__}"
+        return f"an object of type {type(value).__name__}"
 
 
 def near(name: str, known: Iterable[str]) -> str | None:
@@ -125,14 +125,18 @@ def share(path: str, value: object) -> None:
         raise expected("a share, 0 to 1", value, path)
 
 
+def positive(path: str, value: object, what: str = "a number", cure: str = "") -> None:
+    """A finite number above 0."""
+    if not _is_number(value):
+        raise expected(what + (cure if isinstance(value, float) and value > 0 else ""), value, path)
+    if value <= 0:
+        raise expected(f"{what} above 0{cure}", value, path)
+
+
 def limit(path: str, value: object, what: str = "a number") -> None:
     """A finite number above 0, or `None` for no limit."""
-    if value is None:
-        return
-    if not _is_number(value):
-        raise expected(what + (NO_LIMIT if isinstance(value, float) and value > 0 else ""), value, path)
-    if value <= 0:
-        raise expected(f"{what} above 0{NO_LIMIT}", value, path)
+    if value is not None:
+        positive(path, value, what, NO_LIMIT)
 
 
 def seconds(path: str, value: object) -> None:

@@ -39,7 +39,10 @@ class Credential:
         if self._source is None:
             return False
         if self._key == used:
-            self._key = self._read(self._source)
+            try:
+                self._key = self._read(self._source)
+            except NotSent:
+                return False
         return self._key != used
 
     def mask(self, text: str) -> str:

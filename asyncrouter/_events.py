@@ -35,7 +35,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call gave its reply, or ended with `error` (`None` = answered)."""
+    """A call gave its reply, ended with `error`, or was left before its end (no attempt of its trace has won)."""
 
     trace: Trace
     error: BaseException | None
@@ -112,9 +112,9 @@ def log(event: Event) -> None:
 
 def _log_call(trace: Trace, error: BaseException | None) -> None:
     last = trace.attempts[-1].model if trace.attempts else "-"
-    winner = next((attempt.model for attempt in trace.attempts if attempt.outcome == "won"), last)
-    what = "answered" if error is None else type(error).__name__
+    winner = next((attempt.model for attempt in trace.attempts if attempt.outcome == "won"), None)
+    what = type(error).__name__ if error is not None else "left early" if winner is None else "answered"
     logger.info(
-        "%s: %s %s in %.3f s, %d attempt%s", trace.task or "call", winner, what, trace.seconds,
+        "%s: %s %s in %.3f s, %d attempt%s", trace.task or "call", winner or last, what, trace.seconds,
         len(trace.attempts), "" if len(trace.attempts) == 1 else "s",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +12,7 @@ from asyncrouter._events import AttemptEnded, AttemptStarted
 from asyncrouter._types import Attempt
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
     from random import Random
 
@@ -72,12 +72,13 @@ class Arbiter(Protocol):
 class Lane:
     """One step's turn in a race.
 
-    It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock.
+    It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock, as is
+    `sent_at`: when its newest attempt was sent.
     """
 
     __slots__ = (
-        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent", "silent_until", "step", "stopped",
-        "task",
+        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent_at", "silent_until", "step",
+        "stopped", "task",
     )
 
     def __init__(
@@ -90,10 +91,10 @@ class Lane:
         self.index = index
         self.cause: Cause = cause
         self.hedged = cause == "hedge"
-        self.sent = False
+        self.sent_at: float | None = None
         self.silent_until = silent_until
         self.answer_until = answer_until
-        self.flight: Flight | None = None
+        self.flight: Flight | None = None  # the attempt that runs now
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
 
@@ -121,9 +122,8 @@ class Flight:
     """One attempt from its place in the trace to its end."""
 
     __slots__ = (
-        "attempt", "call", "clock", "credential", "decoder", "engine", "key", "lane", "lease", "params", "response", "sent_at", "size",
-        "step",
-        "trace", "wire",
+        "attempt", "call", "clock", "credential", "decoder", "engine", "key", "lane", "lease", "params", "reply",
+        "response", "sent_at", "size", "step", "trace", "wire",
     )
 
     def __init__(self, engine: Engine, call: Call, trace: Trace, lane: Lane, clock: Clock) -> None:
@@ -143,6 +143,7 @@ class Flight:
         self.lease: Lease | None = None
         self.response: Response | None = None
         self.decoder: Decoder | None = None
+        self.reply: Reply | None = None
         self.attempt = Attempt(len(trace.attempts) + 1, step.name, step.model.provider, lane.cause)
         trace.attempts.append(self.attempt)
         lane.flight = self
@@ -158,9 +159,8 @@ class Flight:
         """Note that the request is being sent; the instant of the loop's clock."""
         now = self.engine.loop.time()
         self.lease = self.engine.policies.lease(self.step.model)
-        self.sent_at = now
+        self.sent_at = self.lane.sent_at = now
         self.attempt.sent = now - self.call.began
-        self.lane.sent = True
         if not self.engine.events.quiet:
             self.engine.events.emit(AttemptStarted(self.trace, self.attempt))
         return now
@@ -181,8 +181,7 @@ class Flight:
         error.args = (error.message,)
         error.__traceback__ = None  # a kept trace would keep our frames alive
         error.request_id = error.request_id or attempt.request_id
-        if error.status is not None:
-            attempt.status = error.status
+        attempt.status = attempt.status or error.status
         if isinstance(error, Unauthorized) and error.status != 403 and self.credential.renew(self.key):
             error.again = "quick"
         self.end(_OUTCOMES.get(type(error), "failed"), error)
@@ -190,16 +189,17 @@ class Flight:
 
     def answer(self, reply: Reply) -> Reply:
         """End as won; the reply, complete."""
+        if self.reply is None:
+            self.dress(reply)
         self.end("won")
-        return self.dress(reply)
+        return reply
 
     def dress(self, reply: Reply) -> Reply:
         """The reply with what only the router knows on it."""
-        attempt = self.attempt
-        if attempt.sent is not None and attempt.ended is None:
-            self._account()
-        reply.model = attempt.model
-        reply.cost_usd = attempt.cost_usd
+        self.reply = reply
+        self._account()
+        reply.model = self.attempt.model
+        reply.cost_usd = self.attempt.cost_usd
         reply.trace = self.trace
         return reply
 
@@ -218,12 +218,13 @@ class Flight:
             return
         now = self.engine.loop.time()
         self.clock.stop()
+        self.lane.flight = None
         attempt.outcome = outcome
         attempt.error = error
         attempt.ended = now - self.call.began
         if self.response is not None:
             self.response.close()
-        if attempt.sent is not None:
+        if attempt.sent is not None and self.reply is None:
             self._account()
         if self.lease is not None:
             renewed = error is not None and isinstance(error, Unauthorized) and error.again == "quick"
@@ -239,13 +240,14 @@ class Flight:
         return text
 
     def _account(self) -> None:
-        attempt, decoder = self.attempt, self.decoder
-        if decoder is not None and decoder.reply.usage is not None:
-            attempt.usage = decoder.reply.usage
+        attempt, decoder, model = self.attempt, self.decoder, self.step.model
+        reply = self.reply or (decoder.reply if decoder is not None else None)
+        if decoder is not None and reply is not None and reply.usage is not None:
+            attempt.usage = reply.usage
             told = decoder.cost_usd
-            attempt.cost_usd = told if told is not None else price(self.step.model, attempt.usage)
+            attempt.cost_usd = told if told is not None else price(model, reply.usage)
         elif self._billed():
-            attempt.cost_usd = estimate(self.step.model, self.call, decoder.reply if decoder is not None else None)
+            attempt.cost_usd = estimate(model, self.call, reply)
             attempt.cost_estimated = attempt.cost_usd is not None
 
     def _billed(self) -> bool:

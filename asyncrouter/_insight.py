@@ -27,7 +27,8 @@ class ExplainedStep:
     usd_per_mtok: Price | None
 
     def __str__(self) -> str:
-        clocks = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in ("connect", "first_token", "idle", "total"))
+        names = ("connect", "first_token", "idle", "total")
+        clocks = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in names)
         price = self.usd_per_mtok
         cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
         return f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}"
@@ -81,7 +82,7 @@ def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[st
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
-    """ "ready", or why the model would not be tried now."""
+    """Why the model would not be tried now; "ready" when it would."""
     if engine is None:
         return "ready"
     refusal = engine.policies.refusal(step.model, engine.loop.time())

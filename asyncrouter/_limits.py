@@ -61,7 +61,7 @@ class Hedge:
         if self.after is None or (isinstance(self.after, str) and self.after != "p95"):
             raise check.expected('seconds or "p95"', self.after, "after")
         if self.after != "p95":
-            check.seconds("after", self.after)
+            check.positive("after", self.after, "seconds")
         check.share("budget", self.budget)
         check.seconds("cap", self.cap)
         check.flag("same", self.same)

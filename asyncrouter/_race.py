@@ -45,11 +45,13 @@ class Race:
     """One pass over the steps of a plan, from `first` on."""
 
     __slots__ = (
-        "_bucket", "_call", "_caller", "_cancelling", "_cause", "_engine", "_error", "_expired", "_late", "_pending", "_plan",
-        "_refused", "_result", "_running", "_trace", "_wake", "_winner",
+        "_bucket", "_call", "_caller", "_cancelling", "_cause", "_engine", "_error", "_expired", "_late", "_pending",
+        "_plan", "_refused", "_result", "_running", "_trace", "_wake", "_winner",
     )
 
-    def __init__(self, engine: Engine, call: Call, plan: Plan, trace: Trace, first: int = 0, cause: Cause = "first") -> None:
+    def __init__(
+        self, engine: Engine, call: Call, plan: Plan, trace: Trace, first: int = 0, cause: Cause = "first"
+    ) -> None:
         caller = asyncio.current_task()
         assert caller is not None
         self._engine = engine
@@ -172,7 +174,10 @@ class Race:
             error = NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
             pass_over(self._engine, self._call, self._trace, step, cause, error)
             return None
-        lane = Lane(self, self._engine.loop, step, index, cause, now + share, max(now + share, deadline - RESERVE * later))
+        # Not `now + share` for the last one: a rounding error before the deadline is not the deadline.
+        silent_until = now + share if later else deadline
+        answer_until = max(silent_until, deadline - RESERVE * later)
+        lane = Lane(self, self._engine.loop, step, index, cause, silent_until, answer_until)
         self._running.append(lane)
         if self._bucket is not None:
             self._watch()
@@ -245,10 +250,8 @@ class Race:
     def _late_at(self) -> float:
         """When the newest lane is late. One that is not sent yet cannot be late before `after` from now."""
         after = self._after()
-        flight = self._running[-1].flight
-        if flight is None or flight.sent_at is None:
-            return self._engine.loop.time() + max(after, RECHECK)
-        return flight.sent_at + after
+        sent_at = self._running[-1].sent_at
+        return self._engine.loop.time() + max(after, RECHECK) if sent_at is None else sent_at + after
 
     def _after(self) -> float:
         hedge = self._plan.hedge
@@ -289,7 +292,7 @@ class Race:
 
     def _refund(self, lane: Lane) -> None:
         """Give a hedge's token back when it was never sent."""
-        if lane.hedged and not lane.sent and self._bucket is not None:
+        if lane.hedged and lane.sent_at is None and self._bucket is not None:
             self._bucket.refund()
 
     # What there is to say.

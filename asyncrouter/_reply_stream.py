@@ -25,7 +25,7 @@ class ReplyStream:
     reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far.
     """
 
-    __slots__ = ("_begin", "_call", "_end", "_engine", "_over", "_plan", "_reply", "_restart", "_tail", "trace")
+    __slots__ = ("_begin", "_call", "_end", "_engine", "_entered", "_over", "_plan", "_reply", "_restart", "_tail", "trace")
 
     trace: Trace
 
@@ -43,7 +43,7 @@ class ReplyStream:
         self._restart = restart
         self._tail: Tail | None = None
         self._reply: Reply | None = None
-        self._over = False
+        self._entered = self._over = False
 
     @property
     def reply(self) -> Reply:
@@ -53,8 +53,9 @@ class ReplyStream:
         return self._reply
 
     async def __aenter__(self) -> Self:
-        if self._tail is not None:
+        if self._entered:
             raise RuntimeError("a stream can be read once; call router.stream() again")
+        self._entered = True
         self._engine, self._call, self.trace = self._begin()
         try:
             self._tail = await self._race(0, "first")
@@ -63,7 +64,9 @@ class ReplyStream:
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         if self._tail is not None:
             self._tail.close()
         self._finish(error)

@@ -20,7 +20,7 @@ from asyncrouter._flight import Engine
 from asyncrouter._insight import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._listing import list_models
 from asyncrouter._load import config_from_toml, load
-from asyncrouter._plan import Plan, resolve
+from asyncrouter._plan import Plan, PlannedStep, resolve
 from asyncrouter._policies import Policies
 from asyncrouter._race import Race
 from asyncrouter._reply_stream import ReplyStream
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 """Seconds that closing waits for what is still being cancelled."""
-PLANS = 1000
-"""Plans kept at most; task names can come from anywhere."""
+REMEMBERED = 1000
+"""Plans and models kept at most; the names of tasks and models can come from anywhere."""
 
 
 class Router:
     """Answers prompts with chains of models over one session. One router serves thousands of concurrent calls.
 
-    `config` is a `Config`, a mapping of the TOML's shape, or `None` for the built-in tables. `tables` names the built-in
-    tables to use: "current", "classic" (the founding document's, to the letter) or `None`; without it, "current" when
-    there is no config and `None` when there is one. `transport` carries the requests (default: aiohttp). `listeners` are
-    called with every event. `seed` fixes the jitter; `wall` is the wall clock, for the dates of Retry-After.
+    `config` is a `Config`, a mapping of the TOML's shape, or `None` for the built-in tables. `tables` names the
+    built-in tables to use: "current", "classic" (the founding document's, to the letter) or `None`; not given, it is
+    "current" without a config and `None` with one. `transport` carries the requests (default: aiohttp). `listeners`
+    are called with every event. `seed` fixes the jitter; `wall` is the wall clock, for the dates of Retry-After.
 
     `async with` is optional: the session opens at the first call, and `aclose()` ends it. Raises `ConfigError`.
     """
@@ -78,6 +78,7 @@ class Router:
         self._wall = wall
         self._engine: Engine | None = None
         self._plans: dict[tuple[str | None, str | None, str | None], Plan] = {}
+        self._used: dict[str, PlannedStep] = {}
         self._entered = 0
         self._calls = 0
         self._idle: asyncio.Event | None = None
@@ -114,18 +115,21 @@ class Router:
     ) -> Reply:
         """The first whole answer of a chain of models.
 
-        `prompt` is text or Chat Completions messages. `task`, `tier`, `chain` or `model` pick the models (none: the task
-        "default"); `tier` means the tiers up to and including it. `deadline` is seconds for the whole call, `None` for
-        no limit. `hedge` races the next model when one is late (a number: after so many seconds). `accept(reply)`, sync
-        or async, may turn a reply down; then the next model is asked. `tags` go into the trace. Everything else goes to
-        the provider; `params` says the same for names that mean something here, `headers` goes with every attempt.
+        `prompt` is text or Chat Completions messages. `task`, `tier`, `chain` or `model` pick the models (none: the
+        task "default"); `tier` means the tiers up to and including it. `deadline` is seconds for the whole call, `None`
+        for no limit. `hedge` races the next model when one is late (a number: after so many seconds). `accept(reply)`,
+        sync or async, may turn a reply down; then the next model is asked. `tags` go into the trace. Everything else
+        goes to the provider; `params` says the same for names that mean something here, `headers` go with every
+        attempt.
 
         Raises `AllModelsFailed`, `DeadlineExceeded`, `Refused`, `RouterClosed`, `ConfigError`; `TypeError` or
         `ValueError` for arguments that cannot be sent; whatever `accept` raises, unchanged.
         """
         plan = self._plan(task, tier, chain, model, hedge, retry)
         engine = self._open()
-        call, trace = self._begin(engine, plan, prompt, deadline, accept, priority, tags, params, headers, provider_params)
+        call, trace = self._begin(
+            engine, plan, prompt, deadline, accept, priority, tags, params, headers, provider_params
+        )
         try:
             reply = await Race(engine, call, plan, trace).run()
         except BaseException as error:
@@ -191,12 +195,11 @@ class Router:
         return explain_plan(plan, _deadline(plan, deadline), self._engine)
 
     def health(self) -> dict[str, ModelHealth]:
-        """How each model stands, by its name here: what keeps it from being tried, and how many attempts are in flight."""
-        for task in self.config.tasks:
-            self._plan(task, None, None, None, NOT_GIVEN, NOT_GIVEN)
-        for tier in self.config.tiers:
-            self._plan(None, tier, None, None, NOT_GIVEN, NOT_GIVEN)
-        return model_health([step for plan in self._plans.values() for step in plan.steps], self._engine)
+        """How each model of the tasks, the tiers and past calls stands: what holds it, its attempts now."""
+        plans = [self._plan(task, None, None, None, NOT_GIVEN, NOT_GIVEN) for task in self.config.tasks]
+        plans += [self._plan(None, tier, None, None, NOT_GIVEN, NOT_GIVEN) for tier in self.config.tiers]
+        steps = {step.name: step for plan in plans for step in plan.steps}
+        return model_health((self._used | steps).values(), self._engine)
 
     async def models(self, provider: str | None = None) -> list[str]:
         """The ids a provider (default: the default one) lists now. Raises `AttemptError`, `ConfigError`."""
@@ -212,7 +215,9 @@ class Router:
         self._entered += 1
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self._entered -= 1
         if self._entered == 0:
             await self.aclose()
@@ -221,7 +226,7 @@ class Router:
         """Take no new calls, wait for those in flight, then close."""
         self._closed = True
         if self._calls:
-            self._idle = asyncio.Event()
+            self._idle = self._idle or asyncio.Event()
             await self._idle.wait()
         await self.aclose()
 
@@ -243,14 +248,14 @@ class Router:
         self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
         hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven,
     ) -> Plan:
-        plain = chain is None and hedge is NOT_GIVEN and retry is NOT_GIVEN and (model is None or isinstance(model, str))
+        plain = chain is None and hedge is retry is NOT_GIVEN and (model is None or isinstance(model, str))
         key = (task, tier, model if isinstance(model, str) else None)
         if plain and (known := self._plans.get(key)) is not None:
             return known
         plan = resolve(self.config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
         if plan.unknown_task:
             self._events.notice(Notice(str(task), f"unknown task {task!r}: taking the chain of \"default\""))
-        if plain and len(self._plans) < PLANS:
+        if plain and len(self._plans) < REMEMBERED:
             self._plans[key] = plan
         return plan
 
@@ -262,7 +267,7 @@ class Router:
         if engine is not None and engine.loop is loop:
             return engine
         if engine is not None and not engine.loop.is_closed():
-            raise RuntimeError("this router is in use on another event loop; close it there first, or use one router a loop")
+            raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
         transport = self._transport if self._transport is not None else AiohttpTransport()
         self._engine = engine = Engine(loop, transport, {}, {}, Policies(), self._events, self._random)
         return engine
@@ -280,7 +285,8 @@ class Router:
         merged = merge_params(plan.params, params, given)
         limit = _deadline(plan, deadline)
         for step in plan.steps:
-            self._speak(engine, step.model.provider)
+            if step.name not in self._used or step.model.provider not in engine.wires:
+                self._get_ready(engine, step)
         now = engine.loop.time()
         until = inf if limit is None else now + limit
         call = Call(messages, merged, check_headers(headers), now, until, stream, accept, priority)
@@ -291,9 +297,16 @@ class Router:
         self._calls -= 1
         if self._calls == 0 and self._idle is not None:
             self._idle.set()
+            self._idle = None
         trace.seconds = asyncio.get_running_loop().time() - call.began
         if not self._events.quiet:
             self._events.emit(CallEnded(trace, error))
+
+    def _get_ready(self, engine: Engine, step: PlannedStep) -> None:
+        """Remember a model that is used for the first time."""
+        self._speak(engine, step.model.provider)
+        if len(self._used) < REMEMBERED:
+            self._used[step.name] = step
 
     def _speak(self, engine: Engine, name: str) -> None:
         """Get ready to speak with a provider."""

@@ -28,7 +28,7 @@ class Tail:
     """
 
     __slots__ = (
-        "_chunks", "_clock", "_decoder", "_flight", "_hard", "_over", "_overdue", "_resting", "_since", "_waiting",
+        "_awake", "_chunks", "_clock", "_decoder", "_flight", "_hard", "_over", "_overdue", "_since", "_waiting",
     )
 
     def __init__(self, flight: Flight, chunks: list[Chunk] | None) -> None:
@@ -38,7 +38,8 @@ class Tail:
         self._decoder = flight.decoder
         self._chunks = chunks
         self._over = False
-        self._waiting = self._resting = self._overdue = False
+        self._waiting = self._overdue = False
+        self._awake = 0.0  # when the present rest is over
         self._since = flight.engine.loop.time()
         self._hard = hard_limit(flight)
         self._clock.strike = self._due
@@ -62,6 +63,8 @@ class Tail:
     async def next(self) -> Chunk | None:
         """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
         assert self._chunks is not None
+        if not self._chunks:
+            self._since = self._flight.engine.loop.time()
         while not self._chunks:
             if self._over:
                 return None
@@ -90,7 +93,6 @@ class Tail:
     async def _advance(self) -> None:
         assert self._chunks is not None
         self._waiting = True
-        self._since = self._flight.engine.loop.time()
         try:
             if not await self._pull(0.0):
                 reply = await self._finish()
@@ -106,7 +108,8 @@ class Tail:
         """Feed the decoder once; whether there may be more."""
         flight, decoder = self._flight, self._decoder
         assert flight.response is not None
-        self._resting = rest > 0.0
+        if rest > 0.0:
+            self._awake = flight.engine.loop.time() + rest
         try:
             data = await flight.response.read(rest)
         except ConnectionFailed:
@@ -116,7 +119,6 @@ class Tail:
             if decoder.end() is None:
                 return False
             raise
-        self._resting = False
         if not data:
             return False
         before = decoder.content
@@ -143,7 +145,7 @@ class Tail:
         response = self._flight.response
         assert response is not None
         self._clock.strike = response.close
-        self._clock.move(self._flight.engine.loop.time() + DRAIN, "total")
+        self._clock.move(min(self._flight.engine.loop.time() + DRAIN, self._hard[0]), "total")
         with suppress(ConnectionFailed):
             while await response.read():
                 pass
@@ -168,10 +170,14 @@ class Tail:
         return until > now
 
     def _due(self) -> None:
-        if self._resting and self._clock.fired == "idle":
-            self._overdue = True  # what has come in the meantime is not read yet
+        now = self._flight.engine.loop.time()
+        if now < self._awake and self._clock.fired == "idle":
+            # What has come in the meantime is not read yet; if nothing has, nobody else will look.
+            self._overdue = True
+            self._clock.fired = None
+            self._clock.move(min(self._awake + SIP, self._hard[0]), "idle")
             return
-        if not self._aim(self._flight.engine.loop.time()):
+        if not self._aim(now):
             self._clock.stop()
             self._clock.fired = self._clock.word
             assert self._flight.response is not None

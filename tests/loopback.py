@@ -43,11 +43,13 @@ class Peer:
     async def chunk(self, data: bytes) -> None:
         await self.send(b"%x\r\n%b\r\n" % (len(data), data))
 
-    async def gone(self) -> None:
-        """Return when the client has closed or reset the connection."""
+    async def gone(self) -> int:
+        """Return when the client has closed or reset the connection: how many bytes still came."""
+        count = 0
         with contextlib.suppress(ConnectionError):
-            while await self.reader.read(65536):
-                pass
+            while data := await self.reader.read(65536):
+                count += len(data)
+        return count
 
     def reset(self) -> None:
         """End the connection with RST instead of FIN."""
@@ -62,14 +64,16 @@ class Server:
     scheme: str = "http"
     peers: list[Peer] = field(default_factory=list)
 
-    def post(self, body: bytes = b"{}", *, host: str = "127.0.0.1", connect: float | None = 5.0, **kw: object) -> Request:
+    def post(
+        self, body: bytes = b"{}", *, host: str = "127.0.0.1", connect: float | None = 5.0, ca: str | None = None
+    ) -> Request:
         headers = {"Authorization": "Bearer sk-secret", "Content-Type": "application/json"}
-        return Request("POST", f"{self.scheme}://{host}:{self.port}/v1", headers, body, connect, **kw)  # type: ignore[arg-type]  # proxy and ca
+        return Request("POST", f"{self.scheme}://{host}:{self.port}/v1", headers, body, connect, None, ca)
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    handle: Callable[[Peer], Awaitable[None]], context: ssl.SSLContext | None = None
+    handle: Callable[[Peer], Awaitable[object]], context: ssl.SSLContext | None = None
 ) -> AsyncIterator[Server]:
     """A server that runs `handle` for every connection, and closes it after that."""
     running: set[asyncio.Task[None]] = set()
@@ -86,8 +90,6 @@ async def serving(
         finally:
             running.discard(task)
             writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     server = Server(listener.sockets[0].getsockname()[1], "http" if context is None else "https")
@@ -101,6 +103,7 @@ async def serving(
         await asyncio.gather(*tasks, return_exceptions=True)
         for peer in server.peers:
             peer.writer.transport.abort()
+        await turns()
 
 
 def run(main: Coroutine[object, object, None]) -> None:

@@ -42,7 +42,8 @@ def available(code: str, **fields: object) -> dict[str, object]:
 
 STATUS = [
     # Plain statuses
-    *((status, err(), Rejected) for status in (300, 301, 302, 304, 307, 400, 404, 405, 410, 412, 413, 415, 422, 424, 451)),
+    *((status, err(),
+     Rejected) for status in (300, 301, 302, 304, 307, 400, 404, 405, 410, 412, 413, 415, 422, 424, 451)),
     *((status, err(), ServerFailed) for status in (408, 409, 425, 498, 499, 500, 501, 502, 503, 504, 520, 524)),
     (401, err(), Unauthorized), (402, err(), OutOfCredit), (403, err(), Unauthorized),
     (429, err(), RateLimited), (529, err(), RateLimited), (600, err(), BadReply), (101, err(), BadReply),
@@ -63,35 +64,45 @@ STATUS = [
     (400, err("The response was filtered due to Azure's content management policy", code="content_filter"), Refused),
     (400, err(innererror={"code": "ResponsibleAIPolicyViolation"}), Refused),
     # OpenRouter
-    (400, meta(error_type="context_length_exceeded"), ContextTooLong), (400, meta(error_type="string_too_long"), ContextTooLong),
+    (400, meta(error_type="context_length_exceeded"), ContextTooLong),
+    (400, meta(error_type="string_too_long"), ContextTooLong),
     (400, meta(error_type="max_tokens_exceeded"), ContextTooLong), (400, meta(error_type="refusal"), Refused),
     (400, meta(error_type="content_policy_violation"), Refused), (400, meta(error_type="invalid_prompt"), Rejected),
     (400, err("maximum context length", metadata={"error_type": "invalid_request"}), Rejected),
-    (503, meta(error_type="provider_overloaded"), ServerFailed), (529, meta(error_type="provider_overloaded"), RateLimited),
+    (503, meta(error_type="provider_overloaded"), ServerFailed),
+    (529, meta(error_type="provider_overloaded"), RateLimited),
     (502, meta(error_type="provider_unavailable"), ServerFailed), (500, meta(error_type="unmapped"), ServerFailed),
     (404, meta(error_type="not_found"), Rejected), (401, meta(error_type="authentication"), Unauthorized),
-    (403, meta(error_type="permission_denied"), Unauthorized), (500, meta(error_type="content_policy_violation"), Refused),
+    (403, meta(error_type="permission_denied"), Unauthorized),
+    (500, meta(error_type="content_policy_violation"), Refused),
     (402, meta(error_type="payment_required"), OutOfCredit),
     (402, meta(reason="in_flight_budget_exhausted", limit_source="openrouter_in_flight_budget"), RateLimited),
     (402, meta(reason="weight_exceeds_budget", limit_source="openrouter_credits"), OutOfCredit),
     (402, err("You requested up to 900 tokens, but can only afford 12. Retry after 5 seconds"), OutOfCredit),
-    (403, meta(reason="openrouter_guardrail_budget"), OutOfCredit), (403, meta(limit_source="openrouter_key_limit"), OutOfCredit),
+    (403, meta(reason="openrouter_guardrail_budget"), OutOfCredit),
+    (403, meta(limit_source="openrouter_key_limit"), OutOfCredit),
     (403, meta(reasons=["violence"], flagged_input="…"), Refused), (403, meta(patterns=["ssn"]), Refused),
     (429, meta(limit_source="openrouter_free_tier_daily"), RateLimited),
     (400, available("model_not_found"), Rejected), (400, available("wrong_endpoint"), Rejected),
     (404, available("no_endpoints"), Rejected), (404, available("model_deprecated"), Rejected),
     (404, available("privacy_restricted"), Rejected), (403, available("region_restricted"), Unauthorized),
     (429, available("capacity_exhausted"), RateLimited), (503, available("temporarily_unavailable"), ServerFailed),
-    (400, err("Provider returned error", metadata={"raw": '{"error":{"message":"prompt is too long: 9 > 8"}}'}), ContextTooLong),
+    (400, err("Provider returned error", metadata={"raw": '{"error":{"message":"prompt is too long: 9 > 8"}}'}),
+     ContextTooLong),
     # Anthropic (native shapes, for the wire that follows)
-    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}}, ContextTooLong),
-    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}}, Refused),
-    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}, OutOfCredit),
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}},
+     ContextTooLong),
+    (400, {"type": "error", "error": {"type": "invalid_request_error",
+     "message": "Output blocked by content filtering policy"}}, Refused),
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}},
+     OutOfCredit),
     (413, {"type": "error", "error": {"type": "request_too_large", "message": "too large"}}, ContextTooLong),
     (429, err(type="rate_limit_error", details={"error_code": "enforced_spend_limit_reached"}), OutOfCredit),
     (529, err(type="overloaded_error"), RateLimited),
     # Google
-    (400, [err("The input token count (9) exceeds the maximum number of tokens allowed (8)", status="INVALID_ARGUMENT")], ContextTooLong),
+    (400,
+     [err("The input token count (9) exceeds the maximum number of tokens allowed (8)", status="INVALID_ARGUMENT")],
+     ContextTooLong),
     (400, err("API key not valid. Please pass a valid API key.", status="INVALID_ARGUMENT"), Unauthorized),
     (429, err(status="RESOURCE_EXHAUSTED"), RateLimited),
     # Groq, Mistral, Together, Fireworks, vLLM, llama.cpp, Ollama, others
@@ -111,7 +122,7 @@ STATUS = [
     # No JSON
     (502, b"<html><head><title>502 Bad Gateway</title></head></html>", ServerFailed), (503, b"", ServerFailed),
     (413, b"<html>413 Request Entity Too Large</html>", Rejected), (404, b"[]", Rejected), (400, b"\xff\xfe", Rejected),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), STATUS)
@@ -133,7 +144,8 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
         (err(code=502, metadata={"error_type": "provider_unavailable"}), ServerFailed, 502),
         (err(code="server_error"), ServerFailed, 500), (err(type="overloaded_error"), RateLimited, 529),
         (err(type="InternalServerError"), ServerFailed, 500), (err(type="RateLimitError"), RateLimited, 429),
-        (err(type="BadRequestError", code=400), Rejected, 400), (err(code="1300", type="rate_limited"), RateLimited, 429),
+        (err(type="BadRequestError", code=400), Rejected, 400),
+        (err(code="1300", type="rate_limited"), RateLimited, 429),
         (err("maximum context length", type="BadRequestError", code=400), ContextTooLong, 400),
         (err(code="context_length_exceeded"), ContextTooLong, None), (err("prompt is too long"), ContextTooLong, None),
         (err(code="insufficient_quota"), OutOfCredit, None), (err(code=402), OutOfCredit, 402),
@@ -144,7 +156,7 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
         ({"error": "warming up"}, BadReply, None), (err(code=1234), BadReply, None), (err(code=200), BadReply, None),
         ({"error": {}}, BadReply, None), ({"error": ["?"]}, BadReply, None),
     ],
-)  # fmt: skip
+)
 def test_an_error_inside_a_200(error: object, expected: type, status: int | None) -> None:
     """Without a status the body's number decides, then its words; what fits nothing is a bad reply."""
     found = CLASSIFIER.inside(error)
@@ -163,7 +175,8 @@ def test_an_error_inside_a_200(error: object, expected: type, status: int | None
         ({"object": "error", "message": "top", "type": "t", "code": "1300"}, "top", "t"),
         ({"detail": "Not Found"}, "Not Found", None),
         ({"detail": [{"loc": ["body", "n"], "msg": "bad"}, {"msg": "worse"}]}, "body.n: bad; worse", None),
-        (err('{"error": {"message": "inner", "code": 400, "status": "INVALID_ARGUMENT"}}'), "inner", "INVALID_ARGUMENT"),
+        (err('{"error": {"message": "inner", "code": 400, "status": "INVALID_ARGUMENT"}}'), "inner",
+         "INVALID_ARGUMENT"),
         (err("Provider returned error", metadata={"raw": '{"message":"why"}'}), "Provider returned error: why", None),
         (err("Provider returned error", metadata={"raw": "why not"}), "Provider returned error: why not", None),
         ([err("wrapped", status="INVALID_ARGUMENT")], "wrapped", "INVALID_ARGUMENT"),
@@ -191,7 +204,8 @@ def test_redirects_say_that_they_are_not_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "again"), [(503, "false", "never"), (400, "true", "quick"), (429, "true", "hint"), (429, "maybe", "hint")]
+    ("status", "told", "again"),
+    [(503, "false", "never"), (400, "true", "quick"), (429, "true", "hint"), (429, "maybe", "hint")],
 )
 def test_x_should_retry(status: int, told: str, again: str) -> None:
     """The provider's word on retrying stands over ours."""
@@ -224,15 +238,17 @@ def test_the_daily_quota_of_free_models_lasts_until_midnight() -> None:
     ("value", "seconds"),
     [
         ("3", 3.0), ("0.25", 0.25), (" 7 ", 7.0), (5, 5.0), (1.5, 1.5), ("-4", 0.0), ("1e2", 100.0), (".5", 0.5),
-        ("100ms", 0.1), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("1.5s", 1.5), ("2d", 172800.0), ("38s", 38.0), ("-5s", 0.0),
+        ("100ms", 0.1), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("1.5s", 1.5), ("2d", 172800.0), ("38s", 38.0),
+        ("-5s", 0.0),
         ("Fri, 15 Jan 2027 08:01:00 GMT", 60.0), ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
         ("Friday, 15-Jan-27 08:01:00 GMT", 60.0), ("Fri Jan 15 08:01:00 2027", 60.0),
         ("2027-01-15T08:00:10Z", 10.0), ("2027-01-15T09:00:10.5+01:00", 10.5), ("2027-01-15T08:00:10", 10.0),
-        ("", None), ("soon", None), ("nan", None), ("inf", None), ("1e999", None), ("1_000", None), ("٣", None), ("5 parsecs", None),
+        ("", None), ("soon", None), ("nan", None), ("inf", None), ("1e999", None), ("1_000", None), ("٣", None),
+        ("5 parsecs", None),
         (None, None), (True, None), (float("nan"), None), (10**30, None), ("Fri, 99 Jan 2027 08:01:00 GMT", None),
         ([], None), ("9" * 5000, None),
     ],
-)  # fmt: skip
+)
 def test_every_form_of_a_pause(value: object, seconds: float | None) -> None:
     """Numbers, durations and dates; the past is 0, garbage is nothing."""
     assert seconds == parse_pause(value, lambda: NOW)
@@ -241,12 +257,13 @@ def test_every_form_of_a_pause(value: object, seconds: float | None) -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("Please try again in 5.289s. Visit x", 5.289), ("try again in 1m2s", 62.0), ("Please retry after 60 seconds.", 60.0),
+        ("Please try again in 5.289s. Visit x", 5.289), ("try again in 1m2s", 62.0),
+        ("Please retry after 60 seconds.", 60.0),
         ("Please retry in 38.1s.", 38.1), ("try again in 20ms", 0.02), ("Try again in 2 minutes", 120.0),
         ("try again in 1h 5m", 3900.0), ("try again in 300 milliseconds", 0.3), ("wait 3 seconds", 3.0),
         ("try again later", None), ("try again in 5 marathons", None), ("in 5s", None), ("", None),
     ],
-)  # fmt: skip
+)
 def test_pauses_in_sentences(text: str, seconds: float | None) -> None:
     """Groq, OpenAI, Google and Azure write it into the message."""
     assert seconds == pytest.approx(pause_in_text(text))
@@ -259,7 +276,9 @@ def test_pauses_in_headers() -> None:
     assert pause_in_headers({}, lambda: NOW) is None
 
 
-@pytest.mark.parametrize(("reset", "seconds"), [("1800000005", 5.0), ("1800000005000", 5.0), ("30", 30.0), ("1799999999", 0.0)])
+@pytest.mark.parametrize(
+    ("reset", "seconds"), [("1800000005", 5.0), ("1800000005000", 5.0), ("30", 30.0), ("1799999999", 0.0)]
+)
 def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -> None:
     """Epoch seconds, epoch milliseconds, or plainly seconds."""
     assert seconds == reset_in_headers({"x-ratelimit-reset": reset}, lambda: NOW)
@@ -291,9 +310,14 @@ def test_headers_come_before_the_body_before_the_message() -> None:
     assert of(400, err("try again in 3s")).retry_after is None
 
 
-@pytest.mark.parametrize("body", [b"null", b"1", b'"x"', b"[1]", b"[[]]", b'{"error":[]}', b'{"error":{"message":{"a":[]}}}',
-                                  b'{"error":{"metadata":[],"availability":"x","details":{},"code":{}}}', b'{"message":null}',
-                                  b'{"error":{"code":99999999999999999999}}', b"[" * 5000, b'{"error":{"message":"{"}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null", b"1", b'"x"', b"[1]", b"[[]]", b'{"error":[]}', b'{"error":{"message":{"a":[]}}}', b'{"message":null}',
+        b'{"error":{"metadata":[],"availability":"x","details":{},"code":{}}}', b'{"error":{"message":"{"}}',
+        b'{"error":{"code":99999999999999999999}}', b"[" * 5000,
+    ],
+)
 @pytest.mark.parametrize("status", [200, 302, 400, 402, 403, 429, 500])
 def test_no_body_is_too_strange(status: int, body: bytes) -> None:
     """Whatever stands there, it becomes an error of ours."""

@@ -79,10 +79,13 @@ def generating(server: local.Server) -> bool:
         return any(slot["is_processing"] for slot in json.load(response))
 
 
-async def idle(server: local.Server) -> None:
-    """Return when the server has stopped generating."""
+async def idle(server: local.Server, every: float = 0.02) -> None:
+    """Return when the server has stopped generating.
+
+    While it writes an answer in one piece it looks for its client once a second; being asked starts that second anew.
+    """
     while await asyncio.to_thread(generating, server):  # noqa: ASYNC110  -- it has no way to tell us
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
 
 
 def when_answering(model: str, then: Callable[[], None]) -> Callable[[Event], None]:
@@ -115,7 +118,7 @@ def test_chat_gives_an_answer_with_its_usage_and_its_trace(server: local.Server,
     """One attempt, won; the tokens the server counted; a price of nothing, known; instants in their order."""
 
     async def scenario() -> Reply:
-        async with Router(configuration(server)) as router:
+        async with Router(server.config()) as router:
             step = Step(model="smollm2", wire_stream=wire_stream)
             return await router.chat(PROMPT, chain=[step], max_tokens=5, ignore_eos=True)
 
@@ -140,8 +143,8 @@ def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
     """The pieces are the reply's text; the last one has the finish reason and the usage."""
 
     async def scenario() -> None:
-        async with Router(configuration(server)) as router:
-            async with router.stream(PROMPT, model="smollm2", max_tokens=8, ignore_eos=True) as stream:
+        async with Router(server.config()) as router:  # its model is the `default` task
+            async with router.stream(PROMPT, max_tokens=8, ignore_eos=True) as stream:
                 chunks = [chunk async for chunk in stream]
             assert "".join(chunk.text for chunk in chunks) == stream.reply.text
             assert 3 < len(chunks)
@@ -270,7 +273,7 @@ def test_a_frozen_server_is_given_up_when_its_first_token_is_late(server: local.
     assert "first_token" == late.error.clock
     assert late.sent is not None
     assert late.ended is not None
-    assert 0.29 < late.ended - late.sent < 0.6
+    assert 0.29 < late.ended - late.sent < 1.5
 
 
 def test_a_server_that_freezes_in_mid_answer_is_given_up(server: local.Server, victim: local.Server) -> None:
@@ -315,7 +318,7 @@ def test_the_loser_of_a_hedge_is_stopped_on_the_server(
 ) -> None:
     """Whether it was the first or the hedge: it was writing when it lost, and 10 s of tokens are never written.
 
-    On the buffered wire a race is decided at the end of an answer, so both lanes write for as long as it lasts.
+    On the buffered wire the end of an answer decides a race, so both lanes write until then. (Over 1 s: see `idle`.)
     """
 
     async def scenario() -> Reply:
@@ -326,7 +329,7 @@ def test_the_loser_of_a_hedge_is_stopped_on_the_server(
             reply = await router.chat(PROMPT, chain=chain, hedge=Hedge(after=0.05), ignore_eos=True)
             assert await asyncio.to_thread(generating, victim)
             async with asyncio.timeout(4.0):
-                await idle(victim)
+                await idle(victim, every=1.2)
             return reply
 
     trace = asyncio.run(scenario()).trace

@@ -1,5 +1,6 @@
 """The event parser gives the same events however the bytes are cut and whatever ends the lines."""
 
+import itertools
 import re
 
 import pytest
@@ -37,15 +38,17 @@ def parse(pieces: list[bytes]) -> list[tuple[bytes, bytes]]:
 
 def cut(document: bytes, places: list[int]) -> list[bytes]:
     bounds = sorted({0, len(document), *(place % (len(document) + 1) for place in places)})
-    return [document[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [document[start:end] for start, end in itertools.pairwise(bounds)]
 
 
-words = st.sampled_from([b"", b" ", b"x", b" {}", b":", b"data", "é🙂".encode(), b"\xef\xbb\xbf", b"\xff\x00", b"\x0b\x1c\x85"])
+words = st.sampled_from([b"", b" ", b"x", b" {}", b":", b"data", "é🙂".encode(), b"\xef\xbb\xbf", b"\xff\x00",
+ b"\x0b\x1c\x85"])
 lines = st.one_of(
     st.just(b""),
     st.builds(lambda field, value: field + value,
-              st.sampled_from([b"data:", b"data", b"event:", b"id:", b"retry:", b":", b"other:", b"Data:", b" data:"]), words),
-)  # fmt: skip
+              st.sampled_from([b"data:", b"data", b"event:", b"id:", b"retry:", b":", b"other:", b"Data:",
+               b" data:"]), words),
+)
 documents = st.builds(
     lambda bom, parts: bom + b"".join(line + end for line, end in parts),
     st.sampled_from([b"", b"\xef\xbb\xbf"]),

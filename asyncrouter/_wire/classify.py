@@ -36,15 +36,15 @@ _BILLING: Final = frozenset({
     "insufficientquota", "creditbalanceexhausted", "organizationspendlimitexceeded", "projectspendlimitexceeded",
     "organizationusagelimitexceeded", "enforcedspendlimitreached", "billingerror", "billinghardlimitreached",
     "billingnotactive", "openrouterguardrailbudget", "openrouterworkspacebudget", "openrouterkeylimit",
-})  # fmt: skip
+})
 _CONTEXT: Final = frozenset({
     "contextlengthexceeded", "exceedcontextsizeerror", "contextexceeded", "stringtoolong", "requesttoolarge",
     "maxtokensexceeded", "tokenlimitexceeded", "inputtoolarge",
-})  # fmt: skip
+})
 _FILTER: Final = frozenset({
     "contentpolicyviolation", "contentfilter", "contentfilterpolicy", "responsibleaipolicyviolation", "refusal",
     "invalidprompt", "biopolicy", "cyberpolicy", "safetycheck", "moderation",
-})  # fmt: skip
+})
 _STANDS_FOR: Final[Mapping[str, int]] = {
     "authentication": 401, "authenticationerror": 401, "invalidapikey": 401, "unauthenticated": 401,
     "paymentrequired": 402, "permissiondenied": 403, "permissionerror": 403, "regionrestricted": 403,
@@ -59,7 +59,7 @@ _STANDS_FOR: Final[Mapping[str, int]] = {
     "timeout": 504, "timeouterror": 504, "deadlineexceeded": 504,
     "invalidrequest": 400, "invalidrequesterror": 400, "badrequesterror": 400, "invalidargument": 400,
     "wrongendpoint": 400, "preconditionfailed": 412, "payloadtoolarge": 413, "unprocessable": 422, "invalidimage": 400,
-}  # fmt: skip
+}
 """The status a name stands for where none is given: mid-stream, and in OpenRouter's own words."""
 
 _CONTEXT_WORDS: Final = re.compile(
@@ -146,6 +146,8 @@ def _kind(status: int | None, told: Told, names: set[str], *, paused: bool) -> t
         return RateLimited if paused or in_flight else OutOfCredit
     if not names.isdisjoint(_BILLING):
         return OutOfCredit
+    if told.canonical is not None and _plain(told.canonical) in _FILTER - {"invalidprompt"}:
+        return Refused
     if status == 401:
         return Unauthorized
     if status == 403:
@@ -156,8 +158,6 @@ def _kind(status: int | None, told: Told, names: set[str], *, paused: bool) -> t
         named = _by_words(told, names, guess=told.canonical is None, filters=status != 500)
         if named is not None:
             return named
-    elif told.canonical is not None and not names.isdisjoint(_FILTER):
-        return Refused
     if status is None:
         return BadReply
     if status in _TRANSIENT or 500 <= status < 600:

@@ -11,8 +11,9 @@ import orjson
 from asyncrouter._errors import BadReply
 from asyncrouter._http import Request
 from asyncrouter._wire.body import write_body
-from asyncrouter._wire.chat import BodyDecoder, EventDecoder
 from asyncrouter._wire.classify import Classifier
+from asyncrouter._wire.document import DocumentDecoder
+from asyncrouter._wire.events import EventDecoder
 from asyncrouter._wire.told import excerpt, one_line
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class OpenAI:
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
         connect: float | None,
-    ) -> Request:  # fmt: skip
+    ) -> Request:
         """The request for this call. Raises `TypeError`/`ValueError` that names what cannot be written."""
         body: dict[str, object] = {"model": model.id, "messages": call.messages}
         if stream:
@@ -65,7 +66,7 @@ class OpenAI:
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers."""
         streams = "event-stream" in headers.get("content-type", "").lower()
-        return (EventDecoder if streams else BodyDecoder)(self._classifier, params, self.request_id(headers))
+        return (EventDecoder if streams else DocumentDecoder)(self._classifier, params, self.request_id(headers))
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptError:
         """What a response that is not 2xx means."""

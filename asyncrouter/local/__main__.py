@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         _tell(f"{wrong}\n")
         return _USAGE
     except KeyboardInterrupt:
+        _tell("")
         return _INTERRUPTED
 
 

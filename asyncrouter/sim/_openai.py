@@ -77,6 +77,8 @@ class OpenAI:
 
     def __init__(self, act: Act, model: str, number: int, body: Mapping[str, object]) -> None:
         self.act = act
+        self.number = number
+        self.streaming = body.get("stream") is True
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
         self.pieces, self.short = pieces(act, limit if isinstance(limit, int) else None)
         self._id = f"sim-{number}"

@@ -21,7 +21,7 @@ Fault = Literal[
     "reset",         # the same with a reset
     "hang",          # silence for ever, from at="connect", "headers", a content, or the "end" on
     "stall",         # silence for `pause` seconds, then it goes on
-    "error",         # an error inside a 200, in place of a content
+    "error",         # an error inside a 200 instead of the rest
     "malformed",     # one event (or the one body) that is no JSON
     "not_utf8",      # one event (or the one body) with bytes that are no UTF-8
     "truncated",     # stops in the middle of an event (or of the body) and ends as if that were all
@@ -53,8 +53,11 @@ class Act:
     with one JSON body. `style` says whose error shapes are used; `code`, `type`, `message`, `metadata` fill them in.
 
     A `status` other than 200 is an error response, with `retry_after` (seconds or text) as its header. `headers` are
-    added to the response, over its own. `body` replaces the whole body. `fault` strikes `at` an index of the content,
-    in place of it, or at a phase. Raises `ValueError` for what cannot be.
+    added to the response, over its own. `body` replaces the whole body. `fault` strikes before the content whose index
+    is `at` (behind the last one: before the finish), or at a phase. Raises `ValueError` for what cannot be.
+
+    `Act(text="")` is an empty answer, `Act(text="", fault="no_end")` says only the role, `Act(body=b"")` nothing at all,
+    `Act(fault="hang", comments=0.5)` nothing but comments.
     """
 
     connect: Seconds = 0.0

@@ -49,8 +49,11 @@ def play(act: Act, model: str, number: int, body: Mapping[str, object], random: 
         if act.fault == "hang":
             return Play(connect, headers_at=math.inf)
         return Play(connect, headers_at=headers_after or 0.0, lost="reset" if act.fault == "reset" else "cut")
-    scene = Scene(act, OpenAI(act, model, number, body), random)
-    asked = body.get("stream") is True and act.streams and act.status == 200
+    return _response(act, Scene(act, OpenAI(act, model, number, body), random), connect, headers_after)
+
+
+def _response(act: Act, scene: Scene, connect: float, headers_after: float | None) -> Play:
+    asked = scene.speech.streaming and act.streams and act.status == 200
     length: int | None = None
     beats: Iterable[Beat]
     if asked and act.body is None and act.fault != "html":
@@ -59,7 +62,7 @@ def play(act: Act, model: str, number: int, body: Mapping[str, object], random: 
     else:
         kind = PAGE if act.fault == "html" else STREAM if asked else JSON
         headers_at, beats, length = buffered(scene, _given(act, scene), headers_after)
-    headers = {"content-type": kind, "x-request-id": f"req-{number}"}
+    headers = {"content-type": kind, "x-request-id": f"req-{scene.speech.number}"}
     if act.fault == "gzip_cut":
         beats, length = _cut_gzip(beats)
         headers["content-encoding"] = "gzip"
@@ -67,8 +70,7 @@ def play(act: Act, model: str, number: int, body: Mapping[str, object], random: 
         headers["content-length"] = f"{length}"
     if act.retry_after is not None:
         headers["retry-after"] = f"{act.retry_after}"
-    for name, value in act.headers.items():
-        headers[name.lower()] = value
+    headers |= {name.lower(): value for name, value in act.headers.items()}
     return Play(connect, None, headers_at, None, act.status, headers, iter(beats))
 
 

@@ -7,12 +7,12 @@ import math
 import zlib
 from typing import TYPE_CHECKING
 
-from asyncrouter._errors import AttemptTimeout, ConnectionFailed
+from asyncrouter import AttemptTimeout, ConnectionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter._http import Request
+    from asyncrouter import Request
     from asyncrouter.sim._bodies import Beat
     from asyncrouter.sim._stage import Seen, Stage
     from asyncrouter.sim.play import Play

@@ -1,0 +1,108 @@
+"""Calls through a simulated chain, told in a way that a test can compare: what was tried, when, and what came of it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from asyncrouter import AttemptError, CallError, Reply, Router, StreamInterrupted
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from asyncrouter import Trace
+    from asyncrouter.sim import Clock, World
+
+T = TypeVar("T")
+
+SEED = 20
+MODES = ("chat", "buffered", "stream")
+"""`chat()` over a streaming wire, `chat()` over one JSON body, `stream()`."""
+HEALTHY = Act(text="hi")
+REJECTED = Act(status=400)
+"""Fails at once, is not tried again and not remembered."""
+SILENT = Act(fault="hang", at="headers")
+
+
+class Tried(NamedTuple):
+    """One attempt of a trace: `error` is its class, `sent` and `ended` are seconds since the call began."""
+
+    model: str
+    cause: str
+    outcome: str
+    error: str | None = None
+    status: int | None = None
+    sent: float | None = None
+    ended: float | None = None
+
+
+def tried(trace: Trace) -> list[Tried]:
+    """Every attempt of a trace."""
+    return [
+        Tried(
+            attempt.model, attempt.cause, attempt.outcome or "running",
+            None if attempt.error is None else type(attempt.error).__name__,
+            attempt.status, attempt.sent, attempt.ended,
+        )
+        for attempt in trace.attempts
+    ]  # fmt: skip
+
+
+def pauses(*highest: float, seed: int = SEED) -> list[float]:
+    """What the router's generator draws, one after the other, from U(0, highest)."""
+    random = Random(seed)
+    return [random.uniform(0.0, high) for high in highest]
+
+
+def play(
+    clock: Clock, world: World, scenario: Callable[[Router], Awaitable[T]], *, seed: int = SEED,
+    listeners: tuple[Callable[[Any], None], ...] = (), **tables: object,
+) -> T:  # fmt: skip
+    """Run `scenario` with a router of this world, whose task "coding" is the models a, b and c."""
+    tables.setdefault("tasks", {"coding": {"models": ["a", "b", "c"]}})
+
+    async def main() -> T:
+        options: dict[str, Any] = {"seed": seed, "wall": clock.wall, "listeners": listeners}
+        async with Router(world.config(**tables), transport=world.transport(), **options) as router:
+            return await scenario(router)
+
+    return clock.run(main())
+
+
+async def ask(router: Router, mode: str = "chat", **arguments: Any) -> Reply | CallError | AttemptError:
+    """One call and what it ended with: its reply, or the error it raised. Without models: the task "coding"."""
+    if not {"task", "tier", "chain", "model"} & arguments.keys():
+        arguments["task"] = "coding"
+    try:
+        if mode != "stream":
+            return await router.chat("hello", **arguments)
+        async with router.stream("hello", **arguments) as stream:
+            async for _ in stream:
+                pass
+            return stream.reply
+    except (CallError, AttemptError) as error:
+        assert not isinstance(error, StreamInterrupted), error
+        return error
+
+
+def call(
+    clock: Clock, world: World, *, mode: str = "chat", tables: Mapping[str, object] | None = None, seed: int = SEED,
+    **arguments: Any,
+) -> Reply | CallError | AttemptError:  # fmt: skip
+    """`ask` a router of its own. In the mode "buffered" the wire does not stream."""
+    given = dict(tables or {})
+    if mode == "buffered":
+        given["defaults"] = {**dict(given.get("defaults") or {}), "wire_stream": False}  # type: ignore[call-overload]
+    return play(clock, world, lambda router: ask(router, mode, **arguments), seed=seed, **given)
+
+
+def script(world: World, *acts: Act | tuple[Act, ...]) -> None:
+    """Let the models a, b, c … do these, one after the other."""
+    for name, act in zip("abcdef", acts, strict=False):
+        world.model(name, *(act if isinstance(act, tuple) else (act,)))
+
+
+def asked(world: World, names: str = "abc") -> list[int]:
+    """How many requests each of these models saw."""
+    return [len(world.asked(name)) for name in names]
