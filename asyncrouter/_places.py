@@ -112,7 +112,7 @@ def _ladder(config: Config, tiers: Iterable[str]) -> list[Place]:
 def _within(places: list[Place], ladder: list[Place], above: list[Place]) -> list[Place]:
     """Those that stand on the ladder, or in no tier at all and are no dearer than its dearest."""
     inside = {place.key for place in ladder}
-    outside = {place.key for place in above} - inside
+    outside = {place.key for place in above}
     dearest = max((place.price for place in ladder if place.price is not None), default=-1.0)
 
     def affordable(place: Place) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from asyncrouter import AttemptError, CallError, Reply, Router, StreamInterrupted
+from asyncrouter import CallError, Refused, Reply, Router, StreamInterrupted
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ HEALTHY = Act(text="hi")
 REJECTED = Act(status=400)
 """Fails at once, is not tried again and not remembered."""
 SILENT = Act(fault="hang", at="headers")
+SPREAD: dict[str, object] = {
+    "providers": {name: {"wire": "openai", "base_url": f"http://{name}.test/v1"} for name in "xyz"},
+    "models": {name: {"provider": provider, "id": name} for name, provider in zip("abc", "xyz", strict=True)},
+}
+"""Each model at a provider of its own, so that no key is shared."""
 
 
 class Tried(NamedTuple):
@@ -70,7 +75,7 @@ def play(
     return clock.run(main())
 
 
-async def ask(router: Router, mode: str = "chat", **arguments: Any) -> Reply | CallError | AttemptError:
+async def ask(router: Router, mode: str = "chat", **arguments: Any) -> Reply | CallError | Refused:
     """One call and what it ended with: its reply, or the error it raised. Without models: the task "coding"."""
     if not {"task", "tier", "chain", "model"} & arguments.keys():
         arguments["task"] = "coding"
@@ -81,15 +86,16 @@ async def ask(router: Router, mode: str = "chat", **arguments: Any) -> Reply | C
             async for _ in stream:
                 pass
             return stream.reply
-    except (CallError, AttemptError) as error:
-        assert not isinstance(error, StreamInterrupted), error
+    except (CallError, Refused) as error:
+        if isinstance(error, StreamInterrupted):
+            raise
         return error
 
 
 def call(
     clock: Clock, world: World, *, mode: str = "chat", tables: Mapping[str, object] | None = None, seed: int = SEED,
     **arguments: Any,
-) -> Reply | CallError | AttemptError:  # fmt: skip
+) -> Reply | CallError | Refused:  # fmt: skip
     """`ask` a router of its own. In the mode "buffered" the wire does not stream."""
     given = dict(tables or {})
     if mode == "buffered":

@@ -241,10 +241,11 @@ def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
 
 WORDS = st.sampled_from([
     "default_provider", "unknown_task", "providers", "models", "defaults", "tasks", "tiers", "local", "base_url",
-    "wire", "key", "headers", "query", "proxy", "ca", "provider", "id", "name", "context", "max_output", "usd_per_mtok",
-    "input", "output", "drop", "rpm", "connect", "first_token", "idle", "total", "deadline", "retry", "attempts", "base",
-    "cap", "hedge", "after", "budget", "same", "on_refusal", "breaker", "max_response_bytes", "wire_stream", "params", "model",
-    "coding", "none", "env:KEY", "openai", "openai:x", "a/b", "p95", "auto", "http://x/v1", "http://[", "stream",
+    "wire", "key", "headers", "query", "proxy", "ca", "provider", "id", "name", "context", "max_output",
+    "usd_per_mtok", "input", "output", "drop", "rpm", "connect", "first_token", "idle", "total", "deadline",
+    "retry", "attempts", "base", "cap", "hedge", "after", "budget", "same", "on_refusal", "breaker",
+    "max_response_bytes", "wire_stream", "params", "model", "coding", "none", "env:KEY", "openai", "openai:x",
+    "a/b", "p95", "auto", "http://x/v1", "http://[", "stream",
 ])
 SCALARS = st.one_of(
     WORDS, st.text(), st.none(), st.booleans(), st.integers(), st.floats(), st.binary(), st.dates(), st.just(10**400),

@@ -245,7 +245,8 @@ def test_chunks_come_as_the_words_do() -> None:
     chunks: list[Chunk] = []
     decoder = events(
         delta(role="assistant", content=""), delta(reasoning="hm"), delta(content="a"),
-        delta(role="assistant", content="b"), delta("stop"), {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, DONE, chunks=chunks,
+        delta(role="assistant", content="b"), delta("stop"),
+        {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, DONE, chunks=chunks,
     )
 
     assert [Chunk(reasoning="hm"), Chunk("a"), Chunk("b")] == chunks

@@ -56,7 +56,7 @@ class Act:
     added to the response, over its own. `body` replaces the whole body. `fault` strikes before the content whose index
     is `at` (behind the last one: before the finish), or at a phase. Raises `ValueError` for what cannot be.
 
-    `Act(text="")` is an empty answer, `Act(text="", fault="no_end")` says only the role, `Act(body=b"")` nothing at all,
+    `Act(text="")` is an empty answer, `Act(text="", fault="no_end")` only a role, `Act(body=b"")` nothing at all,
     `Act(fault="hang", comments=0.5)` nothing but comments.
     """
 
