@@ -34,14 +34,15 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply
     cancelling = task.cancelling()
     flight = Flight(engine, call, trace, lane, Clock(engine.loop, task.cancel))
     try:
-        answer = await _reach(flight)
+        try:
+            answer = await _reach(flight)
+        except AttemptError as error:
+            return flight.fail(error)
         if isinstance(answer, Tail):
             return answer
-        if call.accept is not None:
-            await _accept(flight, answer, task)
-        return flight.answer(answer)
-    except AttemptError as error:
-        return flight.fail(error)
+        if call.accept is None or await _accepted(flight, answer, task):
+            return flight.answer(answer)
+        return flight.fail(NotAccepted(reply=answer))
     except asyncio.CancelledError:
         fired = flight.clock.fired
         if fired is not None and flight.clock.strike == task.cancel and task.uncancel() <= cancelling:
@@ -81,13 +82,18 @@ async def _admit(flight: Flight) -> None:
     """Wait out a hold if that is worth it. Raises `NotSent` with the reason why this model is not tried now."""
     engine, model = flight.engine, flight.step.model
     flight.attempt.queued = flight.now()
-    if engine.closed:
-        raise RouterClosed("the router was closed while the call was running")
+    _check_open(engine)
     while (refusal := engine.policies.refusal(model, engine.loop.time())) is not None:
         if refusal.hold is None or not flight.lane.waits(refusal.hold):
             raise refusal
         await asyncio.sleep(refusal.hold)
+        _check_open(engine)
     flight.key = flight.credential.get()
+
+
+def _check_open(engine: Engine) -> None:
+    if engine.closed:
+        raise RouterClosed("the router was closed while the call was running")
 
 
 def _silent_limit(flight: Flight, sent: float) -> tuple[float, ClockName]:
@@ -136,14 +142,20 @@ async def _error_body(flight: Flight, response: Response) -> bytes:
     return body[:ERROR_BYTES]
 
 
-async def _accept(flight: Flight, reply: Reply, task: asyncio.Task[object]) -> None:
-    """Ask the caller's `accept`, under nothing but the deadline. Raises `NotAccepted`."""
-    call = flight.call
+async def _accepted(flight: Flight, reply: Reply, task: asyncio.Task[object]) -> bool:
+    """What the caller's `accept` says, under nothing but the deadline."""
+    call, clock = flight.call, flight.clock
     assert call.accept is not None
-    flight.clock.strike = task.cancel
-    flight.clock.move(call.deadline, "deadline")
-    verdict = call.accept(flight.dress(reply))
-    if isinstance(verdict, Awaitable):
-        verdict = await verdict
-    if not verdict:
-        raise NotAccepted(reply=reply)
+    clock.fired = None  # it may have cut off what came after the end of the reply
+    clock.strike = task.cancel
+    clock.move(call.deadline, "deadline")
+    passed = False
+    try:
+        verdict = call.accept(flight.dress(reply))
+        return bool(await verdict if isinstance(verdict, Awaitable) else verdict)
+    except asyncio.CancelledError:
+        passed = True
+        raise
+    finally:
+        if clock.fired is not None and not passed:
+            task.uncancel()  # ours, and `accept` has kept it to itself

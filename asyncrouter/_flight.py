@@ -60,6 +60,10 @@ class Engine:
 class Arbiter(Protocol):
     """Who decides between lanes: the race."""
 
+    def sent(self, lane: Lane) -> None:
+        """Called whenever a lane sends."""
+        ...
+
     def won(self, lane: Lane) -> bool:
         """Called at a lane's first content: may it go on alone? Every other lane has been settled then."""
         ...
@@ -160,6 +164,7 @@ class Flight:
         now = self.engine.loop.time()
         self.lease = self.engine.policies.lease(self.step.model)
         self.sent_at = self.lane.sent_at = now
+        self.lane.arbiter.sent(self.lane)
         self.attempt.sent = now - self.call.began
         if not self.engine.events.quiet:
             self.engine.events.emit(AttemptStarted(self.trace, self.attempt))

@@ -24,21 +24,19 @@ from asyncrouter._errors import (
 from asyncrouter._events import HedgeDenied
 from asyncrouter._flight import Lane
 from asyncrouter._retry import retry
+from asyncrouter._stream import Tail
 from asyncrouter._verdict import pass_over, too_late, used_up, warn
 
 if TYPE_CHECKING:
     from asyncrouter._flight import Engine
     from asyncrouter._plan import Plan, PlannedStep
     from asyncrouter._policies import Bucket
-    from asyncrouter._stream import Tail
     from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
 
 USEFUL = 0.25
 """Seconds below which a step is not worth starting."""
 RESERVE = 2.0
 """Seconds of the deadline that an answering step leaves to each later one."""
-RECHECK = 0.01
-"""Seconds after which a lane that still queues is looked at again, when `after` is shorter."""
 
 
 class Race:
@@ -46,7 +44,7 @@ class Race:
 
     __slots__ = (
         "_bucket", "_call", "_caller", "_cancelling", "_cause", "_engine", "_error", "_expired", "_late", "_pending",
-        "_plan", "_refused", "_result", "_running", "_trace", "_wake", "_winner",
+        "_plan", "_refused", "_result", "_running", "_trace", "_wake", "_won",
     )
 
     def __init__(
@@ -63,9 +61,9 @@ class Race:
         self._cause: Cause = cause
         self._pending = list(range(first, len(plan.steps)))
         self._running: list[Lane] = []  # oldest first
-        self._winner: Lane | None = None
+        self._won: float | None = None  # when the attempt that has won was sent
         self._result: Reply | Tail | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._refused: Refused | None = None
         self._expired = False
         self._wake: asyncio.Future[None] | None = None
@@ -73,7 +71,8 @@ class Race:
         self._bucket: Bucket | None = None
         if plan.hedge is not None and (len(plan.steps) > 1 or plan.hedge.same):
             self._bucket = engine.policies.hedges.bucket(plan.steps[0].name, plan.hedge.budget)
-            self._bucket.deposit()
+            if cause == "first":
+                self._bucket.deposit()
 
     def __repr__(self) -> str:
         return f"<Race running: {self._running!r}, pending: {self._pending!r}>"
@@ -96,6 +95,8 @@ class Race:
         except BaseException:
             for lane in tuple(self._running):
                 self._drop(lane, "cancelled")
+            if isinstance(self._result, Tail):
+                self._result.close()  # won, but its caller has been cancelled at the same instant
             raise
         finally:
             if self._late is not None:
@@ -103,11 +104,16 @@ class Race:
 
     # What the lanes ask and tell.
 
+    def sent(self, lane: Lane) -> None:
+        """A lane is late so many seconds after it was sent, the newest lane after its newest attempt."""
+        if self._bucket is not None and lane in self._running[-1:]:
+            self._watch()
+
     def won(self, lane: Lane) -> bool:
         """The first to call this has won: every other lane is settled now, and cancelled."""
         if lane not in self._running:
             return False
-        self._winner = lane
+        self._won = lane.sent_at
         for other in tuple(self._running):
             if other is not lane:
                 self._drop(other, "superseded")
@@ -133,14 +139,14 @@ class Race:
         self._land(lane, result)
 
     async def _fly(self, lane: Lane) -> None:
-        """Run a lane in a task of its own; never raises but when the loop itself shuts down."""
+        """Run a lane in a task of its own; what it raises, the caller gets unchanged."""
         result: Reply | Tail | AttemptError | None = None
         try:
             result = await retry(self._engine, self._call, self._trace, lane)
-        except asyncio.CancelledError:
-            if lane.stopped is None:
-                raise
-        except Exception as error:  # a stranger's, from `accept` for one: the caller gets it unchanged
+        except asyncio.CancelledError as error:
+            if lane.stopped is None:  # not by us: raised in `accept`, or the whole loop is cancelled
+                self._error = error
+        except Exception as error:
             self._error = error
         self._land(lane, result)
 
@@ -170,7 +176,7 @@ class Race:
         later = sum(self._sendable(other) for other in self._pending)
         share = (deadline - now) / (later + 1)
         # The last step, if nothing was tried before it, is tried with whatever there is.
-        if share < USEFUL and (later or self._trace.attempts):
+        if share < USEFUL and (later or any(attempt.sent is not None for attempt in self._trace.attempts)):
             error = NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
             pass_over(self._engine, self._call, self._trace, step, cause, error)
             return None
@@ -179,8 +185,6 @@ class Race:
         answer_until = max(silent_until, deadline - RESERVE * later)
         lane = Lane(self, self._engine.loop, step, index, cause, silent_until, answer_until)
         self._running.append(lane)
-        if self._bucket is not None:
-            self._watch()
         return lane
 
     def _land(self, lane: Lane, result: Reply | Tail | AttemptError | None) -> None:
@@ -188,7 +192,7 @@ class Race:
         if lane in self._running:
             newest = lane is self._running[-1]
             self._running.remove(lane)
-            self._winner = None
+            self._won = None
             self._refund(lane)
             if isinstance(result, AttemptError):
                 self._failed(lane, result, newest)
@@ -212,7 +216,7 @@ class Race:
         if self._running and self._bucket is not None and self._refused is None and not self._expired:
             # With a successor of the failed lane alive nothing starts yet; when the newest fails, the next one does.
             if newest:
-                self._start_hedge()
+                self._start_hedge(None)
             else:
                 self._watch()
 
@@ -242,16 +246,11 @@ class Race:
     # Hedging.
 
     def _watch(self) -> None:
-        """See to it that somebody looks when the newest lane becomes late."""
+        """See to it that somebody looks when the newest lane becomes late; one that queues is not, until it is sent."""
         if self._late is not None:
             self._late.cancel()
-        self._late = self._engine.loop.call_at(self._late_at(), self._look)
-
-    def _late_at(self) -> float:
-        """When the newest lane is late. One that is not sent yet cannot be late before `after` from now."""
-        after = self._after()
         sent_at = self._running[-1].sent_at
-        return self._engine.loop.time() + max(after, RECHECK) if sent_at is None else sent_at + after
+        self._late = None if sent_at is None else self._engine.loop.call_at(sent_at + self._after(), self._look)
 
     def _after(self) -> float:
         hedge = self._plan.hedge
@@ -259,17 +258,13 @@ class Race:
 
     def _look(self) -> None:
         self._late = None
-        if self._winner is not None or len(self._running) != 1:
-            return
-        if self._engine.loop.time() < self._late_at():
-            self._watch()
-        else:
-            self._start_hedge()
+        if len(self._running) == 1 and self._running[0].sent_at != self._won:
+            self._start_hedge(self._running[0])
 
-    def _start_hedge(self) -> None:
-        """Race the next step that could be sent at once, if the bucket allows."""
+    def _start_hedge(self, late: Lane | None) -> None:
+        """Race a late lane, or one whose hedge has failed, with what could be sent at once, if the bucket allows."""
         assert self._bucket is not None
-        index = self._hedge_target()
+        index = self._hedge_target(late)
         if index is None or not self._bucket.take():
             if not self._engine.events.quiet:
                 reason = "no other model could be sent now" if index is None else "the hedge budget is used up"
@@ -284,10 +279,10 @@ class Race:
         lane.task = self._engine.loop.create_task(self._fly(lane))
         self._engine.keep(lane.task)
 
-    def _hedge_target(self) -> int | None:
+    def _hedge_target(self, late: Lane | None) -> int | None:
         if self._engine.closed or self._plan.hedge is None:
             return None
-        candidates = [self._running[-1].index] if self._plan.hedge.same else self._pending
+        candidates = [late.index] if self._plan.hedge.same and late is not None else self._pending
         return next((index for index in candidates if self._sendable(index)), None)
 
     def _refund(self, lane: Lane) -> None:

@@ -237,10 +237,8 @@ class Router:
         if engine is None:
             return
         engine.closed = True
-        with anyio.move_on_after(PATIENCE, shield=True):
-            await engine.transport.aclose()
-            if engine.tasks:
-                await asyncio.wait(engine.tasks)
+        with anyio.CancelScope(shield=True):
+            await _to_the_end(asyncio.create_task(_close(engine)))
 
     # One call.
 
@@ -298,6 +296,7 @@ class Router:
         if self._calls == 0 and self._idle is not None:
             self._idle.set()
             self._idle = None
+            self._idle = None
         trace.seconds = asyncio.get_running_loop().time() - call.began
         if not self._events.quiet:
             self._events.emit(CallEnded(trace, error))
@@ -317,6 +316,26 @@ class Router:
             raise ConfigError(f'expected "openai", got {provider.wire!r}', f"providers.{name}.wire", provider.wire)
         engine.wires[name] = OpenAI(provider, wall=self._wall)
         engine.credentials[name] = Credential(provider)
+
+
+async def _close(engine: Engine) -> None:
+    with anyio.move_on_after(PATIENCE):
+        await engine.transport.aclose()
+        if engine.tasks:
+            await asyncio.wait(engine.tasks)
+
+
+async def _to_the_end(task: asyncio.Task[None]) -> None:
+    """Wait until it is done; a cancellation (anyio's shields hold off only anyio's) is passed on after that."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 def _deadline(plan: Plan, given: float | NotGiven | None) -> float | None:

@@ -43,13 +43,11 @@ class Peer:
     async def chunk(self, data: bytes) -> None:
         await self.send(b"%x\r\n%b\r\n" % (len(data), data))
 
-    async def gone(self) -> int:
-        """Return when the client has closed or reset the connection: how many bytes still came."""
-        count = 0
+    async def gone(self) -> None:
+        """Return when the client has closed or reset the connection."""
         with contextlib.suppress(ConnectionError):
-            while data := await self.reader.read(65536):
-                count += len(data)
-        return count
+            while await self.reader.read(65536):
+                pass
 
     def reset(self) -> None:
         """End the connection with RST instead of FIN."""

@@ -34,6 +34,14 @@ PRICED = {name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": 1.0, "
 BLOCKED = Act(status=400, code="content_filter", message="blocked by the content policy")
 
 
+@pytest.fixture
+def world(world: World) -> World:
+    """A world whose models answer at once unless a test says otherwise."""
+    for name in "abcz":
+        world.model(name)
+    return world
+
+
 def router_of(world: World, **options: object) -> Router:
     """A router to this world that draws no luck."""
     config = world.config(**options.pop("config", {}))  # type: ignore[arg-type]
@@ -298,8 +306,7 @@ def test_a_refusal_does_not_win_over_a_living_attempt(clock: Clock, world: World
 
 def test_a_refusal_is_raised_when_the_other_has_failed_too(clock: Clock, world: World) -> None:
     """Nothing starts after a refusal; the call ends when the last living attempt has failed, with the refusal."""
-    world.model("a", BLOCKED)
-    world.model("a").does(Act(status=400, code="content_filter", message="content policy", first_token=1.25))
+    world.model("a", Act(status=400, code="content_filter", message="content policy", first_token=1.25))
     world.model("b", Act(status=500, first_token=2.0))
 
     with pytest.raises(Refused) as caught:
@@ -329,7 +336,7 @@ def test_the_deadline_ends_both(clock: Clock, world: World) -> None:
     world.model("b", Act(fault="hang", at="headers"))
 
     with pytest.raises(DeadlineExceeded) as caught:
-        ask(clock, world, [Step(model="a", first_token=None)], chain=["a", "b"], hedge=1.0, deadline=6.0)
+        ask(clock, world, ["a", "b"], hedge=1.0, deadline=6.0)
 
     # Half of the six seconds for the first of two; the second, the last, has all that is left.
     assert [
@@ -370,10 +377,9 @@ def test_a_chain_of_one_is_not_hedged_otherwise(clock: Clock, world: World) -> N
 # ── what a hedge may not do ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def hold(world: World, name: str, seconds: float) -> Act:
-    """What makes a model held from the next call on."""
+def hold(world: World, name: str, seconds: float) -> None:
+    """Let the first request of a model earn it a hold of so many seconds; then it answers with its name."""
     world.model(name, Act(status=429, retry_after=seconds), Act(text=name))
-    return Act()
 
 
 def test_a_hedge_never_waits(clock: Clock, world: World) -> None:
@@ -434,23 +440,28 @@ def test_a_hedge_with_nobody_left_to_ask_is_denied(clock: Clock, world: World) -
 
 
 def test_a_hedge_without_a_useful_share_of_the_deadline_is_not_sent(clock: Clock, world: World) -> None:
-    """Less than 0.25 s left: the step is passed over in the trace, and its token comes back."""
-    world.model("a", Act(first_token=1.125))
+    """Less than 0.25 s for it, now that two held models can be sent again: passed over, and its token comes back."""
+    world.model("a", Act(fault="hang"))
+    hold(world, "c", 0.25)
+    hold(world, "z", 0.25)
 
     async def scenario() -> Trace:
         async with router_of(world) as router:
-            chain = [Step(model="a"), Step(model="b")]
-            trace = (await router.chat("hello", chain=chain, hedge=1.0, deadline=1.2, retry=ONCE)).trace
+            with pytest.raises(AllModelsFailed):
+                await router.chat("hello", chain=["c", "z"], retry=ONCE)
+            reply = await router.chat("hello", chain=["a", "b", "c", "z"], hedge=0.3, deadline=0.7)
             assert 10.0 == tokens(router, "a")
-            return trace
+            return reply.trace
 
-    # With two steps and 1.2 s the first would have to give way after 0.6 s: it begins to answer before that.
-    world.model("a", Act(first_token=0.5))
-    assert 1 == len(clock.run(scenario()).attempts)
+    trace = clock.run(scenario())
 
-    world.model("a", Act(status=500, first_token=0.55))
-    trace = clock.run(scenario()).trace if False else clock.run(scenario())
-    assert ["first", "fallback"] == [each.cause for each in trace.attempts]
+    assert [
+        ("a", "first", "failed", 0.0, 0.35),
+        ("b", "hedge", "not_sent", None, 0.3),
+        ("c", "fallback", "not_sent", None, 0.35),
+        ("z", "fallback", "won", 0.35, 0.35),
+    ] == story(trace)
+    assert "only 0.13 s of the deadline are left for it" == trace.attempts[1].error.message  # type: ignore[union-attr]
 
 
 # ── the budget ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -460,11 +471,6 @@ def tokens(router: Router, first: str, rate: float = 0.05) -> float:
     """What is in the bucket of calls that begin with this model."""
     assert router._engine is not None
     return router._engine.policies.hedges.bucket(first, rate).tokens
-
-
-def hedges(world: World, router: Router, lates: list[bool], **options: object) -> list[bool]:
-    """For each of a row of calls, late or not, whether it sent a hedge."""
-    raise NotImplementedError
 
 
 async def hedged(world: World, router: Router, first: str, *, late: bool, hedge: Hedge | None = None) -> bool:
@@ -514,7 +520,7 @@ def test_no_prefix_of_calls_has_more_hedges_than_the_budget(clock: Clock, world:
                 hedge = Hedge(after=0.5, budget=rate)
                 reply = await router.chat("hello", chain=["a", "z", "y"], hedge=hedge, retry=ONCE)
                 made.append(sum(each.cause == "hedge" and each.sent is not None for each in reply.trace.attempts))
-                assert 0.0 <= tokens(router, "a", rate) <= 10.0
+                assert -1e-6 <= tokens(router, "a", rate) <= 10.0
             return made
 
     made = clock.run(scenario())
@@ -706,16 +712,6 @@ def test_a_loser_whose_price_is_unknown_makes_the_total_unknown(clock: Clock, wo
     assert trace.cost_usd is None
 
 
-def test_a_loser_that_was_never_sent_costs_nothing(clock: Clock, world: World) -> None:
-    """A first model in its queue when the hedge wins: superseded, for nothing."""
-    world.model("a", Act(first_token=1.0, status=500), Act(first_token=9.0))
-    config = {"models": PRICED}
-
-    trace = ask(clock, world, ["a", "b"], hedge=0.5, config=config).trace
-
-    assert [("a", "first", "superseded", 0.0, 0.5), ("b", "hedge", "won", 0.5, 0.5)] == story(trace)
-
-
 def test_losing_does_not_count_against_a_model(clock: Clock, world: World) -> None:
     """A loser stands as it stood."""
     world.model("a", Act(first_token=9.0))
@@ -742,7 +738,7 @@ def test_the_first_attempt_runs_in_the_callers_task(clock: Clock, world: World) 
         return behave
 
     world.model("a", note(Act(status=500, first_token=1.5)))  # type: ignore[arg-type]
-    world.model("b", note(Act(status=500, first_token=1.0)))  # type: ignore[arg-type]
+    world.model("b", note(Act(status=500, first_token=0.75)))  # type: ignore[arg-type]
     world.model("c", note(Act()))  # type: ignore[arg-type]
     caller: list[asyncio.Task[object] | None] = []
 

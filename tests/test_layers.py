@@ -115,7 +115,7 @@ def test_optional_packages_appear_only_in_doors() -> None:
 
 def test_nothing_reads_clocks_or_dice_of_its_own() -> None:
     """Durations come from the loop, randomness from the router, wall time from whoever passes it in."""
-    allowed = {"_router": {"time.time", "random.Random"}, "_wire": {"time.time"}}
+    allowed = {"_router": {"time.time", "random.Random"}, "_wire": {"time.time", "datetime.fromisoformat"}}
     wrong = []
     for module, path in modules():
         if level(room(module)) >= len(ROWS) - 1:

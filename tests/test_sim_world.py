@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import product
 from random import Random
 
 import pytest
 
-from asyncrouter import AttemptTimeout, ConnectionFailed, Request, Retry, Router
+from asyncrouter import AttemptTimeout, ConnectionFailed, Request, Retry, Router, sim
 from asyncrouter.sim import FAULTS, Act, Clock, Seen, SimTransport, World, lognormal
 
 PROMPT = [{"role": "user", "content": "three little words"}]
@@ -98,8 +99,9 @@ def test_usage_is_streamed_when_asked_for(world: World, clock: Clock) -> None:
     def usage(reads: list[tuple[float, bytes]]) -> list[dict]:
         return [event["usage"] for _, data in reads for event in events(data) if "usage" in event]
 
+    counted = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
     assert [] == usage(stream(world, clock, Act()))
-    assert [{"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}] == usage(stream(world, clock, Act(), **asked))
+    assert [counted] == usage(stream(world, clock, Act(), **asked))
     assert [] == usage(stream(world, clock, Act(usage=False), **asked))
     assert 0.5 == usage(stream(world, clock, Act(style="openrouter", cost=0.5)))[0]["cost"]
 
@@ -206,7 +208,7 @@ def test_a_connection_ready_in_time_is_no_timeout(world: World, clock: Clock) ->
     assert 2.5 == clock.run(fetch(world.transport(), request(connect=2.5), clock))[-1][0]
 
 
-@pytest.mark.parametrize(("at", "reads"), [("headers", 0), (0, 1), (2, 3), ("end", 4)])
+@pytest.mark.parametrize(("at", "reads"), [("headers", 0), (0, 1), (2, 2), ("end", 3)])
 def test_a_hang_is_silent_from_its_phase_on(world: World, clock: Clock, at: int | str, reads: int) -> None:
     """Before the headers, the first content, in the middle or before the end: then nothing, for ever."""
     world.model("m", Act(text="one two three", gap=1.0, fault="hang", at=at))
@@ -224,7 +226,7 @@ def test_a_hang_is_silent_from_its_phase_on(world: World, clock: Clock, at: int 
     with pytest.raises(TimeoutError):
         clock.run(scenario())
 
-    assert (1000.0, reads, 0, True) == (clock.now, len(came) - (at == "end") + (at == "end"), world.open, world.seen[0].gone)
+    assert (1000.0, reads, 0, True) == (clock.now, len(came), world.open, world.seen[0].gone)
 
 
 def test_a_stall_goes_on_after_its_pause(world: World, clock: Clock) -> None:
@@ -275,18 +277,17 @@ def test_huge_and_endless_bodies_come_bit_by_bit(world: World, clock: Clock) -> 
     assert 100_000_000 < sum(sizes) < 100_001_000
     assert max(sizes) < 2_000_000
     clock.run(scenario())
-    assert 999 * 0.5 == clock.now - 0.0
+    assert 999 * 0.5 == clock.now
 
 
-@pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_router_survives_every_fault(world: World, clock: Clock, fault: str, streaming: bool) -> None:
+def test_a_router_survives_every_fault(world: World, clock: Clock, fault: str) -> None:
     """No fault at any place keeps a chain from its second model, nor leaves anything open."""
-    for at in (0, 1, 2, "end"):
+    for at, streaming in product((0, 1, 2, "end"), (True, False)):
         world.model("bad", Act(text="one two", fault=fault, at=at, size=100_000, pause=500.0))
         world.model("good", Act(text="hi"))
 
-        async def scenario() -> str:
+        async def scenario(streaming: bool = streaming) -> str:
             limits = {"total": 20.0, "max_response_bytes": 50_000, "wire_stream": streaming}
             async with Router(world.config(defaults=limits), transport=world.transport()) as router:
                 return (await router.chat("hello", chain=["bad", "good"], retry=Retry(attempts=1))).text
@@ -405,7 +406,8 @@ def test_a_behaviour_sees_the_request(world: World, clock: Clock) -> None:
         await asyncio.sleep(1.5)
         return (await fetch(world.transport(), request(), clock))[0][1]
 
-    assert "three little words at 1.5 False True" == json.loads(clock.run(scenario()))["choices"][0]["message"]["content"]
+    body = json.loads(clock.run(scenario()))
+    assert "three little words at 1.5 False True" == body["choices"][0]["message"]["content"]
 
 
 def test_the_log_of_a_request(world: World, clock: Clock) -> None:
@@ -421,9 +423,10 @@ def test_the_log_of_a_request(world: World, clock: Clock) -> None:
     clock.run(scenario())
     [seen] = world.asked("m")
 
-    assert (1, "m", True, 0.5, "t") == (seen.number, seen.model, seen.stream, seen.body["temperature"], seen.headers["x-title"])
-    assert (0.0, 0.5, 1.7, 200, 2, True) == (
-        seen.at, seen.connected, seen.ended, seen.status, seen.contents, seen.gone)
+    assert (1, "m", True) == (seen.number, seen.model, seen.stream)
+    assert (0.5, "t") == (seen.body["temperature"], seen.headers["x-title"])
+    assert (0.0, 0.5, 1.7) == (seen.at, seen.connected, seen.ended)
+    assert (200, 2, True) == (seen.status, seen.contents, seen.gone)
 
 
 def test_whoever_reads_to_the_end_did_not_go_away(world: World, clock: Clock) -> None:
@@ -462,7 +465,8 @@ def test_what_the_world_does_not_have_is_a_404(world: World, clock: Clock) -> No
 
 def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
     """Overrides are laid over ours; a provider's table adds to it."""
-    config = world.config(base_url="http://x/v1", unknown_task="error", providers={"sim": {"ca": "c"}, "b": {"key": "k"}})
+    given = {"sim": {"ca": "c"}, "b": {"key": "k"}}
+    config = world.config(base_url="http://x/v1", unknown_task="error", providers=given)
 
     assert {
         "default_provider": "sim",
@@ -487,7 +491,7 @@ def test_acts_that_cannot_be_are_refused(make: Callable[[], Act], said: str) -> 
 
 
 def test_one_seed_gives_one_world() -> None:
-    """Two worlds with one seed and the same requests send the same bytes at the same instants; another seed does not."""
+    """Two worlds with one seed and the same requests send the same bytes at the same instants; another seed others."""
 
     def history(seed: int) -> str:
         clock, world = Clock(), World(seed)
@@ -536,6 +540,16 @@ def test_stragglers_leave_the_other_draws_alone() -> None:
 
     assert {1.0, 20.0} == set(factors)
     assert 70 < factors.count(20.0) < 130
+
+
+def test_the_docstrings_example(world: World, clock: Clock) -> None:
+    """The first test a user reads is one that passes."""
+    names = {"Act": Act, "Retry": Retry, "Router": Router}
+    exec(sim.__doc__.split("```")[1].removeprefix("python"), names)
+
+    names["test_a_dead_model_costs_no_time"](clock, world)
+
+    assert ["a", "b"] == [seen.model for seen in world.seen]
 
 
 def test_the_log_can_be_kept_short(clock: Clock) -> None:

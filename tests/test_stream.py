@@ -367,29 +367,29 @@ def test_what_stream_does_not_take(clock: Clock, world: World) -> None:
 # ── failures before the first content fall back unseen ───────────────────────────────────────────────────────────────
 
 BEFORE = {
-    "refused": (Act(fault="refuse"), ConnectionFailed),
-    "dns": (Act(fault="dns"), ConnectionFailed),
-    "tls": (Act(fault="tls"), ConnectionFailed),
-    "certificate": (Act(fault="certificate"), ConnectionFailed),
-    "cut": (Act(fault="cut", at="headers"), ConnectionFailed),
-    "reset": (Act(fault="reset", at=0), ConnectionFailed),
-    "500": (Act(status=500), ServerFailed),
-    "html": (Act(fault="html"), BadReply),
-    "error in a 200": (Act(fault="error", at=0), ServerFailed),
-    "empty": (Act(text=""), BadReply),
-    "truncated": (Act(fault="truncated", at=0), BadReply),
-    "no connection": (Act(fault="hang", at="connect"), AttemptTimeout),
-    "no headers": (Act(fault="hang", at="headers"), AttemptTimeout),
-    "no content": (Act(fault="hang", at=0), AttemptTimeout),
-    "only comments": (Act(fault="hang", at=0, comments=0.3), AttemptTimeout),
-    "role, then an end": (Act(fault="no_end", text=""), BadReply),
+    "refused": (Act(fault="refuse"), ConnectionFailed, 0.0),
+    "dns": (Act(fault="dns"), ConnectionFailed, 0.0),
+    "tls": (Act(fault="tls"), ConnectionFailed, 0.0),
+    "certificate": (Act(fault="certificate"), ConnectionFailed, 0.0),
+    "cut": (Act(fault="cut", at="headers"), ConnectionFailed, 0.0),
+    "reset": (Act(fault="reset", at=0), ConnectionFailed, 0.0),
+    "500": (Act(status=500), ServerFailed, 0.0),
+    "html": (Act(fault="html"), BadReply, 0.0),
+    "error in a 200": (Act(fault="error", at=0), ServerFailed, 0.0),
+    "empty": (Act(text=""), BadReply, 0.0),
+    "truncated": (Act(fault="truncated", at=0), BadReply, 0.0),
+    "no connection": (Act(fault="hang", at="connect"), AttemptTimeout, 1.0),
+    "no headers": (Act(fault="hang", at="headers"), AttemptTimeout, 2.0),
+    "no content": (Act(fault="hang", at=0), AttemptTimeout, 2.0),
+    "only comments": (Act(fault="hang", at=0, comments=0.3), AttemptTimeout, 2.0),
+    "role, then an end": (Act(fault="no_end", text=""), BadReply, 0.0),
 }
 
 
 @pytest.mark.parametrize("name", BEFORE)
 def test_a_failure_before_the_first_content_is_invisible(clock: Clock, world: World, name: str) -> None:
     """The caller sees only the model that answered; the trace tells of the other."""
-    act, kind = BEFORE[name]
+    act, kind, at = BEFORE[name]
     world.model("a", act)
     world.model("b", Act(text="from b"))
 
@@ -402,7 +402,7 @@ def test_a_failure_before_the_first_content_is_invisible(clock: Clock, world: Wo
     said, stream = clock.run(scenario())
     assert "from b" == said
     assert [("a", "first", "failed"), ("b", "fallback", "won")] == outcomes(stream)
-    assert kind is type(stream.trace.attempts[0].error)
+    assert (kind, at) == (type(stream.trace.attempts[0].error), clock.now)
 
 
 def test_when_nothing_answers_entering_raises(clock: Clock, world: World) -> None:

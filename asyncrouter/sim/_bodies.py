@@ -100,7 +100,7 @@ def _struck(scene: Scene, at: float, index: int) -> Iterable[Beat]:
             return [Beat(at, speech.error_event()), Beat(at, ending="end")]
         case "truncated":
             event = speech.content(speech.pieces[index]) if index < len(speech.pieces) else speech.closing()
-            return [Beat(at, event[: len(event) // 2]), Beat(at, ending="end")]
+            return [Beat(at, event[: event.index(b"\n\n") // 2]), Beat(at, ending="end")]
         case "malformed":
             return [Beat(at, speech.malformed())]
         case "not_utf8":

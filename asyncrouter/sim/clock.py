@@ -88,6 +88,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         raise RuntimeError(f"virtual time cannot wait for a thread ({getattr(func, '__qualname__', func)!r}): "
                            "pass in what it would return, or run this under a real loop")
 
+    async def create_server(self, *_: Any, **__: Any) -> asyncio.Server:
+        """Refuse, before asyncio has opened a socket that it would then leave open."""
+        raise RuntimeError(_NO_SOCKETS)
+
     def _add_reader(self, fd: object, callback: Callable[..., object], *args: object) -> object:
         if fd != self._ssock.fileno():  # type: ignore[attr-defined]  # the loop's own wake-up pipe
             raise RuntimeError(_NO_SOCKETS)

@@ -34,7 +34,7 @@ class SimTransport:
 
     def __init__(self, world: Stage) -> None:
         self._world = world
-        self._open: set[SimResponse] = set()
+        self._open: dict[SimResponse, None] = {}  # in order, so that one seed closes in one order
 
     async def send(self, request: Request) -> SimResponse:
         """Return with the headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
@@ -53,7 +53,7 @@ class SimTransport:
             self._world.end(seen, loop.time(), gone=True)
             raise
         seen.status = play.status
-        self._open.add(response)
+        self._open[response] = None
         return response
 
     async def aclose(self) -> None:
@@ -63,7 +63,7 @@ class SimTransport:
 
     def ended(self, response: SimResponse, seen: Seen, at: float, *, gone: bool) -> None:
         """Forget a response that is over."""
-        self._open.discard(response)
+        self._open.pop(response, None)
         self._world.end(seen, at, gone=gone)
 
 
@@ -142,14 +142,11 @@ class SimResponse:
 
     async def _wait(self, at: float) -> None:
         """Until this instant of the loop's clock, or until closed."""
-        self._waiter = waiter = self._loop.create_future()
-        timer = None if math.isinf(at) else self._loop.call_at(at, _wake, waiter)
+        self._waiter = self._loop.create_future()
         try:
-            await waiter
+            await _woken(self._loop, self._waiter, at)
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, seen: Seen, play: Play, limit: float | None) -> None:
@@ -166,8 +163,11 @@ async def _until(loop: asyncio.AbstractEventLoop, at: float) -> None:
     """Until this instant of the loop's clock; `inf` = for ever. Gives way once where it has come already."""
     if at <= loop.time():
         await asyncio.sleep(0)
-        return
-    waiter = loop.create_future()
+    else:
+        await _woken(loop, loop.create_future(), at)
+
+
+async def _woken(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], at: float) -> None:
     timer = None if math.isinf(at) else loop.call_at(at, _wake, waiter)
     try:
         await waiter

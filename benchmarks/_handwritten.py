@@ -1,0 +1,39 @@
+"""What a careful engineer writes without a library: one session, no limit on connections, no cookies, no fuss."""
+
+from __future__ import annotations
+
+import aiohttp
+import orjson
+
+HEADERS = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
+
+
+def open_session() -> aiohttp.ClientSession:
+    """The session, with aiohttp's own time-outs."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=HEADERS,
+        skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+    )
+
+
+async def chat(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> str:
+    """The text of one completion."""
+    async with session.post(url, data=orjson.dumps(body)) as response:
+        completion = orjson.loads(await response.read())
+        return completion["choices"][0]["message"]["content"]
+
+
+async def stream(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> str:
+    """The text of a streamed one, put together as it comes."""
+    words: list[str] = []
+    rest = b""
+    async with session.post(url, data=orjson.dumps(body)) as response:
+        async for data in response.content.iter_any():
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data: ") and line != b"data: [DONE]":
+                    for choice in orjson.loads(line[6:])["choices"]:
+                        words.append(choice["delta"].get("content") or "")
+    return "".join(words)

@@ -1,0 +1,83 @@
+"""`python _waiting.py ARM URL CALLS` prints the bytes of memory a call takes while it waits for its answer.
+
+ARM is "asyncrouter" or "handwritten". The process grows by so many pages of resident memory (Linux counts them) between
+its first answered call and the moment when all calls have reached the server and wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+Ask = Callable[[str], Awaitable[object]]
+
+
+async def asyncrouter_arm(stack: AsyncExitStack, url: str) -> Ask:
+    from asyncrouter import Router
+
+    router = await stack.enter_async_context(
+        Router({
+            "default_provider": "local",
+            "providers": {"local": {"base_url": f"{url}/v1"}, "hold": {"base_url": f"{url}/hold/v1"}},
+            "defaults": {"wire_stream": False},
+            "tasks": {"": {"models": ["m", "n"]}, "/hold": {"models": ["hold:m", "hold:n"]}},
+        })
+    )
+    return lambda where: router.chat("hello", task=where, temperature=0.2)
+
+
+async def handwritten_arm(stack: AsyncExitStack, url: str) -> Ask:
+    import _handwritten
+
+    session = await stack.enter_async_context(_handwritten.open_session())
+
+    def ask(where: str) -> Awaitable[object]:
+        body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "temperature": 0.2}
+        return _handwritten.chat(session, f"{url}{where}/v1/chat/completions", body)
+
+    return ask
+
+
+async def measure(arm: str, url: str, calls: int) -> float:
+    async with AsyncExitStack() as stack:
+        ask = await {"asyncrouter": asyncrouter_arm, "handwritten": handwritten_arm}[arm](stack, url)
+        await ask("")
+        before = resident()
+        waiting = [asyncio.ensure_future(ask("/hold")) for _ in range(calls)]
+        async with asyncio.timeout(60.0):
+            while await held(url) < calls:
+                await asyncio.sleep(0.1)
+        grown = resident() - before
+        for call in waiting:
+            call.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return grown / calls
+
+
+def resident() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def held(url: str) -> int:
+    """How many requests wait at the server."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(b"GET /held HTTP/1.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        return int(await reader.readexactly(int(head.rsplit(b":", 1)[1])))
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+if __name__ == "__main__":
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
