@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from asyncrouter._errors import NotSent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncrouter._catalog import Key, Provider
 
 SECRET_LENGTH = 8
@@ -22,7 +24,7 @@ class Credential:
     def __init__(self, provider: Provider) -> None:
         self._source: Key = provider.key
         self._key: str | None = None
-        self._secrets = tuple(value for value in provider.headers.values() if len(value) >= SECRET_LENGTH)
+        self._secrets = *secrets_in(provider.headers), *secrets_in(provider.query)
 
     def __repr__(self) -> str:
         source = self._source if isinstance(self._source, str) else type(self._source).__name__
@@ -45,11 +47,11 @@ class Credential:
                 return False
         return self._key != used
 
-    def mask(self, text: str) -> str:
-        """`text` without the key, or any secret of the provider's headers."""
-        for secret in (self._key, *self._secrets):
-            if secret and secret in text:
-                text = text.replace(secret, "***")
+    def mask(self, text: str, *others: str | None) -> str:
+        """`text` without the key, any secret of the provider's headers and query, or `others`."""
+        for secret in (self._key, *self._secrets, *others):
+            if secret:
+                text = hide(text, secret)
         return text
 
     def _read(self, source: Key) -> str:
@@ -63,3 +65,18 @@ class Credential:
         if not key:
             raise NotSent(f"{name} returned no key" if callable(source) else f"{name} is not set", actionable=True)
         return key
+
+
+def secrets_in(values: Mapping[str, str]) -> list[str]:
+    """What of these headers may be secret: long values, and what follows their first word ("Bearer …")."""
+    parts = [part for value in values.values() for part in (value, value.partition(" ")[2])]
+    return [part for part in parts if len(part) >= SECRET_LENGTH]
+
+
+def hide(text: str, secret: str) -> str:
+    """`text` without `secret`, nor its beginning: a message that quotes it may have been cut short."""
+    text = text.replace(secret, "***")
+    beginning = secret[:SECRET_LENGTH]
+    while len(beginning) == SECRET_LENGTH and (at := text.find(beginning)) >= 0:
+        text = text[:at] + "***" + text[at + len(os.path.commonprefix([text[at:], secret])) :]
+    return text

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from asyncrouter._cost import estimate, price
-from asyncrouter._credentials import SECRET_LENGTH
+from asyncrouter._credentials import secrets_in
 from asyncrouter._errors import AttemptTimeout, BadReply, NotAccepted, NotSent, Unauthorized
 from asyncrouter._events import AttemptEnded, AttemptStarted
 from asyncrouter._types import Attempt
@@ -184,6 +184,8 @@ class Flight:
         error.model, error.provider = attempt.model, attempt.provider
         error.message = self._mask(error.message)
         error.args = (error.message,)
+        if error.code is not None:
+            error.code = self._mask(error.code)
         error.__traceback__ = None  # a kept trace would keep our frames alive
         error.request_id = error.request_id or attempt.request_id
         attempt.status = attempt.status or error.status
@@ -238,11 +240,8 @@ class Flight:
             self.engine.events.emit(AttemptEnded(self.trace, attempt))
 
     def _mask(self, text: str) -> str:
-        text = self.credential.mask(text)
-        for value in self.call.headers.values():
-            if len(value) >= SECRET_LENGTH:
-                text = text.replace(value, "***")
-        return text
+        # The credential may hold another key by now.
+        return self.credential.mask(text, self.key, *secrets_in(self.call.headers))
 
     def _account(self) -> None:
         attempt, decoder, model = self.attempt, self.decoder, self.step.model

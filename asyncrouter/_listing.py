@@ -26,6 +26,7 @@ async def list_models(transport: Transport, wire: Wire, credential: Credential) 
             return await _ask(transport, wire, credential.get())
     except AttemptError as error:
         error.message = credential.mask(error.message)
+        error.args = (error.message,)
         raise
     except TimeoutError:
         raise AttemptTimeout("total", f"no list of models within {LIMIT:g} s") from None

@@ -25,7 +25,9 @@ class ReplyStream:
     reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far.
     """
 
-    __slots__ = ("_begin", "_call", "_end", "_engine", "_entered", "_over", "_plan", "_reply", "_restart", "_tail", "trace")
+    __slots__ = (
+        "_begin", "_call", "_end", "_engine", "_entered", "_over", "_plan", "_reply", "_restart", "_tail", "trace",
+    )
 
     trace: Trace
 

@@ -32,7 +32,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply |
             return result
         tries += 1
         pause = pause_before_next(result, tries, lane, engine.random)
-        if pause is None:
+        if pause is None or engine.closed:
             return result
         lane.cause = "retry"
         await asyncio.sleep(pause)

@@ -22,7 +22,8 @@ async def chat(session: aiohttp.ClientSession, url: str, body: dict[str, object]
     """The text of one completion."""
     async with session.post(url, data=orjson.dumps(body)) as response:
         completion = orjson.loads(await response.read())
-        return completion["choices"][0]["message"]["content"]
+        text: str = completion["choices"][0]["message"]["content"]
+    return text
 
 
 async def stream(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> str:
@@ -34,6 +35,7 @@ async def stream(session: aiohttp.ClientSession, url: str, body: dict[str, objec
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 if line.startswith(b"data: ") and line != b"data: [DONE]":
-                    for choice in orjson.loads(line[6:])["choices"]:
-                        words.append(choice["delta"].get("content") or "")
+                    choices = orjson.loads(line[6:])["choices"]
+                    if choices and (word := choices[0]["delta"].get("content")):
+                        words.append(word)
     return "".join(words)

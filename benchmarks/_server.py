@@ -1,8 +1,9 @@
 """A provider that costs next to nothing: `python _server.py CORE` prints its port and serves until stdin ends.
 
-It answers a Chat Completions request with one fixed body; one that asks to stream, with 200 tokens, an event a write and
-a write every `PACE` seconds, so that a client reads about one event at a time, as from a real provider. What is asked
-under `/hold` is never answered; `GET /held` tells how many requests wait there. Loopback only.
+It answers a Chat Completions request with one fixed body; one that asks to stream, with 200 tokens. `GET /tick` writes
+one more event to every open stream, so that a client which ticks when it has read reads one event at a time, as from a
+real provider, on a busy machine too (with a timer here, events pile up whenever the client has to wait for its core).
+What is asked under `/hold` is never answered; `GET /held` tells how many requests wait there. Loopback only.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import asyncio
 import json
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOKENS: Final = 200
-PACE: Final = 0.005
 
 _HEAD = {"id": "chatcmpl-1", "created": 1767225600, "model": "m", "system_fingerprint": "fp_1"}
 _USAGE = {"prompt_tokens": 12, "completion_tokens": TOKENS, "total_tokens": 12 + TOKENS}
@@ -62,21 +65,19 @@ EVENTS: Final = _events()
 class Provider(asyncio.Protocol):
     """One connection."""
 
-    held = 0
+    held: ClassVar[set[Provider]] = set()
+    streams: ClassVar[dict[Provider, Iterator[bytes]]] = {}
 
     def __init__(self) -> None:
         self._received = b""
-        self._holds = False
-        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        Provider.held -= self._holds
-        if self._timer is not None:
-            self._timer.cancel()
+        self.held.discard(self)
+        self.streams.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -87,22 +88,26 @@ class Provider(asyncio.Protocol):
             self._answer(head.split(b" ", 2)[1], body)
 
     def _answer(self, path: bytes, body: bytes) -> None:
-        if path == b"/held":
-            self._transport.write(_response(b"%d" % Provider.held))
+        if path == b"/tick":
+            for stream in tuple(self.streams):
+                stream._tell()
+            self._transport.write(_response(b""))
+        elif path == b"/held":
+            self._transport.write(_response(b"%d" % len(self.held)))
         elif path.startswith(b"/hold/"):
-            Provider.held += 1
-            self._holds = True
+            self.held.add(self)
         elif b'"stream":true' in body:
             self._transport.write(STREAM)
-            self._tell(0, asyncio.get_running_loop().time())
+            self.streams[self] = iter(EVENTS)
         else:
             self._transport.write(ANSWER)
 
-    def _tell(self, number: int, due: float) -> None:
-        self._transport.write(EVENTS[number])
-        if number + 1 < len(EVENTS):
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(due + PACE, self._tell, number + 1, due + PACE)
+    def _tell(self) -> None:
+        event = next(self.streams[self], None)
+        if event is None:
+            del self.streams[self]
+        else:
+            self._transport.write(event)
 
 
 async def main() -> None:

@@ -23,12 +23,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import _handwritten
-import aiohttp
 
 from asyncrouter import Router
+
+if TYPE_CHECKING:
+    import aiohttp
 
 HERE = Path(__file__).parent
 WAVE = 64
@@ -79,7 +81,23 @@ async def stream(bench: Bench, pairs: int) -> list[float]:
 
     url = f"{bench.url}/v1/chat/completions"
     body = {**BODY, "stream": True, "stream_options": {"include_usage": True}}
-    return await _waves(bench, pairs, ours, lambda: _handwritten.stream(bench.session, url, body))
+    ticking = asyncio.ensure_future(_tick(bench.url))
+    try:
+        return await _waves(bench, pairs, ours, lambda: _handwritten.stream(bench.session, url, body))
+    finally:
+        ticking.cancel()
+
+
+async def _tick(url: str) -> None:
+    """Let the server write the next event of every stream whenever the last ones are here."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        while True:
+            writer.write(b"GET /tick HTTP/1.1\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+    finally:
+        writer.close()
 
 
 def _by_hand(bench: Bench) -> Ask:
@@ -153,7 +171,7 @@ def _server(core: int) -> Iterator[str]:
     """A server's URL; it ends with its stdin, so it cannot be left behind."""
     command = [sys.executable, str(HERE / "_server.py"), str(core)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 

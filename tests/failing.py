@@ -28,6 +28,8 @@ SPREAD: dict[str, object] = {
     "models": {name: {"provider": provider, "id": name} for name, provider in zip("abc", "xyz", strict=True)},
 }
 """Each model at a provider of its own, so that no key is shared."""
+OTHER = {"other": {"wire": "openai", "base_url": "http://other.test/v1"}}
+"""A second provider beside the world's own, with a key of its own."""
 
 
 class Tried(NamedTuple):
@@ -52,6 +54,11 @@ def tried(trace: Trace) -> list[Tried]:
         )
         for attempt in trace.attempts
     ]  # fmt: skip
+
+
+def models_sent(result: Any) -> list[str]:
+    """The models that were sent a request, in order."""
+    return [one.model for one in tried(result.trace) if one.sent is not None]
 
 
 def pauses(*highest: float, seed: int = SEED) -> list[float]:

@@ -239,7 +239,8 @@ def test_deadline_runs_during_accept(clock: Clock, world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hint", "sent", "ends"), [(4, [4.0, 8.0], 8.0), (6, [6.0], 6.0), (9.75, [9.75], 9.75), (10, [], 0.0), (60, [], 0.0)]
+    ("hint", "sent", "ends"),
+    [(4, [4.0, 8.0], 8.0), (6, [6.0], 6.0), (9.75, [9.75], 9.75), (10, [], 0.0), (60, [], 0.0)],
 )
 def test_no_pause_goes_past_the_deadline(
     clock: Clock, world: World, hint: float, sent: list[float], ends: float

@@ -395,14 +395,14 @@ def test_the_second_choice_must_have_begun() -> None:
 
 def test_logprobs_are_joined() -> None:
     """Token by token into one list; fields of a choice that we do not know are kept."""
-    chunks = [delta(content="a"), delta("stop", content="b")]
+    chunks = [delta(content="a"), delta(content="b"), delta("stop", content="c")]
     for chunk in chunks:
         choice = chunk["choices"][0]
         choice["logprobs"] = {"content": [{"token": choice["delta"]["content"]}], "refusal": None}
-    chunks[1]["choices"][0]["native_finish_reason"] = "end"
+    chunks[2]["choices"][0]["native_finish_reason"] = "end"
     choice = events(*chunks).reply.raw["choices"][0]
 
-    assert {"content": [{"token": "a"}, {"token": "b"}]} == choice["logprobs"]
+    assert {"content": [{"token": "a"}, {"token": "b"}, {"token": "c"}]} == choice["logprobs"]
     assert "end" == choice["native_finish_reason"]
 
 
@@ -434,10 +434,7 @@ def test_usage(usage: object, expected: Usage | None) -> None:
 
 def test_the_last_usage_counts() -> None:
     """Some hosts count up in every chunk."""
-    finish = {3: "stop"}
-    chunks = [
-        {**delta(finish.get(n), content="x"), "usage": {"prompt_tokens": 5, "completion_tokens": n}} for n in (1, 2, 3)
-    ]
+    chunks = [{**delta(content="x"), "usage": {"prompt_tokens": 5, "completion_tokens": n}} for n in (1, 2, 3)]
 
     assert Usage(5, 3) == events(*chunks).reply.usage
 

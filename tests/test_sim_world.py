@@ -378,6 +378,21 @@ def test_closing_the_transport_closes_what_is_open(world: World, clock: Clock) -
     assert (3, 0) == clock.run(scenario())
 
 
+def test_closing_the_transport_wakes_a_send(world: World, clock: Clock) -> None:
+    """A request that still waits for its connection or its headers fails in the instant of the close."""
+    world.model("m", Act(fault="hang", at="connect"), Act(fault="hang", at="headers"))
+
+    async def scenario() -> list[object]:
+        transport = world.transport()
+        sends = [asyncio.create_task(transport.send(request())) for _ in range(2)]
+        await asyncio.sleep(1.5)
+        await transport.aclose()
+        return [str(error) for error in await asyncio.gather(*sends, return_exceptions=True)]
+
+    assert ["closed while sending"] * 2 == clock.run(scenario())
+    assert [(1.5, True)] * 2 == [(seen.ended, seen.gone) for seen in world.seen]
+
+
 # ── the world ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

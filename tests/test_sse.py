@@ -93,12 +93,15 @@ def test_asking_for_the_pending_event_changes_nothing(document: bytes, place: in
         (b"\xef\xbb\xbfdata: a\r\r", [(b"", b"a")]),
         (b"data: a\r\n\r\ndata: b", [(b"", b"a"), (b"", b"b")]),
         (b"id: 1\nretry: 5\nfoo: x\ndata: a\n\n", [(b"", b"a")]),
+        (b"data: a\r\ndata: b\r\n\r\n", [(b"", b"a\nb")]),
+        ("event: é\rdata: 🙂\r\r".encode(), [("é".encode(), "🙂".encode())]),
         (b"", []),
     ],
 )
 def test_forms(document: bytes, expected: list[tuple[bytes, bytes]]) -> None:
-    """Each form the standard allows, in small."""
+    """Each form the standard allows, in small, whole and byte by byte."""
     assert expected == parse([document])
+    assert expected == parse([document[i : i + 1] for i in range(len(document))])
     assert expected == reference(document)
 
 

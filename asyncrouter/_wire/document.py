@@ -58,7 +58,7 @@ class DocumentDecoder:
         self._look()
         self._answer.write(self._reply)
         if (document := self._document) is not None:
-            self._reply.build_raw = lambda: document
+            self._reply.build_raw = document.copy  # not a lambda: replies cross processes
         return self._reply
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:

@@ -99,7 +99,7 @@ class EventDecoder:
             return self._classifier.inside(answer.fault, self._request_id)
         stray = self._events.stray
         if not answer.choices and stray:
-            return _stray(stray, self._classifier, self._request_id)
+            return stray_error(stray, self._classifier, self._request_id)
         wanted = self._params.get("n")
         whole = ended or answer.finished(wanted if isinstance(wanted, int) else 1)
         return verdict(answer, whole, self._params, self._request_id)
@@ -146,7 +146,7 @@ def read_event(event: Event) -> Message | None:
     return document if "choices" in document else bare_fault(document) or document
 
 
-def _stray(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError:
+def stray_error(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError:
     """What came in the place of an event stream."""
     try:
         document: object = orjson.loads(body)

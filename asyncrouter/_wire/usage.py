@@ -14,9 +14,9 @@ def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
     """Token counts in one shape. `prompt_cache_hit_tokens` is DeepSeek's name for the cached ones."""
     if usage is None or not isinstance(usage.get("prompt_tokens"), (int, float)):
         return None
-    cached = _count(usage.get("prompt_tokens_details"), "cached_tokens") or _count(usage, "prompt_cache_hit_tokens")
-    reasoning = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
-    return Usage(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), cached, reasoning)
+    cached = count(usage.get("prompt_tokens_details"), "cached_tokens") or count(usage, "prompt_cache_hit_tokens")
+    reasoning = count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    return Usage(count(usage, "prompt_tokens"), count(usage, "completion_tokens"), cached, reasoning)
 
 
 def read_cost(usage: Mapping[str, object] | None) -> float | None:
@@ -25,6 +25,7 @@ def read_cost(usage: Mapping[str, object] | None) -> float | None:
     return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0 else None
 
 
-def _count(counts: object, name: str) -> int:
+def count(counts: object, name: str) -> int:
+    """A number of tokens; 0 where none is told."""
     value = counts.get(name) if isinstance(counts, dict) else None
     return int(value) if isinstance(value, (int, float)) and 0 <= value < 2**63 else 0

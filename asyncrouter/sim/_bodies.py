@@ -154,7 +154,7 @@ def _body(scene: Scene, at: float, given: bytes | None) -> tuple[Iterable[Beat],
         if act.fault == "huge":
             return chain(_huge(at, frame, act.size), (Beat(at, ending="end"),)), None
         before = frame.partition(b"\0")[0]
-        later = (Beat(max(at, scene.when(index)), b"and so on ", 1) for index in count())
+        later = (Beat(max(at, scene.when(index)), b"and so on " * 100, 1) for index in count())
         return chain((Beat(at, before),), later), None
     contents = 0 if given is not None else len(speech.pieces)
     data = given if given is not None else speech.whole()

@@ -35,15 +35,17 @@ class SimTransport:
     def __init__(self, world: Stage) -> None:
         self._world = world
         self._open: dict[SimResponse, None] = {}  # in order, so that one seed closes in one order
+        self._sending: dict[Seen, asyncio.Future[None] | None] = {}
 
     async def send(self, request: Request) -> SimResponse:
         """Return with the headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
         loop = asyncio.get_running_loop()
         seen, play = self._world.begin(request.url, request.headers, request.body, loop.time())
+        self._sending[seen] = None
         try:
-            await _connect(loop, seen, play, request.connect)
+            await self._connect(loop, seen, play, request.connect)
             response = SimResponse(self, loop, seen, play)
-            await _until(loop, response.connected_at + play.headers_at)
+            await self._until(loop, seen, response.connected_at + play.headers_at)
             if play.lost is not None:
                 raise _failed(play.lost)
         except ConnectionFailed:
@@ -52,12 +54,20 @@ class SimTransport:
         except BaseException:
             self._world.end(seen, loop.time(), gone=True)
             raise
+        finally:
+            self._sending.pop(seen, None)
         seen.status = play.status
         self._open[response] = None
         return response
 
     async def aclose(self) -> None:
-        """Close every connection; idempotent."""
+        """Close every connection, whether it is being made, waited for or read; idempotent."""
+        now = asyncio.get_running_loop().time()
+        for seen, waiter in self._sending.items():
+            self._world.end(seen, now, gone=True)
+            if waiter is not None:
+                _wake(waiter)
+        self._sending.clear()
         for response in list(self._open):
             response.close()
 
@@ -65,6 +75,25 @@ class SimTransport:
         """Forget a response that is over."""
         self._open.pop(response, None)
         self._world.end(seen, at, gone=gone)
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, seen: Seen, play: Play, limit: float | None) -> None:
+        if limit is not None and play.connect > limit:
+            await self._until(loop, seen, seen.at + limit)
+            raise AttemptTimeout("connect")
+        await self._until(loop, seen, seen.at + play.connect)
+        if play.broken is not None:
+            raise _failed(play.broken)
+        seen.connected = loop.time()
+
+    async def _until(self, loop: asyncio.AbstractEventLoop, seen: Seen, at: float) -> None:
+        """Until this instant of the loop's clock; `inf` = for ever. Gives way once where it has come already."""
+        if at <= loop.time():
+            await asyncio.sleep(0)
+        else:
+            self._sending[seen] = waiter = loop.create_future()
+            await _woken(loop, waiter, at)
+        if seen not in self._sending:
+            raise ConnectionFailed("closed while sending")
 
 
 class SimResponse:
@@ -114,8 +143,8 @@ class SimResponse:
             clean = self._next is not None and self._next.ending == "end" and self._due(self._next, now)
             self._finish(None, gone=not clean)
         self._failure = ConnectionFailed("closed while reading")
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            _wake(self._waiter)
 
     def _take(self, now: float) -> bytes:
         """All that has come by now; with nothing before it, an ending ends the response."""
@@ -147,24 +176,6 @@ class SimResponse:
             await _woken(self._loop, self._waiter, at)
         finally:
             self._waiter = None
-
-
-async def _connect(loop: asyncio.AbstractEventLoop, seen: Seen, play: Play, limit: float | None) -> None:
-    if limit is not None and play.connect > limit:
-        await _until(loop, seen.at + limit)
-        raise AttemptTimeout("connect")
-    await _until(loop, seen.at + play.connect)
-    if play.broken is not None:
-        raise _failed(play.broken)
-    seen.connected = loop.time()
-
-
-async def _until(loop: asyncio.AbstractEventLoop, at: float) -> None:
-    """Until this instant of the loop's clock; `inf` = for ever. Gives way once where it has come already."""
-    if at <= loop.time():
-        await asyncio.sleep(0)
-    else:
-        await _woken(loop, loop.create_future(), at)
 
 
 async def _woken(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], at: float) -> None:

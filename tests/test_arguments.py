@@ -1,0 +1,346 @@
+"""What callers hand in: bad arguments are named before anything is sent, good ones arrive and are never changed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import pytest
+
+from asyncrouter import Reply, Router, Step
+from asyncrouter.sim import Act, Clock, World
+
+MESSAGES = [{"role": "user", "content": "x"}]
+
+
+def refused(
+    clock: Clock, world: World, kind: type[Exception], prompt: object, **asking: object
+) -> list[str]:
+    """The words with which `chat()` and `stream()` turn this down, with nothing sent and nothing left in flight."""
+    world.model("a")
+    asking = {"model": "a", **asking}
+    said = []
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport()) as router:
+            with pytest.raises(kind) as caught:
+                await router.chat(prompt, **asking)  # type: ignore[arg-type]
+            with pytest.raises(kind) as streamed:
+                async with router.stream(prompt, **asking):  # type: ignore[arg-type]
+                    pass
+            assert type(caught.value) is type(streamed.value)
+            said.extend([str(caught.value), str(streamed.value)])
+            assert "0 calls in flight" in repr(router)
+
+    clock.run(scenario())
+    assert not world.seen
+    return said
+
+
+def sent(clock: Clock, world: World, **asking: object) -> dict[str, object]:
+    """The body that arrives for these arguments."""
+    world.model("a")
+
+    async def scenario() -> None:
+        tasks = {"warm": {"models": ["a"], "params": {"temperature": 0.9, "top_p": 0.8, "seed": 1}}}
+        models = {"strict": {"provider": "sim", "id": "a", "drop": ["temperature", "seed"]}}
+        async with Router(world.config(tasks=tasks, models=models), transport=world.transport()) as router:
+            await router.chat("x", **asking)  # type: ignore[arg-type]
+
+    clock.run(scenario())
+    [seen] = world.seen
+    fixed = {"model": "a", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
+    assert fixed == {name: seen.body[name] for name in fixed}
+    return {name: value for name, value in seen.body.items() if name not in fixed}
+
+
+# ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind", "words"),
+    [
+        (None, TypeError, "messages: expected text or a list of messages, got NoneType"),
+        (b"x", TypeError, "messages: expected text or a list of messages, got bytes"),
+        (7, TypeError, "messages: expected text or a list of messages, got int"),
+        ({"role": "user", "content": "x"}, TypeError, "messages: expected text or a list of messages, got dict"),
+        (iter(MESSAGES), TypeError, "messages: expected text or a list of messages, got list_iterator"),
+        ([], ValueError, "messages: expected at least one message, got none"),
+        (["x"], TypeError, "messages[0]: expected a dict with a role, got str"),
+        ([*MESSAGES, None], TypeError, "messages[1]: expected a dict with a role, got NoneType"),
+        ([{}], ValueError, 'messages[0]: expected a "role" that is text, got None'),
+        ([*MESSAGES, {"role": 7}], ValueError, 'messages[1]: expected a "role" that is text, got 7'),
+    ],
+)
+def test_messages_are_a_list_of_role_dicts(
+    clock: Clock, world: World, prompt: object, kind: type[Exception], words: str
+) -> None:
+    """Anything else is named, with its place."""
+    assert [words, words] == refused(clock, world, kind, prompt)
+
+
+def test_a_bare_prompt_is_one_user_message(clock: Clock, world: World) -> None:
+    """Text, also empty, is what the user says; a list or a tuple of messages goes as it is."""
+    world.model("a")
+    prompts: list[object] = ["x", "", MESSAGES, tuple(MESSAGES), [{"role": "user", "content": [{"type": "text"}]}]]
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport()) as router:
+            for prompt in prompts:
+                await router.chat(prompt, model="a")  # type: ignore[arg-type]
+
+    clock.run(scenario())
+    assert [
+        MESSAGES, [{"role": "user", "content": ""}], MESSAGES, MESSAGES, prompts[-1]
+    ] == [seen.body["messages"] for seen in world.seen]
+
+
+# ── what JSON cannot say ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Point:
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (float("nan"), "top: JSON has no nan; give a finite number"),
+        (float("inf"), "top: JSON has no inf; give a finite number"),
+        ({"deep": [1, {"er": float("nan")}]}, "top.deep[1].er: JSON has no nan; give a finite number"),
+        (2**64, "top: an integer of 65 bits; at most 64 can be written"),
+        (-(2**63) - 1, "top: an integer of 64 bits; at most 64 can be written"),
+        ("a\ud800b", "top: not valid Unicode, a lone surrogate at position 1"),
+        ({"\ud800": 1}, "top: the key: not valid Unicode, a lone surrogate at position 0"),
+        ({1: 2}, "top: a key must be a str, got 1 (int)"),
+        (b"x", "top: bytes cannot be written as JSON"),
+        ({1, 2}, "top: set cannot be written as JSON"),
+        (Point(), "top: Point cannot be written as JSON"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "top: datetime cannot be written as JSON"),
+    ],
+)
+def test_a_parameter_that_json_cannot_say(clock: Clock, world: World, value: object, words: str) -> None:
+    """A `TypeError` or `ValueError` that names it and its place, as a keyword and in `params`."""
+    assert [words, words] == refused(clock, world, (TypeError, ValueError), "x", top=value)  # type: ignore[arg-type]
+    assert [words, words] == refused(
+        clock, world, (TypeError, ValueError), "x", params={"top": value}  # type: ignore[arg-type]
+    )
+
+
+def test_messages_that_json_cannot_say(clock: Clock, world: World) -> None:
+    """The same for what is inside a message."""
+    assert "messages[0].content: not valid Unicode, a lone surrogate at position 0" in refused(
+        clock, world, ValueError, "\udfff"
+    )
+    assert "messages[0].content[0].n: JSON has no nan; give a finite number" in refused(
+        clock, world, ValueError, [{"role": "user", "content": [{"n": float("nan")}]}]
+    )
+
+
+def test_a_parameter_without_a_bottom(clock: Clock, world: World) -> None:
+    """A list in itself is turned down, not followed for ever."""
+    loop: list[object] = []
+    loop.append(loop)
+
+    [said, _] = refused(clock, world, (TypeError, ValueError), "x", top=loop)  # type: ignore[arg-type]
+
+    assert "top: nested deeper than 254 levels" == said
+
+
+def test_none_is_null(clock: Clock, world: World) -> None:
+    """`None` is a value, and the largest integers fit."""
+    asking = {"a": None, "b": 2**64 - 1, "c": -(2**63), "d": [None, {"e": None}]}
+
+    assert asking == sent(clock, world, model="a", **asking)
+
+
+# ── names that mean something else ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("timeout", "deadline= (the whole call), or a Step's clocks"),
+        ("stream", "router.stream(…)"),
+        ("stream_options", "nothing: usage is always asked for"),
+        ("extra_headers", "headers="),
+    ],
+)
+def test_names_of_other_libraries(clock: Clock, world: World, name: str, instead: str) -> None:
+    """What other clients call so is a `TypeError` that says what to use."""
+    words = f"{name}= is not a parameter here; use {instead}"
+
+    assert [words, words] == refused(clock, world, TypeError, "x", **{name: None})
+
+
+def test_priority_is_one_of_two_words(clock: Clock, world: World) -> None:
+    """Anything else is a `ValueError`; the two are taken and not sent."""
+    words = "priority: expected \"interactive\" or \"batch\", got 'urgent'"
+    assert [words, words] == refused(clock, world, ValueError, "x", priority="urgent")
+    assert {} == sent(clock, world, model="a", priority="batch")
+
+
+def test_accept_is_a_function(clock: Clock, world: World) -> None:
+    """Something that cannot be called is a `TypeError` before anything is sent."""
+    world.model("a")
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport()) as router:
+            with pytest.raises(TypeError, match="accept: expected a function of a reply, got str"):
+                await router.chat("x", model="a", accept="yes")  # type: ignore[arg-type]
+
+    clock.run(scenario())
+    assert not world.seen
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "words"),
+    [
+        ([("X-A", "b")], TypeError, "headers: expected a mapping, got list"),
+        ({"X-A": 7}, TypeError, "headers['X-A']: expected text"),
+        ({7: "b"}, TypeError, "headers[7]: expected text"),
+        ({"X-A": "b\r\nX-B: c"}, ValueError, "headers['X-A']: expected one line"),
+    ],
+)
+def test_headers_are_text(
+    clock: Clock, world: World, headers: object, kind: type[Exception], words: str
+) -> None:
+    """A header that could not be sent, or would be two, is named without its value."""
+    assert [words, words] == refused(clock, world, kind, "x", headers=headers)
+
+
+def test_params_is_a_mapping(clock: Clock, world: World) -> None:
+    """Anything else is a `TypeError`."""
+    words = "params: expected a mapping, got list"
+
+    assert [words, words] == refused(clock, world, TypeError, "x", params=[("temperature", 1)])
+
+
+# ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_any_parameter_passes_through(clock: Clock, world: World) -> None:
+    """Whatever the provider calls its parameters arrives as it was given."""
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+
+    assert {"tools": tools, "temperature": 0.2, "provider": {"order": ["x"]}} == sent(
+        clock, world, model="a", tools=tools, temperature=0.2, provider={"order": ["x"]}
+    )
+
+
+def test_params_pass_names_that_mean_something_here(clock: Clock, world: World) -> None:
+    """`params` reaches the provider with names that the router takes for itself."""
+    assert {"task": "t", "deadline": 5, "headers": {"a": "b"}} == sent(
+        clock, world, model="a", params={"task": "t", "deadline": 5, "headers": {"a": "b"}}
+    )
+
+
+def test_what_the_router_takes_is_not_sent(clock: Clock, world: World) -> None:
+    """None of its own arguments ends up in a body."""
+    assert {} == sent(
+        clock, world, chain=["a"], deadline=9, hedge=2.0, retry={"attempts": 1}, accept=bool, priority="batch",
+        tags={"k": "v"}, params={}, headers={"X-A": "b"},
+    )
+
+
+def test_which_parameter_wins(clock: Clock, world: World) -> None:
+    """The task's, over them `params`, over these the keywords, over all the step's own."""
+    assert {"temperature": 0.9, "top_p": 0.8, "seed": 1} == sent(clock, world, task="warm")
+    world.seen.clear()
+    assert {"temperature": 0.1, "top_p": 0.2, "seed": 4} == sent(
+        clock, world, task="warm", chain=[Step(model="a", params={"seed": 4})], params={"temperature": 0.5, "top_p": 0.2},
+        temperature=0.1, seed=3,
+    )
+
+
+def test_what_a_model_does_not_take_is_dropped(clock: Clock, world: World) -> None:
+    """Names in the model's `drop` never reach it, wherever they come from."""
+    assert {"top_p": 0.8} == sent(
+        clock, world, task="warm", chain=[Step(model="strict", params={"seed": 4})], temperature=0.1
+    )
+
+
+def test_no_step_inherits_anothers_parameters(clock: Clock, world: World) -> None:
+    """What is laid over the call's for one step is gone for the next."""
+    world.model("a", Act(status=400))
+    world.model("b")
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport()) as router:
+            await router.chat("x", chain=[Step(model="a", params={"top_k": 1, "seed": 2}), "b"], seed=1)
+
+    clock.run(scenario())
+    assert [(1, 2), (None, 1)] == [(seen.body.get("top_k"), seen.body["seed"]) for seen in world.seen]
+
+
+def test_a_parameter_cannot_replace_what_the_wire_writes(clock: Clock, world: World) -> None:
+    """`params` cannot say another model, other messages or another way of streaming."""
+    assert {} == sent(
+        clock, world, model="a", params={"model": "z", "messages": [], "stream": False, "stream_options": {}}
+    )
+
+
+def test_headers_go_with_every_attempt(clock: Clock, world: World) -> None:
+    """The caller's headers are on the wire of each try, over the provider's, whatever their case."""
+    world.model("a", Act(status=400))
+    world.model("b")
+    providers = {"sim": {"headers": {"X-Title": "ours", "X-Kept": "yes"}}}
+
+    async def scenario() -> None:
+        async with Router(world.config(providers=providers), transport=world.transport()) as router:
+            await router.chat("x", chain=["a", "b"], headers={"x-title": "theirs", "X-Trace": "1"})
+            await router.chat("x", chain=["b"])
+
+    clock.run(scenario())
+    assert [("theirs", "yes", "1"), ("theirs", "yes", "1"), ("ours", "yes", None)] == [
+        (seen.headers["x-title"], seen.headers["x-kept"], seen.headers.get("x-trace")) for seen in world.seen
+    ]
+
+
+def test_the_callers_objects_are_never_changed(clock: Clock, world: World) -> None:
+    """Messages, parameters, headers, tags, chains and steps are the same after a call that tried everything."""
+    world.model("a", Act(status=500), Act(status=400))
+    world.model("b", Act(text="no"))
+    world.model("c", Act(text="yes", first_token=2.0))
+    messages = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
+    step = Step(model="b", params={"seed": 4})
+    given: dict[str, object] = {
+        "chain": ["a", step, {"model": "c", "params": {"top_k": 1}}],
+        "params": {"stop": ["\n"], "nested": {"a": [1]}},
+        "headers": {"X-A": "b"},
+        "tags": {"k": "v"},
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "retry": {"attempts": 2},
+        "hedge": {"after": 1.0},
+    }
+    before, words = copy.deepcopy(given), json.dumps(messages)
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            await router.chat(messages, accept=lambda reply: reply.text == "yes", **given)  # type: ignore[arg-type]
+            async with router.stream(messages, **given) as stream:  # type: ignore[arg-type]
+                async for _ in stream:
+                    pass
+
+    clock.run(scenario())
+    assert before == given
+    assert words == json.dumps(messages)
+
+
+def test_frozen_mappings_will_do(clock: Clock, world: World) -> None:
+    """Any mapping is good enough where one is asked for."""
+    world.model("a")
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=world.transport()) as router:
+            return await router.chat(
+                "x", model="a", params=MappingProxyType({"seed": 1}), headers=MappingProxyType({"X-A": "b"}),
+                tags=MappingProxyType({"k": "v"}),
+            )
+
+    assert {"k": "v"} == clock.run(scenario()).trace.tags
+    assert (1, "b") == (world.seen[0].body["seed"], world.seen[0].headers["x-a"])
