@@ -37,6 +37,9 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply
         try:
             answer = await _reach(flight)
         except AttemptError as error:
+            fired = flight.clock.fired
+            if fired is not None and isinstance(error, ConnectionFailed):  # we closed it
+                error = timed_out(flight, fired)
             return flight.fail(error)
         if isinstance(answer, Tail):
             return answer
@@ -57,7 +60,10 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply
 async def _reach(flight: Flight) -> Reply | Tail:
     """Send and read: a whole answer for `chat()`, the won beginning of one for `stream()`."""
     call, step = flight.call, flight.step
-    await _admit(flight)
+    flight.attempt.queued = flight.now()
+    while hold := _hold(flight):
+        await asyncio.sleep(hold)
+    flight.key = flight.credential.get()
     request = flight.wire.encode(
         call, step.model, flight.params, flight.key, stream=call.stream or step.streams, connect=step.connect
     )
@@ -75,25 +81,21 @@ async def _reach(flight: Flight) -> Reply | Tail:
         raise asyncio.CancelledError
     if call.stream:
         return Tail(flight, chunks)
-    return decoder.reply if whole else await Tail(flight, chunks).read()
+    # After a `[DONE]` the body still has an end to be read.
+    return decoder.reply if whole and not decoder.done else await Tail(flight, chunks).read()
 
 
-async def _admit(flight: Flight) -> None:
-    """Wait out a hold if that is worth it. Raises `NotSent` with the reason why this model is not tried now."""
-    engine, model = flight.engine, flight.step.model
-    flight.attempt.queued = flight.now()
-    _check_open(engine)
-    while (refusal := engine.policies.refusal(model, engine.loop.time())) is not None:
-        if refusal.hold is None or not flight.lane.waits(refusal.hold):
-            raise refusal
-        await asyncio.sleep(refusal.hold)
-        _check_open(engine)
-    flight.key = flight.credential.get()
-
-
-def _check_open(engine: Engine) -> None:
+def _hold(flight: Flight) -> float:
+    """Seconds to wait before the model may be tried, 0 for none. Raises `NotSent`: why it is not tried at all now."""
+    engine = flight.engine
     if engine.closed:
         raise RouterClosed("the router was closed while the call was running")
+    refusal = engine.policies.refusal(flight.step.model, engine.loop.time())
+    if refusal is None:
+        return 0.0
+    if refusal.hold is None or not flight.lane.waits(refusal.hold):
+        raise refusal
+    return refusal.hold
 
 
 def _silent_limit(flight: Flight, sent: float) -> tuple[float, ClockName]:
@@ -112,7 +114,7 @@ async def _first_content(flight: Flight, response: Response, decoder: Decoder, c
     """Read until there is content; whether it is a whole answer already. Raises when there will be neither."""
     whole = False
     while not (decoder.content or whole):
-        data = await _read(flight, response)
+        data = await response.read()
         flight.take(data, chunks)
         if not data or decoder.done:
             if (error := decoder.end()) is not None:
@@ -123,22 +125,14 @@ async def _first_content(flight: Flight, response: Response, decoder: Decoder, c
     return whole
 
 
-async def _read(flight: Flight, response: Response) -> bytes:
-    try:
-        return await response.read()
-    except ConnectionFailed:
-        if flight.clock.fired is not None:
-            raise timed_out(flight, flight.clock.fired) from None
-        raise
-
-
 async def _error_body(flight: Flight, response: Response) -> bytes:
     body = b""
     try:
-        while len(body) < ERROR_BYTES and (data := await _read(flight, response)):
+        while len(body) < ERROR_BYTES and (data := await response.read()):
             body += data
     except ConnectionFailed:
-        pass  # the status has said enough
+        if flight.clock.fired is not None:
+            raise  # otherwise the status has said enough
     return body[:ERROR_BYTES]
 
 

@@ -49,9 +49,11 @@ class Credential:
 
     def mask(self, text: str, *others: str | None) -> str:
         """`text` without the key, any secret of the provider's headers and query, or `others`."""
-        for secret in (self._key, *self._secrets, *others):
-            if secret:
-                text = hide(text, secret)
+        secrets = [secret for secret in (self._key, *self._secrets, *others) if secret]
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        for secret in secrets:
+            text = _without_beginning(text, secret)
         return text
 
     def _read(self, source: Key) -> str:
@@ -73,10 +75,10 @@ def secrets_in(values: Mapping[str, str]) -> list[str]:
     return [part for part in parts if len(part) >= SECRET_LENGTH]
 
 
-def hide(text: str, secret: str) -> str:
-    """`text` without `secret`, nor its beginning: a message that quotes it may have been cut short."""
-    text = text.replace(secret, "***")
-    beginning = secret[:SECRET_LENGTH]
-    while len(beginning) == SECRET_LENGTH and (at := text.find(beginning)) >= 0:
-        text = text[:at] + "***" + text[at + len(os.path.commonprefix([text[at:], secret])) :]
+def _without_beginning(text: str, secret: str) -> str:
+    """`text` without the beginning of `secret` at its end: a message that quotes it may have been cut there."""
+    said = text.rstrip("…'\"")
+    for length in range(len(secret) - 1, SECRET_LENGTH - 1, -1):
+        if said.endswith(secret[:length]):
+            return f"{said[:-length]}***{text[len(said) :]}"
     return text

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request, complete: a transport adds nothing of its own but the connection.
 
     `connect` is the connect clock in seconds, `None` for no limit; it runs from the moment a new connection is
@@ -20,11 +18,14 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     connect: float | None = None
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     ca: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Request(method={self.method!r}, url={self.url!r}, connect={self.connect!r}, ca={self.ca!r})"
 
 
 class Response(Protocol):

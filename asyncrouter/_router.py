@@ -14,7 +14,7 @@ from asyncrouter._arguments import check_headers, check_messages, merge_params
 from asyncrouter._checks import seconds
 from asyncrouter._config import NOT_GIVEN, Config, NotGiven
 from asyncrouter._credentials import Credential
-from asyncrouter._errors import ConfigError, RouterClosed
+from asyncrouter._errors import RouterClosed
 from asyncrouter._events import CallEnded, Events, Notice
 from asyncrouter._flight import Engine
 from asyncrouter._insight import Explanation, ModelHealth, explain_plan, model_health
@@ -26,7 +26,7 @@ from asyncrouter._race import Race
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._transport import AiohttpTransport
 from asyncrouter._types import Call, Reply, Trace
-from asyncrouter._wire.openai import OpenAI
+from asyncrouter._wire.registry import wire_for
 
 if TYPE_CHECKING:
     import os
@@ -312,9 +312,7 @@ class Router:
         if name in engine.wires:
             return
         provider = self.config.provider(name)
-        if provider.wire != "openai":
-            raise ConfigError(f'expected "openai", got {provider.wire!r}', f"providers.{name}.wire", provider.wire)
-        engine.wires[name] = OpenAI(provider, wall=self._wall)
+        engine.wires[name] = wire_for(provider, self._wall)
         engine.credentials[name] = Credential(provider)
 
 

@@ -54,7 +54,7 @@ class Tail:
         self._waiting = True
         engine.reading += 1
         try:
-            while await self._pull(self._rest()):
+            while not self._decoder.done and await self._pull(self._rest()):
                 pass
             return await self._finish()
         finally:
@@ -94,7 +94,7 @@ class Tail:
         assert self._chunks is not None
         self._waiting = True
         try:
-            if not await self._pull(0.0):
+            if self._decoder.done or not await self._pull(0.0):
                 reply = await self._finish()
                 self._chunks.append(self._decoder.final())
                 self._flight.answer(reply)
@@ -113,11 +113,11 @@ class Tail:
         try:
             data = await flight.response.read(rest)
         except ConnectionFailed:
-            if self._clock.fired is not None:
-                raise timed_out(flight, self._clock.fired) from None
-            # A connection that breaks after the finish reason has cut nothing off.
+            # A connection that breaks, or falls silent, after the finish reason has cut nothing off.
             if decoder.end() is None:
                 return False
+            if self._clock.fired is not None:
+                raise timed_out(flight, self._clock.fired) from None
             raise
         if not data:
             return False

@@ -14,6 +14,7 @@ import aiohttp
 
 from asyncrouter._aiohttp_errors import failure, never, url_of
 from asyncrouter._connector import Connector, Line, line
+from asyncrouter._errors import ConnectionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
@@ -183,8 +184,10 @@ class AiohttpResponse:
                 await self._leave_alone(rest)
             data = await self._content.readany()
         except Exception as error:
-            self.close()
             failed = failure(error)
+            if isinstance(error, RuntimeError) and self._lost():  # how aiohttp says that the read began too late
+                failed = ConnectionFailed("the connection was closed")
+            self.close()
             if failed is None:
                 raise
         else:
@@ -199,6 +202,10 @@ class AiohttpResponse:
         if not self._content.is_eof():
             self._answer.close()
         self._wake()
+
+    def _lost(self) -> bool:
+        connection = self._answer.connection
+        return connection is None or connection.transport is None
 
     async def _leave_alone(self, seconds: float) -> None:
         connection = self._answer.connection

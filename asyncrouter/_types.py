@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,12 +18,12 @@ Message = dict[str, object]
 Params = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request as it was made: immutable, the same for every model that is tried.
 
     `params` are the chain's with the caller's over them. `deadline` is an instant of the loop's clock, `inf` when
-    there is none. `stream` says that the caller reads chunks as they come.
+    there is none. `stream` says that the caller reads chunks as they come. The headers may hold secrets and are not
+    printed.
     """
 
     messages: Sequence[Message]
@@ -34,6 +34,9 @@ class Call:
     stream: bool = False
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None
     priority: Priority = "interactive"
+
+    def __repr__(self) -> str:
+        return f"<Call of {len(self.messages)} messages, {self.deadline - self.began:g} s>"
 
 
 @dataclass(slots=True)

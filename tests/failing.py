@@ -77,7 +77,9 @@ def play(
     async def main() -> T:
         options: dict[str, Any] = {"seed": seed, "wall": clock.wall, "listeners": listeners}
         async with Router(world.config(**tables), transport=world.transport(), **options) as router:
-            return await scenario(router)
+            result = await scenario(router)
+            assert not world.open, f"left open while the router lives: {world.live}"
+            return result
 
     return clock.run(main())
 

@@ -252,8 +252,8 @@ def test_which_parameter_wins(clock: Clock, world: World) -> None:
     assert {"temperature": 0.9, "top_p": 0.8, "seed": 1} == sent(clock, world, task="warm")
     world.seen.clear()
     assert {"temperature": 0.1, "top_p": 0.2, "seed": 4} == sent(
-        clock, world, task="warm", chain=[Step(model="a", params={"seed": 4})], params={"temperature": 0.5, "top_p": 0.2},
-        temperature=0.1, seed=3,
+        clock, world, task="warm", chain=[Step(model="a", params={"seed": 4})],
+        params={"temperature": 0.5, "top_p": 0.2}, temperature=0.1, seed=3,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -25,13 +26,15 @@ from asyncrouter import (
     Retry,
     Router,
     RouterClosed,
+    Step,
     StreamInterrupted,
 )
-from asyncrouter.sim import Act, Clock, Seen, VirtualLoop, World
+from asyncrouter.sim import Act, Clock, VirtualLoop, World
 
 ONCE = Retry(attempts=1)
 HEDGE = Hedge(after=1.0)
 Scenario = Callable[[Router], Awaitable[object]]
+Scope = Callable[[float, Awaitable[object]], Awaitable[bool]]
 
 
 @pytest.fixture
@@ -81,9 +84,10 @@ ANSWER = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=1.0, gap=0.5
 SILENT = Act(fault="hang", at="headers", connect=0.25)
 LATE = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=2.0, gap=0.5, tail=0.5)
 FAILS = Act(status=500, first_token=1.25)
+BREAKS = Act(tokens=5, first_token=0.5, gap=0.25, fault="error", at=2)
 CASES = [
     Case("unhedged", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=["a"])),
-    Case("one body", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=["a"], retry=ONCE)),
+    Case("one body", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=[Step(model="a", wire_stream=False)])),
     Case("fallback", {"a": (FAILS,), "b": (ANSWER,)},
          lambda router: router.chat("hello", chain=["a", "b"], retry=ONCE), attempts=2),
     Case("hedge won", {"a": (SILENT,), "b": (ANSWER,)},
@@ -96,7 +100,7 @@ CASES = [
          lambda router: router.chat("hello", chain=["a", "b", "c"], hedge=HEDGE, retry=ONCE), attempts=3, hedges=1),
     Case("newest failed", {"a": (SILENT,), "b": (Act(status=500, first_token=0.5),), "c": (ANSWER,)},
          lambda router: router.chat("hello", chain=["a", "b", "c"], hedge=HEDGE, retry=ONCE), attempts=3, hedges=2),
-    Case("hedge won, then broke", {"a": (SILENT, ANSWER), "b": (Act(tokens=5, first_token=0.5, fault="error", at=2, gap=0.25),)},
+    Case("hedge won, then broke", {"a": (SILENT, ANSWER), "b": (BREAKS,)},
          lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE, retry=ONCE), attempts=3, hedges=1),
     Case("content at one instant", {"a": (Act(first_token=1.5),), "b": (Act(first_token=0.5),)},
          lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
@@ -335,7 +339,7 @@ SCOPES = [under_timeout, under_fail_after, under_move_on_after, under_wait_for]
 
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_an_outer_scope_ends_a_call_exactly(case: Case, scope: Callable[[float, Awaitable[object]], Awaitable[bool]]) -> None:
+def test_an_outer_scope_ends_a_call_exactly(case: Case, scope: Scope) -> None:
     """At every quarter of a second, the instants at which everything happens included: on time, and nothing is left."""
     world = World()
 
@@ -390,10 +394,8 @@ def test_a_call_leaves_the_count_of_cancels_as_it_was(
             me.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.sleep(1.0)
-        try:
+        with suppress(AllModelsFailed, DeadlineExceeded):
             await router.chat("hello", chain=["a", "b"], hedge=hedge, retry=ONCE, **options)  # type: ignore[arg-type]
-        except (AllModelsFailed, DeadlineExceeded):
-            pass
         await asyncio.sleep(1.0)
         return me.cancelling()
 
@@ -500,7 +502,8 @@ def test_closing_the_router_ends_the_calls_that_run(case: Case) -> None:
         whole = loop.time() - began
         running = not task.done()
         await router.aclose()
-        assert whole == loop.time() - began
+        # Closing waits for nobody but an `accept` in a hedge, and for that not long.
+        assert loop.time() - began <= whole + (2.0 if "accept" in case.name else 0.0)
         await asyncio.wait([task])
         if running and (task.exception() is not None or "accept" not in case.name):
             assert isinstance(task.exception(), RouterClosed | StreamInterrupted)

@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import orjson
 import pytest
+from captured import read, rows, state
 
 from asyncrouter._catalog import Provider
 from asyncrouter._errors import AttemptError, BadReply, ContextTooLong, Rejected, ServerFailed, Unauthorized
 from asyncrouter._wire.openai import OpenAI
 
-HERE = Path(__file__).parent / "captures"
-INDEX = csv.DictReader((HERE / "INDEX.tsv").read_text().splitlines(), delimiter="\t")
-ROWS = [row for row in INDEX if row["status"] != "(no bytes)"]
+ROWS = rows("/v1/chat/completions")
 STREAMS = [row["capture"] for row in ROWS if row["content-type"] == "text/event-stream"]
 BODIES = [row["capture"] for row in ROWS if row["status"] == "200 OK" and row["content-type"] == "application/json"]
 FAILURES = [row["capture"] for row in ROWS if row["status"] != "200 OK"]
 CUT = {"llamacpp-process-faults/01-sigkill-mid-stream", "llamacpp-process-faults/06-sigterm-mid-stream"}
 ERROR = "llamacpp-tools-key-ping/11-tool-auto-midstream-error-stream"
 WIRE = OpenAI(Provider(name="local", base_url="http://127.0.0.1/v1"), wall=lambda: 0.0)
-
-
-def read(name: str) -> tuple[int, dict[str, str], bytes, dict[str, object]]:
-    """Status, headers, body (unchunked) and the request's JSON."""
-    head, _, body = (HERE / f"{name}.response.http").read_bytes().partition(b"\r\n\r\n")
-    first, *fields = head.decode().split("\r\n")
-    headers = {key.lower(): value for key, _, value in (field.partition(": ") for field in fields)}
-    if headers.get("transfer-encoding") == "chunked":
-        body = unchunk(body)
-    sent = (HERE / f"{name}.request.http").read_bytes().partition(b"\r\n\r\n")[2]
-    try:
-        params = orjson.loads(sent)
-    except ValueError:
-        params = {}
-    return int(first.split()[1]), headers, body, params
-
-
-def unchunk(body: bytes) -> bytes:
-    whole = b""
-    while body:
-        size, _, body = body.partition(b"\r\n")
-        whole += body[: int(size, 16)]
-        body = body[int(size, 16) + 2 :]
-    return whole
-
-
-def state(decoder: object) -> tuple[object, ...]:
-    reply = decoder.reply
-    return (
-        str(decoder.end()), decoder.content, decoder.done, decoder.skipped, decoder.cost_usd,
-        reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.served_model, reply.usage, reply.raw,
-    )
 
 
 @pytest.mark.parametrize("name", STREAMS)

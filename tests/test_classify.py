@@ -58,7 +58,8 @@ STATUS = [
     (429, err("Rate limit reached. Requested tokens exceed the limit", code="rate_limit_exceeded"), RateLimited),
     (503, err(code="server_is_overloaded"), ServerFailed),
     (400, err("Invalid 'user': string too long, input length 70", code="string_above_max_length"), Rejected),
-    (400, err("see https://x.example/maximum context length".replace(" ", "-")), Rejected),
+    (400, err("unknown field, see https://x.example/errors#input_too_large"), Rejected),
+    (500, err("blocked by an unknown bug"), ServerFailed),
     (400, err("your prompt said: 429"), Rejected),
     # Azure
     (400, err("The response was filtered due to Azure's content management policy", code="content_filter"), Refused),
@@ -73,7 +74,7 @@ STATUS = [
     (529, meta(error_type="provider_overloaded"), RateLimited),
     (502, meta(error_type="provider_unavailable"), ServerFailed), (500, meta(error_type="unmapped"), ServerFailed),
     (404, meta(error_type="not_found"), Rejected), (401, meta(error_type="authentication"), Unauthorized),
-    (403, meta(error_type="permission_denied"), Unauthorized),
+    (403, err("exceeds the tokens you may use", metadata={"error_type": "permission_denied"}), Unauthorized),
     (500, meta(error_type="content_policy_violation"), Refused),
     (402, meta(error_type="payment_required"), OutOfCredit),
     (402, meta(reason="in_flight_budget_exhausted", limit_source="openrouter_in_flight_budget"), RateLimited),

@@ -372,14 +372,15 @@ def test_tool_arguments_cut_by_length_are_a_reply() -> None:
 def test_two_choices() -> None:
     """The reply speaks of index 0; the raw object has both; an end needs both finished."""
     decoder, chunks = WIRE.decoder(SSE, {"n": 2}), []
-    decoder.feed(sse(delta(index=1, content="b1"), delta(index=0, content="a1"), delta("length", index=1)), chunks)
+    decoder.feed(sse(delta(index=0, content="a1"), delta(index=1, content="b1"), delta(index=1, content="b2")), chunks)
+    decoder.feed(sse(delta("length", index=1)), chunks)
     assert isinstance(decoder.end(), BadReply)
     decoder.feed(sse(delta(index=0, content="a2"), delta("stop", index=0)), chunks)
 
     assert decoder.end() is None
     assert ("a1a2", "stop") == (decoder.reply.text, decoder.reply.finish_reason)
     assert ["a1", "a2"] == [chunk.text for chunk in chunks]
-    assert [("a1a2", "stop"), ("b1", "length")] == [
+    assert [("a1a2", "stop"), ("b1b2", "length")] == [
         (choice["message"]["content"], choice["finish_reason"]) for choice in decoder.reply.raw["choices"]
     ]
 
@@ -494,6 +495,9 @@ def test_finish_reasons(native: str, expected: str) -> None:
         ([delta(content="a"), {"x_groq": {"error": "over capacity"}, "choices": []}], {}, ServerFailed),
         ([{"error": {"message": "maximum context length", "code": 400}}, DONE], {}, ContextTooLong),
         ([{"object": "error", "message": "maximum context length"}, DONE], {}, ContextTooLong),
+        ([delta(content="a"), {**delta(content="b"), "error": {"code": 502, "message": "m"}}], {}, ServerFailed),
+        ([delta(content="a"), {"choices": [{"index": 0, "delta": {"content": "b"}, "error": {"code": 502}}]}], {},
+         ServerFailed),
         ([{"error": "warming up"}], {}, BadReply),
         ([{"error": None, **delta("stop", content="a")}], {}, None),
         ([{"choices": [None, 3, {}]}, {"choices": "x"}, {"choices": [{"delta": 5}]},

@@ -25,17 +25,18 @@ from asyncrouter import (
     Unauthorized,
 )
 from asyncrouter._credentials import Credential
-from asyncrouter.sim import Act, Clock, World
+from asyncrouter.sim import Act, Clock, Seen, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from random import Random
 
 KEY = "sk-or-v1-0123456789abcdef"
 ROTATED = "sk-or-v1-fedcba9876543210"
-HEADER = "provider-header-secret"
-QUERY = "query-secret-0123"
-CALLERS = "callers-header-secret"
-PASSWORD = "proxy-password-0123"
+HEADER = "providers-own-0123456789"
+QUERY = "query-secret-zyxwvutsr"
+CALLERS = "callers-own-abcdefghijk"
+PASSWORD = "proxy-password-qponmlk"
 SECRETS = (KEY, ROTATED, HEADER, QUERY, CALLERS, PASSWORD)
 ECHO = " ".join(SECRETS)
 ONCE = Retry(attempts=1)
@@ -77,10 +78,9 @@ def texts_of(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def leaks(text: str, *, but: tuple[str, ...] = ()) -> list[str]:
-    """The secrets in a text; eight letters of one are enough."""
-    pieces = {secret: secret[-12:] for secret in SECRETS if secret not in but}
-    return [secret for secret, piece in pieces.items() if secret in text or piece in text]
+def leaks(text: str) -> list[str]:
+    """The secrets in a text; twelve letters from the end of one are enough, or its first two thirds."""
+    return [secret for secret in SECRETS if secret[-12:] in text or secret[: len(secret) * 2 // 3] in text]
 
 
 # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,9 +278,12 @@ def test_a_blank_key_is_no_key(
 def test_a_key_function_is_asked_again_after_a_401(clock: Clock, world: World) -> None:
     """A rotated key is used at once; the old one, echoed late, is masked all the same."""
     keys = iter([KEY, ROTATED])
-    world.model("a", lambda seen, _: Act(
-        status=401 if KEY in seen.headers["authorization"] else 200, message=f"bad key {KEY}", first_token=float(seen.number)
-    ))
+
+    def turn(seen: Seen, _: Random) -> Act:
+        old = KEY in seen.headers["authorization"]
+        return Act(status=401 if old else 200, message=f"bad key {KEY}", first_token=float(seen.number))
+
+    world.model("a", turn)
     config = world.config(providers={"sim": {"key": lambda: next(keys)}})
     events: list[Event] = []
 
@@ -320,16 +323,14 @@ def test_arguments_that_cannot_be_sent_are_not_quoted(clock: Clock, world: World
             for asking in (
                 {"headers": {"X-User": f"{CALLERS}\n"}},
                 {"headers": {"X-User": [CALLERS]}},
+                {"headers": [("X-User", CALLERS)]},
                 {"params": [CALLERS]},
-                {"user": CALLERS.encode()},
-                {"user": f"{CALLERS}\ud800"},
             ):
                 with pytest.raises((TypeError, ValueError)) as caught:
                     await router.chat("x", **asking)  # type: ignore[arg-type]
                 said.append(texts_of(caught.value))
         return said
 
-    # The line of this file that calls is in the traceback, and names no secret itself.
     assert [] == leaks("\n".join(clock.run(scenario())))
 
 
@@ -345,18 +346,9 @@ def test_what_is_masked() -> None:
 
     assert "*** and *** and ***, true" == credential.mask(f"{KEY} and {KEY} and {HEADER}, true")
     assert "cut off: ***" == credential.mask(f"cut off: {KEY[:-3]}")
-    assert "cut off: ***…" == credential.mask(f"cut off: {KEY[:12]}…")
+    assert "cut off: '***…'" == credential.mask(f"cut off: '{KEY[:12]}…'")
     assert "sk-or" == credential.mask("sk-or")
     assert "*** then ***" == credential.mask(f"{CALLERS} then {ROTATED}", CALLERS, None, ROTATED)
-
-
-@pytest.mark.parametrize("text", ["", "*", "x" * 1000, "sk-or-v1-" * 50])
-def test_masking_always_ends(text: str) -> None:
-    """Whatever a key looks like."""
-    for key in ("********", "xxxxxxxxxx", "aaaaaaaab", KEY):
-        credential = Credential(Provider(base_url="http://h/v1", key=lambda key=key: key))
-        credential.get()
-        assert key not in credential.mask(text + key + text) or key == "********"
 
 
 # ── over real sockets ────────────────────────────────────────────────────────────────────────────────────────────────

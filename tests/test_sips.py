@@ -138,7 +138,7 @@ def test_a_rest_is_at_most_a_quarter_of_idle(clock: Clock, world: World) -> None
 
 @pytest.mark.parametrize("limit", ["total", "deadline"])
 def test_no_rest_shortly_before_the_end_of_time(clock: Clock, world: World, limit: str) -> None:
-    """With less than 0.4 s to the total clock or the deadline, every byte is taken as it comes, and it fires on time."""
+    """With less than 0.4 s to the total clock or the deadline, bytes are taken as they come; it fires on time."""
     world.model("a", Act(tokens=200, gap=0.05))
 
     if limit == "total":
@@ -250,7 +250,7 @@ def test_silence_after_comments_in_a_crowd(clock: Clock, world: World) -> None:
     ends: list[float] = []
 
     async def one(router: Router) -> None:
-        with pytest.raises(AllModelsFailed, match="no more content within 1.1 s"):
+        with pytest.raises(AllModelsFailed, match=r"no more content within 1\.1 s"):
             await router.chat("x", chain=[Step(model="a", idle=1.1, total=None)], deadline=None, retry=ONCE)
         ends.append(clock.now)
 
@@ -272,6 +272,19 @@ def test_a_cut_during_a_rest_is_a_cut(clock: Clock, world: World) -> None:
         assert isinstance(result, AllModelsFailed)
         assert isinstance(result.trace.attempts[0].error, ConnectionFailed)
     assert all(0.45 - 1e-9 <= end <= 0.65 + 1e-9 for end in ends)
+
+
+def test_a_cut_in_the_rest_in_which_the_idle_timer_came_due(clock: Clock, world: World) -> None:
+    """It was only put off then, and has not fired: the read finds a broken connection, and that is the reason."""
+    # Comments at 0.5 s and 1.0 s wake the reads; the rest from 1.0 s holds the idle timer at 1.1 s and the cut.
+    world.model("a", Act(tokens=2, gap=1.15, fault="cut", at=1, comments=0.5))
+
+    results, ends, _ = crowd(clock, world, CROWD, Step(model="a", idle=1.1))
+
+    assert {1.2} == set(ends)
+    for result in results:
+        assert isinstance(result, AllModelsFailed)
+        assert isinstance(result.trace.attempts[0].error, ConnectionFailed)
 
 
 def test_a_cancelled_sip_ends_at_once(clock: Clock, world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +22,8 @@ from asyncrouter import (
     Refused,
     Reply,
     ReplyStream,
+    Request,
+    Response,
     Retry,
     Router,
     ServerFailed,
@@ -29,11 +33,23 @@ from asyncrouter import (
 )
 from asyncrouter.sim import Act, Clock, World
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from asyncrouter.sim.act import Fault
+
 ONCE = Retry(attempts=1)
 
 
 def opened(world: World, **options: object) -> Router:
     return Router(world.config(), transport=world.transport(), seed=1, **options)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def streaming(world: World, **asking: object) -> AsyncIterator[ReplyStream]:
+    """One stream of a router of its own."""
+    async with opened(world) as router, router.stream("x", **asking) as stream:  # type: ignore[arg-type]
+        yield stream
 
 
 async def texts(stream: ReplyStream) -> str:
@@ -52,7 +68,7 @@ def test_it_begins_with_the_first_content(clock: Clock, world: World) -> None:
     world.model("a", Act(text="one two", headers_after=0.1, first_token=1.5, gap=1.0))
 
     async def scenario() -> float:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             entered = clock.now
             await texts(stream)
             return entered
@@ -82,7 +98,7 @@ def test_chunks_that_come_together_are_handed_over_one_by_one(clock: Clock, worl
     world.model("a", Act(text="one two three", gap=0.1))
 
     async def scenario() -> list[str]:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             await asyncio.sleep(5.0)
             return [chunk.text async for chunk in stream]
 
@@ -95,7 +111,7 @@ def test_reasoning_and_tool_calls_are_content_too(clock: Clock, world: World) ->
     world.model("a", Act(reasoning="hm well", tool_calls=[{"name": "look", "arguments": {"at": 1}}], gap=0.5))
 
     async def scenario() -> tuple[list[Chunk], Reply]:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             chunks = [chunk async for chunk in stream]
         return chunks, stream.reply
 
@@ -153,7 +169,7 @@ def test_after_the_end_there_is_only_the_end(clock: Clock, world: World) -> None
     world.model("a", Act(text="one"))
 
     async def scenario() -> str:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             await texts(stream)
             return await texts(stream)
 
@@ -165,7 +181,7 @@ def test_a_provider_that_answers_with_one_body(clock: Clock, world: World) -> No
     world.model("a", Act(text="one two", streams=False, first_token=1.0, gap=0.5))
 
     async def scenario() -> tuple[list[Chunk], ReplyStream]:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             return [chunk async for chunk in stream], stream
 
     chunks, stream = clock.run(scenario())
@@ -181,9 +197,8 @@ def test_it_streams_on_the_wire_whatever_chat_would_do(clock: Clock, world: Worl
     world.model("a")
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=[Step(model="a", wire_stream=False)]) as stream:
-                await texts(stream)
+        async with streaming(world, chain=[Step(model="a", wire_stream=False)]) as stream:
+            await texts(stream)
 
     clock.run(scenario())
     assert {"include_usage": True} == world.seen[0].body["stream_options"]
@@ -240,7 +255,7 @@ def test_leaving_before_the_first_chunk(clock: Clock, world: World) -> None:
     world.model("a", Act(tokens=50, gap=1.0))
 
     async def scenario() -> ReplyStream:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             pass
         return stream
 
@@ -254,10 +269,9 @@ def test_an_exception_in_the_block_closes_it(clock: Clock, world: World) -> None
     events: list[Event] = []
 
     async def scenario() -> None:
-        async with opened(world, listeners=[events.append]) as router:
-            async with router.stream("x", model="a") as stream:
-                async for _ in stream:
-                    raise KeyError("mine")
+        async with opened(world, listeners=[events.append]) as router, router.stream("x", model="a") as stream:
+            async for _ in stream:
+                raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
         clock.run(scenario())
@@ -394,10 +408,9 @@ def test_a_failure_before_the_first_content_is_invisible(clock: Clock, world: Wo
     world.model("b", Act(text="from b"))
 
     async def scenario() -> tuple[str, ReplyStream]:
-        async with opened(world) as router:
-            chain = [Step(model="a", connect=1.0, first_token=2.0, retry=ONCE), "b"]
-            async with router.stream("x", chain=chain) as stream:
-                return await texts(stream), stream
+        chain = [Step(model="a", connect=1.0, first_token=2.0, retry=ONCE), "b"]
+        async with streaming(world, chain=chain) as stream:
+            return await texts(stream), stream
 
     said, stream = clock.run(scenario())
     assert "from b" == said
@@ -410,7 +423,7 @@ def test_when_nothing_answers_entering_raises(clock: Clock, world: World) -> Non
     world.model("a", Act(status=500))
 
     async def scenario() -> None:
-        async with opened(world) as router, router.stream("x", model="a", retry=ONCE):
+        async with streaming(world, model="a", retry=ONCE):
             pytest.fail("it was entered")
 
     with pytest.raises(AllModelsFailed) as caught:
@@ -424,7 +437,7 @@ def test_a_refusal_is_raised_on_entering(clock: Clock, world: World) -> None:
     world.model("b")
 
     async def scenario() -> None:
-        async with opened(world) as router, router.stream("x", chain=["a", "b"]):
+        async with streaming(world, chain=["a", "b"]):
             pytest.fail("it was entered")
 
     with pytest.raises(Refused):
@@ -437,7 +450,7 @@ def test_a_deadline_before_the_first_content(clock: Clock, world: World) -> None
     world.model("a", Act(first_token=9.0))
 
     async def scenario() -> None:
-        async with opened(world) as router, router.stream("x", model="a", deadline=2.0):
+        async with streaming(world, model="a", deadline=2.0):
             pytest.fail("it was entered")
 
     with pytest.raises(DeadlineExceeded):
@@ -467,10 +480,9 @@ def test_a_failure_after_the_first_content_interrupts(clock: Clock, world: World
     heard: list[str] = []
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=[Step(model="a", idle=5.0), "b"]) as stream:
-                async for chunk in stream:
-                    heard.append(chunk.text)
+        async with streaming(world, chain=[Step(model="a", idle=5.0), "b"]) as stream:
+            async for chunk in stream:
+                heard.append(chunk.text)  # noqa: PERF401  -- it raises in the middle
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -489,9 +501,8 @@ def test_too_much_after_the_first_content(clock: Clock, world: World) -> None:
     world.model("a", Act(fault="endless", gap=0.1))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=[Step(model="a", max_response_bytes=2000)]) as stream:
-                await texts(stream)
+        async with streaming(world, chain=[Step(model="a", max_response_bytes=2000)]) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -504,9 +515,8 @@ def test_total_runs_on_after_the_commit(clock: Clock, world: World) -> None:
     world.model("a", Act(tokens=50, first_token=1.0, gap=1.0))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=[Step(model="a", total=3.5)]) as stream:
-                await texts(stream)
+        async with streaming(world, chain=[Step(model="a", total=3.5)]) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -521,9 +531,8 @@ def test_the_deadline_runs_on_after_the_commit(clock: Clock, world: World) -> No
     world.model("a", Act(tokens=50, gap=1.0))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", model="a", deadline=3.5) as stream:
-                await texts(stream)
+        async with streaming(world, model="a", deadline=3.5) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -537,12 +546,11 @@ def test_the_deadline_runs_while_the_caller_thinks(clock: Clock, world: World) -
     world.model("a", Act(tokens=50, gap=1.0))
 
     async def scenario() -> float:
-        async with opened(world) as router:
-            async with router.stream("x", model="a", deadline=3.5) as stream:
-                await anext(stream)
-                await asyncio.sleep(20.0)
-                with pytest.raises(StreamInterrupted) as caught:
-                    await texts(stream)
+        async with streaming(world, model="a", deadline=3.5) as stream:
+            await anext(stream)
+            await asyncio.sleep(20.0)
+            with pytest.raises(StreamInterrupted) as caught:
+                await texts(stream)
         assert isinstance(caught.value.__cause__, AttemptTimeout)
         assert "deadline" == caught.value.__cause__.clock
         return clock.now
@@ -557,12 +565,11 @@ def test_idle_counts_only_while_we_wait(clock: Clock, world: World, thinks: floa
     world.model("a", Act(tokens=2, fault="hang", at=1))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            chain = [Step(model="a", idle=3.0, total=None)]
-            async with router.stream("x", chain=chain, deadline=None) as stream:
-                await anext(stream)
-                await asyncio.sleep(thinks)
-                await texts(stream)
+        chain = [Step(model="a", idle=3.0, total=None)]
+        async with streaming(world, chain=chain, deadline=None) as stream:
+            await anext(stream)
+            await asyncio.sleep(thinks)
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -576,11 +583,10 @@ def test_a_slow_caller_is_not_a_slow_provider(clock: Clock, world: World) -> Non
 
     async def scenario() -> str:
         said = ""
-        async with opened(world) as router:
-            async with router.stream("x", chain=[Step(model="a", idle=1.0)]) as stream:
-                async for chunk in stream:
-                    said += chunk.text
-                    await asyncio.sleep(7.0)
+        async with streaming(world, chain=[Step(model="a", idle=1.0)]) as stream:
+            async for chunk in stream:
+                said += chunk.text
+                await asyncio.sleep(7.0)
         return said
 
     assert "the quick brown fox" == clock.run(scenario())
@@ -591,9 +597,8 @@ def test_comments_do_not_feed_the_idle_clock(clock: Clock, world: World) -> None
     world.model("a", Act(tokens=3, gap=1.0, fault="stall", at=2, pause=60.0, comments=0.5))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=[Step(model="a", idle=2.0)]) as stream:
-                await texts(stream)
+        async with streaming(world, chain=[Step(model="a", idle=2.0)]) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted):
         clock.run(scenario())
@@ -605,7 +610,7 @@ def test_after_an_interruption_the_stream_is_over(clock: Clock, world: World) ->
     world.model("a", Act(tokens=3, gap=1.0, fault="cut", at=1))
 
     async def scenario() -> None:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             with pytest.raises(StreamInterrupted):
                 await texts(stream)
             assert "" == await texts(stream)
@@ -620,13 +625,79 @@ def test_a_cut_after_the_finish_reason_cuts_nothing(clock: Clock, world: World) 
     world.model("a", Act(text="one two", gap=1.0, fault="no_done"))
 
     async def scenario() -> ReplyStream:
-        async with opened(world) as router, router.stream("x", model="a") as stream:
+        async with streaming(world, model="a") as stream:
             await texts(stream)
         return stream
 
     stream = clock.run(scenario())
     assert "one two" == stream.reply.text
     assert [("a", "first", "won")] == outcomes(stream)
+
+
+class Held:
+    """A transport whose connections stay open after the last byte until they are closed."""
+
+    def __init__(self, world: World) -> None:
+        self._inner = world.transport()
+
+    async def send(self, request: Request) -> Response:
+        return HeldResponse(await self._inner.send(request))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class HeldResponse:
+    def __init__(self, inner: Response) -> None:
+        self._inner = inner
+        self._closed = asyncio.Event()
+        self.status, self.headers = inner.status, inner.headers
+        self.connected_at, self.reused = inner.connected_at, inner.reused
+
+    async def read(self, rest: float = 0.0) -> bytes:
+        if data := await self._inner.read(rest):
+            return data
+        await self._closed.wait()
+        raise ConnectionFailed("closed while reading")
+
+    def close(self) -> None:
+        self._closed.set()
+        self._inner.close()
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0])
+@pytest.mark.parametrize(("fault", "late"), [(None, 0.25), ("no_done", 5.0)])
+@pytest.mark.parametrize("how", ["chat", "stream"])
+def test_a_provider_that_keeps_the_connection_open(
+    clock: Clock, world: World, gap: float, fault: Fault | None, late: float, how: str
+) -> None:
+    """After [DONE] nobody waits for it longer than a quarter second; after a mere finish reason silence is an end."""
+    world.model("a", Act(tokens=3, gap=gap, fault=fault))
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=Held(world)) as router:
+            chain = [Step(model="a", idle=5.0)]
+            if how == "chat":
+                return await router.chat("x", chain=chain)
+            async with router.stream("x", chain=chain) as stream:
+                await texts(stream)
+            return stream.reply
+
+    reply = clock.run(scenario())
+    assert ("the quick brown", 2 * gap + late) == (reply.text, clock.now)
+    assert [("won", None)] == [(attempt.outcome, attempt.error) for attempt in reply.trace.attempts]
+
+
+def test_the_deadline_does_not_wait_for_the_end_of_a_body(clock: Clock, world: World) -> None:
+    """A whole answer is handed over at the deadline, not a quarter of a second after it."""
+    world.model("a", Act(tokens=3, gap=0.5))
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=Held(world)) as router:
+            return await router.chat("x", model="a", deadline=1.125)
+
+    assert "the quick brown" == clock.run(scenario()).text
+    assert 1.125 == clock.now
 
 
 # ── on_interrupt="restart" ───────────────────────────────────────────────────────────────────────────────────────────
@@ -638,9 +709,8 @@ def test_restart_tells_and_begins_again(clock: Clock, world: World) -> None:
     world.model("b", Act(text="from b", first_token=0.5, gap=0.5))
 
     async def scenario() -> tuple[list[tuple[float, Chunk]], ReplyStream]:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b"], on_interrupt="restart") as stream:
-                return [(clock.now, chunk) async for chunk in stream], stream
+        async with streaming(world, chain=["a", "b"], on_interrupt="restart") as stream:
+            return [(clock.now, chunk) async for chunk in stream], stream
 
     chunks, stream = clock.run(scenario())
     assert [
@@ -663,9 +733,8 @@ def test_restart_takes_only_the_steps_after_the_broken_one(clock: Clock, world: 
     world.model("d", Act(text="from d"))
 
     async def scenario() -> ReplyStream:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b", "c", "d"], on_interrupt="restart") as stream:
-                await texts(stream)
+        async with streaming(world, chain=["a", "b", "c", "d"], on_interrupt="restart") as stream:
+            await texts(stream)
         return stream
 
     assert [
@@ -683,9 +752,8 @@ def test_restart_again_and_again(clock: Clock, world: World) -> None:
     world.model("c", Act(text="from c"))
 
     async def scenario() -> tuple[list[str], ReplyStream]:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b", "c"], on_interrupt="restart") as stream:
-                return ["RESTART" if chunk.restart else chunk.text async for chunk in stream], stream
+        async with streaming(world, chain=["a", "b", "c"], on_interrupt="restart") as stream:
+            return ["RESTART" if chunk.restart else chunk.text async for chunk in stream], stream
 
     said, stream = clock.run(scenario())
     assert ["the", "RESTART", "the", "RESTART", "from", " c", ""] == said
@@ -697,9 +765,8 @@ def test_restart_with_nothing_left(clock: Clock, world: World) -> None:
     world.model("a", Act(tokens=5, gap=1.0, fault="cut", at=2))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", model="a", on_interrupt="restart") as stream:
-                await texts(stream)
+        async with streaming(world, model="a", on_interrupt="restart") as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -713,9 +780,8 @@ def test_restart_when_all_others_fail(clock: Clock, world: World) -> None:
     world.model("b", Act(status=400))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b"], on_interrupt="restart") as stream:
-                await texts(stream)
+        async with streaming(world, chain=["a", "b"], on_interrupt="restart") as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -731,9 +797,8 @@ def test_restart_keeps_to_the_deadline(clock: Clock, world: World) -> None:
     world.model("b", Act(first_token=60.0))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b"], on_interrupt="restart", deadline=5.0) as stream:
-                await texts(stream)
+        async with streaming(world, chain=["a", "b"], on_interrupt="restart", deadline=5.0) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -748,9 +813,9 @@ def test_without_restart_no_chunk_says_so(clock: Clock, world: World) -> None:
     chunks: list[Chunk] = []
 
     async def scenario() -> None:
-        async with opened(world) as router, router.stream("x", chain=["a", "b"]) as stream:
+        async with streaming(world, chain=["a", "b"]) as stream:
             async for chunk in stream:
-                chunks.append(chunk)
+                chunks.append(chunk)  # noqa: PERF401  -- it raises in the middle
 
     with pytest.raises(StreamInterrupted):
         clock.run(scenario())
@@ -766,9 +831,8 @@ def test_a_hedge_that_is_first_gives_the_stream(clock: Clock, world: World) -> N
     world.model("b", Act(text="from b", first_token=1.0, gap=1.0))
 
     async def scenario() -> tuple[list[tuple[float, str]], ReplyStream]:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b"], hedge=Hedge(after=1.5)) as stream:
-                return [(clock.now, chunk.text) async for chunk in stream], stream
+        async with streaming(world, chain=["a", "b"], hedge=Hedge(after=1.5)) as stream:
+            return [(clock.now, chunk.text) async for chunk in stream], stream
 
     chunks, stream = clock.run(scenario())
     assert [(2.5, "from"), (3.5, " b"), (3.5, "")] == chunks
@@ -784,10 +848,9 @@ def test_a_hedge_that_comes_second_is_let_go(clock: Clock, world: World) -> None
     world.model("b", Act(text="later", first_token=1.0))
 
     async def scenario() -> ReplyStream:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b"], hedge=Hedge(after=1.5)) as stream:
-                assert 2.0 == clock.now
-                assert "from a" == await texts(stream)
+        async with streaming(world, chain=["a", "b"], hedge=Hedge(after=1.5)) as stream:
+            assert 2.0 == clock.now
+            assert "from a" == await texts(stream)
         return stream
 
     assert [("a", "first", "won"), ("b", "hedge", "superseded")] == outcomes(clock.run(scenario()))
@@ -800,9 +863,8 @@ def test_a_hedged_stream_that_breaks_interrupts(clock: Clock, world: World) -> N
     world.model("b", Act(tokens=5, gap=1.0, fault="cut", at=1))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            async with router.stream("x", chain=["a", "b"], hedge=Hedge(after=1.0)) as stream:
-                await texts(stream)
+        async with streaming(world, chain=["a", "b"], hedge=Hedge(after=1.0)) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
@@ -817,10 +879,9 @@ def test_clocks_of_a_stream_that_a_hedge_won(clock: Clock, world: World) -> None
     world.model("b", Act(tokens=5, fault="hang", at=1))
 
     async def scenario() -> None:
-        async with opened(world) as router:
-            chain = ["a", Step(model="b", idle=4.0)]
-            async with router.stream("x", chain=chain, hedge=Hedge(after=1.0)) as stream:
-                await texts(stream)
+        chain = ["a", Step(model="b", idle=4.0)]
+        async with streaming(world, chain=chain, hedge=Hedge(after=1.0)) as stream:
+            await texts(stream)
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())

@@ -129,16 +129,18 @@ def test_the_timeline_of_nothing() -> None:
 
 def test_started_is_the_wall_clock_and_instants_are_since_the_call_began(clock: Clock, world: World) -> None:
     """A later call starts later on the wall, and its attempts begin at 0 again."""
-    world.model("a", Act(first_token=1.0))
+    world.model("a", Act(connect=0.5, first_token=1.0))
 
     async def scenario() -> list[Trace]:
         async with Router(world.config(), transport=world.transport(), wall=clock.wall) as router:
             return [(await router.chat("x", model="a")).trace for _ in range(2)]
 
     traces = clock.run(scenario())
-    assert [1_767_225_600.0, 1_767_225_601.0] == [trace.started for trace in traces]
-    assert [0.0, 0.0] == [trace.attempts[0].sent for trace in traces]
-    assert [1.0, 1.0] == [trace.seconds for trace in traces]
+    assert [1_767_225_600.0, 1_767_225_601.5] == [trace.started for trace in traces]
+    assert [(0.0, 0.5, 1.5)] * 2 == [
+        (attempt.sent, attempt.connected, attempt.first_content) for trace in traces for attempt in trace.attempts
+    ]
+    assert [1.5, 1.5] == [trace.seconds for trace in traces]
     assert [None, None] == [trace.task for trace in traces]
 
 

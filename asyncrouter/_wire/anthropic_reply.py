@@ -8,6 +8,8 @@ import orjson
 
 from asyncrouter._errors import BadReply, Refused
 from asyncrouter._types import Chunk, Usage
+from asyncrouter._wire.anthropic_block import Block
+from asyncrouter._wire.told import one_line, part
 from asyncrouter._wire.usage import count
 
 if TYPE_CHECKING:
@@ -24,74 +26,30 @@ FINISH: Mapping[str, FinishReason] = {
 }
 """The API's stop reasons. One we do not know counts as "stop"."""
 
-_PIECE = {"text_delta": ("text", "text"), "thinking_delta": ("thinking", "thinking"),
-          "input_json_delta": ("tool_use", "partial_json")}
-"""For each kind of delta the kind of block it belongs to, and where its piece stands."""
-
-
-class Block:
-    """One content block as it grows: text, thinking, a tool's use, or something that is only kept."""
-
-    __slots__ = ("call", "closed", "given", "kind", "pieces")
-
-    def __init__(self, given: Message, call: int) -> None:
-        self.given = given
-        self.kind = given.get("type")
-        self.call = call
-        """Of a tool's use: the how-many-th it is, from 0."""
-        self.pieces: list[str] = []
-        self.closed = False
-
-    def __repr__(self) -> str:
-        return f"<Block {self.kind} {len(self.said)} characters{'' if self.closed else ', open'}>"
-
-    @property
-    def said(self) -> str:
-        """Its pieces so far."""
-        if len(self.pieces) > 1:
-            self.pieces[:] = ["".join(self.pieces)]  # asked again, it is there
-        return self.pieces[0] if self.pieces else ""
-
-    @property
-    def plain(self) -> bool:
-        """Whether Chat Completions can say all of it."""
-        return self.kind in {"text", "tool_use"} and not self.given.get("citations")
-
-    def tool_call(self) -> Message:
-        """A tool's use as a message of Chat Completions carries it."""
-        function: Message = {"name": self.given["name"], "arguments": self.said}
-        return {"id": self.given["id"], "type": "function", "function": function}
-
-    def native(self) -> Message:
-        """The whole block as the API gives it when it does not stream."""
-        if self.kind == "text" or self.kind == "thinking":
-            return {**self.given, str(self.kind): self.said}
-        if self.kind == "tool_use":
-            try:
-                return {**self.given, "input": orjson.loads(self.said)}
-            except ValueError:  # cut by max_tokens
-                return self.given
-        return self.given
+_STOP = ("stop_reason", "stop_sequence", "stop_details", "container")
 
 
 class MessageDraft:
     """A message as far as it has come. `created` is the wall clock's second that `raw` is dated with."""
 
-    __slots__ = ("_blocks", "_broken", "_calls", "_created", "_message", "_stop", "_told", "content", "ended")
+    __slots__ = (
+        "_blocks", "_broken", "_calls", "_counts", "_created", "_message", "_stop", "_told", "content", "ended",
+    )
 
     def __init__(self, created: int) -> None:
         self.content = 0
         self.ended = False
         self._created = created
         self._message: Message | None = None
-        self._blocks: dict[int, Block] = {}
+        self._blocks: list[Block] = []
         self._calls = 0
         self._stop: Message = {}  # stop_reason and what stands beside it
-        self._told = False  # usage is final
+        self._counts: Message = {}
+        self._told = False  # the counts are final
         self._broken = ""
 
     def __repr__(self) -> str:
-        return f"<MessageDraft {self.content} pieces of content, blocks {list(self._blocks.values())}>"
+        return f"<MessageDraft {self.content} pieces of content, blocks {self._blocks}>"
 
     @property
     def begun(self) -> bool:
@@ -106,13 +64,12 @@ class MessageDraft:
         elif kind == "content_block_start":
             self._begin(event.get("index"), event.get("content_block"), chunks)
         elif kind == "content_block_stop":
-            block = self._block(event)
-            if block is not None:
+            if (block := self._block(event)) is not None:
                 self._close(block, chunks)
         elif kind == "message_start":
             self._start(event.get("message"))
         elif kind == "message_delta":
-            self._stopped(event.get("delta"), event.get("usage"), chunks)
+            self._stop_at(event.get("delta"), event.get("usage"), chunks)
         elif kind == "message_stop":
             self._close_all(chunks)
             self.ended = True
@@ -125,8 +82,7 @@ class MessageDraft:
         self._start({**document, "content": []})
         for index, given in enumerate(content):
             self._begin(index, given, None)
-        self._stopped(document, document.get("usage"), None)
-        self.ended = True
+        self._stop_at(document, document.get("usage"), None)
 
     def write(self, reply: Reply) -> None:
         """Put what has come so far into `reply`. Its usage only counts when it is final: it begins at one token."""
@@ -134,7 +90,7 @@ class MessageDraft:
         served = self._message.get("model") if self._message is not None else None
         reply.served_model = served if isinstance(served, str) else None
         reply.text, reply.reasoning = self._said("text"), self._said("thinking")
-        reply.tool_calls = tuple(block.tool_call() for block in self._blocks.values() if block.kind == "tool_use")
+        reply.tool_calls = tuple(block.tool_call() for block in self._blocks if block.kind == "tool_use")
         reply.finish_reason = self._finish()
         reply.usage = self._usage() if self._told else None
 
@@ -148,9 +104,8 @@ class MessageDraft:
             return BadReply(told, request_id=request_id)
         if self._message is None:
             return BadReply("no message: its beginning is missing", request_id=request_id)
-        answered = any(block.kind == "tool_use" or (block.kind == "text" and block.said) for block in self._blocks.values())
-        if reason == "refusal" and not answered:
-            return self._refusal(request_id)
+        if reason == "refusal" and not (self._calls or self._said("text")):
+            return self._refused(request_id)
         if self.content or self._finish() == "length" or reason == "stop_sequence" or params.get("stop"):
             return None
         return BadReply(f"empty: neither text nor tool call (stop reason {reason!r})", request_id=request_id)
@@ -161,14 +116,14 @@ class MessageDraft:
         `reasoning` is OpenRouter's name, `thinking_blocks` LiteLLM's: sent back in a later turn they keep signed
         thoughts alive. `content_blocks` are all of them, if any is more than text, thoughts and tool calls.
         """
-        blocks = list(self._blocks.values())
+        blocks = self._blocks
         message: Message = {"role": "assistant", "content": self._said("text") or None}
         if reasoning := self._said("thinking"):
             message["reasoning"] = reasoning
         thoughts = [block for block in blocks if block.kind in {"thinking", "redacted_thinking"}]
         if thoughts:
             message["thinking_blocks"] = [block.native() for block in thoughts]
-        if not all(block.plain or block in thoughts for block in blocks):
+        if not all(block.spoken or block in thoughts for block in blocks):
             message["content_blocks"] = [block.native() for block in blocks]
         if calls := [block.tool_call() for block in blocks if block.kind == "tool_use"]:
             message["tool_calls"] = calls
@@ -185,15 +140,12 @@ class MessageDraft:
     def _grow(self, event: Message, chunks: list[Chunk] | None) -> None:
         """The path of every token."""
         block, delta = self._block(event), event.get("delta")
-        if block is None or type(delta) is not dict:
+        if block is None or block.closed or type(delta) is not dict:
+            self._break("a piece of a block that is not open")
             return
-        kind, place = _PIECE.get(delta.get("type"), ("", ""))  # type: ignore[call-overload]  # any key may be looked up
-        if kind != block.kind:
-            self._mark(block, delta)
-            return
-        piece = delta.get(place)
+        piece = block.piece(delta)
         if type(piece) is not str:
-            self._broken = self._broken or f"a {delta.get('type')} without its {place}"
+            self._break("a piece without its words")
         elif piece:
             self._say(block, piece, chunks)
 
@@ -211,7 +163,101 @@ class MessageDraft:
 
     def _block(self, event: Message) -> Block | None:
         index = event.get("index")
-        block = self._blocks.get(index) if type(index) is int else None
-        if block is None:  # its beginning was lost, and with it what it is
-            self._broken = self._broken or f"a piece of a block that has not begun (index {index!r:.40})"
-        return block
+        return self._blocks[index] if type(index) is int and 0 <= index < len(self._blocks) else None
+
+    def _begin(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
+        if type(given) is not dict or index != len(self._blocks):
+            self._break("a block out of its turn")
+            return
+        self._blocks.append(block := Block(given, self._calls))
+        if block.kind == "tool_use":
+            self._calls += 1
+            self._name(block, chunks)
+        elif block.kind not in {"text", "thinking"}:
+            self.content += 1
+        elif isinstance(begun := given.get(block.kind), str) and begun:
+            self._say(block, begun, chunks)
+
+    def _name(self, block: Block, chunks: list[Chunk] | None) -> None:
+        told, name = block.given.get("id"), block.given.get("name")
+        if not (isinstance(told, str) and told and isinstance(name, str) and name):
+            self._break("a tool call without an id or a name")
+            block.given.update(id="", name="")
+            return
+        self.content += 1
+        if chunks is not None:
+            chunks.append(Chunk("", "", ({"index": block.call, **block.tool_call()},)))
+
+    def _close(self, block: Block, chunks: list[Chunk] | None) -> None:
+        """End a block; a tool that takes nothing, or whose input came whole, has its arguments now."""
+        if block.kind == "tool_use" and not (block.closed or block.pieces):
+            given = block.given.get("input")
+            try:
+                self._say(block, orjson.dumps(given if isinstance(given, dict) else {}).decode(), chunks)
+            except TypeError:  # nested beyond all reason
+                self._break("a tool's input that cannot be written")
+        block.closed = True
+
+    def _start(self, message: object) -> None:
+        if isinstance(message, dict) and self._message is None:
+            self._message = message
+            self._count(message.get("usage"))
+
+    def _stop_at(self, told: object, usage: object, chunks: list[Chunk] | None) -> None:
+        """Take in why it stopped and what it took; the counts are cumulative."""
+        if isinstance(told, dict):
+            self._stop |= {name: told[name] for name in _STOP if told.get(name) is not None}
+        if isinstance(self._stop.get("stop_reason"), str):
+            self._close_all(chunks)
+        else:
+            self._stop.pop("stop_reason", None)
+        self._told |= self._count(usage)
+
+    def _close_all(self, chunks: list[Chunk] | None) -> None:
+        for block in self._blocks:
+            self._close(block, chunks)
+
+    def _count(self, usage: object) -> bool:
+        if not isinstance(usage, dict):
+            return False
+        self._counts |= {name: value for name, value in usage.items() if value is not None}
+        return "output_tokens" in self._counts
+
+    def _break(self, why: str) -> None:
+        """Something was lost on the way: what is left is no whole answer, however it ends."""
+        self._broken = self._broken or f"the stream lost something: {why}"
+
+    def _said(self, kind: str) -> str:
+        return "".join(block.said for block in self._blocks if block.kind == kind)
+
+    def _finish(self) -> FinishReason:
+        reason = self._stop.get("stop_reason")
+        if isinstance(reason, str):
+            return FINISH.get(reason, "stop")
+        return "tool_calls" if self._calls else "stop"
+
+    def _usage(self) -> Usage:
+        counts = self._counts
+        cached = count(counts, "cache_read_input_tokens")
+        written = count(counts, "cache_creation_input_tokens")
+        reasoning = count(counts.get("output_tokens_details"), "thinking_tokens")
+        total = count(counts, "input_tokens") + written + cached
+        return Usage(total, count(counts, "output_tokens"), cached, reasoning)
+
+    def _raw_usage(self) -> Message:
+        usage = self._usage()
+        written = count(self._counts, "cache_creation_input_tokens")
+        return {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.input_tokens + usage.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": written},
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        }
+
+    def _refused(self, request_id: str | None) -> Refused:
+        details = part(self._stop, "stop_details")
+        category, explanation = details.get("category"), details.get("explanation")
+        code = category if isinstance(category, str) else "refusal"
+        told = one_line(explanation) if isinstance(explanation, str) else f"the model refused to answer ({code})"
+        return Refused(told, code=code, request_id=request_id)

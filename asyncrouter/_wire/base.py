@@ -50,8 +50,7 @@ class BaseWire:
 
     def list_models(self, key: str | None) -> Request:
         """The request that lists what the provider serves now."""
-        headers = {name: value for name, value in self._build_headers(key, False).items() if name != "Content-Type"}
-        return Request("GET", self._url("/models"), headers, b"", proxy=self._provider.proxy, ca=self._provider.ca)
+        return self._list(self._url("/models"), key)
 
     def parse_models(self, body: bytes) -> list[str]:
         """The ids in `{"data": [{"id": …}]}`, or in a bare list (Together). Raises `BadReply`."""
@@ -77,6 +76,10 @@ class BaseWire:
         if call.headers:
             headers = lay_over(headers, call.headers)
         return Request("POST", url, headers, body, connect, self._provider.proxy, self._provider.ca)
+
+    def _list(self, url: str, key: str | None) -> Request:
+        headers = {name: value for name, value in self._build_headers(key, False).items() if name != "Content-Type"}
+        return Request("GET", url, headers, b"", proxy=self._provider.proxy, ca=self._provider.ca)
 
     def _auth(self, key: str | None) -> Mapping[str, str]:
         """The headers that say who asks, and in which version of the language."""

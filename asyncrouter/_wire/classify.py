@@ -36,10 +36,11 @@ _BILLING: Final = frozenset({
     "insufficientquota", "creditbalanceexhausted", "organizationspendlimitexceeded", "projectspendlimitexceeded",
     "organizationusagelimitexceeded", "enforcedspendlimitreached", "billingerror", "billinghardlimitreached",
     "billingnotactive", "openrouterguardrailbudget", "openrouterworkspacebudget", "openrouterkeylimit",
+    "contractspendlimitreached", "linkedorganizationspendlimitreached",
 })
 _CONTEXT: Final = frozenset({
     "contextlengthexceeded", "exceedcontextsizeerror", "contextexceeded", "stringtoolong", "requesttoolarge",
-    "maxtokensexceeded", "tokenlimitexceeded", "inputtoolarge",
+    "maxtokensexceeded", "tokenlimitexceeded", "inputtoolarge", "requestbodytoolargeafterdecoding",
 })
 _FILTER: Final = frozenset({
     "contentpolicyviolation", "contentfilter", "contentfilterpolicy", "responsibleaipolicyviolation", "refusal",
@@ -56,7 +57,7 @@ _STANDS_FOR: Final[Mapping[str, int]] = {
     "unmapped": 500, "internal": 500, "providerunavailable": 502, "serviceunavailable": 503,
     "serviceunavailableerror": 503, "unavailable": 503, "unavailableerror": 503, "overcapacity": 503,
     "capacityexceeded": 503, "serverisoverloaded": 503, "provideroverloaded": 503, "temporarilyunavailable": 503,
-    "timeout": 504, "timeouterror": 504, "deadlineexceeded": 504,
+    "conflicterror": 409, "timeout": 504, "timeouterror": 504, "deadlineexceeded": 504,
     "invalidrequest": 400, "invalidrequesterror": 400, "badrequesterror": 400, "invalidargument": 400,
     "wrongendpoint": 400, "preconditionfailed": 412, "payloadtoolarge": 413, "unprocessable": 422, "invalidimage": 400,
 }
@@ -74,7 +75,12 @@ _FILTER_WORDS: Final = re.compile(
     r"content management|content[ _]filter|content[ _]policy|safety system|safety_check|blocked by"
     r"|model produced invalid content|can't help with that request"
 )
-_BILLING_WORDS: Final = re.compile(r"credit balance is too low|spend(?:ing)? limit")
+_BILLING_WORDS: Final = re.compile(
+    r"credit balance is too low|spend(?:ing)? limit|reached your specified (?:workspace )?api usage limits"
+)
+_ACCOUNT_WORDS: Final = re.compile(r"billing|free tier|\bcountry\b|\blocation\b|\bregion\b")
+"""Google files them under FAILED_PRECONDITION, beside a file that is not ready yet."""
+_USED_UP_WORDS: Final = re.compile(r"\blimit: 0\b(?!\.\d)|credits are depleted")
 _URL: Final = re.compile(r"https?://\S+")
 _TRANSIENT: Final = frozenset({408, 409, 425, 498, 499})
 _OPEN: Final = frozenset({400, 413, 422})
@@ -153,7 +159,7 @@ def _kind(status: int | None, told: Told, names: set[str], *, paused: bool) -> t
     if status == 403:
         return _forbidden(told, names)
     if status in {429, 529}:
-        return RateLimited
+        return OutOfCredit if _used_up(told, names) else RateLimited
     if status is None or status in _OPEN or status == 500:
         named = _by_words(told, names, guess=told.canonical is None, filters=status != 500)
         if named is not None:
@@ -182,7 +188,20 @@ def _by_words(told: Told, names: set[str], *, guess: bool, filters: bool) -> typ
         return Refused
     if _BILLING_WORDS.search(message):  # Anthropic files it under 400
         return OutOfCredit
+    if "failedprecondition" in names and _ACCOUNT_WORDS.search(message):
+        return Unauthorized
     return Unauthorized if "api key not valid" in message else None  # Google too
+
+
+def _used_up(told: Told, names: set[str]) -> bool:
+    """Google: a day's quota is gone, the plan has none for this model, or the prepaid money is spent."""
+    if "resourceexhausted" not in names:
+        return False
+    details = told.error.get("details")
+    listed = details if isinstance(details, list) else []
+    violations = [detail.get("violations") for detail in listed if isinstance(detail, dict)]
+    quotas = [quota for found in violations if isinstance(found, list) for quota in found if isinstance(quota, dict)]
+    return any("PerDay" in str(quota.get("quotaId")) for quota in quotas) or bool(_USED_UP_WORDS.search(told.message))
 
 
 def _forbidden(told: Told, names: set[str]) -> type[AttemptError]:

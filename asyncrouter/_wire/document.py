@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter._types import Chunk, Message, Reply
+from asyncrouter._types import Chunk, Reply
 from asyncrouter._wire.assemble import Answer
 from asyncrouter._wire.events import EventDecoder
+from asyncrouter._wire.plain import write_plain
 from asyncrouter._wire.usage import read_cost
 from asyncrouter._wire.verdict import bare_fault, no_answer, verdict
 
@@ -25,8 +26,8 @@ class DocumentDecoder:
     """Decodes one JSON body. Only at its end is anything known, so `content` is 0 until `end()` has been asked."""
 
     __slots__ = (
-        "_answer", "_body", "_classifier", "_document", "_params", "_reply", "_request_id", "_seen", "_verdict",
-        "content", "done", "skipped",
+        "_body", "_classifier", "_params", "_pieces", "_reply", "_request_id", "_seen", "_usage", "_verdict", "content",
+        "done", "skipped",
     )
 
     def __init__(self, classifier: Classifier, params: Mapping[str, object], request_id: str | None = None) -> None:
@@ -35,8 +36,8 @@ class DocumentDecoder:
         self._request_id = request_id
         self._body = bytearray()
         self._seen = -1
-        self._answer = Answer()
-        self._document: Message | None = None
+        self._pieces = 0
+        self._usage: object = None
         self._verdict: AttemptError | None = None
         self._reply = Reply()
         self.content = 0
@@ -50,15 +51,12 @@ class DocumentDecoder:
     def cost_usd(self) -> float | None:
         """What OpenRouter says it charged."""
         self._look()
-        return read_cost(self._answer.usage)
+        return read_cost(self._usage)
 
     @property
     def reply(self) -> Reply:
         """The answer, if the body is whole; the same object every time."""
         self._look()
-        self._answer.write(self._reply)
-        if (document := self._document) is not None:
-            self._reply.build_raw = document.copy  # not a lambda: replies cross processes
         return self._reply
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
@@ -68,7 +66,7 @@ class DocumentDecoder:
     def end(self) -> AttemptError | None:
         """What an end here is: `None` for a whole answer."""
         self._look()
-        self.content = self._answer.content
+        self.content = self._pieces
         return self._verdict
 
     def final(self) -> Chunk:
@@ -81,12 +79,13 @@ class DocumentDecoder:
         if self._seen == len(self._body):
             return
         self._seen = len(self._body)
-        self._answer, self._document = Answer(), None
+        self._pieces, self._usage = 0, None
         body = bytes(self._body)
         if body.lstrip().startswith(_SSE):  # an event stream that calls itself something else
             events = EventDecoder(self._classifier, self._params, self._request_id)
             events.feed(body)
-            self._verdict, self._answer, self.skipped = events.end(), events.settled().answer, events.skipped
+            self._verdict, self.skipped = events.end(), events.skipped
+            self._keep(events.settled().answer)
         else:
             self._verdict = self._read(body)
 
@@ -99,8 +98,17 @@ class DocumentDecoder:
             document = document[0]
         if not isinstance(document, dict):
             return no_answer(body, "no completion")
-        self._answer.take(document)
-        if (fault := self._answer.fault or bare_fault(document)) is not None:
+        if write_plain(document, self._reply):
+            self._pieces, self._usage = 1, document.get("usage")
+            return None
+        answer = Answer()
+        answer.take(document)
+        self._keep(answer)
+        if (fault := answer.fault or bare_fault(document)) is not None:
             return self._classifier.inside(fault, self._request_id)
-        self._document = document
-        return verdict(self._answer, self._answer.finished(), self._params, self._request_id)
+        self._reply.build_raw = document.copy  # not a lambda: replies cross processes
+        return verdict(answer, answer.finished(), self._params, self._request_id)
+
+    def _keep(self, answer: Answer) -> None:
+        self._pieces, self._usage = answer.content, answer.usage
+        answer.write(self._reply)

@@ -148,12 +148,17 @@ def read_event(event: Event) -> Message | None:
 
 def stray_error(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError:
     """What came in the place of an event stream."""
+    return hidden_error(body, classifier, request_id) or no_answer(body, "no event stream")
+
+
+def hidden_error(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError | None:
+    """The error in what came and was no event, if it holds one: Google breaks a stream off with bare JSON."""
     try:
         document: object = orjson.loads(body)
     except ValueError:
-        document = None
+        return None
     if isinstance(document, list) and document:
         document = document[0]
     if isinstance(document, dict) and (document.get("error") or bare_fault(document)):
         return classifier.inside(document, request_id)
-    return no_answer(body, "no event stream")
+    return None

@@ -130,6 +130,8 @@ def _said(place: str, message: Message, names: dict[str, str]) -> list[Part]:
     parts = _content(place, message)
     if isinstance(refusal := message.get("refusal"), str) and refusal:
         parts.append(Text(refusal))
+    if parts and isinstance(parts[-1], Text) and "extra_content" in message:  # Google's signature of the thoughts
+        parts[-1].rest["extra_content"] = message["extra_content"]
     for index, call in enumerate(list_at(f"{place}.tool_calls", message.get("tool_calls"))):
         use = _tool_use(f"{place}.tool_calls[{index}]", call)
         names[use.id] = use.name

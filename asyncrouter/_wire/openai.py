@@ -9,6 +9,7 @@ from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.body import write_body
 from asyncrouter._wire.document import DocumentDecoder
 from asyncrouter._wire.events import EventDecoder
+from asyncrouter._wire.quirks import quirks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 class OpenAI(BaseWire):
     """Chat Completions at one provider."""
 
-    __slots__ = ("_chat_url",)
+    __slots__ = ("_chat_url", "_quirks")
 
     def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
         super().__init__(provider, wall)
         self._chat_url = self._url("/chat/completions")
+        self._quirks = quirks_of(provider.base_url)
 
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
@@ -41,6 +43,8 @@ class OpenAI(BaseWire):
         for name, value in params.items():
             if name not in drop:
                 body.setdefault(name, value)
+        if self._quirks is not None:
+            self._quirks.settle(body)
         return self._post(self._chat_url, call, write_body(body), key, stream=stream, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import orjson
 
 from asyncrouter._types import Chunk, Reply
-from asyncrouter._wire.events import stray_error
+from asyncrouter._wire.events import hidden_error, stray_error
 from asyncrouter._wire.sse import EventParser
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ class Draft(Protocol):
 
     content: int
     """Pieces of content so far."""
-    begun: bool
-    """Whether anything of an answer has come."""
     ended: bool
     """The provider has said that nothing more comes."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of an answer has come."""
+        ...
 
     def take(self, event: Message, chunks: list[Chunk] | None) -> None:
         """Take in one event of a stream; append to `chunks` what it brings. Never raises."""
@@ -119,9 +122,12 @@ class StreamDecoder:
         draft, fault, _ = self.settled()
         if fault is not None:
             return self._classifier.inside(fault, self._request_id)
-        if not draft.begun and (stray := self._events.stray):
+        stray = self._events.stray
+        if not draft.begun and stray:
             return stray_error(stray, self._classifier, self._request_id)
-        return draft.verdict(self._params, self._request_id)
+        error = draft.verdict(self._params, self._request_id)
+        hidden = hidden_error(stray, self._classifier, self._request_id) if error is not None and stray else None
+        return hidden or error
 
     def final(self) -> Chunk:
         """The chunk that ends a stream: finish reason, usage, and the words of an event that lacks its last line."""
@@ -164,6 +170,8 @@ def _read_event(event: Event) -> Message | None:
         document: object = orjson.loads(data)
     except ValueError:
         document = data.decode("utf-8", "replace") if name == b"error" else None
+    if isinstance(document, list) and len(document) == 1:  # Google wraps its errors
+        document = document[0]
     if name == b"error" and not (isinstance(document, dict) and document.get("error")):
         return {"error": document or "an error event"}
     return document if isinstance(document, dict) else None

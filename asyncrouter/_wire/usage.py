@@ -19,9 +19,9 @@ def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
     return Usage(count(usage, "prompt_tokens"), count(usage, "completion_tokens"), cached, reasoning)
 
 
-def read_cost(usage: Mapping[str, object] | None) -> float | None:
+def read_cost(usage: object) -> float | None:
     """US dollars charged, as OpenRouter reports them."""
-    cost = usage.get("cost") if usage is not None else None
+    cost = usage.get("cost") if isinstance(usage, dict) else None
     return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0 else None
 
 

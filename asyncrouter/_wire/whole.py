@@ -93,12 +93,12 @@ class BodyDecoder:
             document: object = orjson.loads(body)
         except ValueError:
             return no_answer(body, "not whole JSON")
-        if isinstance(document, list) and document:  # Google wraps its errors
-            document = document[0]
-        if not isinstance(document, dict):
-            return no_answer(body, "no answer")
-        fault = document if document.get("error") else bare_fault(document)
-        if fault is not None:
-            return self._classifier.inside(fault, self._request_id)
-        self._draft.take_whole(document)
+        # Google wraps its errors in a list, and lists the fragments of a stream that was not asked for as events.
+        for found in document if isinstance(document, list) and document else [document]:
+            if not isinstance(found, dict):
+                return no_answer(body, "no answer")
+            fault = found if found.get("error") else bare_fault(found)
+            if fault is not None:
+                return self._classifier.inside(fault, self._request_id)
+            self._draft.take_whole(found)
         return self._draft.verdict(self._params, self._request_id)

@@ -1,0 +1,86 @@
+"""The Gemini wire: generateContent, as Google's Gemini API speaks it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import orjson
+
+from asyncrouter._errors import BadReply
+from asyncrouter._wire.base import BaseWire
+from asyncrouter._wire.body import write_body
+from asyncrouter._wire.gemini_reply import GeminiDraft
+from asyncrouter._wire.gemini_request import translate
+from asyncrouter._wire.streamed import StreamDecoder
+from asyncrouter._wire.told import excerpt, one_line
+from asyncrouter._wire.whole import BodyDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from asyncrouter._catalog import Model, Provider
+    from asyncrouter._http import Request
+    from asyncrouter._types import Call
+    from asyncrouter._wire import Decoder
+
+
+class Gemini(BaseWire):
+    """generateContent at one provider."""
+
+    __slots__ = ("_wall",)
+
+    def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
+        super().__init__(provider, wall)
+        self._wall = wall
+
+    def encode(
+        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        connect: float | None,
+    ) -> Request:
+        """The request for this call.
+
+        Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
+        """
+        body = translate(model, call.messages, params)
+        try:
+            written = write_body(body)
+        except (TypeError, ValueError):
+            write_body({"messages": call.messages, **params})  # names the place where the caller wrote it
+            raise
+        name = quote(model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}")
+        if stream:
+            url = self._url(f"/{name}:streamGenerateContent", alt="sse")
+        else:
+            url = self._url(f"/{name}:generateContent")
+        return self._post(url, call, written, key, stream=stream, connect=connect)
+
+    def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
+        """A decoder for a 2xx response with these headers."""
+        request_id, now = self.request_id(headers), self._wall()
+        if isinstance(config := params.get("generationConfig"), dict):
+            params = {**params, "n": config.get("candidateCount"), "stop": config.get("stopSequences")}
+        if "event-stream" in headers.get("content-type", "").lower():
+            return StreamDecoder(GeminiDraft(now), self._classifier, params, request_id)
+        return BodyDecoder(partial(GeminiDraft, now), self._classifier, params, request_id)
+
+    def list_models(self, key: str | None) -> Request:
+        """The request that lists what the provider serves now, all on one page."""
+        return self._list(self._url("/models", pageSize="1000"), key)
+
+    def parse_models(self, body: bytes) -> list[str]:
+        """The ids in `{"models": [{"name": "models/…"}]}`. Raises `BadReply`."""
+        try:
+            document: object = orjson.loads(body)
+        except ValueError:
+            document = None
+        listed = document.get("models") if isinstance(document, dict) else None
+        if not isinstance(listed, list):
+            raise BadReply(f"no list of models: {one_line(excerpt(body))[:200]!r}")
+        names = [model.get("name") for model in listed if isinstance(model, dict)]
+        return [name.removeprefix("models/") for name in names if isinstance(name, str)]
+
+    def _auth(self, key: str | None) -> Mapping[str, str]:
+        return {} if key is None else {"x-goog-api-key": key}

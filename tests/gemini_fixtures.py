@@ -1,0 +1,104 @@
+"""Answers of Google's generateContent, as ai.google.dev documents them and as issues have shown them.
+
+Shapes: "API reference: Generating content" (GenerateContentResponse, Candidate, UsageMetadata, PromptFeedback),
+"Thought signatures", "Function calling", "Troubleshooting"; the bare error inside a stream: google-genai's
+`_api_client` and its issue python-genai#1897; quotas: google-gemini/gemini-cli#8437 and #10925.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+Json = dict[str, object]
+
+ANSWER = {"responseId": "mAitaLmkHPPlz7IPvtfUqQ4", "modelVersion": "gemini-3.1-flash"}
+
+
+def fragment(*parts: Json, finish: str | None = None, usage: Json | None = None, **beside: object) -> Json:
+    """One GenerateContentResponse with one candidate."""
+    candidate: Json = {"content": {"parts": list(parts), "role": "model"}, "index": 0, **beside}
+    if finish is not None:
+        candidate["finishReason"] = finish
+    return {"candidates": [candidate], **({"usageMetadata": usage} if usage else {}), **ANSWER}
+
+
+def usage(prompt: int, candidates: int | None = None, **more: int) -> Json:
+    counts: Json = {"promptTokenCount": prompt, **more}
+    if candidates is not None:
+        counts["candidatesTokenCount"] = candidates
+    numbers = (value for name, value in counts.items() if name != "cachedContentTokenCount")
+    return {**counts, "totalTokenCount": sum(value for value in numbers if isinstance(value, int))}
+
+
+def sse(*documents: object, end: bytes = b"\r\n\r\n") -> bytes:
+    """As Google writes events: a line, a blank line, CRLF."""
+    written = (document if isinstance(document, bytes) else orjson.dumps(document) for document in documents)
+    return b"".join(b"data: " + document + end for document in written)
+
+
+TEXT = (
+    fragment({"text": "One, tw"}, usage=usage(9)),
+    fragment({"text": "o, thr\u00e9e \u2028"}, usage=usage(9, 4)),
+    fragment({"text": " \U0001f600."}, finish="STOP", usage=usage(9, 7)),
+)
+THOUGHTS = (
+    fragment({"text": "**Counting**\n", "thought": True}, usage=usage(5, thoughtsTokenCount=11)),
+    fragment({"text": "There are three."}, usage=usage(5, 3, thoughtsTokenCount=20)),
+    fragment(
+        {"text": "", "thoughtSignature": "EpoBCpcB"}, finish="STOP",
+        usage=usage(5, 4, thoughtsTokenCount=20, cachedContentTokenCount=2, toolUsePromptTokenCount=3),
+    ),
+)
+CALLS = (
+    fragment(
+        {"functionCall": {"name": "weather", "args": {"city": "Ulm", "days": 2}}, "thoughtSignature": "CiQB4/H/"},
+        {"functionCall": {"name": "weather", "args": {"city": "Bonn"}}},
+        usage=usage(40, 12),
+    ),
+    fragment({"functionCall": {"name": "now"}}, usage=usage(40, 18)),
+    fragment({"text": ""}, finish="STOP", usage=usage(40, 20)),
+)
+NAMED_CALL = (
+    fragment({"text": "Let me see."}),
+    fragment(
+        {"functionCall": {"id": "7xk2m9ab", "name": "weather", "args": {"city": "Ulm"}}, "thoughtSignature": "Aa=="},
+        finish="STOP", usage=usage(40, 12),
+    ),
+)
+LENGTH = (fragment({"text": "One, tw"}, usage=usage(9)), fragment({"text": "o"}, finish="MAX_TOKENS", usage=usage(9, 4)))
+FILTERED = (
+    fragment({"text": "Once upon"}, usage=usage(9, 2)),
+    {"candidates": [{
+        "finishReason": "SAFETY", "index": 0,
+        "safetyRatings": [{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": True}],
+    }], "usageMetadata": usage(9, 2), **ANSWER},
+)
+STREAMS = {
+    "text": TEXT, "thoughts": THOUGHTS, "calls": CALLS, "named call": NAMED_CALL, "length": LENGTH,
+    "filtered": FILTERED,
+}
+
+BLOCKED: Json = {
+    "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+    "usageMetadata": {"promptTokenCount": 8, "totalTokenCount": 8},
+    **ANSWER,
+}
+
+
+def error(code: int, status: str, message: str = "m", *details: Json) -> Json:
+    """google.rpc.Status as its JSON APIs write it."""
+    return {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
+
+
+RETRY: Json = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"}
+
+
+def quota(*ids: str) -> Json:
+    metric = "generativelanguage.googleapis.com/generate_content_free_tier_requests"
+    violations = [{"quotaMetric": metric, "quotaId": identifier} for identifier in ids]
+    return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": violations}
+
+
+OVERLOADED = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
+BARE_ERROR = orjson.dumps([OVERLOADED], option=orjson.OPT_INDENT_2)
+"""As it breaks a stream off: lines of JSON without `data:`."""

@@ -1,0 +1,495 @@
+"""The caller's own check of a reply: what it is given, what a no does, what it may cost, raise and take."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import (
+    AllModelsFailed,
+    AttemptEnded,
+    AttemptTimeout,
+    CallEnded,
+    ConnectionFailed,
+    DeadlineExceeded,
+    Hedge,
+    NotAccepted,
+    Refused,
+    Reply,
+    Request,
+    Response,
+    Retry,
+    Router,
+    Trace,
+)
+from asyncrouter.sim import Act, Clock, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ONCE = Retry(attempts=1)
+HEDGE = Hedge(after=1.0)
+PRICED = {name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": 1.0, "output": 10.0}} for name in "abc"}
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A world whose models say their names."""
+    for name in "abc":
+        world.model(name, Act(text=name))
+    return world
+
+
+def ask(clock: Clock, world: World, chain: list[str] | None = None, **options: object) -> Reply:
+    """One call, from the beginning of time, without retries unless they are asked for."""
+    given = {name: options.pop(name) for name in ("listeners",) if name in options}
+    config = world.config(**options.pop("config", {}))  # type: ignore[arg-type]
+    options.setdefault("retry", ONCE)
+
+    async def scenario() -> Reply:
+        me = asyncio.current_task()
+        assert me is not None
+        async with Router(config, transport=world.transport(), seed=0, **given) as router:  # type: ignore[arg-type]
+            try:
+                return await router.chat("hello", chain=chain, **options)  # type: ignore[arg-type]
+            finally:
+                await asyncio.sleep(0)
+                assert (0, {me}, 0) == (me.cancelling(), asyncio.all_tasks(), world.open)
+                assert not any(model.in_flight for model in router.health().values())
+
+    return clock.run(scenario())
+
+
+def story(trace: Trace) -> list[tuple[str, str, str | None, float | None, float | None]]:
+    """Who was tried, why, what came of it, and when it was sent and ended."""
+    return [(each.model, each.cause, each.outcome, each.sent, each.ended) for each in trace.attempts]
+
+
+def says(*models: str) -> Callable[[Reply], bool]:
+    """An `accept` that takes only what these models say."""
+    return lambda reply: reply.model in models
+
+
+async def slowly(reply: Reply) -> bool:
+    """An `accept` that takes everything, after half a second."""
+    await asyncio.sleep(0.5)
+    return True
+
+
+# ── yes and no ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_reply_that_is_accepted_is_the_answer(clock: Clock, world: World) -> None:
+    """`accept` sees the whole reply, with model, cost and trace, and its yes makes it the answer."""
+    seen: list[tuple[str, str, float | None, int]] = []
+    config = {"models": PRICED}
+
+    def accept(reply: Reply) -> bool:
+        seen.append((reply.text, reply.model, reply.cost_usd, len(reply.trace.attempts)))
+        return True
+
+    reply = ask(clock, world, ["a", "b"], accept=accept, config=config)
+
+    assert [("a", "a", reply.cost_usd, 1)] == seen
+    assert reply.cost_usd is not None
+    assert ["won"] == [each.outcome for each in reply.trace.attempts]
+
+
+@pytest.mark.parametrize("hedge", [None, HEDGE])
+@pytest.mark.parametrize("wire_stream", [True, False])
+def test_a_reply_that_is_not_accepted_goes_on_to_the_next_model(
+    clock: Clock, world: World, hedge: Hedge | None, *, wire_stream: bool
+) -> None:
+    """The attempt is `not_accepted`, the next one's cause is `escalate`, and it starts at once."""
+    world.model("a", Act(text="a", first_token=0.5))
+    config = {"defaults": {"wire_stream": wire_stream}}
+
+    reply = ask(clock, world, ["a", "b"], accept=says("b"), hedge=hedge, config=config)
+
+    assert "b" == reply.text
+    assert [("a", "first", "not_accepted", 0.0, 0.5), ("b", "escalate", "won", 0.5, 0.5)] == story(reply.trace)
+    error = reply.trace.attempts[0].error
+    assert isinstance(error, NotAccepted)
+    assert error.reply is not None
+    assert ("a", "a") == (error.reply.text, error.model)
+
+
+@pytest.mark.parametrize("verdict", [True, 1, "yes", [0]])
+def test_whatever_is_true_is_a_yes(clock: Clock, world: World, verdict: object) -> None:
+    """As everywhere in Python."""
+    assert "a" == ask(clock, world, ["a", "b"], accept=lambda _: verdict).text
+
+
+@pytest.mark.parametrize("verdict", [False, 0, "", None])
+def test_whatever_is_false_is_a_no(clock: Clock, world: World, verdict: object) -> None:
+    """Also `None`, from a function that forgot to return something: better one model more than a bad answer."""
+    with pytest.raises(AllModelsFailed):
+        ask(clock, world, ["a"], accept=lambda _: verdict)
+
+
+def test_a_no_is_not_retried_on_the_same_model(clock: Clock, world: World) -> None:
+    """However many tries a model has: its answer would be as bad again."""
+    reply = ask(clock, world, ["a", "b"], accept=says("b"), retry=Retry(attempts=5))
+
+    assert ["a", "b"] == [each.model for each in reply.trace.attempts]
+
+
+def test_a_failure_after_a_no_is_followed_by_a_fallback(clock: Clock, world: World) -> None:
+    """Each cause tells what the attempt before it did."""
+    world.model("b", Act(status=500))
+
+    assert ["first", "escalate", "fallback"] == [
+        each.cause for each in ask(clock, world, ["a", "b", "c"], accept=says("c")).trace.attempts
+    ]
+
+
+def test_when_nothing_is_accepted_the_replies_are_in_the_error(clock: Clock, world: World) -> None:
+    """`AllModelsFailed`, whose causes carry what was turned down."""
+    with pytest.raises(AllModelsFailed) as caught:
+        ask(clock, world, ["a", "b", "c"], accept=lambda _: False)
+
+    group = caught.value.__cause__
+    assert isinstance(group, ExceptionGroup)
+    assert ["a", "b", "c"] == [error.reply.text for error in group.exceptions]  # type: ignore[attr-defined]
+    assert "turned the reply down" in str(caught.value)
+
+
+def test_a_no_says_nothing_against_the_model(clock: Clock, world: World) -> None:
+    """It stands as it stood; the next call tries it first again."""
+
+    async def scenario() -> tuple[str, list[str]]:
+        async with Router(world.config(), transport=world.transport()) as router:
+            await router.chat("hello", chain=["a", "b"], accept=says("b"))
+            standing = router.health()["a"].standing
+            reply = await router.chat("hello", chain=["a", "b"])
+            return standing, [each.model for each in reply.trace.attempts]
+
+    assert ("ready", ["a"]) == clock.run(scenario())
+
+
+def test_what_was_not_accepted_costs_all_the_same(clock: Clock, world: World) -> None:
+    """The reply's cost is its own, the trace's is that of all."""
+    for name in "ab":
+        world.model(name, Act(text=name, usage={"prompt_tokens": 10, "completion_tokens": 1}))
+
+    reply = ask(clock, world, ["a", "b"], accept=says("b"), config={"models": PRICED})
+
+    assert 20.0 / 1e6 == reply.cost_usd
+    assert (40.0 / 1e6, False) == (reply.trace.cost_usd, reply.trace.cost_estimated)
+    assert [20.0 / 1e6] * 2 == [each.cost_usd for each in reply.trace.attempts]
+
+
+def test_tiers_are_climbed_until_one_is_good_enough(clock: Clock, world: World) -> None:
+    """Cheap model first, check, next tier: this is what tiers are for."""
+    tiers = {"budget": {"models": ["a"]}, "standard": {"models": ["b"]}, "premium": {"models": ["c"]}}
+
+    reply = ask(clock, world, tier="premium", accept=says("b", "c"), config={"tiers": tiers})
+
+    assert [("a", "first", "not_accepted", 0.0, 0.0), ("b", "escalate", "won", 0.0, 0.0)] == story(reply.trace)
+
+
+def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> None:
+    """Whatever `accept` thinks of the answers."""
+    tiers = {"budget": {"models": ["a"]}, "standard": {"models": ["b"]}, "premium": {"models": ["c"]}}
+
+    with pytest.raises(AllModelsFailed, match="All budget-appropriate models failed"):
+        ask(clock, world, tier="standard", accept=says("c"), config={"tiers": tiers})
+
+    assert ["a", "b"] == [seen.model for seen in world.seen]
+
+
+def test_only_whole_answers_are_shown_to_accept(clock: Clock, world: World) -> None:
+    """A cut stream, an empty answer and an error never get so far."""
+    world.model("a", Act(tokens=9, fault="cut", at=5))
+    world.model("b", Act(tokens=9, fault="no_end"))
+    shown: list[str] = []
+
+    ask(clock, world, ["a", "b", "c"], accept=lambda reply: shown.append(reply.model) or True)
+
+    assert ["c"] == shown
+
+
+def test_streams_cannot_be_accepted(clock: Clock, world: World) -> None:
+    """Their chunks are the caller's before anybody could look at the whole: a `TypeError`, and nothing is sent."""
+    router = Router(world.config(), transport=world.transport())
+
+    with pytest.raises(TypeError, match="accept"):
+        router.stream("hello", chain=["a"], accept=says("a"))
+
+
+@pytest.mark.parametrize("accept", [True, "yes", 1])
+def test_accept_must_be_a_function(clock: Clock, world: World, accept: object) -> None:
+    """A `TypeError` that says so, before anything is sent."""
+    with pytest.raises(TypeError, match="accept: expected a function of a reply"):
+        ask(clock, world, ["a"], accept=accept)
+
+    assert not world.seen
+
+
+# ── in the race ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_race_is_over_before_accept_is_asked(clock: Clock, world: World) -> None:
+    """The loser is cancelled by the first content; a no then begins with its old place in the chain."""
+    world.model("a", Act(fault="hang"), Act(text="a again"))
+    world.model("b", Act(text="b", first_token=0.5))
+
+    reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=says("a", "c"))
+
+    assert "a again" == reply.text
+    assert [
+        ("a", "first", "superseded", 0.0, 1.5),
+        ("b", "hedge", "not_accepted", 1.0, 1.5),
+        ("a", "escalate", "won", 1.5, 1.5),
+    ] == story(reply.trace)
+
+
+def test_a_slow_accept_is_not_late(clock: Clock, world: World) -> None:
+    """Only the deadline runs: no hedge, no idle clock, no total, no share of a later step."""
+    config = {"defaults": {"total": 2.0, "idle": 0.5, "first_token": 1.0}}
+
+    async def accept(_: Reply) -> bool:
+        await asyncio.sleep(29.0)
+        return True
+
+    reply = ask(clock, world, ["a", "b"], hedge=HEDGE, accept=accept, deadline=30.0, config=config)
+
+    assert [("a", "first", "won", 0.0, 29.0)] == story(reply.trace)
+
+
+def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) -> None:
+    """The answer is whole: nothing is held open for the caller's thoughts."""
+    opened: list[int] = []
+
+    async def accept(_: Reply) -> bool:
+        opened.append(world.open)
+        await asyncio.sleep(5.0)
+        return True
+
+    ask(clock, world, ["a"], accept=accept)
+
+    assert [0] == opened
+
+
+# ── raising ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("hedged", [False, True])
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("error", [
+    KeyError("mine"),
+    TimeoutError("mine"),
+    DeadlineExceeded("a judge's", Trace(None, 0.0)),
+    Refused("a judge's"),
+    ConnectionFailed("a judge's"),
+    NotAccepted("a judge's"),
+    asyncio.CancelledError("mine"),
+    ExceptionGroup("mine", [ValueError()]),
+], ids=lambda error: type(error).__name__)
+def test_what_accept_raises_is_the_calls_error(
+    clock: Clock, world: World, error: BaseException, *, later: bool, hedged: bool
+) -> None:
+    """Unchanged, the very object, also where it looks like one of ours: no other model is asked, all is closed."""
+    said = str(error)
+    if hedged:
+        world.model("a", Act(fault="hang"))
+
+    def now(_: Reply) -> bool:
+        raise error
+
+    async def then(_: Reply) -> bool:
+        await asyncio.sleep(0.25)
+        raise error
+
+    events: list[object] = []
+    with pytest.raises(type(error)) as caught:
+        ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=then if later else now, listeners=[events.append])
+
+    assert caught.value is error or isinstance(error, asyncio.CancelledError)
+    assert said == str(error)
+    assert hedged + 1 == len(world.seen)
+    assert hedged + later * 0.25 == clock.now
+    assert 1 == sum(isinstance(event, CallEnded) for event in events)
+    assert hedged + 1 == sum(isinstance(event, AttemptEnded) for event in events)
+
+
+def test_an_exception_of_accept_does_not_count_against_the_model(clock: Clock, world: World) -> None:
+    """An error of the caller's own says nothing about the provider, not even one that looks like a key's."""
+
+    def accept(_: Reply) -> bool:
+        raise ConnectionFailed("the judge is down")
+
+    async def scenario() -> str:
+        async with Router(world.config(), transport=world.transport()) as router:
+            with pytest.raises(ConnectionFailed):
+                await router.chat("hello", chain=["a"], accept=accept)
+            return router.health()["a"].standing
+
+    assert "ready" == clock.run(scenario())
+
+
+def test_accept_may_ask_the_same_router(clock: Clock, world: World) -> None:
+    """A judge is a call like any other, and a judge that fails is the outer call's error."""
+    world.model("c", Act(status=400, code="content_filter", message="content policy", first_token=0.5))
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport()) as router:
+
+            async def judged(reply: Reply) -> bool:
+                return "yes" in (await router.chat(f"good? {reply.text}", chain=["c"])).text
+
+            with pytest.raises(Refused) as caught:
+                await router.chat("hello", chain=["a", "b"], accept=judged)
+            assert caught.value.trace is not None
+            assert ["c"] == [each.model for each in caught.value.trace.attempts]
+            assert "c" == caught.value.model
+
+    clock.run(scenario())
+    assert 0.5 == clock.now
+
+
+# ── the deadline ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("hedged", [False, True])
+def test_a_slow_accept_meets_the_deadline(clock: Clock, world: World, *, hedged: bool) -> None:
+    """`DeadlineExceeded`, on time; what waits in `accept` is cancelled, and no other model is asked."""
+    if hedged:
+        world.model("a", Act(fault="hang"))
+    cut: list[float] = []
+
+    async def accept(_: Reply) -> bool:
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            cut.append(clock.now)
+            raise
+        return True
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=accept, deadline=5.0)
+
+    assert [5.0] == cut
+    assert 5.0 == clock.now
+    assert hedged + 1 == len(caught.value.trace.attempts)
+    error = caught.value.trace.attempts[-1].error
+    assert isinstance(error, AttemptTimeout)
+    assert "deadline" == error.clock
+
+
+def test_accept_at_the_very_deadline(clock: Clock, world: World) -> None:
+    """A yes in the instant of the deadline: an answer or `DeadlineExceeded`, and nothing else."""
+    async def accept(_: Reply) -> bool:
+        await asyncio.sleep(5.0)
+        return True
+
+    with suppress(DeadlineExceeded):
+        assert "a" == ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text
+    assert 5.0 == clock.now
+
+
+def test_an_accept_without_a_deadline_takes_its_time(clock: Clock, world: World) -> None:
+    """`deadline=None` is no limit."""
+    async def accept(_: Reply) -> bool:
+        await asyncio.sleep(100_000.0)
+        return True
+
+    assert "a" == ask(clock, world, ["a"], accept=accept, deadline=None).text
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_an_accept_that_keeps_the_deadlines_cancel_to_itself(clock: Clock, world: World, *, verdict: bool) -> None:
+    """Its word counts, as under `asyncio.timeout`; the caller's count of cancels is as it was (`ask` looks)."""
+    async def accept(_: Reply) -> bool:
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            return verdict
+        return True
+
+    if verdict:
+        assert "a" == ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text
+    else:
+        with pytest.raises(DeadlineExceeded):
+            ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
+    assert 5.0 == clock.now
+
+
+def test_an_accept_that_turns_the_deadlines_cancel_into_an_error(clock: Clock, world: World) -> None:
+    """That error is the call's, and the caller's count of cancels is as it was (`ask` looks)."""
+    async def accept(_: Reply) -> bool:
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            raise LookupError("mine") from None
+        return True
+
+    with pytest.raises(LookupError):
+        ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
+
+
+def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
+    """A scope of the caller's inside `accept` expires for itself; its `TimeoutError` is not taken for our clock's."""
+    async def accept(_: Reply) -> bool:
+        async with asyncio.timeout(1.0):
+            await asyncio.sleep(60.0)
+        return True
+
+    with pytest.raises(TimeoutError) as caught:
+        ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
+
+    assert TimeoutError is type(caught.value)
+    assert 1.0 == clock.now
+
+
+class Held:
+    """A transport whose bodies do not end before they are closed."""
+
+    def __init__(self, world: World) -> None:
+        self._transport = world.transport()
+
+    async def send(self, request: Request) -> Response:
+        response = await self._transport.send(request)
+        over = asyncio.Event()
+        read, close = response.read, response.close
+
+        async def held(rest: float = 0.0) -> bytes:
+            if data := await read(rest):
+                return data
+            await over.wait()
+            raise ConnectionFailed("closed while reading")
+
+        def closed() -> None:
+            over.set()
+            close()
+
+        response.read, response.close = held, closed  # type: ignore[method-assign]
+        return response
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+@pytest.mark.parametrize("act", [Act(text="at once"), Act(text="in two parts", gap=0.25)])
+def test_a_cancel_in_accept_is_the_callers_after_a_body_that_did_not_end(clock: Clock, world: World, act: Act) -> None:
+    """Waiting for the end of a body after its [DONE] has a limit; that limit is not what cancels `accept` later."""
+    world.model("a", act)
+
+    async def accept(_: Reply) -> bool:
+        await asyncio.sleep(60.0)
+        return True
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=Held(world)) as router:
+            task = asyncio.create_task(router.chat("hello", chain=["a", "b"], hedge=HEDGE, accept=accept))
+            await asyncio.sleep(2.0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            assert ["a"] == [seen.model for seen in world.seen]
+
+    clock.run(scenario())
+    assert 2.0 == clock.now
