@@ -20,7 +20,7 @@ def price(model: Model, usage: Usage) -> float | None:
     if rates is None:
         return None
     cached_rate = rates.input if rates.cached_input is None else rates.cached_input
-    fresh = usage.input_tokens - usage.cached_tokens
+    fresh = max(0, usage.input_tokens - usage.cached_tokens)
     return (fresh * rates.input + usage.cached_tokens * cached_rate + usage.output_tokens * rates.output) / 1e6
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from asyncrouter._errors import AttemptError, CallError, StreamInterrupted
+from asyncrouter._errors import AttemptError, CallError, Refused, StreamInterrupted
 from asyncrouter._race import Race
 from asyncrouter._stream import Tail
 from asyncrouter._types import Chunk
@@ -96,7 +96,7 @@ class ReplyStream:
         if self._restart and broken.index + 1 < len(self._plan.steps):
             try:
                 self._tail = await self._race(broken.index + 1, "restart")
-            except CallError as failed:
+            except (CallError, Refused) as failed:
                 cause = failed
             else:
                 return Chunk(restart=True)

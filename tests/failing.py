@@ -44,8 +44,9 @@ class Tried(NamedTuple):
     ended: float | None = None
 
 
-def tried(trace: Trace) -> list[Tried]:
+def tried(trace: Trace | None) -> list[Tried]:
     """Every attempt of a trace."""
+    assert trace is not None
     return [
         Tried(
             attempt.model, attempt.cause, attempt.outcome or "running",

@@ -182,13 +182,12 @@ def test_parts_are_translated(part: dict[str, object], block: dict[str, object])
 
 
 def test_thoughts_come_back_unchanged_and_first() -> None:
-    """`raw`'s message can be sent in the next turn as it is: signed thoughts survive (the API demands it with tools)."""
+    """`raw`'s message can be sent in the next turn as it is: with tools the API demands the signed thoughts again."""
     thought = {"type": "thinking", "thinking": "hm", "signature": "s=="}
-    decoder = body(message([thought, {"type": "tool_use", "id": "t1", "name": "f", "input": {"x": 1}}], "tool_use"))
-    said = decoder.reply.raw["choices"][0]["message"]
+    content = [thought, {"type": "tool_use", "id": "t1", "name": "f", "input": {"x": 1}}]
+    said = body(message(content, "tool_use")).reply.raw["choices"][0]["message"]
 
-    assert {"role": "assistant", "content": [thought, {"type": "tool_use", "id": "t1", "name": "f", "input": {"x": 1}}]}\
-        == turns(HI, said)[1]
+    assert [HI, {"role": "assistant", "content": content}] == turns(HI, said)
 
 
 @pytest.mark.parametrize(
@@ -560,8 +559,8 @@ def test_nothing_but_content_counts_as_content() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        begin(0, "text", text="x"), begin(0, "thinking", thinking="x"), begin(0, "tool_use", id="t", name="f", input={}),
-        begin(0, "redacted_thinking", data="x"), begin(0, "server_tool_use", id="s", name="web_search"),
+        begin(0, "text", text="x"), begin(0, "thinking", thinking="x"), begin(0, "redacted_thinking", data="x"),
+        begin(0, "tool_use", id="t", name="f", input={}), begin(0, "server_tool_use", id="s", name="web_search"),
     ],
 )
 def test_every_kind_of_content_counts(block: dict[str, object]) -> None:

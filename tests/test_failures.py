@@ -222,7 +222,7 @@ def test_too_large_a_reply(clock: Clock, world: World, mode: str, place: int) ->
     result = call(clock, world, mode=mode, tables={"defaults": {"max_response_bytes": 100_000}})
 
     row = Row(name="huge", act=huge, error="BadReply", status=200, again="quick")
-    assert expected(row, place) == tried(result.trace)  # type: ignore[arg-type]
+    assert expected(row, place) == tried(result.trace)
     assert "more than max_response_bytes = 100000" == result.trace.attempts[place].error.message  # type: ignore[union-attr]
 
 

@@ -14,7 +14,7 @@ ROWS: list[list[str]] = [
     ["_clock", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_race"],
     ["_arguments", "_insight", "_listing", "_reply_stream", "_router"],
-    ["", "local", "sim"],
+    ["", "local", "sim", "cli"],
 ]
 """Words, plans, tools, one try, many tries, the router, doors; "" is the package itself."""
 

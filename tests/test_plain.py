@@ -16,11 +16,7 @@ from asyncrouter._wire.plain import write_plain
 
 WIRE = OpenAI(Provider(name="local", base_url="http://127.0.0.1/v1"), wall=lambda: 0.0)
 USAGE = {"prompt_tokens": 12, "completion_tokens": 9, "cost": 0.25}
-BODIES = [
-    row["capture"]
-    for row in rows()
-    if row["content-type"] == "application/json" and "anthropic" not in row["capture"]
-]
+BODIES = [row["capture"] for row in rows("/v1/chat/completions") if row["content-type"] == "application/json"]
 ODDITIES = [
     None, True, False, 0, 1, 1.5, "", "error", "LENGTH", "tool_calls", [], ["x"], [{"text": "x"}], {},
     {"error": "busy"}, {"usage": {"prompt_tokens": 1, "completion_tokens": 2}}, {"content": "Hi"},

@@ -1,61 +1,177 @@
-"""When the next request may go to a model: known limits kept, unknown ones found, waiting in order of class.
+"""When the next request may go to a model: its limits, and the queue of those who wait for them.
 
-A known limit (configured, or announced in headers) is a GCRA, the leaky bucket that needs one number (ITU-T I.371): the
-instant at which the bucket will be empty. An unknown one is found by AIMD on the rate: a 429 multiplies it by 0.9, at
-most once a second, successes add 2 a second while the pace is what holds us back. Pacing beats back-off: 400 workers at a
-limit of 50 a second get 2.25 rejections a success with SDK back-off, 0.02 with a paced rate (simulated).
+Known limits (configured, or announced in headers) are kept; unknown ones are found by their 429s (`probing.py`). Who
+must wait does so in the order of rank, first come first served within each; a hedge never waits, and never goes before
+somebody who does. Batch work leaves room for one more, so an interactive call that comes next need not wait for it.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
+
+from asyncrouter._errors import NotSent
+from asyncrouter._policies.gcra import Gcra
+from asyncrouter._policies.probing import Probe
 
 if TYPE_CHECKING:
     import asyncio
 
+    from asyncrouter._catalog import Model
+
 MARGIN = 0.98
 """Share of a stated limit that is used."""
-FLOOR = 0.5
-"""Requests a second that are left whatever comes."""
-CUT = 0.9
-"""What a 429 multiplies the rate by ..."""
-CUT_EVERY = 1.0
-"""... at most once in so many seconds; requests sent before the cut say nothing new."""
-GROW = 2.0
-"""Requests a second that are added each second while the pace holds us back."""
-GATE = 0.2
-"""Seconds of silence after a 429 that names none."""
-BURST = 1.0
-"""Seconds of a limit's rate that may go at once."""
-
-FIRST, RETRY, HEDGE = 0, 1, 2
-"""Classes of requests, first come first served within each. Batch work comes after all of them."""
+FIRST, AGAIN, BATCH = 0, 1, 2
+"""Ranks: a call's first attempt, its retries and fallbacks, and both of those for batch work (2 and 3)."""
 
 
-class Gcra:
-    """One limit: so much a second, evenly, with a burst. `due` is when the next one unit may go."""
+class Turn:
+    """A place in the queue. `done` is resolved when its request may go."""
 
-    __slots__ = ("_burst", "_full_at", "rate")
+    __slots__ = ("done", "number", "rank", "tokens")
 
-    def __init__(self, rate: float, burst: float) -> None:
-        self.rate = rate
-        self._burst = burst
-        self._full_at = -inf
+    def __init__(self, rank: int, number: int, tokens: float, done: asyncio.Future[None]) -> None:
+        self.rank = rank
+        self.number = number
+        self.tokens = tokens
+        self.done = done
+
+    def __lt__(self, other: Turn) -> bool:
+        return (self.rank, self.number) < (other.rank, other.number)
+
+
+class Pacer:
+    """The limits of one model with one key, and who waits for them."""
+
+    __slots__ = ("_loop", "_numbers", "_queue", "_requests", "_slots", "_timer", "_tokens", "probe", "running")
+
+    def __init__(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._requests = _limit(model.rpm)
+        self._tokens = _limit(model.tpm)
+        self._slots = model.max_concurrent
+        self._queue: list[Turn] = []
+        self._numbers = count()
+        self._timer: asyncio.TimerHandle | None = None
+        self.probe = Probe()
+        self.running = 0
 
     def __repr__(self) -> str:
-        return f"<Gcra {self.rate:g}/s>"
+        rate = "unlimited" if (rate := self.rate) is None else f"{rate:.3g}/s"
+        return f"<Pacer {rate}, {self.running} running, {len(self._queue)} waiting>"
 
-    def due(self, now: float, units: float = 1.0, spare: float = 0.0) -> float:
-        """The instant from which on `units` may go and `spare` more could still."""
-        debt = (units + spare - max(self._burst, units)) / self.rate
-        return max(now, self._full_at + debt) if self._full_at > now else max(now, now + min(debt, 0.0))
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that may go now; `None` when no limit is known."""
+        rates = [limit.rate for limit in (self._requests, self.probe.limit) if limit is not None]
+        return min(rates, default=None)
 
-    def take(self, now: float, units: float = 1.0) -> None:
-        """`units` go now."""
-        self._full_at = max(self._full_at, now) + units / self.rate
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._queue)
 
-    def refund(self, units: float) -> None:
-        """`units` that were taken were not used."""
-        self._full_at -= units / self.rate
+    @property
+    def free(self) -> bool:
+        """Whether there is nothing to keep."""
+        return self._requests is None and self._tokens is None and self._slots is None and self.probe.limit is None
+
+    def announce(self, requests: float | None, tokens: float | None) -> None:
+        """The provider has told its limits, a minute; a configured one goes before it."""
+        self._requests = _announced(self._requests, requests)
+        self._tokens = _announced(self._tokens, tokens)
+
+    def due(self, rank: int, tokens: float) -> float:
+        """From when on a request could go if nobody waited; `inf` while all slots are taken."""
+        now, spare = self._loop.time(), 1.0 if rank >= BATCH else 0.0
+        if self._slots is not None and self.running + min(spare, self._slots - 1) >= self._slots:
+            return inf
+        due = max(now, self.probe.gate)
+        for limit in (self._requests, self.probe.limit):
+            if limit is not None:
+                due = max(due, limit.due(now, 1.0, spare))
+        return due if self._tokens is None else max(due, self._tokens.due(now, tokens))
+
+    def goes(self, tokens: float, rank: int = FIRST) -> bool:
+        """Whether a request may go at this instant, without waiting and without passing anybody."""
+        return self.free or (not self._queue and self.due(rank, tokens) <= self._loop.time())
+
+    def take(self, tokens: float) -> None:
+        """A request goes now."""
+        self.running += 1
+        now = self._loop.time()
+        self.probe.sent(now)
+        if self._requests is not None:
+            self._requests.take(now)
+        if self.probe.limit is not None:
+            self.probe.limit.take(now)
+        if self._tokens is not None:
+            self._tokens.take(now, tokens)
+
+    def give_back(self, tokens: float, *, sent: bool, used: float | None = None) -> None:
+        """A request has ended: its slot is free, and what it did not use of its tokens; all of it if it was not sent."""
+        self.running -= 1
+        if self._tokens is not None and (used is not None or not sent):
+            self._tokens.give_back(tokens - (used or 0.0))
+        if not sent:
+            for limit in (self._requests, self.probe.limit):
+                if limit is not None:
+                    limit.give_back()
+        if self._queue:
+            self._serve()
+
+    def join(self, rank: int, tokens: float, until: float) -> Turn:
+        """Queue up. Raises `NotSent` when the turn would come after the instant `until`."""
+        ahead = sum(turn.rank <= rank for turn in self._queue)
+        rate = self.rate
+        due = self.due(rank, tokens)
+        expected = due if rate is None else due + ahead / rate
+        if expected != inf and expected >= until:
+            raise NotSent(f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting")
+        turn = Turn(rank, next(self._numbers), tokens, self._loop.create_future())
+        insort(self._queue, turn)
+        self._serve()
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """Give up a place, or the turn itself when it has come and will not be used."""
+        if turn in self._queue:
+            self._queue.remove(turn)
+        elif turn.done.done() and not turn.done.cancelled():
+            self.give_back(turn.tokens, sent=False)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Let go whoever may, in order; then look again when the next one is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            turn = self._queue[0]
+            due = self.due(turn.rank, turn.tokens)
+            if due > self._loop.time():
+                if due != inf:
+                    self._timer = self._loop.call_at(due, self._serve)
+                return
+            del self._queue[0]
+            if not turn.done.done():
+                self.take(turn.tokens)
+                turn.done.set_result(None)
+
+
+def _limit(per_minute: float | None) -> Gcra | None:
+    if per_minute is None:
+        return None
+    rate = per_minute / 60.0 * MARGIN
+    return Gcra(rate, max(1.0, rate))
+
+
+def _announced(known: Gcra | None, per_minute: float | None) -> Gcra | None:
+    if per_minute is None or per_minute <= 0.0:
+        return known
+    if known is None:
+        return _limit(per_minute)
+    known.rate = min(known.rate, per_minute / 60.0 * MARGIN)
+    return known

@@ -1,7 +1,7 @@
-"""How many retries a provider is sent: a budget that successes pay into, so that an outage is not answered with a storm.
+"""How many retries a provider is sent: successes pay for them, so that an outage is not answered with a storm.
 
 A deposit for each success and a price for each retry (M. Brooker, "Fixing retries with token buckets and circuit
-breakers", 2022), the price weighted by what went before as in the AWS SDKs: a retry after a timeout costs twice as much.
+breakers", 2022), weighted by what went before as in the AWS SDKs: a retry after a timeout costs twice as much.
 """
 
 from __future__ import annotations

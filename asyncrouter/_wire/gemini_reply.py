@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._errors import AttemptError
-    from asyncrouter._types import Chunk, FinishReason, Message
+    from asyncrouter._types import Chunk, FinishReason, Message, Reply
 
 FINISH: Mapping[str, FinishReason] = {
     "STOP": "stop", "MAX_TOKENS": "length", "CONTINUATION": "length",
@@ -41,12 +41,13 @@ _OURS = frozenset({"content", "finishReason", "index", "delta", "message", "erro
 class GeminiDraft(Answer):
     """An answer as far as it has come. `now` is the wall clock; `raw` is dated with its second."""
 
-    __slots__ = ("_named", "_wrong", "begun", "ended")
+    __slots__ = ("_counts", "_named", "_wrong", "begun", "ended")
 
     def __init__(self, now: float) -> None:
         super().__init__()
         self.begun = False
         self.ended = False
+        self._counts: Message | None = None
         self.envelope = {"id": "", "created": int(now)}
         self._named = f"{now * 1e6:.0f}"  # what ids of tool calls are made of
         self._wrong: tuple[type[AttemptError], str, str] | None = None
@@ -58,18 +59,29 @@ class GeminiDraft(Answer):
             chunk["id"] = self._named = identifier
         if isinstance(served := event.get("modelVersion"), str):
             chunk["model"] = served
-        if (usage := read_counts(event.get("usageMetadata"))) is not None:
-            chunk["usage"] = usage
+        if isinstance(counts := event.get("usageMetadata"), dict):
+            self._counts = counts  # cumulative: the last ones stand
         candidates = event.get("candidates")
         listed = enumerate(candidates if isinstance(candidates, list) else ())
         chunk["choices"] = [self._choice(found, position) for position, found in listed if isinstance(found, dict)]
         super().take(chunk, chunks)
         self.begun = self.begun or bool(self.choices)
-        self._heed(part(event, "promptFeedback"))
+        if "promptFeedback" in event:
+            self._heed(part(event, "promptFeedback"))
 
     def take_whole(self, document: Message) -> None:
         """Take in an answer that came in one piece."""
         self.take(document)
+
+    def write(self, reply: Reply) -> None:
+        """Put what has come so far into `reply`."""
+        self.usage = read_counts(self._counts)
+        super().write(reply)
+
+    def raw(self) -> Message:
+        """The answer as one Chat Completions object."""
+        self.usage = read_counts(self._counts)
+        return super().raw()
 
     def verdict(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
         """`None` for an answer that is whole and not empty, else what is wrong with it."""
@@ -167,9 +179,9 @@ class GeminiDraft(Answer):
             self._wrong = kind, code, one_line(f"{message}: {told}" if isinstance(told, str) and told else message)
 
 
-def read_counts(counts: object) -> Message | None:
+def read_counts(counts: Message | None) -> Message | None:
     """`usageMetadata` as Chat Completions counts: thoughts are output, what a tool of Google's brought is input."""
-    if not isinstance(counts, dict) or not ("promptTokenCount" in counts or "candidatesTokenCount" in counts):
+    if counts is None or not ("promptTokenCount" in counts or "candidatesTokenCount" in counts):
         return None
     prompt = count(counts, "promptTokenCount") + count(counts, "toolUsePromptTokenCount")
     thoughts = count(counts, "thoughtsTokenCount")

@@ -1,0 +1,81 @@
+"""How a command ends: a status for the shell, and for its reader one line that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from asyncrouter import (
+    AllModelsFailed,
+    AttemptError,
+    CallError,
+    DeadlineExceeded,
+    NotSent,
+    OutOfCredit,
+    RouterError,
+    Unauthorized,
+)
+from asyncrouter.cli._screen import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ANSWERED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+BROKEN_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended."""
+
+
+def ended(command: Callable[[], object]) -> int:
+    """Run a command to its end, whatever that is; its exit status."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _end_the_line()
+        return INTERRUPTED
+    except (CallError, AttemptError) as failed:
+        tell(_line(failed), cure=_cure(failed))
+        return FAILED
+    except RouterError as wrong:
+        tell(str(wrong))
+        return USAGE
+    except BrokenPipeError:
+        _discard_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        tell(f"{error.filename or 'output'}: {error.strerror or error}")
+        _discard_output()
+        return FAILED
+    return status if isinstance(status, int) else ANSWERED
+
+
+def _line(failed: CallError | AttemptError) -> str:
+    """The reason; the timeline is for --trace."""
+    return failed.message if isinstance(failed, CallError) else str(failed)
+
+
+def _cure(failed: CallError | AttemptError) -> str | None:
+    errors = [failed] if isinstance(failed, AttemptError) else [attempt.error for attempt in failed.trace.attempts]
+    if any(isinstance(error, NotSent) and error.actionable for error in errors):
+        return "set it in the environment; `asyncrouter demo` needs no key, `asyncrouter check` looks at all of them"
+    if any(isinstance(error, Unauthorized | OutOfCredit) for error in errors):
+        return "`asyncrouter check --call` tries every provider's key"
+    if isinstance(failed, DeadlineExceeded):
+        return "give it a longer --deadline, or see with --trace where the time went"
+    return "--trace draws what was tried" if isinstance(failed, AllModelsFailed) else None
+
+
+def _end_the_line() -> None:
+    """The terminal has echoed ^C in the middle of one."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+
+
+def _discard_output() -> None:
+    """What is still in the buffer has nowhere to go, and the interpreter would complain when it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

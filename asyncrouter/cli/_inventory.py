@@ -1,0 +1,36 @@
+"""Which models a configuration uses, and what for; which of them are gone. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter import Step
+
+if TYPE_CHECKING:
+    from asyncrouter import Config, Model
+
+
+class Used(NamedTuple):
+    """A model, and the tasks and tiers whose chains it stands in."""
+
+    model: Model
+    by: list[str]
+
+
+def used_models(config: Config) -> list[Used]:
+    """Every model that is an entry or stands in a chain, once, in the order in which they are written."""
+    used = {name: Used(config.model(name), []) for name in config.models}
+    for kind, chains in (("task", config.tasks), ("tier", config.tiers)):
+        for name, chain in chains.items():
+            for entry in chain.models:
+                model = config.model(entry.model if isinstance(entry, Step) else entry)
+                by = used.setdefault(model.name, Used(model, [])).by
+                by.append(f"{kind} {name}")
+    return list(used.values())
+
+
+def retirement(model: Model) -> str | None:
+    """What its vendor did with it, and what replaced it; `None` for a model that is in service."""
+    successor = f"its successor is {model.successor}" if model.successor is not None else None
+    retired = f"retired {model.retired}" if model.retired is not None else None
+    return ", ".join(filter(None, [retired, successor])) or None

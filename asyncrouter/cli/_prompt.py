@@ -1,0 +1,77 @@
+"""What is asked, from a command line's words, standard input and pictures: messages and parameters."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from pathlib import Path
+
+import click
+import orjson
+
+from asyncrouter import Step
+
+Message = dict[str, object]
+
+
+def messages(prompt: str, system: str | None, images: tuple[str, ...]) -> list[Message]:
+    """The messages of a call; "-" reads the prompt from standard input. Raises `click.UsageError`."""
+    text = _text(_standard_input() if prompt == "-" else prompt, "PROMPT")
+    content: object = text
+    if images:
+        content = [{"type": "text", "text": text}, *(_image(image) for image in images)]
+    asked: list[Message] = [{"role": "user", "content": content}]
+    return asked if system is None else [{"role": "system", "content": _text(system, "--system")}, *asked]
+
+
+def parameters(given: tuple[str, ...]) -> dict[str, object]:
+    """Parameters from `k=v`: a value is JSON where it can be read as that, else text.
+
+    Raises `click.UsageError`, `ConfigError`.
+    """
+    pairs = [text.partition("=") for text in given]
+    for text, (name, equals, _) in zip(given, pairs, strict=True):
+        if not (name and equals):
+            raise click.BadParameter(f"expected name=value, got {text!r}", param_hint="--param")
+    # A step's rules for parameters are those of a file: JSON, and nothing that is the router's to say.
+    return dict(Step(model="-", params={name: _value(value) for name, _, value in pairs}).params)
+
+
+def _standard_input() -> str:
+    try:
+        return click.get_binary_stream("stdin").read().decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"standard input is not UTF-8: byte {error.start}") from None
+
+
+def _text(text: str, name: str) -> str:
+    if not text.strip():
+        raise click.UsageError(f"{name} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError(f"{name} is not valid Unicode") from None
+    return text
+
+
+def _image(given: str) -> Message:
+    url = given if given.startswith(("http://", "https://", "data:")) else _data_url(Path(given))
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _data_url(path: Path) -> str:
+    kind, _ = mimetypes.guess_type(path.name)
+    if kind is None or not kind.startswith("image/"):
+        raise click.BadParameter(f"{path}: expected a picture, by its name (.png, .jpg, …)", param_hint="--image")
+    try:
+        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--image") from None
+
+
+def _value(text: str) -> object:
+    try:
+        value: object = orjson.loads(text)
+    except ValueError:
+        return text
+    return value

@@ -1,0 +1,71 @@
+"""Where the configuration comes from: a file that was named, one that lies here, or the built-in tables."""
+
+from __future__ import annotations
+
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import click
+
+from asyncrouter import ConfigError, Notice, Router
+from asyncrouter.cli._screen import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncrouter import Event
+
+HERE = Path("asyncrouter.toml")
+
+
+class Setup(NamedTuple):
+    """A configuration file, the built-in tables to use with it, or both; `None` and `None`: the table "current"."""
+
+    path: Path | None = None
+    tables: Literal["current", "classic"] | None = None
+
+    def __str__(self) -> str:
+        table = self.tables or ("current" if self.path is None else None)
+        return " over ".join(filter(None, [self.path and str(self.path), table and f'the built-in table "{table}"']))
+
+    def router(self) -> Router:
+        """A router that tells notices on standard error. Raises `ConfigError`, with the file's name in its path."""
+        if self.path is None:
+            return Router(tables=self.tables or "current", listeners=[_notice])
+        try:
+            return Router.from_toml(self.path, tables=self.tables, listeners=[_notice])
+        except ConfigError as error:
+            if error.path == str(self.path):
+                raise
+            raise ConfigError(str(error), str(self.path), error.value) from None
+
+
+def configured(command: Callable[..., object]) -> Callable[..., object]:
+    """Give a command --config and --tables; it gets `setup`."""
+
+    @wraps(command)
+    def with_setup(*, config: Path | None, tables: Literal["current", "classic"] | None, **rest: object) -> object:
+        return command(setup=found(config, tables), **rest)
+
+    tables = click.option(
+        "--tables", type=click.Choice(["current", "classic"]),
+        help="Built-in tasks and tiers: of today, or the first ones, most of whose models are retired.",
+    )
+    config = click.option(
+        "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", envvar="ASYNCROUTER_CONFIG",
+        help="A TOML file.  [default: $ASYNCROUTER_CONFIG, ./asyncrouter.toml, the built-in tables]",
+    )
+    return config(tables(with_setup))
+
+
+def found(config: Path | None, tables: Literal["current", "classic"] | None) -> Setup:
+    """The configuration to use: the file that was named, or one that lies here."""
+    if config is None and HERE.is_file():
+        config = HERE
+    return Setup(config, tables)
+
+
+def _notice(event: Event) -> None:
+    if isinstance(event, Notice):
+        tell(event.text, style="yellow")

@@ -1,0 +1,130 @@
+"""`asyncrouter chat`: ask, and print the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import orjson
+
+from asyncrouter import AttemptError, CallError, Reply
+from asyncrouter.cli._choice import Choice, check, choosing
+from asyncrouter.cli._prompt import Message, messages, parameters
+from asyncrouter.cli._record import Record, of_failure, of_reply
+from asyncrouter.cli._screen import screen, tell, write
+from asyncrouter.cli._setup import Setup, configured
+
+if TYPE_CHECKING:
+    from asyncrouter import Router, Trace
+
+
+class Question(NamedTuple):
+    """What is asked, of whom, and how the answer is wanted."""
+
+    messages: list[Message]
+    params: dict[str, object]
+    choice: Choice
+    stream: bool
+    json: bool
+    trace: bool
+
+
+@click.command(
+    "chat",
+    epilog="""\b
+Examples:
+  asyncrouter chat "Sort a list in Rust." --task coding --deadline 30 --param temperature=0.2
+  git diff | asyncrouter chat - --system "Write a commit message." --tier standard
+  asyncrouter chat "What is on it?" --image photo.jpg --model openai:gpt-6-luna --json
+""",
+)
+@click.argument("prompt")
+@choosing
+@click.option("--system", metavar="TEXT", help="A system message before the prompt.")
+@click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter for the provider; V may be JSON.")
+@click.option("--image", "images", metavar="FILE|URL", multiple=True, help="A picture beside the prompt.")
+@click.option("--stream/--no-stream", default=None, help="Print as it comes.  [default: on a terminal]")
+@click.option("--trace", is_flag=True, help="Draw what was tried, on standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, model, usage, cost_usd, trace, …")
+@configured
+def command(
+    prompt: str, choice: Choice, system: str | None, params: tuple[str, ...], images: tuple[str, ...],
+    stream: bool | None, trace: bool, as_json: bool, setup: Setup,
+) -> None:
+    """Ask, and print the answer. PROMPT is text, or - for standard input.
+
+    On a terminal the answer is printed as it comes; should it break there, it begins again with the next model. Into a
+    pipe goes the whole answer or nothing.
+    """
+    if stream is None:
+        stream = sys.stdout.isatty()
+    question = Question(
+        messages(prompt, system, images), parameters(params), choice, stream and not as_json, as_json, trace
+    )
+    router = setup.router()
+    check(router, choice)
+    asyncio.run(_ask(router, question))
+
+
+async def _ask(router: Router, question: Question) -> None:
+    async with router:
+        try:
+            reply = await (_streamed if question.stream else _whole)(router, question)
+        except (CallError, AttemptError) as failed:
+            _afterwards(question, failed.trace, of_failure(failed) if question.json else None)
+            raise
+    if reply.finish_reason == "length":
+        tell("the answer stops here because it has reached its limit of tokens", style="yellow")
+    _afterwards(question, reply.trace, of_reply(reply) if question.json else None)
+
+
+async def _whole(router: Router, question: Question) -> Reply:
+    reply = await router.chat(question.messages, params=question.params, **question.choice)
+    if not question.json:
+        write(_lines(reply.text) + _tool_calls(reply))
+    return reply
+
+
+async def _streamed(router: Router, question: Question) -> Reply:
+    written = "\n"
+    again = sys.stdout.isatty()  # a person sees that it begins again, a program would take both halves for one answer
+    stream = router.stream(
+        question.messages, params=question.params, on_interrupt="restart" if again else "raise", **question.choice
+    )
+    try:
+        async with stream:
+            async for chunk in stream:
+                if chunk.restart:
+                    write(_end_of(written))
+                    tell("that answer broke off; from its beginning, by the next model:", style="yellow")
+                    written = "\n"
+                elif chunk.text:
+                    write(chunk.text)
+                    written = chunk.text
+    finally:
+        write(_end_of(written))
+    write(_tool_calls(stream.reply))
+    return stream.reply
+
+
+def _lines(text: str) -> str:
+    return text + _end_of(text) if text else ""
+
+
+def _end_of(text: str) -> str:
+    return "" if text.endswith("\n") else "\n"
+
+
+def _tool_calls(reply: Reply) -> str:
+    return "".join(f"{orjson.dumps(call).decode()}\n" for call in reply.tool_calls)
+
+
+def _afterwards(question: Question, trace: Trace | None, record: Record | None) -> None:
+    if record is not None:
+        write(orjson.dumps(record, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0).decode() + "\n")
+    if question.trace and trace is not None:
+        from asyncrouter.cli._timeline import draw
+
+        draw(trace, screen(stderr=True))

@@ -1,0 +1,240 @@
+"""Held against Anthropic's own SDK: its types validate what we send, its client reads the same bytes to the same reply.
+
+The answers are recorded ones and those of the API's reference ("Streaming messages", "Extended thinking", "Tool use").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import anthropic
+import httpx2
+import orjson
+import pytest
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
+from captured import read, rows
+from pydantic import TypeAdapter
+
+from asyncrouter._catalog import Model, Provider
+from asyncrouter._types import Call
+from asyncrouter._wire.anthropic import Anthropic
+
+if TYPE_CHECKING:
+    from anthropic.types import Message
+
+    from asyncrouter._types import Reply
+
+ADDRESS = "https://api.anthropic.com"
+WIRE = Anthropic(Provider(name="anthropic", base_url=f"{ADDRESS}/v1", wire="anthropic"), wall=lambda: 0.0)
+MODEL = Model(provider="anthropic", id="claude-x")
+SAMPLING = ("temperature", "top_p", "top_k")
+"""The API still takes them for models before Claude 4.7; this SDK has forgotten them."""
+
+HI = {"role": "user", "content": "Hi"}
+PNG = "data:image/png;base64,iVBORw0KGgo="
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL = {"type": "function", "function": {"name": "get_weather", "description": "d", "parameters": SCHEMA}}
+CALL = {"id": "c.1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'}}
+EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
+
+
+def materialised(value: object) -> object:
+    """What pydantic left as iterators, walked through: that is when their items are validated."""
+    if isinstance(value, dict):
+        return {name: materialised(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | Iterator):
+        return [materialised(inner) for inner in value]
+    return value
+
+
+REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
+    ([HI], {}),
+    ([{"role": "system", "content": "Brief."}, HI], {"max_tokens": 5, "stop": ["a"], "temperature": 1.5, "user": "u"}),
+    ([{"role": "system", "content": [{"type": "text", "text": "Long.", **EPHEMERAL}]}, HI], {"service_tier": "auto"}),
+    ([HI, {"role": "assistant", "content": "a"}, HI, HI], {"reasoning_effort": "high", "metadata": {"user_id": "x"}}),
+    ([HI], {"reasoning_effort": "none", "response_format": {
+        "type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMA, "strict": True}}}),
+    ([HI], {"thinking": {"type": "enabled", "budget_tokens": 1024}, "reasoning": {"effort": "minimal"}}),
+    ([{"role": "user", "content": [
+        {"type": "text", "text": "What is it?", **EPHEMERAL},
+        {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "https://h/x.png"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0=", "filename": "a.pdf"}},
+    ]}], {"seed": 1, "logprobs": True, "n": 1}),
+    ([
+        HI,
+        {"role": "assistant", "content": None, "tool_calls": [CALL], "thinking_blocks": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}]},
+        {"role": "tool", "tool_call_id": "c.1", "content": "18", "is_error": False},
+        {"role": "tool", "tool_call_id": "c.1", "content": [{"type": "text", "text": "18"},
+                                                            {"type": "image_url", "image_url": {"url": PNG}}]},
+        HI,
+    ], {"tools": [TOOL, {"type": "function", "function": {"name": "now", "strict": True}, **EPHEMERAL},
+                  {"type": "web_search_20250305", "name": "web_search"}]}),
+    *([([HI], {"tools": [TOOL], **choice}) for choice in (
+        {"tool_choice": "auto"}, {"tool_choice": "none"}, {"tool_choice": "required", "parallel_tool_calls": False},
+        {"tool_choice": {"type": "function", "function": {"name": "get_weather"}}}, {"parallel_tool_calls": False},
+    )]),
+]
+
+
+@pytest.mark.parametrize(("messages", "params"), REQUESTS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_sdks_types_accept_what_we_send(
+    messages: list[dict[str, object]], params: dict[str, object], stream: bool
+) -> None:
+    """And know every key of it: what comes out of their validation is what went in."""
+    call = Call(messages, {}, {}, 0.0, math.inf)
+    sent = orjson.loads(WIRE.encode(call, MODEL, params, "k", stream=stream, connect=None).body)
+    body = {name: value for name, value in sent.items() if name not in SAMPLING}
+    types = TypeAdapter(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming)
+
+    assert body == materialised(types.validate_python(body))
+
+
+def client(answer: httpx2.Response, seen: list[httpx2.Request]) -> anthropic.Anthropic:
+    """The SDK's client, with one recorded answer where the network would be."""
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return answer
+
+    http = httpx2.Client(transport=httpx2.MockTransport(respond))
+    return anthropic.Anthropic(api_key="k", base_url=ADDRESS, http_client=http, max_retries=0)
+
+
+def as_the_sdk_reads(content_type: str, answer: bytes) -> Message:
+    """The message that the official client makes of these bytes."""
+    response = httpx2.Response(200, headers={"content-type": content_type}, content=answer)
+    with client(response, []) as sdk:
+        asked: dict[str, object] = {"model": "m", "max_tokens": 64, "messages": [HI]}
+        if "event-stream" not in content_type:
+            return sdk.messages.create(**asked)
+        with sdk.messages.stream(**asked) as stream:
+            return stream.get_final_message()
+
+
+def as_we_read(content_type: str, answer: bytes) -> Reply:
+    decoder = WIRE.decoder({"content-type": content_type}, {})
+    decoder.feed(answer)
+    assert decoder.end() is None
+    return decoder.reply
+
+
+def assert_equal(theirs: Message, ours: Reply) -> None:
+    assert ours.text == "".join(block.text for block in theirs.content if block.type == "text")
+    assert ours.reasoning == "".join(block.thinking for block in theirs.content if block.type == "thinking")
+    uses = [block for block in theirs.content if block.type == "tool_use"]
+    assert [(use.id, use.name) for use in uses] == [(c["id"], c["function"]["name"]) for c in ours.tool_calls]
+    if theirs.stop_reason != "max_tokens":  # the last arguments may be cut; the SDK mends them
+        assert [use.input for use in uses] == [orjson.loads(c["function"]["arguments"]) for c in ours.tool_calls]
+    choice = ours.raw["choices"][0]
+    assert (theirs.model, theirs.id, theirs.stop_reason) == (ours.served_model, ours.raw["id"],
+                                                             choice["native_finish_reason"])
+    usage = theirs.usage
+    read_, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    assert (usage.input_tokens + read_ + written, read_) == (ours.usage.input_tokens, ours.usage.cached_tokens)
+    assert usage.output_tokens == ours.usage.output_tokens
+    if kept := choice["message"].get("thinking_blocks"):
+        thoughts = [block for block in theirs.content if block.type in {"thinking", "redacted_thinking"}]
+        assert kept == [thought.to_dict() for thought in thoughts]
+
+
+GOOD = [row["capture"] for row in rows("/v1/messages") if row["status"] == "200 OK" and "error" not in row["capture"]]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_sdk_reads_a_recorded_answer_as_we_do(name: str) -> None:
+    """The same text, tool calls, stop reason and usage from the same bytes."""
+    _, headers, answer, _ = read(name)
+    kind = headers["content-type"]
+
+    assert_equal(as_the_sdk_reads(kind, answer), as_we_read(kind, answer))
+
+
+def stream_of(*events: dict[str, object]) -> bytes:
+    return b"".join(b"event: %b\ndata: %b\n\n" % (str(e["type"]).encode(), orjson.dumps(e)) for e in events)
+
+
+def start(**usage: object) -> dict[str, object]:
+    return {"type": "message_start", "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x-1", "content": [],
+        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 25, "output_tokens": 1, **usage}}}
+
+
+def block(index: int, content: dict[str, object], *deltas: dict[str, object]) -> list[dict[str, object]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": content},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def stop(reason: str, **usage: object) -> list[dict[str, object]]:
+    delta, counts = {"stop_reason": reason, "stop_sequence": None}, {"output_tokens": 15, **usage}
+    return [{"type": "message_delta", "delta": delta, "usage": counts}, {"type": "message_stop"}]
+
+
+def text(index: int, *pieces: str) -> list[dict[str, object]]:
+    return block(index, {"type": "text", "text": ""}, *({"type": "text_delta", "text": piece} for piece in pieces))
+
+
+STREAMS = {
+    "text": stream_of(start(), {"type": "ping"}, *text(0, "Hel", "lo!"), *stop("end_turn")),
+    "cache": stream_of(start(cache_read_input_tokens=7, cache_creation_input_tokens=3), *text(0, "é🙂"),
+                       *stop("stop_sequence", input_tokens=30, cache_read_input_tokens=8)),
+    "tools": stream_of(
+        start(), *text(0, "Let me see."),
+        *block(1, {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}},
+               {"type": "input_json_delta", "partial_json": ""},
+               {"type": "input_json_delta", "partial_json": '{"city": "San'},
+               {"type": "input_json_delta", "partial_json": ' Francisco"}'}),
+        *block(2, {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}}), *stop("tool_use")),
+    "thinking": stream_of(
+        start(),
+        *block(0, {"type": "thinking", "thinking": "", "signature": ""},
+               {"type": "thinking_delta", "thinking": "Let me "}, {"type": "thinking_delta", "thinking": "think."},
+               {"type": "signature_delta", "signature": "EqQBCgIYAhIM"}),
+        *block(1, {"type": "redacted_thinking", "data": "EmwKAhgBEgy3"}), *text(2, "Done."),
+        *stop("end_turn", output_tokens_details={"thinking_tokens": 5})),
+    "search": stream_of(
+        start(),
+        *block(0, {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}},
+               {"type": "input_json_delta", "partial_json": '{"query":"x"}'}),
+        *block(1, {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}),
+        *text(2, "So."), *stop("pause_turn")),
+    "window": stream_of(start(), *text(0, "And"), *stop("model_context_window_exceeded")),
+    "refusal": stream_of(start(), *text(0, "I"), *stop("refusal")),
+    "unknown": stream_of(start(), {"type": "from_the_future", "x": 1}, *text(0, "a"), *stop("end_turn")),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_sdk_reads_a_stream_as_we_do(name: str) -> None:
+    """Every kind of event the reference shows; one neither knows is passed over by both."""
+    assert_equal(as_the_sdk_reads("text/event-stream", STREAMS[name]), as_we_read("text/event-stream", STREAMS[name]))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_sdk_reads_a_body_as_we_do(name: str) -> None:
+    """The message that the SDK made of a stream, sent as one body."""
+    whole = as_the_sdk_reads("text/event-stream", STREAMS[name]).to_json(indent=None).encode()
+
+    assert_equal(as_the_sdk_reads("application/json", whole), as_we_read("application/json", whole))
+
+
+def test_our_request_is_the_sdks() -> None:
+    """Method, address and body; the SDK speaks a later version of the language, in which sampling is gone."""
+    seen: list[httpx2.Request] = []
+    answer = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=STREAMS["text"])
+    with client(answer, seen) as sdk, sdk.messages.stream(model="m", max_tokens=5, messages=[HI]) as stream:
+        stream.until_done()
+    call, model = Call([HI], {}, {}, 0.0, math.inf), Model(provider="anthropic", id="m")
+    ours = WIRE.encode(call, model, {"max_tokens": 5}, "k", stream=True, connect=None)
+    [theirs] = seen
+
+    assert (theirs.method, str(theirs.url)) == (ours.method, ours.url)
+    assert orjson.loads(theirs.content) == orjson.loads(ours.body)
+    assert theirs.headers["anthropic-version"] > ours.headers["anthropic-version"] == "2023-06-01"

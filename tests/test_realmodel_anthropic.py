@@ -1,0 +1,125 @@
+"""The Anthropic wire against a real model behind a real server's /v1/messages: structure, never what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from asyncrouter import AllModelsFailed, Config, ContextTooLong, Provider, Rejected, Reply, Router, Step, local
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROMPT = "Tell me a story."
+CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "description": "w", "parameters": CITY}}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[local.Server]:
+    with local.serve(name="claude", slots=2, key="sk-local") as running:
+        yield running
+
+
+def router(server: local.Server) -> Router:
+    key = server.provider().key
+    spoken = Provider(name=server.name, base_url=server.base_url, wire="anthropic", key=key)
+    models = {server.alias: server.model()}
+    return Router(Config(default_provider=server.name, providers={server.name: spoken}, models=models))
+
+
+@pytest.mark.parametrize("wire_stream", [True, False])
+def test_chat_gives_an_answer_with_its_usage(server: local.Server, wire_stream: bool) -> None:
+    """Both ways of asking: the tokens that were asked for, all the prompt's counted, cached or not."""
+
+    async def scenario() -> Reply:
+        async with router(server) as asked:
+            step = Step(model="smollm2", wire_stream=wire_stream)
+            return await asked.chat(PROMPT, chain=[step], max_tokens=5, temperature=0)
+
+    reply = asyncio.run(scenario())
+    assert reply.text
+    assert ("length", "smollm2", "smollm2") == (reply.finish_reason, reply.model, reply.served_model)
+    assert reply.usage is not None
+    assert 5 == reply.usage.output_tokens
+    assert 10 < reply.usage.input_tokens < 30
+    assert (0.0, False) == (reply.cost_usd, reply.trace.cost_estimated)
+    assert ("won", 200) == (reply.trace.attempts[0].outcome, reply.trace.attempts[0].status)
+    assert "chat.completion" == reply.raw["object"]
+
+
+def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
+    """The pieces are the reply's text; the last one has the finish reason and the usage."""
+
+    async def scenario() -> None:
+        system = {"role": "system", "content": "Be brief."}
+        async with router(server) as asked:
+            messages = [system, {"role": "user", "content": PROMPT}]
+            async with asked.stream(messages, model="smollm2", max_tokens=8) as stream:
+                chunks = [chunk async for chunk in stream]
+            assert "".join(chunk.text for chunk in chunks) == stream.reply.text
+            assert 3 < len(chunks)
+            assert (stream.reply.finish_reason, stream.reply.usage) == (chunks[-1].finish_reason, chunks[-1].usage)
+            assert stream.reply.usage is not None
+
+    asyncio.run(scenario())
+
+
+def test_a_schema_binds_the_answer(server: local.Server) -> None:
+    """The tool is called, its arguments are JSON, and call and result can be sent back."""
+
+    async def scenario() -> tuple[Reply, Reply]:
+        async with router(server) as asked:
+            first = await asked.chat(
+                "Weather in Paris?", model="smollm2", max_tokens=48, temperature=0, tools=[WEATHER],
+                tool_choice="required",
+            )
+            said = first.raw["choices"][0]["message"]
+            results = [{"role": "tool", "tool_call_id": call["id"], "content": "18"} for call in first.tool_calls]
+            messages = [{"role": "user", "content": "Weather in Paris?"}, said, *results]
+            return first, await asked.chat(messages, model="smollm2", max_tokens=5)
+
+    first, second = asyncio.run(scenario())
+    assert second.finish_reason in {"stop", "length"}
+    for call in first.tool_calls:
+        assert "get_weather" == call["function"]["name"]
+        if first.finish_reason == "tool_calls":
+            assert isinstance(orjson.loads(call["function"]["arguments"]), dict)
+
+
+def test_a_prompt_that_does_not_fit_is_named(server: local.Server) -> None:
+    """In llama.cpp's words, under the Anthropic path."""
+
+    async def scenario() -> None:
+        async with router(server) as asked:
+            await asked.chat("fox " * 3000, model="smollm2")
+
+    with pytest.raises(AllModelsFailed, match="exceeds the available context size") as raised:
+        asyncio.run(scenario())
+    assert [ContextTooLong] == [type(attempt.error) for attempt in raised.value.trace.attempts]
+
+
+def test_what_the_api_cannot_do_is_rejected_before_it_is_sent(server: local.Server) -> None:
+    """The attempt stands in the trace, unsent and free, and the chain may go on."""
+
+    async def scenario() -> None:
+        async with router(server) as asked:
+            await asked.chat(PROMPT, model="smollm2", n=2)
+
+    with pytest.raises(AllModelsFailed) as raised:
+        asyncio.run(scenario())
+    [attempt] = raised.value.trace.attempts
+    assert (Rejected, None, 0.0) == (type(attempt.error), attempt.sent, attempt.cost_usd)
+
+
+def test_models_are_listed(server: local.Server) -> None:
+    """At the same address, with the same key."""
+
+    async def scenario() -> list[str]:
+        async with router(server) as asked:
+            return await asked.models()
+
+    assert ["smollm2"] == asyncio.run(scenario())
