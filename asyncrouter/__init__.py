@@ -31,7 +31,7 @@ from asyncrouter._errors import (
     StreamInterrupted,
     Unauthorized,
 )
-from asyncrouter._events import AttemptEnded, AttemptStarted, CallEnded, Event, HedgeDenied, Notice
+from asyncrouter._events import AttemptEnded, AttemptStarted, CallEnded, Event, HedgeDenied, Notice, StateChanged
 from asyncrouter._http import Request, Response, Transport
 from asyncrouter._insight import ExplainedStep, Explanation, ModelHealth
 from asyncrouter._reply_stream import ReplyStream
@@ -85,6 +85,7 @@ __all__ = [
     "RouterClosed",
     "RouterError",
     "ServerFailed",
+    "StateChanged",
     "Step",
     "StreamInterrupted",
     "Trace",

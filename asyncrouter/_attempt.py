@@ -7,17 +7,22 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from asyncrouter._clock import Clock
-from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, RouterClosed
+from asyncrouter._cost import prompt_tokens
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterClosed
 from asyncrouter._flight import Flight
+from asyncrouter._policies import rank_of
 from asyncrouter._stream import Tail, hard_limit, timed_out
 
 if TYPE_CHECKING:
     from asyncrouter._errors import ClockName
     from asyncrouter._flight import Engine, Lane
     from asyncrouter._http import Response
+    from asyncrouter._policies import Lease
     from asyncrouter._types import Call, Chunk, Reply, Trace
     from asyncrouter._wire import Decoder
 
+USUAL_ANSWER = 500.0
+"""Tokens an answer is taken to have, for a limit of tokens, when the caller gave no limit of its own."""
 ERROR_BYTES = 65_536
 """How much of an error response is read: its first words say what is wrong."""
 
@@ -29,10 +34,10 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply
     on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that cannot
     be written.
     """
-    task = asyncio.current_task()
+    task = asyncio.current_task(engine.loop)
     assert task is not None
     cancelling = task.cancelling()
-    flight = Flight(engine, call, trace, lane, Clock(engine.loop, task.cancel))
+    flight = Flight(engine, call, trace, lane, Clock(engine.timers, task.cancel))
     try:
         try:
             answer = await _reach(flight)
@@ -61,13 +66,12 @@ async def _reach(flight: Flight) -> Reply | Tail:
     """Send and read: a whole answer for `chat()`, the won beginning of one for `stream()`."""
     call, step = flight.call, flight.step
     flight.attempt.queued = flight.now()
-    while hold := _hold(flight):
-        await asyncio.sleep(hold)
+    flight.lease = await _admitted(flight)
     flight.key = flight.credential.get()
     request = flight.wire.encode(
-        call, step.model, flight.params, flight.key, stream=call.stream or step.streams, connect=step.connect
+        call, step.model, flight.params, flight.key, stream=flight.streams, connect=step.connect
     )
-    flight.clock.move(*_silent_limit(flight, flight.depart()))
+    flight.clock.move(*_silent_limit(flight, flight.depart(request)))
     response = await flight.engine.transport.send(request)
     # From here on the clock closes the response: a read that is woken by that can tell what happened.
     flight.clock.strike = response.close
@@ -85,12 +89,37 @@ async def _reach(flight: Flight) -> Reply | Tail:
     return decoder.reply if whole and not decoder.done else await Tail(flight, chunks).read()
 
 
+async def _admitted(flight: Flight) -> Lease:
+    """Wait until the policies let the attempt go. Raises `NotSent` when they do not, or not in time."""
+    policies, model, call = flight.engine.policies, flight.step.model, flight.call
+    rank = rank_of(flight.lane.cause, call.priority)
+    tokens = _tokens(call, flight) if model.tpm is not None else 0.0
+    while True:
+        while hold := _hold(flight):
+            await asyncio.sleep(hold)  # noqa: ASYNC110  # nobody tells when a hold has grown longer
+        if (lease := policies.lease(model, rank, tokens)) is not None:
+            return lease
+        if flight.lane.hedged:
+            raise NotSent("a hedge does not wait for its turn")
+        turn = policies.join(model, rank, tokens, flight.lane.silent_until)
+        try:
+            await turn.done
+            _hold(flight)  # much may have happened since
+        except BaseException:
+            policies.leave(model, turn)
+            raise
+        return policies.taken(model, turn)
+
+
 def _hold(flight: Flight) -> float:
     """Seconds to wait before the model may be tried, 0 for none. Raises `NotSent`: why it is not tried at all now."""
-    engine = flight.engine
+    engine, model = flight.engine, flight.step.model
     if engine.closed:
         raise RouterClosed("the router was closed while the call was running")
-    refusal = engine.policies.refusal(flight.step.model, engine.loop.time())
+    now = engine.loop.time()
+    refusal = engine.policies.refusal(model, now)
+    if refusal is not None and refusal.forcible and flight.lane.last():
+        refusal = engine.policies.refusal(model, now, forced=True)
     if refusal is None:
         return 0.0
     if refusal.hold is None or not flight.lane.waits(refusal.hold):
@@ -98,10 +127,15 @@ def _hold(flight: Flight) -> float:
     return refusal.hold
 
 
+def _tokens(call: Call, flight: Flight) -> float:
+    """About what this request will count for a limit of tokens; put right when its usage is known."""
+    asked = flight.params.get("max_completion_tokens") or flight.params.get("max_tokens")
+    return prompt_tokens(call) + (float(asked) if isinstance(asked, int | float) else USUAL_ANSWER)
+
+
 def _silent_limit(flight: Flight, sent: float) -> tuple[float, ClockName]:
     """Until when this attempt may go without content, and the clock that says so."""
-    step, lane, call = flight.step, flight.lane, flight.call
-    streams = call.stream or step.streams
+    step, lane, streams = flight.step, flight.lane, flight.streams
     until, word = hard_limit(flight)
     if lane.silent_until < until:
         until, word = lane.silent_until, "first_token" if streams else "total"

@@ -6,10 +6,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from asyncrouter._errors import ClockName
+    from asyncrouter._timers import Timer, Timers
 
 
 class Clock:
@@ -20,11 +20,11 @@ class Clock:
     `TimeoutError` and `CancelledError` too.
     """
 
-    __slots__ = ("_loop", "_timer", "fired", "strike", "until", "word")
+    __slots__ = ("_timer", "_timers", "fired", "strike", "until", "word")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, strike: Callable[[], object]) -> None:
-        self._loop = loop
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, timers: Timers, strike: Callable[[], object]) -> None:
+        self._timers = timers
+        self._timer: Timer | None = None
         self.strike = strike
         self.until = inf
         self.word: ClockName = "total"
@@ -39,21 +39,21 @@ class Clock:
         self.word = word
         timer = self._timer
         if timer is not None:
-            if timer.when() <= until:
+            if timer.when <= until:
                 return
-            timer.cancel()
-        self._timer = None if until == inf else self._loop.call_at(until, self._due)
+            self._timers.withdraw(timer)
+        self._timer = None if until == inf else self._timers.at(until, self._due)
 
     def stop(self) -> None:
         """Never strike from here on."""
         if self._timer is not None:
-            self._timer.cancel()
+            self._timers.withdraw(self._timer)
             self._timer = None
 
     def _due(self) -> None:
-        if self._loop.time() < self.until:
-            self._timer = None if self.until == inf else self._loop.call_at(self.until, self._due)
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.when < self.until:
+            self.move(self.until, self.word)
             return
-        self._timer = None
         self.fired = self.word
         self.strike()

@@ -211,10 +211,14 @@ class NotSent(AttemptError):
     """No request was made: the model is held or out, its key is out or not set.
 
     `hold` is the seconds after which it could be sent; `None` when waiting does not help. `actionable` says that the
-    reader can mend it (a key that is not set), which makes it the first thing to tell.
+    reader can mend it (a key that is not set), which makes it the first thing to tell; `forcible` that the model is
+    tried all the same when nobody else is left (a breaker is open).
     """
 
-    def __init__(self, message: str = "", *, hold: float | None = None, actionable: bool = False) -> None:
+    def __init__(
+        self, message: str = "", *, hold: float | None = None, actionable: bool = False, forcible: bool = False
+    ) -> None:
         super().__init__(message, retry_after=hold)
         self.hold = hold
+        self.forcible = forcible
         self.actionable = actionable

@@ -50,6 +50,15 @@ class HedgeDenied:
 
 
 @dataclass(frozen=True, slots=True)
+class StateChanged:
+    """A model, a host or a key has changed its standing: `state` is what it is now, in words; `why` the last error."""
+
+    subject: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something a person should know once: an unknown task, a model or key that is out, a request turned down."""
 
@@ -60,7 +69,7 @@ class Notice:
 REMEMBERED = 1000
 """Notices after which no more are told: a message that is new every time is not a notice."""
 
-Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | Notice
+Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | StateChanged | Notice
 
 
 class Events:
@@ -106,6 +115,8 @@ def log(event: Event) -> None:
             )
         case HedgeDenied(_, reason):
             logger.debug("hedge denied: %s", reason)
+        case StateChanged(subject, state, why):
+            logger.debug("%s: %s%s", subject, state, f": {why}" if why else "")
         case Notice(_, text):
             logger.warning("%s", text)
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
     from asyncrouter._errors import AttemptError
     from asyncrouter._events import Events
-    from asyncrouter._http import Response, Transport
+    from asyncrouter._http import Request, Response, Transport
     from asyncrouter._plan import PlannedStep
     from asyncrouter._policies import Lease, Policies
+    from asyncrouter._timers import Timers
     from asyncrouter._types import Call, Cause, Chunk, Outcome, Reply, Trace
     from asyncrouter._wire import Decoder, Wire
 
@@ -40,6 +41,7 @@ class Engine:
     policies: Policies
     events: Events
     random: Random
+    timers: Timers
     reading: int = 0
     """Replies whose bytes are being read at this moment."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -68,8 +70,8 @@ class Arbiter(Protocol):
         """Called at a lane's first content: may it go on alone? Every other lane has been settled then."""
         ...
 
-    def others(self, lane: Lane, within: float) -> bool:
-        """Whether another step is running, or could be sent in `within` seconds or less."""
+    def others(self, lane: Lane, within: float, *, forced: bool = False) -> bool:
+        """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
         ...
 
 
@@ -77,11 +79,12 @@ class Lane:
     """One step's turn in a race.
 
     It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock, as is
-    `sent_at`: when its newest attempt was sent.
+    `sent_at`: when its newest attempt was sent, `size` bytes of it.
     """
 
     __slots__ = (
-        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent_at", "silent_until", "step",
+        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent_at", "silent_until", "size",
+        "step",
         "stopped", "task",
     )
 
@@ -96,6 +99,7 @@ class Lane:
         self.cause: Cause = cause
         self.hedged = cause == "hedge"
         self.sent_at: float | None = None
+        self.size = 0
         self.silent_until = silent_until
         self.answer_until = answer_until
         self.flight: Flight | None = None  # the attempt that runs now
@@ -117,6 +121,10 @@ class Lane:
         """Whether nobody else could answer in `within` seconds."""
         return not self.arbiter.others(self, within)
 
+    def last(self) -> bool:
+        """Whether nobody else is left who could be asked now, even with an open breaker."""
+        return not self.arbiter.others(self, 0.0, forced=True)
+
     def waits(self, hold: float) -> bool:
         """Whether waiting out what the provider asked for is better than going on. A hedge never waits."""
         return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.alone(hold))
@@ -127,7 +135,7 @@ class Flight:
 
     __slots__ = (
         "attempt", "call", "clock", "credential", "decoder", "engine", "key", "lane", "lease", "params", "reply",
-        "response", "sent_at", "size", "step", "trace", "wire",
+        "response", "sent_at", "size", "step", "streams", "trace", "wire",
     )
 
     def __init__(self, engine: Engine, call: Call, trace: Trace, lane: Lane, clock: Clock) -> None:
@@ -141,6 +149,7 @@ class Flight:
         self.wire = engine.wires[step.model.provider]
         self.credential = engine.credentials[step.model.provider]
         self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
+        self.streams = call.stream or step.streams
         self.key: str | None = None
         self.size = 0
         self.sent_at: float | None = None
@@ -159,11 +168,13 @@ class Flight:
         """Seconds since the call began."""
         return self.engine.loop.time() - self.call.began
 
-    def depart(self) -> float:
+    def depart(self, request: Request) -> float:
         """Note that the request is being sent; the instant of the loop's clock."""
-        now = self.engine.loop.time()
-        self.lease = self.engine.policies.lease(self.step.model)
+        now, size = self.engine.loop.time(), len(request.body)
+        assert self.lease is not None
+        self.lease.send(now, size, self.step.total, streams=self.streams)
         self.sent_at = self.lane.sent_at = now
+        self.lane.size = size
         self.lane.arbiter.sent(self.lane)
         self.attempt.sent = now - self.call.began
         if not self.engine.events.quiet:
@@ -177,6 +188,8 @@ class Flight:
         attempt.status = response.status
         attempt.connected = response.connected_at - self.call.began
         attempt.request_id = self.wire.request_id(response.headers)
+        assert self.lease is not None
+        self.engine.policies.announce(self.lease.target, response.headers)
 
     def fail(self, error: AttemptError) -> AttemptError:
         """End as failed (or never sent); the error, with everything a reader wants to know on it."""
@@ -235,7 +248,9 @@ class Flight:
             self._account()
         if self.lease is not None:
             renewed = error is not None and isinstance(error, Unauthorized) and error.again == "quick"
-            self.lease.end(now, None if renewed else error, answered=outcome in {"won", "not_accepted"})
+            first = attempt.first_content
+            taken = None if first is None or attempt.sent is None else first - attempt.sent
+            self.lease.end(now, outcome, None if renewed else error, taken, attempt.usage)
         if not self.engine.events.quiet:
             self.engine.events.emit(AttemptEnded(self.trace, attempt))
 

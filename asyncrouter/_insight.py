@@ -50,12 +50,24 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
-    """How one model stands now."""
+    """How one model stands now.
+
+    `standing` is "ready", or why it would not be tried. `rate` is requests a second that may go, `None` while no limit
+    is known; `waiting` how many wait for their turn. `p50`, `p95` and `p99` are seconds from sending to the first
+    content, losers included, `None` below 100 samples.
+    """
 
     model: str
     provider: str
     standing: str
-    in_flight: int
+    in_flight: int = 0
+    breaker: str = "closed"
+    slow: bool = False
+    rate: float | None = None
+    waiting: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
 
 
 def explain_plan(plan: Plan, deadline: float | None, engine: Engine | None) -> Explanation:
@@ -74,11 +86,19 @@ def explain_plan(plan: Plan, deadline: float | None, engine: Engine | None) -> E
 
 def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[str, ModelHealth]:
     """How each model of these steps stands, by its name."""
-    in_flight = engine.policies.in_flight if engine is not None else {}
-    return {
-        step.name: ModelHealth(step.name, step.model.provider, standing(step, engine), in_flight.get(step.name, 0))
-        for step in steps
-    }
+    return {step.name: _health(step, engine) for step in steps}
+
+
+def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
+    if engine is None:
+        return ModelHealth(step.name, step.model.provider, "ready")
+    target = engine.policies.target(step.model)
+    latency = target.latency(streams=step.streams)
+    return ModelHealth(
+        step.name, step.model.provider, standing(step, engine), target.pacer.running,
+        target.breaker.state.replace("_", "-"), target.slow, target.pacer.rate, target.pacer.waiting,
+        latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99),
+    )
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:

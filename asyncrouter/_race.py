@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 USEFUL = 0.25
 """Seconds below which a step is not worth starting."""
-RESERVE = 2.0
-"""Seconds of the deadline that an answering step leaves to each later one."""
 
 
 class Race:
@@ -50,7 +48,7 @@ class Race:
     def __init__(
         self, engine: Engine, call: Call, plan: Plan, trace: Trace, first: int = 0, cause: Cause = "first"
     ) -> None:
-        caller = asyncio.current_task()
+        caller = asyncio.current_task(engine.loop)
         assert caller is not None
         self._engine = engine
         self._call = call
@@ -119,11 +117,11 @@ class Race:
                 self._drop(other, "superseded")
         return True
 
-    def others(self, lane: Lane, within: float) -> bool:
-        """Whether another step is running, or could be sent in `within` seconds or less."""
+    def others(self, lane: Lane, within: float, *, forced: bool = False) -> bool:
+        """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
         if any(other is not lane for other in self._running):
             return True
-        return any(self._sendable(index, within) for index in self._pending)
+        return any(self._sendable(index, within, forced=forced) for index in self._pending)
 
     # Carrying it out.
 
@@ -165,16 +163,23 @@ class Race:
         if self._engine.closed:
             raise RouterClosed("the router was closed while the call was running")
         while self._pending:
-            lane = self._open(self._pending.pop(0), self._cause)
+            index = self._first()
+            self._pending.remove(index)
+            lane = self._open(index, self._cause)
             if lane is not None:
                 return lane
         return None
 
+    def _first(self) -> int:
+        """The step whose turn it is: in their order, but those that have become slow after the others."""
+        now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
+        return next((at for at in self._pending if not policies.demoted(steps[at].model, now)), self._pending[0])
+
     def _open(self, index: int, cause: Cause) -> Lane | None:
         """A step's turn with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
         step, now, deadline = self._plan.steps[index], self._engine.loop.time(), self._call.deadline
-        later = sum(self._sendable(other) for other in self._pending)
-        share = (deadline - now) / (later + 1)
+        later = [other for other in self._pending if self._sendable(other)]
+        share = (deadline - now) / (len(later) + 1)
         # The last step, if nothing was tried before it, is tried with whatever there is.
         if share < USEFUL and (later or any(attempt.sent is not None for attempt in self._trace.attempts)):
             error = NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
@@ -182,7 +187,7 @@ class Race:
             return None
         # Not `now + share` for the last one: a rounding error before the deadline is not the deadline.
         silent_until = now + share if later else deadline
-        answer_until = max(silent_until, deadline - RESERVE * later)
+        answer_until = max(silent_until, deadline - sum(self._reserve(other) for other in later))
         lane = Lane(self, self._engine.loop, step, index, cause, silent_until, answer_until)
         self._running.append(lane)
         return lane
@@ -250,11 +255,14 @@ class Race:
         if self._late is not None:
             self._late.cancel()
         sent_at = self._running[-1].sent_at
-        self._late = None if sent_at is None else self._engine.loop.call_at(sent_at + self._after(), self._look)
+        after = self._after(self._running[-1])
+        self._late = None if sent_at is None or after == inf else self._engine.loop.call_at(sent_at + after, self._look)
 
-    def _after(self) -> float:
-        hedge = self._plan.hedge
-        return float(hedge.after) if hedge is not None and hedge.after != "p95" else inf
+    def _after(self, lane: Lane) -> float:
+        assert self._plan.hedge is not None
+        step = lane.step
+        streams = self._call.stream or step.streams
+        return self._engine.policies.hedge_after(self._plan.hedge, step.model, lane.size, streams=streams)
 
     def _look(self) -> None:
         self._late = None
@@ -280,10 +288,17 @@ class Race:
         self._engine.keep(lane.task)
 
     def _hedge_target(self, late: Lane | None) -> int | None:
+        """The step to race with: one that goes at once, and usually answers in the time that is left."""
         if self._engine.closed or self._plan.hedge is None:
             return None
         candidates = [late.index] if self._plan.hedge.same and late is not None else self._pending
-        return next((index for index in candidates if self._sendable(index)), None)
+        now, policies = self._engine.loop.time(), self._engine.policies
+        for index in candidates:
+            step = self._plan.steps[index]
+            usual = policies.usual(step.model, streams=self._call.stream or step.streams)
+            if policies.goes_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:
+                return index
+        return None
 
     def _refund(self, lane: Lane) -> None:
         """Give a hedge's token back when it was never sent."""
@@ -292,9 +307,14 @@ class Race:
 
     # What there is to say.
 
-    def _sendable(self, index: int, within: float = 0.0) -> bool:
-        refusal = self._engine.policies.refusal(self._plan.steps[index].model, self._engine.loop.time())
+    def _sendable(self, index: int, within: float = 0.0, *, forced: bool = False) -> bool:
+        model = self._plan.steps[index].model
+        refusal = self._engine.policies.refusal(model, self._engine.loop.time(), forced=forced)
         return refusal is None or (refusal.hold is not None and refusal.hold <= within)
+
+    def _reserve(self, index: int) -> float:
+        step = self._plan.steps[index]
+        return self._engine.policies.reserve(step.model, streams=self._call.stream or step.streams)
 
     def _verdict(self) -> BaseException:
         """What the call raises when nothing is left to run."""

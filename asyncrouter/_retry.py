@@ -32,7 +32,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply |
             return result
         tries += 1
         pause = pause_before_next(result, tries, lane, engine.random)
-        if pause is None or engine.closed:
+        if pause is None or engine.closed or not _worth(engine, lane, result):
             return result
         lane.cause = "retry"
         await asyncio.sleep(pause)
@@ -57,6 +57,14 @@ def pause_before_next(error: AttemptError, tries: int, lane: Lane, random: Rando
         if not lane.alone(pause):
             return None
     return pause if lane.fits(pause) else None
+
+
+def _worth(engine: Engine, lane: Lane, error: AttemptError) -> bool:
+    """Whether the policies would let a retry go: the breaker has not just opened, and the budget has room for it."""
+    refusal = engine.policies.refusal(lane.step.model, engine.loop.time())
+    if refusal is not None and refusal.hold is None and not (refusal.forcible and lane.last()):
+        return False
+    return engine.policies.may_retry(lane.step.model, error)
 
 
 def _step(settings: Retry, tries: int) -> float:

@@ -24,6 +24,7 @@ from asyncrouter._plan import Plan, PlannedStep, resolve
 from asyncrouter._policies import Policies
 from asyncrouter._race import Race
 from asyncrouter._reply_stream import ReplyStream
+from asyncrouter._timers import Timers
 from asyncrouter._transport import AiohttpTransport
 from asyncrouter._types import Call, Reply, Trace
 from asyncrouter._wire.registry import wire_for
@@ -267,7 +268,9 @@ class Router:
         if engine is not None and not engine.loop.is_closed():
             raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
         transport = self._transport if self._transport is not None else AiohttpTransport()
-        self._engine = engine = Engine(loop, transport, {}, {}, Policies(), self._events, self._random)
+        breakers = self.config.defaults.breaker == "auto"
+        policies = Policies(loop, self._random, self._events, breakers=breakers)
+        self._engine = engine = Engine(loop, transport, {}, {}, policies, self._events, self._random, Timers(loop))
         return engine
 
     def _begin(
@@ -295,7 +298,6 @@ class Router:
         self._calls -= 1
         if self._calls == 0 and self._idle is not None:
             self._idle.set()
-            self._idle = None
             self._idle = None
         trace.seconds = asyncio.get_running_loop().time() - call.began
         if not self._events.quiet:

@@ -6,11 +6,13 @@ import asyncio
 import io
 import math
 import ssl as tls
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.http import StreamWriter
 
 from asyncrouter._aiohttp_errors import failure, never, url_of
 from asyncrouter._connector import Connector, Line, line
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 # aiohttp warns that bytes beyond 1 MiB hold the loop; from a file in memory it writes them piece by piece.
 _LARGE: Final = 1 << 20
+_SMALL: Final = 1 << 15
 
 
 class AiohttpTransport:
@@ -156,6 +159,28 @@ class _BareRequest(aiohttp.ClientRequest):
 
     def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
         """Add nothing; the wire has said what to send."""
+
+    if sys.version_info < (3, 12):
+
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            """Write a small body in place, as aiohttp does from Python 3.12 on: a task for it is a tenth of a call."""
+            protocol, body = conn.protocol, self._body
+            if protocol is None or protocol.writing_paused or self.proxy is not None or not _small(body):
+                return await super().send(conn)
+            writer = StreamWriter(protocol, self.loop)
+            await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
+            await self.write_bytes(writer, conn, self._get_content_length())
+            self.response = self.response_class(
+                self.method, self.original_url, writer=None, continue100=None, timer=self._timer,
+                request_info=self.request_info, traces=self._traces, loop=self.loop, session=self._session,
+                stream_writer=writer,
+            )
+            return self.response
+
+
+def _small(body: object) -> bool:
+    """Whether a socket's buffer takes a body at once, so that writing it never waits."""
+    return isinstance(body, aiohttp.BytesPayload) and (body.size or 0) <= _SMALL
 
 
 class AiohttpResponse:

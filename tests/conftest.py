@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["asyncrouter.sim.fixture"]
+pytest_plugins = ["asyncrouter.sim.fixture", "commandline"]
 
 
 def pytest_collection_finish() -> None:

@@ -61,11 +61,14 @@ CALLS = (
 NAMED_CALL = (
     fragment({"text": "Let me see."}),
     fragment(
-        {"functionCall": {"id": "7xk2m9ab", "name": "weather", "args": {"city": "Ulm"}}, "thoughtSignature": "Aa=="},
+        {"functionCall": {"id": "7xk2m9ab", "name": "weather", "args": {"city": "Ulm"}}, "thoughtSignature": "QUE="},
         finish="STOP", usage=usage(40, 12),
     ),
 )
-LENGTH = (fragment({"text": "One, tw"}, usage=usage(9)), fragment({"text": "o"}, finish="MAX_TOKENS", usage=usage(9, 4)))
+LENGTH = (
+    fragment({"text": "One, tw"}, usage=usage(9)),
+    fragment({"text": "o"}, finish="MAX_TOKENS", usage=usage(9, 4)),
+)
 FILTERED = (
     fragment({"text": "Once upon"}, usage=usage(9, 2)),
     {"candidates": [{
@@ -100,5 +103,5 @@ def quota(*ids: str) -> Json:
 
 
 OVERLOADED = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
-BARE_ERROR = orjson.dumps([OVERLOADED], option=orjson.OPT_INDENT_2)
+BARE_ERROR = orjson.dumps(OVERLOADED, option=orjson.OPT_INDENT_2)
 """As it breaks a stream off: lines of JSON without `data:`."""

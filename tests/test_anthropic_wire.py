@@ -130,6 +130,7 @@ def test_messages_of_one_side_become_one_turn() -> None:
         {"role": "assistant", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "c"}]},
         {"role": "assistant", "content": None}, {"role": "user", "content": "d", "name": "me"},
     )
+    assert [HI] == turns(HI, {"role": "assistant", "content": ""})
 
 
 def test_a_round_of_tools() -> None:
@@ -605,6 +606,7 @@ def test_a_cut_stream_is_no_answer() -> None:
         (start(), begin(0, "text", text="x"), {"type": "content_block_delta", "index": 0}),
         (start(), begin(0, "text", text="x"), {"type": "content_block_delta", "index": [], "delta": {"type": {}}}),
         (start(), begin(0, "text", text="x"), {"type": "content_block_start", "index": 1, "content_block": 5}),
+        (start(), begin(0, "text")), (start(), close(0)),
         TEXT,  # the message's beginning
     ],
 )
@@ -613,14 +615,36 @@ def test_a_stream_that_lost_something_is_no_answer(lost: tuple[object, ...]) -> 
     error = events(*lost, stop(), END).end()
 
     assert type(error) is BadReply
-    assert error.message.startswith(("the stream lost something: ", "no message: its beginning is missing"))
+    assert error.message.startswith(("something was lost on the way: ", "no message: its beginning is missing"))
 
 
-def test_malformed_events_are_counted() -> None:
-    """One that is no JSON, and one that is no object."""
-    decoder = events(start(), b"{", *TEXT, b"[1]", stop(), END)
+def test_malformed_events_leave_a_hole() -> None:
+    """One that is no JSON, and one that is no object: each was a piece of the answer. Nothing and [DONE] were not."""
+    decoder = events(start(), b"{", *TEXT, b"5", stop(), END)
 
-    assert (None, 2, "Hello") == (decoder.end(), decoder.skipped, decoder.reply.text)
+    assert (BadReply, "malformed events: 2") == (type(decoder.end()), decoder.end().message)
+    assert (2, "Hello") == (decoder.skipped, decoder.reply.text)
+    assert events(b"", start(), *TEXT, stop(), b" ", b"[DONE]").end() is None
+
+
+def test_arguments_that_are_no_json_are_no_answer() -> None:
+    """A tool call must be callable, unless its tokens ran out; then it is a reply like any other that was cut."""
+    half = (start(), begin(0, "tool_use", id="t", name="f", input={}), grow(0, "input_json_delta", partial_json='{"a'))
+
+    assert "a tool call whose arguments are no JSON" == events(*half, close(0), stop("tool_use"), END).end().message
+    cut = events(*half, close(0), stop("max_tokens"), END)
+    assert (None, "length") == (cut.end(), cut.reply.finish_reason)
+    assert (use("f", '{"a', "t"),) == cut.reply.tool_calls
+
+
+def test_usage_that_is_not_whole_is_not_known() -> None:
+    """Half a count would be a wrong price: then it is estimated."""
+    missing = start()
+    del missing["message"]["usage"]
+
+    assert events(missing, *TEXT, stop(), END).reply.usage is None
+    for lacking in (5, {}, {"input_tokens": 5}):
+        assert events(start(), *TEXT, stop(usage=lacking), END).reply.usage is None
 
 
 def test_the_last_event_may_lack_its_blank_line() -> None:
@@ -639,10 +663,31 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
 
 
 def test_nothing_counts_after_the_end() -> None:
-    """message_stop ends it, and so does an error."""
-    decoder = events(start(), *TEXT, stop(), END, {"type": "error", "error": {"type": "api_error", "message": "x"}})
+    """message_stop ends it, and so does an error, in the same read or a later one."""
+    late = sse(begin(1, "text", text="more"), {"type": "error", "error": {"type": "api_error", "message": "x"}})
+    for decoder in (events(start(), *TEXT, stop(), END, late), events(start(), *TEXT, stop(), END)):
+        decoder.feed(late)
+        assert (None, True, "Hello") == (decoder.end(), decoder.done, decoder.reply.text)
+        assert 2 == decoder.content
+    failed = events(start(), {"type": "error", "error": {"type": "api_error", "message": "x"}})
+    failed.feed(sse(*TEXT, stop(), END))
+    assert (ServerFailed, "") == (type(failed.end()), failed.reply.text)
 
-    assert (None, True, "Hello") == (decoder.end(), decoder.done, decoder.reply.text)
+
+def test_an_error_may_lack_its_blank_line_too() -> None:
+    """A connection that is closed right after it has said enough."""
+    decoder = events(start(), *TEXT, stop())
+    decoder.feed(sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})[:-1])
+
+    assert (RateLimited, False) == (type(decoder.end()), decoder.done)
+
+
+def test_marks_nobody_knows_change_nothing() -> None:
+    """Deltas of other kinds than their block's, and of no kind at all."""
+    strange = [grow(0, kind, text="x", thinking="y") for kind in ({}, [], None, 5, "x", "thinking_delta")]
+    decoder = events(start(), TEXT[0], *strange, *TEXT[1:], {"type": []}, {"x": 1}, stop(), END)
+
+    assert (None, "Hello", "", 2) == (decoder.end(), decoder.reply.text, decoder.reply.reasoning, decoder.content)
 
 
 @pytest.mark.parametrize(
@@ -652,6 +697,7 @@ def test_nothing_counts_after_the_end() -> None:
         ({"type": "api_error", "message": "Internal server error"}, ServerFailed),
         ({"type": "rate_limit_error", "message": "Slow down"}, RateLimited),
         ({"type": "timeout_error", "message": "x"}, ServerFailed),
+        ({"type": "conflict_error", "message": "x"}, ServerFailed),
         ({"type": "invalid_request_error", "message": "prompt is too long: 210000 tokens > 200000 maximum"},
          ContextTooLong),
     ],
@@ -705,8 +751,10 @@ def test_what_is_no_event_stream(came: bytes, kind: type, told: str) -> None:
         (message([{"type": "text", "text": "a"}], None), BadReply,
          "truncated: neither a stop reason nor message_stop has come"),
         (message([]), BadReply, "empty: neither text nor tool call (stop reason 'end_turn')"),
-        (message([5]), BadReply, "the stream lost something: a block out of its turn"),
+        (message([5]), BadReply, "something was lost on the way: a block out of its turn"),
         (message("a"), BadReply, "no message came"),
+        (message([{"type": "tool_use", "id": "t", "name": "f"}]), BadReply,
+         "something was lost on the way: a tool's input"),
         ({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}, BadReply, "no message came"),
     ],
 )

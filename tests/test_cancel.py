@@ -110,6 +110,13 @@ CASES = [
          lambda router: router.chat("hello", chain=["a", "b"]), attempts=2),
     Case("held", {"a": (Act(status=429, retry_after=1.5), ANSWER)},
          lambda router: router.chat("hello", chain=["a", "b"]), before=earn_a_hold),
+    Case("timed out", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=[Step(model="a", first_token=1.0), "b"]), attempts=2),
+    Case("timed out reading", {"a": (Act(fault="hang"),), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=[Step(model="a", first_token=1.0), "b"]), attempts=2),
+    Case("timed out, hedge alive", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=[Step(model="a", first_token=1.25), "b"], hedge=HEDGE),
+         attempts=2, hedges=1),
     Case("accept", {"a": (ANSWER,), "b": (ANSWER,)},
          lambda router: router.chat("hello", chain=["a", "b"], accept=accept_slowly), attempts=2),
     Case("accept in a hedge", {"a": (SILENT, ANSWER), "b": (ANSWER,)},
@@ -169,6 +176,7 @@ class Run:
     """How many attempts had ended before the first cancel."""
     standing: list[dict[str, str]] = field(default_factory=list)
     left: set[asyncio.Task[object]] = field(default_factory=set)
+    timers: list[object] = field(default_factory=list)
     open: int = 0
     in_flight: int = 0
     tokens: float = 0.0
@@ -214,6 +222,8 @@ def play(case: Case, stepper: Stepper, *cancels: int) -> Run:
                 """Note what is left in the very next turn of the loop."""
                 run.cancelling = task.cancelling()
                 run.left = asyncio.all_tasks() - {me}
+                timers: list[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]  # private to asyncio
+                run.timers = [timer for timer in timers if not timer.cancelled()]
                 run.open = world.open
                 run.in_flight = sum(model.in_flight for model in router.health().values())
                 run.standing.append(standing(router))
@@ -249,7 +259,7 @@ def tokens(router: Router) -> float:
 def check(run: Run, whole: Run) -> None:
     """Hold a cancelled run against all that was promised, and against the run that was not cancelled."""
     assert (1, run.cancels) == (run.received, run.cancelling)
-    assert (set(), 0, 0, 0) == (run.left, run.open, run.in_flight, run.later)
+    assert (set(), [], 0, 0, 0) == (run.left, run.timers, run.open, run.in_flight, run.later)
     assert run.standing[0] == run.standing[1]
     # What was to end in the same instant may have ended first; after it everything is cancelled.
     settled = run.outcomes[run.before :]

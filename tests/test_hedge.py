@@ -373,6 +373,28 @@ def test_a_chain_of_one_is_not_hedged_otherwise(clock: Clock, world: World) -> N
     assert not [event for event in events if isinstance(event, HedgeDenied)]
 
 
+def test_a_failed_hedge_on_the_same_model_is_followed_by_the_next_one(clock: Clock, world: World) -> None:
+    """The same model is raced because it was late; when that has failed too, the next model is the hedge."""
+    world.model("a", Act(fault="hang"), Act(status=500, first_token=0.5))
+
+    trace = ask(clock, world, ["a", "b"], hedge=Hedge(after=1.0, same=True)).trace
+
+    assert [
+        ("a", "first", "superseded", 0.0, 1.5), ("a", "hedge", "failed", 1.0, 1.5), ("b", "hedge", "won", 1.5, 1.5)
+    ] == story(trace)
+
+
+def test_a_chain_of_one_does_not_race_itself_at_once_again(clock: Clock, world: World) -> None:
+    """While the first request lives, a hedge that failed is followed by another one only when that is late as well."""
+    world.model("a", Act(first_token=2.5), Act(status=500))
+
+    trace = ask(clock, world, ["a"], hedge=Hedge(after=1.0, same=True)).trace
+
+    assert [
+        ("a", "first", "won", 0.0, 2.5), ("a", "hedge", "failed", 1.0, 1.0), ("a", "hedge", "failed", 2.0, 2.0)
+    ] == story(trace)
+
+
 # ── what a hedge may not do ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -396,6 +418,18 @@ def test_a_hedge_never_waits(clock: Clock, world: World) -> None:
     trace = clock.run(scenario()).trace
 
     assert [("a", "first", "superseded", 0.0, 1.5), ("c", "hedge", "won", 1.0, 1.5)] == story(trace)
+
+
+def test_a_hedge_does_not_wait_for_its_own_retry_after(clock: Clock, world: World) -> None:
+    """A first model would wait so long; for a hedge the next one is quicker."""
+    world.model("a", Act(first_token=9.0))
+    world.model("b", Act(status=429, retry_after=1.0))
+
+    trace = ask(clock, world, ["a", "b", "c"], hedge=1.0, retry=Retry()).trace
+
+    assert [
+        ("a", "first", "superseded", 0.0, 1.0), ("b", "hedge", "failed", 1.0, 1.0), ("c", "hedge", "won", 1.0, 1.0)
+    ] == story(trace)
 
 
 def test_a_held_model_that_a_hedge_passed_over_comes_as_a_fallback(clock: Clock, world: World) -> None:
@@ -648,6 +682,26 @@ def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedg
     (seen,) = world.asked(loser)
     assert (1.75, True) == (seen.ended, seen.gone)
     assert 3.25 == trace.seconds
+
+
+@pytest.mark.parametrize("hedge_wins", [True, False])
+@pytest.mark.parametrize("streams", [True, False])
+def test_the_trace_is_complete_with_the_reply(clock: Clock, world: World, *, streams: bool, hedge_wins: bool) -> None:
+    """In the very turn in which the caller has its reply, or the beginning of it, the loser has ended."""
+    world.model("a", Act(first_token=60.0 if hedge_wins else 1.75))
+    world.model("b", Act(first_token=0.75 if hedge_wins else 60.0))
+
+    async def scenario() -> list[float | None]:
+        async with router_of(world) as router:
+            if not streams:
+                reply = await router.chat("hello", chain=["a", "b"], hedge=1.0)
+                return [each.ended for each in reply.trace.attempts]
+            async with router.stream("hello", chain=["a", "b"], hedge=1.0) as stream:
+                assert 1 == world.open
+                return [each.ended for each in stream.trace.attempts]
+
+    winner = None if streams else 1.75
+    assert ([1.75, winner] if hedge_wins else [winner, 1.75]) == clock.run(scenario())
 
 
 @pytest.mark.parametrize("loser", [

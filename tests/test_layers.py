@@ -11,7 +11,7 @@ ROWS: list[list[str]] = [
     ["_types", "_errors", "_http", "_events"],
     ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost"],
     ["_wire", "_transport", "_connector", "_aiohttp_errors", "_policies", "_credentials"],
-    ["_clock", "_flight", "_stream", "_attempt"],
+    ["_clock", "_timers", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_race"],
     ["_arguments", "_insight", "_listing", "_reply_stream", "_router"],
     ["", "local", "sim", "cli"],

@@ -160,6 +160,18 @@ def test_the_retry_of_a_broken_winner_is_hedged(clock: Clock, world: World) -> N
     ] == story(reply.trace)
 
 
+def test_a_model_sent_in_the_instant_of_a_win_that_broke_is_hedged(clock: Clock, world: World) -> None:
+    """The win of one model is not taken for that of the next."""
+    world.model("a", Act(tokens=9, fault="cut", at=4))
+    world.model("b", Act(fault="hang"))
+
+    reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE)
+
+    assert [
+        ("a", "first", "failed", 0.0, 0.0), ("b", "fallback", "superseded", 0.0, 1.0), ("c", "hedge", "won", 1.0, 1.0)
+    ] == story(reply.trace)
+
+
 def test_a_broken_winner_and_nothing_left(clock: Clock, world: World) -> None:
     """The cancelled one fails as well, at the second try: all models failed, and every attempt is told."""
     world.model("a", Act(fault="hang"), FAILS)

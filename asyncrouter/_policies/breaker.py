@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 State = Literal["closed", "open", "half_open"]
@@ -25,7 +26,7 @@ OPEN = 5.0
 """Seconds it stays open the first time; twice as long each time a probe fails."""
 CALM = 60.0
 """Seconds closed after which it starts again with the shortest time."""
-JITTER = 0.2
+JITTER = 0.1
 """Open times are longer by up to this share, so that a fleet does not probe in step; the longest one is the longest."""
 FORCED = -1
 """The generation of a call that was made although the breaker said no: nobody else could have answered."""
@@ -70,16 +71,19 @@ class Breaker:
     """
 
     __slots__ = (
-        "_failures", "_in_a_row", "_level", "_longest", "_permit_until", "_quiet", "_random", "_succeeded", "_window",
-        "generation", "state", "until", "why",
+        "_changed", "_failures", "_in_a_row", "_level", "_longest", "_permit_until", "_quiet", "_random", "_succeeded",
+        "_window", "generation", "state", "until", "why",
     )
 
-    def __init__(self, random: Random, *, in_a_row: int, quiet: float, longest: float) -> None:
+    def __init__(
+        self, random: Random, changed: Callable[[State, str], None], *, in_a_row: int, quiet: float, longest: float
+    ) -> None:
         self.state: State = "closed"
         self.until = 0.0
         self.why = ""
         self.generation = 0
         self._random = random
+        self._changed = changed
         self._in_a_row = in_a_row
         self._quiet = quiet
         self._longest = longest
@@ -148,13 +152,14 @@ class Breaker:
             self._permit_until = 0.0
 
     def _open(self, now: float) -> None:
-        self._change("open")
         span = OPEN * 2**self._level * self._random.uniform(1.0, 1.0 + JITTER)
         self._level = min(self._level + 1, 10)
         self.until = now + min(self._longest, span)
         self._failures = 0
+        self._change("open")
 
     def _change(self, state: State) -> None:
         self.state = state
         self.generation += 1
         self._permit_until = 0.0
+        self._changed(state, self.why)

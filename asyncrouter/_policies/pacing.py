@@ -28,15 +28,20 @@ FIRST, AGAIN, BATCH = 0, 1, 2
 
 
 class Turn:
-    """A place in the queue. `done` is resolved when its request may go."""
+    """A place in the queue. `done` is resolved when its request may go, or fails with `NotSent` when it is too late."""
 
-    __slots__ = ("done", "number", "rank", "tokens")
+    __slots__ = ("done", "granted", "late", "number", "rank", "tokens")
 
     def __init__(self, rank: int, number: int, tokens: float, done: asyncio.Future[None]) -> None:
         self.rank = rank
         self.number = number
         self.tokens = tokens
         self.done = done
+        self.granted = False
+        self.late: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Turn {self.number} of rank {self.rank}{' granted' if self.granted else ''}>"
 
     def __lt__(self, other: Turn) -> bool:
         return (self.rank, self.number) < (other.rank, other.number)
@@ -86,7 +91,8 @@ class Pacer:
     def due(self, rank: int, tokens: float) -> float:
         """From when on a request could go if nobody waited; `inf` while all slots are taken."""
         now, spare = self._loop.time(), 1.0 if rank >= BATCH else 0.0
-        if self._slots is not None and self.running + min(spare, self._slots - 1) >= self._slots:
+        # Batch work leaves one slot for the next interactive call, unless there is only one.
+        if self._slots is not None and self.running >= max(1.0, self._slots - spare):
             return inf
         due = max(now, self.probe.gate)
         for limit in (self._requests, self.probe.limit):
@@ -111,7 +117,7 @@ class Pacer:
             self._tokens.take(now, tokens)
 
     def give_back(self, tokens: float, *, sent: bool, used: float | None = None) -> None:
-        """A request has ended: its slot is free, and what it did not use of its tokens; all of it if it was not sent."""
+        """A request has ended: its slot is free, and the tokens it did not use; everything if it was not sent."""
         self.running -= 1
         if self._tokens is not None and (used is not None or not sent):
             self._tokens.give_back(tokens - (used or 0.0))
@@ -131,17 +137,27 @@ class Pacer:
         if expected != inf and expected >= until:
             raise NotSent(f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting")
         turn = Turn(rank, next(self._numbers), tokens, self._loop.create_future())
+        if until < inf:
+            turn.late = self._loop.call_at(until, self._expire, turn)
+        self.probe.held(self._loop.time())
         insort(self._queue, turn)
         self._serve()
         return turn
 
     def leave(self, turn: Turn) -> None:
         """Give up a place, or the turn itself when it has come and will not be used."""
+        if turn.late is not None:
+            turn.late.cancel()
         if turn in self._queue:
             self._queue.remove(turn)
-        elif turn.done.done() and not turn.done.cancelled():
+        elif turn.granted:
             self.give_back(turn.tokens, sent=False)
         self._serve()
+
+    def _expire(self, turn: Turn) -> None:
+        """Its time is up, and others are still before it."""
+        if not turn.granted and not turn.done.done():
+            turn.done.set_exception(NotSent("its turn did not come in time: others were before it"))
 
     def _serve(self) -> None:
         """Let go whoever may, in order; then look again when the next one is due."""
@@ -156,8 +172,11 @@ class Pacer:
                     self._timer = self._loop.call_at(due, self._serve)
                 return
             del self._queue[0]
+            self.take(turn.tokens)
+            turn.granted = True
+            if turn.late is not None:
+                turn.late.cancel()
             if not turn.done.done():
-                self.take(turn.tokens)
                 turn.done.set_result(None)
 
 

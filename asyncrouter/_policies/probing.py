@@ -13,6 +13,8 @@ from asyncrouter._policies.gcra import Gcra
 
 FLOOR = 0.5
 """Requests a second that are left whatever comes."""
+AT_FIRST = 10.0
+"""Requests a second that are left by the first 429, if not more than that went through in the last second or two."""
 CUT = 0.9
 """What a 429 multiplies the rate by ..."""
 CUT_EVERY = 1.0
@@ -62,7 +64,7 @@ class Probe:
             self.gate = now + GATE
         passed = sum(self._sent) - sum(self._rejected)
         if self.limit is None:
-            self.limit = Gcra(max(FLOOR, float(passed)))
+            self.limit = Gcra(max(AT_FIRST, float(passed)))
         else:
             self.limit.rate = max(FLOOR, self.limit.rate * CUT)
 

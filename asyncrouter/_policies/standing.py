@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 
+GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
 LONGEST_HOLD = 600.0
 MODEL_OUT = 300.0
 FORBIDDEN_OUT = 60.0
@@ -54,32 +55,41 @@ class Standing:
             return NotSent(f"held for {out.until - now:.2f} s more: {out.why}", hold=out.until - now)
         return None
 
-    def learn(self, model: Model, error: AttemptError, now: float) -> None:
-        """Remember what a failed attempt says about the model and its key."""
+    def learn(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
+        """Remember what a failed attempt says about the model and its key; what that changed, and why."""
         key = (model.provider, model.id)
         if isinstance(error, RateLimited | ServerFailed) and error.retry_after:
             until = now + min(error.retry_after, LONGEST_HOLD)
             # Never shorter: a later, smaller hint does not take an earlier promise back.
-            if (held := self.held.get(key)) is None or held.until < until:
-                self.held[key] = Out(until, error.message)
-        elif isinstance(error, OutOfCredit) or (isinstance(error, Unauthorized) and error.status != 403):
-            self._key_out(model.provider, error, now)
-        elif isinstance(error, Unauthorized):
-            self.models[key] = Out(now + FORBIDDEN_OUT, error.message)
-        elif isinstance(error, Rejected) and error.status == 404:
-            self.models[key] = Out(now + MODEL_OUT, error.message)
+            if (held := self.held.get(key)) is not None and held.until >= until:
+                return None
+            self.held[key] = Out(until, error.message)
+            return f"held for {until - now:g} s", error.message
+        if isinstance(error, OutOfCredit) or (isinstance(error, Unauthorized) and error.status != 403):
+            return self._key_out(model.provider, error, now)
+        if isinstance(error, Unauthorized) or (isinstance(error, Rejected) and is_gone(error)):
+            span = FORBIDDEN_OUT if isinstance(error, Unauthorized) else MODEL_OUT
+            self.models[key] = Out(now + span, error.message)
+            return f"out for {span:g} s", error.message
+        return None
 
     def succeeded(self, model: Model) -> None:
         """The key works: the next time it is out it begins with the shortest span again."""
         if self.keys:
             self.keys.pop(model.provider, None)
 
-    def _key_out(self, provider: str, error: AttemptError, now: float) -> None:
+    def _key_out(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
         last = self.keys.get(provider)
         if last is not None and now < last.until:
-            return  # sent before the key was known to be out: the same news
+            return None  # sent before the key was known to be out: the same news
         span = KEY_OUT if last is None else min(last.span * 2, LONGEST_KEY_OUT)
         self.keys[provider] = Out(now + span, error.message, span)
+        return f"key of {provider} out for {span:g} s", error.message
+
+
+def is_gone(error: Rejected) -> bool:
+    """Whether the model is not there: a 404, or OpenRouter's words for it, some of which come with a 400."""
+    return error.status == 404 or error.code in GONE
 
 
 def _current(outs: dict[K, Out], key: K, now: float) -> Out | None:

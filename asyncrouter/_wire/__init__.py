@@ -58,7 +58,8 @@ class Wire(Protocol):
     ) -> Request:
         """The request for this call; `params` are the call's with the step's over them.
 
-        Raises `TypeError` or `ValueError` that names the argument which cannot be written.
+        Raises `TypeError` or `ValueError` that names the argument which cannot be written, and `Rejected` for what
+        this provider has no word for: the chain moves on to one that may have.
         """
         ...
 

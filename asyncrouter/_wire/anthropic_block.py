@@ -42,6 +42,17 @@ class Block:
         """Whether Chat Completions has a word for all of it."""
         return self.kind in {"text", "tool_use"} and not self.given.get("citations")
 
+    @property
+    def usable(self) -> bool:
+        """Whether the arguments of a tool call are JSON; the API says so of all that have not been cut."""
+        if self.kind != "tool_use":
+            return True
+        try:
+            orjson.loads(self.said)
+        except ValueError:
+            return False
+        return True
+
     def piece(self, delta: Message) -> object:
         """The next piece that a delta brings; "" when it only marks the block. What is no text is not whole."""
         told = delta.get("type")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._errors import BadReply, Refused
-from asyncrouter._types import Chunk, Usage
+from asyncrouter._types import Chunk
 from asyncrouter._wire.anthropic_block import Block
+from asyncrouter._wire.anthropic_usage import read_counts, whole_counts, write_counts
 from asyncrouter._wire.told import one_line, part
-from asyncrouter._wire.usage import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,8 +64,7 @@ class MessageDraft:
         elif kind == "content_block_start":
             self._begin(event.get("index"), event.get("content_block"), chunks)
         elif kind == "content_block_stop":
-            if (block := self._block(event)) is not None:
-                self._close(block, chunks)
+            self._close(self._block(event), chunks)
         elif kind == "message_start":
             self._start(event.get("message"))
         elif kind == "message_delta":
@@ -79,9 +78,11 @@ class MessageDraft:
         content = document.get("content")
         if document.get("type") != "message" or not isinstance(content, list):
             return
-        self._start({**document, "content": []})
+        self._start(document)
         for index, given in enumerate(content):
             self._begin(index, given, None)
+        if any(block.kind == "tool_use" and "input" not in block.given for block in self._blocks):
+            self._break("a tool's input")
         self._stop_at(document, document.get("usage"), None)
 
     def write(self, reply: Reply) -> None:
@@ -92,7 +93,7 @@ class MessageDraft:
         reply.text, reply.reasoning = self._said("text"), self._said("thinking")
         reply.tool_calls = tuple(block.tool_call() for block in self._blocks if block.kind == "tool_use")
         reply.finish_reason = self._finish()
-        reply.usage = self._usage() if self._told else None
+        reply.usage = read_counts(self._counts) if self._told else None
 
     def verdict(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
         """`None` for an answer that is whole and not empty, else what is wrong with it."""
@@ -106,7 +107,10 @@ class MessageDraft:
             return BadReply("no message: its beginning is missing", request_id=request_id)
         if reason == "refusal" and not (self._calls or self._said("text")):
             return self._refused(request_id)
-        if self.content or self._finish() == "length" or reason == "stop_sequence" or params.get("stop"):
+        cut = self._finish() == "length"
+        if not cut and not all(block.usable for block in self._blocks):
+            return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
+        if self.content or cut or reason == "stop_sequence" or params.get("stop"):
             return None
         return BadReply(f"empty: neither text nor tool call (stop reason {reason!r})", request_id=request_id)
 
@@ -134,7 +138,7 @@ class MessageDraft:
         head = {name: value for name, value in (self._message or {}).items() if name in {"id", "model"}}
         raw: Message = {**head, "object": "chat.completion", "created": self._created, "choices": [choice]}
         if self._told:
-            raw["usage"] = self._raw_usage()
+            raw["usage"] = write_counts(self._counts)
         return raw
 
     def _grow(self, event: Message, chunks: list[Chunk] | None) -> None:
@@ -175,7 +179,9 @@ class MessageDraft:
             self._name(block, chunks)
         elif block.kind not in {"text", "thinking"}:
             self.content += 1
-        elif isinstance(begun := given.get(block.kind), str) and begun:
+        elif not isinstance(begun := given.get(block.kind), str):
+            self._break("a block without its words")
+        elif begun:
             self._say(block, begun, chunks)
 
     def _name(self, block: Block, chunks: list[Chunk] | None) -> None:
@@ -188,8 +194,11 @@ class MessageDraft:
         if chunks is not None:
             chunks.append(Chunk("", "", ({"index": block.call, **block.tool_call()},)))
 
-    def _close(self, block: Block, chunks: list[Chunk] | None) -> None:
+    def _close(self, block: Block | None, chunks: list[Chunk] | None) -> None:
         """End a block; a tool that takes nothing, or whose input came whole, has its arguments now."""
+        if block is None:
+            self._break("the beginning of a block")
+            return
         if block.kind == "tool_use" and not (block.closed or block.pieces):
             given = block.given.get("input")
             try:
@@ -211,21 +220,20 @@ class MessageDraft:
             self._close_all(chunks)
         else:
             self._stop.pop("stop_reason", None)
-        self._told |= self._count(usage)
+        self._count(usage)
+        self._told |= isinstance(usage, dict) and "output_tokens" in usage and whole_counts(self._counts)
 
     def _close_all(self, chunks: list[Chunk] | None) -> None:
         for block in self._blocks:
             self._close(block, chunks)
 
-    def _count(self, usage: object) -> bool:
-        if not isinstance(usage, dict):
-            return False
-        self._counts |= {name: value for name, value in usage.items() if value is not None}
-        return "output_tokens" in self._counts
+    def _count(self, usage: object) -> None:
+        if isinstance(usage, dict):
+            self._counts |= {name: value for name, value in usage.items() if value is not None}
 
     def _break(self, why: str) -> None:
         """Something was lost on the way: what is left is no whole answer, however it ends."""
-        self._broken = self._broken or f"the stream lost something: {why}"
+        self._broken = self._broken or f"something was lost on the way: {why}"
 
     def _said(self, kind: str) -> str:
         return "".join(block.said for block in self._blocks if block.kind == kind)
@@ -235,25 +243,6 @@ class MessageDraft:
         if isinstance(reason, str):
             return FINISH.get(reason, "stop")
         return "tool_calls" if self._calls else "stop"
-
-    def _usage(self) -> Usage:
-        counts = self._counts
-        cached = count(counts, "cache_read_input_tokens")
-        written = count(counts, "cache_creation_input_tokens")
-        reasoning = count(counts.get("output_tokens_details"), "thinking_tokens")
-        total = count(counts, "input_tokens") + written + cached
-        return Usage(total, count(counts, "output_tokens"), cached, reasoning)
-
-    def _raw_usage(self) -> Message:
-        usage = self._usage()
-        written = count(self._counts, "cache_creation_input_tokens")
-        return {
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "total_tokens": usage.input_tokens + usage.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": written},
-            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        }
 
     def _refused(self, request_id: str | None) -> Refused:
         details = part(self._stop, "stop_details")

@@ -32,15 +32,13 @@ def write_contents(turns: Sequence[Turn], *, signed: bool) -> list[Message]:
     known: set[str] = set()  # ids that came from Google: a model that gave none does not take any
     for turn in turns:
         parts = [written for part in turn.parts if (written := _part(part, known)) is not None]
-        if turn.role == "assistant":
-            if signed:
-                _sign(parts)
-            contents.append({"role": "model", "parts": parts})
-            continue
+        if turn.role == "assistant" and signed:
+            _sign(parts)
         # Results are a content of their own: they must be as many as the calls.
         results = [part for part in parts if "functionResponse" in part]
         rest = [part for part in parts if "functionResponse" not in part]
-        contents += ({"role": "user", "parts": parts} for parts in (results, rest) if parts)
+        role = "model" if turn.role == "assistant" else "user"
+        contents += ({"role": role, "parts": parts} for parts in (results, rest) if parts)
     return contents
 
 
@@ -70,7 +68,7 @@ def _part(part: Part, known: set[str]) -> Message | None:
                 return None
             raise Rejected(f"{place}: generateContent takes no part of type {kind!r:.40}")
         case Other():
-            return part.part
+            return {**part.part}
 
 
 def _google(rest: Message) -> Message:

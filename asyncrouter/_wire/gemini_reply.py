@@ -92,7 +92,7 @@ class GeminiDraft(Answer):
         wanted = params.get("n")
         error = verdict(self, self.finished(wanted if isinstance(wanted, int) else 1), params, request_id)
         if isinstance(error, Refused) and self.first is not None:
-            error.code = str(self.first.rest["native_finish_reason"])
+            error.code = str(self.first.rest.get("native_finish_reason", error.code))
         return error
 
     def _choice(self, candidate: Message, position: int) -> Message:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from asyncrouter._errors import Rejected
 from asyncrouter._wire.gemini_contents import write_contents
 from asyncrouter._wire.messages import read_messages
-from asyncrouter._wire.told import part
 from asyncrouter._wire.tools import Tool, ToolChoice, read_schema, read_tool_choice, read_tools
 
 if TYPE_CHECKING:
@@ -75,8 +74,7 @@ def _put_tools(body: Message, given: Message) -> None:
     if functions or native:
         body["tools"] = [*([{"functionDeclarations": functions}] if functions else []), *native]
     if functions and choice is not None:
-        body["toolConfig"] = _choice(read_tool_choice(choice)) | part(given, "toolConfig")
-        given.pop("toolConfig", None)
+        body["toolConfig"] = _choice(read_tool_choice(choice)) | _own(given, "toolConfig")
 
 
 def _function(tool: Tool) -> Message:
@@ -114,10 +112,17 @@ def _put_config(body: Message, given: Message, levels: bool, model_id: str) -> N
     effort, reasoning = given.pop("reasoning_effort", None), given.pop("reasoning", None)
     if thinking := _thinking(effort, reasoning if isinstance(reasoning, dict) else {}, levels, model_id):
         config["thinkingConfig"] = thinking
-    config.update(part(given, "generationConfig"))
-    given.pop("generationConfig", None)
+    config.update(_own(given, "generationConfig"))
     if config:
         body["generationConfig"] = config
+
+
+def _own(given: Message, name: str) -> Message:
+    """What the caller says in Google's words."""
+    value = given.pop(name, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: expected a mapping, got {value!r:.80}")
+    return value
 
 
 def _shape(schema: Message | str) -> Message:
@@ -134,11 +139,11 @@ def _thinking(effort: object, reasoning: Message, levels: bool, model_id: str) -
         return {"thinkingBudget": budget, "includeThoughts": shown}
     if (effort := effort or reasoning.get("effort")) is None:
         return {}
-    if effort not in _LEVELS:
+    if not isinstance(effort, str) or effort not in _LEVELS:
         raise ValueError(f"reasoning_effort: expected one of {', '.join(_LEVELS)}, got {effort!r:.40}")
-    word, shown = str(effort), shown and effort != "none"
+    shown = shown and effort != "none"
     if not levels:
-        return {"thinkingBudget": _BUDGETS[word], "includeThoughts": shown}
-    level = _LEVELS[word]
+        return {"thinkingBudget": _BUDGETS[effort], "includeThoughts": shown}
+    level = _LEVELS[effort]
     # Gemini Pro has no lower level than LOW, and thinking cannot be turned off.
     return {"thinkingLevel": "LOW" if level == "MINIMAL" and "pro" in model_id else level, "includeThoughts": shown}

@@ -10,7 +10,7 @@ Event = tuple[bytes, bytes]
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR, _COLON = b"\n\r:"
-_STRAY = 4096
+_STRAY = 16384
 
 
 class EventParser:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
 
+from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk, Reply
 from asyncrouter._wire.events import hidden_error, stray_error
 from asyncrouter._wire.sse import EventParser
@@ -126,6 +127,8 @@ class StreamDecoder:
         if not draft.begun and stray:
             return stray_error(stray, self._classifier, self._request_id)
         error = draft.verdict(self._params, self._request_id)
+        if error is None and self.skipped:  # each event is a piece of the answer: what is left has a hole
+            error = BadReply(f"malformed events: {self.skipped}", request_id=self._request_id)
         hidden = hidden_error(stray, self._classifier, self._request_id) if error is not None and stray else None
         return hidden or error
 

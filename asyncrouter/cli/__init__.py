@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command line; ends in `SystemExit` with its status, or returns 2 where the extra is not installed."""
+    """Run the command line with this process's arguments; its exit status, 2 where the extra is not installed."""
     try:
         import click  # noqa: F401  -- only whether they are there
         import rich  # noqa: F401
@@ -22,4 +22,4 @@ def main() -> int:
         return 2
     from asyncrouter.cli._app import run
 
-    run()
+    return run()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from asyncrouter.cli._endings import ended
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "chat": "Ask, and print the answer.",
@@ -72,10 +75,9 @@ def app() -> None:
     """
 
 
-def run() -> NoReturn:
-    """Run the command line with this process's arguments; ends in `SystemExit`."""
-    app(prog_name="asyncrouter", complete_var="_ASYNCROUTER_COMPLETE")
-    raise AssertionError("click always exits")
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line (`None`: with this process's arguments); always ends in `SystemExit` with its status."""
+    app.main(arguments, prog_name="asyncrouter", complete_var="_ASYNCROUTER_COMPLETE")
 
 
 def _replace_what_cannot_be_encoded() -> None:

@@ -29,24 +29,6 @@ class Choice(TypedDict, total=False):
     hedge: float | dict[str, object] | None
 
 
-class Seconds(click.ParamType):
-    """Seconds, or one of some words."""
-
-    name = "seconds"
-
-    def __init__(self, *words: str) -> None:
-        self.words = words
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """A number, or the word as it is; whether the number makes sense is the router's to say."""
-        if value in self.words:
-            return str(value)
-        try:
-            return float(str(value))
-        except ValueError:
-            self.fail(f"expected seconds or {' or '.join(self.words)}, got {value!r}", param, ctx)
-
-
 def choosing(command: Callable[..., object]) -> Callable[..., object]:
     """Give a command the options that say which models; it gets `choice`."""
 
@@ -96,6 +78,20 @@ def _choice(
 _HEDGES: Mapping[str, dict[str, object] | None] = {"p95": {"after": "p95"}, "none": None}
 
 
+def _seconds_or(*words: str) -> Callable[[click.Context, click.Parameter, str | None], float | str | None]:
+    """Reads seconds, or one of these words; whether the number makes sense is the router's to say."""
+
+    def read(ctx: click.Context, param: click.Parameter, given: str | None) -> float | str | None:
+        if given is None or given in words:
+            return given
+        try:
+            return float(given)
+        except ValueError:
+            raise click.BadParameter(f"expected seconds or {' or '.join(words)}, got {given!r}") from None
+
+    return read
+
+
 def _names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Completes names of the configuration's `kind`: tasks, tiers or models."""
 
@@ -114,10 +110,15 @@ _OPTIONS = [
     click.option("--task", shell_complete=_names("tasks"), help="The task whose chain is used.  [default: default]"),
     click.option(
         "--tier", is_flag=False, flag_value=DEFAULT_TIER, shell_complete=_names("tiers"),
-        help=f"The tiers up to this one, cheapest first; with --task, its models up to it.  [{DEFAULT_TIER} if empty]",
+        help=f"Tiers up to this one, cheapest first; with --task, its models up to it.  [bare: {DEFAULT_TIER}]",
     ),
     click.option("--model", shell_complete=_names("models"), help="One model: an entry, an id, or provider:id."),
     click.option("--chain", metavar="A,B,…", shell_complete=_names("models"), help="Models in this order."),
-    click.option("--deadline", type=Seconds("none"), help='For the whole call; "none" for no limit.'),
-    click.option("--hedge", type=Seconds("p95", "none"), help='Race the next model when one is so late; or "p95".'),
+    click.option(
+        "--deadline", metavar="SECONDS", callback=_seconds_or("none"), help='For the whole call; "none": no limit.',
+    ),
+    click.option(
+        "--hedge", metavar="SECONDS", callback=_seconds_or("p95", "none"),
+        help='Race the next model when one is so late; also "p95".',
+    ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -15,9 +16,10 @@ from asyncrouter import (
     NotSent,
     OutOfCredit,
     RouterError,
+    StreamInterrupted,
     Unauthorized,
 )
-from asyncrouter.cli._screen import tell
+from asyncrouter.cli._say import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,7 @@ BROKEN_PIPE = 141
 
 def ended(command: Callable[[], object]) -> int:
     """Run a command to its end, whatever that is; its exit status."""
+    logging.getLogger("asyncrouter").addHandler(logging.NullHandler())  # else warnings would come out a second time
     try:
         status = command()
         sys.stdout.flush()
@@ -45,7 +48,7 @@ def ended(command: Callable[[], object]) -> int:
         _discard_output()
         return BROKEN_PIPE
     except OSError as error:
-        tell(f"{error.filename or 'output'}: {error.strerror or error}")
+        tell(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
         _discard_output()
         return FAILED
     return status if isinstance(status, int) else ANSWERED
@@ -64,6 +67,8 @@ def _cure(failed: CallError | AttemptError) -> str | None:
         return "`asyncrouter check --call` tries every provider's key"
     if isinstance(failed, DeadlineExceeded):
         return "give it a longer --deadline, or see with --trace where the time went"
+    if isinstance(failed, StreamInterrupted):
+        return "without --stream nothing is shown until it is whole, and the next model answers"
     return "--trace draws what was tried" if isinstance(failed, AllModelsFailed) else None
 
 

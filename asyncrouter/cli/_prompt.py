@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import sys
 from pathlib import Path
 
 import click
@@ -39,7 +40,7 @@ def parameters(given: tuple[str, ...]) -> dict[str, object]:
 
 def _standard_input() -> str:
     try:
-        return click.get_binary_stream("stdin").read().decode()
+        return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"standard input is not UTF-8: byte {error.start}") from None
 

@@ -1,19 +1,18 @@
-"""The two places a command writes to: what they can show, and text that is safe to show there."""
+"""Pictures and tables: the only module that knows what a screen can show."""
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+    from rich.text import Text
+
 _UNBOUNDED = 10_000
 
 
@@ -22,31 +21,12 @@ class Screen(Console):
 
     def on_broken_pipe(self) -> None:
         """Called while the `BrokenPipeError` is being handled: pass it on."""
-        raise  # noqa: PLE0704  -- see above
+        raise
 
 
 def screen(*, stderr: bool = False, width: int | None = None) -> Screen:
     """Standard output, or standard error, as it is now. Colour follows the terminal and NO_COLOR."""
     return Screen(stderr=stderr, width=width, highlight=False, emoji=False, markup=False)
-
-
-def safe(text: str) -> str:
-    """`text` without control characters: what a model or a provider says must not move the cursor or ring."""
-    return _CONTROL.sub("", text)
-
-
-def tell(message: str, *, cure: str | None = None, style: str = "red") -> None:
-    """One message on standard error, and what helps."""
-    told = Text.assemble(("asyncrouter", style), ": ", safe(message))
-    if cure is not None:
-        told.append(f"\n  {cure}", "dim")
-    screen(stderr=True).print(told, soft_wrap=True)
-
-
-def write(text: str) -> None:
-    """Text on standard output at once: as it is into a pipe, made safe for a terminal."""
-    sys.stdout.write(safe(text) if sys.stdout.isatty() else text)
-    sys.stdout.flush()
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:

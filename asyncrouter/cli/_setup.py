@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
-from asyncrouter import ConfigError, Notice, Router
-from asyncrouter.cli._screen import tell
+from asyncrouter import ConfigError, Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +26,15 @@ class Setup(NamedTuple):
 
     def __str__(self) -> str:
         table = self.tables or ("current" if self.path is None else None)
-        return " over ".join(filter(None, [self.path and str(self.path), table and f'the built-in table "{table}"']))
+        parts = [None if self.path is None else str(self.path), None if table is None else f'built-in table "{table}"']
+        return " over ".join(part for part in parts if part is not None)
 
-    def router(self) -> Router:
-        """A router that tells notices on standard error. Raises `ConfigError`, with the file's name in its path."""
+    def router(self, *listeners: Callable[[Event], None]) -> Router:
+        """A router with this configuration. Raises `ConfigError`, with the file's name in its path."""
         if self.path is None:
-            return Router(tables=self.tables or "current", listeners=[_notice])
+            return Router(tables=self.tables or "current", listeners=listeners)
         try:
-            return Router.from_toml(self.path, tables=self.tables, listeners=[_notice])
+            return Router.from_toml(self.path, tables=self.tables, listeners=listeners)
         except ConfigError as error:
             if error.path == str(self.path):
                 raise
@@ -64,8 +64,3 @@ def found(config: Path | None, tables: Literal["current", "classic"] | None) -> 
     if config is None and HERE.is_file():
         config = HERE
     return Setup(config, tables)
-
-
-def _notice(event: Event) -> None:
-    if isinstance(event, Notice):
-        tell(event.text, style="yellow")

@@ -23,6 +23,11 @@ def dollars_per_million(price: Price | None) -> tuple[str, str]:
     return ("–", "–") if price is None else (f"{price.input:g}", f"{price.output:g}")
 
 
+def count(number: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def dollars(value: float | None, *, estimated: bool = False) -> str:
     """What was paid."""
     if value is None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import orjson
 
-from asyncrouter import AttemptError, CallError, Reply
+from asyncrouter import AttemptError, CallError, Notice, Reply
 from asyncrouter.cli._choice import Choice, check, choosing
 from asyncrouter.cli._prompt import Message, messages, parameters
 from asyncrouter.cli._record import Record, of_failure, of_reply
-from asyncrouter.cli._screen import screen, tell, write
+from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._setup import Setup, configured
 
 if TYPE_CHECKING:
@@ -63,9 +63,12 @@ def command(
     question = Question(
         messages(prompt, system, images), parameters(params), choice, stream and not as_json, as_json, trace
     )
-    router = setup.router()
+    notices: list[str] = []
+    router = setup.router(lambda event: notices.append(event.text) if isinstance(event, Notice) else None)
     check(router, choice)
     asyncio.run(_ask(router, question))
+    for notice in notices:  # worth knowing beside an answer; a failure tells its own reason
+        tell(notice, style="yellow")
 
 
 async def _ask(router: Router, question: Question) -> None:
@@ -125,6 +128,7 @@ def _afterwards(question: Question, trace: Trace | None, record: Record | None) 
     if record is not None:
         write(orjson.dumps(record, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0).decode() + "\n")
     if question.trace and trace is not None:
+        from asyncrouter.cli._screen import screen  # rich, which an answer alone does not need
         from asyncrouter.cli._timeline import draw
 
         draw(trace, screen(stderr=True))

@@ -6,7 +6,8 @@ import click
 
 from asyncrouter.cli._choice import Choice, check, choosing
 from asyncrouter.cli._keys import missing
-from asyncrouter.cli._screen import write, write_table
+from asyncrouter.cli._say import write
+from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import Setup, configured
 from asyncrouter.cli._words import dollars_per_million, seconds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from asyncrouter.local.__main__ import main
+from asyncrouter.local import __main__ as local
 
 
 @click.command(
@@ -32,4 +32,4 @@ def command(prompt: str | None, serve: bool, **options: int | str | None) -> int
     but through a real API at a real pace.
     """
     given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    return main([*given, *(["--serve"] if serve else []), *([] if prompt is None else ["--", prompt])])
+    return local.main([*given, *(["--serve"] if serve else []), *([] if prompt is None else ["--", prompt])])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncrouter.cli._inventory import Used, retirement, used_models
-from asyncrouter.cli._screen import safe, write, write_table
+from asyncrouter.cli._say import safe, write
+from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import Setup, configured
 from asyncrouter.cli._words import dollars_per_million, tokens
 

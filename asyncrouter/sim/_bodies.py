@@ -6,14 +6,14 @@ import math
 from itertools import chain, count, cycle, repeat, takewhile
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from asyncrouter.sim._openai import COMMENT
-from asyncrouter.sim.act import Act, seconds
+from asyncrouter.sim.laws import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from random import Random
 
-    from asyncrouter.sim._openai import OpenAI
+    from asyncrouter.sim._speech import Speech
+    from asyncrouter.sim._stage import Seen
 
 Ending = Literal["end", "cut", "reset"]
 BLOCK = 65_536
@@ -33,18 +33,25 @@ class Beat(NamedTuple):
 class Scene:
     """An act with its words and its times: when each content comes, and where the fault strikes."""
 
-    def __init__(self, act: Act, speech: OpenAI, random: Random) -> None:
-        self.act = act
+    def __init__(self, speech: Speech, seen: Seen, random: Random) -> None:
+        self.act = act = speech.act
         self.speech = speech
         self._random = random
-        self._first = seconds(act.first_token, random)
+        self._body = seen.body
+        self._first = draw(act.first_token, random, seen.body)
         self._gap = None if callable(act.gap) else act.gap
         self._drawn = [self._first]
-        self._tail = seconds(act.tail, random)
+        self._tail = draw(act.tail, random, seen.body)
         contents = len(speech.pieces)
         self.strike: float = math.inf
-        if act.fault is not None:
+        if act.fault is not None and act.byte is None and act.at != "done":
             self.strike = contents if isinstance(act.at, str) else min(act.at, contents)
+
+    @property
+    def contents(self) -> int:
+        """How many contents the model makes, whoever listens."""
+        strike = self.strike if self.act.fault in FINAL and self.act.fault != "endless" else math.inf
+        return int(min(len(self.speech.pieces), strike))
 
     def when(self, index: int) -> float:
         """When a content comes: a gap after the one before, and behind a stall its pause later."""
@@ -52,7 +59,7 @@ class Scene:
         if self._gap is not None:
             return self._first + index * self._gap + pause
         while len(self._drawn) <= index:
-            self._drawn.append(self._drawn[-1] + seconds(self.act.gap, self._random))
+            self._drawn.append(self._drawn[-1] + draw(self.act.gap, self._random, self._body))
         return self._drawn[index] + pause
 
     def end(self) -> float:
@@ -73,7 +80,7 @@ def streamed(scene: Scene, start: float) -> Iterator[Beat]:
     for index, piece in enumerate(speech.pieces):
         due = max(start, scene.when(index))
         if act.comments is not None:
-            yield from _comments(at, due, act.comments)
+            yield from _kept_alive(speech.keepalive, at, due, act.comments)
         at = due
         if index == scene.strike:
             yield from _struck(scene, at, index)
@@ -86,7 +93,7 @@ def streamed(scene: Scene, start: float) -> Iterator[Beat]:
         if act.fault in FINAL:
             return
     yield Beat(at, speech.closing())
-    yield Beat(at, ending="end")
+    yield from _done(scene, at)
 
 
 def _struck(scene: Scene, at: float, index: int) -> Iterable[Beat]:
@@ -95,12 +102,12 @@ def _struck(scene: Scene, at: float, index: int) -> Iterable[Beat]:
         case "cut" | "reset" as ending:
             return [Beat(at, ending=ending)]
         case "hang" if act.comments is not None:
-            return _comments(at, math.inf, act.comments)
+            return _kept_alive(speech.keepalive, at, math.inf, act.comments)
         case "error":
             return [Beat(at, speech.error_event()), Beat(at, ending="end")]
         case "truncated":
             event = speech.content(speech.pieces[index]) if index < len(speech.pieces) else speech.closing()
-            return [Beat(at, event[: event.index(b"\n\n") // 2]), Beat(at, ending="end")]
+            return [Beat(at, event[: event.find(speech.end) // 2]), Beat(at, ending="end")]
         case "malformed":
             return [Beat(at, speech.malformed())]
         case "not_utf8":
@@ -113,10 +120,19 @@ def _struck(scene: Scene, at: float, index: int) -> Iterable[Beat]:
     return []
 
 
-def _comments(since: float, until: float, every: float) -> Iterator[Beat]:
-    """Comments that far apart, strictly between two instants."""
+def _done(scene: Scene, at: float) -> Iterator[Beat]:
+    """What follows the last byte: the end, if nothing goes wrong even there."""
+    act = scene.act
+    if act.at != "done":
+        yield Beat(at, ending="end")
+    elif act.fault == "cut" or act.fault == "reset":
+        yield Beat(at, ending=act.fault)
+
+
+def _kept_alive(sign: bytes, since: float, until: float, every: float) -> Iterator[Beat]:
+    """Signs of life that far apart, strictly between two instants."""
     instants = (since + number * every for number in count(1))
-    return (Beat(at, COMMENT) for at in takewhile(lambda at: at < until, instants))
+    return (Beat(at, sign) for at in takewhile(lambda at: at < until, instants))
 
 
 def _huge(at: float, frame: bytes, size: int) -> Iterator[Beat]:
@@ -139,7 +155,7 @@ def buffered(
     at = scene.when(0) if given is not None else scene.end()
     if given is None and act.fault in FINAL and strike < len(scene.speech.pieces):
         at = scene.when(int(strike))
-    if act.fault == "hang" and act.at != "end":
+    if act.fault == "hang" and act.at != "end" and strike < math.inf:
         return math.inf if headers_after is None else headers_after, (), None
     headers_at = at if headers_after is None else headers_after
     at = max(at, headers_at)
@@ -148,7 +164,7 @@ def buffered(
 
 
 def _body(scene: Scene, at: float, given: bytes | None) -> tuple[Iterable[Beat], int | None]:
-    act, speech = scene.act, scene.speech
+    act, speech, strike = scene.act, scene.speech, scene.strike
     if given is None and act.fault in ("huge", "endless"):
         frame = speech.text_body(b"\0")
         if act.fault == "huge":
@@ -159,13 +175,13 @@ def _body(scene: Scene, at: float, given: bytes | None) -> tuple[Iterable[Beat],
     contents = 0 if given is not None else len(speech.pieces)
     data = given if given is not None else speech.whole()
     half = data[: len(data) // 2]
-    match act.fault:
+    match act.fault if strike < math.inf else None:
         case "cut" | "reset" as ending:
             return [Beat(at, half), Beat(at, ending=ending)], len(data)
         case "hang":
             return [Beat(at, half)], len(data)
         case "error" if given is None:
-            data, contents = speech.whole(int(scene.strike)), int(scene.strike)
+            data, contents = speech.whole(int(strike)), int(strike)
         case "truncated":
             data = half
         case "malformed":

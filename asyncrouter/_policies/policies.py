@@ -1,0 +1,176 @@
+"""The door through which the engine asks: may this model be tried now, when, and what did the last try teach?"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
+
+from asyncrouter._errors import NotSent
+from asyncrouter._events import StateChanged
+from asyncrouter._policies.budget import HedgeBudgets
+from asyncrouter._policies.lease import Lease
+from asyncrouter._policies.pacing import AGAIN, BATCH, FIRST, Turn
+from asyncrouter._policies.standing import Standing
+from asyncrouter._policies.target import Account, Target
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+    from random import Random
+
+    from asyncrouter._catalog import Model
+    from asyncrouter._config import Hedge
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._events import Events
+    from asyncrouter._policies.breaker import State
+    from asyncrouter._types import Cause, Priority
+
+RESERVE = 2.0
+"""Seconds of the deadline kept for a later step whose time to first content is not known."""
+ANNOUNCED = (
+    ("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
+    ("anthropic-ratelimit-requests-limit", "anthropic-ratelimit-tokens-limit"),
+)
+"""Headers that tell a limit a minute. Groq's is a day's: read as a minute's it is no limit, and does no harm."""
+
+
+class Policies:
+    """Everything that may say no to an attempt, and learns from how it ended."""
+
+    __slots__ = ("_accounts", "_breakers", "_events", "_loop", "_random", "_targets", "hedges", "standing")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, random: Random, events: Events, *, breakers: bool = True
+    ) -> None:
+        self._loop = loop
+        self._random = random
+        self._events = events
+        self._breakers = breakers
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._accounts: dict[str, Account] = {}
+        self.standing = Standing()
+        self.hedges = HedgeBudgets()
+
+    def __repr__(self) -> str:
+        return f"<Policies in flight: {sum(t.pacer.running for t in self._targets.values())}, {self.standing!r}>"
+
+    def target(self, model: Model) -> Target:
+        """What is known about a model."""
+        key = (model.provider, model.id)
+        found = self._targets.get(key)
+        if found is None:
+            account = self._accounts.get(model.provider)
+            if account is None:
+                account = Account(self._random, partial(self._breaker_changed, model.provider))
+                self._accounts[model.provider] = account
+            changed = partial(self._breaker_changed, model.name)
+            found = self._targets[key] = Target(model, account, self._loop, self._random, changed)
+        return found
+
+    def refusal(self, model: Model, now: float, *, forced: bool = False) -> NotSent | None:
+        """Why `model` may not be tried now; `None` when it may. `forced` asks as the last one that could answer."""
+        refusal = self.standing.refusal(model, now)
+        if refusal is not None or forced or not self._breakers:
+            return refusal
+        target = self.target(model)
+        if target.breaker.state == "closed" and target.account.host.state == "closed":
+            return None
+        why = target.breaker.refuses(now)
+        if why is None and (why := target.account.host.refuses(now)) is not None:
+            why = f"{model.provider}: {why}"
+        return None if why is None else NotSent(why, forcible=True)
+
+    def goes_at_once(self, model: Model, now: float) -> bool:
+        """Whether a hedge could be sent now: nothing in the way, nobody waiting, a breaker that is closed."""
+        if self.refusal(model, now) is not None:
+            return False
+        target = self.target(model)
+        closed = target.breaker.state == "closed" and target.account.host.state == "closed"
+        return (closed or not self._breakers) and target.pacer.goes(0.0)
+
+    # Letting through.
+
+    def lease(self, model: Model, rank: int, tokens: float) -> Lease | None:
+        """What an attempt needs to go at this instant; `None` when it has to wait for its turn."""
+        target = self.target(model)
+        if not target.pacer.goes(tokens, rank):
+            return None
+        target.pacer.take(tokens)
+        return Lease(self, target, tokens)
+
+    def join(self, model: Model, rank: int, tokens: float, until: float) -> Turn:
+        """A place in the queue for `model`. Raises `NotSent` when its turn would come after the instant `until`."""
+        return self.target(model).pacer.join(rank, tokens, until)
+
+    def taken(self, model: Model, turn: Turn) -> Lease:
+        """The lease of a turn that has come."""
+        return Lease(self, self.target(model), turn.tokens)
+
+    def leave(self, model: Model, turn: Turn) -> None:
+        """Give a place in the queue up."""
+        self.target(model).pacer.leave(turn)
+
+    def may_retry(self, model: Model, error: AttemptError) -> bool:
+        """Whether the same model may be asked again after `error`; if so that is paid for."""
+        return self.target(model).account.retries.take(error)
+
+    # Choosing.
+
+    def demoted(self, model: Model, now: float) -> bool:
+        """Whether the steps after this one should go first, because it has become slow."""
+        return self._breakers and self.target(model).demoted(now)
+
+    def hedge_after(self, hedge: Hedge, model: Model, size: int, *, streams: bool) -> float:
+        """Seconds after sending from which on an attempt is late; `inf` while that is not known.
+
+        The quantile lies a little above 1 - budget: exactly there the bucket would run dry, and deny the hedges that
+        matter most.
+        """
+        if hedge.after != "p95":
+            return float(hedge.after)
+        quantile = max(0.95, 1.0 - 0.95 * hedge.budget)
+        known = self.target(model).latency(streams=streams).quantile(quantile, size)
+        return min(inf if known is None else known, inf if hedge.cap is None else hedge.cap)
+
+    def reserve(self, model: Model, *, streams: bool) -> float:
+        """Seconds of the deadline that an answering step should leave to this one: its p90, 2 s while not known."""
+        known = self.target(model).latency(streams=streams).quantile(0.9)
+        return RESERVE if known is None else known
+
+    def usual(self, model: Model, *, streams: bool) -> float:
+        """Its median time to first content in seconds; 0 while not known."""
+        return self.target(model).latency(streams=streams).quantile(0.5) or 0.0
+
+    # Learning.
+
+    def announce(self, target: Target, headers: Mapping[str, str]) -> None:
+        """Take the limits that a response's headers tell."""
+        for requests, tokens in ANNOUNCED:
+            if requests in headers:
+                target.pacer.announce(_number(headers.get(requests)), _number(headers.get(tokens)))
+
+    def learn(self, target: Target, error: AttemptError, now: float) -> None:
+        """Remember what a failed attempt says about the model and its key."""
+        if (change := self.standing.learn(target.model, error, now)) is not None:
+            self.tell(target.model.name, *change)
+
+    def _breaker_changed(self, subject: str, state: State, why: str) -> None:
+        self.tell(subject, f"breaker {state.replace('_', '-')}", why)
+
+    def tell(self, subject: str, state: str, why: str) -> None:
+        """Say that something has changed."""
+        if not self._events.quiet:
+            self._events.emit(StateChanged(subject, state, why))
+
+
+def rank_of(cause: Cause, priority: Priority) -> int:
+    """The place of an attempt among those who wait: first attempts before later ones, batch work after all."""
+    return (FIRST if cause == "first" else AGAIN) + (BATCH if priority == "batch" else 0)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,83 @@
+"""What is known about one model at one provider, and about the provider itself: the memory the policies share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncrouter._policies.breaker import Breaker, Window
+from asyncrouter._policies.latency import Latency
+from asyncrouter._policies.pacing import Pacer
+from asyncrouter._policies.retry_budget import RetryBudget
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from random import Random
+
+    from asyncrouter._catalog import Model
+    from asyncrouter._policies.breaker import State
+
+SLOW_SPAN = 5.0
+"""Seconds between two tries of a model in its old place while it is demoted for being slow."""
+
+
+class Account:
+    """One provider with its key: whether its host can be reached, and what may be spent on retries."""
+
+    __slots__ = ("host", "retries")
+
+    def __init__(self, random: Random, changed: Callable[[State, str], None]) -> None:
+        self.host = Breaker(random, changed, in_a_row=5, quiet=0.0, longest=60.0)
+        self.retries = RetryBudget()
+
+    def __repr__(self) -> str:
+        return f"<Account {self.host!r}, {self.retries!r}>"
+
+
+class Target:
+    """One model at one provider: its breaker, its pace, how long it takes, and whether it has become slow."""
+
+    __slots__ = ("_slow", "_slow_until", "account", "breaker", "buffered", "model", "pacer", "streamed")
+
+    def __init__(
+        self, model: Model, account: Account, loop: asyncio.AbstractEventLoop, random: Random,
+        changed: Callable[[State, str], None],
+    ) -> None:
+        self.model = model
+        self.account = account
+        self.breaker = Breaker(random, changed, in_a_row=3, quiet=4.0, longest=15.0)
+        self.pacer = Pacer(model, loop)
+        self.streamed = Latency()
+        self.buffered = Latency()
+        self._slow = Window()
+        self._slow_until: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Target {self.model.name}: {self.breaker!r}, {self.pacer!r}{', slow' if self.slow else ''}>"
+
+    @property
+    def slow(self) -> bool:
+        """Whether half of its attempts were given up for being silent longer than its own p95."""
+        return self._slow_until is not None
+
+    def latency(self, *, streams: bool) -> Latency:
+        """How long it takes to its first content, or, on the buffered wire, to its answer."""
+        return self.streamed if streams else self.buffered
+
+    def demoted(self, now: float) -> bool:
+        """Whether others should go first now; every five seconds it has one try in its old place."""
+        if self._slow_until is None:
+            return False
+        if now < self._slow_until:
+            return True
+        self._slow_until = now + SLOW_SPAN
+        return False
+
+    def was_slow(self, now: float, *, slow: bool) -> None:
+        """An attempt was given up for being slow, or was not slow."""
+        if self._slow_until is not None and not slow:
+            self._slow_until = None
+            self._slow.clear()
+        self._slow.add(now, failed=slow)
+        if slow and self._slow_until is None and self._slow.full_of_failures(now):
+            self._slow_until = now + SLOW_SPAN

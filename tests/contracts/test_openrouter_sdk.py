@@ -1,0 +1,254 @@
+"""Held against OpenRouter's own SDK: its `ChatRequest` takes what we send, its client reads what we read.
+
+The answers have the shapes of OpenRouter's pages "Errors and debugging", "Streaming" and "API reference".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from openrouter import OpenRouter, components, errors
+
+from asyncrouter._catalog import Model, Provider
+from asyncrouter._errors import (
+    AttemptError,
+    BadReply,
+    ContextTooLong,
+    OutOfCredit,
+    RateLimited,
+    Refused,
+    Rejected,
+    ServerFailed,
+    Unauthorized,
+)
+from asyncrouter._types import Call
+from asyncrouter._wire.openai import OpenAI
+
+ADDRESS = "https://openrouter.ai/api/v1"
+WIRE = OpenAI(Provider(name="openrouter", base_url=ADDRESS), wall=lambda: 0.0)
+MODEL = Model(provider="openrouter", id="anthropic/claude-sonnet-5.5")
+SSE = {"content-type": "text/event-stream"}
+JSON = {"content-type": "application/json"}
+
+HI = {"role": "user", "content": "Hi"}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL = {"type": "function", "function": {"name": "weather", "description": "d", "parameters": SCHEMA}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Ulm"}'}}
+REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
+    ([HI], {}),
+    ([{"role": "system", "content": "Brief."}, HI], {
+        "max_tokens": 16, "temperature": 0.5, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "top_a": 0.2, "seed": 1,
+        "frequency_penalty": 0.1, "presence_penalty": 0.1, "repetition_penalty": 1.1, "stop": ["a"], "user": "u"}),
+    ([HI, {"role": "assistant", "content": "Wait.", "tool_calls": [CALL]},
+      {"role": "tool", "tool_call_id": "c1", "content": "12"}, HI], {
+        "tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": False}),
+    ([HI], {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "weather"}}}),
+    ([{"role": "user", "content": [
+        {"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": "https://h/x.png", "detail": "low"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0=", "filename": "a.pdf"}},
+    ]}], {"response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMA, "strict": True}}}),
+    ([HI], {
+        "reasoning": {"effort": "high"}, "models": ["a/b", "c/d"], "session_id": "s", "metadata": {"k": "v"},
+        "provider": {"order": ["anthropic"], "allow_fallbacks": False, "sort": "price", "require_parameters": True},
+    }),
+]
+
+
+@pytest.mark.parametrize(("messages", "params"), REQUESTS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_sdks_request_takes_what_we_send(
+    messages: list[dict[str, object]], params: dict[str, object], stream: bool
+) -> None:
+    """And knows every key of it: what it writes again is what it read."""
+    call = Call(messages, {}, {}, 0.0, math.inf)
+    body = WIRE.encode(call, MODEL, params, "k", stream=stream, connect=None).body
+    theirs = components.ChatRequest.model_validate_json(body).model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    assert {"stream": False, **orjson.loads(body)} == {"stream": False, **theirs}
+
+
+class Line:
+    """The SDK's client, with `answer` where the network would be; `seen` is the last request."""
+
+    def __init__(self) -> None:
+        self.answer = httpx.Response(200)
+        self.seen: httpx.Request | None = None
+        self._sdk = OpenRouter(api_key="k", client=httpx.Client(transport=httpx.MockTransport(self._respond)))
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        self.seen = request
+        return self.answer
+
+    def ask(self, status: int, headers: dict[str, str], data: bytes) -> Any:
+        """What the SDK makes of these bytes: chunks, or a result."""
+        self.answer = httpx.Response(status, headers=headers, content=data)
+        stream = headers is SSE
+        answered = self._sdk.chat.send(model=MODEL.id, messages=[HI], stream=stream, retries=None)
+        return list(answered) if stream else answered
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Line:
+    """One for all: making a client takes longer than all else here."""
+    return Line()
+
+
+def test_the_same_address_and_key(sdk: Line) -> None:
+    """Where it goes and who asks."""
+    sdk.ask(200, JSON, orjson.dumps(WHOLE))
+    ours = WIRE.encode(Call([HI], {}, {}, 0.0, math.inf), MODEL, {}, "k", stream=False, connect=None)
+
+    assert str(sdk.seen.url) == ours.url
+    assert sdk.seen.headers["authorization"] == ours.headers["Authorization"]
+    assert {**orjson.loads(ours.body), "stream": False} == orjson.loads(sdk.seen.content)
+
+
+def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
+    choice = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish}
+    head = {"id": "gen-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL.id, "provider": "Anthropic"}
+    return {**head, "choices": [choice]}
+
+
+def sse(*documents: dict[str, object]) -> bytes:
+    """Comments while it thinks, chunks, and the end."""
+    written = b"".join(b"data: " + orjson.dumps(document) + b"\n\n" for document in documents)
+    return b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + written + b"data: [DONE]\n\n"
+
+
+COUNTS = {
+    "prompt_tokens": 10, "completion_tokens": 6, "total_tokens": 16, "cost": 0.00012,
+    "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2},
+}
+HEAD = {"id": "gen-1", "object": "chat.completion", "created": 1, "model": MODEL.id, "system_fingerprint": None}
+WHOLE = {**HEAD, "choices": [{
+    "index": 0, "finish_reason": "stop", "native_finish_reason": "end_turn",
+    "message": {"role": "assistant", "content": "Hello.", "reasoning": "Hm.", "refusal": None},
+}], "usage": COUNTS}
+FIRST = {"index": 0, "id": "c1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+NEXT = [{"index": 0, "function": {"arguments": piece}} for piece in ('{"city":', '"Ulm"}')]
+STREAMS = {
+    "text": [chunk(content=""), chunk(content="Hel"), chunk(content="lo."), chunk("stop", content="")],
+    "reasoning": [chunk(reasoning="Hm."), chunk(content="Hello."), chunk("stop")],
+    "tools": [chunk(tool_calls=[FIRST]), *(chunk(tool_calls=[piece]) for piece in NEXT), chunk("tool_calls")],
+    "length": [chunk(content="Hel"), chunk("length")],
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_the_same_reply(sdk: Line, name: str) -> None:
+    """Text, reasoning, tool calls, usage, and what it cost."""
+    data = sse(*STREAMS[name], {**chunk(), "choices": [], "usage": COUNTS})
+    theirs = sdk.ask(200, SSE, data)
+    decoder = WIRE.decoder(SSE, {})
+    decoder.feed(data)
+    reply = decoder.reply
+    deltas = [choice.delta for each in theirs for choice in each.choices]
+    pieces = [call for delta in deltas for call in delta.tool_calls or ()]
+
+    assert decoder.end() is None
+    assert "".join(delta.content or "" for delta in deltas) == reply.text
+    assert "".join(delta.reasoning or "" for delta in deltas) == reply.reasoning
+    assert "".join(call.function.arguments or "" for call in pieces) == "".join(
+        call["function"]["arguments"] for call in reply.tool_calls
+    )
+    assert [choice.finish_reason for each in theirs for choice in each.choices][-1] == reply.finish_reason
+    counts = theirs[-1].usage
+    assert (counts.prompt_tokens, counts.completion_tokens) == (reply.usage.input_tokens, reply.usage.output_tokens)
+    assert counts.prompt_tokens_details.cached_tokens == reply.usage.cached_tokens
+    assert counts.completion_tokens_details.reasoning_tokens == reply.usage.reasoning_tokens
+    assert counts.cost == decoder.cost_usd
+
+
+def test_a_body_is_the_same_reply(sdk: Line) -> None:
+    """And its cost."""
+    data = orjson.dumps(WHOLE)
+    theirs = sdk.ask(200, JSON, data)
+    decoder = WIRE.decoder(JSON, {})
+    decoder.feed(data)
+
+    assert decoder.end() is None
+    message = theirs.choices[0].message
+    assert (message.content, message.reasoning) == (decoder.reply.text, decoder.reply.reasoning)
+    assert (theirs.model, theirs.usage.cost) == (decoder.reply.served_model, decoder.cost_usd)
+
+
+def error(code: int, message: str = "m", **metadata: object) -> dict[str, object]:
+    return {"error": {"code": code, "message": message, "metadata": metadata}}
+
+
+FAILURES = [
+    (400, error(400, error_type="context_length_exceeded"), ContextTooLong),
+    (400, error(400, error_type="invalid_request"), Rejected),
+    (400, error(400, error_type="content_policy_violation"), Refused),
+    (401, error(401, error_type="authentication"), Unauthorized),
+    (402, error(402, error_type="payment_required"), OutOfCredit),
+    (402, error(402, reason="in_flight_budget_exhausted", limit_source="openrouter_in_flight_budget"), RateLimited),
+    (403, error(403, error_type="permission_denied"), Unauthorized),
+    (403, error(403, reasons=["violence"], flagged_input="…"), Refused),
+    (404, error(404, "No endpoints found for a/b.", error_type="not_found"), Rejected),
+    (408, error(408, error_type="timeout"), ServerFailed),
+    (413, error(413, error_type="payload_too_large"), Rejected),
+    (422, error(422, error_type="unprocessable"), Rejected),
+    (429, error(429, error_type="rate_limit_exceeded"), RateLimited),
+    (500, error(500, error_type="server"), ServerFailed),
+    (502, error(502, error_type="provider_unavailable"), ServerFailed),
+    (503, error(503, error_type="provider_overloaded"), ServerFailed),
+    (529, error(529, error_type="provider_overloaded"), RateLimited),
+]
+
+
+@pytest.mark.parametrize(("status", "document", "kind"), FAILURES)
+def test_a_failed_response_is_the_same(sdk: Line, status: int, document: dict[str, Any], kind: type) -> None:
+    """Before anything is generated: a status, and words."""
+    data = orjson.dumps(document)
+    with pytest.raises(errors.OpenRouterError) as raised:
+        sdk.ask(status, JSON, data)
+    ours = WIRE.failure(status, JSON, data)
+
+    assert kind is type(ours)
+    assert (raised.value.status_code, raised.value.data.error.message) == (ours.status, ours.message)
+
+
+def test_an_error_in_the_middle_of_a_stream(sdk: Line) -> None:
+    """In a chunk with both an error and a finish reason: the SDK hands it over as data, here it ends the answer."""
+    broken = {**chunk("error", content=""), **error(502, "Provider disconnected", error_type="provider_unavailable")}
+    data = sse(chunk(content="Hel"), broken)
+    *_, last = sdk.ask(200, SSE, data)
+    decoder = WIRE.decoder(SSE, {})
+    decoder.feed(data)
+    ours = decoder.end()
+
+    assert (ServerFailed, True) == (type(ours), decoder.done)
+    assert (last.error.code, last.error.message) == (ours.status, ours.message)
+    assert "error" == last.choices[0].finish_reason
+
+
+CHOICE_ERROR = {"code": 502, "message": "broke", "metadata": {"error_type": "provider_unavailable"}}
+DISGUISED = [
+    pytest.param({**error(502, error_type="provider_unavailable")}, ServerFailed, id="no choices"),
+    pytest.param({**HEAD, "choices": [], **error(429, error_type="rate_limit_exceeded")}, RateLimited, id="beside"),
+    pytest.param({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "error", "error": CHOICE_ERROR}]},
+                 ServerFailed, id="in the choice"),
+    pytest.param({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "error"}]}, BadReply, id="only named"),
+    pytest.param({**WHOLE, "choices": []}, BadReply, id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("document", "kind"), DISGUISED)
+def test_an_error_in_a_success(sdk: Line, document: dict[str, Any], kind: type[AttemptError]) -> None:
+    """A 200 that is none. The SDK hands over what it can read as an answer, and chokes on the rest."""
+    data = orjson.dumps(document)
+    decoder = WIRE.decoder(JSON, {})
+    decoder.feed(data)
+    assert kind is type(decoder.end())
+
+    if "choices" not in document:
+        with pytest.raises(errors.ResponseValidationError):
+            sdk.ask(200, JSON, data)
+    else:
+        assert {"error"} >= {choice.finish_reason for choice in sdk.ask(200, JSON, data).choices}

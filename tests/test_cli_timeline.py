@@ -1,0 +1,104 @@
+"""The picture of a trace: exact, at any width, with or without colour."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from asyncrouter import Attempt, ConnectionFailed, NotSent, Trace, Usage
+from asyncrouter.cli._timeline import draw, scale
+
+
+def raced() -> Trace:
+    """Refused, then silent and hedged, then answered; one more would not have been sent."""
+    return Trace("demo", 0.0, seconds=1.0, attempts=[
+        Attempt(1, "dead", "p", "first", "failed", ConnectionFailed("h:1 refused"), queued=0.0, sent=0.0, ended=0.0),
+        Attempt(2, "keyless", "p", "fallback", "not_sent", NotSent("K is not set"), queued=0.0, ended=0.0),
+        Attempt(3, "silent", "p", "fallback", "superseded", sent=0.0, ended=0.75, cost_usd=0.5, cost_estimated=True),
+        Attempt(4, "sound", "p", "hedge", "won", sent=0.5, first_content=0.75, ended=1.0, usage=Usage(16, 8)),
+    ])
+
+
+def drawn(trace: Trace, width: int, encoding: str = "utf-8", **options: object) -> list[str]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    draw(trace, Console(file=file, width=width, highlight=False, markup=False, **options))  # type: ignore[arg-type]
+    file.seek(0)
+    return file.read().splitlines()
+
+
+def test_a_race() -> None:
+    """Bars over seconds, each attempt's fate in words under its own, and one line for the whole."""
+    assert [
+        "             0 s          0.5          1",
+        " 1  dead     ✗",
+        "    first: failed after 0.00 s: h:1",
+        "    refused",
+        " 2  keyless  ○",
+        "    fallback: not sent: K is not set",
+        " 3  silent   ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌│",
+        "    fallback: overtaken after 0.75 s,",
+        "    about $0.5",
+        " 4  sound                 ╌╌╌╌╌╌╌━━━━━━✓",
+        "    hedge: answered after 0.50 s, first",
+        "    content after 0.25 s, 16 + 8 tokens",
+        "sound answered after 1.00 s, 4 attempts,",
+        "about $0.5",
+    ] == drawn(raced(), 40)
+
+
+def test_without_letters_beyond_ascii() -> None:
+    """The same bars with signs that every terminal has."""
+    lines = drawn(raced(), 40, "ascii")
+
+    assert [" 3  silent   --------------------|", " 4  sound                 -------======*"] == [lines[6], lines[9]]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_line_is_wider_than_the_screen(width: int) -> None:
+    """Whatever its width."""
+    assert width >= max(map(len, drawn(raced(), width)))
+
+
+def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets it, NO_COLOR takes it away."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32m" in "".join(drawn(raced(), 80, force_terminal=True, color_system="standard"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[32m" not in "".join(drawn(raced(), 80, force_terminal=True, color_system="standard"))
+
+
+def test_a_call_without_an_attempt() -> None:
+    """Nothing to draw, and a line that says so."""
+    assert ["no answer after 0.25 s, 0 attempts, $0"] == drawn(Trace(None, 0.0, seconds=0.25), 80)
+
+
+def test_long_names_keep_their_ends() -> None:
+    """The vendor is cut off first."""
+    attempt = Attempt(1, "openrouter:vendor/model-7", "p", "first", "won", ended=1.0)
+    trace = Trace(None, 0.0, seconds=1.0, attempts=[attempt])
+
+    assert drawn(trace, 45)[1].startswith(" 1  …vendor/model-7")
+
+
+def test_what_a_provider_says_cannot_move_the_cursor() -> None:
+    """Control characters are left out."""
+    trace = raced()
+    trace.attempts[0].error = ConnectionFailed("no\x1b[2J\x07pe")
+
+    assert "    first: failed after 0.00 s: no[2Jpe" == drawn(trace, 80)[2]
+
+
+@pytest.mark.parametrize(
+    ("total", "cells", "axis"),
+    [
+        (1.0, 20, "0 s       0.5      1"),
+        (1.3, 60, "0 s      0.2      0.4      0.6      0.8       1        1.2"),
+        (30.0, 30, "0 s       10        20"),
+        (0.004, 40, "0 s       0.001     0.002     0.003"),
+    ],
+)
+def test_the_axis_has_round_seconds(total: float, cells: int, axis: str) -> None:
+    """A mark for each 1, 2 or 5, eight columns apart or more."""
+    assert axis == scale(total, cells)
