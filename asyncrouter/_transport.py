@@ -6,26 +6,25 @@ import asyncio
 import io
 import math
 import ssl as tls
-import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp.http import StreamWriter
 
 from asyncrouter._aiohttp_errors import failure, never, url_of
 from asyncrouter._connector import Connector, Line, line
 from asyncrouter._errors import ConnectionFailed
+from asyncrouter._exchange import BareRequest, exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import Awaitable, Mapping
 
     from asyncrouter._http import Request, Response
 
 # aiohttp warns that bytes beyond 1 MiB hold the loop; from a file in memory it writes them piece by piece.
 _LARGE: Final = 1 << 20
-_SMALL: Final = 1 << 15
+_PLAIN: Final = ("https", "http")
 
 
 class AiohttpTransport:
@@ -117,22 +116,26 @@ class AiohttpTransport:
         self._open.clear()
         self._loop = loop
         self._session = self._given or aiohttp.ClientSession(
-            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest
+            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=BareRequest
         )
         return self._session
 
     def _ask(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
-        body = request.body
+        body, url, limits = request.body, url_of(request.url), _limits(request.connect)
+        proxy = request.proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
+        ssl = self._ssl if request.ca is None else self._context(request.ca)
+        if proxy is None and session is not self._given and 0 < len(body) <= _LARGE and url.scheme in _PLAIN:
+            return exchange(session, request, url, limits, ssl)
         return session.request(
             request.method,
-            url_of(request.url),
+            url,
             data=(body if len(body) <= _LARGE else io.BytesIO(body)) or None,
             headers=request.headers,
             allow_redirects=False,
             raise_for_status=False,
-            timeout=_limits(request.connect),
-            proxy=request.proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None),
-            ssl=self._ssl if request.ca is None else self._context(request.ca),
+            timeout=limits,
+            proxy=proxy,
+            ssl=ssl,
         )
 
     def _context(self, path: str) -> tls.SSLContext:
@@ -152,35 +155,6 @@ class AiohttpTransport:
             bypassed = parsed.host is not None and proxy_bypass(parsed.host)
             self._proxies[url] = None if bypassed else getproxies().get(parsed.scheme)
         return self._proxies[url]
-
-
-class _BareRequest(aiohttp.ClientRequest):
-    """A request without headers of aiohttp's own choice."""
-
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
-        """Add nothing; the wire has said what to send."""
-
-    if sys.version_info < (3, 12):
-
-        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-            """Write a small body in place, as aiohttp does from Python 3.12 on: a task for it is a tenth of a call."""
-            protocol, body = conn.protocol, self._body
-            if protocol is None or protocol.writing_paused or self.proxy is not None or not _small(body):
-                return await super().send(conn)
-            writer = StreamWriter(protocol, self.loop)
-            await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
-            await self.write_bytes(writer, conn, self._get_content_length())
-            self.response = self.response_class(
-                self.method, self.original_url, writer=None, continue100=None, timer=self._timer,
-                request_info=self.request_info, traces=self._traces, loop=self.loop, session=self._session,
-                stream_writer=writer,
-            )
-            return self.response
-
-
-def _small(body: object) -> bool:
-    """Whether a socket's buffer takes a body at once, so that writing it never waits."""
-    return isinstance(body, aiohttp.BytesPayload) and (body.size or 0) <= _SMALL
 
 
 class AiohttpResponse:

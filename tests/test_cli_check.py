@@ -60,8 +60,8 @@ def test_retired_ids_come_with_their_successors(desk: Desk, monkeypatch: pytest.
     assert 0 == done.status
     told = {line.split()[1]: line for line in done.out.splitlines() if line.startswith("look")}
     assert 8 == len(told)
-    assert told["openai/gpt-4-turbo"].endswith("  retired 2026-10-23, its successor is openai/gpt-6.1-sol")
-    assert told["deepseek/deepseek-coder"].endswith("  its successor is deepseek/deepseek-v4-flash")
+    assert told["openai/gpt-4-turbo"].endswith("  retired 2026-10-23: use openai/gpt-6.1-sol")
+    assert told["deepseek/deepseek-coder"].endswith("  superseded: use deepseek/deepseek-v4-flash")
 
 
 def test_one_cheap_call_a_provider(desk: Desk) -> None:

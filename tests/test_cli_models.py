@@ -17,8 +17,8 @@ def test_the_models_of_the_configuration(desk: Desk) -> None:
 
     assert (0, "") == (done.status, done.err)
     _, first, second = done.out.splitlines()
-    assert "a      sim       1,000   1e+06   2e+06   task default, task coding, tier standard" == first
-    assert "b      sim       –       –       –       task default, task coding, tier budget" == second
+    assert "a      sim       1,000   1e+06   2e+06    task default, task coding, tier standard" == first
+    assert "b      sim       –       –       –        task default, task coding, tier budget" == second
 
 
 def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
@@ -28,7 +28,7 @@ def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
     lines = desk.run("models", "--tables", "classic").out.splitlines()
 
     [opus] = [line for line in lines if line.startswith("anthropic/claude-3-opus ")]
-    assert opus.endswith("retired 2026-01-05, its successor is anthropic/claude-opus-5.5")
+    assert opus.endswith("retired 2026-01-05: use anthropic/claude-opus-5.5")
 
 
 def test_only_one_provider_s(desk: Desk) -> None:

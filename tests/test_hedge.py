@@ -515,8 +515,6 @@ async def hedged(world: World, router: Router, first: str, *, late: bool, hedge:
 
 def test_ten_hedges_in_a_row_and_then_one_in_twenty(clock: Clock, world: World) -> None:
     """The bucket is full at the start, holds ten, and every call pays in a twentieth."""
-    world.model("z")
-
     async def scenario() -> list[int]:
         async with router_of(world) as router:
             return [number for number in range(1, 101) if await hedged(world, router, "a", late=True)]
@@ -527,8 +525,6 @@ def test_ten_hedges_in_a_row_and_then_one_in_twenty(clock: Clock, world: World) 
 
 def test_calls_that_are_not_late_save_up_but_not_beyond_ten(clock: Clock, world: World) -> None:
     """The bucket is asked when the hedge fires: a call that is not late pays in and takes nothing."""
-    world.model("z")
-
     async def scenario() -> tuple[int, float]:
         async with router_of(world) as router:
             for _ in range(50):
@@ -542,8 +538,7 @@ def test_calls_that_are_not_late_save_up_but_not_beyond_ten(clock: Clock, world:
 @pytest.mark.parametrize("rate", [0.05, 0.3, 1.0])
 def test_no_prefix_of_calls_has_more_hedges_than_the_budget(clock: Clock, world: World, rate: float) -> None:
     """Of any first N calls at most `budget` · N + 10 are hedged, whatever happens to them."""
-    world.model("z", lambda seen, random: Act(status=random.choice([200, 500]), first_token=random.choice([0.0, 2.0])))
-    world.model("y")
+    world.model("b", lambda _, random: Act(status=random.choice([200, 500]), first_token=random.choice([0.0, 2.0])))
 
     async def scenario() -> list[int]:
         async with router_of(world) as router:
@@ -551,7 +546,7 @@ def test_no_prefix_of_calls_has_more_hedges_than_the_budget(clock: Clock, world:
             for number in range(150):
                 world.model("a", Act(first_token=9.0 if number % 3 else 0.0))
                 hedge = Hedge(after=0.5, budget=rate)
-                reply = await router.chat("hello", chain=["a", "z", "y"], hedge=hedge, retry=ONCE)
+                reply = await router.chat("hello", chain=["a", "b", "c"], hedge=hedge, retry=ONCE)
                 made.append(sum(each.cause == "hedge" and each.sent is not None for each in reply.trace.attempts))
                 assert -1e-6 <= tokens(router, "a", rate) <= 10.0
             return made
@@ -564,8 +559,6 @@ def test_no_prefix_of_calls_has_more_hedges_than_the_budget(clock: Clock, world:
 
 def test_a_budget_belongs_to_a_first_model_and_a_rate(clock: Clock, world: World) -> None:
     """What one first model has used up another one still has, and so has the same one at another rate."""
-    world.model("z")
-
     async def scenario() -> list[bool]:
         async with router_of(world) as router:
             for _ in range(10):
@@ -602,26 +595,20 @@ def test_a_hedge_beyond_the_budget_is_denied_and_the_call_goes_on(clock: Clock, 
 
 def test_the_next_model_after_a_failed_hedge_is_paid_for_too(clock: Clock, world: World) -> None:
     """The newest fails while the older lives: without a token nothing starts until the older one fails as well."""
-    world.model("a", Act(status=500, first_token=5.0))
-    world.model("b", Act(status=500, first_token=0.5))
+    hedge = Hedge(after=1.0, budget=0.0)
 
     async def scenario() -> Trace:
         async with router_of(world) as router:
-            bucket = router.chat("hello", chain=["a", "b", "c"], hedge=Hedge(after=1.0, budget=0.0), retry=ONCE)
-            await bucket  # two hedges
-            for _ in range(7):
-                await hedged(world, router, "a", late=True, hedge=Hedge(after=1.0, budget=0.0))
+            for _ in range(9):
+                await hedged(world, router, "a", late=True, hedge=hedge)
             assert 1.0 == tokens(router, "a", 0.0)
             world.model("a", Act(status=500, first_token=5.0))
-            hedge = Hedge(after=1.0, budget=0.0)
+            world.model("b", Act(status=500, first_token=0.5))
             return (await router.chat("hello", chain=["a", "b", "c"], hedge=hedge, retry=ONCE)).trace
-
-    world.model("z")
-    trace = clock.run(scenario())
 
     assert [
         ("a", "first", "failed", 0.0, 5.0), ("b", "hedge", "failed", 1.0, 1.5), ("c", "fallback", "won", 5.0, 5.0)
-    ] == story(trace)
+    ] == story(clock.run(scenario()))
 
 
 def test_a_hedge_that_was_not_sent_is_refunded(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

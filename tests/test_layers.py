@@ -10,7 +10,7 @@ ROOT = Path(asyncrouter.__file__).parent
 ROWS: list[list[str]] = [
     ["_types", "_errors", "_http", "_events"],
     ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost"],
-    ["_wire", "_transport", "_connector", "_aiohttp_errors", "_policies", "_credentials"],
+    ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
     ["_clock", "_timers", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_race"],
     ["_arguments", "_insight", "_listing", "_reply_stream", "_router"],
@@ -20,11 +20,12 @@ ROWS: list[list[str]] = [
 
 TOOLS = {
     "_wire": "wire", "_transport": "transport", "_connector": "transport", "_aiohttp_errors": "transport",
+    "_exchange": "transport",
     "_policies": "policies", "_credentials": "credentials",
 }
 RUN_TIME = {"aiohttp", "anyio", "backoff", "orjson", "multidict", "yarl"}
 """multidict and yarl are aiohttp's own words for headers and URLs."""
-AIOHTTP_ROOMS = {"_transport", "_connector", "_aiohttp_errors"}
+AIOHTTP_ROOMS = {"_transport", "_connector", "_exchange", "_aiohttp_errors"}
 
 
 def modules() -> list[tuple[str, Path]]:

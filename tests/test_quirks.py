@@ -81,6 +81,14 @@ def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
     assert before == messages
 
 
+def test_mistral_takes_no_extras_in_tool_calls() -> None:
+    """Also where the message itself has nothing but what is known."""
+    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    (message,) = sent(MISTRAL, {"role": "assistant", "tool_calls": [{**made, "extra_content": {}}]})["messages"]
+
+    assert [made] == message["tool_calls"]
+
+
 def test_mistral_is_asked_for_usage_by_nothing() -> None:
     """It is in the last chunk anyway."""
     assert "stream_options" not in sent(MISTRAL, stream=True)

@@ -53,10 +53,9 @@ class Block:
             return False
         return True
 
-    def piece(self, delta: Message) -> object:
-        """The next piece that a delta brings; "" when it only marks the block. What is no text is not whole."""
-        told = delta.get("type")
-        if type(told) is str and _GROWS.get(told) == self.kind:
+    def piece(self, told: str, delta: Message) -> object:
+        """The next piece that a delta of this type brings; "" when it only marks the block."""
+        if _GROWS.get(told) == self.kind:
             return delta.get(_PIECES[told])
         self._mark(told, delta)
         return ""
@@ -75,7 +74,7 @@ class Block:
         except ValueError:  # cut by max_tokens
             return self.given
 
-    def _mark(self, told: object, delta: Message) -> None:
+    def _mark(self, told: str, delta: Message) -> None:
         if told == "signature_delta":
             self.given["signature"] = delta.get("signature")
         elif told == "citations_delta":

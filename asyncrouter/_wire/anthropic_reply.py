@@ -54,7 +54,7 @@ class MessageDraft:
     @property
     def begun(self) -> bool:
         """Whether anything of an answer has come."""
-        return self._message is not None or bool(self._blocks)
+        return self._message is not None
 
     def take(self, event: Message, chunks: list[Chunk] | None) -> None:
         """Take in one event."""
@@ -70,8 +70,9 @@ class MessageDraft:
         elif kind == "message_delta":
             self._stop_at(event.get("delta"), event.get("usage"), chunks)
         elif kind == "message_stop":
-            self._close_all(chunks)
             self.ended = True
+        elif type(kind) is not str:
+            self._break("an event without a type")
 
     def take_whole(self, document: Message) -> None:
         """Take in a message that came in one piece."""
@@ -100,15 +101,13 @@ class MessageDraft:
         reason = self._stop.get("stop_reason")
         if self._broken:
             return BadReply(self._broken, request_id=request_id)
-        if not self.ended and reason is None:
-            told = "truncated: neither a stop reason nor message_stop has come" if self.begun else "no message came"
+        if reason is None:
+            told = "truncated: no stop reason has come" if self.begun else "no message came"
             return BadReply(told, request_id=request_id)
-        if self._message is None:
-            return BadReply("no message: its beginning is missing", request_id=request_id)
         if reason == "refusal" and not (self._calls or self._said("text")):
             return self._refused(request_id)
         cut = self._finish() == "length"
-        if not cut and not all(block.usable for block in self._blocks):
+        if not all(block.usable for block in (self._blocks[:-1] if cut else self._blocks)):
             return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
         if self.content or cut or reason == "stop_sequence" or params.get("stop"):
             return None
@@ -144,10 +143,10 @@ class MessageDraft:
     def _grow(self, event: Message, chunks: list[Chunk] | None) -> None:
         """The path of every token."""
         block, delta = self._block(event), event.get("delta")
-        if block is None or block.closed or type(delta) is not dict:
+        if block is None or block.closed or type(delta) is not dict or type(told := delta.get("type")) is not str:
             self._break("a piece of a block that is not open")
             return
-        piece = block.piece(delta)
+        piece = delta.get("text") if told == "text_delta" and block.kind == "text" else block.piece(told, delta)
         if type(piece) is not str:
             self._break("a piece without its words")
         elif piece:
@@ -170,7 +169,7 @@ class MessageDraft:
         return self._blocks[index] if type(index) is int and 0 <= index < len(self._blocks) else None
 
     def _begin(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
-        if type(given) is not dict or index != len(self._blocks):
+        if type(given) is not dict or index != len(self._blocks) or self._message is None or self._stop:
             self._break("a block out of its turn")
             return
         self._blocks.append(block := Block(given, self._calls))
@@ -214,18 +213,17 @@ class MessageDraft:
 
     def _stop_at(self, told: object, usage: object, chunks: list[Chunk] | None) -> None:
         """Take in why it stopped and what it took; the counts are cumulative."""
+        if self._message is None:
+            self._break("the message's beginning")
         if isinstance(told, dict):
             self._stop |= {name: told[name] for name in _STOP if told.get(name) is not None}
         if isinstance(self._stop.get("stop_reason"), str):
-            self._close_all(chunks)
+            for block in self._blocks:
+                self._close(block, chunks)
         else:
             self._stop.pop("stop_reason", None)
         self._count(usage)
         self._told |= isinstance(usage, dict) and "output_tokens" in usage and whole_counts(self._counts)
-
-    def _close_all(self, chunks: list[Chunk] | None) -> None:
-        for block in self._blocks:
-            self._close(block, chunks)
 
     def _count(self, usage: object) -> None:
         if isinstance(usage, dict):

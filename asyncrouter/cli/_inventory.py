@@ -30,7 +30,8 @@ def used_models(config: Config) -> list[Used]:
 
 
 def retirement(model: Model) -> str | None:
-    """What its vendor did with it, and what replaced it; `None` for a model that is in service."""
-    successor = f"its successor is {model.successor}" if model.successor is not None else None
-    retired = f"retired {model.retired}" if model.retired is not None else None
-    return ", ".join(filter(None, [retired, successor])) or None
+    """What became of it, and what to use instead; `None` for a model that is in service."""
+    if model.retired is None and model.successor is None:
+        return None
+    fate = "superseded" if model.retired is None else f"retired {model.retired}"
+    return fate if model.successor is None else f"{fate}: use {model.successor}"

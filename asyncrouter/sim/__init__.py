@@ -14,15 +14,32 @@ def test_a_dead_model_costs_no_time(clock, world):
 
 `Act` says what one request gets, `World` holds the models and logs what they saw, `Clock` runs a scenario in virtual
 time. `async with world.server() as server` puts the same world behind real sockets at `server.base_url`.
+
+Every model answers in three languages: `world.config(wire="anthropic")`, or `sim-gemini:m` for the model `m` in
+Google's. What it does may depend on the request and change with time, and it has limits, a price and a bill:
+
+```python
+flaky = lambda seen, random: Act(why="overloaded") if random.random() < 0.1 else Act(first_token=lognormal(0.5, 0.4))
+m = world.model("m", flaky).at(60.0, Act(fault="hang")).at(120.0, flaky)
+m.limit(50, announced=True).limit(20, at=150.0).capacity(100).price(input=0.1, output=0.4)
+world.limit(200, retry_after="lying")      # for each key, over all models
+world.rule(lambda seen, random: Act(fault="refuse") if "down.test" in seen.url and seen.at < 30 else None)
+m.bill, world.usd, world.requests, world.open
+```
 """
 
+from asyncrouter.sim._ledger import Bill
+from asyncrouter.sim._prompt import WIRES
 from asyncrouter.sim._stage import Seen
-from asyncrouter.sim.act import FAULTS, Act, lognormal
+from asyncrouter.sim.act import FAULTS, ODDITIES, RETRY_AS, WHYS, Act
 from asyncrouter.sim.clock import Clock, Deadlock, Livelock, VirtualLoop, run
+from asyncrouter.sim.laws import Lognormal, lognormal
+from asyncrouter.sim.limits import Limit
+from asyncrouter.sim.model import SimModel
 from asyncrouter.sim.transport import SimTransport
-from asyncrouter.sim.world import SimModel, World
+from asyncrouter.sim.world import World
 
 __all__ = [
-    "FAULTS", "Act", "Clock", "Deadlock", "Livelock", "Seen", "SimModel", "SimTransport", "VirtualLoop", "World",
-    "lognormal", "run",
+    "FAULTS", "ODDITIES", "RETRY_AS", "WHYS", "WIRES", "Act", "Bill", "Clock", "Deadlock", "Limit", "Livelock",
+    "Lognormal", "Seen", "SimModel", "SimTransport", "VirtualLoop", "World", "lognormal", "run",
 ]

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter.sim.act import Act, lognormal
-from asyncrouter.sim.world import Behaviour, World
+from asyncrouter.sim.act import Act
+from asyncrouter.sim.laws import lognormal
+from asyncrouter.sim.world import World
 
 if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter.sim._stage import Seen
+    from asyncrouter.sim.model import Behaviour
 
 _FLAKY = (Act(status=500), Act(status=503), Act(tokens=40, gap=0.02, fault="cut", at=10), Act(fault="hang", at=5))
 

@@ -86,9 +86,9 @@ class Gemini(Speech):
 
     def _whole(self, pieces: Sequence[Piece], finish: str) -> Mapping[str, object]:
         usage = {} if self.act.usage is False else {"usageMetadata": self.usage(pieces or self.pieces)}
-        if self.act.fault == "blocked":
+        if self.act.blocked:
             return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **usage, **self._foot()}
-        parts = [orjson.Fragment(_part(piece)) for piece in joined(pieces)] or [{"text": ""}]
+        parts = [orjson.Fragment(_part(piece)) for piece in joined(pieces) or [Piece("text", "")]]
         candidate: dict[str, object] = {"content": {"parts": parts, "role": "model"}, "index": 0}
         if self.finishes:
             candidate["finishReason"] = _REASONS.get(finish, finish)

@@ -40,7 +40,7 @@ def route(url: str) -> Route:
     return Route(path)
 
 
-def limit(wire: Wire, body: Mapping[str, object]) -> int | None:
+def most_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
     """How many tokens the answer may have at most."""
     if wire == "gemini":
         config = body.get("generationConfig")

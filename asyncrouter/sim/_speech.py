@@ -10,7 +10,7 @@ import orjson
 
 from asyncrouter.sim._errors import status_of, words_of
 from asyncrouter.sim._pauses import in_words
-from asyncrouter.sim._prompt import limit, prompt_tokens
+from asyncrouter.sim._prompt import most_tokens, prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,8 +50,8 @@ class Speech:
         self.number = seen.number
         self.status = status_of(act, self.wire)
         self.streaming = seen.stream and act.streams and self.status == 200
-        most = limit(self.wire, seen.body)
-        self.pieces: Sequence[Piece] = () if act.fault == "blocked" else self._pieces()
+        most = most_tokens(self.wire, seen.body)
+        self.pieces: Sequence[Piece] = () if act.blocked else self._pieces()
         self.short = most is not None and most < len(self.pieces)
         if self.short:
             self.pieces = self.pieces[:most]
@@ -111,7 +111,7 @@ class Speech:
         act = self.act
         if act.finish_reason is not None:
             return act.finish_reason
-        if act.fault == "blocked" or (act.refusal and self.wire != "openai"):  # there it is a field of its own
+        if act.blocked or (act.refusal and self.wire != "openai"):  # there it is a field of its own
             return "content_filter"
         return "length" if self.short else "tool_calls" if act.tool_calls else "stop"
 
@@ -169,16 +169,18 @@ def filler(tokens: int) -> str:
     return " ".join(_WORDS[index % len(_WORDS)] for index in range(tokens))
 
 
-def joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
+def joined(pieces: Sequence[Piece]) -> list[Piece]:
     """Pieces put together: a run of words of one kind is one, a tool call its arguments."""
+    found: list[Piece] = []
     run: list[str] = []
     for index, piece in enumerate(pieces):
-        after = pieces[index + 1] if index + 1 < len(pieces) else None
+        after = pieces[index + 1].kind if index + 1 < len(pieces) else None
         if piece.kind == "call":
-            if after is None or after.kind != "arguments":
-                yield piece._replace(kind="arguments", text="")
-        elif piece.kind == "arguments" or after is None or after.kind != piece.kind:
-            yield piece._replace(text="".join([*run, piece.text]))
-            run.clear()
-        else:
+            if after != "arguments":  # cut off behind its name
+                found.append(piece._replace(kind="arguments", text=""))
+        elif piece.kind == after and after != "arguments":
             run.append(piece.text)
+        else:
+            found.append(piece._replace(text="".join([*run, piece.text])))
+            run.clear()
+    return found

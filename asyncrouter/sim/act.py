@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from asyncrouter.sim.laws import Seconds
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from asyncrouter.sim.laws import Seconds
 
 Phase = Literal["connect", "headers", "end", "done"]
 Fault = Literal[
@@ -26,7 +28,6 @@ Fault = Literal[
     "huge",          # one content of `size` bytes: a line, or a body, that long
     "endless",       # content without end
     "html",          # a web page
-    "blocked",       # a 200 with nothing in it, because the prompt was blocked
     "no_finish",     # no finish reason
     "no_done",       # no [DONE], no message_stop
     "no_end",        # neither: it just ends
@@ -77,7 +78,8 @@ class Act:
 
     The answer is `reasoning`, then `refusal`, then `text` (`None`: `tokens` words), then `tool_calls`
     (`{"name": …, "arguments": …}`), a content for each word; it stops at the request's `max_tokens`. `finish_reason` is
-    stop, length, tool_calls or content_filter, or a word of the provider's. `usage` is counted in words (`False`: not
+    stop, length, tool_calls or content_filter, or a word of the provider's. `blocked` answers nothing, because the prompt
+    was blocked. `usage` is counted in words (`False`: not
     sent; a mapping: sent instead); `cost` in USD is added where given. `comments` sends SSE comments (Anthropic: pings)
     that many seconds apart while there is nothing else to send. `streams=False` answers a streamed request with one
     JSON body; `sse` names oddities of how the stream is written. `deaf` goes on, and bills, when the client has left.
@@ -105,6 +107,7 @@ class Act:
     tokens: int = 1
     reasoning: str = ""
     refusal: str = ""
+    blocked: bool = False
     tool_calls: Sequence[Mapping[str, object]] = ()
     finish_reason: str | None = None
     usage: bool | Mapping[str, object] = True

@@ -48,10 +48,11 @@ class _Jump(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time, in seconds from `start`; for `asyncio.Runner(loop_factory=VirtualLoop)`."""
 
-    def __init__(self, start: float = 0.0) -> None:
+    def __init__(self, start: float = 0.0, epoch: float = EPOCH) -> None:
         selector = _Jump()
         selector.loop = self
         self._now = start
+        self._epoch = epoch
         self._turns = 0
         super().__init__(selector)
         self._exactly()
@@ -59,6 +60,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds of virtual time."""
         return self._now
+
+    def wall(self) -> float:
+        """Seconds since the epoch, as `time.time()` would say in this world."""
+        return self._epoch + self._now
 
     def jump(self) -> None:
         """Go to the next timer. Raises `Deadlock` when there is none."""
@@ -129,7 +134,7 @@ class Clock:
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run `main` to its end and return what it returns. Raises `Deadlock` if it can never end."""
-        self._loop = loop = VirtualLoop(self._now)
+        self._loop = loop = VirtualLoop(self._now, self._epoch)
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             try:
                 return runner.run(main)

@@ -174,7 +174,7 @@ class _Answer:
         self.last = last
         self._play = play
         self._began = now + play.connect
-        self._chunked = "content-length" not in (play.headers or {})
+        self._chunked = "content-length" not in play.headers
         self._steps = self._score()
         self._next = next(self._steps, None)
         seen.connected = now
@@ -194,6 +194,8 @@ class _Answer:
             size += len(step.data)
             self.seen.contents += step.contents
             self._next = next(self._steps, None)
+            if self._play.bitwise:
+                break
         return b"".join(written), None
 
     def _score(self) -> Iterator[Beat]:
@@ -218,6 +220,6 @@ class _Answer:
     def _head(self) -> bytes:
         play = self._play
         framing = [("transfer-encoding", "chunked")] if self._chunked else []
-        fields = chain((play.headers or {}).items(), framing, [("connection", "close")] if self.last else [])
+        fields = chain(play.headers.items(), framing, [("connection", "close")] if self.last else [])
         lines = [f"HTTP/1.1 {play.status} {_REASONS.get(play.status, 'Unknown')}", *(f"{k}: {v}" for k, v in fields)]
         return "\r\n".join([*lines, "\r\n"]).encode("latin-1")

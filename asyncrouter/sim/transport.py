@@ -6,6 +6,7 @@ import asyncio
 import math
 import zlib
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from asyncrouter import AttemptTimeout, ConnectionFailed
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 1 << 20
 """What one read takes at most, in bytes, so that a body without end does not fill the memory."""
+KEEP_ALIVE = 30.0
+"""Seconds for which a connection is kept when it has nothing to carry."""
 _SAID = {
     "refuse": "connection refused",
     "dns": "name not resolved",
@@ -30,21 +33,42 @@ _SAID = {
 
 
 class SimTransport:
-    """Carries requests to a world. Each has a connection of its own; times are those of the running loop."""
+    """Carries requests to a world; times are those of the running loop.
 
-    def __init__(self, world: Stage) -> None:
+    Each request has a connection of its own, unless there is a `pool`: then one that has carried a whole answer carries
+    the next request to that host, at no time to connect. When a pooled connection dies before any byte of the reply,
+    the request is sent once more on a new one; `resends` counts these.
+    """
+
+    def __init__(self, world: Stage, *, pool: bool = False) -> None:
+        self.resends = 0
         self._world = world
         self._open: dict[SimResponse, None] = {}  # in order, so that one seed closes in one order
         self._sending: dict[Seen, asyncio.Future[None] | None] = {}
+        self._idle: dict[str, list[float]] | None = {} if pool else None  # since when, the newest last
 
     async def send(self, request: Request) -> SimResponse:
         """Return with the headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
         loop = asyncio.get_running_loop()
+        if self._pooled(request.url, loop.time()):
+            try:
+                return await self._send(loop, request, reused=True)
+            except ConnectionFailed:
+                if self._idle is None:  # closed meanwhile
+                    raise
+                self._idle.pop(_origin(request.url), None)
+                self.resends += 1
+        return await self._send(loop, request)
+
+    async def _send(self, loop: asyncio.AbstractEventLoop, request: Request, *, reused: bool = False) -> SimResponse:
         seen, play = self._world.begin(request.url, request.headers, request.body, loop.time())
+        if reused:
+            play.connect = 0.0
         self._sending[seen] = None
         try:
             await self._connect(loop, seen, play, request.connect)
             response = SimResponse(self, loop, seen, play)
+            response.reused = reused
             await self._until(loop, seen, response.connected_at + play.headers_at)
             if play.lost is not None:
                 raise _failed(play.lost)
@@ -71,10 +95,17 @@ class SimTransport:
         for response in list(self._open):
             response.close()
 
-    def ended(self, response: SimResponse, seen: Seen, at: float, *, gone: bool) -> None:
-        """Forget a response that is over."""
+    def ended(self, response: SimResponse, seen: Seen, at: float, *, gone: bool, whole: bool) -> None:
+        """Forget a response that is over; a whole one leaves its connection behind."""
         self._open.pop(response, None)
         self._world.end(seen, at, gone=gone)
+        if whole and self._idle is not None:
+            self._idle.setdefault(_origin(seen.url), []).append(at)
+
+    def _pooled(self, url: str, now: float) -> bool:
+        """Take the newest connection to this host from the pool, if one is still alive."""
+        idle = self._idle.get(_origin(url)) if self._idle else None
+        return idle is not None and idle != [] and idle.pop() + KEEP_ALIVE > now
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, seen: Seen, play: Play, limit: float | None) -> None:
         if limit is not None and play.connect > limit:
@@ -101,13 +132,14 @@ class SimResponse:
 
     def __init__(self, transport: SimTransport, loop: asyncio.AbstractEventLoop, seen: Seen, play: Play) -> None:
         self.status = play.status
-        self.headers: Mapping[str, str] = play.headers or {}
+        self.headers: Mapping[str, str] = play.headers
         self.connected_at = seen.connected if seen.connected is not None else seen.at
         self.reused = False
         self._transport = transport
         self._loop = loop
         self._seen = seen
         self._beats = play.beats
+        self._bitwise = play.bitwise
         self._next: Beat | None = next(play.beats, None)
         self._unzip = zlib.decompressobj(31) if self.headers.get("content-encoding") == "gzip" else None
         self._waiter: asyncio.Future[None] | None = None
@@ -160,6 +192,8 @@ class SimResponse:
             size += len(data)
             self._seen.contents += beat.contents
             self._next = next(self._beats, None)
+            if self._bitwise and data:
+                break
         return b"".join(taken)
 
     def _due(self, beat: Beat, now: float) -> bool:
@@ -167,7 +201,8 @@ class SimResponse:
 
     def _finish(self, failure: ConnectionFailed | None, *, gone: bool) -> None:
         self._over, self._failure = True, failure
-        self._transport.ended(self, self._seen, self._loop.time(), gone=gone)
+        whole = failure is None and not gone
+        self._transport.ended(self, self._seen, self._loop.time(), gone=gone, whole=whole)
 
     async def _wait(self, at: float) -> None:
         """Until this instant of the loop's clock, or until closed."""
@@ -190,6 +225,10 @@ async def _woken(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], 
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def _origin(url: str) -> str:
+    return urlsplit(url).netloc
 
 
 def _failed(how: str) -> ConnectionFailed:
