@@ -15,16 +15,16 @@ import aiohttp
 from asyncrouter._aiohttp_errors import failure, never, url_of
 from asyncrouter._connector import Connector, Line, line
 from asyncrouter._errors import ConnectionFailed
-from asyncrouter._exchange import BareRequest, exchange
+from asyncrouter._exchange import SMALL, Destination, exchange, is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from asyncrouter._http import Request, Response
 
 # aiohttp warns that bytes beyond 1 MiB hold the loop; from a file in memory it writes them piece by piece.
 _LARGE: Final = 1 << 20
-_PLAIN: Final = ("https", "http")
+_DESTINATIONS: Final = 256
 
 
 class AiohttpTransport:
@@ -59,6 +59,7 @@ class AiohttpTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[AiohttpResponse] = set()
         self._contexts: dict[str, tls.SSLContext] = {}
+        self._destinations: dict[tuple[str, str | None], Destination] = {}
         self._proxies: dict[str, str | None] = {}
 
     def __repr__(self) -> str:
@@ -114,29 +115,44 @@ class AiohttpTransport:
                 "await aclose() there first, or use one router for each loop"
             )
         self._open.clear()
+        self._destinations.clear()
         self._loop = loop
         self._session = self._given or aiohttp.ClientSession(
-            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=BareRequest
+            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest
         )
         return self._session
 
     def _ask(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
-        body, url, limits = request.body, url_of(request.url), _limits(request.connect)
+        body, limits = request.body, _limits(request.connect)
         proxy = request.proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
-        ssl = self._ssl if request.ca is None else self._context(request.ca)
-        if proxy is None and session is not self._given and 0 < len(body) <= _LARGE and url.scheme in _PLAIN:
-            return exchange(session, request, url, limits, ssl)
+        if proxy is None and session is not self._given and request.method == "POST" and 0 < len(body) <= SMALL:
+            destination = self._destinations.get((request.url, request.ca)) or self._find(session, request)
+            if destination is not None:
+                return exchange(session, destination, request, limits)
         return session.request(
             request.method,
-            url,
+            url_of(request.url),
             data=(body if len(body) <= _LARGE else io.BytesIO(body)) or None,
             headers=request.headers,
             allow_redirects=False,
             raise_for_status=False,
             timeout=limits,
             proxy=proxy,
-            ssl=ssl,
+            ssl=self._ssl_for(request),
         )
+
+    def _find(self, session: aiohttp.ClientSession, request: Request) -> Destination | None:
+        url = url_of(request.url)
+        if not is_plain(url):
+            return None
+        if len(self._destinations) >= _DESTINATIONS:
+            self._destinations.clear()
+        found = Destination(url, asyncio.get_running_loop(), session, self._ssl_for(request))
+        self._destinations[request.url, request.ca] = found
+        return found
+
+    def _ssl_for(self, request: Request) -> tls.SSLContext | aiohttp.Fingerprint | bool:
+        return self._ssl if request.ca is None else self._context(request.ca)
 
     def _context(self, path: str) -> tls.SSLContext:
         context = self._contexts.get(path)
@@ -155,6 +171,13 @@ class AiohttpTransport:
             bypassed = parsed.host is not None and proxy_bypass(parsed.host)
             self._proxies[url] = None if bypassed else getproxies().get(parsed.scheme)
         return self._proxies[url]
+
+
+class _BareRequest(aiohttp.ClientRequest):
+    """A request without headers of aiohttp's own choice."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add nothing; the wire has said what to send."""
 
 
 class AiohttpResponse:

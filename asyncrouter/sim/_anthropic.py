@@ -30,7 +30,7 @@ class Anthropic(Speech):
 
     def opening(self) -> bytes:
         """The message's beginning, and a ping."""
-        message = self._message([], None, 1)
+        message = self._message([], None, ())
         return _event("message_start", {"type": "message_start", "message": message}) + PING
 
     def content(self, piece: Piece) -> bytes:
@@ -48,7 +48,7 @@ class Anthropic(Speech):
         if self.finishes:
             delta: dict[str, object] = {"type": "message_delta", "delta": self._stopped(self.finish)}
             if self.act.usage is not False:
-                delta["usage"] = self.usage(len(self.pieces))
+                delta["usage"] = self.usage(self.pieces)
             said += _event("message_delta", delta)
         return said + STOP * self.ends
 
@@ -68,12 +68,15 @@ class Anthropic(Speech):
             error["retry_after"] = pause
         return orjson.dumps({"type": "error", "error": error, "request_id": f"req-{self.number}"})
 
-    def usage(self, written: int) -> Mapping[str, object]:
+    def usage(self, pieces: Sequence[Piece]) -> Mapping[str, object]:
         """What the request took: a token for each word of the prompt and each content sent."""
         if not isinstance(self.act.usage, bool):
             return self.act.usage
-        return {"input_tokens": self.read, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-                "output_tokens": written}
+        usage: dict[str, object] = {"input_tokens": self.read, "cache_creation_input_tokens": 0,
+                                    "cache_read_input_tokens": 0, "output_tokens": len(pieces)}
+        if self.act.reasoning and (thought := sum(piece.kind == "reasoning" for piece in pieces)):
+            usage["output_tokens_details"] = {"thinking_tokens": thought}
+        return usage
 
     def _turn_to(self, piece: Piece) -> bytes:
         said, self._block = self._stop_block(), piece
@@ -100,12 +103,14 @@ class Anthropic(Speech):
 
     def _whole(self, pieces: Sequence[Piece], finish: str) -> Mapping[str, object]:
         blocks = [_block(piece, whole=True) for piece in joined(pieces)]
-        return self._message(blocks, finish if self.finishes else None, len(pieces))
+        return self._message(blocks, finish if self.finishes else None, pieces)
 
-    def _message(self, blocks: list[dict[str, object]], finish: str | None, written: int) -> dict[str, object]:
+    def _message(
+        self, blocks: list[dict[str, object]], finish: str | None, pieces: Sequence[Piece]
+    ) -> dict[str, object]:
         head = {"id": f"msg_sim-{self.number}", "type": "message", "role": "assistant", "model": self._model}
         message = {**head, "content": blocks, **self._stopped(finish)}
-        return message if self.act.usage is False else message | {"usage": self.usage(written)}
+        return message if self.act.usage is False else message | {"usage": self.usage(pieces)}
 
 
 def _same(block: Piece, piece: Piece) -> bool:

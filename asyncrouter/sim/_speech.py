@@ -13,7 +13,7 @@ from asyncrouter.sim._pauses import in_words
 from asyncrouter.sim._prompt import most_tokens, prompt_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from asyncrouter.sim._errors import Words
     from asyncrouter.sim._prompt import Wire

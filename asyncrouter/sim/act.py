@@ -77,12 +77,12 @@ class Act:
     the whole of an error), `gap` between contents, `tail` from the last content to the end.
 
     The answer is `reasoning`, then `refusal`, then `text` (`None`: `tokens` words), then `tool_calls`
-    (`{"name": …, "arguments": …}`), a content for each word; it stops at the request's `max_tokens`. `finish_reason` is
-    stop, length, tool_calls or content_filter, or a word of the provider's. `blocked` answers nothing, because the prompt
-    was blocked. `usage` is counted in words (`False`: not
-    sent; a mapping: sent instead); `cost` in USD is added where given. `comments` sends SSE comments (Anthropic: pings)
-    that many seconds apart while there is nothing else to send. `streams=False` answers a streamed request with one
-    JSON body; `sse` names oddities of how the stream is written. `deaf` goes on, and bills, when the client has left.
+    (`{"name": …, "arguments": …}`), a content for each word; it stops at the request's `max_tokens`. `blocked` answers
+    nothing, as is done to a forbidden prompt. `finish_reason` is stop, length, tool_calls or content_filter, or a word
+    of the provider's. `usage` is counted in words (`False`: not sent; a mapping: sent instead); `cost` in USD is added
+    where given. `comments` sends SSE comments (Anthropic: pings) that many seconds apart while there is nothing else to
+    send. `streams=False` answers a streamed request with one JSON body; `sse` names oddities of how the stream is
+    written. `deaf` goes on, and bills, when the client has left.
 
     `why` is an error in its provider's own status, shape and words: "context", "credit", "rate_limit", … Or give a
     `status` other than 200, and `code`, `type`, `message`, `metadata`; these go over the words of `why`. `style` says

@@ -111,7 +111,8 @@ class SimTransport:
         if limit is not None and play.connect > limit:
             await self._until(loop, seen, seen.at + limit)
             raise AttemptTimeout("connect")
-        await self._until(loop, seen, seen.at + play.connect)
+        if play.connect > 0.0 or play.broken is not None:  # otherwise the wait for the headers gives way
+            await self._until(loop, seen, seen.at + play.connect)
         if play.broken is not None:
             raise _failed(play.broken)
         seen.connected = loop.time()
@@ -172,7 +173,7 @@ class SimResponse:
         now = self._loop.time()
         self._take(now)  # what came unread was sent all the same
         if not self._over:
-            clean = self._next is not None and self._next.ending == "end" and self._due(self._next, now)
+            clean = (last := self._next) is not None and last.ending == "end" and self.connected_at + last.at <= now
             self._finish(None, gone=not clean)
         self._failure = ConnectionFailed("closed while reading")
         if self._waiter is not None:
@@ -182,7 +183,7 @@ class SimResponse:
         """All that has come by now; with nothing before it, an ending ends the response."""
         taken: list[bytes] = []
         size = 0
-        while (beat := self._next) is not None and size < MOST and self._due(beat, now):
+        while (beat := self._next) is not None and size < MOST and self.connected_at + beat.at <= now:
             if beat.ending is not None:
                 if not taken:
                     self._finish(None if beat.ending == "end" else _failed(beat.ending), gone=False)
@@ -195,9 +196,6 @@ class SimResponse:
             if self._bitwise and data:
                 break
         return b"".join(taken)
-
-    def _due(self, beat: Beat, now: float) -> bool:
-        return self.connected_at + beat.at <= now
 
     def _finish(self, failure: ConnectionFailed | None, *, gone: bool) -> None:
         self._over, self._failure = True, failure

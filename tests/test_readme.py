@@ -1,0 +1,99 @@
+"""Every example of the README runs."""
+
+import ast
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+import asyncrouter
+from asyncrouter import Router
+from asyncrouter._known import catalog
+from asyncrouter.sim import Act, Clock, World
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+SERVICE = next(block for block in BLOCKS if "FastAPI(" in block)
+"""The example on which those that only add a route are built."""
+HERE = {name: getattr(asyncrouter, name) for name in asyncrouter.__all__}
+
+
+@pytest.fixture
+def scenery(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world in which every model of the examples answers, instead of the network."""
+    names = [model for _, model in catalog().models] + ["a", "b", "claude-sonnet-5", "gemini-3-flash", "gpt-6-luna"]
+    for name in names:
+        world.model(name, Act(text='{"a": "haiku"}', tokens=4))
+    for provider in ("OPENROUTER", "OPENAI", "ANTHROPIC", "GEMINI"):
+        monkeypatch.setenv(f"{provider}_API_KEY", "planted")
+    monkeypatch.setattr(asyncrouter._router, "AiohttpTransport", world.transport)
+    return world
+
+
+async def run(block: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Run an example, with `await` where it stands."""
+    code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if inspect.iscoroutine(running := eval(code, names)):
+        await running
+    return names
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.strip().splitlines()[0][:60] for block in BLOCKS])
+def test_it_runs(
+    block: str, clock: Clock, scenery: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An example of the README runs as it stands, over a simulated world."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "router.toml").write_text('[tasks.default]\nmodels = ["openai/gpt-6-luna"]\n')
+    block = block.replace("asyncio.run(main())", "await main()")
+
+    async def scenario() -> None:
+        router = Router(world_config(), tables="current")
+        reply = await router.chat("hello", model="openai/gpt-6-luna")
+        messages = [{"role": "user", "content": "x"}]
+        names = HERE | {"router": router, "reply": reply, "prompt": "hello", "messages": messages, "json": json}
+        names = await run(SERVICE + block if "@app." in block and "FastAPI(" not in block else block, names)
+        if "app" in names:
+            await call_routes(names["app"])
+        await router.aclose()
+        if names["router"] is not router:
+            await names["router"].aclose()
+
+    if "def test_" in block:
+        names = HERE | {}
+        exec(compile(block, "README.md", "exec"), names)
+        [test] = [value for name, value in names.items() if name.startswith("test_")]
+        test(clock, World())
+    else:
+        clock.run(scenario())
+    capsys.readouterr()
+
+
+def world_config() -> dict[str, object]:
+    """The names that the examples use, beside the built-in ones."""
+    return {"models": {name: {"provider": "openrouter", "id": name} for name in ("a", "b")}}
+
+
+async def call_routes(app: FastAPI) -> None:
+    """Ask what an example serves, as a browser would, once."""
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service.test")
+    async with app.router.lifespan_context(app), client:
+        for route in app.routes:
+            if route.path == "/ask":
+                answer = await client.post("/ask", params={"question": "why?"})
+                assert '{"a": "haiku"}' == answer.json()["answer"]
+            elif route.path == "/story":
+                answer = await client.get("/story", params={"about": "whales"})
+                assert 'data: "{\\"a\\":"\n\n' in answer.text
+                assert answer.text.endswith("event: done\ndata: {}\n\n")
+
+
+def test_there_are_examples() -> None:
+    """The README is found, and has them."""
+    assert len(BLOCKS) > 10
