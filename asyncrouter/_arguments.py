@@ -22,7 +22,7 @@ def check_messages(prompt: str | Sequence[Message]) -> list[Message]:
     """The messages of a call: a bare prompt is one user message. Raises `TypeError` or `ValueError`."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
-    if not isinstance(prompt, list | tuple):
+    if not isinstance(prompt, (list, tuple)):
         raise TypeError(f"messages: expected text or a list of messages, got {type(prompt).__name__}")
     if not prompt:
         raise ValueError("messages: expected at least one message, got none")
@@ -38,7 +38,8 @@ def merge_params(
     chain: Mapping[str, object], params: Mapping[str, object] | None, given: dict[str, object]
 ) -> Mapping[str, object]:
     """The chain's parameters, the caller's over them. Raises `TypeError` for names that mean something else here."""
-    for name in INSTEAD.keys() & given.keys():
+    if not INSTEAD.keys().isdisjoint(given):
+        name = next(name for name in INSTEAD if name in given)
         raise TypeError(f"{name}= is not a parameter here; use {INSTEAD[name]}")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params: expected a mapping, got {type(params).__name__}")

@@ -168,12 +168,16 @@ class Race:
             lane = self._open(index, self._cause)
             if lane is not None:
                 return lane
+            self._cause = "fallback"
         return None
 
     def _first(self) -> int:
         """The step whose turn it is: in their order, but those that have become slow after the others."""
         now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
-        return next((at for at in self._pending if not policies.demoted(steps[at].model, now)), self._pending[0])
+        for index in self._pending:
+            if not policies.demoted(steps[index].model, now):
+                return index
+        return self._pending[0]
 
     def _open(self, index: int, cause: Cause) -> Lane | None:
         """A step's turn with its share of the deadline; `None`, and an entry in the trace, when that is too little."""

@@ -294,7 +294,7 @@ def test_a_stream_into_a_pipe_that_breaks(desk: Desk) -> None:
 
     assert (1, "one two\n") == (done.status, done.out)
     assert "the stream broke after 7 characters" in done.err
-    assert "without --stream" in done.err
+    assert "--no-stream shows nothing until an answer is whole" in done.err
 
 
 class Terminal:
@@ -395,13 +395,14 @@ def test_a_reader_that_has_gone_is_no_error(desk: Desk, how: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
-def test_an_answer_that_cannot_be_written(desk: Desk) -> None:
+@pytest.mark.parametrize("arguments", [["chat", "Hello"], ["--help"], ["explain"]])
+def test_what_cannot_be_written(desk: Desk, arguments: list[str]) -> None:
     """One message, status 1, and no complaint when the interpreter exits."""
-    desk.world.model("a", Act(text="ok"))
+    desk.world.model("a", Act(tokens=20_000))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            command("chat", "Hello"), stdout=full, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
+            command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
         )
 
     assert (1, b"asyncrouter: No space left on device\n") == (done.returncode, done.stderr)

@@ -39,17 +39,17 @@ class Window:
 
     def __init__(self) -> None:
         self._width = WINDOW / SLOTS
-        self._slots: list[tuple[int, int, int]] = []  # slot number, calls, failures
+        self._slots: list[list[int]] = []  # slot number, calls, failures
 
     def add(self, now: float, *, failed: bool) -> None:
         """Count a call."""
         number = int(now / self._width)
-        if self._slots and self._slots[-1][0] == number:
-            _, calls, failures = self._slots[-1]
-            self._slots[-1] = number, calls + 1, failures + failed
+        if self._slots and (slot := self._slots[-1])[0] == number:
+            slot[1] += 1
+            slot[2] += failed
             return
         self._slots = [slot for slot in self._slots if slot[0] > number - SLOTS]
-        self._slots.append((number, 1, int(failed)))
+        self._slots.append([number, 1, int(failed)])
 
     def full_of_failures(self, now: float) -> bool:
         """Whether enough calls were made, and half of them failed."""

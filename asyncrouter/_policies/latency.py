@@ -50,9 +50,12 @@ class Histogram:
 
     def add(self, seconds: float, now: float, *, cut: bool = False) -> None:
         """A request took so many seconds, or (`cut`) longer than that."""
+        self.put(bucket_of(seconds), now, cut=cut)
+
+    def put(self, bucket: int, now: float, *, cut: bool) -> None:
+        """The same for whoever knows the bucket already."""
         if now - self._began > EPOCH_SECONDS or self._fresh >= EPOCH:
             self._turn(now)
-        bucket = 0 if seconds <= SHORTEST else min(BUCKETS - 1, int(math.log(seconds / SHORTEST) * _SCALE) + 1)
         if cut:
             self._cut[bucket] += 1
             self._epochs[-1].append(~bucket)
@@ -95,6 +98,11 @@ class Histogram:
                     self._seen[sample] -= 1
 
 
+def bucket_of(seconds: float) -> int:
+    """Where so many seconds are counted."""
+    return 0 if seconds <= SHORTEST else min(BUCKETS - 1, int(math.log(seconds / SHORTEST) * _SCALE) + 1)
+
+
 def product_limit(seen: list[int], cut: list[int], q: float) -> float | None:
     """The Kaplan-Meier estimate of quantile `q` over log-spaced buckets; `None` when the curve ends below it."""
     at_risk = sum(seen) + sum(cut)
@@ -127,8 +135,9 @@ class Latency:
 
     def add(self, seconds: float, size: int, now: float, *, cut: bool = False) -> None:
         """A request of `size` bytes took so many seconds to its first content, or (`cut`) longer than that."""
-        self._all.add(seconds, now, cut=cut)
-        self._of(size).add(seconds, now, cut=cut)
+        bucket = bucket_of(seconds)
+        self._all.put(bucket, now, cut=cut)
+        self._of(size).put(bucket, now, cut=cut)
 
     def quantile(self, q: float, size: int | None = None) -> float | None:
         """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""

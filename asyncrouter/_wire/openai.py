@@ -35,14 +35,13 @@ class OpenAI(BaseWire):
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError`/`ValueError` that names what cannot be written."""
-        body: dict[str, object] = {"model": model.id, "messages": call.messages}
+        ours: dict[str, object] = {"model": model.id, "messages": call.messages}
         if stream:
-            body["stream"] = True
-            body["stream_options"] = {"include_usage": True}
-        drop = model.drop
-        for name, value in params.items():
-            if name not in drop:
-                body.setdefault(name, value)
+            ours["stream"] = True
+            ours["stream_options"] = {"include_usage": True}
+        if model.drop:
+            params = {name: value for name, value in params.items() if name not in model.drop}
+        body = {**ours, **params, **ours}  # ours come first, and hold whatever a parameter is called
         if self._quirks is not None:
             self._quirks.settle(body)
         return self._post(self._chat_url, call, write_body(body), key, stream=stream, connect=connect)

@@ -77,7 +77,8 @@ def app() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line (`None`: with this process's arguments); always ends in `SystemExit` with its status."""
-    app.main(arguments, prog_name="asyncrouter", complete_var="_ASYNCROUTER_COMPLETE")
+    # A command ends inside; this is for a help that cannot be written.
+    sys.exit(ended(lambda: app.main(arguments, prog_name="asyncrouter", complete_var="_ASYNCROUTER_COMPLETE")))
 
 
 def _replace_what_cannot_be_encoded() -> None:

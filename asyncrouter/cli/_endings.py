@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,10 +26,13 @@ ANSWERED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 BROKEN_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
 
+_UNHEARD = logging.NullHandler()
+"""Without a handler, what the router warns of would be printed beside what we tell of it."""
+
 
 def ended(command: Callable[[], object]) -> int:
     """Run a command to its end, whatever that is; its exit status."""
-    logging.getLogger("asyncrouter").addHandler(logging.NullHandler())  # else warnings would come out a second time
+    logging.getLogger("asyncrouter").addHandler(_UNHEARD)
     try:
         status = command()
         sys.stdout.flush()
@@ -45,11 +46,9 @@ def ended(command: Callable[[], object]) -> int:
         tell(str(wrong))
         return USAGE
     except BrokenPipeError:
-        _discard_output()
         return BROKEN_PIPE
     except OSError as error:
         tell(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
-        _discard_output()
         return FAILED
     return status if isinstance(status, int) else ANSWERED
 
@@ -68,7 +67,7 @@ def _cure(failed: CallError | AttemptError) -> str | None:
     if isinstance(failed, DeadlineExceeded):
         return "give it a longer --deadline, or see with --trace where the time went"
     if isinstance(failed, StreamInterrupted):
-        return "without --stream nothing is shown until it is whole, and the next model answers"
+        return "--no-stream shows nothing until an answer is whole, and the next model can still give it"
     return "--trace draws what was tried" if isinstance(failed, AllModelsFailed) else None
 
 
@@ -76,11 +75,3 @@ def _end_the_line() -> None:
     """The terminal has echoed ^C in the middle of one."""
     if sys.stderr.isatty():
         sys.stderr.write("\n")
-
-
-def _discard_output() -> None:
-    """What is still in the buffer has nowhere to go, and the interpreter would complain when it exits."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

@@ -1,0 +1,135 @@
+"""When calls are made: open loop, at instants that do not depend on the answers, or closed loop, when a worker is free.
+
+An open loop is what users do. A closed loop waits for the system it measures, and leaves out the calls that a slow
+system would have kept waiting ("coordinated omission", Gil Tene): use it for throughput, not for latency.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Kind = Literal["poisson", "constant", "gamma", "ramp", "recorded", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Made by one of its class methods. `calls` and `seconds` end it, whichever comes first; one must be given.
+
+    `rate` is calls a second. `cap` is how many calls of an arm may be open at once (`None`: no limit); a call that has
+    to wait for it counts from its scheduled instant all the same.
+    """
+
+    kind: Kind
+    rate: float | None = None
+    calls: int | None = None
+    seconds: float | None = None
+    shape: float = 1.0
+    to: float | None = None
+    instants: tuple[float, ...] = ()
+    concurrency: int | None = None
+    cap: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "to", "seconds", "shape", "calls", "concurrency", "cap"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+        if self.kind != "recorded" and self.calls is None and self.seconds is None:
+            raise ValueError(f"a {self.kind} load needs calls= or seconds=: it would never end")
+        if any(later < earlier for earlier, later in zip(self.instants, self.instants[1:], strict=False)):
+            raise ValueError("instants: expected seconds in rising order")
+
+    @classmethod
+    def poisson(
+        cls, rate: float, *, calls: int | None = None, seconds: float | None = None, cap: int | None = None
+    ) -> Self:
+        """Independent users: `rate` calls a second on average, exponential gaps."""
+        return cls(kind="poisson", rate=rate, calls=calls, seconds=seconds, cap=cap)
+
+    @classmethod
+    def constant(
+        cls, rate: float, *, calls: int | None = None, seconds: float | None = None, cap: int | None = None
+    ) -> Self:
+        """A call every 1/`rate` seconds."""
+        return cls(kind="constant", rate=rate, calls=calls, seconds=seconds, cap=cap)
+
+    @classmethod
+    def gamma(
+        cls, rate: float, shape: float, *, calls: int | None = None, seconds: float | None = None,
+        cap: int | None = None,
+    ) -> Self:
+        """Gaps from a gamma law: burstier than Poisson below `shape` 1, steadier above."""
+        return cls(kind="gamma", rate=rate, shape=shape, calls=calls, seconds=seconds, cap=cap)
+
+    @classmethod
+    def ramp(cls, rate: float, to: float, *, seconds: float, cap: int | None = None) -> Self:
+        """Poisson arrivals whose rate goes in a straight line from `rate` to `to`."""
+        return cls(kind="ramp", rate=rate, to=to, seconds=seconds, cap=cap)
+
+    @classmethod
+    def recorded(cls, instants: Sequence[float], *, cap: int | None = None) -> Self:
+        """The instants of a recording, in seconds; the first one is the beginning."""
+        first = instants[0] if instants else 0.0
+        return cls(kind="recorded", instants=tuple(at - first for at in instants), cap=cap)
+
+    @classmethod
+    def closed(cls, concurrency: int, *, calls: int | None = None, seconds: float | None = None) -> Self:
+        """So many workers, each of which asks again when it has its answer."""
+        return cls(kind="closed", concurrency=concurrency, calls=calls, seconds=seconds)
+
+    @property
+    def open(self) -> bool:
+        """Whether the instants are known beforehand."""
+        return self.kind != "closed"
+
+    def arrivals(self, seed: int = 0) -> list[float]:
+        """The instants of an open loop, seconds from its beginning: the same for every arm."""
+        if not self.open:
+            raise ValueError("a closed loop has no instants beforehand")
+        if self.kind == "recorded":
+            return list(self.instants)
+        instants: list[float] = []
+        for at in self._flow(Random(f"{seed}:arrivals")):
+            if (self.seconds is not None and at >= self.seconds) or len(instants) == self.calls:
+                break
+            instants.append(at)
+        return instants
+
+    def described(self) -> dict[str, object]:
+        """What was set, for a report; a recording by its number of instants."""
+        told = {name: value for name, value in asdict(self).items() if value is not None}
+        told["instants"] = len(self.instants)
+        return told
+
+    def _flow(self, random: Random) -> Iterator[float]:
+        rate, at = self.rate or 1.0, 0.0
+        while True:
+            if self.kind == "constant":
+                yield at
+                at += 1.0 / rate
+            elif self.kind == "gamma":
+                at += random.gammavariate(self.shape, 1.0 / (rate * self.shape))
+                yield at
+            else:
+                at += random.expovariate(1.0)
+                due = at / rate if self.kind == "poisson" else self._on_ramp(at)
+                if due is None:
+                    return
+                yield due
+
+    def _on_ramp(self, expected: float) -> float | None:
+        """When so many calls are expected to have come: the rate's integral, solved for its end."""
+        assert self.rate is not None
+        assert self.to is not None
+        assert self.seconds is not None
+        slope = (self.to - self.rate) / self.seconds
+        root = self.rate * self.rate + 2.0 * slope * expected
+        if slope == 0.0:
+            return expected / self.rate
+        return None if root < 0.0 else (math.sqrt(root) - self.rate) / slope

@@ -1,0 +1,127 @@
+"""What one run leaves behind: calls and requests as they really were, a log of events, and what was wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncrouter import Reply, Trace
+    from asyncrouter._plan import Plan
+
+    from .day import Behaviour
+    from .fates import Fate
+
+MOST = 20
+"""Violations of one run that are kept: the first one says what to look at."""
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request as the world saw it; instants are of the loop's clock."""
+
+    number: int
+    call: CallRecord
+    provider: str
+    model: str
+    at: float
+    fate: Fate
+    size: int
+    connected: float | None = None
+    ended: float | None = None
+    words: int = 0
+    """Pieces of content the client took."""
+    taken: bool = False
+    """The client has read the response to its end."""
+
+    def text(self) -> str:
+        """The whole answer it would bring."""
+        return "".join(f"{self.number}.{index} " for index in range(self.fate.words))
+
+
+@dataclass(slots=True, eq=False)
+class CallRecord:
+    """One call as its caller lived through it."""
+
+    number: int
+    plan: Plan
+    behaviour: Behaviour
+    began: float = 0.0
+    deadline: float = inf
+    cancelled_at: float | None = None
+    cancels: int = 0
+    over: bool = False
+    ended: float | None = None
+    outcome: str = ""
+    error: BaseException | None = None
+    reply: Reply | None = None
+    chunks: list[str] = field(default_factory=list)
+    trace: Trace | None = None
+    ends_told: int = 0
+    """How many `CallEnded` events told of it."""
+    exchanges: list[Exchange] = field(default_factory=list)
+    live: int = 0
+    healed: bool = False
+
+    def finish(self, now: float, outcome: str, error: BaseException | None = None) -> None:
+        """It has ended."""
+        self.over = True
+        self.ended = now
+        self.outcome = outcome
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A `StateChanged` event, and when."""
+
+    at: float
+    subject: str
+    state: str
+
+
+@dataclass(slots=True, eq=False)
+class Told:
+    """What the world has told about a model or a key: not before this instant."""
+
+    until: float
+    at: float
+    why: str
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """All of one run."""
+
+    seed: int
+    calls: list[CallRecord] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    held: dict[str, Told] = field(default_factory=dict)
+    """By model: what a Retry-After said."""
+    out: dict[str, Told] = field(default_factory=dict)
+    """By model: what a 404 or a 403 said."""
+    keys: dict[tuple[str, str], Told] = field(default_factory=dict)
+    """By provider and key: what a 401 or a 402 said."""
+    lines: list[str] = field(default_factory=list)
+    violations: list[tuple[str, str]] = field(default_factory=list)
+    healed_at: float = inf
+    heard: bool = True
+    """Whether a listener was there to hear of events."""
+
+    def log(self, now: float, what: str) -> None:
+        """Note that something has happened."""
+        self.lines.append(f"{now!r} {what}")
+
+    def flag(self, invariant: str, detail: str) -> None:
+        """Note that an invariant does not hold."""
+        if len(self.violations) < MOST:
+            self.violations.append((invariant, detail))
+            self.lines.append(f"VIOLATED {invariant}: {detail}")
+
+    @property
+    def digest(self) -> str:
+        """The same for the same seed, in every process."""
+        return sha256("\n".join(self.lines).encode()).hexdigest()

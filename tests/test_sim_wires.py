@@ -1,0 +1,376 @@
+"""One world in three languages: each vendor's bodies, streams and errors, and a router that lives with all of them."""
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+
+from asyncrouter import (
+    AttemptError,
+    CallError,
+    ContextTooLong,
+    OutOfCredit,
+    RateLimited,
+    Refused,
+    Rejected,
+    Reply,
+    Request,
+    Retry,
+    Router,
+    ServerFailed,
+    StreamInterrupted,
+    Unauthorized,
+    Usage,
+)
+from asyncrouter.sim import FAULTS, ODDITIES, RETRY_AS, WHYS, WIRES, Act, Clock, World
+
+MODES = ("chat", "buffered", "stream")
+SAID = "three little words"
+TOOL = {"name": "look", "arguments": {"at": "sky"}}
+
+
+def request(wire: str, *, stream: bool, model: str = "m") -> Request:
+    """A minimal request in each language."""
+    if wire == "gemini":
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        url, body = f"/v1beta/models/{model}:{method}", {"contents": [{"role": "user", "parts": [{"text": SAID}]}]}
+    else:
+        url = "/v1/messages" if wire == "anthropic" else "/v1/chat/completions"
+        body = {"model": model, "stream": stream, "max_tokens": 99, "messages": [{"role": "user", "content": SAID}]}
+    return Request("POST", f"http://sim.test{url}", {}, json.dumps(body).encode())
+
+
+def sent(world: World, clock: Clock, act: Act, wire: str, *, stream: bool = True) -> bytes:
+    """The body that an act gives."""
+    world.model("m", act)
+
+    async def scenario() -> bytes:
+        response, body = await world.transport().send(request(wire, stream=stream)), b""
+        while data := await response.read():
+            body += data
+        return body
+
+    return clock.run(scenario())
+
+
+def events(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: {")]
+
+
+def ask(clock: Clock, world: World, act: Act, wire: str, mode: str = "chat", **step: object) -> Reply | CallError:
+    """What a router makes of a model that does this, with a good one behind it that says "hi"."""
+    world.model("bad", act)
+    world.model("good", Act(text="hi"))
+    defaults = {"total": 20.0, "max_response_bytes": 50_000, "wire_stream": mode == "chat", **step}
+
+    async def scenario() -> Reply | CallError:
+        config = world.config(wire=wire, defaults=defaults)  # type: ignore[arg-type]
+        async with Router(config, transport=world.transport(), wall=clock.wall) as router:
+            try:
+                if mode != "stream":
+                    return await router.chat(SAID, chain=["bad", "good"], retry=Retry(attempts=1))
+                async with router.stream(SAID, chain=["bad", "good"], retry=Retry(attempts=1)) as stream:
+                    async for _ in stream:
+                        pass
+                return stream.reply
+            except (CallError, Refused) as error:
+                return error  # type: ignore[return-value]
+
+    answer = clock.run(scenario())
+    assert 0 == world.open
+    return answer
+
+
+def first_error(answer: Reply | CallError) -> AttemptError | None:
+    assert answer.trace is not None
+    return answer.trace.attempts[0].error
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_anthropics_events_come_in_their_order(world: World, clock: Clock) -> None:
+    """Message, ping, blocks with their deltas, the stop with its usage, the end."""
+    found = events(sent(world, clock, Act(reasoning="hm", text="So be it.", tool_calls=[TOOL]), "anthropic"))
+    told = [event["type"] for event in found]
+    deltas = [event["delta"]["type"] for event in found if event["type"] == "content_block_delta"]
+
+    assert ["message_start", "ping", "content_block_start", "content_block_delta"] == told[:4]
+    assert ["content_block_stop", "message_delta", "message_stop"] == told[-3:]
+    assert ["thinking_delta", "signature_delta", *["text_delta"] * 3, "input_json_delta"] == deltas
+    assert [0, 1, 2] == [event["index"] for event in found if event["type"] == "content_block_start"]
+    assert ("tool_use", 6) == (found[-2]["delta"]["stop_reason"], found[-2]["usage"]["output_tokens"])
+
+
+def test_googles_fragments_are_answers_of_their_own(world: World, clock: Clock) -> None:
+    """Each has a candidate; the last has the reason and the usage, and nothing comes behind it."""
+    data = sent(world, clock, Act(reasoning="hm", text="So.", tool_calls=[TOOL]), "gemini")
+    found = events(data)
+    parts = [event["candidates"][0]["content"]["parts"][0] for event in found]
+
+    assert [{"text": "hm", "thought": True}, {"text": "So."}] == parts[:2]
+    assert {"functionCall": {"name": "look", "args": {"at": "sky"}}} == parts[2]
+    assert "STOP" == found[-1]["candidates"][0]["finishReason"]
+    assert {"promptTokenCount": 3, "candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 6} == (
+        found[-1]["usageMetadata"]
+    )
+    assert data.endswith(b"}\r\n\r\n")
+
+
+@pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
+def test_an_act_means_the_same_on_every_wire(world: World, clock: Clock, wire: str, mode: str) -> None:
+    """A router reads the same text, thoughts, calls, reason and counts out of each language, whole or streamed."""
+    answer = ask(clock, world, Act(reasoning="hm well", text="So be it.", tool_calls=[TOOL]), wire, mode)
+    assert isinstance(answer, Reply)
+    [call] = answer.tool_calls
+
+    assert ("hm well", "So be it.", "tool_calls") == (answer.reasoning, answer.text, answer.finish_reason)
+    assert {"name": "look", "arguments": '{"at":"sky"}'} == call["function"]
+    # Google sends a call in one piece, the others its name first.
+    assert Usage(3, 6 if wire == "gemini" else 7, 0, 2) == answer.usage
+
+
+@pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
+def test_limits_filters_and_refusals_have_their_words(world: World, clock: Clock, wire: str, mode: str) -> None:
+    """max_tokens, a filter that struck, a refusal in words, and a prompt that is blocked."""
+
+    def finish(act: Act) -> tuple[str, str]:
+        answer = ask(clock, world, act, wire, mode)
+        return (answer.text, answer.finish_reason) if isinstance(answer, Reply) else (type(answer).__name__, "")
+
+    refused = "stop" if wire == "openai" else "content_filter"  # there it is a field of the message
+    assert ("the quick", "length") == finish(Act(tokens=2, finish_reason="length"))
+    assert ("the quick", "content_filter") == finish(Act(tokens=2, finish_reason="content_filter"))
+    assert ("I will not", refused) == finish(Act(refusal="I will not"))
+    assert ("Refused", "") == finish(Act(blocked=True))
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_max_tokens_is_read_in_every_language(world: World, clock: Clock, wire: str) -> None:
+    """The answer stops where the request says."""
+
+    async def scenario() -> Reply:
+        async with Router(world.config(wire=wire), transport=world.transport()) as router:
+            return await router.chat(SAID, model="m", max_tokens=2)
+
+    world.model("m", Act(tokens=9))
+    answer = clock.run(scenario())
+
+    assert ("the quick", "length") == (answer.text, answer.finish_reason)
+
+
+def test_one_model_is_reached_in_three_languages(world: World, clock: Clock) -> None:
+    """`sim-anthropic:m` and `sim-gemini:m` are the model `m`, a slash in its name included; each lists what there is."""
+    world.model("a/m", Act(text="hi"))
+
+    async def scenario() -> list[object]:
+        async with Router(world.config(), transport=world.transport()) as router:
+            listed = [await router.models(f"sim-{wire}") for wire in WIRES]
+            return [*listed, *[(await router.chat("x", model=f"sim-{wire}:a/m")).text for wire in WIRES]]
+
+    assert [["a/m"], ["a/m"], ["a/m"], "hi", "hi", "hi"] == clock.run(scenario())
+    assert list(WIRES) == [seen.wire for seen in world.asked("a/m")]
+    assert 3 == world.requests
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_the_key_is_seen(world: World, clock: Clock, wire: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each language has its own header for it; the log's repr shows none."""
+    monkeypatch.setenv("SIM_KEY", "k-1")
+    config = world.config(wire=wire, providers={"sim": {"key": "env:SIM_KEY"}})  # type: ignore[arg-type]
+    world.model("m")
+
+    async def scenario() -> None:
+        async with Router(config, transport=world.transport()) as router:
+            await router.chat("x", model="m")
+
+    clock.run(scenario())
+
+    assert "k-1" in (world.seen[0].key or "")
+    assert "k-1" not in repr(world.seen[0])
+
+
+def test_anthropics_signs_of_life_are_pings(world: World, clock: Clock) -> None:
+    """What is a comment elsewhere is an event of its own there."""
+    assert 4 == sent(world, clock, Act(first_token=1.0, comments=0.3), "anthropic").count(b"event: ping")
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KINDS = {
+    "bad_request": Rejected, "key": Unauthorized, "forbidden": Unauthorized, "credit": OutOfCredit,
+    "missing": Rejected, "context": ContextTooLong, "policy": Refused, "rate_limit": RateLimited,
+    "overloaded": ServerFailed, "server": ServerFailed, "timeout": ServerFailed,
+}
+DIALECTS = [("openai", "openai"), ("openai", "openrouter"), ("openai", "bare"), ("anthropic", "openai"),
+            ("gemini", "openai"), ("gemini", "bare")]
+
+
+@pytest.mark.parametrize("why", WHYS)
+def test_each_cause_is_understood_in_every_dialect(world: World, clock: Clock, why: str) -> None:
+    """As an error response, as a body, in the place of a stream and in the middle of one, it is the same error."""
+    for wire, style in DIALECTS:
+        acts = {
+            "status": Act(why=why, style=style),
+            "start": Act(why=why, style=style, fault="error"),
+            "middle": Act(text="one two", why=why, style=style, fault="error", at=1),
+        }
+        places = [("status", "chat"), ("status", "buffered"), ("start", "chat"), ("start", "buffered")]
+        for place, mode in [*places, ("middle", "chat")]:
+            if (why, wire, style) == ("forbidden", "openai", "openai") and place != "status":
+                continue  # OpenAI's words for it name no status
+            expected = RateLimited if (why, wire) == ("overloaded", "anthropic") else KINDS[why]
+            error = first_error(ask(clock, world, acts[place], wire, mode))
+            assert expected is type(error), (wire, style, place, mode, error)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_errors_have_their_vendors_shape(world: World, clock: Clock, wire: str) -> None:
+    """Envelope, names and details are those of the documents; what the act says goes over them."""
+    body = json.loads(sent(world, clock, Act(why="rate_limit", retry_after=3, message="Slow"), wire, stream=False))
+
+    assert body == {
+        "openai": {"error": {"message": "Slow", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
+        "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}, "request_id": "req-1"},
+        "gemini": {"error": {"code": 429, "message": "Slow", "status": "RESOURCE_EXHAUSTED", "details": [
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3s"}]}},
+    }[wire]
+
+
+def test_google_breaks_a_stream_off_with_bare_json(world: World, clock: Clock) -> None:
+    """ "bare" is what its SDK has met: lines that are no event."""
+    data = sent(world, clock, Act(text="one two", fault="error", why="overloaded", style="bare", at=1), "gemini")
+
+    assert b'[\n  {\n    "error": {\n      "code": 503' in data
+
+
+@pytest.mark.parametrize(("wire", "form"), [*product(WIRES, (None, *RETRY_AS))])
+def test_a_pause_is_read_in_every_form(world: World, clock: Clock, wire: str, form: str | None) -> None:
+    """Seconds, milliseconds, durations, dates, resets, fields and sentences all say the same."""
+    error = first_error(ask(clock, world, Act(why="rate_limit", retry_after=7, retry_as=form), wire))
+
+    assert error is not None
+    assert 7.0 == error.retry_after
+
+
+@pytest.mark.parametrize(
+    ("act", "seconds"),
+    [
+        (Act(why="rate_limit"), None),
+        (Act(why="rate_limit", retry_after="abc"), None),
+        (Act(why="rate_limit", retry_after=""), None),
+        (Act(why="rate_limit", retry_after=0), 0.0),
+        (Act(why="rate_limit", retry_after=-5), 0.0),
+        (Act(why="rate_limit", retry_after=-3600, retry_as="date"), 0.0),
+        (Act(why="rate_limit", retry_after=3600, retry_as="date"), 3600.0),
+        (Act(why="rate_limit", retry_after=90.5, retry_as="duration"), 90.5),
+        (Act(why="rate_limit", retry_after=0.02, retry_as="duration"), 0.02),
+        (Act(why="rate_limit", retry_after=30, headers={"Retry-After-Ms": "100"}), 0.1),
+    ],
+)
+def test_odd_pauses(world: World, clock: Clock, act: Act, seconds: float | None) -> None:
+    """None, garbage, the past, fractions, and two that differ."""
+    error = first_error(ask(clock, world, act, "openai"))
+
+    assert error is not None
+    assert seconds == error.retry_after
+
+
+# ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HARMLESS = {"no_done", "no_finish", "malformed", "not_utf8"}
+"""Faults that may leave the answer whole."""
+
+
+@pytest.mark.parametrize(("wire", "fault"), [*product(WIRES, FAULTS)])
+def test_a_whole_answer_or_the_next_model(world: World, clock: Clock, wire: str, fault: str) -> None:
+    """Every fault at every place, in each language, streamed or not: never a part of an answer, nothing left open."""
+    whole = {"hi", "one two"} if fault in HARMLESS else {"hi"}
+    for at, mode in product((0, 1, "end"), MODES):
+        act = Act(text="one two", gap=0.1, fault=fault, at=at, size=100_000, pause=500.0)  # type: ignore[arg-type]
+        answer = ask(clock, world, act, wire, mode)
+        if isinstance(answer, Reply):
+            assert answer.text in whole
+        else:
+            assert mode == "stream"
+            assert isinstance(answer, StreamInterrupted)
+
+
+@pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
+def test_a_body_may_break_at_any_byte(world: World, clock: Clock, wire: str, mode: str) -> None:
+    """Cut, reset, ended or silent after any number of bytes: the whole answer, or the next model."""
+    whole = len(sent(world, clock, Act(text="one zwö"), wire, stream=mode != "buffered"))
+    for byte, fault in zip(range(0, whole + 9, 3), ("cut", "reset", "truncated", "hang") * whole, strict=False):
+        answer = ask(clock, world, Act(text="one zwö", fault=fault, byte=byte), wire, mode)
+        if isinstance(answer, Reply):
+            assert answer.text in {"hi", "one zwö"}
+        else:
+            assert (mode, StreamInterrupted) == ("stream", type(answer))
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", ["cut", "reset", "hang"])
+def test_a_break_behind_the_last_word_does_not_matter(world: World, clock: Clock, wire: str, fault: str) -> None:
+    """The answer was whole; only a stream that never ends costs time."""
+    for mode in MODES:
+        answer = ask(clock, world, Act(text="one two", fault=fault, at="done"), wire, mode)
+        assert isinstance(answer, Reply)
+        assert "one two" == answer.text
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("oddity", ODDITIES)
+def test_oddities_of_a_stream_change_nothing(world: World, clock: Clock, wire: str, oddity: str) -> None:
+    """Alone and in pairs, the same answer to the last letter."""
+    tool = {"name": "f", "arguments": {"a": 'b, "c": \n data: {'}}
+
+    def told(*sse: str) -> list[object]:
+        answers = [
+            ask(clock, world, Act(reasoning="hm so", text="data: [DONE] zwö\u2028", tool_calls=[tool], sse=sse), wire, mode)
+            for mode in ("chat", "stream")
+        ]
+        return [
+            (answer.reasoning, answer.text, answer.tool_calls[0]["function"], answer.finish_reason, answer.usage)
+            for answer in answers
+            if isinstance(answer, Reply)
+        ]
+
+    plain = told()
+    assert 2 == len(plain)
+    for other in ODDITIES:
+        assert plain == told(oddity, other)
+
+
+def test_oddities_are_written(world: World, clock: Clock) -> None:
+    """Each changes the bytes as it says, so that passing the test above means something."""
+    text = {oddity: sent(world, clock, Act(text="hi", sse=(oddity,)), "openai") for oddity in ODDITIES}
+
+    assert b"}\r\n\r\n" in text["crlf"]
+    assert b"}\r\rdata" in text["cr"]
+    assert b'\ndata:{"id"' in text["no_space"]
+    assert b"data:\n\n" in text["blank"]
+    assert b"\n: so far" in text["chatter"]
+    assert b"id: 7\nretry: 3000\n" in text["fields"]
+    assert b'data: {\ndata: "id"' in text["multiline"]
+    assert text["bom"].startswith(b"\xef\xbb\xbfdata: ")
+    assert text["no_blank_line"].endswith(b"data: [DONE]")
+    assert 2 == text["two_done"].count(b"[DONE]")
+
+
+@pytest.mark.parametrize("oddity", ["cuts", "bytes"])
+def test_a_stream_comes_in_pieces(world: World, clock: Clock, oddity: str) -> None:
+    """Each read brings one: a byte, or as many as the dice say."""
+    world.model("m", Act(text="hi", sse=(oddity,)))  # type: ignore[arg-type]
+
+    async def scenario() -> list[int]:
+        response = await world.transport().send(request("openai", stream=True))
+        sizes = []
+        while data := await response.read():
+            sizes.append(len(data))
+        return sizes
+
+    sizes = clock.run(scenario())
+    assert {1} == set(sizes) if oddity == "bytes" else 5 < len(set(sizes))
+    assert max(sizes) <= 40
+    assert 1 == world.seen[0].contents
