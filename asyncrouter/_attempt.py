@@ -10,7 +10,6 @@ from asyncrouter._clock import Clock
 from asyncrouter._cost import prompt_tokens
 from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterClosed
 from asyncrouter._flight import Flight
-from asyncrouter._policies import rank_of
 from asyncrouter._stream import Tail, hard_limit, timed_out
 
 if TYPE_CHECKING:
@@ -92,11 +91,11 @@ async def _reach(flight: Flight) -> Reply | Tail:
 async def _admitted(flight: Flight) -> Lease:
     """Wait until the policies let the attempt go. Raises `NotSent` when they do not, or not in time."""
     policies, model, call = flight.engine.policies, flight.step.model, flight.call
-    rank = rank_of(flight.lane.cause, call.priority)
+    rank = policies.rank(flight.lane.cause, call.priority)
     tokens = _tokens(call, flight) if model.tpm is not None else 0.0
     while True:
-        while hold := _hold(flight):
-            await asyncio.sleep(hold)  # noqa: ASYNC110  # nobody tells when a hold has grown longer
+        while hold := _hold(flight):  # noqa: ASYNC110  # nobody tells when a hold has grown longer
+            await asyncio.sleep(hold)
         if (lease := policies.lease(model, rank, tokens)) is not None:
             return lease
         if flight.lane.hedged:
@@ -104,11 +103,13 @@ async def _admitted(flight: Flight) -> Lease:
         turn = policies.join(model, rank, tokens, flight.lane.silent_until)
         try:
             await turn.done
-            _hold(flight)  # much may have happened since
+            held = _hold(flight)  # much may have happened since
         except BaseException:
             policies.leave(model, turn)
             raise
-        return policies.taken(model, turn)
+        if not held:
+            return policies.taken(model, turn)
+        policies.leave(model, turn)
 
 
 def _hold(flight: Flight) -> float:

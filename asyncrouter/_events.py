@@ -6,8 +6,7 @@ Logger `asyncrouter`: one INFO line a call, an attempt's end at DEBUG, and WARNI
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,40 +16,35 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncrouter")
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(NamedTuple):
     """A request is about to be sent."""
 
     trace: Trace
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(NamedTuple):
     """An attempt has its outcome; `attempt` does not change any more."""
 
     trace: Trace
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallEnded(NamedTuple):
     """A call gave its reply, ended with `error`, or was left before its end (no attempt of its trace has won)."""
 
     trace: Trace
     error: BaseException | None
 
 
-@dataclass(frozen=True, slots=True)
-class HedgeDenied:
+class HedgeDenied(NamedTuple):
     """A step was late and no hedge was started; `reason` says why."""
 
     trace: Trace
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged:
+class StateChanged(NamedTuple):
     """A model, a host or a key has changed its standing: `state` is what it is now, in words; `why` the last error."""
 
     subject: str
@@ -58,8 +52,7 @@ class StateChanged:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something a person should know once: an unknown task, a model or key that is out, a request turned down."""
 
     subject: str

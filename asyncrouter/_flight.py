@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Engine:
     """What all attempts of one router share."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from asyncrouter._plan import Plan, PlannedStep
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedStep:
+class ExplainedStep(NamedTuple):
     """One step of a plan. `standing` is "ready", or why the model would not be tried now; clocks are seconds."""
 
     model: str
@@ -34,8 +32,7 @@ class ExplainedStep:
         return f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}"
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """What a call would do now. `print()` it."""
 
     task: str | None
@@ -48,8 +45,7 @@ class Explanation:
         return "\n".join([head, *(f"{number:>2}  {step}" for number, step in enumerate(self.steps, 1))])
 
 
-@dataclass(frozen=True, slots=True)
-class ModelHealth:
+class ModelHealth(NamedTuple):
     """How one model stands now.
 
     `standing` is "ready", or why it would not be tried. `rate` is requests a second that may go, `None` while no limit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter._catalog import Provider, model_from
@@ -29,7 +28,9 @@ class Catalog(NamedTuple):
 @cache
 def catalog() -> Catalog:
     """The catalogue."""
-    from tomllib import loads  # two milliseconds at import that a router without names would not need
+    # A few milliseconds at import that a router without names would not need.
+    from importlib.resources import files
+    from tomllib import loads
 
     shipped = loads(files("asyncrouter").joinpath("catalog.toml").read_text("utf-8"))
     return Catalog(

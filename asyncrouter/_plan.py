@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import asyncrouter._checks as check
 from asyncrouter._errors import ConfigError
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStep:
+class PlannedStep(NamedTuple):
     """A step with everything settled; seconds, `None` for no limit. `streams`: does `chat()` stream on the wire?"""
 
     name: str
@@ -34,11 +33,10 @@ class PlannedStep:
     on_refusal: Literal["raise", "next"]
     max_response_bytes: int
     streams: bool
-    params: Mapping[str, object] = field(default_factory=dict)
+    params: Mapping[str, object] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The steps of a call, in order, with what holds for the whole of it.
 
     `task` is the name a trace carries (the task as asked for, or the tier), `failed` how the error begins when all

@@ -8,8 +8,6 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Literal, Self
 
-import anyio
-
 from asyncrouter._arguments import check_headers, check_messages, merge_params
 from asyncrouter._checks import seconds
 from asyncrouter._config import NOT_GIVEN, Config, NotGiven
@@ -18,16 +16,13 @@ from asyncrouter._errors import RouterClosed
 from asyncrouter._events import CallEnded, Events, Notice
 from asyncrouter._flight import Engine
 from asyncrouter._insight import Explanation, ModelHealth, explain_plan, model_health
-from asyncrouter._listing import list_models
 from asyncrouter._load import config_from_toml, load
 from asyncrouter._plan import Plan, PlannedStep, resolve
-from asyncrouter._policies import Policies
 from asyncrouter._race import Race
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._timers import Timers
 from asyncrouter._transport import AiohttpTransport
 from asyncrouter._types import Call, Reply, Trace
-from asyncrouter._wire.registry import wire_for
 
 if TYPE_CHECKING:
     import os
@@ -45,8 +40,6 @@ if TYPE_CHECKING:
     RetryLike = Retry | Mapping[str, object]
     Accept = Callable[[Reply], bool | Awaitable[bool]]
 
-PATIENCE = 2.0
-"""Seconds that closing waits for what is still being cancelled."""
 REMEMBERED = 1000
 """Plans and models kept at most; the names of tasks and models can come from anywhere."""
 
@@ -204,6 +197,8 @@ class Router:
 
     async def models(self, provider: str | None = None) -> list[str]:
         """The ids a provider (default: the default one) lists now. Raises `AttemptError`, `ConfigError`."""
+        from asyncrouter._listing import list_models  # seldom needed
+
         engine, name = self._open(), provider or self.config.default_provider
         self._speak(engine, name)
         return await list_models(engine.transport, engine.wires[name], engine.credentials[name])
@@ -233,13 +228,14 @@ class Router:
 
     async def aclose(self) -> None:
         """Close every connection. Calls still in flight fail. Idempotent; bounded to 2 s; entering again reopens."""
+        from asyncrouter._closing import close  # anyio: two milliseconds at import
+
         self._closed = True
         engine, self._engine = self._engine, None
         if engine is None:
             return
         engine.closed = True
-        with anyio.CancelScope(shield=True):
-            await _to_the_end(asyncio.create_task(_close(engine)))
+        await close(engine)
 
     # One call.
 
@@ -260,6 +256,8 @@ class Router:
 
     def _open(self) -> Engine:
         """What attempts share, made at the first call and bound to its loop."""
+        from asyncrouter._policies import Policies  # three milliseconds at import
+
         if self._closed:
             raise RouterClosed("the router is closed; enter it again (`async with router:`) to open it")
         loop, engine = asyncio.get_running_loop(), self._engine
@@ -313,29 +311,11 @@ class Router:
         """Get ready to speak with a provider."""
         if name in engine.wires:
             return
+        from asyncrouter._wire.registry import wire_for  # eight milliseconds at import
+
         provider = self.config.provider(name)
         engine.wires[name] = wire_for(provider, self._wall)
         engine.credentials[name] = Credential(provider)
-
-
-async def _close(engine: Engine) -> None:
-    with anyio.move_on_after(PATIENCE):
-        await engine.transport.aclose()
-        if engine.tasks:
-            await asyncio.wait(engine.tasks)
-
-
-async def _to_the_end(task: asyncio.Task[None]) -> None:
-    """Wait until it is done; a cancellation (anyio's shields hold off only anyio's) is passed on after that."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
 
 
 def _deadline(plan: Plan, given: float | NotGiven | None) -> float | None:

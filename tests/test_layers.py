@@ -13,7 +13,7 @@ ROWS: list[list[str]] = [
     ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
     ["_clock", "_timers", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_race"],
-    ["_arguments", "_insight", "_listing", "_reply_stream", "_router"],
+    ["_arguments", "_closing", "_insight", "_listing", "_reply_stream", "_router"],
     ["", "local", "sim", "cli"],
 ]
 """Words, plans, tools, one try, many tries, the router, doors; "" is the package itself."""

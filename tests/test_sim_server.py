@@ -39,13 +39,21 @@ def asked(stream: bool, **body: object) -> bytes:
     return json.dumps({"model": "m", "stream": stream, "messages": messages, **body}).encode()
 
 
-def by_http(server: SimServer, body: bytes) -> Got:
+CHAT = "/v1/chat/completions"
+PATHS = {
+    "openai": (CHAT, CHAT),
+    "anthropic": ("/v1/messages", "/v1/messages"),
+    "gemini": ("/v1beta/models/m:streamGenerateContent?alt=sse", "/v1beta/models/m:generateContent"),
+}
+
+
+def by_http(server: SimServer, path: str, body: bytes) -> Got:
     """One request through the standard library's client."""
     where = urlsplit(server.base_url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=5)
     got = Got(None, None, b"", lost=False)
     try:
-        connection.request("POST", f"{where.path}/chat/completions", body)
+        connection.request("POST", path, body)
         response = connection.getresponse()
         got.status, got.kind = response.status, response.getheader("content-type")
         while data := response.read1(65536):
@@ -61,11 +69,11 @@ def by_http(server: SimServer, body: bytes) -> Got:
     return got
 
 
-async def in_process(world: World, body: bytes) -> Got:
+async def in_process(world: World, path: str, body: bytes) -> Got:
     """The same request through the in-process transport."""
     got = Got(None, None, b"", lost=False)
     try:
-        response = await world.transport().send(Request("POST", "http://sim.test/v1/chat/completions", {}, body))
+        response = await world.transport().send(Request("POST", f"http://sim.test{path}", {}, body))
         got.status, got.kind = response.status, response.headers["content-type"]
         while data := await response.read():
             got.body += data
@@ -74,9 +82,9 @@ async def in_process(world: World, body: bytes) -> Got:
     return got
 
 
-async def served(world: World, *bodies: bytes) -> list[Got]:
+async def served(world: World, *requests: tuple[str, bytes]) -> list[Got]:
     async with world.server() as server:
-        return [await asyncio.to_thread(by_http, server, body) for body in bodies]
+        return [await asyncio.to_thread(by_http, server, path, body) for path, body in requests]
 
 
 ACTS = {
@@ -109,20 +117,28 @@ ACTS = {
     "no finish": Act(fault="no_finish"),
     "no done": Act(fault="no_done"),
     "no end": Act(fault="no_end"),
+    "cut at a byte": Act(text="one two three", fault="cut", byte=150),
+    "reset at a byte": Act(text="one two three", fault="reset", byte=100),
+    "reset behind the end": Act(text="one two three", fault="reset", at="done"),
+    "oddities": Act(text="one two three", sse=("crlf", "fields", "two_done", "no_blank_line")),
+    "pieces": Act(text="one two three", sse=("bytes",)),
+    "cause": Act(why="overloaded", retry_after=2.5),
+    "blocked": Act(blocked=True),
 }
 
 
+@pytest.mark.parametrize("wire", PATHS)
 @pytest.mark.parametrize("name", ACTS)
-def test_both_fronts_give_the_same(name: str) -> None:
+def test_both_fronts_give_the_same(name: str, wire: str) -> None:
     """The same script gives the same status, bytes and ending in-process and over a socket, and the same log."""
     inner, outer, clock = World(), World(), Clock()
     inner.model("m", ACTS[name])
     outer.model("m", ACTS[name])
-    bodies = asked(True), asked(False)
+    requests = list(zip(PATHS[wire], (asked(True), asked(False)), strict=True))
 
-    over_sockets = asyncio.run(served(outer, *bodies))
+    over_sockets = asyncio.run(served(outer, *requests))
 
-    assert [clock.run(in_process(inner, body)) for body in bodies] == over_sockets
+    assert [clock.run(in_process(inner, path, body)) for path, body in requests] == over_sockets
     logs = [[(seen.model, seen.status, seen.contents, seen.gone) for seen in world.seen] for world in (inner, outer)]
     assert logs[0] == logs[1]
     assert 0 == inner.open == outer.open
@@ -140,7 +156,7 @@ async def raw(server: SimServer) -> tuple[asyncio.StreamReader, asyncio.StreamWr
     return await asyncio.open_connection(where.hostname, where.port)
 
 
-def post(body: bytes, path: str = "/v1/chat/completions", extra: str = "") -> bytes:
+def post(body: bytes, path: str = CHAT, extra: str = "") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: x\r\n{extra}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -327,6 +343,6 @@ def test_times_hold_over_sockets() -> None:
     world.model("m", Act(text="one two three", gap=0.05))
     began = time.monotonic()
 
-    asyncio.run(served(world, asked(True)))
+    asyncio.run(served(world, (CHAT, asked(True))))
 
     assert 0.1 <= time.monotonic() - began < 2.0

@@ -479,14 +479,20 @@ def test_what_the_world_does_not_have_is_a_404(world: World, clock: Clock) -> No
 
 
 def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
-    """Overrides are laid over ours; a provider's table adds to it."""
+    """In each language; overrides are laid over ours; a provider's table adds to it."""
     given = {"sim": {"ca": "c"}, "b": {"key": "k"}}
-    config = world.config(base_url="http://x/v1", unknown_task="error", providers=given)
+    config = world.config(base_url="http://x/v1", wire="gemini", unknown_task="error", providers=given)
 
     assert {
         "default_provider": "sim",
         "unknown_task": "error",
-        "providers": {"sim": {"wire": "openai", "base_url": "http://x/v1", "ca": "c"}, "b": {"key": "k"}},
+        "providers": {
+            "sim": {"wire": "gemini", "base_url": "http://x/v1beta", "ca": "c"},
+            "sim-openai": {"wire": "openai", "base_url": "http://x/v1"},
+            "sim-anthropic": {"wire": "anthropic", "base_url": "http://x/v1"},
+            "sim-gemini": {"wire": "gemini", "base_url": "http://x/v1beta"},
+            "b": {"key": "k"},
+        },
     } == config
 
 
@@ -497,6 +503,11 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
         (lambda: Act(fault="cut", at="connect"), "at='connect' goes with fault='hang', not 'cut'"),
         (lambda: Act(fault="html", at="headers"), "at='headers' goes with"),
         (lambda: Act(comments=0), "comments: expected seconds above 0, got 0"),
+        (lambda: Act(fault="hang", byte=3, at="done"), "byte=3 and at='done' say two places"),
+        (lambda: Act(fault="html", byte=3), "byte=3 goes with fault='cut'"),
+        (lambda: Act(why="moods"), "why: expected one of bad_request"),
+        (lambda: Act(sse=["dots"]), "sse: expected one of crlf"),
+        (lambda: Act(retry_as="poem"), "retry_as: expected one of seconds"),
     ],
 )
 def test_acts_that_cannot_be_are_refused(make: Callable[[], Act], said: str) -> None:

@@ -5,7 +5,7 @@ from asyncrouter._policies.budget import Bucket, HedgeBudgets
 from asyncrouter._policies.latency import Histogram, Latency
 from asyncrouter._policies.lease import Lease
 from asyncrouter._policies.pacing import Pacer, Turn
-from asyncrouter._policies.policies import Policies, rank_of
+from asyncrouter._policies.policies import Policies
 from asyncrouter._policies.retry_budget import RetryBudget
 from asyncrouter._policies.standing import Standing
 from asyncrouter._policies.target import Account, Target
@@ -24,5 +24,4 @@ __all__ = [
     "Standing",
     "Target",
     "Turn",
-    "rank_of",
 ]

@@ -8,6 +8,7 @@ so they are kept as right-censored samples, and quantiles come from the product-
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 
 GROWTH = 1.02
@@ -22,132 +23,146 @@ EPOCHS = 8
 """Epochs remembered: the last 2,000 samples, or fewer when they are older than ..."""
 EPOCH_SECONDS = 300.0
 """... this many seconds an epoch."""
-REFRESH = 25
+REFRESH = 50
 """Samples after which quantiles are worked out again."""
 ENOUGH = 100
 """Samples below which nothing is said."""
+SIZES = 6
+"""Kinds of prompts: each is four times as long as the one before it."""
 
 _SCALE = 1.0 / math.log(GROWTH)
+
+
+class Curve:
+    """The Kaplan-Meier estimate of how many have ended by when, from counts in log-spaced buckets."""
+
+    __slots__ = ("_buckets", "_ended")
+
+    def __init__(self, seen: list[int], cut: list[int]) -> None:
+        self._buckets: list[int] = []
+        self._ended: list[float] = []
+        at_risk, survival = sum(seen) + sum(cut), 1.0
+        for bucket, (ended, censored) in enumerate(zip(seen, cut, strict=True)):
+            if ended:
+                survival *= 1.0 - ended / at_risk
+                self._buckets.append(bucket)
+                self._ended.append(1.0 - survival)
+            at_risk -= ended + censored
+
+    def __repr__(self) -> str:
+        return f"<Curve to {self._ended[-1] if self._ended else 0.0:.3f}>"
+
+    def quantile(self, q: float) -> float | None:
+        """Seconds, as if the samples of a bucket were spread evenly; `None` when no end was seen.
+
+        Where so many were cut off that the curve ends below `q`, its last point: the quantile is no less.
+        """
+        if not self._ended:
+            return None
+        at, inside = bisect_left(self._ended, q), 1.0
+        if at == len(self._ended):
+            at -= 1
+        else:
+            before = self._ended[at - 1] if at else 0.0
+            inside = (q - before) / (self._ended[at] - before)
+        bucket = self._buckets[at]
+        return SHORTEST * GROWTH ** (bucket - 1 + inside) if bucket else SHORTEST
 
 
 class Histogram:
     """The last samples of one kind of request: seconds, seen to the end or cut off. O(1) a sample."""
 
-    __slots__ = ("_began", "_cut", "_epochs", "_fresh", "_known", "_new", "_seen", "count")
+    __slots__ = ("_began", "_curve", "_epochs", "_new", "count", "cut", "seen")
 
     def __init__(self) -> None:
         self.count = 0
-        self._seen = [0] * BUCKETS
-        self._cut = [0] * BUCKETS
+        self.seen = [0] * BUCKETS
+        self.cut = [0] * BUCKETS
         self._epochs: deque[list[int]] = deque([[]])  # bucket numbers; a cut one is stored as its complement
         self._began = -math.inf
-        self._fresh = 0
+        self._curve: Curve | None = None
         self._new = 0
-        self._known: dict[float, float | None] = {}
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.count}, p50 {self.quantile(0.5)}, p95 {self.quantile(0.95)}>"
 
     def add(self, seconds: float, now: float, *, cut: bool = False) -> None:
         """A request took so many seconds, or (`cut`) longer than that."""
-        self.put(bucket_of(seconds), now, cut=cut)
-
-    def put(self, bucket: int, now: float, *, cut: bool) -> None:
-        """The same for whoever knows the bucket already."""
-        if now - self._began > EPOCH_SECONDS or self._fresh >= EPOCH:
+        if now - self._began > EPOCH_SECONDS or len(self._epochs[-1]) >= EPOCH:
             self._turn(now)
-        if cut:
-            self._cut[bucket] += 1
-            self._epochs[-1].append(~bucket)
-        else:
-            self._seen[bucket] += 1
-            self._epochs[-1].append(bucket)
+        bucket = 0 if seconds <= SHORTEST else min(BUCKETS - 1, int(math.log(seconds / SHORTEST) * _SCALE) + 1)
+        (self.cut if cut else self.seen)[bucket] += 1
+        self._epochs[-1].append(~bucket if cut else bucket)
         self.count += 1
-        self._fresh += 1
         self._new += 1
 
     def quantile(self, q: float) -> float | None:
-        """The seconds within which a share `q` of the requests have their first content.
-
-        `None` below 100 samples, and when too many were cut off for that share to be seen.
-        """
+        """The seconds within which a share `q` of the requests have their first content; `None` below 100 samples."""
         if self.count < ENOUGH:
             return None
-        if self._new >= REFRESH:
-            self._known.clear()
-            self._new = 0
-        if q not in self._known:
-            self._known[q] = product_limit(self._seen, self._cut, q)
-        return self._known[q]
-
-    def counts(self) -> tuple[list[int], list[int]]:
-        """Samples by bucket, seen and cut: what a merged estimate is made of."""
-        return self._seen, self._cut
+        if self._curve is None or self._new >= REFRESH:
+            self._curve, self._new = Curve(self.seen, self.cut), 0
+        return self._curve.quantile(q)
 
     def _turn(self, now: float) -> None:
         """Begin an epoch and forget the oldest."""
         if self._epochs[-1]:
             self._epochs.append([])
-        self._began, self._fresh = now, 0
-        while len(self._epochs) > EPOCHS:
+        self._began = now
+        if len(self._epochs) > EPOCHS:
             for sample in self._epochs.popleft():
                 self.count -= 1
                 if sample < 0:
-                    self._cut[~sample] -= 1
+                    self.cut[~sample] -= 1
                 else:
-                    self._seen[sample] -= 1
-
-
-def bucket_of(seconds: float) -> int:
-    """Where so many seconds are counted."""
-    return 0 if seconds <= SHORTEST else min(BUCKETS - 1, int(math.log(seconds / SHORTEST) * _SCALE) + 1)
-
-
-def product_limit(seen: list[int], cut: list[int], q: float) -> float | None:
-    """The Kaplan-Meier estimate of quantile `q` over log-spaced buckets; `None` when the curve ends below it."""
-    at_risk = sum(seen) + sum(cut)
-    survival, target = 1.0, 1.0 - q
-    for bucket, ended in enumerate(seen):
-        if ended:
-            after = survival * (1.0 - ended / at_risk)
-            if after <= target:
-                # Within the bucket as if its samples were spread evenly.
-                inside = (survival - target) / (survival - after)
-                return SHORTEST * GROWTH ** (bucket - 1 + inside) if bucket else SHORTEST
-            survival = after
-        at_risk -= ended + cut[bucket]
-    return None
+                    self.seen[sample] -= 1
 
 
 class Latency:
-    """One model's memory: a histogram for each size of prompt, and all of them together where one knows too little."""
+    """One model's memory: a histogram for each size of prompt, taken together where one knows too little."""
 
-    __slots__ = ("_all", "_sizes")
-
-    SIZES = 6
+    __slots__ = ("_curve", "_new", "_sizes")
 
     def __init__(self) -> None:
-        self._all = Histogram()
         self._sizes: dict[int, Histogram] = {}
+        self._curve: Curve | None = None
+        self._new = 0
 
     def __repr__(self) -> str:
-        return f"<Latency {self._all!r}>"
+        return f"<Latency {self._sizes!r}>"
+
+    @property
+    def count(self) -> int:
+        """Samples remembered."""
+        return sum(one.count for one in self._sizes.values())
 
     def add(self, seconds: float, size: int, now: float, *, cut: bool = False) -> None:
         """A request of `size` bytes took so many seconds to its first content, or (`cut`) longer than that."""
-        bucket = bucket_of(seconds)
-        self._all.put(bucket, now, cut=cut)
-        self._of(size).put(bucket, now, cut=cut)
-
-    def quantile(self, q: float, size: int | None = None) -> float | None:
-        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""
-        if size is not None and (known := self._of(size).quantile(q)) is not None:
-            return known
-        return self._all.quantile(q)
-
-    def _of(self, size: int) -> Histogram:
-        kind = min(self.SIZES - 1, max(0, (size.bit_length() - 9) // 2))
+        kind = _kind(size)
         found = self._sizes.get(kind)
         if found is None:
             found = self._sizes[kind] = Histogram()
-        return found
+        found.add(seconds, now, cut=cut)
+        self._new += 1
+
+    def quantile(self, q: float, size: int | None = None) -> float | None:
+        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""
+        if len(self._sizes) == 1:
+            return next(iter(self._sizes.values())).quantile(q)
+        if size is not None and (found := self._sizes.get(_kind(size))) is not None and found.count >= ENOUGH:
+            return found.quantile(q)
+        return self._together(q)
+
+    def _together(self, q: float) -> float | None:
+        if self.count < ENOUGH:
+            return None
+        if self._curve is None or self._new >= REFRESH:
+            every = self._sizes.values()
+            seen = [sum(counts) for counts in zip(*(one.seen for one in every), strict=True)]
+            cut = [sum(counts) for counts in zip(*(one.cut for one in every), strict=True)]
+            self._curve, self._new = Curve(seen, cut), 0
+        return self._curve.quantile(q)
+
+
+def _kind(size: int) -> int:
+    return min(SIZES - 1, max(0, (size.bit_length() - 9) // 2))

@@ -91,6 +91,10 @@ class Policies:
 
     # Letting through.
 
+    def rank(self, cause: Cause, priority: Priority) -> int:
+        """The place of an attempt among those who wait: first attempts before later ones, batch work after all."""
+        return (FIRST if cause == "first" else AGAIN) + (BATCH if priority == "batch" else 0)
+
     def lease(self, model: Model, rank: int, tokens: float) -> Lease | None:
         """What an attempt needs to go at this instant; `None` when it has to wait for its turn."""
         target = self.target(model)
@@ -162,11 +166,6 @@ class Policies:
         """Say that something has changed."""
         if not self._events.quiet:
             self._events.emit(StateChanged(subject, state, why))
-
-
-def rank_of(cause: Cause, priority: Priority) -> int:
-    """The place of an attempt among those who wait: first attempts before later ones, batch work after all."""
-    return (FIRST if cause == "first" else AGAIN) + (BATCH if priority == "batch" else 0)
 
 
 def _number(text: str | None) -> float | None:

@@ -9,6 +9,8 @@ from asyncrouter import RouterError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from asyncrouter.batch._report import Report
+
 
 class Problem(NamedTuple):
     """Something wrong with the input, and the line on which it stands (from 1)."""
@@ -40,10 +42,14 @@ class InvalidInput(BatchError):
 
 
 class WriteFailed(RouterError, OSError):
-    """A result could not be written. What stands in the file is whole; the same call resumes."""
+    """A result could not be written. What stands in the file is whole; the same call resumes.
+
+    `report` is what came of the batch until then.
+    """
 
     def __init__(self, path: str, error: OSError) -> None:
         super().__init__(error.errno, error.strerror or str(error), path)
+        self.report: Report | None = None
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}; what is written is whole, and the same command resumes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from asyncrouter import Reply, RouterClosed
 from asyncrouter.batch._rows import Asked, Id, fields_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Prompt = str | Sequence[Mapping[str, object]]
 Item = Prompt | tuple[Id, Prompt] | Mapping[str, object]
-T = TypeVar("T")
+_END = object()
 
 
 async def map(  # noqa: A001  # it is `batch.map`, and means what `map` means
@@ -77,10 +77,10 @@ class _Mapping:
             self._room.clear()
             await self._room.wait()
         item = await self._next()
-        if item is None:
+        if item is _END:
             return None
         self._count += 1
-        return self._count - 1, item
+        return self._count - 1, item  # type: ignore[return-value]  # it is not the end, so it is an item
 
     async def ask(self, numbered: tuple[int, Item]) -> bool:
         """Make a call; its result, or its error, is ready then."""
@@ -99,11 +99,11 @@ class _Mapping:
         self.something_new.set()
         return isinstance(result, Reply)
 
-    async def _next(self) -> Item | None:
+    async def _next(self) -> object:
         if isinstance(self._source, Iterator):
-            return next(self._source, None)
+            return next(self._source, _END)
         async with self._turn:  # an async generator cannot be asked twice at a time
-            return await anext(self._source, None)
+            return await anext(self._source, _END)
 
 
 def _asked(number: int, item: Item, options: dict[str, object]) -> Asked:

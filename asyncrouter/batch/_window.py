@@ -50,6 +50,12 @@ class Window(Generic[T]):
         """Take nothing more; what has been taken is finished."""
         self._ending = True
 
+    def abort(self) -> None:
+        """Take nothing more, and cancel what is on its way."""
+        self._ending = True
+        for worker in tuple(self._workers):
+            worker.cancel()
+
     async def wait(self) -> None:
         """Until everything has been dealt with. Raises what stopped it."""
         await asyncio.shield(self._all_ended)
@@ -57,10 +63,8 @@ class Window(Generic[T]):
             raise self._failure
 
     async def aclose(self) -> None:
-        """Cancel what is still on its way."""
-        self._ending = True
-        for worker in tuple(self._workers):
-            worker.cancel()
+        """Cancel what is still on its way, and see it end."""
+        self.abort()
         while self._workers:
             await asyncio.wait(self._workers)
 

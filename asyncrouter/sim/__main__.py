@@ -74,7 +74,8 @@ def act(fields: dict[str, object]) -> Act:
 async def _serve(world: World, host: str, port: int) -> None:
     async with world.server(host, port) as server:
         lines = [f"{name:>10}  {MODELS[name][0] if name in MODELS else ''}" for name in world.models]
-        sys.stdout.write("\n".join([f"serving {server.base_url} until Ctrl-C", *lines, ""]))
+        told = f"serving {server.base_url} (Gemini: {server.base_url}beta) until Ctrl-C"
+        sys.stdout.write("\n".join([told, *lines, ""]))
         sys.stdout.flush()
         await asyncio.Event().wait()
 

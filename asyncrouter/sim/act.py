@@ -145,6 +145,8 @@ class Act:
             raise ValueError(f"at={self.at!r} goes with fault={allowed}, not {self.fault!r}")
         if self.byte is not None and self.fault not in _TORN:
             raise ValueError(f"byte={self.byte} goes with fault='cut', 'reset', 'hang' or 'truncated'")
+        if self.byte is not None and isinstance(self.at, str):
+            raise ValueError(f"byte={self.byte} and at={self.at!r} say two places")
         if self.comments is not None and not self.comments > 0:
             raise ValueError(f"comments: expected seconds above 0, got {self.comments!r}")
 

@@ -58,7 +58,7 @@ class Bucket:
 
     def level(self, now: float) -> float:
         """What is in it."""
-        return min(self.size, self._level + (now - self._at) * self.rate)
+        return min(self.size, self._level + max(0.0, now - self._at) * self.rate)
 
     def lacks(self, now: float, units: float) -> float:
         """Seconds until so much is in it; 0.0: it is."""
@@ -142,10 +142,10 @@ class Gate:
 
 
 def _bucket(old: Bucket | None, rate: float | None, size: float | None, now: float) -> Bucket | None:
-    """A bucket for this rate with what was in the old one; a first one is full."""
+    """A bucket for this rate with what was in the old one; a first one has always been full."""
     if rate is None or size is None:
         return None
-    return Bucket(rate, size, size if old is None else old.level(now), now)
+    return Bucket(rate, size, size, -math.inf) if old is None else Bucket(rate, size, old.level(now), now)
 
 
 def _headers(kind: str, bucket: Bucket, seen: Seen, lie: float) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -161,7 +162,7 @@ class World:
     def _gate(self, seen: Seen) -> Gate:
         gate = self._gates.get(seen.key)
         if gate is None:
-            gate = self._gates[seen.key] = Gate(f"{self.seed}:{seen.key}:limit", sorted(self._plan, key=_instant))
+            gate = self._gates[seen.key] = Gate(f"{self.seed}:{seen.key}:limit", sorted(self._plan, key=itemgetter(0)))
         return gate
 
     def _nobody(self, seen: Seen, wire: Wire | None) -> Play:
@@ -188,10 +189,6 @@ class World:
 def _provider(wire: Wire, base_url: str) -> dict[str, object]:
     """A provider's table. Google's version stands where the others' does."""
     return {"wire": wire, "base_url": f"{base_url}beta" if wire == "gemini" and base_url.endswith("/v1") else base_url}
-
-
-def _instant(planned: tuple[float, Limit | None]) -> float:
-    return planned[0]
 
 
 def _parsed(body: bytes) -> dict[str, object]:

@@ -26,9 +26,9 @@ class Exchange:
     call: CallRecord
     provider: str
     model: str
+    key: str
     at: float
     fate: Fate
-    size: int
     connected: float | None = None
     ended: float | None = None
     words: int = 0
@@ -59,6 +59,7 @@ class CallRecord:
     reply: Reply | None = None
     chunks: list[str] = field(default_factory=list)
     trace: Trace | None = None
+    attempts_told: int = 0
     ends_told: int = 0
     """How many `CallEnded` events told of it."""
     exchanges: list[Exchange] = field(default_factory=list)
@@ -83,15 +84,6 @@ class Change:
 
 
 @dataclass(slots=True, eq=False)
-class Told:
-    """What the world has told about a model or a key: not before this instant."""
-
-    until: float
-    at: float
-    why: str
-
-
-@dataclass(slots=True, eq=False)
 class Record:
     """All of one run."""
 
@@ -99,12 +91,6 @@ class Record:
     calls: list[CallRecord] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
-    held: dict[str, Told] = field(default_factory=dict)
-    """By model: what a Retry-After said."""
-    out: dict[str, Told] = field(default_factory=dict)
-    """By model: what a 404 or a 403 said."""
-    keys: dict[tuple[str, str], Told] = field(default_factory=dict)
-    """By provider and key: what a 401 or a 402 said."""
     lines: list[str] = field(default_factory=list)
     violations: list[tuple[str, str]] = field(default_factory=list)
     healed_at: float = inf

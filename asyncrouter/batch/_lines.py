@@ -1,0 +1,151 @@
+"""What is written: a line for an answer, in our words or OpenAI's, and a line for a failure that can be read again.
+
+A failure's line is its row with its id and `_error` beside it: the errors file is a valid input. Pure.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import orjson
+
+from asyncrouter import (
+    AllModelsFailed,
+    AttemptError,
+    AttemptTimeout,
+    CallError,
+    DeadlineExceeded,
+    NotSent,
+    OutOfCredit,
+    Unauthorized,
+)
+
+if TYPE_CHECKING:
+    from asyncrouter import Attempt, Reply, Trace
+    from asyncrouter.batch._rows import Asked, Fields, Id
+
+Format = Literal["native", "openai"]
+FINAL = frozenset({"ContextTooLong", "NotAccepted", "Refused", "Rejected"})
+"""What would fail again as it is; everything else may pass another time."""
+
+
+class Row(NamedTuple):
+    """A row on its way: its place in the input (from 0), what it asks, and its own fields."""
+
+    index: int
+    asked: Asked
+    fields: Fields
+
+
+def answer_line(row: Row, reply: Reply, how: Format, *, raw: bool = False) -> bytes:
+    """The line of an answer."""
+    record = _openai(row, reply) if how == "openai" else _native(row, reply)
+    if raw and how == "native":
+        record["raw"] = reply.raw
+    return orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def failure_line(row: Row, error: Exception) -> bytes:
+    """The line of a failure: its row, which can be run again."""
+    name = "custom_id" if "custom_id" in row.fields else "id"
+    again = {name: row.asked.id, **row.fields, "_error": _error(error)}
+    return orjson.dumps(again, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def error_class(error: Exception) -> str:
+    """What a failure is counted as: of several attempts' errors the one most worth telling."""
+    return type(cause_of(error)).__name__
+
+
+def unusable(error: Exception) -> bool:
+    """Whether no model of the chain could have answered anybody: no credit, bad keys, no key."""
+    if not isinstance(error, AllModelsFailed) or not error.trace.attempts:
+        return False
+    return all(_shut(attempt.error) for attempt in error.trace.attempts)
+
+
+def cause_of(error: Exception) -> Exception:
+    """The attempt's error that says most about a failed call; of anything else, itself."""
+    if not isinstance(error, CallError) or isinstance(error, DeadlineExceeded):
+        return error
+    errors = [attempt.error for attempt in error.trace.attempts if attempt.error is not None]
+    return max(errors, key=lambda each: each.rank, default=error)
+
+
+def _shut(error: AttemptError | None) -> bool:
+    if isinstance(error, NotSent):
+        return error.actionable or error.message.startswith("the key of ")
+    return isinstance(error, OutOfCredit | Unauthorized)
+
+
+def _native(row: Row, reply: Reply) -> Fields:
+    trace, usage = reply.trace, reply.usage
+    record: Fields = {
+        "id": row.asked.id,
+        "index": row.index,
+        "text": reply.text,
+        "finish_reason": reply.finish_reason,
+        "model": reply.model,
+        "served_model": reply.served_model,
+        "usage": usage,
+        "cost_usd": trace.cost_usd,
+        "seconds": round(trace.seconds, 4),
+        "attempts": [_attempt(attempt) for attempt in trace.attempts],
+    }
+    if reply.reasoning:
+        record["reasoning"] = reply.reasoning
+    if reply.tool_calls:
+        record["tool_calls"] = reply.tool_calls
+    if "metadata" in row.fields:
+        record["metadata"] = row.fields["metadata"]
+    return record
+
+
+def _openai(row: Row, reply: Reply) -> Fields:
+    trace = reply.trace
+    won = next((attempt for attempt in trace.attempts if attempt.outcome == "won"), None)
+    response = {"status_code": 200, "request_id": None if won is None else won.request_id, "body": reply.raw}
+    ours = {
+        "model": reply.model,
+        "cost_usd": trace.cost_usd,
+        "seconds": round(trace.seconds, 4),
+        "attempts": [_attempt(attempt) for attempt in trace.attempts],
+    }
+    return {
+        "id": _request_id(row.asked.id), "custom_id": row.asked.id, "response": response, "error": None,
+        "asyncrouter": ours,
+    }
+
+
+def _request_id(given: Id) -> str:
+    return f"batch_req_{blake2b(str(given).encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
+
+
+def _attempt(attempt: Attempt) -> Fields:
+    record: Fields = {"model": attempt.model, "cause": attempt.cause, "outcome": attempt.outcome}
+    if attempt.status is not None:
+        record["status"] = attempt.status
+    if attempt.error is not None:
+        record["error"] = type(attempt.error).__name__
+    if attempt.sent is not None and attempt.ended is not None:
+        record["seconds"] = round(attempt.ended - attempt.sent, 4)
+    record["cost_usd"] = attempt.cost_usd
+    return record
+
+
+def _error(error: Exception) -> Fields:
+    cause = cause_of(error)
+    trace: Trace | None = error.trace if isinstance(error, CallError | AttemptError) else None
+    told: Fields = {
+        "class": type(cause).__name__,
+        "message": cause.message if isinstance(cause, CallError) else str(cause),
+        "retryable": type(cause).__name__ not in FINAL and isinstance(cause, CallError | AttemptError),
+    }
+    if isinstance(cause, AttemptError):
+        told |= {"status": cause.status, "code": cause.code, "model": cause.model}
+    if isinstance(cause, AttemptTimeout):
+        told["clock"] = cause.clock
+    if trace is not None:
+        told |= {"cost_usd": trace.cost_usd, "attempts": [_attempt(attempt) for attempt in trace.attempts]}
+    return told

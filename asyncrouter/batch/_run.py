@@ -1,0 +1,245 @@
+"""A file of prompts in, a file of answers out: what is checked before, what runs, what is told after."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncrouter import NOT_GIVEN
+from asyncrouter.batch._errors import BatchError, WriteFailed
+from asyncrouter.batch._job import Job, Orders, count_done
+from asyncrouter.batch._journal import Journal
+from asyncrouter.batch._order import put_in_order
+from asyncrouter.batch._processes import Crowd
+from asyncrouter.batch._report import Pace, Progress, Report, progress, report
+from asyncrouter.batch._resume import check_same, fingerprint, finished, write_side
+from asyncrouter.batch._rules import Rules, check_prices
+from asyncrouter.batch._source import PACKED, Source
+from asyncrouter.batch._survey import survey
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from asyncrouter import Chain, Hedge, Model, Reply, Retry, Router, Step
+    from asyncrouter._limits import NotGiven
+    from asyncrouter.batch._ids import Ids
+    from asyncrouter.batch._lines import Format
+    from asyncrouter.batch._survey import Survey
+
+UPDATES = 0.25
+"""Seconds between two looks at the progress."""
+INTERRUPTED = "interrupted"
+
+
+async def run(
+    router: Router,
+    source: str | os.PathLike[str] | Source,
+    output: str | os.PathLike[str] | None,
+    *,
+    task: str | None = None,
+    tier: str | None = None,
+    chain: Chain | Sequence[str | Model | Step] | None = None,
+    model: str | Model | None = None,
+    deadline: float | NotGiven | None = NOT_GIVEN,
+    hedge: Hedge | Mapping[str, object] | float | NotGiven | None = NOT_GIVEN,
+    retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN,
+    accept: Callable[[Reply], bool | Awaitable[bool]] | None = None,
+    params: Mapping[str, object] | None = None,
+    prompt_template: str | None = None,
+    errors: str | os.PathLike[str] | None = None,
+    format: Format = "native",  # noqa: A002  # as on the command line
+    include_raw: bool = False,
+    concurrency: int = 64,
+    limit: int | None = None,
+    budget_usd: float | None = None,
+    max_error_rate: float | None = None,
+    min_rows: int = 50,
+    restart: bool = False,
+    force: bool = False,
+    ordered: bool = False,
+    fsync: bool = False,
+    processes: int = 1,
+    make_router: Callable[[int, int], Router] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> Report:
+    """Answer every row of a file, and write the answers as they come; called again, it goes on where it ended.
+
+    `source` is a file of JSON lines (simple or OpenAI's batch form), or CSV with a `prompt_template`; `output` gets a
+    line for each answer in the order in which they come (`ordered`: of the input, at the end), `None` is standard
+    output. Failures go to `errors` (`<output>.errors.jsonl`), which is itself a valid input. A row's own `task`,
+    `params` and so on go before those given here; but a task, tier, chain or model given here goes before the `model`
+    of an OpenAI row.
+
+    Before anything is sent the whole input is checked. The output is resumed if it is of the same input, models and
+    parameters; `restart` throws it away, `force` goes on by the ids alone. At most `concurrency` rows are on their way,
+    and no other row takes memory. It stops early, to be resumed, when this run has cost `budget_usd`, when more than
+    `max_error_rate` of at least `min_rows` rows failed, when no model can be used, or when `stop` is set (what is on
+    its way is finished). `fsync` forces every write onto the disk, against power cuts.
+
+    `processes` share the rows, each with a router of `make_router(number, processes)`, by default one of this router's
+    configuration with its limits divided; the budget is divided as well. `progress` is called at most 4 times a second.
+
+    Raises `InvalidInput` with every problem and its line, `BatchError` and `ConfigError` before anything is sent;
+    `WriteFailed` when the disk is full, with the `report` so far.
+    """
+    given = {"task": task, "tier": tier, "chain": chain, "model": model, "accept": accept, "params": params}
+    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    clocks = {"deadline": deadline, "hedge": hedge, "retry": retry}
+    options |= {name: value for name, value in clocks.items() if value is not NOT_GIVEN}
+    source = source if isinstance(source, Source) else Source(Path(source), prompt_template)
+    out = None if output is None else Path(output)
+    err = _errors_path(out, errors)
+    _check_paths(source, out, err)
+    surveyed = await survey(router, source, options)
+    estimate = surveyed.estimate
+    rules = Rules(
+        budget_usd=budget_usd, max_error_rate=max_error_rate, min_rows=min_rows,
+        usd_a_row=estimate.cost_usd / max(1, estimate.rows),
+    )
+    check_prices(rules, estimate)
+    orders = Orders(
+        options={**options, "priority": "batch"}, format=format, raw=include_raw, concurrency=concurrency, limit=limit,
+        rules=rules,
+    )
+    with contextlib.ExitStack() as files:
+        answers, failures = Journal(out, sync=fsync), Journal(err, sync=fsync)
+        files.callback(answers.close)
+        files.callback(failures.close, remove_empty=True)
+        done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
+        failures.begin(empty=True)
+        if processes > 1:
+            work: Job | Crowd = Crowd(
+                router.config, make_router, source, orders, (out, answers.size) if out and done else None, answers.append,
+                failures.append, processes,
+            )
+        else:
+            work = Job(router, source, orders, done, answers.append, failures.append)
+        skipped = 0 if done is None else await count_done(source, done) if force else len(done)
+        watch = _Watch(work, estimate.rows, skipped, progress)
+        answers.on_failure = lambda failure: work.abort(str(failure))
+        failures.on_failure = lambda failure: work.stop(str(failure))
+        del done  # the job has it
+        failed = await _carry_out(work, watch, answers, failures, stop)
+    told = watch.report(str(out or "-"), str(err))
+    if failed is not None:
+        failed.report = told
+        raise failed
+    if ordered and out is not None and told.stopped is None and not told.left:
+        await put_in_order(out, source)
+    return told
+
+
+async def _carry_out(
+    work: Job | Crowd, watch: _Watch, answers: Journal, failures: Journal, stop: asyncio.Event | None
+) -> WriteFailed | None:
+    """Everything until both files are closed; what kept one from being written."""
+    helpers = [asyncio.create_task(watch.tick())] if watch.wanted else []
+    if stop is not None:
+        helpers.append(asyncio.create_task(_stopper(stop, work)))
+    try:
+        await work.run()
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        if helpers:
+            await asyncio.wait(helpers)
+    watch.tell()
+    failed = None
+    for journal in (failures, answers):
+        try:
+            await journal.aclose(remove_empty=journal is failures)
+        except WriteFailed as error:
+            failed = error
+    return failed
+
+
+async def _stopper(stop: asyncio.Event, work: Job | Crowd) -> None:
+    await stop.wait()
+    work.stop(INTERRUPTED)
+
+
+async def _resumed(
+    router: Router, source: Source, surveyed: Survey, options: Mapping[str, object], how: Format, answers: Journal,
+    out: Path | None, *, restart: bool, force: bool,
+) -> Ids | None:
+    """Make the output ready to go on with; the ids it has already. Raises `BatchError` if it is another batch's."""
+    if out is None or not answers.regular:
+        return None
+    now = fingerprint(router, source, surveyed, options, how)
+    begun = answers.size > 0 and not restart
+    if begun and not force:
+        check_same(out, now)
+    answers.begin(empty=not begun)
+    write_side(out, now)
+    return await finished(out, answers.size) if begun else None
+
+
+def _errors_path(out: Path | None, errors: str | os.PathLike[str] | None) -> Path:
+    if errors is not None:
+        return Path(errors)
+    if out is None or (out.exists() and not out.is_file()):
+        return Path("batch.errors.jsonl")
+    return out.with_name(f"{out.stem if out.suffix == '.jsonl' else out.name}.errors.jsonl")
+
+
+def _check_paths(source: Source, out: Path | None, err: Path) -> None:
+    """No file may be two things. Raises `BatchError`."""
+    if out is not None and out.suffix in PACKED:
+        raise BatchError(f"{out}: the output is written as plain JSON lines, so that it can be resumed: leave {out.suffix} out")
+    named = [("input", source.path), *([("output", out)] if out is not None else []), ("errors file", err)]
+    for index, (what, path) in enumerate(named):
+        for other, elsewhere in named[index + 1 :]:
+            if _same(path, elsewhere):
+                raise BatchError(f"{elsewhere}: is the {what} as well as the {other}")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other) and one.is_file()
+    except OSError:
+        return one.absolute() == other.absolute()
+
+
+class _Watch:
+    """Looks at the work from time to time, and tells whoever wants to know."""
+
+    def __init__(
+        self, work: Job | Crowd, rows: int, skipped: int, tell: Callable[[Progress], None] | None
+    ) -> None:
+        self.wanted = tell is not None
+        self._work = work
+        self._rows = rows
+        self._skipped = skipped
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._pace = Pace()
+
+    async def tick(self) -> None:
+        """Tell the progress, again and again."""
+        while True:
+            self.tell()
+            await asyncio.sleep(UPDATES)
+
+    def tell(self) -> None:
+        """Tell the progress now."""
+        if self._tell is None:
+            return
+        tally, seconds = self._work.tally, self._loop.time() - self._began
+        rate = self._pace.rate(seconds, tally.ended)
+        self._tell(progress(
+            tally, rows=self._rows, skipped=self._skipped, in_flight=self._work.busy, seconds=seconds, rate=rate
+        ))
+
+    def report(self, output: str, errors_file: str) -> Report:
+        """What came of it."""
+        stopped = self._work.stopped
+        return report(
+            self._work.tally, rows=self._rows, skipped=self._skipped, stopped=stopped,
+            interrupted=stopped == INTERRUPTED, seconds=self._loop.time() - self._began, output=output,
+            errors_file=errors_file,
+        )

@@ -1,0 +1,123 @@
+"""What one process of several does: its share of the rows, and everything it has to tell down one socket.
+
+A message is a byte that says what it is, a length, and lines or JSON. The other way come single bytes; the end of the
+socket means that whoever would write the answers is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import orjson
+
+from asyncrouter.batch._job import Job
+from asyncrouter.batch._resume import finished
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from asyncrouter import Router
+    from asyncrouter.batch._job import Orders
+    from asyncrouter.batch._source import Source
+
+HEAD = Struct("!BI")
+ANSWERS, FAILURES, STATE, END = range(4)
+STOP, ABORT = b"s", b"a"
+TELL = 0.25
+"""Seconds between two states."""
+
+
+def work_on_share(
+    line: socket.socket, make_router: Callable[[int, int], Router], source: Source, orders: Orders,
+    output: tuple[Path, int] | None,
+) -> None:
+    """The whole life of such a process. `output` is where, and how long, the answers of earlier runs are."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the one that writes says what to do
+    with line, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        asyncio.run(_work(_Line(line), make_router, source, orders, output))
+
+
+async def _work(
+    line: _Line, make_router: Callable[[int, int], Router], source: Source, orders: Orders,
+    output: tuple[Path, int] | None,
+) -> None:
+    error: str | None = None
+    done = await finished(*output) if output is not None else None
+    async with make_router(*orders.share) as router:
+        job = line.job = Job(router, source, orders, done, line.writer(ANSWERS), line.writer(FAILURES))
+        loop = asyncio.get_running_loop()
+        loop.add_reader(line.fileno(), line.heard)
+        telling = asyncio.create_task(_tell(line, job))
+        try:
+            await job.run()
+        except Exception as failed:  # noqa: BLE001  # told to whoever has a screen
+            error = f"{type(failed).__name__}: {failed}"
+        finally:
+            loop.remove_reader(line.fileno())
+            telling.cancel()
+    line.flush()
+    final = error is not None or (job.stopped is not None and job.affordable)
+    line.send(END, orjson.dumps({**_state(job), "stopped": job.stopped, "error": error, "final": final}))
+
+
+async def _tell(line: _Line, job: Job) -> None:
+    while True:
+        line.send(STATE, orjson.dumps(_state(job)))
+        await asyncio.sleep(TELL)
+
+
+def _state(job: Job) -> dict[str, object]:
+    tally = job.tally.as_dict()
+    return {"tally": {**tally, "latencies": {str(key): n for key, n in job.tally.latencies.items()}}, "busy": job.busy}
+
+
+class _Line:
+    """The socket; what is written in one turn of the loop goes at once."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.job: Job | None = None
+        self._end = end
+        self._pending: dict[int, list[bytes]] = {ANSWERS: [], FAILURES: []}
+
+    def fileno(self) -> int:
+        return self._end.fileno()
+
+    def writer(self, kind: int) -> Callable[[bytes], None]:
+        """Takes lines of this kind."""
+
+        def write(data: bytes) -> None:
+            if not any(self._pending.values()):
+                asyncio.get_running_loop().call_soon(self.flush)
+            self._pending[kind].append(data)
+
+        return write
+
+    def flush(self) -> None:
+        """Send all lines that are ready."""
+        for kind, lines in self._pending.items():
+            if lines:
+                self.send(kind, b"".join(lines))
+                lines.clear()
+
+    def send(self, kind: int, data: bytes) -> None:
+        """Send one message; waits, and everything here with it, while the other side has too much to do."""
+        try:
+            self._end.sendall(HEAD.pack(kind, len(data)) + data)
+        except OSError:
+            if self.job is not None:
+                self.job.abort("nobody is there to write the answers")
+
+    def heard(self) -> None:
+        """Do as the other side says."""
+        assert self.job is not None
+        word = self._end.recv(1)
+        if word == STOP:
+            self.job.stop("told to")
+        else:
+            self.job.abort("told to")

@@ -1,0 +1,60 @@
+"""Which chain is better, and what does it cost? Arms run side by side, and calls of the past played again.
+
+```python
+from asyncrouter import bench
+
+arms = [bench.Arm("plain", {"chain": ["primary", "secondary"]}),
+        bench.Arm("hedged", {"chain": ["primary", "secondary"], "hedge": "p95"})]
+run = bench.run(arms, bench.Load.poisson(rate=20, calls=2000), scenario="heavy-tail")
+run.write("out")                      # report.html, report.json, requests.jsonl
+run.report().arms[1].measures["p99_e2e"]
+```
+
+`JsonlTrace` is a listener that records the calls of a service, `replay` estimates from them how another hedge, other
+clocks or another order would have done. All but `JsonlTrace` needs the extra `bench` (numpy, plotly).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from asyncrouter.bench.trace import JsonlTrace, read_trace
+
+if TYPE_CHECKING:
+    from asyncrouter.bench.arms import Arm, standard
+    from asyncrouter.bench.comparison import Change, compare
+    from asyncrouter.bench.conditions import Condition
+    from asyncrouter.bench.load import Load
+    from asyncrouter.bench.measures import DEFINITIONS
+    from asyncrouter.bench.policy import Policy
+    from asyncrouter.bench.report import ArmReport, Report
+    from asyncrouter.bench.result import ArmRun, Run
+    from asyncrouter.bench.rows import AttemptRow, Row
+    from asyncrouter.bench.runner import Settings, run, run_real
+    from asyncrouter.bench.scenarios import SCENARIOS, Day, Scenario
+    from asyncrouter.bench.stats import Estimate
+    from asyncrouter.bench.stop import Stop
+    from asyncrouter.bench.whatif import Replayed, replay
+
+__all__ = [
+    "DEFINITIONS", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change", "Condition", "Day", "Estimate",
+    "JsonlTrace", "Load", "Policy", "Replayed", "Report", "Row", "Run", "Scenario", "Settings", "Stop", "compare",
+    "read_trace", "replay", "run", "run_real", "standard",
+]
+
+_ROOMS = {
+    "arms": ("Arm", "standard"), "comparison": ("Change", "compare"), "conditions": ("Condition",), "load": ("Load",),
+    "measures": ("DEFINITIONS",), "policy": ("Policy",), "report": ("ArmReport", "Report"), "result": ("ArmRun", "Run"),
+    "rows": ("AttemptRow", "Row"), "runner": ("Settings", "run", "run_real"),
+    "scenarios": ("SCENARIOS", "Day", "Scenario"), "stats": ("Estimate",), "stop": ("Stop",),
+    "whatif": ("Replayed", "replay"),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a name from its room: a service that only records its calls needs neither numpy nor plotly."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"asyncrouter.bench.{_HOMES[name]}"), name)

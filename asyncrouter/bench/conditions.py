@@ -1,0 +1,69 @@
+"""Conditions on a report, for CI: `p99_e2e<2.5 and success>0.999`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter.bench.measures import DEFINITIONS
+from asyncrouter.bench.words import FEW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncrouter.bench.report import ArmReport, Report
+
+_ONE = re.compile(r"(?:(?P<arm>.+?):)?\s*(?P<name>[\w.]+)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+.\de]+)")
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}
+
+
+class Condition(NamedTuple):
+    """A limit on one measure, of one arm or (`None`) of every arm."""
+
+    arm: str | None
+    name: str
+    sign: str
+    limit: float
+
+    def __str__(self) -> str:
+        where = "" if self.arm is None else f"{self.arm}: "
+        return f"{where}{self.name} {self.sign} {self.limit:g}"
+
+    def broken(self, arm: ArmReport) -> str | None:
+        """Why it does not hold for an arm, `None` if it does. What is not known does not hold."""
+        estimate = arm.measures.get(self.name)
+        if estimate is None or (estimate.value is None and estimate.n == 0):
+            return f"{arm.name}: {self} cannot be said: there is no such figure here"
+        if not estimate.enough:
+            return f"{arm.name}: {self} cannot be said: {FEW} ({estimate.n})"
+        value = float("inf") if estimate.value is None else estimate.value
+        return None if _SIGNS[self.sign](value, self.limit) else f"{arm.name}: {self} does not hold: {value:g}"
+
+
+def parse(text: str) -> list[Condition]:
+    """Conditions joined by `and` or `&&`; `ARM: measure<limit` is about one arm. Raises `ValueError`."""
+    return [_condition(part.strip()) for part in re.split(r"\s+and\s+|&&", text)]
+
+
+def broken(report: Report, conditions: list[Condition]) -> list[str]:
+    """Every condition that does not hold, and why. Raises `ValueError` for an arm that is not in the report."""
+    names = {arm.name for arm in report.arms}
+    if unknown := {condition.arm for condition in conditions if condition.arm is not None} - names:
+        raise ValueError(f"no arm {', '.join(sorted(unknown))}: there are {', '.join(sorted(names))}")
+    found = (
+        condition.broken(arm) for condition in conditions for arm in report.arms if condition.arm in {None, arm.name}
+    )
+    return [why for why in found if why is not None]
+
+
+def _condition(text: str) -> Condition:
+    found = _ONE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"expected measure<number, got {text!r}")
+    if found["name"] not in DEFINITIONS:
+        raise ValueError(f"no measure {found['name']!r}: there are {', '.join(DEFINITIONS)}")
+    arm = found["arm"]
+    return Condition(None if arm is None else arm.strip(), found["name"], found["sign"], float(found["limit"]))

@@ -1,0 +1,108 @@
+"""One arm at work: makes a call when it is told to, and writes down what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from asyncrouter import CallError, HedgeDenied, Refused
+from asyncrouter.bench.rows import Row, attempt_row
+from asyncrouter.bench.stop import reserve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncrouter import Event, Router, Trace
+    from asyncrouter.bench.arms import Arm
+    from asyncrouter.bench.load import Load
+    from asyncrouter.bench.stop import Ledger
+
+TAG = "bench"
+
+
+class Driver:
+    """Calls one arm's router. `rows` are in the order in which the calls ended; `peak` the most that were open."""
+
+    def __init__(self, arm: Arm, load: Load, prompt: Callable[[int], str], ledger: Ledger, warmup: int) -> None:
+        self.arm = arm
+        self.rows: list[Row] = []
+        self.peak = 0
+        self.cpu = 0.0
+        self.began = 0.0
+        self._router: Router | None = None
+        self._prompt = prompt
+        self._ledger = ledger
+        self._warmup = warmup
+        self._open = 0
+        self._turns = asyncio.Semaphore(load.cap) if load.cap is not None else None
+        self._denied: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Driver {self.arm.name!r}: {len(self.rows)} ended, {self._open} open>"
+
+    def listen(self, event: Event) -> None:
+        """Count the hedges that were due and not allowed."""
+        if isinstance(event, HedgeDenied) and event.trace.tags is not None:
+            number = event.trace.tags.get(TAG, "")
+            self._denied[number] = self._denied.get(number, 0) + 1
+
+    def drive(self, router: Router, began: float) -> None:
+        """Use this router; instants count from `began`. Raises `ConfigError`, or `ValueError`, for a wrong arm."""
+        self._router, self.began = router, began
+        self._steps = router.explain(**self._choice()).steps
+
+    def reserve(self, number: int) -> float:
+        """USD to set aside for a call; 0.0 where there is no budget."""
+        return reserve(self._steps, self._prompt(number), self.arm.call.get("max_tokens"))
+
+    async def call(self, number: int, scheduled: float, set_aside: float = 0.0) -> None:
+        """Make a call that is due now, and keep its row."""
+        capped = self._turns is not None and self._turns.locked()
+        async with self._turns or contextlib.nullcontext():
+            row = Row(self.arm.name, number, scheduled, self._now(), capped=capped, warmup=number < self._warmup)
+            self._open += 1
+            self.peak = max(self.peak, self._open)
+            try:
+                await self._ask(row)
+            finally:
+                self._open -= 1
+                self._ledger.settle(row, set_aside)
+        self.rows.append(row)
+
+    async def _ask(self, row: Row) -> None:
+        trace: Trace | None
+        try:
+            trace = await self._answer(self._prompt(row.number), {TAG: str(row.number)})
+        except (CallError, Refused) as error:
+            row.outcome, trace = type(error).__name__, error.trace
+        row.ended = self._now()
+        row.denied = self._denied.pop(str(row.number), 0)
+        if trace is not None:
+            _fill(row, trace)
+
+    async def _answer(self, prompt: str, tags: dict[str, str]) -> Trace:
+        assert self._router is not None
+        given: dict[str, Any] = {**self.arm.call, "tags": tags}
+        if not self.arm.stream:
+            return (await self._router.chat(prompt, **given)).trace
+        async with self._router.stream(prompt, **given) as stream:
+            async for _ in stream:
+                pass
+        return stream.reply.trace
+
+    def _choice(self) -> dict[str, Any]:
+        names = ("task", "tier", "chain", "model", "deadline", "hedge", "retry")
+        return {name: self.arm.call[name] for name in names if name in self.arm.call}
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() - self.began
+
+
+def _fill(row: Row, trace: Trace) -> None:
+    row.attempts = [attempt_row(attempt) for attempt in trace.attempts]
+    row.cost_usd, row.cost_estimated = trace.cost_usd, trace.cost_estimated
+    if (winner := row.winner) is not None:
+        row.model, row.output_tokens = winner.model, winner.output_tokens
+        if winner.first is not None:
+            row.first = row.started + winner.first

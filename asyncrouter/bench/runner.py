@@ -1,0 +1,206 @@
+"""Runs arms under a load: each in a simulated world of its own in virtual time, or together against real providers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+
+from asyncrouter import Config, Router
+from asyncrouter.bench.driver import Driver
+from asyncrouter.bench.lag import Lag
+from asyncrouter.bench.result import ArmRun, Run
+from asyncrouter.bench.scenarios import PRICES, SCENARIOS, Day, Scenario
+from asyncrouter.bench.stop import Ledger, Stop
+from asyncrouter.sim import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from asyncrouter.bench.arms import Arm
+    from asyncrouter.bench.load import Load
+
+HOSTS_OF_OUR_OWN = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a run is about, but for its arms and its load."""
+
+    seed: int = 0
+    warmup: int = 0
+    stop: Stop = field(default_factory=Stop)
+    slo: Mapping[str, float] = field(default_factory=dict)
+    prompts: Sequence[str] = ()
+
+    def prompt(self, number: int) -> str:
+        """The prompt of this call: each is unique, so that no provider's cache answers."""
+        if self.prompts:
+            return f"[{self.seed}-{number}] {self.prompts[number % len(self.prompts)]}"
+        return f"[{self.seed}-{number}] Name a city, and say in one sentence what it is known for."
+
+
+def run(
+    arms: Sequence[Arm],
+    load: Load,
+    *,
+    scenario: str | Scenario | None = None,
+    prompts: Sequence[str] = (),
+    seed: int = 0,
+    warmup: int = 0,
+    stop: Stop | None = None,
+    budget_usd: float | None = None,
+    slo: Mapping[str, float] | None = None,
+) -> Run:
+    """Run every arm under the same load: the same prompts, at the same instants, against the same simulated faults.
+
+    With a `scenario` (a name of `SCENARIOS` or one of your own) time is virtual, and an hour takes seconds. Without, the
+    arms' own configurations are used in real time, and every arm is asked at each instant; real providers need
+    `budget_usd`, for all arms together. The first `warmup` calls of each arm are not measured. `slo` are limits in
+    seconds for "ttft", "e2e" and "tpot". The first arm is the baseline.
+
+    Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm. Not for use inside a running event loop:
+    there, `await run_real(…)`.
+    """
+    settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts)
+    check(arms, load, settings)
+    if scenario is None:
+        return asyncio.run(run_real(arms, load, settings))
+    if isinstance(scenario, str):
+        if scenario not in SCENARIOS:
+            raise ValueError(f"no scenario {scenario!r}: there are {', '.join(SCENARIOS)}")
+        scenario = SCENARIOS[scenario]
+    return _run_simulated(arms, load, settings, scenario)
+
+
+def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
+    """Raise `ValueError` for a run that would tell nothing."""
+    names = [arm.name for arm in arms]
+    if not arms or len(set(names)) < len(names):
+        raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
+    if unknown := set(settings.slo) - {"ttft", "e2e", "tpot"}:
+        raise ValueError(f"slo: expected ttft, e2e or tpot, got {', '.join(sorted(unknown))}")
+    if load.calls is not None and settings.warmup >= load.calls:
+        raise ValueError(f"warmup: {settings.warmup} of {load.calls} calls leave nothing to measure")
+
+
+async def run_real(arms: Sequence[Arm], load: Load, settings: Settings) -> Run:
+    """Against real providers, in real time: at each instant every arm is asked, in an order that rotates."""
+    ledger = Ledger(settings.stop)
+    drivers = [Driver(arm, load, settings.prompt, ledger, settings.warmup) for arm in arms]
+    async with AsyncExitStack() as stack, Lag() as lag:
+        began = asyncio.get_running_loop().time()
+        for driver in drivers:
+            router = Router(driver.arm.config, listeners=[driver.listen], seed=settings.seed)
+            if settings.stop.budget_usd is None and (name := _real_provider(router.config)) is not None:
+                raise ValueError(f"{name} is a real provider: say what the run may cost (budget_usd, --budget-usd)")
+            driver.drive(await stack.enter_async_context(router), began)
+        await _drive(drivers, load, settings, ledger)
+        seconds = asyncio.get_running_loop().time() - began
+    return Run.of(load, settings, [_arm_run(driver, seconds) for driver in drivers], lag=lag.p99, stopped=ledger.why)
+
+
+def _run_simulated(arms: Sequence[Arm], load: Load, settings: Settings, scenario: Scenario) -> Run:
+    ledgers, ended = [Ledger(settings.stop) for _ in arms], []
+    for arm, ledger in zip(arms, ledgers, strict=True):
+        ended.append(_simulate(arm, load, settings, scenario, ledger))
+    why = next((ledger.why for ledger in ledgers if ledger.why is not None), None)
+    return Run.of(load, settings, ended, scenario=scenario.name, stopped=why)
+
+
+def _simulate(arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledger: Ledger) -> ArmRun:
+    clock, world = Clock(), scenario.world(_day(load, settings.seed))
+    models = {name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": price[0], "output": price[1]}}
+              for name, price in PRICES.items()}
+    if isinstance(arm.config, Config):
+        raise ValueError(f"arm {arm.name!r}: in a scenario the configuration is a mapping, laid over the scenario's")
+    given = dict(arm.config or {})
+    named = given.pop("models", {})
+    config = world.config(models=models | (named if isinstance(named, dict) else {}), **given)
+
+    async def scene() -> ArmRun:
+        driver = Driver(arm, load, settings.prompt, ledger, settings.warmup)
+        listeners = [driver.listen]
+        async with Router(config, transport=world.transport(), listeners=listeners, seed=settings.seed,
+                          wall=clock.wall) as router:
+            driver.drive(router, clock.now)
+            await _drive([driver], load, settings, ledger)
+        return _arm_run(driver, clock.now)
+
+    began = time.process_time()
+    ended = clock.run(scene())
+    ended.cpu = time.process_time() - began
+    return ended
+
+
+async def _drive(drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger) -> None:
+    cpu = time.process_time()
+    priced = settings.stop.budget_usd is not None
+    async with anyio.create_task_group() as group:
+        if load.open:
+            await _on_time(drivers, load, settings, ledger, group.start_soon, priced=priced)
+        else:
+            for driver in drivers:
+                numbers = iter(range(load.calls or 10**9))
+                for _ in range(load.concurrency or 1):
+                    group.start_soon(_worker, driver, load, ledger, numbers, priced)
+    for driver in drivers:
+        driver.cpu = (time.process_time() - cpu) / len(drivers)
+
+
+async def _on_time(
+    drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger, start: Callable[..., None], *,
+    priced: bool,
+) -> None:
+    loop, began = asyncio.get_running_loop(), drivers[0].began
+    for number, due in enumerate(load.arrivals(settings.seed)):
+        if (pause := began + due - loop.time()) > 0:
+            await asyncio.sleep(pause)
+        turn = number % len(drivers)
+        for driver in (*drivers[turn:], *drivers[:turn]):
+            set_aside = driver.reserve(number) if priced else 0.0
+            if not ledger.admit(set_aside):
+                return
+            start(driver.call, number, due, set_aside)
+
+
+async def _worker(driver: Driver, load: Load, ledger: Ledger, numbers: Sequence[int], priced: bool) -> None:  # noqa: FBT001
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        now = loop.time() - driver.began
+        set_aside = driver.reserve(number) if priced else 0.0
+        if (load.seconds is not None and now >= load.seconds) or not ledger.admit(set_aside):
+            return
+        await driver.call(number, now, set_aside)
+
+
+def _arm_run(driver: Driver, seconds: float) -> ArmRun:
+    rows = sorted(driver.rows, key=lambda row: row.number)
+    return ArmRun(driver.arm.name, driver.arm.described(), rows, seconds, driver.peak, driver.cpu)
+
+
+def _day(load: Load, seed: int) -> Day:
+    if not load.open:
+        seconds = load.seconds or (load.calls or 1) / (load.concurrency or 1) * 1.3  # a call takes about as long
+        return Day(seconds, (load.concurrency or 1) / 1.3, seed)
+    instants = load.arrivals(seed)
+    seconds = max(load.seconds or 0.0, instants[-1] if instants else 0.0) or 1.0
+    return Day(seconds, len(instants) / seconds, seed)
+
+
+def _stop(stop: Stop | None, budget_usd: float | None) -> Stop:
+    given = stop or Stop()
+    return Stop(errors=given.errors, error_rate=given.error_rate,
+                budget_usd=given.budget_usd if budget_usd is None else budget_usd)
+
+
+def _real_provider(config: Config) -> str | None:
+    """A provider that this configuration may call and that is not on this machine."""
+    names = {config.default_provider, *config.providers, *(model.provider for model in config.models.values())}
+    return next((name for name in sorted(names)
+                 if urlsplit(config.provider(name).base_url).hostname not in HOSTS_OF_OUR_OWN), None)

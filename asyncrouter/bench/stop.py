@@ -1,0 +1,77 @@
+"""When a run must end before its load does: money, and errors. It knows what has been spent and what may be yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncrouter import ExplainedStep
+    from asyncrouter.bench.rows import Row
+
+DEFAULT_OUTPUT = 1024
+"""Tokens set aside for the answer of a call without `max_tokens`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Rules that end a run early; `None`: no such rule.
+
+    `errors` failed calls in all, a share of `error_rate` among at least 50 calls, `budget_usd` spent. A call is only
+    started when it fits into the budget with every model of its chain billed in full once; so do those in flight.
+    """
+
+    errors: int | None = None
+    error_rate: float | None = None
+    budget_usd: float | None = None
+
+
+class Ledger:
+    """What a run has come to; `why` is the reason to stop, once there is one."""
+
+    LEAST = 50
+
+    def __init__(self, stop: Stop) -> None:
+        self.why: str | None = None
+        self.spent = 0.0
+        self._reserved = 0.0
+        self._stop = stop
+        self._calls = self._errors = 0
+
+    def admit(self, reserve: float) -> bool:
+        """Whether one more call may begin; if so `reserve` USD are set aside until it is settled."""
+        budget = self._stop.budget_usd
+        if self.why is None and budget is not None and self.spent + self._reserved + reserve > budget:
+            self.why = f"the budget of ${budget:g} could be exceeded by another call (${self.spent:.6f} spent)"
+        if self.why is not None:
+            return False
+        self._reserved += reserve
+        return True
+
+    def settle(self, row: Row, reserve: float) -> None:
+        """A call has ended. One whose cost is unknown is counted with all that was set aside for it."""
+        self._reserved -= reserve
+        self.spent += reserve if row.cost_usd is None else row.cost_usd
+        self._calls += 1
+        self._errors += not row.ok
+        stop = self._stop
+        if self.why is None and stop.errors is not None and self._errors >= stop.errors:
+            self.why = f"{self._errors} calls have failed"
+        share = self._errors / self._calls
+        if self.why is None and stop.error_rate is not None and self._calls >= self.LEAST and share > stop.error_rate:
+            self.why = f"{share:.1%} of the calls have failed"
+
+
+def reserve(steps: tuple[ExplainedStep, ...], prompt: str, max_tokens: object) -> float:
+    """USD that a call can cost: its prompt and the longest answer, from every model of the chain.
+
+    Raises `ValueError` for a model without a price: no budget could be kept with it.
+    """
+    output = max_tokens if isinstance(max_tokens, int) else DEFAULT_OUTPUT
+    total = 0.0
+    for step in steps:
+        if step.usd_per_mtok is None:
+            raise ValueError(f"{step.model} has no price, so no budget can be kept: give it `usd_per_mtok`")
+        price = step.usd_per_mtok
+        total += (len(prompt) / 3.0 + 16.0) * price.input / 1e6 + output * price.output / 1e6
+    return total

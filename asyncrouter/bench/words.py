@@ -1,0 +1,50 @@
+"""Figures as people read them: with their unit, their interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncrouter.bench.stats import Estimate
+
+SHARES = {
+    "success", "fallback_rate", "hedges_fired", "hedges_won", "hedges_denied", "extra_load", "wasted_share",
+    "estimated_share", "goodput_share", "saved_success",
+}
+FEW = "n too small"
+
+COLUMNS = {
+    "success": "success", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9",
+    "p50_ttft": "ttft p50", "p99_ttft": "ttft p99", "attempts": "attempts", "hedges_fired": "hedged",
+    "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
+    "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
+}
+"""The measures of the short table, and what stands above them."""
+
+
+def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> str:
+    """One measure. "never": so large a share of the calls got no answer; "–": there is nothing to say."""
+    if estimate is None:
+        return "–"
+    if not estimate.enough:
+        return FEW if estimate.n else "–"
+    if estimate.value is None:
+        return "never" if name.endswith(("_e2e", "_ttft")) and not name.startswith("saved") and estimate.n else "–"
+    told = _number(name, estimate.value)
+    if interval and (estimate.low is not None or estimate.high is not None):
+        told += f" [{_bound(name, estimate.low)}, {_bound(name, estimate.high)}]"
+    return told
+
+
+def _bound(name: str, value: float | None) -> str:
+    return "∞" if value is None else _number(name, value)
+
+
+def _number(name: str, value: float) -> str:
+    if name in SHARES:
+        return f"{value:.2%}" if value < 0.9995 or value == 1.0 else f"{value:.4%}"
+    if "usd" in name:
+        return f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"
+    if name in {"calls", "max_attempts", "p99_attempts", "peak_in_flight"}:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"

@@ -1,0 +1,65 @@
+"""What a client knows by now, and must act on: Retry-After, 404, 403, a bad key. An account of its own, from the world.
+
+It is told in the instant in which the client has read an error to its end, and there is no turn of the loop between
+that and the client's own bookkeeping: so "before" is exact, also within one instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .record import Exchange
+
+NEAR = 1e-5
+"""Seconds by which a date may be misread: a wall clock's floats are no finer than a quarter of a microsecond."""
+GONE, FORBIDDEN, KEY_OUT, LONGEST = 300.0, 60.0, 60.0, 600.0
+"""DESIGN §7: how long a 404, a 403 and a bad key put out, and the longest Retry-After that is kept."""
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """Until when what is not to be asked, and why."""
+
+    held: dict[str, float] = field(default_factory=dict)
+    gone: dict[str, float] = field(default_factory=dict)
+    keys: dict[tuple[str, str], float] = field(default_factory=dict)
+    host_failures: set[str] = field(default_factory=set)
+    """Providers whose connections have failed."""
+    key_trouble: set[str] = field(default_factory=set)
+
+    def hear(self, exchange: Exchange, now: float, key_now: str) -> None:
+        """The client has heard an error to its end."""
+        fate, model = exchange.fate, exchange.model
+        if fate.pause:
+            _later(self.held, model, now + min(fate.pause, LONGEST))
+        if fate.kind == "404":
+            _later(self.gone, model, now + GONE)
+        elif fate.kind == "403":
+            _later(self.gone, model, now + FORBIDDEN)
+        elif fate.kind in {"401", "402", "429_money"} and fate.error != "RateLimited":
+            self.key_trouble.add(exchange.provider)
+            if fate.kind == "401" and key_now != exchange.key:
+                return  # a new key is there already
+            account = exchange.provider, exchange.key
+            if self.keys.get(account, 0.0) <= now:
+                self.keys[account] = now + KEY_OUT
+
+    def forbids(self, provider: str, model: str, key: str, now: float) -> tuple[str, str] | None:
+        """The invariant that a request would break now, and how; `None` when it may go."""
+        if now < self.held.get(model, 0.0) - NEAR:
+            return "gate", f"{model} is held until {self.held[model]!r}"
+        if now < self.gone.get(model, 0.0):
+            return "out", f"{model} is out until {self.gone[model]!r}"
+        if now < self.keys.get((provider, key), 0.0):
+            return "key out", f"the key of {provider} is out until {self.keys[provider, key]!r}"
+        return None
+
+    def barred(self, provider: str, model: str, key: str, now: float) -> bool:
+        """Whether a request would be pointless now, as far as anybody was told."""
+        return self.forbids(provider, model, key, now) is not None
+
+
+def _later(known: dict[str, float], name: str, until: float) -> None:
+    known[name] = max(known.get(name, 0.0), until)

@@ -1,0 +1,177 @@
+"""One seed, lived through: faults, quiet, health again, the end; and then everything is looked over."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from asyncrouter import Router
+from asyncrouter._plan import resolve
+from asyncrouter.sim.clock import VirtualLoop
+
+from .callers import Caller
+from .checks import check_all
+from .day import HEALED, Behaviour, draw_day
+from .record import CallRecord, Record
+from .watch import Watch
+from .world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from asyncrouter import Event
+
+    from .day import Day
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one seed."""
+
+    seed: int
+    calls: int
+    requests: int
+    digest: str
+    violations: tuple[tuple[str, str], ...]
+    lines: tuple[str, ...] = ()
+
+
+def run_seed(seed: int, *, keep_log: bool = False) -> Result:
+    """Live through the day of this seed; the same result every time."""
+    record = Record(seed)
+    with _nothing_unnoticed(record):
+        _live(seed, record)
+    lines = tuple(record.lines) if keep_log or record.violations else ()
+    return Result(
+        seed, len(record.calls), len(record.exchanges), record.digest, tuple(record.violations), lines,
+    )
+
+
+def _live(seed: int, record: Record) -> None:
+    day = draw_day(seed)
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            run = Run(day, record, runner.get_loop())
+            runner.run(run.live())
+    except Exception as error:  # noqa: BLE001  # a deadlock, or anything that should not have come out
+        record.flag("alive", f"{type(error).__name__}: {error}")
+        return
+    check_all(day, record, run.world, run.router.config)
+
+
+class Run:
+    """A day as it passes."""
+
+    def __init__(self, day: Day, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+        self._day = day
+        self._record = record
+        self._loop = loop
+        self.world = World(day, record, loop)
+        self._callers: dict[int, Caller] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        record.heard = day.listeners != "none"
+        self.router = Router(
+            self._config(), transport=self.world, listeners=self._listeners(), seed=day.seed, wall=self.world.wall
+        )
+        self._watch = Watch(record, self.world, self.router, loop)
+        self.world.cancel = lambda call: self._callers[call.number].cancel()
+        loop.set_exception_handler(self._unhandled)
+
+    async def live(self) -> None:
+        """From the first call to the last task."""
+        loop, day = self._loop, self._day
+        for behaviour in day.calls:
+            loop.call_at(behaviour.at, self._start, behaviour)
+        for instant in day.looks:
+            loop.call_at(instant, self._watch.look)
+        await self._until(day.calls[-1].at + 0.001)
+        await asyncio.wait(self._tasks)
+        await asyncio.sleep(3.0)
+        self._watch.quiet("after the faults")
+        await self._heal()
+        await (self.router.drain() if day.drains else self.router.aclose())
+        await asyncio.sleep(0)
+        self._watch.quiet("at the end")
+        if left := [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
+            self._record.flag("tasks", f"left: {len(left)}")
+        if not self.world.closed:
+            self._record.flag("connections", "the transport was not closed")
+
+    async def _heal(self) -> None:
+        """Nothing fails any more: ask for each task now and then."""
+        self.world.trouble.healed = True
+        self._record.healed_at = begun = self._loop.time()
+        for after in HEALED:
+            await self._until(begun + after)
+            for task in self.router.config.tasks:
+                self._start(Behaviour(self._loop.time(), task, options={"deadline": 60.0, "hedge": None}), healed=True)
+                await asyncio.wait(self._tasks)
+        self._watch.look()
+
+    def _start(self, behaviour: Behaviour, *, healed: bool = False) -> None:
+        record = self._record
+        given = {name: behaviour.options[name] for name in ("hedge", "retry") if name in behaviour.options}
+        plan = resolve(self.router.config, task=behaviour.task, **given)  # type: ignore[arg-type]  # drawn
+        call = CallRecord(len(record.calls), plan, behaviour, healed=healed)
+        record.calls.append(call)
+        caller = self._callers[call.number] = Caller(self.router, record, call)
+        caller.task = self._loop.create_task(caller.run(), name=f"call {call.number}")
+        self._tasks.append(caller.task)
+
+    async def _until(self, at: float) -> None:
+        await self.world.until(at)
+
+    def _config(self) -> dict[str, object]:
+        config = self._day.config
+        for name, table in config["providers"].items():  # type: ignore[attr-defined]  # drawn as a dict
+            table["key"] = self._key_of(name)
+        return config
+
+    def _key_of(self, provider: str) -> Callable[[], str]:
+        return lambda: self.world.key(provider)
+
+    def _listeners(self) -> list[Callable[[Event], None]]:
+        if self._day.listeners == "none":
+            return []
+        listeners: list[Callable[[Event], None]] = [lambda event: self._watch.listen(event)]
+        if self._day.listeners == "raising":
+            random = Random(f"listener {self._day.seed}")
+
+            def raising(_: Event) -> None:
+                if random.random() < 0.1:
+                    raise LookupError("a listener that raises")
+
+            listeners.insert(0, raising)
+        return listeners
+
+    def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        self._record.flag("unhandled", f"{context.get('message')}: {context.get('exception')!r}")
+
+
+@contextmanager
+def _nothing_unnoticed(record: Record) -> Iterator[None]:
+    """Warnings, exceptions nobody retrieved and garbage that complains become violations; logging is off."""
+    logger = logging.getLogger("asyncrouter")
+    level, hook, collects = logger.level, sys.unraisablehook, gc.isenabled()
+    logger.setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = lambda told: record.flag("unraisable", f"{told.exc_value!r} in {told.object!r}")
+    gc.disable()
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            yield
+            gc.collect()
+        for warning in warned:
+            record.flag("warning", str(warning.message))
+    finally:
+        logger.setLevel(level)
+        sys.unraisablehook = hook
+        if collects:
+            gc.enable()

@@ -1,0 +1,144 @@
+"""What must hold at every instant: looked at with each sending, with each event, and by somebody who just looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Notice, StateChanged
+
+from .record import Change
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from asyncrouter import Event, Router
+    from asyncrouter._catalog import Model
+
+    from .record import Exchange, Record
+    from .world import World
+
+ROUNDING = 1e-6
+
+
+class Watch:
+    """Stands beside one run."""
+
+    def __init__(self, record: Record, world: World, router: Router, loop: asyncio.AbstractEventLoop) -> None:
+        self._record = record
+        self._world = world
+        self._router = router
+        self._loop = loop
+        self._running: Counter[str] = Counter()
+        self._pace: dict[str, tuple[float, float]] = {}  # by model: when, and what was left of its rpm
+        world.watchers.append(self.sending)
+
+    # At each sending.
+
+    def sending(self, exchange: Exchange) -> None:
+        """A request goes: may it?"""
+        call, now, flag = exchange.call, exchange.at, self._record.flag
+        what = f"{exchange.model} for call {call.number} at {now!r}"
+        if call.over:
+            flag("after the end", what)
+        if call.cancelled_at is not None and now > call.cancelled_at:
+            flag("after the cancel", what)
+        if now > call.deadline:
+            flag("deadline", f"sent to {what}, due {call.deadline!r}")
+        if (broken := self._world.knows.forbids(exchange.provider, exchange.model, exchange.key, now)) is not None:
+            flag(broken[0], f"{what}: {broken[1]}")
+        model = self._router.config.models[exchange.model]
+        if model.rpm is not None:
+            self._in_pace(model, now, what)
+
+    def _in_pace(self, model: Model, now: float, what: str) -> None:
+        """The configured requests a minute, by a bucket of our own that is as large as theirs may be."""
+        assert model.rpm is not None
+        rate = model.rpm / 60.0
+        at, left = self._pace.get(model.name, (now, max(1.0, rate)))
+        left = min(max(1.0, rate), left + (now - at) * rate) - 1.0
+        self._pace[model.name] = now, left
+        if left < -ROUNDING:
+            self._record.flag("rpm", f"{what}: {left:.3f} below {model.rpm} a minute")
+
+    # At each event.
+
+    def listen(self, event: Event) -> None:
+        """A listener of the router's."""
+        now, record = self._loop.time(), self._record
+        match event:
+            case AttemptStarted(trace, attempt):
+                self._running[attempt.model] += 1
+                record.log(now, f"start {_call(trace)}.{attempt.number} {attempt.model} {attempt.cause}")
+            case AttemptEnded(trace, attempt):
+                if attempt.sent is not None:
+                    self._running[attempt.model] -= 1
+                record.calls[_call(trace)].attempts_told += 1
+                error = type(attempt.error).__name__ if attempt.error is not None else "-"
+                record.log(now, f"end {_call(trace)}.{attempt.number} {attempt.model} {attempt.cause} "
+                                f"{attempt.outcome} {error} {attempt.cost_usd!r}")
+            case CallEnded(trace, error):
+                call = record.calls[_call(trace)]
+                call.trace = trace
+                call.ends_told += 1
+                record.log(now, f"ended {call.number} {type(error).__name__} {trace.seconds!r}")
+            case StateChanged(subject, state, _):
+                record.changes.append(Change(now, subject, state))
+                record.log(now, f"{subject}: {state}")
+            case HedgeDenied(trace, reason):
+                record.log(now, f"no hedge for {_call(trace)}: {reason}")
+            case Notice(subject, text):
+                record.log(now, f"notice {subject}: {text}")
+
+    # Just looking.
+
+    def look(self) -> None:
+        """Ask the router about itself, and hold it against what is known."""
+        record, now = self._record, self._loop.time()
+        try:
+            health = self._router.health()
+            told = [repr(self._router), *(str(self._router.explain(task=task)) for task in self._router.config.tasks)]
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not be
+            record.flag("health", f"{type(error).__name__}: {error}")
+            return
+        record.log(now, f"health {[(name, state.standing, state.in_flight) for name, state in health.items()]} {told}")
+        for name, state in health.items():
+            if record.heard and state.in_flight != self._running[name]:
+                record.flag("in flight", f"{name} at {now!r}: {state.in_flight} told, {self._running[name]} running")
+            if self._world.live[name] > state.in_flight:
+                record.flag("in flight", f"{name} at {now!r}: {self._world.live[name]} connections, {state}")
+        self._not_idle(now)
+
+    def _not_idle(self, now: float) -> None:
+        """Nobody waits for a turn that could be had now."""
+        engine = self._router._engine
+        for model in self._router.config.models.values() if engine is not None else ():
+            pacer = engine.policies.target(model).pacer
+            queue = pacer._queue
+            if queue and pacer.due(queue[0].rank, queue[0].tokens) <= now:
+                self._record.flag("idle slot", f"{model.name} at {now!r}: {pacer!r}")
+
+    # When all is quiet.
+
+    def quiet(self, when: str) -> None:
+        """Nothing runs, so nothing is held."""
+        engine, flag, now = self._router._engine, self._record.flag, self._loop.time()
+        if self._router._calls:
+            flag("returned", f"{when}: {self._router!r}")
+        if open_ := +self._world.live:
+            flag("connections", f"{when}: {open_!r} live")
+        if engine is None:
+            return
+        if engine.reading or engine.tasks or engine.timers._living:
+            flag("returned", f"{when}: {engine.reading} reading, {len(engine.tasks)} tasks, {engine.timers!r}")
+        for model in self._router.config.models.values():
+            target = engine.policies.target(model)
+            if target.pacer.running or target.pacer.waiting:
+                flag("returned", f"{when}: {target!r}")
+            for breaker in (target.breaker, target.account.host):
+                if breaker.state == "half_open" and breaker.refuses(now) is not None:
+                    flag("permit", f"{when}: {model.name}: {breaker.refuses(now)}")
+
+
+def _call(trace: object) -> int:
+    return int(trace.tags["call"])  # type: ignore[attr-defined]
