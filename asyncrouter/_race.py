@@ -263,10 +263,11 @@ class Race:
         self._late = None if sent_at is None or after == inf else self._engine.loop.call_at(sent_at + after, self._look)
 
     def _after(self, lane: Lane) -> float:
-        assert self._plan.hedge is not None
-        step = lane.step
+        hedge, bucket, step = self._plan.hedge, self._bucket, lane.step
+        assert hedge is not None
+        assert bucket is not None
         streams = self._call.stream or step.streams
-        return self._engine.policies.hedge_after(self._plan.hedge, step.model, lane.size, streams=streams)
+        return self._engine.policies.hedge_after(hedge, bucket, step.model, lane.size, streams=streams)
 
     def _look(self) -> None:
         self._late = None

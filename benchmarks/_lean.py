@@ -74,7 +74,7 @@ class Lean:
         try:
             await waiter
         finally:
-            if timer is not None and not waiter.done():
+            if timer is not None:
                 timer.cancel()
         if status == REFUSED:
             raise ConnectionFailed("connection refused")

@@ -14,14 +14,14 @@ import json
 import sys
 import time
 from array import array
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from _lean import REFUSED, Fate, Model, play
+from _lean import REFUSED, Fate, play
 from _theory import SCENARIOS, Law, hedged, optimum
 
 from asyncrouter import CallError, Router

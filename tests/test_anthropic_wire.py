@@ -620,13 +620,21 @@ def test_a_stream_that_lost_something_is_no_answer(lost: tuple[object, ...]) -> 
     assert error.message.startswith("something was lost on the way: ")
 
 
-def test_malformed_events_leave_a_hole() -> None:
-    """One that is no JSON, and one that is no object: each was a piece of the answer. Nothing and [DONE] were not."""
+def test_malformed_events_are_skipped_and_counted() -> None:
+    """What never was an object took nothing with it; nothing at all and [DONE] are not even counted."""
     decoder = events(start(), b"{", *TEXT, b"5", stop(), END)
 
-    assert (BadReply, "malformed events: 2") == (type(decoder.end()), decoder.end().message)
-    assert (2, "Hello") == (decoder.skipped, decoder.reply.text)
-    assert events(b"", start(), *TEXT, stop(), b" ", b"[DONE]").end() is None
+    assert (2, "Hello", None) == (decoder.skipped, decoder.reply.text, decoder.end())
+    assert events(b"", start(), *TEXT, stop(), b" ").skipped == 0
+
+
+def test_a_broken_event_leaves_a_hole() -> None:
+    """It was a piece of the answer: what is left is another one, however whole its end is."""
+    decoder = events(start(), *TEXT[:2], b'{"type":"content_block_delta","ind', *TEXT[2:], stop(), END)
+
+    assert type(decoder.end()) is BadReply
+    assert decoder.end().message == """a broken event: '{"type":"content_block_delta","ind'"""
+    assert (1, True) == (decoder.skipped, decoder.done)
 
 
 def test_arguments_that_are_no_json_are_no_answer() -> None:

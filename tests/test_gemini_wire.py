@@ -714,7 +714,7 @@ def test_the_list_of_models() -> None:
     assert ("GET", f"{PROVIDER.base_url}/models?pageSize=1000") == (request.method, request.url)
     assert "k" == request.headers["x-goog-api-key"]
     assert ["gemini-x", "tunedModels/y"] == WIRE.parse_models(orjson.dumps(listed))
-    for wrong in (b"<html>", b"{}", b"[]"):
+    for wrong in (b"<html>", b"{}", b"3"):
         with pytest.raises(BadReply, match="no list of models"):
             WIRE.parse_models(wrong)
 

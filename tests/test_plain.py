@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncrouter._catalog import Provider
 from asyncrouter._types import Reply
-from asyncrouter._wire import document as documents
+from asyncrouter._wire import openai
 from asyncrouter._wire.openai import OpenAI
 from asyncrouter._wire.plain import write_plain
 
@@ -59,7 +59,7 @@ def both_ways(body: bytes) -> tuple[tuple[object, ...], tuple[object, ...]]:
     """The outcome of a body with the direct way open, and with it closed."""
     with pytest.MonkeyPatch.context() as patch:
         direct = outcome(body)
-        patch.setattr(documents, "write_plain", lambda document, reply: False)
+        patch.setattr(openai, "write_plain", lambda document, reply: False)
         return direct, outcome(body)
 
 

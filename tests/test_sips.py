@@ -103,7 +103,7 @@ def test_with_sixteen_each_read_rests_a_fifth_of_a_second(clock: Clock, world: W
     assert {"the quick brown fox jumps over a lazy dog and runs far away"} == {
         " ".join(reply.text.split()[:13]) for reply in replies if isinstance(reply, Reply)
     }
-    last = watch.rests[-1]
+    last = min(watch.rests, key=len)  # the sixteenth to come; of one instant, timers come in no particular order
     # The role, the first content; then ten sips for the other forty tokens, and the end of the body.
     assert [0.0, 0.0] == last[:2]
     assert [0.2] * 10 == last[2:12]

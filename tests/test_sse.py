@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncrouter._wire.sse import EventParser
+from asyncrouter._wire.sse import STRAY, EventParser
 
 
 def reference(document: bytes) -> list[tuple[bytes, bytes]]:
-    """The standard's text, read slowly, with one liberty: an end of the stream completes the last event."""
+    """The standard's text, read slowly, with two liberties.
+
+    An end of the stream completes the last event, and lines without a field are told of.
+    """
     lines = re.split(rb"\r\n|\r|\n", document.removeprefix(b"\xef\xbb\xbf"))
-    events, data, name = [], [], b""
-    for line in [*lines, b""]:
+    events, data, name, stray = [], [], b"", b""
+    for number, line in enumerate([*lines, b""]):
         if line:
             field, _, value = line.partition(b":")
             value = value[1:] if value[:1] == b" " else value
@@ -22,10 +25,14 @@ def reference(document: bytes) -> list[tuple[bytes, bytes]]:
                 data.append(value)
             elif field == b"event":
                 name = value
+            if field not in (b"", b"data", b"event", b"id", b"retry") or (field not in (b"", b"data") and b"{" in line):
+                stray += line + b"\n"
             continue
         if data:
             events.append((name, b"\n".join(data)))
-        data, name = [], b""
+        if stray and not (data and number >= len(lines) - 1):
+            events.append((STRAY, stray))
+        data, name, stray = [], b"", b""
     return events
 
 
@@ -92,7 +99,7 @@ def test_asking_for_the_pending_event_changes_nothing(document: bytes, place: in
         (b": comment\n\n:\n\ndata: a\n\n", [(b"", b"a")]),
         (b"\xef\xbb\xbfdata: a\r\r", [(b"", b"a")]),
         (b"data: a\r\n\r\ndata: b", [(b"", b"a"), (b"", b"b")]),
-        (b"id: 1\nretry: 5\nfoo: x\ndata: a\n\n", [(b"", b"a")]),
+        (b"id: 1\nretry: 5\nfoo: x\ndata: a\n\n", [(b"", b"a"), (STRAY, b"foo: x\n")]),
         (b"data: a\r\ndata: b\r\n\r\n", [(b"", b"a\nb")]),
         ("event: é\rdata: 🙂\r\r".encode(), [("é".encode(), "🙂".encode())]),
         (b"", []),
@@ -114,12 +121,14 @@ def test_an_event_is_given_as_soon_as_its_blank_line_has_come() -> None:
     assert [(b"", b"b")] == parser.feed(b"data: b\n\n")
 
 
-def test_text_that_is_no_event_stream_is_kept_for_the_message() -> None:
-    """An error page where a stream is due can be quoted."""
+def test_what_is_no_event_is_told_of() -> None:
+    """An error page where a stream is due, a field that lost its name or its line end, and one of the future."""
     parser = EventParser()
-    parser.feed(b"<html>\n<title>Bad gateway</title>")
 
-    assert b"<html>\n<title>Bad gateway</title>" == parser.stray
+    assert [(STRAY, b"dta: {}\n"), (b"", b"1"), (STRAY, b"new: 1\n")] == parser.feed(
+        b"dta: {}\n\nnew: 1\ndata: 1\n\n<html>\n<title>Bad"
+    )
+    assert (STRAY, b"<html>\n<title>Bad\n") == parser.pending()
 
 
 def test_a_line_of_ten_megabytes_is_read_in_linear_time() -> None:

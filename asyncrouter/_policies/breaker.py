@@ -7,6 +7,7 @@ for ever, the commonest defect of breakers. Each change of state has a generatio
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ OPEN = 5.0
 """Seconds it stays open the first time; twice as long each time a probe fails."""
 CALM = 60.0
 """Seconds closed after which it starts again with the shortest time."""
+PATIENT, PART = 15.0, 0.25
+"""Beyond so many seconds it is never open for more than this part of the time since it first opened: what comes back
+after a minute is noticed within a quarter of one, whatever the longest time is."""
 JITTER = 0.1
 """Open times are longer by up to this share, so that a fleet does not probe in step; the longest one is the longest."""
 FORCED = -1
@@ -33,34 +37,41 @@ FORCED = -1
 
 
 class Window:
-    """Failures and calls of the last 30 seconds."""
+    """Calls and failures of the last 30 seconds."""
 
-    __slots__ = ("_slots", "_width")
+    __slots__ = ("_older", "calls", "failures", "until")
 
     def __init__(self) -> None:
-        self._width = WINDOW / SLOTS
-        self._slots: list[list[int]] = []  # slot number, calls, failures
+        self._older: deque[tuple[float, int, int]] = deque()  # when that slot ended, its calls, its failures
+        self.calls = self.failures = 0
+        """Those of the present slot; whoever adds to them calls `turn` first when its time, `until`, is up."""
+        self.until = 0.0
+
+    def turn(self, now: float) -> None:
+        """Begin another slot."""
+        if self.calls:
+            self._older.append((self.until, self.calls, self.failures))
+        self.calls = self.failures = 0
+        self.until = now + WINDOW / SLOTS
+        while self._older and self._older[0][0] <= self.until - WINDOW:
+            self._older.popleft()
 
     def add(self, now: float, *, failed: bool) -> None:
         """Count a call."""
-        number = int(now / self._width)
-        if self._slots and (slot := self._slots[-1])[0] == number:
-            slot[1] += 1
-            slot[2] += failed
-            return
-        self._slots = [slot for slot in self._slots if slot[0] > number - SLOTS]
-        self._slots.append([number, 1, int(failed)])
+        if now >= self.until:
+            self.turn(now)
+        self.calls += 1
+        self.failures += failed
 
-    def full_of_failures(self, now: float) -> bool:
-        """Whether enough calls were made, and half of them failed."""
-        oldest = int(now / self._width) - SLOTS
-        recent = [slot for slot in self._slots if slot[0] > oldest]
-        calls = sum(slot[1] for slot in recent)
-        return calls >= VOLUME and sum(slot[2] for slot in recent) >= SHARE * calls
+    def full_of_failures(self) -> bool:
+        """Whether, when the last one was counted, enough calls had been made, and half of them failed."""
+        calls = self.calls + sum(slot[1] for slot in self._older)
+        return calls >= VOLUME and self.failures + sum(slot[2] for slot in self._older) >= SHARE * calls
 
     def clear(self) -> None:
         """Forget everything."""
-        self._slots.clear()
+        self._older.clear()
+        self.calls = self.failures = 0
 
 
 class Breaker:
@@ -71,8 +82,8 @@ class Breaker:
     """
 
     __slots__ = (
-        "_changed", "_failures", "_in_a_row", "_level", "_longest", "_permit_until", "_quiet", "_random", "_succeeded",
-        "_window", "generation", "state", "until", "why",
+        "_changed", "_failures", "_in_a_row", "_level", "_longest", "_permit_until", "_quiet", "_random", "_since",
+        "_succeeded", "_window", "generation", "state", "until", "why",
     )
 
     def __init__(
@@ -90,6 +101,7 @@ class Breaker:
         self._window = Window()
         self._failures = 0
         self._succeeded = float("-inf")
+        self._since = 0.0  # when it first opened
         self._level = 0
         self._permit_until = 0.0
 
@@ -124,9 +136,10 @@ class Breaker:
         self._succeeded = now
         if self.state == "closed" and generation == self.generation:
             self._failures = 0
-            self._window.add(now, failed=False)
-            if self._level and now - self.until > CALM:
-                self._level = 0
+            window = self._window
+            if now >= window.until:
+                window.turn(now)
+            window.calls += 1  # in place: this is what nearly every call comes to
         elif self.state != "closed" and generation in {self.generation, FORCED}:
             self._change("closed")
             self._window.clear()
@@ -143,7 +156,7 @@ class Breaker:
             self._failures += 1
             self._window.add(now, failed=True)
             in_a_row = self._failures >= self._in_a_row and now - self._succeeded >= self._quiet
-            if in_a_row or self._window.full_of_failures(now):
+            if in_a_row or self._window.full_of_failures():
                 self._open(now)
 
     def left(self, generation: int) -> None:
@@ -152,9 +165,12 @@ class Breaker:
             self._permit_until = 0.0
 
     def _open(self, now: float) -> None:
+        if self.state == "closed" and (not self._level or now - self.until > CALM):
+            self._level, self._since = 0, now
+        longest = min(self._longest, max(PATIENT, PART * (now - self._since)))
         span = OPEN * 2**self._level * self._random.uniform(1.0, 1.0 + JITTER)
         self._level = min(self._level + 1, 10)
-        self.until = now + min(self._longest, span)
+        self.until = now + min(longest, span)
         self._failures = 0
         self._change("open")
 

@@ -8,7 +8,8 @@ so they are kept as right-censored samples, and quantiles come from the product-
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
 
 GROWTH = 1.02
@@ -17,20 +18,25 @@ SHORTEST = 0.001
 """Seconds; what is faster falls into the first bucket."""
 BUCKETS = 700
 """Up to a thousand seconds."""
-EPOCH = 250
-"""Samples after which the oldest ones are dropped."""
-EPOCHS = 8
-"""Epochs remembered: the last 2,000 samples, or fewer when they are older than ..."""
-EPOCH_SECONDS = 300.0
-"""... this many seconds an epoch."""
-REFRESH = 50
-"""Samples after which quantiles are worked out again."""
+EPOCH = 500
+"""Samples after which an epoch ends, ..."""
+EPOCH_SECONDS = 75.0
+"""... and seconds."""
+EPOCHS = 32
+"""Epochs remembered: 16,000 samples, or forty minutes. That is a long memory: of 2,000 samples a sixth more or less lie
+beyond the p98 by chance, and a hedge that is to meet 1.5 % of stragglers often comes after them."""
+CHANGE = 2.5
+"""The distance between the last epoch and those before it from which on these are forgotten, in units of what chance
+does (Kolmogorov & Smirnov; 2.5 comes by chance once in 100,000 epochs): a long memory must know when it is wrong."""
+REFRESH = 0.02
+"""The part of what is known that must be new before quantiles are worked out again."""
 ENOUGH = 100
 """Samples below which nothing is said."""
-SIZES = 6
-"""Kinds of prompts: each is four times as long as the one before it."""
+SMALL, SIZES = 1024, 6
+"""Bytes below which requests are of the smallest kind of six; each is four times as long as the one before it."""
 
 _SCALE = 1.0 / math.log(GROWTH)
+_OFFSET = 1.0 - math.log(SHORTEST) * _SCALE
 
 
 class Curve:
@@ -52,6 +58,18 @@ class Curve:
     def __repr__(self) -> str:
         return f"<Curve to {self._ended[-1] if self._ended else 0.0:.3f}>"
 
+    def by(self, bucket: int) -> float:
+        """The share that has ended by the end of this bucket."""
+        at = bisect_right(self._buckets, bucket)
+        return self._ended[at - 1] if at else 0.0
+
+    def distance(self, other: Curve) -> float:
+        """The most by which the two differ, as far as both are known."""
+        if not self._buckets or not other._buckets:
+            return 0.0
+        last = min(self._buckets[-1], other._buckets[-1])
+        return max(abs(self.by(bucket) - other.by(bucket)) for bucket in range(last + 1))
+
     def quantile(self, q: float) -> float | None:
         """Seconds, as if the samples of a bucket were spread evenly; `None` when no end was seen.
 
@@ -72,27 +90,34 @@ class Curve:
 class Histogram:
     """The last samples of one kind of request: seconds, seen to the end or cut off. O(1) a sample."""
 
-    __slots__ = ("_began", "_curve", "_epochs", "_new", "count", "cut", "seen")
+    __slots__ = ("_curve", "_epoch", "_epochs", "_new", "_until", "count", "cut", "seen")
 
     def __init__(self) -> None:
         self.count = 0
         self.seen = [0] * BUCKETS
         self.cut = [0] * BUCKETS
-        self._epochs: deque[list[int]] = deque([[]])  # bucket numbers; a cut one is stored as its complement
-        self._began = -math.inf
+        self._epoch = array("h")  # bucket numbers; a cut one is stored as its complement
+        self._epochs: deque[array[int]] = deque()  # those before it
+        self._until = -math.inf
         self._curve: Curve | None = None
-        self._new = 0
+        self._new = 0  # samples since it was drawn
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.count}, p50 {self.quantile(0.5)}, p95 {self.quantile(0.95)}>"
 
     def add(self, seconds: float, now: float, *, cut: bool = False) -> None:
         """A request took so many seconds, or (`cut`) longer than that."""
-        if now - self._began > EPOCH_SECONDS or len(self._epochs[-1]) >= EPOCH:
+        if now >= self._until or len(self._epoch) >= EPOCH:
             self._turn(now)
-        bucket = 0 if seconds <= SHORTEST else min(BUCKETS - 1, int(math.log(seconds / SHORTEST) * _SCALE) + 1)
-        (self.cut if cut else self.seen)[bucket] += 1
-        self._epochs[-1].append(~bucket if cut else bucket)
+        bucket = int(math.log(seconds) * _SCALE + _OFFSET) if seconds > SHORTEST else 0
+        if bucket >= BUCKETS:
+            bucket = BUCKETS - 1
+        if cut:
+            self.cut[bucket] += 1
+            bucket = ~bucket
+        else:
+            self.seen[bucket] += 1
+        self._epoch.append(bucket)
         self.count += 1
         self._new += 1
 
@@ -100,22 +125,37 @@ class Histogram:
         """The seconds within which a share `q` of the requests have their first content; `None` below 100 samples."""
         if self.count < ENOUGH:
             return None
-        if self._curve is None or self._new >= REFRESH:
+        if self._curve is None or self._new > REFRESH * self.count:
             self._curve, self._new = Curve(self.seen, self.cut), 0
         return self._curve.quantile(q)
 
     def _turn(self, now: float) -> None:
-        """Begin an epoch and forget the oldest."""
-        if self._epochs[-1]:
-            self._epochs.append([])
-        self._began = now
-        if len(self._epochs) > EPOCHS:
-            for sample in self._epochs.popleft():
-                self.count -= 1
-                if sample < 0:
-                    self.cut[~sample] -= 1
-                else:
-                    self.seen[sample] -= 1
+        """Begin an epoch, and forget the oldest; all of them, when the last one is unlike them."""
+        if self._epoch:
+            most = 0 if self._changed() else EPOCHS - 2
+            while len(self._epochs) > most:
+                self._forget(self._epochs.popleft())
+            self._epochs.append(self._epoch)
+            self._epoch = array("h")
+        self._until = now + EPOCH_SECONDS
+
+    def _changed(self) -> bool:
+        """Whether the samples of this epoch follow another law than those before it."""
+        fresh, older = len(self._epoch), self.count - len(self._epoch)
+        if min(fresh, older) < ENOUGH:
+            return False
+        seen, cut = [0] * BUCKETS, [0] * BUCKETS
+        _count(self._epoch, 1, seen, cut)
+        before = Curve(
+            [every - one for every, one in zip(self.seen, seen, strict=True)],
+            [every - one for every, one in zip(self.cut, cut, strict=True)],
+        )
+        return before.distance(Curve(seen, cut)) > CHANGE * math.sqrt(1.0 / fresh + 1.0 / older)
+
+    def _forget(self, epoch: array[int]) -> None:
+        _count(epoch, -1, self.seen, self.cut)
+        self.count -= len(epoch)
+        self._curve = None
 
 
 class Latency:
@@ -131,14 +171,9 @@ class Latency:
     def __repr__(self) -> str:
         return f"<Latency {self._sizes!r}>"
 
-    @property
-    def count(self) -> int:
-        """Samples remembered."""
-        return sum(one.count for one in self._sizes.values())
-
     def add(self, seconds: float, size: int, now: float, *, cut: bool = False) -> None:
         """A request of `size` bytes took so many seconds to its first content, or (`cut`) longer than that."""
-        kind = _kind(size)
+        kind = 0 if size < SMALL else _kind(size)
         found = self._sizes.get(kind)
         if found is None:
             found = self._sizes[kind] = Histogram()
@@ -147,17 +182,20 @@ class Latency:
 
     def quantile(self, q: float, size: int | None = None) -> float | None:
         """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""
-        if len(self._sizes) == 1:
-            return next(iter(self._sizes.values())).quantile(q)
+        if not self._sizes:
+            return None
         if size is not None and (found := self._sizes.get(_kind(size))) is not None and found.count >= ENOUGH:
             return found.quantile(q)
         return self._together(q)
 
     def _together(self, q: float) -> float | None:
-        if self.count < ENOUGH:
+        every = list(self._sizes.values())
+        if len(every) == 1:
+            return every[0].quantile(q)
+        count = sum(one.count for one in every)
+        if count < ENOUGH:
             return None
-        if self._curve is None or self._new >= REFRESH:
-            every = self._sizes.values()
+        if self._curve is None or self._new > REFRESH * count:
             seen = [sum(counts) for counts in zip(*(one.seen for one in every), strict=True)]
             cut = [sum(counts) for counts in zip(*(one.cut for one in every), strict=True)]
             self._curve, self._new = Curve(seen, cut), 0
@@ -166,3 +204,11 @@ class Latency:
 
 def _kind(size: int) -> int:
     return min(SIZES - 1, max(0, (size.bit_length() - 9) // 2))
+
+
+def _count(samples: array[int], change: int, seen: list[int], cut: list[int]) -> None:
+    for sample in samples:
+        if sample < 0:
+            cut[~sample] += change
+        else:
+            seen[sample] += change

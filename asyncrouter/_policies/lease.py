@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, RateLimited, ServerFailed
 
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 LAPSE = 120.0
 """Seconds for which a probe holds its permit when its attempt has no limit of its own."""
+SLOW = 2.0
+"""Times its own median that a model may be silent before losing a race counts as being slow."""
 
 
 class Lease:
     """One attempt's slot, tokens and breaker permits. `end()` gives them back; a second call does nothing."""
 
-    __slots__ = ("_host", "_model", "_policies", "_sent_at", "_tokens", "ended", "size", "streams", "target")
+    __slots__ = ("_host", "_model", "_policies", "_rank", "_sent_at", "_tokens", "ended", "size", "streams", "target")
 
-    def __init__(self, policies: Policies, target: Target, tokens: float) -> None:
+    def __init__(self, policies: Policies, target: Target, rank: int, tokens: float) -> None:
         self._policies = policies
+        self._rank = rank
         self._tokens = tokens
         self._sent_at: float | None = None
         self._model = self._host = 0
@@ -38,9 +41,10 @@ class Lease:
         self._sent_at = now
         self.size = size
         self.streams = streams
-        lapse = LAPSE if lapse is None else lapse + 1.0
-        self._model = self.target.breaker.enter(now, lapse)
-        self._host = self.target.account.host.enter(now, lapse)
+        if self._policies.guarded:
+            lapse = LAPSE if lapse is None else lapse + 1.0
+            self._model = self.target.breaker.enter(now, lapse)
+            self._host = self.target.account.host.enter(now, lapse)
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
@@ -52,50 +56,54 @@ class Lease:
         self.ended = True
         target, sent_at = self.target, self._sent_at
         used = None if usage is None else float(usage.input_tokens + usage.output_tokens)
-        target.pacer.give_back(self._tokens, sent=sent_at is not None, used=used)
+        target.pacer.give_back(self._tokens, self._rank, sent=sent_at is not None, used=used)
         if error is not None:
             self._policies.learn(target, error, now)
         if sent_at is None:
             return
-        self._time(now, now - sent_at, outcome, error, first_content)
-        self._judge(now, sent_at, outcome, error, answering=first_content is not None)
-
-    def _time(
-        self, now: float, spent: float, outcome: Outcome, error: AttemptError | None, first_content: float | None
-    ) -> None:
-        """Remember how long the first content took, or that it took longer than we waited."""
-        target = self.target
+        answering = first_content is not None
         if first_content is not None:
             target.latency(streams=self.streams).add(first_content, self.size, now)
-            target.was_slow(now, slow=isinstance(error, AttemptTimeout) and error.clock == "total")
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
-            latency = target.latency(streams=self.streams)
-            usual = latency.quantile(0.95, self.size)
-            latency.add(spent, self.size, now, cut=True)
-            if outcome == "superseded" and usual is not None:
-                target.was_slow(now, slow=spent > usual)
-
-    def _judge(
-        self, now: float, sent_at: float, outcome: Outcome, error: AttemptError | None, *, answering: bool
-    ) -> None:
-        """Tell the breakers, the retry budget and the search for a hidden limit."""
-        target, host = self.target, self.target.account.host
+            self._silent(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
-            host.succeeded(self._host, now)
-            target.breaker.succeeded(self._model, now)
             target.account.retries.deposit()
-            target.pacer.probe.passed(now)
-            self._policies.standing.succeeded(target.model)
-        elif error is not None and counts(error):
-            reached = not isinstance(error, ConnectionFailed) and not is_connect(error)
-            host.succeeded(self._host, now) if reached else host.failed(self._host, now, error.message)
-            target.breaker.failed(self._model, now, error.message)
+            target.pacer.answered()
+            self._policies.standing.succeeded(target.model, now)
+        elif isinstance(error, RateLimited):
+            target.pacer.rejected(sent_at, hinted=error.retry_after is not None)
+        if self._policies.guarded:
+            self._judge(now, outcome, error, answering=answering)
+
+    def _silent(self, now: float, spent: float, outcome: Outcome) -> None:
+        """It would have taken longer than we waited; whether that is slow is asked when another one was faster."""
+        latency = self.target.latency(streams=self.streams)
+        usual = latency.quantile(0.5, self.size)
+        latency.add(spent, self.size, now, cut=True)
+        if outcome == "superseded" and usual is not None and spent > SLOW * usual:
+            self.target.was_slow(now)
+
+    def _judge(self, now: float, outcome: Outcome, error: AttemptError | None, *, answering: bool) -> None:
+        """Tell the breakers: of the host whether it was reached, of the model whether it did its work."""
+        target, host = self.target, self.target.account.host
+        if isinstance(error, ConnectionFailed) or is_connect(error):
+            host.failed(self._host, now, error.message)
+        elif answering or outcome == "won" or (error is not None and error.status is not None):
+            host.succeeded(self._host, now)
         else:
             host.left(self._host)
-            # Content before a cancellation is as good as an answer: the model works.
-            target.breaker.succeeded(self._model, now) if answering else target.breaker.left(self._model)
-        if isinstance(error, RateLimited):
-            target.pacer.probe.rejected(now, sent_at, hinted=error.retry_after is not None)
+        if outcome in {"won", "not_accepted"}:
+            target.breaker.succeeded(self._model, now)
+            target.was_quick(now)
+        elif answering and isinstance(error, AttemptTimeout) and error.clock == "total":
+            target.breaker.left(self._model)  # the limit is ours; it has only become slow
+            target.was_slow(now)
+        elif error is not None and counts(error):
+            target.breaker.failed(self._model, now, error.message)
+        elif answering:
+            target.breaker.succeeded(self._model, now)  # it was working when it was cancelled
+        else:
+            target.breaker.left(self._model)
 
 
 def counts(error: AttemptError) -> bool:
@@ -107,6 +115,6 @@ def counts(error: AttemptError) -> bool:
     )
 
 
-def is_connect(error: AttemptError) -> bool:
+def is_connect(error: AttemptError | None) -> TypeGuard[AttemptTimeout]:
     """Whether the connection was what took too long."""
     return isinstance(error, AttemptTimeout) and error.clock == "connect"

@@ -2,19 +2,19 @@
 
 Known limits (configured, or announced in headers) are kept; unknown ones are found by their 429s (`probing.py`). Who
 must wait does so in the order of rank, first come first served within each; a hedge never waits, and never goes before
-somebody who does. Batch work leaves room for one more, so an interactive call that comes next need not wait for it.
+somebody who does. Batch work takes only what interactive work leaves (`gcra.py`), of the slots as of the rates.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from itertools import count
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import NotSent
 from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.probing import Probe
+from asyncrouter._policies.slots import Slots
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,47 +25,47 @@ MARGIN = 0.98
 """Share of a stated limit that is used."""
 FIRST, AGAIN, BATCH = 0, 1, 2
 """Ranks: a call's first attempt, its retries and fallbacks, and both of those for batch work (2 and 3)."""
+RANKS = 4
 
 
 class Turn:
     """A place in the queue. `done` is resolved when its request may go, or fails with `NotSent` when it is too late."""
 
-    __slots__ = ("done", "granted", "late", "number", "rank", "tokens")
+    __slots__ = ("done", "granted", "late", "left", "rank", "tokens")
 
-    def __init__(self, rank: int, number: int, tokens: float, done: asyncio.Future[None]) -> None:
+    def __init__(self, rank: int, tokens: float, done: asyncio.Future[None]) -> None:
         self.rank = rank
-        self.number = number
         self.tokens = tokens
         self.done = done
-        self.granted = False
+        self.granted = self.left = False
         self.late: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Turn {self.number} of rank {self.rank}{' granted' if self.granted else ''}>"
-
-    def __lt__(self, other: Turn) -> bool:
-        return (self.rank, self.number) < (other.rank, other.number)
+        return f"<Turn of rank {self.rank}{' granted' if self.granted else ' left' if self.left else ''}>"
 
 
 class Pacer:
     """The limits of one model with one key, and who waits for them."""
 
-    __slots__ = ("_loop", "_numbers", "_queue", "_requests", "_slots", "_timer", "_tokens", "probe", "running")
+    __slots__ = ("_loop", "_model", "_queues", "_requests", "_slots", "_timer", "_tokens", "_waiting", "free", "probe")
 
     def __init__(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._model = model
         self._requests = _limit(model.rpm)
         self._tokens = _limit(model.tpm)
-        self._slots = model.max_concurrent
-        self._queue: list[Turn] = []
-        self._numbers = count()
+        self._slots = Slots(model.max_concurrent)
+        self._queues: tuple[deque[Turn], ...] = tuple(deque() for _ in range(RANKS))
+        self._waiting = [0] * RANKS
         self._timer: asyncio.TimerHandle | None = None
         self.probe = Probe()
-        self.running = 0
+        self.free = False
+        """Whether there is nothing to keep: no limit is known."""
+        self._look()
 
     def __repr__(self) -> str:
         rate = "unlimited" if (rate := self.rate) is None else f"{rate:.3g}/s"
-        return f"<Pacer {rate}, {self.running} running, {len(self._queue)} waiting>"
+        return f"<Pacer {rate}, {self.running} running, {self.waiting} waiting>"
 
     @property
     def rate(self) -> float | None:
@@ -74,73 +74,103 @@ class Pacer:
         return min(rates, default=None)
 
     @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._queue)
+    def running(self) -> int:
+        """How many requests are under way."""
+        return self._slots.running
 
     @property
-    def free(self) -> bool:
-        """Whether there is nothing to keep."""
-        return self._requests is None and self._tokens is None and self._slots is None and self.probe.limit is None
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(self._waiting)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether there is a limit of tokens."""
+        return self._tokens is not None
+
+    # Limits.
 
     def announce(self, requests: float | None, tokens: float | None) -> None:
-        """The provider has told its limits, a minute; a configured one goes before it."""
-        self._requests = _announced(self._requests, requests)
-        self._tokens = _announced(self._tokens, tokens)
+        """The provider has told its limits, a minute; a lower one that is configured stays."""
+        self._requests = _announced(self._requests, requests, self._model.rpm)
+        self._tokens = _announced(self._tokens, tokens, self._model.tpm)
+        self._look()
 
-    def due(self, rank: int, tokens: float) -> float:
+    def answered(self) -> None:
+        """A request got its answer."""
+        if self.probe.limit is not None:
+            self.probe.passed(self._loop.time())
+            self._look()
+
+    def rejected(self, sent_at: float, *, hinted: bool) -> None:
+        """A 429 or 529 has come for the request that was sent at `sent_at`; `hinted`: with a Retry-After."""
+        self.probe.rejected(self._loop.time(), sent_at, hinted=hinted)
+        self._look()
+
+    def _look(self) -> None:
+        limits = (self._requests, self._tokens, self._slots.most, self.probe.limit)
+        self.free = all(limit is None for limit in limits)
+
+    # One request.
+
+    def goes(self, tokens: float, rank: int = FIRST) -> bool:
+        """Whether a request may go at this instant, without waiting and without passing anybody."""
+        return self.free or (not any(self._waiting[: rank + 1]) and self._due(rank, tokens) <= self._loop.time())
+
+    def take(self, tokens: float, rank: int = FIRST) -> None:
+        """A request goes now."""
+        batch = rank >= BATCH
+        self._slots.take(batch=batch)
+        if self.free:
+            return
+        now = self._loop.time()
+        for limit in (self._requests, self.probe.limit):
+            if limit is not None:
+                limit.take(now, batch=batch)
+        if self._tokens is not None:
+            self._tokens.take(now, tokens, batch=batch)
+        if self._slots.most is not None:
+            self._slots.note(now)
+
+    def give_back(self, tokens: float, rank: int = FIRST, *, sent: bool, used: float | None = None) -> None:
+        """A request has ended: its slot is free, and the tokens it did not use; everything if it was not sent."""
+        batch = rank >= BATCH
+        self._slots.give_back(batch=batch)
+        if self.free:
+            return
+        now = self._loop.time()
+        if self._tokens is not None and (used is not None or not sent):
+            self._tokens.correct(now, (used or 0.0) - tokens, batch=batch)
+        if not sent:
+            for limit in (self._requests, self.probe.limit):
+                if limit is not None:
+                    limit.correct(now, -1.0, batch=batch)
+        self._serve()
+
+    def _due(self, rank: int, tokens: float) -> float:
         """From when on a request could go if nobody waited; `inf` while all slots are taken."""
-        now, spare = self._loop.time(), 1.0 if rank >= BATCH else 0.0
-        # Batch work leaves one slot for the next interactive call, unless there is only one.
-        if self._slots is not None and self.running >= max(1.0, self._slots - spare):
+        now, batch = self._loop.time(), rank >= BATCH
+        if not self._slots.free(now, batch=batch):
             return inf
         due = max(now, self.probe.gate)
         for limit in (self._requests, self.probe.limit):
             if limit is not None:
-                due = max(due, limit.due(now, 1.0, spare))
-        return due if self._tokens is None else max(due, self._tokens.due(now, tokens))
+                due = max(due, limit.due(now, batch=batch))
+        return due if self._tokens is None else max(due, self._tokens.due(now, tokens, batch=batch))
 
-    def goes(self, tokens: float, rank: int = FIRST) -> bool:
-        """Whether a request may go at this instant, without waiting and without passing anybody."""
-        return self.free or (not self._queue and self.due(rank, tokens) <= self._loop.time())
-
-    def take(self, tokens: float) -> None:
-        """A request goes now."""
-        self.running += 1
-        now = self._loop.time()
-        self.probe.sent(now)
-        if self._requests is not None:
-            self._requests.take(now)
-        if self.probe.limit is not None:
-            self.probe.limit.take(now)
-        if self._tokens is not None:
-            self._tokens.take(now, tokens)
-
-    def give_back(self, tokens: float, *, sent: bool, used: float | None = None) -> None:
-        """A request has ended: its slot is free, and the tokens it did not use; everything if it was not sent."""
-        self.running -= 1
-        if self._tokens is not None and (used is not None or not sent):
-            self._tokens.give_back(tokens - (used or 0.0))
-        if not sent:
-            for limit in (self._requests, self.probe.limit):
-                if limit is not None:
-                    limit.give_back()
-        if self._queue:
-            self._serve()
+    # The queue.
 
     def join(self, rank: int, tokens: float, until: float) -> Turn:
         """Queue up. Raises `NotSent` when the turn would come after the instant `until`."""
-        ahead = sum(turn.rank <= rank for turn in self._queue)
-        rate = self.rate
-        due = self.due(rank, tokens)
+        ahead, rate, due = sum(self._waiting[: rank + 1]), self.rate, self._due(rank, tokens)
         expected = due if rate is None else due + ahead / rate
-        if expected != inf and expected >= until:
+        if until <= expected < inf:
             raise NotSent(f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting")
-        turn = Turn(rank, next(self._numbers), tokens, self._loop.create_future())
+        turn = Turn(rank, tokens, self._loop.create_future())
         if until < inf:
             turn.late = self._loop.call_at(until, self._expire, turn)
-        self.probe.held(self._loop.time())
-        insort(self._queue, turn)
+        self._queues[rank].append(turn)
+        self._waiting[rank] += 1
         self._serve()
         return turn
 
@@ -148,10 +178,11 @@ class Pacer:
         """Give up a place, or the turn itself when it has come and will not be used."""
         if turn.late is not None:
             turn.late.cancel()
-        if turn in self._queue:
-            self._queue.remove(turn)
-        elif turn.granted:
-            self.give_back(turn.tokens, sent=False)
+        if turn.granted:
+            self.give_back(turn.tokens, turn.rank, sent=False)
+        elif not turn.left:
+            turn.left = True
+            self._waiting[turn.rank] -= 1
         self._serve()
 
     def _expire(self, turn: Turn) -> None:
@@ -164,20 +195,34 @@ class Pacer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._queue:
-            turn = self._queue[0]
-            due = self.due(turn.rank, turn.tokens)
-            if due > self._loop.time():
-                if due != inf:
+        while (turn := self._head()) is not None:
+            now, due = self._loop.time(), self._due(turn.rank, turn.tokens)
+            if due > now:
+                if (hidden := self.probe.limit) is not None and hidden.due(now, batch=turn.rank >= BATCH) >= due:
+                    self.probe.held(now)
+                if due < inf:
                     self._timer = self._loop.call_at(due, self._serve)
                 return
-            del self._queue[0]
-            self.take(turn.tokens)
-            turn.granted = True
-            if turn.late is not None:
-                turn.late.cancel()
-            if not turn.done.done():
-                turn.done.set_result(None)
+            self._queues[turn.rank].popleft()
+            self._waiting[turn.rank] -= 1
+            self._grant(turn)
+
+    def _head(self) -> Turn | None:
+        """Whose turn is next; those who have left are dropped on the way."""
+        for queue in self._queues:
+            while queue and queue[0].left:
+                queue.popleft()
+            if queue:
+                return queue[0]
+        return None
+
+    def _grant(self, turn: Turn) -> None:
+        self.take(turn.tokens, turn.rank)
+        turn.granted = True
+        if turn.late is not None:
+            turn.late.cancel()
+        if not turn.done.done():
+            turn.done.set_result(None)
 
 
 def _limit(per_minute: float | None) -> Gcra | None:
@@ -187,10 +232,11 @@ def _limit(per_minute: float | None) -> Gcra | None:
     return Gcra(rate, max(1.0, rate))
 
 
-def _announced(known: Gcra | None, per_minute: float | None) -> Gcra | None:
+def _announced(known: Gcra | None, per_minute: float | None, configured: float | None) -> Gcra | None:
     if per_minute is None or per_minute <= 0.0:
         return known
-    if known is None:
-        return _limit(per_minute)
-    known.rate = min(known.rate, per_minute / 60.0 * MARGIN)
+    now = _limit(per_minute if configured is None else min(per_minute, configured))
+    if known is None or now is None:
+        return now
+    known.rate, known.burst = now.rate, now.burst
     return known

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._events import Events
     from asyncrouter._policies.breaker import State
+    from asyncrouter._policies.budget import Bucket
     from asyncrouter._types import Cause, Priority
 
 RESERVE = 2.0
@@ -33,12 +34,14 @@ ANNOUNCED = (
     ("anthropic-ratelimit-requests-limit", "anthropic-ratelimit-tokens-limit"),
 )
 """Headers that tell a limit a minute. Groq's is a day's: read as a minute's it is no limit, and does no harm."""
+ANNOUNCED_EVERY = 1.0
+"""Seconds between two looks at them: limits change rarely, and a look costs as much as all the rest of this."""
 
 
 class Policies:
     """Everything that may say no to an attempt, and learns from how it ended."""
 
-    __slots__ = ("_accounts", "_breakers", "_events", "_loop", "_random", "_targets", "hedges", "standing")
+    __slots__ = ("_accounts", "_events", "_loop", "_random", "_targets", "guarded", "hedges", "standing")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, random: Random, events: Events, *, breakers: bool = True
@@ -46,7 +49,7 @@ class Policies:
         self._loop = loop
         self._random = random
         self._events = events
-        self._breakers = breakers
+        self.guarded = breakers
         self._targets: dict[tuple[str, str], Target] = {}
         self._accounts: dict[str, Account] = {}
         self.standing = Standing()
@@ -71,7 +74,7 @@ class Policies:
     def refusal(self, model: Model, now: float, *, forced: bool = False) -> NotSent | None:
         """Why `model` may not be tried now; `None` when it may. `forced` asks as the last one that could answer."""
         refusal = self.standing.refusal(model, now)
-        if refusal is not None or forced or not self._breakers:
+        if refusal is not None or forced or not self.guarded:
             return refusal
         target = self.target(model)
         if target.breaker.state == "closed" and target.account.host.state == "closed":
@@ -87,7 +90,7 @@ class Policies:
             return False
         target = self.target(model)
         closed = target.breaker.state == "closed" and target.account.host.state == "closed"
-        return (closed or not self._breakers) and target.pacer.goes(0.0)
+        return (closed or not self.guarded) and target.pacer.goes(0.0)
 
     # Letting through.
 
@@ -100,8 +103,8 @@ class Policies:
         target = self.target(model)
         if not target.pacer.goes(tokens, rank):
             return None
-        target.pacer.take(tokens)
-        return Lease(self, target, tokens)
+        target.pacer.take(tokens, rank)
+        return Lease(self, target, rank, tokens)
 
     def join(self, model: Model, rank: int, tokens: float, until: float) -> Turn:
         """A place in the queue for `model`. Raises `NotSent` when its turn would come after the instant `until`."""
@@ -109,7 +112,7 @@ class Policies:
 
     def taken(self, model: Model, turn: Turn) -> Lease:
         """The lease of a turn that has come."""
-        return Lease(self, self.target(model), turn.tokens)
+        return Lease(self, self.target(model), turn.rank, turn.tokens)
 
     def leave(self, model: Model, turn: Turn) -> None:
         """Give a place in the queue up."""
@@ -123,17 +126,16 @@ class Policies:
 
     def demoted(self, model: Model, now: float) -> bool:
         """Whether the steps after this one should go first, because it has become slow."""
-        return self._breakers and self.target(model).demoted(now)
+        return self.guarded and self.target(model).demoted(now)
 
-    def hedge_after(self, hedge: Hedge, model: Model, size: int, *, streams: bool) -> float:
+    def hedge_after(self, hedge: Hedge, bucket: Bucket, model: Model, size: int, *, streams: bool) -> float:
         """Seconds after sending from which on an attempt is late; `inf` while that is not known.
 
-        The quantile lies a little above 1 - budget: exactly there the bucket would run dry, and deny the hedges that
-        matter most.
+        That is its p95, or a higher quantile if otherwise more would be late than the bucket can pay for.
         """
         if hedge.after != "p95":
             return float(hedge.after)
-        quantile = max(0.95, 1.0 - 0.95 * hedge.budget)
+        quantile = max(0.95, 1.0 - bucket.aim)
         known = self.target(model).latency(streams=streams).quantile(quantile, size)
         return min(inf if known is None else known, inf if hedge.cap is None else hedge.cap)
 
@@ -150,8 +152,12 @@ class Policies:
 
     def announce(self, target: Target, headers: Mapping[str, str]) -> None:
         """Take the limits that a response's headers tell."""
+        now = self._loop.time()
+        if now < target.announced_at + ANNOUNCED_EVERY:
+            return
+        target.announced_at = now
         for requests, tokens in ANNOUNCED:
-            if requests in headers:
+            if requests in headers or tokens in headers:
                 target.pacer.announce(_number(headers.get(requests)), _number(headers.get(tokens)))
 
     def learn(self, target: Target, error: AttemptError, now: float) -> None:

@@ -30,7 +30,8 @@ class RetryBudget:
 
     def deposit(self) -> None:
         """An attempt got its answer."""
-        self.tokens = min(BURST, self.tokens + DEPOSIT)
+        if self.tokens < BURST:
+            self.tokens = min(BURST, self.tokens + DEPOSIT)
 
     def take(self, error: AttemptError) -> bool:
         """Whether a retry after `error` may be sent; if so it is paid for. Failures refund nothing."""

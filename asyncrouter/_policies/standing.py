@@ -73,10 +73,11 @@ class Standing:
             return f"out for {span:g} s", error.message
         return None
 
-    def succeeded(self, model: Model) -> None:
+    def succeeded(self, model: Model, now: float) -> None:
         """The key works: the next time it is out it begins with the shortest span again."""
-        if self.keys:
-            self.keys.pop(model.provider, None)
+        # An answer that comes while the key is out was asked for before that, and proves nothing.
+        if (out := self.keys.get(model.provider)) is not None and now >= out.until:
+            del self.keys[model.provider]
 
     def _key_out(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
         last = self.keys.get(provider)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._policies.breaker import Breaker, Window
+from asyncrouter._policies.breaker import WINDOW, Breaker, Window
 from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.retry_budget import RetryBudget
@@ -37,7 +38,10 @@ class Account:
 class Target:
     """One model at one provider: its breaker, its pace, how long it takes, and whether it has become slow."""
 
-    __slots__ = ("_slow", "_slow_until", "account", "breaker", "buffered", "model", "pacer", "streamed")
+    __slots__ = (
+        "_slow", "_slow_at", "_slow_until", "account", "announced_at", "breaker", "buffered", "model", "pacer",
+        "streamed",
+    )
 
     def __init__(
         self, model: Model, account: Account, loop: asyncio.AbstractEventLoop, random: Random,
@@ -49,7 +53,10 @@ class Target:
         self.pacer = Pacer(model, loop)
         self.streamed = Latency()
         self.buffered = Latency()
+        self.announced_at = -inf
+        """When its headers were last looked at for limits."""
         self._slow = Window()
+        self._slow_at = -inf
         self._slow_until: float | None = None
 
     def __repr__(self) -> str:
@@ -57,7 +64,7 @@ class Target:
 
     @property
     def slow(self) -> bool:
-        """Whether half of its attempts were given up for being silent longer than its own p95."""
+        """Whether half of its attempts were given up for being silent much longer than it usually is."""
         return self._slow_until is not None
 
     def latency(self, *, streams: bool) -> Latency:
@@ -73,11 +80,18 @@ class Target:
         self._slow_until = now + SLOW_SPAN
         return False
 
-    def was_slow(self, now: float, *, slow: bool) -> None:
-        """An attempt was given up for being slow, or was not slow."""
-        if self._slow_until is not None and not slow:
+    def was_slow(self, now: float) -> None:
+        """An attempt was given up for being slow."""
+        self._slow_at = now
+        self._slow.add(now, failed=True)
+        if self._slow_until is None and self._slow.full_of_failures():
+            self._slow_until = now + SLOW_SPAN
+
+    def was_quick(self, now: float) -> None:
+        """An attempt was not slow: one is enough to have it back in its place."""
+        if now - self._slow_at > WINDOW:
+            return  # nothing to hold it against
+        self._slow.add(now, failed=False)
+        if self._slow_until is not None:
             self._slow_until = None
             self._slow.clear()
-        self._slow.add(now, failed=slow)
-        if slow and self._slow_until is None and self._slow.full_of_failures(now):
-            self._slow_until = now + SLOW_SPAN

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._wire.anthropic_reply import MessageDraft
 from asyncrouter._wire.anthropic_request import translate
 from asyncrouter._wire.base import BaseWire
-from asyncrouter._wire.body import write_body
+from asyncrouter._wire.body import write_translated
 from asyncrouter._wire.streamed import StreamDecoder
 from asyncrouter._wire.whole import BodyDecoder
 
@@ -43,11 +43,7 @@ class Anthropic(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         body = translate(model, call.messages, params, stream=stream)
-        try:
-            written = write_body(body)
-        except (TypeError, ValueError):
-            write_body({"messages": call.messages, **params})  # names the place where the caller wrote it
-            raise
+        written = write_translated(body, call, params)
         return self._post(self._messages_url, call, written, key, stream=stream, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:

@@ -10,6 +10,7 @@ from asyncrouter._errors import BadReply, Refused
 from asyncrouter._types import Chunk
 from asyncrouter._wire.anthropic_block import Block
 from asyncrouter._wire.anthropic_usage import read_counts, whole_counts, write_counts
+from asyncrouter._wire.disguised import bare_fault
 from asyncrouter._wire.told import one_line, part
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ class MessageDraft:
     """A message as far as it has come. `created` is the wall clock's second that `raw` is dated with."""
 
     __slots__ = (
-        "_blocks", "_broken", "_calls", "_counts", "_created", "_message", "_stop", "_told", "content", "ended",
+        "_blocks", "_broken", "_calls", "_counts", "_created", "_message", "_stop", "_told", "content", "cost_usd",
+        "ended", "fault",
     )
 
     def __init__(self, created: int) -> None:
         self.content = 0
+        self.cost_usd: float | None = None
         self.ended = False
+        self.fault: Message | None = None
         self._created = created
         self._message: Message | None = None
         self._blocks: list[Block] = []
@@ -71,12 +75,15 @@ class MessageDraft:
             self._stop_at(event.get("delta"), event.get("usage"), chunks)
         elif kind == "message_stop":
             self.ended = True
+        elif event.get("error"):
+            self.fault, self.ended = event, True
         elif type(kind) is not str:
             self._break("an event without a type")
 
     def take_whole(self, document: Message) -> None:
         """Take in a message that came in one piece."""
         content = document.get("content")
+        self.fault = document if document.get("error") else bare_fault(document)
         if document.get("type") != "message" or not isinstance(content, list):
             return
         self._start(document)
@@ -169,7 +176,7 @@ class MessageDraft:
         return self._blocks[index] if type(index) is int and 0 <= index < len(self._blocks) else None
 
     def _begin(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
-        if type(given) is not dict or index != len(self._blocks) or self._message is None or self._stop:
+        if type(given) is not dict or type(given.get("type")) is not str or index != len(self._blocks) or self._message is None or self._stop:
             self._break("a block out of its turn")
             return
         self._blocks.append(block := Block(given, self._calls))
@@ -201,9 +208,11 @@ class MessageDraft:
         if block.kind == "tool_use" and not (block.closed or block.pieces):
             given = block.given.get("input")
             try:
-                self._say(block, orjson.dumps(given if isinstance(given, dict) else {}).decode(), chunks)
+                self._say(block, orjson.dumps(given).decode(), chunks)
             except TypeError:  # nested beyond all reason
-                self._break("a tool's input that cannot be written")
+                given = None
+            if not isinstance(given, dict):
+                self._break("a tool's input")
         block.closed = True
 
     def _start(self, message: object) -> None:

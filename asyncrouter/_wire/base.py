@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._catalog import Provider
     from asyncrouter._errors import AttemptError
-    from asyncrouter._types import Call, Message
+    from asyncrouter._types import Call
 
 _REQUEST_IDS = ("x-request-id", "x-generation-id", "request-id")  # OpenAI's kind, OpenRouter, Anthropic
 _KEYS = 8  # keys whose headers are kept: one, or a few while a function rotates them
@@ -54,15 +54,7 @@ class BaseWire:
 
     def parse_models(self, body: bytes) -> list[str]:
         """The ids in `{"data": [{"id": …}]}`, or in a bare list (Together). Raises `BadReply`."""
-        try:
-            document: object = orjson.loads(body)
-        except ValueError:
-            document = None
-        listed = document.get("data") if isinstance(document, dict) else document
-        if not isinstance(listed, list):
-            raise BadReply(f"no list of models: {one_line(excerpt(body))[:200]!r}")
-        models: list[Message] = [model for model in listed if isinstance(model, dict)]
-        return [model_id for model in models if isinstance(model_id := model.get("id"), str)]
+        return listed(body, "data", "id")
 
     def _url(self, path: str, **query: str) -> str:
         """An address at this provider; its own query goes before ours."""
@@ -99,6 +91,18 @@ class BaseWire:
             self._headers.clear()
         built = self._headers[key, stream] = lay_over(headers, self._provider.headers)
         return built
+
+
+def listed(body: bytes, where: str, name: str) -> list[str]:
+    """What the models are called in a list that stands under `where`, or alone. Raises `BadReply`."""
+    try:
+        document: object = orjson.loads(body)
+    except ValueError:
+        document = None
+    models = document.get(where) if isinstance(document, dict) else document
+    if not isinstance(models, list):
+        raise BadReply(f"no list of models: {one_line(excerpt(body))[:200]!r}")
+    return [told for model in models if isinstance(model, dict) and isinstance(told := model.get(name), str)]
 
 
 def lay_over(headers: Mapping[str, str], over: Mapping[str, str]) -> Mapping[str, str]:

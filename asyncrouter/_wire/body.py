@@ -14,6 +14,8 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from asyncrouter._types import Call
+
 _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _DEPTH = 254  # orjson's limit
 
@@ -29,6 +31,15 @@ def write_body(body: Mapping[str, object]) -> bytes:
     if b"null" in written:
         _check(body, "", 0)
     return written
+
+
+def write_translated(body: Mapping[str, object], call: Call, params: Mapping[str, object]) -> bytes:
+    """JSON of a body in another API's words; what cannot be written is named at the place where the caller wrote it."""
+    try:
+        return write_body(body)
+    except (TypeError, ValueError):
+        write_body({"messages": call.messages, **params})
+        raise
 
 
 def _check(value: object, path: str, depth: int) -> None:

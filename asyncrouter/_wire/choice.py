@@ -25,9 +25,11 @@ _REASONING = ("reasoning", "reasoning_content")  # OpenRouter, Groq, Ollama; Dee
 class Choice:
     """One of the answer's choices so far. Words are kept in pieces, under the key they came with."""
 
-    __slots__ = ("calls", "extra", "finish", "logprobs", "rest", "words")
+    __slots__ = ("broken", "calls", "extra", "finish", "logprobs", "rest", "words")
 
     def __init__(self) -> None:
+        self.broken = ""
+        """What came in a shape in which nothing can be read; "" for nothing."""
         self.words: dict[str, list[str]] = {"content": []}
         self.calls = ToolCalls()
         self.logprobs: dict[str, list[object]] = {}
@@ -59,15 +61,23 @@ class Choice:
         """Take in a choice's next piece; whether it brought content."""
         for key, value in choice.items():
             if key == "finish_reason":
-                if isinstance(value, str) and value:
-                    self.finish = value
+                if isinstance(value, str):
+                    self.finish = value or self.finish
+                elif value is not None:
+                    self.broken = "a finish reason"
             elif key == "logprobs":
                 self._take_logprobs(value)
             elif value is not None and key not in {"index", "delta", "message"}:
                 self.rest[key] = value
         # Some hosts put a whole message where a delta is due.
-        delta = choice.get("delta") or choice.get("message")
-        return isinstance(delta, dict) and self._take_delta(delta, chunks)
+        delta = choice.get("delta")
+        if delta is None or delta == {}:
+            delta = choice.get("message")
+        if isinstance(delta, dict):
+            return self._take_delta(delta, chunks)
+        if delta is not None:
+            self.broken = "a message"
+        return False
 
     def raw(self, index: int) -> Message:
         """The choice as it would stand in a reply that was not streamed."""
@@ -88,7 +98,7 @@ class Choice:
             if not value or key == "role":  # null, "" and [] say nothing
                 continue
             if key == "content":
-                text, thought = _spoken(value)
+                text, thought = self._spoken(value)
                 self._say("content", text)
                 self._say("reasoning", thought)
                 reasoning = reasoning or thought
@@ -98,16 +108,38 @@ class Choice:
             elif key == "refusal" and isinstance(value, str):
                 self._say(key, value)
                 text += value
-            elif key == "tool_calls" and isinstance(value, list):
-                calls = [call for call in value if isinstance(call, dict)]
-            elif key == "function_call" and isinstance(value, dict):  # the name tool calls had before 2023-11
+            elif key == "tool_calls":
+                calls = self._listed("tool calls", value)
+            elif key == "function_call":  # the name tool calls had before 2023-11
                 calls = [{"index": 0, "type": "function", "function": value}]
             else:
                 self._keep(key, value)
         said_in_call = bool(calls) and self.calls.take(calls)
+        if self.calls.broken:
+            self.broken = "a tool call"
         if chunks is not None and (text or reasoning or calls):
             chunks.append(Chunk(text, reasoning, tuple(calls)))
         return bool(text or reasoning) or said_in_call
+
+    def _spoken(self, content: object) -> tuple[str, str]:
+        """Text and reasoning of a `content`: a string, or a list of typed parts (Mistral's thinking models)."""
+        if isinstance(content, str):
+            return content, ""
+        text, reasoning = [], []
+        for part in self._listed("content", content):
+            if isinstance(said := part.get("text"), str):
+                text.append(said)
+            elif part.get("type") == "thinking":
+                reasoning.append(_words(part.get("thinking")))
+        return "".join(text), "".join(reasoning)
+
+    def _listed(self, what: str, value: object) -> list[Message]:
+        """A list of objects; whatever else stands there is lost, and so is the answer."""
+        listed = value if isinstance(value, list) else [value]
+        found = [item for item in listed if isinstance(item, dict)]
+        if not isinstance(value, list) or len(found) != len(listed):
+            self.broken = what
+        return found
 
     def _take_logprobs(self, value: object) -> None:
         if isinstance(value, dict):
@@ -136,17 +168,9 @@ class Choice:
         return pieces[0]
 
 
-def _spoken(content: object) -> tuple[str, str]:
-    """Text and reasoning of a `content`: a string, or a list of typed parts (Mistral's thinking models)."""
-    if isinstance(content, str):
-        return content, ""
-    text, reasoning = [], []
-    for part in content if isinstance(content, list) else []:
-        if not isinstance(part, dict):
-            continue
-        if isinstance(said := part.get("text"), str):
-            text.append(said)
-        elif part.get("type") == "thinking":
-            thought = part.get("thinking")
-            reasoning.append(_spoken(thought)[0])
-    return "".join(text), "".join(reasoning)
+def _words(thinking: object) -> str:
+    """The text of a thinking part: a string, or a list of text parts."""
+    if isinstance(thinking, str):
+        return thinking
+    parts = [part for part in thinking if isinstance(part, dict)] if isinstance(thinking, list) else []
+    return "".join(said for part in parts if isinstance(said := part.get("text"), str))

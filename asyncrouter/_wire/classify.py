@@ -22,7 +22,7 @@ from asyncrouter._errors import (
     Unauthorized,
 )
 from asyncrouter._wire.pauses import parse_pause, pause_in_error, pause_in_headers, pause_in_text, reset_in_headers
-from asyncrouter._wire.told import Told, part, read_document, read_error
+from asyncrouter._wire.told import Told, one_line, part, read_document, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,7 @@ class Classifier:
         """What a response that is not 2xx means."""
         told = read_error(body)
         if 300 <= status < 400:
-            where = headers.get("location", "").partition("?")[0]
+            where = one_line(headers.get("location", "").partition("?")[0])
             told.message = f"redirected{' to ' + where if where else ''}; redirects are not followed"
         pause = pause_in_headers(headers, self._wall)
         if pause is None and status == 429:

@@ -7,15 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import orjson
-
-from asyncrouter._errors import BadReply
-from asyncrouter._wire.base import BaseWire
-from asyncrouter._wire.body import write_body
+from asyncrouter._wire.base import BaseWire, listed
+from asyncrouter._wire.body import write_translated
 from asyncrouter._wire.gemini_reply import GeminiDraft
 from asyncrouter._wire.gemini_request import translate
 from asyncrouter._wire.streamed import StreamDecoder
-from asyncrouter._wire.told import excerpt, one_line
 from asyncrouter._wire.whole import BodyDecoder
 
 if TYPE_CHECKING:
@@ -45,11 +41,7 @@ class Gemini(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         body = translate(model, call.messages, params)
-        try:
-            written = write_body(body)
-        except (TypeError, ValueError):
-            write_body({"messages": call.messages, **params})  # names the place where the caller wrote it
-            raise
+        written = write_translated(body, call, params)
         name = quote(model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}")
         if stream:
             url = self._url(f"/{name}:streamGenerateContent", alt="sse")
@@ -72,15 +64,7 @@ class Gemini(BaseWire):
 
     def parse_models(self, body: bytes) -> list[str]:
         """The ids in `{"models": [{"name": "models/…"}]}`. Raises `BadReply`."""
-        try:
-            document: object = orjson.loads(body)
-        except ValueError:
-            document = None
-        listed = document.get("models") if isinstance(document, dict) else None
-        if not isinstance(listed, list):
-            raise BadReply(f"no list of models: {one_line(excerpt(body))[:200]!r}")
-        names = [model.get("name") for model in listed if isinstance(model, dict)]
-        return [name.removeprefix("models/") for name in names if isinstance(name, str)]
+        return [name.removeprefix("models/") for name in listed(body, "models", "name")]
 
     def _auth(self, key: str | None) -> Mapping[str, str]:
         return {} if key is None else {"x-goog-api-key": key}

@@ -8,9 +8,9 @@ import orjson
 
 from asyncrouter._errors import BadReply, Refused, Rejected, Unauthorized
 from asyncrouter._wire.assemble import Answer
+from asyncrouter._wire.disguised import bare_fault
 from asyncrouter._wire.told import one_line, part
 from asyncrouter._wire.usage import count
-from asyncrouter._wire.verdict import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,20 +41,23 @@ _OURS = frozenset({"content", "finishReason", "index", "delta", "message", "erro
 class GeminiDraft(Answer):
     """An answer as far as it has come. `now` is the wall clock; `raw` is dated with its second."""
 
-    __slots__ = ("_counts", "_named", "_wrong", "begun", "ended")
+    __slots__ = ("_counts", "_named", "_wrong")
 
     def __init__(self, now: float) -> None:
         super().__init__()
-        self.begun = False
-        self.ended = False
         self._counts: Message | None = None
         self.envelope = {"id": "", "created": int(now)}
         self._named = f"{now * 1e6:.0f}"  # what ids of tool calls are made of
         self._wrong: tuple[type[AttemptError], str, str] | None = None
 
-    def take(self, event: Message, chunks: list[Chunk] | None = None) -> None:
+    @property
+    def begun(self) -> bool:
+        """Whether anything of an answer has come; a prompt that is blocked has none, and is one all the same."""
+        return bool(self.choices) or self._wrong is not None
+
+    def take(self, event: Message, chunks: list[Chunk] | None) -> None:
         """Take in one fragment, or one whole answer."""
-        chunk: Message = {}
+        chunk: Message = {"error": event.get("error")}
         if isinstance(identifier := event.get("responseId"), str) and identifier:
             chunk["id"] = self._named = identifier
         if isinstance(served := event.get("modelVersion"), str):
@@ -62,16 +65,17 @@ class GeminiDraft(Answer):
         if isinstance(counts := event.get("usageMetadata"), dict):
             self._counts = counts  # cumulative: the last ones stand
         candidates = event.get("candidates")
-        listed = enumerate(candidates if isinstance(candidates, list) else ())
-        chunk["choices"] = [self._choice(found, position) for position, found in listed if isinstance(found, dict)]
+        listed = self._listed("candidates", candidates)
+        chunk["choices"] = [self._choice(found, position) for position, found in enumerate(listed)]
         super().take(chunk, chunks)
-        self.begun = self.begun or bool(self.choices)
         if "promptFeedback" in event:
             self._heed(part(event, "promptFeedback"))
 
     def take_whole(self, document: Message) -> None:
-        """Take in an answer that came in one piece."""
-        self.take(document)
+        """Take in an answer that came in one piece, or a fragment of one that came as a list."""
+        self.take(document, None)
+        if self.fault is None:
+            self.fault = bare_fault(document)
 
     def write(self, reply: Reply) -> None:
         """Put what has come so far into `reply`."""
@@ -89,8 +93,7 @@ class GeminiDraft(Answer):
         if self._wrong is not None:
             kind, code, message = self._wrong
             return kind(message, code=code, request_id=request_id)
-        wanted = params.get("n")
-        error = verdict(self, self.finished(wanted if isinstance(wanted, int) else 1), params, request_id)
+        error = super().verdict(params, request_id)
         if isinstance(error, Refused) and self.first is not None:
             error.code = str(self.first.rest.get("native_finish_reason", error.code))
         return error
@@ -99,14 +102,18 @@ class GeminiDraft(Answer):
         """A candidate as a choice, with a delta of what it brings."""
         index = candidate.get("index", position)
         if not isinstance(index, int):
+            self._break("a candidate's index")
             index = position
         held = self.choices.get(index)
         calls = len(held.calls) if held is not None else 0
-        parts = part(candidate, "content").get("parts")
-        delta = self._delta(parts if isinstance(parts, list) else (), calls)
+        content = candidate.get("content")
+        if not isinstance(content, dict | None):
+            self._break("content")
+        delta = self._delta(self._listed("parts", part(candidate, "content").get("parts")), calls)
         choice = {name: value for name, value in candidate.items() if name not in _OURS}
         reason = candidate.get("finishReason")
         if isinstance(reason, str) and reason not in _NO_REASON:
+            reason = reason.upper()
             finish = FINISH.get(reason, "stop")
             choice["finish_reason"] = "tool_calls" if finish == "stop" and (calls or "tool_calls" in delta) else finish
             choice["native_finish_reason"] = reason
@@ -115,20 +122,27 @@ class GeminiDraft(Answer):
                 self._fail_with(BROKEN[reason], reason, f"finish reason {reason}", told)
         return {**choice, "index": index, "delta": delta}
 
-    def _delta(self, parts: list[object] | tuple[object, ...], numbered: int) -> Message:
+    def _listed(self, what: str, value: object) -> list[Message]:
+        """A list of objects, empty when there is none; whatever else stands there is lost, and so is the answer."""
+        found = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        if value is not None and not (isinstance(value, list) and len(found) == len(value)):
+            self._break(what)
+        return found
+
+    def _delta(self, parts: list[Message], numbered: int) -> Message:
         text: list[str] = []
         thoughts: list[str] = []
         calls: list[Message] = []
         delta: Message = {}
         for piece in parts:
-            if not isinstance(piece, dict):
-                continue
             if isinstance(said := piece.get("text"), str):
                 (thoughts if piece.get("thought") else text).append(said)
                 if "thoughtSignature" in piece:
                     delta["extra_content"] = {"google": {"thought_signature": piece["thoughtSignature"]}}
             elif isinstance(name := part(piece, "functionCall").get("name"), str) and name:
                 calls.append(self._call(name, piece, numbered + len(calls)))
+            elif piece.get("text") is not None or "functionCall" in piece:
+                self._break("a part")
             else:
                 _keep(piece, delta)
         if text:
@@ -156,17 +170,19 @@ class GeminiDraft(Answer):
 
     def _arguments(self, arguments: object) -> str:
         try:
-            return orjson.dumps({} if arguments is None else arguments).decode()
+            if isinstance(arguments, dict | None):
+                return orjson.dumps(arguments or {}).decode()
         except TypeError:  # read without complaint, but nested too deep to be written
-            self._fail_with(BadReply, "MALFORMED_FUNCTION_CALL", "arguments nested beyond all reason")
-            return "{}"
+            pass
+        self._break("a call's arguments")
+        return "{}"
 
     def _heed(self, feedback: Message) -> None:
         """A prompt that is blocked has no answer; one blocked while it was being answered has a filtered one."""
         reason = feedback.get("blockReason")
         if reason in _NO_REASON:
             return
-        self.begun = self.ended = True
+        self.ended = True
         for choice in self.choices.values():
             choice.finish = choice.finish or "content_filter"
         if not self.content:

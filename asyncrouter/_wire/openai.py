@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from asyncrouter._wire.assemble import Answer
 from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.body import write_body
-from asyncrouter._wire.document import DocumentDecoder
-from asyncrouter._wire.events import EventDecoder
+from asyncrouter._wire.plain import write_plain
 from asyncrouter._wire.quirks import quirks_of
+from asyncrouter._wire.streamed import StreamDecoder
+from asyncrouter._wire.whole import BodyDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,5 +50,7 @@ class OpenAI(BaseWire):
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers."""
-        streams = "event-stream" in headers.get("content-type", "").lower()
-        return (EventDecoder if streams else DocumentDecoder)(self._classifier, params, self.request_id(headers))
+        request_id = self.request_id(headers)
+        if "event-stream" in headers.get("content-type", "").lower():
+            return StreamDecoder(Answer(), self._classifier, params, request_id)
+        return BodyDecoder(Answer, self._classifier, params, request_id, write_plain)

@@ -6,11 +6,14 @@ It works on bytes: a character cut in two is whole again when its line is, and l
 from __future__ import annotations
 
 Event = tuple[bytes, bytes]
-"""Its name (`b""` for none) and its data."""
+"""Its name (`b""` for none, `STRAY` for what is none) and its data."""
 
 _BOM = b"\xef\xbb\xbf"
+STRAY = b"\n"
+"""The name, which no event can have, of what stood in the place of one: lines that are no field of the standard."""
+
 _LF, _CR, _COLON = b"\n\r:"
-_STRAY = 16384
+_LONGEST_STRAY = 16384
 
 
 class EventParser:
@@ -24,7 +27,7 @@ class EventParser:
         self._name = b""
         self._fresh = True
         self._after_cr = False
-        self._stray = b""
+        self._stray = b""  # lines without a field, of the event that is being read
 
     def __repr__(self) -> str:
         return f"<EventParser {len(self._data)} data lines and {len(self._line)} bytes waiting>"
@@ -43,6 +46,9 @@ class EventParser:
                 if data:
                     events.append((self._name, data[0] if len(data) == 1 else b"\n".join(data)))
                     data.clear()
+                if self._stray:
+                    events.append((STRAY, self._stray))
+                    self._stray = b""
                 self._name = b""
         return events
 
@@ -52,16 +58,16 @@ class EventParser:
         The standard drops it; servers that forget the last blank line are commoner than events cut at a line's end,
         and a cut inside JSON shows.
         """
-        data, name = self._data.copy(), self._name
+        data, name, stray = self._data.copy(), self._name, self._stray
         if self._line:
             line = bytes(self._line)
-            name = _read_field(line.removeprefix(_BOM) if self._fresh else line, data, name)
-        return (name, b"\n".join(data)) if data else None
-
-    @property
-    def stray(self) -> bytes:
-        """The beginning of what came and was no event stream: an error page, a JSON body."""
-        return self._stray if b":" in self._line[:6] else self._stray + bytes(self._line[:_STRAY])
+            if self._fresh:
+                line = line.removeprefix(_BOM)
+            name = _read_field(line, data, name)
+            stray += _read_stray(line)
+        if data:
+            return name, b"\n".join(data)
+        return (STRAY, stray) if stray else None
 
     def _lines(self, chunk: bytes) -> list[bytes]:
         """The lines that end in `chunk`; the rest waits."""
@@ -92,8 +98,8 @@ class EventParser:
         return lines
 
     def _field(self, line: bytes, data: list[bytes], name: bytes) -> bytes:
-        if line.partition(b":")[0] not in (b"data", b"event", b"id", b"retry") and len(self._stray) < _STRAY:
-            self._stray += line[:_STRAY] + b"\n"
+        if len(self._stray) < _LONGEST_STRAY:
+            self._stray += _read_stray(line)
         return _read_field(line, data, name)
 
 
@@ -104,3 +110,13 @@ def _read_field(line: bytes, data: list[bytes], name: bytes) -> bytes:
     if field == b"data":
         data.append(value)
     return value if field == b"event" else name
+
+
+def _read_stray(line: bytes) -> bytes:
+    """The line, or what is worth keeping of it, if it is neither a field nor a comment.
+
+    A brace in a name or an id came from the next line: the end of this one was lost.
+    """
+    field = line.partition(b":")[0]
+    known = field in (b"", b"data") or (field in (b"event", b"id", b"retry") and b"{" not in line)
+    return b"" if known else line[:_LONGEST_STRAY] + b"\n"

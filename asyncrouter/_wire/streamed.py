@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk, Reply
-from asyncrouter._wire.events import hidden_error, stray_error
-from asyncrouter._wire.sse import EventParser
+from asyncrouter._wire.disguised import hidden_error, no_answer
+from asyncrouter._wire.sse import STRAY, EventParser
+from asyncrouter._wire.told import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,53 +20,34 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Message
     from asyncrouter._wire.classify import Classifier
+    from asyncrouter._wire.draft import Draft
     from asyncrouter._wire.sse import Event
 
-
-class Draft(Protocol):
-    """An answer as far as it has come, in one provider's words."""
-
-    content: int
-    """Pieces of content so far."""
-    ended: bool
-    """The provider has said that nothing more comes."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything of an answer has come."""
-        ...
-
-    def take(self, event: Message, chunks: list[Chunk] | None) -> None:
-        """Take in one event of a stream; append to `chunks` what it brings. Never raises."""
-        ...
-
-    def take_whole(self, document: Message) -> None:
-        """Take in an answer that came in one piece. Never raises."""
-        ...
-
-    def write(self, reply: Reply) -> None:
-        """Put what has come so far into `reply`."""
-        ...
-
-    def verdict(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
-        """`None` for an answer that is whole and not empty, else what is wrong with it."""
-        ...
+_OBJECT: Final = re.compile(rb'\{\s*"|"\s*:|\}\s*\]')
+"""The marks of a JSON object with something in it. What is no event but bears them was a piece of the answer."""
+_QUOTED = 16384
 
 
 class _Settled(NamedTuple):
-    """An answer as it would be if the stream ended now; `unseen` is what no chunk has carried yet."""
+    """An answer as it would be if the stream ended now."""
 
     draft: Draft
-    fault: Message | None
+    stray: bytes
+    """What came and was no event."""
     unseen: list[Chunk]
+    """What no chunk has carried yet."""
 
 
 class StreamDecoder:
-    """Decodes server-sent events that hold one JSON object each."""
+    """Decodes server-sent events that hold one JSON object each.
+
+    An event that is none is skipped and counted. One that was an object and is broken, or has lost its field's name,
+    took a piece of the answer with it: the rest is no whole answer any more.
+    """
 
     __slots__ = (
-        "_classifier", "_draft", "_error", "_events", "_params", "_reply", "_request_id", "_settled", "cost_usd",
-        "done", "skipped",
+        "_classifier", "_draft", "_error", "_events", "_params", "_reply", "_request_id", "_settled", "_stray", "done",
+        "skipped",
     )
 
     def __init__(
@@ -77,8 +60,8 @@ class StreamDecoder:
         self._events = EventParser()
         self._reply = Reply()
         self._error: AttemptError | None = None
+        self._stray = b""
         self._settled: _Settled | None = None
-        self.cost_usd: float | None = None
         self.done = False
         self.skipped = 0
 
@@ -89,6 +72,11 @@ class StreamDecoder:
     def content(self) -> int:
         """Pieces of content so far."""
         return self._draft.content
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the provider says it charged."""
+        return self.settled().draft.cost_usd
 
     @property
     def reply(self) -> Reply:
@@ -104,33 +92,30 @@ class StreamDecoder:
         draft = self._draft
         for event in self._events.feed(data):
             document = _read_event(event)
-            if document is None:
-                self.skipped += event[1].strip() not in (b"", b"[DONE]")
-            elif document.get("error"):
-                self._error = self._classifier.inside(document, self._request_id)
-                self.done = True
-                return
-            else:
+            if document is not None:
                 draft.take(document, chunks)
-                if draft.ended:
-                    self.done = True
-                    return
+            elif event[1].strip() == b"[DONE]":
+                draft.ended = True
+            else:
+                self._pass_over(event)
+            if draft.ended:
+                self.done = True
+                if draft.fault is not None:
+                    self._error = self._classifier.inside(draft.fault, self._request_id)
+                return
 
     def end(self) -> AttemptError | None:
         """What an end here is: `None` for a whole answer."""
         if self._error is not None:
             return self._error
-        draft, fault, _ = self.settled()
-        if fault is not None:
-            return self._classifier.inside(fault, self._request_id)
-        stray = self._events.stray
-        if not draft.begun and stray:
-            return stray_error(stray, self._classifier, self._request_id)
+        draft, stray, _ = self.settled()
+        if draft.fault is not None:
+            return self._classifier.inside(draft.fault, self._request_id)
         error = draft.verdict(self._params, self._request_id)
-        if error is None and self.skipped:  # each event is a piece of the answer: what is left has a hole
-            error = BadReply(f"malformed events: {self.skipped}", request_id=self._request_id)
-        hidden = hidden_error(stray, self._classifier, self._request_id) if error is not None and stray else None
-        return hidden or error
+        if error is not None and stray:  # an error page, or the bare JSON with which Google breaks a stream off
+            found = hidden_error(stray, self._classifier, self._request_id)
+            return found or (error if draft.begun else no_answer(stray, "no event stream"))
+        return error
 
     def final(self) -> Chunk:
         """The chunk that ends a stream: finish reason, usage, and the words of an event that lacks its last line."""
@@ -149,21 +134,40 @@ class StreamDecoder:
             self._settled = self._look_ahead()
         return self._settled
 
+    def _pass_over(self, event: Event) -> None:
+        """Count what is no event; fail if it was one."""
+        name, data = event
+        if not data.strip():
+            return
+        self.skipped += 1
+        if name is STRAY:
+            self._stray += data[: max(0, _QUOTED - len(self._stray))]
+        if _OBJECT.search(data):
+            found = hidden_error(data, self._classifier, self._request_id) if name is STRAY else None
+            told = f"a broken event: {one_line(data[:200].decode('utf-8', 'replace'))!r}"
+            self._error = found or BadReply(told, request_id=self._request_id)
+            self._draft.ended = True
+
     def _look_ahead(self) -> _Settled:
         """Let an event count whose last blank line has not come; on a copy, for the line may still come."""
         event = None if self.done else self._events.pending()
-        document = None if event is None else _read_event(event)
-        if document is None:
-            return _Settled(self._draft, None, [])
-        if document.get("error"):
-            return _Settled(self._draft, document, [])
+        if event is None:
+            return _Settled(self._draft, self._stray, [])
+        if event[0] is STRAY:
+            return _Settled(self._draft, self._stray + event[1][:_QUOTED], [])
+        document = _read_event(event)
+        ended = event[1].strip() == b"[DONE]"
+        if document is None and not ended:
+            return _Settled(self._draft, self._stray, [])
         unseen: list[Chunk] = []
         try:
             draft = copy.deepcopy(self._draft)
         except RecursionError:  # nested beyond all reason: judged without the last event
-            return _Settled(self._draft, None, [])
-        draft.take(document, unseen)
-        return _Settled(draft, None, unseen)
+            return _Settled(self._draft, self._stray, [])
+        if document is not None:
+            draft.take(document, unseen)
+        draft.ended = draft.ended or ended
+        return _Settled(draft, self._stray, unseen)
 
 
 def _read_event(event: Event) -> Message | None:
@@ -173,6 +177,10 @@ def _read_event(event: Event) -> Message | None:
         document: object = orjson.loads(data)
     except ValueError:
         document = data.decode("utf-8", "replace") if name == b"error" else None
+    if type(document) is dict and not name:
+        return document
+    if name is STRAY:
+        return None
     if isinstance(document, list) and len(document) == 1:  # Google wraps its errors
         document = document[0]
     if name == b"error" and not (isinstance(document, dict) and document.get("error")):

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 class _Call:
-    __slots__ = ("arguments", "id", "name", "rest")
+    __slots__ = ("arguments", "broken", "id", "name", "rest")
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
         self.arguments: list[str] = []
+        self.broken = False
         self.rest: Message = {}
 
     def take(self, delta: Message, function: Message) -> bool:
@@ -26,18 +27,21 @@ class _Call:
         name, arguments, told = function.get("name"), function.get("arguments"), delta.get("id")
         # A delta that gives the id again repeats the head of the call, not its next piece.
         repeated = bool(told) and told == self.id and name == self.name
-        named = isinstance(name, str) and name != "" and not repeated
-        if isinstance(name, str) and named:
-            self.name += name
+        name = "" if repeated or name is None else name
+        if isinstance(arguments, dict):  # some hosts send an object where the JSON text of one is due
+            arguments = _written(arguments)
+        elif arguments is None:
+            arguments = ""
         if isinstance(told, str) and told:
             self.id = told
-        if isinstance(arguments, dict):  # some hosts send an object where the JSON text of one is due
-            arguments = orjson.dumps(arguments).decode()
-        argued = isinstance(arguments, str) and arguments != ""
-        if isinstance(arguments, str) and argued:
-            self.arguments.append(arguments)
         self.rest.update((key, value) for key, value in delta.items() if key not in {"index", "id", "function"})
-        return named or argued
+        if not (isinstance(name, str) and isinstance(arguments, str)):
+            self.broken = True
+            return False
+        self.name += name
+        if arguments:
+            self.arguments.append(arguments)
+        return bool(name or arguments)
 
     def whole(self) -> Message:
         if len(self.arguments) > 1:
@@ -59,12 +63,23 @@ class ToolCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def broken(self) -> bool:
+        """Whether something came in the place of a name or arguments that is neither."""
+        return any(call.broken for call in self._calls)
+
+    @property
+    def named(self) -> bool:
+        """Whether every call has its name by now."""
+        return all(call.name for call in self._calls)
+
     def take(self, deltas: Sequence[Message]) -> bool:
         """Take in the deltas of one chunk; whether any brought a name or arguments."""
         content = False
         for delta in deltas:
-            function = delta.get("function")
-            content |= self._call_of(delta).take(delta, function if isinstance(function, dict) else {})
+            function, call = delta.get("function"), self._call_of(delta)
+            call.broken |= not isinstance(function, dict | None) or not isinstance(delta.get("index"), int | None)
+            content |= call.take(delta, function if isinstance(function, dict) else {})
         return content
 
     def whole(self) -> tuple[Message, ...]:
@@ -90,3 +105,10 @@ class ToolCalls:
     def _begin(self) -> _Call:
         self._calls.append(call := _Call())
         return call
+
+
+def _written(arguments: Message) -> str | None:
+    try:
+        return orjson.dumps(arguments).decode()
+    except TypeError:  # read without complaint, but nested too deep to be written
+        return None

@@ -22,7 +22,7 @@ def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
 def read_cost(usage: object) -> float | None:
     """US dollars charged, as OpenRouter reports them."""
     cost = usage.get("cost") if isinstance(usage, dict) else None
-    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0 else None
+    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and 0 <= cost < 2**63 else None
 
 
 def count(counts: object, name: str) -> int:

@@ -7,25 +7,30 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._types import Chunk, Reply
+from asyncrouter._wire.disguised import no_answer
 from asyncrouter._wire.streamed import StreamDecoder
-from asyncrouter._wire.verdict import bare_fault, no_answer
+from asyncrouter._wire.usage import read_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._errors import AttemptError
+    from asyncrouter._types import Message
     from asyncrouter._wire.classify import Classifier
-    from asyncrouter._wire.streamed import Draft
+    from asyncrouter._wire.draft import Draft
 
 _SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
 class BodyDecoder:
-    """Decodes one JSON body. Only at its end is anything known, so `content` is 0 until `end()` has been asked."""
+    """Decodes one JSON body. Only at its end is anything known, so `content` is 0 until `end()` has been asked.
+
+    `make` makes a draft. `shortcut` may write the commonest answer into the reply without one, or say no.
+    """
 
     __slots__ = (
-        "_body", "_classifier", "_draft", "_make", "_params", "_reply", "_request_id", "_seen", "_verdict", "content",
-        "cost_usd", "done", "skipped",
+        "_body", "_classifier", "_cost", "_make", "_params", "_pieces", "_reply", "_request_id", "_seen", "_shortcut",
+        "_verdict", "content", "done", "skipped",
     )
 
     def __init__(
@@ -34,18 +39,20 @@ class BodyDecoder:
         classifier: Classifier,
         params: Mapping[str, object],
         request_id: str | None = None,
+        shortcut: Callable[[Message, Reply], bool] | None = None,
     ) -> None:
         self._make = make
         self._classifier = classifier
         self._params = params
         self._request_id = request_id
+        self._shortcut = shortcut
         self._body = bytearray()
         self._seen = -1
-        self._draft = make()
+        self._pieces = 0
+        self._cost: float | None = None
         self._verdict: AttemptError | None = None
         self._reply = Reply()
         self.content = 0
-        self.cost_usd: float | None = None
         self.done = False
         self.skipped = 0
 
@@ -53,10 +60,15 @@ class BodyDecoder:
         return f"<BodyDecoder {len(self._body)} bytes>"
 
     @property
+    def cost_usd(self) -> float | None:
+        """What the provider says it charged."""
+        self._look()
+        return self._cost
+
+    @property
     def reply(self) -> Reply:
         """The answer, if the body is whole; the same object every time."""
         self._look()
-        self._draft.write(self._reply)
         return self._reply
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
@@ -66,7 +78,7 @@ class BodyDecoder:
     def end(self) -> AttemptError | None:
         """What an end here is: `None` for a whole answer."""
         self._look()
-        self.content = self._draft.content
+        self.content = self._pieces
         return self._verdict
 
     def final(self) -> Chunk:
@@ -79,12 +91,12 @@ class BodyDecoder:
         if self._seen == len(self._body):
             return
         self._seen = len(self._body)
-        self._draft = self._make()
         body = bytes(self._body)
         if body.lstrip().startswith(_SSE):  # an event stream that calls itself something else
-            events = StreamDecoder(self._draft, self._classifier, self._params, self._request_id)
+            events = StreamDecoder(self._make(), self._classifier, self._params, self._request_id)
             events.feed(body)
-            self._verdict, self._draft, self.skipped = events.end(), events.settled().draft, events.skipped
+            self._verdict, self.skipped = events.end(), events.skipped
+            self._keep(events.settled().draft)
         else:
             self._verdict = self._read(body)
 
@@ -93,12 +105,20 @@ class BodyDecoder:
             document: object = orjson.loads(body)
         except ValueError:
             return no_answer(body, "not whole JSON")
+        if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self._reply):
+            self._pieces, self._cost = 1, read_cost(document.get("usage"))
+            return None
+        draft = self._make()
         # Google wraps its errors in a list, and lists the fragments of a stream that was not asked for as events.
         for found in document if isinstance(document, list) and document else [document]:
             if not isinstance(found, dict):
                 return no_answer(body, "no answer")
-            fault = found if found.get("error") else bare_fault(found)
-            if fault is not None:
-                return self._classifier.inside(fault, self._request_id)
-            self._draft.take_whole(found)
-        return self._draft.verdict(self._params, self._request_id)
+            draft.take_whole(found)
+        self._keep(draft)
+        if draft.fault is not None:
+            return self._classifier.inside(draft.fault, self._request_id)
+        return draft.verdict(self._params, self._request_id)
+
+    def _keep(self, draft: Draft) -> None:
+        self._pieces, self._cost = draft.content, draft.cost_usd
+        draft.write(self._reply)

@@ -15,6 +15,9 @@ from asyncrouter.batch._errors import BatchError, InvalidInput, WriteFailed
 from asyncrouter.batch._map import map  # noqa: A004  # `batch.map` is what it is
 from asyncrouter.batch._report import Progress, Report
 from asyncrouter.batch._run import run
+from asyncrouter.batch._source import Source
 from asyncrouter.batch._survey import Estimate, estimate
 
-__all__ = ["BatchError", "Estimate", "InvalidInput", "Progress", "Report", "WriteFailed", "estimate", "map", "run"]
+__all__ = [
+    "BatchError", "Estimate", "InvalidInput", "Progress", "Report", "Source", "WriteFailed", "estimate", "map", "run",
+]

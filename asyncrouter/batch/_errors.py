@@ -51,5 +51,10 @@ class WriteFailed(RouterError, OSError):
         super().__init__(error.errno, error.strerror or str(error), path)
         self.report: Report | None = None
 
+    @property
+    def reason(self) -> str:
+        """The file, and what the system says."""
+        return f"{self.filename}: {self.strerror}"
+
     def __str__(self) -> str:
-        return f"{self.filename}: {self.strerror}; what is written is whole, and the same command resumes"
+        return f"{self.reason}; what is written is whole, and the same call goes on from there"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncrouter import RouterClosed
+from asyncrouter import AllModelsFailed, RateLimited, RouterClosed
 from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._ids import Names
-from asyncrouter.batch._lines import Format, Row, answer_line, failure_line
+from asyncrouter.batch._lines import Format, Row, answer_line, cause_of, failure_line
 from asyncrouter.batch._rows import Asked, RowError
 from asyncrouter.batch._rules import Rules
 from asyncrouter.batch._tally import Tally
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Write = Callable[[bytes], None]
 
+PAUSES = (2.0, 4.0, 8.0, 16.0)
+"""Seconds at most before a row is asked again that met a limit, and at least until the instant that was told."""
 AT_ONCE = 500
 """Rows that are passed over between two looks at the rest of the event loop."""
 
@@ -108,17 +111,34 @@ class Job:
         return None
 
     async def _ask(self, row: Row) -> bool:
-        try:
-            reply = await self._router.chat(row.asked.prompt, **row.asked.options)  # type: ignore[arg-type]  # surveyed
-        except RouterClosed:
-            raise
-        except Exception as error:  # noqa: BLE001  # one bad row is no reason to lose the others
-            self._failures(failure_line(row, error))
-            self.tally.fail(error)
-            return False
-        self._answers(answer_line(row, reply, self._orders.format, raw=self._orders.raw))
-        self.tally.answered(reply)
-        return True
+        _, prompt, options = row.asked
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                reply = await self._router.chat(prompt, **options)  # type: ignore[arg-type]  # surveyed
+            except RouterClosed:
+                raise
+            except Exception as error:  # one bad row is no reason to lose the others
+                if (pause := self._pause(error, pauses)) is None:
+                    self._failures(failure_line(row, error))
+                    self.tally.fail(error)
+                    return False
+            else:
+                self._answers(answer_line(row, reply, self._orders.format, raw=self._orders.raw))
+                self.tally.answered(reply)
+                return True
+            await asyncio.sleep(pause)
+
+    def _pause(self, error: Exception, pauses: Iterator[float]) -> float | None:
+        """Seconds until a row is asked again that only met limits, which are no fault of its own; else `None`."""
+        limited = cause_of(error)
+        if not isinstance(error, AllModelsFailed) or not isinstance(limited, RateLimited) or self.stopped is not None:
+            return None
+        pause = next(pauses, None)
+        if pause is None:
+            return None
+        self.tally.asks_again(error)
+        return max(pause * random.random(), limited.retry_after or 0.0)
 
 
 def feed(source: Source, orders: Orders, config: Config, done: Ids | None) -> Iterator[Row | None]:
@@ -139,8 +159,7 @@ def feed(source: Source, orders: Orders, config: Config, done: Ids | None) -> It
             if orders.limit is not None and number >= orders.limit:
                 return
             if number % among == mine:
-                asked = Asked.of(line.fields, orders.options, config)
-                yield Row(index, asked._replace(id=id), line.fields)
+                yield Row(index, Asked.of(id, line.fields, orders.options, config), line.fields)
         except RowError as error:
             raise BatchError(f"{source.name}: has changed since it was read: line {line.number}: {error}") from None
 

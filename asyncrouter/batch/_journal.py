@@ -39,6 +39,7 @@ class Journal:
         self.on_failure: Callable[[WriteFailed], None] = lambda failure: None
         self._path = path
         self._pending: list[bytes] = []
+        self._lost = 0
         self._syncing: asyncio.Future[None] | None = None
         self._unsynced = False
         try:
@@ -54,6 +55,11 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"<Journal {self.name}, {self._size} bytes, {len(self._pending)} lines to write>"
+
+    @property
+    def unwritten(self) -> int:
+        """Lines that have come and could not be written."""
+        return self._lost + sum(lines.count(b"\n") for lines in self._pending)
 
     @property
     def size(self) -> int:
@@ -100,7 +106,8 @@ class Journal:
             while written < len(lines):
                 written += os.write(self._file, lines[written:] if written else lines)
         except OSError as error:
-            self._keep_whole_lines(lines[:written])
+            kept = self._keep_whole_lines(lines[:written])
+            self._lost += lines.count(b"\n", kept)
             self._fail(error)
             return
         self._size += written
@@ -109,11 +116,13 @@ class Journal:
             if self._syncing is None:
                 self._begin_sync()
 
-    def _keep_whole_lines(self, written: bytes) -> None:
+    def _keep_whole_lines(self, written: bytes) -> int:
+        whole = written.rfind(b"\n") + 1
         if self.regular:
-            self._size += written.rfind(b"\n") + 1
+            self._size += whole
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
+        return whole
 
     def _fail(self, error: OSError) -> None:
         self.failed = WriteFailed(self.name, error)

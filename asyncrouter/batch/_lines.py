@@ -33,7 +33,7 @@ FINAL = frozenset({"ContextTooLong", "NotAccepted", "Refused", "Rejected"})
 class Row(NamedTuple):
     """A row on its way: its place in the input (from 0), what it asks, and its own fields."""
 
-    index: int
+    place: int
     asked: Asked
     fields: Fields
 
@@ -49,7 +49,7 @@ def answer_line(row: Row, reply: Reply, how: Format, *, raw: bool = False) -> by
 def failure_line(row: Row, error: Exception) -> bytes:
     """The line of a failure: its row, which can be run again."""
     name = "custom_id" if "custom_id" in row.fields else "id"
-    again = {name: row.asked.id, **row.fields, "_error": _error(error)}
+    again = {name: row.asked.id, **row.fields, "_error": failure(error)}
     return orjson.dumps(again, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -83,7 +83,7 @@ def _native(row: Row, reply: Reply) -> Fields:
     trace, usage = reply.trace, reply.usage
     record: Fields = {
         "id": row.asked.id,
-        "index": row.index,
+        "index": row.place,
         "text": reply.text,
         "finish_reason": reply.finish_reason,
         "model": reply.model,
@@ -134,7 +134,8 @@ def _attempt(attempt: Attempt) -> Fields:
     return record
 
 
-def _error(error: Exception) -> Fields:
+def failure(error: Exception) -> Fields:
+    """What is told of a failure."""
     cause = cause_of(error)
     trace: Trace | None = error.trace if isinstance(error, CallError | AttemptError) else None
     told: Fields = {

@@ -85,15 +85,14 @@ class _Mapping:
     async def ask(self, numbered: tuple[int, Item]) -> bool:
         """Make a call; its result, or its error, is ready then."""
         number, item = numbered
-        id: Id = number  # noqa: A001
+        id, fields = _fields(number, item)  # noqa: A001
         result: Reply | Exception
         try:
-            asked = _asked(number, item, self._options)
-            id = asked.id  # noqa: A001
+            asked = Asked.of(id, fields, self._options)
             result = await self._router.chat(asked.prompt, **asked.options)  # type: ignore[arg-type]  # checked by chat
         except RouterClosed:
             raise
-        except Exception as error:  # noqa: BLE001  # a failure is a value
+        except Exception as error:  # a failure is a value
             result = error
         self.ready.append((id, result))
         self.something_new.set()
@@ -106,9 +105,11 @@ class _Mapping:
             return await anext(self._source, _END)
 
 
-def _asked(number: int, item: Item, options: dict[str, object]) -> Asked:
+def _fields(number: int, item: Item) -> tuple[Id, Mapping[str, object]]:
+    """An id for a call, and its row."""
     if isinstance(item, Mapping):
-        return Asked.of({"id": number, **item}, options)
+        given = item.get("custom_id", item.get("id"))
+        return given if isinstance(given, str | int) else number, item
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str | int):
-        return Asked.of({"id": item[0], **fields_of(item[1])}, options)
-    return Asked.of({"id": number, **fields_of(item)}, options)
+        return item[0], fields_of(item[1])
+    return number, fields_of(item)

@@ -73,7 +73,7 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 all rows have their answer, 1 some failed or are left, 3 stopped early, 130 interrupted."""
+        """0 nothing failed, 1 some rows did, 3 stopped early, 130 interrupted."""
         if self.interrupted:
             return 130
         return 3 if self.stopped is not None else 1 if self.failed else 0

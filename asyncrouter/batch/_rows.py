@@ -31,6 +31,12 @@ PARAMS = frozenset((
 """What may stand beside a row's own fields for the provider; anything else goes into `params`."""
 
 
+_KNOWN = frozenset(OURS) | PARAMS
+_CHOICE = frozenset(("task", *CHOOSING))
+_NEUTRAL = frozenset(("id", "prompt", "messages", "metadata", "_error"))
+"""Fields that change nothing of how a row is asked."""
+
+
 class RowError(ValueError):
     """A row that asks for nothing that could be sent."""
 
@@ -43,11 +49,13 @@ class Asked(NamedTuple):
     options: dict[str, object]
 
     @classmethod
-    def of(cls, fields: Mapping[str, object], options: Mapping[str, object], config: Config | None = None) -> Asked:
-        """What a row asks for, over the `options` that hold for all. Raises `RowError`."""
+    def of(
+        cls, name: Id, fields: Mapping[str, object], options: dict[str, object], config: Config | None = None
+    ) -> Asked:
+        """What the row of this id asks for, over the `options` that hold for all. Raises `RowError`."""
         if "custom_id" in fields or "body" in fields:
-            return _theirs(fields, options, config)
-        return _ours(fields, options)
+            return cls(name, *_theirs(fields, options, config))
+        return cls(name, *_ours(fields, options))
 
 
 def id_of(fields: Mapping[str, object]) -> Id | None:
@@ -66,26 +74,33 @@ def fields_of(prompt: object) -> Fields:
     return {"prompt": prompt} if isinstance(prompt, str) else {"messages": prompt}
 
 
-def _ours(fields: Mapping[str, object], options: Mapping[str, object]) -> Asked:
-    for name in fields:
-        if name not in OURS and name not in PARAMS:
-            raise RowError(_unknown(name, [*OURS, *PARAMS], " (what the provider takes may also stand in \"params\")"))
+def _ours(fields: Mapping[str, object], options: dict[str, object]) -> tuple[str | list[Fields], dict[str, object]]:
+    said = fields.keys()
+    for name in said - _KNOWN:
+        raise RowError(_unknown(name, [*OURS, *PARAMS], ' (what the provider takes may also stand in "params")'))
     if ("prompt" in fields) == ("messages" in fields):
         raise RowError('expected one of "prompt" and "messages"')
-    prompt = fields["prompt"] if "prompt" in fields else fields["messages"]
-    asked = _prompt(prompt, text="prompt" in fields)
-    params = {name: value for name, value in fields.items() if name in PARAMS}
+    asked = _prompt(fields["prompt"], text=True) if "prompt" in fields else _prompt(fields["messages"], text=False)
+    return asked, options if said <= _NEUTRAL else _over(fields, options)
+
+
+def _over(fields: Mapping[str, object], options: dict[str, object]) -> dict[str, object]:
+    """The options of all with a row's own over them: its models, or its task, instead of the models of all."""
     merged = dict(options)
-    if "task" in fields or any(name in fields for name in CHOOSING):
-        for name in ("chain", "model", *(["tier"] if any(name in fields for name in CHOOSING) else [])):
+    if fields.keys() & _CHOICE:
+        given_up = ("chain", "model", "tier") if fields.keys() & set(CHOOSING) else ("chain", "model")
+        for name in given_up:
             merged.pop(name, None)
     merged |= {name: fields[name] for name in ("task", *CHOOSING, "deadline") if name in fields}
+    params = {name: value for name, value in fields.items() if name in PARAMS}
     if params or "params" in fields:
         merged["params"] = {**_params(options.get("params")), **_params(fields.get("params")), **params}
-    return Asked(id_of(fields) or 0, asked, merged)
+    return merged
 
 
-def _theirs(fields: Mapping[str, object], options: Mapping[str, object], config: Config | None) -> Asked:
+def _theirs(
+    fields: Mapping[str, object], options: dict[str, object], config: Config | None
+) -> tuple[str | list[Fields], dict[str, object]]:
     for name in fields:
         if name not in THEIRS:
             raise RowError(_unknown(name, THEIRS, ""))
@@ -100,7 +115,7 @@ def _theirs(fields: Mapping[str, object], options: Mapping[str, object], config:
     merged = {**options, "params": {**_params(options.get("params")), **params}}
     if not any(name in options for name in ("task", *CHOOSING)):
         merged |= _named(body.get("model"), config)
-    return Asked(id_of(fields) or 0, _prompt(body.get("messages"), text=False), merged)
+    return _prompt(body.get("messages"), text=False), merged
 
 
 def _named(model: object, config: Config | None) -> dict[str, object]:

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncrouter import NOT_GIVEN
-from asyncrouter.batch._errors import BatchError, WriteFailed
+from asyncrouter.batch._errors import WriteFailed
 from asyncrouter.batch._job import Job, Orders, count_done
 from asyncrouter.batch._journal import Journal
 from asyncrouter.batch._order import put_in_order
+from asyncrouter.batch._paths import check_paths, errors_path
 from asyncrouter.batch._processes import Crowd
-from asyncrouter.batch._report import Pace, Progress, Report, progress, report
 from asyncrouter.batch._resume import check_same, fingerprint, finished, write_side
 from asyncrouter.batch._rules import Rules, check_prices
-from asyncrouter.batch._source import PACKED, Source
+from asyncrouter.batch._source import Source
 from asyncrouter.batch._survey import survey
+from asyncrouter.batch._watch import INTERRUPTED, Watch
 
 if TYPE_CHECKING:
     import os
@@ -27,11 +28,8 @@ if TYPE_CHECKING:
     from asyncrouter._limits import NotGiven
     from asyncrouter.batch._ids import Ids
     from asyncrouter.batch._lines import Format
+    from asyncrouter.batch._report import Progress, Report
     from asyncrouter.batch._survey import Survey
-
-UPDATES = 0.25
-"""Seconds between two looks at the progress."""
-INTERRUPTED = "interrupted"
 
 
 async def run(
@@ -92,8 +90,8 @@ async def run(
     options |= {name: value for name, value in clocks.items() if value is not NOT_GIVEN}
     source = source if isinstance(source, Source) else Source(Path(source), prompt_template)
     out = None if output is None else Path(output)
-    err = _errors_path(out, errors)
-    _check_paths(source, out, err)
+    err = errors_path(out, errors)
+    check_paths(source.path, out, err)
     surveyed = await survey(router, source, options)
     estimate = surveyed.estimate
     rules = Rules(
@@ -112,20 +110,22 @@ async def run(
         done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
         failures.begin(empty=True)
         if processes > 1:
+            before = (out, answers.size) if out is not None and done else None
             work: Job | Crowd = Crowd(
-                router.config, make_router, source, orders, (out, answers.size) if out and done else None, answers.append,
-                failures.append, processes,
+                router.config, make_router, source, orders, before, answers.append, failures.append, processes
             )
         else:
             work = Job(router, source, orders, done, answers.append, failures.append)
         skipped = 0 if done is None else await count_done(source, done) if force else len(done)
-        watch = _Watch(work, estimate.rows, skipped, progress)
-        answers.on_failure = lambda failure: work.abort(str(failure))
-        failures.on_failure = lambda failure: work.stop(str(failure))
+        watch = Watch(work, estimate.rows, skipped, progress)
+        answers.on_failure = lambda failure: work.abort(failure.reason)
+        failures.on_failure = lambda failure: work.stop(failure.reason)  # answers can still be kept
         del done  # the job has it
         failed = await _carry_out(work, watch, answers, failures, stop)
     told = watch.report(str(out or "-"), str(err))
     if failed is not None:
+        told.done -= answers.unwritten
+        told.failed -= failures.unwritten
         failed.report = told
         raise failed
     if ordered and out is not None and told.stopped is None and not told.left:
@@ -134,7 +134,7 @@ async def run(
 
 
 async def _carry_out(
-    work: Job | Crowd, watch: _Watch, answers: Journal, failures: Journal, stop: asyncio.Event | None
+    work: Job | Crowd, watch: Watch, answers: Journal, failures: Journal, stop: asyncio.Event | None
 ) -> WriteFailed | None:
     """Everything until both files are closed; what kept one from being written."""
     helpers = [asyncio.create_task(watch.tick())] if watch.wanted else []
@@ -176,70 +176,3 @@ async def _resumed(
     answers.begin(empty=not begun)
     write_side(out, now)
     return await finished(out, answers.size) if begun else None
-
-
-def _errors_path(out: Path | None, errors: str | os.PathLike[str] | None) -> Path:
-    if errors is not None:
-        return Path(errors)
-    if out is None or (out.exists() and not out.is_file()):
-        return Path("batch.errors.jsonl")
-    return out.with_name(f"{out.stem if out.suffix == '.jsonl' else out.name}.errors.jsonl")
-
-
-def _check_paths(source: Source, out: Path | None, err: Path) -> None:
-    """No file may be two things. Raises `BatchError`."""
-    if out is not None and out.suffix in PACKED:
-        raise BatchError(f"{out}: the output is written as plain JSON lines, so that it can be resumed: leave {out.suffix} out")
-    named = [("input", source.path), *([("output", out)] if out is not None else []), ("errors file", err)]
-    for index, (what, path) in enumerate(named):
-        for other, elsewhere in named[index + 1 :]:
-            if _same(path, elsewhere):
-                raise BatchError(f"{elsewhere}: is the {what} as well as the {other}")
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other) and one.is_file()
-    except OSError:
-        return one.absolute() == other.absolute()
-
-
-class _Watch:
-    """Looks at the work from time to time, and tells whoever wants to know."""
-
-    def __init__(
-        self, work: Job | Crowd, rows: int, skipped: int, tell: Callable[[Progress], None] | None
-    ) -> None:
-        self.wanted = tell is not None
-        self._work = work
-        self._rows = rows
-        self._skipped = skipped
-        self._tell = tell
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._pace = Pace()
-
-    async def tick(self) -> None:
-        """Tell the progress, again and again."""
-        while True:
-            self.tell()
-            await asyncio.sleep(UPDATES)
-
-    def tell(self) -> None:
-        """Tell the progress now."""
-        if self._tell is None:
-            return
-        tally, seconds = self._work.tally, self._loop.time() - self._began
-        rate = self._pace.rate(seconds, tally.ended)
-        self._tell(progress(
-            tally, rows=self._rows, skipped=self._skipped, in_flight=self._work.busy, seconds=seconds, rate=rate
-        ))
-
-    def report(self, output: str, errors_file: str) -> Report:
-        """What came of it."""
-        stopped = self._work.stopped
-        return report(
-            self._work.tally, rows=self._rows, skipped=self._skipped, stopped=stopped,
-            interrupted=stopped == INTERRUPTED, seconds=self._loop.time() - self._began, output=output,
-            errors_file=errors_file,
-        )

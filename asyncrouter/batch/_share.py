@@ -56,7 +56,7 @@ async def _work(
         telling = asyncio.create_task(_tell(line, job))
         try:
             await job.run()
-        except Exception as failed:  # noqa: BLE001  # told to whoever has a screen
+        except Exception as failed:  # told to whoever has a screen
             error = f"{type(failed).__name__}: {failed}"
         finally:
             loop.remove_reader(line.fileno())

@@ -26,7 +26,7 @@ try:
     else:
         from backports import zstd
 except ModuleNotFoundError:  # the extra `batch`
-    zstd = None
+    zstd = None  # type: ignore[assignment]  # asked before it is used
 _ZstdError: type[Exception] = EOFError if zstd is None else zstd.ZstdError
 
 PACKED = (".gz", ".zst")
@@ -97,7 +97,7 @@ class Source:
         except UnicodeDecodeError as error:
             raise BatchError(f"{self.name}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from None
         except csv.Error as error:
-            raise BatchError(f"{self.name}: line {reader.line_num}: {error}") from None
+            raise BatchError(f"{self.name}: line {reader.reader.line_num}: {error}") from None
 
     def _of_cells(self, cells: dict[str, str]) -> Fields | str:
         if self.template is None:

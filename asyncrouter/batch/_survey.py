@@ -70,7 +70,7 @@ async def estimate(
     return (await survey(router, source, options)).estimate
 
 
-async def survey(router: Router, source: Source, options: Mapping[str, object]) -> Survey:
+async def survey(router: Router, source: Source, options: dict[str, object]) -> Survey:
     """Read and check the whole input. Raises `InvalidInput`, `BatchError`, `ConfigError`."""
     judge, digest = _Judge(router, options), sha256()
     for count, line in enumerate(source.lines(digest)):
@@ -90,7 +90,7 @@ async def survey(router: Router, source: Source, options: Mapping[str, object]) 
 class _Judge:
     """What is wrong with the rows so far, and what they come to."""
 
-    def __init__(self, router: Router, options: Mapping[str, object]) -> None:
+    def __init__(self, router: Router, options: dict[str, object]) -> None:
         self.estimate = Estimate()
         self.problems: list[Problem] = []
         self.problem_count = 0
@@ -98,11 +98,10 @@ class _Judge:
         self._options = options
         self._ids = Ids()
         self._names = Names()
-        self._default = choice_of(options)
         self._plans: dict[bytes, tuple[ExplainedStep, ...] | str] = {}
         self._default_plan: tuple[ExplainedStep, ...] | None = None
-        if self._default:  # what holds for all is the caller's mistake, not a row's
-            self._default_plan = router.explain(**self._default).steps  # type: ignore[arg-type]  # checked by explain
+        if choice := choice_of(options):  # what holds for all is the caller's mistake, not a row's
+            self._default_plan = router.explain(**choice).steps  # type: ignore[arg-type]  # checked by explain
 
     def problem(self, line: int, text: str) -> None:
         """Note a problem."""
@@ -112,15 +111,17 @@ class _Judge:
 
     def look_at(self, fields: dict[str, object]) -> None:
         """Take a row in. Raises `RowError`."""
-        asked = Asked.of(fields, self._options, self._router.config)
         name = self._names.name(fields)
+        asked = Asked.of(name, fields, self._options, self._router.config)
         if not self._ids.add(name):
             raise RowError(f"the id {name!r:.60} has been used before")
         self._count(asked, self._plan(asked))
 
     def _plan(self, asked: Asked) -> tuple[ExplainedStep, ...]:
+        if self._default_plan is not None and asked.options is self._options:
+            return self._default_plan
         choice = choice_of(asked.options)
-        if self._default_plan is not None and choice == self._default:
+        if not choice and self._default_plan is not None:
             return self._default_plan
         key = orjson.dumps(choice, default=repr, option=orjson.OPT_SORT_KEYS)
         plan = self._plans.get(key)
@@ -129,6 +130,8 @@ class _Judge:
                 plan = self._router.explain(**choice).steps  # type: ignore[arg-type]  # checked by explain
             except (RouterError, TypeError, ValueError) as error:
                 plan = str(error)
+            if not choice and not isinstance(plan, str):
+                self._default_plan = plan
             if len(self._plans) < PLANS:
                 self._plans[key] = plan
         if isinstance(plan, str):

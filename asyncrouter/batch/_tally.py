@@ -11,7 +11,7 @@ from asyncrouter.batch._lines import error_class, unusable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter import Reply, Trace
+    from asyncrouter import CallError, Reply, Trace
 
 STEP = 1.05
 """From one class of latencies to the next: a quantile is told to within 2.5 %."""
@@ -29,7 +29,7 @@ class ModelTally:
 
 @dataclass(slots=True)
 class Tally:
-    """Rows that have ended. `unpriced` attempts cost something that is not known; latencies are of answers, by class."""
+    """Rows that have ended. `unpriced` attempts cost something unknown; latencies are of answers, by class."""
 
     done: int = 0
     failed: int = 0
@@ -60,6 +60,10 @@ class Tally:
         latency = _class(reply.trace.seconds)
         self.latencies[latency] = self.latencies.get(latency, 0) + 1
 
+    def asks_again(self, error: CallError) -> None:
+        """A call has failed, and its row will have another."""
+        self._attempts(error.trace)
+
     def fail(self, error: Exception) -> None:
         """A row has failed."""
         self.failed += 1
@@ -76,7 +80,7 @@ class Tally:
         for latency in sorted(self.latencies):
             seen += self.latencies[latency]
             if seen >= rank:
-                return LEAST * STEP ** (latency + 0.5)
+                return float(LEAST * STEP ** (latency + 0.5))
         return None
 
     def add(self, other: Self) -> None:
@@ -84,9 +88,10 @@ class Tally:
         for name in ("done", "failed", "attempts", "hedges", "input_tokens", "output_tokens", "unpriced", "estimated"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.cost_usd += other.cost_usd
-        for counted, more in ((self.errors, other.errors), (self.latencies, other.latencies)):
-            for key, count in more.items():  # type: ignore[assignment]  # names, then numbers, each among its own
-                counted[key] = counted.get(key, 0) + count  # type: ignore[index,call-overload]
+        for error, count in other.errors.items():
+            self.errors[error] = self.errors.get(error, 0) + count
+        for latency, count in other.latencies.items():
+            self.latencies[latency] = self.latencies.get(latency, 0) + count
         for name, model in other.models.items():
             mine = self._model(name)
             mine.answered += model.answered

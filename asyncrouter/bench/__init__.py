@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 from asyncrouter.bench.trace import JsonlTrace, read_trace
 
 if TYPE_CHECKING:
-    from asyncrouter.bench.arms import Arm, standard
+    from asyncrouter.bench.arms import Arm, parse_arm, standard
     from asyncrouter.bench.comparison import Change, compare
-    from asyncrouter.bench.conditions import Condition
+    from asyncrouter.bench.conditions import Condition, broken, parse_conditions
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.measures import DEFINITIONS
     from asyncrouter.bench.policy import Policy
@@ -36,19 +36,22 @@ if TYPE_CHECKING:
     from asyncrouter.bench.stats import Estimate
     from asyncrouter.bench.stop import Stop
     from asyncrouter.bench.whatif import Replayed, replay
+    from asyncrouter.bench.words import COLUMNS, figure
 
 __all__ = [
-    "DEFINITIONS", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change", "Condition", "Day", "Estimate",
-    "JsonlTrace", "Load", "Policy", "Replayed", "Report", "Row", "Run", "Scenario", "Settings", "Stop", "compare",
-    "read_trace", "replay", "run", "run_real", "standard",
+    "COLUMNS", "DEFINITIONS", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change", "Condition", "Day",
+    "Estimate", "JsonlTrace", "Load", "Policy", "Replayed", "Report", "Row", "Run", "Scenario", "Settings", "Stop",
+    "broken", "compare", "figure", "parse_arm", "parse_conditions", "read_trace", "replay", "run", "run_real",
+    "standard",
 ]
 
 _ROOMS = {
-    "arms": ("Arm", "standard"), "comparison": ("Change", "compare"), "conditions": ("Condition",), "load": ("Load",),
+    "arms": ("Arm", "parse_arm", "standard"), "comparison": ("Change", "compare"),
+    "conditions": ("Condition", "broken", "parse_conditions"), "load": ("Load",),
     "measures": ("DEFINITIONS",), "policy": ("Policy",), "report": ("ArmReport", "Report"), "result": ("ArmRun", "Run"),
     "rows": ("AttemptRow", "Row"), "runner": ("Settings", "run", "run_real"),
     "scenarios": ("SCENARIOS", "Day", "Scenario"), "stats": ("Estimate",), "stop": ("Stop",),
-    "whatif": ("Replayed", "replay"),
+    "whatif": ("Replayed", "replay"), "words": ("COLUMNS", "figure"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncrouter import Config
 
 FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
@@ -35,7 +36,7 @@ class Arm:
         return {"name": self.name, "call": told, "stream": self.stream, "config": self.config is not None}
 
 
-def parse(text: str) -> Arm:
+def parse_arm(text: str) -> Arm:
     """An arm from `NAME: key=value …`, as the command line takes it: `hedged: chain=a,b hedge=p95 deadline=20`.
 
     Raises `ValueError`.

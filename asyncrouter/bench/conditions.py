@@ -43,7 +43,7 @@ class Condition(NamedTuple):
         return None if _SIGNS[self.sign](value, self.limit) else f"{arm.name}: {self} does not hold: {value:g}"
 
 
-def parse(text: str) -> list[Condition]:
+def parse_conditions(text: str) -> list[Condition]:
     """Conditions joined by `and` or `&&`; `ARM: measure<limit` is about one arm. Raises `ValueError`."""
     return [_condition(part.strip()) for part in re.split(r"\s+and\s+|&&", text)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +99,8 @@ def _against(arm: ArmRun, base: ArmRun, base_figures: Measures, figures: Measure
         found["saved_mean"] = Estimate(float(value[0]), float(low[0]), float(high[0]), int(both.sum()))
     value, low, high = bootstrap([np.isfinite(ours) * 1.0 - np.isfinite(theirs)], mean, seed)
     found["saved_success"] = Estimate(float(value[0]), float(low[0]), float(high[0]), len(ours))
-    found["usd_per_second_saved"] = _price_of_a_second(found["saved_p99_e2e"], base_figures, figures)
+    if "saved_p99_e2e" in found:
+        found["usd_per_second_saved"] = _price_of_a_second(found["saved_p99_e2e"], base_figures, figures)
     return found
 
 
@@ -120,17 +120,16 @@ def _saved(ours: Floats, theirs: Floats, seed: int) -> Measures:
                                  neginf=-np.inf)
 
     value, low, high = bootstrap([ours, theirs], difference, seed)
-    never = np.isinf(quantiles(ours[None, :], points)[0]) & np.isinf(quantiles(theirs[None, :], points)[0])
+    mine = quantiles(ours[None, :], points)[0]  # one that never answers saves nothing that could be told in seconds
     return {
-        name: Estimate(None if never[at] else finite(value[at]), finite(low[at]), finite(high[at]), len(ours),
-                       len(ours) >= needs(q))
-        for at, (name, q) in enumerate(_SAVED.items())
+        name: Estimate(finite(value[at]), finite(low[at]), finite(high[at]), len(ours), len(ours) >= needs(q))
+        for at, (name, q) in enumerate(_SAVED.items()) if np.isfinite(mine[at])
     }
 
 
 def _price_of_a_second(saved: Estimate, base: Measures, ours: Measures) -> Estimate:
     """Dollars for 1,000 calls and second of p99; `None` where nothing is saved or a price is unknown."""
     before, after = base["usd_per_1000"].value, ours["usd_per_1000"].value
-    if before is None or after is None or saved.value is None or saved.value <= 0.0 or math.isinf(saved.value):
+    if before is None or after is None or saved.value is None or saved.value <= 0.0:
         return Estimate(None, n=saved.n)
     return Estimate((after - before) / saved.value, n=saved.n, enough=saved.enough)

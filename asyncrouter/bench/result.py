@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter.bench.rows import Row
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.report import Report
+    from asyncrouter.bench.rows import Row
     from asyncrouter.bench.runner import Settings
 
 LATE = 0.01

@@ -20,7 +20,7 @@ from asyncrouter.bench.stop import Ledger, Stop
 from asyncrouter.sim import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
@@ -59,7 +59,7 @@ def run(
 ) -> Run:
     """Run every arm under the same load: the same prompts, at the same instants, against the same simulated faults.
 
-    With a `scenario` (a name of `SCENARIOS` or one of your own) time is virtual, and an hour takes seconds. Without, the
+    With a `scenario` (a name of `SCENARIOS` or one of your own) time is virtual: an hour takes seconds. Without, the
     arms' own configurations are used in real time, and every arm is asked at each instant; real providers need
     `budget_usd`, for all arms together. The first `warmup` calls of each arm are not measured. `slo` are limits in
     seconds for "ttft", "e2e" and "tpot". The first arm is the baseline.
@@ -121,7 +121,7 @@ def _simulate(arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledg
         raise ValueError(f"arm {arm.name!r}: in a scenario the configuration is a mapping, laid over the scenario's")
     given = dict(arm.config or {})
     named = given.pop("models", {})
-    config = world.config(models=models | (named if isinstance(named, dict) else {}), **given)
+    config = {**world.config(), **given, "models": models | (named if isinstance(named, dict) else {})}
 
     async def scene() -> ArmRun:
         driver = Driver(arm, load, settings.prompt, ledger, settings.warmup)
@@ -141,20 +141,23 @@ def _simulate(arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledg
 async def _drive(drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger) -> None:
     cpu = time.process_time()
     priced = settings.stop.budget_usd is not None
-    async with anyio.create_task_group() as group:
-        if load.open:
-            await _on_time(drivers, load, settings, ledger, group.start_soon, priced=priced)
-        else:
-            for driver in drivers:
-                numbers = iter(range(load.calls or 10**9))
-                for _ in range(load.concurrency or 1):
-                    group.start_soon(_worker, driver, load, ledger, numbers, priced)
+    try:
+        async with anyio.create_task_group() as group:
+            if load.open:
+                await _on_time(drivers, load, settings, ledger, group.start_soon, priced=priced)
+            else:
+                for driver in drivers:
+                    numbers = iter(range(load.calls or 10**9))
+                    for _ in range(load.concurrency or 1):
+                        group.start_soon(_worker, driver, load, ledger, numbers, priced)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # no call raises what a caller could go on with: the first says it
     for driver in drivers:
         driver.cpu = (time.process_time() - cpu) / len(drivers)
 
 
 async def _on_time(
-    drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger, start: Callable[..., None], *,
+    drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger, start: Callable[..., object], *,
     priced: bool,
 ) -> None:
     loop, began = asyncio.get_running_loop(), drivers[0].began
@@ -169,7 +172,7 @@ async def _on_time(
             start(driver.call, number, due, set_aside)
 
 
-async def _worker(driver: Driver, load: Load, ledger: Ledger, numbers: Sequence[int], priced: bool) -> None:  # noqa: FBT001
+async def _worker(driver: Driver, load: Load, ledger: Ledger, numbers: Iterator[int], priced: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in numbers:
         now = loop.time() - driver.began

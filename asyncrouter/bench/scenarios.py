@@ -63,7 +63,7 @@ def answers(world: World, day: Day, name: str, law: Lognormal | None = None, fat
     first_token = law or USUAL[name]
 
     def act(seen: Seen, _: Random) -> Act:
-        prompt = repr(seen.body.get("messages"))
+        prompt = said(seen)
         asked[prompt] += 1
         random = Random(f"{day.seed}:{name}:{asked[prompt]}:{prompt}")
         drawn, gap = first_token(random), GAP * random.uniform(0.7, 1.3)
@@ -72,6 +72,13 @@ def answers(world: World, day: Day, name: str, law: Lognormal | None = None, fat
         return Act(first_token=drawn, gap=gap, tokens=TOKENS)
 
     world.model(name, act)
+
+
+def said(seen: Seen) -> str:
+    """The last message of a request: the same call is the same, however its sender writes the rest."""
+    messages = seen.body.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return str(last.get("content")) if isinstance(last, dict) else ""
 
 
 def _healthy(world: World, day: Day) -> None:
@@ -131,6 +138,6 @@ SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (
     Scenario("rate-limited", "the first model takes 60 % of the rate and turns the rest away with Retry-After",
              _rate_limited),
     Scenario("flaky", "5 % of the first model's answers are a 500", _flaky),
-    Scenario("torn-streams", "the first model's streams stall (2 %), are cut (3 %) or never begin (1 %)", _torn_streams),
+    Scenario("torn-streams", "the first model stalls (2 %), is cut off (3 %) or never begins (1 %)", _torn_streams),
     Scenario("all-slow", "every model is eight times slower in the middle third", _all_slow),
 )}

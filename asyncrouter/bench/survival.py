@@ -63,7 +63,7 @@ def _turn(group: Sequence[AttemptRow]) -> Turn:
     began = next((a.sent for a in group if a.sent is not None), None)
     cost = None if any(a.cost_usd is None for a in group) else sum(a.cost_usd or 0.0 for a in group)
     if began is None:
-        return Turn(last.model, last.queued or 0.0, 0.0, 0.0, False, False, True, 0.0, refused=True)  # noqa: FBT003
+        return Turn(last.model, last.queued or 0.0, 0.0, 0.0, False, False, True, 0.0, refused=True)
     ended = (last.ended if last.ended is not None else began) - began
     spoke = last.first is not None
     event = ended if last.first is None else last.first - began

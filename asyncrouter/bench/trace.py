@@ -1,4 +1,4 @@
-"""Records the calls of a service, one JSON line each, for `replay`: attempts and their clocks, never a word of a text."""
+"""Records the calls of a service, one JSON line each, for `replay`: attempts and their clocks, no word of a text."""
 
 from __future__ import annotations
 

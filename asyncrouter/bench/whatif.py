@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from asyncrouter.bench.policy import Bucket, Outcome, Play, Policy, quantile
-from asyncrouter.bench.stats import Estimate, finite, needs, quantiles, rank, resamples
+from asyncrouter.bench.stats import Estimate, finite, needs, quantiles, rank, resamples, wilson
 from asyncrouter.bench.survival import Law, Turn, turns
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ class _Replay:
         known = [_column(outcomes, "known") > 0.0 for outcomes in rounds]
         most = [np.where(mask, column, inf) for mask, column in zip(known, least, strict=True)]
         found = _quantile_estimates(least, most, self._seed)
-        found["success"] = _mean_estimate([np.isfinite(column) * 1.0 for column in most],
-                                          [np.isfinite(column) * 1.0 for column in least], self._seed)
+        found["success"] = _share_estimate([np.isfinite(column) * 1.0 for column in most],
+                                           [np.isfinite(column) * 1.0 for column in least], self._seed)
         for name, field in (("hedges_fired", "hedged"), ("hedges_denied", "denied"), ("attempts", "sent")):
             columns = [_column(outcomes, field) for outcomes in rounds]
             found[name] = _mean_estimate(columns, columns, self._seed)
@@ -165,6 +165,16 @@ def _mean_estimate(least: Sequence[Floats], most: Sequence[Floats], seed: int) -
     low = _draws(least, lambda rows: rows.mean(axis=1, keepdims=True), seed)[0]
     high = _draws(most, lambda rows: rows.mean(axis=1, keepdims=True), seed)[1]
     return Estimate(float(np.mean(least)), float(low[0]), float(high[0]), len(least[0]))
+
+
+def _share_estimate(least: Sequence[Floats], most: Sequence[Floats], seed: int) -> Estimate:
+    """A share, whose interval is never narrower than Wilson's: calls that all went well bootstrap to no doubt."""
+    found, n = _mean_estimate(least, most, seed), len(least[0])
+    below = wilson(round(float(np.mean(least)) * n), n).low
+    above = wilson(round(float(np.mean(most)) * n), n).high
+    assert found.low is not None
+    assert found.high is not None
+    return replace(found, low=min(found.low, below or 0.0), high=max(found.high, above or 0.0))
 
 
 def _draws(columns: Sequence[Floats], statistic: object, seed: int) -> tuple[Floats, Floats]:
@@ -200,15 +210,21 @@ def _order(calls: Sequence[_Call]) -> tuple[str, ...]:
 
 def _at_least(model: str, seconds: float) -> Turn:
     """A turn of which only this is known."""
-    return Turn(model, 0.0, seconds, seconds, True, True, False, None)  # noqa: FBT003
+    return Turn(model, 0.0, seconds, seconds, True, True, False, None)
 
 
 def _prompt_cost(recorded: Sequence[Turn]) -> float:
-    """What a request costs that was cut off before it spoke: its prompt, at the price that the answers reveal."""
+    """What a request costs that is cut off before it spoke: as recorded, else by the price that answers reveal."""
+    lost = [turn.cost for turn in recorded if not turn.known and turn.cost is not None]
+    if lost:
+        return sum(lost) / len(lost)
     rows = [(turn.input_tokens, turn.output_tokens, turn.cost) for turn in recorded
             if turn.ok and turn.input_tokens and turn.output_tokens and turn.cost]
     if not rows:
         return 0.0
     tokens = np.array([row[:2] for row in rows], dtype=np.float64)
-    price: Floats = np.linalg.lstsq(tokens, np.array([row[2] for row in rows], dtype=np.float64), rcond=None)[0]
-    return max(0.0, float(price[0])) * float(tokens[:, 0].mean())
+    price, _, found, _ = np.linalg.lstsq(tokens, np.array([row[2] for row in rows], dtype=np.float64), rcond=None)
+    if found == 2:
+        return max(0.0, float(price[0])) * float(tokens[:, 0].mean())
+    # Answers that are all of one length do not tell the two prices apart: then half of it, between nothing and all.
+    return sum(row[2] or 0.0 for row in rows) / len(rows) / 2.0

@@ -15,7 +15,7 @@ FEW = "n too small"
 
 COLUMNS = {
     "success": "success", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9",
-    "p50_ttft": "ttft p50", "p99_ttft": "ttft p99", "attempts": "attempts", "hedges_fired": "hedged",
+    "p99_ttft": "ttft p99", "hedges_fired": "hedged",
     "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
     "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
@@ -23,13 +23,14 @@ COLUMNS = {
 
 
 def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> str:
-    """One measure. "never": so large a share of the calls got no answer; "–": there is nothing to say."""
+    """One measure. "never": too many calls got no answer; "∞": those of the baseline; "–": there is nothing to say."""
     if estimate is None:
         return "–"
     if not estimate.enough:
         return FEW if estimate.n else "–"
     if estimate.value is None:
-        return "never" if name.endswith(("_e2e", "_ttft")) and not name.startswith("saved") and estimate.n else "–"
+        timed = name.endswith(("_e2e", "_ttft")) and estimate.n
+        return "–" if not timed else "∞" if name.startswith("saved") else "never"
     told = _number(name, estimate.value)
     if interval and (estimate.low is not None or estimate.high is not None):
         told += f" [{_bound(name, estimate.low)}, {_bound(name, estimate.high)}]"

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "chat": "Ask, and print the answer.",
+    "batch": "Answer a file of prompts; none lost, none paid twice.",
     "explain": "Show what a call would do; nothing is sent.",
     "models": "List the models known here, or those a provider lists now.",
     "check": "Look the configuration over: keys, ids, retired models, calls.",
+    "bench": "Measure chains beside one another, and replay recorded calls.",
     "local": "Run a small real model on this machine.",
     "demo": "Watch a chain survive: no key, no account, no network.",
 }

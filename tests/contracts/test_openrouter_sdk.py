@@ -12,6 +12,8 @@ import httpx
 import orjson
 import pytest
 from openrouter import OpenRouter, components, errors
+from openrouter_fixtures import COUNTS, HEAD, STREAMS, WHOLE, chunk, error, sse
+from openrouter_fixtures import MODEL as SERVED
 
 from asyncrouter._catalog import Model, Provider
 from asyncrouter._errors import (
@@ -30,7 +32,7 @@ from asyncrouter._wire.openai import OpenAI
 
 ADDRESS = "https://openrouter.ai/api/v1"
 WIRE = OpenAI(Provider(name="openrouter", base_url=ADDRESS), wall=lambda: 0.0)
-MODEL = Model(provider="openrouter", id="anthropic/claude-sonnet-5.5")
+MODEL = Model(provider="openrouter", id=SERVED)
 SSE = {"content-type": "text/event-stream"}
 JSON = {"content-type": "application/json"}
 
@@ -108,36 +110,6 @@ def test_the_same_address_and_key(sdk: Line) -> None:
     assert {**orjson.loads(ours.body), "stream": False} == orjson.loads(sdk.seen.content)
 
 
-def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
-    choice = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish}
-    head = {"id": "gen-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL.id, "provider": "Anthropic"}
-    return {**head, "choices": [choice]}
-
-
-def sse(*documents: dict[str, object]) -> bytes:
-    """Comments while it thinks, chunks, and the end."""
-    written = b"".join(b"data: " + orjson.dumps(document) + b"\n\n" for document in documents)
-    return b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + written + b"data: [DONE]\n\n"
-
-
-COUNTS = {
-    "prompt_tokens": 10, "completion_tokens": 6, "total_tokens": 16, "cost": 0.00012,
-    "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2},
-}
-HEAD = {"id": "gen-1", "object": "chat.completion", "created": 1, "model": MODEL.id, "system_fingerprint": None}
-WHOLE = {**HEAD, "choices": [{
-    "index": 0, "finish_reason": "stop", "native_finish_reason": "end_turn",
-    "message": {"role": "assistant", "content": "Hello.", "reasoning": "Hm.", "refusal": None},
-}], "usage": COUNTS}
-FIRST = {"index": 0, "id": "c1", "type": "function", "function": {"name": "weather", "arguments": ""}}
-NEXT = [{"index": 0, "function": {"arguments": piece}} for piece in ('{"city":', '"Ulm"}')]
-STREAMS = {
-    "text": [chunk(content=""), chunk(content="Hel"), chunk(content="lo."), chunk("stop", content="")],
-    "reasoning": [chunk(reasoning="Hm."), chunk(content="Hello."), chunk("stop")],
-    "tools": [chunk(tool_calls=[FIRST]), *(chunk(tool_calls=[piece]) for piece in NEXT), chunk("tool_calls")],
-    "length": [chunk(content="Hel"), chunk("length")],
-}
-
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_is_the_same_reply(sdk: Line, name: str) -> None:
@@ -177,8 +149,6 @@ def test_a_body_is_the_same_reply(sdk: Line) -> None:
     assert (theirs.model, theirs.usage.cost) == (decoder.reply.served_model, decoder.cost_usd)
 
 
-def error(code: int, message: str = "m", **metadata: object) -> dict[str, object]:
-    return {"error": {"code": code, "message": message, "metadata": metadata}}
 
 
 FAILURES = [

@@ -1,10 +1,120 @@
-"""Runs seeds."""
+"""`python -m tests.simulation`: runs seeds, replays one, or sees to it that every mutant is caught."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import multiprocessing
 import sys
-from .run import run_seed
 import time
-n=int(sys.argv[1]); t=time.perf_counter(); calls=req=0
-for s in range(n):
-    r=run_seed(s); calls+=r.calls; req+=r.requests
-    for v in r.violations[:2]: print(s, v)
-d=time.perf_counter()-t
-print(calls, req, f"{calls/d:.0f} calls/s, {n/d:.1f} seeds/s")
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+
+from .mutants import MUTANTS
+from .run import Result, run_seed
+
+COMMAND = "python -m tests.simulation --seed"
+PATIENCE = 300
+"""Seeds within which a mutant must be caught."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; 1 when something does not hold."""
+    asked = _parser().parse_args(arguments)
+    if asked.mutants is not None:
+        return _hunt(asked.mutants or list(MUTANTS), asked.start)
+    if asked.seed is not None:
+        return _replay(asked.seed)
+    return _run(range(asked.start, asked.start + asked.seeds), asked.processes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--from", type=int, default=0, dest="start", help="the first one (default 0)")
+    parser.add_argument("--seed", type=int, help="replay this one and print all that happened")
+    parser.add_argument("--processes", type=int, default=1, help="how many at once (default 1)")
+    parser.add_argument("--mutants", nargs="*", metavar="NAME", help="break the router on purpose; default: every way")
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _run(seeds: range, processes: int) -> int:
+    began = time.perf_counter()
+    calls = requests = failed = 0
+    digest = sha256()
+    for result in _results(seeds, processes):
+        calls += result.calls
+        requests += result.requests
+        digest.update(result.digest.encode())
+        if result.violations:
+            failed += 1
+            _tell(result)
+    seconds = time.perf_counter() - began
+    _say(f"{len(seeds)} seeds, {calls} calls, {requests} requests: {len(seeds) - failed} clean, {failed} not")
+    _say(f"digest {digest.hexdigest()}")
+    _say(f"{seconds:.1f} s, {len(seeds) / seconds:.1f} seeds/s, {calls / seconds:.0f} calls/s")
+    return 1 if failed else 0
+
+
+def _results(seeds: Iterable[int], processes: int) -> Iterator[Result]:
+    if processes <= 1:
+        _freeze()
+        yield from map(run_seed, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, _freeze) as pool:
+        yield from pool.imap(run_seed, seeds, chunksize=5)
+
+
+def _freeze() -> None:
+    """Put what the imports made out of the collector's sight: there is a collection after each seed."""
+    gc.collect()
+    gc.freeze()
+
+
+def _tell(result: Result) -> None:
+    for invariant, detail in result.violations[:3]:
+        _say(f"seed {result.seed}: {invariant}: {detail}")
+    _say(f"  replay: {COMMAND} {result.seed}")
+
+
+def _replay(seed: int) -> int:
+    result = run_seed(seed, keep_log=True)
+    for line in result.lines:
+        _say(line)
+    _say(f"digest {result.digest}")
+    if result.violations:
+        _tell(result)
+    return 1 if result.violations else 0
+
+
+def caught(name: str, start: int = 0, patience: int = PATIENCE) -> Result | None:
+    """The first seed that notices a mutant, if there is one in time."""
+    for seed in range(start, start + patience):
+        with MUTANTS[name]():
+            result = run_seed(seed)
+        if result.violations:
+            return result
+    return None
+
+
+def _hunt(names: list[str], start: int) -> int:
+    """Say which invariant catches which mutant, and at which seed."""
+    survived = 0
+    for name in names:
+        result = caught(name, start)
+        if result is None:
+            survived += 1
+            _say(f"{name:32} SURVIVED {PATIENCE} seeds")
+        else:
+            _say(f"{name:32} seed {result.seed:<4} {': '.join(result.violations[0])}")
+    _say(f"{len(names) - survived} of {len(names)} mutants caught")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

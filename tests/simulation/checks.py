@@ -1,1 +1,116 @@
-def check_all(*a): pass
+"""What must have held, looked at when a run is over: each attempt in a trace beside the request the world saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import check_calls, check_policies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncrouter import Attempt
+    from asyncrouter._config import Config
+
+    from .day import Day
+    from .record import CallRecord, Exchange, Record
+    from .world import World
+
+NEAR = 1e-9
+"""Seconds: an attempt's instants are told from the beginning of its call."""
+
+
+@dataclass(slots=True, eq=False)
+class Try:
+    """An attempt of a trace, in the loop's time, and the request it made; `exchange` is `None` if it made none."""
+
+    call: CallRecord
+    attempt: Attempt
+    queued: float
+    sent: float | None
+    ended: float
+    exchange: Exchange | None = None
+
+    def __str__(self) -> str:
+        return f"attempt {self.call.number}.{self.attempt.number} at {self.attempt.model}"
+
+    @property
+    def rank(self) -> int:
+        """Its place among those who wait."""
+        later = self.attempt.cause != "first"
+        return later + 2 * (self.call.behaviour.options.get("priority") == "batch")
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """All there is to look at."""
+
+    day: Day
+    record: Record
+    world: World
+    config: Config
+    tries: list[Try]
+
+    def flag(self, invariant: str, detail: str) -> None:
+        """It does not hold."""
+        self.record.flag(invariant, detail)
+
+    def barred(self, model: str, since: float, until: float | None = None) -> bool:
+        """Whether there was a reason not to ask this model, at an instant or at some time in a span."""
+        provider = self.day.models[model].provider
+        return self.world.knows.barred(provider, model, since, since if until is None else until)
+
+    def of(self, model: str) -> list[Try]:
+        """The tries of one model, in the order in which they queued up."""
+        return sorted((one for one in self.tries if one.attempt.model == model), key=_queued)
+
+
+def check_all(day: Day, record: Record, world: World, config: Config) -> None:
+    """Look everything over; what is wrong goes into the record."""
+    run = Run(day, record, world, config, [])
+    for call in record.calls:
+        run.tries += _tries(run, call)
+    for check in CHECKS:
+        check(run)
+
+
+def _queued(one: Try) -> float:
+    return one.queued
+
+
+def _sent(one: Try) -> tuple[float, str]:
+    return round(one.sent or 0.0, 9), one.attempt.model
+
+
+def _seen(exchange: Exchange) -> tuple[float, str]:
+    return round(exchange.at, 9), exchange.model
+
+
+def _tries(run: Run, call: CallRecord) -> list[Try]:
+    """The attempts of a call, matched with what the world saw of it."""
+    if call.trace is None:
+        # Without a listener nobody has the trace of a call that was cancelled, or left in anger before it began.
+        if run.record.heard or call.outcome not in {"cancelled", "accept raised"}:
+            run.flag("trace", f"call {call.number} has none, {call.outcome}")
+        return []
+    tries = []
+    for attempt in call.trace.attempts:
+        if attempt.ended is None or attempt.outcome is None or attempt.queued is None:
+            run.flag("ended", f"attempt {call.number}.{attempt.number} at {attempt.model} never ended")
+            continue
+        sent = None if attempt.sent is None else call.began + attempt.sent
+        tries.append(Try(call, attempt, call.began + attempt.queued, sent, call.began + attempt.ended))
+    sent_ones = sorted((one for one in tries if one.sent is not None), key=_sent)
+    seen = sorted(call.exchanges, key=_seen)
+    if [_sent(one)[1] for one in sent_ones] != [exchange.model for exchange in seen]:
+        run.flag("sent is seen", f"call {call.number}: {len(sent_ones)} sent, {len(seen)} seen")
+        return []
+    for one, exchange in zip(sent_ones, seen, strict=True):
+        if abs((one.sent or 0.0) - exchange.at) > NEAR:
+            run.flag("sent is seen", f"{one}: sent at {one.sent!r}, seen at {exchange.at!r}")
+        one.exchange = exchange
+    return tries
+
+
+CHECKS: list[Callable[[Run], None]] = [*check_calls.CHECKS, *check_policies.CHECKS]

@@ -264,7 +264,7 @@ class _Mix:
         self._accepts = random.choice([0.0, share(0.0, 0.5)])
         self._leaves = share(0.0, 0.4)
         self._thinks = random.choice([0.0, share(0.0, 0.6)])
-        self._long = random.choice([0.0, 0.3])
+        self._long = random.choice([0.0, 0.0, 0.3, 1.0])
         self._batch = random.choice([0.0, share(0.1, 0.9)])
         self._timeouts = random.choice([0.0, share(0.0, 0.2)])
         self._options = share(0.0, 0.3)

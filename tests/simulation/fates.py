@@ -76,7 +76,9 @@ class Fate:
     words: int = 0
     prompt_tokens: int = 0
     pause: float | None = None
-    """Seconds that a Retry-After asks for, as a careful client reads it."""
+    """Seconds that a Retry-After asks for, as a careful client reads it ..."""
+    dated: bool = False
+    """... counted from the sending, for it names an instant."""
     told_usd: float | None = None
 
 
@@ -100,7 +102,8 @@ def retry_after(random: Random, wall: float) -> tuple[dict[str, str], float | No
             return {"retry-after": f"{seconds:.0f}"}, seconds
         case 7:
             instant = int(wall) + random.randint(-60, 60)
-            return {"retry-after": formatdate(instant, usegmt=True)}, max(0.0, instant - wall)
+            # As long after the sending; a client counts from when it reads it.
+            return {"retry-after": formatdate(instant, usegmt=True)}, instant - wall
         case 8:
             millis = random.randint(50, 5000)
             return {"retry-after-ms": f"{millis}"}, millis / 1000.0
@@ -131,8 +134,9 @@ def _status(fate: Fate, random: Random, kind: str, wall: float) -> None:
     if kind in PAUSED:
         headers, fate.pause = retry_after(random, wall)
         fate.headers |= headers
+        fate.dated = headers.get("retry-after", "").endswith("GMT")
     if kind == "402_soon":
-        fate.headers["retry-after"], fate.pause = "2", 2.0
+        fate.headers["retry-after"], fate.pause, fate.dated = "2", 2.0, False
         fate.headers.pop("retry-after-ms", None)
     fate.headers_at = random.uniform(0.001, 0.3)
     body = b'{"error":{"message":"%s of simulated request","code":"%s"}}' % (kind.encode(), code.encode())

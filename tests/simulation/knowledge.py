@@ -25,19 +25,20 @@ class Knowledge:
     held: dict[str, float] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
     keys: dict[tuple[str, str], float] = field(default_factory=dict)
+    spans: list[tuple[str, str, float, float]] = field(default_factory=list)
+    """Provider and model ("" for all of it), from when to when there was no use in asking."""
     host_failures: set[str] = field(default_factory=set)
     """Providers whose connections have failed."""
     key_trouble: set[str] = field(default_factory=set)
 
     def hear(self, exchange: Exchange, now: float, key_now: str) -> None:
         """The client has heard an error to its end."""
-        fate, model = exchange.fate, exchange.model
+        fate = exchange.fate
         if fate.pause:
-            _later(self.held, model, now + min(fate.pause, LONGEST))
-        if fate.kind == "404":
-            _later(self.gone, model, now + GONE)
-        elif fate.kind == "403":
-            _later(self.gone, model, now + FORBIDDEN)
+            begin = exchange.at if fate.dated else now
+            self._later(self.held, exchange, now, min(begin + fate.pause, now + LONGEST))
+        if fate.kind in {"404", "403"}:
+            self._later(self.gone, exchange, now, now + (GONE if fate.kind == "404" else FORBIDDEN))
         elif fate.kind in {"401", "402", "429_money"} and fate.error != "RateLimited":
             self.key_trouble.add(exchange.provider)
             if fate.kind == "401" and key_now != exchange.key:
@@ -45,6 +46,7 @@ class Knowledge:
             account = exchange.provider, exchange.key
             if self.keys.get(account, 0.0) <= now:
                 self.keys[account] = now + KEY_OUT
+                self.spans.append((exchange.provider, "", now, now + LONGEST))
 
     def forbids(self, provider: str, model: str, key: str, now: float) -> tuple[str, str] | None:
         """The invariant that a request would break now, and how; `None` when it may go."""
@@ -56,10 +58,11 @@ class Knowledge:
             return "key out", f"the key of {provider} is out until {self.keys[provider, key]!r}"
         return None
 
-    def barred(self, provider: str, model: str, key: str, now: float) -> bool:
-        """Whether a request would be pointless now, as far as anybody was told."""
-        return self.forbids(provider, model, key, now) is not None
+    def barred(self, provider: str, model: str, since: float, until: float) -> bool:
+        """Whether there was a reason, at some instant, not to ask a model; a key may stay out for long."""
+        return any(whose == provider and which in {"", model} and begin <= until and since < end
+                   for whose, which, begin, end in self.spans)
 
-
-def _later(known: dict[str, float], name: str, until: float) -> None:
-    known[name] = max(known.get(name, 0.0), until)
+    def _later(self, known: dict[str, float], exchange: Exchange, now: float, until: float) -> None:
+        known[exchange.model] = max(known.get(exchange.model, 0.0), until)
+        self.spans.append((exchange.provider, exchange.model, now, until))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from asyncrouter import Event
+    from asyncrouter._plan import Plan
 
     from .day import Day
 
@@ -76,6 +77,7 @@ class Run:
         self.world = World(day, record, loop)
         self._callers: dict[int, Caller] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._plans: dict[str, Plan] = {}
         record.heard = day.listeners != "none"
         self.router = Router(
             self._config(), transport=self.world, listeners=self._listeners(), seed=day.seed, wall=self.world.wall
@@ -118,7 +120,11 @@ class Run:
     def _start(self, behaviour: Behaviour, *, healed: bool = False) -> None:
         record = self._record
         given = {name: behaviour.options[name] for name in ("hedge", "retry") if name in behaviour.options}
-        plan = resolve(self.router.config, task=behaviour.task, **given)  # type: ignore[arg-type]  # drawn
+        plan = self._plans.get(behaviour.task) if not given else None
+        if plan is None:
+            plan = resolve(self.router.config, task=behaviour.task, **given)  # type: ignore[arg-type]  # drawn
+        if not given:
+            self._plans[behaviour.task] = plan
         call = CallRecord(len(record.calls), plan, behaviour, healed=healed)
         record.calls.append(call)
         caller = self._callers[call.number] = Caller(self.router, record, call)

@@ -72,7 +72,7 @@ class Trouble:
 
     def _limited(self, model: ModelDay, now: float, number: int, *, stream: bool, size: int) -> Fate:
         fate = self._draw(model, "429", now, number, stream=stream, size=size)
-        fate.headers, fate.pause = {"content-type": "application/json"}, None
+        fate.headers, fate.pause, fate.dated = {"content-type": "application/json"}, None, False
         if model.told and model.rps is not None:
             fate.pause = round(max(0.001, (1.0 - self._buckets[model.name][1]) / model.rps), 3)
             fate.headers["retry-after"] = f"{fate.pause}"

@@ -52,11 +52,12 @@ class Watch:
             self._in_pace(model, now, what)
 
     def _in_pace(self, model: Model, now: float, what: str) -> None:
-        """The configured requests a minute, by a bucket of our own that is as large as theirs may be."""
+        """The configured requests a minute, by a bucket of our own: a second's worth, and one for batch work."""
         assert model.rpm is not None
         rate = model.rpm / 60.0
-        at, left = self._pace.get(model.name, (now, max(1.0, rate)))
-        left = min(max(1.0, rate), left + (now - at) * rate) - 1.0
+        size = max(1.0, rate) + 1.0
+        at, left = self._pace.get(model.name, (now, size))
+        left = min(size, left + (now - at) * rate) - 1.0
         self._pace[model.name] = now, left
         if left < -ROUNDING:
             self._record.flag("rpm", f"{what}: {left:.3f} below {model.rpm} a minute")
@@ -114,8 +115,8 @@ class Watch:
         engine = self._router._engine
         for model in self._router.config.models.values() if engine is not None else ():
             pacer = engine.policies.target(model).pacer
-            queue = pacer._queue
-            if queue and pacer.due(queue[0].rank, queue[0].tokens) <= now:
+            turn = pacer._head()
+            if turn is not None and pacer._due(turn.rank, turn.tokens) <= now:
                 self._record.flag("idle slot", f"{model.name} at {now!r}: {pacer!r}")
 
     # When all is quiet.

@@ -72,6 +72,7 @@ class World:
             raise
         except BaseException:
             self.end(exchange)
+            self.knows.host_failures.add(exchange.provider)
             raise
         return Answer(self, self._loop, exchange)
 
@@ -120,10 +121,16 @@ class World:
         return exchange
 
     def _lingers(self, exchange: Exchange) -> bool:
-        """A hedge, in a task of its own, may take a while to let go: a name look-up outlives what asked for it."""
-        task = asyncio.current_task(self._loop)
-        own = task is not None and task.get_name() != f"call {exchange.call.number}"
-        return own and self._random.random() < self._day.slow_cancel
+        """A hedge that has lost may take a while to let go: a name look-up outlives what asked for it.
+
+        Only one that has lost: whoever gives up waiting for something else does so at once.
+        """
+        call, task = exchange.call, asyncio.current_task(self._loop)
+        own = task is not None and task.get_name() != f"call {call.number}"
+        now, others = self._loop.time(), (other for other in call.exchanges if other is not exchange)
+        won = any(other.words and (other.ended is None or other.ended == now) for other in others)
+        lost = won or call.cancelled_at is not None
+        return own and lost and self._random.random() < self._day.slow_cancel
 
     def _cancel_with(self, exchange: Exchange) -> None:
         """Somebody cancels in the very instant in which something else happens."""

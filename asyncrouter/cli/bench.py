@@ -1,0 +1,222 @@
+"""`asyncrouter bench`: arms side by side, two reports, and calls of the past played again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from asyncrouter import Config, ConfigError, bench, local
+from asyncrouter.cli._say import tell, write
+from asyncrouter.cli._screen import write_table
+from asyncrouter.cli._setup import configured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from asyncrouter.cli._setup import Setup
+
+T = TypeVar("T")
+FAILED = 1
+
+
+@click.group(
+    "bench",
+    epilog="""\b
+Examples:
+  asyncrouter bench run --scenario heavy-tail --rate 20 --calls 5000 --out report
+  asyncrouter bench run --arm "plain: chain=a,b" --arm "hedged: chain=a,b hedge=p95" --budget-usd 0.50
+  asyncrouter bench compare before/ after/
+  asyncrouter bench replay trace.jsonl --hedge none,p90,p95,p98
+""",
+)
+def command() -> None:
+    """Measure chains: does this one with this hedge beat that one, and what does it cost?
+
+    It needs the extra `bench`: pip install 'asyncrouter[bench]'.
+    """
+
+
+@command.command("scenarios")
+def scenarios() -> None:
+    """List the simulated scenarios."""
+    write_table(["scenario", "what happens"], [(name, one.what) for name, one in bench.SCENARIOS.items()])
+
+
+@command.command("run")
+@click.option("--scenario", metavar="NAME", help="A simulated day, in virtual time: `bench scenarios` lists them.")
+@click.option("--local", "on_local", is_flag=True, help="The small real model of this machine.")
+@configured
+@click.option("--arm", "arms", multiple=True, metavar="NAME: KEY=VALUE …",
+              help="What to compare; the first one is the baseline. Keys are arguments of a call: chain, task, tier, "
+              "model, hedge (seconds, p95, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream`.")
+@click.option("--rate", type=float, default=10.0, show_default=True, help="Calls a second.")
+@click.option("--arrival", type=click.Choice(["poisson", "constant", "gamma"]), default="poisson", show_default=True)
+@click.option("--burstiness", type=float, default=0.5, show_default=True, help="Shape of gamma; 1 is poisson.")
+@click.option("--ramp-to", type=float, metavar="RATE", help="Go from --rate to this one over --duration.")
+@click.option("--recorded", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="TRACE",
+              help="At the instants of recorded calls.")
+@click.option("--concurrency", type=int, help="Closed loop: so many workers.")
+@click.option("--cap", type=int, help="Most calls of an arm open at once.")
+@click.option("--calls", type=int, help="[default: 1000, without --duration]")
+@click.option("--duration", type=float, metavar="SECONDS")
+@click.option("--warmup", type=int, default=0, show_default=True, metavar="CALLS", help="Not measured.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--prompts", type=click.File(encoding="utf-8"), help="One a line; each call gets a mark of its own.")
+@click.option("--slo", metavar="TTFT:1,E2E:8", help="Limits in seconds that make a good answer: ttft, e2e, tpot.")
+@click.option("--budget-usd", type=float, help="For all arms together; needed for real providers.")
+@click.option("--max-errors", type=int, help="Stop after so many failed calls.")
+@click.option("--max-error-rate", type=float, help="Stop when a larger share of the calls fails.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
+              help="Write report.html, report.json and requests.jsonl.")
+@click.option("--assert", "conditions", multiple=True, metavar="CONDITIONS",
+              help='Exit 1 where they do not hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" for one arm.')
+def run(
+    setup: Setup, scenario: str | None, on_local: bool, arms: Sequence[str], prompts: Sequence[str] | None,
+    out: Path | None, conditions: Sequence[str], slo: str | None, seed: int, warmup: int, budget_usd: float | None,
+    max_errors: int | None, max_error_rate: float | None, **load: object,
+) -> int:
+    """Run arms under the same load: the same prompts at the same instants, against the same simulated faults."""
+    wanted = _checked(lambda: [one for text in conditions for one in bench.parse_conditions(text)])
+    chosen = _checked(lambda: [bench.parse_arm(text) for text in arms])
+    lines = [line.strip() for line in prompts or () if line.strip()]
+    given = {"scenario": scenario, "prompts": lines, "seed": seed, "warmup": warmup, "budget_usd": budget_usd,
+             "stop": bench.Stop(errors=max_errors, error_rate=max_error_rate), "slo": _slo(slo)}
+
+    def begin(ready: list[bench.Arm]) -> bench.Run:
+        return bench.run(ready, _load(load), **given)  # type: ignore[arg-type]  # as run() names them
+
+    if scenario is not None:
+        done = _checked(lambda: begin(chosen or bench.standard()))
+    elif on_local:
+        with local.serve() as server:
+            config = server.config()
+            ready = _with(config, chosen or [bench.Arm(server.alias, {"model": server.alias, "max_tokens": 32})])
+            done = _checked(lambda: begin(ready))
+    else:
+        done = _checked(lambda: begin(_with(setup.router().config, chosen or [bench.Arm("as configured")])))
+    report = done.report()
+    _show(report)
+    if out is not None:
+        write(f"\n{done.write(out) / 'report.html'}\n")
+    failed = _checked(lambda: bench.broken(report, wanted))
+    for why in failed:
+        tell(why)
+    return FAILED if failed else 0
+
+
+@command.command("compare")
+@click.argument("before", type=click.Path(exists=True, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, path_type=Path))
+@click.option("--fail-if-worse", is_flag=True, help="Exit 1 when a measure is worse by more than chance.")
+def compare(before: Path, after: Path, fail_if_worse: bool) -> int:
+    """Hold two reports (files, or their directories) against each other."""
+    changes = _checked(lambda: bench.compare(bench.Report.read(before), bench.Report.read(after)))
+    write_table(
+        ["arm", "measure", "before", "after", "difference, 95 %", ""],
+        [(one.arm, one.name, bench.figure(one.name, one.before), bench.figure(one.name, one.after),
+          "–" if one.low is None or one.high is None else f"[{one.low:+.4g}, {one.high:+.4g}]",
+          one.verdict if one.verdict != "same" else "") for one in changes],
+    )
+    return FAILED if fail_if_worse and any(one.verdict == "worse" for one in changes) else 0
+
+
+@command.command("replay")
+@click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--hedge", "hedges", default="none,p90,p95,p98", show_default=True, metavar="AFTER,…",
+              help="Seconds, quantiles of the first model's, or none.")
+@click.option("--order", "orders", multiple=True, metavar="A,B,…", help="A chain.  [default: as recorded]")
+@click.option("--budget", type=float, default=0.05, show_default=True, help="Hedges a call.")
+@click.option("--first-token", type=float, metavar="SECONDS", help="Until a model has spoken.")
+@click.option("--total", type=float, metavar="SECONDS", help="Until its answer is whole.")
+@click.option("--deadline", type=float, metavar="SECONDS", help="For the whole call.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **clocks: float | None) -> None:
+    """Estimate how other hedges, clocks and orders would have done with recorded calls.
+
+    TRACE is what `Router(listeners=[JsonlTrace("trace.jsonl")])` has written. Intervals are of 95 %; "≥" means that the
+    recording does not reach further.
+    """
+    policies = _checked(lambda: [
+        bench.Policy(order=order, hedge=after, **clocks)  # type: ignore[arg-type]  # as the options name them
+        for order in ([tuple(text.split(",")) for text in orders] if orders else [None])
+        for after in map(_after, hedges.split(","))
+    ])
+    done = _checked(lambda: bench.replay(bench.read_trace(trace), policies, seed=seed))
+    names = ("success", "p50_e2e", "p95_e2e", "p99_e2e", "hedges_fired", "attempts", "usd_per_1000")
+    write_table(
+        ["policy", "hedge after", *names],
+        [(str(one.policy), "–" if one.after is None else f"{one.after:.3f} s", *(_told(one, name) for name in names))
+         for one in done],
+    )
+    for warning in dict.fromkeys(warning for one in done for warning in one.warnings):
+        tell(f"too little to go by: {warning}", style="yellow")
+
+
+def _show(report: bench.Report) -> None:
+    columns = bench.COLUMNS
+    write_table(["arm", *columns.values()], [
+        (arm.name, *(bench.figure(name, arm.measures.get(name)) for name in columns)) for arm in report.arms
+    ])
+    for warning in report.warnings:
+        tell(warning, style="yellow")
+
+
+def _told(one: bench.Replayed, name: str) -> str:
+    estimate = one.measures[name]
+    bounded = estimate.high is not None or estimate.value is None
+    return ("" if bounded else "≥ ") + bench.figure(name, estimate, interval=True)
+
+
+def _with(config: Config | Mapping[str, object], arms: list[bench.Arm]) -> list[bench.Arm]:
+    return [bench.Arm(arm.name, arm.call, config, arm.stream) for arm in arms]
+
+
+def _load(given: dict[str, object]) -> bench.Load:
+    """The load that the options describe."""
+    rate, calls, seconds, cap = given["rate"], given["calls"], given["duration"], given["cap"]
+    assert isinstance(rate, float)
+    assert isinstance(calls, int | None)
+    assert isinstance(seconds, float | None)
+    assert isinstance(cap, int | None)
+    if isinstance(given["recorded"], Path):
+        return bench.Load.recorded([call.started for call in bench.read_trace(given["recorded"])], cap=cap)
+    if isinstance(given["ramp_to"], float):
+        return bench.Load.ramp(rate, given["ramp_to"], seconds=seconds or 60.0, cap=cap)
+    if calls is None and seconds is None:
+        calls = 1000
+    if isinstance(given["concurrency"], int):
+        return bench.Load.closed(given["concurrency"], calls=calls, seconds=seconds)
+    if given["arrival"] == "gamma":
+        assert isinstance(given["burstiness"], float)
+        return bench.Load.gamma(rate, given["burstiness"], calls=calls, seconds=seconds, cap=cap)
+    kind = bench.Load.constant if given["arrival"] == "constant" else bench.Load.poisson
+    return kind(rate, calls=calls, seconds=seconds, cap=cap)
+
+
+def _slo(text: str | None) -> dict[str, float]:
+    """{"ttft": 1.0, "e2e": 8.0} of "ttft:1,e2e:8s"."""
+    def read() -> dict[str, float]:
+        pairs = (part.partition(":") for part in (text or "").split(",") if part.strip())
+        return {name.strip().lower(): float(value.strip().removesuffix("s")) for name, _, value in pairs}
+
+    return _checked(read)
+
+
+def _after(text: str) -> float | str | None:
+    """A hedge's delay: seconds, a quantile, or none."""
+    word = text.strip()
+    return None if word == "none" else word if word.startswith("p") else float(word)
+
+
+def _checked(make: Callable[[], T]) -> T:
+    """What it makes; a `ValueError` is the command line's fault, a package that is not there has a cure."""
+    try:
+        return make()
+    except ConfigError:
+        raise
+    except ValueError as wrong:
+        raise click.UsageError(str(wrong)) from None
+    except ModuleNotFoundError as missing:
+        raise click.UsageError(str(missing)) from None

@@ -1,0 +1,173 @@
+"""A Ray Data stage: rows in, rows with their answers out. Clusters, object stores and formats are Ray's business.
+
+```python
+ds = ray.data.read_parquet("s3://bucket/in")
+answer(ds, "router.toml", task="fast", actors=4, done="s3://bucket/out").write_parquet("s3://bucket/out")
+```
+
+Needs the extra `ray`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from pyarrow import fs
+from ray.data import ActorPoolStrategy
+
+from asyncrouter import CallError, Config, Reply, Router, batch
+from asyncrouter.batch import BatchError
+from asyncrouter.batch._ids import Ids
+from asyncrouter.batch._lines import failure
+from asyncrouter.batch._rows import OURS, PARAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ray.data import Dataset
+
+    Configured = str | PathLike[str] | Mapping[str, object] | Config | Callable[[], Router]
+
+logger = logging.getLogger("asyncrouter")
+
+ADDED = pa.schema([
+    ("text", pa.string()), ("reasoning", pa.string()), ("tool_calls", pa.string()), ("finish_reason", pa.string()),
+    ("answered_by", pa.string()), ("input_tokens", pa.int64()), ("output_tokens", pa.int64()),
+    ("cost_usd", pa.float64()), ("seconds", pa.float64()), ("error", pa.string()),
+])
+"""The columns that are added; `tool_calls` and `error` are JSON. Either `text` or `error` is null."""
+JSON_COLUMNS = ("messages", "params", "chain")
+
+
+def answer(
+    ds: Dataset, router: Configured, *, actors: int = 1, concurrency: int = 64, batch_size: int = 256,
+    id_column: str = "id", done: str | PathLike[str] | None = None, **options: object,
+) -> Dataset:
+    """`ds` with an answer, or an error, for each row (see `ADDED` for the columns).
+
+    A row is as in a file: `prompt` or `messages`, and where they are wanted `task`, `tier`, `model`, `deadline`,
+    `params` and parameters of the provider, each a column whose nulls say nothing (`messages`, `params` and `chain` may
+    be JSON text); other columns pass through. A failure is a value in the column `error`, never the end of the job.
+
+    `router` is a TOML file, a configuration, or a function that makes a router, called once in each of the `actors`,
+    which share nothing: divide limits by their number. Each batch of an actor has `concurrency` calls on their way.
+    `options` are those of `Router.chat`. With `done`, a directory of Parquet files that an earlier run of this wrote,
+    rows whose `id_column` has an answer there are left out: the same call with the same directory goes on. Raises
+    `BatchError` for a column that would be overwritten.
+    """
+    names = ds.schema().names
+    if taken := [name for name in ADDED.names if name in names]:
+        raise BatchError(f"the input has a column {taken[0]!r}, which would hold what is answered: rename it")
+    if done is not None:
+        if id_column not in names:
+            raise BatchError(f"there is no column {id_column!r} to go on by; the columns are {', '.join(names)}")
+        ds = _without(ds, answered(done, id_column), id_column)
+    making = {"router": router, "concurrency": concurrency, "options": options}
+    return ds.map_batches(
+        Answering, fn_constructor_kwargs=making, batch_size=batch_size, batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=actors), zero_copy_batch=True,
+    )
+
+
+class Answering:
+    """What an actor does: it has a router, and answers batches."""
+
+    def __init__(self, router: Configured, concurrency: int, options: dict[str, object]) -> None:
+        self._router = _router(router)
+        self._concurrency = concurrency
+        self._options = options
+
+    async def __call__(self, table: pa.Table) -> pa.Table:
+        """The batch with its answers."""
+        columns = [name for name in table.column_names if name in OURS or name in PARAMS]
+        rows = table.select(columns).to_pylist()
+        added: list[dict[str, object]] = [{} for _ in rows]
+        calls = ({**_fields(row), "id": number} for number, row in enumerate(rows))
+        async for number, result in batch.map(self._router, calls, concurrency=self._concurrency, **self._options):
+            added[int(number)] = _columns(result)
+        new = pa.Table.from_pylist(added, ADDED)
+        for name in ADDED.names:
+            table = table.append_column(ADDED.field(name), new.column(name))
+        return table
+
+
+def answered(directory: str | PathLike[str], id_column: str = "id") -> Ids:
+    """The ids that have an answer in a directory of Parquet files. A file that was cut short by a kill is removed."""
+    files, root = fs.FileSystem.from_uri(_uri(directory))
+    ids = Ids()
+    for info in files.get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True)):
+        if info.extension != "parquet":
+            continue
+        try:
+            table = pq.read_table(info.path, filesystem=files, columns=[id_column, "error"])
+        except (pa.ArrowInvalid, OSError):
+            logger.warning("%s: is not whole; its rows will be asked again", info.path)
+            files.delete_file(info.path)
+            continue
+        for given, error in zip(table[id_column].to_pylist(), table["error"].to_pylist(), strict=True):
+            if error is None:
+                ids.add(given)
+    return ids
+
+
+def _without(ds: Dataset, ids: Ids, id_column: str) -> Dataset:
+    if not len(ids):
+        return ds
+    kept = ray.put(ids)
+
+    def left(table: pa.Table) -> pa.Table:
+        known: Ids = ray.get(kept)
+        return table.filter(pa.array([given not in known for given in table[id_column].to_pylist()], pa.bool_()))
+
+    return ds.map_batches(left, batch_format="pyarrow", zero_copy_batch=True)
+
+
+def _uri(directory: str | PathLike[str]) -> str:
+    from pathlib import Path
+
+    given = fspath(directory)
+    return given if "://" in given else Path(given).absolute().as_uri()
+
+
+def _router(given: Configured) -> Router:
+    if callable(given):
+        return given()
+    if isinstance(given, Config | Mapping):
+        return Router(given)
+    return Router.from_toml(given)
+
+
+def _fields(row: dict[str, object]) -> dict[str, object]:
+    """The fields that say something."""
+    return dict(_said(row))
+
+
+def _said(row: dict[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in row.items():
+        if value is not None:
+            yield name, orjson.loads(value) if name in JSON_COLUMNS and isinstance(value, str) else value
+
+
+def _columns(result: Reply | Exception) -> dict[str, object]:
+    if isinstance(result, Reply):
+        usage = result.usage
+        return {
+            "text": result.text, "reasoning": result.reasoning or None,
+            "tool_calls": orjson.dumps(result.tool_calls).decode() if result.tool_calls else None,
+            "finish_reason": result.finish_reason, "answered_by": result.model,
+            "input_tokens": None if usage is None else usage.input_tokens,
+            "output_tokens": None if usage is None else usage.output_tokens,
+            "cost_usd": result.trace.cost_usd, "seconds": result.trace.seconds,
+        }
+    trace = result.trace if isinstance(result, CallError) else None
+    return {
+        "error": orjson.dumps(failure(result), default=str).decode(),
+        "cost_usd": None if trace is None else trace.cost_usd, "seconds": None if trace is None else trace.seconds,
+    }

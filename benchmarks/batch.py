@@ -1,0 +1,228 @@
+"""What a batch costs: CPU a row beside a hand-written loop, memory up to a million rows, what two processes bring.
+
+    python benchmarks/batch.py [--only cpu,memory,processes,limit] [--rows 20000] [--million 1000000] [--json FILE]
+
+Each arm is a process of its own; two arms take turns, and a figure is the median of the pairs' ratios. The server
+(`_server.py`) answers at once with one fixed body; both arms have `wire_stream=false` on the wire. Memory is the peak
+of the resident pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import _handwritten
+import orjson
+from overhead import _circumstances, _server
+
+from asyncrouter import Router, batch
+from asyncrouter.sim import Act, Clock, World
+
+HERE = Path(__file__).parent
+CONCURRENCY = 64
+LIMIT = 3600.0
+Told = dict[str, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="cpu,memory,processes,limit", help="some of them")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--million", type=int, default=1_000_000, help="rows of the longest run (default: 1000000)")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="where to keep the figures; those that are not measured stay")
+    parser.add_argument("--arm", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.arm is not None:
+        print(json.dumps(ARMS[options.arm[0]](*options.arm[1:])))
+        return
+    figures: dict[str, object] = {}
+    for name in options.only.split(","):
+        figures[name] = FIGURES[name](options)
+        print(name, json.dumps(figures[name]), flush=True)
+    if options.json is not None:
+        kept = json.loads(options.json.read_text())["figures"] if options.json.exists() else {}
+        told = {**_circumstances(), "figures": kept | figures}
+        options.json.write_text(json.dumps(told, indent=2) + "\n")
+
+
+# ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cpu(options: argparse.Namespace) -> dict[str, object]:
+    """CPU a row, to that of a hand-written loop that reads, sends and appends."""
+    ratios, ours, theirs = [], [], []
+    cores = sorted(os.sched_getaffinity(0))
+    with _server(cores[1]) as url, tempfile.TemporaryDirectory() as directory:
+        source = rows(Path(directory), options.rows)
+        for pair in range(options.pairs):
+            told = {}
+            for arm in ("ours", "handwritten") if pair % 2 else ("handwritten", "ours"):
+                told[arm] = fresh(arm, url, source, f"{directory}/{arm}-{pair}", core=cores[0])["cpu"]
+            ours.append(told["ours"])
+            theirs.append(told["handwritten"])
+            ratios.append(told["ours"] / told["handwritten"])
+    micro = 1e6 / options.rows
+    return {
+        "goal": 1.25, "median": round(statistics.median(ratios), 3), "ratios": [round(each, 3) for each in ratios],
+        "us_a_row": round(statistics.median(ours) * micro),
+        "us_a_row_handwritten": round(statistics.median(theirs) * micro), "rows": options.rows,
+    }
+
+
+def memory(options: argparse.Namespace) -> dict[str, object]:
+    """Peak memory at 50,000 rows and at a million: what each row between them keeps."""
+    cores = sorted(os.sched_getaffinity(0))
+    few, many = min(50_000, options.million // 2), options.million
+    with _server(cores[1]) as url, tempfile.TemporaryDirectory() as directory:
+        small = fresh("ours", url, rows(Path(directory), few), f"{directory}/few", core=cores[0])
+        large = fresh("ours", url, rows(Path(directory), many), f"{directory}/many", core=cores[0])
+    return {
+        "rows": [few, many], "peak_mb": [round(small["peak"] / 1e6, 1), round(large["peak"] / 1e6, 1)], "goal_mb": 200,
+        "bytes_a_row": round((large["peak"] - small["peak"]) / (many - few), 1), "goal_bytes_a_row": 20,
+        "seconds": round(large["seconds"], 1), "rows_a_second": round(many / large["seconds"]),
+    }
+
+
+def processes(options: argparse.Namespace) -> dict[str, object]:
+    """How much faster two processes are than one: with models in the process, and over sockets."""
+    cores = sorted(os.sched_getaffinity(0))
+    told: dict[str, object] = {"rows": options.rows}
+    with _server(cores[1]) as url, tempfile.TemporaryDirectory() as directory:
+        source = rows(Path(directory), options.rows)
+        for arm, goal in (("simulated", 1.7), ("sockets", 1.4)):
+            ratios = []
+            for pair in range(max(1, options.pairs - 2)):
+                one, two = (
+                    fresh(arm, url, source, f"{directory}/{arm}-{pair}-{count}", str(count))["seconds"]
+                    for count in (1, 2)
+                )
+                ratios.append(one / two)
+            median, ratios = round(statistics.median(ratios), 2), [round(each, 2) for each in ratios]
+            told[arm] = {"goal": goal, "median": median, "ratios": ratios}
+    return told
+
+
+def limit(options: argparse.Namespace) -> dict[str, object]:
+    """A limit of 50 requests a second that only 429s tell of, in virtual time."""
+    world = World(keep=0)
+    model = world.model("m", Act(first_token=0.1)).limit(50)
+
+    async def scenario(source: str, output: str) -> batch.Report:
+        async with Router(world.config(tasks={"default": ["m"]}), transport=world.transport(), seed=0) as router:
+            return await batch.run(router, source, output, deadline=None)
+
+    with tempfile.TemporaryDirectory() as directory:
+        report = Clock().run(scenario(rows(Path(directory), options.rows), f"{directory}/out"))
+    return {
+        "rows": options.rows, "seconds": report.seconds, "share_of_limit": round(report.done / report.seconds / 50, 4),
+        "goal_share": 0.95, "rejected": round(model.bill.statuses.get(429, 0) / model.bill.requests, 4),
+        "goal_rejected": 0.03, "answered": report.done,
+    }
+
+
+FIGURES = {"cpu": cpu, "memory": memory, "processes": processes, "limit": limit}
+
+
+# ── arms, each in a process of its own ───────────────────────────────────────────────────────────────────────────────
+
+
+def ours(url: str, source: str, output: str) -> Told:
+    return measured(_ours(lambda: Router(config(url)), source, output))
+
+
+def handwritten(url: str, source: str, output: str) -> Told:
+    return measured(_by_hand(url, source, output))
+
+
+def simulated(url: str, source: str, output: str, count: str) -> Told:
+    return measured(_ours(lambda: simulation(0, 1), source, output, processes=int(count), make_router=simulation))
+
+
+def sockets(url: str, source: str, output: str, count: str) -> Told:
+    return measured(_ours(lambda: Router(config(url)), source, output, processes=int(count)))
+
+
+ARMS = {"ours": ours, "handwritten": handwritten, "simulated": simulated, "sockets": sockets}
+
+
+async def _ours(make: object, source: str, output: str, **options: object) -> None:
+    assert callable(make)
+    async with make() as router:
+        report = await batch.run(router, source, output, concurrency=CONCURRENCY, **options)
+    assert report.done == report.rows, report
+
+
+async def _by_hand(url: str, source: str, output: str) -> None:
+    """What a careful engineer writes: workers that take lines in turn, and append each answer at once."""
+    where = f"{url}/v1/chat/completions"
+    with Path(source).open("rb") as lines, Path(output).open("wb", buffering=0) as out:  # noqa: ASYNC230  # as in ours
+        async with _handwritten.open_session() as session:
+
+            async def work() -> None:
+                for line in lines:
+                    row = orjson.loads(line)
+                    body = {"model": "m", "messages": [{"role": "user", "content": row["prompt"]}]}
+                    text = await _handwritten.chat(session, where, body)
+                    out.write(orjson.dumps({"id": row["id"], "text": text}) + b"\n")
+
+            await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+
+
+def simulation(number: int, count: int) -> Router:
+    """A router whose model is in the process, and answers at once."""
+    world = World(keep=0)
+    world.model("m", Act(text="Hello there, how can I help you today?"))
+    settings = world.config(tasks={"default": ["m"]}, defaults={"wire_stream": False})
+    return Router(settings, transport=world.transport())
+
+
+def config(url: str) -> dict[str, object]:
+    return {
+        "default_provider": "local",
+        "providers": {"local": {"base_url": f"{url}/v1"}},
+        "defaults": {"wire_stream": False},
+        "tasks": {"default": {"models": ["m"]}},
+    }
+
+
+def measured(work: object) -> Told:
+    began, spent = time.monotonic(), time.process_time()
+    asyncio.run(work)  # type: ignore[arg-type]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"cpu": time.process_time() - spent, "seconds": time.monotonic() - began, "peak": peak}
+
+
+def fresh(arm: str, *arguments: str, core: int | None = None) -> Told:
+    """What an arm tells, run in a new process, on one core if that is given."""
+    pinned = None if core is None else lambda: os.sched_setaffinity(0, {core})
+    done = subprocess.run(
+        [sys.executable, __file__, "--arm", arm, *arguments], check=True, stdout=subprocess.PIPE, text=True,
+        timeout=LIMIT, preexec_fn=pinned,
+    )
+    told: Told = json.loads(done.stdout)
+    return told
+
+
+def rows(directory: Path, count: int) -> str:
+    """A file of tiny prompts."""
+    path = directory / f"{count}.jsonl"
+    if not path.exists():
+        with path.open("wb") as file:
+            for number in range(count):
+                file.write(b'{"id":"row-%d","prompt":"Say %d."}\n' % (number, number))
+    return str(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""LiteLLM's Router with `fallbacks` and its default retries; its cool-down is on, as it is by default."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from _contender import KEY, Ask, Job, main
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise the import asks the network
+
+import litellm
+
+litellm.suppress_debug_info = True
+litellm.telemetry = False
+logging.disable(logging.CRITICAL)
+
+
+@asynccontextmanager
+async def contender(job: Job) -> AsyncIterator[Ask]:
+    first, *others = job.models
+    router = litellm.Router(
+        model_list=[
+            {"model_name": model, "litellm_params": {"model": f"openai/{model}", "api_base": job.base_url,
+                                                     "api_key": KEY, "timeout": job.timeout}}
+            for model in job.models
+        ],
+        fallbacks=[{first: others}],
+    )
+
+    async def ask(prompt: str) -> str:
+        done = await router.acompletion(model=first, messages=[{"role": "user", "content": prompt}])
+        return done.choices[0].message.content or ""
+
+    yield ask
+
+
+if __name__ == "__main__":
+    main(contender)

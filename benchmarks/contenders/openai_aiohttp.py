@@ -1,0 +1,34 @@
+"""The openai SDK on aiohttp (`openai[aiohttp]`), otherwise as in openai_sdk.py."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from _contender import KEY, Ask, Job, main
+from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
+
+
+@asynccontextmanager
+async def contender(job: Job) -> AsyncIterator[Ask]:
+    async with (
+        DefaultAioHttpClient() as http,
+        AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout, http_client=http) as client,
+    ):
+
+        async def ask(prompt: str) -> str:
+            for model in job.models:
+                try:
+                    done = await client.chat.completions.create(
+                        model=model, messages=[{"role": "user", "content": prompt}]
+                    )
+                except OpenAIError:
+                    if model == job.models[-1]:
+                        raise
+                else:
+                    return done.choices[0].message.content or ""
+            raise AssertionError("no models")
+
+        yield ask
+
+
+if __name__ == "__main__":
+    main(contender)

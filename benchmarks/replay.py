@@ -1,0 +1,106 @@
+"""Does `asyncrouter bench replay` tell the truth? Its 95 % intervals against what the router really does.
+
+    python benchmarks/replay.py [--seeds 200] [--calls 1000] [--json FILE]
+
+Each seed records calls of a router with one hedge (`JsonlTrace`'s rows), and asks what another would have done. Truth is
+that other hedge in 20,000 simulated calls. The first model has a heavy tail, 3 % at ten times the time, and fails at
+2 %. Virtual time: ten minutes of processor time for 200 seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from asyncrouter import CallError, Router
+from asyncrouter.bench import Policy, replay
+from asyncrouter.bench.rows import attempt_row
+from asyncrouter.bench.stats import quantiles
+from asyncrouter.bench.trace import CallRow
+from asyncrouter.sim import Act, Clock, Seen, World, lognormal
+
+FIRST, SECOND = lognormal(0.6, 0.5, stragglers=0.03, factor=10.0), lognormal(0.8, 0.4)
+PRICES = {"a": {"input": 3.0, "output": 15.0}, "b": {"input": 1.0, "output": 5.0}}
+RECORDED: dict[str, object] = {"after": 2.0, "budget": 0.3}
+ASKED: dict[str, tuple[dict[str, object] | None, Policy]] = {
+    "hedge 1.2 s": ({"after": 1.2, "budget": 0.2}, Policy(hedge=1.2, budget=0.2)),
+    "no hedge": (None, Policy()),
+}
+POINTS = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99}
+
+
+def main(seeds: int, calls: int, kept: Path | None) -> None:
+    truths = {name: truth(hedge) for name, (hedge, _) in ASKED.items()}
+    hits = {name: dict.fromkeys(true, 0) for name, true in truths.items()}
+    for seed in range(seeds):
+        recording = played(seed, calls, RECORDED)
+        for (name, true), found in zip(truths.items(), replay(recording, [p for _, p in ASKED.values()]), strict=True):
+            for measure, value in true.items():
+                one = found.measures[measure]
+                hits[name][measure] += (one.low or 0.0) <= value <= (float("inf") if one.high is None else one.high)
+    for name, true in truths.items():
+        print(name)
+        for measure, value in true.items():
+            print(f"  {measure:14} truth {value:9.4f}   in the interval {hits[name][measure] / seeds:6.1%}")
+    if kept is not None:
+        kept.write_text(json.dumps({"seeds": seeds, "calls": calls, "truth": truths, "hits": hits}, indent=1))
+
+
+def truth(hedge: dict[str, object] | None) -> dict[str, float]:
+    rows = played(10**6, 20_000, hedge)
+    seconds = np.array([row.seconds if row.error is None else np.inf for row in rows])
+    found = dict(zip(POINTS, map(float, quantiles(seconds[None, :], list(POINTS.values()))[0]), strict=True))
+    money = [sum(attempt.cost_usd or 0.0 for attempt in row.attempts) for row in rows]
+    return {
+        **found, "success": float(np.isfinite(seconds).mean()), "usd_per_1000": float(np.mean(money)) * 1000.0,
+        "attempts": float(np.mean([len(row.attempts) for row in rows])),
+    }
+
+
+def played(seed: int, count: int, hedge: dict[str, object] | None) -> list[CallRow]:
+    """So many calls of a router with that hedge."""
+    clock, world = Clock(), World(seed, keep=0)
+
+    def first(_: Seen, random: Random) -> Act:
+        return Act(status=500, first_token=0.1) if random.random() < 0.02 else Act(first_token=FIRST(random), tail=0.2)
+
+    def second(_: Seen, random: Random) -> Act:
+        return Act(status=500) if random.random() < 0.01 else Act(first_token=SECOND(random), tail=0.2)
+
+    world.model("a", first)
+    world.model("b", second)
+    models = {name: {"provider": "sim", "id": name, "usd_per_mtok": price} for name, price in PRICES.items()}
+    config = world.config(models=models, defaults={"breaker": "off", "retry": {"attempts": 1}})
+    found: list[CallRow] = []
+
+    async def scene() -> None:
+        async with Router(config, transport=world.transport(), seed=seed) as router:
+            async def one() -> None:
+                began, wrong = clock.now, None
+                try:
+                    trace = (await router.chat("Name a city.", chain=["a", "b"], hedge=hedge)).trace
+                except CallError as error:
+                    trace, wrong = error.trace, type(error).__name__
+                found.append(CallRow(began, trace.seconds, None, wrong, [attempt_row(each) for each in trace.attempts]))
+
+            random, tasks = Random(seed), []
+            for _ in range(count):
+                await asyncio.sleep(random.expovariate(10.0))
+                tasks.append(asyncio.ensure_future(one()))
+            await asyncio.gather(*tasks)
+
+    clock.run(scene())
+    return sorted(found, key=lambda row: row.started)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--json", type=Path, dest="kept")
+    main(**vars(parser.parse_args()))

@@ -1,0 +1,265 @@
+"""`asyncrouter batch`: files, options, what is shown where, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from batching import ids, poisoned, read_lines, rows, write_lines
+from commandline import command, spawn
+
+from asyncrouter.batch import Progress
+from asyncrouter.cli._batch_show import line, picture
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from commandline import Desk
+
+CONFIG = """
+default_provider = "sim"
+tasks = {{ default = ["m"] }}
+[providers.sim]
+base_url = "{base_url}"
+[models.m]
+provider = "sim"
+id = "m"
+usd_per_mtok = {{ input = 1000000.0, output = 1000000.0 }}
+"""
+PROGRESS = Progress(
+    rows=1000, skipped=100, done=300, failed=2, in_flight=64, seconds=10.0, rate=30.2, seconds_left=19.8,
+    input_tokens=12_000, output_tokens=34_000, cost_usd=1.5, cost_known=True, projected_usd=4.5, hedges=3,
+    models={"a": 0.75, "b": 0.25},
+)
+
+
+@pytest.fixture
+def batch_desk(desk: Desk) -> Desk:
+    desk.write(CONFIG)
+    desk.world.model("m", poisoned)
+    return desk
+
+
+def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
+    """Answers in one file, failures in another, the summary on standard error, a status that says that some failed."""
+    write_lines(Path("in.jsonl"), [*rows(3), {"id": "bad", "prompt": "malformed"}])
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--ordered")
+
+    assert (1, "") == (done.status, done.out)
+    assert ["r0", "r1", "r2"] == ids(Path("out.jsonl"))
+    assert ["bad"] == ids(Path("out.errors.jsonl"))
+    assert "3 answered, 1 failed, of 4 rows" in done.err
+    assert "1 Rejected; their rows are in out.errors.jsonl" in done.err
+
+
+def test_the_summary_as_json(batch_desk: Desk) -> None:
+    """One object on standard output; a second run has nothing left to do."""
+    write_lines(Path("in.jsonl"), rows(3))
+
+    first, second = (batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--json") for _ in range(2))
+
+    assert (0, 3, 0) == (first.status, json.loads(first.out)["done"], json.loads(first.out)["skipped"])
+    assert (0, 0, 3) == (second.status, json.loads(second.out)["done"], json.loads(second.out)["skipped"])
+
+
+def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing but answers comes out."""
+    Path("in.jsonl").write_bytes(b'{"id": "x", "prompt": "hi"}\n')
+    with Path("in.jsonl").open("rb") as given:
+        done = subprocess.run(
+            command("batch", "-", "-o", "-"), stdin=given, capture_output=True, timeout=60, check=False
+        )
+
+    assert 0 == done.returncode, done.stderr
+    assert "you said hi" == json.loads(done.stdout)["text"]
+
+
+def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no name to tell its form by."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"word\nhouse\n")))
+
+    done = batch_desk.run("batch", "-", "-o", "out.jsonl", "--prompt-template", "Translate: {word}")
+
+    assert 0 == done.status
+    assert "you said Translate: house" == read_lines(Path("out.jsonl"))[0]["text"]
+
+
+def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
+    """Status 2, every line with its number."""
+    Path("in.jsonl").write_text('{"prompt": "a"}\n{\n{"promt": "b"}\n')
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl")
+
+    assert 2 == done.status
+    assert "in.jsonl: 2 problems" in done.err
+    assert "line 2: is not JSON" in done.err
+    assert "line 3: unknown field 'promt': did you mean 'prompt'?" in done.err
+    assert 0 == batch_desk.world.requests
+
+
+def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
+    """It says what the rows would come to."""
+    write_lines(Path("in.jsonl"), [{"prompt": "x" * 39, "max_tokens": 90}] * 2)
+
+    told = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run")
+    as_json = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--json")
+
+    assert "2 rows: about 20 tokens in, 180 out" in told.out
+    assert (0, 200.0) == (as_json.status, json.loads(as_json.out)["cost_usd"])
+    assert 0 == batch_desk.world.requests
+    assert not Path("out.jsonl").exists()
+
+
+def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
+    """3, and the same command goes on."""
+    write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(30)])
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
+
+    assert 3 == done.status
+    assert "stopped: the budget of $40 has no room for another row" in done.err
+    assert 0 < len(ids(Path("out.jsonl"))) < 30
+
+
+def test_options_reach_the_wire(batch_desk: Desk) -> None:
+    """Parameters and the chain; a limit of requests a minute paces them."""
+    batch_desk.world.model("n", Act())
+    write_lines(Path("in.jsonl"), rows(2))
+
+    done = batch_desk.run(
+        "batch", "in.jsonl", "-o", "out.jsonl", "--chain", "n,m", "--param", "temperature=0.5", "--max-attempts", "1"
+    )
+
+    assert 0 == done.status
+    assert [("n", 0.5)] * 2 == [(seen.model, seen.body["temperature"]) for seen in batch_desk.world.seen]
+
+
+def test_progress_as_json_lines(batch_desk: Desk) -> None:
+    """On standard error, before the summary."""
+    write_lines(Path("in.jsonl"), rows(3))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "json")
+
+    told = [json.loads(each) for each in done.err.splitlines() if each.startswith("{")]
+    assert (0, 3) == (told[0]["done"], told[-1]["done"])
+
+
+def test_progress_on_one_line() -> None:
+    """What is done, how fast, what it costs and will cost, how long it will take."""
+    told = "400 of 1,000 done, 2 failed, 64 on their way, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
+    assert told == line(PROGRESS)
+
+
+def test_progress_on_a_terminal() -> None:
+    """The same with a bar, the tokens and the models' shares."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with console.capture() as captured:
+        console.print(picture(PROGRESS))
+
+    shown = captured.get()
+    assert "400 of 1,000 done" in shown
+    assert "12,000 tokens in, 34,000 out" in shown
+    assert "a 75%  b 25%  3 hedges" in shown
+
+
+def begun(batch_desk: Desk) -> subprocess.Popen[str]:
+    """A batch of 100 rows in a process of its own, with its first rows on their way."""
+    write_lines(Path("in.jsonl"), rows(100))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none"), stderr=subprocess.PIPE, text=True
+    )
+    limit = time.monotonic() + 20
+    while batch_desk.world.requests < 8 and time.monotonic() < limit:
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_what_is_on_its_way(batch_desk: Desk, number: signal.Signals) -> None:
+    """Every row that was sent is answered and written. It takes as long as an answer."""
+    batch_desk.world.model("m", Act(first_token=0.7))
+    process = begun(batch_desk)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert "finishing what is on its way; once more to drop it" in err
+    assert "92 left" in err
+    assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) == 8
+
+
+def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
+    """Although nothing is ever answered."""
+    batch_desk.world.model("m", Act(fault="hang"))
+    process = begun(batch_desk)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "once more to drop it" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+
+
+def test_a_full_disk(batch_desk: Desk) -> None:
+    """Status 3, with what to do."""
+    write_lines(Path("in.jsonl"), rows(3))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
+
+    assert 3 == done.status
+    assert "stopped: /dev/full: No space left on device; the same command goes on" in done.err
+    assert "0 answered" in done.err
+
+
+def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
+    """One file, one summary; failures too. The processes take a second to begin."""
+    write_lines(Path("in.jsonl"), [*rows(200), {"id": "bad", "prompt": "malformed"}])
+
+    done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--json", "--ordered")
+
+    assert 1 == done.status, done.err
+    assert [row["id"] for row in rows(200)] == ids(Path("out.jsonl"))
+    report = json.loads(done.out)
+    assert (200, 1, 201, 0) == (report["done"], report["failed"], report["attempts"], report["left"])
+    assert 201 == batch_desk.world.requests
+    assert ["bad"] == ids(Path("out.errors.jsonl"))
+
+
+def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
+    """Half of it is each one's. The processes take a second to begin."""
+    write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(60)])
+
+    done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--budget-usd", "60", "--json")
+
+    assert 3 == done.status, done.err
+    assert 0 < json.loads(done.out)["cost_usd"] <= 60
+
+
+def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
+    """What is on its way in any of them is finished and written."""
+    batch_desk.world.model("m", Act(first_token=0.7))
+    write_lines(Path("in.jsonl"), rows(100))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    limit = time.monotonic() + 20
+    while batch_desk.world.requests < 16 and time.monotonic() < limit:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode, err
+    assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) < 100

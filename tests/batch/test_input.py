@@ -1,0 +1,255 @@
+"""What a file may say, and what is told of it before a cent is spent."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from backports import zstd
+from batching import PRICED, asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
+
+from asyncrouter import ConfigError, batch
+from asyncrouter.batch import BatchError, InvalidInput, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncrouter.sim import Clock, World
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+PROBLEMS = {
+    "not json": (b'{"id": 1, ', "is not JSON"),
+    "no object": (b"[1]", "expected a JSON object"),
+    "nothing asked": (b'{"id": 1}', 'one of "prompt" and "messages"'),
+    "both asked": (b'{"prompt": "a", "messages": []}', 'one of "prompt" and "messages"'),
+    "empty prompt": (b'{"prompt": ""}', "prompt: expected text"),
+    "no messages": (b'{"messages": []}', "messages: expected a list"),
+    "no role": (b'{"messages": [{"content": "a"}]}', "messages[0]: expected an object with a role"),
+    "a typing error": (b'{"prompt": "a", "temprature": 1}', "unknown field 'temprature': did you mean 'temperature'?"),
+    "an unknown field": (b'{"prompt": "a", "zzz": 1}', '"params"'),
+    "an id that is none": (b'{"id": 1.5, "prompt": "a"}', "id: expected text or a whole number, got 1.5"),
+    "two ways": (b'{"prompt": "a", "model": "m", "chain": ["m"]}', "give one of them"),
+    "a tier that is none": (b'{"prompt": "a", "tier": "gold"}', "gold"),
+    "a deadline that is none": (b'{"prompt": "a", "deadline": -1}', "deadline"),
+    "params that are none": (b'{"prompt": "a", "params": 7}', "params: expected an object"),
+    "no custom id": (b'{"body": {"model": "m", "messages": [{"role": "user"}]}}', "custom_id: expected text"),
+    "another endpoint": (b'{"custom_id": "a", "url": "/v1/embeddings", "body": {}}', "/v1/chat/completions"),
+    "no body": (b'{"custom_id": "a", "url": "/v1/chat/completions"}', "body: expected an object"),
+    "streamed": (b'{"custom_id": "a", "body": {"model": "m", "messages": [], "stream": true}}', "not streamed"),
+    "a field beside the body": (b'{"custom_id": "a", "boddy": {}}', "did you mean 'body'?"),
+}
+
+
+@pytest.mark.parametrize(("line", "told"), PROBLEMS.values(), ids=PROBLEMS)
+def test_each_problem_is_told_with_its_line_and_nothing_is_sent(
+    clock: Clock, world: World, tmp_path: Path, line: bytes, told: str
+) -> None:
+    """The good rows around a bad one are not sent either, and no file is made."""
+    world.model("m")
+    (tmp_path / "in").write_bytes(b'{"prompt": "good"}\n\n' + line + b'\n{"prompt": "good too"}\n')
+
+    with pytest.raises(InvalidInput) as caught:
+        run(clock, world, tmp_path / "in", tmp_path / "out.jsonl")
+
+    assert [3] == [problem.line for problem in caught.value.problems]
+    assert told in str(caught.value)
+    assert 0 == world.requests
+    assert ["in"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_all_problems_are_told_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The first hundred with their lines, the others as a number."""
+    (tmp_path / "in").write_bytes(b"{\n" * 150)
+
+    with pytest.raises(InvalidInput) as caught:
+        run(clock, world, tmp_path / "in", tmp_path / "out.jsonl")
+
+    assert (150, 100) == (caught.value.count, len(caught.value.problems))
+    assert "150 problems" in str(caught.value)
+    assert "and 50 more" in str(caught.value)
+
+
+def test_an_id_may_be_used_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The second row of an id is the problem; a number and its text are one id."""
+    write_lines(tmp_path / "in", [{"id": 7, "prompt": "a"}, {"id": "7", "prompt": "b"}])
+
+    with pytest.raises(InvalidInput, match=r"line 2: the id '7' has been used before"):
+        run(clock, world, tmp_path / "in", tmp_path / "out.jsonl")
+
+
+def test_rows_without_ids_get_ids_of_their_content(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The same content is one id in every run and in every order of the rows; repeated, it is counted."""
+    world.model("m", poisoned)
+    asked_for = [{"prompt": "a"}, {"prompt": "b"}, {"prompt": "a"}, {"prompt": "a"}]
+    run(clock, world, write_lines(tmp_path / "in", asked_for), tmp_path / "out.jsonl", ordered=True)
+    run(clock, world, write_lines(tmp_path / "in", asked_for[::-1]), tmp_path / "other.jsonl", ordered=True)
+
+    first, second, third, fourth = ids(tmp_path / "out.jsonl")
+    assert [f"{first}-2", f"{first}-3"] == [third, fourth]
+    assert {first, second, third, fourth} == set(ids(tmp_path / "other.jsonl"))
+
+
+def test_a_rows_own_words_go_before_those_for_all(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Its task instead of the model for all, its parameters over the others."""
+    world.model("m")
+    world.model("n")
+    write_lines(tmp_path / "in", [{"prompt": "a"}, {"prompt": "b", "task": "other", "temperature": 1}])
+
+    tasks = {"default": ["m"], "other": ["n"]}
+    run(clock, world, tmp_path / "in", tmp_path / "out.jsonl", config={"tasks": tasks}, model="m",
+        params={"temperature": 0, "top_p": 0.5})
+
+    assert {("a", "m", 0, 0.5), ("b", "n", 1, 0.5)} == {
+        (text, seen.model, seen.body["temperature"], seen.body["top_p"])
+        for text, seen in zip(asked(world), world.seen, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, ["m", "n", "n"]), ({"task": "other"}, ["n", "n", "n"])])
+def test_the_model_of_an_openai_row(
+    clock: Clock, world: World, tmp_path: Path, options: dict[str, str], expected: list[str]
+) -> None:
+    """It may be a model, a task or a tier; what is said for all goes before it."""
+    world.model("m")
+    world.model("n")
+    lines = [{"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": {**BODY, "model": name}}
+             for name in ("m", "other", "cheap")]
+
+    run(clock, world, write_lines(tmp_path / "in", lines), tmp_path / "out.jsonl",
+        config={"tasks": {"other": ["n"]}, "tiers": {"cheap": ["n"]}}, **options)
+
+    assert expected == [seen.model for seen in world.seen]
+
+
+def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The answer's line is that of the Batch API, its body a Chat Completions object; a failure's line runs again."""
+    world.model("m", poisoned)
+    good = {"custom_id": "good", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
+    bad = {"custom_id": "bad", "method": "POST", "url": "/v1/chat/completions",
+           "body": {"model": "m", "messages": [{"role": "user", "content": "too long"}]}}
+    run(clock, world, write_lines(tmp_path / "in", [good, bad]), tmp_path / "out.jsonl", format="openai")
+
+    [line] = read_lines(tmp_path / "out.jsonl")
+    assert ("good", None) == (line["custom_id"], line["error"])
+    assert isinstance(line["response"], dict)
+    assert 200 == line["response"]["status_code"]
+    assert "you said hi" == line["response"]["body"]["choices"][0]["message"]["content"]
+    [failure] = read_lines(tmp_path / "out.errors.jsonl")
+    error = failure.pop("_error")
+    assert bad == failure
+    assert isinstance(error, dict)
+    assert ("ContextTooLong", False) == (error["class"], error["retryable"])
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_lines_packed_or_not(clock: Clock, world: World, tmp_path: Path, packed: str, mark: bytes) -> None:
+    """A byte order mark does no harm."""
+    world.model("m")
+    data = mark + b"".join(orjson.dumps(row) + b"\n" for row in rows(5))
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress}[packed]
+    (tmp_path / f"in.jsonl{packed}").write_bytes(pack(data))
+
+    report = run(clock, world, tmp_path / f"in.jsonl{packed}", tmp_path / "out.jsonl")
+
+    assert 5 == report.done
+
+
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+def test_a_packed_file_that_is_cut_short(clock: Clock, world: World, tmp_path: Path, packed: str) -> None:
+    """It is said, not taken for the end."""
+    data = b"".join(orjson.dumps({"prompt": f"{number * 7919 % 10007}"}) + b"\n" for number in range(5000))
+    whole = {".gz": gzip.compress, ".zst": zstd.compress}[packed](data)
+    (tmp_path / f"in{packed}").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(BatchError, match="packed data"):
+        run(clock, world, tmp_path / f"in{packed}", tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize(("suffix", "sign"), [(".csv", ","), (".tsv", "\t")])
+def test_a_table_with_a_template(clock: Clock, world: World, tmp_path: Path, suffix: str, sign: str) -> None:
+    """Each row's prompt is made of its columns; quoted cells may hold anything; the failures are JSON lines."""
+    world.model("m", poisoned)
+    (tmp_path / f"in{suffix}").write_text(
+        f'id{sign}text{sign}to\n1{sign}"two\nlines {{x}}"{sign}French\n2{sign}too long{sign}"Ewe"\n', "utf-8-sig"
+    )
+
+    run(clock, world, tmp_path / f"in{suffix}", tmp_path / "out.jsonl", prompt_template="{{}} {to}: {text}")
+
+    assert ["{} French: two\nlines {x}", "{} Ewe: too long"] == asked(world)
+    [failure] = read_lines(tmp_path / "out.errors.jsonl")
+    assert ("2", "{} Ewe: too long") == (failure["id"], failure["prompt"])
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [("{text.__class__}", "name of a column"), ("{0[a]}", "name of a column"), ("{}", "name of a column"),
+     ("{text", "written twice"), ("{nope}", "the template names 'nope'; the columns are 'id', 'text'")],
+)
+def test_a_template_that_cannot_be_used(
+    clock: Clock, world: World, tmp_path: Path, template: str, told: str
+) -> None:
+    """It names columns and nothing behind them."""
+    (tmp_path / "in.csv").write_text("id,text\n1,a\n")
+
+    with pytest.raises(BatchError) as caught:
+        run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl", prompt_template=template)
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"), [("1,a,b\n", "line 2: expected 2 columns"), ('1,"a\n', "line 2"), ("1\n", "2 columns")]
+)
+def test_a_table_that_is_none(clock: Clock, world: World, tmp_path: Path, cells: str, told: str) -> None:
+    """Ragged rows and open quotes have their line."""
+    (tmp_path / "in.csv").write_text(f"id,prompt\n{cells}")
+
+    with pytest.raises(BatchError) as caught:
+        run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl")
+
+    assert told in str(caught.value)
+
+
+def test_no_file_is_two_things(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Input, output and errors file are three, also by a link; a packed output could not be resumed."""
+    source = write_lines(tmp_path / "in.jsonl", rows(1))
+    (tmp_path / "link").symlink_to(source)
+    for output, errors, told in [
+        ("in.jsonl", None, "is the input as well as the output"), ("link", None, "is the input as well as the output"),
+        ("out", "in.jsonl", "is the input as well as the errors file"),
+        ("out", "out", "is the output as well as the errors file"), ("out.jsonl.gz", None, "plain JSON lines"),
+    ]:
+        with pytest.raises(BatchError, match=told):
+            run(clock, world, source, tmp_path / output, errors=None if errors is None else tmp_path / errors)
+
+    assert b'{"id":"r0"' in source.read_bytes()
+
+
+def test_a_file_that_is_not_there(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Its name, and why."""
+    with pytest.raises(BatchError, match=r"nowhere\.jsonl: No such file"):
+        run(clock, world, tmp_path / "nowhere.jsonl", tmp_path / "out.jsonl")
+
+
+def test_a_task_for_all_that_is_none_is_no_rows_fault(clock: Clock, world: World, tmp_path: Path) -> None:
+    """It is told once, as it is everywhere else."""
+    with pytest.raises(ConfigError, match="gold"):
+        run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl", tier="gold")
+
+
+def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: World, tmp_path: Path) -> None:
+    """4 characters a token, answers at their limit or 500 tokens; models without a price are named."""
+    write_lines(tmp_path / "in", [{"prompt": "x" * 39, "max_tokens": 100}, {"prompt": "x" * 3, "model": "n"}])
+
+    async def scenario() -> batch.Estimate:
+        async with router_of(world, models=PRICED) as router:
+            return await batch.estimate(router, Source(tmp_path / "in"))
+
+    estimate = clock.run(scenario())
+    assert batch.Estimate(2, 11, 600, 110.0, 110.0, ["n"]) == estimate
+    assert 0 == world.requests
+
+

@@ -1,0 +1,199 @@
+"""`batch.map`: any stream of calls, results as they finish, failures as values, memory bounded by the window."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from contextlib import aclosing
+from itertools import count, islice
+from typing import TYPE_CHECKING
+
+import pytest
+from batching import asked, poisoned, router_of
+
+from asyncrouter import AllModelsFailed, Reply, RouterClosed, batch
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from asyncrouter.sim import Clock, World
+
+
+def collect(clock: Clock, world: World, calls: object, **options: object) -> list[tuple[object, object]]:
+    async def scenario() -> list[tuple[object, object]]:
+        async with router_of(world) as router:
+            return [pair async for pair in batch.map(router, calls, **options)]  # type: ignore[arg-type]
+
+    return clock.run(scenario())
+
+
+def test_results_come_as_they_finish(clock: Clock, world: World) -> None:
+    """The fast one is handed over before the slow one that was asked first."""
+    world.model("m", Act(first_token=2.0), Act(first_token=1.0))
+
+    assert [1, 0] == [name for name, _ in collect(clock, world, ["slow", "fast"])]
+    assert clock.now == 2.0
+
+
+def test_every_form_of_a_call(clock: Clock, world: World) -> None:
+    """Prompts, messages, pairs and rows; a row's own fields go before the options."""
+    world.model("m", poisoned)
+    world.model("n", poisoned)
+    message = {"role": "user", "content": "messages"}
+    calls = ["prompt", [message], ("mine", "pair"), {"id": "r", "prompt": "row", "model": "n", "max_tokens": 7}]
+
+    results = dict(collect(clock, world, calls, task="default", temperature=0.5))
+
+    assert {0, 1, "mine", "r"} == set(results)
+    assert {"prompt", "messages", "pair", "row"} == set(asked(world))
+    row = next(seen for seen in world.seen if seen.model == "n")
+    assert (7, 0.5) == (row.body["max_tokens"], row.body["temperature"])
+
+
+def test_a_failure_is_a_value(clock: Clock, world: World) -> None:
+    """A row that fails, and one that cannot even be sent, are errors beside the others' replies."""
+    world.model("m", poisoned)
+
+    results = dict(collect(clock, world, [("a", "malformed"), ("b", "fine"), {"id": "c"}]))
+
+    assert isinstance(results["a"], AllModelsFailed)
+    assert isinstance(results["b"], Reply)
+    assert isinstance(results["c"], ValueError)
+
+
+def test_never_more_than_the_window_and_it_grows_by_answers(clock: Clock, world: World) -> None:
+    """It begins with 8, doubles with each round of answers, and stops at the window."""
+    world.model("m", Act(first_token=1.0))
+    most: dict[float, int] = {}
+    world.rule(lambda seen, _: most.__setitem__(seen.at, world.model("m").live + 1))
+
+    collect(clock, world, map(str, range(200)), concurrency=30)
+
+    assert {0.0: 8, 1.0: 16, 2.0: 30, 3.0: 30} == {at: most[at] for at in (0.0, 1.0, 2.0, 3.0)}
+    assert 30 == max(most.values())
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_endless_stream_takes_no_more_memory_the_longer_it_runs(
+    clock: Clock, world: World, asynchronous: bool
+) -> None:
+    """After 800 of endless calls there is not more in memory than after 200, and 20 at most have been taken."""
+    world.seen = type(world.seen)(maxlen=0)
+    world.model("m", Act(first_token=0.1))
+    taken = count()
+
+    def endless() -> Iterator[str]:
+        return (f"call {number}" for number in taken)
+
+    async def endless_and_asynchronous() -> AsyncIterator[str]:
+        for call in endless():
+            await asyncio.sleep(0)
+            yield call
+
+    async def scenario() -> None:
+        sizes = []
+        calls = endless_and_asynchronous() if asynchronous else endless()
+        async with router_of(world) as router, aclosing(batch.map(router, calls, concurrency=20)) as results:
+            number = 0
+            async for _ in results:
+                number += 1
+                if number % 200 == 0:
+                    sizes.append(tracemalloc.get_traced_memory()[0])
+                if number == 800:
+                    break
+        assert sizes[3] - sizes[0] < 20_000
+        assert next(taken) <= 800 + 2 * 20 + 1
+
+    tracemalloc.start()
+    try:
+        clock.run(scenario())
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_reader_that_stops_reading_stops_the_calls(clock: Clock, world: World) -> None:
+    """While nobody takes results, at most a window of them waits and at most a window is on its way."""
+    world.model("m", Act(first_token=0.1))
+
+    async def scenario() -> int:
+        async with router_of(world) as router, aclosing(batch.map(router, map(str, count()), concurrency=8)) as results:
+            await anext(results)
+            await asyncio.sleep(100.0)
+            return world.requests
+
+    assert clock.run(scenario()) <= 17
+
+
+def test_leaving_early_cancels_what_is_on_its_way(clock: Clock, world: World) -> None:
+    """After a `break` no connection and no task is left."""
+    world.model("m", Act(first_token=0.1), Act(first_token=50.0))
+
+    async def scenario() -> int:
+        async with router_of(world) as router:
+            async with aclosing(batch.map(router, map(str, count()))) as results:
+                async for _ in results:
+                    break
+            return len(asyncio.all_tasks())
+
+    assert clock.run(scenario()) == 1
+    assert clock.now == pytest.approx(0.1)
+
+
+def test_calls_that_raise_are_told_after_the_results_before_them(clock: Clock, world: World) -> None:
+    """What the caller's generator raises comes out of the loop, and no answer that was paid for is lost."""
+    world.model("m", Act(first_token=0.1))
+
+    def calls() -> Iterator[str]:
+        yield from ("a", "b")
+        raise LookupError("the database is gone")
+
+    async def scenario() -> list[object]:
+        got: list[object] = []
+        async with router_of(world) as router:
+            with pytest.raises(LookupError, match="database"):
+                async for name, _ in batch.map(router, calls()):
+                    got.append(name)
+        return got
+
+    assert [0, 1] == sorted(clock.run(scenario()))
+
+
+def test_a_closed_router_ends_it(clock: Clock, world: World) -> None:
+    """Not a failure for each of an endless number of rows."""
+    world.model("m")
+
+    async def scenario() -> None:
+        router = router_of(world)
+        await router.aclose()
+        with pytest.raises(RouterClosed):
+            async for _ in batch.map(router, map(str, count())):
+                pass
+
+    clock.run(scenario())
+
+
+def test_batch_work_has_the_priority_of_batch_work(clock: Clock, world: World) -> None:
+    """An interactive call that comes while a batch waits for its turn goes before it."""
+    world.model("m", Act(first_token=0.0))
+    models = {"m": {"provider": "sim", "id": "m", "rpm": 60}}
+
+    async def scenario() -> list[str]:
+        async with router_of(world, models=models) as router:
+            async def background() -> None:
+                async for _ in islice_async(batch.map(router, (f"batch {n}" for n in range(12)), deadline=None), 12):
+                    pass
+
+            work = asyncio.create_task(background())
+            await asyncio.sleep(3.5)
+            await router.chat("interactive")
+            await work
+        return asked(world)
+
+    order = clock.run(scenario())
+    assert order.index("interactive") < 8
+
+
+async def islice_async(results: AsyncIterator[object], stop: int) -> AsyncIterator[object]:
+    for _ in islice(count(), stop):
+        yield await anext(results)

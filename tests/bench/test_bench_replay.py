@@ -1,0 +1,212 @@
+"""Recorded calls under other policies: exact where everything was seen, honest where it was not, right on average."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from random import Random
+
+import numpy as np
+import pytest
+
+from asyncrouter import CallError, Router
+from asyncrouter.bench import AttemptRow, Policy, replay
+from asyncrouter.bench.policy import Bucket, Outcome, Play
+from asyncrouter.bench.rows import attempt_row
+from asyncrouter.bench.stats import quantiles
+from asyncrouter.bench.survival import Law, Turn, turns
+from asyncrouter.bench.trace import CallRow
+from asyncrouter.sim import Act, Clock, Seen, World, lognormal
+
+USD = 0.001
+
+
+def answer(model: str, first: float, end: float) -> Turn:
+    return Turn(model, 0.0, first, end, True, True, True, USD, 10, 10)
+
+
+def failure(model: str, at: float) -> Turn:
+    return Turn(model, 0.0, at, at, False, False, True, 0.0)
+
+
+def play(policy: Policy, *given: Turn, after: float = np.inf, bucket: Bucket | None = None) -> Outcome:
+    known = {turn.model: turn for turn in given}
+    return Play(policy, tuple(known), after, known.__getitem__, lambda _: USD / 10).run(bucket or Bucket(None))
+
+
+@pytest.mark.parametrize(("given", "policy", "after", "seconds", "sent"), [
+    ([answer("a", 1, 2)], Policy(), np.inf, 2, 1),
+    ([failure("a", 1), answer("b", 1, 2)], Policy(), np.inf, 3, 2),
+    ([answer("a", 5, 6), answer("b", 1, 2)], Policy(), 2, 4, 2),  # the hedge wins
+    ([answer("a", 2.5, 6), answer("b", 1, 2)], Policy(), 2, 6, 2),  # the hedge is too late
+    ([failure("a", 1), answer("b", 1, 2), answer("c", 1, 2)], Policy(), 1.5, 3, 2),
+    ([answer("a", 9, 9), failure("b", 1), answer("c", 1, 2)], Policy(), 2, 5, 3),  # a failed hedge: the next one
+    ([answer("a", 5, 6), answer("b", 1, 2)], Policy(first_token=3), np.inf, 5, 2),
+    ([answer("a", 1, 6), answer("b", 1, 2)], Policy(total=3), np.inf, 5, 2),
+    ([answer("a", 1, 6)], Policy(deadline=5), np.inf, np.inf, 1),
+    ([failure("a", 1), failure("b", 1)], Policy(), np.inf, np.inf, 2),
+])
+def test_a_call_goes_as_the_router_would_have_it(
+    given: list[Turn], policy: Policy, after: float, seconds: float, sent: int
+) -> None:
+    """Fallback, hedge, clocks, deadline."""
+    outcome = play(policy, *given, after=after)
+
+    assert (seconds, sent) == (outcome.seconds, outcome.sent)
+
+
+def test_a_hedge_needs_a_token() -> None:
+    """The bucket is the router's: ten at the start, then so many a call."""
+    bucket = Bucket(0.1)
+    hedged = [
+        play(Policy(), answer("a", 5, 6), answer("b", 1, 2), after=2, bucket=bucket).hedged for _ in range(30)
+    ]
+
+    assert 10 + 1 == sum(hedged[:20])
+    assert 10 + 2 == sum(hedged)
+
+
+def test_a_loser_costs_between_its_prompt_and_all_of_it() -> None:
+    """Both ends are told."""
+    outcome = play(Policy(), answer("a", 5, 6), answer("b", 1, 2), after=2)
+
+    assert (1.1 * USD, 2 * USD) == (pytest.approx(outcome.least), pytest.approx(outcome.most))
+
+
+def test_a_turn_holds_its_retries() -> None:
+    """From its first request to the end of its last; one that a clock stopped, or that was overtaken, is cut off."""
+    found = turns([
+        AttemptRow("a", "first", "failed", "ServerFailed", sent=0.5, ended=1.0),
+        AttemptRow("a", "retry", "superseded", sent=1.5, ended=4.0),
+        AttemptRow("b", "hedge", "won", sent=3.0, first=4.0, ended=5.0),
+        AttemptRow("c", "fallback", "failed", "AttemptTimeout", clock="first_token", sent=5.0, ended=9.0),
+        AttemptRow("d", "fallback", "not_sent", "NotSent", queued=9.0, ended=9.0),
+    ])
+
+    assert [("a", 3.5, False), ("b", 1.0, True), ("c", 4.0, False), ("d", 0.0, True)] == [
+        (turn.model, turn.event, turn.known) for turn in found
+    ]
+    assert [False, False, False, True] == [turn.refused for turn in found]
+
+
+def test_what_was_cut_off_counts() -> None:
+    """The product-limit estimate, by hand: of 1, 2+, 3, 4 the one cut off at 2 shares its weight among 3 and 4."""
+    cut = Turn("a", 0.0, 2.0, 2.0, False, False, False, 0.0)
+    law = Law([answer("a", 1, 1), cut, answer("a", 3, 3), answer("a", 4, 4)])
+    random = Random(0)
+    drawn = [law.draw(random) for _ in range(4000)]
+    share = {at: sum(turn is not None and turn.event == at for turn in drawn) / 4000 for at in (1, 3, 4)}
+
+    assert {1: 0.25, 3: 0.375, 4: 0.375} == pytest.approx(share, abs=0.03)
+    assert (1, 3, 0.0) == (law.quantile(0.25), law.quantile(0.6), law.unknown)
+    assert all(turn is not None and turn.event == 4 for turn in (law.draw(random, 3.0) for _ in range(20)))
+
+
+def call(at: float, *attempts: AttemptRow) -> CallRow:
+    return CallRow(at, attempts[-1].ended or 0.0, None, None, list(attempts))
+
+
+def test_the_recorded_policy_comes_out_as_recorded() -> None:
+    """Where all was seen nothing is guessed: the same times to the last digit."""
+    calls = [call(at, AttemptRow("a", "first", "won", sent=0.0, first=at / 100, ended=at / 50, cost_usd=USD))
+             for at in range(1, 101)]
+    [found] = replay(calls, [Policy()])
+
+    assert (1.0, 1.8, 0.0) == (found.measures["p50_e2e"].value, found.measures["p90_e2e"].value, found.unknown)
+    assert (1.0, USD * 1000) == (found.measures["success"].value, pytest.approx(found.measures["usd_per_1000"].value))
+
+
+def test_what_the_recording_does_not_reach_is_said() -> None:
+    """A clock cut one turn in ten off at 3 s: how long it would have taken without, nobody knows."""
+    cut = AttemptRow("a", "first", "failed", "AttemptTimeout", clock="first_token", sent=0.0, ended=3.0, cost_usd=0.0)
+    calls = [call(at, cut if at % 10 == 0 else AttemptRow("a", "first", "won", sent=0.0, first=1.0, ended=1.0))
+             for at in range(200)]
+    patient, strict = replay(calls, [Policy(), Policy(first_token=2.0)])
+
+    assert 0.1 == pytest.approx(patient.unknown)
+    assert (3.0, None) == (patient.measures["p95_e2e"].value, patient.measures["p95_e2e"].high)
+    assert (1.0, True) == (patient.measures["success"].high, (patient.measures["success"].low or 1.0) < 0.9)
+    assert (0.0, 0.9) == (strict.unknown, pytest.approx(strict.measures["success"].value))
+
+
+def test_a_model_that_was_hardly_asked_is_named() -> None:
+    """With how often it was."""
+    calls = [call(at, AttemptRow("a", "first", "won", sent=0.0, first=1.0, ended=1.0)) for at in range(60)]
+    calls.append(call(61, AttemptRow("a", "first", "failed", "ServerFailed", sent=0.0, ended=0.1),
+                      AttemptRow("b", "fallback", "won", sent=0.1, first=1.0, ended=1.0)))
+    [found] = replay(calls, [Policy(hedge=0.5)])
+
+    assert ("b was asked only 1 times",) == found.warnings
+    with pytest.raises(ValueError, match=r"never asked.*: c"):
+        replay(calls, [Policy(order=("a", "c"))])
+
+
+@pytest.mark.parametrize("hedge", ["95", "p0", "p100", "soon", -1.0, 0.0])
+def test_a_hedge_that_makes_no_sense(hedge: float | str) -> None:
+    """Says what is expected."""
+    with pytest.raises(ValueError, match="expected seconds"):
+        Policy(hedge=hedge)
+
+
+# ── against truth ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+FIRST, SECOND = lognormal(0.6, 0.5, stragglers=0.03, factor=10.0), lognormal(0.8, 0.4)
+RECORDED, ASKED = {"after": 2.0, "budget": 0.3}, {"after": 1.2, "budget": 0.2}
+
+
+def played(seed: int, count: int, hedge: dict[str, float]) -> list[CallRow]:
+    """So many calls of a router with that hedge, in a world of two models of which the first has a heavy tail."""
+    clock, world = Clock(), World(seed, keep=0)
+
+    def first(_: Seen, random: Random) -> Act:
+        return Act(status=500, first_token=0.1) if random.random() < 0.02 else Act(first_token=FIRST(random), tail=0.2)
+
+    world.model("a", first)
+    world.model("b", lambda _, random: Act(first_token=SECOND(random), tail=0.2))
+    found: list[CallRow] = []
+    settings = {"breaker": "off", "retry": {"attempts": 1}}
+
+    async def scene() -> None:
+        async with Router(world.config(defaults=settings), transport=world.transport(), seed=seed) as router:
+            async def one() -> None:
+                began = clock.now
+                try:
+                    trace = (await router.chat("x", chain=["a", "b"], hedge=hedge)).trace
+                except CallError as error:
+                    trace = error.trace
+                rows = [attempt_row(attempt) for attempt in trace.attempts]
+                found.append(CallRow(began, trace.seconds, None, None, rows))
+
+            random, tasks = Random(seed), []
+            for _ in range(count):
+                await asyncio.sleep(random.expovariate(10.0))
+                tasks.append(asyncio.ensure_future(one()))
+            await asyncio.gather(*tasks)
+
+    clock.run(scene())
+    return sorted(found, key=lambda row: row.started)
+
+
+@cache
+def truth() -> dict[str, float]:
+    calls = played(10**6, 3000, ASKED)
+    seconds = np.array([one.seconds for one in calls])
+    p50, p90, p95 = quantiles(seconds[None, :], [0.5, 0.9, 0.95])[0]
+    return {"p50_e2e": p50, "p90_e2e": p90, "p95_e2e": p95,
+            "attempts": float(np.mean([len(one.attempts) for one in calls]))}
+
+
+def test_intervals_hold_the_truth() -> None:
+    """Recorded with one hedge, asked about another: what it would truly have done lies in the 95 % interval.
+
+    Eight recordings of 400 calls (3 s); two hundred of 1,000 are `benchmarks/replay.py`.
+    """
+    hits = dict.fromkeys(truth(), 0)
+    for seed in range(8):
+        [found] = replay(played(seed, 400, RECORDED), [Policy(hedge=ASKED["after"], budget=ASKED["budget"])],
+                         imputations=10)
+        for name, value in truth().items():
+            low, high = found.measures[name].low, found.measures[name].high
+            hits[name] += low is not None and high is not None and low <= value <= high
+
+    assert min(hits.values()) >= 5, hits

@@ -1,0 +1,109 @@
+"""What a run leaves behind: report.json, requests.jsonl, conditions on them, two of them side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from asyncrouter import bench
+from asyncrouter.bench import Arm, Estimate, Load, Report, Scenario
+from asyncrouter.bench.scenarios import answers
+from asyncrouter.bench.words import figure
+from asyncrouter.sim import lognormal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ARMS = [Arm("direct", {"chain": ["primary"]}),
+        Arm("hedged", {"chain": ["primary", "secondary"], "hedge": {"after": 1.5, "budget": 0.2}})]
+
+STRAGGLING = Scenario("straggling", "one call in twenty takes fifteen times as long", lambda world, day: answers(
+    world, day, "primary", lognormal(0.6, 0.3, stragglers=0.05, factor=15.0)))
+
+
+@pytest.fixture(scope="module")
+def run() -> bench.Run:
+    return bench.run(ARMS, Load.poisson(10, calls=1100), scenario=STRAGGLING, warmup=50)
+
+
+@pytest.fixture(scope="module")
+def report(run: bench.Run) -> Report:
+    return run.report()
+
+
+def test_a_report_comes_back_as_it_was_written(run: bench.Run, report: Report, tmp_path: Path) -> None:
+    """report.json holds all figures, requests.jsonl a line for every call of every arm."""
+    run.write(tmp_path)
+    read = Report.read(tmp_path)
+
+    assert [(arm.name, arm.measures) for arm in report.arms] == [(arm.name, arm.measures) for arm in read.arms]
+    assert 2200 == len((tmp_path / "requests.jsonl").read_bytes().splitlines())
+    assert {"schema_version", "definitions", "environment", "settings"} <= set(orjson.loads(report.json()))
+
+
+def test_every_measure_is_defined(report: Report) -> None:
+    """No figure without a sentence that says what it is."""
+    assert set() == {name for arm in report.arms for name in arm.measures} - set(bench.DEFINITIONS)
+
+
+def test_the_hedge_saves_the_tail(report: Report) -> None:
+    """In a heavy tail it wins by seconds, paired, with an interval that is well above zero."""
+    saved = report.arms[1].measures["saved_p99_e2e"]
+
+    assert saved.low is not None
+    assert saved.low > 1.0
+
+
+@pytest.mark.parametrize(("text", "count"), [
+    ("success>0.999", 0), ("p50_e2e<0.1", 2), ("hedged: p99_e2e < 6 && direct: p99_e2e>6", 0),
+    ("p99.9_e2e<100", 2), ("direct:hedges_won>0", 1), ("success>=1 and attempts<=1", 1),
+])
+def test_conditions_hold_or_not(report: Report, text: str, count: int) -> None:
+    """What is not known, or rests on too few calls, does not hold."""
+    assert count == len(bench.broken(report, bench.parse_conditions(text)))
+
+
+@pytest.mark.parametrize("text", ["", "p99_e2e", "speed<1", "p99_e2e<fast", "p99_e2e<1 or success>0"])
+def test_a_condition_that_cannot_be_read_says_so(text: str) -> None:
+    """With what there is."""
+    with pytest.raises(ValueError, match=r"expected measure|no measure|could not"):
+        bench.parse_conditions(text)
+
+
+def test_a_condition_for_an_arm_that_is_not_there(report: Report) -> None:
+    """The arms are named."""
+    with pytest.raises(ValueError, match="direct, hedged"):
+        bench.broken(report, bench.parse_conditions("other: success>0"))
+
+
+def test_two_reports_side_by_side(report: Report) -> None:
+    """A report is the same as itself; the hedged arm is better at p99 than the plain one."""
+    plain = Report(report.settings, report.arms[:1], [], {})
+    hedged = Report(report.settings, report.arms[1:], [], {})
+    verdicts = {one.name: one.verdict for one in bench.compare(plain, hedged)}
+
+    assert {"same", "unsure"} == {one.verdict for one in bench.compare(report, report)}
+    assert ("better", "same", "worse") == (verdicts["p99_e2e"], verdicts["p50_e2e"], verdicts["extra_load"])
+
+
+@pytest.mark.parametrize(("name", "estimate", "told"), [
+    ("success", Estimate(0.99987, n=10), "99.9870%"), ("success", Estimate(1.0, n=10), "100.00%"),
+    ("p99_e2e", Estimate(None, n=1000), "never"), ("p99_e2e", Estimate(2.0, n=10, enough=False), "n too small"),
+    ("p99_e2e", Estimate(None), "–"), ("saved_p99_e2e", Estimate(None, n=1000), "∞"), ("p50_e2e", None, "–"),
+    ("usd_per_1000", Estimate(0.25, n=1), "0.2500"),
+])
+def test_figures_are_told_as_people_read_them(name: str, estimate: Estimate | None, told: str) -> None:
+    """Never a number where there is none."""
+    assert told == figure(name, estimate)
+
+
+def test_an_arm_can_be_written_on_one_line() -> None:
+    """As the command line takes it."""
+    arm = bench.parse_arm("hedged: chain=a,b hedge=p95/0.1 retry=1 deadline=none max_tokens=32 stream")
+
+    assert Arm("hedged", {"chain": ["a", "b"], "hedge": {"after": "p95", "budget": 0.1}, "retry": {"attempts": 1},
+                          "deadline": None, "max_tokens": 32}, stream=True) == arm
+    with pytest.raises(ValueError, match="NAME: key=value"):
+        bench.parse_arm("chain=a,b")

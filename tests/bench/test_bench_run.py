@@ -1,0 +1,200 @@
+"""Arms under one load: paired, seeded, stopped in time, and measured as the definitions say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import ConfigError, Router, bench
+from asyncrouter.bench import Arm, Load, Scenario, Stop
+from asyncrouter.sim import Act, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncrouter.bench import Day, Row, Run
+
+DIRECT = Arm("direct", {"chain": ["primary"], "retry": {"attempts": 1}})
+CHAIN = Arm("chain", {"chain": ["primary", "secondary"], "retry": {"attempts": 1}})
+HEDGED = Arm("hedged", {"chain": ["primary", "secondary"], "hedge": {"after": 1.0, "budget": 1.0}})
+
+
+def scripted(*, primary: Act, secondary: Act | None = None) -> Scenario:
+    """A day on which the models always do the same."""
+
+    def furnish(world: World, day: Day) -> None:
+        world.model("primary", primary)
+        world.model("secondary", secondary or Act(first_token=0.5))
+
+    return Scenario("scripted", "", furnish)
+
+
+def value(run: Run, arm: int, name: str) -> float | None:
+    return run.report().arms[arm].measures[name].value
+
+
+def test_arms_are_paired() -> None:
+    """Prompts, instants and the first model's fate are the same for every arm, whatever another arm has sent."""
+    run = bench.run([DIRECT, HEDGED], Load.poisson(10, calls=60), scenario="heavy-tail", seed=3)
+    plain, hedged = (arm.rows for arm in run.arms)
+    untouched = [(a, b) for a, b in zip(plain, hedged, strict=True) if len(b.sent) == 1]
+
+    assert [row.scheduled for row in plain] == [row.scheduled for row in hedged]
+    assert 0 < len(untouched) < 60
+    assert all(a.first == b.first for a, b in untouched)
+
+
+def test_a_seed_gives_one_history() -> None:
+    """Two runs with one seed are equal to the last digit, another seed is another day."""
+    one, same, other = (
+        [asdict(row) for row in bench.run([HEDGED], Load.poisson(10, calls=40), scenario="flaky", seed=seed).rows()]
+        for seed in (1, 1, 2)
+    )
+
+    assert one == same
+    assert one != other
+
+
+def test_latency_counts_from_the_scheduled_start() -> None:
+    """Calls that wait for a cap are late by their wait, though each took no longer than ever."""
+    load = Load.constant(2, calls=4, cap=1)
+    run = bench.run([DIRECT], load, scenario=scripted(primary=Act(first_token=1.0)))
+
+    assert [1.0, 1.5, 2.0, 2.5] == [row.ended - row.scheduled for row in run.rows()]
+    assert 1.0 == value(run, 0, "p50_service")
+    assert [False, True, True, True] == [row.capped for row in run.rows()]
+    assert "waited for the cap of 1" in run.warnings[0]
+
+
+def test_a_failed_call_never_answered() -> None:
+    """Its latency is infinite, not left out: one failure in four takes p90 with it."""
+    fate = Scenario("", "", lambda world, _: world.model("primary", Act(), Act(status=400), Act()) and None)
+    run = bench.run([DIRECT], Load.constant(1, calls=4), scenario=fate)
+    [arm] = run.report().arms
+
+    assert (0.75, None) == (arm.measures["success"].value, arm.measures["p90_e2e"].value)
+    assert ({"AllModelsFailed": 1}, {"Rejected": 1}) == (arm.errors, arm.attempt_errors)
+
+
+def test_hedges_are_counted() -> None:
+    """Fired, won, denied for want of budget, and the load they add."""
+    arm = Arm("hedged", {"chain": ["primary", "secondary"], "hedge": {"after": 1.0, "budget": 0.001}})
+    run = bench.run([arm], Load.constant(0.1, calls=20), scenario=scripted(primary=Act(first_token=5.0)))
+
+    assert (0.5, 1.0, 0.5) == tuple(value(run, 0, f"hedges_{name}") for name in ("fired", "won", "denied"))
+    assert (0.5, 1.5) == (value(run, 0, "extra_load"), value(run, 0, "attempts"))
+    assert {"primary": 0.5, "secondary": 0.5} == run.report().arms[0].served_by
+
+
+def test_warm_up_is_not_measured() -> None:
+    """It is made and kept, and counts for nothing."""
+    run = bench.run([DIRECT], Load.constant(1, calls=10), scenario="healthy", warmup=4)
+
+    assert (10, 6) == (len(run.rows()), value(run, 0, "calls"))
+    assert [True] * 4 + [False] * 6 == [row.warmup for row in run.rows()]
+
+
+def test_saved_seconds_are_paired_with_the_baseline() -> None:
+    """A hedge that answers at 1.5 s instead of 5 saves 3.5, and each second has its price."""
+    day = scripted(primary=Act(first_token=5.0))
+    run = bench.run([DIRECT, HEDGED], Load.constant(1, calls=25), scenario=day)
+    saved = run.report().arms[1].measures["saved_mean"]
+
+    assert (3.5, 3.5, 3.5) == (saved.value, saved.low, saved.high)
+
+
+def test_a_closed_loop_keeps_its_workers_busy() -> None:
+    """Two workers and answers of a second: two calls a second, and a warning about what is missing."""
+    run = bench.run([DIRECT], Load.closed(2, calls=10), scenario=scripted(primary=Act(first_token=1.0)))
+
+    assert (10, 5.0, 2) == (len(run.rows()), max(row.ended for row in run.rows()), run.arms[0].peak)
+    assert "closed loop" in run.warnings[0]
+
+
+def test_streams_are_measured_too() -> None:
+    """An arm that streams has its first content and its tokens' pace."""
+    day = scripted(primary=Act(first_token=0.5, gap=0.25, tokens=5))
+    run = bench.run([Arm("s", {"model": "primary"}, stream=True)], Load.constant(1, calls=20), scenario=day)
+
+    assert (0.5, 1.5, 0.25) == (value(run, 0, "p50_ttft"), value(run, 0, "p50_e2e"), value(run, 0, "p50_tpot"))
+
+
+@pytest.mark.parametrize(("stop", "calls"), [(Stop(errors=3), 3), (Stop(error_rate=0.5), 50)])
+def test_errors_stop_a_run(stop: Stop, calls: int) -> None:
+    """After so many, or when too large a share of at least 50 calls has failed."""
+    run = bench.run([DIRECT], Load.constant(1, calls=500), scenario=scripted(primary=Act(status=400)), stop=stop)
+
+    assert calls == len(run.rows())
+    assert "stopped early" in run.warnings[0]
+
+
+def test_a_budget_is_never_exceeded() -> None:
+    """A call is made only when it fits with every model of its chain billed in full, those in flight included."""
+    run = bench.run([CHAIN], Load.constant(50, calls=500), scenario="healthy", budget_usd=0.1)
+
+    assert 0 < len(run.rows()) < 500
+    assert sum(row.cost_usd or 0.0 for row in run.rows()) <= 0.1
+    assert "budget" in (run.stopped or "")
+
+
+def test_real_providers_need_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent to one without a word about money; one without a price keeps no budget."""
+    monkeypatch.setattr(Router, "chat", lambda *_, **__: pytest.fail("a call was made"))
+
+    with pytest.raises(ValueError, match="budget_usd"):
+        bench.run([Arm("real")], Load.constant(1, calls=1))
+    with pytest.raises(ValueError, match="no price"):
+        bench.run([Arm("real", {"model": "openrouter:some/model"})], Load.constant(1, calls=1), budget_usd=1.0)
+
+
+@pytest.mark.parametrize(("arms", "options", "match"), [
+    ([], {}, "at least one"), ([DIRECT, DIRECT], {}, "a name of its own"), ([DIRECT], {"scenario": "sunny"}, "healthy"),
+    ([DIRECT], {"slo": {"speed": 1.0}}, "slo"), ([DIRECT], {"warmup": 5}, "warmup"),
+])
+def test_a_run_that_would_tell_nothing_is_refused(arms: list[Arm], options: dict[str, object], match: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match=match):
+        bench.run(arms, Load.constant(1, calls=5), **{"scenario": "healthy", **options})  # type: ignore[arg-type]
+
+
+def test_a_wrong_arm_is_a_config_error() -> None:
+    """As the router says it, and not inside an exception group."""
+    with pytest.raises(ConfigError, match="hedge"):
+        bench.run([Arm("a", {"chain": ["primary"], "hedge": -1.0})], Load.constant(1, calls=1), scenario="healthy")
+
+
+def test_arms_run_together_in_real_time() -> None:
+    """Over real sockets every arm is asked at each instant, in turns, and the harness watches its own delay."""
+    import asyncio
+
+    async def scene() -> Run:
+        world = World()
+        world.model("m", Act())
+        async with world.server() as server:
+            config = world.config(base_url=server.base_url)
+            arms = [Arm(name, {"model": "m"}, config) for name in "ab"]
+            return await bench.run_real(arms, Load.constant(200, calls=20), bench.Settings())
+
+    run = asyncio.run(scene())
+
+    assert [20, 20] == [len(arm.rows) for arm in run.arms]
+    assert all(row.ok and row.started >= row.scheduled for row in run.rows())
+    assert run.lag is not None
+
+
+def rows_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_a_row_tells_what_happened_and_no_text() -> None:
+    """Attempts with their causes, errors by class; neither the prompt nor a provider's words."""
+    day = scripted(primary=Act(status=500, message="secret words"))
+    row: Row = bench.run([CHAIN], Load.constant(1, calls=1), scenario=day, prompts=["secret prompt"]).rows()[0]
+    told = repr(row)
+
+    assert [("first", "failed", "ServerFailed"), ("fallback", "won", None)] == [
+        (attempt.cause, attempt.outcome, attempt.error) for attempt in row.attempts
+    ]
+    assert "secret" not in told

@@ -1,0 +1,117 @@
+"""The command: so many damaged inputs, or so many seconds of them, over several processes; or one of them again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from random import Random
+
+from tests.fuzz.check import Wrong, check_answer, check_failure
+from tests.fuzz.growth import steep, steep_repetition
+from tests.fuzz.seeds import Answer, answers, failures
+
+BLOCK = 500
+ENOUGH = 10
+"""So many different failures are reported."""
+REPEATED = 2000
+"""One input in so many has a piece of it repeated, to see that the time grows no faster."""
+SHOWN = 400
+Found = tuple[int, str]
+
+_ANSWERS = answers()
+_FAILURES = failures()
+_WEIGHTS = [1.0 / (600 + len(answer.body)) for answer in _ANSWERS]
+
+
+def try_one(seed: int, number: int) -> tuple[str, str | None]:
+    """What came of an input, and what was wrong. The same input for the same seed and number, everywhere."""
+    random = Random(f"{seed}:{number}")
+    source = random.choice(_FAILURES) if random.random() < 0.2 else random.choices(_ANSWERS, _WEIGHTS)[0]
+    if number % REPEATED == REPEATED - 1 and (told := steep_repetition(source.body, random)) is not None:
+        return "slow", told
+    try:
+        if isinstance(source, Answer):
+            return f"{source.wire}: {check_answer(source, random)}", None
+        return check_failure(source, random), None
+    except Wrong as wrong:
+        told, body = wrong.args
+        return "wrong", f"{source.name}: {told}\n{_difference(source.body, body)}"
+
+
+def try_block(seed: int, numbers: range) -> tuple[Counter[str], list[Found]]:
+    counts: Counter[str] = Counter()
+    found: list[Found] = []
+    for number in numbers:
+        outcome, wrong = try_one(seed, number)
+        counts[outcome] += 1
+        if wrong is not None:
+            found.append((number, wrong))
+    return counts, found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = _arguments(arguments)
+    if asked.only is not None:
+        outcome, wrong = try_one(asked.seed, asked.only)
+        print(outcome, wrong or "", sep="\n")
+        return int(wrong is not None)
+    began = time.monotonic()
+    slow = steep()
+    counts, found = _run(asked, began)
+    for number, wrong in found[:ENOUGH]:
+        print(f"\n{wrong}\nagain: python -m tests.fuzz --seed {asked.seed} --only {number}")
+    for told in slow:
+        print(f"\n{told}")
+    seconds = time.monotonic() - began
+    print(f"\n{counts.total()} inputs from seed {asked.seed} in {seconds:.0f} s; {len(found) + len(slow)} wrong")
+    for outcome, count in sorted(counts.items()):
+        print(f"{count:>9}  {outcome}")
+    return int(bool(found or slow or not counts))
+
+
+def _run(asked: argparse.Namespace, began: float) -> tuple[Counter[str], list[Found]]:
+    """Hand out blocks of numbers until there are no more, the time is up, or enough is wrong."""
+    counts: Counter[str] = Counter()
+    found: list[Found] = []
+    blocks = iter(range(0, asked.inputs, BLOCK))
+    running: set[Future[tuple[Counter[str], list[Found]]]] = set()
+    with ProcessPoolExecutor(asked.processes) as pool:
+        while True:
+            over = time.monotonic() - began > asked.seconds or len(found) >= ENOUGH
+            while not over and len(running) < 2 * asked.processes and (start := next(blocks, None)) is not None:
+                numbers = range(start, min(start + BLOCK, asked.inputs))
+                running.add(pool.submit(try_block, asked.seed, numbers))
+            if not running:
+                return counts, sorted(found)
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                block, wrong = future.result()
+                counts += block
+                found += wrong
+            if sys.stderr.isatty():
+                print(f"\r{counts.total()} inputs, {len(found)} wrong", end="", file=sys.stderr)
+
+
+def _difference(before: bytes, after: bytes) -> str:
+    """Where the damage begins."""
+    same = next((at for at, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), None)
+    at = max(0, (min(len(before), len(after)) if same is None else same) - SHOWN // 4)
+    return f"  was {before[at : at + SHOWN]!r}\n  is  {after[at : at + SHOWN]!r}"
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="how many, at most (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after so long")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", type=int, metavar="NUMBER", help="this one input of the seed again")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""What must hold of a decoder and of the classifier, however bad the bytes are."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from asyncrouter._catalog import Provider
+from asyncrouter._errors import AttemptError
+from asyncrouter._wire.pauses import parse_pause, pause_in_text
+from asyncrouter._wire.registry import wire_for
+from tests.captured import state
+from tests.fuzz import sdk
+from tests.fuzz.mutate import mutate, mutate_text
+
+if TYPE_CHECKING:
+    from asyncrouter._types import Reply
+    from asyncrouter._wire import Decoder
+    from tests.fuzz.seeds import Answer, Failure
+
+Outcome = Literal["error", "the same answer", "another answer", "classified"]
+WALL = 1.8e9
+BLANK = re.compile(rb"(?s)(.*(?:\r\n\r\n|\n\n|\r\r)).*")
+PROVIDERS = {
+    "openai": Provider(name="p", base_url="http://h/v1"),
+    "anthropic": Provider(name="p", base_url="http://h/v1", wire="anthropic"),
+    "gemini": Provider(name="p", base_url="http://h/v1", wire="gemini"),
+}
+WIRES = {name: wire_for(provider, lambda: WALL) for name, provider in PROVIDERS.items()}
+
+
+class Wrong(Exception):
+    """What must hold does not; the damaged input is the second argument."""
+
+
+def check_answer(answer: Answer, random: Random) -> Outcome:
+    """Damage a success and decode it."""
+    body = mutate(answer.body, random)
+    try:
+        return _decoded(answer, body, random)
+    except Exception as error:
+        raise Wrong(f"{type(error).__name__}: {error}", body) from error
+
+
+def check_failure(failure: Failure, random: Random) -> Outcome:
+    """Damage an error's body and headers and classify it; it may come inside a success, too."""
+    body = mutate(failure.body, random)
+    headers = {name: mutate_text(value, random) for name, value in failure.headers.items()}
+    status = random.choice((failure.status, failure.status, random.randrange(300, 600), random.randrange(-1, 1000)))
+    try:
+        _classified(status, headers, body, random)
+    except Exception as error:
+        raise Wrong(f"{type(error).__name__}: {error}; status {status}, headers {headers}", body) from error
+    return "classified"
+
+
+def decoder_of(answer: Answer) -> Decoder:
+    return WIRES[answer.wire].decoder({"content-type": answer.content_type}, answer.params)
+
+
+def _decoded(answer: Answer, body: bytes, random: Random) -> Outcome:
+    decoder, pieces = decoder_of(answer), []
+    text = calls = ""
+    for piece in _cut(body, random):
+        decoder.feed(piece, pieces)
+        if random.random() < 0.05:
+            _look(decoder)
+    error = decoder.end()
+    _look(decoder)
+    if random.random() < 0.2:
+        whole = decoder_of(answer)
+        whole.feed(body)
+        assert state(whole) == state(decoder), "cut otherwise, it is another answer"
+    if error is not None:
+        assert isinstance(error, AttemptError)
+        str(error), repr(error)
+        return "error"
+    reply = decoder.reply
+    if answer.content_type != "application/json" or pieces:
+        pieces.append(decoder.final())
+        text = "".join(piece.text for piece in pieces)
+        calls = "".join(_argued(call) for piece in pieces for call in piece.tool_calls)
+        assert text == reply.text, "the chunks are not the reply's text"
+        assert not calls or sorted(calls) == sorted("".join(map(_argued, reply.tool_calls))), "nor its arguments"
+    return _right(answer, body, reply)
+
+
+def _right(answer: Answer, body: bytes, reply: Reply) -> Outcome:
+    """A success is right if it says what the undamaged answer says, or what the official client reads here."""
+    ours, original = _said(answer, reply), decoder_of(answer)
+    original.feed(answer.body)
+    if original.end() is None and ours == _said(answer, original.reply):
+        return "the same answer"
+    # The last line end may be missing, and what was cut after the answer's end took nothing of it along.
+    theirs = [_theirs(answer, read, ours) for read in (body, body + b"\n\n", BLANK.sub(rb"\1", body))]
+    assert ours in theirs, f"a success that the SDK reads otherwise: {ours}, and the SDK {theirs[0]}"
+    return "another answer"
+
+
+def _theirs(answer: Answer, body: bytes, ours: sdk.Read) -> sdk.Read | str:
+    try:
+        theirs = sdk.read(answer, body)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return _loose(theirs._replace(finish=theirs.finish or ours.finish))  # [DONE] is an end as well
+
+
+def _loose(said: sdk.Read) -> sdk.Read:
+    """Without the last call's arguments when they may be cut: the SDKs mend them."""
+    if said.finish == "length" and said.calls:
+        said = said._replace(calls=[*said.calls[:-1], (said.calls[-1][0], None)])
+    return said
+
+
+def _said(answer: Answer, reply: Reply) -> sdk.Read:
+    calls: list[tuple[object, object]] = []
+    for call in reply.tool_calls:
+        function = call["function"]
+        arguments: object = function["arguments"]
+        if answer.wire != "openai":
+            with contextlib.suppress(ValueError):  # cut
+                arguments = orjson.loads(function["arguments"])
+        calls.append((function["name"], arguments))
+    return _loose(sdk.Read(reply.text, calls, reply.finish_reason))
+
+
+def _look(decoder: Decoder) -> None:
+    """All that may be asked at any time."""
+    decoder.end()
+    decoder.reply.raw, decoder.content, decoder.cost_usd, decoder.done, decoder.skipped, repr(decoder), decoder.final()
+
+
+def _argued(call: dict[str, object]) -> str:
+    function = call.get("function")
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _cut(body: bytes, random: Random) -> list[bytes]:
+    """In one piece, in a few, or in many small ones."""
+    if random.random() < 0.3 or not body:
+        return [body]
+    if random.random() < 0.1:
+        size = random.randrange(1, 20)
+        return [body[start : start + size] for start in range(0, len(body), size)]
+    places = sorted(random.randrange(len(body) + 1) for _ in range(random.randrange(1, 5)))
+    return [body[start:end] for start, end in zip([0, *places], [*places, len(body)], strict=True)]
+
+
+def _classified(status: int, headers: dict[str, str], body: bytes, random: Random) -> None:
+    wire = WIRES[random.choice(list(WIRES))]
+    errors = [wire.failure(status, headers, body)]
+    decoder = wire.decoder({"content-type": random.choice(("application/json", "text/event-stream"))}, {})
+    decoder.feed(body)
+    if (inside := decoder.end()) is not None:
+        errors.append(inside)
+    for error in errors:
+        assert isinstance(error, AttemptError)
+        str(error), repr(error)
+        assert "\n" not in error.message, "a message of more than one line"
+        assert len(error.message) < 1000, "an endless message"
+        assert error.retry_after is None or 0 <= error.retry_after < math.inf, f"a pause of {error.retry_after}"
+    text = body.decode("utf-8", "replace")
+    for pause in (parse_pause(text, lambda: WALL), pause_in_text(text[:500]), *_pauses(headers)):
+        assert pause is None or 0 <= pause < math.inf, f"a pause of {pause}"
+
+
+def _pauses(headers: dict[str, str]) -> list[float | None]:
+    return [parse_pause(value, lambda: WALL) for value in headers.values()]

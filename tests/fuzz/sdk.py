@@ -1,0 +1,189 @@
+"""How the vendors' own clients read an answer: text, tool calls, and why it ended, in the router's words."""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anthropic
+import httpx
+import httpx2
+import openai
+import orjson
+from google import genai
+from google.genai import types
+
+from asyncrouter._wire.anthropic_reply import FINISH as ANTHROPIC_FINISH
+from asyncrouter._wire.choice import FINISH as OPENAI_FINISH
+from asyncrouter._wire.gemini_reply import FINISH as GEMINI_FINISH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.fuzz.seeds import Answer
+
+WHOLE = {"args", "input", "usage"}
+PARTS = {
+    "choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "arguments", "error",
+    "finish_reason", "type", "content_block", "text", "partial_json", "thinking", "stop_reason", "candidates",
+    "parts", "thought", "functionCall", "finishReason",
+}
+"""What an answer is made of, in all three languages. Anthropic's client breaks without a usage."""
+HI: Any = {"role": "user", "content": "Hi"}
+
+
+class Read(NamedTuple):
+    """What an answer says. `finish` is `None` where the client has no reason."""
+
+    text: str
+    calls: list[tuple[object, object]]
+    """Names and arguments."""
+    finish: str | None
+
+
+def read(answer: Answer, body: bytes) -> Read:
+    """The official client's reading of `body` in the place of this answer's. Raises whatever the client raises."""
+    stream = "event-stream" in answer.content_type
+    if stream:
+        body = _legible(_named(body) if answer.wire == "anthropic" else body)
+    reader = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[answer.wire]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return reader(body, stream)
+        except Exception:
+            bare = _bare(body)
+            if bare == body:
+                raise
+            return reader(bare, stream)
+
+
+def _bare(body: bytes) -> bytes:
+    """The documents of a body without the fields that are no part of the answer: clients judge these as well."""
+    lines = []
+    for line in re.split(rb"(\r\n|\n|\r)", body):
+        prefix = b"data: " if line.startswith(b"data: ") else b""
+        try:
+            lines.append(prefix + orjson.dumps(_kept(orjson.loads(line.removeprefix(prefix)))))
+        except (ValueError, TypeError):
+            lines.append(line)
+    return b"".join(lines)
+
+
+def _named(body: bytes) -> bytes:
+    """Each event under the name that its data gives it: Anthropic's client goes by the line before, we by the data."""
+    return re.sub(rb'(?m)^(data: ?\{[^\r\n]*?"type": ?"(\w+)")', rb"event: \2\n\1", body)
+
+
+def _legible(body: bytes) -> bytes:
+    """In UTF-8 where it does not matter: clients decode comments and names, too."""
+    lines = re.split(rb"(\r\n|\n|\r)", body)
+    return b"".join(line if line.startswith(b"data") else line.decode(errors="replace").encode() for line in lines)
+
+
+def _kept(value: object) -> object:
+    if isinstance(value, dict):
+        if "usage" in value:
+            value["usage"] = {"input_tokens": 1, "output_tokens": 1}
+        return {key: inner if key in WHOLE else _kept(inner) for key, inner in value.items() if key in PARTS | WHOLE}
+    return [_kept(inner) for inner in value] if isinstance(value, list) else value
+
+
+class _Line:
+    """One client a wire, with the answer where the network would be."""
+
+    def __init__(self) -> None:
+        self.status, self.type, self.body = 200, "", b""
+
+    def respond(self, library: Any) -> Callable[[Any], Any]:
+        return lambda _: library.Response(200, headers={"content-type": self.type}, content=self.body)
+
+    def hold(self, body: bytes, stream: bool) -> None:
+        self.type, self.body = "text/event-stream" if stream else "application/json", body
+
+
+@functools.cache
+def _openai_client() -> tuple[_Line, openai.OpenAI]:
+    line = _Line()
+    http = httpx2.Client(transport=httpx2.MockTransport(line.respond(httpx2)))
+    return line, openai.OpenAI(api_key="k", base_url="http://h/v1", http_client=http, max_retries=0)
+
+
+def _openai(body: bytes, stream: bool) -> Read:
+    line, sdk = _openai_client()
+    if stream:  # an event without data, on which this client breaks
+        body = re.sub(rb"(?m)^data:?[ \r]*$", b"", body)
+    line.hold(body, stream)
+    answered: Any = sdk.chat.completions.create(model="m", messages=[HI], stream=stream)
+    text, finish = "", None
+    calls: dict[object, list[Any]] = {}
+    for document in answered if stream else [answered]:
+        for choice in (document.choices or ()) if stream else document.choices[:1]:
+            said = choice.delta if stream else choice.message
+            if stream and choice.index != 0:
+                continue
+            finish = choice.finish_reason or finish
+            if said is None:
+                continue
+            parts = said.content if isinstance(said.content, list) else [{"text": said.content}]  # Mistral's thinking models
+            text += "".join(part.get("text") or "" for part in parts) + (getattr(said, "refusal", None) or "")
+            for number, call in enumerate(said.tool_calls or ()):
+                held = calls.setdefault(call.index if stream else number, ["", ""])
+                held[0] += (call.function and call.function.name) or ""
+                held[1] += (call.function and call.function.arguments) or ""
+    if finish is not None:
+        finish = OPENAI_FINISH.get(finish.lower(), "stop")
+    return Read(text, [(name, arguments) for name, arguments in calls.values()], finish)
+
+
+@functools.cache
+def _anthropic_client() -> tuple[_Line, anthropic.Anthropic]:
+    line = _Line()
+    http = httpx2.Client(transport=httpx2.MockTransport(line.respond(httpx2)))
+    return line, anthropic.Anthropic(api_key="k", base_url="http://h", http_client=http, max_retries=0)
+
+
+def _anthropic(body: bytes, stream: bool) -> Read:
+    line, sdk = _anthropic_client()
+    line.hold(body, stream)
+    asked: Any = {"model": "m", "max_tokens": 64, "messages": [HI]}
+    if stream:
+        with sdk.messages.stream(**asked) as events:
+            message: Any = events.get_final_message()
+    else:
+        message = sdk.messages.create(**asked)
+    text = "".join(block.text for block in message.content if block.type == "text")
+    calls = [(block.name, block.input) for block in message.content if block.type == "tool_use"]
+    finish = message.stop_reason
+    return Read(text, calls, None if finish is None else ANTHROPIC_FINISH.get(finish, "stop"))
+
+
+@functools.cache
+def _gemini_client() -> tuple[_Line, genai.Client]:
+    line = _Line()
+    http = httpx.Client(transport=httpx.MockTransport(line.respond(httpx)))
+    return line, genai.Client(api_key="k", http_options=types.HttpOptions(api_version="v1beta", httpx_client=http))
+
+
+def _gemini(body: bytes, stream: bool) -> Read:
+    line, sdk = _gemini_client()
+    if stream:  # the standard's comments, of which this client has never heard
+        body = re.sub(rb"(?m)^:.*$", b"", body)
+    if not stream and body.lstrip()[:1] == b"[":  # a stream that was not asked for as events
+        body, stream = b"".join(b"data: " + orjson.dumps(each) + b"\n\n" for each in orjson.loads(body)), True
+    line.hold(body, stream)
+    asked: Any = {"model": "m", "contents": "Hi"}
+    fragments: Any = sdk.models.generate_content_stream(**asked) if stream else [sdk.models.generate_content(**asked)]
+    text, calls, finish = "", [], None
+    for fragment in fragments:
+        for candidate in (fragment.candidates or ())[:1]:
+            finish = candidate.finish_reason or finish
+            for part in (candidate.content and candidate.content.parts) or ():
+                if part.function_call:
+                    calls.append((part.function_call.name, part.function_call.args or {}))
+                elif not part.thought:
+                    text += part.text or ""
+    reason = None if finish is None else GEMINI_FINISH.get(finish.value, "stop")
+    return Read(text, calls, "tool_calls" if reason == "stop" and calls else reason)

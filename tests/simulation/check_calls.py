@@ -1,0 +1,249 @@
+"""Invariants of calls and attempts: their ends, their times, their bytes, their money."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .fates import SERVER, TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import Run, Try
+    from .record import CallRecord
+
+NEAR = 1e-9
+DRAIN, SIP = 0.25, 0.2
+"""Seconds that the end of a body after its [DONE], and a busy router's rest, may take."""
+
+
+def ends_once(run: Run) -> None:
+    """Every call ends exactly once, in words that fit, and its trace is complete."""
+    for call in run.record.calls:
+        if not call.over:
+            run.flag("ends", f"call {call.number} never ended")
+        elif call.outcome not in OUTCOMES:
+            run.flag("ends", f"call {call.number} ended as {call.outcome}: {call.error!r}")
+        elif run.record.heard and call.trace is not None:
+            if call.ends_told != 1:
+                run.flag("ends", f"call {call.number}: its end was told {call.ends_told} times")
+            if call.attempts_told != len(call.trace.attempts):
+                run.flag("ends", f"call {call.number}: {call.attempts_told} ends of {len(call.trace.attempts)} attempts")
+
+
+OUTCOMES = frozenset({
+    "reply", "left", "cancelled", "accept raised", "AllModelsFailed", "DeadlineExceeded", "StreamInterrupted", "Refused",
+})
+
+
+def in_order(run: Run) -> None:
+    """The instants of an attempt come one after the other, within its call."""
+    for one in run.tries:
+        attempt = one.attempt
+        told = (0.0, attempt.queued, attempt.sent, attempt.connected, attempt.first_content, attempt.last_content,
+                attempt.ended)
+        instants = [instant for instant in told if instant is not None]
+        if any(later < earlier for earlier, later in zip(instants, instants[1:], strict=False)):
+            run.flag("order", f"{one}: {instants}")
+        if one.call.ended is not None and one.ended > one.call.ended + NEAR:
+            run.flag("order", f"{one} ended at {one.ended!r}, its call at {one.call.ended!r}")
+
+
+def connections(run: Run) -> None:
+    """A connection is gone when its attempt is, and a call has two at most."""
+    for one in run.tries:
+        exchange = one.exchange
+        if exchange is not None and (exchange.ended is None or exchange.ended > one.ended + NEAR):
+            run.flag("connections", f"{one} ended at {one.ended!r}, its connection at {exchange.ended!r}")
+    for call in run.record.calls:
+        for exchange in call.exchanges:
+            live = [other for other in call.exchanges
+                    if other.at <= exchange.at and (other.ended is None or other.ended > exchange.at)]
+            if len(live) > 2:
+                run.flag("two at once", f"call {call.number} at {exchange.at!r}: {len(live)}")
+
+
+def attributed(run: Run) -> None:
+    """A failure has the name of what went wrong; a clock may always come first."""
+    for one in run.tries:
+        attempt, exchange = one.attempt, one.exchange
+        if attempt.outcome == "not_sent":
+            if exchange is not None or type(attempt.error).__name__ not in {"NotSent", "RouterClosed"}:
+                run.flag("attribution", f"{one}: not sent, {attempt.error!r}")
+            continue
+        if exchange is None or attempt.outcome not in {"failed", "won", "not_accepted"}:
+            continue
+        fate, told = exchange.fate, type(attempt.error).__name__
+        if attempt.outcome == "failed" and one.call.outcome == "accept raised" and attempt.error is None:
+            continue
+        expected = {fate.error, TIMEOUT} if attempt.outcome == "failed" else {None}
+        if attempt.outcome == "failed" and fate.kind == "error_first" and fate.error != SERVER:
+            expected.add(SERVER)
+        if (told if attempt.outcome == "failed" else fate.error) not in expected:
+            run.flag("attribution", f"{one}: {attempt.outcome} with {told} after {fate.kind}")
+
+
+def whole_replies(run: Run) -> None:
+    """A reply is one attempt's answer, all of it, and nothing else; what is handed over before is its beginning."""
+    winners = {id(call): [] for call in run.record.calls}  # type: dict[int, list[Try]]
+    for one in run.tries:
+        if one.attempt.outcome == "won":
+            winners[id(one.call)].append(one)
+    for call in run.record.calls:
+        won, spoken = winners[id(call)], "".join(call.chunks)
+        if call.reply is None:
+            if won and call.outcome not in {"left", "cancelled"}:
+                run.flag("reply", f"call {call.number}: {won[0]} won, yet {call.outcome}")
+            partial = getattr(call.error, "partial", "")
+            if not any(exchange.text().startswith(spoken) for exchange in call.exchanges) and spoken:
+                run.flag("reply", f"call {call.number} was told {spoken!r}")
+            if call.outcome == "StreamInterrupted" and not partial.startswith(spoken):
+                run.flag("reply", f"call {call.number}: partial {partial!r} of {spoken!r}")
+            continue
+        if len(won) != 1 or won[0].exchange is None:
+            run.flag("reply", f"call {call.number} has {len(won)} winners")
+            continue
+        winner, text = won[0], call.reply.text
+        if text != winner.exchange.text() or call.reply.model != winner.attempt.model:  # type: ignore[union-attr]
+            run.flag("reply", f"call {call.number}: {text!r} from {call.reply.model}, {winner} won")
+        if call.behaviour.stream and spoken != text:
+            run.flag("reply", f"call {call.number}: chunks {spoken!r}, text {text!r}")
+        if call.behaviour.accept in {"no", "raises"}:
+            run.flag("reply", f"call {call.number}: a reply although accept says {call.behaviour.accept}")
+
+
+def prompt_winner(run: Run) -> None:
+    """A winner waits for nobody: the call ends when its last byte has come, or what may still come has been waited for."""
+    for one in run.tries:
+        call, exchange = one.call, one.exchange
+        behaviour = call.behaviour
+        if one.attempt.outcome != "won" or behaviour.stream or behaviour.accept or exchange is None:
+            continue
+        fate = exchange.fate
+        if fate.error is not None or call.ended is None or exchange.connected is None:
+            continue
+        whole_at = exchange.connected + next(at for at, _, words in fate.pieces if words == fate.words)
+        late = call.ended - max(whole_at, exchange.connected + fate.pieces[-1][0])
+        idle = max((step.idle or 0.0 for step in call.plan.steps), default=0.0)
+        silence = 0.0 if fate.ending != "never" else 1e9 if idle == 0.0 else idle
+        if late > DRAIN + SIP + silence + NEAR or call.ended > one.ended + NEAR:
+            run.flag("winner waits", f"{one}: whole {late:.3f} s before the call ended")
+
+
+def money(run: Run) -> None:
+    """What was counted costs what its price says; what was not is an estimate, and says so; errors cost nothing."""
+    for one in run.tries:
+        attempt, exchange = one.attempt, one.exchange
+        if exchange is None:
+            if attempt.cost_usd != 0.0 or attempt.cost_estimated:
+                run.flag("money", f"{one} was not sent and costs {attempt.cost_usd!r}")
+            continue
+        fate, price = exchange.fate, run.config.models[attempt.model].usd_per_mtok
+        if attempt.usage is not None:
+            tokens = attempt.usage.input_tokens, attempt.usage.output_tokens
+            costs = None if price is None else (tokens[0] * price.input + tokens[1] * price.output) / 1e6
+            costs = fate.told_usd if fate.told_usd is not None else costs
+            if tokens != (fate.prompt_tokens, fate.words) or attempt.cost_usd != costs or attempt.cost_estimated:
+                run.flag("money", f"{one}: {attempt.usage} costs {attempt.cost_usd!r}, not {costs!r}")
+        elif exchange.words or (attempt.outcome == "superseded" and fate.status == 200):
+            # It has produced something, and nobody told how much.
+            if attempt.cost_usd is None and price is None:
+                continue
+            if not attempt.cost_estimated or attempt.cost_usd is None:
+                run.flag("money", f"{one} after {exchange.words} words: {attempt.cost_usd!r}, no estimate")
+        elif attempt.status not in {None, 200} and attempt.outcome == "failed" and attempt.cost_usd != 0.0:
+            run.flag("money", f"{one}: HTTP {attempt.status} costs {attempt.cost_usd!r}")
+    for call in run.record.calls:
+        if call.trace is None:
+            continue
+        costs = [attempt.cost_usd for attempt in call.trace.attempts]
+        total = None if None in costs else sum(cost for cost in costs if cost is not None)
+        if call.trace.cost_usd != total:
+            run.flag("money", f"call {call.number}: {call.trace.cost_usd!r}, its attempts {total!r}")
+
+
+def failure_never_wins(run: Run) -> None:
+    """A call fails when nobody runs any more, never over the head of a live attempt."""
+    for one in run.tries:
+        if one.attempt.outcome == "cancelled" and one.call.outcome in {"AllModelsFailed", "Refused", "DeadlineExceeded"}:
+            run.flag("failure wins", f"{one} was cancelled by {one.call.outcome}")
+
+
+def content_decides(run: Run) -> None:
+    """An attempt is superseded in the instant in which another one has its first content."""
+    by_call: dict[int, list[Try]] = {}
+    for one in run.tries:
+        by_call.setdefault(one.call.number, []).append(one)
+    for one in run.tries:
+        if one.attempt.outcome != "superseded" or one.attempt.ended is None:
+            continue
+        firsts = [other.attempt.first_content for other in by_call[one.call.number] if other is not one]
+        if not any(first is not None and abs(first - one.attempt.ended) < NEAR for first in firsts):
+            run.flag("content decides", f"{one} superseded at {one.ended!r} by nobody's content")
+
+
+def no_dead_time(run: Run) -> None:
+    """While a call runs something is tried or waited for; only a pause before a retry is a pause."""
+    for call in run.record.calls:
+        if call.trace is None or call.behaviour.stream:
+            continue
+        busy = 0.0
+        for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
+            queued = attempt.queued or 0.0
+            if queued > busy + NEAR and (attempt.cause not in {"retry", "hedge"} or queued - busy > _longest(call, busy)):
+                run.flag("dead time", f"call {call.number}.{attempt.number}: {queued - busy:.4f} s before {attempt.cause}")
+            busy = max(busy, attempt.ended or queued)
+        if call.outcome in {"AllModelsFailed", "Refused"} and call.ended is not None:
+            if call.ended - call.began > busy + NEAR:
+                run.flag("dead time", f"call {call.number}: {call.ended - call.began - busy:.4f} s before its end")
+
+
+def _longest(call: CallRecord, until: float) -> float:
+    """The longest pause there may be after what has failed by then."""
+    assert call.trace is not None
+    told = [attempt.error.retry_after or 0.0 for attempt in call.trace.attempts
+            if attempt.error is not None and (attempt.ended or 0.0) <= until + NEAR]
+    settings = [step.retry for step in call.plan.steps]
+    return max([1.0, *told, *(max(retry.base, retry.cap) for retry in settings)]) + 1e-6
+
+
+def stops_at_refusal(run: Run) -> None:
+    """After a refusal that is raised nothing is sent; after a prompt that is too long, nothing to a window as small."""
+    for one in run.tries:
+        kind = type(one.attempt.error).__name__
+        if kind not in {"Refused", "ContextTooLong"} or one.attempt.outcome != "failed":
+            continue
+        steps = {step.name: step for step in one.call.plan.steps}
+        window = steps[one.attempt.model].model.context
+        # A lane at the same model that runs already will hear the same, and may be raced or retried until then.
+        racing = {other.model for other in one.call.exchanges if other.at <= one.ended < (other.ended or 0.0)}
+        for other in one.call.exchanges:
+            if other.at <= one.ended + NEAR or (kind == "ContextTooLong" and other.model in racing):
+                continue
+            if kind == "Refused" and steps[one.attempt.model].on_refusal == "raise":
+                run.flag("refused", f"{one} was refused at {one.ended!r}, {other.model} asked at {other.at!r}")
+            small = steps[other.model].model.context
+            if kind == "ContextTooLong" and window is not None and small is not None and small <= window:
+                run.flag("window", f"{one} was too long for {window}, {other.model} with {small} asked at {other.at!r}")
+
+
+def own_clocks(run: Run) -> None:
+    """No attempt runs over its step's clocks."""
+    for one in run.tries:
+        attempt, call = one.attempt, one.call
+        if attempt.sent is None or call.behaviour.stream:
+            continue
+        steps = [step for step in call.plan.steps if step.name == attempt.model]
+        totals, firsts = [step.total for step in steps], [step.first_token for step in steps]
+        took = (attempt.ended or 0.0) - attempt.sent
+        if call.behaviour.accept is None and None not in totals and took > max(totals) + NEAR:  # type: ignore[type-var]
+            run.flag("clocks", f"{one}: {took} s, total {totals}")
+        silent = (attempt.ended if attempt.first_content is None else attempt.first_content) or 0.0
+        if steps[0].streams and None not in firsts and silent - attempt.sent > max(firsts) + NEAR:  # type: ignore[type-var]
+            run.flag("clocks", f"{one}: silent for {silent - attempt.sent} s, first_token {firsts}")
+
+
+CHECKS: list[Callable[[Run], None]] = [
+    ends_once, in_order, connections, attributed, whole_replies, prompt_winner, money, failure_never_wins,
+    content_decides, no_dead_time, stops_at_refusal, own_clocks,
+]

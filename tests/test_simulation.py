@@ -1,0 +1,85 @@
+"""Bad days by the thousand: whole routers under virtual time, and proof that the simulation notices what it should."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from simulation.__main__ import COMMAND, PATIENCE, caught, main
+from simulation.mutants import MUTANTS
+from simulation.run import run_seed
+
+ROOT = Path(__file__).parent.parent
+SEEDS = 1000
+FIRST = 1_000_000
+"""Where the mutants' seeds begin: not those that the thousand have shown to be clean."""
+
+
+def simulate(*arguments: str, hashseed: str = "random") -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *arguments], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashseed},
+        capture_output=True, text=True, check=False, timeout=900,
+    )
+
+
+def test_a_thousand_bad_days() -> None:
+    """A thousand seeds of about 200 calls each keep every invariant.
+
+    This is the long one, about two minutes on two cores: what it looks for are interleavings that happen once in a
+    hundred thousand calls, and fewer calls do not find them.
+    """
+    done = simulate("--seeds", str(SEEDS), "--processes", str(min(2, os.cpu_count() or 1)))
+
+    assert 0 == done.returncode, done.stdout[-4000:] + done.stderr[-4000:]
+    calls = re.match(rf"{SEEDS} seeds, (\d+) calls", done.stdout)
+    assert calls is not None
+    assert int(calls[1]) > 150 * SEEDS
+
+
+@pytest.mark.parametrize("seed", [3, 17, 42])
+def test_a_seed_is_one_history(seed: int) -> None:
+    """The same seed twice in one process writes the same log, line for line."""
+    assert run_seed(seed, keep_log=True).lines == run_seed(seed, keep_log=True).lines
+
+
+def test_a_history_does_not_depend_on_the_hashes_of_strings() -> None:
+    """Twenty seeds have the same digest in three processes that hash strings in three ways."""
+    digests = {re.search(r"digest (\w+)", simulate("--seeds", "20", hashseed=how).stdout)[1]  # type: ignore[index]
+               for how in ("0", "1", "random")}
+
+    assert 1 == len(digests)
+
+
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_a_broken_router_is_noticed(name: str) -> None:
+    """Each mutant breaks an invariant within a few hundred seeds; most do within ten."""
+    result = caught(name, FIRST)
+
+    assert result is not None, f"{name} has survived {PATIENCE} seeds"
+
+
+def test_a_seed_that_fails_says_how_to_replay_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line to copy, and it is the seed that has failed."""
+    result = caught("retry_after_ignored", FIRST)
+    assert result is not None
+    with MUTANTS["retry_after_ignored"]():
+        code = main(["--from", str(result.seed), "--seeds", "1"])
+
+    told = capsys.readouterr().out
+    assert 1 == code
+    assert f"seed {result.seed}: gate: " in told
+    assert f"  replay: {COMMAND} {result.seed}\n" in told
+
+
+def test_a_replay_prints_all_that_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every event, with its instant, and the digest of them all."""
+    code = main(["--seed", "7"])
+
+    told = capsys.readouterr().out.splitlines()
+    assert 0 == code
+    assert (*run_seed(7, keep_log=True).lines, f"digest {run_seed(7).digest}") == tuple(told)
