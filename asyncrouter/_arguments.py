@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from asyncrouter._checks import one_edit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +18,16 @@ INSTEAD = {
     "stream": "router.stream(…)",
     "stream_options": "nothing: usage is always asked for",
     "extra_headers": "headers=",
+    "messages": "the first argument",
+    "on_interrupt": "router.stream(…)",
 }
 
+OURS = ("task", "tier", "chain", "model", "deadline", "hedge", "retry", "priority", "tags", "params", "headers")
+THEIRS = frozenset({"models"})
+"""Parameters of providers that are one letter away from one of ours (OpenRouter's list of fallbacks)."""
 
-def check_messages(prompt: str | Sequence[Message]) -> list[Message]:
+
+def check_messages(prompt: str | Sequence[Mapping[str, object]]) -> list[Message]:
     """The messages of a call: a bare prompt is one user message. Raises `TypeError` or `ValueError`."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
@@ -43,9 +52,25 @@ def merge_params(
         raise TypeError(f"{name}= is not a parameter here; use {INSTEAD[name]}")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params: expected a mapping, got {type(params).__name__}")
+    for name in given:
+        _check_spelling(name)
     if not (chain or params):
         return given
     return {**chain, **(params or {}), **given}
+
+
+@lru_cache(maxsize=1000)
+def _check_spelling(name: str) -> None:
+    """A slip in a name of ours would go to the provider, and nobody would hear of it. Raises `TypeError`."""
+    for ours in OURS:
+        if name != ours and one_edit(name, ours) and name not in THEIRS:
+            raise TypeError(f"{name}=: did you mean {ours}=? (params={{{name!r}: …}} sends it to the provider)")
+
+
+def check_tags(tags: Mapping[str, str] | None) -> None:
+    """Tags are texts by name. Raises `TypeError`."""
+    if tags is not None and not isinstance(tags, Mapping):
+        raise TypeError(f"tags: expected a mapping, got {type(tags).__name__}")
 
 
 def check_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:

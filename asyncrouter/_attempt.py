@@ -90,26 +90,26 @@ async def _reach(flight: Flight) -> Reply | Tail:
 
 async def _admitted(flight: Flight) -> Lease:
     """Wait until the policies let the attempt go. Raises `NotSent` when they do not, or not in time."""
-    policies, model, call = flight.engine.policies, flight.step.model, flight.call
-    rank = policies.rank(flight.lane.cause, call.priority)
-    tokens = _tokens(call, flight) if model.tpm is not None else 0.0
+    policies, call = flight.engine.policies, flight.call
+    target, rank = policies.target(flight.step.model), policies.rank(flight.lane.cause, call.priority)
     while True:
         while hold := _hold(flight):  # noqa: ASYNC110  # nobody tells when a hold has grown longer
             await asyncio.sleep(hold)
-        if (lease := policies.lease(model, rank, tokens)) is not None:
+        tokens = _tokens(call, flight) if target.pacer.counts_tokens else 0.0
+        if (lease := policies.lease(target, rank, tokens)) is not None:
             return lease
         if flight.lane.hedged:
             raise NotSent("a hedge does not wait for its turn")
-        turn = policies.join(model, rank, tokens, flight.lane.silent_until)
+        turn = target.pacer.join(rank, tokens, flight.lane.silent_until)
         try:
             await turn.done
             held = _hold(flight)  # much may have happened since
         except BaseException:
-            policies.leave(model, turn)
+            target.pacer.leave(turn)
             raise
         if not held:
-            return policies.taken(model, turn)
-        policies.leave(model, turn)
+            return policies.taken(target, turn)
+        target.pacer.leave(turn)
 
 
 def _hold(flight: Flight) -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from asyncrouter._catalog import Key, Provider
 
 SECRET_LENGTH = 8
-"""Header values from this length on are kept out of texts; shorter ones are words like "true"."""
+"""Keys and header values from this length on are kept out of texts; shorter ones are words like "true"."""
 
 
 class Credential:
@@ -49,7 +49,8 @@ class Credential:
 
     def mask(self, text: str, *others: str | None) -> str:
         """`text` without the key, any secret of the provider's headers and query, or `others`."""
-        secrets = [secret for secret in (self._key, *self._secrets, *others) if secret]
+        # What is shorter is no key, and would take ordinary words out of every message.
+        secrets = [secret for secret in (self._key, *self._secrets, *others) if secret and len(secret) >= SECRET_LENGTH]
         for secret in secrets:
             text = text.replace(secret, "***")
         for secret in secrets:

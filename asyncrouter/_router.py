@@ -8,8 +8,8 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Literal, Self
 
-from asyncrouter._arguments import check_headers, check_messages, merge_params
-from asyncrouter._checks import seconds
+from asyncrouter._arguments import check_headers, check_messages, check_tags, merge_params
+from asyncrouter._checks import near, seconds
 from asyncrouter._config import NOT_GIVEN, Config, NotGiven
 from asyncrouter._credentials import Credential
 from asyncrouter._errors import RouterClosed
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from asyncrouter._config import Chain, Hedge, Retry, Step
     from asyncrouter._events import Event
     from asyncrouter._http import Transport
-    from asyncrouter._types import Message, Priority
+    from asyncrouter._types import Priority
 
     ChainLike = Chain | Sequence[str | Model | Step]
     HedgeLike = Hedge | Mapping[str, object] | float | None
     RetryLike = Retry | Mapping[str, object]
+    Prompt = str | Sequence[Mapping[str, object]]
     Accept = Callable[[Reply], bool | Awaitable[bool]]
 
 REMEMBERED = 1000
@@ -65,6 +66,10 @@ class Router:
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        if transport is not None and not (hasattr(transport, "send") and hasattr(transport, "aclose")):
+            raise TypeError(f"transport: expected something with send() and aclose(), got {type(transport).__name__}")
+        if callable(listeners) or not all(callable(listener) for listener in listeners):
+            raise TypeError(f"listeners: expected a list of functions of an event, got {listeners!r}")
         self.config = load(config, tables)
         self._events = Events(listeners)
         self._transport = transport
@@ -91,7 +96,7 @@ class Router:
 
     async def chat(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         *,
         task: str | None = None,
         tier: str | None = None,
@@ -134,7 +139,7 @@ class Router:
 
     def stream(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         *,
         task: str | None = None,
         tier: str | None = None,
@@ -249,7 +254,9 @@ class Router:
             return known
         plan = resolve(self.config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
         if plan.unknown_task:
-            self._events.notice(Notice(str(task), f"unknown task {task!r}: taking the chain of \"default\""))
+            meant = near(str(task), self.config.tasks)
+            hint = f" (did you mean {meant!r}?)" if meant else ""
+            self._events.notice(Notice(str(task), f'unknown task {task!r}{hint}: taking the chain of "default"'))
         if plain and len(self._plans) < REMEMBERED:
             self._plans[key] = plan
         return plan
@@ -272,7 +279,7 @@ class Router:
         return engine
 
     def _begin(
-        self, engine: Engine, plan: Plan, prompt: str | Sequence[Message], deadline: float | NotGiven | None,
+        self, engine: Engine, plan: Plan, prompt: Prompt, deadline: float | NotGiven | None,
         accept: Accept | None, priority: Priority, tags: Mapping[str, str] | None, params: Mapping[str, object] | None,
         headers: Mapping[str, str] | None, given: dict[str, object], *, stream: bool = False,
     ) -> tuple[Call, Trace]:
@@ -282,6 +289,7 @@ class Router:
             raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
         messages = check_messages(prompt)
         merged = merge_params(plan.params, params, given)
+        check_tags(tags)
         limit = _deadline(plan, deadline)
         for step in plan.steps:
             if step.name not in self._used or step.model.provider not in engine.wires:

@@ -50,6 +50,12 @@ class AiohttpTransport:
         ssl: tls.SSLContext | aiohttp.Fingerprint | bool | None = None,
         trust_env: bool = False,
     ) -> None:
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise TypeError(f"session: expected an aiohttp.ClientSession, got {type(session).__name__}")
+        if ssl is not None and not isinstance(ssl, tls.SSLContext | aiohttp.Fingerprint | bool):
+            raise TypeError(f"ssl: expected a context, a fingerprint or False, got {type(ssl).__name__}")
+        if proxy is not None and not (isinstance(proxy, str) and proxy.startswith(("http://", "https://"))):
+            raise ValueError("proxy: expected an address that begins with http:// or https://")
         self.resends = 0
         self._given = session
         self._proxy = proxy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +15,8 @@ Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_a
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Priority = Literal["interactive", "batch"]
 Message = dict[str, object]
-Params = dict[str, object]
+ToolCall = dict[str, Any]
+"""A tool call in Chat Completions shape: `call["function"]["name"]` and so on. It is JSON; its reader says what of."""
 
 
 class Call(NamedTuple):
@@ -58,7 +59,7 @@ class Chunk:
 
     text: str = ""
     reasoning: str = ""
-    tool_calls: tuple[Message, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     restart: bool = False
@@ -145,7 +146,7 @@ class Reply:
 
     text: str = ""
     reasoning: str = ""
-    tool_calls: tuple[Message, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason = "stop"
     model: str = ""
     served_model: str | None = None

@@ -5,7 +5,7 @@
 
 The days are the scenarios of `asyncrouter.bench`, in real time behind real sockets: a server in a process of its own
 for each contender, in which the same prompts meet the same fates. Contenders (one file each in contenders/) are
-processes of their own as well, two of which run side by side; a chain of two models, 10 s for one try, 20 s for a call, buffered
+processes of their own as well, two at a time; a chain of two models, 10 s for one try, 20 s for a call, buffered
 replies, retries as each does them by default. *torn* answers are those that were taken for whole ones and are not.
 
 On bias: we wrote the scenarios, and asyncrouter is the one we know best. The peers are set up as their documentation

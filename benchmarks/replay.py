@@ -2,8 +2,8 @@
 
     python benchmarks/replay.py [--seeds 200] [--calls 1000] [--json FILE]
 
-Each seed records calls of a router with one hedge (`JsonlTrace`'s rows), and asks what another would have done. Truth is
-that other hedge in 20,000 simulated calls. The first model has a heavy tail, 3 % at ten times the time, and fails at
+Each seed records calls of a router with one hedge (as `JsonlTrace` does), and asks what another would have done. Truth
+is that other hedge in 20,000 simulated calls. The first model has a heavy tail, 3 % at ten times the time, and fails at
 2 %. Virtual time: ten minutes of processor time for 200 seeds.
 """
 

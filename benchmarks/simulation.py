@@ -14,17 +14,19 @@ import json
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from _lean import REFUSED, Fate, play
 from _theory import SCENARIOS, Law, hedged, optimum
 
 from asyncrouter import CallError, Router
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "hello"}]
 WORKERS = 20

@@ -270,7 +270,7 @@ def test_nothing_but_content_counts_as_content() -> None:
     [
         {"content": "x"}, {"reasoning": "x"}, {"reasoning_content": "x"}, {"refusal": "x"},
         {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}, {"tool_calls": [{"index": 0,
-         "function": {"arguments": "{"}}]},
+         "function": {"name": "f", "arguments": "{"}}]},
         {"content": [{"type": "text", "text": "x"}]}, {"content": [{"type": "thinking", "thinking": [{"type": "text",
          "text": "x"}]}]},
     ],

@@ -31,6 +31,9 @@ async def ask() -> None:
         assert_type(reply.usage, Usage | None)
         assert_type(reply.cost_usd, float | None)
         assert_type(reply.trace, Trace)
+        assert all(call["function"]["name"] for call in reply.tool_calls)
+        plain = [{"role": "user", "content": "hi"}]
+        await router.chat(plain)
         assert_type(reply.trace.attempts[0], Attempt)
         await router.chat([{"role": "user", "content": "hi"}], tier="standard", deadline=None, hedge=None)
         await router.chat("hi", chain=["a", Step(model="b", total=20)], hedge=Hedge(after=1.5), retry=Retry(attempts=1))

@@ -6,6 +6,9 @@ BURST = 10.0
 FULL, EMPTY = 1.1, 0.8
 """The part of the rate that is aimed at while the bucket is full, and when it is empty."""
 
+REMEMBERED = 1000
+"""Buckets kept; names of models can come from anywhere, so the oldest goes when there are more."""
+
 
 class Bucket:
     """`rate` tokens come in a call, ten fit, and it is full at the start; a hedge takes one when it fires.
@@ -67,5 +70,7 @@ class HedgeBudgets:
         key = (model, rate)
         found = self._buckets.get(key)
         if found is None:
+            if len(self._buckets) >= REMEMBERED:
+                del self._buckets[next(iter(self._buckets))]
             found = self._buckets[key] = Bucket(rate)
         return found

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RESERVE = 2.0
 """Seconds of the deadline kept for a later step whose time to first content is not known."""
+REMEMBERED = 1000
+"""Models remembered; names can come from anywhere, so the oldest idle one goes when there are more."""
 ANNOUNCED = (
     ("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
     ("anthropic-ratelimit-requests-limit", "anthropic-ratelimit-tokens-limit"),
@@ -60,16 +62,7 @@ class Policies:
 
     def target(self, model: Model) -> Target:
         """What is known about a model."""
-        key = (model.provider, model.id)
-        found = self._targets.get(key)
-        if found is None:
-            account = self._accounts.get(model.provider)
-            if account is None:
-                account = Account(self._random, partial(self._breaker_changed, model.provider))
-                self._accounts[model.provider] = account
-            changed = partial(self._breaker_changed, model.name)
-            found = self._targets[key] = Target(model, account, self._loop, self._random, changed)
-        return found
+        return self._targets.get((model.provider, model.id)) or self._new(model)
 
     def refusal(self, model: Model, now: float, *, forced: bool = False) -> NotSent | None:
         """Why `model` may not be tried now; `None` when it may. `forced` asks as the last one that could answer."""
@@ -98,25 +91,16 @@ class Policies:
         """The place of an attempt among those who wait: first attempts before later ones, batch work after all."""
         return (FIRST if cause == "first" else AGAIN) + (BATCH if priority == "batch" else 0)
 
-    def lease(self, model: Model, rank: int, tokens: float) -> Lease | None:
+    def lease(self, target: Target, rank: int, tokens: float) -> Lease | None:
         """What an attempt needs to go at this instant; `None` when it has to wait for its turn."""
-        target = self.target(model)
         if not target.pacer.goes(tokens, rank):
             return None
         target.pacer.take(tokens, rank)
         return Lease(self, target, rank, tokens)
 
-    def join(self, model: Model, rank: int, tokens: float, until: float) -> Turn:
-        """A place in the queue for `model`. Raises `NotSent` when its turn would come after the instant `until`."""
-        return self.target(model).pacer.join(rank, tokens, until)
-
-    def taken(self, model: Model, turn: Turn) -> Lease:
+    def taken(self, target: Target, turn: Turn) -> Lease:
         """The lease of a turn that has come."""
-        return Lease(self, self.target(model), turn.rank, turn.tokens)
-
-    def leave(self, model: Model, turn: Turn) -> None:
-        """Give a place in the queue up."""
-        self.target(model).pacer.leave(turn)
+        return Lease(self, target, turn.rank, turn.tokens)
 
     def may_retry(self, model: Model, error: AttemptError) -> bool:
         """Whether the same model may be asked again after `error`; if so that is paid for."""
@@ -164,6 +148,18 @@ class Policies:
         """Remember what a failed attempt says about the model and its key."""
         if (change := self.standing.learn(target.model, error, now)) is not None:
             self.tell(target.model.name, *change)
+
+    def _new(self, model: Model) -> Target:
+        account = self._accounts.get(model.provider)
+        if account is None:
+            account = Account(self._random, partial(self._breaker_changed, model.provider))
+            self._accounts[model.provider] = account
+        if len(self._targets) >= REMEMBERED:
+            idle = (key for key, one in self._targets.items() if not one.pacer.running and not one.pacer.waiting)
+            self._targets.pop(next(idle, (model.provider, model.id)), None)
+        found = Target(model, account, self._loop, self._random, partial(self._breaker_changed, model.name))
+        self._targets[model.provider, model.id] = found
+        return found
 
     def _breaker_changed(self, subject: str, state: State, why: str) -> None:
         self.tell(subject, f"breaker {state.replace('_', '-')}", why)

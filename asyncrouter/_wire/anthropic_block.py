@@ -54,11 +54,9 @@ class Block:
         return True
 
     def piece(self, told: str, delta: Message) -> object:
-        """The next piece that a delta of this type brings; "" when it only marks the block, no text when it is amiss."""
+        """The next piece that a delta of this type brings; "" when it only marks the block."""
         if _GROWS.get(told) == self.kind:
             return delta.get(_PIECES[told])
-        if told in {"text_delta", "thinking_delta"}:
-            return None  # words for a block that takes none
         self._mark(told, delta)
         return ""
 

@@ -70,12 +70,15 @@ class MessageDraft:
         elif kind == "content_block_stop":
             self._close(self._block(event), chunks)
         elif kind == "message_start":
-            self._start(event.get("message"))
+            begun = event.get("message")
+            if not isinstance(begun, dict) or begun.get("content") != []:
+                self._break("the message's beginning")
+            self._start(begun)
         elif kind == "message_delta":
             self._stop_at(event.get("delta"), event.get("usage"), chunks)
         elif kind == "message_stop":
             self.ended = True
-        elif event.get("error"):
+        elif event.get("error") or kind == "error":
             self.fault, self.ended = event, True
         elif type(kind) is not str:
             self._break("an event without a type")
@@ -176,10 +179,12 @@ class MessageDraft:
         return self._blocks[index] if type(index) is int and 0 <= index < len(self._blocks) else None
 
     def _begin(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
-        if type(given) is not dict or type(given.get("type")) is not str or index != len(self._blocks) or self._message is None or self._stop:
+        if type(given) is not dict or index != len(self._blocks) or self._message is None or self._stop:
             self._break("a block out of its turn")
             return
         self._blocks.append(block := Block(given, self._calls))
+        if not block.kind:
+            self._break("a block's type")
         if block.kind == "tool_use":
             self._calls += 1
             self._name(block, chunks)

@@ -23,7 +23,8 @@ class Answer:
     """What has come of an answer: all its choices, what stands around them, and the error if it holds one."""
 
     __slots__ = (
-        "_broken", "_started", "_texts", "_whole", "choices", "content", "ended", "envelope", "fault", "usage",
+        "_broken", "_started", "_texts", "_unnumbered", "_whole", "choices", "content", "ended", "envelope", "fault",
+        "usage",
     )
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Answer:
         self._broken = ""  # what came in a shape in which nothing can be read
         self._texts: list[str] = []
         self._started = False
+        self._unnumbered = False  # a choice came without its index: it is the only one, or it could be any
         self._whole: Message | None = None  # the document, when it came as one
 
     def __repr__(self) -> str:
@@ -162,8 +164,9 @@ class Answer:
     def _take_choice(self, choice: Message, position: int, chunks: list[Chunk] | None) -> None:
         index = choice.get("index")
         if self._whole is not None or index is None:
+            self._unnumbered = self._whole is None
             index = position
-        elif not isinstance(index, int) or index < 0:
+        if not isinstance(index, int) or index < 0 or (self._unnumbered and index > 0):
             self._break("a choice's index")
             return
         mine = self.choices.get(index)

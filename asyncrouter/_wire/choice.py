@@ -71,8 +71,8 @@ class Choice:
                 self.rest[key] = value
         # Some hosts put a whole message where a delta is due.
         delta = choice.get("delta")
-        if delta is None or delta == {}:
-            delta = choice.get("message")
+        if not delta and choice.get("message") is not None:
+            delta = choice["message"]
         if isinstance(delta, dict):
             return self._take_delta(delta, chunks)
         if delta is not None:

@@ -135,7 +135,9 @@ class GeminiDraft(Answer):
         calls: list[Message] = []
         delta: Message = {}
         for piece in parts:
-            if isinstance(said := piece.get("text"), str):
+            if not isinstance(piece.get("thought"), bool | None):
+                self._break("a part")  # thoughts, or the answer?
+            elif isinstance(said := piece.get("text"), str):
                 (thoughts if piece.get("thought") else text).append(said)
                 if "thoughtSignature" in piece:
                     delta["extra_content"] = {"google": {"thought_signature": piece["thoughtSignature"]}}

@@ -54,19 +54,16 @@ class _Call:
 class ToolCalls:
     """The tool calls of one choice so far, in the order in which they began."""
 
-    __slots__ = ("_by_index", "_calls")
+    __slots__ = ("_by_index", "_calls", "broken")
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
+        self.broken = False
+        """Whether something came in the place of a name, arguments or an index that is none."""
 
     def __len__(self) -> int:
         return len(self._calls)
-
-    @property
-    def broken(self) -> bool:
-        """Whether something came in the place of a name or arguments that is neither."""
-        return any(call.broken for call in self._calls)
 
     @property
     def named(self) -> bool:
@@ -78,8 +75,10 @@ class ToolCalls:
         content = False
         for delta in deltas:
             function, call = delta.get("function"), self._call_of(delta)
-            call.broken |= not isinstance(function, dict | None) or not isinstance(delta.get("index"), int | None)
+            if not (isinstance(function, dict | None) and isinstance(delta.get("index"), int | None)):
+                self.broken = True
             content |= call.take(delta, function if isinstance(function, dict) else {})
+            self.broken |= call.broken
         return content
 
     def whole(self) -> tuple[Message, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class Job:
         self._answers = answers
         self._failures = failures
         self._window: Window[Row] | None = None
+        self._stopping = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Job {self.tally.done} done, {self.tally.failed} failed, {self._window!r}>"
@@ -85,6 +87,7 @@ class Job:
     def stop(self, reason: str) -> None:
         """Begin no more rows; those on their way are finished."""
         self.stopped = self.stopped or reason
+        self._stopping.set()
         if self._window is not None:
             self._window.stop()
 
@@ -127,7 +130,14 @@ class Job:
                 self._answers(answer_line(row, reply, self._orders.format, raw=self._orders.raw))
                 self.tally.answered(reply)
                 return True
-            await asyncio.sleep(pause)
+            if await self._stopped_within(pause):
+                return False  # it is left to the next run
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
     def _pause(self, error: Exception, pauses: Iterator[float]) -> float | None:
         """Seconds until a row is asked again that only met limits, which are no fault of its own; else `None`."""

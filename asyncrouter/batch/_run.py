@@ -84,10 +84,11 @@ async def run(
     Raises `InvalidInput` with every problem and its line, `BatchError` and `ConfigError` before anything is sent;
     `WriteFailed` when the disk is full, with the `report` so far.
     """
-    given = {"task": task, "tier": tier, "chain": chain, "model": model, "accept": accept, "params": params}
-    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    clocks = {"deadline": deadline, "hedge": hedge, "retry": retry}
-    options |= {name: value for name, value in clocks.items() if value is not NOT_GIVEN}
+    given: dict[str, object] = {
+        "task": task, "tier": tier, "chain": chain, "model": model, "accept": accept, "params": params
+    }
+    clocks: dict[str, object] = {"deadline": deadline, "hedge": hedge, "retry": retry}
+    options = _without(None, given) | _without(NOT_GIVEN, clocks)
     source = source if isinstance(source, Source) else Source(Path(source), prompt_template)
     out = None if output is None else Path(output)
     err = errors_path(out, errors)
@@ -104,8 +105,9 @@ async def run(
         rules=rules,
     )
     with contextlib.ExitStack() as files:
-        answers, failures = Journal(out, sync=fsync), Journal(err, sync=fsync)
+        answers = Journal(out, sync=fsync)
         files.callback(answers.close)
+        failures = Journal(err, sync=fsync)
         files.callback(failures.close, remove_empty=True)
         done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
         failures.begin(empty=True)
@@ -131,6 +133,10 @@ async def run(
     if ordered and out is not None and told.stopped is None and not told.left:
         await put_in_order(out, source)
     return told
+
+
+def _without(absent: object, given: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if value is not absent}
 
 
 async def _carry_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -263,3 +264,26 @@ def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
 
     assert 130 == process.returncode, err
     assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) < 100
+
+
+def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) -> None:
+    """Its rows that were on their way are asked again by the next run. The processes take a second to begin."""
+    batch_desk.world.model("m", Act(first_token=0.7))
+    write_lines(Path("in.jsonl"), rows(60))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
+        stderr=subprocess.PIPE, text=True,
+    )
+    limit = time.monotonic() + 20
+    while batch_desk.world.requests < 16 and time.monotonic() < limit:
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(workers[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=20)
+
+    assert 3 == process.returncode
+    assert "stopped: a process died" in err
+    batch_desk.world.model("m", Act())
+    assert 0 == batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status
+    assert sorted(str(row["id"]) for row in rows(60)) == sorted(map(str, ids(Path("out.jsonl"))))

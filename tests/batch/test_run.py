@@ -288,6 +288,16 @@ def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
     assert (150, 9, None) == (report.done, report.failed, report.stopped)
 
 
+def test_a_chain_of_which_one_model_still_listens_goes_on(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Though it turns down every row: another row may suit it."""
+    world.model("m", Act(why="forbidden"))
+    world.model("n", Act(why="bad_request"))
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(30)), tmp_path / "out", chain=["m", "n"])
+
+    assert (30, None) == (report.failed, report.stopped)
+
+
 def test_stop_finishes_what_is_on_its_way(clock: Clock, world: World, tmp_path: Path) -> None:
     """No row is begun after it, no answer is lost, and the status says that somebody did it."""
     world.model("m", Act(first_token=1.0))
@@ -422,3 +432,22 @@ def test_a_row_that_only_met_a_limit_is_asked_again(clock: Clock, world: World, 
 
     assert (1, 0, 3) == (report.done, report.failed, report.attempts)
     assert clock.now >= 40.0
+
+
+def test_stop_does_not_wait_for_rows_that_wait_themselves(
+    clock: Clock, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that met a limit, and would be asked again later, is left to the next run."""
+    monkeypatch.setattr("asyncrouter.batch._job.PAUSES", (1e6,))
+    world.model("m", Act(why="rate_limit"))
+    source = write_lines(tmp_path / "in", rows(1))
+
+    async def scenario() -> Report:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.01, stop.set)
+        async with router_of(world) as router:
+            return await batch.run(router, source, tmp_path / "out", stop=stop, retry={"attempts": 1})
+
+    report = clock.run(scenario())
+    assert (0, 0, 1) == (report.done, report.failed, report.left)
+    assert clock.now < 0.1

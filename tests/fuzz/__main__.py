@@ -57,19 +57,19 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _arguments(arguments)
     if asked.only is not None:
         outcome, wrong = try_one(asked.seed, asked.only)
-        print(outcome, wrong or "", sep="\n")
+        _say(f"{outcome}\n{wrong or ''}")
         return int(wrong is not None)
     began = time.monotonic()
     slow = steep()
     counts, found = _run(asked, began)
     for number, wrong in found[:ENOUGH]:
-        print(f"\n{wrong}\nagain: python -m tests.fuzz --seed {asked.seed} --only {number}")
+        _say(f"\n{wrong}\nagain: python -m tests.fuzz --seed {asked.seed} --only {number}")
     for told in slow:
-        print(f"\n{told}")
+        _say(f"\n{told}")
     seconds = time.monotonic() - began
-    print(f"\n{counts.total()} inputs from seed {asked.seed} in {seconds:.0f} s; {len(found) + len(slow)} wrong")
+    _say(f"\n{counts.total()} inputs from seed {asked.seed} in {seconds:.0f} s; {len(found) + len(slow)} wrong")
     for outcome, count in sorted(counts.items()):
-        print(f"{count:>9}  {outcome}")
+        _say(f"{count:>9}  {outcome}")
     return int(bool(found or slow or not counts))
 
 
@@ -93,7 +93,12 @@ def _run(asked: argparse.Namespace, began: float) -> tuple[Counter[str], list[Fo
                 counts += block
                 found += wrong
             if sys.stderr.isatty():
-                print(f"\r{counts.total()} inputs, {len(found)} wrong", end="", file=sys.stderr)
+                sys.stderr.write(f"\r{counts.total()} inputs, {len(found)} wrong")
+
+
+def _say(told: str) -> None:
+    sys.stdout.write(f"{told}\n")
+    sys.stdout.flush()
 
 
 def _difference(before: bytes, after: bytes) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from random import Random
 from typing import TYPE_CHECKING, Literal
 
 import orjson
@@ -19,6 +18,8 @@ from tests.fuzz import sdk
 from tests.fuzz.mutate import mutate, mutate_text
 
 if TYPE_CHECKING:
+    from random import Random
+
     from asyncrouter._types import Reply
     from asyncrouter._wire import Decoder
     from tests.fuzz.seeds import Answer, Failure

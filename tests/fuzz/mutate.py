@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from random import Random
+from typing import TYPE_CHECKING
 
 import orjson
 
+if TYPE_CHECKING:
+    from random import Random
+
 WORDS = [
     b'"', b"{", b"}", b"[", b"]", b":", b",", b"null", b"true", b"0", b"-1", b"1e400", b"5", b"\\", b"\\ud800", b"\xff",
-    b"\xc3", b"\x00", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\r\n\r\n", b": ping\n\n", b"data: ", b"data: [DONE]\n\n",
-    b"data: keep-alive\n\n", b"event: error\n", b"event: ping\n", b"id: 1\n", b"retry: 1\n", b'{"error":"x"}', b"[]", b"{}",
+    b"\xc3", b"\x00", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\r\n\r\n", b": ping\n\n", b"data: ", b"[]", b"{}",
+    b"data: [DONE]\n\n", b"data: keep-alive\n\n", b"event: error\n", b"event: ping\n", b"id: 1\n", b'{"error":"x"}',
     b'data: {"error":{"message":"m","code":503}}\n\n', b'"index":1', b'"finish_reason":"stop"', b"message_stop",
     b"<html>", b" " * 50, b"[" * 300, b'{"a":' * 300,
 ]
 VALUES: list[object] = [
-    None, True, False, 0, 1, -1, 2**53, 1.5, "", "x", "stop", "length", "error", "tool_calls", "end_turn", "STOP", "é🙂",
-    [], {}, [None], ["x"], [[]], [{}], {"text": "x"}, {"message": "m"}, {"error": {"message": "m", "code": 429}}, "9" * 400,
+    None, True, False, 0, 1, -1, 2**53, 1.5, "", "x", "stop", "length", "error", "tool_calls", "end_turn", "STOP",
+    "é🙂", "9" * 400, [], {}, [None], ["x"], [[]], [{}], {"text": "x"}, {"message": "m"},
+    {"error": {"message": "m", "code": 429}},
 ]
 DEEP = b"[" * 260 + b"]" * 260
 _BLANK = re.compile(rb"(?:\r\n|\n|\r){2}")

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 WHOLE = {"args", "input", "usage"}
 PARTS = {
-    "choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "arguments", "error",
-    "finish_reason", "type", "content_block", "text", "partial_json", "thinking", "stop_reason", "candidates",
+    "choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "arguments",
+    "error", "finish_reason", "type", "content_block", "text", "partial_json", "thinking", "stop_reason", "candidates",
     "parts", "thought", "functionCall", "finishReason",
 }
 """What an answer is made of, in all three languages. Anthropic's client breaks without a usage."""
@@ -47,7 +47,8 @@ def read(answer: Answer, body: bytes) -> Read:
     """The official client's reading of `body` in the place of this answer's. Raises whatever the client raises."""
     stream = "event-stream" in answer.content_type
     if stream:
-        body = _legible(_named(body) if answer.wire == "anthropic" else body)
+        body = _legible(body)
+        body = _named(body) if answer.wire == "anthropic" else body
     reader = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[answer.wire]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,14 +74,25 @@ def _bare(body: bytes) -> bytes:
 
 
 def _named(body: bytes) -> bytes:
-    """Each event under the name that its data gives it: Anthropic's client goes by the line before, we by the data."""
-    return re.sub(rb'(?m)^(data: ?\{[^\r\n]*?"type": ?"(\w+)")', rb"event: \2\n\1", body)
+    """Each event under the name that its data gives it: Anthropic's client goes by the line before, we by the data.
+
+    And none after the message's end, where we stop reading.
+    """
+    body = re.sub(rb'(?m)^(data: ?\{[^\r\n]*?"type": ?"(\w+)")', rb"event: \2\n\1", body)
+    return re.sub(rb"(?s)(?<=\nevent: message_stop\n)([^\n]*\n\n).*", rb"\1", body)
 
 
 def _legible(body: bytes) -> bytes:
-    """In UTF-8 where it does not matter: clients decode comments and names, too."""
-    lines = re.split(rb"(\r\n|\n|\r)", body)
-    return b"".join(line if line.startswith(b"data") else line.decode(errors="replace").encode() for line in lines)
+    """Without what is no piece of an answer, but on which clients break: lines that are no field and hold no string,
+    junk in the place of an event's object, and bytes of comments and names that are not UTF-8.
+    """
+    lines = []
+    for line in re.split(rb"\r\n|\n|\r", body):
+        data = line.startswith(b"data:") and b"[DONE]" not in line
+        if data or not line.startswith((b"data:", b"event", b"id", b"retry", b":")):
+            line = line if (b'"' if data else b'":') in line else b""
+        lines.append(line if data else line.decode(errors="replace").encode())
+    return b"\n".join(lines)
 
 
 def _kept(value: object) -> object:
@@ -113,8 +125,6 @@ def _openai_client() -> tuple[_Line, openai.OpenAI]:
 
 def _openai(body: bytes, stream: bool) -> Read:
     line, sdk = _openai_client()
-    if stream:  # an event without data, on which this client breaks
-        body = re.sub(rb"(?m)^data:?[ \r]*$", b"", body)
     line.hold(body, stream)
     answered: Any = sdk.chat.completions.create(model="m", messages=[HI], stream=stream)
     text, finish = "", None
@@ -122,20 +132,23 @@ def _openai(body: bytes, stream: bool) -> Read:
     for document in answered if stream else [answered]:
         for choice in (document.choices or ()) if stream else document.choices[:1]:
             said = choice.delta if stream else choice.message
-            if stream and choice.index != 0:
+            if stream and choice.index not in (0, None):
                 continue
             finish = choice.finish_reason or finish
             if said is None:
                 continue
-            parts = said.content if isinstance(said.content, list) else [{"text": said.content}]  # Mistral's thinking models
+            # Mistral's thinking models give a list of parts.
+            parts = said.content if isinstance(said.content, list) else [{"text": said.content}]
             text += "".join(part.get("text") or "" for part in parts) + (getattr(said, "refusal", None) or "")
             for number, call in enumerate(said.tool_calls or ()):
-                held = calls.setdefault(call.index if stream else number, ["", ""])
-                held[0] += (call.function and call.function.name) or ""
+                held = calls.setdefault(call.index if stream else number, ["", "", None])
+                if call.id is None or call.id != held[2]:  # some hosts repeat the head of a call
+                    held[0] += (call.function and call.function.name) or ""
+                held[2] = call.id or held[2]
                 held[1] += (call.function and call.function.arguments) or ""
     if finish is not None:
         finish = OPENAI_FINISH.get(finish.lower(), "stop")
-    return Read(text, [(name, arguments) for name, arguments in calls.values()], finish)
+    return Read(text, [(name, arguments) for name, arguments, _ in calls.values()], finish)
 
 
 @functools.cache

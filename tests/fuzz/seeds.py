@@ -1,4 +1,4 @@
-"""What is damaged: exchanges recorded from a real server, and answers and errors as the providers' references show them."""
+"""What is damaged: answers and errors recorded from a real server, or as the providers' references show them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ERRORS: list[tuple[int, bytes]] = [
         (402, openrouter_fixtures.error(402, reason="in_flight_budget_exhausted", headers={"Retry-After": "2"})),
         (403, openrouter_fixtures.error(403, reasons=["violence"], flagged_input="…")),
         (429, openrouter_fixtures.error(429, raw='{"error":{"message":"slow","code":429}}', provider_name="x")),
-        (429, {"error": {"message": "Rate limit: try again in 5.289s", "type": "tokens", "code": "rate_limit_exceeded"}}),
+        (429, {"error": {"message": "Please try again in 5.289s", "type": "tokens", "code": "rate_limit_exceeded"}}),
         (429, gemini_fixtures.error(429, "RESOURCE_EXHAUSTED", "quota", RETRY, quota("GenerateRequestsPerDay"))),
         (400, {"error": {"message": "maximum context length is 8 tokens", "type": "invalid_request_error"}}),
         (401, {"type": "error", "error": {"type": "authentication_error", "message": "m"}, "request_id": "r"}),
@@ -80,7 +80,10 @@ ERRORS: list[tuple[int, bytes]] = [
         (500, {"object": "error", "message": "m", "type": "BadRequestError", "code": 400}),
         (503, [OVERLOADED]),
     ]
-] + [(502, b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad</h1></body></html>"), (503, b"try in 1m30s")]
+] + [
+    (502, b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad</h1></body></html>"),
+    (503, b"retry in 1m30s"),
+]
 
 
 def _recorded(wire: Kind, path: str) -> list[Answer]:

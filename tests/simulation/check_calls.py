@@ -171,9 +171,7 @@ def failure_never_wins(run: Run) -> None:
 
 def content_decides(run: Run) -> None:
     """An attempt is superseded in the instant in which another one has its first content."""
-    by_call: dict[int, list[Try]] = {}
-    for one in run.tries:
-        by_call.setdefault(one.call.number, []).append(one)
+    by_call = tries_by_call(run)
     for one in run.tries:
         if one.attempt.outcome != "superseded" or one.attempt.ended is None:
             continue
@@ -208,23 +206,27 @@ def _longest(call: CallRecord, until: float) -> float:
 
 
 def stops_at_refusal(run: Run) -> None:
-    """After a refusal that is raised nothing is sent; after a prompt that is too long, nothing to a window as small."""
+    """After a refusal that is raised nobody's turn begins; after a prompt too long, nobody's with a window as small.
+
+    A turn that has begun goes on, retries included. Only a success of its own ends a race.
+    """
+    by_call = tries_by_call(run)
     for one in run.tries:
-        kind = type(one.attempt.error).__name__
+        kind, steps = type(one.attempt.error).__name__, {step.name: step for step in one.call.plan.steps}
         if kind not in {"Refused", "ContextTooLong"} or one.attempt.outcome != "failed":
             continue
-        steps = {step.name: step for step in one.call.plan.steps}
-        window = steps[one.attempt.model].model.context
-        # A lane at the same model that runs already will hear the same, and may be raced or retried until then.
-        racing = {other.model for other in one.call.exchanges if other.at <= one.ended < (other.ended or 0.0)}
-        for other in one.call.exchanges:
-            if other.at <= one.ended + NEAR or (kind == "ContextTooLong" and other.model in racing):
+        mine, others = steps[one.attempt.model], by_call[one.call.number]
+        # One at the same model that runs already will hear the same, and may be raced until then.
+        racing = {other.attempt.model for other in others if other.sent is not None and other.sent <= one.ended < other.ended}
+        for other in others:
+            if other.sent is None or other.attempt.cause == "retry" or other.sent <= one.ended + NEAR:
                 continue
-            if kind == "Refused" and steps[one.attempt.model].on_refusal == "raise":
-                run.flag("refused", f"{one} was refused at {one.ended!r}, {other.model} asked at {other.at!r}")
-            small = steps[other.model].model.context
-            if kind == "ContextTooLong" and window is not None and small is not None and small <= window:
-                run.flag("window", f"{one} was too long for {window}, {other.model} with {small} asked at {other.at!r}")
+            small, window = steps[other.attempt.model].model.context, mine.model.context
+            if kind == "Refused" and mine.on_refusal == "raise":
+                run.flag("refused", f"{one} was refused at {one.ended!r}, {other} sent at {other.sent!r}")
+            elif kind == "ContextTooLong" and window is not None and small is not None and small <= window:
+                if other.attempt.model not in racing:
+                    run.flag("window", f"{one} was too long for {window}, {other} with {small} sent at {other.sent!r}")
 
 
 def own_clocks(run: Run) -> None:
@@ -241,6 +243,14 @@ def own_clocks(run: Run) -> None:
         silent = (attempt.ended if attempt.first_content is None else attempt.first_content) or 0.0
         if steps[0].streams and None not in firsts and silent - attempt.sent > max(firsts) + NEAR:  # type: ignore[type-var]
             run.flag("clocks", f"{one}: silent for {silent - attempt.sent} s, first_token {firsts}")
+
+
+def tries_by_call(run: Run) -> dict[int, list[Try]]:
+    """The tries of each call, in the order of its trace."""
+    found: dict[int, list[Try]] = {}
+    for one in run.tries:
+        found.setdefault(one.call.number, []).append(one)
+    return found
 
 
 CHECKS: list[Callable[[Run], None]] = [

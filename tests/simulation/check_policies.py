@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from math import inf
 from typing import TYPE_CHECKING
 
+from .check_calls import tries_by_call
 from .fates import COUNTED
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def hedges_in_budget(run: Run) -> None:
 
 def hedges_when_late(run: Run) -> None:
     """A hedge comes when every live attempt is late, counted from its sending, or when one has just failed."""
-    by_call = _by_call(run)
+    by_call = tries_by_call(run)
     sent_by_model = _sent_by_model(run)
     for one in run.tries:
         if one.attempt.cause != "hedge" or one.sent is None:
@@ -65,6 +66,8 @@ def hedges_when_late(run: Run) -> None:
         for other in others:
             if other.sent is None or not other.sent <= one.queued < other.ended:
                 continue
+            if other.attempt.number > one.attempt.number:
+                continue  # begun in the same instant, and later
             known = bisect_left(sent_by_model[other.attempt.model], one.queued)
             after = hedge.after if isinstance(hedge.after, float | int) else 0.0
             if hedge.after == "p95" and hedge.cap is None and known < WARM:
@@ -96,7 +99,7 @@ def retries_in_budget(run: Run) -> None:
 
 def retries_bounded(run: Run) -> None:
     """`retry.attempts` bounds the tries on one model, each time it is its turn."""
-    for tries in _by_call(run).values():
+    for tries in tries_by_call(run).values():
         call = tries[0].call
         for model in {one.attempt.model: None for one in tries}:
             mine = [one for one in tries if one.attempt.model == model]
@@ -186,7 +189,7 @@ def open_is_open(run: Run) -> None:
     spans = _open_spans(run)
     if not spans or run.config.defaults.breaker == "off":
         return
-    by_call = _by_call(run)
+    by_call = tries_by_call(run)
     for one in run.tries:
         exchange = one.exchange
         if exchange is None:
@@ -248,6 +251,8 @@ def alive_again(run: Run) -> None:
         until = max(until, world.knows.held.get(model.name, 0.0), world.knows.gone.get(model.name, 0.0))
         if model.provider in world.knows.key_trouble:
             until = max(until, healed + KEY_OPEN)
+        if model.provider in run.day.rotates and any(exchange.fate.kind == "401" for exchange in call.exchanges):
+            continue  # that is how it finds out that there is a new key
         if call.began >= until and (call.reply is None or call.reply.model != model.name):
             served = call.outcome if call.reply is None else call.reply.model
             run.flag("alive", f"call {call.number}, {call.began - healed:.1f} s after all was well: {served}, not {model.name}")
@@ -275,13 +280,6 @@ def _good(one: Try, now: float) -> bool:
 
 def _ended(one: Try) -> float:
     return one.ended
-
-
-def _by_call(run: Run) -> dict[int, list[Try]]:
-    found: dict[int, list[Try]] = {}
-    for one in run.tries:
-        found.setdefault(one.call.number, []).append(one)
-    return found
 
 
 def _sent_by_model(run: Run) -> dict[str, list[float]]:

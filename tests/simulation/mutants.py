@@ -42,37 +42,31 @@ def around(where: Any, name: str, make: Callable[[Any], Any]) -> Any:
 # ── what is counted against a model ──────────────────────────────────────────────────────────────────────────────────
 
 
+def counting(outcome: str) -> Any:
+    """An attempt that ends like this is a failure of its model."""
+
+    def make(end: Any) -> Any:
+        def ended(lease: Lease, now: float, became: str, *more: Any) -> None:
+            if became == outcome and lease._sent_at is not None and not lease.ended:
+                lease.target.breaker.failed(lease._model, now, f"it was {outcome}")
+            end(lease, now, became, *more)
+
+        return ended
+
+    return around(Lease, "end", make)
+
+
 @mutant
 def losers_count() -> Iterator[None]:
     """A loser is a failure of its model (D7)."""
-
-    def make(judge: Any) -> Any:
-        def judged(lease: Lease, now: float, sent_at: float, outcome: str, error: Any, **more: Any) -> None:
-            if outcome == "superseded":
-                lease.target.breaker.failed(lease._model, now, "it lost")
-            else:
-                judge(lease, now, sent_at, outcome, error, **more)
-
-        return judged
-
-    with around(Lease, "_judge", make):
+    with counting("superseded"):
         yield
 
 
 @mutant
 def cancellations_count() -> Iterator[None]:
     """So is a caller's cancellation."""
-
-    def make(judge: Any) -> Any:
-        def judged(lease: Lease, now: float, sent_at: float, outcome: str, error: Any, **more: Any) -> None:
-            if outcome == "cancelled":
-                lease.target.breaker.failed(lease._model, now, "it was cancelled")
-            else:
-                judge(lease, now, sent_at, outcome, error, **more)
-
-        return judged
-
-    with around(Lease, "_judge", make):
+    with counting("cancelled"):
         yield
 
 
@@ -93,7 +87,7 @@ def requests_turned_down_count() -> Iterator[None]:
 @mutant
 def stale_results_count() -> Iterator[None]:
     """What was sent before the breaker opened is held against its probe (D6)."""
-    with around(Breaker, "failed", lambda failed: lambda self, _, now, why: failed(self, self.generation, now, why)):
+    with around(Breaker, "failed", lambda failed: lambda self, _, *more: failed(self, self.generation, *more)):
         yield
 
 

@@ -1,0 +1,40 @@
+"""Ids in a few bytes each."""
+
+from __future__ import annotations
+
+import sys
+
+from asyncrouter.batch._ids import Ids, Names
+
+
+def size(ids: Ids) -> int:
+    return sum(sys.getsizeof(bucket) for bucket in ids._buckets if bucket is not None)
+
+
+def test_every_id_is_found_and_no_other() -> None:
+    """Text and numbers, also such that a digest's bytes appear at an odd place of a bucket."""
+    ids = Ids()
+    new = [ids.add(number) for number in range(30_000)]
+
+    assert all(new)
+    assert len(ids) == 30_000
+    assert all(str(number) in ids for number in range(30_000))
+    assert not any(number in ids for number in range(30_000, 60_000))
+    assert not any(ids.add(number) for number in range(0, 30_000, 100))
+
+
+def test_an_id_takes_at_most_twenty_bytes() -> None:
+    """From 50,000 ids on, whatever their length."""
+    ids = Ids()
+    for number in range(50_000):
+        ids.add(f"a rather long identifier of a row, number {number}")
+    before = size(ids)
+    for number in range(50_000, 200_000):
+        ids.add(f"a rather long identifier of a row, number {number}")
+
+    assert (size(ids) - before) / 150_000 <= 20
+
+
+def test_a_row_that_failed_keeps_its_name() -> None:
+    """What an errors file has beside a row's own fields changes nothing."""
+    assert Names().name({"prompt": "a"}) == Names().name({"prompt": "a", "_error": {"class": "Rejected"}})
