@@ -15,7 +15,10 @@ CHARACTERS_PER_TOKEN = 4
 
 
 def price(model: Model, usage: Usage) -> float | None:
-    """US dollars for these tokens; `None` when the model's price is not known, never a silent 0."""
+    """US dollars for these tokens; `None` when the model's price is not known, never a silent 0.
+
+    Tokens written into a cache count as input: their own price, a quarter more at Anthropic, is in no usage we have.
+    """
     rates = model.usd_per_mtok
     if rates is None:
         return None

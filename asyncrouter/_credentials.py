@@ -30,6 +30,11 @@ class Credential:
         source = self._source if isinstance(self._source, str) else type(self._source).__name__
         return f"<Credential {source}>"
 
+    @property
+    def origin(self) -> str:
+        """Where the key comes from, in words that never show it."""
+        return self._source if isinstance(self._source, str) else "the key function"
+
     def get(self) -> str | None:
         """The key, or `None` when the provider wants none. Raises `NotSent` when its variable is not set."""
         if self._key is None and self._source is not None:

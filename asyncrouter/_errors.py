@@ -34,6 +34,8 @@ Again = Literal["never", "quick", "jitter", "hint"]
 
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
 
+_GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
+
 
 class RouterError(Exception):
     """The root of everything this package raises on purpose."""
@@ -193,6 +195,11 @@ class Rejected(AttemptError):
     """The provider does not take this request: 400, 404, 413, 422, other 4xx; any 3xx."""
 
     rank = 8
+
+    @property
+    def gone(self) -> bool:
+        """Whether the model is not there: a 404, or OpenRouter's words for it, some of which come with a 400."""
+        return self.status == 404 or self.code in _GONE
 
 
 class Unauthorized(AttemptError):

@@ -125,6 +125,12 @@ class Lane:
         """Whether nobody else is left who could be asked now, even with an open breaker."""
         return not self.arbiter.others(self, 0.0, forced=True)
 
+    def patient_until(self) -> float:
+        """Until when to wait for a turn: while another step could serve, no longer than for a Retry-After."""
+        if self.alone(0.0):
+            return self.silent_until
+        return min(self.silent_until, self.loop.time() + self.step.retry.patience)
+
     def waits(self, hold: float) -> bool:
         """Whether waiting out what the provider asked for is better than going on. A hedge never waits."""
         return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.alone(hold))
@@ -196,13 +202,16 @@ class Flight:
         attempt = self.attempt
         error.model, error.provider = attempt.model, attempt.provider
         error.message = self._mask(error.message)
+        unknown = isinstance(error, Unauthorized) and error.status != 403
+        if unknown and self.key is not None and not self.call.headers:  # these may bring a key of their own
+            error.message += f" (key of {attempt.provider} from {self.credential.origin})"
         error.args = (error.message,)
         if error.code is not None:
             error.code = self._mask(error.code)
         error.__traceback__ = None  # a kept trace would keep our frames alive
         error.request_id = error.request_id or attempt.request_id
         attempt.status = attempt.status or error.status
-        if isinstance(error, Unauthorized) and error.status != 403 and self.credential.renew(self.key):
+        if unknown and self.credential.renew(self.key):
             error.again = "quick"
         self.end(_OUTCOMES.get(type(error), "failed"), error)
         return error

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ExplainedStep(NamedTuple):
-    """One step of a plan. `standing` is "ready", or why the model would not be tried now; clocks are seconds."""
+    """One step of a plan. `standing` is that of `ModelHealth`; clocks are seconds."""
 
     model: str
     provider: str
@@ -48,9 +48,10 @@ class Explanation(NamedTuple):
 class ModelHealth(NamedTuple):
     """How one model stands now.
 
-    `standing` is "ready", or why it would not be tried. `rate` is requests a second that may go, `None` while no limit
-    is known; `waiting` how many wait for their turn. `p50`, `p95` and `p99` are seconds from sending to the first
-    content, losers included, `None` below 100 samples.
+    `standing` is "ready", or why it would not be tried; "probe due" when a breaker's time is up and the next call,
+    alone, will find out. `rate` is requests a second that may go, `None` while no limit is known; `waiting` how many
+    wait for their turn. `p50`, `p95` and `p99` are seconds from sending to the first content, losers included, `None`
+    below 100 samples.
     """
 
     model: str
@@ -98,11 +99,16 @@ def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
-    """Why the model would not be tried now; "ready" when it would."""
+    """Why the model would not be tried now; "ready" when it would, "probe due" when one call would, to find out."""
     if engine is None:
         return "ready"
-    refusal = engine.policies.refusal(step.model, engine.loop.time())
-    return "ready" if refusal is None else refusal.message
+    policies = engine.policies
+    refusal = policies.refusal(step.model, engine.loop.time())
+    if refusal is not None:
+        return refusal.message
+    target = policies.target(step.model)
+    closed = target.breaker.state == target.account.host.state == "closed"
+    return "ready" if closed or not policies.guarded else "probe due"
 
 
 def _seconds(value: float | None) -> str:

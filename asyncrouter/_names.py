@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncrouter._catalog import Model
 from asyncrouter._checks import expected, near, one_edit, show, unknown
 from asyncrouter._errors import ConfigError
 from asyncrouter._known import catalog
+from asyncrouter._prices import price_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,17 +30,17 @@ def find_provider(name: str, own: Mapping[str, Provider]) -> Provider:
 def find_model(name: str, *, models: Mapping[str, Model], providers: Mapping[str, Provider], default: str) -> Model:
     """The model a name stands for, with what the catalogue knows of it. Raises `ConfigError`."""
     if name in models:
-        return _with_facts(models[name])
+        return _with_facts(models[name], providers)
     provider, colon, model = name.partition(":")
     if colon and (provider in providers or provider in catalog().providers):
         if not model.strip():
             raise expected("provider:id", name)
-        return _with_facts(Model(provider=provider, id=model, name=name))
+        return _with_facts(Model(provider=provider, id=model, name=name), providers)
     if colon and "/" not in provider:
         _refuse_misspelt(provider, {**catalog().providers, **providers}, strict=default == "openrouter")
     if default == "openrouter" and "/" not in name:
         raise _no_entry(name, models)
-    return _with_facts(Model(provider=default, id=name, name=name))
+    return _with_facts(Model(provider=default, id=name, name=name), providers)
 
 
 def _refuse_misspelt(name: str, known: Mapping[str, Provider], *, strict: bool) -> None:
@@ -54,9 +55,13 @@ def _no_entry(name: str, models: Mapping[str, Model]) -> ConfigError:
     return ConfigError(f"unknown model {show(name)}; {cure}", value=name)
 
 
-def _with_facts(model: Model) -> Model:
+def _with_facts(model: Model, providers: Mapping[str, Provider]) -> Model:
+    """The model with what is known of it elsewhere, where it does not say so itself."""
+    facts: dict[str, Any] = {}
     known = catalog().models.get((model.provider, model.id))
-    if known is None:
-        return model
-    missing = {name: getattr(known, name) for name in _FACTS if getattr(model, name) is None}
-    return replace(model, **missing)
+    if known is not None:
+        facts = {name: getattr(known, name) for name in _FACTS if getattr(model, name) is None}
+        facts["drop"] = model.drop or known.drop
+    if facts.get("usd_per_mtok", model.usd_per_mtok) is None:
+        facts["usd_per_mtok"] = price_elsewhere(find_provider(model.provider, providers).base_url, model.id)
+    return replace(model, **facts)

@@ -69,6 +69,11 @@ class Chunk:
 class Attempt:
     """One try at one model. Instants are seconds since the call began; `None` means it never came to that.
 
+    `cause` is why it was made: "first"; "retry" (the same model again); "fallback" (the one before failed); "hedge"
+    (the one before is late); "escalate" (the answer before was not accepted); "restart" (a stream begins again).
+    `outcome` is how it ended: "won"; "failed"; "superseded" (another one won); "cancelled" (the call ended first);
+    "not_sent" (the model is held or out, or has no key); "not_accepted" (`accept` said no); `None` while it runs.
+
     `cost_usd` is `None` when the provider may have charged and no price is known; 0.0 when it cannot have.
     """
 

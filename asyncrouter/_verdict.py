@@ -52,7 +52,7 @@ def pass_over(engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause
 
 def warn(engine: Engine, step: PlannedStep, error: AttemptError) -> None:
     """Tell a person, once, what only a person can mend: a request turned down, a key, an account, a retired model."""
-    if isinstance(error, Rejected) and error.status == 404 and step.model.successor is not None:
+    if isinstance(error, Rejected) and error.gone and step.model.successor is not None:
         engine.events.notice(Notice(step.name, f"{error}; it has been replaced by {step.model.successor}"))
     elif isinstance(error, Rejected | Unauthorized | OutOfCredit) or (isinstance(error, NotSent) and error.actionable):
         engine.events.notice(Notice(step.name, str(error)))

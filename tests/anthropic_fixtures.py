@@ -71,7 +71,9 @@ def message(reason: str, *content: dict[str, object]) -> dict[str, object]:
 BODIES = [
     message("end_turn", {"type": "text", "text": "Hello!"}),
     message(
-        "tool_use", {"type": "thinking", "thinking": "Hm.", "signature": "EqQB"}, {"type": "text", "text": "Let me see."},
+        "tool_use",
+        {"type": "thinking", "thinking": "Hm.", "signature": "EqQB"},
+        {"type": "text", "text": "Let me see."},
         {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "San Francisco"}},
     ),
 ]

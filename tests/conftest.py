@@ -1,11 +1,11 @@
-"""What every test gets: virtual time, a simulated world, and a check that nothing was left unclosed."""
+"""What every test gets: virtual time, a simulated world, and a check that nothing was left unclosed or let out."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["asyncrouter.sim.fixture", "commandline"]
+pytest_plugins = ["asyncrouter.sim.fixture", "commandline", "planted"]
 
 
 def pytest_collection_finish() -> None:

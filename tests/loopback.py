@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from planted import KEY
+
 from asyncrouter._http import Request
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class Server:
     def post(
         self, body: bytes = b"{}", *, host: str = "127.0.0.1", connect: float | None = 5.0, ca: str | None = None
     ) -> Request:
-        headers = {"Authorization": "Bearer sk-secret", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         return Request("POST", f"{self.scheme}://{host}:{self.port}/v1", headers, body, connect, None, ca)
 
 

@@ -10,6 +10,7 @@ import math
 
 import orjson
 import pytest
+from planted import KEY
 
 from asyncrouter._catalog import Model, Provider
 from asyncrouter._errors import (
@@ -694,6 +695,31 @@ def test_an_error_may_lack_its_blank_line_too() -> None:
     assert (RateLimited, False) == (type(decoder.end()), decoder.done)
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ({**start(), "message": {**start()["message"], "content": None}}, *TEXT),
+        ({**start(), "message": "x"}, *TEXT),
+        (start(), begin(0, "text", text="x"), {**begin(1, "x"), "content_block": {"type": ["x"]}}),
+        (start(), begin(0, "tool_use", id="t", name="f", input="x"), close(0)),
+        (start(), begin(0, "tool_use", id="t", name="f"), close(0)),
+    ],
+)
+def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(lost: tuple[object, ...]) -> None:
+    """A message's beginning, a block's type, a tool's input that are none."""
+    error = events(*lost, stop(), END).end()
+
+    assert type(error) is BadReply
+    assert error.message.startswith("something was lost on the way: ")
+
+
+def test_an_error_that_says_nothing_is_one() -> None:
+    """By its type alone."""
+    decoder = events(start(), *TEXT, {"type": "error"}, stop(), END)
+
+    assert (True, BadReply) == (decoder.done, type(decoder.end()))
+
+
 def test_marks_nobody_knows_change_nothing() -> None:
     """Deltas of other kinds than their block's, and events of kinds to come."""
     strange = [grow(0, kind, text="x", thinking="y") for kind in ("", "x", "thinking_delta")]
@@ -832,7 +858,7 @@ def test_a_spend_limit_is_no_rate_limit() -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     """Keys, headers and prompts stay out of sight."""
-    made = request({"role": "user", "content": "secret"}, key="sk-secret")
+    made = request({"role": "user", "content": "secret"}, key=KEY)
 
     assert "secret" not in repr(WIRE) + repr(made)
     assert "secret" not in repr(events(start(), begin(0, "text", text="secret")))

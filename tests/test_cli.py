@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import ROOT, spawn
+from commandline import FILE, ROOT, spawn
+from planted import HEADER, KEY
 
 from asyncrouter.cli._app import COMMANDS, app
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
     from commandline import Desk
-
-KEY = "sk-planted-0123456789abcdef"
-HEADER = "hdr-planted-0123456789abcdef"
 
 
 def test_help_names_every_command(desk: Desk) -> None:
@@ -110,6 +108,24 @@ def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
     assert "asyncrouter: the command line needs click and rich: pip install 'asyncrouter[cli]'\n" == done.stderr
 
 
+def test_ctrl_c_while_importing_is_no_traceback() -> None:
+    """Status 130 and quiet, also when none of the commands is there yet."""
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'rich':\n"
+        "            raise KeyboardInterrupt\n"
+        "from asyncrouter.cli import main\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "sys.exit(main())\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
 def test_it_runs_as_a_module(desk: Desk) -> None:
     """`python -m asyncrouter` is the same."""
     desk.world.model("a", Act(text="ok"))
@@ -168,6 +184,20 @@ def test_a_file_that_cannot_be_used_is_named_with_the_place(desk: Desk, name: st
     assert (2, "") == (done.status, done.out)
     assert "asyncrouter: asyncrouter.toml: tasks.default.deadline: expected seconds" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_proxy_of_the_environment_is_used(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY and NO_PROXY, as every other tool takes them."""
+    desk.world.model("a", Act(text="through"))
+    proxy = desk.base_url.removesuffix("/v1")
+    desk.write(FILE.replace("{base_url}", "http://nowhere.invalid/v1"))
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+
+    monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
+    assert 1 == desk.run("chat", "Hello").status
+    monkeypatch.setenv("NO_PROXY", "elsewhere.invalid")
+    assert (0, "through\n", "") == desk.run("chat", "Hello")
+    assert 1 == len(desk.world.seen)
 
 
 # ── completion ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from commandline import ROOT, command, spawn
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from commandline import Desk
 
@@ -365,17 +366,54 @@ def test_ctrl_c_is_quick_and_clean(desk: Desk) -> None:
     assert "well" == terminal.shown.strip()
 
 
+@contextmanager
+def interrupted(desk: Desk, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A question whose answer has begun to come, to be interrupted; it does not outlive its test."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command("chat", "Hello", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as asking:
+        try:
+            while not desk.world.seen:
+                assert asking.poll() is None, asking.communicate()
+                time.sleep(0.01)
+            yield asking
+        finally:
+            asking.kill()
+
+
 def test_ctrl_c_before_anything_came(desk: Desk) -> None:
     """The same while the provider is silent and nothing has been printed."""
     desk.world.model("a", Act(fault="hang"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command("chat", "Hello"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as asking:
-        while not desk.world.seen:
-            time.sleep(0.01)
+    with interrupted(desk) as asking:
         asking.send_signal(signal.SIGINT)
         assert (b"", b"") == asking.communicate(timeout=10)
+    assert 130 == asking.returncode
+
+
+@pytest.mark.parametrize("how", ["--stream", "--no-stream"])
+def test_ctrl_c_with_trace_draws_it_so_far(desk: Desk, how: str) -> None:
+    """What was asked for is shown: the attempts until then, on standard error."""
+    desk.world.model("a", Act(text="well begun", gap=60.0))
+    with interrupted(desk, "--trace", how) as asking:
+        asking.send_signal(signal.SIGINT)
+        _, told = asking.communicate(timeout=10)
+
+    assert 130 == asking.returncode
+    assert "first: cancelled" in told.decode()
+    assert "Traceback" not in told.decode()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.002, 0.01])
+def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
+    """The second cuts the closing short, wherever it comes, and nobody complains of what is left open."""
+    desk.world.model("a", Act(text="well begun", gap=60.0))
+    with interrupted(desk, "--no-stream") as asking:
+        asking.send_signal(signal.SIGINT)
+        time.sleep(pause)  # while it closes
+        asking.send_signal(signal.SIGINT)
+        assert (b"", b"") == asking.communicate(timeout=10)
+
     assert 130 == asking.returncode
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planted import KEY
+
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def test_keys_are_looked_for_and_never_shown(desk: Desk, monkeypatch: pytest.Mon
     assert 2 == done.status
     assert "wrong  openrouter  https://openrouter.ai/api/v1  OPENROUTER_API_KEY is not set" in done.out
 
-    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-0123456789")
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
     done = desk.run("check")
     assert 0 == done.status
     assert "ok  openrouter  https://openrouter.ai/api/v1  OPENROUTER_API_KEY is set" in done.out
@@ -53,7 +55,7 @@ def test_keys_are_looked_for_and_never_shown(desk: Desk, monkeypatch: pytest.Mon
 def test_retired_ids_come_with_their_successors(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first tables: what is gone, since when, and what replaced it; worth a look, not wrong."""
     Path("asyncrouter.toml").unlink()
-    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-0123456789")
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
 
     done = desk.run("check", "--tables", "classic")
 
@@ -111,3 +113,20 @@ def test_a_provider_of_which_nothing_is_used(desk: Desk) -> None:
 
     assert 0 == done.status
     assert "look  idle  no model of it is used here" in done.out
+
+
+def test_an_empty_file_is_worth_a_look(desk: Desk) -> None:
+    """It can be read, but a call without a task would fail."""
+    desk.write("")
+
+    done = desk.run("check")
+
+    assert (0, "") == (done.status, done.err)
+    assert "look  default  no task default: a call has to name a task, tier, chain or model\n" in done.out
+
+
+def test_a_default_task_is_not_worth_a_word(desk: Desk) -> None:
+    """The file's own, or a table's."""
+    assert "no task default" not in desk.run("check").out
+    desk.write("")
+    assert "no task default" not in desk.run("check", "--tables", "current").out

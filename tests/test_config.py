@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
+from planted import KEY as SECRET
 
 from asyncrouter._catalog import Model, Price, Provider
 from asyncrouter._config import NOT_GIVEN, Chain, Config, Defaults, Hedge, Retry, Step
@@ -15,7 +16,6 @@ from asyncrouter._errors import ConfigError, RouterError
 NO_LIMIT = '(no limit is None, "none" in a file)'
 URL = "expected a URL that begins with http:// or https:// and has a host"
 HEDGE = 'expected a table like { after = 1.5 }, or seconds (no hedge is None, "none" in a file)'
-SECRET = "sk-or-v1-0123456789abcdef"
 
 
 def model(**fields: object) -> Model:

@@ -703,6 +703,38 @@ def test_a_used_up_quota_is_never_tried_again() -> None:
     assert "never" == WIRE.failure(429, JSON, orjson.dumps(document)).again
 
 
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"candidates": "x"}, {"candidates": [None]}, {"candidates": [{"index": "x"}]},
+        {"candidates": [{"content": "x"}]}, {"candidates": [{"content": {"parts": "x"}}]},
+        {"candidates": [{"finishReason": {}}]},
+        fragment("x"), fragment({"text": 7}), fragment({"text": "x", "thought": ""}),
+        fragment({"functionCall": "x"}), fragment({"functionCall": {"name": ""}}),
+        fragment({"functionCall": {"name": "f", "args": "x"}}), fragment({"functionCall": {"name": "f"}, "text": "x"}),
+    ],
+)
+def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict) -> None:
+    """What stood there is lost; an end that looks whole does not bring it back."""
+    error = stream(TEXT[0], document, TEXT[-1]).end()
+
+    assert type(error) is BadReply
+    assert error.message.startswith("malformed: ")
+
+
+def test_done_is_no_word_of_googles() -> None:
+    """An answer that has not said why it ends is cut, whoever says that it is done."""
+    assert type(stream(TEXT[0], b"[DONE]").end()) is BadReply
+
+
+def test_a_finish_reason_in_small_letters() -> None:
+    """As Google's own client takes it."""
+    assert "length" == stream(fragment({"text": "x"}, finish="max_tokens")).reply.finish_reason
+
+
 # What is listed
 
 

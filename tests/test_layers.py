@@ -9,12 +9,13 @@ ROOT = Path(asyncrouter.__file__).parent
 
 ROWS: list[list[str]] = [
     ["_types", "_errors", "_http", "_events"],
-    ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost"],
+    ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost",
+     "_prices"],
     ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
     ["_clock", "_timers", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_race"],
     ["_arguments", "_closing", "_insight", "_listing", "_reply_stream", "_router"],
-    ["", "local", "sim", "batch", "bench", "integrations", "cli"],
+    ["", "local", "prices", "sim", "batch", "bench", "integrations", "cli"],
 ]
 """Words, plans, tools, one try, many tries, the router, doors; "" is the package itself."""
 
@@ -76,7 +77,7 @@ def test_imports_go_down_only() -> None:
         for name in imports(path, types_too=True):
             if not name.startswith("asyncrouter"):
                 continue
-            part = (name.split(".") + [""])[1]
+            part = [*name.split("."), ""][1]
             there = part if any(part in row for row in ROWS) else ""
             if there == here:
                 continue

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import KEY as SECRET
 
 from asyncrouter._catalog import Model, Price, Provider
 from asyncrouter._config import Chain, Config, Defaults, Hedge, Retry, Step
 from asyncrouter._errors import ConfigError
 from asyncrouter._known import catalog
 from asyncrouter._load import builtin, config_from_mapping, config_from_toml, load, with_tables
-
-SECRET = "sk-or-v1-0123456789abcdef"
 
 EXAMPLE = """
 default_provider = "openrouter"

@@ -9,6 +9,7 @@ import math
 
 import orjson
 import pytest
+from planted import KEY
 
 from asyncrouter._catalog import Model, Provider
 from asyncrouter._errors import AttemptError, BadReply, ContextTooLong, RateLimited, Refused, ServerFailed
@@ -210,7 +211,7 @@ def test_request_ids() -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     """Keys and headers stay out of sight."""
-    request = encode(key="sk-secret")
+    request = encode(key=KEY)
 
     assert "secret" not in repr(WIRE) + repr(request)
 
@@ -547,6 +548,142 @@ def test_a_malformed_event_amid_good_ones_is_skipped_and_counted() -> None:
     decoder = events(delta(content="a"), b"{oops", b"3", b'"text"', delta(content="b"), delta("stop"), DONE)
 
     assert (3, "ab", None) == (decoder.skipped, decoder.reply.text, decoder.end())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"id":"c1","model":"m","choices":[{"ind', b'ices":[{"index":0,"delta":{"content":"x"}}]}', b"null}]}",
+        b'{"choices":[]}\ndata: {"choices":[]}', b'[{"choices":[]},{"choices":[]}',
+    ],
+)
+def test_a_broken_event_fails_the_answer(broken: bytes) -> None:
+    """It was an object of the answer: what is left has a hole, whatever comes after. So it need not be read."""
+    decoder = events(delta(content="a"), broken, delta(content="b"), delta("stop"), DONE)
+    error = decoder.end()
+
+    assert type(error) is BadReply
+    assert error.message.startswith("a broken event: ")
+    assert (1, True, "a") == (decoder.skipped, decoder.done, decoder.reply.text)
+
+
+@pytest.mark.parametrize("line", [b"dta: ", b"", b"\xffdata: ", b"event: x", b"id: 7data: "])
+def test_an_event_that_lost_its_field_fails_the_answer(line: bytes) -> None:
+    """A garbled name, or a line end that is missing: the standard passes over it, and half an answer looks whole."""
+    lost = line + orjson.dumps(delta(content="b")) + b"\n\n"
+    decoder = WIRE.decoder(SSE, {})
+    decoder.feed(sse(delta(content="a")) + lost + sse(delta("stop"), DONE))
+
+    assert type(decoder.end()) is BadReply
+    assert 1 == decoder.skipped
+
+
+def test_lines_of_the_future_are_counted_and_change_nothing() -> None:
+    """Fields this standard does not know, without an object in them; beside data and alone."""
+    decoder = WIRE.decoder(SSE, {})
+    decoder.feed(b"priority: 1\n" + sse(delta(content="a")) + b"hello\n\n" + sse(delta("stop"), DONE))
+
+    assert (2, "a", None) == (decoder.skipped, decoder.reply.text, decoder.end())
+
+
+def test_an_error_without_a_field_is_one() -> None:
+    """Bare JSON in the middle of a stream, at once or when the stream ends with it."""
+    error = b'{"error":{"message":"Overloaded","code":503}}'
+    for end in (b"\n\n", b"\n", b""):
+        decoder = WIRE.decoder(SSE, {})
+        decoder.feed(sse(delta(content="a")) + error + end)
+
+        assert type(decoder.end()) is ServerFailed
+        assert (end == b"\n\n") is decoder.done
+
+
+CALL = {"id": "x", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"choices": "x"}, {"choices": {}}, {"choices": [None]}, {"choices": ["x"]},
+        {"choices": [{"index": 0, "delta": "x"}]}, {"choices": [{"index": 0, "delta": ""}]},
+        {"choices": [{"index": "0", "delta": {"content": "x"}}]}, {"choices": [{"index": -1, "delta": {}}]},
+        delta(3), delta(content=7), delta(content=["x"]), delta(content={"text": "x"}), delta(tool_calls="x"),
+        delta(tool_calls=["x"]), delta(tool_calls=[{**CALL, "index": [0]}]), delta(tool_calls=[{"function": "f"}]),
+        delta(tool_calls=[{"function": {"name": 1}}]), delta(tool_calls=[{"function": {"name": "f", "arguments": 1}}]),
+        delta(function_call="f"), delta(refusal=["x"]),
+    ],
+)
+def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict[str, object]) -> None:
+    """What stood there is lost; an end that looks whole does not bring it back."""
+    error = events(delta(content="a"), document, delta("stop"), DONE).end()
+
+    assert type(error) is BadReply
+    assert error.message.startswith("malformed: ")
+
+
+def test_a_tool_call_without_a_name_is_none() -> None:
+    """Nobody could carry it out."""
+    error = events(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]), delta("tool_calls"), DONE).end()
+
+    assert "a tool call without a name" == error.message
+
+
+def test_arguments_nested_beyond_all_reason_fail_the_answer() -> None:
+    """They can be read, but not be written as the text that a tool call has."""
+    deep = b'{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":%b}}]}}]}'
+    decoder = events(deep % (b'{"a":' * 300 + b"1" + b"}" * 300), delta("stop"), DONE)
+
+    assert "malformed: a tool call" == decoder.end().message
+
+
+def test_arguments_that_come_as_an_object_are_handed_on_as_text() -> None:
+    """In the reply and in the chunk."""
+    chunks: list[Chunk] = []
+    call = {"index": 0, "id": "x", "function": {"name": "f", "arguments": {"a": 1}}}
+    decoder = events(delta(tool_calls=[call]), delta("stop"), DONE, chunks=chunks)
+
+    assert '{"a":1}' == decoder.reply.tool_calls[0]["function"]["arguments"]
+    assert '{"a":1}' == chunks[0].tool_calls[0]["function"]["arguments"]
+
+
+def test_choices_without_an_index_are_the_only_one() -> None:
+    """Where there are several, a piece without an index could be any one's."""
+    bare = {"choices": [{"delta": {"content": "x"}}]}
+
+    assert events(bare, bare, delta("stop")).reply.text == "xx"
+    assert "malformed: a choice's index" == events(bare, delta("stop", index=1), delta("stop"), DONE).end().message
+
+
+def test_the_calls_of_a_body_are_told_apart_by_their_places() -> None:
+    """Two with one id are two."""
+    assert 2 == len(body(whole("tool_calls", tool_calls=[CALL, CALL])).reply.tool_calls)
+
+
+def test_a_call_that_is_no_function_is_one() -> None:
+    """OpenAI's custom tools, whole and in pieces: their input is text."""
+    call = {"id": "x", "type": "custom", "custom": {"name": "python", "input": "print(1)"}}
+    first = {"index": 0, "id": "x", "type": "custom", "custom": {"name": "python", "input": "print"}}
+    pieces = [first, {"index": 0, "custom": {"input": "(1)"}}]
+    decoder = events(*(delta(tool_calls=[piece]) for piece in pieces), delta("tool_calls"), DONE)
+
+    assert (None, 2) == (decoder.end(), decoder.content)
+    buffered = body(whole("tool_calls", tool_calls=[call]))
+    assert [call] == list(decoder.reply.tool_calls) == list(buffered.reply.tool_calls)
+
+
+def test_a_body_that_goes_on_after_its_end_is_no_answer_any_more() -> None:
+    """Asked between two reads, it looked whole."""
+    decoder = body(whole(content="x", role="assistant"))
+    assert (None, "x") == (decoder.end(), decoder.reply.text)
+    decoder.feed(b"{")
+
+    assert type(decoder.end()) is BadReply
+    assert ("", None, 0) == (decoder.reply.text, decoder.cost_usd, decoder.content)
+
+
+def test_two_completions_in_a_list_are_none() -> None:
+    """One is taken out of it."""
+    assert body([whole(content="x")]).end() is None
+    assert type(body([whole(content="x"), whole(content="y")]).end()) is BadReply
 
 
 def test_an_event_named_error_is_one() -> None:

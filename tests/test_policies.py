@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncrouter import Model, RateLimited, Rejected, ServerFailed, Unauthorized
-from asyncrouter._policies import Bucket, HedgeBudgets, Policies
+from asyncrouter import Model, RateLimited, Rejected, Unauthorized
+from asyncrouter._events import Events
+from asyncrouter._policies.budget import Bucket, HedgeBudgets
+from asyncrouter._policies.policies import Policies
+
+if TYPE_CHECKING:
+    from asyncrouter._policies.lease import Lease
+    from asyncrouter.sim import Clock
 
 A = Model(provider="p", id="a", name="A")
 B = Model(provider="p", id="b", name="B")
@@ -84,92 +92,62 @@ def test_one_bucket_for_each_first_model_and_rate() -> None:
 # ── the lease ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_lease_counts_what_is_in_flight() -> None:
-    """One more while it lasts, one less when it ends; a model's attempts are counted by its name."""
-    policies = Policies()
-    leases = [policies.lease(A), policies.lease(A), policies.lease(B)]
-    assert {"A": 2, "B": 1} == policies.in_flight
-
-    leases[0].end(1.0)
-
-    assert {"A": 1, "B": 1} == policies.in_flight
+async def _policies() -> Policies:
+    return Policies(asyncio.get_running_loop(), Random(0), Events([]))
 
 
-def test_a_lease_is_given_back_once() -> None:
-    """A second end changes nothing: neither the count nor what was learned."""
-    policies = Policies()
-    other, lease = policies.lease(A), policies.lease(A)
-    lease.end(1.0)
-    lease.end(1.0, Rejected("gone", status=404))
-    lease.end(2.0)
-
-    assert {"A": 1} == policies.in_flight
-    assert policies.refusal(A, 1.0) is None
-    other.end(3.0)
-    assert {"A": 0} == policies.in_flight
+def lease_of(policies: Policies, model: Model, at: float = 10.0) -> Lease:
+    """What an attempt at `model` holds, the request already under way."""
+    lease = policies.lease(policies.target(model), 0, 0.0)
+    assert lease is not None
+    lease.send(at, 100, None, streams=True)
+    return lease
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=60))
-def test_what_is_in_flight_is_what_has_not_ended(steps: list[tuple[int, bool]]) -> None:
-    """Whatever the order in which leases begin and end, the counts agree and return to zero."""
-    policies = Policies()
-    models = [Model(provider="p", id=f"{index}", name=f"{index}") for index in range(10)]
-    held = []
-    for index, begins in steps:
-        if begins:
-            held.append((index, policies.lease(models[index])))
-        elif held:
-            held.pop(index % len(held))[1].end(0.0)
-        counts = Counter(f"{index}" for index, _ in held)
-        assert counts == Counter({name: count for name, count in policies.in_flight.items() if count})
-    for _, lease in held:
-        lease.end(0.0)
-    assert not any(policies.in_flight.values())
+def test_a_lease_counts_what_is_in_flight_and_is_given_back_once(clock: Clock) -> None:
+    """One more while it lasts, one less when it ends, however often that is said."""
+    policies = clock.run(_policies())
+    other, lease = lease_of(policies, A), lease_of(policies, A)
+    assert 2 == policies.target(A).pacer.running
+
+    lease.end(11.0, "cancelled")
+    lease.end(11.0, "failed", Rejected("gone", status=404))
+
+    assert 1 == policies.target(A).pacer.running
+    assert policies.refusal(A, 11.0) is None
+    other.end(12.0, "won")
+    assert 0 == policies.target(A).pacer.running
 
 
-def test_a_lease_learns_from_an_error() -> None:
+def test_a_lease_learns_from_an_error(clock: Clock) -> None:
     """A 404 puts the model out, and no other; a Retry-After holds it; a 401 puts its key out for all its models."""
-    policies = Policies()
-    policies.lease(A).end(10.0, Rejected("gone", status=404))
+    policies = clock.run(_policies())
+    lease_of(policies, A).end(10.0, "failed", Rejected("gone", status=404))
     assert "out for 300 s more: gone" == str(policies.refusal(A, 10.0))
     assert policies.refusal(B, 10.0) is None
     assert policies.refusal(ELSEWHERE, 10.0) is None
 
-    policies = Policies()
-    policies.lease(A).end(10.0, RateLimited("slow down", status=429, retry_after=5.0))
+    policies = clock.run(_policies())
+    lease_of(policies, A).end(10.0, "failed", RateLimited("slow down", status=429, retry_after=5.0))
     refusal = policies.refusal(A, 12.0)
     assert refusal is not None
     assert ("held for 3.00 s more: slow down", 3.0) == (str(refusal), refusal.hold)
     assert policies.refusal(A, 15.0) is None
 
-    policies = Policies()
-    policies.lease(A).end(10.0, Unauthorized("bad key", status=401))
+    policies = clock.run(_policies())
+    lease_of(policies, A).end(10.0, "failed", Unauthorized("bad key", status=401))
     refusal = policies.refusal(B, 10.0)
     assert refusal is not None
-    assert ("the key of p is out for 60 s more: bad key", None) == (str(refusal), refusal.hold)
+    assert refusal.hold is None
     assert policies.refusal(ELSEWHERE, 10.0) is None
 
 
-def test_a_lease_that_ends_without_a_word_teaches_nothing() -> None:
-    """A cancelled attempt says nothing about its model, and an answer only that its key works."""
-    policies = Policies()
-    policies.lease(A).end(0.0, Unauthorized("bad key", status=401))
-    policies.lease(A).end(1.0)
-    assert policies.refusal(A, 1.0) is not None
-    policies.lease(A).end(1.0, ServerFailed("oh", status=500))
-    assert policies.refusal(A, 1.0) is not None
+def test_a_cancelled_attempt_teaches_nothing(clock: Clock) -> None:
+    """A key that is out stays out, and a model that is not stays in."""
+    policies = clock.run(_policies())
+    lease_of(policies, A).end(10.0, "failed", Unauthorized("bad key", status=401))
+    lease_of(policies, A).end(11.0, "cancelled")
+    lease_of(policies, ELSEWHERE).end(11.0, "cancelled")
 
-    policies.lease(A).end(2.0, answered=True)
-
-    assert policies.refusal(A, 2.0) is None
-
-
-def test_what_policies_say_of_themselves() -> None:
-    """A `repr` that helps while debugging."""
-    policies = Policies()
-    lease = policies.lease(A)
-
-    assert "<Policies in flight: 1, <Standing held: 0, out: 0, keys out: 0>>" == repr(policies)
-    assert "<Lease A>" == repr(lease)
-    lease.end(0.0)
-    assert "<Lease A ended>" == repr(lease)
+    assert policies.refusal(A, 11.0) is not None
+    assert policies.refusal(ELSEWHERE, 11.0) is None

@@ -40,7 +40,7 @@ def test_version_is_read_when_asked() -> None:
 
 
 def test_the_wheel_carries_the_data(tmp_path: Path) -> None:
-    """A wheel built from this tree has the catalogue, the type marker and the template (a build takes a few seconds)."""
+    """A wheel built from this tree has the catalogue, the type marker and the template (a build takes seconds)."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from asyncio import gather
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
 from loopback import Peer, run, serving
+from planted import CALLERS, HEADER, KEY, PASSWORD, QUERY, ROTATED, SECRETS, chain_of, texts_of
 
 from asyncrouter import (
     AttemptError,
@@ -28,16 +28,8 @@ from asyncrouter._credentials import Credential
 from asyncrouter.sim import Act, Clock, Seen, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from random import Random
 
-KEY = "sk-or-v1-0123456789abcdef"
-ROTATED = "sk-or-v1-fedcba9876543210"
-HEADER = "providers-own-0123456789"
-QUERY = "query-secret-zyxwvutsr"
-CALLERS = "callers-own-abcdefghijk"
-PASSWORD = "proxy-password-qponmlk"
-SECRETS = (KEY, ROTATED, HEADER, QUERY, CALLERS, PASSWORD)
 ECHO = " ".join(SECRETS)
 ONCE = Retry(attempts=1)
 
@@ -54,28 +46,6 @@ def configured(world: World) -> dict[str, object]:
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIM_KEY", KEY)
-
-
-def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An exception and everything it hangs on to, suppressed contexts and members of groups included."""
-    waiting, met = [error], set()
-    while waiting:
-        found = waiting.pop()
-        if id(found) in met:
-            continue
-        met.add(id(found))
-        yield found
-        members = found.exceptions if isinstance(found, BaseExceptionGroup) else ()
-        waiting += [other for other in (found.__cause__, found.__context__, *members) if other is not None]
-
-
-def texts_of(error: BaseException) -> str:
-    """Every text an exception can turn into."""
-    texts = traceback.format_exception(error)
-    for found in chain_of(error):
-        texts += [str(found), repr(found), repr(found.args), repr(getattr(found, "__dict__", {}))]
-        texts += getattr(found, "__notes__", [])
-    return "\n".join(texts)
 
 
 def leaks(text: str) -> list[str]:
@@ -190,7 +160,8 @@ def test_a_masked_message_still_tells(clock: Clock, world: World) -> None:
 
     with pytest.raises(CallError) as caught:
         clock.run(scenario())
-    assert "Incorrect API key provided: ***. See the dashboard." == caught.value.trace.attempts[0].error.message  # type: ignore[union-attr]
+    told = "Incorrect API key provided: ***. See the dashboard. (key of sim from env:SIM_KEY)"
+    assert told == caught.value.trace.attempts[0].error.message  # type: ignore[union-attr]
 
 
 def test_an_error_in_the_middle_of_a_stream_is_masked(clock: Clock, world: World) -> None:

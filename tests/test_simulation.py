@@ -21,9 +21,10 @@ FIRST = 1_000_000
 
 def simulate(*arguments: str, hashseed: str = "random") -> subprocess.CompletedProcess[str]:
     """The command, in a process of its own."""
+    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    environment = {**os.environ, "PYTHONHASHSEED": hashseed}
     return subprocess.run(
-        [sys.executable, "-m", "tests.simulation", *arguments], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashseed},
-        capture_output=True, text=True, check=False, timeout=900,
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900
     )
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import client_exceptions, http_exceptions
 from loopback import Peer, Server, run, serving, turns
+from planted import KEY
 
 from asyncrouter import _connector
 from asyncrouter._aiohttp_errors import failure
@@ -65,7 +66,7 @@ def test_a_request_is_sent_as_it_is() -> None:
             response = await transport.send(server.post(b'{"a":1}'))
             assert (200, "r1") == (response.status, response.headers["x-request-id"])
             assert b"hello" == await whole(response)
-            head = f"POST /v1 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer sk-secret\r\n"
+            head = f"POST /v1 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {KEY}\r\n"
             assert [head.encode() + b'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}'] == seen
             await transport.aclose()
 
@@ -936,7 +937,7 @@ def test_no_error_carries_the_key() -> None:
         async with serving(handle) as server:
             error = await failing(transport, server.post())
             assert error.__cause__ is error.__context__ is None
-            assert "sk-secret" not in repr(vars(error)) + str(error) + repr(server.post())
+            assert KEY not in repr(vars(error)) + str(error) + repr(server.post())
             await transport.aclose()
 
     run(main())

@@ -42,12 +42,13 @@ _OFFSET = 1.0 - math.log(SHORTEST) * _SCALE
 class Curve:
     """The Kaplan-Meier estimate of how many have ended by when, from counts in log-spaced buckets."""
 
-    __slots__ = ("_buckets", "_ended")
+    __slots__ = ("_buckets", "_ended", "_samples")
 
     def __init__(self, seen: list[int], cut: list[int]) -> None:
         self._buckets: list[int] = []
         self._ended: list[float] = []
-        at_risk, survival = sum(seen) + sum(cut), 1.0
+        self._samples = at_risk = sum(seen) + sum(cut)
+        survival = 1.0
         for bucket, (ended, censored) in enumerate(zip(seen, cut, strict=True)):
             if ended:
                 survival *= 1.0 - ended / at_risk
@@ -64,19 +65,25 @@ class Curve:
         return self._ended[at - 1] if at else 0.0
 
     def distance(self, other: Curve) -> float:
-        """The most by which the two differ, as far as both are known."""
-        if not self._buckets or not other._buckets:
-            return 0.0
-        last = min(self._buckets[-1], other._buckets[-1])
-        return max(abs(self.by(bucket) - other.by(bucket)) for bucket in range(last + 1))
+        """The most by which the two differ where this one steps, as far as both are known."""
+        most = before = 0.0
+        for bucket, ended in zip(self._buckets, self._ended, strict=True):
+            if not other._buckets or bucket > other._buckets[-1]:
+                break
+            most = max(most, abs(other.by(bucket - 1) - before), abs(other.by(bucket) - ended))
+            before = ended
+        return most
 
-    def quantile(self, q: float) -> float | None:
+    def quantile(self, q: float, doubt: float = 0.0) -> float | None:
         """Seconds, as if the samples of a bucket were spread evenly; `None` when no end was seen.
 
-        Where so many were cut off that the curve ends below `q`, its last point: the quantile is no less.
+        With `doubt` so many standard errors of `q` less: what it hardly is below. Where so many were cut off that the
+        curve ends below `q`, its last point: the quantile is no less.
         """
         if not self._ended:
             return None
+        if doubt:
+            q -= doubt * math.sqrt(q * (1.0 - q) / self._samples)
         at, inside = bisect_left(self._ended, q), 1.0
         if at == len(self._ended):
             at -= 1
@@ -121,13 +128,13 @@ class Histogram:
         self.count += 1
         self._new += 1
 
-    def quantile(self, q: float) -> float | None:
+    def quantile(self, q: float, doubt: float = 0.0) -> float | None:
         """The seconds within which a share `q` of the requests have their first content; `None` below 100 samples."""
         if self.count < ENOUGH:
             return None
         if self._curve is None or self._new > REFRESH * self.count:
             self._curve, self._new = Curve(self.seen, self.cut), 0
-        return self._curve.quantile(q)
+        return self._curve.quantile(q, doubt)
 
     def _turn(self, now: float) -> None:
         """Begin an epoch, and forget the oldest; all of them, when the last one is unlike them."""
@@ -150,7 +157,7 @@ class Histogram:
             [every - one for every, one in zip(self.seen, seen, strict=True)],
             [every - one for every, one in zip(self.cut, cut, strict=True)],
         )
-        return before.distance(Curve(seen, cut)) > CHANGE * math.sqrt(1.0 / fresh + 1.0 / older)
+        return Curve(seen, cut).distance(before) > CHANGE * math.sqrt(1.0 / fresh + 1.0 / older)
 
     def _forget(self, epoch: array[int]) -> None:
         _count(epoch, -1, self.seen, self.cut)
@@ -180,18 +187,21 @@ class Latency:
         found.add(seconds, now, cut=cut)
         self._new += 1
 
-    def quantile(self, q: float, size: int | None = None) -> float | None:
-        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""
+    def quantile(self, q: float, size: int | None = None, doubt: float = 0.0) -> float | None:
+        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known.
+
+        With `doubt` so many standard errors of `q` less.
+        """
         if not self._sizes:
             return None
         if size is not None and (found := self._sizes.get(_kind(size))) is not None and found.count >= ENOUGH:
-            return found.quantile(q)
-        return self._together(q)
+            return found.quantile(q, doubt)
+        return self._together(q, doubt)
 
-    def _together(self, q: float) -> float | None:
+    def _together(self, q: float, doubt: float) -> float | None:
         every = list(self._sizes.values())
         if len(every) == 1:
-            return every[0].quantile(q)
+            return every[0].quantile(q, doubt)
         count = sum(one.count for one in every)
         if count < ENOUGH:
             return None
@@ -199,7 +209,7 @@ class Latency:
             seen = [sum(counts) for counts in zip(*(one.seen for one in every), strict=True)]
             cut = [sum(counts) for counts in zip(*(one.cut for one in every), strict=True)]
             self._curve, self._new = Curve(seen, cut), 0
-        return self._curve.quantile(q)
+        return self._curve.quantile(q, doubt)
 
 
 def _kind(size: int) -> int:

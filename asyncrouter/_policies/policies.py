@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 RESERVE = 2.0
 """Seconds of the deadline kept for a later step whose time to first content is not known."""
+DOUBT = 1.0
+"""Standard errors by which a hedge comes before its quantile: too early costs a token, which the bucket makes good; too
+late, where the stragglers begin, misses them all."""
 REMEMBERED = 1000
 """Models remembered; names can come from anywhere, so the oldest idle one goes when there are more."""
 ANNOUNCED = (
@@ -120,7 +123,7 @@ class Policies:
         if hedge.after != "p95":
             return float(hedge.after)
         quantile = max(0.95, 1.0 - bucket.aim)
-        known = self.target(model).latency(streams=streams).quantile(quantile, size)
+        known = self.target(model).latency(streams=streams).quantile(quantile, size, DOUBT)
         return min(inf if known is None else known, inf if hedge.cap is None else hedge.cap)
 
     def reserve(self, model: Model, *, streams: bool) -> float:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 
-GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
 LONGEST_HOLD = 600.0
 MODEL_OUT = 300.0
 FORBIDDEN_OUT = 60.0
@@ -67,7 +66,7 @@ class Standing:
             return f"held for {until - now:g} s", error.message
         if isinstance(error, OutOfCredit) or (isinstance(error, Unauthorized) and error.status != 403):
             return self._key_out(model.provider, error, now)
-        if isinstance(error, Unauthorized) or (isinstance(error, Rejected) and is_gone(error)):
+        if isinstance(error, Unauthorized) or (isinstance(error, Rejected) and error.gone):
             span = FORBIDDEN_OUT if isinstance(error, Unauthorized) else MODEL_OUT
             self.models[key] = Out(now + span, error.message)
             return f"out for {span:g} s", error.message
@@ -86,11 +85,6 @@ class Standing:
         span = KEY_OUT if last is None else min(last.span * 2, LONGEST_KEY_OUT)
         self.keys[provider] = Out(now + span, error.message, span)
         return f"key of {provider} out for {span:g} s", error.message
-
-
-def is_gone(error: Rejected) -> bool:
-    """Whether the model is not there: a 404, or OpenRouter's words for it, some of which come with a 400."""
-    return error.status == 404 or error.code in GONE
 
 
 def _current(outs: dict[K, Out], key: K, now: float) -> Out | None:

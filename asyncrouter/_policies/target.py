@@ -89,7 +89,7 @@ class Target:
 
     def was_quick(self, now: float) -> None:
         """An attempt was not slow: one is enough to have it back in its place."""
-        if now - self._slow_at > WINDOW:
+        if self._slow_until is None and now - self._slow_at > WINDOW:
             return  # nothing to hold it against
         self._slow.add(now, failed=False)
         if self._slow_until is not None:

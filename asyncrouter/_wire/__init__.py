@@ -23,7 +23,7 @@ class Decoder(Protocol):
 
     @property
     def reply(self) -> Reply:
-        """The answer so far, the same object every time; whole when `end()` says so."""
+        """The answer so far; whole, and the same object every time, when `end()` says so."""
         ...
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from asyncrouter._errors import BadReply, Refused
 from asyncrouter._types import Chunk
@@ -26,6 +26,9 @@ class Answer:
         "_broken", "_started", "_texts", "_unnumbered", "_whole", "choices", "content", "ended", "envelope", "fault",
         "usage",
     )
+
+    _done_ends: ClassVar[bool] = True
+    """`[DONE]` ends an answer, also one that has not said why."""
 
     def __init__(self) -> None:
         self.choices: dict[int, Choice] = {}
@@ -116,8 +119,9 @@ class Answer:
         if self._broken:
             return BadReply(f"malformed: {self._broken}", request_id=request_id)
         first, wanted = self.first, params.get("n")
-        # A body says itself how many choices it has; a stream may be cut before the second has begun.
-        whole = self.ended or self.finished(wanted if isinstance(wanted, int) and self._whole is None else 1)
+        if not isinstance(wanted, int) or self._whole is not None:
+            wanted = 1  # a body says itself how many choices it has; a stream may be cut before the second has begun
+        whole = (self.ended and self._done_ends) or self.finished(wanted)
         if first is None:
             return BadReply("nothing came: no choices" if whole else "cut before anything came", request_id=request_id)
         if not whole:

@@ -71,10 +71,10 @@ class Choice:
                 self.rest[key] = value
         # Some hosts put a whole message where a delta is due.
         delta = choice.get("delta")
-        if not delta and choice.get("message") is not None:
+        if whole := not delta and choice.get("message") is not None:
             delta = choice["message"]
         if isinstance(delta, dict):
-            return self._take_delta(delta, chunks)
+            return self._take_delta(delta, chunks, whole=whole)
         if delta is not None:
             self.broken = "a message"
         return False
@@ -91,7 +91,7 @@ class Choice:
             raw["logprobs"] = self.logprobs
         return raw | self.rest
 
-    def _take_delta(self, delta: Message, chunks: list[Chunk] | None) -> bool:
+    def _take_delta(self, delta: Message, chunks: list[Chunk] | None, *, whole: bool) -> bool:
         text = reasoning = ""
         calls: list[Message] = []
         for key, value in delta.items():
@@ -108,13 +108,15 @@ class Choice:
             elif key == "refusal" and isinstance(value, str):
                 self._say(key, value)
                 text += value
+            elif key == "refusal":
+                self.broken = "a refusal"
             elif key == "tool_calls":
                 calls = self._listed("tool calls", value)
             elif key == "function_call":  # the name tool calls had before 2023-11
                 calls = [{"index": 0, "type": "function", "function": value}]
             else:
                 self._keep(key, value)
-        said_in_call = bool(calls) and self.calls.take(calls)
+        said_in_call = bool(calls) and self.calls.take(calls, whole=whole)
         if self.calls.broken:
             self.broken = "a tool call"
         if chunks is not None and (text or reasoning or calls):

@@ -43,6 +43,8 @@ class GeminiDraft(Answer):
 
     __slots__ = ("_counts", "_named", "_wrong")
 
+    _done_ends = False  # whoever says it, it is not Google
+
     def __init__(self, now: float) -> None:
         super().__init__()
         self._counts: Message | None = None
@@ -112,6 +114,8 @@ class GeminiDraft(Answer):
         delta = self._delta(self._listed("parts", part(candidate, "content").get("parts")), calls)
         choice = {name: value for name, value in candidate.items() if name not in _OURS}
         reason = candidate.get("finishReason")
+        if not isinstance(reason, str | None):
+            self._break("a finish reason")
         if isinstance(reason, str) and reason not in _NO_REASON:
             reason = reason.upper()
             finish = FINISH.get(reason, "stop")
@@ -135,8 +139,8 @@ class GeminiDraft(Answer):
         calls: list[Message] = []
         delta: Message = {}
         for piece in parts:
-            if not isinstance(piece.get("thought"), bool | None):
-                self._break("a part")  # thoughts, or the answer?
+            if not isinstance(piece.get("thought"), bool | None) or {"text", "functionCall"} <= piece.keys():
+                self._break("a part")  # one thing, or another?
             elif isinstance(said := piece.get("text"), str):
                 (thoughts if piece.get("thought") else text).append(said)
                 if "thoughtSignature" in piece:

@@ -29,21 +29,40 @@ class _Call:
         repeated = bool(told) and told == self.id and name == self.name
         name = "" if repeated or name is None else name
         if isinstance(arguments, dict):  # some hosts send an object where the JSON text of one is due
-            arguments = _written(arguments)
+            arguments = function["arguments"] = _written(arguments)
         elif arguments is None:
             arguments = ""
         if isinstance(told, str) and told:
             self.id = told
-        self.rest.update((key, value) for key, value in delta.items() if key not in {"index", "id", "function"})
+        other = self._take_rest(delta)
         if not (isinstance(name, str) and isinstance(arguments, str)):
             self.broken = True
             return False
         self.name += name
         if arguments:
             self.arguments.append(arguments)
-        return bool(name or arguments)
+        return bool(name or arguments) or other
+
+    def _take_rest(self, delta: Message) -> bool:
+        """What stands beside a function; whether that is the call itself, one of another kind (OpenAI's `custom`)."""
+        held = self.rest.get(kind) if (kind := self.kind) != "function" else None
+        self.rest.update((key, value) for key, value in delta.items() if key not in {"index", "id", "function"})
+        piece = delta.get(self.kind)
+        if self.kind == "function" or not isinstance(piece, dict):
+            return False
+        if isinstance(held, dict):
+            self.rest[self.kind] = held | {key: _joined(held.get(key), value) for key, value in piece.items()}
+        return True
+
+    @property
+    def kind(self) -> str:
+        """Its type, if that is under its name here; hosts also write "" or nothing for a function."""
+        kind = self.rest.get("type")
+        return kind if isinstance(kind, str) and isinstance(self.rest.get(kind), dict) else "function"
 
     def whole(self) -> Message:
+        if self.kind != "function":
+            return {"id": self.id, **self.rest}
         if len(self.arguments) > 1:
             self.arguments[:] = ["".join(self.arguments)]
         function: Message = {"name": self.name, "arguments": self.arguments[0] if self.arguments else ""}
@@ -67,14 +86,16 @@ class ToolCalls:
 
     @property
     def named(self) -> bool:
-        """Whether every call has its name by now."""
-        return all(call.name for call in self._calls)
+        """Whether every call of a function has its name by now."""
+        return all(call.name or call.kind != "function" for call in self._calls)
 
-    def take(self, deltas: Sequence[Message]) -> bool:
-        """Take in the deltas of one chunk; whether any brought a name or arguments."""
+    def take(self, deltas: Sequence[Message], *, whole: bool = False) -> bool:
+        """Take in the deltas of one chunk, or the calls of a `whole` message; whether any brought a name or arguments.
+        """
         content = False
         for delta in deltas:
-            function, call = delta.get("function"), self._call_of(delta)
+            function = delta.get("function")
+            call = self._begin() if whole and delta.get("index") is None else self._call_of(delta)
             if not (isinstance(function, dict | None) and isinstance(delta.get("index"), int | None)):
                 self.broken = True
             content |= call.take(delta, function if isinstance(function, dict) else {})
@@ -111,3 +132,7 @@ def _written(arguments: Message) -> str | None:
         return orjson.dumps(arguments).decode()
     except TypeError:  # read without complaint, but nested too deep to be written
         return None
+
+
+def _joined(held: object, piece: object) -> object:
+    return held + piece if isinstance(held, str) and isinstance(piece, str) else piece

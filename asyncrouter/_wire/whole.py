@@ -67,7 +67,7 @@ class BodyDecoder:
 
     @property
     def reply(self) -> Reply:
-        """The answer, if the body is whole; the same object every time."""
+        """The answer, if the body is whole; the same object until more bytes come."""
         self._look()
         return self._reply
 
@@ -90,6 +90,8 @@ class BodyDecoder:
         """Read the body as it is now; once, however often it is asked for."""
         if self._seen == len(self._body):
             return
+        if self._pieces:  # what was an answer until now is the beginning of something else
+            self._pieces, self._cost, self._reply = 0, None, Reply()
         self._seen = len(self._body)
         body = bytes(self._body)
         if body.lstrip().startswith(_SSE):  # an event stream that calls itself something else

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from asyncrouter.batch._rows import Id
 
-BUCKETS = 1 << 14
-KEPT = 14
-"""Bytes of a digest that are kept; with its bucket that is 126 bits, so no two ids are ever taken for one."""
+BUCKETS = 1 << 13
+KEPT = 12
+"""Bytes of a digest that are kept; with its bucket that is 109 bits, so no two ids are ever taken for one."""
 
 
 class Ids:

@@ -111,6 +111,8 @@ class Job:
             if row is not None:
                 return row
             await asyncio.sleep(0)
+            if self.stopped is not None:
+                break
         return None
 
     async def _ask(self, row: Row) -> bool:

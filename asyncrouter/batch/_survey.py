@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -64,8 +65,6 @@ async def estimate(
 
     Raises `InvalidInput` with every problem and its line, `BatchError`, `ConfigError`.
     """
-    from pathlib import Path
-
     source = source if isinstance(source, Source) else Source(Path(source), prompt_template)
     return (await survey(router, source, options)).estimate
 

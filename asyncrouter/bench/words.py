@@ -43,7 +43,7 @@ def _bound(name: str, value: float | None) -> str:
 
 def _number(name: str, value: float) -> str:
     if name in SHARES:
-        return f"{value:.2%}" if value < 0.9995 or value == 1.0 else f"{value:.4%}"
+        return f"{value:.4%}" if 0.9995 <= value < 1.0 - 1e-9 else f"{value:.2%}"
     if "usd" in name:
         return f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"
     if name in {"calls", "max_attempts", "p99_attempts", "peak_in_flight"}:

@@ -5,6 +5,7 @@ Each command is a module of its own, imported when it is asked for.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 __all__ = ["main"]
@@ -12,6 +13,17 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line with this process's arguments; its exit status, 2 where the extra is not installed."""
+    # Everything is imported inside: that takes long enough for a Ctrl-C, which must not end in a traceback.
+    try:
+        return _run()
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        # One more Ctrl-C would only interrupt, with a complaint, the interpreter's own end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run() -> int:
     try:
         import click  # noqa: F401  -- only whether they are there
         import rich  # noqa: F401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from asyncrouter import (
@@ -37,7 +38,8 @@ def ended(command: Callable[[], object]) -> int:
         status = command()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _end_the_line()
+        _leave_the_rest()
+        end_the_line()
         return INTERRUPTED
     except (CallError, AttemptError) as failed:
         tell(_line(failed), cure=_cure(failed))
@@ -71,7 +73,13 @@ def _cure(failed: CallError | AttemptError) -> str | None:
     return "--trace draws what was tried" if isinstance(failed, AllModelsFailed) else None
 
 
-def _end_the_line() -> None:
+def end_the_line() -> None:
     """The terminal has echoed ^C in the middle of one."""
     if sys.stderr.isatty():
         sys.stderr.write("\n")
+
+
+def _leave_the_rest() -> None:
+    """A second Ctrl-C cuts the closing short: the process ends with what is still open, and nobody need hear of it."""
+    logging.getLogger("asyncio").addHandler(_UNHEARD)
+    warnings.simplefilter("ignore", ResourceWarning)

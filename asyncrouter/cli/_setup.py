@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
-from asyncrouter import ConfigError, Router
+from asyncrouter import AiohttpTransport, ConfigError, Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,13 +32,18 @@ class Setup(NamedTuple):
     def router(self, *listeners: Callable[[Event], None]) -> Router:
         """A router with this configuration. Raises `ConfigError`, with the file's name in its path."""
         if self.path is None:
-            return Router(tables=self.tables or "current", listeners=listeners)
+            return Router(tables=self.tables or "current", transport=transport(), listeners=listeners)
         try:
-            return Router.from_toml(self.path, tables=self.tables, listeners=listeners)
+            return Router.from_toml(self.path, tables=self.tables, transport=transport(), listeners=listeners)
         except ConfigError as error:
             if error.path == str(self.path):
                 raise
             raise ConfigError(str(error), str(self.path), error.value) from None
+
+
+def transport() -> AiohttpTransport:
+    """What a command sends with: through the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl does."""
+    return AiohttpTransport(trust_env=True)
 
 
 def configured(command: Callable[..., object]) -> Callable[..., object]:

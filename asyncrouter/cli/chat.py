@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import orjson
 
-from asyncrouter import AttemptError, CallError, Notice, Reply
+from asyncrouter import AttemptError, CallEnded, CallError, Notice, Reply
 from asyncrouter.cli._choice import Choice, check, choosing
+from asyncrouter.cli._endings import INTERRUPTED, end_the_line
 from asyncrouter.cli._prompt import Message, messages, parameters
 from asyncrouter.cli._record import Record, of_failure, of_reply
 from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._setup import Setup, configured
 
 if TYPE_CHECKING:
-    from asyncrouter import Router, Trace
+    from asyncrouter import Event, Router, Trace
 
 
 class Question(NamedTuple):
@@ -52,7 +53,7 @@ Examples:
 def command(
     prompt: str, choice: Choice, system: str | None, params: tuple[str, ...], images: tuple[str, ...],
     stream: bool | None, trace: bool, as_json: bool, setup: Setup,
-) -> None:
+) -> int | None:
     """Ask, and print the answer. PROMPT is text, or - for standard input.
 
     On a terminal the answer is printed as it comes; should it break there, it begins again with the next model. Into a
@@ -64,11 +65,27 @@ def command(
         messages(prompt, system, images), parameters(params), choice, stream and not as_json, as_json, trace
     )
     notices: list[str] = []
-    router = setup.router(lambda event: notices.append(event.text) if isinstance(event, Notice) else None)
+    traces: list[Trace] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Notice):
+            notices.append(event.text)
+        elif isinstance(event, CallEnded):
+            traces.append(event.trace)
+
+    router = setup.router(hear)
     check(router, choice)
-    asyncio.run(_ask(router, question))
+    try:
+        asyncio.run(_ask(router, question))
+    except KeyboardInterrupt:
+        if not (trace and traces):
+            raise
+        end_the_line()
+        _afterwards(question, traces[0], None)
+        return INTERRUPTED
     for notice in notices:  # worth knowing beside an answer; a failure tells its own reason
         tell(notice, style="yellow")
+    return None
 
 
 async def _ask(router: Router, question: Question) -> None:

@@ -63,6 +63,8 @@ def command(call: bool, setup: Setup) -> int:
     providers = {name: config.provider(name) for name in _provider_names(config, used)}
     keys = [_key(name, provider) for name, provider in providers.items()]
     _show("provider", keys)
+    if "default" not in config.tasks:
+        _show("task", [Finding("look", "default", "no task default: a call has to name a task, tier, chain or model")])
     _show("model", [_model(entry) for entry in used])
     calls: list[Finding] = []
     if call:

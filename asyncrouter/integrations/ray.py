@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -130,8 +131,6 @@ def _without(ds: Dataset, ids: Ids, id_column: str) -> Dataset:
 
 
 def _uri(directory: str | PathLike[str]) -> str:
-    from pathlib import Path
-
     given = fspath(directory)
     return given if "://" in given else Path(given).absolute().as_uri()
 

@@ -11,7 +11,9 @@ pace: good for a first try and for tests, not for answers.
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
+import socket
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,6 +28,7 @@ __all__ = ["LocalModelError", "Server", "serve"]
 
 _HERE = Path(__file__).parent
 _CONTEXT_UNIT = 256  # llama.cpp rounds up to it
+_LAST_PORT = 65535
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -56,6 +59,8 @@ def serve(
     for argument, value in {"slots": slots, "context": context, "threads": threads, "timeout": timeout}.items():
         if not value > 0:
             raise ValueError(f"{argument} must be above 0, got {value!r}")
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"port must be from 0 to {_LAST_PORT}, got {port!r}")
     return Server(
         name, alias, -(-context // _CONTEXT_UNIT) * _CONTEXT_UNIT, key, timeout,
         options={"slots": slots, "threads": threads, "port": port, "ping": ping},
@@ -159,6 +164,7 @@ class Server:
     def _spawn(self) -> Child:
         if self._child is not None:
             raise RuntimeError(f"{self!r} is running already")
+        _try_port(self._options["port"])
         order = {
             **self._options, "weights": str(_locate_weights()), "template": str(_HERE / "template.jinja"),
             "alias": self.alias, "context": self.context, "key": self._key,
@@ -181,6 +187,18 @@ class Server:
         if self._child is None:
             raise RuntimeError(f"{self!r} has no process")
         return self._child
+
+
+def _try_port(port: object) -> None:
+    """Find out now what llama.cpp would say in many lines once the model is loaded."""
+    with socket.socket() as tried:
+        # As its server does: connections that have just ended do not keep the port.
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
+            raise LocalModelError(f"port {port} {why}") from None
 
 
 def _locate_weights() -> Path:

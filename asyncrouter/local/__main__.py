@@ -25,10 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status: 0 answered, 1 no answer, 2 usage or not installed, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        if options.serve and options.prompt is not None:
+            raise ValueError("--serve asks nothing: leave it out, or the prompt")
         server = local.serve(port=options.port, slots=options.slots, context=options.context, key=_key(options.key))
-        return asyncio.run(_serve(server, options.key) if options.serve else _ask(server, options.prompt))
+        prompt = _PROMPT if options.prompt is None else options.prompt
+        return asyncio.run(_serve(server, options.key) if options.serve else _ask(server, prompt))
     except (local.LocalModelError, ValueError) as wrong:
-        _tell(f"{wrong}\n")
+        _complain(str(wrong))
         return _USAGE
     except KeyboardInterrupt:
         _tell("")
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Start a small real model on this machine, put a provider that is dead before it in a chain, "
         "ask it, and print the answer and the trace.",
     )
-    parser.add_argument("prompt", nargs="?", default=_PROMPT, help=f"what to ask (default: {_PROMPT})")
+    parser.add_argument("prompt", nargs="?", help=f"what to ask (default: {_PROMPT})")
     parser.add_argument("--serve", action="store_true", help="ask nothing; keep the model running until Ctrl-C")
     parser.add_argument("--port", type=int, default=0, help="port of the model's server (default: a free one)")
     parser.add_argument("--slots", type=int, default=8, help="requests answered at a time (default: %(default)s)")
@@ -72,7 +75,7 @@ async def _ask(server: local.Server, prompt: str) -> int:
                 try:
                     reply = await router.chat(prompt, chain=chain, max_tokens=120, temperature=0)
                 except CallError as failed:
-                    _tell(f"{failed}\n")
+                    _complain(str(failed))
                     return _FAILED
     sys.stdout.write(f"{reply.text.strip()}\n\n{reply.trace}\n")
     return _ANSWERED
@@ -83,7 +86,7 @@ async def _serve(server: local.Server, key: str | None) -> int:
         sys.stdout.write(_snippet(server, key))
         sys.stdout.flush()
         status = await asyncio.to_thread(server.wait)
-    _tell(f"the model's server ended with exit status {status}\n")
+    _complain(f"the model's server ended with exit status {status}")
     return _FAILED
 
 
@@ -130,6 +133,11 @@ def _nobody() -> Iterator[str]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
+
+
+def _complain(text: str) -> None:
+    """In the form of every other command of `asyncrouter`."""
+    _tell(f"asyncrouter: {text}\n")
 
 
 def _tell(text: str) -> None:

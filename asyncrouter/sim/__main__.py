@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import sys
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,6 +17,7 @@ from asyncrouter.sim.laws import lognormal
 from asyncrouter.sim.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from random import Random
 
     from asyncrouter.sim._stage import Seen
@@ -39,33 +42,67 @@ MODELS: dict[str, tuple[str, Act | Behaviour]] = {
     "dead": ("drops every connection", Act(fault="reset", at="headers")),
 }
 
+_PASTE = """\
+[providers.sim]
+base_url = "http://127.0.0.1:8099/v1"
+[tasks.default]
+models = ["sim:flaky", "sim:fast"]
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until interrupted. Returns 0, or 2 for what cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m asyncrouter.sim", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8099, help="0: any free one (default: 8099)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", action="append", default=[], metavar="NAME=JSON", help=(
-        "one more model, as the fields of an Act: 'mine={\"tokens\": 200, \"first_token\": 0.1}'; a law is "
-        "{\"median\": 0.2, \"sigma\": 0.5, \"stragglers\": 0.01, \"factor\": 20}"))
+    """Serve until interrupted. Returns 0, or 2 where it cannot listen; raises `SystemExit` for a wrong usage."""
+    parser = _parser()
     options = parser.parse_args(argv)
     world = World(options.seed, keep=0)
     for name, (_, behaviour) in MODELS.items():
         world.model(name, behaviour)
     for given in options.model:
-        name, _, fields = given.partition("=")
+        name, equals, fields = given.partition("=")
+        if not (name and equals):
+            parser.error(f"--model {given}: expected NAME=JSON")
         try:
             world.model(name, act(orjson.loads(fields)))
         except (TypeError, ValueError) as error:
             parser.error(f"--model {given}: {error}")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(world, options.host, options.port))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(world, options.host, options.port))
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"at {options.host}: {error.strerror}"
+        sys.stderr.write(f"{parser.prog}: port {options.port} {why}\n")
+        return 2
     return 0
 
 
-def act(fields: dict[str, object]) -> Act:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m asyncrouter.sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(["models:", *_listed(MODELS), "", "in a configuration:", indent(_PASTE, "  ")]),
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=_port, default=8099, help="0: any free one (default: 8099)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=JSON", help=(
+        "one more model, as the fields of an Act: 'mine={\"tokens\": 200, \"first_token\": 0.1}'; a law is "
+        "{\"median\": 0.2, \"sigma\": 0.5, \"stragglers\": 0.01, \"factor\": 20}"))
+    return parser
+
+
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, got {port}")
+    return port
+
+
+def _listed(models: Iterable[str]) -> list[str]:
+    return [f"{name:>10}  {MODELS[name][0] if name in MODELS else ''}".rstrip() for name in models]
+
+
+def act(fields: object) -> Act:
     """An act from the JSON of its fields. Raises `TypeError` or `ValueError` for what is none."""
+    if not isinstance(fields, dict):
+        raise ValueError(f"expected a JSON object, got {fields!r}")
     made = {name: lognormal(**value) if isinstance(value, dict) and "median" in value else value
             for name, value in fields.items()}
     return Act(**made)  # type: ignore[arg-type]  # what comes from JSON is checked by running it
@@ -73,9 +110,8 @@ def act(fields: dict[str, object]) -> Act:
 
 async def _serve(world: World, host: str, port: int) -> None:
     async with world.server(host, port) as server:
-        lines = [f"{name:>10}  {MODELS[name][0] if name in MODELS else ''}" for name in world.models]
         told = f"serving {server.base_url} (Gemini: {server.base_url}beta) until Ctrl-C"
-        sys.stdout.write("\n".join([told, *lines, ""]))
+        sys.stdout.write("\n".join([told, *_listed(world.models), ""]))
         sys.stdout.flush()
         await asyncio.Event().wait()
 

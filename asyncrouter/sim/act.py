@@ -94,6 +94,14 @@ class Act:
     bytes of the body. With `why` or a status, fault "error" is that error inside a 200. Raises `ValueError` for what
     cannot be.
 
+    Faults before an answer: refuse, dns, tls, certificate (no connection), html (a web page). That end one early:
+    cut, reset, truncated (looks like an end), gzip_cut, no_finish (no finish reason), no_done (no [DONE]), no_end
+    (neither). That are silent: hang (for ever), stall (for `pause` seconds). That garble it: error (in a 200),
+    malformed (no JSON), not_utf8. Too much: huge (one content of `size` bytes), endless.
+
+    Whys: bad_request, key, forbidden, credit, missing (no such model), context (too long), policy (refused),
+    rate_limit, overloaded, server, timeout. `FAULTS`, `WHYS`, `ODDITIES` (for `sse`) and `RETRY_AS` have them all.
+
     `Act(text="")` is an empty answer, `Act(text="", fault="no_end")` only a role, `Act(body=b"")` nothing at all,
     `Act(fault="hang", comments=0.5)` nothing but comments.
     """

@@ -33,9 +33,10 @@ def test_a_killed_batch_of_real_answers_is_resumed(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     output = Path("out.jsonl")
     write_lines(Path("in.jsonl"), ({"id": n, "prompt": f"Tell me about {n}.", "max_tokens": 12} for n in range(ROWS)))
+    # As many at a time as the model has slots: a queue in its server would be silence.
     with local.serve() as server:
         Path("asyncrouter.toml").write_text(FILE.format(alias=server.alias, base_url=server.base_url))
-        first = start(tmp_path)
+        first = start(tmp_path, "--max-concurrency", "8")
         limit = time.monotonic() + 60
         while time.monotonic() < limit and not (output.exists() and output.read_bytes().count(b"\n") >= ROWS // 4):
             time.sleep(0.02)
@@ -44,7 +45,7 @@ def test_a_killed_batch_of_real_answers_is_resumed(tmp_path: Path, monkeypatch: 
         before = output.read_bytes()
         assert 0 < before.count(b"\n") < ROWS
 
-        second = start(tmp_path)
+        second = start(tmp_path, "--max-concurrency", "8")
         assert 0 == second.wait(60 + ROWS), Path("log").read_text()
 
     whole = before[: before.rfind(b"\n") + 1]

@@ -31,6 +31,8 @@ PARTS = {
     "parts", "thought", "functionCall", "finishReason",
 }
 """What an answer is made of, in all three languages. Anthropic's client breaks without a usage."""
+DEEPEST = 20
+"""Levels of nesting in an answer."""
 HI: Any = {"role": "user", "content": "Hi"}
 
 
@@ -47,6 +49,8 @@ def read(answer: Answer, body: bytes) -> Read:
     """The official client's reading of `body` in the place of this answer's. Raises whatever the client raises."""
     stream = "event-stream" in answer.content_type
     if stream:
+        if answer.wire != "openai":  # the only ones who know the word
+            body = body.replace(b"[DONE]", b"")
         body = _legible(body)
         body = _named(body) if answer.wire == "anthropic" else body
     reader = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[answer.wire]
@@ -83,24 +87,27 @@ def _named(body: bytes) -> bytes:
 
 
 def _legible(body: bytes) -> bytes:
-    """Without what is no piece of an answer, but on which clients break: lines that are no field and hold no string,
-    junk in the place of an event's object, and bytes of comments and names that are not UTF-8.
+    """Without what is no piece of an answer, but on which clients break: lines in which there is nothing of an object,
+    and bytes of comments and names that are not UTF-8.
     """
     lines = []
     for line in re.split(rb"\r\n|\n|\r", body):
         data = line.startswith(b"data:") and b"[DONE]" not in line
         if data or not line.startswith((b"data:", b"event", b"id", b"retry", b":")):
-            line = line if (b'"' if data else b'":') in line else b""
+            line = line if b'":' in line else b""
         lines.append(line if data else line.decode(errors="replace").encode())
     return b"\n".join(lines)
 
 
-def _kept(value: object) -> object:
+def _kept(value: object, depth: int = 0) -> object:
+    if depth > DEEPEST:
+        return None
     if isinstance(value, dict):
-        if "usage" in value:
+        if value.get("type") in ("message", "message_delta"):
             value["usage"] = {"input_tokens": 1, "output_tokens": 1}
-        return {key: inner if key in WHOLE else _kept(inner) for key, inner in value.items() if key in PARTS | WHOLE}
-    return [_kept(inner) for inner in value] if isinstance(value, list) else value
+        kept = {key: inner for key, inner in value.items() if key in PARTS | WHOLE}
+        return {key: inner if key in WHOLE else _kept(inner, depth + 1) for key, inner in kept.items()}
+    return [_kept(inner, depth + 1) for inner in value] if isinstance(value, list) else value
 
 
 class _Line:
@@ -141,11 +148,14 @@ def _openai(body: bytes, stream: bool) -> Read:
             parts = said.content if isinstance(said.content, list) else [{"text": said.content}]
             text += "".join(part.get("text") or "" for part in parts) + (getattr(said, "refusal", None) or "")
             for number, call in enumerate(said.tool_calls or ()):
-                held = calls.setdefault(call.index if stream else number, ["", "", None])
+                last = next(reversed(calls), 0)
+                index = number if not stream else last if call.index is None else call.index
+                held = calls.setdefault(index, ["", "", None])
                 if call.id is None or call.id != held[2]:  # some hosts repeat the head of a call
                     held[0] += (call.function and call.function.name) or ""
                 held[2] = call.id or held[2]
-                held[1] += (call.function and call.function.arguments) or ""
+                arguments = call.function and call.function.arguments
+                held[1] += orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments or ""
     if finish is not None:
         finish = OPENAI_FINISH.get(finish.lower(), "stop")
     return Read(text, [(name, arguments) for name, arguments, _ in calls.values()], finish)

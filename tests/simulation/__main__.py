@@ -7,11 +7,14 @@ import gc
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from .mutants import MUTANTS
 from .run import Result, run_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 COMMAND = "python -m tests.simulation --seed"
 PATIENCE = 300

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncrouter import Reply, Router
+    from asyncrouter._reply_stream import ReplyStream
 
     from .record import CallRecord, Record
 
@@ -161,17 +162,16 @@ class Caller:
             if call.trace is None:
                 call.trace = getattr(stream, "trace", None)
 
-    async def _read(self, stream: object) -> None:
+    async def _read(self, stream: ReplyStream) -> None:
         call = self._call
         behaviour = call.behaviour
-        chunks = aiter(stream)  # type: ignore[call-overload]
         taken = 0
         while True:
             began = self._loop.time()
             try:
-                chunk = await anext(chunks)
+                chunk = await anext(stream)
             except StopAsyncIteration:
-                call.reply = stream.reply  # type: ignore[attr-defined]
+                call.reply = stream.reply
                 return
             finally:
                 self._on_time(began)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
-from .fates import SERVER, TIMEOUT
+from .fates import CONNECTION, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,18 +24,22 @@ def ends_once(run: Run) -> None:
     for call in run.record.calls:
         if not call.over:
             run.flag("ends", f"call {call.number} never ended")
-        elif call.outcome not in OUTCOMES:
+        elif call.outcome not in OUTCOMES and not (call.outcome == "RouterClosed" and _closed(run, call)):
             run.flag("ends", f"call {call.number} ended as {call.outcome}: {call.error!r}")
         elif run.record.heard and call.trace is not None:
             if call.ends_told != 1:
                 run.flag("ends", f"call {call.number}: its end was told {call.ends_told} times")
             if call.attempts_told != len(call.trace.attempts):
-                run.flag("ends", f"call {call.number}: {call.attempts_told} ends of {len(call.trace.attempts)} attempts")
+                run.flag("ends", f"call {call.number}: {call.attempts_told} ends, {len(call.trace.attempts)} attempts")
 
 
-OUTCOMES = frozenset({
-    "reply", "left", "cancelled", "accept raised", "AllModelsFailed", "DeadlineExceeded", "StreamInterrupted", "Refused",
-})
+def _closed(run: Run, call: CallRecord) -> bool:
+    """Whether the router was closed before the call ended."""
+    return call.ended is not None and call.ended >= run.record.closed_at
+
+
+FAILURES = frozenset({"AllModelsFailed", "DeadlineExceeded", "Refused"})
+OUTCOMES = FAILURES | {"reply", "left", "cancelled", "accept raised", "StreamInterrupted"}
 
 
 def in_order(run: Run) -> None:
@@ -43,7 +49,7 @@ def in_order(run: Run) -> None:
         told = (0.0, attempt.queued, attempt.sent, attempt.connected, attempt.first_content, attempt.last_content,
                 attempt.ended)
         instants = [instant for instant in told if instant is not None]
-        if any(later < earlier for earlier, later in zip(instants, instants[1:], strict=False)):
+        if any(later < earlier for earlier, later in pairwise(instants)):
             run.flag("order", f"{one}: {instants}")
         if one.call.ended is not None and one.ended > one.call.ended + NEAR:
             run.flag("order", f"{one} ended at {one.ended!r}, its call at {one.call.ended!r}")
@@ -76,9 +82,9 @@ def attributed(run: Run) -> None:
         fate, told = exchange.fate, type(attempt.error).__name__
         if attempt.outcome == "failed" and one.call.outcome == "accept raised" and attempt.error is None:
             continue
-        expected = {fate.error, TIMEOUT} if attempt.outcome == "failed" else {None}
-        if attempt.outcome == "failed" and fate.kind == "error_first" and fate.error != SERVER:
-            expected.add(SERVER)
+        expected: set[str | None] = {fate.error, TIMEOUT} if attempt.outcome == "failed" else {None}
+        if one.ended >= run.record.closed_at - NEAR:
+            expected.add(CONNECTION)
         if (told if attempt.outcome == "failed" else fate.error) not in expected:
             run.flag("attribution", f"{one}: {attempt.outcome} with {told} after {fate.kind}")
 
@@ -113,7 +119,7 @@ def whole_replies(run: Run) -> None:
 
 
 def prompt_winner(run: Run) -> None:
-    """A winner waits for nobody: the call ends when its last byte has come, or what may still come has been waited for."""
+    """A winner waits for nobody: the call ends with its last byte, or when one that may come has been waited for."""
     for one in run.tries:
         call, exchange = one.call, one.exchange
         behaviour = call.behaviour
@@ -156,8 +162,8 @@ def money(run: Run) -> None:
     for call in run.record.calls:
         if call.trace is None:
             continue
-        costs = [attempt.cost_usd for attempt in call.trace.attempts]
-        total = None if None in costs else sum(cost for cost in costs if cost is not None)
+        bills = [attempt.cost_usd for attempt in call.trace.attempts]
+        total = None if None in bills else sum(bill for bill in bills if bill is not None)
         if call.trace.cost_usd != total:
             run.flag("money", f"call {call.number}: {call.trace.cost_usd!r}, its attempts {total!r}")
 
@@ -165,7 +171,7 @@ def money(run: Run) -> None:
 def failure_never_wins(run: Run) -> None:
     """A call fails when nobody runs any more, never over the head of a live attempt."""
     for one in run.tries:
-        if one.attempt.outcome == "cancelled" and one.call.outcome in {"AllModelsFailed", "Refused", "DeadlineExceeded"}:
+        if one.attempt.outcome == "cancelled" and one.call.outcome in FAILURES:
             run.flag("failure wins", f"{one} was cancelled by {one.call.outcome}")
 
 
@@ -188,12 +194,14 @@ def no_dead_time(run: Run) -> None:
         busy = 0.0
         for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
             queued = attempt.queued or 0.0
-            if queued > busy + NEAR and (attempt.cause not in {"retry", "hedge"} or queued - busy > _longest(call, busy)):
-                run.flag("dead time", f"call {call.number}.{attempt.number}: {queued - busy:.4f} s before {attempt.cause}")
+            most = _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
+            if queued > busy + most:
+                what = f"call {call.number}: {queued - busy:.4f} s before"
+                run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
             busy = max(busy, attempt.ended or queued)
-        if call.outcome in {"AllModelsFailed", "Refused"} and call.ended is not None:
-            if call.ended - call.began > busy + NEAR:
-                run.flag("dead time", f"call {call.number}: {call.ended - call.began - busy:.4f} s before its end")
+        ended = 0.0 if call.ended is None else call.ended - call.began
+        if call.outcome in {"AllModelsFailed", "Refused"} and ended > busy + NEAR:
+            run.flag("dead time", f"call {call.number}: {ended - busy:.4f} s before its end")
 
 
 def _longest(call: CallRecord, until: float) -> float:
@@ -216,17 +224,24 @@ def stops_at_refusal(run: Run) -> None:
         if kind not in {"Refused", "ContextTooLong"} or one.attempt.outcome != "failed":
             continue
         mine, others = steps[one.attempt.model], by_call[one.call.number]
-        # One at the same model that runs already will hear the same, and may be raced until then.
-        racing = {other.attempt.model for other in others if other.sent is not None and other.sent <= one.ended < other.ended}
+        if kind == "ContextTooLong" and any(other.attempt.cause == "restart" for other in others):
+            continue  # a stream that begins again does so with all the steps that follow
+        # A lane at the same model that runs already will hear the same, and may be raced until then.
+        raced = {other.attempt.model for other in others
+                 if other.sent is not None and other.sent <= one.ended < other.ended}
         for other in others:
-            if other.sent is None or other.attempt.cause == "retry" or other.sent <= one.ended + NEAR:
+            same = other.attempt.cause == "hedge" and one.call.plan.hedge is not None and one.call.plan.hedge.same
+            if other.sent is None or same or other.attempt.cause == "retry" or other.queued <= one.ended + NEAR:
                 continue
             small, window = steps[other.attempt.model].model.context, mine.model.context
             if kind == "Refused" and mine.on_refusal == "raise":
                 run.flag("refused", f"{one} was refused at {one.ended!r}, {other} sent at {other.sent!r}")
-            elif kind == "ContextTooLong" and window is not None and small is not None and small <= window:
-                if other.attempt.model not in racing:
-                    run.flag("window", f"{one} was too long for {window}, {other} with {small} sent at {other.sent!r}")
+            elif kind == "ContextTooLong" and other.attempt.model not in raced and _no_larger(small, window):
+                run.flag("window", f"{one} was too long for {window}, {other} with {small} sent at {other.sent!r}")
+
+
+def _no_larger(window: int | None, other: int | None) -> bool:
+    return window is not None and other is not None and window <= other
 
 
 def own_clocks(run: Run) -> None:
@@ -236,13 +251,14 @@ def own_clocks(run: Run) -> None:
         if attempt.sent is None or call.behaviour.stream:
             continue
         steps = [step for step in call.plan.steps if step.name == attempt.model]
-        totals, firsts = [step.total for step in steps], [step.first_token for step in steps]
+        total = max(inf if step.total is None else step.total for step in steps)
+        first_token = max(inf if step.first_token is None else step.first_token for step in steps)
         took = (attempt.ended or 0.0) - attempt.sent
-        if call.behaviour.accept is None and None not in totals and took > max(totals) + NEAR:  # type: ignore[type-var]
-            run.flag("clocks", f"{one}: {took} s, total {totals}")
-        silent = (attempt.ended if attempt.first_content is None else attempt.first_content) or 0.0
-        if steps[0].streams and None not in firsts and silent - attempt.sent > max(firsts) + NEAR:  # type: ignore[type-var]
-            run.flag("clocks", f"{one}: silent for {silent - attempt.sent} s, first_token {firsts}")
+        if call.behaviour.accept is None and took > total + NEAR:
+            run.flag("clocks", f"{one}: {took} s, total {total}")
+        silent = took if attempt.first_content is None else attempt.first_content - attempt.sent
+        if steps[0].streams and silent > first_token + NEAR:
+            run.flag("clocks", f"{one}: silent for {silent} s, first_token {first_token}")
 
 
 def tries_by_call(run: Run) -> dict[int, list[Try]]:

@@ -12,8 +12,10 @@ from .fates import COUNTED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from asyncrouter import Model
+
     from .checks import Run, Try
-    from .record import Exchange
+    from .record import CallRecord, Exchange
 
 NEAR = 1e-9
 BURST = 10.0
@@ -24,6 +26,8 @@ LAPSE = 120.0
 WINDOW = 33.0
 """Seconds that failures are counted over, and a bucket's width more."""
 SHORTEST_OPEN = 5.0
+DEMOTED = 5.0
+"""Seconds between two tries of a model that has been slow, in its old place."""
 MODEL_OPEN, HOST_OPEN, KEY_OPEN = 15.0, 60.0, 600.0
 """The longest that a breaker stays open, and a key out."""
 
@@ -194,14 +198,17 @@ def open_is_open(run: Run) -> None:
         exchange = one.exchange
         if exchange is None:
             continue
-        for subject in (exchange.model, exchange.provider):
-            if any(begin < exchange.at < end for begin, end in spans.get(subject, ())):
-                if other := _somebody_else(run, by_call[one.call.number], exchange):
-                    run.flag("open", f"{one} at {exchange.at!r} though {subject} is open and {other} was not asked")
+        closed = [*spans.get(exchange.model, ()), *spans.get(exchange.provider, ())]
+        if any(begin < exchange.at < end for begin, end in closed):
+            other = _somebody_else(run, by_call[one.call.number], exchange)
+            if other is not None:
+                run.flag("open", f"{one} at {exchange.at!r} though it is open and {other} was not asked")
 
 
 def _somebody_else(run: Run, tries: list[Try], exchange: Exchange) -> str | None:
-    """Another model of the chain that nobody has tried yet, and nothing was known against."""
+    """Another model of the chain that nobody has tried yet, and nothing was known against; none after a refusal."""
+    if any(type(one.attempt.error).__name__ == "Refused" and one.ended <= exchange.at for one in tries):
+        return None
     tried = {one.attempt.model for one in tries if one.queued <= exchange.at + NEAR}
     for step in exchange.call.plan.steps:
         if step.name not in tried and not run.barred(step.name, exchange.at):
@@ -251,11 +258,22 @@ def alive_again(run: Run) -> None:
         until = max(until, world.knows.held.get(model.name, 0.0), world.knows.gone.get(model.name, 0.0))
         if model.provider in world.knows.key_trouble:
             until = max(until, healed + KEY_OPEN)
-        if model.provider in run.day.rotates and any(exchange.fate.kind == "401" for exchange in call.exchanges):
-            continue  # that is how it finds out that there is a new key
-        if call.began >= until and (call.reply is None or call.reply.model != model.name):
+        if _excused(run, call, model):
+            continue
+        if call.began >= until + DEMOTED and (call.reply is None or call.reply.model != model.name):
             served = call.outcome if call.reply is None else call.reply.model
-            run.flag("alive", f"call {call.number}, {call.began - healed:.1f} s after all was well: {served}, not {model.name}")
+            after = f"{call.began - healed:.1f} s after all was well"
+            run.flag("alive", f"call {call.number}, {after}: {served}, not {model.name}")
+
+
+def _excused(run: Run, call: CallRecord, model: Model) -> bool:
+    """Whether a model need not serve: it keeps to its pace, or its key has just been found to be an old one."""
+    paced = call.trace is not None and any(
+        one.model == model.name and one.outcome == "not_sent" and "its pace of" in getattr(one.error, "message", "")
+        for one in call.trace.attempts
+    )
+    new_key = model.provider in run.day.rotates and any(exchange.fate.kind == "401" for exchange in call.exchanges)
+    return paced or new_key
 
 
 def _counts(one: Try, *, host: bool) -> bool:

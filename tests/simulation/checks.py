@@ -90,8 +90,9 @@ def _seen(exchange: Exchange) -> tuple[float, str]:
 def _tries(run: Run, call: CallRecord) -> list[Try]:
     """The attempts of a call, matched with what the world saw of it."""
     if call.trace is None:
-        # Without a listener nobody has the trace of a call that was cancelled, or left in anger before it began.
-        if run.record.heard or call.outcome not in {"cancelled", "accept raised"}:
+        # Without a listener nobody has the trace of a call that was cancelled; a closed router has made none.
+        turned_away = call.outcome == "RouterClosed" and not call.exchanges
+        if not turned_away and (run.record.heard or call.outcome not in {"cancelled", "accept raised", "RouterClosed"}):
             run.flag("trace", f"call {call.number} has none, {call.outcome}")
         return []
     tries = []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CALLERS = ("chat", "stream")
-HEALED = (1.0, 4.0, 8.0, 16.0, 20.0, 62.0, 310.0, 625.0)
+HEALED = (1.0, 4.0, 8.0, 16.0, 21.0, 66.0, 310.0, 625.0)
 """Seconds after all is well at which each task is asked once more."""
 OUTAGES = ("refuse", "hang_connect", "hang_headers", "hang_content", "503", "503", "500", "500", "529", "429",
            "429", "401", "404", "slow", "slow", "slow", "reset_headers")
@@ -41,6 +41,8 @@ class ModelDay:
     """Requests a second that its provider takes from us."""
     told: bool = True
     """Whether it says when to come back."""
+    announces: float | None = None
+    """Requests a minute that its headers say there may be; true or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ class Day:
     looks: list[float]
     """Instants at which somebody asks for `health()` and `explain()`."""
     listeners: str
-    drains: bool
+    ends: str
+    """How the router is closed: "drain" or "aclose" when all is quiet, or early, at `ends_at`."""
+    ends_at: float
     rotates: dict[str, float]
     """Providers whose key changes at an instant; ours is a function that knows the new one."""
     slow_cancel: float = 0.0
@@ -121,7 +125,8 @@ def draw_day(seed: int) -> Day:
         calls=calls,
         looks=sorted(random.uniform(0.0, horizon) for _ in range(12)),
         listeners=random.choices(["one", "raising", "none"], [75, 15, 10])[0],
-        drains=random.random() < 0.5,
+        ends=random.choices(["drain", "aclose", "drain early", "close early"], [44, 44, 6, 6])[0],
+        ends_at=random.uniform(0.2, 1.0) * horizon,
         rotates={name: random.uniform(0.0, horizon) for name in providers if random.random() < 0.15},
         slow_cancel=random.choice([0.0, 0.0, 0.3]),
     )
@@ -153,6 +158,9 @@ def _models(random: Random) -> dict[str, ModelDay]:
             rps=spread(random, 0.5, 20.0) if random.random() < 0.2 else None,
             told=random.random() < 0.5,
         )
+        if random.random() < 0.12:
+            rps = models[name].rps or spread(random, 2.0, 50.0)
+            models[name].announces = round(60.0 * rps * random.choice([1.0, 1.0, 0.5, 2.0]))
     return models
 
 
@@ -187,7 +195,8 @@ def _config(random: Random, models: Mapping[str, ModelDay], providers: Sequence[
 def _model(random: Random, model: ModelDay) -> dict[str, object]:
     table: dict[str, object] = {"provider": model.provider, "id": model.name}
     if random.random() < 0.7:
-        table["usd_per_mtok"] = {"input": round(random.uniform(0.0, 10.0), 3), "output": round(random.uniform(0, 30), 3)}
+        dollars = random.uniform(0.0, 10.0)
+        table["usd_per_mtok"] = {"input": round(dollars, 3), "output": round(random.uniform(0.0, 30.0), 3)}
     if random.random() < 0.5:
         table["context"] = random.choice([1000, 4000, 8000])
     if random.random() < 0.2:

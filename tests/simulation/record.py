@@ -94,6 +94,8 @@ class Record:
     lines: list[str] = field(default_factory=list)
     violations: list[tuple[str, str]] = field(default_factory=list)
     healed_at: float = inf
+    closed_at: float = inf
+    """When somebody began to close the router."""
     heard: bool = True
     """Whether a listener was there to hear of events."""
 

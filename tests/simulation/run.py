@@ -21,7 +21,7 @@ from .checks import check_all
 from .day import HEALED, Behaviour, draw_day
 from .record import CallRecord, Record
 from .watch import Watch
-from .world import World
+from .world import World, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def _live(seed: int, record: Record) -> None:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             run = Run(day, record, runner.get_loop())
             runner.run(run.live())
-    except Exception as error:  # noqa: BLE001  # a deadlock, or anything that should not have come out
+    except Exception as error:  # a deadlock, or anything that should not have come out
         record.flag("alive", f"{type(error).__name__}: {error}")
         return
     check_all(day, record, run.world, run.router.config)
@@ -93,28 +93,45 @@ class Run:
             loop.call_at(behaviour.at, self._start, behaviour)
         for instant in day.looks:
             loop.call_at(instant, self._watch.look)
-        await self._until(day.calls[-1].at + 0.001)
+        if day.ends.endswith("early"):
+            await sleep_until(loop, day.ends_at)
+            await self._close()
+        await sleep_until(loop, day.calls[-1].at + 0.001)
         await asyncio.wait(self._tasks)
         await asyncio.sleep(3.0)
         self._watch.quiet("after the faults")
-        await self._heal()
-        await (self.router.drain() if day.drains else self.router.aclose())
+        if not day.ends.endswith("early"):
+            await self._heal()
+            await self._close()
         await asyncio.sleep(0)
         self._watch.quiet("at the end")
-        if left := [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
-            self._record.flag("tasks", f"left: {len(left)}")
-        if not self.world.closed:
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            self._record.flag("tasks", f"{len(left)} left")
+        if self._record.exchanges and not self.world.closed:
             self._record.flag("connections", "the transport was not closed")
+
+    async def _close(self) -> None:
+        """End the router: at once, within two seconds, or when its calls have ended."""
+        began, drains = self._loop.time(), self._day.ends.startswith("drain")
+        self._record.closed_at = began
+        await (self.router.drain() if drains else self.router.aclose())
+        took = self._loop.time() - began
+        if not drains and took > 2.0:
+            self._record.flag("closing", f"took {took:.3f} s")
+        # A stream has ended with its last chunk, whatever its reader does then; only events tell.
+        late = [call.number for call in self._record.calls if call.began < began and not (call.over or call.ends_told)]
+        if drains and late and self._record.heard:
+            self._record.flag("closing", f"drained, and calls {late} had not ended")
 
     async def _heal(self) -> None:
         """Nothing fails any more: ask for each task now and then."""
         self.world.trouble.healed = True
         self._record.healed_at = begun = self._loop.time()
         for after in HEALED:
-            await self._until(begun + after)
+            await sleep_until(self._loop, begun + after)
             for task in self.router.config.tasks:
                 self._start(Behaviour(self._loop.time(), task, options={"deadline": 60.0, "hedge": None}), healed=True)
-                await asyncio.wait(self._tasks)
+                await self._tasks[-1]
         self._watch.look()
 
     def _start(self, behaviour: Behaviour, *, healed: bool = False) -> None:
@@ -130,9 +147,6 @@ class Run:
         caller = self._callers[call.number] = Caller(self.router, record, call)
         caller.task = self._loop.create_task(caller.run(), name=f"call {call.number}")
         self._tasks.append(caller.task)
-
-    async def _until(self, at: float) -> None:
-        await self.world.until(at)
 
     def _config(self) -> dict[str, object]:
         config = self._day.config
@@ -159,6 +173,11 @@ class Run:
 
     def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         self._record.flag("unhandled", f"{context.get('message')}: {context.get('exception')!r}")
+
+
+async def sleep_until(loop: asyncio.AbstractEventLoop, at: float) -> None:
+    """Until this instant, exactly."""
+    await wait(loop, loop.create_future(), at)
 
 
 @contextmanager

@@ -48,7 +48,10 @@ class Trouble:
     def _draw(
         self, model: ModelDay, kind: str | None, now: float, number: int, *, stream: bool, size: int, slow: float = 1.0
     ) -> Fate:
-        return draw_fate(self._random, model, kind, number, stream=stream, size=size, wall=EPOCH + now, slow=slow)
+        fate = draw_fate(self._random, model, kind, number, stream=stream, size=size, wall=EPOCH + now, slow=slow)
+        if model.announces is not None:
+            fate.headers["x-ratelimit-limit-requests"] = f"{model.announces:.0f}"
+        return fate
 
     def _outage(self, model: ModelDay, now: float) -> tuple[str | None, float]:
         """The trouble that all requests to a model have now, and by how much it is slower."""

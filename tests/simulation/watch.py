@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from asyncrouter import Event, Router
     from asyncrouter._catalog import Model
+    from asyncrouter._flight import Engine
 
     from .record import Exchange, Record
     from .world import World
@@ -29,6 +30,7 @@ class Watch:
         self._world = world
         self._router = router
         self._loop = loop
+        self._engine: Engine | None = None
         self._running: Counter[str] = Counter()
         self._pace: dict[str, tuple[float, float]] = {}  # by model: when, and what was left of its rpm
         world.watchers.append(self.sending)
@@ -37,6 +39,7 @@ class Watch:
 
     def sending(self, exchange: Exchange) -> None:
         """A request goes: may it?"""
+        self._engine = self._router._engine or self._engine
         call, now, flag = exchange.call, exchange.at, self._record.flag
         what = f"{exchange.model} for call {call.number} at {now!r}"
         if call.over:
@@ -99,10 +102,12 @@ class Watch:
         try:
             health = self._router.health()
             told = [repr(self._router), *(str(self._router.explain(task=task)) for task in self._router.config.tasks)]
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not be
+        except Exception as error:  # whatever it is, it must not be
             record.flag("health", f"{type(error).__name__}: {error}")
             return
         record.log(now, f"health {[(name, state.standing, state.in_flight) for name, state in health.items()]} {told}")
+        if now >= record.closed_at:
+            return  # what its callers still hold is not the router's any more
         for name, state in health.items():
             if record.heard and state.in_flight != self._running[name]:
                 record.flag("in flight", f"{name} at {now!r}: {state.in_flight} told, {self._running[name]} running")
@@ -113,7 +118,9 @@ class Watch:
     def _not_idle(self, now: float) -> None:
         """Nobody waits for a turn that could be had now."""
         engine = self._router._engine
-        for model in self._router.config.models.values() if engine is not None else ():
+        if engine is None:
+            return
+        for model in self._router.config.models.values():
             pacer = engine.policies.target(model).pacer
             turn = pacer._head()
             if turn is not None and pacer._due(turn.rank, turn.tokens) <= now:
@@ -123,7 +130,8 @@ class Watch:
 
     def quiet(self, when: str) -> None:
         """Nothing runs, so nothing is held."""
-        engine, flag, now = self._router._engine, self._record.flag, self._loop.time()
+        # The last one, also when the router has been closed: what its calls held must have come back.
+        engine, flag, now = self._engine, self._record.flag, self._loop.time()
         if self._router._calls:
             flag("returned", f"{when}: {self._router!r}")
         if open_ := +self._world.live:

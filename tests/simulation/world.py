@@ -17,9 +17,9 @@ from .record import Exchange
 from .trouble import EPOCH, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from asyncrouter import Request
+    from asyncrouter import Request, Response
 
     from .day import Day
     from .record import CallRecord, Record
@@ -38,6 +38,8 @@ class World:
         self.live: Counter[str] = Counter()
         """Connections by model."""
         self.closed = False
+        self._answers: dict[Answer, None] = {}
+        self._sending: dict[Exchange, asyncio.Future[None]] = {}
         self.watchers: list[Callable[[Exchange], None]] = []
         """Asked at each sending, before anything else happens."""
         self.cancel: Callable[[CallRecord], None] = lambda _: None
@@ -50,19 +52,19 @@ class World:
         """The key that a provider takes now."""
         return self.trouble.key(provider, self._loop.time())
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> Response:
         """Play one request up to its headers."""
         exchange = self._begin(request)
         fate = exchange.fate
         try:
             if request.connect is not None and fate.connect > request.connect:
-                await self.until(exchange.at + request.connect)
+                await self._until(exchange, exchange.at + request.connect)
                 raise AttemptTimeout("connect")
-            await self.until(exchange.at + fate.connect)
+            await self._until(exchange, exchange.at + fate.connect)
             if fate.broken:
                 raise _broken(fate.kind)
             exchange.connected = self._loop.time()
-            await self.until(exchange.connected + fate.headers_at)
+            await self._until(exchange, exchange.connected + fate.headers_at)
             if fate.lost:
                 raise ConnectionFailed("reset before the headers")
         except asyncio.CancelledError:
@@ -74,11 +76,17 @@ class World:
             self.end(exchange)
             self.knows.host_failures.add(exchange.provider)
             raise
-        return Answer(self, self._loop, exchange)
+        answer = Answer(self, self._loop, exchange)
+        self._answers[answer] = None
+        return answer
 
     async def aclose(self) -> None:
-        """Nothing is pooled here."""
+        """Every connection ends, whether it is being made, waited for or read."""
         self.closed = True
+        for waiter in self._sending.values():
+            _wake(waiter)
+        for answer in tuple(self._answers):
+            answer.close()
 
     def end(self, exchange: Exchange) -> None:
         """The connection of a request is gone."""
@@ -94,12 +102,23 @@ class World:
         if exchange.fate.status != 200:
             self.knows.hear(exchange, self._loop.time(), self.key(exchange.provider))
 
-    async def until(self, at: float) -> None:
-        """Until this instant; `inf` = for ever."""
+    def over(self, answer: Answer, exchange: Exchange) -> None:
+        """A response has been read to its end, or closed."""
+        self._answers.pop(answer, None)
+        self.end(exchange)
+
+    async def _until(self, exchange: Exchange, at: float) -> None:
+        """Until this instant; `inf` = for ever. Raises when the transport has been closed."""
         if at <= self._loop.time():
             await asyncio.sleep(0)
         else:
-            await wait(self._loop, self._loop.create_future(), at)
+            waiter = self._sending[exchange] = self._loop.create_future()
+            try:
+                await wait(self._loop, waiter, at)
+            finally:
+                del self._sending[exchange]
+        if self.closed:
+            raise ConnectionFailed("closed while sending")
 
     def _begin(self, request: Request) -> Exchange:
         now, record = self._loop.time(), self._record
@@ -160,6 +179,8 @@ class Answer:
         "headers", "reused", "status",
     )
 
+    headers: Mapping[str, str]
+
     def __init__(self, world: World, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
         fate = exchange.fate
         assert exchange.connected is not None
@@ -192,7 +213,7 @@ class Answer:
         if not self._over:
             self._over = True
             self._failure = ConnectionFailed("closed while reading")
-            self._world.end(self._exchange)
+            self._world.over(self, self._exchange)
             if self._waiter is not None:
                 _wake(self._waiter)
 
@@ -216,7 +237,7 @@ class Answer:
             self._over = True
             if fate.ending == "cut":
                 self._failure = ConnectionFailed("cut")
-            self._world.end(exchange)
+            self._world.over(self, exchange)
             self._world.heard(exchange)
         return b""
 

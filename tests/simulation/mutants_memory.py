@@ -1,0 +1,181 @@
+"""Mutants that learn what they should not, or keep what is not theirs."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from asyncrouter import RateLimited
+from asyncrouter import _race as races
+from asyncrouter._policies import Breaker, Lease, Pacer, Target
+from asyncrouter._policies import lease as leases
+
+from .mutation import around, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncrouter._flight import Lane
+
+
+def counting(outcome: str) -> Any:
+    """An attempt that ends like this is a failure of its model."""
+
+    def make(end: Any) -> Any:
+        def ended(lease: Lease, now: float, became: str, *more: Any) -> None:
+            if became == outcome and lease._sent_at is not None and not lease.ended:
+                lease.target.breaker.failed(lease._model, now, f"it was {outcome}")
+            end(lease, now, became, *more)
+
+        return ended
+
+    return around(Lease, "end", make)
+
+
+@mutant
+def losers_count() -> Iterator[None]:
+    """A loser is a failure of its model (D7)."""
+    with counting("superseded"):
+        yield
+
+
+@mutant
+def cancellations_count() -> Iterator[None]:
+    """So is a caller's cancellation."""
+    with counting("cancelled"):
+        yield
+
+
+@mutant
+def rate_limits_count() -> Iterator[None]:
+    """A 429 is a failure."""
+    with around(leases, "counts", lambda counts: lambda error: isinstance(error, RateLimited) or counts(error)):
+        yield
+
+
+@mutant
+def requests_turned_down_count() -> Iterator[None]:
+    """So is a caller's bad request."""
+    with patch.object(leases, "counts", lambda error: True):
+        yield
+
+
+@mutant
+def stale_results_count() -> Iterator[None]:
+    """What was sent before the breaker opened is held against its probe (D6)."""
+    with around(Breaker, "failed", lambda failed: lambda self, _, *more: failed(self, self.generation, *more)):
+        yield
+
+
+@mutant
+def neutral_closes() -> Iterator[None]:
+    """A cancelled probe closes the breaker (D3)."""
+
+    def left(breaker: Breaker, generation: int) -> None:
+        if breaker.state == "half_open" and generation == breaker.generation:
+            breaker._change("closed")
+
+    with patch.object(Breaker, "left", left):
+        yield
+
+
+@mutant
+def permit_leaks_on_cancel() -> Iterator[None]:
+    """A probe that is cancelled keeps its permit until it lapses (resilience4j #544)."""
+    with patch.object(Breaker, "left", lambda self, generation: None):
+        yield
+
+
+@mutant
+def permits_do_not_lapse() -> Iterator[None]:
+    """A permit has no time-out."""
+    with around(Breaker, "enter", lambda enter: lambda self, now, lapse: enter(self, now, inf)):
+        yield
+
+
+@mutant
+def slots_leak_on_failure() -> Iterator[None]:
+    """A failed attempt keeps its slot."""
+
+    def make(end: Any) -> Any:
+        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
+            if error is not None and lease._sent_at is not None:
+                lease.ended = True
+            end(lease, now, outcome, error, *more)
+
+        return ended
+
+    with around(Lease, "end", make):
+        yield
+
+
+@mutant
+def settled_twice() -> Iterator[None]:
+    """A lease that ends with an error is given back again."""
+
+    def make(end: Any) -> Any:
+        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
+            end(lease, now, outcome, error, *more)
+            if outcome == "cancelled":
+                lease.ended = False
+                end(lease, now, outcome, error, *more)
+
+        return ended
+
+    with around(Lease, "end", make):
+        yield
+
+
+@mutant
+def hedge_outlives_its_caller() -> Iterator[None]:
+    """A cancelled caller leaves its hedge running (hedge-python)."""
+
+    def make(drop: Any) -> Any:
+        def dropped(race: Any, lane: Lane, outcome: str) -> None:
+            if outcome == "cancelled" and lane.task is not None:
+                race._running.remove(lane)
+            else:
+                drop(race, lane, outcome)
+
+        return dropped
+
+    with around(races.Race, "_drop", make):
+        yield
+
+
+@mutant
+def nobody_is_served_next() -> Iterator[None]:
+    """A slot that becomes free wakes nobody."""
+
+    def make(give_back: Any) -> Any:
+        def given_back(pacer: Pacer, *args: Any, **more: Any) -> None:
+            with patch.object(Pacer, "_serve", lambda self: None):
+                give_back(pacer, *args, **more)
+
+        return given_back
+
+    with around(Pacer, "give_back", make):
+        yield
+
+
+@mutant
+def slow_for_ever() -> Iterator[None]:
+    """A model that has been slow once stays behind the others, however quick it is."""
+    with patch.object(Target, "was_quick", lambda self, now: None):
+        yield
+
+
+@mutant
+def breaker_sticks() -> Iterator[None]:
+    """Open once, open for ever (OmniRoute #13836)."""
+
+    def make(opens: Any) -> Any:
+        def opened(breaker: Breaker, *more: Any) -> None:
+            opens(breaker, *more)
+            breaker.until = inf
+
+        return opened
+
+    with around(Breaker, "_open", make):
+        yield

@@ -1,0 +1,53 @@
+"""`python -m asyncrouter.sim`: what its help says, and what it says of what it cannot use."""
+
+from __future__ import annotations
+
+import socket
+import tomllib
+from textwrap import dedent
+
+import pytest
+
+from asyncrouter import Router
+from asyncrouter.sim.__main__ import MODELS, main
+
+
+def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert 2 == main(["--port", str(port)])
+
+    assert f"python -m asyncrouter.sim: port {port} is in use\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--model", "late"], "--model late: expected NAME=JSON"),
+        (["--model", '={"tokens": 1}'], "expected NAME=JSON"),
+        (["--model", "late=3"], "--model late=3: expected a JSON object, got 3"),
+        (["--port", "99999"], "--port: must be from 0 to 65535, got 99999"),
+    ],
+)
+def test_what_cannot_be_used_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    """The option, and what was expected."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert 2 == caught.value.code
+    assert told in capsys.readouterr().err
+
+
+def test_its_help_has_the_models_and_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every built-in model with what it does, and a TOML to paste that a router takes."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    helped = capsys.readouterr().out
+
+    assert all(f"{name}  {told}" in helped for name, (told, _) in MODELS.items())
+    config = tomllib.loads(dedent(helped[helped.index("  [providers.sim]") :]))
+    assert ["sim:flaky", "sim:fast"] == [step.model for step in Router(config).explain().steps]

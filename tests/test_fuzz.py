@@ -1,0 +1,22 @@
+"""Damaged answers and errors, a minute of them: `python -m tests.fuzz --inputs 1000000` is the long way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_damage_is_never_an_answer() -> None:
+    """No exception, no answer that the vendors' clients do not read as well, no time that grows faster than the input.
+
+    It takes most of a minute: what one damaged input in ten thousand does shows after tens of thousands.
+    """
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", "45"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
