@@ -87,7 +87,7 @@ class Breaker:
     )
 
     def __init__(
-        self, random: Random, changed: Callable[[State, str], None], *, in_a_row: int, quiet: float, longest: float
+        self, random: Random, changed: Callable[[str, str], None], *, in_a_row: int, quiet: float, longest: float
     ) -> None:
         self.state: State = "closed"
         self.until = 0.0
@@ -178,4 +178,4 @@ class Breaker:
         self.state = state
         self.generation += 1
         self._permit_until = 0.0
-        self._changed(state, self.why)
+        self._changed(f"breaker {state.replace('_', '-')}", self.why)

@@ -42,13 +42,12 @@ _OFFSET = 1.0 - math.log(SHORTEST) * _SCALE
 class Curve:
     """The Kaplan-Meier estimate of how many have ended by when, from counts in log-spaced buckets."""
 
-    __slots__ = ("_buckets", "_ended", "_samples")
+    __slots__ = ("_buckets", "_ended")
 
     def __init__(self, seen: list[int], cut: list[int]) -> None:
         self._buckets: list[int] = []
         self._ended: list[float] = []
-        self._samples = at_risk = sum(seen) + sum(cut)
-        survival = 1.0
+        at_risk, survival = sum(seen) + sum(cut), 1.0
         for bucket, (ended, censored) in enumerate(zip(seen, cut, strict=True)):
             if ended:
                 survival *= 1.0 - ended / at_risk
@@ -74,16 +73,13 @@ class Curve:
             before = ended
         return most
 
-    def quantile(self, q: float, doubt: float = 0.0) -> float | None:
+    def quantile(self, q: float) -> float | None:
         """Seconds, as if the samples of a bucket were spread evenly; `None` when no end was seen.
 
-        With `doubt` so many standard errors of `q` less: what it hardly is below. Where so many were cut off that the
-        curve ends below `q`, its last point: the quantile is no less.
+        Where so many were cut off that the curve ends below `q`, its last point: the quantile is no less.
         """
         if not self._ended:
             return None
-        if doubt:
-            q -= doubt * math.sqrt(q * (1.0 - q) / self._samples)
         at, inside = bisect_left(self._ended, q), 1.0
         if at == len(self._ended):
             at -= 1
@@ -128,13 +124,13 @@ class Histogram:
         self.count += 1
         self._new += 1
 
-    def quantile(self, q: float, doubt: float = 0.0) -> float | None:
+    def quantile(self, q: float) -> float | None:
         """The seconds within which a share `q` of the requests have their first content; `None` below 100 samples."""
         if self.count < ENOUGH:
             return None
         if self._curve is None or self._new > REFRESH * self.count:
             self._curve, self._new = Curve(self.seen, self.cut), 0
-        return self._curve.quantile(q, doubt)
+        return self._curve.quantile(q)
 
     def _turn(self, now: float) -> None:
         """Begin an epoch, and forget the oldest; all of them, when the last one is unlike them."""
@@ -187,21 +183,18 @@ class Latency:
         found.add(seconds, now, cut=cut)
         self._new += 1
 
-    def quantile(self, q: float, size: int | None = None, doubt: float = 0.0) -> float | None:
-        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known.
-
-        With `doubt` so many standard errors of `q` less.
-        """
+    def quantile(self, q: float, size: int | None = None) -> float | None:
+        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""
         if not self._sizes:
             return None
         if size is not None and (found := self._sizes.get(_kind(size))) is not None and found.count >= ENOUGH:
-            return found.quantile(q, doubt)
-        return self._together(q, doubt)
+            return found.quantile(q)
+        return self._together(q)
 
-    def _together(self, q: float, doubt: float) -> float | None:
+    def _together(self, q: float) -> float | None:
         every = list(self._sizes.values())
         if len(every) == 1:
-            return every[0].quantile(q, doubt)
+            return every[0].quantile(q)
         count = sum(one.count for one in every)
         if count < ENOUGH:
             return None
@@ -209,7 +202,7 @@ class Latency:
             seen = [sum(counts) for counts in zip(*(one.seen for one in every), strict=True)]
             cut = [sum(counts) for counts in zip(*(one.cut for one in every), strict=True)]
             self._curve, self._new = Curve(seen, cut), 0
-        return self._curve.quantile(q, doubt)
+        return self._curve.quantile(q)
 
 
 def _kind(size: int) -> int:

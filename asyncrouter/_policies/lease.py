@@ -70,8 +70,8 @@ class Lease:
             target.account.retries.deposit()
             target.pacer.answered()
             self._policies.standing.succeeded(target.model, now)
-        elif isinstance(error, RateLimited):
-            target.pacer.rejected(sent_at, hinted=error.retry_after is not None)
+        elif isinstance(error, RateLimited) and target.pacer.rejected(sent_at, hinted=error.retry_after is not None):
+            self._policies.tell(target.model.name, "paced", error.message)
         if self._policies.guarded:
             self._judge(now, outcome, error, answering=answering)
 

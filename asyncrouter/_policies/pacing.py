@@ -102,10 +102,15 @@ class Pacer:
             self.probe.passed(self._loop.time())
             self._look()
 
-    def rejected(self, sent_at: float, *, hinted: bool) -> None:
-        """A 429 or 529 has come for the request that was sent at `sent_at`; `hinted`: with a Retry-After."""
+    def rejected(self, sent_at: float, *, hinted: bool) -> bool:
+        """A 429 or 529 has come for the request that was sent at `sent_at`; `hinted`: with a Retry-After.
+
+        Whether this was the first sign of a limit that nobody tells.
+        """
+        new = self.probe.limit is None
         self.probe.rejected(self._loop.time(), sent_at, hinted=hinted)
         self._look()
+        return new
 
     def _look(self) -> None:
         limits = (self._requests, self._tokens, self._slots.most, self.probe.limit)

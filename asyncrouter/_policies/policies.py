@@ -23,15 +23,11 @@ if TYPE_CHECKING:
     from asyncrouter._config import Hedge
     from asyncrouter._errors import AttemptError
     from asyncrouter._events import Events
-    from asyncrouter._policies.breaker import State
     from asyncrouter._policies.budget import Bucket
     from asyncrouter._types import Cause, Priority
 
 RESERVE = 2.0
 """Seconds of the deadline kept for a later step whose time to first content is not known."""
-DOUBT = 1.0
-"""Standard errors by which a hedge comes before its quantile: too early costs a token, which the bucket makes good; too
-late, where the stragglers begin, misses them all."""
 REMEMBERED = 1000
 """Models remembered; names can come from anywhere, so the oldest idle one goes when there are more."""
 ANNOUNCED = (
@@ -123,7 +119,7 @@ class Policies:
         if hedge.after != "p95":
             return float(hedge.after)
         quantile = max(0.95, 1.0 - bucket.aim)
-        known = self.target(model).latency(streams=streams).quantile(quantile, size, DOUBT)
+        known = self.target(model).latency(streams=streams).quantile(quantile, size)
         return min(inf if known is None else known, inf if hedge.cap is None else hedge.cap)
 
     def reserve(self, model: Model, *, streams: bool) -> float:
@@ -155,17 +151,14 @@ class Policies:
     def _new(self, model: Model) -> Target:
         account = self._accounts.get(model.provider)
         if account is None:
-            account = Account(self._random, partial(self._breaker_changed, model.provider))
+            account = Account(self._random, partial(self.tell, model.provider))
             self._accounts[model.provider] = account
         if len(self._targets) >= REMEMBERED:
             idle = (key for key, one in self._targets.items() if not one.pacer.running and not one.pacer.waiting)
             self._targets.pop(next(idle, (model.provider, model.id)), None)
-        found = Target(model, account, self._loop, self._random, partial(self._breaker_changed, model.name))
+        found = Target(model, account, self._loop, self._random, partial(self.tell, model.name))
         self._targets[model.provider, model.id] = found
         return found
-
-    def _breaker_changed(self, subject: str, state: State, why: str) -> None:
-        self.tell(subject, f"breaker {state.replace('_', '-')}", why)
 
     def tell(self, subject: str, state: str, why: str) -> None:
         """Say that something has changed."""

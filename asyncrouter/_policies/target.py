@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter._catalog import Model
-    from asyncrouter._policies.breaker import State
 
 SLOW_SPAN = 5.0
 """Seconds between two tries of a model in its old place while it is demoted for being slow."""
@@ -27,7 +26,7 @@ class Account:
 
     __slots__ = ("host", "retries")
 
-    def __init__(self, random: Random, changed: Callable[[State, str], None]) -> None:
+    def __init__(self, random: Random, changed: Callable[[str, str], None]) -> None:
         self.host = Breaker(random, changed, in_a_row=5, quiet=0.0, longest=60.0)
         self.retries = RetryBudget()
 
@@ -39,16 +38,17 @@ class Target:
     """One model at one provider: its breaker, its pace, how long it takes, and whether it has become slow."""
 
     __slots__ = (
-        "_slow", "_slow_at", "_slow_until", "account", "announced_at", "breaker", "buffered", "model", "pacer",
-        "streamed",
+        "_changed", "_slow", "_slow_at", "_slow_until", "account", "announced_at", "breaker", "buffered", "model",
+        "pacer", "streamed",
     )
 
     def __init__(
         self, model: Model, account: Account, loop: asyncio.AbstractEventLoop, random: Random,
-        changed: Callable[[State, str], None],
+        changed: Callable[[str, str], None],
     ) -> None:
         self.model = model
         self.account = account
+        self._changed = changed
         self.breaker = Breaker(random, changed, in_a_row=3, quiet=4.0, longest=15.0)
         self.pacer = Pacer(model, loop)
         self.streamed = Latency()
@@ -86,6 +86,7 @@ class Target:
         self._slow.add(now, failed=True)
         if self._slow_until is None and self._slow.full_of_failures():
             self._slow_until = now + SLOW_SPAN
+            self._changed("slow", "half of its attempts were much slower than usual")
 
     def was_quick(self, now: float) -> None:
         """An attempt was not slow: one is enough to have it back in its place."""
@@ -95,3 +96,4 @@ class Target:
         if self._slow_until is not None:
             self._slow_until = None
             self._slow.clear()
+            self._changed("not slow any more", "")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 COMMAND = "python -m tests.simulation --seed"
+PROGRESS = 1000
+"""Seeds after which a word is said."""
 PATIENCE = 300
 """Seeds within which a mutant must be caught."""
 
@@ -50,13 +52,15 @@ def _run(seeds: range, processes: int) -> int:
     began = time.perf_counter()
     calls = requests = failed = 0
     digest = sha256()
-    for result in _results(seeds, processes):
+    for done, result in enumerate(_results(seeds, processes), 1):
         calls += result.calls
         requests += result.requests
         digest.update(result.digest.encode())
         if result.violations:
             failed += 1
             _tell(result)
+        if done % PROGRESS == 0:
+            _say(f"... {done} seeds, {calls} calls, {failed} not clean, {time.perf_counter() - began:.0f} s")
     seconds = time.perf_counter() - began
     _say(f"{len(seeds)} seeds, {calls} calls, {requests} requests: {len(seeds) - failed} clean, {failed} not")
     _say(f"digest {digest.hexdigest()}")

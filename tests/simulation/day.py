@@ -12,7 +12,6 @@ from .fates import KINDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CALLERS = ("chat", "stream")
 HEALED = (1.0, 4.0, 8.0, 16.0, 21.0, 66.0, 310.0, 625.0)
 """Seconds after all is well at which each task is asked once more."""
 OUTAGES = ("refuse", "hang_connect", "hang_headers", "hang_content", "503", "503", "500", "500", "529", "429",

@@ -39,7 +39,7 @@ class Knowledge:
             self._later(self.held, exchange, now, min(begin + fate.pause, now + LONGEST))
         if fate.kind in {"404", "403"}:
             self._later(self.gone, exchange, now, now + (GONE if fate.kind == "404" else FORBIDDEN))
-        elif fate.kind in {"401", "402", "429_money"} and fate.error != "RateLimited":
+        elif fate.kind in {"401", "402", "429_money"}:
             self.key_trouble.add(exchange.provider)
             if fate.kind == "401" and key_now != exchange.key:
                 return  # a new key is there already

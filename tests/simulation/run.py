@@ -133,6 +133,7 @@ class Run:
                 self._start(Behaviour(self._loop.time(), task, options={"deadline": 60.0, "hedge": None}), healed=True)
                 await self._tasks[-1]
         self._watch.look()
+        self._watch.well()
 
     def _start(self, behaviour: Behaviour, *, healed: bool = False) -> None:
         record = self._record

@@ -126,6 +126,13 @@ class Watch:
             if turn is not None and pacer._due(turn.rank, turn.tokens) <= now:
                 self._record.flag("idle slot", f"{model.name} at {now!r}: {pacer!r}")
 
+    def well(self) -> None:
+        """What has served since all was well stands as if nothing had been."""
+        served = {call.reply.model for call in self._record.calls if call.healed and call.reply is not None}
+        for name, state in self._router.health().items():
+            if name in served and (state.slow or state.breaker != "closed"):
+                self._record.flag("alive", f"{name} has served, and yet: {state}")
+
     # When all is quiet.
 
     def quiet(self, when: str) -> None:
