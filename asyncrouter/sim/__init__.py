@@ -30,7 +30,7 @@ m.bill, world.usd, world.requests, world.open
 
 from asyncrouter.sim._ledger import Bill
 from asyncrouter.sim._prompt import WIRES
-from asyncrouter.sim._stage import Seen
+from asyncrouter.sim._seen import Seen
 from asyncrouter.sim.act import FAULTS, ODDITIES, RETRY_AS, WHYS, Act
 from asyncrouter.sim.clock import Clock, Deadlock, Livelock, VirtualLoop, run
 from asyncrouter.sim.laws import Lognormal, lognormal

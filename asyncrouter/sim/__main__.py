@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from asyncrouter.sim._stage import Seen
+    from asyncrouter.sim._seen import Seen
     from asyncrouter.sim.model import Behaviour
 
 _FLAKY = (Act(status=500), Act(status=503), Act(tokens=40, gap=0.02, fault="cut", at=10), Act(fault="hang", at=5))

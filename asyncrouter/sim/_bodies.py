@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from random import Random
 
+    from asyncrouter.sim._seen import Seen
     from asyncrouter.sim._speech import Speech
-    from asyncrouter.sim._stage import Seen
 
 Ending = Literal["end", "cut", "reset"]
 BLOCK = 65_536

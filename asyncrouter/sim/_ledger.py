@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from asyncrouter.sim._stage import Seen
+    from asyncrouter.sim._seen import Seen
     from asyncrouter.sim.play import Play
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from asyncrouter.sim._errors import Words
     from asyncrouter.sim._prompt import Wire
-    from asyncrouter.sim._stage import Seen
+    from asyncrouter.sim._seen import Seen
     from asyncrouter.sim.act import Act
 
 CREATED = 1_767_225_600

@@ -16,7 +16,7 @@ from asyncrouter.sim.act import Act
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from asyncrouter.sim._stage import Seen
+    from asyncrouter.sim._seen import Seen
 
 Told = bool | Literal["lying"]
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Self
 
 from asyncrouter.sim._ledger import Bill, Price, charge
-from asyncrouter.sim._stage import Seen
+from asyncrouter.sim._seen import Seen
 from asyncrouter.sim.act import Act
 from asyncrouter.sim.limits import Gate, Limit
 from asyncrouter.sim.play import Play, play

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from asyncrouter.sim._bodies import Ending
     from asyncrouter.sim._prompt import Wire
+    from asyncrouter.sim._seen import Seen
     from asyncrouter.sim._speech import Speech
-    from asyncrouter.sim._stage import Seen
 
 STREAM, JSON, PAGE = "text/event-stream; charset=utf-8", "application/json", "text/html; charset=utf-8"
 SPEECHES: Mapping[Wire, type[Speech]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
-    from asyncrouter.sim._stage import Seen, Stage
+    from asyncrouter.sim._seen import Seen
+    from asyncrouter.sim._stage import Stage
     from asyncrouter.sim.play import Play
 
 MOST = 1 << 20

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from asyncrouter import Request
     from asyncrouter.sim._bodies import Beat
-    from asyncrouter.sim._stage import Seen, Stage
+    from asyncrouter.sim._seen import Seen
+    from asyncrouter.sim._stage import Stage
     from asyncrouter.sim.play import Play
 
 MOST = 1 << 20

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter.sim._prompt import WIRES, route
-from asyncrouter.sim._stage import Seen
+from asyncrouter.sim._seen import Seen
 from asyncrouter.sim.act import Act
 from asyncrouter.sim.limits import Gate, Limit
 from asyncrouter.sim.model import Behaviour, SimModel, limit_of
