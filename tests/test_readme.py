@@ -1,4 +1,4 @@
-"""Every example of the README runs."""
+"""Every example of the README, and of the packages' docstrings, runs."""
 
 import ast
 import inspect
@@ -12,15 +12,32 @@ import pytest
 from fastapi import FastAPI
 
 import asyncrouter
-from asyncrouter import Router
+from asyncrouter import Router, batch, sim
 from asyncrouter._known import catalog
 from asyncrouter.sim import Act, Clock, World
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parent.parent
+
+
+def examples(text: str) -> list[str]:
+    """The Python blocks of a text."""
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+BLOCKS = examples((ROOT / "README.md").read_text(encoding="utf-8"))
+PACKAGES = ["asyncrouter", "asyncrouter/sim", "asyncrouter/batch", "asyncrouter/bench"]
+DOCSTRINGS = [
+    block for package in PACKAGES
+    for block in examples(ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))) or "")
+]
 SERVICE = next(block for block in BLOCKS if "FastAPI(" in block)
 """The example on which those that only add a route are built."""
 HERE = {name: getattr(asyncrouter, name) for name in asyncrouter.__all__}
+
+
+def first_line(block: str) -> str:
+    """What an example is called."""
+    return block.strip().splitlines()[0][:60]
 
 
 @pytest.fixture
@@ -43,7 +60,7 @@ async def run(block: str, names: dict[str, Any]) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[block.strip().splitlines()[0][:60] for block in BLOCKS])
+@pytest.mark.parametrize("block", BLOCKS + DOCSTRINGS, ids=first_line)
 def test_it_runs(
     block: str, clock: Clock, scenery: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -51,13 +68,17 @@ def test_it_runs(
     """An example of the README runs as it stands, over a simulated world."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "router.toml").write_text('[tasks.default]\nmodels = ["openai/gpt-6-luna"]\n')
+    (tmp_path / "in.jsonl").write_text('{"id": "1", "prompt": "hello"}\n')
     block = block.replace("asyncio.run(main())", "await main()")
 
     async def scenario() -> None:
         router = Router(world_config(), tables="current")
         reply = await router.chat("hello", model="openai/gpt-6-luna")
         messages = [{"role": "user", "content": "x"}]
-        names = HERE | {"router": router, "reply": reply, "prompt": "hello", "messages": messages, "json": json}
+        names = HERE | {
+            "router": router, "reply": reply, "prompt": "hello", "prompts": ["hello"], "messages": messages,
+            "batch": batch, "json": json,
+        }
         names = await run(SERVICE + block if "@app." in block and "FastAPI(" not in block else block, names)
         if "app" in names:
             await call_routes(names["app"])
@@ -66,10 +87,12 @@ def test_it_runs(
             await names["router"].aclose()
 
     if "def test_" in block:
-        names = HERE | {}
+        names = HERE | vars(sim)
         exec(compile(block, "README.md", "exec"), names)
         [test] = [value for name, value in names.items() if name.startswith("test_")]
         test(clock, World())
+    elif "bench.run(" in block or "world." in block:
+        exec(compile(block, "README.md", "exec"), HERE | vars(sim) | {"world": World()})
     else:
         clock.run(scenario())
     capsys.readouterr()

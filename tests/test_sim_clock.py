@@ -178,3 +178,12 @@ def test_run_and_the_loop_alone() -> None:
     assert 4.0 == run(scenario())
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         assert 4.0 == runner.run(scenario())
+
+
+def test_not_inside_a_running_loop() -> None:
+    """Within a loop that runs there is a plain error, and nothing stays behind."""
+    async def scenario() -> None:
+        with pytest.raises(RuntimeError, match="call this outside of it"):
+            Clock().run(asyncio.sleep(1.0))
+
+    asyncio.run(scenario())

@@ -54,11 +54,10 @@ class Block:
         return True
 
     def piece(self, told: str, delta: Message) -> object:
-        """The next piece that a delta of this type brings; "" when it only marks the block."""
+        """The next piece that a delta of this type brings; "" when it only marks the block, no `str` when it is none."""
         if _GROWS.get(told) == self.kind:
             return delta.get(_PIECES[told])
-        self._mark(told, delta)
-        return ""
+        return self._mark(told, delta)
 
     def tool_call(self) -> Message:
         """The use of a tool as a Chat Completions message carries it."""
@@ -74,11 +73,14 @@ class Block:
         except ValueError:  # cut by max_tokens
             return self.given
 
-    def _mark(self, told: str, delta: Message) -> None:
+    def _mark(self, told: str, delta: Message) -> object:
         if told == "signature_delta":
             self.given["signature"] = delta.get("signature")
         elif told == "citations_delta":
             held = self.given.get("citations")
             self.given["citations"] = [*(held if isinstance(held, list) else []), delta.get("citation")]
-        elif told == "input_json_delta" and isinstance(piece := delta.get("partial_json"), str):
-            self.pieces.append(piece)  # of a tool that the server runs
+        elif told == "input_json_delta":  # of a tool that the server runs
+            if not isinstance(piece := delta.get("partial_json"), str):
+                return None
+            self.pieces.append(piece)
+        return ""

@@ -112,9 +112,11 @@ class StreamDecoder:
         if draft.fault is not None:
             return self._classifier.inside(draft.fault, self._request_id)
         error = draft.verdict(self._params, self._request_id)
-        if error is not None and stray:  # an error page, or the bare JSON with which Google breaks a stream off
-            found = hidden_error(stray, self._classifier, self._request_id)
-            return found or (error if draft.begun else no_answer(stray, "no event stream"))
+        if stray:  # an error page, or the bare JSON with which Google breaks a stream off
+            if (found := hidden_error(stray, self._classifier, self._request_id)) is not None:
+                return found
+            if error is not None and not draft.begun:
+                return no_answer(stray, "no event stream")
         return error
 
     def final(self) -> Chunk:

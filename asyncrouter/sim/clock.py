@@ -133,7 +133,13 @@ class Clock:
         return self._epoch + self.now
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end and return what it returns. Raises `Deadlock` if it can never end."""
+        """Run `main` to its end and return what it returns.
+
+        Raises `Deadlock` if it can never end, `RuntimeError` inside a running loop.
+        """
+        if asyncio._get_running_loop() is not None:
+            main.close()
+            raise RuntimeError("virtual time needs a loop of its own, and one is running: call this outside of it")
         self._loop = loop = VirtualLoop(self._now, self._epoch)
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             try:

@@ -67,7 +67,10 @@ def read(answer: Answer, body: bytes) -> Read:
 
 def _bare(body: bytes) -> bytes:
     """The documents of a body without the fields that are no part of the answer: clients judge these as well."""
-    lines = []
+    try:
+        return orjson.dumps(_kept(orjson.loads(body)))
+    except (ValueError, TypeError):  # many documents, or none
+        lines = []
     for line in re.split(rb"(\r\n|\n|\r)", body):
         prefix = b"data: " if line.startswith(b"data: ") else b""
         try:
@@ -103,7 +106,7 @@ def _kept(value: object, depth: int = 0) -> object:
     if depth > DEEPEST:
         return None
     if isinstance(value, dict):
-        if value.get("type") in ("message", "message_delta"):
+        if value.get("type") in ("message", "message_delta") or "content" in value:
             value["usage"] = {"input_tokens": 1, "output_tokens": 1}
         kept = {key: inner for key, inner in value.items() if key in PARTS | WHOLE}
         return {key: inner if key in WHOLE else _kept(inner, depth + 1) for key, inner in kept.items()}
@@ -192,8 +195,8 @@ def _gemini_client() -> tuple[_Line, genai.Client]:
 
 def _gemini(body: bytes, stream: bool) -> Read:
     line, sdk = _gemini_client()
-    if stream:  # the standard's comments, of which this client has never heard
-        body = re.sub(rb"(?m)^:.*$", b"", body)
+    if stream:  # the standard's comments and fields, of which this client has never heard
+        body = re.sub(rb"(?m)^(?::|event|id|retry)[^\r\n]*$", b"", body)
     if not stream and body.lstrip()[:1] == b"[":  # a stream that was not asked for as events
         body, stream = b"".join(b"data: " + orjson.dumps(each) + b"\n\n" for each in orjson.loads(body)), True
     line.hold(body, stream)

@@ -1,0 +1,259 @@
+"""How three APIs word one answer, and one failure: Chat Completions, Anthropic's Messages, Google's generateContent.
+
+Written down here once more, from the vendors' documents, so that no mistake of the router's can be the world's too.
+An answer is a number of words, each told from all other words of the run; some are thoughts, the last may be a tool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter import Request
+
+    from .fates import Fate
+
+Kind = Literal["text", "thought", "tool"]
+Document = dict[str, object]
+
+
+def word(number: int, index: int) -> str:
+    """One word of one answer; its dot is no ASCII, so that characters can be cut in two."""
+    return f"{number}·{index} "
+
+
+def asked(request: Request) -> tuple[str, str, bool]:
+    """The model, the number of the call, and whether a stream is wanted."""
+    body = orjson.loads(request.body)
+    if (turns := body.get("contents")) is not None:
+        model, _, method = request.url.partition("?")[0].rpartition("/")[2].partition(":")
+        text, stream = turns[-1]["parts"][0]["text"], method.startswith("stream")
+    else:
+        model, text, stream = body["model"], body["messages"][-1]["content"], body.get("stream") is True
+    return model, text.partition(" ")[0], stream
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """The key a request brings."""
+    bearer = headers.get("Authorization", "").removeprefix("Bearer ")
+    return headers.get("x-api-key") or headers.get("x-goog-api-key") or bearer
+
+
+def event(document: object, name: bytes = b"") -> bytes:
+    """A server-sent event."""
+    return (b"event: %s\n" % name if name else b"") + b"data: " + orjson.dumps(document) + b"\n\n"
+
+
+class OpenAI:
+    """Chat Completions."""
+
+    done = b"data: [DONE]\n\n"
+    limits = "x-ratelimit-limit-requests"
+    request_id = "x-request-id"
+    finishes: Mapping[str, str] = {}
+
+    def __init__(self, fate: Fate, number: int) -> None:
+        self.fate = fate
+        self.number = number
+        self.finish = self.finishes.get(fate.finish, fate.finish)
+
+    def opening(self) -> bytes:
+        """What comes before any content."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def word(self, index: int) -> bytes:
+        """The event of one word."""
+        said = word(self.number, index)
+        match self.fate.kind_of(index):
+            case "thought":
+                return self._chunk({"reasoning": said})
+            case "tool":
+                return self._chunk({"tool_calls": [{"index": 0, **self._tool(said)}]})
+        return self._chunk({"content": said})
+
+    def closing(self) -> list[bytes]:
+        """The finish reason, and then the usage."""
+        finished = {"choices": [{"index": 0, "delta": {}, "finish_reason": self.finish}]}
+        return [event(finished), event({"choices": [], "usage": self._usage()})]
+
+    def whole(self) -> bytes:
+        """The answer in one piece."""
+        thoughts, text, tools = spoken(self.fate, self.number)
+        message: Document = {"role": "assistant", "content": text}
+        if thoughts:
+            message["reasoning"] = thoughts
+        if tools:
+            message["tool_calls"] = [self._tool(said) for said in tools]
+        choice = {"index": 0, "message": message, "finish_reason": self.finish}
+        return orjson.dumps({"id": f"r{self.number}", "model": "served", "choices": [choice], "usage": self._usage()})
+
+    def failure(self, status: int, message: str, code: str) -> Document:
+        """The body of an error."""
+        return {"error": {"message": message, "code": code or status}}
+
+    def broken(self, status: int) -> bytes:
+        """An error in the middle of a stream."""
+        return event(self.failure(status, f"it broke #{self.number}", ""))
+
+    def _chunk(self, delta: Document) -> bytes:
+        return event({"id": f"r{self.number}", "model": "served", "choices": [{"index": 0, "delta": delta}]})
+
+    def _tool(self, said: str) -> Document:
+        return {"id": f"call{self.number}", "type": "function", "function": {"name": said, "arguments": "{}"}}
+
+    def _usage(self) -> Document:
+        counts: Document = {"prompt_tokens": self.fate.prompt_tokens, "completion_tokens": self.fate.words}
+        return counts if self.fate.told_usd is None else counts | {"cost": self.fate.told_usd}
+
+
+class Anthropic(OpenAI):
+    """The Messages API: blocks that begin and end."""
+
+    done = event({"type": "message_stop"}, b"message_stop")
+    limits = "anthropic-ratelimit-requests-limit"
+    request_id = "request-id"
+    finishes = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}
+    _types: Mapping[int, str] = {
+        401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
+        429: "rate_limit_error", 529: "overloaded_error",
+    }
+    _blocks = 0
+    _open: Kind | None = None
+
+    def opening(self) -> bytes:
+        """The message, empty, with a first count of its tokens."""
+        message = {"type": "message", "model": "served", "content": [], "usage": self._usage() | {"output_tokens": 1}}
+        return self._event({"type": "message_start", "message": message}) + self._event({"type": "ping"})
+
+    def word(self, index: int) -> bytes:
+        """A delta, and before it the beginning of its block."""
+        kind, said = self.fate.kind_of(index), word(self.number, index)
+        begun = b""
+        if kind != self._open:
+            begun = self._stop() + self._event(
+                {"type": "content_block_start", "index": self._blocks, "content_block": _block(kind, said, "")}
+            )
+            self._open, self._blocks = kind, self._blocks + 1
+        if kind == "tool":
+            delta: Document = {"type": "input_json_delta", "partial_json": "{}"}
+        elif kind == "thought":
+            delta = {"type": "thinking_delta", "thinking": said}
+        else:
+            delta = {"type": "text_delta", "text": said}
+        return begun + self._event({"type": "content_block_delta", "index": self._blocks - 1, "delta": delta})
+
+    def closing(self) -> list[bytes]:
+        """Why it stops, and the final count."""
+        delta = {"type": "message_delta", "delta": {"stop_reason": self.finish}, "usage": self._usage()}
+        return [self._stop() + self._event(delta)]
+
+    def whole(self) -> bytes:
+        """The message in one piece."""
+        thoughts, text, tools = spoken(self.fate, self.number)
+        blocks = [_block("thought", "", thoughts)] * bool(thoughts) + [_block("text", "", text)] * bool(text)
+        return orjson.dumps({
+            "type": "message", "model": "served", "content": blocks + [_block("tool", said, "") for said in tools],
+            "stop_reason": self.finish, "usage": self._usage(),
+        })
+
+    def failure(self, status: int, message: str, code: str) -> Document:
+        """The body of an error; its finer word is in the details."""
+        kind = self._types.get(status, "invalid_request_error" if status < 500 else "api_error")
+        details = {"details": {"error_code": code}} if code else {}
+        return {"type": "error", "error": {"type": kind, "message": message, **details}}
+
+    def broken(self, status: int) -> bytes:
+        """An event of its own."""
+        return event(self.failure(status, f"it broke #{self.number}", ""), b"error")
+
+    def _stop(self) -> bytes:
+        if self._open is None:
+            return b""
+        self._open = None
+        return self._event({"type": "content_block_stop", "index": self._blocks - 1})
+
+    def _event(self, document: Document) -> bytes:
+        return event(document, str(document["type"]).encode())
+
+    def _usage(self) -> Document:
+        return {"input_tokens": self.fate.prompt_tokens, "output_tokens": self.fate.words}
+
+
+class Gemini(OpenAI):
+    """generateContent: each fragment is an answer of its own, and nothing says that one was the last."""
+
+    done = b""
+    finishes = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
+    _states: Mapping[int, str] = {
+        401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED",
+        500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+    }
+    _told: Mapping[str, str] = {
+        "context_length_exceeded": "The input token count exceeds the maximum number of tokens allowed",
+        "content_policy_violation": "The request was blocked by our safety system",
+        "insufficient_quota": "You exceeded your current quota, limit: 0",
+    }
+    """Where the others have a word for it, Google has a sentence."""
+
+    def opening(self) -> bytes:
+        """A comment: there is nothing to say before the first fragment."""
+        return b": begun\n\n"
+
+    def word(self, index: int) -> bytes:
+        """A fragment."""
+        return event(self._fragment([_part(self.fate.kind_of(index), word(self.number, index))]))
+
+    def closing(self) -> list[bytes]:
+        """A last fragment, or why there is none."""
+        return [event(self._fragment([], self.finish))]
+
+    def whole(self) -> bytes:
+        """The fragment that says it all."""
+        thoughts, text, tools = spoken(self.fate, self.number)
+        parts = [_part("thought", thoughts)] * bool(thoughts) + [_part("text", text)] * bool(text)
+        return orjson.dumps(self._fragment(parts + [_part("tool", said) for said in tools], self.finish))
+
+    def failure(self, status: int, message: str, code: str) -> Document:
+        """The body of an error."""
+        told = f"{self._told[code]} {message}" if code in self._told else message
+        kind = self._states.get(status, "INVALID_ARGUMENT" if status < 500 else "UNKNOWN")
+        return {"error": {"code": status, "message": told, "status": kind}}
+
+    def _fragment(self, parts: list[Document], finish: str | None = None) -> Document:
+        if finish == "SAFETY" and not self.fate.words:
+            return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **self._usage()}
+        candidate: Document = {"content": {"role": "model", "parts": parts}, "index": 0}
+        if finish is None:
+            return {"candidates": [candidate], "modelVersion": "served"}
+        return {"candidates": [candidate | {"finishReason": finish}], "modelVersion": "served", **self._usage()}
+
+    def _usage(self) -> Document:
+        counts = {"promptTokenCount": self.fate.prompt_tokens, "candidatesTokenCount": self.fate.words}
+        return {"usageMetadata": counts}
+
+
+TONGUES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
+
+
+def spoken(fate: Fate, number: int) -> tuple[str, str, list[str]]:
+    """The thoughts, the text and the names of the tools of a whole answer."""
+    said: dict[Kind, list[str]] = {"thought": [], "text": [], "tool": []}
+    for index in range(fate.words):
+        said[fate.kind_of(index)].append(word(number, index))
+    return "".join(said["thought"]), "".join(said["text"]), said["tool"]
+
+
+def _block(kind: Kind, name: str, text: str) -> Document:
+    if kind == "tool":
+        return {"type": "tool_use", "id": "call", "name": name, "input": {}}
+    return {"type": "thinking", "thinking": text} if kind == "thought" else {"type": "text", "text": text}
+
+
+def _part(kind: Kind, said: str) -> Document:
+    if kind == "tool":
+        return {"functionCall": {"name": said, "args": {}}}
+    return {"text": said, "thought": True} if kind == "thought" else {"text": said}
