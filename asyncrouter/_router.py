@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from functools import lru_cache, partial
 from math import inf
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -76,7 +77,8 @@ class Router:
         self._random = random.Random(seed)
         self._wall = wall
         self._engine: Engine | None = None
-        self._plans: dict[tuple[str | None, str | None, str | None], Plan] = {}
+        # By type, too: `True` is no number of seconds, though it equals one.
+        self._resolve = lru_cache(REMEMBERED, typed=True)(partial(resolve, self.config))
         self._used: dict[str, PlannedStep] = {}
         self._entered = 0
         self._calls = 0
@@ -248,17 +250,16 @@ class Router:
         self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
         hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven,
     ) -> Plan:
-        plain = chain is None and hedge is retry is NOT_GIVEN and (model is None or isinstance(model, str))
-        key = (task, tier, model if isinstance(model, str) else None)
-        if plain and (known := self._plans.get(key)) is not None:
-            return known
-        plan = resolve(self.config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
+        if isinstance(chain, list):
+            chain = tuple(chain)
+        try:
+            plan = self._resolve(task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
+        except TypeError:  # what has a table in it cannot be remembered; any other mistake is raised again
+            plan = resolve(self.config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
         if plan.unknown_task:
             meant = near(str(task), self.config.tasks)
             hint = f" (did you mean {meant!r}?)" if meant else ""
             self._events.notice(Notice(str(task), f'unknown task {task!r}{hint}: taking the chain of "default"'))
-        if plain and len(self._plans) < REMEMBERED:
-            self._plans[key] = plan
         return plan
 
     def _open(self) -> Engine:

@@ -33,6 +33,7 @@ from asyncrouter import (
     Step,
     StreamInterrupted,
 )
+from asyncrouter._plan import resolve
 from asyncrouter.sim import Act, Clock, VirtualLoop, World
 
 if TYPE_CHECKING:
@@ -790,3 +791,30 @@ def test_the_dataclasses_are_the_same_configuration(clock: Clock, world: World) 
             return await router.chat("x", task="coding")
 
     assert "hi" == clock.run(scenario()).text
+
+
+def test_a_call_that_names_models_is_planned_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of names, a model or a hedge given with each call is not worked out anew each time."""
+    asked = []
+
+    def noted(config: Config, **names: object) -> object:
+        asked.append(names["chain"])
+        return resolve(config, **names)
+
+    monkeypatch.setattr("asyncrouter._router.resolve", noted)
+    router = opened(world)
+
+    for _ in range(3):
+        router.explain(chain=["a", "b"], hedge=1.5)
+        router.explain(model="a")
+
+    assert [("a", "b"), None] == asked
+
+
+def test_what_equals_seconds_is_not_seconds(world: World) -> None:
+    """`True` is refused as a hedge, also after one of 1 second has been planned."""
+    router = opened(world)
+    router.explain(model="a", hedge=1)
+
+    with pytest.raises(ConfigError, match="hedge"):
+        router.explain(model="a", hedge=True)
