@@ -2,7 +2,8 @@
 
 What aiohttp's session does for that, without what an API never needs of it (redirects, cookies, netrc, middlewares,
 traces, time-outs, a task that writes the body), and with all that is the same for every request of a URL built once.
-That is a third of the cost of a call. The pool, the parser and the response are aiohttp's.
+That is a third of the cost of a call. The pool, the parser and the response are aiohttp's; the way they are put
+together here is aiohttp 3.14's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from asyncrouter._http import Request
 
+KNOWN: Final = aiohttp.__version__.startswith("3.14.")
+"""Whether these are the parts of aiohttp we know; with those of another version everything goes through the session."""
 SMALL: Final = 1 << 15
 """Bytes of a body that a socket's buffer takes at once, so that writing them never waits for the other side."""
 _NO_TIMER: Final = TimerNoop()
@@ -48,7 +51,7 @@ class Destination:
 
 def is_plain(url: URL) -> bool:
     """Whether there is nothing about a URL that aiohttp's session should see to."""
-    return url.scheme in {"http", "https"} and bool(url.raw_host) and url.raw_user is None
+    return KNOWN and url.scheme in {"http", "https"} and bool(url.raw_host) and url.raw_user is None
 
 
 async def exchange(

@@ -57,6 +57,23 @@ def test_the_short_way_sends_what_the_session_sends(headers: dict[str, str]) -> 
     run(main())
 
 
+def test_an_aiohttp_of_another_version_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a version whose parts we do not know, small requests go through its session too, and arrive the same."""
+    headers = {"Content-Type": "application/json", "User-Agent": "x"}
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        short = await head_of(transport, b"{}", headers)
+        await transport.aclose()
+        monkeypatch.setattr("asyncrouter._exchange.KNOWN", False)
+        monkeypatch.setattr("asyncrouter._transport.exchange", None)
+        other = AiohttpTransport()
+        assert short == await head_of(other, b"{}", headers)
+        await other.aclose()
+
+    run(main())
+
+
 def test_both_ways_share_the_pool() -> None:
     """A connection that one of them has opened serves the other."""
 
