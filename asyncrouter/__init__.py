@@ -7,97 +7,28 @@ async with Router() as router:
 ```
 """
 
-from asyncrouter._catalog import Model, Price, Provider
-from asyncrouter._config import NOT_GIVEN, Chain, Config, Defaults, Hedge, Retry, Step
-from asyncrouter._errors import (
-    AllModelsFailed,
-    AttemptError,
-    AttemptTimeout,
-    BadReply,
-    CallError,
-    ConfigError,
-    ConnectionFailed,
-    ContextTooLong,
-    DeadlineExceeded,
-    NotAccepted,
-    NotSent,
-    OutOfCredit,
-    RateLimited,
-    Refused,
-    Rejected,
-    RouterClosed,
-    RouterError,
-    ServerFailed,
-    StreamInterrupted,
-    Unauthorized,
-)
-from asyncrouter._events import AttemptEnded, AttemptStarted, CallEnded, Event, HedgeDenied, Notice, StateChanged
-from asyncrouter._http import Request, Response, Transport
-from asyncrouter._insight import ExplainedStep, Explanation, ModelHealth
-from asyncrouter._reply_stream import ReplyStream
-from asyncrouter._router import Router
-from asyncrouter._transport import AiohttpTransport
-from asyncrouter._types import Attempt, Call, Chunk, Reply, Trace, Usage
+import typing
 
-__all__ = [
-    "NOT_GIVEN",
-    "AiohttpTransport",
-    "AllModelsFailed",
-    "Attempt",
-    "AttemptEnded",
-    "AttemptError",
-    "AttemptStarted",
-    "AttemptTimeout",
-    "BadReply",
-    "Call",
-    "CallEnded",
-    "CallError",
-    "Chain",
-    "Chunk",
-    "Config",
-    "ConfigError",
-    "ConnectionFailed",
-    "ContextTooLong",
-    "DeadlineExceeded",
-    "Defaults",
-    "Event",
-    "ExplainedStep",
-    "Explanation",
-    "Hedge",
-    "HedgeDenied",
-    "Model",
-    "ModelHealth",
-    "NotAccepted",
-    "NotSent",
-    "Notice",
-    "OutOfCredit",
-    "Price",
-    "Provider",
-    "RateLimited",
-    "Refused",
-    "Rejected",
-    "Reply",
-    "ReplyStream",
-    "Request",
-    "Response",
-    "Retry",
-    "Router",
-    "RouterClosed",
-    "RouterError",
-    "ServerFailed",
-    "StateChanged",
-    "Step",
-    "StreamInterrupted",
-    "Trace",
-    "Transport",
-    "Unauthorized",
-    "Usage",
-]
+if typing.TYPE_CHECKING:
+    from asyncrouter._api import *  # noqa: F403
+    from asyncrouter._api import __all__ as __all__
 
+    __version__: str
+else:
+    # What is behind the names is read when the first of them is asked for. It takes some tenths of a second, and were
+    # it read before the command line can take charge, a Ctrl-C in that time would end in a traceback.
+    def __getattr__(name):
+        import importlib
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        from importlib.metadata import version  # reads the disk: only when asked
+        if name == "__version__":
+            from importlib.metadata import version  # reads the disk
 
-        return version("asyncrouter")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return version("asyncrouter")
+        api = importlib.import_module("asyncrouter._api")
+        globals().update({each: getattr(api, each) for each in api.__all__}, __all__=api.__all__)
+        if name in globals():
+            return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return [*globals(), *__getattr__("__all__"), "__version__"]

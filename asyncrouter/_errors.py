@@ -218,14 +218,17 @@ class NotSent(AttemptError):
     """No request was made: the model is held or out, its key is out or not set.
 
     `hold` is the seconds after which it could be sent; `None` when waiting does not help. `actionable` says that the
-    reader can mend it (a key that is not set), which makes it the first thing to tell; `forcible` that the model is
-    tried all the same when nobody else is left (a breaker is open).
+    reader can mend it (a key that is not set), which makes it the first thing to tell; `key_out` that its key was
+    turned down a while ago; `forcible` that the model is tried all the same when nobody else is left (a breaker is
+    open).
     """
 
     def __init__(
-        self, message: str = "", *, hold: float | None = None, actionable: bool = False, forcible: bool = False
+        self, message: str = "", *, hold: float | None = None, actionable: bool = False, key_out: bool = False,
+        forcible: bool = False,
     ) -> None:
         super().__init__(message, retry_after=hold)
         self.hold = hold
         self.forcible = forcible
+        self.key_out = key_out
         self.actionable = actionable

@@ -38,7 +38,7 @@ class CallEnded(NamedTuple):
 
 
 class HedgeDenied(NamedTuple):
-    """A step was late and no hedge was started; `reason` says why."""
+    """A step was late and no hedge was started; `reason` says why. Told once a call, and anew after a restart."""
 
     trace: Trace
     reason: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
 
 if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
@@ -19,13 +19,15 @@ MOST = 64 << 20
 """Bytes of a listing at most; OpenRouter's has about one million."""
 
 
-async def list_models(transport: Transport, wire: Wire, credential: Credential) -> list[str]:
+async def list_models(transport: Transport, provider: str, wire: Wire, credential: Credential) -> list[str]:
     """The ids a provider lists. Raises `AttemptError`."""
     try:
         with anyio.fail_after(LIMIT):
             return await _ask(transport, wire, credential.get())
     except AttemptError as error:
-        error.message = credential.mask(error.message)
+        error.provider, error.message = provider, credential.mask(error.message)
+        if isinstance(error, Unauthorized) and error.status != 403 and credential.get() is not None:
+            error.message += f" (key of {provider} from {credential.origin})"
         error.args = (error.message,)
         raise
     except TimeoutError:

@@ -208,7 +208,7 @@ class Router:
 
         engine, name = self._open(), provider or self.config.default_provider
         self._speak(engine, name)
-        return await list_models(engine.transport, engine.wires[name], engine.credentials[name])
+        return await list_models(engine.transport, name, engine.wires[name], engine.credentials[name])
 
     # Life.
 

@@ -1,9 +1,11 @@
 """A provider that costs next to nothing: `python _server.py CORE` prints its port and serves until stdin ends.
 
-It answers a Chat Completions request with one fixed body; one that asks to stream, with 200 tokens. `GET /tick` writes
-one more event to every open stream, so that a client which ticks when it has read reads one event at a time, as from a
-real provider, on a busy machine too (with a timer here, events pile up whenever the client has to wait for its core).
-What is asked under `/hold` is never answered; `GET /held` tells how many requests wait there. Loopback only.
+It answers a Chat Completions request with one fixed body; one that asks to stream, with tokens. The model's name says
+how many and when: `t500` writes one more event to every open stream at each `GET /tick`, so that a client which ticks
+when it has read reads one event at a time, as from a real provider, on a busy machine too (with a timer, events pile up
+whenever the client has to wait for its core); `t500@0.01` writes one every 10 ms all the same, and `t500@0.01!100`
+falls silent after 100. What is asked under `/hold` is never answered; `GET /held` tells how many requests wait there.
+Loopback only.
 """
 
 from __future__ import annotations
@@ -11,30 +13,38 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import resource
 import sys
+from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOKENS: Final = 200
-
 _HEAD = {"id": "chatcmpl-1", "created": 1767225600, "model": "m", "system_fingerprint": "fp_1"}
-_USAGE = {"prompt_tokens": 12, "completion_tokens": TOKENS, "total_tokens": 12 + TOKENS}
+_STREAMS = re.compile(rb'"stream":\s*true')
+_PLAN = re.compile(rb'"model":\s*"t(\d+)(?:@([\d.]+))?(?:!(\d+))?"')
 
 
 def _completion() -> bytes:
     message = {"role": "assistant", "content": "Hello there, how can I help you today?"}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return _compact({**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE})
+    return _compact({**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _usage(10)})
 
 
-def _events() -> list[bytes]:
+@cache
+def _events(tokens: int) -> list[bytes]:
     """What is written, one after the other: the role and the first token, the other tokens, the end."""
-    deltas = [{"role": "assistant", "content": ""}, *({"content": f" word{number}"} for number in range(TOKENS))]
+    deltas = [{"role": "assistant", "content": ""}, *({"content": f" word{number}"} for number in range(tokens))]
     events = [_event(choices=[_choice(delta, None)]) for delta in deltas]
-    end = _event(choices=[_choice({}, "stop")]) + _event(choices=[], usage=_USAGE) + _chunk(b"data: [DONE]\n\n")
+    end = _event(choices=[_choice({}, "stop")]) + _event(choices=[], usage=_usage(tokens)) + _chunk(b"data: [DONE]\n\n")
     return [events[0] + events[1], *events[2:], end + b"0\r\n\r\n"]
+
+
+def _usage(tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": 12, "completion_tokens": tokens, "total_tokens": 12 + tokens}
 
 
 def _choice(delta: dict[str, str], finish: str | None) -> dict[str, object]:
@@ -59,17 +69,19 @@ def _response(body: bytes) -> bytes:
 
 ANSWER: Final = _response(_completion())
 STREAM: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-EVENTS: Final = _events()
 
 
 class Provider(asyncio.Protocol):
     """One connection."""
 
     held: ClassVar[set[Provider]] = set()
-    streams: ClassVar[dict[Provider, Iterator[bytes]]] = {}
+    streams: ClassVar[set[Provider]] = set()
 
     def __init__(self) -> None:
         self._received = b""
+        self._events: Iterator[bytes] = iter(())
+        self._left = inf
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -77,7 +89,9 @@ class Provider(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.held.discard(self)
-        self.streams.pop(self, None)
+        self.streams.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -96,23 +110,41 @@ class Provider(asyncio.Protocol):
             self._transport.write(_response(b"%d" % len(self.held)))
         elif path.startswith(b"/hold/"):
             self.held.add(self)
-        elif b'"stream":true' in body:
-            self._transport.write(STREAM)
-            self.streams[self] = iter(EVENTS)
+        elif _STREAMS.search(body):
+            self._stream(_PLAN.search(body))
         else:
             self._transport.write(ANSWER)
 
-    def _tell(self) -> None:
-        event = next(self.streams[self], None)
-        if event is None:
-            del self.streams[self]
+    def _stream(self, plan: re.Match[bytes] | None) -> None:
+        tokens, gap, silent = (b"200", None, None) if plan is None else plan.groups()
+        self._events, self._left = iter(_events(int(tokens))), inf if silent is None else int(silent)
+        self._transport.write(STREAM)
+        if gap is None:
+            self.streams.add(self)
         else:
-            self._transport.write(event)
+            self._tell_every(float(gap), asyncio.get_running_loop().time())
+
+    def _tell_every(self, gap: float, due: float) -> None:
+        """The next event, and a timer for the one after that, which is not late because this one was."""
+        if self._tell():
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(due + gap, self._tell_every, gap, due + gap)
+
+    def _tell(self) -> bool:
+        event = next(self._events, None) if self._left else None
+        self._left -= 1
+        if event is None or self._transport.is_closing():
+            self.streams.discard(self)
+            return False
+        self._transport.write(event)
+        return True
 
 
 async def main() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Provider, "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(Provider, "127.0.0.1", 0, backlog=16384)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         # Whoever started this holds the other end: when they are gone, however they went, so are we.

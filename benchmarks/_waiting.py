@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from _machine import every_file
+
 Ask = Callable[[str], Awaitable[object]]
 
 
@@ -78,6 +80,5 @@ async def held(url: str) -> int:
 
 
 if __name__ == "__main__":
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    every_file()
     print(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

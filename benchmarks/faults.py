@@ -47,7 +47,7 @@ class Runner(NamedTuple):
 def main(scenarios: list[str], only: list[str], together: int, seconds: float, rate: float, seed: int, python: str,
          kept: Path | None) -> None:
     names = [path.stem for path in sorted(HERE.glob("[a-z]*.py")) if not only or path.stem in only]
-    found = {}
+    found: dict[str, dict[str, dict]] = {}
     print(f"{'':16}{'contender':22}{'answered':>10}{'torn':>6}{'p50':>8}{'p95':>8}{'p99':>8}{'requests':>10}{'CPU':>8}")
     for scenario in scenarios:
         found[scenario] = {}
@@ -56,9 +56,11 @@ def main(scenarios: list[str], only: list[str], together: int, seconds: float, r
             found[scenario] |= told
             for name, figures in told.items():
                 print(f"{scenario:16}{name:22}{_line(figures)}", flush=True)
-    if kept is not None:
-        kept.write_text(json.dumps({"machine": machine(python), "seconds": seconds, "rate": rate, "seed": seed,
-                                    "days": found}, indent=1))
+        if kept is not None:
+            before = json.loads(kept.read_text())["days"] if kept.exists() else {}
+            days = {name: before.get(name, {}) | found.get(name, {}) for name in {**before, **found}}
+            told = {"machine": machine(python), "seconds": seconds, "rate": rate, "seed": seed, "days": days}
+            kept.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def day(scenario: str, names: list[str], seconds: float, rate: float, seed: int, python: str) -> dict[str, dict]:
@@ -107,7 +109,7 @@ def _start(stack: ExitStack, name: str, scenario: str, instants: list[float], se
     process = subprocess.Popen([python, str(HERE / f"{name}.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
     stack.callback(process.kill)
-    job = {"base_url": server.base_url, "models": MODELS, "instants": instants, "timeout": TIMEOUT,
+    job = {"kind": "day", "base_url": server.base_url, "models": MODELS, "instants": instants, "timeout": TIMEOUT,
            "patience": PATIENCE, "words": TOKENS}
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
@@ -129,8 +131,8 @@ if __name__ == "__main__":
     parser.add_argument("--scenario", dest="scenarios", type=names, default=[n for n in DAYS if n != "tail"])
     parser.add_argument("--only", type=names, default=[])
     parser.add_argument("--together", type=int, default=2, help="contenders that run side by side; a core each")
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--rate", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--rate", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--json", type=Path, dest="kept")

@@ -1,6 +1,6 @@
 """What a hedge does to the tail, over real sockets: 1 % of the calls take 20 times as long.
 
-    python benchmarks/tail.py [--calls 10000] [--rate 60] [--json FILE] [--out DIRECTORY]
+    python benchmarks/tail.py [--calls 10000] [--rate 40] [--json FILE] [--out DIRECTORY]
 
 Every arm has a server of its own, in a process of its own, in which the same prompts meet the same fates; all arms are
 asked at the same instants, which do not depend on the answers. The figures are those of `asyncrouter.bench`.
@@ -58,7 +58,7 @@ def main(calls: int, rate: float, kept: Path | None, out: Path | None) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=40.0)
     parser.add_argument("--json", type=Path, dest="kept")
     parser.add_argument("--out", type=Path)
     main(**vars(parser.parse_args()))

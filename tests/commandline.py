@@ -24,6 +24,7 @@ FILE = """
 default_provider = "sim"
 [providers.sim]
 base_url = "{base_url}"
+key = "env:PLANTED_KEY"
 [defaults]
 retry = {{ attempts = 1 }}
 [models.a]

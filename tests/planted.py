@@ -1,7 +1,9 @@
 """The secrets that tests plant, and a plugin that fails a test in which one of them comes up.
 
 Every key, header and password of a test that stands for a real one is taken from here: all bear one mark. The plugin
-looks for it in what a test writes, logs and warns, in what its commands write, and in every exception it meets.
+gives every simulated provider of the suite such a key and such a header, and looks for the mark in what a test writes,
+logs and warns, in what its commands write, on a terminal or into files, in every exception it meets, and in the traces,
+errors and routers of its calls.
 """
 
 from __future__ import annotations
@@ -9,15 +11,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import subprocess
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from asyncrouter import Router
+from asyncrouter.sim import World
+
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
 MARK = "pl4nt3d"
 KEY = f"sk-or-{MARK}-0123456789abcdef"
@@ -27,10 +34,17 @@ QUERY = f"query-{MARK}-value-hgfedcba"
 CALLERS = f"callers-{MARK}-header-abcdefgh"
 PASSWORD = f"proxy-{MARK}-password-stuvwxyz"
 SECRETS = (KEY, ROTATED, HEADER, QUERY, CALLERS, PASSWORD)
+VARIABLE = "PLANTED_KEY"
+"""Where the simulated providers' key is, for processes that a test starts, too."""
+CALLS = 50
+"""Of a test with more calls the first ones are looked at."""
+WRITTEN = (".jsonl", ".json", ".log", ".txt", ".html", ".csv")
+"""What commands write; a configuration may hold what a test must show to be refused."""
 
 _found: list[str] = []
 """Where it came up in the test that is running."""
 _warned: list[str] = []
+_calls = 0
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
@@ -83,11 +97,49 @@ def _watched(cls: Any, name: str, after: Callable[[Any, Any], None]) -> None:
 
 
 def pytest_configure() -> None:
-    """Watch the log, and what tests take away before the report sees it: output they read, exceptions they expect."""
+    """Plant; watch the log, the calls, and what tests take away before the report sees it: output they read, exceptions
+    they expect.
+    """
+    os.environ[VARIABLE] = KEY
+    _watched(World, "config", lambda _, config: _plant(config["providers"]))
+    _watch_calls()
     logging.getLogger().addHandler(_Records())
     _watched(pytest.CaptureFixture, "readouterr", lambda _, came: look("the output", "".join(map(str, came))))
     _watched(subprocess.Popen, "communicate", lambda _, came: [look("a command's output", part) for part in came])
     _watched(pytest.RaisesExc, "__exit__", lambda raises, _: _look_at(raises.excinfo))
+
+
+def _plant(providers: dict[str, object]) -> None:
+    """Give each provider that has none a key and a header that must not come up."""
+    for table in providers.values():
+        if isinstance(table, dict):
+            table.setdefault("key", f"env:{VARIABLE}")
+            table.setdefault("headers", {"X-Team": HEADER})
+
+
+def _watch_calls() -> None:
+    """Look at what is left of a call: its trace, its error, and the router that made it."""
+    end = Router._end
+
+    @functools.wraps(end)
+    def watched(self: Router, call: Any, trace: Any, error: BaseException | None) -> None:
+        global _calls
+        _calls += 1
+        end(self, call, trace, error)
+        if _calls <= CALLS:
+            look("a trace", f"{trace}\n{trace!r}")
+            look("a router", f"{self!r}\n{vars(self)!r}\n{self._engine!r}")
+            if error is not None:
+                look("the error of a call", texts_of(error))
+
+    Router._end = watched  # type: ignore[method-assign]
+
+
+def _look_into(folder: Path) -> None:
+    """Look at the files that a test's commands have written."""
+    for path in folder.rglob("*"):
+        if path.suffix in WRITTEN and path.is_file():
+            look(f"the file {path.name}", path.read_bytes())
 
 
 def _look_at(caught: pytest.ExceptionInfo[BaseException] | None) -> None:
@@ -117,6 +169,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail what let a secret out, in the phase in which it did."""
     report = yield
+    global _calls
+    _calls = 0
+    if call.when == "call" and "tmp_path" in getattr(item, "funcargs", {}):
+        _look_into(item.funcargs["tmp_path"])  # type: ignore[attr-defined]
     for name, content in report.sections:
         look(name, content)
     if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.fail.Exception | AssertionError):

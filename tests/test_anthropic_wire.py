@@ -650,6 +650,15 @@ def test_arguments_that_are_no_json_are_no_answer() -> None:
     assert "a tool call whose arguments are no JSON" == after.end().message
 
 
+@pytest.mark.parametrize("piece", [{"partial_json": ':{"query":"x"}'}, {"partial_json": None}, {}])
+def test_the_input_of_a_server_s_tool_must_be_whole_as_well(piece: dict[str, object]) -> None:
+    """A piece of it that is lost or no JSON is a hole in the message, like any other."""
+    search = (begin(0, "server_tool_use", id="s", name="web_search", input={}), grow(0, "input_json_delta", **piece))
+    decoder = events(start(), *search, close(0), begin(1, "text", text="So."), stop(), END)
+
+    assert type(decoder.end()) is BadReply
+
+
 def test_usage_that_is_not_whole_is_not_known() -> None:
     """Half a count would be a wrong price: then it is estimated."""
     missing = start()

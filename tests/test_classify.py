@@ -150,6 +150,8 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
         (err("maximum context length", type="BadRequestError", code=400), ContextTooLong, 400),
         (err(code="context_length_exceeded"), ContextTooLong, None), (err("prompt is too long"), ContextTooLong, None),
         (err(code="insufficient_quota"), OutOfCredit, None), (err(code=402), OutOfCredit, 402),
+        (err(code="unsupported_country_region_territory", type="request_forbidden"), Unauthorized, 403),
+        (err(type="request_forbidden"), Unauthorized, 403), (err(code=403), Unauthorized, 403),
         (err(code=401), Unauthorized, 401), (err(code="invalid_api_key"), Unauthorized, 401),
         (err(code="content_filter"), Refused, None), (err(code=403, metadata={"reasons": ["x"]}), Refused, 403),
         (err(code=404), Rejected, 404), ({"error": "over capacity"}, ServerFailed, 503),

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from commandline import Desk
 
 
+STARTS = ["from asyncrouter.cli import main; sys.exit(main())", "runpy.run_module('asyncrouter', run_name='__main__')"]
+"""As the installed script does, and as a module."""
+
+
 def test_help_names_every_command(desk: Desk) -> None:
     """With the exit statuses and how to complete in a shell."""
     done = desk.run("--help")
@@ -108,17 +112,18 @@ def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
     assert "asyncrouter: the command line needs click and rich: pip install 'asyncrouter[cli]'\n" == done.stderr
 
 
-def test_ctrl_c_while_importing_is_no_traceback() -> None:
-    """Status 130 and quiet, also when none of the commands is there yet."""
+@pytest.mark.parametrize("module", ["click", "aiohttp", "asyncrouter._router", "rich"])
+@pytest.mark.parametrize("start", STARTS)
+def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None:
+    """Status 130 and quiet, by the installed script and as a module, however early it comes."""
     code = (
-        "import sys\n"
+        "import runpy, sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'rich':\n"
+        f"        if name == {module!r}:\n"
         "            raise KeyboardInterrupt\n"
-        "from asyncrouter.cli import main\n"
         "sys.meta_path.insert(0, Interrupted())\n"
-        "sys.exit(main())\n"
+        f"{start}\n"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -253,6 +253,17 @@ def test_what_a_person_should_know_stands_beside_the_answer(desk: Desk) -> None:
     assert 1 == done.err.count("unknown task 'cooking'")
 
 
+def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
+    """It is another chain that failed; of the rest the failure speaks itself."""
+    desk.world.model("a", Act(status=400, message="no such thing"))
+
+    done = desk.run("chat", "Hello", "--task", "codng")
+
+    assert (1, "") == (done.status, done.out)
+    assert "unknown task 'codng' (did you mean 'coding'?)" in done.err
+    assert 1 == done.err.count("no such thing")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -31,7 +31,7 @@ def test_a_configuration_that_is_fit(desk: Desk) -> None:
     assert (0, "") == (done.status, done.err)
     assert "asyncrouter.toml: 2 tasks, 2 tiers, 2 models\n" in done.out
     lines = [line.split() for line in done.out.splitlines()]
-    assert ["ok", "sim", desk.base_url, "needs", "no", "key"] in lines
+    assert ["ok", "sim", desk.base_url, "PLANTED_KEY", "is", "set"] in lines
     assert ["ok", "a", "task", "default,", "task", "coding,", "tier", "standard"] in lines
     assert "look  b      window and price unknown: say context and usd_per_mtok under [models]" in done.out
     assert not desk.world.seen

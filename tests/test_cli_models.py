@@ -33,7 +33,9 @@ def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
 
 def test_only_one_provider_s(desk: Desk) -> None:
     """--provider leaves out the others; a name that stands for nothing is an error."""
-    assert 1 == len(desk.run("models", "--provider", "groq").out.splitlines())
+    idle = desk.run("models", "--provider", "groq")
+    assert (0, 1) == (idle.status, len(idle.out.splitlines()))
+    assert "no model of groq is an entry or in a chain; --remote asks what it serves" in idle.err
     done = desk.run("models", "--provider", "grok")
     assert 2 == done.status
     assert "unknown provider 'grok'" in done.err

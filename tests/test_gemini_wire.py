@@ -641,6 +641,24 @@ def test_an_error_in_a_stream(data: bytes) -> None:
     assert "The model is overloaded. Please try again later." == error.message
 
 
+def test_an_error_after_the_end_is_an_error() -> None:
+    """A provider that takes its answer back, also without the line end that would make it an event."""
+    decoder = WIRE.decoder(SSE, {})
+    decoder.feed(sse(*TEXT))
+    assert decoder.end() is None
+
+    decoder.feed(b'{"error": {"code": 503, "message": "gone"}}')
+    assert (ServerFailed, "gone") == (type(decoder.end()), decoder.end().message)
+
+
+@pytest.mark.parametrize("index", [True, 1.0, "0"])
+def test_an_index_that_is_none_breaks_the_answer(index: object) -> None:
+    """Nobody can say whose words these are."""
+    candidate = {"content": {"parts": [{"text": "o"}]}, "index": index, "finishReason": "STOP"}
+
+    assert BadReply is type(stream(*TEXT, {"candidates": [candidate]}).end())
+
+
 def test_an_error_in_a_body() -> None:
     """A 200 that holds one, alone or after fragments."""
     for document in (OVERLOADED, [OVERLOADED], [*TEXT, OVERLOADED]):

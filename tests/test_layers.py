@@ -15,7 +15,7 @@ ROWS: list[list[str]] = [
     ["_clock", "_timers", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_race"],
     ["_arguments", "_closing", "_insight", "_listing", "_reply_stream", "_router"],
-    ["", "local", "prices", "sim", "batch", "bench", "integrations", "cli"],
+    ["", "_api", "local", "prices", "sim", "batch", "bench", "integrations", "cli"],
 ]
 """Words, plans, tools, one try, many tries, the router, doors; "" is the package itself."""
 

@@ -609,7 +609,8 @@ CALL = {"id": "x", "function": {"name": "f", "arguments": "{}"}}
         delta(3), delta(content=7), delta(content=["x"]), delta(content={"text": "x"}), delta(tool_calls="x"),
         delta(tool_calls=["x"]), delta(tool_calls=[{**CALL, "index": [0]}]), delta(tool_calls=[{"function": "f"}]),
         delta(tool_calls=[{"function": {"name": 1}}]), delta(tool_calls=[{"function": {"name": "f", "arguments": 1}}]),
-        delta(function_call="f"), delta(refusal=["x"]),
+        delta(function_call="f"), delta(refusal=["x"]), delta(tool_calls=[{**CALL, "index": True}]),
+        {"choices": [{"index": True, "delta": {"content": "x"}}]},
     ],
 )
 def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict[str, object]) -> None:

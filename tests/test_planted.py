@@ -10,8 +10,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LEAKS = '''
-import logging, subprocess, sys, warnings, pytest
-from planted import KEY
+import contextlib, logging, subprocess, sys, warnings, pytest
+from asyncrouter import CallError, Router
+from asyncrouter._credentials import Credential
+from asyncrouter.sim import Act
+from planted import HEADER, KEY
 
 def test_nothing():
     assert KEY
@@ -41,18 +44,42 @@ def test_kept():
         error = ValueError()
         error.key = KEY
         raise error
+
+def test_written(tmp_path):
+    (tmp_path / "out.jsonl").write_text(KEY)
+
+def ask(clock, world):
+    world.model("a", Act(status=401, message=f"bad key {KEY} in {HEADER}"))
+
+    async def scenario():
+        async with Router(world.config(), transport=world.transport()) as router:
+            with contextlib.suppress(CallError):
+                await router.chat("x", model="a")
+
+    clock.run(scenario())
+
+def test_masked(clock, world):
+    ask(clock, world)
+
+def test_traced(clock, world, monkeypatch):
+    monkeypatch.setattr(Credential, "mask", lambda self, text, *others: text)
+    ask(clock, world)
 '''
 
 
 def test_a_secret_that_comes_up_fails_its_test(tmp_path: Path) -> None:
-    """In output, a log, a command's output, an exception and what it hangs on to. (A pytest of its own: a second.)"""
+    """In output, a log, a command's output and files, an exception and what it hangs on to, and what is left of a call,
+    once masking is broken. (A pytest of its own: seconds.)
+    """
     (tmp_path / "test_leaks.py").write_text(LEAKS)
-    command = [sys.executable, "-m", "pytest", "-p", "planted", "-p", "no:cacheprovider", "-q", "--tb=no"]
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    plugins = ["-p", "planted", "-p", "asyncrouter.sim.fixture", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *plugins, "-q", "--tb=no"]
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"}
     done = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     assert done.stdout is not None
     with done.stdout as told:  # not `communicate`: the plugin here would find what the one there has found
         failed = re.findall(r"^FAILED \S+::test_(\w+)", told.read(), re.MULTILINE)
 
     assert 1 == done.wait()
-    assert {"printed", "read", "logged", "warned", "run", "raised", "kept"} == set(failed)
+    leaking = {"printed", "read", "logged", "warned", "run", "raised", "kept", "written", "traced"}
+    assert leaking == set(failed)

@@ -133,10 +133,18 @@ def test_a_model_that_is_given_whole_is_taken_as_it_is(asked: list[tuple[str, st
 
 
 def test_what_a_model_refuses_is_known() -> None:
-    """Anthropic's later models take no sampling; what a configuration says about its own model stands."""
+    """Anthropic's models from 4.7 on take no sampling, nor do OpenAI's that always reason; what a configuration says
+    about its own model stands.
+    """
     mine = {"provider": "anthropic", "id": "claude-opus-5-5", "drop": ["stop"]}
     config = load({"models": {"mine": mine}})
 
-    assert ("temperature", "top_p", "top_k") == config.model("anthropic:claude-opus-5-5").drop
+    sampling = ("temperature", "top_p", "top_k")
+    drops = {name: model.drop for (provider, name), model in catalog().models.items() if provider == "anthropic"}
+    others = {name for name, dropped in drops.items() if sampling != dropped}
+    assert {"claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"} == others
+    assert sampling == config.model("anthropic:claude-opus-4-7").drop == config.model("anthropic:claude-fable-5").drop
+    assert () == config.model("anthropic:claude-sonnet-4-6").drop == config.model("openai:gpt-6-luna").drop
+    assert ("temperature", "top_p", "logprobs", "top_logprobs") == config.model("openai:gpt-6-astra").drop
     assert ("reasoning", "reasoning_effort") == config.model("anthropic:claude-haiku-4-5").drop
     assert ("stop",) == config.model("mine").drop

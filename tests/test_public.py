@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 import asyncrouter
 
 ROOT = Path(__file__).parent.parent
@@ -13,14 +15,16 @@ ROOT = Path(__file__).parent.parent
 
 def test_all_is_what_can_be_imported() -> None:
     """`__all__` names exactly the public names of the package, sorted."""
+    named = asyncrouter.__all__
     public = {
         name
         for name, value in vars(asyncrouter).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
 
-    assert public == set(asyncrouter.__all__)
-    assert len(asyncrouter.__all__) == len(set(asyncrouter.__all__))
+    assert public == set(named)
+    assert len(named) == len(public)
+    assert public < set(dir(asyncrouter))
 
 
 def test_everything_public_says_what_you_get() -> None:
@@ -50,10 +54,16 @@ def test_the_wheel_carries_the_data(tmp_path: Path) -> None:
     assert {"asyncrouter/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"} <= names
 
 
+def test_a_name_that_is_not_there_is_an_error() -> None:
+    """The names are read when they are asked for; asking for another one fails as it does everywhere."""
+    with pytest.raises(AttributeError, match="module 'asyncrouter' has no attribute 'Routr'"):
+        asyncrouter.Routr  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_importing_does_nothing_else() -> None:
     """Importing the package configures no logging, starts no loop and imports no optional package."""
     code = (
-        "import sys, logging, asyncrouter;"
+        "import sys, logging; from asyncrouter import Router;"
         "assert not logging.getLogger('asyncrouter').handlers;"
         "assert not {'xllamacpp', 'click', 'rich', 'pytest', 'asyncrouter.sim', 'asyncrouter.local'} & set(sys.modules)"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from planted import KEY
 
 import asyncrouter
 from asyncrouter import Router, batch, sim
@@ -47,7 +48,7 @@ def scenery(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     for name in names:
         world.model(name, Act(text='{"a": "haiku"}', tokens=4))
     for provider in ("OPENROUTER", "OPENAI", "ANTHROPIC", "GEMINI"):
-        monkeypatch.setenv(f"{provider}_API_KEY", "planted")
+        monkeypatch.setenv(f"{provider}_API_KEY", KEY)
     monkeypatch.setattr(asyncrouter._router, "AiohttpTransport", world.transport)
     return world
 

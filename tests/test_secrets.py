@@ -181,7 +181,7 @@ def test_an_error_in_the_middle_of_a_stream_is_masked(clock: Clock, world: World
 
 
 def test_a_list_of_models_that_fails_is_masked(clock: Clock, world: World) -> None:
-    """`models()` raises an error whose every text is clean."""
+    """`models()` raises an error whose every text is clean, and which says where the key came from."""
 
     class Echoing:
         """Answers 401 with everything it was sent."""
@@ -204,6 +204,8 @@ def test_a_list_of_models_that_fails_is_masked(clock: Clock, world: World) -> No
     with pytest.raises(Unauthorized) as caught:
         clock.run(scenario())
     assert "***" in str(caught.value)
+    assert caught.value.message.endswith(" (key of sim from env:SIM_KEY)")
+    assert "sim" == caught.value.provider
     assert [] == leaks(texts_of(caught.value))
 
 

@@ -170,7 +170,8 @@ class Pacer:
         ahead, rate, due = sum(self._waiting[: rank + 1]), self.rate, self._due(rank, tokens)
         expected = due if rate is None else due + ahead / rate
         if until <= expected < inf:
-            raise NotSent(f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting")
+            told = f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting"
+            raise NotSent(told, hold=expected - self._loop.time())
         turn = Turn(rank, tokens, self._loop.create_future())
         if until < inf:
             turn.late = self._loop.call_at(until, self._expire, turn)
@@ -193,7 +194,7 @@ class Pacer:
     def _expire(self, turn: Turn) -> None:
         """Its time is up, and others are still before it."""
         if not turn.granted and not turn.done.done():
-            turn.done.set_exception(NotSent("its turn did not come in time: others were before it"))
+            turn.done.set_exception(NotSent("its turn did not come in time: others were before it", hold=0.0))
 
     def _serve(self) -> None:
         """Let go whoever may, in order; then look again when the next one is due."""
@@ -201,7 +202,7 @@ class Pacer:
             self._timer.cancel()
             self._timer = None
         while (turn := self._head()) is not None:
-            now, due = self._loop.time(), self._due(turn.rank, turn.tokens)
+            due, now = self._due(turn.rank, turn.tokens), self._loop.time()  # in this order: time goes on meanwhile
             if due > now:
                 if (hidden := self.probe.limit) is not None and hidden.due(now, batch=turn.rank >= BATCH) >= due:
                     self.probe.held(now)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 RESERVE = 2.0
 """Seconds of the deadline kept for a later step whose time to first content is not known."""
+LATEST = 1.25
+"""Times the delay that the budget stands for, beyond which a hedge does not come, however empty the bucket: where the
+aim falls below the share of stragglers, the quantile would jump to where they end."""
 REMEMBERED = 1000
 """Models remembered; names can come from anywhere, so the oldest idle one goes when there are more."""
 ANNOUNCED = (
@@ -118,9 +121,11 @@ class Policies:
         """
         if hedge.after != "p95":
             return float(hedge.after)
-        quantile = max(0.95, 1.0 - bucket.aim)
-        known = self.target(model).latency(streams=streams).quantile(quantile, size)
-        return min(inf if known is None else known, inf if hedge.cap is None else hedge.cap)
+        latency = self.target(model).latency(streams=streams)
+        delay = inf if hedge.cap is None else hedge.cap
+        if (usual := latency.quantile(max(0.95, 1.0 - bucket.rate), size)) is None:
+            return delay
+        return min(delay, LATEST * usual, latency.quantile(max(0.95, 1.0 - bucket.aim), size) or inf)
 
     def reserve(self, model: Model, *, streams: bool) -> float:
         """Seconds of the deadline that an answering step should leave to this one: its p90, 2 s while not known."""

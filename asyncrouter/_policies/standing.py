@@ -47,7 +47,9 @@ class Standing:
             return None
         key = (model.provider, model.id)
         if (out := _current(self.keys, model.provider, now)) is not None:
-            return NotSent(f"the key of {model.provider} is out for {out.until - now:.0f} s more: {out.why}")
+            return NotSent(
+                f"the key of {model.provider} is out for {out.until - now:.0f} s more: {out.why}", key_out=True
+            )
         if (out := _current(self.models, key, now)) is not None:
             return NotSent(f"out for {out.until - now:.0f} s more: {out.why}")
         if (out := _current(self.held, key, now)) is not None:

@@ -44,8 +44,8 @@ class Block:
 
     @property
     def usable(self) -> bool:
-        """Whether the arguments of a tool call are JSON; the API says so of all that have not been cut."""
-        if self.kind != "tool_use":
+        """Whether a tool's input is JSON; the API says so of all that have not been cut."""
+        if self.kind in {"text", "thinking"} or not (self.pieces or self.kind == "tool_use"):
             return True
         try:
             orjson.loads(self.said)
@@ -54,7 +54,7 @@ class Block:
         return True
 
     def piece(self, told: str, delta: Message) -> object:
-        """The next piece that a delta of this type brings; "" when it only marks the block, no `str` when it is none."""
+        """The next piece in a delta of this type: "" when it only marks the block, no `str` when something is lost."""
         if _GROWS.get(told) == self.kind:
             return delta.get(_PIECES[told])
         return self._mark(told, delta)

@@ -170,7 +170,7 @@ class Answer:
         if self._whole is not None or index is None:
             self._unnumbered = self._whole is None
             index = position
-        if not isinstance(index, int) or index < 0 or (self._unnumbered and index > 0):
+        if type(index) is not int or index < 0 or (self._unnumbered and index > 0):
             self._break("a choice's index")
             return
         mine = self.choices.get(index)

@@ -49,6 +49,7 @@ _FILTER: Final = frozenset({
 _STANDS_FOR: Final[Mapping[str, int]] = {
     "authentication": 401, "authenticationerror": 401, "invalidapikey": 401, "unauthenticated": 401,
     "paymentrequired": 402, "permissiondenied": 403, "permissionerror": 403, "regionrestricted": 403,
+    "requestforbidden": 403, "unsupportedcountryregionterritory": 403,
     "notfound": 404, "notfounderror": 404, "modelnotfound": 404, "noendpoints": 404, "modeldeprecated": 404,
     "modelunavailableupstream": 404, "freevariantended": 404, "privacyrestricted": 404, "constraintfiltered": 404,
     "ratelimitexceeded": 429, "ratelimiterror": 429, "ratelimited": 429, "toomanyrequests": 429, "slowdown": 429,

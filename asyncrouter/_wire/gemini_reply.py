@@ -103,7 +103,7 @@ class GeminiDraft(Answer):
     def _choice(self, candidate: Message, position: int) -> Message:
         """A candidate as a choice, with a delta of what it brings."""
         index = candidate.get("index", position)
-        if not isinstance(index, int):
+        if type(index) is not int:  # True is an int as well
             self._break("a candidate's index")
             index = position
         held = self.choices.get(index)

@@ -94,9 +94,9 @@ class ToolCalls:
         """
         content = False
         for delta in deltas:
-            function = delta.get("function")
-            call = self._begin() if whole and delta.get("index") is None else self._call_of(delta)
-            if not (isinstance(function, dict | None) and isinstance(delta.get("index"), int | None)):
+            function, index = delta.get("function"), delta.get("index")
+            call = self._begin() if whole and index is None else self._call_of(delta)
+            if not isinstance(function, dict | None) or (index is not None and type(index) is not int):
                 self.broken = True
             content |= call.take(delta, function if isinstance(function, dict) else {})
             self.broken |= call.broken

@@ -13,11 +13,13 @@ A run that was killed, stopped or ran out of budget is resumed by the same call.
 
 from asyncrouter.batch._errors import BatchError, InvalidInput, WriteFailed
 from asyncrouter.batch._map import map  # noqa: A004  # `batch.map` is what it is
+from asyncrouter.batch._processes import divided
 from asyncrouter.batch._report import Progress, Report
 from asyncrouter.batch._run import run
 from asyncrouter.batch._source import Source
 from asyncrouter.batch._survey import Estimate, estimate
 
 __all__ = [
-    "BatchError", "Estimate", "InvalidInput", "Progress", "Report", "Source", "WriteFailed", "estimate", "map", "run",
+    "BatchError", "Estimate", "InvalidInput", "Progress", "Report", "Source", "WriteFailed", "divided", "estimate",
+    "map", "run",
 ]

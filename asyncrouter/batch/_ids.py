@@ -25,7 +25,7 @@ class Ids:
     __slots__ = ("_buckets", "_count")
 
     def __init__(self) -> None:
-        self._buckets: list[bytearray | None] = [None] * BUCKETS
+        self._buckets = [bytearray() for _ in range(BUCKETS)]
         self._count = 0
 
     def __len__(self) -> int:
@@ -33,23 +33,20 @@ class Ids:
 
     def __contains__(self, given: Id) -> bool:
         bucket, kept = self._place(given)
-        return bucket is not None and _found(bucket, kept)
+        return kept in bucket and _stands(kept, bucket)
 
     def add(self, given: Id) -> bool:
         """Whether it is new."""
-        number, kept = _digest(given)
-        bucket = self._buckets[number]
-        if bucket is None:
-            bucket = self._buckets[number] = bytearray()
-        elif _found(bucket, kept):
+        bucket, kept = self._place(given)
+        if kept in bucket and _stands(kept, bucket):
             return False
         bucket += kept
         self._count += 1
         return True
 
-    def _place(self, given: Id) -> tuple[bytearray | None, bytes]:
-        number, kept = _digest(given)
-        return self._buckets[number], kept
+    def _place(self, given: Id) -> tuple[bytearray, bytes]:
+        digest = blake2b(str(given).encode("utf-8", "surrogatepass"), digest_size=KEPT + 2).digest()
+        return self._buckets[digest[0] << 5 | digest[1] >> 3], digest[2:]
 
 
 class Names:
@@ -76,12 +73,8 @@ class Names:
         return f"{digest}-{number}"
 
 
-def _digest(given: Id) -> tuple[int, bytes]:
-    digest = blake2b(str(given).encode("utf-8", "surrogatepass"), digest_size=KEPT + 2).digest()
-    return int.from_bytes(digest[:2], "little") % BUCKETS, digest[2:]
-
-
-def _found(bucket: bytearray, kept: bytes) -> bool:
+def _stands(kept: bytes, bucket: bytearray) -> bool:
+    """Whether it is one of those in the bucket, and not the end of one and the beginning of the next."""
     at = bucket.find(kept)
     while at > 0 and at % KEPT:
         at = bucket.find(kept, at + 1)

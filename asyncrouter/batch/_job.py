@@ -8,11 +8,11 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncrouter import AllModelsFailed, RateLimited, RouterClosed
+from asyncrouter import RateLimited, RouterClosed
 from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._ids import Names
-from asyncrouter.batch._lines import Format, Row, answer_line, cause_of, failure_line
-from asyncrouter.batch._rows import Asked, RowError
+from asyncrouter.batch._lines import Format, answer_line, failure_line, limit_met
+from asyncrouter.batch._rows import Row, RowError
 from asyncrouter.batch._rules import Rules
 from asyncrouter.batch._tally import Tally
 from asyncrouter.batch._window import Window
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     Write = Callable[[bytes], None]
 
 PAUSES = (2.0, 4.0, 8.0, 16.0)
-"""Seconds at most before a row is asked again that met a limit, and at least until the instant that was told."""
+"""Seconds at most before a row that met a limit is asked again, and again; longer if it was told so."""
+LONGEST = 600.0
+"""Seconds after which it is asked again whatever it was told: "tomorrow" is a reason to stop, not to sleep."""
 AT_ONCE = 500
 """Rows that are passed over between two looks at the rest of the event loop."""
 
@@ -116,18 +118,22 @@ class Job:
         return None
 
     async def _ask(self, row: Row) -> bool:
-        _, prompt, options = row.asked
-        pauses = iter(PAUSES)
+        rejected = 0
         while True:
             try:
-                reply = await self._router.chat(prompt, **options)  # type: ignore[arg-type]  # surveyed
+                reply = await self._router.chat(row.prompt, **row.options)  # type: ignore[arg-type]  # surveyed
             except RouterClosed:
                 raise
             except Exception as error:  # one bad row is no reason to lose the others
-                if (pause := self._pause(error, pauses)) is None:
+                limit = limit_met(error)
+                if limit is None or rejected == len(PAUSES) or self.stopped is not None:
                     self._failures(failure_line(row, error))
                     self.tally.fail(error)
                     return False
+                self.tally.asks_again(error)
+                pause = max(PAUSES[rejected] * random.random(), min(limit.retry_after or 0.0, LONGEST))
+                # Who was only held back waits for a turn as long as that takes: it has cost nobody anything.
+                rejected += isinstance(limit, RateLimited)
             else:
                 self._answers(answer_line(row, reply, self._orders.format, raw=self._orders.raw))
                 self.tally.answered(reply)
@@ -141,47 +147,36 @@ class Job:
                 await self._stopping.wait()
         return self._stopping.is_set()
 
-    def _pause(self, error: Exception, pauses: Iterator[float]) -> float | None:
-        """Seconds until a row is asked again that only met limits, which are no fault of its own; else `None`."""
-        limited = cause_of(error)
-        if not isinstance(error, AllModelsFailed) or not isinstance(limited, RateLimited) or self.stopped is not None:
-            return None
-        pause = next(pauses, None)
-        if pause is None:
-            return None
-        self.tally.asks_again(error)
-        return max(pause * random.random(), limited.retry_after or 0.0)
-
 
 def feed(source: Source, orders: Orders, config: Config, done: Ids | None) -> Iterator[Row | None]:
     """The rows still to be sent, in order; now and then `None`, to let others have the loop. Raises `BatchError`."""
     names, index, number = Names(), -1, -1
     mine, among = orders.share
-    for line in source.lines():
+    for place, fields in source.lines():
         try:
-            if isinstance(line.fields, str):
-                raise RowError(line.fields)
+            if isinstance(fields, str):
+                raise RowError(fields)
             index += 1
             if index % AT_ONCE == AT_ONCE - 1:
                 yield None
-            id = names.name(line.fields)  # noqa: A001
+            id = names.name(fields)  # noqa: A001
             if done is not None and id in done:
                 continue
             number += 1
             if orders.limit is not None and number >= orders.limit:
                 return
             if number % among == mine:
-                yield Row(index, Asked.of(id, line.fields, orders.options, config), line.fields)
+                yield Row.of(index, id, fields, orders.options, config)
         except RowError as error:
-            raise BatchError(f"{source.name}: has changed since it was read: line {line.number}: {error}") from None
+            raise BatchError(f"{source.name}: has changed since it was read: line {place}: {error}") from None
 
 
 async def count_done(source: Source, done: Ids) -> int:
     """How many rows of an input are done."""
     names, count = Names(), 0
-    for number, line in enumerate(source.lines()):
-        if number % AT_ONCE == 0:
+    for place, fields in source.lines():
+        if place % AT_ONCE == 0:
             await asyncio.sleep(0)
-        if isinstance(line.fields, dict):
-            count += names.name(line.fields) in done
+        if isinstance(fields, dict):
+            count += names.name(fields) in done
     return count

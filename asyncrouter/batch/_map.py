@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from typing import TYPE_CHECKING
 
 from asyncrouter import Reply, RouterClosed
-from asyncrouter.batch._rows import Asked, Id, fields_of
+from asyncrouter.batch._rows import Id, Row, fields_of
 from asyncrouter.batch._window import Window
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class _Mapping:
         id, fields = _fields(number, item)  # noqa: A001
         result: Reply | Exception
         try:
-            asked = Asked.of(id, fields, self._options)
-            result = await self._router.chat(asked.prompt, **asked.options)  # type: ignore[arg-type]  # checked by chat
+            row = Row.of(number, id, fields, self._options)
+            result = await self._router.chat(row.prompt, **row.options)  # type: ignore[arg-type]  # checked by chat
         except RouterClosed:
             raise
         except Exception as error:  # a failure is a value

@@ -66,9 +66,9 @@ def _insert(table: sqlite3.Connection, rows: list[tuple[str, int, int]]) -> None
 def _places(table: sqlite3.Connection, source: Source) -> Iterator[tuple[int, int]]:
     """Where the answers stand, in the order of the input; then those of ids that are not in it."""
     names = Names()
-    for line in source.lines():
-        if isinstance(line.fields, dict):
-            name = str(names.name(line.fields))
+    for _, fields in source.lines():
+        if isinstance(fields, dict):
+            name = str(names.name(fields))
             found = table.execute("SELECT at, length FROM answers WHERE id = ?", (name,)).fetchone()
             if found is not None:
                 table.execute("UPDATE answers SET taken = 1 WHERE id = ?", (name,))

@@ -146,7 +146,7 @@ def router_of(config: Config, number: int, count: int) -> Router:
 
 
 def divided(config: Config, count: int) -> Config:
-    """A configuration with its limits divided by so many."""
+    """A configuration with its limits divided by so many: what the router of one process of them may use."""
     models = {
         name: replace(
             model,

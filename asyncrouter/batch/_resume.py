@@ -65,6 +65,16 @@ def check_same(output: Path, now: Fingerprint) -> None:
     raise BatchError(f"{output}: belongs to another batch: {'; '.join(changes)}; {cure}")
 
 
+def check_failures(path: Path) -> None:
+    """Raise `BatchError` if a file that will be emptied holds anything but the failures of an earlier run."""
+    with path.open("rb") as file:
+        first = file.readline()
+    # A line that was cut short by a kill may end before its `_error`.
+    ours = first.startswith((b'{"id":', b'{"custom_id":')) and (b'"_error":' in first or not first.endswith(b"\n"))
+    if not ours:
+        raise BatchError(f"{path}: is not empty, and not the failures of an earlier run: name another errors file")
+
+
 def write_side(output: Path, now: Fingerprint) -> None:
     """Write the fingerprint, whole or not at all. Raises `BatchError`."""
     side = side_file(output)

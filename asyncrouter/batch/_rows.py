@@ -41,30 +41,39 @@ class RowError(ValueError):
     """A row that asks for nothing that could be sent."""
 
 
-class Asked(NamedTuple):
-    """A call: whose it is, what is asked, and the arguments of `Router.chat`."""
+class Row(NamedTuple):
+    """A row that can be sent: its place in the input (from 0), whose it is, what is asked, and the arguments of
+    `Router.chat`; beside them its own fields as they stand.
+    """
 
+    place: int
     id: Id
     prompt: str | list[Fields]
     options: dict[str, object]
+    fields: Mapping[str, object]
 
     @classmethod
     def of(
-        cls, name: Id, fields: Mapping[str, object], options: dict[str, object], config: Config | None = None
-    ) -> Asked:
+        cls, place: int, name: Id, fields: Mapping[str, object], options: dict[str, object],
+        config: Config | None = None,
+    ) -> Row:
         """What the row of this id asks for, over the `options` that hold for all. Raises `RowError`."""
         if "custom_id" in fields or "body" in fields:
-            return cls(name, *_theirs(fields, options, config))
-        return cls(name, *_ours(fields, options))
+            prompt, asked = _theirs(fields, options, config)
+        else:
+            prompt, asked = _ours(fields, options)
+        return cls(place, name, prompt, asked, fields)
 
 
 def id_of(fields: Mapping[str, object]) -> Id | None:
     """A row's id, `None` if it has none. Raises `RowError`."""
     name = "custom_id" if "custom_id" in fields or "body" in fields else "id"
     given = fields.get(name)
+    if isinstance(given, str) and given:
+        return given
     if given is None and name == "id":
         return None
-    if (isinstance(given, str) and given) or (isinstance(given, int) and not isinstance(given, bool)):
+    if isinstance(given, int) and not isinstance(given, bool):
         return given
     raise RowError(f"{name}: expected text or a whole number, got {given!r:.60}")
 
@@ -75,13 +84,13 @@ def fields_of(prompt: object) -> Fields:
 
 
 def _ours(fields: Mapping[str, object], options: dict[str, object]) -> tuple[str | list[Fields], dict[str, object]]:
-    said = fields.keys()
-    for name in said - _KNOWN:
-        raise RowError(_unknown(name, [*OURS, *PARAMS], ' (what the provider takes may also stand in "params")'))
+    if not fields.keys() <= _NEUTRAL:
+        for name in fields.keys() - _KNOWN:
+            raise RowError(_unknown(name, [*OURS, *PARAMS], ' (what the provider takes may also stand in "params")'))
+        options = _over(fields, options)
     if ("prompt" in fields) == ("messages" in fields):
         raise RowError('expected one of "prompt" and "messages"')
-    asked = _prompt(fields["prompt"], text=True) if "prompt" in fields else _prompt(fields["messages"], text=False)
-    return asked, options if said <= _NEUTRAL else _over(fields, options)
+    return _text(fields["prompt"]) if "prompt" in fields else _messages(fields["messages"]), options
 
 
 def _over(fields: Mapping[str, object], options: dict[str, object]) -> dict[str, object]:
@@ -115,7 +124,7 @@ def _theirs(
     merged = {**options, "params": {**_params(options.get("params")), **params}}
     if not any(name in options for name in ("task", *CHOOSING)):
         merged |= _named(body.get("model"), config)
-    return _prompt(body.get("messages"), text=False), merged
+    return _messages(body.get("messages")), merged
 
 
 def _named(model: object, config: Config | None) -> dict[str, object]:
@@ -127,11 +136,13 @@ def _named(model: object, config: Config | None) -> dict[str, object]:
     return {"tier": model} if config is not None and model in config.tiers else {"model": model}
 
 
-def _prompt(given: object, *, text: bool) -> str | list[Fields]:
-    if text:
-        if isinstance(given, str) and given:
-            return given
-        raise RowError(f"prompt: expected text, got {given!r:.60}")
+def _text(given: object) -> str:
+    if isinstance(given, str) and given:
+        return given
+    raise RowError(f"prompt: expected text, got {given!r:.60}")
+
+
+def _messages(given: object) -> list[Fields]:
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise RowError(f"messages: expected a list of at least one message, got {given!r:.60}")
     for index, message in enumerate(given):

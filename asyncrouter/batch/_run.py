@@ -14,7 +14,7 @@ from asyncrouter.batch._journal import Journal
 from asyncrouter.batch._order import put_in_order
 from asyncrouter.batch._paths import check_paths, errors_path
 from asyncrouter.batch._processes import Crowd
-from asyncrouter.batch._resume import check_same, fingerprint, finished, write_side
+from asyncrouter.batch._resume import check_failures, check_same, fingerprint, finished, write_side
 from asyncrouter.batch._rules import Rules, check_prices
 from asyncrouter.batch._source import Source
 from asyncrouter.batch._survey import survey
@@ -79,7 +79,8 @@ async def run(
     its way is finished). `fsync` forces every write onto the disk, against power cuts.
 
     `processes` share the rows, each with a router of `make_router(number, processes)`, by default one of this router's
-    configuration with its limits divided; the budget is divided as well. `progress` is called at most 4 times a second.
+    configuration with its limits `divided`; the budget is divided as well. `progress` is called at most 4 times a
+    second.
 
     Raises `InvalidInput` with every problem and its line, `BatchError` and `ConfigError` before anything is sent;
     `WriteFailed` when the disk is full, with the `report` so far.
@@ -110,6 +111,8 @@ async def run(
         failures = Journal(err, sync=fsync)
         files.callback(failures.close, remove_empty=True)
         done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
+        if failures.size:
+            check_failures(err)
         failures.begin(empty=True)
         if processes > 1:
             before = (out, answers.size) if out is not None and done else None

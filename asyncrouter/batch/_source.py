@@ -9,16 +9,15 @@ import string
 import sys
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import orjson
 
 from asyncrouter.batch._errors import BatchError
+from asyncrouter.batch._rows import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from asyncrouter.batch._rows import Fields
 
 try:
     if sys.version_info >= (3, 14):
@@ -32,11 +31,8 @@ _ZstdError: type[Exception] = EOFError if zstd is None else zstd.ZstdError
 PACKED = (".gz", ".zst")
 
 
-class Line(NamedTuple):
-    """A row as it stands: its line, and its fields or what is wrong with it."""
-
-    number: int
-    fields: Fields | str
+Line = tuple[int, Fields | str]
+"""A row as it stands: the number of its line, and its fields or what is wrong with it."""
 
 
 class Digest(Protocol):
@@ -89,11 +85,14 @@ class Source:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a prompt may be longer than the 128 KiB of the default
         try:
             reader = csv.DictReader(_decoded(raw), delimiter=delimiter, strict=True)
+            names = reader.fieldnames or ()
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise BatchError(f"{self.name}: line 1: the column {twice[0]!r} stands twice")
             for cells in reader:
                 if None in cells or None in cells.values():
-                    yield Line(reader.line_num, f"expected {len(reader.fieldnames or ())} columns")
+                    yield reader.line_num, f"expected {len(names)} columns"
                 else:
-                    yield Line(reader.line_num, self._of_cells(cells))
+                    yield reader.line_num, self._of_cells(cells)
         except UnicodeDecodeError as error:
             raise BatchError(f"{self.name}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from None
         except csv.Error as error:
@@ -102,13 +101,17 @@ class Source:
     def _of_cells(self, cells: dict[str, str]) -> Fields | str:
         if self.template is None:
             if "prompt" not in cells:
-                return 'expected a column "prompt", or a prompt template'
+                return f'expected a column "prompt", or a prompt template; the columns are {_listed(cells)}'
             prompt = cells["prompt"]
         else:
             if missing := [column for column in self._columns if column not in cells]:
-                return f"the template names {missing[0]!r}; the columns are {', '.join(map(repr, cells))}"
+                return f"the template names {missing[0]!r}; the columns are {_listed(cells)}"
             prompt = self.template.format_map(cells)
         return {"id": cells["id"], "prompt": prompt} if "id" in cells else {"prompt": prompt}
+
+
+def _listed(cells: dict[str, str]) -> str:
+    return f"{', '.join(map(repr, cells)):.200}"
 
 
 def columns(template: str) -> list[str]:
@@ -142,14 +145,23 @@ def _digested(raw: Iterator[bytes], digest: Digest) -> Iterator[bytes]:
 def _json_rows(raw: Iterator[bytes]) -> Iterator[Line]:
     for number, line in enumerate(raw, 1):
         text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        if text.isspace() or not text:
+        if not text.strip():
             continue
         try:
             fields: object = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            yield Line(number, f"is not JSON: {error.msg} at column {error.colno}")
+            yield number, _wrong(text, error)
         else:
-            yield Line(number, fields if isinstance(fields, dict) else "expected a JSON object")
+            yield number, fields if isinstance(fields, dict) else "expected a JSON object"
+
+
+def _wrong(text: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError as wrong:
+        return f"is not UTF-8: byte 0x{text[wrong.start]:02x} at column {wrong.start + 1}"
+    listed = "; expected one JSON object a line, not a list of them" if text.startswith(b"[") else ""
+    return f"is not JSON: {error.msg} at column {error.colno}{listed}"
 
 
 def _decoded(raw: Iterator[bytes]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter import RouterError
+from asyncrouter import ConfigError, RouterError
 from asyncrouter.batch._errors import InvalidInput, Problem
 from asyncrouter.batch._ids import Ids, Names
-from asyncrouter.batch._rows import CHOOSING, Asked, RowError
+from asyncrouter.batch._rows import CHOOSING, Row, RowError
 from asyncrouter.batch._source import Source
 
 if TYPE_CHECKING:
@@ -72,35 +73,39 @@ async def estimate(
 async def survey(router: Router, source: Source, options: dict[str, object]) -> Survey:
     """Read and check the whole input. Raises `InvalidInput`, `BatchError`, `ConfigError`."""
     judge, digest = _Judge(router, options), sha256()
-    for count, line in enumerate(source.lines(digest)):
-        if count % AT_ONCE == 0:
+    for place, fields in source.lines(digest):
+        if place % AT_ONCE == 0:
             await asyncio.sleep(0)
         try:
-            if isinstance(line.fields, str):
-                raise RowError(line.fields)
-            judge.look_at(line.fields)
+            if isinstance(fields, str):
+                raise RowError(fields)
+            judge.look_at(fields)
         except RowError as wrong:
-            judge.problem(line.number, str(wrong))
+            judge.problem(place, str(wrong))
     if judge.problem_count:
         raise InvalidInput(source.name, judge.problems, judge.problem_count)
-    return Survey(digest.hexdigest(), judge.estimate)
+    return Survey(digest.hexdigest(), judge.estimate())
 
 
 class _Judge:
     """What is wrong with the rows so far, and what they come to."""
 
     def __init__(self, router: Router, options: dict[str, object]) -> None:
-        self.estimate = Estimate()
         self.problems: list[Problem] = []
         self.problem_count = 0
         self._router = router
         self._options = options
         self._ids = Ids()
         self._names = Names()
-        self._plans: dict[bytes, tuple[ExplainedStep, ...] | str] = {}
-        self._default_plan: tuple[ExplainedStep, ...] | None = None
-        if choice := choice_of(options):  # what holds for all is the caller's mistake, not a row's
-            self._default_plan = router.explain(**choice).steps  # type: ignore[arg-type]  # checked by explain
+        self._estimate = Estimate()
+        self._usual_answer = _limit(options)
+        self._own: dict[bytes, _Load | str] = {}
+        self._for_all: _Load | None = None
+        if choice_of(options):  # what holds for all is the caller's mistake, not a row's
+            self._for_all = self._plan(options)
+        else:
+            with contextlib.suppress(ConfigError):  # there is no default task: each row has to name its own
+                self._for_all = self._plan(options)
 
     def problem(self, line: int, text: str) -> None:
         """Note a problem."""
@@ -111,45 +116,72 @@ class _Judge:
     def look_at(self, fields: dict[str, object]) -> None:
         """Take a row in. Raises `RowError`."""
         name = self._names.name(fields)
-        asked = Asked.of(name, fields, self._options, self._router.config)
+        row = Row.of(0, name, fields, self._options, self._router.config)
         if not self._ids.add(name):
             raise RowError(f"the id {name!r:.60} has been used before")
-        self._count(asked, self._plan(asked))
+        load, answer = self._for_all, self._usual_answer
+        if load is None or row.options is not self._options:
+            load, answer = self._load(row.options), _limit(row.options)
+        load.rows += 1
+        load.input_tokens += _characters(row.prompt) // CHARACTERS_PER_TOKEN + 1
+        load.output_tokens += answer
 
-    def _plan(self, asked: Asked) -> tuple[ExplainedStep, ...]:
-        if self._default_plan is not None and asked.options is self._options:
-            return self._default_plan
-        choice = choice_of(asked.options)
-        if not choice and self._default_plan is not None:
-            return self._default_plan
+    def estimate(self) -> Estimate:
+        """What all rows come to; the last thing to be asked."""
+        self._settle()
+        if self._for_all is not None:
+            self._for_all.add_to(self._estimate)
+        return self._estimate
+
+    def _load(self, options: dict[str, object]) -> _Load:
+        """That of the rows which go to the same models. Raises `RowError`."""
+        choice = choice_of(options)
         key = orjson.dumps(choice, default=repr, option=orjson.OPT_SORT_KEYS)
-        plan = self._plans.get(key)
-        if plan is None:
+        load = self._own.get(key)
+        if load is None:
+            if len(self._own) == PLANS:  # each row its own deadline, say: what they came to so far is kept
+                self._settle()
             try:
-                plan = self._router.explain(**choice).steps  # type: ignore[arg-type]  # checked by explain
+                load = self._plan(choice)
             except (RouterError, TypeError, ValueError) as error:
-                plan = str(error)
-            if not choice and not isinstance(plan, str):
-                self._default_plan = plan
-            if len(self._plans) < PLANS:
-                self._plans[key] = plan
-        if isinstance(plan, str):
-            raise RowError(plan)
-        return plan
+                load = str(error)
+            self._own[key] = load
+        if isinstance(load, str):
+            raise RowError(load)
+        return load
 
-    def _count(self, asked: Asked, plan: tuple[ExplainedStep, ...]) -> None:
-        came, made = self.estimate, _limit(asked.options.get("params"))
-        read = _characters(asked.prompt) // CHARACTERS_PER_TOKEN + 1
-        came.rows += 1
-        came.input_tokens += read
-        came.output_tokens += made
-        prices = [_price(step, read, made) for step in plan]
-        for step, price in zip(plan, prices, strict=True):
-            if price is None and step.model not in came.unpriced:
-                came.unpriced.append(step.model)
-        known = [price for price in prices if price is not None]
-        came.cost_usd += known[0] if known else 0.0
-        came.most_usd += max(known, default=0.0)
+    def _settle(self) -> None:
+        for load in self._own.values():
+            if isinstance(load, _Load):
+                load.add_to(self._estimate)
+        self._own.clear()
+
+    def _plan(self, options: dict[str, object]) -> _Load:
+        return _Load(self._router.explain(**choice_of(options)).steps)  # type: ignore[arg-type]  # checked by explain
+
+
+@dataclass(slots=True)
+class _Load:
+    """Rows that go to the same models."""
+
+    steps: tuple[ExplainedStep, ...]
+    rows: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def add_to(self, estimate: Estimate) -> None:
+        """Count and price them."""
+        estimate.rows += self.rows
+        estimate.input_tokens += self.input_tokens
+        estimate.output_tokens += self.output_tokens
+        prices = []
+        for step in self.steps:
+            if (rates := step.usd_per_mtok) is not None:
+                prices.append((self.input_tokens * rates.input + self.output_tokens * rates.output) / 1e6)
+            elif step.model not in estimate.unpriced:
+                estimate.unpriced.append(step.model)
+        estimate.cost_usd += prices[0] if prices else 0.0
+        estimate.most_usd += max(prices, default=0.0)
 
 
 def choice_of(options: Mapping[str, object]) -> dict[str, object]:
@@ -157,12 +189,8 @@ def choice_of(options: Mapping[str, object]) -> dict[str, object]:
     return {name: options[name] for name in CHOICE if name in options}
 
 
-def _price(step: ExplainedStep, read: int, made: int) -> float | None:
-    rates = step.usd_per_mtok
-    return None if rates is None else (read * rates.input + made * rates.output) / 1e6
-
-
-def _limit(params: object) -> int:
+def _limit(options: Mapping[str, object]) -> int:
+    params = options.get("params")
     for name in ("max_completion_tokens", "max_tokens"):
         given = params.get(name) if isinstance(params, dict) else None
         if isinstance(given, int):

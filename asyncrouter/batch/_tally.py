@@ -11,7 +11,7 @@ from asyncrouter.batch._lines import error_class, unusable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter import CallError, Reply, Trace
+    from asyncrouter import Reply, Trace
 
 STEP = 1.05
 """From one class of latencies to the next: a quantile is told to within 2.5 %."""
@@ -60,9 +60,11 @@ class Tally:
         latency = _class(reply.trace.seconds)
         self.latencies[latency] = self.latencies.get(latency, 0) + 1
 
-    def asks_again(self, error: CallError) -> None:
-        """A call has failed, and its row will have another."""
-        self._attempts(error.trace)
+    def asks_again(self, error: Exception) -> None:
+        """A call has failed, and its row may have another."""
+        trace: Trace | None = getattr(error, "trace", None)
+        if trace is not None:
+            self._attempts(trace)
 
     def fail(self, error: Exception) -> None:
         """A row has failed."""
@@ -70,9 +72,7 @@ class Tally:
         self.shut = self.shut + 1 if unusable(error) else 0
         name = error_class(error)
         self.errors[name] = self.errors.get(name, 0) + 1
-        trace: Trace | None = getattr(error, "trace", None)
-        if trace is not None:
-            self._attempts(trace)
+        self.asks_again(error)
 
     def quantile(self, q: float) -> float | None:
         """Seconds within which this share of the answers came."""
@@ -112,6 +112,8 @@ class Tally:
 
     def _attempts(self, trace: Trace) -> None:
         for attempt in trace.attempts:
+            if attempt.outcome == "not_sent":
+                continue
             self.attempts += 1
             if attempt.cause == "hedge":
                 self.hedges += 1

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.measures import DEFINITIONS
     from asyncrouter.bench.policy import Policy
+    from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.report import ArmReport, Report
     from asyncrouter.bench.result import ArmRun, Run
     from asyncrouter.bench.rows import AttemptRow, Row
-    from asyncrouter.bench.runner import Settings, run, run_real
+    from asyncrouter.bench.runner import run, run_real
     from asyncrouter.bench.scenarios import SCENARIOS, Day, Scenario
+    from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stats import Estimate
     from asyncrouter.bench.stop import Stop
     from asyncrouter.bench.whatif import Replayed, replay
@@ -40,17 +42,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS", "DEFINITIONS", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change", "Condition", "Day",
-    "Estimate", "JsonlTrace", "Load", "Policy", "Replayed", "Report", "Row", "Run", "Scenario", "Settings", "Stop",
-    "broken", "compare", "figure", "parse_arm", "parse_conditions", "read_trace", "replay", "run", "run_real",
+    "Estimate", "JsonlTrace", "Load", "Policy", "Progress", "Replayed", "Report", "Row", "Run", "Scenario", "Settings",
+    "Stop", "broken", "compare", "figure", "parse_arm", "parse_conditions", "read_trace", "replay", "run", "run_real",
     "standard",
 ]
 
 _ROOMS = {
     "arms": ("Arm", "parse_arm", "standard"), "comparison": ("Change", "compare"),
     "conditions": ("Condition", "broken", "parse_conditions"), "load": ("Load",),
-    "measures": ("DEFINITIONS",), "policy": ("Policy",), "report": ("ArmReport", "Report"), "result": ("ArmRun", "Run"),
-    "rows": ("AttemptRow", "Row"), "runner": ("Settings", "run", "run_real"),
-    "scenarios": ("SCENARIOS", "Day", "Scenario"), "stats": ("Estimate",), "stop": ("Stop",),
+    "measures": ("DEFINITIONS",), "policy": ("Policy",),
+    "progress": ("Progress",), "report": ("ArmReport", "Report"), "result": ("ArmRun", "Run"),
+    "rows": ("AttemptRow", "Row"), "runner": ("run", "run_real"),
+    "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",), "stop": ("Stop",),
     "whatif": ("Replayed", "replay"), "words": ("COLUMNS", "figure"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter.bench.measures import DEFINITIONS
-from asyncrouter.bench.words import FEW
+from asyncrouter.bench.words import FEW, figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,8 @@ class Condition(NamedTuple):
         if not estimate.enough:
             return f"{arm.name}: {self} cannot be said: {FEW} ({estimate.n})"
         value = float("inf") if estimate.value is None else estimate.value
-        return None if _SIGNS[self.sign](value, self.limit) else f"{arm.name}: {self} does not hold: {value:g}"
+        told = figure(self.name, estimate, interval=True)
+        return None if _SIGNS[self.sign](value, self.limit) else f"{arm.name}: {self} does not hold: {told}"
 
 
 def parse_conditions(text: str) -> list[Condition]:
@@ -64,6 +66,8 @@ def _condition(text: str) -> Condition:
     if found is None:
         raise ValueError(f"expected measure<number, got {text!r}")
     if found["name"] not in DEFINITIONS:
-        raise ValueError(f"no measure {found['name']!r}: there are {', '.join(DEFINITIONS)}")
+        near = get_close_matches(found["name"], DEFINITIONS, 4, 0.4)
+        told = ", ".join([*near, "…"])
+        raise ValueError(f"no measure {found['name']!r}: there are {told} (`asyncrouter bench measures` lists them)")
     arm = found["arm"]
     return Condition(None if arm is None else arm.strip(), found["name"], found["sign"], float(found["limit"]))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncrouter import Event, Router, Trace
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
+    from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stop import Ledger
 
 TAG = "bench"
@@ -24,16 +25,16 @@ TAG = "bench"
 class Driver:
     """Calls one arm's router. `rows` are in the order in which the calls ended; `peak` the most that were open."""
 
-    def __init__(self, arm: Arm, load: Load, prompt: Callable[[int], str], ledger: Ledger, warmup: int) -> None:
+    def __init__(self, arm: Arm, load: Load, settings: Settings, ledger: Ledger, ended: Callable[[Row], None]) -> None:
         self.arm = arm
         self.rows: list[Row] = []
         self.peak = 0
         self.cpu = 0.0
         self.began = 0.0
         self._router: Router | None = None
-        self._prompt = prompt
+        self._prompt, self._warmup = settings.prompt, settings.warmup
         self._ledger = ledger
-        self._warmup = warmup
+        self._ended = ended
         self._open = 0
         self._turns = asyncio.Semaphore(load.cap) if load.cap is not None else None
         self._denied: dict[str, int] = {}
@@ -69,6 +70,7 @@ class Driver:
                 self._open -= 1
                 self._ledger.settle(row, set_aside)
         self.rows.append(row)
+        self._ended(row)
 
     async def _ask(self, row: Row) -> None:
         trace: Trace | None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.report import Report
     from asyncrouter.bench.rows import Row
-    from asyncrouter.bench.runner import Settings
+    from asyncrouter.bench.settings import Settings
 
 LATE = 0.01
 """Seconds of the harness's own delay that are worth a warning."""
@@ -57,6 +57,7 @@ class Run:
     lag: float | None = None
     stopped: str | None = None
     warnings: list[str] = field(default_factory=list)
+    _report: Report | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(
@@ -74,7 +75,9 @@ class Run:
         """The measures of all arms. Needs the extra `bench`."""
         from asyncrouter.bench.report import Report  # numpy: only for those who ask
 
-        return Report.of(self)
+        if self._report is None:
+            self._report = Report.of(self)
+        return self._report
 
     def write(self, directory: str | Path) -> Path:
         """Write report.json, requests.jsonl and report.html into a directory, and return it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,8 +13,10 @@ import anyio
 from asyncrouter import Config, Router
 from asyncrouter.bench.driver import Driver
 from asyncrouter.bench.lag import Lag
+from asyncrouter.bench.progress import Tally
 from asyncrouter.bench.result import ArmRun, Run
 from asyncrouter.bench.scenarios import PRICES, SCENARIOS, Day, Scenario
+from asyncrouter.bench.settings import Settings, check
 from asyncrouter.bench.stop import Ledger, Stop
 from asyncrouter.sim import Clock
 
@@ -24,25 +25,10 @@ if TYPE_CHECKING:
 
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
+    from asyncrouter.bench.progress import Progress
+    from asyncrouter.bench.rows import Row
 
 HOSTS_OF_OUR_OWN = {"127.0.0.1", "localhost", "::1"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All that a run is about, but for its arms and its load."""
-
-    seed: int = 0
-    warmup: int = 0
-    stop: Stop = field(default_factory=Stop)
-    slo: Mapping[str, float] = field(default_factory=dict)
-    prompts: Sequence[str] = ()
-
-    def prompt(self, number: int) -> str:
-        """The prompt of this call: each is unique, so that no provider's cache answers."""
-        if self.prompts:
-            return f"[{self.seed}-{number}] {self.prompts[number % len(self.prompts)]}"
-        return f"[{self.seed}-{number}] Name a city, and say in one sentence what it is known for."
 
 
 def run(
@@ -56,18 +42,20 @@ def run(
     stop: Stop | None = None,
     budget_usd: float | None = None,
     slo: Mapping[str, float] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Run:
     """Run every arm under the same load: the same prompts, at the same instants, against the same simulated faults.
 
     With a `scenario` (a name of `SCENARIOS` or one of your own) time is virtual: an hour takes seconds. Without, the
     arms' own configurations are used in real time, and every arm is asked at each instant; real providers need
     `budget_usd`, for all arms together. The first `warmup` calls of each arm are not measured. `slo` are limits in
-    seconds for "ttft", "e2e" and "tpot". The first arm is the baseline.
+    seconds for "ttft", "e2e" and "tpot". The first arm is the baseline. `progress` is called whenever a call has ended.
 
     Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm. Not for use inside a running event loop:
     there, `await run_real(…)`.
     """
-    settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts)
+    settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts,
+                        progress=progress)
     check(arms, load, settings)
     if scenario is None:
         return asyncio.run(run_real(arms, load, settings))
@@ -78,21 +66,11 @@ def run(
     return _run_simulated(arms, load, settings, scenario)
 
 
-def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
-    """Raise `ValueError` for a run that would tell nothing."""
-    names = [arm.name for arm in arms]
-    if not arms or len(set(names)) < len(names):
-        raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
-    if unknown := set(settings.slo) - {"ttft", "e2e", "tpot"}:
-        raise ValueError(f"slo: expected ttft, e2e or tpot, got {', '.join(sorted(unknown))}")
-    if load.calls is not None and settings.warmup >= load.calls:
-        raise ValueError(f"warmup: {settings.warmup} of {load.calls} calls leave nothing to measure")
-
-
 async def run_real(arms: Sequence[Arm], load: Load, settings: Settings) -> Run:
     """Against real providers, in real time: at each instant every arm is asked, in an order that rotates."""
     ledger = Ledger(settings.stop)
-    drivers = [Driver(arm, load, settings.prompt, ledger, settings.warmup) for arm in arms]
+    ended = _counting(arms, load, settings)
+    drivers = [Driver(arm, load, settings, ledger, ended) for arm in arms]
     async with AsyncExitStack() as stack, Lag() as lag:
         began = asyncio.get_running_loop().time()
         for driver in drivers:
@@ -106,14 +84,15 @@ async def run_real(arms: Sequence[Arm], load: Load, settings: Settings) -> Run:
 
 
 def _run_simulated(arms: Sequence[Arm], load: Load, settings: Settings, scenario: Scenario) -> Run:
-    ledgers, ended = [Ledger(settings.stop) for _ in arms], []
-    for arm, ledger in zip(arms, ledgers, strict=True):
-        ended.append(_simulate(arm, load, settings, scenario, ledger))
+    ledgers, ended = [Ledger(settings.stop) for _ in arms], _counting(arms, load, settings)
+    runs = [_simulate(arm, load, settings, scenario, ledger, ended) for arm, ledger in zip(arms, ledgers, strict=True)]
     why = next((ledger.why for ledger in ledgers if ledger.why is not None), None)
-    return Run.of(load, settings, ended, scenario=scenario.name, stopped=why)
+    return Run.of(load, settings, runs, scenario=scenario.name, stopped=why)
 
 
-def _simulate(arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledger: Ledger) -> ArmRun:
+def _simulate(
+    arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledger: Ledger, ended: Callable[[Row], None]
+) -> ArmRun:
     clock, world = Clock(), scenario.world(_day(load, settings.seed))
     models = {name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": price[0], "output": price[1]}}
               for name, price in PRICES.items()}
@@ -124,7 +103,7 @@ def _simulate(arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledg
     config = {**world.config(), **given, "models": models | (named if isinstance(named, dict) else {})}
 
     async def scene() -> ArmRun:
-        driver = Driver(arm, load, settings.prompt, ledger, settings.warmup)
+        driver = Driver(arm, load, settings, ledger, ended)
         listeners = [driver.listen]
         async with Router(config, transport=world.transport(), listeners=listeners, seed=settings.seed,
                           wall=clock.wall) as router:
@@ -133,9 +112,9 @@ def _simulate(arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledg
         return _arm_run(driver, clock.now)
 
     began = time.process_time()
-    ended = clock.run(scene())
-    ended.cpu = time.process_time() - began
-    return ended
+    done = clock.run(scene())
+    done.cpu = time.process_time() - began
+    return done
 
 
 async def _drive(drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger) -> None:
@@ -180,6 +159,13 @@ async def _worker(driver: Driver, load: Load, ledger: Ledger, numbers: Iterator[
         if (load.seconds is not None and now >= load.seconds) or not ledger.admit(set_aside):
             return
         await driver.call(number, now, set_aside)
+
+
+def _counting(arms: Sequence[Arm], load: Load, settings: Settings) -> Callable[[Row], None]:
+    if settings.progress is None:
+        return lambda _: None
+    calls = len(load.arrivals(settings.seed)) if load.open else load.calls
+    return Tally(None if calls is None else calls * len(arms), settings.progress).add
 
 
 def _arm_run(driver: Driver, seconds: float) -> ArmRun:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 RESAMPLES = 1000
-MOST = 20_000_000
+MOST = 5_000_000
 """Draws of one bootstrap at most; a large sample gets fewer resamples, and needs no more."""
 LEAST_RESAMPLES = 200
 CHUNK = 2_000_000
@@ -59,7 +59,7 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> Estimate:
     share, extra = hits / n, z * z / n
     middle = (share + extra / 2.0) / (1.0 + extra)
     half = z * math.sqrt(share * (1.0 - share) / n + extra / (4.0 * n)) / (1.0 + extra)
-    return Estimate(share, min(share, middle - half), max(share, middle + half), n)
+    return Estimate(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)), n)
 
 
 def resamples(n: int, seed: int, times: int = RESAMPLES) -> Iterator[NDArray[np.intp]]:

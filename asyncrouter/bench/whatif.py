@@ -88,6 +88,7 @@ class _Replay:
         self._policy = replace(policy, order=self._order)
         self._after, self._warnings = self._delay()
         self._prompt_costs = {model: _prompt_cost(recorded[model]) for model in self._order}
+        self._answer_costs = {model: _answer_cost(recorded[model]) for model in self._order}
 
     def run(self, imputations: int) -> Replayed:
         """Play all calls so many times."""
@@ -126,7 +127,8 @@ class _Replay:
             if known is not None and known.known:
                 return known
             cut = -1.0 if known is None else known.event
-            return laws[model].draw(random, cut) or _at_least(model, max(cut, laws[model].longest))
+            drawn = laws[model].draw(random, cut)
+            return drawn or _at_least(model, max(cut, laws[model].longest), self._answer_costs[model])
 
         outcome = Play(self._policy, self._order, self._after, ask, self._prompt_costs.__getitem__).run(bucket)
         return outcome._replace(seconds=outcome.seconds + call.lead)
@@ -139,9 +141,10 @@ class _Replay:
         found = _quantile_estimates(least, most, self._seed)
         found["success"] = _share_estimate([np.isfinite(column) * 1.0 for column in most],
                                            [np.isfinite(column) * 1.0 for column in least], self._seed)
-        for name, field in (("hedges_fired", "hedged"), ("hedges_denied", "denied"), ("attempts", "sent")):
+        for name, field in (("hedges_fired", "hedged"), ("hedges_denied", "denied")):
             columns = [_column(outcomes, field) for outcomes in rounds]
-            found[name] = _mean_estimate(columns, columns, self._seed)
+            found[name] = _share_estimate(columns, columns, self._seed)
+        found["attempts"] = _attempts_estimate([_column(outcomes, "sent") for outcomes in rounds], self._seed)
         cheap, dear = ([_column(outcomes, field) * 1000.0 for outcomes in rounds] for field in ("least", "most"))
         unpriced = any(turn.cost is None for model in self._order for turn in self._recorded[model])
         found["usd_per_1000"] = Estimate(None, n=n) if unpriced else _mean_estimate(cheap, dear, self._seed)
@@ -177,6 +180,15 @@ def _share_estimate(least: Sequence[Floats], most: Sequence[Floats], seed: int) 
     return replace(found, low=min(found.low, below or 0.0), high=max(found.high, above or 0.0))
 
 
+def _attempts_estimate(sent: Sequence[Floats], seed: int) -> Estimate:
+    """The mean of the requests sent, likewise: few calls have a second one."""
+    found, more = _mean_estimate(sent, sent, seed), [np.clip(column - 1.0, 0.0, 1.0) for column in sent]
+    rest, share = float(np.mean(sent) - np.mean(more)), _share_estimate(more, more, seed)
+    assert found.low is not None
+    assert found.high is not None
+    return replace(found, low=min(found.low, rest + (share.low or 0.0)), high=max(found.high, rest + (share.high or 0.0)))
+
+
 def _draws(columns: Sequence[Floats], statistic: object, seed: int) -> tuple[Floats, Floats]:
     assert callable(statistic)
     draws = np.concatenate([
@@ -208,9 +220,16 @@ def _order(calls: Sequence[_Call]) -> tuple[str, ...]:
     return tuple(sorted(places, key=lambda model: (sum(places[model]) / len(places[model]), -len(places[model]))))
 
 
-def _at_least(model: str, seconds: float) -> Turn:
-    """A turn of which only this is known."""
-    return Turn(model, 0.0, seconds, seconds, True, True, False, None)
+def _at_least(model: str, seconds: float, cost: float | None) -> Turn:
+    """A turn of which only this is known; it costs what an answer does."""
+    return Turn(model, 0.0, seconds, seconds, True, True, False, cost)
+
+
+def _answer_cost(recorded: Sequence[Turn]) -> float | None:
+    """What an answer costs, on average; `None` where that is not known."""
+    costs = [turn.cost for turn in recorded if turn.ok and turn.known]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) / len(known) if known and len(known) == len(costs) else None
 
 
 def _prompt_cost(recorded: Sequence[Turn]) -> float:

@@ -14,16 +14,20 @@ SHARES = {
 FEW = "n too small"
 
 COLUMNS = {
-    "success": "success", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9",
-    "p99_ttft": "ttft p99", "hedges_fired": "hedged",
-    "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
+    "success": "success", "mean_answered": "mean", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99",
+    "p99.9_e2e": "p99.9", "p99_ttft": "ttft p99", "hedges_fired": "hedged", "hedges_won": "hedges won",
+    "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
     "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
 """The measures of the short table, and what stands above them."""
 
 
 def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> str:
-    """One measure. "never": too many calls got no answer; "∞": those of the baseline; "–": there is nothing to say."""
+    """One measure in words.
+
+    "never": too many calls got no answer; "∞": those of the baseline; "free": seconds are saved and no dollars spent;
+    "–": there is nothing to say.
+    """
     if estimate is None:
         return "–"
     if not estimate.enough:
@@ -31,6 +35,8 @@ def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> s
     if estimate.value is None:
         timed = name.endswith(("_e2e", "_ttft")) and estimate.n
         return "–" if not timed else "∞" if name.startswith("saved") else "never"
+    if name == "usd_per_second_saved" and estimate.value <= 0.0:
+        return "free"
     told = _number(name, estimate.value)
     if interval and (estimate.low is not None or estimate.high is not None):
         told += f" [{_bound(name, estimate.low)}, {_bound(name, estimate.high)}]"
@@ -45,7 +51,7 @@ def _number(name: str, value: float) -> str:
     if name in SHARES:
         return f"{value:.4%}" if 0.9995 <= value < 1.0 - 1e-9 else f"{value:.2%}"
     if "usd" in name:
-        return f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"
+        return f"{value:.3g}" if abs(value) < 0.1 else f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"
     if name in {"calls", "max_attempts", "p99_attempts", "peak_in_flight"}:
         return f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"

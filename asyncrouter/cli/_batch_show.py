@@ -93,7 +93,7 @@ def summary(report: Report) -> str:
     if report.latency:
         told.append("latency " + ", ".join(f"{name} {value:.2f} s" for name, value in report.latency.items()))
     for name, model in report.models.items():
-        told.append(f"{name}: {model['answered']:,.0f} answered in {model['attempts']:,.0f} attempts")
+        told.append(f"{name}: {model['answered']:,.0f} answered in {count(int(model['attempts']), 'attempt')}")
     if report.errors:
         errors = ", ".join(f"{number:,} {name}" for name, number in report.errors.items())
         told.append(f"failures: {errors}; their rows are in {report.errors_file}")

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from asyncrouter.cli._endings import INTERRUPTED
 from asyncrouter.cli._inventory import used_models
 from asyncrouter.cli._prompt import parameters
 from asyncrouter.cli._say import tell, write
-from asyncrouter.cli._setup import Setup, configured
+from asyncrouter.cli._setup import Setup, configured, transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,9 @@ def command(
     """
     if output == "-" and as_json:
         raise click.UsageError("--json and -o - would both write to standard output")
-    router = Router(_limited(setup.router().config, choice, rpm, tpm))
+    config = _limited(setup.router().config, choice, rpm, tpm)
+    router = Router(config, transport=transport())
+    options["make_router"] = partial(_router_of, config)
     check(router, choice)
     asked: dict[str, object] = {**choice}
     if params:
@@ -200,6 +203,11 @@ class _Kept(logging.Handler):
         """Keep it."""
         if len(self.texts) < self.MOST:
             self.texts[record.getMessage()] = None
+
+
+def _router_of(config: Config, number: int, count: int) -> Router:
+    """The router of one of the processes, which sends as this one does."""
+    return Router(batch.divided(config, count), transport=transport())
 
 
 def _limited(config: Config, choice: Choice, rpm: float | None, tpm: float | None) -> Config:

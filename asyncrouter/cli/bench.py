@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from asyncrouter import Config, ConfigError, bench, local
+from asyncrouter.cli._bench_load import load, loaded
+from asyncrouter.cli._bench_show import progress, table
 from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import configured
@@ -44,25 +46,29 @@ def scenarios() -> None:
     write_table(["scenario", "what happens"], [(name, one.what) for name, one in bench.SCENARIOS.items()])
 
 
-@command.command("run")
+@command.command("measures")
+def measures() -> None:
+    """List what is measured, for --assert and report.json."""
+    _checked(lambda: write_table(["measure", "what it is"], bench.DEFINITIONS.items()))
+
+
+@command.command("run", short_help="Run arms under the same load.", epilog="""\b
+Examples:
+  asyncrouter bench run --scenario outage                  # five usual arms, a thousand calls, no key
+  asyncrouter bench run --local                            # the small real model of this machine
+  asyncrouter bench run --arm "now: task=coding" --arm "hedged: task=coding hedge=p95" --calls 200 --budget-usd 1
+  asyncrouter bench run --scenario flaky --assert "fallback: success>0.999 and fallback: p95_e2e<2.5"
+""")
 @click.option("--scenario", metavar="NAME", help="A simulated day, in virtual time: `bench scenarios` lists them.")
 @click.option("--local", "on_local", is_flag=True, help="The small real model of this machine.")
 @configured
 @click.option("--arm", "arms", multiple=True, metavar="NAME: KEY=VALUE …",
               help="What to compare; the first one is the baseline. Keys are arguments of a call: chain, task, tier, "
-              "model, hedge (seconds, p95, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream`.")
-@click.option("--rate", type=float, default=10.0, show_default=True, help="Calls a second.")
-@click.option("--arrival", type=click.Choice(["poisson", "constant", "gamma"]), default="poisson", show_default=True)
-@click.option("--burstiness", type=float, default=0.5, show_default=True, help="Shape of gamma; 1 is poisson.")
-@click.option("--ramp-to", type=float, metavar="RATE", help="Go from --rate to this one over --duration.")
-@click.option("--recorded", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="TRACE",
-              help="At the instants of recorded calls.")
-@click.option("--concurrency", type=int, help="Closed loop: so many workers.")
-@click.option("--cap", type=int, help="Most calls of an arm open at once.")
-@click.option("--calls", type=int, help="[default: 1000, without --duration]")
-@click.option("--duration", type=float, metavar="SECONDS")
+              "model, hedge (seconds, p95, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream`.  "
+              "[default: five usual ones in a scenario, else the default task]")
+@loaded
 @click.option("--warmup", type=int, default=0, show_default=True, metavar="CALLS", help="Not measured.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals and simulated faults.")
 @click.option("--prompts", type=click.File(encoding="utf-8"), help="One a line; each call gets a mark of its own.")
 @click.option("--slo", metavar="TTFT:1,E2E:8", help="Limits in seconds that make a good answer: ttft, e2e, tpot.")
 @click.option("--budget-usd", type=float, help="For all arms together; needed for real providers.")
@@ -71,21 +77,26 @@ def scenarios() -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
               help="Write report.html, report.json and requests.jsonl.")
 @click.option("--assert", "conditions", multiple=True, metavar="CONDITIONS",
-              help='Exit 1 where they do not hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" for one arm.')
+              help='Exit 1 where they do not hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" for one arm; '
+              "`bench measures` lists the names.")
 def run(
     setup: Setup, scenario: str | None, on_local: bool, arms: Sequence[str], prompts: Sequence[str] | None,
     out: Path | None, conditions: Sequence[str], slo: str | None, seed: int, warmup: int, budget_usd: float | None,
-    max_errors: int | None, max_error_rate: float | None, **load: object,
+    max_errors: int | None, max_error_rate: float | None, **when: object,
 ) -> int:
     """Run arms under the same load: the same prompts at the same instants, against the same simulated faults."""
     wanted = _checked(lambda: [one for text in conditions for one in bench.parse_conditions(text)])
     chosen = _checked(lambda: [bench.parse_arm(text) for text in arms])
+    calls = _checked(lambda: load(**when, on_local=on_local))  # type: ignore[arg-type]  # as the options are declared
+    if scenario is not None and on_local:
+        raise click.UsageError("--scenario and --local: one or the other")
     lines = [line.strip() for line in prompts or () if line.strip()]
     given = {"scenario": scenario, "prompts": lines, "seed": seed, "warmup": warmup, "budget_usd": budget_usd,
              "stop": bench.Stop(errors=max_errors, error_rate=max_error_rate), "slo": _slo(slo)}
 
     def begin(ready: list[bench.Arm]) -> bench.Run:
-        return bench.run(ready, _load(load), **given)  # type: ignore[arg-type]  # as run() names them
+        with progress() as show:
+            return bench.run(ready, calls, progress=show, **given)  # type: ignore[arg-type]  # as run() names them
 
     if scenario is not None:
         done = _checked(lambda: begin(chosen or bench.standard()))
@@ -97,7 +108,7 @@ def run(
     else:
         done = _checked(lambda: begin(_with(setup.router().config, chosen or [bench.Arm("as configured")])))
     report = done.report()
-    _show(report)
+    table(report)
     if out is not None:
         write(f"\n{done.write(out) / 'report.html'}\n")
     failed = _checked(lambda: bench.broken(report, wanted))
@@ -106,7 +117,7 @@ def run(
     return FAILED if failed else 0
 
 
-@command.command("compare")
+@command.command("compare", short_help="Hold two reports against each other.")
 @click.argument("before", type=click.Path(exists=True, path_type=Path))
 @click.argument("after", type=click.Path(exists=True, path_type=Path))
 @click.option("--fail-if-worse", is_flag=True, help="Exit 1 when a measure is worse by more than chance.")
@@ -122,7 +133,7 @@ def compare(before: Path, after: Path, fail_if_worse: bool) -> int:
     return FAILED if fail_if_worse and any(one.verdict == "worse" for one in changes) else 0
 
 
-@command.command("replay")
+@command.command("replay", short_help="Play recorded calls again with other hedges, clocks and orders.")
 @click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--hedge", "hedges", default="none,p90,p95,p98", show_default=True, metavar="AFTER,…",
               help="Seconds, quantiles of the first model's, or none.")
@@ -154,15 +165,6 @@ def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **clocks:
         tell(f"too little to go by: {warning}", style="yellow")
 
 
-def _show(report: bench.Report) -> None:
-    columns = bench.COLUMNS
-    write_table(["arm", *columns.values()], [
-        (arm.name, *(bench.figure(name, arm.measures.get(name)) for name in columns)) for arm in report.arms
-    ])
-    for warning in report.warnings:
-        tell(warning, style="yellow")
-
-
 def _told(one: bench.Replayed, name: str) -> str:
     estimate = one.measures[name]
     bounded = estimate.high is not None or estimate.value is None
@@ -171,28 +173,6 @@ def _told(one: bench.Replayed, name: str) -> str:
 
 def _with(config: Config | Mapping[str, object], arms: list[bench.Arm]) -> list[bench.Arm]:
     return [bench.Arm(arm.name, arm.call, config, arm.stream) for arm in arms]
-
-
-def _load(given: dict[str, object]) -> bench.Load:
-    """The load that the options describe."""
-    rate, calls, seconds, cap = given["rate"], given["calls"], given["duration"], given["cap"]
-    assert isinstance(rate, float)
-    assert isinstance(calls, int | None)
-    assert isinstance(seconds, float | None)
-    assert isinstance(cap, int | None)
-    if isinstance(given["recorded"], Path):
-        return bench.Load.recorded([call.started for call in bench.read_trace(given["recorded"])], cap=cap)
-    if isinstance(given["ramp_to"], float):
-        return bench.Load.ramp(rate, given["ramp_to"], seconds=seconds or 60.0, cap=cap)
-    if calls is None and seconds is None:
-        calls = 1000
-    if isinstance(given["concurrency"], int):
-        return bench.Load.closed(given["concurrency"], calls=calls, seconds=seconds)
-    if given["arrival"] == "gamma":
-        assert isinstance(given["burstiness"], float)
-        return bench.Load.gamma(rate, given["burstiness"], calls=calls, seconds=seconds, cap=cap)
-    kind = bench.Load.constant if given["arrival"] == "constant" else bench.Load.poisson
-    return kind(rate, calls=calls, seconds=seconds, cap=cap)
 
 
 def _slo(text: str | None) -> dict[str, float]:

@@ -18,6 +18,8 @@ from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._setup import Setup, configured
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncrouter import Event, Router, Trace
 
 
@@ -64,12 +66,12 @@ def command(
     question = Question(
         messages(prompt, system, images), parameters(params), choice, stream and not as_json, as_json, trace
     )
-    notices: list[str] = []
+    notices: list[Notice] = []
     traces: list[Trace] = []
 
     def hear(event: Event) -> None:
         if isinstance(event, Notice):
-            notices.append(event.text)
+            notices.append(event)
         elif isinstance(event, CallEnded):
             traces.append(event.trace)
 
@@ -77,15 +79,22 @@ def command(
     check(router, choice)
     try:
         asyncio.run(_ask(router, question))
+    except (CallError, AttemptError):  # which tells its own reason; that the task was another one it does not
+        _tell_of([notice for notice in notices if notice.subject == choice.get("task")])
+        raise
     except KeyboardInterrupt:
         if not (trace and traces):
             raise
         end_the_line()
         _afterwards(question, traces[0], None)
         return INTERRUPTED
-    for notice in notices:  # worth knowing beside an answer; a failure tells its own reason
-        tell(notice, style="yellow")
+    _tell_of(notices)
     return None
+
+
+def _tell_of(notices: Sequence[Notice]) -> None:
+    for notice in notices:
+        tell(notice.text, style="yellow")
 
 
 async def _ask(router: Router, question: Question) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncrouter.cli._inventory import Used, retirement, used_models
-from asyncrouter.cli._say import safe, write
+from asyncrouter.cli._say import safe, tell, write
 from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import Setup, configured
 from asyncrouter.cli._words import dollars_per_million, tokens
@@ -37,6 +37,8 @@ def command(remote: bool, provider: str | None, setup: Setup) -> None:
     if provider is not None:
         router.config.provider(provider)  # an unknown name is an error, an idle one an empty list
     rows = [_row(used) for used in used_models(router.config) if provider in {None, used.model.provider}]
+    if provider is not None and not rows:
+        tell(f"no model of {provider} is an entry or in a chain; --remote asks what it serves", style="yellow")
     write_table(["model", "provider", "tokens", "$/M in", "$/M out", "serves", ""], rows)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import Ask, Job, main
+from _contender import Asked, Job, main
 
 from asyncrouter import Router
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Ask]:
+async def contender(job: Job) -> AsyncIterator[Asked]:
     config = {
         "default_provider": "sim", "providers": {"sim": {"base_url": job.base_url}},
         "defaults": {"total": job.timeout, "deadline": job.patience},
@@ -17,10 +17,15 @@ async def contender(job: Job) -> AsyncIterator[Ask]:
     }
     async with Router(config) as router:
 
-        async def ask(prompt: str) -> str:
+        async def chat(prompt: str) -> str:
             return (await router.chat(prompt)).text
 
-        yield ask
+        async def stream(prompt: str) -> AsyncIterator[str]:
+            async with router.stream(prompt) as reply:
+                async for chunk in reply:
+                    yield chunk.text
+
+        yield Asked(chat, stream)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,25 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Ask, Job, main
+from _contender import KEY, Asked, Job, main
 from langchain_openai import ChatOpenAI
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Ask]:
+async def contender(job: Job) -> AsyncIterator[Asked]:
     first, *others = [
         ChatOpenAI(model=model, base_url=job.base_url, api_key=KEY, timeout=job.timeout) for model in job.models
     ]
     chain = first.with_fallbacks(others)
 
-    async def ask(prompt: str) -> str:
+    async def chat(prompt: str) -> str:
         return str((await chain.ainvoke(prompt)).content)
 
-    yield ask
+    async def stream(prompt: str) -> AsyncIterator[str]:
+        async for chunk in chain.astream(prompt):
+            yield str(chunk.content)
+
+    yield Asked(chat, stream)
 
 
 if __name__ == "__main__":

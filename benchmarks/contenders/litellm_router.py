@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Ask, Job, main
+from _contender import KEY, Asked, Job, main
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise the import asks the network
 
@@ -17,7 +17,7 @@ logging.disable(logging.CRITICAL)
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Ask]:
+async def contender(job: Job) -> AsyncIterator[Asked]:
     first, *others = job.models
     router = litellm.Router(
         model_list=[
@@ -28,11 +28,16 @@ async def contender(job: Job) -> AsyncIterator[Ask]:
         fallbacks=[{first: others}],
     )
 
-    async def ask(prompt: str) -> str:
+    async def chat(prompt: str) -> str:
         done = await router.acompletion(model=first, messages=[{"role": "user", "content": prompt}])
         return done.choices[0].message.content or ""
 
-    yield ask
+    async def stream(prompt: str) -> AsyncIterator[str]:
+        messages = [{"role": "user", "content": prompt}]
+        async for chunk in await router.acompletion(model=first, messages=messages, stream=True):
+            yield chunk.choices[0].delta.content or ""
+
+    yield Asked(chat, stream)
 
 
 if __name__ == "__main__":

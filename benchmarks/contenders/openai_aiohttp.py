@@ -3,18 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Ask, Job, main
+from _contender import KEY, Asked, Job, main
 from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Ask]:
+async def contender(job: Job) -> AsyncIterator[Asked]:
     async with (
         DefaultAioHttpClient() as http,
         AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout, http_client=http) as client,
     ):
 
-        async def ask(prompt: str) -> str:
+        async def chat(prompt: str) -> str:
             for model in job.models:
                 try:
                     done = await client.chat.completions.create(
@@ -27,7 +27,15 @@ async def contender(job: Job) -> AsyncIterator[Ask]:
                     return done.choices[0].message.content or ""
             raise AssertionError("no models")
 
-        yield ask
+        async def stream(prompt: str) -> AsyncIterator[str]:
+            messages = [{"role": "user", "content": prompt}]
+            async for chunk in await client.chat.completions.create(
+                model=job.models[0], messages=messages, stream=True
+            ):
+                if chunk.choices and (text := chunk.choices[0].delta.content):
+                    yield text
+
+        yield Asked(chat, stream)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Ask, Job, main
+from _contender import KEY, Asked, Job, main
 from openai import AsyncOpenAI
 from pydantic_ai import Agent
 from pydantic_ai.models.fallback import FallbackModel
@@ -12,15 +12,20 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Ask]:
+async def contender(job: Job) -> AsyncIterator[Asked]:
     async with AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout) as client:
         provider = OpenAIProvider(openai_client=client)
         agent = Agent(FallbackModel(*(OpenAIChatModel(model, provider=provider) for model in job.models)))
 
-        async def ask(prompt: str) -> str:
+        async def chat(prompt: str) -> str:
             return (await agent.run(prompt)).output
 
-        yield ask
+        async def stream(prompt: str) -> AsyncIterator[str]:
+            async with agent.run_stream(prompt) as reply:
+                async for text in reply.stream_text(delta=True, debounce_by=None):
+                    yield text
+
+        yield Asked(chat, stream)
 
 
 if __name__ == "__main__":

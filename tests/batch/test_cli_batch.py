@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from batching import ids, poisoned, read_lines, rows, write_lines
-from commandline import command, spawn
+from commandline import ROOT, command, spawn
 
 from asyncrouter.batch import Progress
 from asyncrouter.cli._batch_show import line, picture
@@ -58,6 +58,22 @@ def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
     assert ["bad"] == ids(Path("out.errors.jsonl"))
     assert "3 answered, 1 failed, of 4 rows" in done.err
     assert "1 Rejected; their rows are in out.errors.jsonl" in done.err
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_proxy_of_the_environment_is_used(
+    batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, processes: str
+) -> None:
+    """As by every other command, in every process. (Starting processes takes a second.)"""
+    batch_desk.write(CONFIG.replace("{base_url}", "http://nowhere.invalid/v1"))
+    write_lines(Path("in.jsonl"), rows(4))
+    monkeypatch.setenv("HTTP_PROXY", batch_desk.base_url.removesuffix("/v1"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes)
+
+    assert (0, "") == (done.status, done.out)
+    assert 4 == len(batch_desk.world.seen)
 
 
 def test_the_summary_as_json(batch_desk: Desk) -> None:

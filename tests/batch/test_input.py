@@ -22,6 +22,8 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 PROBLEMS = {
     "not json": (b'{"id": 1, ', "is not JSON"),
     "no object": (b"[1]", "expected a JSON object"),
+    "a list over lines": (b'[{"prompt": "a"},', "expected one JSON object a line, not a list of them"),
+    "another encoding": (b'{"prompt": "caf\xe9"}', "is not UTF-8: byte 0xe9 at column 16"),
     "nothing asked": (b'{"id": 1}', 'one of "prompt" and "messages"'),
     "both asked": (b'{"prompt": "a", "messages": []}', 'one of "prompt" and "messages"'),
     "empty prompt": (b'{"prompt": ""}', "prompt: expected text"),
@@ -226,6 +228,21 @@ def test_no_file_is_two_things(clock: Clock, world: World, tmp_path: Path) -> No
             run(clock, world, source, tmp_path / output, errors=None if errors is None else tmp_path / errors)
 
     assert b'{"id":"r0"' in source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [("prompt,prompt\na,b\n", "the column 'prompt' stands twice"),
+     ("prompt;n\na;1\n", "line 2: expected a column \"prompt\", or a prompt template; the columns are 'prompt;n'")],
+)
+def test_a_table_with_other_columns(clock: Clock, world: World, tmp_path: Path, table: str, told: str) -> None:
+    """What it has is told."""
+    (tmp_path / "in.csv").write_text(table)
+
+    with pytest.raises(BatchError) as caught:
+        run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl")
+
+    assert told in str(caught.value)
 
 
 def test_a_file_that_is_not_there(clock: Clock, world: World, tmp_path: Path) -> None:

@@ -193,6 +193,31 @@ def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_
     assert b"ten years of work" == (tmp_path / "thesis").read_bytes()
 
 
+def test_an_errors_file_that_holds_something_else_is_left_alone(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """It would be emptied; nothing is sent."""
+    world.model("m")
+    source, notes = write_lines(tmp_path / "in", rows(1)), write_lines(tmp_path / "notes", rows(1))
+
+    with pytest.raises(BatchError, match="not the failures of an earlier run"):
+        run(clock, world, source, tmp_path / "out.jsonl", errors=notes)
+
+    assert rows(1) == read_lines(notes)
+    assert 0 == world.requests
+
+
+def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A kill may have left no more than that."""
+    world.model("m", poisoned)
+    source = write_lines(tmp_path / "in", [{"id": "bad", "prompt": "malformed"}])
+    (tmp_path / "out.errors.jsonl").write_bytes(b'{"id":"bad","pro')
+
+    run(clock, world, source, tmp_path / "out.jsonl")
+
+    assert ["bad"] == ids(tmp_path / "out.errors.jsonl")
+
+
 def test_two_runs_do_not_write_into_one_output(clock: Clock, world: World, tmp_path: Path) -> None:
     """The second is told, before it has sent anything."""
     world.model("m", Act(first_token=5.0))
@@ -432,6 +457,35 @@ def test_a_row_that_only_met_a_limit_is_asked_again(clock: Clock, world: World, 
 
     assert (1, 0, 3) == (report.done, report.failed, report.attempts)
     assert clock.now >= 40.0
+
+
+@pytest.mark.parametrize(
+    ("config", "first"),
+    [({"models": {"m": {"provider": "sim", "id": "m", "rpm": 5}}}, 0), ({}, 9)], ids=["a slow pace", "a long hold"],
+)
+def test_rows_that_have_to_wait_longer_than_their_deadline_are_not_failures(
+    clock: Clock, world: World, tmp_path: Path, config: dict[str, object], first: int
+) -> None:
+    """A model that takes 5 requests a minute, or is held for 400 s, answers every row in the end."""
+    world.model("m", *[Act(first_token=0.1)] * first, *[Act(why="rate_limit", retry_after=400)] * (first > 0), Act())
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(150)), tmp_path / "out", config=config)
+
+    assert (150, 0) == (report.done, report.failed)
+    assert report.attempts == world.requests
+
+
+def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Within an hour, not after a day; the rows that were not tried in vain are left."""
+    world.model("m", *[Act(first_token=0.1)] * 20, Act(why="rate_limit", retry_after=86_400))
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(200)), tmp_path / "out")
+
+    assert (20, 3) == (report.done, report.exit_status)
+    assert report.stopped is not None
+    assert "no model can be used: RateLimited" in report.stopped
+    assert report.left > 100
+    assert clock.now < 3600.0
 
 
 def test_stop_does_not_wait_for_rows_that_wait_themselves(

@@ -65,6 +65,8 @@ def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("option", "told"), [
     (("--arm", "nonsense"), "NAME: key=value"), (("--assert", "speed<1"), "no measure"),
     (("--slo", "e2e:soon"), "float"),
+    (("--assert", "p95<1"), "p95_e2e"), (("--concurrency", "2"), "--concurrency and --rate"),
+    (("--local",), "--scenario"),
     (("--warmup", "500"), "leave nothing"), (("--rate", "0"), "above 0"), (("--arm", "x: hedge=-1 chain=a"), "hedge"),
 ])
 def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ...], told: str) -> None:
@@ -105,6 +107,22 @@ def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
     assert 0 == done.status
     assert ("–" in none, "3.000 s" in median, "1.500 s" in fixed) == (True, True, True)
     assert "b was asked only" in done.err
+
+
+def test_a_long_run_tells_how_far_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, seldom: a line every few seconds where there is no terminal."""
+    monkeypatch.setattr("asyncrouter.cli._bench_show.EVERY", 0.0)
+    done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "x: model=primary",
+                    "--arm", "y: model=secondary")
+
+    assert [f"{number} of 6 calls" for number in range(1, 7)] == [line.split(",")[0] for line in done.err.splitlines()]
+
+
+def test_the_measures_are_listed(desk: Desk) -> None:
+    """With what each one is."""
+    done = desk.run("bench", "measures")
+
+    assert list(bench.DEFINITIONS) == [line.split()[0] for line in done.out.splitlines()[1:]]
 
 
 def test_the_scenarios_are_listed(desk: Desk) -> None:

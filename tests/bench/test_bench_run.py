@@ -140,6 +140,17 @@ def test_a_budget_is_never_exceeded() -> None:
     assert "budget" in (run.stopped or "")
 
 
+def test_a_run_tells_how_far_it_is() -> None:
+    """After every call of every arm: how many have ended, how many of those failed, out of how many."""
+    seen: list[bench.Progress] = []
+    arms = [Arm("bad", {"model": "primary"}), Arm("good", {"model": "secondary"})]
+    bench.run(arms, Load.constant(1, calls=3), scenario=scripted(primary=Act(status=400)), progress=seen.append)
+
+    assert [1, 2, 3, 4, 5, 6] == [now.ended for now in seen]
+    assert [1, 2, 3, 3, 3, 3] == [now.failed for now in seen]
+    assert ({6}, ["bad"] * 3 + ["good"] * 3) == ({now.total for now in seen}, [now.arm for now in seen])
+
+
 def test_real_providers_need_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is sent to one without a word about money; one without a price keeps no budget."""
     monkeypatch.setattr(Router, "chat", lambda *_, **__: pytest.fail("a call was made"))

@@ -16,10 +16,12 @@ from tests.fuzz.seeds import Answer, answers, failures
 
 BLOCK = 500
 ENOUGH = 10
-"""So many different failures are reported."""
+"""After so many failures it ends."""
 REPEATED = 2000
 """One input in so many has a piece of it repeated, to see that the time grows no faster."""
 SHOWN = 400
+PULSE = 10.0
+"""Seconds between two lines of progress where they do not overwrite one another."""
 Found = tuple[int, str]
 
 _ANSWERS = answers()
@@ -61,9 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(wrong is not None)
     began = time.monotonic()
     slow = steep()
-    counts, found = _run(asked, began)
-    for number, wrong in found[:ENOUGH]:
-        _say(f"\n{wrong}\nagain: python -m tests.fuzz --seed {asked.seed} --only {number}")
+    counts, found = _run(asked, began, _Progress(asked.inputs, began))
     for told in slow:
         _say(f"\n{told}")
     seconds = time.monotonic() - began
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     return int(bool(found or slow or not counts))
 
 
-def _run(asked: argparse.Namespace, began: float) -> tuple[Counter[str], list[Found]]:
+def _run(asked: argparse.Namespace, began: float, progress: _Progress) -> tuple[Counter[str], list[Found]]:
     """Hand out blocks of numbers until there are no more, the time is up, or enough is wrong."""
     counts: Counter[str] = Counter()
     found: list[Found] = []
@@ -86,14 +86,33 @@ def _run(asked: argparse.Namespace, began: float) -> tuple[Counter[str], list[Fo
                 numbers = range(start, min(start + BLOCK, asked.inputs))
                 running.add(pool.submit(try_block, asked.seed, numbers))
             if not running:
-                return counts, sorted(found)
+                return counts, found
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 block, wrong = future.result()
                 counts += block
-                found += wrong
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\r{counts.total()} inputs, {len(found)} wrong")
+                for number, told in wrong[: ENOUGH - len(found)]:
+                    _say(f"\n{told}\nagain: python -m tests.fuzz --seed {asked.seed} --only {number}")
+                found += wrong[: ENOUGH - len(found)]
+            progress.show(counts.total(), len(found))
+
+
+class _Progress:
+    """How far it is, on standard error: in one line on a terminal, else in a line now and then."""
+
+    def __init__(self, inputs: int, began: float) -> None:
+        self._inputs, self._began = inputs, began
+        self._last = began
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, done: int, wrong: int) -> None:
+        now = time.monotonic()
+        if now - self._last < (0.2 if self._terminal else PULSE):
+            return
+        self._last = now
+        told = f"{done} of {self._inputs} inputs, {now - self._began:.0f} s, {wrong} wrong"
+        sys.stderr.write(f"\r{told}" if self._terminal else f"{told}\n")
+        sys.stderr.flush()
 
 
 def _say(told: str) -> None:

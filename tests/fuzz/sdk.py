@@ -83,23 +83,25 @@ def _bare(body: bytes) -> bytes:
 def _named(body: bytes) -> bytes:
     """Each event under the name that its data gives it: Anthropic's client goes by the line before, we by the data.
 
-    And none after the message's end, where we stop reading.
+    And none after the message's end, where we stop reading; and no blanks before a tool's input, which that client
+    reads piece by piece, as if each were the last.
     """
+    body = re.sub(rb'("partial_json": ?)"(?:\\[nrt]| )+"', rb'\1""', body)
     body = re.sub(rb'(?m)^(data: ?\{[^\r\n]*?"type": ?"(\w+)")', rb"event: \2\n\1", body)
     return re.sub(rb"(?s)(?<=\nevent: message_stop\n)([^\n]*\n\n).*", rb"\1", body)
 
 
 def _legible(body: bytes) -> bytes:
     """Without what is no piece of an answer, but on which clients break: lines in which there is nothing of an object,
-    and bytes of comments and names that are not UTF-8.
+    events that have a name or an id and no data, and bytes of comments and names that are not UTF-8.
     """
     lines = []
     for line in re.split(rb"\r\n|\n|\r", body):
-        data = line.startswith(b"data:") and b"[DONE]" not in line
-        if data or not line.startswith((b"data:", b"event", b"id", b"retry", b":")):
+        data, ends = line.startswith(b"data:"), line[5:].strip() == b"[DONE]"
+        if not ends and not line.startswith((b"event", b":")):
             line = line if b'":' in line else b""
         lines.append(line if data else line.decode(errors="replace").encode())
-    return b"\n".join(lines)
+    return re.sub(rb"(?m)^event[^\n]*\n(?=\n|\Z)", b"", b"\n".join(lines))
 
 
 def _kept(value: object, depth: int = 0) -> object:
@@ -195,8 +197,9 @@ def _gemini_client() -> tuple[_Line, genai.Client]:
 
 def _gemini(body: bytes, stream: bool) -> Read:
     line, sdk = _gemini_client()
-    if stream:  # the standard's comments and fields, of which this client has never heard
+    if stream:  # what the standard has besides "data: ", of which this client has never heard
         body = re.sub(rb"(?m)^(?::|event|id|retry)[^\r\n]*$", b"", body)
+        body = re.sub(rb"(?m)^data:(?! )", b"data: ", body)
     if not stream and body.lstrip()[:1] == b"[":  # a stream that was not asked for as events
         body, stream = b"".join(b"data: " + orjson.dumps(each) + b"\n\n" for each in orjson.loads(body)), True
     line.hold(body, stream)

@@ -10,8 +10,10 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from .mutants import MUTANTS
+from .kinds import KINDS
+from .mutants import CAUGHT_BY, MUTANTS
 from .run import Result, run_seed
+from .tongues import TONGUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,10 +53,12 @@ def _say(line: str) -> None:
 def _run(seeds: range, processes: int) -> int:
     began = time.perf_counter()
     calls = requests = failed = 0
+    met: set[tuple[str, str]] = set()
     digest = sha256()
     for done, result in enumerate(_results(seeds, processes), 1):
         calls += result.calls
         requests += result.requests
+        met |= result.met
         digest.update(result.digest.encode())
         if result.violations:
             failed += 1
@@ -63,6 +67,7 @@ def _run(seeds: range, processes: int) -> int:
             _say(f"... {done} seeds, {calls} calls, {failed} not clean, {time.perf_counter() - began:.0f} s")
     seconds = time.perf_counter() - began
     _say(f"{len(seeds)} seeds, {calls} calls, {requests} requests: {len(seeds) - failed} clean, {failed} not")
+    _say(f"{len(met - {('fine', wire) for wire in TONGUES})} of {len(KINDS) * len(TONGUES)} kinds of trouble met")
     _say(f"digest {digest.hexdigest()}")
     _say(f"{seconds:.1f} s, {len(seeds) / seconds:.1f} seeds/s, {calls / seconds:.0f} calls/s")
     return 1 if failed else 0
@@ -86,6 +91,8 @@ def _freeze() -> None:
 def _tell(result: Result) -> None:
     for invariant, detail in result.violations[:3]:
         _say(f"seed {result.seed}: {invariant}: {detail}")
+    for line in result.story:
+        _say(f"  | {line}")
     _say(f"  replay: {COMMAND} {result.seed}")
 
 
@@ -100,8 +107,8 @@ def _replay(seed: int) -> int:
 
 
 def caught(name: str, start: int = 0, patience: int = PATIENCE) -> Result | None:
-    """The first seed that notices a mutant, if there is one in time."""
-    for seed in range(start, start + patience):
+    """A seed that notices a mutant, if there is one in time; the one that did the last time is asked first."""
+    for seed in (CAUGHT_BY.get(name, start), *range(start, start + patience)):
         with MUTANTS[name]():
             result = run_seed(seed)
         if result.violations:

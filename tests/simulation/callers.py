@@ -7,6 +7,8 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
+from .record import said
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,7 +53,7 @@ class Caller:
         except TimeoutError:
             pass  # the caller's own
         error = "" if call.error is None else f" {type(call.error).__name__}"
-        text = "" if call.reply is None else f" {call.reply.text!r}"
+        text = "" if call.reply is None else f" {said(call.reply)!r}"
         self._record.log(self._loop.time(), f"call {call.number} ends: {call.outcome}{error}{text}")
 
     def cancel(self) -> None:
@@ -132,8 +134,8 @@ class Caller:
         random = Random(f"accept {self._record.seed} {self._call.number}")
 
         def judge(reply: Reply) -> bool:
-            if not any(reply.text == exchange.text() for exchange in self._call.exchanges):
-                self._record.flag("reply", f"accept of call {self._call.number} got {reply.text!r}")
+            if not any(said(reply) == exchange.said() for exchange in self._call.exchanges):
+                self._record.flag("reply", f"accept of call {self._call.number} got {said(reply)!r}")
             if behaviour.accept == "raises":
                 raise Turned
             return behaviour.accept in {"yes", "slow"} or (behaviour.accept == "maybe" and random.random() < 0.5)
@@ -178,7 +180,7 @@ class Caller:
             if chunk.restart:
                 call.chunks.clear()
             else:
-                call.chunks.append(chunk.text)
+                call.chunks.append(chunk)
             taken += 1
             if behaviour.leave_after is not None and taken > behaviour.leave_after:
                 if behaviour.leave_raising:

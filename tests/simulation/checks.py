@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import check_calls, check_policies
+from . import (
+    check_breakers,
+    check_budgets,
+    check_calls,
+    check_healing,
+    check_latency,
+    check_replies,
+    check_turns,
+)
+from .story import stories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +60,9 @@ class Run:
     world: World
     config: Config
     tries: list[Try]
+    by_call: dict[int, list[Try]] = field(default_factory=dict)
+    """The tries of each call, in the order of its trace."""
+    sent_by_model: dict[str, list[float]] = field(default_factory=dict)
 
     def flag(self, invariant: str, detail: str) -> None:
         """It does not hold."""
@@ -67,12 +79,18 @@ class Run:
 
 
 def check_all(day: Day, record: Record, world: World, config: Config) -> None:
-    """Look everything over; what is wrong goes into the record."""
+    """Look everything over; what is wrong goes into the record, with the story of the first of it."""
     run = Run(day, record, world, config, [])
     for call in record.calls:
         run.tries += _tries(run, call)
+    for one in run.tries:
+        run.by_call.setdefault(one.call.number, []).append(one)
+    run.sent_by_model |= {name: [] for name in config.models}
+    for exchange in record.exchanges:
+        run.sent_by_model[exchange.model].append(exchange.at)
     for check in CHECKS:
         check(run)
+    record.story = stories(run)
 
 
 def _queued(one: Try) -> float:
@@ -114,4 +132,5 @@ def _tries(run: Run, call: CallRecord) -> list[Try]:
     return tries
 
 
-CHECKS: list[Callable[[Run], None]] = [*check_calls.CHECKS, *check_policies.CHECKS]
+ROOMS = (check_calls, check_turns, check_replies, check_budgets, check_breakers, check_latency, check_healing)
+CHECKS: list[Callable[[Run], None]] = [check for room in ROOMS for check in room.CHECKS]

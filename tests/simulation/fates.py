@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from math import inf
 from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from .hints import NONE, Hint, draw_hint, in_seconds
+from .kinds import CONNECT, CONNECTION, EMPTY, PAUSED, SILENT, STATUSES, TIMEOUT, TORN
+from .oddities import HUGE, tear, write_oddly
+from .tongues import TONGUES
 
 if TYPE_CHECKING:
     from random import Random
 
     from .day import ModelDay
+    from .speech import Kind, OpenAI
 
-CONNECTION, TIMEOUT, BAD, SERVER = "ConnectionFailed", "AttemptTimeout", "BadReply", "ServerFailed"
-
-STATUSES: dict[str, tuple[int, str, str]] = {
-    # kind: status, error the client must raise, code in the body
-    "400": (400, "Rejected", "bad_request"),
-    "301": (301, "Rejected", "moved"),
-    "401": (401, "Unauthorized", "invalid_api_key"),
-    "402": (402, "OutOfCredit", "payment_required"),
-    "402_soon": (402, "RateLimited", "in_flight_budget_exhausted"),
-    "403": (403, "Unauthorized", "permission_denied"),
-    "404": (404, "Rejected", "model_not_found"),
-    "408": (408, SERVER, "timeout"),
-    "409": (409, SERVER, "conflict"),
-    "413": (413, "Rejected", "payload_too_large"),
-    "422": (422, "Rejected", "unprocessable"),
-    "425": (425, SERVER, "too_early"),
-    "429": (429, "RateLimited", "rate_limit_exceeded"),
-    "429_money": (429, "OutOfCredit", "insufficient_quota"),
-    "498": (498, SERVER, "capacity_exceeded"),
-    "499": (499, SERVER, "cancelled"),
-    "500": (500, SERVER, "server_error"),
-    "501": (501, SERVER, "not_implemented"),
-    "502": (502, SERVER, "bad_gateway"),
-    "503": (503, SERVER, "unavailable"),
-    "504": (504, SERVER, "timeout"),
-    "529": (529, "RateLimited", "overloaded_error"),
-    "context": (400, "ContextTooLong", "context_length_exceeded"),
-    "policy": (400, "Refused", "content_policy_violation"),
-}
-CONNECT = ("refuse", "certificate", "hang_connect")
-TORN: dict[str, str] = {
-    "reset_headers": CONNECTION, "hang_headers": TIMEOUT, "hang_content": TIMEOUT, "hang_middle": TIMEOUT,
-    "cut_first": CONNECTION, "cut_middle": CONNECTION, "truncated": BAD, "empty": BAD, "malformed": BAD, "html": BAD,
-    "error_first": SERVER, "error_middle": SERVER,
-}
-"""What goes wrong in a response that began as a success, and the error the client must raise."""
-HARMLESS = ("hang_done", "stall", "straggler")
-"""What a client may live through: silence behind the last word, a pause, a slow day."""
-KINDS = (*STATUSES, *CONNECT, *TORN, *HARMLESS)
-PAUSED = frozenset({"429", "503", "529", "500", "402_soon"})
-"""Statuses that may come with a Retry-After."""
-COUNTED = frozenset({CONNECTION, TIMEOUT, BAD, SERVER})
-"""Errors that say something against a model; a 529 does too, a 429 does not."""
+Shape = Literal["text", "thoughtful", "tool"]
+SHAPES: tuple[Shape, ...] = ("text", "thoughtful", "tool")
 
 
 @dataclass(slots=True)
@@ -63,6 +29,7 @@ class Fate:
 
     kind: str
     error: str | None = None
+    """What the client must raise."""
     connect: float = 0.0
     broken: bool = False
     headers_at: float = 0.0
@@ -73,183 +40,167 @@ class Fate:
     """When, what, and how many words have come with it."""
     ending: Literal["end", "cut", "never"] = "end"
     ends_at: float = inf
+    says_done: bool = False
+    """Whether its last piece says that it is the last."""
+    shreds: bool = False
+    """Its bytes come a few at a time, cut anywhere."""
     words: int = 0
+    shape: Shape = "text"
+    finish: str = "stop"
     prompt_tokens: int = 0
-    pause: float | None = None
-    """Seconds that a Retry-After asks for, as a careful client reads it ..."""
-    dated: bool = False
-    """... counted from the sending, for it names an instant."""
     told_usd: float | None = None
+    hint: Hint = NONE
+
+    def kind_of(self, index: int) -> Kind:
+        """Whether a word is text, a thought, or a tool."""
+        if self.shape == "tool" and index == self.words - 1:
+            return "tool"
+        return "thought" if self.shape == "thoughtful" and index < (self.words + 1) // 2 else "text"
+
+    def delay(self, until: float) -> None:
+        """Nothing comes before an instant; then all of it at once."""
+        self.headers_at = max(self.headers_at, until)
+        self.pieces = [(max(at, until), data, words) for at, data, words in self.pieces]
+        self.ends_at = max(self.ends_at, until)
 
 
-def retry_after(random: Random, wall: float) -> tuple[dict[str, str], float | None]:
-    """A Retry-After in one of its forms, and the seconds it means (`None`: nothing)."""
-    match random.randrange(10):
-        case 0:
-            return {}, None
-        case 1:
-            return {"retry-after": "0"}, 0.0
-        case 2 | 3:
-            seconds = round(random.uniform(0.1, 3.0), 2)
-            return {"retry-after": f"{seconds}"}, seconds
-        case 4:
-            seconds = float(random.randint(1, 30))
-            return {"retry-after": f"{seconds:.0f}"}, seconds
-        case 5:
-            return {"retry-after": random.choice(["-5", "abc", ""])}, None
-        case 6:
-            seconds = float(random.choice([120, 121, 3600]))
-            return {"retry-after": f"{seconds:.0f}"}, seconds
-        case 7:
-            instant = int(wall) + random.randint(-60, 60)
-            # As long after the sending; a client counts from when it reads it.
-            return {"retry-after": formatdate(instant, usegmt=True)}, instant - wall
-        case 8:
-            millis = random.randint(50, 5000)
-            return {"retry-after-ms": f"{millis}"}, millis / 1000.0
-        case _:
-            millis = random.randint(50, 5000)
-            return {"retry-after-ms": f"{millis}", "retry-after": "60"}, millis / 1000.0
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request's fate depends on besides chance."""
+
+    model: ModelDay
+    number: int
+    stream: bool
+    size: int
+    wall: float
+    """The provider's clock."""
+    slow: float = 1.0
 
 
-def draw_fate(
-    random: Random, day: ModelDay, kind: str | None, number: int, *, stream: bool, size: int, wall: float, slow: float
-) -> Fate:
+def draw_fate(random: Random, asked: Asked, kind: str | None) -> Fate:
     """What a request gets that suffers from `kind` (`None`: from nothing)."""
-    fate = Fate(kind or "fine", connect=day.connect * random.uniform(0.5, 1.5))
+    model = asked.model
+    fate = Fate(kind or "fine", connect=model.connect * random.uniform(0.5, 1.5))
     if kind in STATUSES:
-        _status(fate, random, kind, wall)
+        _status(fate, random, asked, kind)
     elif kind in CONNECT:
         fate.error, fate.broken = (TIMEOUT, False) if kind == "hang_connect" else (CONNECTION, True)
         if kind == "hang_connect":
             fate.connect = inf
     else:
-        _answer(fate, random, day, kind, number, stream=stream, size=size, slow=slow)
+        _answer(fate, random, asked, kind)
     return fate
 
 
-def _status(fate: Fate, random: Random, kind: str, wall: float) -> None:
+def _status(fate: Fate, random: Random, asked: Asked, kind: str) -> None:
     fate.status, fate.error, code = STATUSES[kind]
-    fate.headers["content-type"] = "application/json"
-    if kind in PAUSED:
-        headers, fate.pause = retry_after(random, wall)
-        fate.headers |= headers
-        fate.dated = headers.get("retry-after", "").endswith("GMT")
     if kind == "402_soon":
-        fate.headers["retry-after"], fate.pause, fate.dated = "2", 2.0, False
-        fate.headers.pop("retry-after-ms", None)
-    fate.headers_at = random.uniform(0.001, 0.3)
-    body = b'{"error":{"message":"%s of simulated request","code":"%s"}}' % (kind.encode(), code.encode())
+        fate.hint = in_seconds(2.0)
+    elif kind in PAUSED:
+        fate.hint = draw_hint(random, asked.wall)
+    fate.headers = {"content-type": "application/json", **fate.hint.headers}
+    fate.headers_at = fate.ends_at = random.uniform(0.001, 0.3)
+    tongue = TONGUES[asked.model.wire](fate, asked.number)
+    body = orjson.dumps(tongue.failure(fate.status, f"{kind} for request #{asked.number}", code))
     fate.pieces = [(fate.headers_at, body, 0)]
-    fate.ends_at = fate.headers_at
 
 
-def _answer(
-    fate: Fate, random: Random, day: ModelDay, kind: str | None, number: int, *, stream: bool, size: int, slow: float
-) -> None:
+def _answer(fate: Fate, random: Random, asked: Asked, kind: str | None) -> None:
     """A success, or what began as one."""
-    first = random.lognormvariate(0.0, day.sigma) * day.median * slow
-    gap = day.gap
+    model = asked.model
+    first = random.lognormvariate(0.0, model.sigma) * model.median * asked.slow
     if kind == "straggler":
-        first *= day.straggle
+        first *= model.straggle
     fate.error = TORN.get(kind or "")
-    fate.words = random.randint(1, day.words)
-    fate.prompt_tokens = size // 5 + 1
+    if kind == "huge" and model.roomy:
+        fate.error = None
+    fate.words = 0 if kind in EMPTY else random.randint(1, model.words)
+    fate.prompt_tokens = asked.size // 5 + 1
+    fate.shape = random.choices(SHAPES, [80, 10, 10])[0]
+    if kind in EMPTY:
+        fate.finish = EMPTY[kind]
+    elif fate.shape == "tool":
+        fate.finish = "tool_calls"
+    elif fate.shape == "text":
+        fate.finish = random.choices(["stop", "length", "content_filter"], [90, 6, 4])[0]
     if kind == "reset_headers" or kind == "hang_headers":
         fate.headers_at, fate.lost = (inf, False) if kind == "hang_headers" else (first, True)
         return
-    if random.random() < 0.1:
+    if model.wire == "openai" and random.random() < 0.1:
         fate.told_usd = round(random.uniform(0.0, 0.01), 6)
-    usage = _usage(fate)
-    if kind == "html":
-        fate.headers = {"content-type": "text/html"}
-        fate.pieces, fate.ends_at = [(first, b"<html><body>Sorry</body></html>", 0)], first
-    elif stream:
-        _stream(fate, random, kind, number, first, gap, usage)
+    tongue = TONGUES[model.wire](fate, asked.number)
+    fate.headers = {tongue.request_id: f"req-{asked.number}"}
+    fate.shreds = random.random() < 0.03
+    if kind == "html" or kind == "error_body":
+        _page(fate, tongue, kind, first)
+    elif asked.stream:
+        _stream(fate, random, tongue, kind, first, model.gap)
     else:
-        _document(fate, random, kind, number, first, gap, usage)
+        _document(fate, random, tongue, kind, first + model.gap * fate.words)
 
 
-def _usage(fate: Fate) -> bytes:
-    cost = b"" if fate.told_usd is None else b',"cost":%s' % repr(fate.told_usd).encode()
-    return b'{"prompt_tokens":%d,"completion_tokens":%d%s}' % (fate.prompt_tokens, fate.words, cost)
+def _page(fate: Fate, tongue: OpenAI, kind: str, at: float) -> None:
+    """Something else than an answer, in its place."""
+    body = b"<html><body>Sorry</body></html>"
+    if kind == "error_body":
+        body = orjson.dumps(tongue.failure(500, f"it broke #{tongue.number}", ""))
+    fate.headers["content-type"] = "text/html" if kind == "html" else "application/json"
+    fate.pieces, fate.headers_at, fate.ends_at = [(at, body, 0)], at, at
 
 
-_EVENT = b'data: {"id":"r%d","object":"chat.completion.chunk","model":"served","choices":[{"index":0,"delta":%s}]}\n\n'
-_FINISH = b'data: {"id":"r%d","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-
-
-def _stream(
-    fate: Fate, random: Random, kind: str | None, number: int, first: float, gap: float, usage: bytes
-) -> None:
-    fate.headers = {"content-type": "text/event-stream", "x-request-id": f"req-{number}"}
+def _stream(fate: Fate, random: Random, tongue: OpenAI, kind: str | None, first: float, gap: float) -> None:
+    fate.headers["content-type"] = "application/json" if kind == "mislabelled" else "text/event-stream"
     fate.headers_at = first * random.uniform(0.1, 0.9)
-    pieces = fate.pieces
-    pieces.append((fate.headers_at, _EVENT % (number, b'{"role":"assistant","content":""}'), 0))
+    pieces, at = fate.pieces, first
+    pieces.append((fate.headers_at, tongue.opening(), 0))
     if random.random() < 0.3:
         pieces.append(((fate.headers_at + first) / 2, b": PROCESSING\n\n", 0))
-    stop = random.randrange(fate.words) + 1  # words before which it goes on whatever happens later
-    at = first
-    if kind in {"hang_content", "cut_first", "empty", "error_first", "malformed"}:
-        stop = 0
-    for index in range(fate.words if kind not in TORN else stop):
-        pieces.append((at, _EVENT % (number, b'{"content":"%d.%d "}' % (number, index)), index + 1))
+    stop = 0 if kind in SILENT or not fate.words else random.randrange(fate.words) + 1
+    torn = kind in TORN and kind not in EMPTY and fate.error is not None
+    for index in range(stop if torn else fate.words):
+        pieces.append((at, tongue.word(index), index + 1))
         at += gap * random.uniform(0.2, 2.0)
         if kind == "stall" and index + 1 == stop:
             at += random.uniform(0.5, 20.0)
-    if kind is None or kind in HARMLESS:
-        pieces.append((at, _FINISH % number, fate.words))
-        pieces.append((at, b'data: {"choices":[],"usage":%s}\n\n' % usage, fate.words))
-        if kind == "hang_done":
-            fate.ending = "never"
-        else:
-            pieces.append((at, b"data: [DONE]\n\n", fate.words))
-            fate.ends_at = at + (random.uniform(0.0, 0.4) if random.random() < 0.2 else 0.0)
+    if torn:
+        tear(fate, random, tongue, kind, at, stop)
         return
+    if kind == "huge":
+        pieces.append((at, HUGE, fate.words))
+    ends = tongue.closing()
+    pieces += [(at, piece, fate.words) for piece in ends[: 1 if kind == "cut_usage" else None]]
     fate.ends_at = at
-    match kind:
-        case "hang_content" | "hang_middle":
-            fate.ending, fate.ends_at = "never", inf
-            if kind == "hang_content" and random.random() < 0.5:
-                pieces += [(at + 0.7 * n, b": PROCESSING\n\n", 0) for n in range(8)]
-        case "cut_first" | "cut_middle":
-            fate.ending = "cut"
-        case "empty":
-            pieces.append((at, _FINISH % number, 0))
-            pieces.append((at, b"data: [DONE]\n\n", 0))
-        case "malformed":
-            pieces.append((at, b"data: {not json\n\ndata: [DONE]\n\n", 0))
-        case "error_first" | "error_middle":
-            pieces.append((at, b'data: {"error":{"message":"it broke","type":"server_error","code":500}}\n\n', stop))
+    if kind == "hang_done":
+        fate.ending, fate.ends_at = "never", inf
+    elif kind not in {"no_done", "cut_usage"}:
+        fate.says_done = tongue.done != b"" and kind != "mislabelled"
+        pieces += [(at, tongue.done, fate.words)] * random.choice([1, 1, 1, 2])
+        fate.ends_at += random.uniform(0.0, 0.4) if random.random() < 0.2 else 0.0
+    if kind in {"cut_done", "cut_usage"}:
+        fate.ending = "cut"
+    if kind != "mislabelled":
+        write_oddly(fate, random)
 
 
-def _document(
-    fate: Fate, random: Random, kind: str | None, number: int, first: float, gap: float, usage: bytes
-) -> None:
+def _document(fate: Fate, random: Random, tongue: OpenAI, kind: str | None, at: float) -> None:
     """The whole answer in one JSON body."""
-    fate.headers = {"content-type": "application/json", "x-request-id": f"req-{number}"}
-    at = first + gap * fate.words
+    fate.headers["content-type"] = "application/json"
     if kind == "stall":
         at += random.uniform(0.5, 20.0)
-    fate.headers_at = at * random.uniform(0.5, 1.0)
-    text = b"".join(b"%d.%d " % (number, index) for index in range(fate.words))
-    body = (
-        b'{"id":"r%d","object":"chat.completion","model":"served","choices":[{"index":0,"message":'
-        b'{"role":"assistant","content":"%s"},"finish_reason":"stop"}],"usage":%s}'
-    ) % (number, b"" if kind == "empty" else text, usage)
-    fate.ends_at = at
-    half = len(body) // 2
-    match kind:
-        case "hang_content":
-            fate.ending = "never"
-        case "hang_middle":
-            fate.pieces, fate.ending = [(at, body[:half], 0)], "never"
-        case "cut_first" | "cut_middle":
-            fate.pieces, fate.ending = [(at, body[:half], 0)] if kind == "cut_middle" else [], "cut"
-        case "truncated" | "malformed":
-            fate.pieces = [(at, body[:half], 0)]
-        case "error_first" | "error_middle":
-            fate.pieces = [(at, b'{"error":{"message":"it broke","type":"server_error","code":500}}', 0)]
-        case _:
-            # `hang_done` is nothing that a body of one piece can do.
-            fate.pieces = [(at, body[:half], 0), (at, body[half:], fate.words)]
+    fate.headers_at, fate.ends_at = at * random.uniform(0.5, 1.0), at
+    body = tongue.whole()
+    half, error = len(body) // 2, {"error_first": 500, "error_middle": 500, "limited_inside": 429}.get(kind or "")
+    if error is not None:
+        body = orjson.dumps(tongue.failure(error, f"it broke #{tongue.number}", ""))
+    elif kind == "binary":
+        body = body.replace(b'"', b'"\xff', 1)
+    elif kind == "huge":
+        body += b" " * 40_000
+    fate.pieces = [(at, body[:half], 0), (at, body[half:], fate.words)]
+    if fate.error is None or kind in EMPTY or error is not None or kind in {"binary", "huge"}:
+        return  # what else may happen to the end of a stream cannot happen to a body of known length
+    fate.pieces = fate.pieces[: 0 if kind in {"hang_content", "cut_first"} else 1]
+    if kind in {"hang_content", "hang_middle"}:
+        fate.ending = "never"
+    elif kind not in {"truncated", "malformed"}:
+        fate.ending = "cut"

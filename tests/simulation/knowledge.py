@@ -31,12 +31,11 @@ class Knowledge:
     """Providers whose connections have failed."""
     key_trouble: set[str] = field(default_factory=set)
 
-    def hear(self, exchange: Exchange, now: float, key_now: str) -> None:
-        """The client has heard an error to its end."""
+    def hear(self, exchange: Exchange, now: float, wall: float, key_now: str) -> None:
+        """The client has heard an error to its end, when its own wall clock said `wall`."""
         fate = exchange.fate
-        if fate.pause:
-            begin = exchange.at if fate.dated else now
-            self._later(self.held, exchange, now, min(begin + fate.pause, now + LONGEST))
+        if pause := fate.hint.pause(wall):
+            self._later(self.held, exchange, now, now + min(pause, LONGEST))
         if fate.kind in {"404", "403"}:
             self._later(self.gone, exchange, now, now + (GONE if fate.kind == "404" else FORBIDDEN))
         elif fate.kind in {"401", "402", "429_money"}:

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from asyncrouter import RateLimited
 from asyncrouter import _race as races
-from asyncrouter._policies import Breaker, Lease, Pacer, Target
+from asyncrouter._policies import Breaker, Latency, Lease, Pacer, Target
 from asyncrouter._policies import lease as leases
 
 from .mutation import around, mutant
@@ -156,6 +156,21 @@ def nobody_is_served_next() -> Iterator[None]:
         return given_back
 
     with around(Pacer, "give_back", make):
+        yield
+
+
+@mutant
+def only_the_quick_are_counted() -> Iterator[None]:
+    """A loser teaches nothing about how long its model takes (D8)."""
+
+    def make(add: Any) -> Any:
+        def adds(latency: Latency, *args: Any, cut: bool = False) -> None:
+            if not cut:
+                add(latency, *args)
+
+        return adds
+
+    with around(Latency, "add", make):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Mutants that go too often, too early, too late."""
+"""Mutants that hedge and retry too much, or lose track of time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncrouter import AttemptError
 from asyncrouter import _attempt as attempts
 from asyncrouter import _race as races
 from asyncrouter._clock import Clock
-from asyncrouter._policies import Breaker, Bucket, Pacer, Policies, RetryBudget, Standing
+from asyncrouter._policies import Bucket, Lease, Policies, RetryBudget
 
 from .mutation import around, mutant
 
@@ -73,18 +73,34 @@ def retries_without_budget() -> Iterator[None]:
 
 
 @mutant
+def failures_pay_for_retries() -> Iterator[None]:
+    """A retry that fails as well costs nothing in the end (M14)."""
+
+    def make(end: Any) -> Any:
+        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
+            end(lease, now, outcome, error, *more)
+            if error is not None:
+                lease.target.account.retries.tokens += 1.0
+
+        return ended
+
+    with around(Lease, "end", make):
+        yield
+
+
+@mutant
 def hedge_clock_from_the_beginning() -> Iterator[None]:
     """A step is late counted from its turn, not from its sending: a queue hedges itself."""
 
-    def make(sent: Any) -> Any:
-        def noted(race: Any, lane: Lane) -> None:
-            real, lane.sent_at = lane.sent_at, race._call.began
-            sent(race, lane)
-            lane.sent_at = real
+    def make(after: Any) -> Any:
+        def waits(race: Any, lane: Lane) -> float:
+            queued: float = (lane.sent_at or 0.0) - race._call.began
+            late: float = after(race, lane)
+            return late - queued
 
-        return noted
+        return waits
 
-    with around(races.Race, "sent", make):
+    with around(races.Race, "_after", make):
         yield
 
 
@@ -126,59 +142,6 @@ def sleeps_after_the_last_try() -> Iterator[None]:
 
 
 @mutant
-def retry_after_ignored() -> Iterator[None]:
-    """Nobody is held back by a Retry-After."""
-
-    def make(refusal: Any) -> Any:
-        def refuses(standing: Standing, *args: Any) -> Any:
-            standing.held.clear()
-            return refusal(standing, *args)
-
-        return refuses
-
-    with around(Standing, "refusal", make):
-        yield
-
-
-@mutant
-def hint_shortened() -> Iterator[None]:
-    """A Retry-After is cut to the cap of the back-off, as decorators do (D1)."""
-
-    def make(learn: Any) -> Any:
-        def learns(standing: Standing, model: Any, error: AttemptError, now: float) -> Any:
-            if error.retry_after is not None:
-                error.retry_after = min(error.retry_after, 1.0)
-            return learn(standing, model, error, now)
-
-        return learns
-
-    with around(Standing, "learn", make):
-        yield
-
-
-@mutant
-def bad_key_used_again() -> Iterator[None]:
-    """A key that was turned down is tried with the next model."""
-
-    def make(refusal: Any) -> Any:
-        def refuses(standing: Standing, *args: Any) -> Any:
-            standing.keys.clear()
-            return refusal(standing, *args)
-
-        return refuses
-
-    with around(Standing, "refusal", make):
-        yield
-
-
-@mutant
-def open_breaker_ignored() -> Iterator[None]:
-    """Everybody is let through."""
-    with patch.object(Breaker, "refuses", lambda self, now: None):
-        yield
-
-
-@mutant
 def deadline_for_each_attempt() -> Iterator[None]:
     """The deadline begins anew with each step."""
 
@@ -203,20 +166,4 @@ def clocks_round_up() -> Iterator[None]:
         return lambda clock, until, word: move(clock, until if until == inf else math.ceil(until), word)
 
     with around(Clock, "move", make):
-        yield
-
-
-@mutant
-def batch_goes_first() -> Iterator[None]:
-    """Whoever waits is served in the order of coming, batch work too."""
-    with patch.object(Policies, "lease", lambda self, model, rank, tokens: None), around(
-        Pacer, "join", lambda join: lambda self, rank, *more: join(self, 3 - rank, *more)
-    ):
-        yield
-
-
-@mutant
-def rpm_ignored() -> Iterator[None]:
-    """Requests go as they come."""
-    with patch.object(Pacer, "_due", lambda self, rank, tokens: self._loop.time()):
         yield

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from typing import TYPE_CHECKING, Any
 
-from asyncrouter import AttemptError
+from asyncrouter import AttemptError, Chunk
 from asyncrouter import _race as races
 from asyncrouter import _retry as retries
 from asyncrouter._flight import Flight, Lane
+from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._wire.openai import OpenAI
 
 from .mutation import around, mutant
@@ -112,4 +114,82 @@ def estimates_pass_for_counts() -> Iterator[None]:
         return accounts
 
     with around(Flight, "_account", make):
+        yield
+
+
+@mutant
+def hedged_after_its_content() -> Iterator[None]:
+    """Who has won already is still late."""
+
+    def make(look: Any) -> Any:
+        def looks(race: Any, sent_at: float) -> None:
+            race._won = None
+            look(race, sent_at)
+
+        return looks
+
+    with around(races.Race, "_look", make):
+        yield
+
+
+@mutant
+def twins_take_turns() -> Iterator[None]:
+    """A loser has its turn again although it is its own model that has won."""
+
+    def make(drop: Any) -> Any:
+        def dropped(race: Any, lane: Lane, outcome: str) -> None:
+            drop(race, lane, outcome)
+            if outcome == "superseded" and lane.index not in race._pending:
+                insort(race._pending, lane.index)
+
+        return dropped
+
+    with around(races.Race, "_drop", make):
+        yield
+
+
+@mutant
+def steps_are_forgotten() -> Iterator[None]:
+    """After a failure the next step is passed over."""
+
+    def make(failed: Any) -> Any:
+        def fails(race: Any, *more: Any) -> None:
+            failed(race, *more)
+            del race._pending[:1]
+
+        return fails
+
+    with around(races.Race, "_failed", make):
+        yield
+
+
+@mutant
+def answers_are_spliced() -> Iterator[None]:
+    """A stream that begins again does not say so."""
+
+    def make(begin: Any) -> Any:
+        async def begins(stream: Any, *more: Any) -> Chunk:
+            await begin(stream, *more)
+            return Chunk("")
+
+        return begins
+
+    with around(ReplyStream, "_begin_again", make):
+        yield
+
+
+@mutant
+def errors_are_mixed_up() -> Iterator[None]:
+    """An attempt is told with the words of another one."""
+    last: list[str] = []
+
+    def make(fail: Any) -> Any:
+        def fails(flight: Flight, error: AttemptError) -> AttemptError:
+            last.append(error.message)
+            error.message = last[-2:][0]
+            return fail(flight, error)  # type: ignore[no-any-return]
+
+        return fails
+
+    with around(Flight, "fail", make):
         yield

@@ -7,12 +7,14 @@ from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
+from .speech import word
+
 if TYPE_CHECKING:
-    from asyncrouter import Reply, Trace
+    from asyncrouter import Chunk, Reply, Trace
     from asyncrouter._plan import Plan
 
-    from .day import Behaviour
     from .fates import Fate
+    from .mix import Behaviour
 
 MOST = 20
 """Violations of one run that are kept: the first one says what to look at."""
@@ -36,9 +38,15 @@ class Exchange:
     taken: bool = False
     """The client has read the response to its end."""
 
-    def text(self) -> str:
-        """The whole answer it would bring."""
-        return "".join(f"{self.number}.{index} " for index in range(self.fate.words))
+    def said(self) -> str:
+        """The whole answer it would bring, word for word."""
+        return "".join(word(self.number, index) for index in range(self.fate.words))
+
+
+def said(answer: Reply | Chunk) -> str:
+    """All words of a reply, or of a piece of it: thoughts, text, tools."""
+    tools = [str(call["function"].get("name", "")) for call in answer.tool_calls]
+    return "".join([answer.reasoning, answer.text, *tools])
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +65,8 @@ class CallRecord:
     outcome: str = ""
     error: BaseException | None = None
     reply: Reply | None = None
-    chunks: list[str] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    """What its reader was told, since the last restart."""
     trace: Trace | None = None
     attempts_told: int = 0
     ends_told: int = 0
@@ -93,6 +102,10 @@ class Record:
     changes: list[Change] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     violations: list[tuple[str, str]] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+    """How the first of them came about."""
+    samples: dict[str, int] = field(default_factory=dict)
+    """How many times to first content the router has noted, by model."""
     healed_at: float = inf
     closed_at: float = inf
     """When somebody began to close the router."""

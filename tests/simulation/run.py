@@ -16,12 +16,14 @@ from asyncrouter import Router
 from asyncrouter._plan import resolve
 from asyncrouter.sim.clock import VirtualLoop
 
+from .answer import wait
 from .callers import Caller
 from .checks import check_all
-from .day import HEALED, Behaviour, draw_day
+from .day import HEALED, draw_day
+from .mix import Behaviour
 from .record import CallRecord, Record
 from .watch import Watch
-from .world import World, wait
+from .world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,21 +44,25 @@ class Result:
     digest: str
     violations: tuple[tuple[str, str], ...]
     lines: tuple[str, ...] = ()
+    met: frozenset[tuple[str, str]] = frozenset()
+    """The kinds of trouble that befell its requests, and on which wires."""
+    story: tuple[str, ...] = ()
+    """How the first violation came about."""
 
 
 def run_seed(seed: int, *, keep_log: bool = False) -> Result:
     """Live through the day of this seed; the same result every time."""
-    record = Record(seed)
+    record, day = Record(seed), draw_day(seed)
     with _nothing_unnoticed(record):
-        _live(seed, record)
+        _live(day, record)
     lines = tuple(record.lines) if keep_log or record.violations else ()
     return Result(
         seed, len(record.calls), len(record.exchanges), record.digest, tuple(record.violations), lines,
+        frozenset((one.fate.kind, day.models[one.model].wire) for one in record.exchanges), tuple(record.story),
     )
 
 
-def _live(seed: int, record: Record) -> None:
-    day = draw_day(seed)
+def _live(day: Day, record: Record) -> None:
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             run = Run(day, record, runner.get_loop())

@@ -1,113 +1,17 @@
-"""How three APIs word one answer, and one failure: Chat Completions, Anthropic's Messages, Google's generateContent.
-
-Written down here once more, from the vendors' documents, so that no mistake of the router's can be the world's too.
-An answer is a number of words, each told from all other words of the run; some are thoughts, the last may be a tool.
-"""
+"""The same in Anthropic's Messages and in Google's generateContent; and how to read a request in any of the three."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import orjson
+
+from .speech import Document, Kind, OpenAI, event, spoken, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter import Request
-
-    from .fates import Fate
-
-Kind = Literal["text", "thought", "tool"]
-Document = dict[str, object]
-
-
-def word(number: int, index: int) -> str:
-    """One word of one answer; its dot is no ASCII, so that characters can be cut in two."""
-    return f"{number}·{index} "
-
-
-def asked(request: Request) -> tuple[str, str, bool]:
-    """The model, the number of the call, and whether a stream is wanted."""
-    body = orjson.loads(request.body)
-    if (turns := body.get("contents")) is not None:
-        model, _, method = request.url.partition("?")[0].rpartition("/")[2].partition(":")
-        text, stream = turns[-1]["parts"][0]["text"], method.startswith("stream")
-    else:
-        model, text, stream = body["model"], body["messages"][-1]["content"], body.get("stream") is True
-    return model, text.partition(" ")[0], stream
-
-
-def key_in(headers: Mapping[str, str]) -> str:
-    """The key a request brings."""
-    bearer = headers.get("Authorization", "").removeprefix("Bearer ")
-    return headers.get("x-api-key") or headers.get("x-goog-api-key") or bearer
-
-
-def event(document: object, name: bytes = b"") -> bytes:
-    """A server-sent event."""
-    return (b"event: %s\n" % name if name else b"") + b"data: " + orjson.dumps(document) + b"\n\n"
-
-
-class OpenAI:
-    """Chat Completions."""
-
-    done = b"data: [DONE]\n\n"
-    limits = "x-ratelimit-limit-requests"
-    request_id = "x-request-id"
-    finishes: Mapping[str, str] = {}
-
-    def __init__(self, fate: Fate, number: int) -> None:
-        self.fate = fate
-        self.number = number
-        self.finish = self.finishes.get(fate.finish, fate.finish)
-
-    def opening(self) -> bytes:
-        """What comes before any content."""
-        return self._chunk({"role": "assistant", "content": ""})
-
-    def word(self, index: int) -> bytes:
-        """The event of one word."""
-        said = word(self.number, index)
-        match self.fate.kind_of(index):
-            case "thought":
-                return self._chunk({"reasoning": said})
-            case "tool":
-                return self._chunk({"tool_calls": [{"index": 0, **self._tool(said)}]})
-        return self._chunk({"content": said})
-
-    def closing(self) -> list[bytes]:
-        """The finish reason, and then the usage."""
-        finished = {"choices": [{"index": 0, "delta": {}, "finish_reason": self.finish}]}
-        return [event(finished), event({"choices": [], "usage": self._usage()})]
-
-    def whole(self) -> bytes:
-        """The answer in one piece."""
-        thoughts, text, tools = spoken(self.fate, self.number)
-        message: Document = {"role": "assistant", "content": text}
-        if thoughts:
-            message["reasoning"] = thoughts
-        if tools:
-            message["tool_calls"] = [self._tool(said) for said in tools]
-        choice = {"index": 0, "message": message, "finish_reason": self.finish}
-        return orjson.dumps({"id": f"r{self.number}", "model": "served", "choices": [choice], "usage": self._usage()})
-
-    def failure(self, status: int, message: str, code: str) -> Document:
-        """The body of an error."""
-        return {"error": {"message": message, "code": code or status}}
-
-    def broken(self, status: int) -> bytes:
-        """An error in the middle of a stream."""
-        return event(self.failure(status, f"it broke #{self.number}", ""))
-
-    def _chunk(self, delta: Document) -> bytes:
-        return event({"id": f"r{self.number}", "model": "served", "choices": [{"index": 0, "delta": delta}]})
-
-    def _tool(self, said: str) -> Document:
-        return {"id": f"call{self.number}", "type": "function", "function": {"name": said, "arguments": "{}"}}
-
-    def _usage(self) -> Document:
-        counts: Document = {"prompt_tokens": self.fate.prompt_tokens, "completion_tokens": self.fate.words}
-        return counts if self.fate.told_usd is None else counts | {"cost": self.fate.told_usd}
 
 
 class Anthropic(OpenAI):
@@ -116,8 +20,10 @@ class Anthropic(OpenAI):
     done = event({"type": "message_stop"}, b"message_stop")
     limits = "anthropic-ratelimit-requests-limit"
     request_id = "request-id"
-    finishes = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}
-    _types: Mapping[int, str] = {
+    finishes: ClassVar[Mapping[str, str]] = {
+        "stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use",
+    }
+    _types: ClassVar[Mapping[int, str]] = {
         401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
         429: "rate_limit_error", 529: "overloaded_error",
     }
@@ -126,7 +32,8 @@ class Anthropic(OpenAI):
 
     def opening(self) -> bytes:
         """The message, empty, with a first count of its tokens."""
-        message = {"type": "message", "model": "served", "content": [], "usage": self._usage() | {"output_tokens": 1}}
+        usage = self._usage() | {"output_tokens": 1}
+        message: Document = {"type": "message", "model": "served", "content": [], "usage": usage}
         return self._event({"type": "message_start", "message": message}) + self._event({"type": "ping"})
 
     def word(self, index: int) -> bytes:
@@ -148,7 +55,7 @@ class Anthropic(OpenAI):
 
     def closing(self) -> list[bytes]:
         """Why it stops, and the final count."""
-        delta = {"type": "message_delta", "delta": {"stop_reason": self.finish}, "usage": self._usage()}
+        delta: Document = {"type": "message_delta", "delta": {"stop_reason": self.finish}, "usage": self._usage()}
         return [self._stop() + self._event(delta)]
 
     def whole(self) -> bytes:
@@ -187,12 +94,14 @@ class Gemini(OpenAI):
     """generateContent: each fragment is an answer of its own, and nothing says that one was the last."""
 
     done = b""
-    finishes = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
-    _states: Mapping[int, str] = {
+    finishes: ClassVar[Mapping[str, str]] = {
+        "stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP",
+    }
+    _states: ClassVar[Mapping[int, str]] = {
         401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED",
         500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
     }
-    _told: Mapping[str, str] = {
+    _told: ClassVar[Mapping[str, str]] = {
         "context_length_exceeded": "The input token count exceeds the maximum number of tokens allowed",
         "content_policy_violation": "The request was blocked by our safety system",
         "insufficient_quota": "You exceeded your current quota, limit: 0",
@@ -239,12 +148,21 @@ class Gemini(OpenAI):
 TONGUES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
 
 
-def spoken(fate: Fate, number: int) -> tuple[str, str, list[str]]:
-    """The thoughts, the text and the names of the tools of a whole answer."""
-    said: dict[Kind, list[str]] = {"thought": [], "text": [], "tool": []}
-    for index in range(fate.words):
-        said[fate.kind_of(index)].append(word(number, index))
-    return "".join(said["thought"]), "".join(said["text"]), said["tool"]
+def asked(request: Request) -> tuple[str, str, bool]:
+    """The model, the number of the call, and whether a stream is wanted."""
+    body = orjson.loads(request.body)
+    if (turns := body.get("contents")) is not None:
+        model, _, method = request.url.partition("?")[0].rpartition("/")[2].partition(":")
+        text, stream = turns[-1]["parts"][0]["text"], method.startswith("stream")
+    else:
+        model, text, stream = body["model"], body["messages"][-1]["content"], body.get("stream") is True
+    return model, text.partition(" ")[0], stream
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """The key a request brings."""
+    bearer = headers.get("Authorization", "").removeprefix("Bearer ")
+    return headers.get("x-api-key") or headers.get("x-goog-api-key") or bearer
 
 
 def _block(kind: Kind, name: str, text: str) -> Document:

@@ -6,10 +6,13 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from .fates import Fate, draw_fate
+from .fates import Asked, draw_fate
+from .hints import NONE, in_seconds
+from .tongues import TONGUES
 
 if TYPE_CHECKING:
     from .day import Day, ModelDay
+    from .fates import Fate
 
 EPOCH = 1_767_225_600.0
 """Where the wall clock stands at the loop's 0.0."""
@@ -32,51 +35,64 @@ class Trouble:
         """The key that a provider takes now."""
         return f"key-of-{provider}-{2 if now >= self._day.rotates.get(provider, now + 1.0) else 1}"
 
-    def fate(self, model: ModelDay, now: float, number: int, key: str, *, stream: bool, size: int) -> Fate:
-        """What a request gets that is sent now."""
+    def fate(
+        self, model: ModelDay, now: float, number: int, key: str, drags: float, *, stream: bool, size: int
+    ) -> Fate:
+        """What a request gets that is sent now, for a prompt that takes `drags` times as long."""
+        asked = Asked(model, number, stream, size, EPOCH + now, drags)
         bad_key = "401" if key != self.key(model.provider, now) else None
         if self.healed:
-            return self._draw(self._calm[model.name], bad_key, now, number, stream=stream, size=size)
-        kind, slow = self._outage(model, now)
-        kind = kind or bad_key
+            return self._draw(replace(asked, model=self._calm[model.name], slow=1.0), bad_key)
+        kind, slow, clogged = self._outage(model, now)
+        kind, asked = kind or bad_key, replace(asked, slow=drags * slow)
         if kind is None and not self._admits(model, now):
-            return self._limited(model, now, number, stream=stream, size=size)
-        if kind is None and self._random.random() < model.fails:
-            kind = self._random.choices(self._day.faults, self._day.weights)[0]
-        return self._draw(model, kind, now, number, stream=stream, size=size, slow=slow)
-
-    def _draw(
-        self, model: ModelDay, kind: str | None, now: float, number: int, *, stream: bool, size: int, slow: float = 1.0
-    ) -> Fate:
-        fate = draw_fate(self._random, model, kind, number, stream=stream, size=size, wall=EPOCH + now, slow=slow)
-        if model.announces is not None:
-            fate.headers["x-ratelimit-limit-requests"] = f"{model.announces:.0f}"
+            fate = self._limited(asked, now)
+        else:
+            if kind is None and self._random.random() < model.fails:
+                kind = self._random.choices(self._day.faults, self._day.weights)[0]
+            fate = self._draw(asked, kind)
+        if clogged > now:
+            fate.delay(clogged - now)
         return fate
 
-    def _outage(self, model: ModelDay, now: float) -> tuple[str | None, float]:
-        """The trouble that all requests to a model have now, and by how much it is slower."""
-        kind, slow = None, 1.0
+    def _draw(self, asked: Asked, kind: str | None) -> Fate:
+        fate, model = draw_fate(self._random, asked, kind), asked.model
+        if model.announces is not None:
+            fate.headers[TONGUES[model.wire].limits] = f"{model.announces:.0f}"
+        return fate
+
+    def _outage(self, model: ModelDay, now: float) -> tuple[str | None, float, float]:
+        """The trouble of all requests to a model now, by how much it is slower, and until when nothing gets through."""
+        kind, slow, clogged = None, 1.0, now
         for outage in self._day.outages:
             if outage.begins <= now < outage.ends and outage.subject in {None, model.name, model.provider}:
-                if outage.kind == "slow":
-                    slow *= outage.factor
-                else:
-                    kind = kind or outage.kind
-        return kind, slow
+                match outage.kind:
+                    case "slow":
+                        slow *= outage.factor
+                    case "ramp":
+                        slow *= 1.0 + (outage.factor - 1.0) * (now - outage.begins) / (outage.ends - outage.begins)
+                    case "clog":
+                        clogged = max(clogged, outage.ends)
+                    case _:
+                        kind = kind or outage.kind
+        return kind, slow, clogged
 
     def _admits(self, model: ModelDay, now: float) -> bool:
         if model.rps is None:
             return True
-        size = max(1.0, model.rps)
+        rate = model.rps * (model.step[1] if now >= model.step[0] else 1.0)
+        size = max(1.0, rate)
         at, left = self._buckets.get(model.name, (now, size))
-        left = min(size, left + (now - at) * model.rps)
+        left = min(size, left + (now - at) * rate)
         self._buckets[model.name] = now, left - 1.0 if left >= 1.0 else left
         return left >= 1.0
 
-    def _limited(self, model: ModelDay, now: float, number: int, *, stream: bool, size: int) -> Fate:
-        fate = self._draw(model, "429", now, number, stream=stream, size=size)
-        fate.headers, fate.pause, fate.dated = {"content-type": "application/json"}, None, False
+    def _limited(self, asked: Asked, now: float) -> Fate:
+        fate, model = self._draw(asked, "429"), asked.model
+        for name in fate.hint.headers:
+            del fate.headers[name]
+        fate.hint = NONE
         if model.told and model.rps is not None:
-            fate.pause = round(max(0.001, (1.0 - self._buckets[model.name][1]) / model.rps), 3)
-            fate.headers["retry-after"] = f"{fate.pause}"
+            fate.hint = in_seconds(round(max(0.001, (1.0 - self._buckets[model.name][1]) / model.rps), 3))
+            fate.headers |= fate.hint.headers
         return fate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Notice, StateChanged
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .world import World
 
 ROUNDING = 1e-6
+SLOWEST = 0.05
+"""Requests a second that are left whatever comes."""
 
 
 class Watch:
@@ -32,6 +35,7 @@ class Watch:
         self._loop = loop
         self._engine: Engine | None = None
         self._running: Counter[str] = Counter()
+        self._rates: dict[str, tuple[float, float]] = {}  # by model: what was found by 429s, when it was last cut
         self._pace: dict[str, tuple[float, float]] = {}  # by model: when, and what was left of its rpm
         world.watchers.append(self.sending)
 
@@ -78,6 +82,7 @@ class Watch:
                 if attempt.sent is not None:
                     self._running[attempt.model] -= 1
                 record.calls[_call(trace)].attempts_told += 1
+                self._in_steps(attempt.model, now)
                 error = type(attempt.error).__name__ if attempt.error is not None else "-"
                 record.log(now, f"end {_call(trace)}.{attempt.number} {attempt.model} {attempt.cause} "
                                 f"{attempt.outcome} {error} {attempt.cost_usd!r}")
@@ -93,6 +98,19 @@ class Watch:
                 record.log(now, f"no hedge for {_call(trace)}: {reason}")
             case Notice(subject, text):
                 record.log(now, f"notice {subject}: {text}")
+
+    def _in_steps(self, model: str, now: float) -> None:
+        """A rate that was found by 429s goes down once a second at most, and never below its floor."""
+        if self._engine is None:
+            return
+        limit = self._engine.policies.target(self._router.config.models[model]).pacer.probe.limit
+        before, cut_at = self._rates.get(model, (inf, -inf))
+        rate = inf if limit is None else limit.rate
+        if rate < before:
+            if now < cut_at + 1.0 or rate < SLOWEST:
+                self._record.flag("steps", f"{model} at {now!r}: {rate} after {before}, cut at {cut_at!r}")
+            cut_at = now
+        self._rates[model] = rate, cut_at
 
     # Just looking.
 
@@ -149,6 +167,8 @@ class Watch:
             flag("returned", f"{when}: {engine.reading} reading, {len(engine.tasks)} tasks, {engine.timers!r}")
         for model in self._router.config.models.values():
             target = engine.policies.target(model)
+            memories = [*target.streamed._sizes.values(), *target.buffered._sizes.values()]
+            self._record.samples[model.name] = sum(memory.count for memory in memories)
             if target.pacer.running or target.pacer.waiting:
                 flag("returned", f"{when}: {target!r}")
             for breaker in (target.breaker, target.account.host):

@@ -8,16 +8,16 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
-import orjson
-
 from asyncrouter import AttemptTimeout, ConnectionFailed
 
+from .answer import Answer, wait, wake
 from .knowledge import Knowledge
 from .record import Exchange
+from .tongues import asked, key_in
 from .trouble import EPOCH, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from asyncrouter import Request, Response
 
@@ -45,8 +45,9 @@ class World:
         self.cancel: Callable[[CallRecord], None] = lambda _: None
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
-        return EPOCH + self._loop.time()
+        """Seconds since the epoch, by our clock; somebody may set it."""
+        now, (at, by) = self._loop.time(), self._day.wall_jump
+        return EPOCH + now + (by if now >= at else 0.0)
 
     def key(self, provider: str) -> str:
         """The key that a provider takes now."""
@@ -84,9 +85,10 @@ class World:
         """Every connection ends, whether it is being made, waited for or read."""
         self.closed = True
         for waiter in self._sending.values():
-            _wake(waiter)
+            wake(waiter)
         for answer in tuple(self._answers):
             answer.close()
+        await asyncio.sleep(self._day.slow_close)
 
     def end(self, exchange: Exchange) -> None:
         """The connection of a request is gone."""
@@ -100,7 +102,7 @@ class World:
         """The client has read a response to its end."""
         exchange.taken = True
         if exchange.fate.status != 200:
-            self.knows.hear(exchange, self._loop.time(), self.key(exchange.provider))
+            self.knows.hear(exchange, self._loop.time(), self.wall(), self.key(exchange.provider))
 
     def over(self, answer: Answer, exchange: Exchange) -> None:
         """A response has been read to its end, or closed."""
@@ -122,12 +124,10 @@ class World:
 
     def _begin(self, request: Request) -> Exchange:
         now, record = self._loop.time(), self._record
-        body = orjson.loads(request.body)
-        call = record.calls[int(body["messages"][-1]["content"].partition(" ")[0])]
-        model = self._day.models[body["model"]]
-        number, size = len(record.exchanges), len(request.body)
-        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        fate = self.trouble.fate(model, now, number, key, stream=body.get("stream") is True, size=size)
+        name, prompt, stream = asked(request)
+        call, model = record.calls[int(prompt)], self._day.models[name]
+        number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
+        fate = self.trouble.fate(model, now, number, key, call.behaviour.drags, stream=stream, size=size)
         exchange = Exchange(number, call, model.provider, model.name, key, now, fate)
         for watch in self.watchers:
             watch(exchange)
@@ -169,101 +169,6 @@ class World:
             self._loop.call_soon(self.cancel, call)
         elif at < inf:
             self._loop.call_at(at, self.cancel, call)
-
-
-class Answer:
-    """A `Response`: nothing runs for it, what has come is worked out when it is read."""
-
-    __slots__ = (
-        "_base", "_closed", "_exchange", "_failure", "_loop", "_next", "_over", "_waiter", "_world", "connected_at",
-        "headers", "reused", "status",
-    )
-
-    headers: Mapping[str, str]
-
-    def __init__(self, world: World, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
-        fate = exchange.fate
-        assert exchange.connected is not None
-        self.status = fate.status
-        self.headers = fate.headers
-        self.connected_at = self._base = exchange.connected
-        self.reused = False
-        self._world = world
-        self._loop = loop
-        self._exchange = exchange
-        self._next = 0
-        self._over = False
-        self._failure: ConnectionFailed | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def read(self, rest: float = 0.0) -> bytes:
-        """Leave it alone for `rest` seconds, then take what has come, waiting if nothing has; b"" is the end."""
-        if rest > 0.0 and not self._over:
-            await self._wait(self._loop.time() + rest)
-        while not self._over:
-            if data := self._take():
-                return data
-            await self._wait(self._due())
-        if self._failure is not None:
-            raise self._failure
-        return b""
-
-    def close(self) -> None:
-        """Give the connection up at once."""
-        if not self._over:
-            self._over = True
-            self._failure = ConnectionFailed("closed while reading")
-            self._world.over(self, self._exchange)
-            if self._waiter is not None:
-                _wake(self._waiter)
-
-    def _due(self) -> float:
-        fate = self._exchange.fate
-        if self._next < len(fate.pieces):
-            return self._base + fate.pieces[self._next][0]
-        return inf if fate.ending == "never" else self._base + fate.ends_at
-
-    def _take(self) -> bytes:
-        """All that has come by now; with nothing before it, an ending ends the response."""
-        now, exchange = self._loop.time(), self._exchange
-        fate, begin = exchange.fate, self._next
-        pieces = fate.pieces
-        while self._next < len(pieces) and self._base + pieces[self._next][0] <= now:
-            self._next += 1
-        if self._next > begin:
-            exchange.words = max(exchange.words, pieces[self._next - 1][2])
-            return b"".join([piece[1] for piece in pieces[begin:self._next]])
-        if self._due() <= now:
-            self._over = True
-            if fate.ending == "cut":
-                self._failure = ConnectionFailed("cut")
-            self._world.over(self, exchange)
-            self._world.heard(exchange)
-        return b""
-
-    async def _wait(self, at: float) -> None:
-        if at <= self._loop.time():
-            return
-        self._waiter = self._loop.create_future()
-        try:
-            await wait(self._loop, self._waiter, at)
-        finally:
-            self._waiter = None
-
-
-async def wait(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], at: float) -> None:
-    """Wait for a future, until an instant at most."""
-    timer = None if at == inf else loop.call_at(at, _wake, waiter)
-    try:
-        await waiter
-    finally:
-        if timer is not None:
-            timer.cancel()
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _broken(kind: str) -> ConnectionFailed:

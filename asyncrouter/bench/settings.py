@@ -1,0 +1,44 @@
+"""All that a run is about, but for its arms and its load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asyncrouter.bench.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from asyncrouter.bench.arms import Arm
+    from asyncrouter.bench.load import Load
+    from asyncrouter.bench.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the arguments of `run` say, for `run_real`."""
+
+    seed: int = 0
+    warmup: int = 0
+    stop: Stop = field(default_factory=Stop)
+    slo: Mapping[str, float] = field(default_factory=dict)
+    prompts: Sequence[str] = ()
+    progress: Callable[[Progress], object] | None = None
+
+    def prompt(self, number: int) -> str:
+        """The prompt of this call: each is unique, so that no provider's cache answers."""
+        if self.prompts:
+            return f"[{self.seed}-{number}] {self.prompts[number % len(self.prompts)]}"
+        return f"[{self.seed}-{number}] Name a city, and say in one sentence what it is known for."
+
+
+def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
+    """Raise `ValueError` for a run that would tell nothing."""
+    names = [arm.name for arm in arms]
+    if not arms or len(set(names)) < len(names):
+        raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
+    if unknown := set(settings.slo) - {"ttft", "e2e", "tpot"}:
+        raise ValueError(f"slo: expected ttft, e2e or tpot, got {', '.join(sorted(unknown))}")
+    if load.calls is not None and settings.warmup >= load.calls:
+        raise ValueError(f"warmup: {settings.warmup} of {load.calls} calls leave nothing to measure")

@@ -1,0 +1,69 @@
+"""How a run is shown: its progress, and its figures as a table."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from asyncrouter import bench
+from asyncrouter.cli._say import tell
+from asyncrouter.cli._screen import screen, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Show = Callable[[bench.Progress], None]
+
+EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+FRAME = 0.1
+"""Seconds between two pictures on one."""
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Show]:
+    """Something to be given each progress, on standard error."""
+    if not sys.stderr.isatty():
+        yield _seldom(EVERY, EVERY, lambda now: sys.stderr.write(f"{_line(now)}\n"))
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=screen(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("", total=None)
+        yield _seldom(0.0, FRAME, lambda now: bar.update(
+            task, total=now.total, completed=now.ended, description=f"{now.arm}: {_line(now)}", refresh=True
+        ))
+
+
+def table(report: bench.Report) -> None:
+    """The short table, without the columns that have nothing to say, and the warnings."""
+    told = {
+        label: [bench.figure(name, arm.measures.get(name)) for arm in report.arms]
+        for name, label in bench.COLUMNS.items()
+    }
+    shown = {label: column for label, column in told.items() if any(cell != "–" for cell in column)}
+    rows = zip([arm.name for arm in report.arms], *shown.values(), strict=True)
+    write_table(["arm", *shown], rows)
+    for warning in report.warnings:
+        tell(warning, style="yellow")
+
+
+def _seldom(first: float, every: float, show: Callable[[bench.Progress], object]) -> Show:
+    due = time.monotonic() + first
+
+    def shown(now: bench.Progress) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + every
+            show(now)
+
+    return shown
+
+
+def _line(now: bench.Progress) -> str:
+    told = f"{now.ended:,} calls" if now.total is None else f"{now.ended:,} of {now.total:,} calls"
+    failed = f", {now.failed:,} failed" if now.failed else ""
+    return f"{told}{failed}, ${now.usd:.4f}"

@@ -1,0 +1,173 @@
+"""The pictures of the results page, as SVG that reads on white and on black: only this module knows matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+PLOTS = Path(__file__).parent / "results" / "plots"
+INK, OURS, HAND, PEER, MISSED = "#7d8590", "#3b82f6", "#10b981", "#a1a9b4", "#ef4444"
+ARMS = ("#7d8590", "#3b82f6", "#10b981", "#f97316")
+TAIL = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99, "p99.9_e2e": 0.999}
+mpl.use("svg")
+mpl.rcParams.update({
+    "svg.fonttype": "none", "svg.hashsalt": "asyncrouter", "font.family": "sans-serif", "font.size": 10,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.2,
+    "axes.axisbelow": True, "legend.frameon": False, "figure.constrained_layout.use": True,
+})
+Figures = dict[str, dict[str, Any]]
+
+
+def goals(figures: Figures) -> str:
+    """Each figure as a share of its goal, with the quartiles of its pairs: left of the line it is kept."""
+    fig, ax = plt.subplots(figsize=(8, 0.6 + 0.34 * len(figures)))
+    for place, one in enumerate(reversed(figures.values())):
+        share, (low, high) = one["measured"] / one["goal"], (cut / one["goal"] for cut in one["quartiles"])
+        colour = OURS if one["kept"] else MISSED
+        ax.plot([low, high], [place, place], color=colour, linewidth=5, alpha=0.35, solid_capstyle="round")
+        ax.plot(share, place, "o", color=colour, markersize=8)
+    ax.axvline(1.0, color=INK, linewidth=1.2, linestyle="--")
+    ax.set_yticks(range(len(figures)), [one["what"] for one in reversed(figures.values())])
+    ax.set_xlim(min(0.0, ax.get_xlim()[0]), max(1.4, ax.get_xlim()[1]))
+    ax.set_xlabel("measured / goal (the bar: quartiles of the pairs)")
+    return _kept(fig, "goals")
+
+
+def costs(found: Figures, loads: dict[str, str], count: str) -> str:
+    """Processor time of a call beside the hand-written one, log scale, a panel a load."""
+    fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 0.9 + 0.36 * len(found)), sharey=True,
+                               squeeze=False)
+    names = list(reversed(found))
+    for ax, (load, title) in zip(panels[0], loads.items(), strict=True):
+        base = found["handwritten"].get(f"{load}/{count}", {}).get("cpu_us")
+        for place, name in enumerate(names):
+            spent = found[name].get(f"{load}/{count}", {}).get("cpu_us")
+            if spent is None or base is None:
+                ax.text(1.05, place, "–", va="center")
+                continue
+            ratio = spent / base
+            ax.barh(place, ratio, color=_colour(name), height=0.66)
+            ax.text(ratio * 1.06, place, f"{ratio:.2f}" if ratio < 2 else f"{ratio:.1f}", va="center", fontsize=9)
+        ax.set_xscale("log")
+        ax.set_xlim(0.5, 120.0)
+        ax.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1×", "2×", "5×", "10×", "20×", "50×", "100×"], fontsize=8)
+        ax.minorticks_off()
+        ax.set_title(title, fontsize=10, color=INK)
+    panels[0][0].set_yticks(range(len(names)), names)
+    return _kept(fig, "peers")
+
+
+def rates(found: Figures, loads: dict[str, str]) -> str:
+    """Calls a second against how many are open at once."""
+    fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 3.4), squeeze=False)
+    for ax, (load, title) in zip(panels[0], loads.items(), strict=True):
+        for name, cells in found.items():
+            points = sorted((int(key.split("/")[1]), cell["calls_s"]) for key, cell in cells.items()
+                            if key.split("/")[0] == load and "calls_s" in cell)
+            if points:
+                ax.plot(*zip(*points, strict=True), marker="o", markersize=4, color=_colour(name),
+                        linewidth=2.2 if _colour(name) != PEER else 1.2)
+                ax.annotate(name, points[-1], xytext=(4, 0), textcoords="offset points", fontsize=7, va="center")
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.margins(x=0.35)
+        ax.set_title(title, fontsize=10, color=INK)
+        ax.set_xlabel("calls at once")
+    panels[0][0].set_ylabel("calls a second, one core")
+    return _kept(fig, "rates")
+
+
+def footprint(found: Figures) -> str:
+    """Memory of a waiting call, and processor seconds of the import."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 0.9 + 0.34 * len(found)), sharey=True)
+    names = list(reversed(found))
+    for place, name in enumerate(names):
+        told = found[name].get("wait", {})
+        kilobytes, seconds = told.get("bytes", 0) / 1024, told.get("import", 0)
+        for ax, value, label in ((left, kilobytes, f" {kilobytes:.0f} KB"), (right, seconds, f" {seconds:.2f} s")):
+            ax.barh(place, value, color=_colour(name), height=0.66)
+            ax.text(value, place, label, va="center", fontsize=9)
+    left.set_yticks(range(len(names)), names)
+    left.set_xlabel("memory of a waiting call")
+    right.set_xlabel("processor time to start and import")
+    for ax in (left, right):
+        ax.margins(x=0.2)
+    return _kept(fig, "footprint")
+
+
+def tail(arms: list[dict[str, Any]]) -> str:
+    """Seconds to the answer at every quantile, the axis stretched towards the tail, with 95 % intervals."""
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    for arm, colour in zip(arms, ARMS, strict=False):
+        told = {1.0 / (1.0 - share): arm["measures"][name] for name, share in TAIL.items()}
+        told = {at: one for at, one in told.items() if one["value"] is not None and one["enough"]}
+        ax.fill_between(list(told), [one["low"] for one in told.values()], [one["high"] for one in told.values()],
+                        color=colour, alpha=0.15, linewidth=0)
+        ax.plot(list(told), [one["value"] for one in told.values()], marker="o", color=colour, label=arm["name"])
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks([1.0 / (1.0 - share) for share in TAIL.values()], [name.split("_")[0] for name in TAIL])
+    ax.minorticks_off()
+    ax.set_ylabel("seconds from the scheduled start")
+    ax.legend(labelcolor=INK)
+    return _kept(fig, "tail")
+
+
+def faults(days: Figures) -> str:
+    """A panel a day: p99 (a cross: one call in a hundred was never answered) and requests a call."""
+    names = sorted({name for day in days.values() for name in day}, key=lambda name: (name[:5] == "async", name))
+    columns = 2
+    rows = -(-len(days) // columns)
+    fig, panels = plt.subplots(rows, columns, figsize=(9, 0.5 + rows * (0.5 + 0.22 * len(names))), sharey=True,
+                               squeeze=False)
+    for ax, (title, day) in zip(panels.flat, days.items(), strict=False):
+        for place, name in enumerate(names):
+            told = day.get(name, {})
+            if "calls" not in told:
+                continue
+            answered = told["outcomes"].get("ok", 0) / told["calls"]
+            known = told["p99"] if told["p99"] is not None else 22.0
+            ax.plot([told["p50"] or known, known], [place, place], color=_colour(name), linewidth=3, alpha=0.4)
+            ax.plot(known, place, "o" if told["p99"] is not None else "X", color=_colour(name), markersize=7)
+            note = f"{told['requests'] / told['calls']:.2f} req"
+            note += f", {answered:.1%} answered" if answered < 1 else ""
+            ax.text(26.0, place, note, va="center", fontsize=7)
+        ax.set_xscale("log")
+        ax.set_xlim(0.5, 26.0)
+        ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20 s"])
+        ax.minorticks_off()
+        ax.set_title(title, fontsize=10, color=INK)
+        ax.set_yticks(range(len(names)), names, fontsize=8)
+    for ax in list(panels.flat)[len(days):]:
+        ax.axis("off")
+    return _kept(fig, "faults")
+
+
+def coverage(hits: dict[str, dict[str, int]], seeds: int) -> str:
+    """How often the true value lay in the stated interval."""
+    labels = [(f"{policy}: {name}", hit / seeds) for policy, one in hits.items() for name, hit in one.items()]
+    fig, ax = plt.subplots(figsize=(8, 0.6 + 0.26 * len(labels)))
+    for place, (_, share) in enumerate(reversed(labels)):
+        ax.barh(place, share, color=OURS if share >= 0.9 else MISSED, height=0.6)
+        ax.text(share, place, f" {share:.1%}", va="center", fontsize=8)
+    ax.axvline(0.9, color=INK, linestyle="--", linewidth=1.2)
+    ax.set_yticks(range(len(labels)), [name for name, _ in reversed(labels)], fontsize=8)
+    ax.set_xlim(0.5, 1.06)
+    ax.set_xlabel(f"share of {seeds} seeds in which the 95 % interval held the truth")
+    return _kept(fig, "coverage")
+
+
+def _colour(name: str) -> str:
+    return OURS if name.startswith("asyncrouter") else HAND if name == "handwritten" else PEER
+
+
+def _kept(fig: Any, name: str) -> str:
+    """Written to its file; the path to it from the page."""
+    PLOTS.mkdir(parents=True, exist_ok=True)
+    fig.savefig(PLOTS / f"{name}.svg", transparent=True, metadata={"Date": None})
+    plt.close(fig)
+    return f"plots/{name}.svg"

@@ -1,0 +1,124 @@
+"""A response as the client reads it: what has come by now, what is still to come, and how it ends."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from asyncrouter import ConnectionFailed
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from .record import Exchange
+    from .world import World
+
+
+class Answer:
+    """A `Response`: nothing runs for it, what has come is worked out when it is read."""
+
+    __slots__ = (
+        "_base", "_exchange", "_failure", "_loop", "_next", "_over", "_shreds", "_waiter", "_world",
+        "connected_at", "headers", "reused", "status",
+    )
+
+    headers: Mapping[str, str]
+
+    def __init__(self, world: World, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
+        fate = exchange.fate
+        assert exchange.connected is not None
+        self.status = fate.status
+        self.headers = fate.headers
+        self.connected_at = self._base = exchange.connected
+        self.reused = False
+        self._world = world
+        self._loop = loop
+        self._exchange = exchange
+        self._next = 0
+        self._shreds = b""
+        self._over = False
+        self._failure: ConnectionFailed | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def read(self, rest: float = 0.0) -> bytes:
+        """Leave it alone for `rest` seconds, then take what has come, waiting if nothing has; b"" is the end."""
+        if rest > 0.0 and not self._over:
+            await self._wait(self._loop.time() + rest)
+        while not self._over:
+            if data := self._take(rest):
+                return data
+            await self._wait(self._due())
+        if self._failure is not None:
+            raise self._failure
+        return b""
+
+    def close(self) -> None:
+        """Give the connection up at once."""
+        if not self._over:
+            self._over = True
+            self._failure = ConnectionFailed("closed while reading")
+            self._world.over(self, self._exchange)
+            if self._waiter is not None:
+                wake(self._waiter)
+
+    def _due(self) -> float:
+        fate = self._exchange.fate
+        if self._next < len(fate.pieces):
+            return self._base + fate.pieces[self._next][0]
+        return inf if fate.ending == "never" else self._base + fate.ends_at
+
+    def _take(self, rested: float) -> bytes:
+        """All that has come by now; with nothing before it, an ending ends the response."""
+        now, exchange = self._loop.time(), self._exchange
+        fate, begin = exchange.fate, self._next
+        pieces = fate.pieces
+        if self._shreds:
+            return self._shred(rested)
+        while self._next < len(pieces) and self._base + pieces[self._next][0] <= now:
+            self._next += 1
+        if self._next > begin:
+            exchange.words = max(exchange.words, pieces[self._next - 1][2])
+            data = b"".join([piece[1] for piece in pieces[begin:self._next]])
+            if not fate.shreds:
+                return data
+            self._shreds = data
+            return self._shred(rested)
+        if self._due() <= now:
+            self._over = True
+            if fate.ending == "cut":
+                self._failure = ConnectionFailed("cut")
+            self._world.over(self, exchange)
+            self._world.heard(exchange)
+        return b""
+
+    def _shred(self, rested: float) -> bytes:
+        """The next few bytes of what has come, cut wherever it may be: in a word, in a character; after a rest, all."""
+        few = len(self._shreds) if rested else 1 + (len(self._shreds) * 7 + self._exchange.number) % 61
+        data, self._shreds = self._shreds[:few], self._shreds[few:]
+        return data
+
+    async def _wait(self, at: float) -> None:
+        if at <= self._loop.time():
+            return
+        self._waiter = self._loop.create_future()
+        try:
+            await wait(self._loop, self._waiter, at)
+        finally:
+            self._waiter = None
+
+
+async def wait(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], at: float) -> None:
+    """Wait for a future, until an instant at most."""
+    timer = None if at == inf else loop.call_at(at, wake, waiter)
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def wake(waiter: asyncio.Future[None]) -> None:
+    """Let it go on."""
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,14 @@
+"""Chance, where a uniform distribution will not do."""
+
+from __future__ import annotations
+
+from math import exp, log
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+def spread(random: Random, low: float, high: float) -> float:
+    """A number from a wide range, each order of magnitude as likely as the next."""
+    return exp(random.uniform(log(low), log(high)))

@@ -1,0 +1,185 @@
+"""Invariants of breakers: why they open and close, whom they let through, and for how long they keep others out."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from math import inf
+from typing import TYPE_CHECKING
+
+from .kinds import COUNTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import Run, Try
+    from .record import Exchange
+
+NEAR = 1e-9
+LAPSE = 120.0
+"""Seconds for which a probe may keep others out that has no limit of its own."""
+WINDOW = 33.0
+"""Seconds that failures are counted over, and a bucket's width more."""
+SHORTEST_OPEN = 5.0
+
+
+def breakers(run: Run) -> None:
+    """A breaker opens for the failures that count, closes for an answer, and sends nobody away for longer than told."""
+    for subject in {change.subject: None for change in run.record.changes if change.state.startswith("breaker")}:
+        mine = [one for one in run.tries if subject in {one.attempt.model, one.attempt.provider} and one.exchange]
+        host = subject in run.config.providers
+        failures = sorted((one for one in mine if _counts(one, host=host)), key=_ended)
+        _changes(run, subject, failures, mine, 5 if host else 3)
+
+
+def _changes(run: Run, subject: str, failures: list[Try], mine: list[Try], in_a_row: int) -> None:
+    ends = [one.ended for one in failures]
+    since, state = -inf, "closed"
+    for change in run.record.changes:
+        if change.subject != subject or not change.state.startswith("breaker"):
+            continue
+        now, became = change.at, change.state.removeprefix("breaker ")
+        if became == "open":
+            last = [one for one in failures if abs(one.ended - now) < NEAR]
+            if not last:
+                run.flag("breaker opens", f"{subject} at {now!r}: nothing failed there and then")
+            elif state == "half-open":
+                if not any(one.sent is not None and one.sent >= since - NEAR for one in last):
+                    run.flag("breaker opens", f"{subject} at {now!r}: by what was sent before its probe")
+            else:
+                recent = bisect_right(ends, now + NEAR) - bisect_left(ends, max(since, now - WINDOW))
+                row = bisect_right(ends, now + NEAR) - bisect_left(ends, since - NEAR)
+                if row < in_a_row and recent < 10:
+                    run.flag("breaker opens", f"{subject} at {now!r}: after {row} failures since {since!r}")
+        elif became == "half-open" and state == "open" and now < since + SHORTEST_OPEN:
+            run.flag("breaker open", f"{subject} at {now!r}: a probe after {now - since:.3f} s")
+        elif became == "closed" and not any(_good(one, now) for one in mine):
+            run.flag("breaker closes", f"{subject} at {now!r}: nobody had an answer there and then")
+        since, state = now, became
+
+
+def _counts(one: Try, *, host: bool) -> bool:
+    """Whether an attempt's failure says something against its model, or its host."""
+    assert one.exchange is not None
+    error, fate = type(one.attempt.error).__name__, one.exchange.fate
+    if one.attempt.outcome != "failed":
+        return False
+    if host:
+        return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"
+    if error == "AttemptTimeout":
+        return getattr(one.attempt.error, "clock", "") != "deadline"
+    return error in COUNTED or fate.status == 529
+
+
+def _good(one: Try, now: float) -> bool:
+    """Whether an attempt has shown at this instant that its model works."""
+    if abs(one.ended - now) > NEAR:
+        return False
+    return one.attempt.first_content is not None or one.attempt.outcome in {"won", "not_accepted", "failed"}
+
+
+def _ended(one: Try) -> float:
+    return one.ended
+
+
+def open_is_open(run: Run) -> None:
+    """While a breaker is open only calls go that have nobody else left to ask."""
+    spans = _open_spans(run)
+    if not spans or run.config.defaults.breaker == "off":
+        return
+    by_call = run.by_call
+    for one in run.tries:
+        exchange = one.exchange
+        if exchange is None:
+            continue
+        closed = [*spans.get(exchange.model, ()), *spans.get(exchange.provider, ())]
+        if any(begin < exchange.at < end for begin, end in closed):
+            other = _somebody_else(run, by_call[one.call.number], exchange)
+            if other is not None:
+                run.flag("open", f"{one} at {exchange.at!r} though it is open and {other} was not asked")
+
+
+def _somebody_else(run: Run, tries: list[Try], exchange: Exchange) -> str | None:
+    """Another model of the chain that nobody has tried yet, and nothing was known against; none after a refusal."""
+    if any(type(one.attempt.error).__name__ == "Refused" and one.ended <= exchange.at for one in tries):
+        return None
+    tried = {one.attempt.model for one in tries if one.queued <= exchange.at + NEAR}
+    for step in exchange.call.plan.steps[_begun_again(exchange, tries):]:
+        if step.name not in tried and not run.barred(step.name, exchange.at):
+            return step.name
+    return None
+
+
+def _begun_again(exchange: Exchange, tries: list[Try]) -> int:
+    """The first step that a stream may still ask: when it has begun again, none but those after the broken one."""
+    before: list[Try] = []
+    for one in tries:
+        if one.attempt.cause == "restart" and one.queued <= exchange.at + NEAR:
+            names = [step.name for step in exchange.call.plan.steps]
+            broken = max(before, key=_ended).attempt.model
+            return len(names) - names[::-1].index(broken)
+        before.append(one)
+    return 0
+
+
+def _open_spans(run: Run) -> dict[str, list[tuple[float, float]]]:
+    """When which breaker was open, for sure: five seconds, or until it changed again."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    opened: dict[str, float] = {}
+    for change in run.record.changes:
+        begin = opened.pop(change.subject, None) if change.state.startswith("breaker") else None
+        if begin is not None:
+            spans.setdefault(change.subject, []).append((begin, min(change.at, begin + SHORTEST_OPEN)))
+        if change.state == "breaker open":
+            opened[change.subject] = change.at
+    for subject, begin in opened.items():
+        spans.setdefault(subject, []).append((begin, begin + SHORTEST_OPEN))
+    return spans
+
+
+def one_probe(run: Run) -> None:
+    """While a breaker is half-open one request at a time finds out; all others had nobody else left to ask."""
+    if run.config.defaults.breaker == "off":
+        return
+    spans: dict[str, list[tuple[float, float]]] = {}
+    begun: dict[str, float] = {}
+    for change in run.record.changes:
+        if change.subject in begun:
+            spans.setdefault(change.subject, []).append((begun.pop(change.subject), change.at))
+        if change.state == "breaker half-open":
+            begun[change.subject] = change.at
+    for subject, half_open in spans.items():
+        mine = [one.exchange for one in run.tries
+                if one.exchange is not None and subject in {one.exchange.model, one.exchange.provider}]
+        for begin, end in half_open:
+            probes = [exchange for exchange in mine if begin <= exchange.at < end
+                      and _somebody_else(run, run.by_call[exchange.call.number], exchange) is not None]
+            for probe in probes:
+                longest = max(LAPSE if step.total is None else step.total + 1.0 for step in probe.call.plan.steps)
+                until = min(probe.at + longest, inf if probe.ended is None else probe.ended)
+                if any(probe.at < other.at < until - NEAR for other in probes):
+                    run.flag("probes", f"{subject}: others sent beside the probe {probe.number} at {probe.at!r}")
+
+
+def permits_lapse(run: Run) -> None:
+    """A probe keeps others out while it lives, for as long as it may take and a second more; then its permit lapses."""
+    if not run.record.heard:
+        return  # nobody has the traces of those that were cancelled
+    sent = [one for one in run.tries if one.sent is not None]
+    for one in run.tries:
+        if one.attempt.outcome != "not_sent" or "probe is under way" not in getattr(one.attempt.error, "message", ""):
+            continue
+        whose, subject = "model", one.attempt.model
+        if one.attempt.error.message.startswith(one.attempt.provider):  # type: ignore[union-attr]
+            whose, subject = "provider", one.attempt.provider
+        mine = [other for other in sent if getattr(other.attempt, whose) == subject]
+        if not any((other.sent or 0.0) <= one.ended + NEAR and one.ended <= _lapses(other) + NEAR for other in mine):
+            run.flag("permit", f"{one} kept out at {one.ended!r} by a probe of {subject} that nobody makes")
+
+
+def _lapses(one: Try) -> float:
+    totals = [step.total for step in one.call.plan.steps if step.name == one.attempt.model]
+    longest = max(LAPSE if total is None else total + 1.0 for total in totals)
+    return min(one.ended, (one.sent or 0.0) + longest)
+
+
+CHECKS: list[Callable[[Run], None]] = [breakers, open_is_open, one_probe, permits_lapse]

@@ -1,0 +1,145 @@
+"""Invariants of what is rationed: hedges, retries, slots, and whose turn it is."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import Run, Try
+
+NEAR = 1e-9
+BURST = 10.0
+DEPOSIT = 0.1
+WARM = 100
+
+
+def hedges_in_budget(run: Run) -> None:
+    """In every prefix of N calls at most budget · N + 10 hedges are sent."""
+    begun: dict[tuple[str, float], list[float]] = {}
+    for call in run.record.calls:
+        hedge, steps = call.plan.hedge, call.plan.steps
+        if hedge is not None and (len(steps) > 1 or hedge.same):
+            begun.setdefault((steps[0].name, hedge.budget), []).append(call.began)
+    sent: dict[tuple[str, float], list[float]] = {}
+    for one in run.tries:
+        if one.attempt.cause == "hedge" and one.sent is not None:
+            hedge = one.call.plan.hedge
+            assert hedge is not None
+            sent.setdefault((one.call.plan.steps[0].name, hedge.budget), []).append(one.sent)
+    for key, instants in sent.items():
+        calls = sorted(begun[key])
+        for number, instant in enumerate(sorted(instants), 1):
+            if number > key[1] * bisect_right(calls, instant) + BURST + 1e-6:
+                run.flag("hedge budget", f"{number} hedges of {key} in {bisect_right(calls, instant)} calls")
+                break
+
+
+def hedges_when_late(run: Run) -> None:
+    """A hedge comes when every live attempt is late, counted from its sending, or when one has just failed."""
+    by_call = run.by_call
+    sent_by_model = run.sent_by_model
+    for one in run.tries:
+        if one.attempt.cause != "hedge" or one.sent is None:
+            continue
+        if abs(one.queued - one.sent) > NEAR:
+            run.flag("hedge waits", f"{one} queued at {one.queued!r}, sent at {one.sent!r}")
+        others = [other for other in by_call[one.call.number] if other is not one]
+        failed = [other for other in others if other.attempt.outcome in {"failed", "not_sent", "not_accepted"}]
+        if any(abs(other.ended - one.queued) < NEAR for other in failed):
+            continue
+        hedge = one.call.plan.hedge
+        assert hedge is not None
+        for other in others:
+            if other.sent is None or not other.sent <= one.queued < other.ended:
+                continue
+            if other.attempt.number > one.attempt.number:
+                continue  # begun in the same instant, and later
+            known = bisect_left(sent_by_model[other.attempt.model], one.queued)
+            after = hedge.after if isinstance(hedge.after, float | int) else 0.0
+            if hedge.after == "p95" and hedge.cap is None and known < WARM:
+                run.flag("hedge clock", f"{one}: p95 of {known} requests")
+            if one.queued < other.sent + after - NEAR:
+                run.flag("hedge clock", f"{one} after {one.queued - other.sent:.4f} s, not {after:.4f}")
+
+
+def retries_in_budget(run: Run) -> None:
+    """A provider is sent at most ten retries, and one for every ten answers, in every prefix."""
+    answers: dict[str, list[float]] = {}
+    retries: dict[str, list[Try]] = {}
+    for one in run.tries:
+        if one.attempt.outcome in {"won", "not_accepted"}:
+            answers.setdefault(one.attempt.provider, []).append(one.ended)
+        elif one.attempt.cause == "retry" and one.sent is not None:
+            retries.setdefault(one.attempt.provider, []).append(one)
+    for one in run.tries:
+        if one.attempt.cause == "retry" and one.attempt.outcome in {"won", "not_accepted"}:
+            retries.setdefault(one.attempt.provider, []).append(one)
+    for provider, sent in retries.items():
+        good = sorted(answers.get(provider, []))
+        instants = sorted(one.sent or 0.0 for one in sent)
+        for number, instant in enumerate(instants, 1):
+            if number > BURST + DEPOSIT * bisect_right(good, instant) + 1e-6:
+                run.flag("retry budget", f"{number} retries at {provider} for {bisect_right(good, instant)} answers")
+                break
+
+
+def retries_bounded(run: Run) -> None:
+    """`retry.attempts` bounds the tries on one model, each time it is its turn."""
+    for tries in run.by_call.values():
+        call = tries[0].call
+        for model in {one.attempt.model: None for one in tries}:
+            mine = [one for one in tries if one.attempt.model == model]
+            again = sum(one.attempt.cause == "retry" for one in mine)
+            most = max(step.retry.attempts for step in call.plan.steps if step.name == model) - 1
+            if again > most * (len(mine) - again):
+                run.flag("retries", f"call {call.number}: {again} retries at {model}, {most} allowed")
+
+
+def slots(run: Run) -> None:
+    """Never more requests at a model than `max_concurrent`."""
+    for name, model in run.config.models.items():
+        if model.max_concurrent is None:
+            continue
+        steps = []
+        for exchange in run.record.exchanges:
+            if exchange.model == name:
+                # In one instant an end counts before a beginning.
+                steps += [(exchange.at, 1), (inf if exchange.ended is None else exchange.ended, -1)]
+        live = 0
+        for at, change in sorted(steps):
+            live += change
+            if live > model.max_concurrent:
+                run.flag("slots", f"{name} at {at!r}: {live} of {model.max_concurrent}")
+                break
+
+
+def ranks(run: Run) -> None:
+    """Whoever waits in a better place goes first, or longer in the same: first attempts, later ones, batch work."""
+    for name in run.config.models:
+        mine = run.of(name)
+        waiting = [one for one in mine if _waited_until(one) > one.queued + NEAR]
+        # Who sits out a Retry-After does so beside the queue, and joins it when that is over.
+        spans = [(one.queued, _waited_until(one), one.rank, one) for one in waiting
+                 if not run.barred(name, one.queued, _waited_until(one))]
+        for one in mine if spans else ():
+            sent, rank = one.sent, one.rank
+            if sent is None or one.attempt.cause == "hedge":
+                continue
+            for since, until, better, other in spans:
+                passed = better < rank or (better == rank and since < one.queued - NEAR)
+                if passed and other is not one and since < sent - NEAR and until > sent + NEAR:
+                    run.flag("ranks", f"{one} (rank {rank}) sent at {sent!r} before {other} (rank {better})")
+                    return
+
+
+def _waited_until(one: Try) -> float:
+    return one.ended if one.sent is None else one.sent
+
+
+CHECKS: list[Callable[[Run], None]] = [
+    hedges_in_budget, hedges_when_late, retries_in_budget, retries_bounded, slots, ranks,
+]

@@ -1,0 +1,32 @@
+"""What a router has learned about how long its models take: a sample from each attempt that tells, none from others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import Run, Try
+
+FORGETS = 200
+"""Samples from which on a memory may have forgotten some, for they no longer fit."""
+
+
+def one_sample_each(run: Run) -> None:
+    """Content, a lost race and a clock are samples; whoever was cancelled without content says nothing."""
+    if not run.record.heard:
+        return  # nobody has the traces of those that were cancelled
+    for model, count in run.record.samples.items():
+        telling = sum(_tells(one) for one in run.tries if one.attempt.model == model and one.exchange is not None)
+        if count > telling or (count < telling < FORGETS):
+            run.flag("samples", f"{model}: {count} of {telling}")
+
+
+def _tells(one: Try) -> bool:
+    attempt = one.attempt
+    timed_out = type(attempt.error).__name__ == "AttemptTimeout"
+    return attempt.first_content is not None or attempt.outcome == "superseded" or timed_out
+
+
+CHECKS: list[Callable[[Run], None]] = [one_sample_each]

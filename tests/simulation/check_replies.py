@@ -1,0 +1,141 @@
+"""Invariants of answers: whose they are, that they are whole, when they win, what they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .record import said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncrouter import Chunk
+
+    from .checks import Run, Try
+    from .fates import Fate
+
+NEAR = 1e-9
+DRAIN, SIP = 0.25, 0.2
+"""Seconds that the end of a body after its last word, and a busy router's rest, may take."""
+
+
+def whole_replies(run: Run) -> None:
+    """A reply is one attempt's answer, all of it, and nothing else; what is handed over before is its beginning."""
+    winners: dict[int, list[Try]] = {id(call): [] for call in run.record.calls}
+    for one in run.tries:
+        if one.attempt.outcome == "won":
+            winners[id(one.call)].append(one)
+    for call in run.record.calls:
+        won, spoken = winners[id(call)], "".join(map(said, call.chunks))
+        if call.reply is None:
+            if won and call.outcome not in {"left", "cancelled"}:
+                run.flag("reply", f"call {call.number}: {won[0]} won, yet {call.outcome}")
+            partial = getattr(call.error, "partial", "")
+            if not any(exchange.said().startswith(spoken) for exchange in call.exchanges) and spoken:
+                run.flag("reply", f"call {call.number} was told {spoken!r}")
+            if call.outcome == "StreamInterrupted" and not partial.startswith(text := "".join(map(_text, call.chunks))):
+                run.flag("reply", f"call {call.number}: partial {partial!r} of {text!r}")
+            continue
+        if len(won) != 1 or won[0].exchange is None:
+            run.flag("reply", f"call {call.number} has {len(won)} winners")
+            continue
+        winner, text = won[0], said(call.reply)
+        if text != winner.exchange.said() or call.reply.model != winner.attempt.model:  # type: ignore[union-attr]
+            run.flag("reply", f"call {call.number}: {text!r} from {call.reply.model}, {winner} won")
+        if call.behaviour.stream and spoken != text:
+            run.flag("reply", f"call {call.number}: chunks {spoken!r}, text {text!r}")
+        if call.behaviour.accept in {"no", "raises"}:
+            run.flag("reply", f"call {call.number}: a reply although accept says {call.behaviour.accept}")
+
+
+def _text(chunk: Chunk) -> str:
+    return chunk.text
+
+
+def prompt_winner(run: Run) -> None:
+    """A winner waits for nobody: the call ends with its last byte, or when one that may come has been waited for."""
+    for one in run.tries:
+        call, exchange = one.call, one.exchange
+        behaviour = call.behaviour
+        if one.attempt.outcome != "won" or behaviour.stream or behaviour.accept or exchange is None:
+            continue
+        fate = exchange.fate
+        if fate.error is not None or call.ended is None or exchange.connected is None:
+            continue
+        late = call.ended - exchange.connected - _last_word(fate)
+        idle = max((step.idle or 0.0 for step in call.plan.steps), default=0.0)
+        silence = 0.0 if fate.ending != "never" else 1e9 if idle == 0.0 else idle
+        if late > DRAIN + SIP + silence + NEAR or call.ended > one.ended + NEAR:
+            run.flag("winner waits", f"{one}: whole {late:.3f} s before the call ended")
+
+
+def _last_word(fate: Fate) -> float:
+    """When a client can know that nothing more comes; seconds from `connected`."""
+    if fate.ending == "never" or fate.says_done:
+        return fate.pieces[-1][0]
+    return fate.ends_at
+
+
+def content_decides(run: Run) -> None:
+    """An attempt is superseded in the instant in which another one has its first content."""
+    by_call = run.by_call
+    for one in run.tries:
+        if one.attempt.outcome != "superseded" or one.attempt.ended is None:
+            continue
+        if not any(_decides(other, one.ended) for other in by_call[one.call.number] if other is not one):
+            run.flag("content decides", f"{one} superseded at {one.ended!r} by nobody's content")
+
+
+def _decides(one: Try, now: float) -> bool:
+    """Whether an attempt has its first content now, or is whole without a word."""
+    first, exchange = one.attempt.first_content, one.exchange
+    if first is not None or exchange is None or exchange.connected is None or exchange.fate.words:
+        return first is not None and abs(one.call.began + first - now) < NEAR
+    whole = exchange.connected + max((piece[0] for piece in exchange.fate.pieces), default=0.0)
+    return whole - NEAR < now < (exchange.ended or 0.0) + NEAR
+
+
+def nothing_after_content(run: Run) -> None:
+    """Once an attempt has content, nobody else is sent while it lives."""
+    for tries in run.by_call.values():
+        spoken = [one for one in tries if one.attempt.first_content is not None]
+        for one in spoken:
+            first = one.call.began + (one.attempt.first_content or 0.0)
+            for other in tries:
+                if other is not one and other.sent is not None and first + NEAR < other.sent < one.ended - NEAR:
+                    run.flag("commit", f"{other} sent at {other.sent!r}, {one} had content at {first!r}")
+
+
+def money(run: Run) -> None:
+    """What was counted costs what its price says; what was not is an estimate, and says so; errors cost nothing."""
+    for one in run.tries:
+        attempt, exchange = one.attempt, one.exchange
+        if exchange is None:
+            if attempt.cost_usd != 0.0 or attempt.cost_estimated:
+                run.flag("money", f"{one} was not sent and costs {attempt.cost_usd!r}")
+            continue
+        fate, price = exchange.fate, run.config.models[attempt.model].usd_per_mtok
+        if attempt.usage is not None:
+            tokens = attempt.usage.input_tokens, attempt.usage.output_tokens
+            costs = None if price is None else (tokens[0] * price.input + tokens[1] * price.output) / 1e6
+            costs = fate.told_usd if fate.told_usd is not None else costs
+            if tokens != (fate.prompt_tokens, fate.words) or attempt.cost_usd != costs or attempt.cost_estimated:
+                run.flag("money", f"{one}: {attempt.usage} costs {attempt.cost_usd!r}, not {costs!r}")
+        elif exchange.words or (attempt.outcome == "superseded" and fate.status == 200):
+            # It has produced something, and nobody told how much.
+            if attempt.cost_usd is None and price is None:
+                continue
+            if not attempt.cost_estimated or attempt.cost_usd is None:
+                run.flag("money", f"{one} after {exchange.words} words: {attempt.cost_usd!r}, no estimate")
+        elif attempt.status not in {None, 200} and attempt.outcome == "failed" and attempt.cost_usd != 0.0:
+            run.flag("money", f"{one}: HTTP {attempt.status} costs {attempt.cost_usd!r}")
+    for call in run.record.calls:
+        if call.trace is None:
+            continue
+        bills = [attempt.cost_usd for attempt in call.trace.attempts]
+        total = None if None in bills else sum(bill for bill in bills if bill is not None)
+        if call.trace.cost_usd != total:
+            run.flag("money", f"call {call.number}: {call.trace.cost_usd!r}, its attempts {total!r}")
+
+
+CHECKS: list[Callable[[Run], None]] = [whole_replies, prompt_winner, content_decides, nothing_after_content, money]

@@ -1,0 +1,125 @@
+"""Invariants of chains: whose turn it is, that everybody has one, and that no time is lost between them."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from .check_calls import FAILURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import Run, Try
+    from .record import CallRecord
+
+NEAR = 1e-9
+
+
+def failure_never_wins(run: Run) -> None:
+    """A call fails when nobody runs any more, never over the head of a live attempt."""
+    for one in run.tries:
+        if one.attempt.outcome == "cancelled" and one.call.outcome in FAILURES:
+            run.flag("failure wins", f"{one} was cancelled by {one.call.outcome}")
+
+
+def everybody_was_asked(run: Run) -> None:
+    """A call that says that all models failed has a word on each of them."""
+    for call in run.record.calls:
+        if call.outcome != "AllModelsFailed" or call.trace is None:
+            continue
+        told = {attempt.model for attempt in call.trace.attempts}
+        if left_out := [step.name for step in call.plan.steps if step.name not in told]:
+            run.flag("left out", f"call {call.number} failed, and nobody asked {left_out}")
+
+
+def turns(run: Run) -> None:
+    """Each step has one turn; another one only when it was cancelled for the sake of another model."""
+    for tries in run.by_call.values():
+        call = tries[0].call
+        if any(one.attempt.cause == "restart" for one in tries):
+            continue
+        names, itself = [step.name for step in call.plan.steps], call.plan.hedge is not None and call.plan.hedge.same
+        for name in dict.fromkeys(names):
+            mine = [one for one in tries if one.attempt.model == name]
+            had = sum(one.attempt.cause != "retry" for one in mine)
+            again = sum(one.attempt.outcome == "superseded" and not (itself and _by_itself(one, mine)) for one in mine)
+            again += sum(one.attempt.outcome == "failed" and _pausing(one, tries) for one in mine)
+            hedges = sum(one.attempt.cause == "hedge" for one in mine) if itself else 0
+            if had > names.count(name) + again + hedges:
+                run.flag("turns", f"call {call.number}: {had} turns of {name}")
+
+
+def _by_itself(loser: Try, mine: list[Try]) -> bool:
+    """Whether it was the same model that won."""
+    return any(one is not loser and one.sent is not None and one.sent <= loser.ended
+               and (one.ended > loser.ended or one.attempt.outcome == "won") for one in mine)
+
+
+def _pausing(failed: Try, tries: list[Try]) -> bool:
+    """Whether it may have been about to be tried again when somebody else had content."""
+    firsts = [one.call.began + one.attempt.first_content for one in tries if one.attempt.first_content is not None]
+    return any(failed.ended <= first <= failed.ended + _longest(failed.call, inf) for first in firsts)
+
+
+def no_dead_time(run: Run) -> None:
+    """While a call runs something is tried or waited for; only a pause before a retry is a pause."""
+    for call in run.record.calls:
+        if call.trace is None or call.behaviour.stream:
+            continue
+        busy = 0.0
+        for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
+            queued = attempt.queued or 0.0
+            most = _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
+            if queued > busy + most:
+                what = f"call {call.number}: {queued - busy:.4f} s before"
+                run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
+            busy = max(busy, attempt.ended or queued)
+        ended = 0.0 if call.ended is None else call.ended - call.began
+        if call.outcome in FAILURES and ended > busy + NEAR:
+            run.flag("dead time", f"call {call.number}: {ended - busy:.4f} s before its end")
+
+
+def _longest(call: CallRecord, until: float) -> float:
+    """The longest pause there may be after what has failed by then."""
+    assert call.trace is not None
+    told = [attempt.error.retry_after or 0.0 for attempt in call.trace.attempts
+            if attempt.error is not None and (attempt.ended or 0.0) <= until + NEAR]
+    settings = [step.retry for step in call.plan.steps]
+    return max([1.0, *told, *(max(retry.base, retry.cap) for retry in settings)]) + 1e-6
+
+
+def stops_at_refusal(run: Run) -> None:
+    """After a refusal that is raised nobody's turn begins; after a prompt too long, nobody's with a window as small.
+
+    A turn that has begun goes on, retries included. Only a success of its own ends a race.
+    """
+    by_call = run.by_call
+    for one in run.tries:
+        kind, steps = type(one.attempt.error).__name__, {step.name: step for step in one.call.plan.steps}
+        if kind not in {"Refused", "ContextTooLong"} or one.attempt.outcome != "failed":
+            continue
+        mine, others = steps[one.attempt.model], by_call[one.call.number]
+        if any(other.attempt.cause == "restart" for other in others):
+            continue  # somebody else had content; a stream that begins again does so with all the steps that follow
+        # A lane at the same model that runs already will hear the same, and may be raced until then.
+        raced = {other.attempt.model for other in others
+                 if other.sent is not None and other.sent <= one.ended < other.ended}
+        for other in others:
+            same = other.attempt.cause == "hedge" and one.call.plan.hedge is not None and one.call.plan.hedge.same
+            if other.sent is None or same or other.attempt.cause == "retry" or other.queued <= one.ended + NEAR:
+                continue
+            small, window = steps[other.attempt.model].model.context, mine.model.context
+            if kind == "Refused" and mine.on_refusal == "raise":
+                run.flag("refused", f"{one} was refused at {one.ended!r}, {other} sent at {other.sent!r}")
+            elif kind == "ContextTooLong" and other.attempt.model not in raced and _no_larger(small, window):
+                run.flag("window", f"{one} was too long for {window}, {other} with {small} sent at {other.sent!r}")
+
+
+def _no_larger(window: int | None, other: int | None) -> bool:
+    return window is not None and other is not None and window <= other
+
+
+CHECKS: list[Callable[[Run], None]] = [
+    failure_never_wins, everybody_was_asked, turns, no_dead_time, stops_at_refusal,
+]

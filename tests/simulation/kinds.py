@@ -1,0 +1,54 @@
+"""The kinds of trouble, and the error that a client must make of each."""
+
+from __future__ import annotations
+
+CONNECTION, TIMEOUT, BAD, SERVER, LIMITED = (
+    "ConnectionFailed", "AttemptTimeout", "BadReply", "ServerFailed", "RateLimited",
+)
+
+STATUSES: dict[str, tuple[int, str, str]] = {
+    # kind: status, error the client must raise, the finer word in the body
+    "400": (400, "Rejected", ""),
+    "301": (301, "Rejected", ""),
+    "401": (401, "Unauthorized", "invalid_api_key"),
+    "402": (402, "OutOfCredit", ""),
+    "402_soon": (402, LIMITED, ""),
+    "403": (403, "Unauthorized", "permission_denied"),
+    "404": (404, "Rejected", "model_not_found"),
+    "408": (408, SERVER, ""),
+    "409": (409, SERVER, ""),
+    "413": (413, "Rejected", ""),
+    "422": (422, "Rejected", ""),
+    "425": (425, SERVER, ""),
+    "429": (429, LIMITED, "rate_limit_exceeded"),
+    "429_money": (429, "OutOfCredit", "insufficient_quota"),
+    "498": (498, SERVER, ""),
+    "499": (499, SERVER, ""),
+    "500": (500, SERVER, ""),
+    "501": (501, SERVER, ""),
+    "502": (502, SERVER, ""),
+    "503": (503, SERVER, ""),
+    "504": (504, SERVER, ""),
+    "529": (529, LIMITED, "overloaded_error"),
+    "context": (400, "ContextTooLong", "context_length_exceeded"),
+    "policy": (400, "Refused", "content_policy_violation"),
+}
+CONNECT = ("refuse", "certificate", "hang_connect")
+EMPTY = {"empty": "stop", "length_empty": "length", "blocked": "content_filter"}
+"""Answers without a word, and why they end."""
+TORN: dict[str, str] = {
+    "reset_headers": CONNECTION, "hang_headers": TIMEOUT, "hang_content": TIMEOUT, "hang_middle": TIMEOUT,
+    "cut_first": CONNECTION, "cut_middle": CONNECTION, "cut_inside": CONNECTION, "truncated": BAD, "empty": BAD,
+    "malformed": BAD, "binary": BAD, "html": BAD, "huge": BAD, "error_body": SERVER, "error_first": SERVER,
+    "error_middle": SERVER, "limited_inside": LIMITED, "blocked": "Refused",
+}
+"""What goes wrong in a response that began as a success, and the error the client must raise."""
+SILENT = frozenset({"hang_content", "cut_first", "error_first"})
+"""These come before the first word."""
+HARMLESS = ("hang_done", "no_done", "cut_done", "cut_usage", "stall", "straggler", "mislabelled", "length_empty")
+"""What a client may live through: an end that does not come or breaks off, a pause, a slow day, a wrong label."""
+KINDS = (*STATUSES, *CONNECT, *TORN, *HARMLESS)
+PAUSED = frozenset({"429", "503", "529", "500"})
+"""Statuses that may come with a Retry-After."""
+COUNTED = frozenset({CONNECTION, TIMEOUT, BAD, SERVER})
+"""Errors that say something against a model; a 529 does too, a 429 does not."""

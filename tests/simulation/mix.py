@@ -1,0 +1,98 @@
+"""Those who call on one day: what each of them asks for, and what they do meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .chance import spread
+from .settings import draw_hedge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One call: when, for what, and what its caller does."""
+
+    at: float
+    task: str
+    stream: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
+    accept: str | None = None
+    """How the reply is judged: yes, no, maybe, slow, raises."""
+    accept_seconds: float = 0.0
+    cancel_after: float | None = None
+    cancel_at_event: str | None = None
+    """Cancelled in the very instant of: sent, connected, headers, content, end."""
+    cancels: int = 1
+    timeout: float | None = None
+    """The caller's own `asyncio.timeout`."""
+    leave_after: int | None = None
+    """Chunks after which a reader leaves."""
+    leave_raising: bool = False
+    thinks: float = 0.0
+    """Seconds between two reads of a stream."""
+    thinks_once: float = 0.0
+    restart: bool = False
+    padding: int = 0
+    drags: float = 1.0
+    """How many times as long any model takes for this prompt."""
+
+
+class Mix:
+    """The callers of one day: how many of them cancel, stream, think, refuse."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        share = random.uniform
+        self._streams = share(0.0, 1.0)
+        self._cancels = random.choice([0.0, share(0.0, 0.5), share(0.0, 0.2)])
+        self._accepts = random.choice([0.0, share(0.0, 0.5)])
+        self._leaves = share(0.0, 0.4)
+        self._thinks = random.choice([0.0, share(0.0, 0.6)])
+        self._long = random.choice([0.0, 0.0, 0.3, 1.0])
+        self._batch = random.choice([0.0, share(0.1, 0.9)])
+        self._timeouts = random.choice([0.0, share(0.0, 0.2)])
+        self._options = share(0.0, 0.3)
+        self._drags = random.choice([0.0, 0.0, share(0.0, 0.1)])
+
+    def call(self, at: float, task: str) -> Behaviour:
+        random = self._random
+        stream = random.random() < self._streams
+        options: dict[str, object] = {}
+        if random.random() < self._batch:
+            options["priority"] = "batch"
+        if random.random() < self._options:
+            options |= self._given()
+        settings: dict[str, object] = {"restart": random.random() < 0.4, "padding": random.choice([0, 10, 3000])}
+        if random.random() < self._drags:
+            settings["drags"] = spread(random, 2.0, 100.0)
+        if not stream and random.random() < self._accepts:
+            settings["accept"] = random.choices(["yes", "no", "maybe", "slow", "raises"], [20, 20, 40, 15, 5])[0]
+            settings["accept_seconds"] = random.choice([0.0, spread(random, 0.01, 3.0)])
+        if stream and random.random() < self._thinks:
+            settings["thinks"] = spread(random, 0.01, 2.0)
+            settings["thinks_once"] = spread(random, 1.0, 100.0) if random.random() < self._long else 0.0
+        if stream and random.random() < self._leaves:
+            settings |= {"leave_after": random.randint(0, 6), "leave_raising": random.random() < 0.3}
+        if random.random() < self._cancels:
+            settings["cancels"] = random.choice([1, 1, 2, 3])
+            if random.random() < 0.5:
+                settings["cancel_after"] = spread(random, 0.001, 20.0)
+            else:
+                settings["cancel_at_event"] = random.choice(["sent", "connected", "headers", "content", "end"])
+        elif random.random() < self._timeouts:
+            settings["timeout"] = spread(random, 0.01, 10.0)
+        return Behaviour(at, task, stream, options, **settings)  # type: ignore[arg-type]  # drawn above, field by field
+
+    def _given(self) -> dict[str, object]:
+        random = self._random
+        return random.choice([
+            {"deadline": spread(random, 0.05, 30.0)},
+            {"hedge": draw_hedge(random)},
+            {"retry": {"attempts": random.randint(1, 4), "patience": random.choice([0.0, 10.0])}},
+            {"max_tokens": random.choice([1, 20, 2000])},
+        ])

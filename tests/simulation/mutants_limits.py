@@ -1,0 +1,136 @@
+"""Mutants that do not keep to what they were told: limits, pauses, keys, breakers, the order of a queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from asyncrouter._policies import Breaker, Pacer, Policies, Standing
+from asyncrouter._policies.probing import Probe
+
+from .mutation import around, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncrouter import AttemptError
+    from asyncrouter._policies import Turn
+
+
+@mutant
+def retry_after_ignored() -> Iterator[None]:
+    """Nobody is held back by a Retry-After."""
+
+    def make(refusal: Any) -> Any:
+        def refuses(standing: Standing, *args: Any) -> Any:
+            standing.held.clear()
+            return refusal(standing, *args)
+
+        return refuses
+
+    with around(Standing, "refusal", make):
+        yield
+
+
+@mutant
+def hint_shortened() -> Iterator[None]:
+    """A Retry-After is cut to the cap of the back-off, as decorators do (D1)."""
+
+    def make(learn: Any) -> Any:
+        def learns(standing: Standing, model: Any, error: AttemptError, now: float) -> Any:
+            if error.retry_after is not None:
+                error.retry_after = min(error.retry_after, 1.0)
+            return learn(standing, model, error, now)
+
+        return learns
+
+    with around(Standing, "learn", make):
+        yield
+
+
+@mutant
+def bad_key_used_again() -> Iterator[None]:
+    """A key that was turned down is tried with the next model."""
+
+    def make(refusal: Any) -> Any:
+        def refuses(standing: Standing, *args: Any) -> Any:
+            standing.keys.clear()
+            return refusal(standing, *args)
+
+        return refuses
+
+    with around(Standing, "refusal", make):
+        yield
+
+
+@mutant
+def open_breaker_ignored() -> Iterator[None]:
+    """Everybody is let through."""
+    with patch.object(Breaker, "refuses", lambda self, now: None):
+        yield
+
+
+@mutant
+def batch_goes_first() -> Iterator[None]:
+    """Whoever waits is served in the order of coming, batch work too."""
+    with patch.object(Policies, "lease", lambda self, model, rank, tokens: None), around(
+        Pacer, "join", lambda join: lambda self, rank, *more: join(self, 3 - rank, *more)
+    ):
+        yield
+
+
+@mutant
+def rpm_ignored() -> Iterator[None]:
+    """Requests go as they come."""
+    with patch.object(Pacer, "_due", lambda self, rank, tokens: self._loop.time()):
+        yield
+
+
+@mutant
+def many_probes() -> Iterator[None]:
+    """Half-open is open to all (D13)."""
+
+    def make(enter: Any) -> Any:
+        def entered(breaker: Breaker, now: float, lapse: float) -> Any:
+            generation = enter(breaker, now, lapse)
+            breaker._permit_until = now
+            return generation
+
+        return entered
+
+    with around(Breaker, "enter", make):
+        yield
+
+
+@mutant
+def last_come_first_served() -> Iterator[None]:
+    """Whoever comes goes to the head of the queue."""
+
+    def make(join: Any) -> Any:
+        def joins(pacer: Pacer, rank: int, *more: Any) -> Turn:
+            turn: Turn = join(pacer, rank, *more)
+            queue = pacer._queues[rank]
+            if not turn.granted:
+                queue.remove(turn)
+                queue.appendleft(turn)
+            return turn
+
+        return joins
+
+    with around(Pacer, "join", make):
+        yield
+
+
+@mutant
+def every_429_cuts() -> Iterator[None]:
+    """Ten 429s of one burst lower the rate ten times (M19)."""
+
+    def make(rejected: Any) -> Any:
+        def lowers(probe: Probe, now: float, sent_at: float, *, hinted: bool) -> None:
+            probe._cut_at = -1e9
+            rejected(probe, now, sent_at, hinted=hinted)
+
+        return lowers
+
+    with around(Probe, "rejected", make):
+        yield

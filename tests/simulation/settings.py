@@ -1,0 +1,89 @@
+"""A router's configuration, drawn: providers and their wires, models, clocks, retries, hedges, chains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .chance import spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
+
+    from .day import ModelDay
+
+
+def draw_config(random: Random, models: Mapping[str, ModelDay], providers: Sequence[str]) -> dict[str, object]:
+    deadline = random.choices([None, spread(random, 0.5, 60.0)], [10, 90])[0]
+    defaults: dict[str, object] = {
+        "connect": random.choice([None, spread(random, 0.2, 5.0)]),
+        "first_token": random.choice([None, spread(random, 0.3, 10.0), spread(random, 0.3, 10.0)]),
+        "idle": random.choice([None, spread(random, 0.3, 10.0), spread(random, 0.3, 10.0)]),
+        # Something must end an attempt at a model that hangs.
+        "total": None if deadline is not None and random.random() < 0.1 else spread(random, 1.0, 40.0),
+        "deadline": deadline,
+        "retry": {
+            "attempts": random.choice([1, 2, 2, 2, 3, 4]), "base": random.uniform(0.05, 0.5),
+            "cap": random.uniform(0.5, 8.0), "patience": random.choice([0.0, 2.0, 5.0]),
+        },
+        "breaker": "off" if random.random() < 0.1 else "auto",
+        "on_refusal": random.choice(["raise", "next"]),
+        "wire_stream": random.choices(["auto", True, False], [60, 20, 20])[0],
+    }
+    if not all(model.roomy for model in models.values()):
+        defaults["max_response_bytes"] = 20_000
+    if random.random() < 0.5:
+        defaults["hedge"] = draw_hedge(random)
+    return {
+        "default_provider": providers[0],
+        "providers": {model.provider: {"base_url": f"http://{model.provider}.sim/v1", "wire": model.wire}
+                      for model in models.values()},
+        "models": {name: _model(random, model) for name, model in models.items()},
+        "defaults": defaults,
+        "tasks": {f"t{index}": _task(random, sorted(models), deadline) for index in range(random.randint(1, 3))},
+    }
+
+
+def _model(random: Random, model: ModelDay) -> dict[str, object]:
+    table: dict[str, object] = {"provider": model.provider, "id": model.name}
+    if random.random() < 0.7:
+        dollars = random.uniform(0.0, 10.0)
+        table["usd_per_mtok"] = {"input": round(dollars, 3), "output": round(random.uniform(0.0, 30.0), 3)}
+    if random.random() < 0.5:
+        table["context"] = random.choice([1000, 4000, 8000])
+    if random.random() < 0.2:
+        table["max_concurrent"] = random.choice([1, 2, 4, 8])
+    if random.random() < 0.2:
+        table["rpm"] = round(spread(random, 20.0, 900.0), 1)
+    if random.random() < 0.12:
+        table["tpm"] = round(spread(random, 12_000.0, 200_000.0), 1)
+    return table
+
+
+def draw_hedge(random: Random) -> dict[str, object]:
+    hedge: dict[str, object] = {"budget": random.choice([0.0, 0.02, 0.05, 0.05, 0.1, 0.5, 1.0])}
+    if random.random() < 0.5:
+        hedge["after"] = spread(random, 0.02, 3.0)
+    else:
+        hedge["after"] = "p95"
+        hedge["cap"] = random.choice([None, spread(random, 0.1, 5.0)])
+    hedge["same"] = random.random() < 0.25
+    return hedge
+
+
+def _task(random: Random, models: Sequence[str], deadline: float | None) -> dict[str, object]:
+    steps: list[object] = []
+    for _ in range(random.choice([1, 2, 2, 3, 3, 4])):
+        name = random.choice(models)
+        if random.random() < 0.2:
+            steps.append({"model": name, "total": spread(random, 0.5, 20.0), "first_token": spread(random, 0.2, 5.0)})
+        else:
+            steps.append(name)
+    task: dict[str, object] = {"models": steps}
+    if random.random() < 0.4:
+        task["hedge"] = random.choice(["none", draw_hedge(random)])
+    if deadline is not None and random.random() < 0.5:
+        task["deadline"] = spread(random, 0.3, 60.0)
+    if random.random() < 0.2:
+        task["params"] = {"max_tokens": random.choice([5, 50, 400])}
+    return task

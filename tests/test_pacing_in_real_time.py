@@ -1,0 +1,26 @@
+"""Waiting for a turn by a clock that never stands still: no instant is read twice there, as it is in a simulation."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asyncrouter import Router
+from asyncrouter.sim import Act, World
+
+
+@pytest.mark.parametrize("limit", [{"max_concurrent": 1}, {"rpm": 900}])
+def test_those_who_wait_are_served(limit: dict[str, object]) -> None:
+    """Twenty calls at once at a model that takes one at a time, or fifteen a second: all are answered by it."""
+    world = World()
+    world.model("m", Act(text="hi"))
+
+    async def scene() -> list[int]:
+        async with world.server() as server:
+            models = {"m": {"provider": "sim", "id": "m", **limit}}
+            async with Router(world.config(base_url=server.base_url, models=models)) as router:
+                replies = await asyncio.gather(*(router.chat("hello", model="m", deadline=10.0) for _ in range(20)))
+        return [len(reply.trace.attempts) for reply in replies]
+
+    assert [1] * 20 == asyncio.run(scene())
