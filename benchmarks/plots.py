@@ -92,9 +92,9 @@ def replay(told: Told) -> Iterable[str]:
 
 def simulation(told: Told) -> Iterable[str]:
     yield "## The policies, in virtual time"
-    yield _table(("", "", "goal", "measured", ""), (
-        (part, one["what"], f"{'≥' if one['at_least'] else '≤'} {one['goal']:g}" if one["goal"] < 1e300 else "–",
-         f"{one['measured']:.4g}", "kept" if one["kept"] else "missed")
+    yield _table(("", "", "goal", "measured", "", ""), (
+        (part, one["what"], "–" if one["goal"] is None else f"{'≥' if one['at_least'] else '≤'} {one['goal']:g}",
+         f"{one['measured']:.4g}", {True: "kept", False: "missed", None: ""}[one["passed"]], one["told"])
         for part, figures in told["parts"].items() for one in figures
     ))
     yield _measured(told, "python benchmarks/simulation.py --json benchmarks/results/simulation.json")

@@ -219,7 +219,7 @@ def shift(calls: int, seed: int) -> Iterator[Figure]:
 
 def errors(calls: int, seed: int) -> Iterator[Figure]:
     """Two independent models of scenario A that fail now and then, half of the time at once."""
-    calls = min(calls, 100_000)
+    calls = min(calls, 200_000)
     for share, goal in ((0.05, 0.997), (0.10, 0.989)):
         for attempts in (1, 2):
             random = Random(f"errors:{share}:{seed}")

@@ -14,12 +14,12 @@ import logging
 import os
 import subprocess
 import traceback
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from asyncrouter import Router
-from asyncrouter.sim import World
 
 if TYPE_CHECKING:
     import warnings
@@ -101,7 +101,7 @@ def pytest_configure() -> None:
     they expect.
     """
     os.environ[VARIABLE] = KEY
-    _watched(World, "config", lambda _, config: _plant(config["providers"]))
+    _plant()
     _watch_calls()
     logging.getLogger().addHandler(_Records())
     _watched(pytest.CaptureFixture, "readouterr", lambda _, came: look("the output", "".join(map(str, came))))
@@ -109,12 +109,19 @@ def pytest_configure() -> None:
     _watched(pytest.RaisesExc, "__exit__", lambda raises, _: _look_at(raises.excinfo))
 
 
-def _plant(providers: dict[str, object]) -> None:
-    """Give each provider that has none a key and a header that must not come up."""
-    for table in providers.values():
-        if isinstance(table, dict):
-            table.setdefault("key", f"env:{VARIABLE}")
-            table.setdefault("headers", {"X-Team": HEADER})
+def _plant() -> None:
+    """Give each simulated provider that has none a key and a header that must not come up."""
+    begin = Router.__init__
+
+    @functools.wraps(begin)
+    def planted(self: Router, config: Any = None, **given: Any) -> None:
+        if isinstance(config, Mapping) and isinstance(providers := config.get("providers"), Mapping):
+            theirs = {"key": f"env:{VARIABLE}", "headers": {"X-Team": HEADER}}
+            simulated = {name: {**theirs, **table} for name, table in providers.items() if name.startswith("sim")}
+            config = {**config, "providers": {**providers, **simulated}}
+        begin(self, config, **given)
+
+    Router.__init__ = planted  # type: ignore[method-assign]
 
 
 def _watch_calls() -> None:

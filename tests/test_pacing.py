@@ -266,12 +266,15 @@ def test_a_call_that_cannot_be_sent_in_time_moves_on_at_once(clock: Clock, world
 # ── patience ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def waited(clock: Clock, world: World, chain: list[str], **options: object) -> list[tuple[str, str | None, float | None]]:
+Asked = list[tuple[str, str | None, float | None]]
+
+
+def waited(clock: Clock, world: World, chain: list[str], **options: object) -> Asked:
     """Who was asked by a call whose first model's only slot is taken for ten seconds: when it was sent, or given up."""
     world.model("a", Act(first_token=10.0), Act())
     world.model("b")
 
-    async def scenario() -> list[tuple[str, str | None, float | None]]:
+    async def scenario() -> Asked:
         async with router_of(world, a={"max_concurrent": 1}) as router:
             busy = asyncio.create_task(router.chat("x", chain=["a"]))
             await asyncio.sleep(1.0)
@@ -432,7 +435,7 @@ def test_only_a_pace_that_holds_somebody_back_is_raised() -> None:
 @pytest.mark.parametrize(("rate", "hinted", "gate"), [
     (40.0, False, 5.05), (1.0, False, 5.0 + LONGEST_GATE), (40.0, True, -inf),
 ])  # fmt: skip
-def test_a_rejection_without_a_hint_is_followed_by_silence(rate: float, hinted: bool, gate: float) -> None:  # noqa: FBT001
+def test_a_rejection_without_a_hint_is_followed_by_silence(rate: float, hinted: bool, gate: float) -> None:
     """Two turns of it, a fifth of a second at most; what the provider says itself is kept elsewhere."""
     probe = probed(rate / 0.9)
     probe.rejected(5.0, 4.5, hinted=hinted)

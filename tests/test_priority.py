@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,6 @@ from asyncrouter._policies.slots import SPAN, Slots
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
-    from random import Random
-
     from asyncrouter._types import Cause, Priority
     from asyncrouter.sim import Clock, Seen, World
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 def test_the_order_of_those_who_wait(clock: Clock, cause: Cause, priority: Priority, rank: int) -> None:
     """First attempts, then later ones, then the same of batch work."""
     async def scenario() -> int:
-        from random import Random
-
         return Policies(asyncio.get_running_loop(), Random(0), Events([])).rank(cause, priority)
 
     assert rank == clock.run(scenario())
@@ -116,6 +113,13 @@ def test_of_one_slot_there_is_nothing_to_leave() -> None:
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def word_of(seen: Seen) -> str:
+    """What a request says."""
+    messages = seen.body["messages"]
+    assert isinstance(messages, list)
+    return str(messages[-1]["content"])
+
+
 def calls(clock: Clock, world: World, made: list[tuple[float, str, Priority]], **limits: object) -> dict[str, float]:
     """When the requests were sent of calls that were made at these instants, each with its word."""
     entry = {"provider": "sim", "id": "a", **limits}
@@ -128,7 +132,7 @@ def calls(clock: Clock, world: World, made: list[tuple[float, str, Priority]], *
                 await router.chat(word, chain=["a"], priority=priority)
 
             await asyncio.gather(*(call(*each) for each in made))
-        return {seen.messages[-1]["content"]: seen.at for seen in world.seen}
+        return {word_of(seen): seen.at for seen in world.seen}
 
     return clock.run(scenario())
 
@@ -152,12 +156,12 @@ def test_an_interactive_call_does_not_wait_for_batch_work_to_end(clock: Clock, w
         (0.0, "batch 1", "batch"), (0.0, "batch 2", "batch"), (5.0, "me", "interactive"),
     ], max_concurrent=2)
 
-    assert {"batch 1": 0.0, "me": 5.0, "batch 2": 100.0} == sent
+    assert {"batch 1": 0.0, "me": 5.0, "batch 2": 20.0} == sent
 
 
 def slow_batches(seen: Seen, _: Random) -> Act:
-    """A hundred seconds for batch work, one for others."""
-    return Act(first_token=100.0 if "batch" in str(seen.messages[-1]["content"]) else 1.0)
+    """Twenty seconds for batch work, one for others."""
+    return Act(first_token=20.0 if "batch" in word_of(seen) else 1.0)
 
 
 def test_an_interactive_call_is_in_time_whatever_rate_batch_work_takes(clock: Clock, world: World) -> None:

@@ -81,7 +81,7 @@ def test_a_round_of_tools(server: local.Server) -> None:
             said = {"role": "assistant", "tool_calls": [call]}
             result = {"role": "tool", "tool_call_id": call["id"], "content": "18 degrees"}
             messages = [{"role": "user", "content": "Weather in Paris?"}, said, result]
-            return first, await asked.chat(messages, model="smollm2", max_tokens=5, tools=[WEATHER])
+            return first, await asked.chat(messages, model="smollm2", max_tokens=5, temperature=0, tools=[WEATHER])
 
     first, second = asyncio.run(scenario())
     function = first.tool_calls[0]["function"]

@@ -178,9 +178,10 @@ def test_a_call_that_failed_tells_the_same(clock: Clock, world: World) -> None:
         clock.run(scenario())
     error = caught.value
     assert (
-        "All coding models failed: b: The simulated model answers 401. (HTTP 401)\n"
+        "All coding models failed: b: The simulated model answers 401. (key of sim from env:PLANTED_KEY) (HTTP 401)\n"
         " 1     0.000 s →    0.500 s  first     a  failed, ServerFailed: The simulated model answers 500.\n"
-        " 2     0.500 s →    0.750 s  fallback  b  failed, Unauthorized: The simulated model answers 401."
+        " 2     0.500 s →    0.750 s  fallback  b  failed, Unauthorized: The simulated model answers 401. "
+        "(key of sim from env:PLANTED_KEY)"
     ) == str(error)
     assert (0.75, {"k": "v"}, 0.0, False) == (
         error.trace.seconds, error.trace.tags, error.trace.cost_usd, error.trace.cost_estimated

@@ -117,7 +117,8 @@ class Policies:
     def hedge_after(self, hedge: Hedge, bucket: Bucket, model: Model, size: int, *, streams: bool) -> float:
         """Seconds after sending from which on an attempt is late; `inf` while that is not known.
 
-        That is its p95, or a higher quantile if otherwise more would be late than the bucket can pay for.
+        That is its p95, or a higher quantile if otherwise more would be late than the bucket can pay for; never later
+        than `hedge.cap`.
         """
         if hedge.after != "p95":
             return float(hedge.after)

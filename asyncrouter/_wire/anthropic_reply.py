@@ -231,6 +231,8 @@ class MessageDraft:
             self._break("the message's beginning")
         if isinstance(told, dict):
             self._stop |= {name: told[name] for name in _STOP if told.get(name) is not None}
+        else:
+            self._break("why it stopped")
         if isinstance(self._stop.get("stop_reason"), str):
             for block in self._blocks:
                 self._close(block, chunks)

@@ -117,6 +117,8 @@ class StreamDecoder:
                 return found
             if error is not None and not draft.begun:
                 return no_answer(stray, "no event stream")
+            if _OBJECT.search(stray):
+                return error or self._broken(stray)
         return error
 
     def final(self) -> Chunk:
@@ -146,9 +148,12 @@ class StreamDecoder:
             self._stray += data[: max(0, _QUOTED - len(self._stray))]
         if _OBJECT.search(data):
             found = hidden_error(data, self._classifier, self._request_id) if name is STRAY else None
-            told = f"a broken event: {one_line(data[:200].decode('utf-8', 'replace'))!r}"
-            self._error = found or BadReply(told, request_id=self._request_id)
+            self._error = found or self._broken(data)
             self._draft.ended = True
+
+    def _broken(self, data: bytes) -> BadReply:
+        told = f"a broken event: {one_line(data[:200].decode('utf-8', 'replace'))!r}"
+        return BadReply(told, request_id=self._request_id)
 
     def _look_ahead(self) -> _Settled:
         """Let an event count whose last blank line has not come; on a copy, for the line may still come."""

@@ -90,7 +90,7 @@ class BodyDecoder:
         """Read the body as it is now; once, however often it is asked for."""
         if self._seen == len(self._body):
             return
-        if self._pieces:  # what was an answer until now is the beginning of something else
+        if self._seen >= 0:  # what was read until now is the beginning of something else
             self._pieces, self._cost, self._reply = 0, None, Reply()
         self._seen = len(self._body)
         body = bytes(self._body)

@@ -8,11 +8,11 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncrouter import RateLimited, RouterClosed
+from asyncrouter import RouterClosed
 from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._ids import Names
 from asyncrouter.batch._lines import Format, answer_line, failure_line, limit_met
-from asyncrouter.batch._rows import Row, RowError
+from asyncrouter.batch._rows import AT_ONCE, Row, RowError
 from asyncrouter.batch._rules import Rules
 from asyncrouter.batch._tally import Tally
 from asyncrouter.batch._window import Window
@@ -20,7 +20,7 @@ from asyncrouter.batch._window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from asyncrouter import Config, Router
+    from asyncrouter import Config, NotSent, RateLimited, Router
     from asyncrouter.batch._ids import Ids
     from asyncrouter.batch._source import Source
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 PAUSES = (2.0, 4.0, 8.0, 16.0)
 """Seconds at most before a row that met a limit is asked again, and again; longer if it was told so."""
 LONGEST = 600.0
-"""Seconds after which it is asked again whatever it was told: "tomorrow" is a reason to stop, not to sleep."""
-AT_ONCE = 500
-"""Rows that are passed over between two looks at the rest of the event loop."""
+"""Seconds after which it is asked again whatever it was told."""
+IN_VAIN = 1800.0
+"""Seconds without any answer after which a limit is a reason to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,8 @@ class Job:
         self._failures = failures
         self._window: Window[Row] | None = None
         self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._answered_at = self._loop.time()
 
     def __repr__(self) -> str:
         return f"<Job {self.tally.done} done, {self.tally.failed} failed, {self._window!r}>"
@@ -118,7 +120,7 @@ class Job:
         return None
 
     async def _ask(self, row: Row) -> bool:
-        rejected = 0
+        tries = 0
         while True:
             try:
                 reply = await self._router.chat(row.prompt, **row.options)  # type: ignore[arg-type]  # surveyed
@@ -126,20 +128,27 @@ class Job:
                 raise
             except Exception as error:  # one bad row is no reason to lose the others
                 limit = limit_met(error)
-                if limit is None or rejected == len(PAUSES) or self.stopped is not None:
+                if limit is None:
                     self._failures(failure_line(row, error))
                     self.tally.fail(error)
                     return False
                 self.tally.asks_again(error)
-                pause = max(PAUSES[rejected] * random.random(), min(limit.retry_after or 0.0, LONGEST))
-                # Who was only held back waits for a turn as long as that takes: it has cost nobody anything.
-                rejected += isinstance(limit, RateLimited)
+                self._keep_hoping(limit)
+                told = min(limit.retry_after or 0.0, LONGEST)
+                pause = max(PAUSES[min(tries, len(PAUSES) - 1)] * random.random(), told)
+                tries += 1
             else:
                 self._answers(answer_line(row, reply, self._orders.format, raw=self._orders.raw))
                 self.tally.answered(reply)
+                self._answered_at = self._loop.time()
                 return True
             if await self._stopped_within(pause):
                 return False  # it is left to the next run
+
+    def _keep_hoping(self, limit: RateLimited | NotSent) -> None:
+        """Stop when nobody has been answered for so long: rows do not fail of limits, but "tomorrow" is no pause."""
+        if self._loop.time() - self._answered_at > IN_VAIN:
+            self.stop(f"nothing but limits for {IN_VAIN / 60:.0f} minutes: {limit}")
 
     async def _stopped_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -174,8 +183,8 @@ def feed(source: Source, orders: Orders, config: Config, done: Ids | None) -> It
 async def count_done(source: Source, done: Ids) -> int:
     """How many rows of an input are done."""
     names, count = Names(), 0
-    for place, fields in source.lines():
-        if place % AT_ONCE == 0:
+    for number, (_, fields) in enumerate(source.lines()):
+        if number % AT_ONCE == 0:
             await asyncio.sleep(0)
         if isinstance(fields, dict):
             count += names.name(fields) in done

@@ -52,7 +52,7 @@ def error_class(error: Exception) -> str:
 
 
 def unusable(error: Exception) -> bool:
-    """Whether no model of the chain could have answered anybody: no credit, bad keys, no key, limits to the end."""
+    """Whether no model of the chain could have answered anybody: no credit, bad keys, no key."""
     if not isinstance(error, AllModelsFailed) or not error.trace.attempts:
         return False
     return all(_shut(attempt.error) for attempt in error.trace.attempts)
@@ -84,8 +84,8 @@ def _worst(error: CallError) -> AttemptError | None:
 
 def _shut(error: AttemptError | None) -> bool:
     if isinstance(error, NotSent):
-        return error.actionable or error.key_out or error.hold is not None
-    return isinstance(error, OutOfCredit | RateLimited | Unauthorized)
+        return error.actionable or error.key_out
+    return isinstance(error, OutOfCredit | Unauthorized)
 
 
 def _native(row: Row, reply: Reply) -> Fields:

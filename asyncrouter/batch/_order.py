@@ -11,14 +11,13 @@ from typing import IO, TYPE_CHECKING
 from asyncrouter.batch._errors import WriteFailed
 from asyncrouter.batch._ids import Names
 from asyncrouter.batch._resume import id_in
+from asyncrouter.batch._rows import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from asyncrouter.batch._source import Source
-
-AT_ONCE = 500
 
 
 async def put_in_order(output: Path, source: Source) -> None:

@@ -41,10 +41,10 @@ class Progress:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a batch. `attempts` are requests that were sent; `stopped` says why it ended early, `None` when it did not; `left` rows were not sent.
+    """What came of a batch. `stopped` says why it ended early, `None` when it did not; `left` rows have no answer yet.
 
-    `cost_usd` is that of every attempt of this run, `None` when one has no known price; `latency` are seconds of whole
-    calls by quantile (to within 2.5 %).
+    `attempts` are requests that were sent. `cost_usd` is that of every one of this run, `None` when one has no known
+    price; `latency` are seconds of whole calls by quantile (to within 2.5 %).
     """
 
     rows: int

@@ -15,6 +15,7 @@ import orjson
 from asyncrouter import ConfigError
 from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._ids import Ids
+from asyncrouter.batch._rows import AT_ONCE
 from asyncrouter.batch._survey import choice_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from asyncrouter.batch._source import Source
     from asyncrouter.batch._survey import Survey
 
-AT_ONCE = 1000
 NAMES = ("task", "tier", "chain", "model")
 VERSION = 1
 

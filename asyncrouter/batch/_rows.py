@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Id = str | int
 Fields = dict[str, object]
 
+AT_ONCE = 500
+"""Rows that are read between two looks at the rest of the event loop."""
 URL = "/v1/chat/completions"
 CHOOSING = ("tier", "chain", "model")
 """Ways of saying which models, of which a call has one."""

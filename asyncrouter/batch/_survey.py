@@ -14,7 +14,7 @@ import orjson
 from asyncrouter import ConfigError, RouterError
 from asyncrouter.batch._errors import InvalidInput, Problem
 from asyncrouter.batch._ids import Ids, Names
-from asyncrouter.batch._rows import CHOOSING, Row, RowError
+from asyncrouter.batch._rows import AT_ONCE, CHOOSING, Row, RowError
 from asyncrouter.batch._source import Source
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from asyncrouter import ExplainedStep, Router
 
-AT_ONCE = 500
-"""Rows between two looks at the rest of the event loop."""
 TOLD = 100
 """Problems that are told; the others are counted."""
 CHARACTERS_PER_TOKEN = 4
@@ -73,8 +71,8 @@ async def estimate(
 async def survey(router: Router, source: Source, options: dict[str, object]) -> Survey:
     """Read and check the whole input. Raises `InvalidInput`, `BatchError`, `ConfigError`."""
     judge, digest = _Judge(router, options), sha256()
-    for place, fields in source.lines(digest):
-        if place % AT_ONCE == 0:
+    for number, (place, fields) in enumerate(source.lines(digest)):
+        if number % AT_ONCE == 0:
             await asyncio.sleep(0)
         try:
             if isinstance(fields, str):

@@ -186,7 +186,8 @@ def _attempts_estimate(sent: Sequence[Floats], seed: int) -> Estimate:
     rest, share = float(np.mean(sent) - np.mean(more)), _share_estimate(more, more, seed)
     assert found.low is not None
     assert found.high is not None
-    return replace(found, low=min(found.low, rest + (share.low or 0.0)), high=max(found.high, rest + (share.high or 0.0)))
+    low, high = rest + (share.low or 0.0), rest + (share.high or 0.0)
+    return replace(found, low=min(found.low, low), high=max(found.high, high))
 
 
 def _draws(columns: Sequence[Floats], statistic: object, seed: int) -> tuple[Floats, Floats]:

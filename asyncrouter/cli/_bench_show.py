@@ -39,14 +39,11 @@ def progress() -> Iterator[Show]:
 
 
 def table(report: bench.Report) -> None:
-    """The short table, without the columns that have nothing to say, and the warnings."""
-    told = {
-        label: [bench.figure(name, arm.measures.get(name)) for arm in report.arms]
-        for name, label in bench.COLUMNS.items()
-    }
-    shown = {label: column for label, column in told.items() if any(cell != "–" for cell in column)}
-    rows = zip([arm.name for arm in report.arms], *shown.values(), strict=True)
-    write_table(["arm", *shown], rows)
+    """The short table, a line for each measure that has something to say, and the warnings."""
+    told = [[label, *(bench.figure(name, arm.measures.get(name)) for arm in report.arms)]
+            for name, label in bench.COLUMNS.items()]
+    shown = [line for line in told if any(cell != "–" for cell in line[1:])]
+    write_table(["", *(arm.name for arm in report.arms)], shown)
     for warning in report.warnings:
         tell(warning, style="yellow")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from asyncrouter.batch._ids import Ids, Names
+from asyncrouter.batch._ids import Ids, Names, _stands
 
 
 def size(ids: Ids) -> int:
@@ -12,7 +12,7 @@ def size(ids: Ids) -> int:
 
 
 def test_every_id_is_found_and_no_other() -> None:
-    """Text and numbers, also such that a digest's bytes appear at an odd place of a bucket."""
+    """Text and numbers."""
     ids = Ids()
     new = [ids.add(number) for number in range(30_000)]
 
@@ -21,6 +21,15 @@ def test_every_id_is_found_and_no_other() -> None:
     assert all(str(number) in ids for number in range(30_000))
     assert not any(number in ids for number in range(30_000, 60_000))
     assert not any(ids.add(number) for number in range(0, 30_000, 100))
+
+
+def test_the_end_of_one_and_the_beginning_of_the_next_are_no_id() -> None:
+    """The bytes that are looked for have to stand where an id stands, wherever else they are."""
+    one = bytes(range(12))
+    astride = bytes(6) + one + bytes(6)
+
+    assert not _stands(one, bytearray(astride))
+    assert _stands(one, bytearray(astride + one))
 
 
 def test_an_id_takes_at_most_twenty_bytes() -> None:

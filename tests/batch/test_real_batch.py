@@ -20,6 +20,7 @@ ROWS = int(os.environ.get("ROWS", "50"))
 FILE = """
 default_provider = "local"
 tasks = {{ default = ["{alias}"] }}
+defaults = {{ first_token = 120.0, idle = 120.0, total = 240.0 }}
 [providers.local]
 base_url = "{base_url}"
 [models.{alias}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
 from typing import TYPE_CHECKING
 
@@ -370,6 +371,24 @@ def test_a_full_disk_is_told_and_stops_it_at_once(clock: Clock, world: World, tm
     assert world.requests <= 24
 
 
+def test_a_disk_that_is_full_in_the_middle_of_a_line(clock: Clock, world: World, tmp_path: Path) -> None:
+    """What is left of the line is cut, and the next run goes on with it."""
+    world.model("m", poisoned)
+    source, output = write_lines(tmp_path / "in", rows(100)), tmp_path / "out"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(WriteFailed, match="File too large") as caught:
+            run(clock, world, source, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert caught.value.report is not None
+    assert caught.value.report.done == len(ids(output)) > 10
+    assert 100 - len(ids(output)) == run(clock, world, source, output).done
+    assert 100 == len(set(ids(output))) == len(ids(output))
+
+
 def test_an_errors_file_on_a_full_disk_loses_no_answer(clock: Clock, world: World, tmp_path: Path) -> None:
     """No row is begun any more, but what is on its way is finished and written; the next run resumes."""
     world.model("m", poisoned)
@@ -476,16 +495,15 @@ def test_rows_that_have_to_wait_longer_than_their_deadline_are_not_failures(
 
 
 def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Within an hour, not after a day; the rows that were not tried in vain are left."""
+    """Within an hour, not after a day; no row is a failure."""
     world.model("m", *[Act(first_token=0.1)] * 20, Act(why="rate_limit", retry_after=86_400))
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(200)), tmp_path / "out")
 
-    assert (20, 3) == (report.done, report.exit_status)
+    assert (20, 0, 180, 3) == (report.done, report.failed, report.left, report.exit_status)
     assert report.stopped is not None
-    assert "no model can be used: RateLimited" in report.stopped
-    assert report.left > 100
-    assert clock.now < 3600.0
+    assert "nothing but limits for 30 minutes: m: " in report.stopped
+    assert 1800.0 < clock.now < 3600.0
 
 
 def test_stop_does_not_wait_for_rows_that_wait_themselves(

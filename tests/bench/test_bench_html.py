@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,7 +30,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(page: Path, *options: str) -> str:
     """The document as a browser has it when its scripts have run. No host can be reached from it."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    assert browser is not None, "the report is tested in a browser: apt-get install chromium"
+    if browser is None and "CI" not in os.environ:
+        pytest.skip("the report is tested in a browser: apt-get install chromium")
+    assert browser is not None, "CI must have a browser: apt-get install chromium"
     profile = page.parent / "profile"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000",

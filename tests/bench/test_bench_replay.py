@@ -129,6 +129,18 @@ def test_what_the_recording_does_not_reach_is_said() -> None:
     assert (0.0, 0.9) == (strict.unknown, pytest.approx(strict.measures["success"].value))
 
 
+def test_an_answer_that_was_not_seen_costs_what_an_answer_does() -> None:
+    """Every tenth call was overtaken: left to itself, its first model would have answered, and been paid."""
+    slow = AttemptRow("a", "first", "superseded", sent=0.0, ended=3.0, cost_usd=USD / 10)
+    quick = AttemptRow("b", "hedge", "won", sent=2.0, first=2.9, ended=3.0, cost_usd=USD)
+    calls = [call(at, slow, quick) if at % 10 == 0
+             else call(at, AttemptRow("a", "first", "won", sent=0.0, first=1.0, ended=1.0, cost_usd=USD))
+             for at in range(100)]
+    [found] = replay(calls, [Policy()])
+
+    assert 1000 * USD == pytest.approx(found.measures["usd_per_1000"].value)
+
+
 def test_a_model_that_was_hardly_asked_is_named() -> None:
     """With how often it was."""
     calls = [call(at, AttemptRow("a", "first", "won", sent=0.0, first=1.0, ended=1.0)) for at in range(60)]

@@ -65,6 +65,15 @@ def read(answer: Answer, body: bytes) -> Read:
             return reader(bare, stream)
 
 
+def without_last_input(body: bytes) -> bytes:
+    """Without the input of Anthropic's last block, which may be cut where that client cannot read on."""
+    begun = re.findall(rb'"content_block_start","index": ?(\d+)', body)
+    if not begun:
+        return body
+    piece = rb'("index": ?%b,"delta": ?\{"type": ?"input_json_delta","partial_json": ?)"(?:[^"\\]|\\.)*"' % begun[-1]
+    return re.sub(piece, rb'\1""', body)
+
+
 def _bare(body: bytes) -> bytes:
     """The documents of a body without the fields that are no part of the answer: clients judge these as well."""
     try:
@@ -97,8 +106,10 @@ def _legible(body: bytes) -> bytes:
     """
     lines = []
     for line in re.split(rb"\r\n|\n|\r", body):
-        data, ends = line.startswith(b"data:"), line[5:].strip() == b"[DONE]"
-        if not ends and not line.startswith((b"event", b":")):
+        data = line.startswith(b"data:")
+        if data and line[5:].strip() == b"[DONE]":
+            line = b"data: [DONE]"
+        elif not line.startswith((b"event", b":")):
             line = line if b'":' in line else b""
         lines.append(line if data else line.decode(errors="replace").encode())
     return re.sub(rb"(?m)^event[^\n]*\n(?=\n|\Z)", b"", b"\n".join(lines))
@@ -154,8 +165,10 @@ def _openai(body: bytes, stream: bool) -> Read:
             text += "".join(part.get("text") or "" for part in parts) + (getattr(said, "refusal", None) or "")
             for number, call in enumerate(said.tool_calls or ()):
                 last = next(reversed(calls), 0)
-                index = number if not stream else last if call.index is None else call.index
-                held = calls.setdefault(index, ["", "", None])
+                if stream:  # some hosts give no index: then an id that is new begins a call
+                    known = call.id is None or any(held[2] == call.id for held in calls.values())
+                    number = call.index if call.index is not None else last if known else call.id
+                held = calls.setdefault(number, ["", "", None])
                 if call.id is None or call.id != held[2]:  # some hosts repeat the head of a call
                     held[0] += (call.function and call.function.name) or ""
                 held[2] = call.id or held[2]

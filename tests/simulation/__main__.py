@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .kinds import KINDS
 from .mutants import CAUGHT_BY, MUTANTS
-from .run import Result, run_seed
+from .run import Result, freeze, run_seed
 from .tongues import TONGUES
 
 if TYPE_CHECKING:
@@ -75,17 +74,11 @@ def _run(seeds: range, processes: int) -> int:
 
 def _results(seeds: Iterable[int], processes: int) -> Iterator[Result]:
     if processes <= 1:
-        _freeze()
+        freeze()
         yield from map(run_seed, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(processes, _freeze) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, freeze) as pool:
         yield from pool.imap(run_seed, seeds, chunksize=5)
-
-
-def _freeze() -> None:
-    """Put what the imports made out of the collector's sight: there is a collection after each seed."""
-    gc.collect()
-    gc.freeze()
 
 
 def _tell(result: Result) -> None:

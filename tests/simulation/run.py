@@ -50,6 +50,15 @@ class Result:
     """How the first violation came about."""
 
 
+def freeze() -> None:
+    """Put what the imports made out of the collector's sight: there is a collection after each seed.
+
+    It is not in `__main__`, for a process of a pool could not find it there.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def run_seed(seed: int, *, keep_log: bool = False) -> Result:
     """Live through the day of this seed; the same result every time."""
     record, day = Record(seed), draw_day(seed)
