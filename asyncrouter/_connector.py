@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 32
 KEEP_ALIVE: Final = 30.0
 NAMES_KEPT: Final = 300
+READ: Final = 1 << 16
+"""Bytes that are read at most at a time. asyncio's own 256 KiB are allocated for every read and given back, which past
+malloc's threshold for maps of their own is a matter of the kernel: up to 15 µs of each token (glibc, mallopt(3))."""
 NO_LIMITS: Final = ClientTimeout(ceil_threshold=math.inf)
 
 
@@ -75,6 +78,7 @@ class Connector(TCPConnector):
             reused = protocol is not None
             if protocol is None:
                 protocol = await self._open(req, traces, timeout.sock_connect)
+                _read_less(protocol.transport)
         line.set(Line(reused, self._loop.time()))
         return protocol
 
@@ -114,3 +118,10 @@ class Connector(TCPConnector):
         if should_close:
             protocol.abort()
         super()._release(key, protocol, should_close=should_close)
+
+
+def _read_less(transport: asyncio.Transport | None) -> None:
+    """Let a connection of asyncio's, plain or TLS, allocate `READ` bytes a read; one of another loop stays as it is."""
+    for reader in (transport, getattr(transport, "_ssl_protocol", None)):
+        if reader is not None and hasattr(reader, "max_size"):
+            reader.max_size = READ

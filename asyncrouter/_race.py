@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
+from contextvars import copy_context
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from asyncrouter._flight import Engine
     from asyncrouter._plan import Plan, PlannedStep
     from asyncrouter._policies import Bucket
+    from asyncrouter._timers import Timer
     from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
 
 USEFUL = 0.25
@@ -41,8 +44,8 @@ class Race:
     """One pass over the steps of a plan, from `first` on."""
 
     __slots__ = (
-        "_bucket", "_call", "_caller", "_cancelling", "_cause", "_denied", "_engine", "_error", "_expired", "_late",
-        "_pending", "_plan", "_refused", "_result", "_running", "_trace", "_wake", "_won",
+        "_bucket", "_call", "_caller", "_cancelling", "_cause", "_context", "_denied", "_engine", "_error", "_expired",
+        "_late", "_pending", "_plan", "_refused", "_result", "_running", "_trace", "_wake", "_won",
     )
 
     def __init__(
@@ -65,10 +68,11 @@ class Race:
         self._refused: Refused | None = None
         self._expired = False
         self._wake: asyncio.Future[None] | None = None
-        self._late: asyncio.TimerHandle | None = None
+        self._late: Timer | None = None
         self._denied = False
         self._bucket: Bucket | None = None
         if plan.hedge is not None and (len(plan.steps) > 1 or plan.hedge.same):
+            self._context = copy_context()
             self._bucket = engine.policies.hedges.bucket(plan.steps[0].name, plan.hedge.budget)
             if cause == "first":
                 self._bucket.deposit()
@@ -99,7 +103,7 @@ class Race:
             raise
         finally:
             if self._late is not None:
-                self._late.cancel()
+                self._engine.timers.withdraw(self._late)
 
     # What the lanes ask and tell.
 
@@ -258,12 +262,12 @@ class Race:
     def _watch(self) -> None:
         """See to it that somebody looks when the newest lane becomes late; one that queues is not, until it is sent."""
         if self._late is not None:
-            self._late.cancel()
+            self._engine.timers.withdraw(self._late)
         sent_at = self._running[-1].sent_at
         after = self._after(self._running[-1])
         self._late = None
         if sent_at is not None and after < inf:
-            self._late = self._engine.loop.call_at(sent_at + after, self._look, sent_at)
+            self._late = self._engine.timers.at(sent_at + after, partial(self._look, sent_at))
 
     def _after(self, lane: Lane) -> float:
         hedge, bucket, step = self._plan.hedge, self._bucket, lane.step
@@ -302,7 +306,7 @@ class Race:
         if lane is None:
             self._bucket.refund()
             return
-        lane.task = self._engine.loop.create_task(self._fly(lane))
+        lane.task = self._engine.loop.create_task(self._fly(lane), context=self._context.copy())
         self._engine.keep(lane.task)
 
     def _deny(self, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -837,3 +838,23 @@ def test_hedged_streams_commit_to_the_first_content(clock: Clock, world: World) 
             return heard
 
     assert [(1.5, "one"), (2.5, " two")] == [each for each in clock.run(scenario()) if each[1]]
+
+
+def test_a_hedge_runs_in_the_context_of_its_caller(clock: Clock, world: World) -> None:
+    """A context variable that a caller has set is seen by its hedge, whoever else's timers run beside it."""
+    caller: ContextVar[str] = ContextVar("caller", default="nobody")
+    seen: dict[str, list[str]] = {"a": [], "b": []}
+    for name in seen:
+        world.model(name, lambda request, _: seen[request.model].append(caller.get()) or Act(first_token=3.0))
+
+    async def one(router: Router, name: str, hedge: float) -> None:
+        caller.set(name)
+        await router.chat("hello", chain=["a", "b"], hedge=Hedge(after=hedge, budget=1.0))
+
+    async def scenario() -> None:
+        async with router_of(world) as router:
+            await asyncio.gather(one(router, "first", 1.0), one(router, "second", 2.0))
+
+    clock.run(scenario())
+
+    assert {"a": ["first", "second"], "b": ["first", "second"]} == seen

@@ -65,6 +65,22 @@ def test_a_request_names_its_authority(context: ssl.SSLContext, ca: str) -> None
     run(main())
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_read_allocates_little(secure: bool, context: ssl.SSLContext, ca: str) -> None:
+    """Plain or TLS, a connection asks for 64 KiB at a time, not for asyncio's 256."""
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(answering, context if secure else None) as server:
+            response = await transport.send(server.post(host="localhost", ca=ca) if secure else server.post())
+            line = response._answer.connection.transport
+            assert 1 << 16 == (line._ssl_protocol if secure else line).max_size
+            response.close()
+            await transport.aclose()
+
+    run(main())
+
+
 def test_the_transport_takes_a_context(context: ssl.SSLContext, authority: trustme.CA) -> None:
     """`ssl` holds for every request that names no authority of its own."""
     trusting = ssl.create_default_context()
