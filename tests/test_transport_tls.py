@@ -73,9 +73,11 @@ def test_a_read_allocates_little(secure: bool, context: ssl.SSLContext, ca: str)
         transport = AiohttpTransport()
         async with serving(answering, context if secure else None) as server:
             response = await transport.send(server.post(host="localhost", ca=ca) if secure else server.post())
-            line = response._answer.connection.transport
-            assert 1 << 16 == (line._ssl_protocol if secure else line).max_size
-            response.close()
+            while await response.read():
+                pass
+            [[(protocol, _)]] = transport._session.connector._conns.values()
+            reader = protocol.transport._ssl_protocol if secure else protocol.transport
+            assert 1 << 16 == reader.max_size
             await transport.aclose()
 
     run(main())
