@@ -156,10 +156,10 @@ class SimResponse:
 
         Raises `ConnectionFailed` on a cut, and when closed while reading.
         """
-        if rest > 0 and not self._over:
+        if rest > 0 and not self._over and not self._at_end(self._loop.time()):
             await self._wait(self._loop.time() + rest)
         while not self._over:
-            if data := self._take(self._loop.time()):
+            if data := self._take(self._loop.time(), apart=self._bitwise and rest == 0.0):
                 return data
             if not self._over:
                 await self._wait(math.inf if self._next is None else self.connected_at + self._next.at)
@@ -174,14 +174,17 @@ class SimResponse:
         now = self._loop.time()
         self._take(now)  # what came unread was sent all the same
         if not self._over:
-            clean = (last := self._next) is not None and last.ending == "end" and self.connected_at + last.at <= now
-            self._finish(None, gone=not clean)
+            self._finish(None, gone=not self._at_end(now))
         self._failure = ConnectionFailed("closed while reading")
         if self._waiter is not None:
             _wake(self._waiter)
 
-    def _take(self, now: float) -> bytes:
-        """All that has come by now; with nothing before it, an ending ends the response."""
+    def _at_end(self, now: float) -> bool:
+        """Whether all has been read, and the orderly end has come too."""
+        return (last := self._next) is not None and last.ending == "end" and self.connected_at + last.at <= now
+
+    def _take(self, now: float, *, apart: bool = False) -> bytes:
+        """All that has come by now (`apart`: its first piece); with nothing before it, an ending ends the response."""
         taken: list[bytes] = []
         size = 0
         while (beat := self._next) is not None and size < MOST and self.connected_at + beat.at <= now:
@@ -194,7 +197,7 @@ class SimResponse:
             size += len(data)
             self._seen.contents += beat.contents
             self._next = next(self._beats, None)
-            if self._bitwise and data:
+            if apart and data:
                 break
         return b"".join(taken)
 

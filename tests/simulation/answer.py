@@ -43,7 +43,8 @@ class Answer:
 
     async def read(self, rest: float = 0.0) -> bytes:
         """Leave it alone for `rest` seconds, then take what has come, waiting if nothing has; b"" is the end."""
-        if rest > 0.0 and not self._over:
+        at_end = not self._shreds and self._next == len(self._exchange.fate.pieces) and self._due() <= self._loop.time()
+        if rest > 0.0 and not self._over and not at_end:
             await self._wait(self._loop.time() + rest)
         while not self._over:
             if data := self._take(rest):

@@ -78,6 +78,10 @@ def retries_in_budget(run: Run) -> None:
     for one in run.tries:
         if one.attempt.cause == "retry" and one.attempt.outcome in {"won", "not_accepted"}:
             retries.setdefault(one.attempt.provider, []).append(one)
+    for call in run.record.calls:
+        if call.trace is None:  # nobody can tell how its attempts ended: all of them may have been answers
+            for exchange in call.exchanges:
+                answers.setdefault(exchange.provider, []).append(exchange.ended or exchange.at)
     for provider, sent in retries.items():
         good = sorted(answers.get(provider, []))
         instants = sorted(one.sent or 0.0 for one in sent)

@@ -100,12 +100,12 @@ def own_clocks(run: Run) -> None:
         steps = [step for step in call.plan.steps if step.name == attempt.model]
         total = max(inf if step.total is None else step.total for step in steps)
         first_token = max(inf if step.first_token is None else step.first_token for step in steps)
-        took = (attempt.ended or 0.0) - attempt.sent
+        took = attempt.ended - attempt.sent
         if call.behaviour.accept is None and took > total + NEAR:
             run.flag("clocks", f"{one}: {took} s, total {total}")
-        if attempt.first_content is None and attempt.outcome in {"won", "not_accepted"}:
-            continue  # whole without a word
-        silent = took if attempt.first_content is None else attempt.first_content - attempt.sent
+        # Without a word it may have been whole all the same; then it was silent until its end, not while `accept` ran.
+        heard = attempt.ended if one.exchange is None or one.exchange.ended is None else one.exchange.ended - call.began
+        silent = (heard if attempt.first_content is None else attempt.first_content) - attempt.sent
         if steps[0].streams and silent > first_token + NEAR:
             run.flag("clocks", f"{one}: silent for {silent} s, first_token {first_token}")
 

@@ -52,7 +52,8 @@ def answered_in_the_end(run: Run) -> None:
     """When whatever was out must be back, every call gets its answer."""
     for call in run.record.calls:
         at_last = call.healed and call.began >= run.record.healed_at + HEALED[-1]
-        if at_last and call.reply is None and not _has_an_old_key(run, call, call.plan.steps[0].model):
+        old_key = any(_has_an_old_key(run, call, step.model) for step in call.plan.steps)
+        if at_last and call.reply is None and not old_key:
             run.flag("alive", f"call {call.number}, at the very end: {call.outcome}")
 
 
