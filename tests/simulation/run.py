@@ -18,7 +18,7 @@ from asyncrouter.sim.clock import VirtualLoop
 
 from .answer import wait
 from .callers import Caller
-from .checks import check_all
+from .checks import NEAR, check_all
 from .day import HEALED, draw_day
 from .mix import Behaviour
 from .record import CallRecord, Record
@@ -131,7 +131,7 @@ class Run:
         self._record.closed_at = began
         await (self.router.drain() if drains else self.router.aclose())
         took = self._loop.time() - began
-        if not drains and took > 2.0:
+        if not drains and took > 2.0 + NEAR:
             self._record.flag("closing", f"took {took:.3f} s")
         # A stream has ended with its last chunk, whatever its reader does then; only events tell.
         late = [call.number for call in self._record.calls if call.began < began and not (call.over or call.ends_told)]
