@@ -103,7 +103,9 @@ def own_clocks(run: Run) -> None:
         took = attempt.ended - attempt.sent
         if call.behaviour.accept is None and took > total + NEAR:
             run.flag("clocks", f"{one}: {took} s, total {total}")
-        # Without a word it may have been whole all the same; then it was silent until its end, not while `accept` ran.
+        if attempt.first_content is None and attempt.outcome in {"won", "not_accepted"}:
+            continue  # whole without a word
+        # So may others have been; they were silent until the end of the body, not while `accept` ran.
         heard = attempt.ended if one.exchange is None or one.exchange.ended is None else one.exchange.ended - call.began
         silent = (heard if attempt.first_content is None else attempt.first_content) - attempt.sent
         if steps[0].streams and silent > first_token + NEAR:
