@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.report import ArmReport, Report
     from asyncrouter.bench.result import ArmRun, Run
     from asyncrouter.bench.rows import AttemptRow, Row
-    from asyncrouter.bench.runner import run, run_real
+    from asyncrouter.bench.runner import INTERRUPTED, run, run_real
     from asyncrouter.bench.scenarios import SCENARIOS, Day, Scenario
     from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stats import Estimate
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from asyncrouter.bench.words import COLUMNS, figure
 
 __all__ = [
-    "COLUMNS", "DEFINITIONS", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change", "Condition", "Day",
-    "Estimate", "JsonlTrace", "Load", "Policy", "Progress", "Replayed", "Report", "Row", "Run", "Scenario", "Settings",
-    "Stop", "broken", "compare", "figure", "parse_arm", "parse_conditions", "read_trace", "replay", "run", "run_real",
-    "standard",
+    "COLUMNS", "DEFINITIONS", "INTERRUPTED", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change",
+    "Condition", "Day", "Estimate", "JsonlTrace", "Load", "Policy", "Progress", "Replayed", "Report", "Row", "Run",
+    "Scenario", "Settings", "Stop", "broken", "compare", "figure", "parse_arm", "parse_conditions", "read_trace",
+    "replay", "run", "run_real", "standard",
 ]
 
 _ROOMS = {
@@ -52,7 +52,7 @@ _ROOMS = {
     "conditions": ("Condition", "broken", "parse_conditions"), "load": ("Load",),
     "measures": ("DEFINITIONS",), "policy": ("Policy",),
     "progress": ("Progress",), "report": ("ArmReport", "Report"), "result": ("ArmRun", "Run"),
-    "rows": ("AttemptRow", "Row"), "runner": ("run", "run_real"),
+    "rows": ("AttemptRow", "Row"), "runner": ("INTERRUPTED", "run", "run_real"),
     "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",), "stop": ("Stop",),
     "whatif": ("Replayed", "replay"), "words": ("COLUMNS", "figure"),
 }

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from asyncrouter import Config, Router
+from asyncrouter import AiohttpTransport, Config, Router
 from asyncrouter.bench.driver import Driver
 from asyncrouter.bench.lag import Lag
 from asyncrouter.bench.progress import Tally
@@ -23,11 +23,13 @@ from asyncrouter.sim import Clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from asyncrouter import Transport
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.rows import Row
 
+INTERRUPTED = "interrupted"
 HOSTS_OF_OUR_OWN = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -43,6 +45,7 @@ def run(
     budget_usd: float | None = None,
     slo: Mapping[str, float] | None = None,
     progress: Callable[[Progress], object] | None = None,
+    transport: Callable[[], Transport] = AiohttpTransport,
 ) -> Run:
     """Run every arm under the same load: the same prompts, at the same instants, against the same simulated faults.
 
@@ -50,15 +53,17 @@ def run(
     arms' own configurations are used in real time, and every arm is asked at each instant; real providers need
     `budget_usd`, for all arms together. The first `warmup` calls of each arm are not measured. `slo` are limits in
     seconds for "ttft", "e2e" and "tpot". The first arm is the baseline. `progress` is called whenever a call has ended.
+    `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was measured until then
+    (`stopped` says so); before the first answer it is a `KeyboardInterrupt`.
 
     Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm. Not for use inside a running event loop:
     there, `await run_real(…)`.
     """
     settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts,
-                        progress=progress)
+                        progress=progress, transport=transport)
     check(arms, load, settings)
     if scenario is None:
-        return asyncio.run(run_real(arms, load, settings))
+        return asyncio.run(run_real(arms, load, settings, until_interrupted=True))
     if isinstance(scenario, str):
         if scenario not in SCENARIOS:
             raise ValueError(f"no scenario {scenario!r}: there are {', '.join(SCENARIOS)}")
@@ -66,19 +71,30 @@ def run(
     return _run_simulated(arms, load, settings, scenario)
 
 
-async def run_real(arms: Sequence[Arm], load: Load, settings: Settings) -> Run:
-    """Against real providers, in real time: at each instant every arm is asked, in an order that rotates."""
+async def run_real(
+    arms: Sequence[Arm], load: Load, settings: Settings, *, until_interrupted: bool = False
+) -> Run:
+    """Against real providers, in real time: at each instant every arm is asked, in an order that rotates.
+
+    With `until_interrupted` a cancellation ends the run with what was measured until then.
+    """
     ledger = Ledger(settings.stop)
     ended = _counting(arms, load, settings)
     drivers = [Driver(arm, load, settings, ledger, ended) for arm in arms]
     async with AsyncExitStack() as stack, Lag() as lag:
         began = asyncio.get_running_loop().time()
         for driver in drivers:
-            router = Router(driver.arm.config, listeners=[driver.listen], seed=settings.seed)
+            router = Router(driver.arm.config, transport=settings.transport(), listeners=[driver.listen],
+                            seed=settings.seed)
             if settings.stop.budget_usd is None and (name := _real_provider(router.config)) is not None:
                 raise ValueError(f"{name} is a real provider: say what the run may cost (budget_usd, --budget-usd)")
             driver.drive(await stack.enter_async_context(router), began)
-        await _drive(drivers, load, settings, ledger)
+        try:
+            await _drive(drivers, load, settings, ledger)
+        except asyncio.CancelledError:
+            if not (until_interrupted and all(driver.rows for driver in drivers)):
+                raise
+            ledger.why = INTERRUPTED
         seconds = asyncio.get_running_loop().time() - began
     return Run.of(load, settings, [_arm_run(driver, seconds) for driver in drivers], lag=lag.p99, stopped=ledger.why)
 
@@ -131,8 +147,9 @@ async def _drive(drivers: Sequence[Driver], load: Load, settings: Settings, ledg
                         group.start_soon(_worker, driver, load, ledger, numbers, priced)
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None  # no call raises what a caller could go on with: the first says it
-    for driver in drivers:
-        driver.cpu = (time.process_time() - cpu) / len(drivers)
+    finally:
+        for driver in drivers:
+            driver.cpu = (time.process_time() - cpu) / len(drivers)
 
 
 async def _on_time(

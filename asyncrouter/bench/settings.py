@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asyncrouter import AiohttpTransport
 from asyncrouter.bench.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from asyncrouter import Transport
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.progress import Progress
@@ -25,6 +27,8 @@ class Settings:
     slo: Mapping[str, float] = field(default_factory=dict)
     prompts: Sequence[str] = ()
     progress: Callable[[Progress], object] | None = None
+    transport: Callable[[], Transport] = AiohttpTransport
+    """Makes what an arm's router sends with, for real providers."""
 
     def prompt(self, number: int) -> str:
         """The prompt of this call: each is unique, so that no provider's cache answers."""

@@ -10,9 +10,10 @@ import click
 from asyncrouter import Config, ConfigError, bench, local
 from asyncrouter.cli._bench_load import load, loaded
 from asyncrouter.cli._bench_show import progress, table
+from asyncrouter.cli._endings import INTERRUPTED
 from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._screen import write_table
-from asyncrouter.cli._setup import configured
+from asyncrouter.cli._setup import configured, transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +97,7 @@ def run(
 
     def begin(ready: list[bench.Arm]) -> bench.Run:
         with progress() as show:
-            return bench.run(ready, calls, progress=show, **given)  # type: ignore[arg-type]  # as run() names them
+            return bench.run(ready, calls, progress=show, transport=transport, **given)  # type: ignore[arg-type]  # as run() names them
 
     if scenario is not None:
         done = _checked(lambda: begin(chosen or bench.standard()))
@@ -114,6 +115,8 @@ def run(
     failed = _checked(lambda: bench.broken(report, wanted))
     for why in failed:
         tell(why)
+    if done.stopped == bench.INTERRUPTED:
+        return INTERRUPTED
     return FAILED if failed else 0
 
 

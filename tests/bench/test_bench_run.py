@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from dataclasses import asdict
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +18,7 @@ from asyncrouter.sim import Act, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from asyncrouter.bench import Day, Row, Run
+    from asyncrouter.bench import Day, Progress, Row, Run
 
 DIRECT = Arm("direct", {"chain": ["primary"], "retry": {"attempts": 1}})
 CHAIN = Arm("chain", {"chain": ["primary", "secondary"], "retry": {"attempts": 1}})
@@ -179,8 +183,6 @@ def test_a_wrong_arm_is_a_config_error() -> None:
 
 def test_arms_run_together_in_real_time() -> None:
     """Over real sockets every arm is asked at each instant, in turns, and the harness watches its own delay."""
-    import asyncio
-
     async def scene() -> Run:
         world = World()
         world.model("m", Act())
@@ -194,6 +196,35 @@ def test_arms_run_together_in_real_time() -> None:
     assert [20, 20] == [len(arm.rows) for arm in run.arms]
     assert all(row.ok and row.started >= row.scheduled for row in run.rows())
     assert run.lag is not None
+
+
+def test_ctrl_c_keeps_what_was_measured() -> None:
+    """The first Ctrl-C ends a run in real time; what has been answered until then is its result, and it says so."""
+    world, at = World(), Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]()
+    world.model("m", Act())
+
+    async def serve() -> None:
+        over = asyncio.Event()
+        async with world.server() as server:
+            at.put((server.base_url, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.ended == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    serving = Thread(target=lambda: asyncio.run(serve()))
+    serving.start()
+    url, loop, over = at.get()
+    try:
+        arms = [Arm("a", {"model": "m"}, world.config(base_url=url))]
+        run = bench.run(arms, Load.closed(1, calls=1000), progress=interrupt)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        serving.join()
+
+    assert (5, bench.INTERRUPTED) == (len(run.arms[0].rows), run.stopped)
+    assert 5 == run.report().arms[0].measures["calls"].value
 
 
 def rows_of(path: Path) -> list[str]:
