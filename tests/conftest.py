@@ -1,11 +1,18 @@
 """What every test gets: virtual time, a simulated world, and a check that nothing was left unclosed or let out."""
 
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 pytest_plugins = ["asyncrouter.sim.fixture", "commandline", "planted"]
+
+
+def pytest_configure() -> None:
+    """Let commands be interrupted: what is started in the background of a shell, and all it starts, ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
