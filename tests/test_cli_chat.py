@@ -425,7 +425,7 @@ def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
         asking.send_signal(signal.SIGINT)
         assert (b"", b"") == asking.communicate(timeout=10)
 
-    assert 130 == asking.returncode
+    assert asking.returncode in {130, -signal.SIGINT}  # of both a shell says 130
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream", "--json"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ import orjson
 from asyncrouter import AttemptError, CallEnded, CallError, Notice, Reply
 from asyncrouter.cli._choice import Choice, check, choosing
 from asyncrouter.cli._endings import INTERRUPTED, end_the_line
+from asyncrouter.cli._loop import run
 from asyncrouter.cli._prompt import Message, messages, parameters
 from asyncrouter.cli._record import Record, of_failure, of_reply
 from asyncrouter.cli._say import tell, write
@@ -78,7 +78,7 @@ def command(
     router = setup.router(hear)
     check(router, choice)
     try:
-        asyncio.run(_ask(router, question))
+        run(_ask(router, question))
     except (CallError, AttemptError):  # which tells its own reason; that the task was another one it does not
         _tell_of([notice for notice in notices if notice.subject == choice.get("task")])
         raise

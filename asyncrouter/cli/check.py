@@ -12,6 +12,7 @@ from asyncrouter import ConfigError, Router, RouterError
 from asyncrouter.cli._endings import ANSWERED, FAILED, USAGE
 from asyncrouter.cli._inventory import Used, retirement, used_models
 from asyncrouter.cli._keys import missing, variable
+from asyncrouter.cli._loop import run
 from asyncrouter.cli._say import safe, write
 from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import Setup, configured
@@ -69,7 +70,7 @@ def command(call: bool, setup: Setup) -> int:
     calls: list[Finding] = []
     if call:
         able = [name for name, provider in providers.items() if not missing(provider)]
-        calls = asyncio.run(_calls(router, [_cheapest(name, used) for name in able]))
+        calls = run(_calls(router, [_cheapest(name, used) for name in able]))
         _show("call", calls)
     if any(found.verdict == "wrong" for found in keys):
         return USAGE

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from asyncrouter.cli._inventory import Used, retirement, used_models
+from asyncrouter.cli._loop import run
 from asyncrouter.cli._say import safe, tell, write
 from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import Setup, configured
@@ -32,7 +32,7 @@ def command(remote: bool, provider: str | None, setup: Setup) -> None:
     """List the models of the configuration with their windows and prices, and the tasks and tiers they serve."""
     router = setup.router()
     if remote:
-        write("".join(f"{safe(model)}\n" for model in asyncio.run(_listed(router, provider))))
+        write("".join(f"{safe(model)}\n" for model in run(_listed(router, provider))))
         return
     if provider is not None:
         router.config.provider(provider)  # an unknown name is an error, an idle one an empty list
