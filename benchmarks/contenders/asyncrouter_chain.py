@@ -9,13 +9,13 @@ from asyncrouter import Router
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job, **task: object) -> AsyncIterator[Asked]:
     # Under load everybody gets one JSON body where the answer is wanted whole.
     wire = {} if job.kind == "day" else {"wire_stream": False}
     config = {
         "default_provider": "sim", "providers": {"sim": {"base_url": job.base_url}},
         "defaults": {"total": job.timeout, "deadline": job.patience, **wire},
-        "tasks": {"default": {"models": job.models}},
+        "tasks": {"default": {"models": job.models, **task}},
     }
     async with Router(config) as router:
 

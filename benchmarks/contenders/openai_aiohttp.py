@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from _contender import KEY, Asked, Job, main
-from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
+from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai_sdk import asked
 
 
 @asynccontextmanager
@@ -13,29 +14,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
         DefaultAioHttpClient() as http,
         AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout, http_client=http) as client,
     ):
-
-        async def chat(prompt: str) -> str:
-            for model in job.models:
-                try:
-                    done = await client.chat.completions.create(
-                        model=model, messages=[{"role": "user", "content": prompt}]
-                    )
-                except OpenAIError:
-                    if model == job.models[-1]:
-                        raise
-                else:
-                    return done.choices[0].message.content or ""
-            raise AssertionError("no models")
-
-        async def stream(prompt: str) -> AsyncIterator[str]:
-            messages = [{"role": "user", "content": prompt}]
-            async for chunk in await client.chat.completions.create(
-                model=job.models[0], messages=messages, stream=True
-            ):
-                if chunk.choices and (text := chunk.choices[0].delta.content):
-                    yield text
-
-        yield Asked(chat, stream)
+        yield asked(client, job)
 
 
 if __name__ == "__main__":

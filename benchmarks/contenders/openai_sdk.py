@@ -7,32 +7,33 @@ from _contender import KEY, Asked, Job, main
 from openai import AsyncOpenAI, OpenAIError
 
 
+def asked(client: AsyncOpenAI, job: Job) -> Asked:
+    """Both ways of asking, over a client."""
+
+    async def chat(prompt: str) -> str:
+        for model in job.models:
+            try:
+                done = await client.chat.completions.create(model=model, messages=[{"role": "user", "content": prompt}])
+            except OpenAIError:
+                if model == job.models[-1]:
+                    raise
+            else:
+                return done.choices[0].message.content or ""
+        raise AssertionError("no models")
+
+    async def stream(prompt: str) -> AsyncIterator[str]:
+        messages = [{"role": "user", "content": prompt}]
+        async for chunk in await client.chat.completions.create(model=job.models[0], messages=messages, stream=True):
+            if chunk.choices and (text := chunk.choices[0].delta.content):
+                yield text
+
+    return Asked(chat, stream)
+
+
 @asynccontextmanager
 async def contender(job: Job) -> AsyncIterator[Asked]:
     async with AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout) as client:
-
-        async def chat(prompt: str) -> str:
-            for model in job.models:
-                try:
-                    done = await client.chat.completions.create(
-                        model=model, messages=[{"role": "user", "content": prompt}]
-                    )
-                except OpenAIError:
-                    if model == job.models[-1]:
-                        raise
-                else:
-                    return done.choices[0].message.content or ""
-            raise AssertionError("no models")
-
-        async def stream(prompt: str) -> AsyncIterator[str]:
-            messages = [{"role": "user", "content": prompt}]
-            async for chunk in await client.chat.completions.create(
-                model=job.models[0], messages=messages, stream=True
-            ):
-                if chunk.choices and (text := chunk.choices[0].delta.content):
-                    yield text
-
-        yield Asked(chat, stream)
+        yield asked(client, job)
 
 
 if __name__ == "__main__":
