@@ -100,7 +100,7 @@ async def _admitted(flight: Flight) -> Lease:
             return lease
         if flight.lane.hedged:
             raise NotSent("a hedge does not wait for its turn")
-        turn = target.pacer.join(rank, tokens, flight.lane.patient_until())
+        turn = target.pacer.join(rank, tokens, flight.lane.silent_until, flight.lane.patience())
         try:
             await turn.done
             held = _hold(flight)  # much may have happened since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from asyncrouter._cost import estimate, price
@@ -125,11 +126,9 @@ class Lane:
         """Whether nobody else is left who could be asked now, even with an open breaker."""
         return not self.arbiter.others(self, 0.0, forced=True)
 
-    def patient_until(self) -> float:
-        """Until when to wait for a turn: while another step could serve, no longer than for a Retry-After."""
-        if self.alone(0.0):
-            return self.silent_until
-        return min(self.silent_until, self.loop.time() + self.step.retry.patience)
+    def patience(self) -> float:
+        """Seconds to wait for a turn: while another step could serve, no longer than for a Retry-After."""
+        return inf if self.alone(0.0) else self.step.retry.patience
 
     def waits(self, hold: float) -> bool:
         """Whether waiting out what the provider asked for is better than going on. A hedge never waits."""

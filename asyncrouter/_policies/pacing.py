@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import NotSent
+from asyncrouter._policies.demand import Demand
 from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.probing import Probe
 from asyncrouter._policies.slots import Slots
@@ -47,17 +48,21 @@ class Turn:
 class Pacer:
     """The limits of one model with one key, and who waits for them."""
 
-    __slots__ = ("_loop", "_model", "_queues", "_requests", "_slots", "_timer", "_tokens", "_waiting", "free", "probe")
+    __slots__ = (
+        "_demand", "_loop", "_model", "_queues", "_requests", "_slots", "_timer", "_tokens", "_waiting", "free",
+        "probe",
+    )
 
     def __init__(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._model = model
-        self._requests = _limit(model.rpm)
-        self._tokens = _limit(model.tpm)
+        self._requests = _per_minute(model.rpm)
+        self._tokens = _per_minute(model.tpm)
         self._slots = Slots(model.max_concurrent)
         self._queues: tuple[deque[Turn], ...] = tuple(deque() for _ in range(RANKS))
         self._waiting = [0] * RANKS
         self._timer: asyncio.TimerHandle | None = None
+        self._demand = Demand()
         self.probe = Probe()
         self.free = False
         """Whether there is nothing to keep: no limit is known."""
@@ -70,8 +75,7 @@ class Pacer:
     @property
     def rate(self) -> float | None:
         """Requests a second that may go now; `None` when no limit is known."""
-        rates = [limit.rate for limit in (self._requests, self.probe.limit) if limit is not None]
-        return min(rates, default=None)
+        return None if (limit := self._limit()) is None else limit.rate
 
     @property
     def running(self) -> int:
@@ -116,6 +120,13 @@ class Pacer:
         limits = (self._requests, self._tokens, self._slots.most, self.probe.limit)
         self.free = all(limit is None for limit in limits)
 
+    def _limit(self) -> Gcra | None:
+        """The limit of requests that binds."""
+        known, hidden = self._requests, self.probe.limit
+        if known is None or hidden is None:
+            return known or hidden
+        return known if known.rate <= hidden.rate else hidden
+
     # One request.
 
     def goes(self, tokens: float, rank: int = FIRST) -> bool:
@@ -123,7 +134,15 @@ class Pacer:
         return self.free or (not any(self._waiting[: rank + 1]) and self._due(rank, tokens) <= self._loop.time())
 
     def take(self, tokens: float, rank: int = FIRST) -> None:
-        """A request goes now."""
+        """A request goes now, and has not waited."""
+        self._ask(rank)
+        self._go(tokens, rank)
+
+    def _ask(self, rank: int) -> None:
+        if (limit := self._limit()) is not None:
+            self._demand.asked(self._loop.time(), limit, batch=rank >= BATCH)
+
+    def _go(self, tokens: float, rank: int) -> None:
         batch = rank >= BATCH
         self._slots.take(batch=batch)
         if self.free:
@@ -165,8 +184,15 @@ class Pacer:
 
     # The queue.
 
-    def join(self, rank: int, tokens: float, until: float) -> Turn:
-        """Queue up. Raises `NotSent` when the turn would come after the instant `until`."""
+    def join(self, rank: int, tokens: float, until: float, patience: float = inf) -> Turn:
+        """Queue up, until the instant `until` and for `patience` seconds at the most, less where the queue stands.
+
+        Raises `NotSent` when the turn would come later.
+        """
+        if patience < inf:
+            now = self._loop.time()
+            until = min(until, now + self._demand.patience(now, patience, batch=rank >= BATCH))
+        self._ask(rank)
         ahead, rate, due = sum(self._waiting[: rank + 1]), self.rate, self._due(rank, tokens)
         expected = due if rate is None else due + ahead / rate
         if until <= expected < inf:
@@ -223,7 +249,7 @@ class Pacer:
         return None
 
     def _grant(self, turn: Turn) -> None:
-        self.take(turn.tokens, turn.rank)
+        self._go(turn.tokens, turn.rank)
         turn.granted = True
         if turn.late is not None:
             turn.late.cancel()
@@ -231,7 +257,7 @@ class Pacer:
             turn.done.set_result(None)
 
 
-def _limit(per_minute: float | None) -> Gcra | None:
+def _per_minute(per_minute: float | None) -> Gcra | None:
     if per_minute is None:
         return None
     rate = per_minute / 60.0 * MARGIN
@@ -241,7 +267,7 @@ def _limit(per_minute: float | None) -> Gcra | None:
 def _announced(known: Gcra | None, per_minute: float | None, configured: float | None) -> Gcra | None:
     if per_minute is None or per_minute <= 0.0:
         return known
-    now = _limit(per_minute if configured is None else min(per_minute, configured))
+    now = _per_minute(per_minute if configured is None else min(per_minute, configured))
     if known is None or now is None:
         return now
     known.rate, known.burst = now.rate, now.burst

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
 """The models of every simulated scenario."""
+EXPECTED = {"hedge": "seconds, p95 or none, and a budget after a slash", "retry": "a number of tries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +61,27 @@ def parse_arm(text: str) -> Arm:
 def _value(key: str, text: str) -> object:
     if key == "chain":
         return [name.strip() for name in text.split(",")]
-    if key == "hedge":
-        after, _, budget = text.partition("/")
-        table: dict[str, object] = {"after": after if after == "p95" else float(after)}
-        return None if text == "none" else table | ({"budget": float(budget)} if budget else {})
+    if key == "hedge" and text != "none":
+        after, slash, budget = text.partition("/")
+        table: dict[str, object] = {"after": after if after == "p95" else _number(key, after)}
+        return table | ({"budget": _number(key, budget)} if slash else {})
     if key == "retry":
-        return {"attempts": int(text)}
+        return {"attempts": _number(key, text)}
     if text in {"none", "true", "false"}:
         return {"none": None, "true": True, "false": False}[text]
+    try:
+        return _number(key, text)
+    except ValueError:
+        return text
+
+
+def _number(key: str, text: str) -> int | float:
     for kind in (int, float):
         try:
             return kind(text)
         except ValueError:
             continue
-    return text
+    raise ValueError(f"{key}: expected {EXPECTED.get(key, 'a number')}, got {text!r}")
 
 
 def standard() -> list[Arm]:

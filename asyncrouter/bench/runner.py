@@ -116,7 +116,8 @@ def _simulate(
         raise ValueError(f"arm {arm.name!r}: in a scenario the configuration is a mapping, laid over the scenario's")
     given = dict(arm.config or {})
     named = given.pop("models", {})
-    config = {**world.config(), **given, "models": models | (named if isinstance(named, dict) else {})}
+    models |= named if isinstance(named, dict) else {}
+    config = {**world.config(), "tasks": {"default": [*PRICES]}, **given, "models": models}
 
     async def scene() -> ArmRun:
         driver = Driver(arm, load, settings, ledger, ended)

@@ -105,5 +105,18 @@ def test_an_arm_can_be_written_on_one_line() -> None:
 
     assert Arm("hedged", {"chain": ["a", "b"], "hedge": {"after": "p95", "budget": 0.1}, "retry": {"attempts": 1},
                           "deadline": None, "max_tokens": 32}, stream=True) == arm
-    with pytest.raises(ValueError, match="NAME: key=value"):
-        bench.parse_arm("chain=a,b")
+    assert {"hedge": None, "chain": ["a"]} == bench.parse_arm("plain: hedge=none chain=a").call
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("chain=a,b", "expected NAME: key=value …, got 'chain=a,b'"), ("x: chain", "expected key=value, got 'chain'"),
+    ("x: hedge=soon", "hedge: expected seconds, p95 or none, and a budget after a slash, got 'soon'"),
+    ("x: hedge=p95/", "hedge: expected seconds, p95 or none, and a budget after a slash, got ''"),
+    ("x: retry=twice", "retry: expected a number of tries, got 'twice'"),
+])
+def test_an_arm_written_wrongly_says_where(text: str, told: str) -> None:
+    """The word, and what was expected in its place."""
+    with pytest.raises(ValueError) as raised:
+        bench.parse_arm(text)
+
+    assert told == str(raised.value)

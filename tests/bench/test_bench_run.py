@@ -83,6 +83,16 @@ def test_a_failed_call_never_answered() -> None:
     assert ({"AllModelsFailed": 1}, {"Rejected": 1}) == (arm.errors, arm.attempt_errors)
 
 
+def test_an_arm_that_names_no_chain_has_all_models_of_the_day() -> None:
+    """In the order in which a scenario names them, as its default task."""
+    day = scripted(primary=Act(status=500), secondary=Act(status=500))
+    run = bench.run([Arm("plain")], Load.constant(1, calls=1), scenario=day)
+
+    assert ["primary", "primary", "secondary", "secondary", "tertiary"] == [
+        one.model for one in run.arms[0].rows[0].attempts
+    ]
+
+
 def test_hedges_are_counted() -> None:
     """Fired, won, denied for want of budget, and the load they add."""
     arm = Arm("hedged", {"chain": ["primary", "secondary"], "hedge": {"after": 1.0, "budget": 0.001}})
