@@ -8,7 +8,6 @@ called by the lane that has just won or ended; the caller's task only carries it
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
 from contextvars import copy_context
 from functools import partial
 from math import inf
@@ -25,19 +24,17 @@ from asyncrouter._errors import (
 )
 from asyncrouter._events import HedgeDenied
 from asyncrouter._flight import Lane
+from asyncrouter._remaining import Remaining
 from asyncrouter._retry import retry
 from asyncrouter._stream import Tail
 from asyncrouter._verdict import pass_over, too_late, used_up, warn
 
 if TYPE_CHECKING:
     from asyncrouter._flight import Engine
-    from asyncrouter._plan import Plan, PlannedStep
+    from asyncrouter._plan import Plan
     from asyncrouter._policies import Bucket
     from asyncrouter._timers import Timer
     from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
-
-USEFUL = 0.25
-"""Seconds below which a step is not worth starting."""
 
 
 class Race:
@@ -45,7 +42,7 @@ class Race:
 
     __slots__ = (
         "_bucket", "_call", "_caller", "_cancelling", "_cause", "_context", "_denied", "_engine", "_error", "_expired",
-        "_late", "_pending", "_plan", "_refused", "_result", "_running", "_trace", "_wake", "_won",
+        "_late", "_plan", "_refused", "_remaining", "_result", "_running", "_trace", "_wake", "_won",
     )
 
     def __init__(
@@ -60,7 +57,7 @@ class Race:
         self._caller = caller
         self._cancelling = caller.cancelling()
         self._cause: Cause = cause
-        self._pending = list(range(first, len(plan.steps)))
+        self._remaining = Remaining(engine, call, plan, first)
         self._running: list[Lane] = []  # oldest first
         self._won: float | None = None  # when the attempt that has won was sent
         self._result: Reply | Tail | None = None
@@ -78,7 +75,7 @@ class Race:
                 self._bucket.deposit()
 
     def __repr__(self) -> str:
-        return f"<Race running: {self._running!r}, pending: {self._pending!r}>"
+        return f"<Race running: {self._running!r}, {self._remaining!r}>"
 
     async def run(self) -> Reply | Tail:
         """The first whole answer (for a stream: its won beginning).
@@ -124,9 +121,7 @@ class Race:
 
     def others(self, lane: Lane, within: float, *, forced: bool = False) -> bool:
         """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
-        if any(other is not lane for other in self._running):
-            return True
-        return any(self._sendable(index, within, forced=forced) for index in self._pending)
+        return any(other is not lane for other in self._running) or self._remaining.sendable(within, forced=forced)
 
     # Carrying it out.
 
@@ -167,37 +162,22 @@ class Race:
         """The lane to run, now that none is; `None` when the steps are used up."""
         if self._engine.closed:
             raise RouterClosed("the router was closed while the call was running")
-        while self._pending:
-            index = self._first()
-            self._pending.remove(index)
+        while (index := self._remaining.take()) is not None:
             lane = self._open(index, self._cause)
             if lane is not None:
                 return lane
             self._cause = "fallback"
         return None
 
-    def _first(self) -> int:
-        """The step whose turn it is: in their order, but those that have become slow after the others."""
-        now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
-        for index in self._pending:
-            if not policies.demoted(steps[index].model, now):
-                return index
-        return self._pending[0]
-
     def _open(self, index: int, cause: Cause) -> Lane | None:
         """A step's turn with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
-        step, now, deadline = self._plan.steps[index], self._engine.loop.time(), self._call.deadline
-        later = [other for other in self._pending if self._sendable(other)]
-        share = (deadline - now) / (len(later) + 1)
-        # The last step, if nothing was tried before it, is tried with whatever there is.
-        if share < USEFUL and (later or any(attempt.sent is not None for attempt in self._trace.attempts)):
-            error = NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
-            pass_over(self._engine, self._call, self._trace, step, cause, error)
+        step, trace = self._plan.steps[index], self._trace
+        try:
+            limits = self._remaining.limits(index, tried=any(attempt.sent is not None for attempt in trace.attempts))
+        except NotSent as error:
+            pass_over(self._engine, self._call, trace, step, cause, error)
             return None
-        # Not `now + share` for the last one: a rounding error before the deadline is not the deadline.
-        silent_until = now + share if later else deadline
-        answer_until = max(silent_until, deadline - sum(self._reserve(other) for other in later))
-        lane = Lane(self, self._engine.loop, step, index, cause, silent_until, answer_until)
+        lane = Lane(self, self._engine.loop, step, index, cause, *limits)
         self._running.append(lane)
         return lane
 
@@ -220,28 +200,20 @@ class Race:
         self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
             self._expired = True
-            self._pending.clear()
+            self._remaining.clear()
         elif isinstance(error, Refused) and lane.step.on_refusal == "raise":
             # Raised when nobody else is running: a failure never wins while another attempt lives.
             self._refused = error
-            self._pending.clear()
+            self._remaining.clear()
         elif isinstance(error, ContextTooLong):
-            self._keep_larger(lane.step)
+            for step, why in self._remaining.drop_no_larger(lane.step):
+                pass_over(self._engine, self._call, self._trace, step, "fallback", why)
         if self._running and self._bucket is not None and self._refused is None and not self._expired:
             # With a successor of the failed lane alive nothing starts yet; when the newest fails, the next one does.
             if newest:
                 self._start_hedge(None)
             else:
                 self._watch()
-
-    def _keep_larger(self, small: PlannedStep) -> None:
-        window = small.model.context
-        for index in tuple(self._pending):
-            step = self._plan.steps[index]
-            if window is not None and step.model.context is not None and step.model.context <= window:
-                self._pending.remove(index)
-                error = NotSent(f"its window of {step.model.context} tokens is no larger than {small.name}'s")
-                pass_over(self._engine, self._call, self._trace, step, "fallback", error)
 
     def _drop(self, lane: Lane, outcome: Outcome) -> None:
         """Settle a lane and cancel it at once. A loser's step has its turn again, unless a twin (hedge.same) has it."""
@@ -254,8 +226,8 @@ class Race:
             lane.task.cancel()
         elif outcome == "superseded":
             self._caller.cancel()
-        if outcome == "superseded" and lane.index not in {*self._pending, *(other.index for other in self._running)}:
-            insort(self._pending, lane.index)
+        if outcome == "superseded" and all(other.index != lane.index for other in self._running):
+            self._remaining.put_back(lane.index)
 
     # Hedging.
 
@@ -293,15 +265,14 @@ class Race:
         half as long again, the p99.9 was 4.3 s; never again, 3.5 s).
         """
         assert self._bucket is not None
-        index = self._hedge_target(late)
+        index = None if self._engine.closed else self._remaining.hedge(None if late is None else late.index)
         if index is None:
             self._deny("no other model could be sent now")
             return
         if not self._bucket.take():
             self._deny("the hedge budget is used up")
             return
-        if index in self._pending:
-            self._pending.remove(index)
+        self._remaining.remove(index)
         lane = self._open(index, "hedge")
         if lane is None:
             self._bucket.refund()
@@ -315,34 +286,10 @@ class Race:
             self._engine.events.emit(HedgeDenied(self._trace, reason))
         self._denied = True
 
-    def _hedge_target(self, late: Lane | None) -> int | None:
-        """The step to race with: one that goes at once, and usually answers in the time that is left."""
-        if self._engine.closed or self._plan.hedge is None:
-            return None
-        candidates = [late.index] if self._plan.hedge.same and late is not None else self._pending
-        now, policies = self._engine.loop.time(), self._engine.policies
-        for index in candidates:
-            step = self._plan.steps[index]
-            usual = policies.usual(step.model, streams=self._call.stream or step.streams)
-            if policies.goes_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:
-                return index
-        return None
-
     def _refund(self, lane: Lane) -> None:
         """Give a hedge's token back when it was never sent."""
         if lane.hedged and lane.sent_at is None and self._bucket is not None:
             self._bucket.refund()
-
-    # What there is to say.
-
-    def _sendable(self, index: int, within: float = 0.0, *, forced: bool = False) -> bool:
-        model = self._plan.steps[index].model
-        refusal = self._engine.policies.refusal(model, self._engine.loop.time(), forced=forced)
-        return refusal is None or (refusal.hold is not None and refusal.hold <= within)
-
-    def _reserve(self, index: int) -> float:
-        step = self._plan.steps[index]
-        return self._engine.policies.reserve(step.model, streams=self._call.stream or step.streams)
 
     def _verdict(self) -> BaseException:
         """What the call raises when nothing is left to run."""

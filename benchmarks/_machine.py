@@ -32,9 +32,11 @@ def server(core: int) -> Iterator[str]:
 
 
 def fresh(*arguments: str) -> float:
-    """The number that a new Python process prints."""
+    """The number that a new Python process prints; modules are compiled once, whatever the environment says of that."""
     command = [sys.executable, *arguments]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT).stdout)
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT, env=environment)
+    return float(done.stdout)
 
 
 def every_file() -> None:

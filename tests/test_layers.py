@@ -13,7 +13,7 @@ ROWS: list[list[str]] = [
      "_prices"],
     ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
     ["_clock", "_timers", "_flight", "_stream", "_attempt"],
-    ["_verdict", "_retry", "_race"],
+    ["_verdict", "_retry", "_remaining", "_race"],
     ["_arguments", "_closing", "_insight", "_listing", "_reply_stream", "_router"],
     ["", "_api", "local", "prices", "sim", "batch", "bench", "integrations", "cli"],
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
 from typing import TYPE_CHECKING, Any
 
 from asyncrouter import AttemptError, Chunk
@@ -139,8 +138,8 @@ def twins_take_turns() -> Iterator[None]:
     def make(drop: Any) -> Any:
         def dropped(race: Any, lane: Lane, outcome: str) -> None:
             drop(race, lane, outcome)
-            if outcome == "superseded" and lane.index not in race._pending:
-                insort(race._pending, lane.index)
+            if outcome == "superseded":
+                race._remaining.put_back(lane.index)
 
         return dropped
 
@@ -155,7 +154,7 @@ def steps_are_forgotten() -> Iterator[None]:
     def make(failed: Any) -> Any:
         def fails(race: Any, *more: Any) -> None:
             failed(race, *more)
-            del race._pending[:1]
+            race._remaining.take()
 
         return fails
 
