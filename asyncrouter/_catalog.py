@@ -9,6 +9,7 @@ from datetime import date
 from typing import Literal
 
 import asyncrouter._checks as check
+from asyncrouter._shown import Shown
 from asyncrouter._tables import build, put, read, strings
 
 WireName = Literal["openai", "anthropic", "gemini"]
@@ -18,8 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _FROM_ENVIRONMENT = re.compile(r"env:[^\s=\0]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Price(Shown):
     """US dollars per million tokens. `cached_input` is `input` where it is not given."""
 
     input: float
@@ -33,8 +34,8 @@ class Price:
             check.amount("cached_input", self.cached_input, "US dollars")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Provider(Shown):
     """Who serves models: an address, a key, a wire format.
 
     `key` is "env:NAME", a function that returns the key (asked again after a 401), or `None` for no auth header;
@@ -77,8 +78,8 @@ def _key(key: object) -> None:
     raise check.withheld('"env:NAME", the name of an environment variable, or in Python a function; never a key', "key")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Model(Shown):
     """A provider's model.
 
     `name` is what it is called here, `id` what the provider calls it. `context` and `max_output` are tokens, `None`

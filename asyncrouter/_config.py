@@ -10,6 +10,7 @@ import asyncrouter._checks as check
 from asyncrouter._catalog import Model, Provider, provider_name
 from asyncrouter._limits import NOT_GIVEN, Defaults, Hedge, NotGiven, Retry, check_given, hedge_over, retry_over
 from asyncrouter._names import find_model, find_provider
+from asyncrouter._shown import Shown
 from asyncrouter._tables import build, entries, parameters, put, read
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ __all__ = ["NOT_GIVEN", "Chain", "Config", "Defaults", "Hedge", "NotGiven", "Ret
 Named = TypeVar("Named", Provider, Model)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings(Shown):
     """What a step, or a chain for all of its steps, may set over the defaults; a mapping changes only what it names."""
 
     connect: float | NotGiven | None = NOT_GIVEN
@@ -42,7 +43,7 @@ class Settings:
         put(self, "params", parameters("params", self.params))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Step(Settings):
     """A model with its clocks inside a chain. `params` are laid over the call's."""
 
@@ -54,7 +55,7 @@ class Step(Settings):
         Settings.__post_init__(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Chain(Settings):
     """Models in the order in which they are tried, with what holds for all of them.
 
@@ -73,8 +74,8 @@ class Chain(Settings):
             put(self, "hedge", dict(self.hedge))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Config(Shown):
     """Everything a router knows before its first call. Tiers are in order of price, cheapest first.
 
     Well-known providers need no entry. Providers and models take their names from their keys. Raises `ConfigError` for

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 import asyncrouter._checks as check
+from asyncrouter._shown import Shown
 from asyncrouter._tables import build, lay, read
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class NotGiven(enum.Enum):
 NOT_GIVEN: Final = NotGiven.token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Retry(Shown):
     """Tries on one model. `attempts` counts the first; pauses are drawn from U(0, min(cap, base · 2ⁿ)) seconds.
 
     `patience` is the longest Retry-After, in seconds, that is waited out while another model could serve, and the
@@ -45,8 +46,8 @@ class Retry:
             check.amount(name, getattr(self, name), "seconds")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hedge:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Hedge(Shown):
     """Race the next model when the current one is late.
 
     `after` is seconds since the newest attempt was sent, or "p95"; `cap` bounds a learned delay. `budget` is the share
@@ -68,8 +69,8 @@ class Hedge:
         check.flag("same", self.same)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Defaults(Shown):
     """What holds for every step unless a task or the step says otherwise; seconds, `None` for no limit.
 
     `connect` is until the socket is ready, `first_token` from sending until the first content, `idle` between contents,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from asyncrouter._shown import Shown
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -40,8 +42,8 @@ class Call(NamedTuple):
         return f"<Call of {len(self.messages)} messages, {self.deadline - self.began:g} s>"
 
 
-@dataclass(slots=True)
-class Usage:
+@dataclass(slots=True, repr=False)
+class Usage(Shown):
     """Tokens as the provider counted them; input includes the cached ones, output the reasoning."""
 
     input_tokens: int
@@ -50,8 +52,8 @@ class Usage:
     reasoning_tokens: int = 0
 
 
-@dataclass(slots=True)
-class Chunk:
+@dataclass(slots=True, repr=False)
+class Chunk(Shown):
     """What one read of a stream brought. The last one carries `finish_reason` and, if the provider sent it, `usage`.
 
     `restart=True` (only with `on_interrupt="restart"`) means: drop what you have shown, the answer begins again.
@@ -65,8 +67,8 @@ class Chunk:
     restart: bool = False
 
 
-@dataclass(slots=True)
-class Attempt:
+@dataclass(slots=True, repr=False)
+class Attempt(Shown):
     """One try at one model. Instants are seconds since the call began; `None` means it never came to that.
 
     `cause` is why it was made: "first"; "retry" (the same model again); "fallback" (the one before failed); "hedge"
@@ -96,8 +98,8 @@ class Attempt:
     cost_estimated: bool = False
 
 
-@dataclass(slots=True)
-class Trace:
+@dataclass(slots=True, repr=False)
+class Trace(Shown):
     """Everything one call did, in the order it began. `print(trace)` is a timeline."""
 
     task: str | None
@@ -141,8 +143,8 @@ def _line(attempt: Attempt) -> str:
     return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {attempt.model}  {', '.join(what)}"
 
 
-@dataclass(slots=True)
-class Reply:
+@dataclass(slots=True, repr=False)
+class Reply(Shown):
     """A whole answer.
 
     `model` is its name here, `served_model` what the provider says it ran. `text` is "" when there is none.

@@ -8,7 +8,7 @@ import asyncrouter
 ROOT = Path(asyncrouter.__file__).parent
 
 ROWS: list[list[str]] = [
-    ["_types", "_errors", "_http", "_events"],
+    ["_shown", "_types", "_errors", "_http", "_events"],
     ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost",
      "_prices"],
     ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
