@@ -59,7 +59,7 @@ def main(scenarios: list[str], only: list[str], together: int, seconds: float, r
         if kept is not None:
             before = json.loads(kept.read_text())["days"] if kept.exists() else {}
             days = {name: before.get(name, {}) | found.get(name, {}) for name in {**before, **found}}
-            told = {"machine": machine(python), "seconds": seconds, "rate": rate, "seed": seed, "days": days}
+            told = {"machine": machine(python), "days": days}
             kept.write_text(json.dumps(told, indent=1) + "\n")
 
 
@@ -77,7 +77,8 @@ def day(scenario: str, names: list[str], seconds: float, rate: float, seed: int,
         for runner in ready:
             out, _ = runner.process.communicate(timeout=STARTING + seconds)
             runner.server.end()
-            told[runner.name] = figures(json.loads(out), runner.server.told)
+            load = {"seconds": seconds, "rate": rate, "seed": seed}
+            told[runner.name] = load | figures(json.loads(out), runner.server.told)
         return told | {runner.name: {"failed": "did not start"} for runner in runners if runner not in ready}
 
 

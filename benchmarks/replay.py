@@ -2,9 +2,9 @@
 
     python benchmarks/replay.py [--seeds 200] [--calls 1000] [--json FILE]
 
-Each seed records calls of a router with one hedge (as `JsonlTrace` does), and asks what another would have done. Truth
-is that other hedge in 20,000 simulated calls. The first model has a heavy tail, 3 % at ten times the time, and fails at
-2 %. Virtual time: ten minutes of processor time for 200 seeds.
+Each seed records calls of a router with one hedge (as `JsonlTrace` does), and asks what other hedges, another clock and
+the other order of models would have done. Truth is each of these in 20,000 simulated calls. The first model has a heavy
+tail, 3 % at ten times the time, and fails at 2 %. Virtual time: eight minutes of processor time for 200 seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from random import Random
 
 import numpy as np
 
-from asyncrouter import CallError, Router
+from asyncrouter import CallError, Router, Step
 from asyncrouter.bench import Policy, replay
 from asyncrouter.bench.rows import attempt_row
 from asyncrouter.bench.stats import quantiles
@@ -26,16 +26,19 @@ from asyncrouter.sim import Act, Clock, Seen, World, lognormal
 
 FIRST, SECOND = lognormal(0.6, 0.5, stragglers=0.03, factor=10.0), lognormal(0.8, 0.4)
 PRICES = {"a": {"input": 3.0, "output": 15.0}, "b": {"input": 1.0, "output": 5.0}}
-RECORDED: dict[str, object] = {"after": 2.0, "budget": 0.3}
-ASKED: dict[str, tuple[dict[str, object] | None, Policy]] = {
-    "hedge 1.2 s": ({"after": 1.2, "budget": 0.2}, Policy(hedge=1.2, budget=0.2)),
-    "no hedge": (None, Policy()),
+CHAIN = {"chain": ["a", "b"]}
+RECORDED = {**CHAIN, "hedge": {"after": 2.0, "budget": 0.3}}
+ASKED: dict[str, tuple[dict[str, object], Policy]] = {
+    "hedge 1.2 s": ({**CHAIN, "hedge": {"after": 1.2, "budget": 0.2}}, Policy(hedge=1.2, budget=0.2)),
+    "no hedge": (CHAIN, Policy()),
+    "no hedge, total 2 s": ({"chain": [Step(model=name, total=2.0) for name in "ab"]}, Policy(total=2.0)),
+    "b → a, no hedge": ({"chain": ["b", "a"]}, Policy(order=("b", "a"))),
 }
 POINTS = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99}
 
 
 def main(seeds: int, calls: int, kept: Path | None) -> None:
-    truths = {name: truth(hedge) for name, (hedge, _) in ASKED.items()}
+    truths = {name: truth(call) for name, (call, _) in ASKED.items()}
     hits = {name: dict.fromkeys(true, 0) for name, true in truths.items()}
     for seed in range(seeds):
         recording = played(seed, calls, RECORDED)
@@ -51,8 +54,8 @@ def main(seeds: int, calls: int, kept: Path | None) -> None:
         kept.write_text(json.dumps({"seeds": seeds, "calls": calls, "truth": truths, "hits": hits}, indent=1))
 
 
-def truth(hedge: dict[str, object] | None) -> dict[str, float]:
-    rows = played(10**6, 20_000, hedge)
+def truth(call: dict[str, object]) -> dict[str, float]:
+    rows = played(10**6, 20_000, call)
     seconds = np.array([row.seconds if row.error is None else np.inf for row in rows])
     found = dict(zip(POINTS, map(float, quantiles(seconds[None, :], list(POINTS.values()))[0]), strict=True))
     money = [sum(attempt.cost_usd or 0.0 for attempt in row.attempts) for row in rows]
@@ -62,8 +65,8 @@ def truth(hedge: dict[str, object] | None) -> dict[str, float]:
     }
 
 
-def played(seed: int, count: int, hedge: dict[str, object] | None) -> list[CallRow]:
-    """So many calls of a router with that hedge."""
+def played(seed: int, count: int, call: dict[str, object]) -> list[CallRow]:
+    """So many of these calls."""
     clock, world = Clock(), World(seed, keep=0)
 
     def first(_: Seen, random: Random) -> Act:
@@ -83,7 +86,7 @@ def played(seed: int, count: int, hedge: dict[str, object] | None) -> list[CallR
             async def one() -> None:
                 began, wrong = clock.now, None
                 try:
-                    trace = (await router.chat("Name a city.", chain=["a", "b"], hedge=hedge)).trace
+                    trace = (await router.chat("Name a city.", **call)).trace
                 except CallError as error:
                     trace, wrong = error.trace, type(error).__name__
                 found.append(CallRow(began, trace.seconds, None, wrong, [attempt_row(each) for each in trace.attempts]))

@@ -18,7 +18,7 @@ from asyncrouter.batch._tally import Tally
 from asyncrouter.batch._window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from asyncrouter import Config, NotSent, RateLimited, Router
     from asyncrouter.batch._ids import Ids
@@ -87,6 +87,7 @@ class Job:
             await self._window.wait()
         finally:
             await self._window.aclose()
+            self._feed.close()
 
     def stop(self, reason: str) -> None:
         """Begin no more rows; those on their way are finished."""
@@ -157,7 +158,7 @@ class Job:
         return self._stopping.is_set()
 
 
-def feed(source: Source, orders: Orders, config: Config, done: Ids | None) -> Iterator[Row | None]:
+def feed(source: Source, orders: Orders, config: Config, done: Ids | None) -> Generator[Row | None, None, None]:
     """The rows still to be sent, in order; now and then `None`, to let others have the loop. Raises `BatchError`."""
     names, index, number = Names(), -1, -1
     mine, among = orders.share

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import ceil
-from pickle import PicklingError
 from typing import TYPE_CHECKING
 
 import orjson
 
 from asyncrouter import Config, Router
 from asyncrouter.batch._errors import BatchError
-from asyncrouter.batch._share import ABORT, ANSWERS, END, FAILURES, HEAD, STOP, work_on_share
+from asyncrouter.batch._share import ABORT, ANSWERS, END, FAILURES, STOP, Ear
 from asyncrouter.batch._tally import Tally
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
+    from asyncrouter.batch._crew import Crew
     from asyncrouter.batch._job import Orders, Write
     from asyncrouter.batch._source import Source
 
-PATIENCE = 5.0
-"""Seconds for a process to end after it has been told to."""
 MakeRouter = Callable[[int, int], Router]
 
 
@@ -36,16 +31,17 @@ class Crowd:
     """Several processes at work; to its user it is one `Job`."""
 
     def __init__(
-        self, config: Config, make_router: MakeRouter | None, source: Source, orders: Orders,
-        output: tuple[Path, int] | None, answers: Write, failures: Write, count: int,
+        self, crew: Crew, config: Config, make_router: MakeRouter | None, source: Source, orders: Orders,
+        output: tuple[Path, int] | None, answers: Write, failures: Write,
     ) -> None:
         self.stopped: str | None = None
+        count = len(crew)
+        self._crew = crew
         self._write = {ANSWERS: answers, FAILURES: failures}
         self._make = make_router or partial(router_of, divided(config, count))
         self._given = source, divided_orders(orders, count), output
         self._tallies = [Tally() for _ in range(count)]
         self._busy = [0] * count
-        self._lines: list[socket.socket] = []
 
     def __repr__(self) -> str:
         return f"<Crowd of {len(self._tallies)}, {self.busy} rows on their way>"
@@ -65,17 +61,13 @@ class Crowd:
 
     async def run(self) -> None:
         """To the end, or until stopped. Raises `BatchError` when a process fails."""
-        processes: list[SpawnProcess] = []
-        try:
-            for number in range(len(self._tallies)):
-                processes.append(self._start(number))  # noqa: PERF401  # those begun are ended if the next one fails
-            if self.stopped is not None:
-                self._tell(STOP)
-            errors = await asyncio.gather(*(self._listen(number) for number in range(len(processes))))
-        finally:
-            for line in self._lines:
-                line.close()
-            await asyncio.shield(_ended(processes))
+        count = len(self._crew)
+        source, orders, output = self._given
+        for number in range(count):
+            self._crew.give(number, self._make, source, replace(orders, share=(number, count)), output)
+        if self.stopped is not None:
+            self._tell(STOP)
+        errors = await asyncio.gather(*(self._listen(number) for number in range(count)))
         if told := [error for error in errors if error is not None]:
             raise BatchError(told[0])
 
@@ -89,43 +81,32 @@ class Crowd:
         self.stopped = self.stopped or reason
         self._tell(ABORT)
 
-    def _start(self, number: int) -> SpawnProcess:
-        ours, theirs = socket.socketpair()
-        self._lines.append(ours)
-        source, orders, output = self._given
-        orders = replace(orders, share=(number, len(self._tallies)))
-        process = multiprocessing.get_context("spawn").Process(
-            target=work_on_share, args=(theirs, self._make, source, orders, output), daemon=True
-        )
-        try:
-            process.start()
-        except (AttributeError, TypeError, PicklingError) as error:
-            raise BatchError(f"processes: something here cannot be handed to another process: {error}") from None
-        finally:
-            theirs.close()
-        return process
-
     async def _listen(self, number: int) -> str | None:
         """Take what a process sends until it has done; why it failed, if it did."""
-        reader, writer = await asyncio.open_connection(sock=self._lines[number].dup())
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str | None] = loop.create_future()
+        ear = Ear(partial(self._heard, number, ended), partial(self._hung_up, number, ended))
+        transport, _ = await loop.create_connection(lambda: ear, sock=self._crew.lines[number].dup())
         try:
-            while True:
-                kind, length = HEAD.unpack(await reader.readexactly(HEAD.size))
-                data = await reader.readexactly(length)
-                if kind in self._write:
-                    self._write[kind](data)
-                    continue
-                told = orjson.loads(data)
-                self._tallies[number] = Tally.of_dict(told["tally"])
-                self._busy[number] = told["busy"]
-                if kind == END:
-                    return self._one_ended(told["stopped"], told["error"], final=told["final"])
-        except asyncio.IncompleteReadError:
+            return await ended
+        finally:
+            transport.close()
+
+    def _heard(self, number: int, ended: asyncio.Future[str | None], kind: int, data: bytes) -> None:
+        if kind in self._write:
+            self._write[kind](data)
+            return
+        told = orjson.loads(data)
+        self._tallies[number] = Tally.of_dict(told["tally"])
+        self._busy[number] = told["busy"]
+        if kind == END and not ended.done():
+            ended.set_result(self._one_ended(told["stopped"], told["error"], final=told["final"]))
+
+    def _hung_up(self, number: int, ended: asyncio.Future[str | None]) -> None:
+        if not ended.done():
             self._busy[number] = 0
             self.stop("a process died")
-            return None
-        finally:
-            writer.close()
+            ended.set_result(None)
 
     def _one_ended(self, stopped: str | None, error: str | None, *, final: bool) -> str | None:
         if final:  # what holds for one holds for all; a share of the budget is each one's own
@@ -135,7 +116,7 @@ class Crowd:
         return error
 
     def _tell(self, word: bytes) -> None:
-        for line in self._lines:
+        for line in self._crew.lines:
             with contextlib.suppress(OSError):
                 line.send(word)
 
@@ -167,13 +148,3 @@ def divided_orders(orders: Orders, count: int) -> Orders:
         orders, concurrency=ceil(orders.concurrency / count),
         rules=replace(rules, budget_usd=budget, min_rows=max(1, rules.min_rows // count)),
     )
-
-
-async def _ended(processes: list[SpawnProcess]) -> None:
-    """Until all have ended, the hard way if need be."""
-    for process in processes:
-        await asyncio.to_thread(process.join, PATIENCE)
-        if process.is_alive():
-            process.kill()
-            await asyncio.to_thread(process.join)
-        process.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncrouter import NOT_GIVEN
+from asyncrouter.batch._crew import crew_of
 from asyncrouter.batch._errors import WriteFailed
 from asyncrouter.batch._job import Job, Orders, count_done
 from asyncrouter.batch._journal import Journal
@@ -94,31 +95,31 @@ async def run(
     out = None if output is None else Path(output)
     err = errors_path(out, errors)
     check_paths(source.path, out, err)
-    surveyed = await survey(router, source, options)
-    estimate = surveyed.estimate
-    rules = Rules(
-        budget_usd=budget_usd, max_error_rate=max_error_rate, min_rows=min_rows,
-        usd_a_row=estimate.cost_usd / max(1, estimate.rows),
-    )
-    check_prices(rules, estimate)
-    orders = Orders(
-        options={**options, "priority": "batch"}, format=format, raw=include_raw, concurrency=concurrency, limit=limit,
-        rules=rules,
-    )
-    with contextlib.ExitStack() as files:
+    async with contextlib.AsyncExitStack() as stack:
+        crew = await stack.enter_async_context(crew_of(processes)) if processes > 1 else None
+        surveyed = await survey(router, source, options)
+        estimate = surveyed.estimate
+        rules = Rules(
+            budget_usd=budget_usd, max_error_rate=max_error_rate, min_rows=min_rows,
+            usd_a_row=estimate.cost_usd / max(1, estimate.rows),
+        )
+        check_prices(rules, estimate)
+        orders = Orders(
+            options={**options, "priority": "batch"}, format=format, raw=include_raw, concurrency=concurrency,
+            limit=limit, rules=rules,
+        )
         answers = Journal(out, sync=fsync)
-        files.callback(answers.close)
+        stack.callback(answers.close)
         failures = Journal(err, sync=fsync)
-        files.callback(failures.close, remove_empty=True)
+        stack.callback(failures.close, remove_empty=True)
         done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
         if failures.size:
             check_failures(err)
         failures.begin(empty=True)
-        if processes > 1:
+        work: Job | Crowd
+        if crew is not None:
             before = (out, answers.size) if out is not None and done else None
-            work: Job | Crowd = Crowd(
-                router.config, make_router, source, orders, before, answers.append, failures.append, processes
-            )
+            work = Crowd(crew, router.config, make_router, source, orders, before, answers.append, failures.append)
         else:
             work = Job(router, source, orders, done, answers.append, failures.append)
         skipped = 0 if done is None else await count_done(source, done) if force else len(done)

@@ -1,14 +1,16 @@
 """What one process of several does: its share of the rows, and everything it has to tell down one socket.
 
-A message is a byte that says what it is, a length, and lines or JSON. The other way come single bytes; the end of the
-socket means that whoever would write the answers is gone.
+A message is a byte that says what it is, a length, and lines or JSON. The other way come its share (a length, and what
+is pickled) and then single bytes; the end of the socket means that whoever would write the answers is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import signal
+import socket
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,6 @@ from asyncrouter.batch._job import Job
 from asyncrouter.batch._resume import finished
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from pathlib import Path
 
@@ -27,26 +28,30 @@ if TYPE_CHECKING:
     from asyncrouter.batch._source import Source
 
 HEAD = Struct("!BI")
+JOB = Struct("!I")
 ANSWERS, FAILURES, STATE, END = range(4)
 STOP, ABORT = b"s", b"a"
+READ = 65_536
+"""Bytes read at once: a new buffer for each read, as large as asyncio's, costs more than what comes in it."""
 TELL = 0.25
 """Seconds between two states."""
 
 
-def work_on_share(
-    line: socket.socket, make_router: Callable[[int, int], Router], source: Source, orders: Orders,
-    output: tuple[Path, int] | None,
-) -> None:
-    """The whole life of such a process. `output` is where, and how long, the answers of earlier runs are."""
+def work_on_share(line: socket.socket) -> None:
+    """The whole life of such a process. What it is to do is the first that it is told, or nothing comes at all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the one that writes says what to do
     with line, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        asyncio.run(_work(_Line(line), make_router, source, orders, output))
+        if head := line.recv(JOB.size, socket.MSG_WAITALL):
+            (length,) = JOB.unpack(head)
+            share = pickle.loads(line.recv(length, socket.MSG_WAITALL))  # noqa: S301  # our parent's
+            asyncio.run(_work(_Line(line), *share))
 
 
 async def _work(
     line: _Line, make_router: Callable[[int, int], Router], source: Source, orders: Orders,
     output: tuple[Path, int] | None,
 ) -> None:
+    """`output` is where, and how long, the answers of earlier runs are."""
     error: str | None = None
     done = await finished(*output) if output is not None else None
     async with make_router(*orders.share) as router:
@@ -121,3 +126,32 @@ class _Line:
             self.job.stop("told to")
         else:
             self.job.abort("told to")
+
+
+class Ear(asyncio.BufferedProtocol):
+    """The other end of the socket: it takes the messages apart. `gone` is called when no more will come."""
+
+    def __init__(self, heard: Callable[[int, bytes], None], gone: Callable[[], None]) -> None:
+        self._heard = heard
+        self._gone = gone
+        self._room = bytearray(READ)
+        self._rest = b""
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where what comes next is put."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come; what is not a whole message waits for its end."""
+        data, at = self._rest + self._room[:nbytes], 0
+        while len(data) >= (begin := at + HEAD.size):
+            kind, length = HEAD.unpack_from(data, at)
+            if len(data) < begin + length:
+                break
+            at = begin + length
+            self._heard(kind, data[begin:at])
+        self._rest = data[at:]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """No more will come."""
+        self._gone()

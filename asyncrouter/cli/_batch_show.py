@@ -39,7 +39,7 @@ def show(how: str) -> Iterator[Show | None]:
 
         from asyncrouter.cli._screen import screen
 
-        with Live(console=screen(stderr=True), auto_refresh=False, transient=True) as live:
+        with Live("checking the input …", console=screen(stderr=True), auto_refresh=False, transient=True) as live:
             yield lambda progress: live.update(picture(progress), refresh=True)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from asyncrouter import Config
+    from asyncrouter.batch import Progress
 
 STOPPED_EARLY = 3
 
@@ -112,13 +113,19 @@ def command(
 async def _run(
     router: Router, source: Source, output: str | None, progress: str, as_json: bool, options: dict[str, object]
 ) -> int:
-    stop = asyncio.Event()
+    stop, sending = asyncio.Event(), asyncio.Event()
     status = STOPPED_EARLY
-    with show(progress) as showing, _signals(stop):
+    with show(progress) as showing, _signals(stop, sending):
+
+        def told(progress: Progress) -> None:
+            sending.set()
+            if showing is not None:
+                showing(progress)
+
         async with router:
             try:
                 report = await batch.run(
-                    router, source, output, progress=showing, stop=stop, **options  # type: ignore[arg-type]  # click's
+                    router, source, output, progress=told, stop=stop, **options  # type: ignore[arg-type]  # click's
                 )
                 status = report.exit_status
             except WriteFailed as failed:
@@ -140,13 +147,13 @@ def _tell_end(report: Report, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) sets `stop`, the second cancels the task that is here."""
+def _signals(stop: asyncio.Event, sending: asyncio.Event) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) sets `stop`; the second, or one before anything is sent, cancels this task."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     def asked() -> None:
-        if stop.is_set():
+        if stop.is_set() or not sending.is_set():
             task.cancel()
         else:
             stop.set()

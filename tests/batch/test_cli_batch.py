@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -227,6 +228,34 @@ def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
     assert 130 == process.returncode
     assert "the same command goes on" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk, processes: str) -> None:
+    """Checking so many rows takes seconds, and nothing is lost by not going on with it; no other process complains."""
+    write_lines(Path("in.jsonl"), rows(300_000))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    limit = time.monotonic() + 20
+    while "in.jsonl" not in opened(process.pid) and time.monotonic() < limit:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, err = process.communicate(timeout=20)
+
+    assert (130, 0) == (process.returncode, batch_desk.world.requests)
+    assert "asyncrouter: stopped; the same command goes on with the rows that have no answer yet\n" == err
+    assert not Path("out.jsonl").exists()
+
+
+def opened(process: int) -> set[str]:
+    """The names of the files that a process has open."""
+    names = set()
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
+            names.add(link.readlink().name)
+    return names
 
 
 def test_a_full_disk(batch_desk: Desk) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import resource
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from batching import PRICED, asked, ids, poisoned, prompt_of, read_lines, router_of, rows, run, write_lines
+from batching import ONE_MODEL, PRICED, asked, ids, poisoned, prompt_of, read_lines, router_of, rows, run, write_lines
 
-from asyncrouter import batch
+from asyncrouter import Router, batch
 from asyncrouter.batch import BatchError, WriteFailed
 from asyncrouter.sim import Act
 
@@ -523,3 +524,28 @@ def test_stop_does_not_wait_for_rows_that_wait_themselves(
     report = clock.run(scenario())
     assert (0, 0, 1) == (report.done, report.failed, report.left)
     assert clock.now < 0.1
+
+
+# ── several processes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("row", "options", "error"), [
+    ({"id": "1", "prompt": "x"}, {"make_router": lambda number, count: Router()},
+     "processes: something here cannot be handed to another process"),
+    ({"id": "1"}, {}, "line 1"),
+])
+def test_processes_that_get_nothing_to_do_end(
+    tmp_path: Path, row: dict[str, object], options: dict[str, object], error: str
+) -> None:
+    """They are begun while the input is checked, and end with what is wrong; that they must first begin takes time."""
+    source = write_lines(tmp_path / "in.jsonl", [row])
+    config = {"default_provider": "p", "providers": {"p": {"base_url": "http://127.0.0.1:9/v1"}}, "tasks": ONE_MODEL}
+
+    async def scenario() -> None:
+        async with Router(config) as router:
+            await batch.run(router, source, tmp_path / "out.jsonl", processes=2, **options)  # type: ignore[arg-type]
+
+    with pytest.raises(BatchError, match=error):
+        asyncio.run(scenario())
+
+    assert [] == multiprocessing.active_children()
