@@ -32,7 +32,7 @@ class Retry(Shown):
     """Tries on one model. `attempts` counts the first; pauses are drawn from U(0, min(cap, base · 2ⁿ)) seconds.
 
     `patience` is the longest Retry-After, in seconds, that is waited out while another model could serve, and the
-    longest wait for a turn under a rate limit; a tenth of it while more is asked for than that limit lets go.
+    longest wait for a turn under a limit; a tenth of it (or two turns) while more requests come than that lets go.
     """
 
     attempts: int = 2

@@ -19,23 +19,36 @@ if TYPE_CHECKING:
 Served = list[tuple[str, float]]
 
 
-def asked(instants: list[float], *, batch: bool = False) -> Demand:
-    """A limit of one a second, asked for at these instants."""
+def asked(number: int, rate: float = 32.0, *, batch: bool = False) -> Demand:
+    """So many have asked, at once, for a limit of so many a second."""
     demand = Demand()
-    for instant in instants:
-        demand.asked(instant, Gcra(1.0), batch=batch)
+    for _ in range(number):
+        demand.asked(0.0, Gcra(rate), batch=batch)
     return demand
 
 
-@pytest.mark.parametrize(("ahead", "patience"), [(0, 2.0), (2, 2.0), (3, 0.2), (100, 0.2)])
+@pytest.mark.parametrize(("ahead", "patience"), [(0, 2.0), (64, 2.0), (65, 0.2), (1000, 0.2)])
 def test_a_queue_longer_than_patience_shortens_it(ahead: int, patience: float) -> None:
-    """Two wait at one a second: a third would be served in two seconds, and waits; a fourth has a tenth of that."""
-    assert patience == asked([0.0] * ahead).patience(0.0, 2.0, batch=False)
+    """64 at 32 a second: the next one would be served in two seconds, and waits; a later one for a tenth of that."""
+    assert patience == asked(ahead).patience(0.0, 2.0, batch=False)
+
+
+@pytest.mark.parametrize(("rate", "patience"), [(10.0, 0.2), (4.0, 0.5), (1.0, 2.0), (0.1, 2.0)])
+def test_two_stay_in_line(rate: float, patience: float) -> None:
+    """So that a slow limit is used up; nobody waits longer than it would have."""
+    assert patience == asked(1000, rate).patience(0.0, 2.0, batch=False)
+
+
+def test_who_has_no_patience_does_not_spoil_that_of_others() -> None:
+    """It waits for nobody, and what was asked for is remembered."""
+    demand = asked(1000)
+
+    assert (0.0, 0.2) == (demand.patience(0.0, 0.0, batch=False), demand.patience(0.0, 2.0, batch=False))
 
 
 def test_a_lull_as_long_as_the_patience_ends_an_overload() -> None:
     """However much more was asked for before it."""
-    demand = asked([0.0] * 100)
+    demand = asked(1000)
 
     assert 0.2 == demand.patience(0.0, 2.0, batch=False)
     assert 0.2 == demand.patience(1.9, 2.0, batch=False)
@@ -44,7 +57,7 @@ def test_a_lull_as_long_as_the_patience_ends_an_overload() -> None:
 
 def test_batch_work_does_not_shorten_the_patience_of_the_rest() -> None:
     """It takes only what is left over; for itself the queue is as long as it is."""
-    demand = asked([0.0] * 9, batch=True)
+    demand = asked(100, batch=True)
 
     assert (2.0, 0.2) == (demand.patience(0.0, 2.0, batch=False), demand.patience(0.0, 2.0, batch=True))
 
@@ -72,12 +85,12 @@ def overload(clock: Clock, world: World, chain: list[str]) -> Served:
 
 
 def test_a_burst_is_waited_out_and_an_overload_is_not(clock: Clock, world: World) -> None:
-    """It fills a queue of two seconds; from then on nobody waits longer than a tenth, and the model stays as busy."""
+    """It fills a queue of two seconds; from then on nobody waits longer than two turns, and the model stays as busy."""
     served = overload(clock, world, ["a", "b"])
 
     assert [("a", 0.0)] * 7 + [("a", 0.125 * late) for late in range(1, 16)] == served[:22]
-    assert [("b", 0.0)] * 15 == served[22:37]  # the queue runs empty meanwhile
-    assert [("a", 0.125), ("b", 0.0)] * 11 + [("a", 0.125)] == served[37:]
+    assert [("b", 0.0)] * 13 == served[22:35]  # the queue runs down meanwhile
+    assert [("a", 0.375), ("b", 0.0)] * 12 + [("a", 0.375)] == served[35:]
 
 
 def test_with_nobody_else_to_serve_everybody_waits(clock: Clock, world: World) -> None:

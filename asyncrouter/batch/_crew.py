@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from multiprocessing.context import SpawnProcess
 
+    from asyncrouter.batch._share import MakeRouter
+
 PATIENCE = 5.0
 """Seconds for a process to end after it has been told to."""
 
@@ -35,21 +37,20 @@ class Crew:
     def __repr__(self) -> str:
         return f"<Crew of {len(self)}>"
 
-    def begin(self) -> None:
-        """Start one more."""
+    def begin(self, make_router: MakeRouter) -> None:
+        """Start one more. Raises `BatchError` when what makes its router cannot be handed to another process."""
         ours, theirs = socket.socketpair()
         self.lines.append(ours)
-        with theirs, _without_ctrl_c():
-            process = multiprocessing.get_context("spawn").Process(target=work_on_share, args=(theirs,), daemon=True)
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=work_on_share, args=(theirs, make_router), daemon=True)
+        with theirs, _without_ctrl_c(), _handed_over():
             process.start()
         self._processes.append(process)
 
     def give(self, number: int, *share: object) -> None:
-        """What the arguments of `work` are for this one. Raises `BatchError` when they cannot be handed over."""
-        try:
+        """What it is to do. Raises `BatchError` when that cannot be handed to another process."""
+        with _handed_over():
             data = pickle.dumps(share)
-        except (AttributeError, TypeError, pickle.PicklingError) as error:
-            raise BatchError(f"processes: something here cannot be handed to another process: {error}") from None
         with contextlib.suppress(OSError):  # it has died, and whoever listens to it is told so
             self.lines[number].sendall(JOB.pack(len(data)) + data)
 
@@ -66,15 +67,23 @@ class Crew:
 
 
 @contextlib.asynccontextmanager
-async def crew_of(count: int) -> AsyncIterator[Crew]:
+async def crew_of(count: int, make_router: MakeRouter) -> AsyncIterator[Crew]:
     """So many processes, while the block lasts."""
     crew = Crew()
     try:
         for _ in range(count):
-            crew.begin()
+            crew.begin(make_router)
         yield crew
     finally:
         await asyncio.shield(crew.end())
+
+
+@contextlib.contextmanager
+def _handed_over() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise BatchError(f"processes: something here cannot be handed to another process: {error}") from None
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -24,21 +23,18 @@ if TYPE_CHECKING:
     from asyncrouter.batch._job import Orders, Write
     from asyncrouter.batch._source import Source
 
-MakeRouter = Callable[[int, int], Router]
-
 
 class Crowd:
     """Several processes at work; to its user it is one `Job`."""
 
     def __init__(
-        self, crew: Crew, config: Config, make_router: MakeRouter | None, source: Source, orders: Orders,
-        output: tuple[Path, int] | None, answers: Write, failures: Write,
+        self, crew: Crew, source: Source, orders: Orders, output: tuple[Path, int] | None, answers: Write,
+        failures: Write,
     ) -> None:
         self.stopped: str | None = None
         count = len(crew)
         self._crew = crew
         self._write = {ANSWERS: answers, FAILURES: failures}
-        self._make = make_router or partial(router_of, divided(config, count))
         self._given = source, divided_orders(orders, count), output
         self._tallies = [Tally() for _ in range(count)]
         self._busy = [0] * count
@@ -64,7 +60,7 @@ class Crowd:
         count = len(self._crew)
         source, orders, output = self._given
         for number in range(count):
-            self._crew.give(number, self._make, source, replace(orders, share=(number, count)), output)
+            self._crew.give(number, source, replace(orders, share=(number, count)), output)
         if self.stopped is not None:
             self._tell(STOP)
         errors = await asyncio.gather(*(self._listen(number) for number in range(count)))

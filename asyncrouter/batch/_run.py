@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from asyncrouter.batch._job import Job, Orders, count_done
 from asyncrouter.batch._journal import Journal
 from asyncrouter.batch._order import put_in_order
 from asyncrouter.batch._paths import check_paths, errors_path
-from asyncrouter.batch._processes import Crowd
+from asyncrouter.batch._processes import Crowd, divided, router_of
 from asyncrouter.batch._resume import check_failures, check_same, fingerprint, finished, write_side
 from asyncrouter.batch._rules import Rules, check_prices
 from asyncrouter.batch._source import Source
@@ -96,7 +97,10 @@ async def run(
     err = errors_path(out, errors)
     check_paths(source.path, out, err)
     async with contextlib.AsyncExitStack() as stack:
-        crew = await stack.enter_async_context(crew_of(processes)) if processes > 1 else None
+        crew = None
+        if processes > 1:
+            made = make_router or partial(router_of, divided(router.config, processes))
+            crew = await stack.enter_async_context(crew_of(processes, made))
         surveyed = await survey(router, source, options)
         estimate = surveyed.estimate
         rules = Rules(
@@ -119,7 +123,7 @@ async def run(
         work: Job | Crowd
         if crew is not None:
             before = (out, answers.size) if out is not None and done else None
-            work = Crowd(crew, router.config, make_router, source, orders, before, answers.append, failures.append)
+            work = Crowd(crew, source, orders, before, answers.append, failures.append)
         else:
             work = Job(router, source, orders, done, answers.append, failures.append)
         skipped = 0 if done is None else await count_done(source, done) if force else len(done)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from asyncrouter.batch._job import Orders
     from asyncrouter.batch._source import Source
 
+    MakeRouter = Callable[[int, int], Router]
+
 HEAD = Struct("!BI")
 JOB = Struct("!I")
 ANSWERS, FAILURES, STATE, END = range(4)
@@ -37,19 +39,18 @@ TELL = 0.25
 """Seconds between two states."""
 
 
-def work_on_share(line: socket.socket) -> None:
+def work_on_share(line: socket.socket, make_router: MakeRouter) -> None:
     """The whole life of such a process. What it is to do is the first that it is told, or nothing comes at all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the one that writes says what to do
     with line, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         if head := line.recv(JOB.size, socket.MSG_WAITALL):
             (length,) = JOB.unpack(head)
             share = pickle.loads(line.recv(length, socket.MSG_WAITALL))  # noqa: S301  # our parent's
-            asyncio.run(_work(_Line(line), *share))
+            asyncio.run(_work(_Line(line), make_router, *share))
 
 
 async def _work(
-    line: _Line, make_router: Callable[[int, int], Router], source: Source, orders: Orders,
-    output: tuple[Path, int] | None,
+    line: _Line, make_router: MakeRouter, source: Source, orders: Orders, output: tuple[Path, int] | None
 ) -> None:
     """`output` is where, and how long, the answers of earlier runs are."""
     error: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import TYPE_CHECKING
 
 from .record import said
@@ -134,7 +135,8 @@ def money(run: Run) -> None:
             continue
         bills = [attempt.cost_usd for attempt in call.trace.attempts]
         total = None if None in bills else sum(bill for bill in bills if bill is not None)
-        if call.trace.cost_usd != total:
+        cost = call.trace.cost_usd
+        if (cost is None) != (total is None) or not isclose(cost or 0.0, total or 0.0):  # sum() rounds as Python will
             run.flag("money", f"call {call.number}: {call.trace.cost_usd!r}, its attempts {total!r}")
 
 
