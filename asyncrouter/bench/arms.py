@@ -6,6 +6,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asyncrouter._arguments import OURS, merge_params
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
 """The models of every simulated scenario."""
+UNSAYABLE = {"accept", "headers", "messages", "params", "prompt", "self", "tags"}
+"""What a call takes that no word of a command line can be, or that the run says itself."""
 EXPECTED = {"hedge": "seconds, p95 or none, and a budget after a slash", "retry": "a number of tries"}
 
 
@@ -55,7 +59,19 @@ def parse_arm(text: str) -> Arm:
             raise ValueError(f"expected key=value, got {word!r}")
         else:
             call[key] = _value(key, value)
+    _check_keys(call)
     return Arm(name.strip(), call, stream=stream)
+
+
+def _check_keys(call: Mapping[str, object]) -> None:
+    if wrong := UNSAYABLE & call.keys():
+        raise ValueError(f"{min(wrong)}: no argument that can be given on a command line")
+    if "stream" in call:
+        raise ValueError("stream: expected the word alone, without a value")
+    try:
+        merge_params({}, None, {name: value for name, value in call.items() if name not in OURS})
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _value(key: str, text: str) -> object:

@@ -23,7 +23,8 @@ Verdict = Literal["better", "worse", "same", "unsure"]
 class Change(NamedTuple):
     """One measure of one arm, before and after. `low` and `high` are the 95 % interval of the difference.
 
-    The verdict is "same" where the interval holds 0, "unsure" where a figure or its interval is missing.
+    The verdict is "same" where the interval holds 0, "unsure" where a figure or its interval is missing. A latency that
+    was finite and is "never" now is "worse" unless their intervals meet.
     """
 
     arm: str
@@ -54,7 +55,7 @@ def _change(old: ArmReport, new: ArmReport, name: str) -> Change:
     before, after = old.measures.get(name), new.measures.get(name)
     spread = None if before is None or after is None else _spread(before, after)
     if spread is None or before is None or after is None or before.value is None or after.value is None:
-        return Change(arm, name, before, after, None, None, "unsure")
+        return Change(arm, name, before, after, None, None, _endless(name, before, after))
     low, high = after.value - before.value - spread[0], after.value - before.value + spread[1]
     return Change(arm, name, before, after, low, high, _verdict(name, low, high))
 
@@ -63,6 +64,22 @@ def _verdict(name: str, low: float, high: float) -> Verdict:
     if low <= 0.0 <= high:
         return "same"
     return "better" if (low > 0.0) == (name in BETTER_HIGH) else "worse"
+
+
+def _endless(name: str, before: Estimate | None, after: Estimate | None) -> Verdict:
+    """The verdict where there is no difference in seconds: a latency that has become "never", or was it."""
+    if before is None or after is None or not name.endswith(("_e2e", "_ttft")):
+        return "unsure"
+    if _beyond(after, before):
+        return "worse"
+    return "better" if _beyond(before, after) else "unsure"
+
+
+def _beyond(never: Estimate, other: Estimate) -> bool:
+    """Whether the first is "never", the other is not, and not by chance."""
+    if never.value is not None or other.value is None or other.high is None or not (never.enough and other.enough):
+        return False
+    return never.n > 0 and (never.low is None or never.low > other.high)
 
 
 def _spread(before: Estimate, after: Estimate) -> tuple[float, float] | None:

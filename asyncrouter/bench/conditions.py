@@ -11,7 +11,7 @@ from asyncrouter.bench.measures import DEFINITIONS
 from asyncrouter.bench.words import FEW, figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from asyncrouter.bench.report import ArmReport, Report
 
@@ -20,9 +20,11 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }
 
+AGAINST_BASELINE = {name for name in DEFINITIONS if name.startswith("saved_")} | {"usd_per_second_saved"}
+
 
 class Condition(NamedTuple):
-    """A limit on one measure, of one arm or (`None`) of every arm."""
+    """A limit on one measure, of one arm or (`None`) of every arm that can have it."""
 
     arm: str | None
     name: str
@@ -52,13 +54,22 @@ def parse_conditions(text: str) -> list[Condition]:
 
 def broken(report: Report, conditions: list[Condition]) -> list[str]:
     """Every condition that does not hold, and why. Raises `ValueError` for an arm that is not in the report."""
-    names = {arm.name for arm in report.arms}
-    if unknown := {condition.arm for condition in conditions if condition.arm is not None} - names:
-        raise ValueError(f"no arm {', '.join(sorted(unknown))}: there are {', '.join(sorted(names))}")
-    found = (
-        condition.broken(arm) for condition in conditions for arm in report.arms if condition.arm in {None, arm.name}
-    )
+    check_arms(conditions, [arm.name for arm in report.arms])
+    found = (condition.broken(arm) for condition in conditions for arm in _meant(condition, report.arms))
     return [why for why in found if why is not None]
+
+
+def check_arms(conditions: Sequence[Condition], names: Sequence[str]) -> None:
+    """Raise `ValueError` for a condition on an arm that is not there."""
+    if unknown := {condition.arm for condition in conditions if condition.arm is not None} - set(names):
+        raise ValueError(f"no arm {', '.join(sorted(unknown))}: there are {', '.join(sorted(names))}")
+
+
+def _meant(condition: Condition, arms: Sequence[ArmReport]) -> Sequence[ArmReport]:
+    """The arms of a condition; a measure against the baseline is not for the baseline, unless it is alone."""
+    if condition.arm is not None:
+        return [arm for arm in arms if arm.name == condition.arm]
+    return arms[1:] or arms if condition.name in AGAINST_BASELINE else arms
 
 
 def _condition(text: str) -> Condition:

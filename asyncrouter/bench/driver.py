@@ -55,7 +55,7 @@ class Driver:
 
     def reserve(self, number: int) -> float:
         """USD to set aside for a call; 0.0 where there is no budget."""
-        return reserve(self._steps, self._prompt(number), self.arm.call.get("max_tokens"))
+        return reserve(self._steps, self._prompt(number), self.arm.call)
 
     async def call(self, number: int, scheduled: float, set_aside: float = 0.0) -> None:
         """Make a call that is due now, and keep its row."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+try:
+    import plotly.graph_objects as go
+    from plotly.offline import get_plotlyjs
+    from plotly.subplots import make_subplots
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError("a written report needs plotly: pip install 'asyncrouter[bench]'") from missing
 
 from asyncrouter.bench.measures import times
 from asyncrouter.bench.stats import rank
@@ -29,6 +33,12 @@ TAILS = ((0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"), (0.999, "p99.
 MOST_POINTS = 1200
 """Ordinary calls drawn in the time line of one arm; those with a story are all drawn."""
 SLOWEST = 8
+
+
+def script() -> str:
+    """plotly.js, for the page that shows the figures."""
+    text: str = get_plotlyjs()
+    return text
 
 
 def tail(arms: Sequence[ArmRun]) -> go.Figure:

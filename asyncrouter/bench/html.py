@@ -7,8 +7,6 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
 
-from plotly.offline import get_plotlyjs
-
 from asyncrouter.bench import figures
 from asyncrouter.bench.measures import DEFINITIONS
 from asyncrouter.bench.words import COLUMNS, figure
@@ -42,7 +40,7 @@ def page(report: Report, run: Run) -> str:
         errors=_errors(report.arms),
         all=_all(report.arms),
         environment=_pairs({**report.environment, **_flat(report.settings)}),
-        plotly=get_plotlyjs(),
+        plotly=figures.script(),
     )
 
 
@@ -71,10 +69,10 @@ def _table(arms: Sequence[ArmReport]) -> str:
 def _cell(name: str, arm: ArmReport) -> str:
     estimate = arm.measures.get(name)
     told = escape(figure(name, estimate))
-    if estimate is None or not estimate.enough or estimate.low is None:
+    if estimate is None or not estimate.enough:
         return told
     bounds = figure(name, estimate, interval=True).partition(" ")[2]
-    return f"{told}<small>{escape(bounds)}</small>"
+    return f"{told}<small>{escape(bounds)}</small>" if bounds else told
 
 
 def _errors(arms: Sequence[ArmReport]) -> str:

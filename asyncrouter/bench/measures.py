@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asyncrouter.bench.stats import Estimate, average, estimates, wilson
+from asyncrouter.bench.stats import Estimate, average, estimates, finite, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,9 +111,8 @@ def attempt_errors(rows: Sequence[Row]) -> dict[str, int]:
 def _latency(name: str, sample: Floats, seed: int) -> Measures:
     found = dict(zip((f"{point}_{name}" for point in POINTS), estimates(sample, list(POINTS.values()), seed),
                      strict=True))
-    known = sample[np.isfinite(sample)]
-    found[f"mean_{name}"] = average(known, seed)
-    found[f"max_{name}"] = Estimate(float(known.max()) if len(known) else None, n=len(known))
+    found[f"mean_{name}"] = average(sample, seed)
+    found[f"max_{name}"] = Estimate(finite(sample.max()) if len(sample) else None, n=len(sample))
     return found
 
 
@@ -120,13 +120,21 @@ def _attempts(rows: Sequence[Row]) -> Measures:
     sent = np.array([len(row.sent) for row in rows], dtype=np.float64)
     fell = sum(any(attempt.cause in {"fallback", "escalate"} for attempt in row.sent) for row in rows)
     return {
-        "attempts": average(sent),
+        "attempts": _counted(sent),
         "p99_attempts": estimates(sent, [0.99])[0],
         "max_attempts": Estimate(float(sent.max()), n=len(rows)),
         "fallback_rate": wilson(fell, len(rows)),
         "depth": average(np.array([len({attempt.model for attempt in row.sent}) for row in rows], dtype=np.float64)),
-        "extra_load": average(np.maximum(sent - 1.0, 0.0)),
+        "extra_load": _counted(np.maximum(sent - 1.0, 0.0), usual=0.0),
     }
+
+
+def _counted(sample: Floats, usual: float = 1.0) -> Estimate:
+    """The mean of a count, no surer than the share of calls beyond the usual: equal values bootstrap to no doubt."""
+    found, beyond = average(sample), wilson(int((sample > usual).sum()), len(sample))
+    value, low, high = (bound or 0.0 for bound in (found.value, found.low, found.high))
+    rest = value - (beyond.value or 0.0)
+    return replace(found, low=min(low, rest + (beyond.low or 0.0)), high=max(high, rest + (beyond.high or 0.0)))
 
 
 def _hedges(rows: Sequence[Row]) -> Measures:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 BURST = 10.0
 """Tokens that fit into a hedge's bucket, as in the router."""
+TICK = 1e-6
+"""Seconds by which "at least until then" comes after what was seen at that very instant: a turn is overtaken at the
+instant at which another one speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class Policy:
     """What to try. `order` is the chain (`None`: as recorded); `hedge` seconds, a quantile like "p95", or `None`.
 
     `budget` is the hedge's tokens a call (`None`: no limit). `first_token` and `total` bound each turn, `deadline` the
-    whole call, in seconds; `None`: no limit.
+    whole call, in seconds; `None`: no limit. Raises `ValueError`: a time or a budget of 0 would not be one.
     """
 
     name: str = ""
@@ -40,6 +43,15 @@ class Policy:
             quantile(self.hedge)
         elif self.hedge is not None and not 0.0 < self.hedge < inf:
             raise ValueError(f"hedge: expected seconds above 0 or a quantile like 'p95', got {self.hedge!r}")
+        if self.order is not None and not (self.order and all(self.order)):
+            raise ValueError(f"order: expected names of models, got {self.order!r}")
+        # The router's bucket is full at the start: with a budget of 0 it would still hedge ten times.
+        if self.budget is not None and not 0.0 < self.budget < inf:
+            raise ValueError(f"budget: expected hedges a call, above 0, got {self.budget!r}; hedge none has none")
+        for name in ("first_token", "total", "deadline"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < inf:
+                raise ValueError(f"{name}: expected seconds above 0, got {value!r}; without a limit: leave it out")
 
     def __str__(self) -> str:
         if self.name:
@@ -63,10 +75,10 @@ def quantile(text: str) -> float:
 
 
 class Outcome(NamedTuple):
-    """What a call would have come to: `seconds` to its answer, `inf` if it had none.
+    """What a call would have come to: `seconds` to its answer by `model`, `inf` and `None` if it had none.
 
     `known` is False when the recording does not reach far enough: it took at least that long. `least` and `most` are
-    USD, with losers billed for their prompt only, or in full.
+    USD, with turns that were cut off billed for their prompt only, or in full.
     """
 
     seconds: float
@@ -77,6 +89,7 @@ class Outcome(NamedTuple):
     sent: int
     least: float
     most: float
+    model: str | None = None
 
 
 class Bucket:
@@ -101,14 +114,17 @@ class Bucket:
 
 @dataclass(slots=True)
 class _Lane:
+    """A model's turn, under the policy's clocks, and as it was `seen`."""
+
     began: float
     turn: Turn
+    seen: Turn
     hedge: bool
     looked: bool = False
 
 
 class Play:
-    """One call under a policy. `ask(model)` gives that model's turn, `prompt_cost(model)` what a loser costs."""
+    """One call under a policy. `ask(model)` gives a model's turn, `prompt_cost(model)` its cost if it said nothing."""
 
     def __init__(
         self, policy: Policy, order: tuple[str, ...], after: float, ask: Callable[[str], Turn],
@@ -117,7 +133,6 @@ class Play:
         self._policy, self._after, self._ask, self._prompt_cost = policy, after, ask, prompt_cost
         self._left = list(order)
         self._sent = 0
-        self._known = True
         self._hedged = self._denied = False
         self._least = self._most = 0.0
         self._lanes: list[_Lane] = []
@@ -134,7 +149,7 @@ class Play:
             lane = min(self._lanes, key=_next_event)
             now = min(_next_event(lane), late)
             if now >= deadline:
-                return self._ended(inf, hedge=False)
+                return self._nothing(deadline)
             if late < _next_event(lane):
                 self._race(bucket, now)
             elif lane.turn.spoke:
@@ -142,21 +157,23 @@ class Play:
                     return answer
             else:
                 self._fail(lane, now, bucket)
-        return self._ended(inf, hedge=False)
+        return self._nothing(now)
 
     def _start(self, now: float, *, hedge: bool) -> None:
-        turn = self._clocked(self._ask(self._left.pop(0)))
+        seen = self._ask(self._left.pop(0))
+        turn = self._clocked(seen)
         self._sent += not turn.refused
         self._hedged |= hedge
-        self._lanes.append(_Lane(now, turn, hedge))
+        self._lanes.append(_Lane(now, turn, seen, hedge))
 
     def _clocked(self, turn: Turn) -> Turn:
         """The turn under this policy's clocks; one that the recording does not see the end of is no failure of it."""
-        limit = min(self._policy.first_token or inf, self._policy.total or inf)
-        if turn.event > limit:
-            return replace(turn, event=limit, end=limit, spoke=False, ok=False, known=True)
-        if turn.spoke and self._policy.total is not None and turn.end > self._policy.total:
-            return replace(turn, end=self._policy.total, ok=False)
+        total = inf if self._policy.total is None else self._policy.total
+        limit = total if self._policy.first_token is None else min(self._policy.first_token, total)
+        if _event(turn) > limit:
+            return replace(turn, event=limit, end=limit, spoke=False, ok=False, known=True, ends=True)
+        if turn.spoke and _end(turn) > total:
+            return replace(turn, end=total, ok=False, ends=True)
         return turn
 
     def _race(self, bucket: Bucket, now: float) -> None:
@@ -170,18 +187,15 @@ class Play:
         """The first to speak: the others are losers. `None` when it broke afterwards and the chain goes on."""
         self._lanes.remove(lane)
         for other in self._lanes:
-            self._least += self._prompt_cost(other.turn.model)
-            self._most += other.turn.cost or 0.0
+            self._bill(other, lane.began + lane.turn.event)
             self._left.insert(0, other.turn.model)
         self._lanes.clear()
-        self._bill(lane.turn)
         ended = lane.began + lane.turn.end
-        if not lane.turn.known:
-            self._known = False
-        if ended >= deadline:
-            return self._ended(inf, hedge=False)
+        self._bill(lane, min(ended, deadline))
+        if lane.began + _end(lane.turn) >= deadline:
+            return self._nothing(deadline)
         if lane.turn.ok:
-            return self._ended(ended, hedge=lane.hedge)
+            return self._outcome(ended, lane)
         if self._left:
             self._start(ended, hedge=False)
         return None
@@ -189,7 +203,7 @@ class Play:
     def _fail(self, lane: _Lane, now: float, bucket: Bucket) -> None:
         newest = lane is self._lanes[-1]
         self._lanes.remove(lane)
-        self._bill(lane.turn)
+        self._bill(lane, now)
         if not self._left:
             return
         if not self._lanes:
@@ -197,17 +211,35 @@ class Play:
         elif newest and bucket.take():
             self._start(now, hedge=True)
 
-    def _bill(self, turn: Turn) -> None:
-        self._least += turn.cost or 0.0
-        self._most += turn.cost or 0.0
+    def _bill(self, lane: _Lane, now: float) -> None:
+        """All of it, or between its prompt and all when it was cut off: what it had said by then was not recorded."""
+        seen = lane.seen
+        whole = seen.cost or 0.0
+        ended = lane.turn is seen and now - lane.began >= seen.end - TICK
+        least = whole if ended else self._prompt_cost(seen.model)
+        self._least += least
+        self._most += max(least, whole)
 
-    def _ended(self, seconds: float, *, hedge: bool) -> Outcome:
-        for lane in self._lanes:  # the deadline has cut them off
-            self._least += self._prompt_cost(lane.turn.model)
-            self._most += lane.turn.cost or 0.0
-        return Outcome(seconds, self._known, self._hedged, hedge, self._denied, self._sent, self._least, self._most)
+    def _nothing(self, now: float) -> Outcome:
+        """No answer: the chain is at its end, or the deadline has cut off who still runs."""
+        for lane in self._lanes:
+            self._bill(lane, now)
+        return self._outcome(inf)
+
+    def _outcome(self, seconds: float, lane: _Lane | None = None) -> Outcome:
+        known, hedge, model = True, False, None
+        if lane is not None:
+            known, hedge, model = lane.turn.known and lane.turn.ends, lane.hedge, lane.turn.model
+        return Outcome(seconds, known, self._hedged, hedge, self._denied, self._sent, self._least, self._most, model)
 
 
 def _next_event(lane: _Lane) -> float:
-    return lane.began + lane.turn.event
+    return lane.began + _event(lane.turn)
 
+
+def _event(turn: Turn) -> float:
+    return turn.event if turn.known else turn.event + TICK
+
+
+def _end(turn: Turn) -> float:
+    return turn.end if turn.known and turn.ends else turn.end + TICK

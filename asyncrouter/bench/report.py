@@ -61,9 +61,15 @@ class Report:
         """A report that was written: the file, or the directory it is in. Raises `ValueError` for anything else."""
         file = Path(path)
         file = file / "report.json" if file.is_dir() else file
-        given: dict[str, Any] = orjson.loads(file.read_bytes())
-        if not isinstance(given, dict) or given.get("schema_version") != SCHEMA:
-            raise ValueError(f"{file}: no report of schema {SCHEMA}")
+        try:
+            return cls._of(orjson.loads(file.read_bytes()))
+        except (KeyError, TypeError, AttributeError, ValueError) as wrong:
+            raise ValueError(f"{file}: no report of schema {SCHEMA} ({type(wrong).__name__}: {wrong})") from None
+
+    @classmethod
+    def _of(cls, given: dict[str, Any]) -> Report:
+        if given["schema_version"] != SCHEMA:
+            raise ValueError(f"schema_version is {given['schema_version']!r}")
         arms = [
             ArmReport(
                 arm["name"], arm["described"],

@@ -39,10 +39,13 @@ class Settings:
 
 def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
     """Raise `ValueError` for a run that would tell nothing."""
+    if settings.seed < 0:
+        raise ValueError(f"seed: expected 0 or more, got {settings.seed}")
     names = [arm.name for arm in arms]
     if not arms or len(set(names)) < len(names):
         raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
     if unknown := set(settings.slo) - {"ttft", "e2e", "tpot"}:
         raise ValueError(f"slo: expected ttft, e2e or tpot, got {', '.join(sorted(unknown))}")
-    if load.calls is not None and settings.warmup >= load.calls:
-        raise ValueError(f"warmup: {settings.warmup} of {load.calls} calls leave nothing to measure")
+    calls = len(load.arrivals(settings.seed)) if load.open else load.calls
+    if calls is not None and settings.warmup >= calls:
+        raise ValueError(f"warmup: {settings.warmup} of {calls} calls leave nothing to measure")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncrouter import ExplainedStep
     from asyncrouter.bench.rows import Row
 
 DEFAULT_OUTPUT = 1024
-"""Tokens set aside for the answer of a call without `max_tokens`."""
+"""Tokens set aside for the answer of a call without a limit."""
+LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +23,18 @@ class Stop:
 
     `errors` failed calls in all, a share of `error_rate` among at least 50 calls, `budget_usd` spent. A call is only
     started when it fits into the budget with every model of its chain billed in full once; so do those in flight.
+    Raises `ValueError` for a number that makes no sense.
     """
 
     errors: int | None = None
     error_rate: float | None = None
     budget_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("errors", 1), ("error_rate", 0.0), ("budget_usd", 0.0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise ValueError(f"{name}: expected a number of at least {least}, got {value!r}")
 
 
 class Ledger:
@@ -42,7 +53,8 @@ class Ledger:
         """Whether one more call may begin; if so `reserve` USD are set aside until it is settled."""
         budget = self._stop.budget_usd
         if self.why is None and budget is not None and self.spent + self._reserved + reserve > budget:
-            self.why = f"the budget of ${budget:g} could be exceeded by another call (${self.spent:.6f} spent)"
+            self.why = (f"the budget of ${budget:g} could be exceeded by another call (${self.spent:.6f} spent, "
+                        f"${self._reserved:.6f} set aside for calls under way, ${reserve:.6f} for another one)")
         if self.why is not None:
             return False
         self._reserved += reserve
@@ -62,12 +74,13 @@ class Ledger:
             self.why = f"{share:.1%} of the calls have failed"
 
 
-def reserve(steps: tuple[ExplainedStep, ...], prompt: str, max_tokens: object) -> float:
+def reserve(steps: tuple[ExplainedStep, ...], prompt: str, call: Mapping[str, object]) -> float:
     """USD that a call can cost: its prompt and the longest answer, from every model of the chain.
 
     Raises `ValueError` for a model without a price: no budget could be kept with it.
     """
-    output = max_tokens if isinstance(max_tokens, int) else DEFAULT_OUTPUT
+    limits = [limit for name in LIMITS if isinstance(limit := call.get(name), int) and limit > 0]
+    output = max(limits, default=DEFAULT_OUTPUT)
     total = 0.0
     for step in steps:
         if step.usd_per_mtok is None:

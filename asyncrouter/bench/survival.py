@@ -26,7 +26,8 @@ class Turn:
     """One model's turn. Times are seconds from its first request.
 
     `event` is when it first spoke, or failed without a word, or was cut off (`known` is False). `end` is when its
-    answer was whole, or broke. `cost` is USD, `None`: unknown. `refused` turns made no request (a breaker, a hold).
+    answer was whole, or broke, or was cut off in the middle (`ends` is False). `cost` is USD, `None`: unknown.
+    `refused` turns made no request (a breaker, a hold).
     """
 
     model: str
@@ -40,6 +41,7 @@ class Turn:
     input_tokens: int | None = None
     output_tokens: int | None = None
     refused: bool = False
+    ends: bool = True
 
 
 def turns(attempts: Sequence[AttemptRow]) -> list[Turn]:
@@ -69,9 +71,10 @@ def _turn(group: Sequence[AttemptRow]) -> Turn:
     event = ended if last.first is None else last.first - began
     # A clock that is not the connection's says how long we were willing to wait, not how long it would have taken.
     clocked = last.clock in {"first_token", "total", "deadline"}
-    known = spoke or not (last.outcome in _CUT or clocked)
-    ok = last.outcome == "won" or (spoke and (last.outcome in _CUT or clocked))
-    return Turn(last.model, began, event, ended, spoke, ok, known, cost, last.input_tokens, last.output_tokens)
+    cut = last.outcome in _CUT or clocked
+    ok = last.outcome == "won" or (spoke and cut)
+    return Turn(last.model, began, event, ended, spoke, ok, spoke or not cut, cost, last.input_tokens,
+                last.output_tokens, ends=not (spoke and cut))
 
 
 class Law:

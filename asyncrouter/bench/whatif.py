@@ -3,7 +3,8 @@
 Each recorded call keeps what was seen of it: the models that answered it then answer it now as they did. What was not
 seen (a model that was not asked; the rest of a turn that was cut off) is drawn from the recorded turns of that model,
 several times over (multiple imputation, each from a resampled set of turns: the approximate Bayesian bootstrap of Rubin
-and Schenker 1986). An interval holds both doubts: which calls came, and what was drawn.
+and Schenker 1986). An interval holds both doubts: which calls came, and what was drawn. A thousand calls drawn from
+fifty turns say no more than fifty turns do: an estimate's `n` is the smaller number.
 
 It takes for granted that a model's turns do not depend on what other models do with the same call, that the models
 would not have been slower under the other load, and that retries stay as they were.
@@ -11,9 +12,9 @@ would not have been slower under the other load, and that retries stay as they w
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from math import inf
+from math import ceil, floor, inf
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,8 +43,9 @@ class Replayed:
     """What a policy would have done with the recorded calls.
 
     `after` is its hedge delay in seconds. `unknown` is the share of calls whose end the recording does not reach: their
-    times count as "at least", so that an upper end of an interval may be `None` (there is no bound). `warnings` say
-    where it rests on too little.
+    times count as "at least" and they as not answered, so that an upper end of an interval may be `None`: the value is
+    a lower bound, of `success` too. An estimate's `n` is the number of calls, or of the recorded turns of the model
+    that comes first or mostly answers, where those are fewer. `warnings` say where it rests on too little.
     """
 
     policy: Policy
@@ -93,6 +95,8 @@ class _Replay:
     def run(self, imputations: int) -> Replayed:
         """Play all calls so many times."""
         rounds = [self._round(number) for number in range(imputations)]
+        if self._worth(rounds) < len(self._calls):  # most of the doubt is in what is drawn: draw more often
+            rounds += [self._round(number) for number in range(imputations, 3 * imputations)]
         unknown = float(np.mean([[not one.known for one in outcomes] for outcomes in rounds]))
         return Replayed(self._policy, None if self._after == inf else self._after, self._measures(rounds), unknown,
                         tuple(self._warnings))
@@ -134,60 +138,84 @@ class _Replay:
         return outcome._replace(seconds=outcome.seconds + call.lead)
 
     def _measures(self, rounds: Sequence[Sequence[Outcome]]) -> dict[str, Estimate]:
-        n = len(self._calls)
+        n = self._worth(rounds)
         least = [_column(outcomes, "seconds") for outcomes in rounds]
         known = [_column(outcomes, "known") > 0.0 for outcomes in rounds]
         most = [np.where(mask, column, inf) for mask, column in zip(known, least, strict=True)]
-        found = _quantile_estimates(least, most, self._seed)
-        found["success"] = _share_estimate([np.isfinite(column) * 1.0 for column in most],
-                                           [np.isfinite(column) * 1.0 for column in least], self._seed)
+        found = _quantile_estimates(least, most, n, self._seed)
+        success = _share_estimate([np.isfinite(column) * 1.0 for column in most],
+                                  [np.isfinite(column) * 1.0 for column in least], n, self._seed)
+        found["success"] = success if all(mask.all() for mask in known) else replace(success, high=None)
         for name, field in (("hedges_fired", "hedged"), ("hedges_denied", "denied")):
             columns = [_column(outcomes, field) for outcomes in rounds]
-            found[name] = _share_estimate(columns, columns, self._seed)
-        found["attempts"] = _attempts_estimate([_column(outcomes, "sent") for outcomes in rounds], self._seed)
+            found[name] = _share_estimate(columns, columns, n, self._seed)
+        sent = [_column(outcomes, "sent") for outcomes in rounds]
+        found["attempts"] = _attempts_estimate(sent, n, self._seed)
         cheap, dear = ([_column(outcomes, field) * 1000.0 for outcomes in rounds] for field in ("least", "most"))
         unpriced = any(turn.cost is None for model in self._order for turn in self._recorded[model])
-        found["usd_per_1000"] = Estimate(None, n=n) if unpriced else _mean_estimate(cheap, dear, self._seed)
+        found["usd_per_1000"] = Estimate(None, n=n) if unpriced else self._cost(cheap, dear, sent, n)
         return found
 
+    def _worth(self, rounds: Sequence[Sequence[Outcome]]) -> int:
+        """The calls, or the turns from which most of what they did is drawn, if these are fewer."""
+        answered = Counter(one.model for outcomes in rounds for one in outcomes if one.model is not None)
+        models = {self._order[0], *(model for model, _ in answered.most_common(1))}
+        return min(len(self._calls), *(len(self._recorded[model]) for model in models))
 
-def _quantile_estimates(least: Sequence[Floats], most: Sequence[Floats], seed: int) -> dict[str, Estimate]:
+    def _cost(self, cheap: Sequence[Floats], dear: Sequence[Floats], sent: Sequence[Floats], n: int) -> Estimate:
+        """Where little was seen, more or fewer calls may need a second answer than these few turns did."""
+        found = _mean_estimate(cheap, dear, n, self._seed)
+        if n == len(self._calls):
+            return found
+        more = _second(sent)
+        share, mean = _share_estimate(more, more, n, self._seed), float(np.mean(more))
+        doubt = max((share.high or 0.0) - mean, mean - (share.low or 0.0))
+        usd = doubt * 1000.0 * max(self._answer_costs[model] or 0.0 for model in self._order)
+        low, high = max(0.0, float(np.mean(cheap)) - usd), float(np.mean(dear)) + usd
+        return replace(found, low=min(found.low or 0.0, low), high=max(found.high or 0.0, high))
+
+
+def _quantile_estimates(least: Sequence[Floats], most: Sequence[Floats], n: int, seed: int) -> dict[str, Estimate]:
     points = list(POINTS.values())
     value = np.median([quantiles(column[None, :], points)[0] for column in least], axis=0)
     low = _draws(least, lambda rows: quantiles(rows, points), seed)[0]
     high = _draws(most, lambda rows: quantiles(rows, points), seed)[1]
-    n = len(least[0])
     return {
         name: Estimate(finite(value[at]), finite(low[at]), finite(high[at]), n, n >= needs(q))
         for at, (name, q) in enumerate(POINTS.items())
     }
 
 
-def _mean_estimate(least: Sequence[Floats], most: Sequence[Floats], seed: int) -> Estimate:
+def _mean_estimate(least: Sequence[Floats], most: Sequence[Floats], n: int, seed: int) -> Estimate:
     """The mean of `least`, with an interval that reaches to what `most` would say."""
     low = _draws(least, lambda rows: rows.mean(axis=1, keepdims=True), seed)[0]
     high = _draws(most, lambda rows: rows.mean(axis=1, keepdims=True), seed)[1]
-    return Estimate(float(np.mean(least)), float(low[0]), float(high[0]), len(least[0]))
+    return Estimate(float(np.mean(least)), float(low[0]), float(high[0]), n)
 
 
-def _share_estimate(least: Sequence[Floats], most: Sequence[Floats], seed: int) -> Estimate:
+def _share_estimate(least: Sequence[Floats], most: Sequence[Floats], n: int, seed: int) -> Estimate:
     """A share, whose interval is never narrower than Wilson's: calls that all went well bootstrap to no doubt."""
-    found, n = _mean_estimate(least, most, seed), len(least[0])
-    below = wilson(round(float(np.mean(least)) * n), n).low
-    above = wilson(round(float(np.mean(most)) * n), n).high
+    found = _mean_estimate(least, most, n, seed)
+    below = wilson(floor(round(float(np.mean(least)) * n, 6)), n).low
+    above = wilson(ceil(round(float(np.mean(most)) * n, 6)), n).high
     assert found.low is not None
     assert found.high is not None
     return replace(found, low=min(found.low, below or 0.0), high=max(found.high, above or 0.0))
 
 
-def _attempts_estimate(sent: Sequence[Floats], seed: int) -> Estimate:
+def _attempts_estimate(sent: Sequence[Floats], n: int, seed: int) -> Estimate:
     """The mean of the requests sent, likewise: few calls have a second one."""
-    found, more = _mean_estimate(sent, sent, seed), [np.clip(column - 1.0, 0.0, 1.0) for column in sent]
-    rest, share = float(np.mean(sent) - np.mean(more)), _share_estimate(more, more, seed)
+    found, more = _mean_estimate(sent, sent, n, seed), _second(sent)
+    rest, share = float(np.mean(sent) - np.mean(more)), _share_estimate(more, more, n, seed)
     assert found.low is not None
     assert found.high is not None
     low, high = rest + (share.low or 0.0), rest + (share.high or 0.0)
     return replace(found, low=min(found.low, low), high=max(found.high, high))
+
+
+def _second(sent: Sequence[Floats]) -> list[Floats]:
+    """Which calls sent a second request: 0 or 1."""
+    return [np.clip(column - 1.0, 0.0, 1.0) for column in sent]
 
 
 def _draws(columns: Sequence[Floats], statistic: object, seed: int) -> tuple[Floats, Floats]:
@@ -228,7 +256,7 @@ def _at_least(model: str, seconds: float, cost: float | None) -> Turn:
 
 def _answer_cost(recorded: Sequence[Turn]) -> float | None:
     """What an answer costs, on average; `None` where that is not known."""
-    costs = [turn.cost for turn in recorded if turn.ok and turn.known]
+    costs = [turn.cost for turn in recorded if turn.ok and turn.known and turn.ends]
     known = [cost for cost in costs if cost is not None]
     return sum(known) / len(known) if known and len(known) == len(costs) else None
 
@@ -239,7 +267,7 @@ def _prompt_cost(recorded: Sequence[Turn]) -> float:
     if lost:
         return sum(lost) / len(lost)
     rows = [(turn.input_tokens, turn.output_tokens, turn.cost) for turn in recorded
-            if turn.ok and turn.input_tokens and turn.output_tokens and turn.cost]
+            if turn.ok and turn.ends and turn.input_tokens and turn.output_tokens and turn.cost]
     if not rows:
         return 0.0
     tokens = np.array([row[:2] for row in rows], dtype=np.float64)

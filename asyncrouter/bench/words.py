@@ -39,12 +39,12 @@ def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> s
         return "free"
     told = _number(name, estimate.value)
     if interval and (estimate.low is not None or estimate.high is not None):
-        told += f" [{_bound(name, estimate.low)}, {_bound(name, estimate.high)}]"
+        told += f" [{_bound(name, estimate.low, '−∞')}, {_bound(name, estimate.high, '∞')}]"
     return told
 
 
-def _bound(name: str, value: float | None) -> str:
-    return "∞" if value is None else _number(name, value)
+def _bound(name: str, value: float | None, unbounded: str) -> str:
+    return unbounded if value is None else _number(name, value)
 
 
 def _number(name: str, value: float) -> str:

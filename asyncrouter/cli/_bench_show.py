@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from asyncrouter import bench
-from asyncrouter.cli._say import tell
+from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._screen import screen, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     Show = Callable[[bench.Progress], None]
 
@@ -46,6 +46,20 @@ def table(report: bench.Report) -> None:
     write_table(["", *(arm.name for arm in report.arms)], shown)
     for warning in report.warnings:
         tell(warning, style="yellow")
+
+
+def failures(report: bench.Report) -> None:
+    """A line for each arm with calls that failed: how many, of what, and what their attempts failed of."""
+    for arm in report.arms:
+        if arm.errors:
+            calls = arm.measures["calls"].value or 0.0
+            attempts = f"; attempts: {_counts(arm.attempt_errors)}" if arm.attempt_errors else ""
+            write(f"{arm.name}: {sum(arm.errors.values()):,} of {calls:,.0f} calls failed: {_counts(arm.errors)}"
+                  f"{attempts}\n")
+
+
+def _counts(errors: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in errors.items())
 
 
 def _seldom(first: float, every: float, show: Callable[[bench.Progress], object]) -> Show:

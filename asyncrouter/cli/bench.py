@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from asyncrouter import Config, ConfigError, bench, local
 from asyncrouter.cli._bench_load import load, loaded
-from asyncrouter.cli._bench_show import progress, table
-from asyncrouter.cli._endings import INTERRUPTED
+from asyncrouter.cli._bench_show import failures, progress, table
+from asyncrouter.cli._endings import INTERRUPTED, USAGE, end_the_line
 from asyncrouter.cli._say import tell, write
 from asyncrouter.cli._screen import write_table
 from asyncrouter.cli._setup import configured, transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from asyncrouter.cli._setup import Setup
 
@@ -72,7 +73,8 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals and simulated faults.")
 @click.option("--prompts", type=click.File(encoding="utf-8"), help="One a line; each call gets a mark of its own.")
 @click.option("--slo", metavar="TTFT:1,E2E:8", help="Limits in seconds that make a good answer: ttft, e2e, tpot.")
-@click.option("--budget-usd", type=float, help="For all arms together; needed for real providers.")
+@click.option("--budget-usd", type=float,
+              help="For all arms together, in a scenario for each; needed for real providers.")
 @click.option("--max-errors", type=int, help="Stop after so many failed calls.")
 @click.option("--max-error-rate", type=float, help="Stop when a larger share of the calls fails.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
@@ -91,16 +93,22 @@ def run(
     calls = _checked(lambda: load(**when, on_local=on_local))  # type: ignore[arg-type]  # as the options are declared
     if scenario is not None and on_local:
         raise click.UsageError("--scenario and --local: one or the other")
-    lines = [line.strip() for line in prompts or () if line.strip()]
-    given = {"scenario": scenario, "prompts": lines, "seed": seed, "warmup": warmup, "budget_usd": budget_usd,
-             "stop": bench.Stop(errors=max_errors, error_rate=max_error_rate), "slo": _slo(slo)}
+    stop = _checked(lambda: bench.Stop(errors=max_errors, error_rate=max_error_rate, budget_usd=budget_usd))
+    given = {"scenario": scenario, "prompts": _lines(prompts), "seed": seed, "warmup": warmup, "stop": stop,
+             "slo": _slo(slo)}
 
     def begin(ready: list[bench.Arm]) -> bench.Run:
+        _prepare(ready, wanted, out)
         with progress() as show:
             return bench.run(ready, calls, progress=show, transport=transport, **given)  # type: ignore[arg-type]  # as run() names them
 
     if scenario is not None:
-        done = _checked(lambda: begin(chosen or bench.standard()))
+        try:
+            done = _checked(lambda: begin(chosen or bench.standard()))
+        except KeyboardInterrupt:
+            end_the_line()
+            tell("stopped: a scenario that is not over tells nothing")
+            return INTERRUPTED
     elif on_local:
         with local.serve() as server:
             config = server.config()
@@ -110,6 +118,7 @@ def run(
         done = _checked(lambda: begin(_with(setup.router().config, chosen or [bench.Arm("as configured")])))
     report = done.report()
     table(report)
+    failures(report)
     if out is not None:
         write(f"\n{done.write(out) / 'report.html'}\n")
     failed = _checked(lambda: bench.broken(report, wanted))
@@ -117,7 +126,10 @@ def run(
         tell(why)
     if done.stopped == bench.INTERRUPTED:
         return INTERRUPTED
-    return FAILED if failed else 0
+    if done.stopped is None and not any(arm.measured for arm in done.arms):
+        tell("nothing was measured: no call came after the warm-up")
+        return USAGE
+    return FAILED if failed or done.stopped is not None else 0
 
 
 @command.command("compare", short_help="Hold two reports against each other.")
@@ -154,7 +166,7 @@ def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **clocks:
     """
     policies = _checked(lambda: [
         bench.Policy(order=order, hedge=after, **clocks)  # type: ignore[arg-type]  # as the options name them
-        for order in ([tuple(text.split(",")) for text in orders] if orders else [None])
+        for order in ([tuple(map(str.strip, text.split(","))) for text in orders] if orders else [None])
         for after in map(_after, hedges.split(","))
     ])
     done = _checked(lambda: bench.replay(bench.read_trace(trace), policies, seed=seed))
@@ -176,6 +188,30 @@ def _told(one: bench.Replayed, name: str) -> str:
 
 def _with(config: Config | Mapping[str, object], arms: list[bench.Arm]) -> list[bench.Arm]:
     return [bench.Arm(arm.name, arm.call, config, arm.stream) for arm in arms]
+
+
+def _lines(prompts: Iterable[str] | None) -> list[str]:
+    """The prompts of a file, one a line."""
+    try:
+        return [line.strip() for line in prompts or () if line.strip()]
+    except UnicodeDecodeError as wrong:
+        raise click.UsageError(f"--prompts {getattr(prompts, 'name', '')}: expected UTF-8 ({wrong})") from None
+
+
+def _prepare(arms: Sequence[bench.Arm], wanted: Sequence[bench.Condition], out: Path | None) -> None:
+    """Fail before anything is spent where the results could not be shown, written or judged."""
+    import asyncrouter.bench.stats  # whether numpy is there
+
+    if wanted:
+        from asyncrouter.bench.conditions import check_arms
+
+        check_arms(wanted, [arm.name for arm in arms])
+    if out is not None:
+        import asyncrouter.bench.html  # noqa: F401  -- whether plotly is there
+
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
 
 
 def _slo(text: str | None) -> dict[str, float]:

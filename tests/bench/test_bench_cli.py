@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commandline import ROOT
 
 from asyncrouter import Router, bench
 from asyncrouter.sim import Act
@@ -68,6 +72,10 @@ def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.Monkey
     (("--slo", "e2e:soon"), "float"),
     (("--assert", "p95<1"), "p95_e2e"), (("--concurrency", "2"), "--concurrency and --rate"),
     (("--local",), "--scenario"),
+    (("--seed", "-1"), "seed"), (("--budget-usd", "nan"), "budget_usd"), (("--budget-usd", "inf"), "budget_usd"),
+    (("--budget-usd", "-1"), "budget_usd"), (("--max-errors", "0"), "errors"),
+    (("--arm", "x: model=primary stream=true"), "the word alone"), (("--arm", "x: messages=hi"), "messages"),
+    (("--arm", "x: accept=true"), "accept"), (("--arm", "x: modle=primary"), "did you mean model="),
     (("--warmup", "500"), "leave nothing"), (("--rate", "0"), "above 0"), (("--arm", "x: hedge=-1 chain=a"), "hedge"),
 ])
 def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ...], told: str) -> None:
@@ -76,6 +84,104 @@ def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ..
 
     assert 2 == done.status
     assert told in done.err
+
+
+def test_a_call_that_failed_breaks_limits_on_mean_and_maximum(desk: Desk) -> None:
+    """It never answered, and "never" is below no limit."""
+    done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "direct: model=primary retry=1",
+                    "--assert", "max_e2e<5 and mean_e2e<3")
+
+    assert 1 == done.status
+    assert "direct: max_e2e < 5 does not hold: never" in done.err
+    assert "direct: mean_e2e < 3 does not hold: never" in done.err
+
+
+def test_the_table_is_followed_by_what_failed(desk: Desk) -> None:
+    """A line for each arm that had failures: how many, and the classes of the errors."""
+    done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "a: model=primray",
+                    "--arm", "b: model=primary")
+
+    assert "a: 3 of 3 calls failed: AllModelsFailed 3; attempts: NotSent 2, Rejected 1" == done.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("option", [("--assert", "x: success>0"), ("--out", "asyncrouter.toml/report")])
+def test_what_cannot_be_judged_or_written_is_refused_before_a_call(desk: Desk, option: tuple[str, str]) -> None:
+    """An arm that is not there, a directory that cannot be made: nothing is spent for it."""
+    desk.world.model("a", Act(first_token=0.01))
+    done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2", *option)
+
+    assert (True, 0) == (done.status != 0, len(desk.world.asked("a")))
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(("package", "options"), [("numpy", []), ("plotly", ["--out", "report"])])
+def test_a_package_that_is_not_there_is_missed_before_a_call(tmp_path: Path, package: str, options: list[str]) -> None:
+    """With what to install (a process of its own: modules are only imported once)."""
+    code = (f"import sys; sys.modules[{package!r}] = None; from asyncrouter import Router; Router.chat = None; "
+            "from asyncrouter.cli import main; sys.exit(main())")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "bench", "run", "--scenario", "healthy", "--calls", "2", *options], cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert 2 == done.returncode
+    assert "pip install 'asyncrouter[bench]'" in done.stderr
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    (("--max-errors", "2"), "2 calls have failed"), (("--budget-usd", "0.00001"), "could be exceeded"),
+])
+def test_a_run_that_was_stopped_ends_in_1(desk: Desk, options: tuple[str, str], told: str) -> None:
+    """With the reason on standard error."""
+    done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "x: model=primary retry=1",
+                    *options)
+
+    assert 1 == done.status
+    assert told in done.err
+
+
+def test_prompts_that_are_not_utf_8_name_the_file(desk: Desk) -> None:
+    """One line, no traceback."""
+    Path("prompts.txt").write_bytes(b"\xff\xfe")
+    done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
+
+    assert 2 == done.status
+    assert "prompts.txt: expected UTF-8" in done.err
+
+
+@pytest.mark.parametrize("text", ['{"schema_version":1}', "[]", "no JSON", '{"schema_version":2}'])
+def test_a_file_that_is_no_report_is_named(desk: Desk, text: str) -> None:
+    """Whatever is wrong with it."""
+    Path("other.json").write_text(text, encoding="utf-8")
+    done = desk.run("bench", "compare", "other.json", "other.json")
+
+    assert 2 == done.status
+    assert "other.json: no report of schema 1" in done.err
+
+
+@pytest.mark.parametrize("options", [
+    ("--duration", "1", "--warmup", "100"), ("--recorded", "empty.jsonl"),
+    ("--concurrency", "1", "--duration", "1", "--warmup", "100"),
+])
+def test_a_run_that_measures_nothing_is_an_error(desk: Desk, options: tuple[str, ...]) -> None:
+    """Not an empty table and a 0."""
+    Path("empty.jsonl").touch()
+    done = desk.run("bench", "run", "--scenario", "healthy", *options)
+
+    assert 2 == done.status
+    assert "measure" in done.err
+
+
+def test_ctrl_c_in_a_scenario_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """130, and a line."""
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "run", interrupt, raising=False)
+    done = desk.run(*SCENARIO)
+
+    assert 130 == done.status
+    assert "stopped" in done.err
 
 
 def test_two_reports_are_compared(desk: Desk) -> None:

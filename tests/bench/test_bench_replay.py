@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
+from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import numpy as np
+import orjson
 import pytest
 
 from asyncrouter import CallError, Router
@@ -17,6 +20,9 @@ from asyncrouter.bench.stats import quantiles
 from asyncrouter.bench.survival import Law, Turn, turns
 from asyncrouter.bench.trace import CallRow
 from asyncrouter.sim import Act, Clock, Seen, World, lognormal
+
+if TYPE_CHECKING:
+    from commandline import Desk
 
 USD = 0.001
 
@@ -73,6 +79,49 @@ def test_a_loser_costs_between_its_prompt_and_all_of_it() -> None:
     assert (1.1 * USD, 2 * USD) == (pytest.approx(outcome.least), pytest.approx(outcome.most))
 
 
+@pytest.mark.parametrize(("given", "policy", "least", "most"), [
+    ([answer("a", 5, 6)], Policy(total=2), 0.1, 1.0),  # its prompt
+    ([failure("a", 5)], Policy(total=2), 0.1, 0.1),  # cut off before its free failure
+    ([answer("a", 1, 3)], Policy(total=2), 0.1, 1.0),  # and what it had said, which was not recorded
+    ([answer("a", 5, 6), answer("b", 1, 2)], Policy(total=3), 1.1, 2.0),
+    ([answer("a", 5, 6)], Policy(deadline=2), 0.1, 1.0),
+    ([answer("a", 1, 3)], Policy(deadline=2), 0.1, 1.0),
+    ([answer("a", 1, 2)], Policy(total=2), 1.0, 1.0),
+])
+def test_what_a_clock_cut_off_costs_what_it_had_done(
+    given: list[Turn], policy: Policy, least: float, most: float
+) -> None:
+    """The prompt at least, as the router bills a turn that has said nothing; in full at most."""
+    outcome = play(policy, *given)
+
+    assert (pytest.approx(least * USD), pytest.approx(most * USD)) == (outcome.least, outcome.most)
+
+
+def test_what_was_seen_comes_before_what_lasted_at_least_as_long() -> None:
+    """A loser was overtaken at the very instant at which the hedge spoke: the hedge has won then, too."""
+    overtaken = Turn("a", 0.0, 4.0, 4.0, True, True, False, USD)
+    outcome = play(Policy(), overtaken, answer("b", 1.0, 2.0), after=3.0)
+
+    assert (5.0, True, "b") == (outcome.seconds, outcome.known, outcome.model)
+
+
+@pytest.mark.parametrize("policy", [Policy(first_token=3), Policy(total=3), Policy(deadline=3)])
+def test_the_clock_that_cut_it_off_cuts_it_off_again(policy: Policy) -> None:
+    """A turn that lasted at least three seconds has failed a limit of three seconds; that is no doubt."""
+    cut = Turn("a", 0.0, 3.0, 3.0, True, True, False, USD)
+
+    assert (np.inf, True) == (play(policy, cut).seconds, play(policy, cut).known)
+
+
+def test_an_answer_that_was_cut_off_in_the_middle_ended_nobody_knows_when() -> None:
+    """With the clock that cut it off it fails again; without, it took at least that long."""
+    cut = AttemptRow("a", "first", "failed", "AttemptTimeout", clock="total", sent=0.0, first=1.0, ended=3.0)
+    [turn] = turns([cut])
+    patient, strict = play(Policy(), turn), play(Policy(total=3), turn)
+
+    assert [(3.0, False), (np.inf, True)] == [(one.seconds, one.known) for one in (patient, strict)]
+
+
 def test_a_turn_holds_its_retries() -> None:
     """From its first request to the end of its last; one that a clock stopped, or that was overtaken, is cut off."""
     found = turns([
@@ -125,7 +174,8 @@ def test_what_the_recording_does_not_reach_is_said() -> None:
 
     assert 0.1 == pytest.approx(patient.unknown)
     assert (3.0, None) == (patient.measures["p95_e2e"].value, patient.measures["p95_e2e"].high)
-    assert (1.0, True) == (patient.measures["success"].high, (patient.measures["success"].low or 1.0) < 0.9)
+    assert (0.9, None) == (pytest.approx(patient.measures["success"].value), patient.measures["success"].high)
+    assert (patient.measures["success"].low or 1.0) < 0.9
     assert (0.0, 0.9) == (strict.unknown, pytest.approx(strict.measures["success"].value))
 
 
@@ -153,11 +203,61 @@ def test_a_model_that_was_hardly_asked_is_named() -> None:
         replay(calls, [Policy(order=("a", "c"))])
 
 
+def test_few_turns_make_few_calls() -> None:
+    """Of a thousand calls b was asked in fifty: asked first, its answers are worth fifty calls, not a thousand."""
+    calls = [call(at, AttemptRow("a", "first", "won", sent=0.0, first=1.0, ended=1.0, cost_usd=USD)) if at % 20 else
+             call(at, AttemptRow("a", "first", "failed", "ServerFailed", sent=0.0, ended=0.1),
+                  AttemptRow("b", "fallback", "won", sent=0.1, first=at / 1000, ended=at / 1000, cost_usd=USD))
+             for at in range(1000)]
+    recorded, turned = (one.measures for one in replay(calls, [Policy(), Policy(order=("b", "a"))]))
+
+    assert [True, True, True] == [recorded[name].enough for name in ("p50_e2e", "p90_e2e", "p99_e2e")]
+    assert [True, False, False] == [turned[name].enough for name in ("p50_e2e", "p90_e2e", "p99_e2e")]
+    assert {50} == {one.n for one in turned.values()}
+    # No failure in fifty: up to 7 % may fail (Wilson), and then a is asked, too.
+    assert (1.0, pytest.approx(1.0713, abs=1e-4)) == (turned["attempts"].low, turned["attempts"].high)
+    assert pytest.approx(0.9287, abs=1e-4) == turned["success"].low
+    assert pytest.approx(1.0713, abs=1e-4) == turned["usd_per_1000"].high
+
+
+@pytest.mark.parametrize("given", [
+    {name: value} for name in ("first_token", "total", "deadline", "budget") for value in (0.0, -5.0, np.nan, np.inf)
+])
+def test_a_limit_that_makes_no_sense(given: dict[str, float]) -> None:
+    """The message names the field and the value; a budget of 0 would still hedge ten times."""
+    [(name, value)] = given.items()
+    with pytest.raises(ValueError, match=f"^{name}: expected .*above 0, got {value!r}"):
+        Policy(**given)  # type: ignore[arg-type]  # one of its numbers
+
+
+@pytest.mark.parametrize("order", [(), ("a", "")])
+def test_an_order_that_names_nothing(order: tuple[str, ...]) -> None:
+    """Says what is expected."""
+    with pytest.raises(ValueError, match="order: expected names of models"):
+        Policy(order=order)
+
+
 @pytest.mark.parametrize("hedge", ["95", "p0", "p100", "soon", -1.0, 0.0])
 def test_a_hedge_that_makes_no_sense(hedge: float | str) -> None:
     """Says what is expected."""
     with pytest.raises(ValueError, match="expected seconds"):
         Policy(hedge=hedge)
+
+
+def test_the_command_takes_names_with_spaces_and_no_senseless_limit(desk: Desk) -> None:
+    """`--order "a, b"` are a and b; what cannot be is refused with its name and value."""
+    attempt = {"model": "a", "cause": "first", "outcome": "won", "sent": 0.0, "first": 1.0, "ended": 1.0}
+    line = {"schema_version": 1, "started": 0.0, "seconds": 1.0, "task": None, "error": None,
+            "attempts": [attempt, {**attempt, "model": "b"}]}
+    Path("trace.jsonl").write_bytes(orjson.dumps(line))
+    done, limit, budget = (
+        desk.run("bench", "replay", "trace.jsonl", "--hedge", "none", *more)
+        for more in (("--order", "b, a"), ("--total", "-5"), ("--budget", "0"))
+    )
+
+    assert (0, True) == (done.status, "b → a" in done.out)
+    assert (2, True) == (limit.status, "total: expected seconds above 0, got -5.0" in limit.err)
+    assert (2, True) == (budget.status, "budget: expected hedges a call, above 0, got 0.0" in budget.err)
 
 
 # ── against truth ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,6 +297,17 @@ def played(seed: int, count: int, hedge: dict[str, float]) -> list[CallRow]:
 
     clock.run(scene())
     return sorted(found, key=lambda row: row.started)
+
+
+def test_a_recorded_hedge_comes_out_as_recorded() -> None:
+    """Every call was answered, and so is every one that is played again: nothing is unknown."""
+    calls = played(7, 600, {"after": 1.2, "budget": 1.0})
+    [found] = replay(calls, [Policy(hedge=1.2, budget=1.0)], imputations=2)
+    hedged = sum(len(one.attempts) > 1 for one in calls)
+
+    assert hedged > 50
+    assert (0.0, 1.0) == (found.unknown, found.measures["success"].value)
+    assert np.mean([len(one.attempts) for one in calls]) == pytest.approx(found.measures["attempts"].value)
 
 
 @cache

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from asyncrouter import bench
-from asyncrouter.bench import Arm, Estimate, Load, Report, Scenario
+from asyncrouter import ExplainedStep, Price, bench
+from asyncrouter.bench import Arm, ArmReport, AttemptRow, Estimate, Load, Report, Row, Scenario
 from asyncrouter.bench.scenarios import answers
+from asyncrouter.bench.stop import reserve
 from asyncrouter.bench.words import figure
 from asyncrouter.sim import lognormal
 
@@ -92,11 +93,61 @@ def test_two_reports_side_by_side(report: Report) -> None:
     ("success", Estimate(0.99987, n=10), "99.9870%"), ("success", Estimate(1.0, n=10), "100.00%"),
     ("p99_e2e", Estimate(None, n=1000), "never"), ("p99_e2e", Estimate(2.0, n=10, enough=False), "n too small"),
     ("p99_e2e", Estimate(None), "–"), ("saved_p99_e2e", Estimate(None, n=1000), "∞"), ("p50_e2e", None, "–"),
-    ("usd_per_1000", Estimate(0.25, n=1), "0.2500"),
+    ("usd_per_1000", Estimate(0.25, n=1), "0.2500"), ("max_e2e", Estimate(None, n=10), "never"),
 ])
 def test_figures_are_told_as_people_read_them(name: str, estimate: Estimate | None, told: str) -> None:
     """Never a number where there is none."""
     assert told == figure(name, estimate)
+
+
+def test_an_interval_without_a_lower_end_goes_down_for_ever() -> None:
+    """The sign of its infinity is told."""
+    assert "1.000 [−∞, 2.000]" == figure("saved_p99_e2e", Estimate(1.0, None, 2.0, n=1000), interval=True)
+
+
+def test_a_condition_against_the_baseline_is_not_for_the_baseline(report: Report) -> None:
+    """It saves nothing against itself; alone it has no such figure, and the condition fails."""
+    conditions = bench.parse_conditions("saved_p99_e2e>1")
+
+    assert [] == bench.broken(report, conditions)
+    assert 1 == len(bench.broken(Report(report.settings, report.arms[:1], [], {}), conditions))
+
+
+FINE, NEVER = Estimate(2.0, 1.8, 2.2, 2000), Estimate(None, 2.5, None, 2000)
+PERHAPS = Estimate(None, 2.1, None, 2000)
+
+
+@pytest.mark.parametrize(("before", "after", "verdict"), [
+    (FINE, NEVER, "worse"), (NEVER, FINE, "better"), (NEVER, NEVER, "unsure"), (FINE, PERHAPS, "unsure"),
+])
+def test_a_latency_that_becomes_endless_is_worse(before: Estimate, after: Estimate, verdict: str) -> None:
+    """Unless the intervals meet: then it may be chance."""
+    old, new = (Report({}, [ArmReport("x", {}, {"p99_e2e": one})], [], {}) for one in (before, after))
+
+    assert verdict == next(one.verdict for one in bench.compare(old, new) if one.name == "p99_e2e")
+
+
+def test_a_few_requests_more_are_chance() -> None:
+    """Of a thousand calls none was tried twice, then four: no more than luck, though equal values have no spread."""
+    def seen(retried: int) -> Report:
+        sent = AttemptRow("m", "first", "won", sent=0.0)
+        rows = [Row("x", number, number, number, ended=number + 1.0,
+                    attempts=[sent] * (2 if number % 250 == 1 and number < 250 * retried else 1))
+                for number in range(1000)]
+        run = bench.Run([bench.ArmRun("x", {}, rows, 1000.0, 1, 0.0)], {}, {}, 0)
+        return run.report()
+
+    verdicts = {one.name: one.verdict for one in bench.compare(seen(0), seen(4))}
+
+    assert ("same", "same") == (verdicts["attempts"], verdicts["extra_load"])
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_of_the_answer_bounds_what_is_set_aside(name: str) -> None:
+    """By either of its names."""
+    step = ExplainedStep("m", "p", "", None, None, None, None, Price(input=0.0, output=1e6))
+
+    assert 5.0 == reserve((step,), "hi", {name: 5})
 
 
 def test_an_arm_can_be_written_on_one_line() -> None:
