@@ -58,7 +58,7 @@ def main(scenarios: list[str], only: list[str], together: int, seconds: float, r
                 print(f"{scenario:16}{name:22}{_line(figures)}", flush=True)
         if kept is not None:
             before = json.loads(kept.read_text())["days"] if kept.exists() else {}
-            days = {name: before.get(name, {}) | found.get(name, {}) for name in {**before, **found}}
+            days = {name: before.get(name, {}) | found.get(name, {}) for name in DAYS if name in {**before, **found}}
             told = {"machine": machine(python), "days": days}
             kept.write_text(json.dumps(told, indent=1) + "\n")
 
