@@ -196,6 +196,11 @@ class Flight:
         assert self.lease is not None
         self.engine.policies.announce(self.lease.target, response.headers)
 
+    def be_slow(self) -> None:
+        """Note that another model would have been raced by now."""
+        if self.lease is not None:
+            self.lease.be_slow(self.engine.loop.time())
+
     def fail(self, error: AttemptError) -> AttemptError:
         """End as failed (or never sent); the error, with everything a reader wants to know on it."""
         attempt = self.attempt

@@ -271,6 +271,8 @@ class Race:
             return
         if not self._bucket.take():
             self._deny("the hedge budget is used up")
+            if late is not None:
+                self._overdue(late)
             return
         self._remaining.remove(index)
         lane = self._open(index, "hedge")
@@ -279,6 +281,18 @@ class Race:
             return
         lane.task = self._engine.loop.create_task(self._fly(lane), context=self._context.copy())
         self._engine.keep(lane.task)
+
+    def _overdue(self, lane: Lane) -> None:
+        """See to it that a lane nobody may race is given time until it must be called slow."""
+        sent_at, policies, streams = lane.sent_at, self._engine.policies, self._call.stream or lane.step.streams
+        assert sent_at is not None
+        if (after := policies.slow_after(lane.step.model, lane.size, streams=streams)) < inf:
+            self._late = self._engine.timers.at(sent_at + after, partial(self._slow, lane, sent_at))
+
+    def _slow(self, lane: Lane, sent_at: float) -> None:
+        self._late = None
+        if self._running == [lane] and lane.sent_at == sent_at != self._won and lane.flight is not None:
+            lane.flight.be_slow()
 
     def _deny(self, reason: str) -> None:
         """Say so once: a retry that is late again, or a hedge that fails, is the same news."""

@@ -63,7 +63,8 @@ class Remaining:
         """The step to race with: one that goes at once, and usually answers in the time that is left."""
         plan, policies, now = self._plan, self._engine.policies, self._engine.loop.time()
         same = plan.hedge is not None and plan.hedge.same
-        for index in [late] if same and late is not None else self._left:
+        usual_first = sorted(self._left, key=lambda index: policies.slow(plan.steps[index].model))
+        for index in [late] if same and late is not None else usual_first:
             step = plan.steps[index]
             usual = policies.usual(step.model, streams=self._call.stream or step.streams)
             if policies.goes_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:

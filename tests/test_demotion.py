@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from asyncrouter import Hedge, Router, StateChanged
 from asyncrouter.sim import Act
 
@@ -18,7 +20,7 @@ RACE = 1.0
 class Day:
     """A model `a` that has answered a hundred calls in a quarter of a second, a `b` nobody has asked yet."""
 
-    def __init__(self, clock: Clock, world: World, hedge: Hedge, breaker: str) -> None:
+    def __init__(self, clock: Clock, world: World, hedge: Hedge | None, breaker: str) -> None:
         self.world = world
         self.clock = clock
         self.began = 0.0
@@ -41,7 +43,7 @@ class Day:
 
 
 def played(
-    clock: Clock, world: World, *spans: tuple[int, float], hedge: Hedge = HEDGE, breaker: str = "auto"
+    clock: Clock, world: World, *spans: tuple[int, float], hedge: Hedge | None = HEDGE, breaker: str = "auto"
 ) -> tuple[list[str], list[tuple[float, str]]]:
     """Which model was asked first in spans of so many calls in which `a` takes so long; what was told, and when."""
     async def scenario() -> tuple[list[str], list[tuple[float, str]]]:
@@ -87,12 +89,59 @@ def test_one_quick_answer_has_it_back(clock: Clock, world: World) -> None:
     assert [(20.0, "slow"), (25.25, "not slow any more")] == told
 
 
-def test_what_is_answered_late_is_no_lost_race(clock: Clock, world: World) -> None:
-    """Ten times as slow, and hardly ever hedged: the order of a chain is its owner's, and so are its clocks."""
-    asked, told = played(clock, world, (60, 2.5), hedge=Hedge(after=0.75, budget=0.05))
+def test_a_race_that_the_budget_forbids_is_lost_all_the_same(clock: Clock, world: World) -> None:
+    """Ten races, then the bucket is empty: ten calls more are silent for four times the usual quarter of a second."""
+    asked, told = played(clock, world, (20, 2.5), (2, 2.5), hedge=Hedge(after=0.75, budget=0.01))
+
+    assert ["a" * 20, "bb"] == asked
+    assert [(pytest.approx(10 * RACE + 9 * 2.5 + 1.0, rel=0.001), "slow")] == told
+
+
+def test_late_and_not_raced_is_not_slow_before_four_times_its_usual(clock: Clock, world: World) -> None:
+    """Its answer comes an instant earlier."""
+    asked, told = played(clock, world, (60, 0.99), hedge=Hedge(after=0.75, budget=0.000001))
 
     assert "a" * 60 == asked[0]
     assert [] == told
+
+
+def test_a_chain_without_a_hedge_keeps_its_order(clock: Clock, world: World) -> None:
+    """However late its answers are: its owner has only asked for its clocks to be kept."""
+    asked, told = played(clock, world, (60, 2.5), hedge=None)
+
+    assert "a" * 60 == asked[0]
+    assert [] == told
+
+
+def test_a_late_answer_does_not_have_it_back(clock: Clock, world: World) -> None:
+    """It could not be raced, and so it was first; that says nothing for it."""
+    asked, told = played(clock, world, (20, 2.5), (60, 2.5), hedge=Hedge(after=0.75, budget=0.01))
+
+    assert "b" * 14 + "a" + "b" * 10 + "a" == asked[1][:26]
+    assert ["slow"] == [state for _, state in told]
+
+
+def test_after_ten_minutes_slow_is_what_is_usual(clock: Clock, world: World) -> None:
+    """A model must not be put last for ever for having been quicker once."""
+    asked, told = played(clock, world, (20, 20.0), (2400, 1.5), (10, 1.5))
+
+    assert "a" * 10 == asked[2]
+    assert [(20.0, "slow"), (pytest.approx(620.0, abs=1.5), "not slow any more")] == told
+
+
+def test_a_race_is_not_run_with_a_slow_model(clock: Clock, world: World) -> None:
+    """While another one could be asked."""
+    async def scenario() -> list[str]:
+        day = Day(clock, world, HEDGE, "auto")
+        world.model("c", Act(first_token=0.25))
+        async with day.router:
+            await day.calls(100, 0.25)
+            await day.calls(20, 20.0)
+            world.model("b", Act(first_token=20.0))
+            reply = await day.router.chat("x", chain=["a", "b", "c"], hedge=HEDGE)
+            return [attempt.model for attempt in reply.trace.attempts]
+
+    assert ["b", "c"] == clock.run(scenario())
 
 
 def test_a_loser_that_was_as_quick_as_ever_is_not_slow(clock: Clock, world: World) -> None:

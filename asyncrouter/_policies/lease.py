@@ -20,7 +20,9 @@ SLOW = 2.0
 class Lease:
     """One attempt's slot, tokens and breaker permits. `end()` gives them back; a second call does nothing."""
 
-    __slots__ = ("_host", "_model", "_policies", "_rank", "_sent_at", "_tokens", "ended", "size", "streams", "target")
+    __slots__ = (
+        "_host", "_model", "_policies", "_rank", "_sent_at", "_slow", "_tokens", "ended", "size", "streams", "target",
+    )
 
     def __init__(self, policies: Policies, target: Target, rank: int, tokens: float) -> None:
         self._policies = policies
@@ -28,6 +30,7 @@ class Lease:
         self._tokens = tokens
         self._sent_at: float | None = None
         self._model = self._host = 0
+        self._slow = False
         self.target = target
         self.streams = False
         self.size = 0
@@ -46,6 +49,12 @@ class Lease:
             self._model = self.target.breaker.enter(now, lapse)
             self._host = self.target.account.host.enter(now, lapse)
 
+    def be_slow(self, now: float) -> None:
+        """It has been silent for so long that a race would be lost, were there a budget for one."""
+        if self._policies.guarded and not self._slow:
+            self._slow = True
+            self.target.was_slow(now)
+
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
         usage: Usage | None = None,
@@ -61,7 +70,6 @@ class Lease:
             self._policies.learn(target, error, now)
         if sent_at is None:
             return
-        answering = first_content is not None
         if first_content is not None:
             target.latency(streams=self.streams).add(first_content, self.size, now)
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
@@ -73,7 +81,7 @@ class Lease:
         elif isinstance(error, RateLimited) and target.pacer.rejected(sent_at, hinted=error.retry_after is not None):
             self._policies.tell(target.model.name, "paced", error.message)
         if self._policies.guarded:
-            self._judge(now, outcome, error, answering=answering)
+            self._judge(now, outcome, error, first_content)
 
     def _silent(self, now: float, spent: float, outcome: Outcome) -> None:
         """It would have taken longer than we waited; whether that is slow is asked when another one was faster."""
@@ -81,11 +89,19 @@ class Lease:
         usual = latency.quantile(0.5, self.size)
         latency.add(spent, self.size, now, cut=True)
         if outcome == "superseded" and usual is not None and spent > SLOW * usual:
-            self.target.was_slow(now)
+            self.be_slow(now)
 
-    def _judge(self, now: float, outcome: Outcome, error: AttemptError | None, *, answering: bool) -> None:
+    def _was_quick(self, first_content: float | None) -> bool:
+        """Whether an answer speaks for the model; one that comes late and could not be raced says nothing."""
+        if self._slow or first_content is None:
+            return False
+        return first_content <= self._policies.slow_after(self.target.model, self.size, streams=self.streams)
+
+    def _judge(
+        self, now: float, outcome: Outcome, error: AttemptError | None, first_content: float | None
+    ) -> None:
         """Tell the breakers: of the host whether it was reached, of the model whether it did its work."""
-        target, host = self.target, self.target.account.host
+        target, host, answering = self.target, self.target.account.host, first_content is not None
         if isinstance(error, ConnectionFailed) or is_connect(error):
             host.failed(self._host, now, error.message)
         elif answering or outcome == "won" or (error is not None and error.status is not None):
@@ -94,10 +110,11 @@ class Lease:
             host.left(self._host)
         if outcome in {"won", "not_accepted"}:
             target.breaker.succeeded(self._model, now)
-            target.was_quick(now)
+            if target.was_slow_lately(now) and self._was_quick(first_content):
+                target.was_quick(now)
         elif answering and isinstance(error, AttemptTimeout) and error.clock == "total":
             target.breaker.left(self._model)  # the limit is ours; it has only become slow
-            target.was_slow(now)
+            self.be_slow(now)
         elif error is not None and counts(error):
             target.breaker.failed(self._model, now, error.message)
         elif answering:

@@ -31,6 +31,8 @@ RESERVE = 2.0
 LATEST = 1.25
 """Times the delay that the budget stands for, beyond which a hedge does not come, however empty the bucket: where the
 aim falls below the share of stragglers, the quantile would jump to where they end."""
+OVERDUE = 4.0
+"""Times its median that a model may be silent when the budget has denied the race that would show how slow it is."""
 REMEMBERED = 1000
 """Models remembered; names can come from anywhere, so the oldest idle one goes when there are more."""
 ANNOUNCED = (
@@ -114,6 +116,10 @@ class Policies:
         """Whether the steps after this one should go first, because it has become slow."""
         return self.guarded and self.target(model).demoted(now)
 
+    def slow(self, model: Model) -> bool:
+        """Whether it is a poor one to race with: it has become slow."""
+        return self.guarded and self.target(model).slow
+
     def hedge_after(self, hedge: Hedge, bucket: Bucket, model: Model, size: int, *, streams: bool) -> float:
         """Seconds after sending from which on an attempt is late; `inf` while that is not known.
 
@@ -127,6 +133,11 @@ class Policies:
         if (usual := latency.quantile(max(0.95, 1.0 - bucket.rate), size)) is None:
             return delay
         return min(delay, LATEST * usual, latency.quantile(max(0.95, 1.0 - bucket.aim), size) or inf)
+
+    def slow_after(self, model: Model, size: int, *, streams: bool) -> float:
+        """Seconds after sending from which on an attempt that the budget lets nobody race is slow all the same."""
+        usual = self.target(model).latency(streams=streams).quantile(0.5, size)
+        return inf if usual is None else OVERDUE * usual
 
     def reserve(self, model: Model, *, streams: bool) -> float:
         """Seconds of the deadline that an answering step should leave to this one: its p90, 2 s while not known."""

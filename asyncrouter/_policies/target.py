@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._policies.breaker import WINDOW, Breaker, Window
+from asyncrouter._policies.breaker import VOLUME, WINDOW, Breaker, Window
 from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.retry_budget import RetryBudget
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SLOW_SPAN = 5.0
 """Seconds between two tries of a model in its old place while it is demoted for being slow."""
+LONGEST_SLOW = 600.0
+"""Seconds after which a model that is still slow has its old place: it is what is usual now."""
 
 
 class Account:
@@ -38,8 +40,8 @@ class Target:
     """One model at one provider: its breaker, its pace, how long it takes, and whether it has become slow."""
 
     __slots__ = (
-        "_changed", "_slow", "_slow_at", "_slow_until", "account", "announced_at", "breaker", "buffered", "model",
-        "pacer", "streamed",
+        "_changed", "_slow", "_slow_at", "_slow_in_a_row", "_slow_since", "_slow_until", "account", "announced_at",
+        "breaker", "buffered", "model", "pacer", "streamed",
     )
 
     def __init__(
@@ -56,7 +58,8 @@ class Target:
         self.announced_at = -inf
         """When its headers were last looked at for limits."""
         self._slow = Window()
-        self._slow_at = -inf
+        self._slow_at = self._slow_since = -inf
+        self._slow_in_a_row = 0
         self._slow_until: float | None = None
 
     def __repr__(self) -> str:
@@ -64,7 +67,7 @@ class Target:
 
     @property
     def slow(self) -> bool:
-        """Whether half of its attempts were given up for being silent much longer than it usually is."""
+        """Whether it has been silent much longer than usual: in half of 30 s, or twenty times in a row."""
         return self._slow_until is not None
 
     def latency(self, *, streams: bool) -> Latency:
@@ -75,25 +78,37 @@ class Target:
         """Whether others should go first now; every five seconds it has one try in its old place."""
         if self._slow_until is None:
             return False
+        if now - self._slow_since >= LONGEST_SLOW:
+            self.streamed, self.buffered = Latency(), Latency()
+            self._put_back("ten minutes so: that is what is usual now")
+            return False
         if now < self._slow_until:
             return True
         self._slow_until = now + SLOW_SPAN
         return False
 
     def was_slow(self, now: float) -> None:
-        """An attempt was given up for being slow."""
+        """An attempt was silent for too long."""
         self._slow_at = now
+        self._slow_in_a_row += 1
         self._slow.add(now, failed=True)
-        if self._slow_until is None and self._slow.full_of_failures():
-            self._slow_until = now + SLOW_SPAN
+        if self._slow_until is None and (self._slow_in_a_row >= VOLUME or self._slow.full_of_failures()):
+            self._slow_since, self._slow_until = now, now + SLOW_SPAN
             self._changed("slow", "half of its attempts were much slower than usual")
+
+    def was_slow_lately(self, now: float) -> bool:
+        """Whether an attempt that is quick has something to make up for."""
+        return self._slow_until is not None or self._slow_in_a_row > 0 or now - self._slow_at <= WINDOW
 
     def was_quick(self, now: float) -> None:
         """An attempt was not slow: one is enough to have it back in its place."""
-        if self._slow_until is None and now - self._slow_at > WINDOW:
-            return  # nothing to hold it against
+        self._slow_in_a_row = 0
         self._slow.add(now, failed=False)
         if self._slow_until is not None:
-            self._slow_until = None
-            self._slow.clear()
-            self._changed("not slow any more", "")
+            self._put_back("")
+
+    def _put_back(self, why: str) -> None:
+        self._slow_until = None
+        self._slow_in_a_row = 0
+        self._slow.clear()
+        self._changed("not slow any more", why)
