@@ -33,7 +33,8 @@ HERE = Path(__file__).parent / "contenders"
 MODELS = ["primary", "secondary"]
 TIMEOUT, PATIENCE = 10.0, 20.0
 STARTING = 120.0
-PACKAGES = ("asyncrouter", "aiohttp", "openai", "litellm", "langchain-core", "langchain-openai", "pydantic-ai-slim")
+PACKAGES = ("asyncrouter", "aiohttp", "openai", "haystack-ai", "langchain-core", "langchain-openai", "litellm",
+            "pydantic-ai-slim", "tensorzero")
 
 
 class Runner(NamedTuple):

@@ -25,7 +25,8 @@ from select import select
 from _machine import circumstances, every_file, server
 
 HERE = Path(__file__).parent / "contenders"
-PACKAGES = ("aiohttp", "httpx", "openai", "litellm", "langchain-core", "langchain-openai", "pydantic-ai-slim")
+PACKAGES = ("aiohttp", "httpx", "openai", "haystack-ai", "langchain-core", "langchain-openai", "litellm",
+            "pydantic-ai-slim", "tensorzero")
 TIMEOUT = 600.0
 WAITING = 1000
 SETTLED = 30.0
