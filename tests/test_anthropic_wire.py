@@ -132,6 +132,15 @@ def test_messages_of_one_side_become_one_turn() -> None:
         {"role": "assistant", "content": None}, {"role": "user", "content": "d", "name": "me"},
     )
     assert [HI] == turns(HI, {"role": "assistant", "content": ""})
+    both = [{"type": "text", "text": "Hi"}, {"type": "text", "text": "Hi"}]
+    assert [{"role": "user", "content": both}] == turns(HI, {"role": "assistant", "content": ""}, HI)
+
+
+def test_a_system_message_alone_is_what_the_user_says() -> None:
+    """The API wants somebody to have spoken."""
+    body = sent({"role": "system", "content": "Be brief."})
+
+    assert ([{"role": "user", "content": "Be brief."}], False) == (body["messages"], "system" in body)
 
 
 def test_a_round_of_tools() -> None:
@@ -231,6 +240,7 @@ def test_tools() -> None:
         ({"user": "u"}, {"metadata": {"user_id": "u"}}),
         ({"user": "u", "safety_identifier": "s"}, {"metadata": {"user_id": "s"}}),
         ({"user": "u", "metadata": {"user_id": "mine"}}, {"metadata": {"user_id": "mine"}}),
+        ({"user": "u", "metadata": {"job": "7"}}, {"metadata": {"user_id": "u"}}), ({"metadata": {"job": "7"}}, {}),
         ({"reasoning_effort": "high"}, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
         ({"reasoning": {"effort": "minimal"}}, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
         ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
@@ -241,7 +251,7 @@ def test_tools() -> None:
          {"output_config": {"effort": "max", "format": {"type": "json_schema", "schema": WEATHER}}}),
         ({"response_format": {"type": "json_object"}}, {}), ({"response_format": {"type": "text"}}, {}),
         ({"seed": 1, "logprobs": True, "top_logprobs": 2, "presence_penalty": 1, "frequency_penalty": 1,
-          "logit_bias": {"1": 2}, "n": 1, "store": True, "service_tier": "flex"}, {}),
+          "logit_bias": {"1": 2}, "n": 1, "store": True, "moderation": {}, "service_tier": "flex"}, {}),
         ({"top_k": 5, "service_tier": "standard_only", "container": "c"},
          {"top_k": 5, "service_tier": "standard_only", "container": "c"}),
         ({"top_p": 0.5}, {}),  # the model drops it

@@ -90,6 +90,18 @@ STATUS = [
     (429, available("capacity_exhausted"), RateLimited), (503, available("temporarily_unavailable"), ServerFailed),
     (400, err("Provider returned error", metadata={"raw": '{"error":{"message":"prompt is too long: 9 > 8"}}'}),
      ContextTooLong),
+    # What another one told OpenRouter about its own account is true of that account.
+    (429, meta(error_type="rate_limit_exceeded", provider_code="insufficient_quota"), RateLimited),
+    (429, err("Provider returned error", metadata={"raw": '{"error":{"message":"m","code":"insufficient_quota"}}'}),
+     RateLimited),
+    (400, err("Provider returned error", metadata={"raw": '{"message":"Your credit balance is too low"}'}), Rejected),
+    (400, err("Provider returned error", metadata={"raw": '{"message":"API key not valid"}'}), Rejected),
+    (429, err('{"error": {"message": "m", "code": "insufficient_quota"}}'), OutOfCredit),
+    # A reason that is newer than this: what OpenRouter says about another try.
+    (404, available("brand_new", retryable=True), ServerFailed), (404, available("brand_new"), Rejected),
+    (404, available("no_endpoints", retryable=True), Rejected),
+    (429, available("brand_new", retryable=True), RateLimited),
+    (503, available("brand_new", retryable=False), ServerFailed),
     # Anthropic (native shapes, for the wire that follows)
     (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}},
      ContextTooLong),
@@ -104,7 +116,9 @@ STATUS = [
     (400,
      [err("The input token count (9) exceeds the maximum number of tokens allowed (8)", status="INVALID_ARGUMENT")],
      ContextTooLong),
+    (400, err("Request payload size exceeds the limit: 20971520 bytes.", status="INVALID_ARGUMENT"), ContextTooLong),
     (400, err("API key not valid. Please pass a valid API key.", status="INVALID_ARGUMENT"), Unauthorized),
+    (400, err("API key expired. Please renew the API key.", status="INVALID_ARGUMENT"), Unauthorized),
     (429, err(status="RESOURCE_EXHAUSTED"), RateLimited),
     # Groq, Mistral, Together, Fireworks, vLLM, llama.cpp, Ollama, others
     (400, err("Please reduce the length of the messages or completion."), ContextTooLong),
@@ -147,6 +161,8 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
         (err(type="InternalServerError"), ServerFailed, 500), (err(type="RateLimitError"), RateLimited, 429),
         (err(type="BadRequestError", code=400), Rejected, 400),
         (err(code="1300", type="rate_limited"), RateLimited, 429),
+        (err(code="3505", type="service_tier_capacity_exceeded"), ServerFailed, 503),
+        (meta(error_type="invalid_prompt"), Rejected, 400), (err(code="invalid_prompt"), Refused, 400),
         (err("maximum context length", type="BadRequestError", code=400), ContextTooLong, 400),
         (err(code="context_length_exceeded"), ContextTooLong, None), (err("prompt is too long"), ContextTooLong, None),
         (err(code="insufficient_quota"), OutOfCredit, None), (err(code=402), OutOfCredit, 402),
@@ -199,9 +215,13 @@ def test_message_and_code(body: object, message: str, code: str | None) -> None:
     assert (message, code) == (error.message, error.code)
 
 
-def test_redirects_say_that_they_are_not_followed() -> None:
-    """The message names the target, without its query."""
-    error = of(302, b"", location="https://login.example/a?token=s3cret")
+@pytest.mark.parametrize(
+    "location",
+    ["https://login.example/a?token=s3cret", "https://login.example/a#token=s3cret", "https://me:s3cret@login.example/a"],
+)
+def test_redirects_say_that_they_are_not_followed(location: str) -> None:
+    """The message names the target, without the parts that hold secrets."""
+    error = of(302, b"", location=location)
 
     assert "redirected to https://login.example/a; redirects are not followed" == error.message
 
@@ -211,8 +231,15 @@ def test_redirects_say_that_they_are_not_followed() -> None:
     [(503, "false", "never"), (400, "true", "quick"), (429, "true", "hint"), (429, "maybe", "hint")],
 )
 def test_x_should_retry(status: int, told: str, again: str) -> None:
-    """The provider's word on retrying stands over ours."""
+    """The provider's word on retrying stands over ours; an empty account stays empty."""
     assert again == of(status, err(), x_should_retry=told).again
+    assert "never" == of(429, err(code="insufficient_quota"), x_should_retry=told).again
+
+
+def test_openrouters_word_on_a_reason_we_do_not_know() -> None:
+    """`retryable` says whether another try makes sense; of the reasons we know we know it ourselves."""
+    assert "never" == of(503, available("brand_new", retryable=False)).again
+    assert "jitter" == of(503, available("temporarily_unavailable", retryable=False)).again
 
 
 def test_a_402_with_a_pause_passes() -> None:

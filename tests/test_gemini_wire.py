@@ -321,7 +321,7 @@ def test_what_has_no_word_is_left_out() -> None:
     """Google would answer 400; what the model drops, and what is None, is left out as well."""
     assert {"contents"} == sent(
         user="u", top_p=0.5, logit_bias={}, metadata={}, parallel_tool_calls=False, service_tier="auto", seed=None,
-        safetySettings=None,
+        safetySettings=None, store=True, prompt_cache_options={}, moderation={},
     ).keys()
 
 
@@ -366,6 +366,7 @@ def test_response_format(shape: dict, expected: dict) -> None:
          {"thinkingLevel": "MEDIUM", "includeThoughts": False}),
         ("models/gemini-2.5-pro", {"reasoning_effort": "low"}, {"thinkingBudget": 1024, "includeThoughts": True}),
         ("gemini-2.5-flash", {"reasoning_effort": "none"}, {"thinkingBudget": 0, "includeThoughts": False}),
+        ("gemini-2.5-pro", {"reasoning_effort": "none"}, {"thinkingBudget": 128, "includeThoughts": False}),
         ("gemini-2.5-flash", {"reasoning": {"max_tokens": 99}}, {"thinkingBudget": 99, "includeThoughts": True}),
     ],
 )
@@ -672,6 +673,10 @@ def test_no_answer_at_all() -> None:
 
 
 DAY, MINUTE = "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "GenerateRequestsPerMinutePerProjectPerModel"
+NO_PLAN = error(
+    429, "RESOURCE_EXHAUSTED", "You exceeded your current quota. * Quota exceeded for metric: "
+    "generativelanguage.googleapis.com/x, limit: 0, model: gemini-x\nPlease retry in 38s.", RETRY,
+)
 FAILURES = [
     (400, error(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."), Unauthorized),
     (400, error(400, "INVALID_ARGUMENT",
@@ -688,9 +693,12 @@ FAILURES = [
     (403, error(403, "PERMISSION_DENIED"), Unauthorized),
     (404, error(404, "NOT_FOUND", "models/gemini-1.0 is not found for API version v1beta"), Rejected),
     (429, error(429, "RESOURCE_EXHAUSTED", "m", quota(MINUTE), RETRY), RateLimited),
-    (429, error(429, "RESOURCE_EXHAUSTED", "m", quota(MINUTE, DAY), RETRY), OutOfCredit),
-    (429, error(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota. * Quota exceeded for metric: "
-     "generativelanguage.googleapis.com/x, limit: 0, model: gemini-x\nPlease retry in 38s.", RETRY), OutOfCredit),
+    (429, error(429, "RESOURCE_EXHAUSTED", "m", quota(MINUTE, DAY), RETRY), RateLimited),
+    (429, error(429, "RESOURCE_EXHAUSTED", "m", quota(DAY, "SearchesPerDayPerProject"), RETRY), OutOfCredit),
+    (429, NO_PLAN, RateLimited),
+    (429, error(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 0", quota(MINUTE), RETRY),
+     RateLimited),
+    (429, error(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 0"), OutOfCredit),
     (429, error(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 05, model: y"), RateLimited),
     (429, error(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."), OutOfCredit),
     (500, error(500, "INTERNAL"), ServerFailed),
@@ -714,11 +722,12 @@ def test_retry_info_is_a_pause() -> None:
     assert 38.0 == WIRE.failure(429, JSON, orjson.dumps([document])).retry_after
 
 
-def test_a_used_up_quota_is_never_tried_again() -> None:
-    """However soon Google says to retry."""
-    document = error(429, "RESOURCE_EXHAUSTED", "m", quota(DAY), RETRY)
+@pytest.mark.parametrize("document", [error(429, "RESOURCE_EXHAUSTED", "m", quota(DAY), RETRY), NO_PLAN])
+def test_a_models_used_up_quota_holds_the_model_for_the_day(document: dict) -> None:
+    """However soon Google says to retry: until midnight in California; the key's other models go on."""
+    found = WIRE.failure(429, JSON, orjson.dumps(document))
 
-    assert "never" == WIRE.failure(429, JSON, orjson.dumps(document)).again
+    assert (RateLimited, "never", 35_199.5) == (type(found), found.again, found.retry_after)
 
 
 # What cannot be read

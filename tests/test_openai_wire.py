@@ -408,13 +408,48 @@ def test_logprobs_are_joined() -> None:
     assert "end" == choice["native_finish_reason"]
 
 
+def test_words_beside_fields_that_say_nothing() -> None:
+    """Hosts name the reasoning and the calls that there are not with every token."""
+    chunks: list[Chunk] = []
+    nothing = {"role": "assistant", "reasoning_content": None, "reasoning_details": [], "tool_calls": None}
+    decoder = events(
+        delta(content="a", **nothing), delta(content="b", **nothing), delta(content="c", reasoning="d"), delta("stop"),
+        chunks=chunks,
+    )
+
+    assert (None, "abc", "d") == (decoder.end(), decoder.reply.text, decoder.reply.reasoning)
+    assert [Chunk("a"), Chunk("b"), Chunk("c", "d")] == chunks
+
+
+def test_reasoning_details_are_whole_again() -> None:
+    """Each thought with the signature that its last piece brings; what comes in one piece stays as it is."""
+    sealed = {"type": "reasoning.encrypted", "data": "abc", "index": 1}
+    pieces = [
+        {"type": "reasoning.text", "text": "Let me", "signature": None, "format": "anthropic-claude-v1", "index": 0},
+        {"type": "reasoning.text", "text": " see.", "index": 0},
+        {"type": "reasoning.text", "signature": "S", "index": 0},
+        sealed, sealed,
+        {"type": "reasoning.summary", "summary": "Saw", "index": 2},
+        {"type": "reasoning.summary", "summary": "n.", "index": 2},
+        {"type": "reasoning.summary", "summary": "Next.", "index": 3},
+    ]
+    decoder = events(*(delta(reasoning_details=[piece]) for piece in pieces), delta("stop", content="So."))
+
+    assert [
+        {**pieces[0], "text": "Let me see.", "signature": "S"},
+        sealed, sealed,
+        {"type": "reasoning.summary", "summary": "Sawn.", "index": 2},
+        {"type": "reasoning.summary", "summary": "Next.", "index": 3},
+    ] == decoder.reply.raw["choices"][0]["message"]["reasoning_details"]
+
+
 def test_fields_of_a_delta_that_we_do_not_know_are_kept() -> None:
     """Lists grow; of the rest the last one stands."""
     message = events(
-        delta(content="a", reasoning_details=[1], x=1), delta(reasoning_details=[2], x=2), delta("stop")
+        delta(content="a", annotations=[1], x=1), delta(annotations=[2], reasoning_details=[3], x=2), delta("stop")
     ).reply.raw["choices"][0]["message"]
 
-    assert {"role": "assistant", "content": "a", "reasoning_details": [1, 2], "x": 2} == message
+    assert {"role": "assistant", "content": "a", "annotations": [1, 2], "reasoning_details": [3], "x": 2} == message
 
 
 @pytest.mark.parametrize(

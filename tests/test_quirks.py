@@ -14,6 +14,9 @@ from asyncrouter._wire.openai import OpenAI
 from asyncrouter._wire.quirks import quirks_of
 
 OPENAI, MISTRAL, OTHER = "https://api.openai.com/v1", "https://api.mistral.ai/v1", "https://openrouter.ai/api/v1"
+DEEPSEEK, GROQ = "https://api.deepseek.com/v1", "https://api.groq.com/openai/v1"
+TOGETHER = "https://api.together.xyz/v1"
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}
 USER = {"role": "user", "content": "Hi"}
 
 
@@ -93,3 +96,67 @@ def test_mistral_is_asked_for_usage_by_nothing() -> None:
     """It is in the last chunk anyway."""
     assert "stream_options" not in sent(MISTRAL, stream=True)
     assert "stream_options" in sent(OTHER, stream=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "kept"),
+    [
+        ("o3", None, False), ("o4-mini", "low", False), ("gpt-5", None, False), ("gpt-5-mini", None, False),
+        ("gpt-5-chat-latest", None, True), ("gpt-5.4", None, True), ("gpt-5.4", "low", False),
+        ("gpt-5.4", "none", True), ("gpt-5.5", None, False), ("gpt-5.5", "none", True), ("gpt-6-luna", None, False),
+        ("gpt-10", None, False),
+        ("gpt-4o", None, True), ("gpt-4.1", None, True),
+    ],
+)
+def test_openais_models_that_think_take_no_sampling(model: str, effort: str | None, kept: bool) -> None:
+    """Unless they are told not to think, where they can be."""
+    given = {"temperature": 0.2, "top_p": 0.9, "logprobs": True, "top_logprobs": 2}
+    body = sent(OPENAI, model=model, **given, **({} if effort is None else {"reasoning_effort": effort}))
+
+    assert (given if kept else {}) == {name: body[name] for name in given if name in body}
+
+
+@pytest.mark.parametrize("base_url", [OPENAI, GROQ])
+def test_openai_and_groq_take_no_fields_of_other_hosts_replies(base_url: str) -> None:
+    """An answer of another host goes back without its thoughts, and without what Google keeps beside a call."""
+    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    thoughts = {"reasoning": "Hm.", "reasoning_content": "Hm.", "thinking_blocks": [], "extra_content": {}}
+    answer = {"role": "assistant", "content": "So.", **thoughts, "tool_calls": [{**made, "extra_content": {}}]}
+
+    assert [
+        {**USER, "name": "Ada"}, {"role": "assistant", "content": "So.", "tool_calls": [made]}
+    ] == sent(base_url, {**USER, "name": "Ada"}, answer)["messages"]
+
+
+def test_groq_takes_no_nulls_in_answers() -> None:
+    """OpenAI's own client writes them into the message it gives."""
+    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "assistant", "content": None, "function_call": None, "refusal": None, "tool_calls": [made]}
+
+    assert [{"role": "assistant", "tool_calls": [made]}] == sent(GROQ, answer)["messages"]
+    assert None is sent(OPENAI, answer)["messages"][0]["content"]
+
+
+def test_groq_streams_no_answers_in_a_format() -> None:
+    """They are asked for in one piece; our reader of answers takes both."""
+    assert {"model", "messages", "response_format"} == sent(GROQ, stream=True, response_format=SCHEMA).keys()
+    assert sent(GROQ, stream=True, response_format={"type": "text"})["stream"]
+    assert sent(GROQ, stream=True)["stream"]
+    assert sent(OPENAI, stream=True, response_format=SCHEMA)["stream"]
+
+
+@pytest.mark.parametrize("base_url", [DEEPSEEK, MISTRAL])
+def test_the_developer_is_the_system_elsewhere(base_url: str) -> None:
+    """OpenAI's newer name for it is unknown there; the caller's message stays as it is."""
+    told = {"role": "developer", "content": "Be brief."}
+
+    assert [{"role": "system", "content": "Be brief."}, USER] == sent(base_url, told, USER)["messages"]
+    assert {"role": "developer", "content": "Be brief."} == told
+    assert [told] == sent(OPENAI, told)["messages"]
+
+
+@pytest.mark.parametrize("base_url", [DEEPSEEK, TOGETHER])
+def test_hosts_that_know_only_the_older_name_of_a_limit(base_url: str) -> None:
+    """Under the newer one it would limit nothing."""
+    assert {"model": "m", "messages": [USER], "max_tokens": 9} == sent(base_url, max_completion_tokens=9)
+    assert 9 == sent(base_url, max_tokens=9)["max_tokens"]

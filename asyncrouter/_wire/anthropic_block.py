@@ -78,7 +78,9 @@ class Block:
             self.given["signature"] = delta.get("signature")
         elif told == "citations_delta":
             held = self.given.get("citations")
-            self.given["citations"] = [*(held if isinstance(held, list) else []), delta.get("citation")]
+            if not isinstance(held, list):
+                held = self.given["citations"] = []
+            held.append(delta.get("citation"))
         elif told == "input_json_delta":  # of a tool that the server runs
             if not isinstance(piece := delta.get("partial_json"), str):
                 return None

@@ -27,7 +27,7 @@ MAX_TOKENS = 4096
 model since Claude 3 can write as much."""
 
 _LEFT_OUT = frozenset({
-    "frequency_penalty", "logit_bias", "logprobs", "messages", "modalities", "model", "n", "prediction",
+    "frequency_penalty", "logit_bias", "logprobs", "messages", "modalities", "model", "moderation", "n", "prediction",
     "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "seed", "store", "stream",
     "stream_options", "top_logprobs", "verbosity",
 })
@@ -45,8 +45,11 @@ def translate(model: Model, messages: Sequence[Message], params: Mapping[str, ob
     body: Message = {"model": model.id, "max_tokens": limit, "messages": turns}
     if stream:
         body["stream"] = True
-    if system := _system(given.pop("system", None), conversation.system):
+    system = _system(given.pop("system", None), conversation.system)
+    if system and turns:
         body["system"] = system
+    elif system:  # the API wants somebody to have spoken
+        body["messages"] = [{"role": "user", "content": system}]
     _put_tools(body, given)
     _put_output(body, given)
     for name, value in given.items():
@@ -191,9 +194,15 @@ def _put_output(body: Message, given: Message) -> None:
         output.setdefault("effort", "low" if effort == "minimal" else effort)
     if output:
         body["output_config"] = output
-    user = given.pop("safety_identifier", None) or given.pop("user", None)
-    if user is not None:
-        given.setdefault("metadata", {"user_id": user})
-    given.pop("user", None)
+    _put_user(body, given)
     if given.get("service_tier") not in _TIERS:
         given.pop("service_tier", None)
+
+
+def _put_user(body: Message, given: Message) -> None:
+    """Whose call it is. Anthropic's `metadata` has room for nothing else, OpenAI's holds whatever the caller likes."""
+    user, safe = given.pop("user", None), given.pop("safety_identifier", None)
+    metadata = given.pop("metadata", None)
+    told = metadata.get("user_id") if isinstance(metadata, dict) else None
+    if (named := told or safe or user) is not None:
+        body["metadata"] = {"user_id": named}

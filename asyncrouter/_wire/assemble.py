@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Message, Reply
 
+_WORDS = ("content", "role")
 _ENVELOPE_ONLY = ("choices", "usage", "error", "obfuscation")
 
 
@@ -71,7 +72,7 @@ class Answer:
                 type(choice) is dict
                 and choice.get("index") == 0
                 and type(delta := choice.get("delta")) is dict
-                and (len(delta) == 1 or (len(delta) == 2 and "role" in delta))  # some repeat the role each time
+                and (len(delta) == 1 or _only_words(delta))
                 and type(text := delta.get("content")) is str
                 and choice.get("finish_reason") is None
                 and choice.get("logprobs") is None
@@ -197,3 +198,8 @@ class Answer:
     def _fail(self, error: object) -> None:
         if error and self.fault is None:
             self.fault, self.ended = {"error": error}, True
+
+
+def _only_words(delta: Message) -> bool:
+    """Whether nothing stands beside the words: some hosts repeat the role each time, and name what there is not."""
+    return not [key for key, value in delta.items() if value and key not in _WORDS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._types import Chunk, FinishReason, Message
+from asyncrouter._wire.details import Details
 from asyncrouter._wire.toolcalls import ToolCalls
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ _REASONING = ("reasoning", "reasoning_content")  # OpenRouter, Groq, Ollama; Dee
 class Choice:
     """One of the answer's choices so far. Words are kept in pieces, under the key they came with."""
 
-    __slots__ = ("broken", "calls", "extra", "finish", "logprobs", "rest", "words")
+    __slots__ = ("broken", "calls", "details", "extra", "finish", "logprobs", "rest", "words")
 
     def __init__(self) -> None:
         self.broken = ""
         """What came in a shape in which nothing can be read; "" for nothing."""
         self.words: dict[str, list[str]] = {"content": []}
         self.calls = ToolCalls()
+        self.details: Details | None = None
         self.logprobs: dict[str, list[object]] = {}
         self.finish: str | None = None
         self.extra: Message = {}  # of the message
@@ -84,6 +86,8 @@ class Choice:
         message: Message = {"role": "assistant", "content": self._said("content") or None}
         message |= {key: self._said(key) for key in self.words if key != "content"}
         message |= self.extra
+        if self.details is not None:
+            message["reasoning_details"] = self.details.whole()
         if self.calls:
             message["tool_calls"] = list(self.calls.whole())
         raw: Message = {"index": index, "message": message, "finish_reason": self.finish}
@@ -114,6 +118,9 @@ class Choice:
                 calls = self._listed("tool calls", value)
             elif key == "function_call":  # the name tool calls had before 2023-11
                 calls = [{"index": 0, "type": "function", "function": value}]
+            elif key == "reasoning_details" and isinstance(value, list):
+                self.details = self.details or Details()
+                self.details.take(value)
             else:
                 self._keep(key, value)
         said_in_call = bool(calls) and self.calls.take(calls, whole=whole)

@@ -28,8 +28,9 @@ _CONFIG: Mapping[str, str] = {
     "logprobs": "responseLogprobs", "top_logprobs": "logprobs",
 }
 _LEFT_OUT = frozenset({
-    "logit_bias", "messages", "metadata", "model", "parallel_tool_calls", "prediction", "prompt_cache_key",
-    "prompt_cache_retention", "safety_identifier", "service_tier", "stream", "stream_options", "user", "verbosity",
+    "logit_bias", "messages", "metadata", "model", "moderation", "parallel_tool_calls", "prediction",
+    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier", "store",
+    "stream", "stream_options", "user", "verbosity",
 })
 _IMPOSSIBLE = frozenset({"audio", "function_call", "functions", "web_search_options"})
 
@@ -37,6 +38,8 @@ _BUDGETS: Mapping[str, int] = {
     "none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576,
 }
 """Tokens of thought for an effort, as Google's OpenAI-compatible endpoint gives them to Gemini 2.5."""
+_LEAST_OF_PRO = 128
+"""Gemini 2.5 Pro always thinks, and takes no smaller budget (ai.google.dev, "Thinking")."""
 _LEVELS: Mapping[str, str] = {
     "none": "MINIMAL", "minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "XHIGH",
     "max": "XHIGH",
@@ -143,7 +146,8 @@ def _thinking(effort: object, reasoning: Message, levels: bool, model_id: str) -
         raise ValueError(f"reasoning_effort: expected one of {', '.join(_LEVELS)}, got {effort!r:.40}")
     shown = shown and effort != "none"
     if not levels:
-        return {"thinkingBudget": _BUDGETS[effort], "includeThoughts": shown}
+        least = _LEAST_OF_PRO if "pro" in model_id else 0
+        return {"thinkingBudget": max(least, _BUDGETS[effort]), "includeThoughts": shown}
     level = _LEVELS[effort]
     # Gemini Pro has no lower level than LOW, and thinking cannot be turned off.
     return {"thinkingLevel": "LOW" if level == "MINIMAL" and "pro" in model_id else level, "includeThoughts": shown}

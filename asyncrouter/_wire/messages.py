@@ -101,21 +101,23 @@ def read_messages(messages: Sequence[Message]) -> Conversation:
         if role in {"system", "developer"}:
             conversation.system += _words(place, message)
         elif role == "user":
-            _turn(conversation, "user").parts += _content(place, message)
+            _add(conversation, "user", _content(place, message))
         elif role == "assistant":
-            _turn(conversation, "assistant").parts += _said(place, message, names)
+            _add(conversation, "assistant", _said(place, message, names))
         elif role == "tool":
-            _turn(conversation, "user").parts.append(_result(place, message, names))
+            _add(conversation, "user", [_result(place, message, names)])
         else:
             raise ValueError(f"{place}.role: expected system, developer, user, assistant or tool, got {role!r:.80}")
-    conversation.turns = [turn for turn in conversation.turns if turn.parts]
     return conversation
 
 
-def _turn(conversation: Conversation, role: Literal["user", "assistant"]) -> Turn:
+def _add(conversation: Conversation, role: Literal["user", "assistant"], parts: Sequence[Part]) -> None:
+    """Go on with the turn of this side, or begin one; who says nothing has no turn."""
+    if not parts:
+        return
     if not conversation.turns or conversation.turns[-1].role != role:
         conversation.turns.append(Turn(role))
-    return conversation.turns[-1]
+    conversation.turns[-1].parts += parts
 
 
 def _words(place: str, message: Message) -> list[Text]:

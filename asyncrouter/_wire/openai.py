@@ -46,6 +46,7 @@ class OpenAI(BaseWire):
         body = {**ours, **params, **ours}  # ours come first, and hold whatever a parameter is called
         if self._quirks is not None:
             self._quirks.settle(body)
+        stream = "stream" in body
         return self._post(self._chat_url, call, write_body(body), key, stream=stream, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:

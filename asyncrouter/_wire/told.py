@@ -32,6 +32,11 @@ class Told:
     error: Message = field(default_factory=dict)
     request_id: str | None = None
 
+    @property
+    def relayed(self) -> bool:
+        """Whether a gateway tells what another one told it: true of the request, not of our key or our account."""
+        return not part(self.error, "metadata").keys().isdisjoint({"raw", "provider_code"})
+
 
 def read_error(body: bytes) -> Told:
     """What a failed response's body says; text and HTML are taken as the message."""
