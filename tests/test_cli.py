@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import FILE, ROOT, spawn
+from commandline import FILE, ROOT, command, spawn
 from planted import HEADER, KEY
 
 from asyncrouter.cli._app import COMMANDS, app
@@ -129,6 +129,25 @@ def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "status"),
+    [(["chat", "-"], 0, 2), (["batch", "-", "-o", "out.jsonl"], 0, 0), (["chat", "Hello"], 1, 0), (["explain"], 1, 0),
+     (["chat"], 2, 2)],
+)
+def test_without_a_standard_stream_it_is_empty(desk: Desk, arguments: list[str], closed: int, status: int) -> None:
+    """Some services start programs so; no traceback."""
+    desk.world.model("a", Act(text="ok"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])",
+         str(closed), *command(*arguments)],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert status == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_it_runs_as_a_module(desk: Desk) -> None:

@@ -54,6 +54,7 @@ def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
     [
         (["--port", "99999"], "port must be from 0 to 65535, got 99999"),
         (["--serve", "Hello"], "--serve asks nothing: leave it out, or the prompt"),
+        ([" "], "PROMPT is empty"),
     ],
 )
 def test_what_cannot_be_used_is_told_as_everywhere(desk: Desk, arguments: list[str], told: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asyncrouter import RouterClosed
+from asyncrouter.batch._accept import guarded
 from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._ids import Names
 from asyncrouter.batch._lines import Format, answer_line, failure_line, limit_met
@@ -26,10 +28,14 @@ if TYPE_CHECKING:
 
     Write = Callable[[bytes], None]
 
+logger = logging.getLogger("asyncrouter")
+
 PAUSES = (2.0, 4.0, 8.0, 16.0)
 """Seconds at most before a row that met a limit is asked again, and again; longer if it was told so."""
 LONGEST = 600.0
 """Seconds after which it is asked again whatever it was told."""
+TOLD_AFTER = 10.0
+"""Seconds without any answer after which it is told what the rows wait for."""
 IN_VAIN = 1800.0
 """Seconds without any answer after which a limit is a reason to stop."""
 
@@ -56,6 +62,8 @@ class Job:
         self.tally = Tally()
         self.stopped: str | None = None
         self._router = router
+        if (accept := orders.options.get("accept")) is not None:
+            orders = replace(orders, options={**orders.options, "accept": guarded(accept)})  # type: ignore[arg-type]  # surveyed
         self._orders = orders
         self._feed = feed(source, orders, router.config, done)
         self._answers = answers
@@ -64,6 +72,7 @@ class Job:
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
+        self._told = False
 
     def __repr__(self) -> str:
         return f"<Job {self.tally.done} done, {self.tally.failed} failed, {self._window!r}>"
@@ -148,7 +157,11 @@ class Job:
 
     def _keep_hoping(self, limit: RateLimited | NotSent) -> None:
         """Stop when nobody has been answered for so long: rows do not fail of limits, but "tomorrow" is no pause."""
-        if self._loop.time() - self._answered_at > IN_VAIN:
+        silent = self._loop.time() - self._answered_at
+        if silent > TOLD_AFTER and not self._told:
+            self._told = True
+            logger.warning("no answer for %.0f s: the rows wait for a limit: %s", silent, limit)
+        if silent > IN_VAIN:
             self.stop(f"nothing but limits for {IN_VAIN / 60:.0f} minutes: {limit}")
 
     async def _stopped_within(self, seconds: float) -> bool:

@@ -21,6 +21,7 @@ from asyncrouter import (
     RateLimited,
     Unauthorized,
 )
+from asyncrouter.batch._accept import AcceptFailed
 
 if TYPE_CHECKING:
     from asyncrouter import Attempt, Reply, Trace, Usage
@@ -52,7 +53,9 @@ def error_class(error: Exception) -> str:
 
 
 def unusable(error: Exception) -> bool:
-    """Whether no model of the chain could have answered anybody: no credit, bad keys, no key."""
+    """Whether nobody could have been answered: no credit, bad keys, no key, or an `accept` that breaks."""
+    if isinstance(error, AcceptFailed):
+        return True
     if not isinstance(error, AllModelsFailed) or not error.trace.attempts:
         return False
     return all(_shut(attempt.error) for attempt in error.trace.attempts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter import Reply, RouterClosed
 from asyncrouter.batch._rows import Id, Row, fields_of
+from asyncrouter.batch._survey import steps_for_all
 from asyncrouter.batch._window import Window
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ async def map(  # noqa: A001  # it is `batch.map`, and means what `map` means
     doubles as answers come.
 
     A failure is a value: the error instead of the reply. `options` are those of `Router.chat`, under what a row says
-    itself; priority is "batch" unless they say otherwise. Raises what `calls` raises, once the calls before it have
-    been handed over, and `RouterClosed`. Leaving early cancels what is on its way (at once, with
-    `contextlib.aclosing`).
+    itself; priority is "batch" unless they say otherwise. Raises `ConfigError` for options that no call could be made
+    with, what `calls` raises, once the calls before it have been handed over, and `RouterClosed`. Leaving early cancels
+    what is on its way (at once, with `contextlib.aclosing`).
     """
+    if isinstance(calls, str | bytes | Mapping):
+        raise TypeError(f"calls: expected an iterable of calls, got one {type(calls).__name__}: put it into a list")
+    steps_for_all(router, options)
     mapping = _Mapping(router, calls, concurrency, options)
     window = Window(concurrency, mapping.take, mapping.ask)
     window.when_over(mapping.something_new.set)

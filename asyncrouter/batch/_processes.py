@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -13,7 +14,7 @@ import orjson
 
 from asyncrouter import Config, Router
 from asyncrouter.batch._errors import BatchError
-from asyncrouter.batch._share import ABORT, ANSWERS, END, FAILURES, STOP, Ear
+from asyncrouter.batch._share import ABORT, ANSWERS, END, FAILURES, STOP, WARNING, Ear
 from asyncrouter.batch._tally import Tally
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from asyncrouter.batch._crew import Crew
     from asyncrouter.batch._job import Orders, Write
     from asyncrouter.batch._source import Source
+
+logger = logging.getLogger("asyncrouter")
 
 
 class Crowd:
@@ -32,6 +35,8 @@ class Crowd:
         failures: Write,
     ) -> None:
         self.stopped: str | None = None
+        self._rules = orders.rules
+        self._poor = False
         count = len(crew)
         self._crew = crew
         self._write = {ANSWERS: answers, FAILURES: failures}
@@ -66,6 +71,8 @@ class Crowd:
         errors = await asyncio.gather(*(self._listen(number) for number in range(count)))
         if told := [error for error in errors if error is not None]:
             raise BatchError(told[0])
+        if self._poor:
+            self.stopped = self.stopped or self._rules.spent(self.tally)
 
     def stop(self, reason: str) -> None:
         """Begin no more rows; those on their way are finished."""
@@ -92,6 +99,9 @@ class Crowd:
         if kind in self._write:
             self._write[kind](data)
             return
+        if kind == WARNING:
+            logger.warning("%s", data.decode())
+            return
         told = orjson.loads(data)
         self._tallies[number] = Tally.of_dict(told["tally"])
         self._busy[number] = told["busy"]
@@ -108,7 +118,7 @@ class Crowd:
         if final:  # what holds for one holds for all; a share of the budget is each one's own
             self.stop(stopped or error or "")
         elif stopped is not None:
-            self.stopped = self.stopped or stopped
+            self._poor = True  # told of the whole budget, once all have spent their shares
         return error
 
     def _tell(self, word: bytes) -> None:

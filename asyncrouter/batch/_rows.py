@@ -31,6 +31,8 @@ PARAMS = frozenset((
     "web_search_options",
 ))
 """What may stand beside a row's own fields for the provider; anything else goes into `params`."""
+NOT_PARAMS = frozenset(("messages", "model", "stream", "stream_options"))
+"""Parts of a request that its parameters cannot change."""
 
 
 _KNOWN = frozenset(OURS) | PARAMS
@@ -158,6 +160,8 @@ def _params(given: object) -> Mapping[str, object]:
         return {}
     if not isinstance(given, Mapping):
         raise RowError(f"params: expected an object, got {given!r:.60}")
+    for name in NOT_PARAMS & given.keys():
+        raise RowError(f"params.{name}: is for the router to say and cannot be a parameter")
     return given
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from asyncrouter.batch._tally import Tally
 
 SHUT = 10
-"""Rows one after the other that no model could be used for: not one row's own model, and not an accident."""
+"""Rows one after the other that nobody could answer: not one row's own model, and not an accident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +27,15 @@ class Rules:
     usd_a_row: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.budget_usd is not None and not self.budget_usd > 0:
+        if self.budget_usd is not None and not (_is_number(self.budget_usd) and self.budget_usd > 0):
             raise BatchError(f"budget_usd: expected US dollars above 0, got {self.budget_usd!r}")
-        if self.max_error_rate is not None and not 0 <= self.max_error_rate <= 1:
+        if self.max_error_rate is not None and not (_is_number(self.max_error_rate) and 0 <= self.max_error_rate <= 1):
             raise BatchError(f"max_error_rate: expected a share from 0 to 1, got {self.max_error_rate!r}")
 
     def reason(self, tally: Tally) -> str | None:
         """Why no other row may be begun, whatever comes of those on their way; `None`: go on."""
         if tally.shut >= SHUT:
-            return f"no model can be used: {_most(tally)}"
+            return f"no row can be answered: {_most(tally)}"
         if self.max_error_rate is not None and tally.ended >= max(1, self.min_rows):
             rate = tally.failed / tally.ended
             if rate > self.max_error_rate:
@@ -63,6 +63,17 @@ def check_prices(rules: Rules, estimate: Estimate) -> None:
         raise BatchError(
             f"budget_usd: the price of {names} is not known; say `usd_per_mtok` under [models], or leave the budget out"
         )
+
+
+def check_counts(**counts: int | None) -> None:
+    """These are at least 1, where they are given. Raises `BatchError`."""
+    for name, count in counts.items():
+        if count is not None and not (isinstance(count, int) and count >= 1):
+            raise BatchError(f"{name}: expected a whole number of at least 1, got {count!r}")
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, int | float)
 
 
 def _most(tally: Tally) -> str:

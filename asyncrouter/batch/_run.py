@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from asyncrouter import NOT_GIVEN
 from asyncrouter.batch._crew import crew_of
-from asyncrouter.batch._errors import WriteFailed
+from asyncrouter.batch._errors import BatchError, WriteFailed
 from asyncrouter.batch._job import Job, Orders, count_done
 from asyncrouter.batch._journal import Journal
 from asyncrouter.batch._order import put_in_order
 from asyncrouter.batch._paths import check_paths, errors_path
 from asyncrouter.batch._processes import Crowd, divided, router_of
 from asyncrouter.batch._resume import check_failures, check_same, fingerprint, finished, write_side
-from asyncrouter.batch._rules import Rules, check_prices
-from asyncrouter.batch._source import Source
+from asyncrouter.batch._rules import Rules, check_counts, check_prices
+from asyncrouter.batch._source import source_of
 from asyncrouter.batch._survey import survey
 from asyncrouter.batch._watch import INTERRUPTED, Watch
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from asyncrouter.batch._ids import Ids
     from asyncrouter.batch._lines import Format
     from asyncrouter.batch._report import Progress, Report
+    from asyncrouter.batch._source import Source
     from asyncrouter.batch._survey import Survey
 
 
@@ -77,8 +78,9 @@ async def run(
     Before anything is sent the whole input is checked. The output is resumed if it is of the same input, models and
     parameters; `restart` throws it away, `force` goes on by the ids alone. At most `concurrency` rows are on their way,
     and no other row takes memory. It stops early, to be resumed, when this run has cost `budget_usd`, when more than
-    `max_error_rate` of at least `min_rows` rows failed, when no model can be used, or when `stop` is set (what is on
-    its way is finished). `fsync` forces every write onto the disk, against power cuts.
+    `max_error_rate` of at least `min_rows` rows failed, when no model can be used or `accept` breaks (for ten rows in
+    a row), or when `stop` is set (what is on its way is finished). `fsync` forces every write onto the disk, against
+    power cuts.
 
     `processes` share the rows, each with a router of `make_router(number, processes)`, by default one of this router's
     configuration with its limits `divided`; the budget is divided as well. `progress` is called at most 4 times a
@@ -92,7 +94,10 @@ async def run(
     }
     clocks: dict[str, object] = {"deadline": deadline, "hedge": hedge, "retry": retry}
     options = _without(None, given) | _without(NOT_GIVEN, clocks)
-    source = source if isinstance(source, Source) else Source(Path(source), prompt_template)
+    if format not in {"native", "openai"}:
+        raise BatchError(f'format: expected "native" or "openai", got {format!r}')
+    check_counts(concurrency=concurrency, limit=limit, min_rows=min_rows, processes=processes)
+    source = source_of(source, prompt_template)
     out = None if output is None else Path(output)
     err = errors_path(out, errors)
     check_paths(source.path, out, err)
@@ -116,9 +121,9 @@ async def run(
         stack.callback(answers.close)
         failures = Journal(err, sync=fsync)
         stack.callback(failures.close, remove_empty=True)
-        done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
         if failures.size:
             check_failures(err)
+        done = await _resumed(router, source, surveyed, options, format, answers, out, restart=restart, force=force)
         failures.begin(empty=True)
         work: Job | Crowd
         if crew is not None:
@@ -126,7 +131,9 @@ async def run(
             work = Crowd(crew, source, orders, before, answers.append, failures.append)
         else:
             work = Job(router, source, orders, done, answers.append, failures.append)
-        skipped = 0 if done is None else await count_done(source, done) if force else len(done)
+        skipped = 0 if done is None else len(done)
+        if done is not None and (force or skipped > estimate.rows):  # it may hold answers of other rows
+            skipped = await count_done(source, done)
         watch = Watch(work, estimate.rows, skipped, progress)
         answers.on_failure = lambda failure: work.abort(failure.reason)
         failures.on_failure = lambda failure: work.stop(failure.reason)  # answers can still be kept

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import pickle
 import signal
 import socket
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 HEAD = Struct("!BI")
 JOB = Struct("!I")
-ANSWERS, FAILURES, STATE, END = range(4)
+ANSWERS, FAILURES, STATE, END, WARNING = range(5)
 STOP, ABORT = b"s", b"a"
 READ = 65_536
 """Bytes read at once: a new buffer for each read, as large as asyncio's, costs more than what comes in it."""
@@ -46,7 +47,9 @@ def work_on_share(line: socket.socket, make_router: MakeRouter) -> None:
         if head := line.recv(JOB.size, socket.MSG_WAITALL):
             (length,) = JOB.unpack(head)
             share = pickle.loads(line.recv(length, socket.MSG_WAITALL))  # noqa: S301  # our parent's
-            asyncio.run(_work(_Line(line), make_router, *share))
+            told = _Line(line)
+            logging.getLogger("asyncrouter").addHandler(_Warnings(told))
+            asyncio.run(_work(told, make_router, *share))
 
 
 async def _work(
@@ -127,6 +130,18 @@ class _Line:
             self.job.stop("told to")
         else:
             self.job.abort("told to")
+
+
+class _Warnings(logging.Handler):
+    """Passes warnings on to the process that has a screen, or a log."""
+
+    def __init__(self, line: _Line) -> None:
+        super().__init__(logging.WARNING)
+        self._line = line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass it on."""
+        self._line.send(WARNING, record.getMessage().encode("utf-8", "replace"))
 
 
 class Ear(asyncio.BufferedProtocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import os
 import string
 import sys
 import zlib
@@ -17,7 +18,7 @@ from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._rows import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 try:
     if sys.version_info >= (3, 14):
@@ -29,6 +30,7 @@ except ModuleNotFoundError:  # the extra `batch`
 _ZstdError: type[Exception] = EOFError if zstd is None else zstd.ZstdError
 
 PACKED = (".gz", ".zst")
+ONE_A_LINE = "expected one JSON object a line"
 
 
 Line = tuple[int, Fields | str]
@@ -57,10 +59,9 @@ class Source:
         self._packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else None
         last = suffixes[-1] if suffixes else ""
         self._delimiter = {".csv": ",", ".tsv": "\t"}.get(last, "," if template and self.name == "-" else None)
-        if template is not None:
-            if self._delimiter is None:
-                raise BatchError(f"a prompt template goes with a CSV file; {self.name} is read as JSON lines")
-            self._columns = columns(template)
+        self._columns = ["prompt"] if template is None else columns(template)
+        if template is not None and self._delimiter is None:
+            raise BatchError(f"a prompt template goes with a CSV file; {self.name} is read as JSON lines")
 
     def __repr__(self) -> str:
         return f"<Source {self.name}>"
@@ -88,6 +89,8 @@ class Source:
             names = reader.fieldnames or ()
             if twice := [name for name in names if names.count(name) > 1]:
                 raise BatchError(f"{self.name}: line 1: the column {twice[0]!r} stands twice")
+            if names:
+                self._check_columns(names)
             for cells in reader:
                 if None in cells or None in cells.values():
                     yield reader.line_num, f"expected {len(names)} columns"
@@ -98,20 +101,25 @@ class Source:
         except csv.Error as error:
             raise BatchError(f"{self.name}: line {reader.reader.line_num}: {error}") from None
 
-    def _of_cells(self, cells: dict[str, str]) -> Fields | str:
-        if self.template is None:
-            if "prompt" not in cells:
-                return f'expected a column "prompt", or a prompt template; the columns are {_listed(cells)}'
-            prompt = cells["prompt"]
-        else:
-            if missing := [column for column in self._columns if column not in cells]:
-                return f"the template names {missing[0]!r}; the columns are {_listed(cells)}"
-            prompt = self.template.format_map(cells)
+    def _check_columns(self, names: Sequence[str]) -> None:
+        missing = [column for column in self._columns if column not in names]
+        if missing:
+            wanted = 'expected a column "prompt", or a prompt template'
+            told = wanted if self.template is None else f"the template names {missing[0]!r}"
+            raise BatchError(f"{self.name}: line 1: {told}; the columns are {', '.join(map(repr, names)):.200}")
+
+    def _of_cells(self, cells: dict[str, str]) -> Fields:
+        prompt = cells["prompt"] if self.template is None else self.template.format_map(cells)
         return {"id": cells["id"], "prompt": prompt} if "id" in cells else {"prompt": prompt}
 
 
-def _listed(cells: dict[str, str]) -> str:
-    return f"{', '.join(map(repr, cells)):.200}"
+def source_of(given: object, template: str | None) -> Source:
+    """A source, or that of a file. Raises `BatchError`, `TypeError`."""
+    if isinstance(given, Source):
+        return given
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"source: expected a file's path, got {type(given).__name__}; batch.map takes any iterable")
+    return Source(Path(given), template)
 
 
 def columns(template: str) -> list[str]:
@@ -152,7 +160,7 @@ def _json_rows(raw: Iterator[bytes]) -> Iterator[Line]:
         except orjson.JSONDecodeError as error:
             yield number, _wrong(text, error)
         else:
-            yield number, fields if isinstance(fields, dict) else "expected a JSON object"
+            yield number, fields if isinstance(fields, dict) else ONE_A_LINE
 
 
 def _wrong(text: bytes, error: orjson.JSONDecodeError) -> str:
@@ -160,8 +168,7 @@ def _wrong(text: bytes, error: orjson.JSONDecodeError) -> str:
         text.decode()
     except UnicodeDecodeError as wrong:
         return f"is not UTF-8: byte 0x{text[wrong.start]:02x} at column {wrong.start + 1}"
-    listed = "; expected one JSON object a line, not a list of them" if text.startswith(b"[") else ""
-    return f"is not JSON: {error.msg} at column {error.colno}{listed}"
+    return f"is not JSON: {error.msg} at column {error.colno}" + (f"; {ONE_A_LINE}" if text.startswith(b"[") else "")
 
 
 def _decoded(raw: Iterator[bytes]) -> Iterator[str]:

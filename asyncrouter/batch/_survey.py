@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter import ConfigError, RouterError
+from asyncrouter import RouterError, Step
 from asyncrouter.batch._errors import InvalidInput, Problem
 from asyncrouter.batch._ids import Ids, Names
 from asyncrouter.batch._rows import AT_ONCE, CHOOSING, Row, RowError
-from asyncrouter.batch._source import Source
+from asyncrouter.batch._source import source_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
     from asyncrouter import ExplainedStep, Router
+    from asyncrouter.batch._source import Source
 
 TOLD = 100
 """Problems that are told; the others are counted."""
@@ -64,8 +63,7 @@ async def estimate(
 
     Raises `InvalidInput` with every problem and its line, `BatchError`, `ConfigError`.
     """
-    source = source if isinstance(source, Source) else Source(Path(source), prompt_template)
-    return (await survey(router, source, options)).estimate
+    return (await survey(router, source_of(source, prompt_template), options)).estimate
 
 
 async def survey(router: Router, source: Source, options: dict[str, object]) -> Survey:
@@ -98,12 +96,8 @@ class _Judge:
         self._estimate = Estimate()
         self._usual_answer = _limit(options)
         self._own: dict[bytes, _Load | str] = {}
-        self._for_all: _Load | None = None
-        if choice_of(options):  # what holds for all is the caller's mistake, not a row's
-            self._for_all = self._plan(options)
-        else:
-            with contextlib.suppress(ConfigError):  # there is no default task: each row has to name its own
-                self._for_all = self._plan(options)
+        steps = steps_for_all(router, options)
+        self._for_all = None if steps is None else _Load(steps)
 
     def problem(self, line: int, text: str) -> None:
         """Note a problem."""
@@ -180,6 +174,20 @@ class _Load:
                 estimate.unpriced.append(step.model)
         estimate.cost_usd += prices[0] if prices else 0.0
         estimate.most_usd += max(prices, default=0.0)
+
+
+def steps_for_all(router: Router, options: Mapping[str, object]) -> tuple[ExplainedStep, ...] | None:
+    """What is tried for rows that name nothing themselves; `None` where each has to. Raises `ConfigError`, `TypeError`.
+
+    What is wrong for all is the caller's mistake, not a row's.
+    """
+    choice, accept = choice_of(options), options.get("accept")
+    if accept is not None and not callable(accept):
+        raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
+    Step(model="-", params=options.get("params") or {})  # type: ignore[arg-type]  # it is checked here
+    if "default" not in router.config.tasks and not any(name in choice for name in ("task", *CHOOSING)):
+        return None
+    return router.explain(**choice).steps  # type: ignore[arg-type]  # checked by explain
 
 
 def choice_of(options: Mapping[str, object]) -> dict[str, object]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
+GOES_ON = "the same command goes on"
 
 
 @contextlib.contextmanager
@@ -85,7 +86,7 @@ def summary(report: Report) -> str:
         parts.append(f"{report.left:,} left")
     told = [f"{', '.join(parts)}, of {count(report.rows, 'row')}, in {_duration(report.seconds)}"]
     if report.stopped is not None:
-        told.append(f"stopped: {report.stopped}; the same command goes on")
+        told.append(f"stopped: {report.stopped}" + ("" if report.output == "-" else f"; {GOES_ON}"))
     told.append(
         f"{dollars(report.cost_usd, estimated=report.cost_estimated)}, {_tokens(report.input_tokens)} tokens in, "
         f"{_tokens(report.output_tokens)} out, {count(report.attempts, 'attempt')}, {count(report.hedges, 'hedge')}"
@@ -104,9 +105,11 @@ def told_estimate(estimate: Estimate) -> str:
     """The estimate as people read it."""
     told = [
         f"{count(estimate.rows, 'row')}: about {_tokens(estimate.input_tokens)} tokens in, "
-        f"{_tokens(estimate.output_tokens)} out",
-        f"about {dollars(estimate.cost_usd)} if the first models answer, {dollars(estimate.most_usd)} if the dearest",
+        f"{_tokens(estimate.output_tokens)} out"
     ]
+    if estimate.most_usd or not estimate.unpriced:
+        first, dearest = dollars(estimate.cost_usd), dollars(estimate.most_usd)
+        told.append(f"about {first} if the first models answer, {dearest} if the dearest")
     if estimate.unpriced:
         told.append(f"not counted, because their price is not known: {', '.join(estimate.unpriced)}")
     return "".join(f"{each}\n" for each in told)

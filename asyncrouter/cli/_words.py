@@ -25,7 +25,7 @@ def dollars_per_million(price: Price | None) -> tuple[str, str]:
 
 def count(number: int, thing: str) -> str:
     """So many of a thing."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def dollars(value: float | None, *, estimated: bool = False) -> str:

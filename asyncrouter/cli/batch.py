@@ -19,7 +19,7 @@ import orjson
 
 from asyncrouter import ConfigError, Router, batch
 from asyncrouter.batch import Report, Source, WriteFailed
-from asyncrouter.cli._batch_show import show, summary, told_estimate
+from asyncrouter.cli._batch_show import GOES_ON, show, summary, told_estimate
 from asyncrouter.cli._choice import Choice, check, choosing
 from asyncrouter.cli._endings import INTERRUPTED
 from asyncrouter.cli._inventory import used_models
@@ -50,7 +50,8 @@ no usable model, disk), 130 interrupted. After any of them the same command goes
 """,
 )
 @click.argument("source", metavar="IN")
-@click.option("-o", "--output", metavar="OUT", required=True, help="A line for each answer; - is standard output.")
+@click.option("-o", "--output", metavar="OUT", required=True,
+              help="A line for each answer; - is standard output, from which no run can go on.")
 @click.option("--errors", metavar="FILE", help="A line for each failure, to be run again.  [default: OUT.errors.jsonl]")
 @choosing
 @click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter for the provider; V may be JSON.")
@@ -96,18 +97,21 @@ def command(
     config = _limited(setup.router().config, choice, rpm, tpm)
     router = Router(config, transport=transport())
     options["make_router"] = partial(_router_of, config)
-    check(router, choice)
     asked: dict[str, object] = {**choice}
     if params:
         asked["params"] = parameters(params)
     if max_attempts is not None:
         asked["retry"] = {"attempts": max_attempts}
-    with _source(source, prompt_template) as rows, _notices():
-        if dry_run:
-            estimate = asyncio.run(batch.estimate(router, rows, **asked))  # type: ignore[arg-type]  # none of them is a template
-            write(_json(asdict(estimate)) if as_json else told_estimate(estimate))
-            return 0
-        return asyncio.run(_run(router, rows, None if output == "-" else output, progress, as_json, asked | options))
+    with _notices():
+        if choice.keys() & {"task", "tier", "chain", "model"}:  # else each row may name its own
+            check(router, choice)
+        with _source(source, prompt_template) as rows:
+            if dry_run:
+                estimate = asyncio.run(batch.estimate(router, rows, **asked))  # type: ignore[arg-type]  # none of them is a template
+                write(_json(asdict(estimate)) if as_json else told_estimate(estimate))
+                return 0
+            out = None if output == "-" else output
+            return asyncio.run(_run(router, rows, out, progress, as_json, asked | options))
 
 
 async def _run(
@@ -134,7 +138,7 @@ async def _run(
                     return status
                 report = failed.report  # which says it
             except asyncio.CancelledError:
-                tell("stopped; the same command goes on with the rows that have no answer yet")
+                tell("stopped" if output is None else f"stopped; {GOES_ON} with the rows that have no answer yet")
                 return INTERRUPTED
     _tell_end(report, as_json)
     return status
@@ -173,43 +177,48 @@ def _signals(stop: asyncio.Event, sending: asyncio.Event) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _source(given: str, template: str | None) -> Iterator[Source]:
-    """The input; what comes from standard input is read twice, so it is put on the disk first."""
-    if given != "-":
-        yield Source(Path(given), template)
+    """The input; it is read twice, so what comes from standard input or another pipe is put on the disk first."""
+    path = Path(given)
+    if given != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        yield Source(path, template)
         return
     with tempfile.NamedTemporaryFile(prefix="asyncrouter-", suffix=".jsonl") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
+        with contextlib.nullcontext(sys.stdin.buffer) if given == "-" else path.open("rb") as pipe:
+            shutil.copyfileobj(pipe, file)
         file.flush()
         yield Source(Path(file.name), template, "-")
 
 
 @contextlib.contextmanager
 def _notices() -> Iterator[None]:
-    """Tell at the end what the router wants a person to know; a listener would cost something with every call."""
-    kept = _Kept(logging.WARNING)
+    """Tell what the router wants a person to know, while it can still save money.
+
+    A listener would cost something with every call.
+    """
+    telling = _Telling(logging.WARNING)
     logger = logging.getLogger("asyncrouter")
-    logger.addHandler(kept)
+    logger.addHandler(telling)
     try:
         yield
     finally:
-        logger.removeHandler(kept)
-        for text in kept.texts:
-            tell(text, style="yellow")
+        logger.removeHandler(telling)
 
 
-class _Kept(logging.Handler):
-    """Keeps the first warnings."""
+class _Telling(logging.Handler):
+    """Tells the first warnings, each once."""
 
     MOST = 20
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
-        self.texts: dict[str, None] = {}
+        self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
-        if len(self.texts) < self.MOST:
-            self.texts[record.getMessage()] = None
+        """Tell it."""
+        text = record.getMessage()
+        if text not in self._told and len(self._told) < self.MOST:
+            self._told.add(text)
+            tell(text, style="yellow")
 
 
 def _router_of(config: Config, number: int, count: int) -> Router:

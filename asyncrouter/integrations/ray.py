@@ -17,11 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-import ray
-from pyarrow import fs
-from ray.data import ActorPoolStrategy
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import ray
+    from pyarrow import fs
+    from ray.data import ActorPoolStrategy
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        f"{missing.name} is not installed: pip install 'asyncrouter[ray]'", name=missing.name
+    ) from None
 
 from asyncrouter import CallError, Config, Reply, Router, batch
 from asyncrouter.batch import BatchError

@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError("--serve asks nothing: leave it out, or the prompt")
         server = local.serve(port=options.port, slots=options.slots, context=options.context, key=_key(options.key))
         prompt = _PROMPT if options.prompt is None else options.prompt
+        if not prompt.strip():
+            raise ValueError("PROMPT is empty")
         return asyncio.run(_serve(server, options.key) if options.serve else _ask(server, prompt))
     except (local.LocalModelError, ValueError) as wrong:
         _complain(str(wrong))

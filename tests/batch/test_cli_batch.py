@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +100,19 @@ def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest
     assert "you said hi" == json.loads(done.stdout)["text"]
 
 
+def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> None:
+    """As of `<(head -100 in.jsonl)` in a shell: once, though a batch reads its input twice."""
+    os.mkfifo("pipe")
+    writing = threading.Thread(target=Path("pipe").write_text, args=('{"prompt": "hi"}\n',))
+    writing.start()
+
+    done = batch_desk.run("batch", "pipe", "-o", "out.jsonl")
+    writing.join()
+
+    assert 0 == done.status
+    assert "you said hi" == read_lines(Path("out.jsonl"))[0]["text"]
+
+
 def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no name to tell its form by."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"word\nhouse\n")))
@@ -133,6 +147,45 @@ def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
     assert (0, 200.0) == (as_json.status, json.loads(as_json.out)["cost_usd"])
     assert 0 == batch_desk.world.requests
     assert not Path("out.jsonl").exists()
+
+
+def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
+    """What is not known is no $0."""
+    write_lines(Path("in.jsonl"), rows(2))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
+
+    assert (
+        0, "2 rows: about 4 tokens in, 1,000 out\nnot counted, because their price is not known: n\n", ""
+    ) == (done.status, done.out, done.err)
+
+
+def test_a_task_that_nobody_knows_is_told_before_anything_is_paid(batch_desk: Desk) -> None:
+    """A slip in its name sends everything down the default chain."""
+    write_lines(Path("in.jsonl"), rows(1))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
+
+    assert 'asyncrouter: unknown task \'codign\': taking the chain of "default"' == done.err.splitlines()[0]
+
+
+def test_rows_that_name_their_own_models_need_no_default_task(batch_desk: Desk) -> None:
+    """The file has only tasks of other names."""
+    batch_desk.write(CONFIG.replace("default =", "coding ="))
+    write_lines(Path("in.jsonl"), [{"prompt": "x", "task": "coding"}])
+
+    assert 0 == batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status
+
+
+def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
+    """The same command would pay again, and is not advised."""
+    write_lines(Path("in.jsonl"), [{"prompt": "x", "max_tokens": 4}] * 9)
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "-", "--budget-usd", "20")
+
+    assert 3 == done.status
+    assert "stopped: the budget of $20 has no room for another row" in done.err
+    assert "goes on" not in done.err
 
 
 def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
@@ -289,8 +342,21 @@ def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--budget-usd", "60", "--json")
 
+    report = json.loads(done.out)
     assert 3 == done.status, done.err
-    assert 0 < json.loads(done.out)["cost_usd"] <= 60
+    assert 0 < report["cost_usd"] <= 60
+    assert f"the budget of $60 has no room for another row: ${report['cost_usd']:g} are spent" == report["stopped"]
+
+
+def test_what_every_process_warns_of_is_told_once(batch_desk: Desk) -> None:
+    """In the form of everything else that is told. The processes take a second to begin."""
+    write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "model": "nowhere"} for n in range(4)])
+
+    done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--progress", "none")
+
+    assert 1 == done.status, done.err
+    [told] = [line for line in done.err.splitlines() if "does not exist" in line]
+    assert told.startswith("asyncrouter: nowhere: ")
 
 
 def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:

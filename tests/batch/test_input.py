@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from typing import TYPE_CHECKING
 
 import orjson
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 PROBLEMS = {
     "not json": (b'{"id": 1, ', "is not JSON"),
-    "no object": (b"[1]", "expected a JSON object"),
-    "a list over lines": (b'[{"prompt": "a"},', "expected one JSON object a line, not a list of them"),
+    "no object": (b"[1]", "expected one JSON object a line"),
+    "a list over lines": (b'[{"prompt": "a"},', "expected one JSON object a line"),
     "another encoding": (b'{"prompt": "caf\xe9"}', "is not UTF-8: byte 0xe9 at column 16"),
     "nothing asked": (b'{"id": 1}', 'one of "prompt" and "messages"'),
     "both asked": (b'{"prompt": "a", "messages": []}', 'one of "prompt" and "messages"'),
@@ -36,6 +37,7 @@ PROBLEMS = {
     "a tier that is none": (b'{"prompt": "a", "tier": "gold"}', "gold"),
     "a deadline that is none": (b'{"prompt": "a", "deadline": -1}', "deadline"),
     "params that are none": (b'{"prompt": "a", "params": 7}', "params: expected an object"),
+    "a model among the params": (b'{"prompt": "a", "params": {"model": "n"}}', "params.model: is for the router"),
     "no custom id": (b'{"body": {"model": "m", "messages": [{"role": "user"}]}}', "custom_id: expected text"),
     "another endpoint": (b'{"custom_id": "a", "url": "/v1/embeddings", "body": {}}', "/v1/chat/completions"),
     "no body": (b'{"custom_id": "a", "url": "/v1/chat/completions"}', "body: expected an object"),
@@ -222,7 +224,8 @@ def test_no_file_is_two_things(clock: Clock, world: World, tmp_path: Path) -> No
     for output, errors, told in [
         ("in.jsonl", None, "is the input as well as the output"), ("link", None, "is the input as well as the output"),
         ("out", "in.jsonl", "is the input as well as the errors file"),
-        ("out", "out", "is the output as well as the errors file"), ("out.jsonl.gz", None, "plain JSON lines"),
+        ("out", "out", "is the output as well as the errors file: name another errors file"),
+        ("out.jsonl.gz", None, "plain JSON lines"),
     ]:
         with pytest.raises(BatchError, match=told):
             run(clock, world, source, tmp_path / output, errors=None if errors is None else tmp_path / errors)
@@ -233,7 +236,7 @@ def test_no_file_is_two_things(clock: Clock, world: World, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("table", "told"),
     [("prompt,prompt\na,b\n", "the column 'prompt' stands twice"),
-     ("prompt;n\na;1\n", "line 2: expected a column \"prompt\", or a prompt template; the columns are 'prompt;n'")],
+     ("prompt;n\na;1\n", "line 1: expected a column \"prompt\", or a prompt template; the columns are 'prompt;n'")],
 )
 def test_a_table_with_other_columns(clock: Clock, world: World, tmp_path: Path, table: str, told: str) -> None:
     """What it has is told."""
@@ -245,16 +248,50 @@ def test_a_table_with_other_columns(clock: Clock, world: World, tmp_path: Path, 
     assert told in str(caught.value)
 
 
+def test_a_table_without_the_column_is_told_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """It is the header's fault, not that of each row."""
+    (tmp_path / "in.csv").write_text("id,text\n1,a\n2,b\n")
+
+    with pytest.raises(BatchError) as caught:
+        run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl", prompt_template="{word}")
+
+    assert f"{tmp_path}/in.csv: line 1: the template names 'word'; the columns are 'id', 'text'" == str(caught.value)
+
+
 def test_a_file_that_is_not_there(clock: Clock, world: World, tmp_path: Path) -> None:
     """Its name, and why."""
     with pytest.raises(BatchError, match=r"nowhere\.jsonl: No such file"):
         run(clock, world, tmp_path / "nowhere.jsonl", tmp_path / "out.jsonl")
 
 
+def test_what_can_be_read_only_once_is_refused(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Before it is opened, which would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(BatchError, match="a batch reads its input twice: put it into a file"):
+        run(clock, world, tmp_path / "pipe", tmp_path / "out.jsonl")
+
+
 def test_a_task_for_all_that_is_none_is_no_rows_fault(clock: Clock, world: World, tmp_path: Path) -> None:
     """It is told once, as it is everywhere else."""
     with pytest.raises(ConfigError, match="gold"):
         run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl", tier="gold")
+
+
+def test_rows_that_name_their_own_need_no_default_task(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A deadline for all names no models either."""
+    world.model("m")
+    source = write_lines(tmp_path / "in", [{"prompt": "a", "model": "m"}])
+
+    report = run(clock, world, source, tmp_path / "out.jsonl", config={"tasks": {}}, deadline=30)
+
+    assert (1, 0) == (report.done, report.failed)
+
+
+def test_a_deadline_for_all_that_is_none_is_no_rows_fault(clock: Clock, world: World, tmp_path: Path) -> None:
+    """It is told once, as a task for all is."""
+    with pytest.raises(ConfigError, match="expected seconds, got '2s'"):
+        run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl", deadline="2s")
 
 
 def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: World, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batching import asked, poisoned, router_of
 
-from asyncrouter import AllModelsFailed, Reply, RouterClosed, batch
+from asyncrouter import AllModelsFailed, ConfigError, Reply, RouterClosed, batch
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -60,6 +60,22 @@ def test_a_failure_is_a_value(clock: Clock, world: World) -> None:
     assert isinstance(results["a"], AllModelsFailed)
     assert isinstance(results["b"], Reply)
     assert isinstance(results["c"], ValueError)
+
+
+@pytest.mark.parametrize(("calls", "kind"), [("hello", "str"), (b"hello", "bytes"), ({"prompt": "hello"}, "dict")])
+def test_one_call_is_no_iterable_of_calls(clock: Clock, world: World, calls: object, kind: str) -> None:
+    """A text would be asked letter by letter, and each letter paid."""
+    with pytest.raises(TypeError) as caught:
+        collect(clock, world, calls)
+
+    assert f"calls: expected an iterable of calls, got one {kind}: put it into a list" == str(caught.value)
+
+
+@pytest.mark.parametrize("option", [{"task": 5}, {"deadline": "2s"}, {"tier": "gold"}])
+def test_what_is_wrong_for_all_is_no_calls_fault(clock: Clock, world: World, option: dict[str, object]) -> None:
+    """It is raised, and not handed over for each call of a stream that may have no end."""
+    with pytest.raises(ConfigError):
+        collect(clock, world, map(str, count()), **option)
 
 
 def test_never_more_than_the_window_and_it_grows_by_answers(clock: Clock, world: World) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batching import ONE_MODEL, PRICED, asked, ids, poisoned, prompt_of, read_lines, router_of, rows, run, write_lines
 
-from asyncrouter import Router, batch
+from asyncrouter import ConfigError, Router, batch
 from asyncrouter.batch import BatchError, WriteFailed
 from asyncrouter.sim import Act
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
+    from asyncrouter import Reply
     from asyncrouter.batch import Progress, Report
     from asyncrouter.sim import Clock, Seen, World
 
@@ -168,6 +169,18 @@ def test_another_batch_does_not_write_into_an_output(
     assert before == output.read_bytes()
 
 
+def test_answers_of_other_rows_are_not_counted_as_done(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Somebody has put two outputs together."""
+    world.model("m")
+    source, out = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
+    run(clock, world, source, out)
+    write_lines(out, [*read_lines(out), *({"id": f"other {n}"} for n in range(4))])
+
+    again = run(clock, world, source, out)
+
+    assert (0, 3, 0) == (again.done, again.skipped, again.left)
+
+
 def test_another_input_needs_force_and_then_ids_decide(clock: Clock, world: World, tmp_path: Path) -> None:
     """Rows that were added are asked, those that have an answer are not; `restart` throws everything away."""
     world.model("m", poisoned)
@@ -195,6 +208,34 @@ def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_
     assert b"ten years of work" == (tmp_path / "thesis").read_bytes()
 
 
+@pytest.mark.parametrize(("options", "error"), [
+    ({"format": "csv"}, "format: expected \"native\" or \"openai\", got 'csv'"),
+    ({"limit": 0}, "limit: expected a whole number of at least 1, got 0"),
+    ({"concurrency": "8"}, "concurrency: expected a whole number of at least 1, got '8'"),
+    ({"budget_usd": "5"}, "budget_usd: expected US dollars above 0, got '5'"),
+    ({"max_error_rate": 20}, "max_error_rate: expected a share from 0 to 1, got 20"),
+    ({"accept": "json"}, "accept: expected a function of a reply, got str"),
+    ({"params": {"model": "n"}}, "params.model: is for the router to say and cannot be a parameter"),
+])
+def test_options_that_make_no_sense_are_told_before_anything_is_done(
+    clock: Clock, world: World, tmp_path: Path, options: dict[str, object], error: str
+) -> None:
+    """With their value; no file is made."""
+    with pytest.raises((BatchError, ConfigError, TypeError)) as caught:
+        run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out", **options)
+
+    assert error == str(caught.value)
+    assert ["in"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_rows_in_memory_are_no_file(clock: Clock, world: World, tmp_path: Path) -> None:
+    """They are for `map`."""
+    with pytest.raises(TypeError) as caught:
+        run(clock, world, rows(1), tmp_path / "out")
+
+    assert "source: expected a file's path, got list; batch.map takes any iterable" == str(caught.value)
+
+
 def test_an_errors_file_that_holds_something_else_is_left_alone(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
@@ -207,6 +248,20 @@ def test_an_errors_file_that_holds_something_else_is_left_alone(
 
     assert rows(1) == read_lines(notes)
     assert 0 == world.requests
+
+
+def test_nothing_is_thrown_away_when_the_errors_file_cannot_be_used(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """What was paid is still there after a restart that could not begin."""
+    world.model("m")
+    source, out = write_lines(tmp_path / "in", rows(1)), tmp_path / "out.jsonl"
+    run(clock, world, source, out)
+
+    with pytest.raises(BatchError, match="not the failures of an earlier run"):
+        run(clock, world, source, out, errors=write_lines(tmp_path / "notes", rows(1)), restart=True)
+
+    assert ["r0"] == ids(out)
 
 
 def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -294,11 +349,40 @@ def test_a_chain_that_nobody_can_use_stops_it(clock: Clock, world: World, tmp_pa
     report, resume = stopped_early(clock, world, tmp_path)
 
     assert report.stopped is not None
-    assert "no model can be used" in report.stopped
+    assert "no row can be answered: " in report.stopped
     assert (0, 3) == (report.done, report.exit_status)
     assert report.failed < 40
     world.model("m", Act())
     assert 400 == resume().done
+
+
+def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """Answers that are paid and thrown away help nobody; the next run asks for them again."""
+    world.model("m")
+
+    def broken(reply: Reply) -> bool:
+        raise KeyError(reply.model)
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(100)), tmp_path / "out", accept=broken)
+
+    assert "no row can be answered: AcceptFailed" == report.stopped
+    assert (0, 17, 83) == (report.done, report.failed, report.left)
+    [told] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
+    assert "accept() raised KeyError: 'm'" == told
+
+
+def test_an_accept_that_breaks_for_one_row_stops_nothing(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Nor does one that says yes in its own time."""
+    world.model("m", poisoned)
+
+    async def sceptical(reply: Reply) -> bool:
+        return 1 / ("say 3" not in reply.text) > 0
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(8)), tmp_path / "out", accept=sceptical)
+
+    assert (7, 1, {"AcceptFailed": 1}) == (report.done, report.failed, report.errors)
 
 
 def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
@@ -505,6 +589,20 @@ def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, 
     assert report.stopped is not None
     assert "nothing but limits for 30 minutes: m: " in report.stopped
     assert 1800.0 < clock.now < 3600.0
+
+
+def test_a_long_wait_for_a_limit_is_told_once(
+    clock: Clock, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody should have to guess why nothing happens."""
+    world.model("m", Act(why="rate_limit", retry_after=60), Act(why="rate_limit", retry_after=60), Act())
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out")
+
+    told = [record.getMessage() for record in caplog.records if "rows wait" in record.getMessage()]
+    assert 1 == report.done
+    assert 1 == len(told)
+    assert "no answer for" in told[0]
 
 
 def test_stop_does_not_wait_for_rows_that_wait_themselves(

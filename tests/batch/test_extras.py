@@ -1,0 +1,19 @@
+"""What the doors to other engines say where those are not installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of what is missing, and the extra that brings it."""
+    monkeypatch.delitem(sys.modules, "asyncrouter.integrations.ray", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module("asyncrouter.integrations.ray")
+
+    assert "pyarrow is not installed: pip install 'asyncrouter[ray]'" == str(caught.value)
