@@ -51,7 +51,7 @@ def parse_arm(text: str) -> Arm:
         raise ValueError(f"expected NAME: key=value …, got {text!r}")
     call: dict[str, object] = {}
     stream = False
-    for word in shlex.split(rest):
+    for word in _words(text, rest):
         key, equals, value = word.partition("=")
         if word == "stream":
             stream = True
@@ -61,6 +61,13 @@ def parse_arm(text: str) -> Arm:
             call[key] = _value(key, value)
     _check_keys(call)
     return Arm(name.strip(), call, stream=stream)
+
+
+def _words(text: str, rest: str) -> list[str]:
+    try:
+        return shlex.split(rest)
+    except ValueError as error:
+        raise ValueError(f"{error} in the arm {text!r}") from None
 
 
 def _check_keys(call: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from asyncrouter.bench.stop import reserve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asyncrouter import Event, Router, Trace
+    from asyncrouter import Config, Event, Router, Trace
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.settings import Settings
@@ -52,6 +52,16 @@ class Driver:
         """Use this router; instants count from `began`. Raises `ConfigError`, or `ValueError`, for a wrong arm."""
         self._router, self.began = router, began
         self._steps = router.explain(**self._choice()).steps
+
+    @property
+    def providers(self) -> list[str]:
+        """The providers that a call may be sent to."""
+        return [step.provider for step in self._steps]
+
+    def models(self, config: Config) -> list[str]:
+        """The models of a call, as their provider calls them."""
+        names = [step.model for step in self._steps]
+        return [config.models[name].id if name in config.models else name.partition(":")[2] or name for name in names]
 
     def reserve(self, number: int) -> float:
         """USD to set aside for a call; 0.0 where there is no budget."""

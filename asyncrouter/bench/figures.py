@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -14,6 +15,7 @@ except ModuleNotFoundError as missing:
 
 from asyncrouter.bench.measures import times
 from asyncrouter.bench.stats import rank
+from asyncrouter.bench.words import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +29,22 @@ PALETTE = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#eab308", "#0
 OUTCOMES = {
     "won": "#10b981", "failed": "#ef4444", "superseded": "#eab308", "cancelled": "#a3a3a3", "not_accepted": "#a855f7",
 }
-MARKS = {"answered": "circle", "fallback": "triangle-up", "hedge won": "diamond", "hedged": "diamond-open",
-         "failed": "x"}
+MARKS = {
+    "answered": {"symbol": "circle", "size": 4, "opacity": 0.6, "color": "#94a3b8"},
+    "fallback": {"symbol": "triangle-up", "size": 7, "opacity": 0.85, "color": "#f59e0b"},
+    "hedged": {"symbol": "diamond-open", "size": 8, "color": "#3b82f6", "line": {"width": 1.5}},
+    "hedge won": {"symbol": "diamond", "size": 9, "color": "#10b981"},
+    "failed": {"symbol": "x", "size": 7, "opacity": 0.85, "color": "#ef4444"},
+}
+"""Ordinary calls are grey, whichever arm made them: colour is for those with a story."""
+NEVER = ", p99 never"
+_SYMBOLS = {"": "circle", NEVER: "triangle-up"}
 TAILS = ((0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"), (0.999, "p99.9"), (0.9999, "p99.99"))
 MOST_POINTS = 1200
 """Ordinary calls drawn in the time line of one arm; those with a story are all drawn."""
 SLOWEST = 8
+ROW = 150
+"""Pixels of one arm's part of the time line."""
 
 
 def script() -> str:
@@ -44,13 +56,13 @@ def script() -> str:
 def tail(arms: Sequence[ArmRun]) -> go.Figure:
     """Seconds to the answer at every quantile, the axis stretched towards the tail; failed calls are never reached."""
     figure = go.Figure()
-    for arm, colour in zip(arms, _colours(arms), strict=True):
-        for name, dash in (("e2e", "solid"), ("service", "dot")):
+    for arm, colour, width in zip(arms, _colours(arms), _nested(arms, 2.2, 1.3), strict=True):
+        for name, dash, thick in (("e2e", "solid", width), ("service", "dot", 1.2)):
             sample = sorted(times(name, arm.measured))
             shares = [share for share in _shares(len(sample)) if sample[rank(share, len(sample))] < float("inf")]
             figure.add_scatter(
                 x=[1.0 / (1.0 - share) for share in shares], y=[sample[rank(share, len(sample))] for share in shares],
-                mode="lines", line={"color": colour, "dash": dash, "width": 2.5 if dash == "solid" else 1.2},
+                mode="lines", line={"color": colour, "dash": dash, "width": thick},
                 name=_said(arm.name if name == "e2e" else f"{arm.name}, service"), legendgroup=arm.name,
                 visible=True if name == "e2e" else "legendonly", customdata=[f"{share:.3%}" for share in shares],
                 hovertemplate="%{y:.3f} s at %{customdata}",
@@ -58,45 +70,56 @@ def tail(arms: Sequence[ArmRun]) -> go.Figure:
     ticks = [(1.0 / (1.0 - share), text) for share, text in TAILS]
     figure.update_xaxes(type="log", tickvals=[at for at, _ in ticks], ticktext=[text for _, text in ticks],
                         title="share of the calls answered within")
-    figure.update_yaxes(type="log", title="seconds from the scheduled start", dtick="D2")
+    drawn = [at for line in figure.data if line.visible is True for at in line.y]
+    figure.update_yaxes(title="seconds from the scheduled start", **_log_seconds(drawn))
     return _dressed(figure, 440)
 
 
 def timeline(arms: Sequence[ArmRun]) -> go.Figure:
     """Every call at its scheduled instant, with what happened to it; one row an arm, on one scale."""
-    figure = make_subplots(rows=len(arms), cols=1, shared_xaxes=True, shared_yaxes="all", vertical_spacing=0.03)
+    names = [_said(arm.name) for arm in arms]
+    figure = make_subplots(rows=len(arms), cols=1, shared_xaxes=True, shared_yaxes="all", subplot_titles=names,
+                           vertical_spacing=26 / (ROW * len(arms)))
     shown: set[str] = set()
-    for number, (arm, colour) in enumerate(zip(arms, _colours(arms), strict=True), 1):
+    for number, arm in enumerate(arms, 1):
         for kind, rows in _by_story(arm.measured).items():
-            plain = kind == "answered"
             figure.add_scatter(
-                x=[row.scheduled for row in rows], y=[max(row.ended - row.scheduled, 1e-4) for row in rows],
-                mode="markers", name=kind, legendgroup=kind, showlegend=kind not in shown, row=number, col=1,
-                marker={"symbol": MARKS[kind], "size": 4 if plain else 8, "opacity": 0.45 if plain else 0.95,
-                        "color": colour if plain else _STORY[kind]},
+                x=[row.scheduled for row in rows], y=[_took(row) for row in rows], mode="markers", name=kind,
+                legendgroup=kind, showlegend=kind not in shown, row=number, col=1, marker=MARKS[kind],
                 text=[_told(row) for row in rows], hovertemplate="%{text}<extra></extra>",
             )
             shown.add(kind)
-        figure.update_yaxes(type="log", title=_said(arm.name), row=number, col=1)
+    for title, colour in zip(figure.layout.annotations, _colours(arms), strict=True):
+        title.update(x=0, xanchor="left", font={"size": 13, "color": colour})
+    figure.update_yaxes(title="seconds", **_log_seconds([_took(row) for arm in arms for row in arm.measured], ROW))
     figure.update_xaxes(title="seconds since the run began", row=len(arms), col=1)
-    return _dressed(figure, 130 + 150 * len(arms))
+    return _dressed(figure, 130 + ROW * len(arms), legend_px=34)
 
 
 def cost(report: Report) -> go.Figure:
-    """Dollars for 1,000 calls against p99: down and to the left is better. Bars are 95 % intervals."""
+    """Dollars for 1,000 calls against p99: down and to the left is better. Bars are 95 % intervals.
+
+    An arm whose p99 is "never" stands at the upper edge, one with too few calls for a p99 is hollow; both say so.
+    """
     figure = go.Figure()
-    for arm, colour in zip(report.arms, _colours(report.arms), strict=True):
-        money, slow = arm.measures.get("usd_per_1000"), arm.measures.get("p99_e2e")
-        if money is None or slow is None or money.value is None or slow.value is None:
+    pairs = [(arm.measures.get("usd_per_1000"), arm.measures.get("p99_e2e")) for arm in report.arms]
+    top = 1.15 * max((slow.high or slow.value for _, slow in pairs if slow is not None and slow.value), default=1.0)
+    sizes = _nested(report.arms, 12, 4)
+    for arm, (money, slow), colour, size in zip(report.arms, pairs, _colours(report.arms), sizes, strict=True):
+        if money is None or slow is None or money.value is None:
             continue
+        at, note = (top, NEVER) if slow.value is None else (slow.value, "" if slow.enough else f", {FEW}")
+        told = "never" if slow.value is None else f"{at:.3f} s"
         figure.add_scatter(
-            x=[money.value], y=[slow.value], mode="markers+text", text=[_said(arm.name)], textposition="top center",
-            name=_said(arm.name), marker={"color": colour, "size": 13},
-            error_x=_bars(money.value, money.low, money.high), error_y=_bars(slow.value, slow.low, slow.high),
-            hovertemplate="$%{x:.4f} for 1,000 calls, p99 %{y:.3f} s",
+            x=[money.value], y=[at], mode="markers", name=_said(arm.name) + note, showlegend=True,
+            marker={"color": colour, "size": size, "symbol": _SYMBOLS.get(note, "circle-open"),
+                    "line": {"width": 2, "color": colour}},
+            error_x=_bars(money.value, money.low, money.high),
+            error_y=_bars(at, slow.low, top if slow.high is None else slow.high),
+            hovertemplate=f"$%{{x:.4f}} for 1,000 calls, p99 {told}",
         )
     figure.update_xaxes(title="USD for 1,000 calls", tickprefix="$")
-    figure.update_yaxes(title="p99 of the seconds to the answer", rangemode="tozero")
+    figure.update_yaxes(title="p99 of the seconds to the answer", range=[0.0, 1.1 * top])
     return _dressed(figure, 400)
 
 
@@ -121,9 +144,6 @@ def waterfall(arm: ArmRun) -> go.Figure:
     figure.update_xaxes(title="seconds since the call was due")
     figure.update_yaxes(autorange="reversed", automargin=True)
     return _dressed(figure, 120 + 22 * sum(len(row.sent) for row in chosen))
-
-
-_STORY = {"fallback": "#f59e0b", "hedge won": "#10b981", "hedged": "#64748b", "failed": "#ef4444"}
 
 
 def _by_story(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -168,13 +188,32 @@ def _parts(attempt: AttemptRow, row: Row) -> list[tuple[str, tuple[float, float]
 
 
 def _line(row: Row, index: int, attempt: AttemptRow) -> str:
-    return f"{row.number}.{index + 1} {attempt.cause} {_said(attempt.model)}"
+    return f"#{row.number}/{index + 1} {_said(attempt.model)} ({attempt.cause})"
 
 
 def _shares(n: int) -> list[float]:
     """Quantiles to draw: dense towards the tail, up to the largest value but one."""
     most = max(2.0, float(n))
     return [1.0 - most ** (-step / 120.0) for step in range(121)] if n else []
+
+
+def _took(row: Row) -> float:
+    return max(row.ended - row.scheduled, 1e-4)
+
+
+def _log_seconds(values: Sequence[float], height: int = 440) -> dict[str, Any]:
+    """A log axis whose labels are whole numbers of seconds: plotly writes 0.2 as a bare "2"."""
+    low, high = min(values, default=1.0), max(values, default=1.0)
+    decade = height / max(0.1, math.log10(high / low))
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if decade > 700 else (1, 2, 5) if decade > 110 else (1,)
+    ticks = [step * 10.0**power for power in range(-4, 6) for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{at:g}" for at in ticks]}
+
+
+def _nested(arms: Sequence[object], least: float, step: float) -> list[float]:
+    """Sizes from the first arm's, the largest, down: arms that coincide are all seen, one around the other."""
+    step = min(step, 4.0 * step / len(arms)) if arms else step
+    return [least + step * index for index in reversed(range(len(arms)))]
 
 
 def _bars(value: float, low: float | None, high: float | None) -> dict[str, Any]:
@@ -190,11 +229,12 @@ def _said(text: str) -> str:
     return html.escape(text)
 
 
-def _dressed(figure: go.Figure, height: int) -> go.Figure:
+def _dressed(figure: go.Figure, height: int, legend_px: int = 8) -> go.Figure:
     """Without a background or ink of its own: the page's are used, light or dark."""
     figure.update_layout(
         template="none", height=height, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 70, "r": 20, "t": 20, "b": 50}, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        margin={"l": 70, "r": 32, "t": 20, "b": 50},
+        legend={"orientation": "h", "y": 1.0 + legend_px / height, "yanchor": "bottom", "itemsizing": "constant"},
         font={"family": "system-ui, sans-serif", "size": 13},
     )
     return figure

@@ -56,14 +56,15 @@ def _subtitle(report: Report) -> str:
 
 
 def _table(arms: Sequence[ArmReport]) -> str:
-    shown = {name: label for name, label in COLUMNS.items() if any(name in arm.measures for arm in arms)}
-    head = "".join(f"<th title='{escape(DEFINITIONS[name])}'>{escape(label)}" for name, label in shown.items())
+    """A line for each measure that has something to say, as in the terminal: arms are few, measures many."""
+    head = "".join(f"<th><i style='background:{figures.PALETTE[at % len(figures.PALETTE)]}'></i>{escape(arm.name)}"
+                   for at, arm in enumerate(arms))
+    lines = {name: [_cell(name, arm) for arm in arms] for name in COLUMNS}
     rows = "".join(
-        f"<tr><th><i style='background:{figures.PALETTE[at % len(figures.PALETTE)]}'></i>{escape(arm.name)}"
-        + "".join(f"<td>{_cell(name, arm)}" for name in shown)
-        for at, arm in enumerate(arms)
+        f"<tr><th title='{escape(DEFINITIONS[name])}'>{escape(COLUMNS[name])}<td>{'<td>'.join(cells)}"
+        for name, cells in lines.items() if any(cell != "–" for cell in cells)
     )
-    return f"<table><thead><tr><th>arm{head}</thead><tbody>{rows}</tbody></table>"
+    return f"<table{' class=many' if len(arms) > 5 else ''}><thead><tr><th>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _cell(name: str, arm: ArmReport) -> str:

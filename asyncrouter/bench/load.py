@@ -42,6 +42,8 @@ class Load:
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
         if self.kind != "recorded" and self.calls is None and self.seconds is None:
             raise ValueError(f"a {self.kind} load needs calls= or seconds=: it would never end")
+        if not all(map(math.isfinite, self.instants)):
+            raise ValueError("instants: expected seconds, got one that is not finite")
         if any(later < earlier for earlier, later in zip(self.instants, self.instants[1:], strict=False)):
             raise ValueError("instants: expected seconds in rising order")
 

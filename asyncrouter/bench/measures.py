@@ -23,7 +23,8 @@ POINTS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 
 LATENCIES = {
     "e2e": "from the scheduled start to the whole answer; a call that failed counts as one that never answered",
-    "answered": "the same over answered calls only (survivors: it flatters an arm that gives up early)",
+    "answered": "from the scheduled start to the whole answer, of answered calls only (survivors: it flatters an arm "
+                "that gives up early)",
     "service": "from the start of the call to its end, failed or not",
     "ttft": "from the scheduled start to the first content of the answer; a failed call never had one",
     "tpot": "(last content - first content) / (output tokens - 1) of the answer, tokens as its provider counted them",

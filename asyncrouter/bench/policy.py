@@ -1,7 +1,7 @@
 """Another way to have answered a recorded call: an order of models, a hedge, clocks; and what it would have come to.
 
 The rules are the router's: the next model starts when the last one failed or is late, a hedge needs a token of its
-bucket, the first to speak wins, one that breaks afterwards has failed.
+bucket, the first to speak wins, one that breaks afterwards has failed, models share what is left of the deadline.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 BURST = 10.0
 """Tokens that fit into a hedge's bucket, as in the router."""
+USEFUL, RESERVE = 0.25, 2.0
+"""Seconds below which a turn is not begun, and that an answer leaves of the deadline to each model after it."""
 TICK = 1e-6
 """Seconds by which "at least until then" comes after what was seen at that very instant: a turn is overtaken at the
 instant at which another one speaks."""
@@ -124,13 +126,17 @@ class _Lane:
 
 
 class Play:
-    """One call under a policy. `ask(model)` gives a model's turn, `prompt_cost(model)` its cost if it said nothing."""
+    """One call under a policy. `ask(model)` gives a model's turn, `prompt_cost(model)` its cost if it said nothing.
+
+    `reserve(model)` is the seconds of the deadline that an answer leaves to it.
+    """
 
     def __init__(
         self, policy: Policy, order: tuple[str, ...], after: float, ask: Callable[[str], Turn],
-        prompt_cost: Callable[[str], float],
+        prompt_cost: Callable[[str], float], reserve: Callable[[str], float] = lambda _: RESERVE,
     ) -> None:
         self._policy, self._after, self._ask, self._prompt_cost = policy, after, ask, prompt_cost
+        self._deadline, self._reserve = inf if policy.deadline is None else policy.deadline, reserve
         self._left = list(order)
         self._sent = 0
         self._hedged = self._denied = False
@@ -140,7 +146,7 @@ class Play:
     def run(self, bucket: Bucket) -> Outcome:
         """To its answer, or to the end of the chain or the deadline."""
         bucket.deposit()
-        now, deadline = 0.0, inf if self._policy.deadline is None else self._policy.deadline
+        now, deadline = 0.0, self._deadline
         self._start(now, hedge=False)
         while self._lanes:
             newest = self._lanes[-1]
@@ -160,16 +166,40 @@ class Play:
         return self._nothing(now)
 
     def _start(self, now: float, *, hedge: bool) -> None:
-        seen = self._ask(self._left.pop(0))
-        turn = self._clocked(seen)
+        if (model := self._next(now)) is None:
+            return
+        seen = self._ask(model)
+        turn = self._clocked(seen, now)
         self._sent += not turn.refused
         self._hedged |= hedge
         self._lanes.append(_Lane(now, turn, seen, hedge))
 
-    def _clocked(self, turn: Turn) -> Turn:
+    def _next(self, now: float) -> str | None:
+        """The next model that the deadline leaves time for; the only one has whatever there is."""
+        while self._left:
+            model = self._left.pop(0)
+            if self._share(now) >= USEFUL or not (self._left or self._sent):
+                return model
+        return None
+
+    def _share(self, now: float) -> float:
+        return (self._deadline - now) / (len(self._left) + 1)
+
+    def _limits(self, now: float) -> tuple[float, float]:
+        """Seconds that a turn may be silent and may last, so that the models after it have their part of the deadline.
+
+        The last one has all that is left, which `run` watches.
+        """
+        if not self._left:
+            return inf, inf
+        share = self._share(now)
+        return share, max(share, self._deadline - now - sum(map(self._reserve, self._left)))
+
+    def _clocked(self, turn: Turn, now: float) -> Turn:
         """The turn under this policy's clocks; one that the recording does not see the end of is no failure of it."""
-        total = inf if self._policy.total is None else self._policy.total
-        limit = total if self._policy.first_token is None else min(self._policy.first_token, total)
+        share, left = self._limits(now)
+        total = left if self._policy.total is None else min(self._policy.total, left)
+        limit = min(share, total, inf if self._policy.first_token is None else self._policy.first_token)
         if _event(turn) > limit:
             return replace(turn, event=limit, end=limit, spoke=False, ok=False, known=True, ends=True)
         if turn.spoke and _end(turn) > total:

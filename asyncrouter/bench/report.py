@@ -74,7 +74,8 @@ class Report:
             ArmReport(
                 arm["name"], arm["described"],
                 {name: Estimate(**values) for name, values in arm["measures"].items()},
-                arm["served_by"], arm["depths"], arm["errors"], arm["attempt_errors"],
+                arm["served_by"], {int(depth): count for depth, count in arm["depths"].items()},
+                arm["errors"], arm["attempt_errors"],
             )
             for arm in given["arms"]
         ]

@@ -39,6 +39,7 @@ class ArmRun:
     seconds: float
     peak: int
     cpu: float
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def measured(self) -> list[Row]:
@@ -121,6 +122,7 @@ def _warnings(load: Load, arms: Sequence[ArmRun], lag: float | None, stopped: st
     if not load.open:
         warnings.append("closed loop: calls that a slow answer held back are missing from the latencies")
     for arm in arms:
+        warnings += arm.warnings
         rows = arm.measured
         late = sorted(row.started - row.scheduled for row in rows if not row.capped)
         if late and (p95 := late[int(0.95 * (len(late) - 1))]) > LATE:

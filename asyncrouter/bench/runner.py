@@ -21,7 +21,7 @@ from asyncrouter.bench.stop import Ledger, Stop
 from asyncrouter.sim import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from asyncrouter import Transport
     from asyncrouter.bench.arms import Arm
@@ -56,12 +56,13 @@ def run(
     `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was measured until then
     (`stopped` says so); before the first answer it is a `KeyboardInterrupt`.
 
-    Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm. Not for use inside a running event loop:
-    there, `await run_real(…)`.
+    Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm, `RuntimeError` inside a running event
+    loop: there, `await run_real(…)`, and for a scenario `await asyncio.to_thread(run, …)`.
     """
     settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts,
                         progress=progress, transport=transport)
     check(arms, load, settings)
+    _check_loop()
     if scenario is None:
         return asyncio.run(run_real(arms, load, settings, until_interrupted=True))
     if isinstance(scenario, str):
@@ -76,8 +77,9 @@ async def run_real(
 ) -> Run:
     """Against real providers, in real time: at each instant every arm is asked, in an order that rotates.
 
-    With `until_interrupted` a cancellation ends the run with what was measured until then.
+    With `until_interrupted` a cancellation ends the run with what was measured until then. Raises as `run` does.
     """
+    check(arms, load, settings)
     ledger = Ledger(settings.stop)
     ended = _counting(arms, load, settings)
     drivers = [Driver(arm, load, settings, ledger, ended) for arm in arms]
@@ -86,9 +88,9 @@ async def run_real(
         for driver in drivers:
             router = Router(driver.arm.config, transport=settings.transport(), listeners=[driver.listen],
                             seed=settings.seed)
-            if settings.stop.budget_usd is None and (name := _real_provider(router.config)) is not None:
-                raise ValueError(f"{name} is a real provider: say what the run may cost (budget_usd, --budget-usd)")
             driver.drive(await stack.enter_async_context(router), began)
+            if settings.stop.budget_usd is None and (name := _real_provider(router.config, driver.providers)):
+                raise ValueError(f"{name} is a real provider: say what the run may cost (budget_usd, --budget-usd)")
         try:
             await _drive(drivers, load, settings, ledger)
         except asyncio.CancelledError:
@@ -97,6 +99,16 @@ async def run_real(
             ledger.why = INTERRUPTED
         seconds = asyncio.get_running_loop().time() - began
     return Run.of(load, settings, [_arm_run(driver, seconds) for driver in drivers], lag=lag.p99, stopped=ledger.why)
+
+
+def _check_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("bench.run() needs an event loop of its own, and one is running: here, "
+                       "`await bench.run_real(arms, load, bench.Settings(…))`, and for a scenario "
+                       "`await asyncio.to_thread(bench.run, …)`")
 
 
 def _run_simulated(arms: Sequence[Arm], load: Load, settings: Settings, scenario: Scenario) -> Run:
@@ -126,7 +138,10 @@ def _simulate(
                           wall=clock.wall) as router:
             driver.drive(router, clock.now)
             await _drive([driver], load, settings, ledger)
-        return _arm_run(driver, clock.now)
+        done = _arm_run(driver, clock.now)
+        done.warnings = [f"{arm.name}: this scenario has no model {name!r}, but {', '.join(world.models)}"
+                         for name in driver.models(router.config) if name not in world.models]
+        return done
 
     began = time.process_time()
     done = clock.run(scene())
@@ -206,8 +221,7 @@ def _stop(stop: Stop | None, budget_usd: float | None) -> Stop:
                 budget_usd=given.budget_usd if budget_usd is None else budget_usd)
 
 
-def _real_provider(config: Config) -> str | None:
-    """A provider that this configuration may call and that is not on this machine."""
-    names = {config.default_provider, *config.providers, *(model.provider for model in config.models.values())}
-    return next((name for name in sorted(names)
+def _real_provider(config: Config, names: Iterable[str]) -> str | None:
+    """The first of these providers that is not on this machine."""
+    return next((name for name in names
                  if urlsplit(config.provider(name).base_url).hostname not in HOSTS_OF_OUR_OWN), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,17 @@ def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
     names = [arm.name for arm in arms]
     if not arms or len(set(names)) < len(names):
         raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
-    if unknown := set(settings.slo) - {"ttft", "e2e", "tpot"}:
-        raise ValueError(f"slo: expected ttft, e2e or tpot, got {', '.join(sorted(unknown))}")
+    _check_slo(settings.slo)
     calls = len(load.arrivals(settings.seed)) if load.open else load.calls
+    if settings.warmup < 0:
+        raise ValueError(f"warmup: expected 0 calls or more, got {settings.warmup}")
     if calls is not None and settings.warmup >= calls:
         raise ValueError(f"warmup: {settings.warmup} of {calls} calls leave nothing to measure")
+
+
+def _check_slo(slo: Mapping[str, float]) -> None:
+    for name, limit in slo.items():
+        if name not in {"ttft", "e2e", "tpot"}:
+            raise ValueError(f"slo: expected ttft, e2e or tpot, got {name!r}")
+        if not 0.0 < limit < math.inf:
+            raise ValueError(f"slo: {name}: expected seconds above 0, got {limit!r}")

@@ -35,6 +35,8 @@ class Stop:
             value = getattr(self, name)
             if value is not None and not least <= value < math.inf:
                 raise ValueError(f"{name}: expected a number of at least {least}, got {value!r}")
+        if self.error_rate is not None and self.error_rate >= 1.0:
+            raise ValueError(f"error_rate: expected a share below 1 (5 % is 0.05), got {self.error_rate!r}")
 
 
 class Ledger:

@@ -7,7 +7,7 @@ and Schenker 1986). An interval holds both doubts: which calls came, and what wa
 fifty turns say no more than fifty turns do: an estimate's `n` is the smaller number.
 
 It takes for granted that a model's turns do not depend on what other models do with the same call, that the models
-would not have been slower under the other load, and that retries stay as they were.
+would not have been slower under the other load, and that retries and breakers stay as they were.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from asyncrouter.bench.policy import Bucket, Outcome, Play, Policy, quantile
+from asyncrouter.bench.policy import RESERVE, Bucket, Outcome, Play, Policy, quantile
 from asyncrouter.bench.stats import Estimate, finite, needs, quantiles, rank, resamples, wilson
 from asyncrouter.bench.survival import Law, Turn, turns
 
@@ -65,8 +65,11 @@ def replay(
 ) -> list[Replayed]:
     """Estimate how each policy would have done. The recorded order is that of the models' first turns.
 
-    Raises `ValueError` when nothing was recorded that could be played, or a policy names a model that was never asked.
+    Raises `ValueError` when nothing was recorded that could be played, or for a policy that names a model that was
+    never asked, or a quantile that was not seen.
     """
+    if seed < 0:
+        raise ValueError(f"seed: expected 0 or more, got {seed}")
     played = [_call(call) for call in calls if call.attempts]
     if not played:
         raise ValueError("no call in this recording has an attempt")
@@ -88,6 +91,7 @@ class _Replay:
         if unknown := set(self._order) - set(recorded):
             raise ValueError(f"never asked in this recording: {', '.join(sorted(unknown))}")
         self._policy = replace(policy, order=self._order)
+        self._reserves = {model: Law(recorded[model]).quantile(0.9) or RESERVE for model in self._order}
         self._after, self._warnings = self._delay()
         self._prompt_costs = {model: _prompt_cost(recorded[model]) for model in self._order}
         self._answer_costs = {model: _answer_cost(recorded[model]) for model in self._order}
@@ -106,7 +110,10 @@ class _Replay:
             f"{model} was asked only {count} times" for model in self._order
             if (count := sum(not turn.refused for turn in self._recorded[model])) < FEW
         ]
+        warnings += self._too_little_time()
         hedge = self._policy.hedge
+        if hedge is not None and len(self._order) == 1:
+            warnings.append(f"no model but {self._order[0]} was asked: a hedge has nobody to race with")
         if not isinstance(hedge, str):
             return inf if hedge is None else hedge, warnings
         first = self._order[0]
@@ -114,6 +121,15 @@ class _Replay:
         if after is None:
             raise ValueError(f"{hedge} of {first} was not seen: too many of its turns were cut off before")
         return after, warnings
+
+    def _too_little_time(self) -> list[str]:
+        """A share of the deadline that a model seldom keeps opens its breaker, and then others have more."""
+        deadline, first = self._policy.deadline, self._order[0]
+        usual = self._reserves[first]
+        if deadline is None or len(self._order) == 1 or (share := deadline / len(self._order)) >= usual:
+            return []
+        return [f"{first} has {share:.3g} s of a deadline of {deadline:g} s, less than its p90 ({usual:.3g} s): the "
+                "breakers that this opens are not played"]
 
     def _round(self, number: int) -> list[Outcome]:
         random = Random(f"{self._seed}:{number}")
@@ -134,7 +150,9 @@ class _Replay:
             drawn = laws[model].draw(random, cut)
             return drawn or _at_least(model, max(cut, laws[model].longest), self._answer_costs[model])
 
-        outcome = Play(self._policy, self._order, self._after, ask, self._prompt_costs.__getitem__).run(bucket)
+        play = Play(self._policy, self._order, self._after, ask, self._prompt_costs.__getitem__,
+                    self._reserves.__getitem__)
+        outcome = play.run(bucket)
         return outcome._replace(seconds=outcome.seconds + call.lead)
 
     def _measures(self, rounds: Sequence[Sequence[Outcome]]) -> dict[str, Estimate]:

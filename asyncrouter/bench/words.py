@@ -14,7 +14,7 @@ SHARES = {
 FEW = "n too small"
 
 COLUMNS = {
-    "success": "success", "mean_answered": "mean", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99",
+    "success": "success", "mean_answered": "mean answered", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99",
     "p99.9_e2e": "p99.9", "p99_ttft": "ttft p99", "hedges_fired": "hedged", "hedges_won": "hedges won",
     "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
     "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
@@ -39,7 +39,8 @@ def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> s
         return "free"
     told = _number(name, estimate.value)
     if interval and (estimate.low is not None or estimate.high is not None):
-        told += f" [{_bound(name, estimate.low, '−∞')}, {_bound(name, estimate.high, '∞')}]"
+        most = "100.00%" if name == "success" else "∞"
+        told += f" [{_bound(name, estimate.low, '−∞')}, {_bound(name, estimate.high, most)}]"
     return told
 
 

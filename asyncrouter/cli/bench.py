@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from asyncrouter import Config, ConfigError, bench, local
-from asyncrouter.cli._bench_load import load, loaded
+from asyncrouter.cli._bench_load import COUNT, NATURAL, load, loaded
 from asyncrouter.cli._bench_show import failures, progress, table
 from asyncrouter.cli._endings import INTERRUPTED, USAGE, end_the_line
 from asyncrouter.cli._say import tell, write
@@ -19,6 +19,7 @@ from asyncrouter.cli._setup import configured, transport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from asyncrouter.bench.trace import CallRow
     from asyncrouter.cli._setup import Setup
 
 T = TypeVar("T")
@@ -69,14 +70,15 @@ Examples:
               "model, hedge (seconds, p95, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream`.  "
               "[default: five usual ones in a scenario, else the default task]")
 @loaded
-@click.option("--warmup", type=int, default=0, show_default=True, metavar="CALLS", help="Not measured.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals and simulated faults.")
+@click.option("--warmup", type=NATURAL, default=0, show_default=True, metavar="CALLS", help="Not measured.")
+@click.option("--seed", type=NATURAL, default=0, show_default=True, help="Of arrivals and simulated faults.")
 @click.option("--prompts", type=click.File(encoding="utf-8"), help="One a line; each call gets a mark of its own.")
 @click.option("--slo", metavar="TTFT:1,E2E:8", help="Limits in seconds that make a good answer: ttft, e2e, tpot.")
 @click.option("--budget-usd", type=float,
               help="For all arms together, in a scenario for each; needed for real providers.")
-@click.option("--max-errors", type=int, help="Stop after so many failed calls.")
-@click.option("--max-error-rate", type=float, help="Stop when a larger share of the calls fails.")
+@click.option("--max-errors", type=COUNT, help="Stop after so many failed calls.")
+@click.option("--max-error-rate", type=click.FloatRange(min=0.0, max=1.0, max_open=True), metavar="SHARE",
+              help="Stop when a larger share of the calls fails (of 50 at least); 0.05 is 5 %.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
               help="Write report.html, report.json and requests.jsonl.")
 @click.option("--assert", "conditions", multiple=True, metavar="CONDITIONS",
@@ -102,20 +104,21 @@ def run(
         with progress() as show:
             return bench.run(ready, calls, progress=show, transport=transport, **given)  # type: ignore[arg-type]  # as run() names them
 
-    if scenario is not None:
-        try:
+    try:
+        if scenario is not None:
             done = _checked(lambda: begin(chosen or bench.standard()))
-        except KeyboardInterrupt:
-            end_the_line()
-            tell("stopped: a scenario that is not over tells nothing")
-            return INTERRUPTED
-    elif on_local:
-        with local.serve() as server:
-            config = server.config()
-            ready = _with(config, chosen or [bench.Arm(server.alias, {"model": server.alias, "max_tokens": 32})])
-            done = _checked(lambda: begin(ready))
-    else:
-        done = _checked(lambda: begin(_with(setup.router().config, chosen or [bench.Arm("as configured")])))
+        elif on_local:
+            with local.serve() as server:
+                config = server.config()
+                ready = _with(config, chosen or [bench.Arm(server.alias, {"model": server.alias, "max_tokens": 32})])
+                done = _checked(lambda: begin(ready))
+        else:
+            done = _checked(lambda: begin(_with(setup.router().config, chosen or [bench.Arm("as configured")])))
+    except KeyboardInterrupt:
+        end_the_line()
+        tell("stopped: a scenario that is not over tells nothing" if scenario is not None
+             else "stopped before every arm had an answer: there is nothing to show")
+        return INTERRUPTED
     report = done.report()
     table(report)
     failures(report)
@@ -157,7 +160,7 @@ def compare(before: Path, after: Path, fail_if_worse: bool) -> int:
 @click.option("--first-token", type=float, metavar="SECONDS", help="Until a model has spoken.")
 @click.option("--total", type=float, metavar="SECONDS", help="Until its answer is whole.")
 @click.option("--deadline", type=float, metavar="SECONDS", help="For the whole call.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=NATURAL, default=0, show_default=True, help="Of what is drawn.")
 def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **clocks: float | None) -> None:
     """Estimate how other hedges, clocks and orders would have done with recorded calls.
 
@@ -169,7 +172,7 @@ def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **clocks:
         for order in ([tuple(map(str.strip, text.split(","))) for text in orders] if orders else [None])
         for after in map(_after, hedges.split(","))
     ])
-    done = _checked(lambda: bench.replay(bench.read_trace(trace), policies, seed=seed))
+    done = _played(_checked(lambda: bench.read_trace(trace)), policies, seed)
     names = ("success", "p50_e2e", "p95_e2e", "p99_e2e", "hedges_fired", "attempts", "usd_per_1000")
     write_table(
         ["policy", "hedge after", *names],
@@ -178,6 +181,22 @@ def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **clocks:
     )
     for warning in dict.fromkeys(warning for one in done for warning in one.warnings):
         tell(f"too little to go by: {warning}", style="yellow")
+
+
+def _played(calls: Sequence[CallRow], policies: Sequence[bench.Policy], seed: int) -> list[bench.Replayed]:
+    """Each policy by itself: a hedge delay that was not seen is no reason to tell nothing about the others."""
+    done: list[bench.Replayed] = []
+    wrong: dict[str, None] = {}
+    for policy in policies:
+        try:
+            done += _checked(lambda policy=policy: bench.replay(calls, [policy], seed=seed))  # type: ignore[misc]  # now
+        except click.UsageError as error:
+            wrong[error.message] = None
+    if not done:
+        raise click.UsageError("\n".join(wrong))
+    for why in wrong:
+        tell(f"left out: {why}", style="yellow")
+    return done
 
 
 def _told(one: bench.Replayed, name: str) -> str:
@@ -192,10 +211,14 @@ def _with(config: Config | Mapping[str, object], arms: list[bench.Arm]) -> list[
 
 def _lines(prompts: Iterable[str] | None) -> list[str]:
     """The prompts of a file, one a line."""
+    file = getattr(prompts, "name", "")
     try:
-        return [line.strip() for line in prompts or () if line.strip()]
+        found = [line.strip() for line in prompts or () if line.strip()]
     except UnicodeDecodeError as wrong:
-        raise click.UsageError(f"--prompts {getattr(prompts, 'name', '')}: expected UTF-8 ({wrong})") from None
+        raise click.UsageError(f"--prompts {file}: expected UTF-8 ({wrong})") from None
+    if prompts is not None and not found:
+        raise click.UsageError(f"--prompts {file}: expected a prompt a line, found none")
+    return found
 
 
 def _prepare(arms: Sequence[bench.Arm], wanted: Sequence[bench.Condition], out: Path | None) -> None:
@@ -215,18 +238,24 @@ def _prepare(arms: Sequence[bench.Arm], wanted: Sequence[bench.Condition], out: 
 
 
 def _slo(text: str | None) -> dict[str, float]:
-    """{"ttft": 1.0, "e2e": 8.0} of "ttft:1,e2e:8s"."""
-    def read() -> dict[str, float]:
-        pairs = (part.partition(":") for part in (text or "").split(",") if part.strip())
-        return {name.strip().lower(): float(value.strip().removesuffix("s")) for name, _, value in pairs}
-
-    return _checked(read)
+    """{"ttft": 0.5, "e2e": 8.0} of "ttft:500ms,e2e:8s"."""
+    pairs = (map(str.strip, part.partition(":")) for part in (text or "").split(",") if part.strip())
+    return {name.lower(): _seconds(f"--slo {name}", value) for name, _, value in pairs}
 
 
 def _after(text: str) -> float | str | None:
     """A hedge's delay: seconds, a quantile, or none."""
     word = text.strip()
-    return None if word == "none" else word if word.startswith("p") else float(word)
+    return None if word == "none" else word if word.startswith("p") else _seconds("--hedge", word)
+
+
+def _seconds(option: str, text: str) -> float:
+    """2.0 of "2", "2s" or "2000ms"."""
+    number, scale = (text.removesuffix("ms"), 1000.0) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
+    try:
+        return float(number) / scale
+    except ValueError:
+        raise click.UsageError(f"{option}: expected seconds, got {text!r}") from None
 
 
 def _checked(make: Callable[[], T]) -> T:

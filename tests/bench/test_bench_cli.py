@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from commandline import ROOT
 
@@ -69,14 +70,20 @@ def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("option", "told"), [
     (("--arm", "nonsense"), "NAME: key=value"), (("--assert", "speed<1"), "no measure"),
-    (("--slo", "e2e:soon"), "float"),
+    (("--slo", "e2e:soon"), "--slo e2e: expected seconds, got 'soon'"),
+    (("--slo", "e2e:nan"), "slo: e2e: expected seconds above 0, got nan"), (("--warmup", "-1"), "--warmup"),
+    (("--burstiness", "2"), "--burstiness is for --arrival gamma"),
+    (("--duration", "inf"), "seconds: expected a number above 0, got inf"),
+    (("--max-error-rate", "5"), "--max-error-rate"), (("--arm", "x: 'y"), "No closing quotation in the arm"),
+    (("--arrival", "constant", "--recorded", "asyncrouter.toml"), "--recorded and --"),
     (("--assert", "p95<1"), "p95_e2e"), (("--concurrency", "2"), "--concurrency and --rate"),
     (("--local",), "--scenario"),
     (("--seed", "-1"), "seed"), (("--budget-usd", "nan"), "budget_usd"), (("--budget-usd", "inf"), "budget_usd"),
     (("--budget-usd", "-1"), "budget_usd"), (("--max-errors", "0"), "errors"),
     (("--arm", "x: model=primary stream=true"), "the word alone"), (("--arm", "x: messages=hi"), "messages"),
     (("--arm", "x: accept=true"), "accept"), (("--arm", "x: modle=primary"), "did you mean model="),
-    (("--warmup", "500"), "leave nothing"), (("--rate", "0"), "above 0"), (("--arm", "x: hedge=-1 chain=a"), "hedge"),
+    (("--warmup", "500"), "leave nothing"),
+    (("--rate", "0"), "'--rate': 0.0 is not in the range x>0"), (("--arm", "x: hedge=-1 chain=a"), "hedge"),
 ])
 def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ...], told: str) -> None:
     """2, and what was expected."""
@@ -149,6 +156,23 @@ def test_prompts_that_are_not_utf_8_name_the_file(desk: Desk) -> None:
     assert "prompts.txt: expected UTF-8" in done.err
 
 
+def test_limits_may_be_milliseconds(desk: Desk) -> None:
+    """As other harnesses write them."""
+    done = desk.run(*SCENARIO, "--slo", "TTFT:500ms, e2e:8s,tpot:0.1", "--out", "report")
+
+    assert 0 == done.status
+    assert {"ttft": 0.5, "e2e": 8.0, "tpot": 0.1} == bench.Report.read("report").settings["slo"]
+
+
+def test_prompts_without_a_word_are_refused(desk: Desk) -> None:
+    """The usual prompt in their place would measure something else."""
+    Path("prompts.txt").write_text(" \n\n", encoding="utf-8")
+    done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
+
+    assert 2 == done.status
+    assert "--prompts prompts.txt: expected a prompt a line, found none" in done.err
+
+
 @pytest.mark.parametrize("text", ['{"schema_version":1}', "[]", "no JSON", '{"schema_version":2}'])
 def test_a_file_that_is_no_report_is_named(desk: Desk, text: str) -> None:
     """Whatever is wrong with it."""
@@ -184,6 +208,19 @@ def test_ctrl_c_in_a_scenario_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatc
     assert "stopped" in done.err
 
 
+def test_ctrl_c_before_the_first_answer_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """130, and not a word about scenarios."""
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "run", interrupt, raising=False)
+    done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2")
+
+    assert (130, "asyncrouter: stopped before every arm had an answer: there is nothing to show\n") == (
+        done.status, done.err
+    )
+
+
 def test_two_reports_are_compared(desk: Desk) -> None:
     """A worse one ends in 1 where that is asked for."""
     desk.run(*SCENARIO, "--arm", "x: chain=primary,secondary", "--out", "good")
@@ -214,6 +251,22 @@ def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
     assert 0 == done.status
     assert ("–" in none, "3.000 s" in median, "1.500 s" in fixed) == (True, True, True)
     assert "b was asked only" in done.err
+
+
+def test_a_hedge_that_was_not_seen_leaves_the_others(desk: Desk) -> None:
+    """What a recording cannot answer is left out, and said; the rest is told."""
+    slow, answer = {"model": "a", "cause": "first", "outcome": "superseded", "sent": 0.0, "ended": 3.0}, {
+        "model": "b", "cause": "hedge", "outcome": "won", "sent": 2.0, "first": 3.0, "ended": 4.0}
+    quick = {"model": "a", "cause": "first", "outcome": "won", "sent": 0.0, "first": 1.0, "ended": 2.0}
+    with Path("trace.jsonl").open("wb") as file:
+        for number in range(60):
+            attempts = [slow, answer] if number % 10 == 0 else [quick]
+            file.write(orjson.dumps({"schema_version": 1, "started": float(number), "seconds": 1.0, "task": None,
+                                     "error": None, "attempts": attempts}) + b"\n")
+    done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "p50,p98", "--budget", "1")
+
+    assert (0, 2) == (done.status, len(done.out.splitlines()))
+    assert "left out: p98 of a was not seen" in done.err
 
 
 def test_a_long_run_tells_how_far_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import bench
-from asyncrouter.bench import Arm, Load
+from asyncrouter.bench import Arm, Load, figures, html
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from asyncrouter.bench import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARMS = [Arm("direct", {"chain": ["primary"], "retry": {"attempts": 1}}),
@@ -70,6 +72,53 @@ def test_the_dark_has_ink_of_its_own(page: Path, drawn: str) -> None:
     assert "rgb(24, 33, 47)" in inks[0]
     assert "rgb(230, 234, 240)" in inks[1]
     assert "rgb(24, 33, 47)" not in inks[1]
+
+
+@pytest.fixture(scope="module")
+def outage() -> Run:
+    arms = [*ARMS, Arm("again", {"chain": ["primary", "secondary"]})]
+    return bench.run(arms, Load.poisson(10, calls=1000), scenario="outage")
+
+
+def test_a_log_axis_is_labelled_with_seconds(outage: Run) -> None:
+    """Whole numbers: plotly would write 0.2 as a bare 2 and leave the reader to find the decade."""
+    axis = figures.timeline(outage.arms).layout.yaxis
+    told = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+
+    assert {"0.1": 0.1, "1": 1.0, "10": 10.0} == {text: at for text, at in told.items() if 0.1 <= at <= 10}
+
+
+def test_a_row_of_the_time_line_bears_the_name_of_its_arm(outage: Run) -> None:
+    """Above it, as text and not as markup."""
+    drawn = figures.timeline(outage.arms)
+
+    assert ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"] == [title.text for title in drawn.layout.annotations]
+    assert {"answered", "failed", "fallback", "hedged", "hedge won"} == {points.name for points in drawn.data}
+
+
+def test_an_arm_that_never_answers_is_not_left_out_of_the_cost(outage: Run) -> None:
+    """It stands above all others, and its name says why; arms that coincide are one around the other."""
+    never, *others = figures.cost(outage.report()).data
+
+    assert ("direct, p99 never", "triangle-up") == (never.name, never.marker.symbol)
+    assert never.y[0] > max(other.y[0] + other.error_y.array[0] for other in others)
+    assert never.marker.size > others[0].marker.size > others[1].marker.size
+
+
+def test_a_p99_of_too_few_calls_is_hollow() -> None:
+    """And says that there are too few."""
+    [drawn] = figures.cost(bench.run(ARMS[1:], Load.poisson(10, calls=30), scenario="healthy").report()).data
+
+    assert ("circle-open", True) == (drawn.marker.symbol, drawn.name.endswith(", n too small"))
+
+
+def test_the_table_has_a_column_for_each_arm(outage: Run) -> None:
+    """And a line for each measure that has something to say, with its definition."""
+    text = html.page(outage.report(), outage)
+    [head] = re.findall(r"<thead><tr><th>(<th>.*?)</thead>", text)
+
+    assert ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"] == re.findall(r"</i>([^<]+(?:&gt;)?)", head)
+    assert f"<th title='{bench.DEFINITIONS['p99_e2e']}'>p99<td>never<td>" in text
 
 
 def test_the_page_needs_no_network(page: Path) -> None:

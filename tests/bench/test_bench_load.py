@@ -63,7 +63,7 @@ def test_seconds_end_a_load() -> None:
 @pytest.mark.parametrize("make", [
     lambda: Load.poisson(10), lambda: Load.poisson(0, calls=1), lambda: Load.recorded([2.0, 1.0]),
     lambda: Load.closed(0, calls=5), lambda: Load.closed(2, calls=5).arrivals(),
-    lambda: Load.poisson(1, calls=1, cap=0),
+    lambda: Load.poisson(1, calls=1, cap=0), lambda: Load.recorded([0.0, float("inf")]),
 ])
 def test_a_load_that_makes_no_sense_is_refused(make: object) -> None:
     """Endless, without a rate, backwards, or asked for what it has not."""

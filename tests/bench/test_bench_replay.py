@@ -50,6 +50,9 @@ def play(policy: Policy, *given: Turn, after: float = np.inf, bucket: Bucket | N
     ([answer("a", 5, 6), answer("b", 1, 2)], Policy(first_token=3), np.inf, 5, 2),
     ([answer("a", 1, 6), answer("b", 1, 2)], Policy(total=3), np.inf, 5, 2),
     ([answer("a", 1, 6)], Policy(deadline=5), np.inf, np.inf, 1),
+    ([answer("a", 4, 5), answer("b", 1, 2)], Policy(deadline=6), np.inf, 5, 2),  # silent for its share of 3 s
+    ([answer("a", 1, 5.5), answer("b", 1, 1.5)], Policy(deadline=6), np.inf, 5.5, 2),  # speaks, but leaves 2 s to b
+    ([answer("a", 0.1, 0.2), answer("b", 0.1, 0.3)], Policy(deadline=0.4), np.inf, 0.3, 1),  # 0.2 s: not begun
     ([failure("a", 1), failure("b", 1)], Policy(), np.inf, np.inf, 2),
 ])
 def test_a_call_goes_as_the_router_would_have_it(
@@ -201,6 +204,18 @@ def test_a_model_that_was_hardly_asked_is_named() -> None:
     assert ("b was asked only 1 times",) == found.warnings
     with pytest.raises(ValueError, match=r"never asked.*: c"):
         replay(calls, [Policy(order=("a", "c"))])
+
+
+@pytest.mark.parametrize(("models", "policy", "told"), [
+    ("a", Policy(hedge=0.5), "no model but a was asked: a hedge has nobody to race with"),
+    ("ab", Policy(deadline=1.5), "a has 0.75 s of a deadline of 1.5 s, less than its p90 (1 s): the breakers"),
+])
+def test_what_the_figures_leave_out_is_named(models: str, policy: Policy, told: str) -> None:
+    """A hedge that cannot be, a split of the deadline that breakers would change."""
+    attempts = [AttemptRow(name, "first", "won", sent=0.0, first=1.0, ended=2.0) for name in models]
+    [found] = replay([CallRow(0.0, 2.0, None, None, attempts)] * 60, [policy], imputations=1)
+
+    assert found.warnings[0].startswith(told)
 
 
 def test_few_turns_make_few_calls() -> None:

@@ -40,6 +40,7 @@ def test_a_report_comes_back_as_it_was_written(run: bench.Run, report: Report, t
     read = Report.read(tmp_path)
 
     assert [(arm.name, arm.measures) for arm in report.arms] == [(arm.name, arm.measures) for arm in read.arms]
+    assert [arm.depths for arm in report.arms] == [arm.depths for arm in read.arms]
     assert 2200 == len((tmp_path / "requests.jsonl").read_bytes().splitlines())
     assert {"schema_version", "definitions", "environment", "settings"} <= set(orjson.loads(report.json()))
 
@@ -103,6 +104,11 @@ def test_figures_are_told_as_people_read_them(name: str, estimate: Estimate | No
 def test_an_interval_without_a_lower_end_goes_down_for_ever() -> None:
     """The sign of its infinity is told."""
     assert "1.000 [−∞, 2.000]" == figure("saved_p99_e2e", Estimate(1.0, None, 2.0, n=1000), interval=True)
+
+
+def test_a_share_goes_no_further_than_all() -> None:
+    """A success whose upper end is not known is at most 100 %."""
+    assert "97.00% [96.00%, 100.00%]" == figure("success", Estimate(0.97, 0.96, None, n=1000), interval=True)
 
 
 def test_a_condition_against_the_baseline_is_not_for_the_baseline(report: Report) -> None:

@@ -145,6 +145,12 @@ def test_errors_stop_a_run(stop: Stop, calls: int) -> None:
     assert "stopped early" in run.warnings[0]
 
 
+def test_a_share_of_errors_is_no_percentage() -> None:
+    """5 would never stop a run; 0.05 was meant."""
+    with pytest.raises(ValueError, match=r"error_rate: expected a share below 1 \(5 % is 0.05\), got 5"):
+        Stop(error_rate=5)
+
+
 def test_a_budget_is_never_exceeded() -> None:
     """A call is made only when it fits with every model of its chain billed in full, those in flight included."""
     run = bench.run([CHAIN], Load.constant(50, calls=500), scenario="healthy", budget_usd=0.1)
@@ -178,6 +184,8 @@ def test_real_providers_need_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("arms", "options", "match"), [
     ([], {}, "at least one"), ([DIRECT, DIRECT], {}, "a name of its own"), ([DIRECT], {"scenario": "sunny"}, "healthy"),
     ([DIRECT], {"slo": {"speed": 1.0}}, "slo"), ([DIRECT], {"warmup": 5}, "warmup"),
+    ([DIRECT], {"slo": {"e2e": -1.0}}, "slo: e2e: expected seconds above 0, got -1.0"),
+    ([DIRECT], {"warmup": -1}, "warmup: expected 0 calls or more, got -1"),
 ])
 def test_a_run_that_would_tell_nothing_is_refused(arms: list[Arm], options: dict[str, object], match: str) -> None:
     """Before anything is sent."""
@@ -206,6 +214,30 @@ def test_arms_run_together_in_real_time() -> None:
     assert [20, 20] == [len(arm.rows) for arm in run.arms]
     assert all(row.ok and row.started >= row.scheduled for row in run.rows())
     assert run.lag is not None
+
+
+def test_a_provider_that_no_arm_asks_needs_no_budget() -> None:
+    """A file that names only a server of this machine is run, though the default provider is a real one."""
+    config = {"providers": {"here": {"base_url": "http://127.0.0.1:9/v1"}}}
+    run = bench.run([Arm("a", {"model": "here:m", "retry": {"attempts": 1}}, config)], Load.constant(100, calls=1))
+
+    assert {"AllModelsFailed": 1} == run.report().arms[0].errors
+
+
+def test_a_running_loop_has_a_way_of_its_own() -> None:
+    """Which the error names."""
+    async def scene() -> None:
+        bench.run([DIRECT], Load.constant(1, calls=1))
+
+    with pytest.raises(RuntimeError, match=r"await bench\.run_real"):
+        asyncio.run(scene())
+
+
+def test_a_model_that_a_scenario_does_not_have_is_named() -> None:
+    """A slip in a name would else look like a bad day."""
+    run = bench.run([Arm("a", {"chain": ["primray", "primary"]})], Load.constant(1, calls=1), scenario="healthy")
+
+    assert ["a: this scenario has no model 'primray', but primary, secondary, tertiary"] == run.warnings
 
 
 def test_ctrl_c_keeps_what_was_measured() -> None:
