@@ -22,6 +22,9 @@ INSTEAD = {
     "on_interrupt": "router.stream(…)",
 }
 
+IN_PARAMS = {**{name: INSTEAD[name] for name in ("messages", "stream", "stream_options")}, "model": "model= or chain="}
+"""Parts of a request's body that the router writes, and what says them."""
+
 OURS = ("task", "tier", "chain", "model", "deadline", "hedge", "retry", "priority", "tags", "params", "headers")
 THEIRS = frozenset({"models"})
 """Parameters of providers that are one letter away from one of ours (OpenRouter's list of fallbacks)."""
@@ -52,11 +55,20 @@ def merge_params(
         raise TypeError(f"{name}= is not a parameter here; use {INSTEAD[name]}")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params: expected a mapping, got {type(params).__name__}")
+    if params:
+        _check_params(params)
     for name in given:
         _check_spelling(name)
     if not (chain or params):
         return given
     return {**chain, **(params or {}), **given}
+
+
+def _check_params(params: Mapping[str, object]) -> None:
+    """The wire writes some names itself, and would drop these without a word. Raises `TypeError`."""
+    if not IN_PARAMS.keys().isdisjoint(params):
+        name = next(name for name in IN_PARAMS if name in params)
+        raise TypeError(f"params: {name!r} is for the router to say; use {IN_PARAMS[name]}")
 
 
 @lru_cache(maxsize=1000)

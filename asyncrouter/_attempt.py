@@ -93,8 +93,8 @@ async def _admitted(flight: Flight) -> Lease:
     policies, call = flight.engine.policies, flight.call
     target, rank = policies.target(flight.step.model), policies.rank(flight.lane.cause, call.priority)
     while True:
-        while hold := _hold(flight):  # noqa: ASYNC110  # nobody tells when a hold has grown longer
-            await asyncio.sleep(hold)
+        while hold := _hold(flight):  # nobody tells when a hold has grown longer
+            await flight.engine.pause(hold)
         tokens = _tokens(call, flight) if target.pacer.counts_tokens else 0.0
         if (lease := policies.lease(target, rank, tokens)) is not None:
             return lease
@@ -155,6 +155,8 @@ async def _first_content(flight: Flight, response: Response, decoder: Decoder, c
             if (error := decoder.end()) is not None:
                 raise error
             whole = True
+    if not whole and (fired := flight.clock.fired) is not None:
+        raise timed_out(flight, fired)  # the loop was late: content came in the turn in which the clock closed it
     if decoder.content:
         flight.attempt.first_content = flight.attempt.last_content = flight.now()
     return whole

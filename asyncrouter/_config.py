@@ -63,7 +63,9 @@ class Chain(Settings):
     """
 
     models: Sequence[str | Model | Step]
-    hedge: Hedge | Mapping[str, object] | float | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
+    hedge: Hedge | Mapping[str, object] | float | Literal["p95"] | NotGiven | None = field(
+        default=NOT_GIVEN, kw_only=True
+    )
     deadline: float | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
 
     def __post_init__(self) -> None:

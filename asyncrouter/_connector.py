@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
     from yarl import URL
 
@@ -81,6 +82,14 @@ class Connector(TCPConnector):
                 _read_less(protocol.transport)
         line.set(Line(reused, self._loop.time()))
         return protocol
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        """A connection from the pool on which nothing has come unasked: it would be taken for the next answer."""
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
 
     async def _freed(self, req: ClientRequest, traces: list[Trace]) -> ResponseHandler | None:
         """A connection that came back to the pool while this request waited for its turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +49,26 @@ class Engine:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     """Lanes that run beside their callers, kept until they are gone."""
     closed: bool = False
+    pauses: set[asyncio.Future[None]] = field(default_factory=set)
+    """Who waits for nothing but time."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the router is closed."""
+        waiter = self.loop.create_future()
+        self.pauses.add(waiter)
+        timer = self.timers.at(self.loop.time() + seconds, partial(_wake, waiter))
+        try:
+            await waiter
+        finally:
+            self.pauses.discard(waiter)
+            self.timers.withdraw(timer)
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self.closed = True
+        for waiter in self.pauses:
+            _wake(waiter)
+        self.policies.close()
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Hold on to a lane's task until it is gone; its result is retrieved."""
@@ -58,6 +79,11 @@ class Engine:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.loop.call_exception_handler({"message": "a lane raised", "exception": error, "task": task})
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Arbiter(Protocol):

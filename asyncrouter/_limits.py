@@ -106,14 +106,15 @@ def retry_over(below: Retry, given: object) -> Retry:
 
 
 def hedge_over(below: Hedge | None, given: object) -> Hedge | None:
-    """The hedge that holds when `given` is laid over `below`; a number is its `after`. Raises `ConfigError`."""
+    """The hedge when `given` is laid over `below`; a number or "p95" is its `after`. Raises `ConfigError`."""
     if isinstance(given, NotGiven):
         return below
     if isinstance(given, Hedge | None):
         return given
     with check.at("hedge"):
-        if isinstance(given, bool) or not isinstance(given, Mapping | int | float):
-            raise check.expected('a table like { after = 1.5 }, or seconds (no hedge is None, "none" in a file)', given)
+        if isinstance(given, bool) or (not isinstance(given, Mapping | int | float) and given != "p95"):
+            what = 'a table like { after = 1.5 }, seconds, or "p95" (no hedge is None, "none" in a file)'
+            raise check.expected(what, given)
         table = given if isinstance(given, Mapping) else {"after": given}
         return build(Hedge, read(Hedge, table)) if below is None else lay(below, table)
 

@@ -40,7 +40,7 @@ def config_from_toml(path: str | PathLike[str]) -> Config:
     from tomllib import loads  # two milliseconds at import that only a file is worth
 
     try:
-        given = loads(Path(path).read_text("utf-8"))
+        given = loads(Path(path).read_text("utf-8-sig"))  # some editors begin a file with a mark
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from None
     except UnicodeDecodeError as error:

@@ -60,7 +60,7 @@ def resolve(
     chain: Chain | Sequence[str | Model | Step] | None = None,
     model: str | Model | Step | None = None,
     deadline: float | NotGiven | None = NOT_GIVEN,
-    hedge: Hedge | Mapping[str, object] | float | NotGiven | None = NOT_GIVEN,
+    hedge: Hedge | Mapping[str, object] | float | Literal["p95"] | NotGiven | None = NOT_GIVEN,
     retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN,
 ) -> Plan:
     """The plan for what a call asks for; asked for nothing, the task `default`.

@@ -30,6 +30,8 @@ from asyncrouter._stream import Tail
 from asyncrouter._verdict import pass_over, too_late, used_up, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from asyncrouter._flight import Engine
     from asyncrouter._plan import Plan
     from asyncrouter._policies import Bucket
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Race:
-    """One pass over the steps of a plan, from `first` on."""
+    """One pass over the steps of a plan, or over those that are `left` of it."""
 
     __slots__ = (
         "_bucket", "_call", "_caller", "_cancelling", "_cause", "_context", "_denied", "_engine", "_error", "_expired",
@@ -46,7 +48,8 @@ class Race:
     )
 
     def __init__(
-        self, engine: Engine, call: Call, plan: Plan, trace: Trace, first: int = 0, cause: Cause = "first"
+        self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: Iterable[int] | None = None,
+        cause: Cause = "first",
     ) -> None:
         caller = asyncio.current_task(engine.loop)
         assert caller is not None
@@ -57,7 +60,7 @@ class Race:
         self._caller = caller
         self._cancelling = caller.cancelling()
         self._cause: Cause = cause
-        self._remaining = Remaining(engine, call, plan, first)
+        self._remaining = Remaining(engine, call, plan, range(len(plan.steps)) if left is None else left)
         self._running: list[Lane] = []  # oldest first
         self._won: float | None = None  # when the attempt that has won was sent
         self._result: Reply | Tail | None = None
@@ -101,6 +104,10 @@ class Race:
         finally:
             if self._late is not None:
                 self._engine.timers.withdraw(self._late)
+
+    def behind(self, index: int) -> list[int]:
+        """The steps whose turn would come after this one."""
+        return self._remaining.behind(index)
 
     # What the lanes ask and tell.
 
@@ -239,7 +246,11 @@ class Race:
         after = self._after(self._running[-1])
         self._late = None
         if sent_at is not None and after < inf:
-            self._late = self._engine.timers.at(sent_at + after, partial(self._look, sent_at))
+            self._late = self._at(sent_at + after, self._look, sent_at)
+
+    def _at(self, when: float, look: Callable[..., None], *told: object) -> Timer:
+        """Look at an instant, in the caller's context: the timer that all calls share has another's."""
+        return self._engine.timers.at(when, partial(self._context.run, look, *told))
 
     def _after(self, lane: Lane) -> float:
         hedge, bucket, step = self._plan.hedge, self._bucket, lane.step
@@ -287,7 +298,7 @@ class Race:
         sent_at, policies, streams = lane.sent_at, self._engine.policies, self._call.stream or lane.step.streams
         assert sent_at is not None
         if (after := policies.slow_after(lane.step.model, lane.size, streams=streams)) < inf:
-            self._late = self._engine.timers.at(sent_at + after, partial(self._slow, lane, sent_at))
+            self._late = self._at(sent_at + after, self._slow, lane, sent_at)
 
     def _slow(self, lane: Lane, sent_at: float) -> None:
         self._late = None

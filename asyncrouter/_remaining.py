@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from asyncrouter._errors import NotSent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from asyncrouter._flight import Engine
     from asyncrouter._plan import Plan, PlannedStep
     from asyncrouter._types import Call
@@ -19,13 +21,14 @@ USEFUL = 0.25
 class Remaining:
     """Which steps of `plan`, from `first` on, are left; a step is known by its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_left", "_plan")
+    __slots__ = ("_asked", "_call", "_engine", "_left", "_plan")
 
-    def __init__(self, engine: Engine, call: Call, plan: Plan, first: int) -> None:
+    def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
         self._call = call
         self._plan = plan
-        self._left = list(range(first, len(plan.steps)))
+        self._left = list(left)
+        self._asked: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<Remaining {', '.join(self._plan.steps[index].name for index in self._left) or 'none'}>"
@@ -35,9 +38,11 @@ class Remaining:
         if not self._left:
             return None
         now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
-        usual = (index for index in self._left if not policies.demoted(steps[index].model, now))
-        chosen = next(usual, self._left[0])
+        chosen = self._left[0]
+        if self._plan.hedge is not None:  # without one the order is its owner's
+            chosen = next((index for index in self._left if not policies.demoted(steps[index].model, now)), chosen)
         self._left.remove(chosen)
+        self._asked.add(chosen)
         return chosen
 
     def limits(self, index: int, *, tried: bool) -> tuple[float, float]:
@@ -63,16 +68,19 @@ class Remaining:
         """The step to race with: one that goes at once, and usually answers in the time that is left."""
         plan, policies, now = self._plan, self._engine.policies, self._engine.loop.time()
         same = plan.hedge is not None and plan.hedge.same
-        usual_first = sorted(self._left, key=lambda index: policies.slow(plan.steps[index].model))
-        for index in [late] if same and late is not None else usual_first:
+        slow: int | None = None
+        for index in [late] if same and late is not None else self._left:
             step = plan.steps[index]
             usual = policies.usual(step.model, streams=self._call.stream or step.streams)
             if policies.goes_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:
-                return index
-        return None
+                if index == late or not policies.demoted(step.model, now):
+                    return index
+                slow = index if slow is None else slow
+        return slow
 
     def remove(self, index: int) -> None:
         """A step has its turn; nothing changes when it had one (`hedge.same`)."""
+        self._asked.add(index)
         if index in self._left:
             self._left.remove(index)
 
@@ -80,6 +88,10 @@ class Remaining:
         """A step has its turn again, in its place."""
         if index not in self._left:
             insort(self._left, index)
+
+    def behind(self, index: int) -> list[int]:
+        """The steps whose turn would come after this one: those after it, and those that let it go first."""
+        return [other for other in self._left if other > index or other not in self._asked]
 
     def clear(self) -> None:
         """Nobody has a turn any more."""

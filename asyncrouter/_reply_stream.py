@@ -26,7 +26,8 @@ class ReplyStream:
     """
 
     __slots__ = (
-        "_begin", "_call", "_end", "_engine", "_entered", "_over", "_plan", "_reply", "_restart", "_tail", "trace",
+        "_begin", "_call", "_end", "_engine", "_entered", "_over", "_plan", "_reply", "_rest", "_restart", "_tail",
+        "trace",
     )
 
     trace: Trace
@@ -35,7 +36,7 @@ class ReplyStream:
         self,
         plan: Plan,
         begin: Callable[[], tuple[Engine, Call, Trace]],
-        end: Callable[[Call, Trace, BaseException | None], None],
+        end: Callable[[Engine, Call, Trace, BaseException | None], None],
         *,
         restart: bool,
     ) -> None:
@@ -60,7 +61,7 @@ class ReplyStream:
         self._entered = True
         self._engine, self._call, self.trace = self._begin()
         try:
-            self._tail = await self._race(0, "first")
+            self._tail = await self._race(None, "first")
         except BaseException as error:
             self._finish(error)
             raise
@@ -84,6 +85,8 @@ class ReplyStream:
         except AttemptError as error:
             return await self._begin_again(self._tail, error)
         if chunk is None:
+            if not self._over:  # cancelled in the middle of a restart: half an answer is no answer
+                raise self._broken(self._tail, "a restart was cancelled")
             raise StopAsyncIteration
         if chunk.finish_reason is not None:
             self._reply = self._tail.reply
@@ -93,24 +96,29 @@ class ReplyStream:
     async def _begin_again(self, broken: Tail, error: AttemptError) -> Chunk:
         """The chunk that says so, or `StreamInterrupted` when that was not asked for or nothing is left."""
         cause: Exception = error
-        if self._restart and broken.index + 1 < len(self._plan.steps):
+        if self._restart and self._rest:
             try:
-                self._tail = await self._race(broken.index + 1, "restart")
+                self._tail = await self._race(self._rest, "restart")
             except (CallError, Refused) as failed:
                 cause = failed
             else:
                 return Chunk(restart=True)
-        message = f"the stream broke after {len(broken.text())} characters: {error}"
+        raise self._broken(broken, error) from cause
+
+    def _broken(self, broken: Tail, why: object) -> StreamInterrupted:
+        message = f"the stream broke after {len(broken.text())} characters: {why}"
         interrupted = StreamInterrupted(message, self.trace, broken.text())
         self._finish(interrupted)
-        raise interrupted from cause
+        return interrupted
 
-    async def _race(self, first: int, cause: Literal["first", "restart"]) -> Tail:
-        tail = await Race(self._engine, self._call, self._plan, self.trace, first, cause).run()
+    async def _race(self, left: list[int] | None, cause: Literal["first", "restart"]) -> Tail:
+        race = Race(self._engine, self._call, self._plan, self.trace, left, cause)
+        tail = await race.run()
         assert isinstance(tail, Tail)
+        self._rest = race.behind(tail.index)
         return tail
 
     def _finish(self, error: BaseException | None) -> None:
         if not self._over:
             self._over = True
-            self._end(self._call, self.trace, error)
+            self._end(self._engine, self._call, self.trace, error)

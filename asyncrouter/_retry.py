@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply |
         if pause is None or engine.closed or not _worth(engine, lane, result):
             return result
         lane.cause = "retry"
-        await asyncio.sleep(pause)
+        await engine.pause(pause)
 
 
 def pause_before_next(error: AttemptError, tries: int, lane: Lane, random: Random) -> float | None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from asyncrouter._types import Priority
 
     ChainLike = Chain | Sequence[str | Model | Step]
-    HedgeLike = Hedge | Mapping[str, object] | float | None
+    HedgeLike = Hedge | Mapping[str, object] | float | Literal["p95"] | None
     RetryLike = Retry | Mapping[str, object]
     Prompt = str | Sequence[Mapping[str, object]]
     Accept = Callable[[Reply], bool | Awaitable[bool]]
@@ -118,10 +118,10 @@ class Router:
 
         `prompt` is text or Chat Completions messages. `task`, `tier`, `chain` or `model` pick the models (none: the
         task "default"); `tier` means the tiers up to and including it. `deadline` is seconds for the whole call, `None`
-        for no limit. `hedge` races the next model when one is late (a number: after so many seconds). `accept(reply)`,
-        sync or async, may turn a reply down; then the next model is asked. `tags` go into the trace. Everything else
-        goes to the provider; `params` says the same for names that mean something here, `headers` go with every
-        attempt.
+        for no limit. `hedge` races the next model when one is late (a number: after so many seconds; "p95": later than
+        95 % of its answers). `accept(reply)`, sync or async, may turn a reply down; then the next model is asked.
+        `tags` go into the trace. Everything else goes to the provider; `params` says the same for names that mean
+        something here, `headers` go with every attempt.
 
         Raises `AllModelsFailed`, `DeadlineExceeded`, `Refused`, `RouterClosed`, `ConfigError`; `TypeError` or
         `ValueError` for arguments that cannot be sent; whatever `accept` raises, unchanged.
@@ -134,9 +134,9 @@ class Router:
         try:
             reply = await Race(engine, call, plan, trace).run()
         except BaseException as error:
-            self._end(call, trace, error)
+            self._end(engine, call, trace, error)
             raise
-        self._end(call, trace, None)
+        self._end(engine, call, trace, None)
         return reply  # type: ignore[return-value]  # a race that does not stream ends in a reply
 
     def stream(
@@ -213,7 +213,7 @@ class Router:
     # Life.
 
     async def __aenter__(self) -> Self:
-        if self._entered == 0:
+        if self._entered == 0 or (self._closed and self._engine is None):
             self._closed = False
         self._entered += 1
         return self
@@ -241,7 +241,7 @@ class Router:
         engine, self._engine = self._engine, None
         if engine is None:
             return
-        engine.closed = True
+        engine.close()
         await close(engine)
 
     # One call.
@@ -301,12 +301,12 @@ class Router:
         self._calls += 1
         return call, Trace(plan.task, self._wall(), tags=tags)
 
-    def _end(self, call: Call, trace: Trace, error: BaseException | None) -> None:
+    def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
         self._calls -= 1
         if self._calls == 0 and self._idle is not None:
             self._idle.set()
             self._idle = None
-        trace.seconds = asyncio.get_running_loop().time() - call.began
+        trace.seconds = engine.loop.time() - call.began  # also where no loop runs any more
         if not self._events.quiet:
             self._events.emit(CallEnded(trace, error))
 

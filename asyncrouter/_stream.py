@@ -28,7 +28,8 @@ class Tail:
     """
 
     __slots__ = (
-        "_awake", "_chunks", "_clock", "_decoder", "_flight", "_hard", "_over", "_overdue", "_since", "_waiting",
+        "_awake", "_chunks", "_clock", "_decoder", "_drained", "_flight", "_hard", "_over", "_overdue", "_since",
+        "_waiting",
     )
 
     def __init__(self, flight: Flight, chunks: list[Chunk] | None) -> None:
@@ -37,7 +38,7 @@ class Tail:
         self._clock = flight.clock
         self._decoder = flight.decoder
         self._chunks = chunks
-        self._over = False
+        self._over = self._drained = False
         self._waiting = self._overdue = False
         self._awake = 0.0  # when the present rest is over
         self._since = flight.engine.loop.time()
@@ -88,14 +89,19 @@ class Tail:
     def close(self) -> None:
         """The caller has left; nothing happens when the reply is whole already."""
         self._over = True
+        if self._chunks:
+            self._chunks.clear()  # what is left of a reply nobody will finish must not look like its end
         self._flight.end("cancelled")
 
     async def _advance(self) -> None:
         assert self._chunks is not None
+        if self._waiting:
+            raise RuntimeError("a stream has one reader at a time, and another task is reading it")
         self._waiting = True
         try:
             if self._decoder.done or not await self._pull(0.0):
                 reply = await self._finish()
+                self._over = True
                 self._chunks.append(self._decoder.final())
                 self._flight.answer(reply)
         except AttemptError as error:
@@ -132,11 +138,11 @@ class Tail:
         return not decoder.done
 
     async def _finish(self) -> Reply:
-        """Check that the answer is whole, and let the connection serve again."""
-        self._over = True
+        """Check that the answer is whole, and let the connection serve again; a reader cancelled here may come back."""
         if (error := self._decoder.end()) is not None:
             raise error
-        if self._decoder.done:
+        if self._decoder.done and not self._drained:
+            self._drained = True  # once: who was cancelled in it has waited for that long enough
             await self._drain()
         self._clock.stop()
         return self._decoder.reply

@@ -87,6 +87,9 @@ class AiohttpTransport:
             line.set(None)
             try:
                 answer = await self._ask(session, request)
+                if self._session is not session:  # closed meanwhile; a session of the caller's goes on
+                    answer.close()
+                    raise ConnectionFailed("the transport was closed while sending")
                 at = line.get() or Line(session is not self._given, began)
                 return AiohttpResponse(answer, at, self._open)
             except Exception as error:

@@ -63,15 +63,20 @@ def costs(found: Figures, loads: dict[str, str], count: str) -> str:
 
 def rates(found: Figures, loads: dict[str, str]) -> str:
     """Calls a second against how many are open at once."""
-    fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 3.4), squeeze=False)
+    fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 4.4), squeeze=False)
     for ax, (load, title) in zip(panels[0], loads.items(), strict=True):
+        ends: list[tuple[float, int, str]] = []
         for name, cells in found.items():
             points = sorted((int(key.split("/")[1]), cell["calls_s"]) for key, cell in cells.items()
                             if key.split("/")[0] == load and "calls_s" in cell)
             if points:
                 ax.plot(*zip(*points, strict=True), marker="o", markersize=4, color=_colour(name),
                         linewidth=2.2 if _colour(name) != PEER else 1.2)
-                ax.annotate(name, points[-1], xytext=(4, 0), textcoords="offset points", fontsize=7, va="center")
+                ends.append((points[-1][1], points[-1][0], name))
+        height = 0.0
+        for rate, count, name in sorted(ends):  # names that would lie on one another are moved up
+            height = max(rate, height * 1.35)
+            ax.annotate(name, (count, height), xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks([64, 1000, 10_000], ["64", "1,000", "10,000"])
@@ -151,17 +156,19 @@ def faults(days: Figures) -> str:
     return _kept(fig, "faults")
 
 
-def coverage(hits: dict[str, dict[str, int]], seeds: int) -> str:
-    """How often the true value lay in the stated interval."""
-    labels = [(f"{policy}: {name}", hit / seeds) for policy, one in hits.items() for name, hit in one.items()]
+def coverage(hits: dict[str, dict[str, int]], stated: dict[str, dict[str, int]]) -> str:
+    """How often the true value lay in the interval, where one was stated."""
+    labels = [(f"{policy}: {name}", hit, stated[policy][name]) for policy, one in hits.items()
+              for name, hit in one.items()]
     fig, ax = plt.subplots(figsize=(8, 0.6 + 0.26 * len(labels)))
-    for place, (_, share) in enumerate(reversed(labels)):
+    for place, (_, hit, count) in enumerate(reversed(labels)):
+        share = hit / count if count else 0.0
         ax.barh(place, share, color=OURS if share >= 0.9 else MISSED, height=0.6)
-        ax.text(share, place, f" {share:.1%}", va="center", fontsize=8)
+        ax.text(share, place, f" {share:.1%}" if count else " n too small, and said so", va="center", fontsize=8)
     ax.axvline(0.9, color=INK, linestyle="--", linewidth=1.2)
-    ax.set_yticks(range(len(labels)), [name for name, _ in reversed(labels)], fontsize=8)
+    ax.set_yticks(range(len(labels)), [name for name, *_ in reversed(labels)], fontsize=8)
     ax.set_xlim(0.0, 1.1)
-    ax.set_xlabel(f"share of {seeds} seeds in which the 95 % interval held the truth")
+    ax.set_xlabel("share of the stated 95 % intervals that held the truth")
     return _kept(fig, "coverage")
 
 

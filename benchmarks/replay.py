@@ -33,6 +33,7 @@ ASKED: dict[str, tuple[dict[str, object], Policy]] = {
     "hedge 1.2 s": ({**CHAIN, "hedge": {"after": 1.2, "budget": 0.2}}, Policy(hedge=1.2, budget=0.2)),
     "no hedge": (CHAIN, Policy()),
     "no hedge, total 2 s": ({"chain": [Step(model=name, total=2.0) for name in "ab"]}, Policy(total=2.0)),
+    "no hedge, deadline 4 s": ({**CHAIN, "deadline": 4.0}, Policy(deadline=4.0)),
     "b → a, no hedge": ({"chain": ["b", "a"]}, Policy(order=("b", "a"))),
 }
 POINTS = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99}

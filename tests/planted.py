@@ -129,10 +129,10 @@ def _watch_calls() -> None:
     end = Router._end
 
     @functools.wraps(end)
-    def watched(self: Router, call: Any, trace: Any, error: BaseException | None) -> None:
+    def watched(self: Router, engine: Any, call: Any, trace: Any, error: BaseException | None) -> None:
         global _calls
         _calls += 1
-        end(self, call, trace, error)
+        end(self, engine, call, trace, error)
         if _calls <= CALLS:
             look("a trace", f"{trace}\n{trace!r}")
             look("a router", f"{self!r}\n{vars(self)!r}\n{self._engine!r}")

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from itertools import product
 
 import pytest
-from failing import HEALTHY, MODES, REJECTED, SILENT, Tried, asked, call, script, tried
+from failing import HEALTHY, MODES, REJECTED, SILENT, Tried, ask, asked, call, script, tried
 
-from asyncrouter import AllModelsFailed, AttemptTimeout, Reply
+from asyncrouter import (
+    AllModelsFailed,
+    AttemptTimeout,
+    CallError,
+    ConnectionFailed,
+    Refused,
+    Reply,
+    Request,
+    Response,
+    Router,
+)
 from asyncrouter.sim import Act, Clock, World
 
 CHAT, BUFFERED, STREAM = MODES
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+WORD = b'data: {"choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}\n\n'
 EMPTY = b'data: {"choices":[{"index":0,"delta":{"content":"","tool_calls":[]},"finish_reason":null}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":0}}\n\n'
 NOTHING = ROLE + EMPTY + USAGE + EMPTY
@@ -133,6 +145,57 @@ def test_buffered_wire_knows_no_tokens(clock: Clock, world: World) -> None:
 
     assert isinstance(result, Reply)
     assert ("a b c", 30.0) == (result.text, clock.now)
+
+
+class Late:
+    """A transport whose first content is read when the connection is closed: a loop that was late does both at once."""
+
+    def __init__(self, world: World) -> None:
+        self._inner = world.transport()
+
+    async def send(self, request: Request) -> Response:
+        return LateResponse(await self._inner.send(request))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class LateResponse:
+    def __init__(self, inner: Response) -> None:
+        self._inner = inner
+        self._closed = asyncio.Event()
+        self._came: list[bytes] = [WORD]
+        self.status, self.headers = inner.status, inner.headers
+        self.connected_at, self.reused = inner.connected_at, inner.reused
+
+    async def read(self, rest: float = 0.0) -> bytes:
+        await self._closed.wait()
+        if not self._came:
+            raise ConnectionFailed("closed while reading")
+        return self._came.pop()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._inner.close()
+
+
+@pytest.mark.parametrize("mode", [CHAT, STREAM])
+def test_content_in_the_turn_in_which_the_clock_fires(clock: Clock, world: World, mode: str) -> None:
+    """The response is closed by then: our own clock is told, not a connection that is said to have failed."""
+    world.model("a")
+
+    async def scenario() -> Reply | CallError | Refused:
+        tables = {"defaults": {"first_token": 3.0, "retry": {"attempts": 1}}}
+        async with Router(world.config(**tables), transport=Late(world)) as router:
+            return await ask(router, mode, model="a")
+
+    result = clock.run(scenario())
+
+    assert isinstance(result, AllModelsFailed)
+    assert [Tried("a", "first", "failed", "AttemptTimeout", 200, 0.0, 3.0)] == tried(result.trace)
+    error = result.trace.attempts[0].error
+    assert isinstance(error, AttemptTimeout)
+    assert ("first_token", "no content within 3 s") == (error.clock, error.message)
 
 
 def test_steps_have_clocks_of_their_own(clock: Clock, world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -175,6 +176,32 @@ def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
 
     clock.run(scenario())
     assert ["denied: the hedge budget is used up", "denied: no other model could be sent now"] == heard
+
+
+def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock, world: World) -> None:
+    """However many calls wait for the one timer that they share."""
+    world.model("a", Act(first_token=2.0))
+    world.model("b")
+    who = ContextVar("who", default="nobody")
+    heard: list[tuple[str, str]] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, HedgeDenied):
+            heard.append((event.trace.tags["who"], who.get()))
+
+    async def ask(router: Router, name: str, after: float) -> None:
+        who.set(name)
+        await router.chat("x", chain=["a", "b"], hedge=Hedge(after=after, budget=0.0), tags={"who": name})
+
+    async def scenario() -> None:
+        async with opened(world, listen) as router, asyncio.TaskGroup() as group:
+            for number in range(10):  # what a bucket begins with
+                group.create_task(ask(router, f"n{number}", 0.5))
+            group.create_task(ask(router, "alice", 1.5))
+            group.create_task(ask(router, "bob", 1.0))
+
+    clock.run(scenario())
+    assert [("bob", "bob"), ("alice", "alice")] == heard
 
 
 def test_two_listeners_hear_the_same(clock: Clock, world: World) -> None:

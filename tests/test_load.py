@@ -225,6 +225,13 @@ def test_a_broken_file_names_the_line(tmp_path: Path, text: str, message: str) -
     assert message == caught.value.message[: len(message)]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors put one there."""
+    path = written(tmp_path, "\ufeff" + EXAMPLE)
+
+    assert config_from_mapping(tomllib.loads(EXAMPLE)) == config_from_toml(path)
+
+
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
     """Missing, a directory, not text: always the error of the configuration, with the file's name."""
     latin = tmp_path / "latin.toml"

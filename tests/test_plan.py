@@ -246,6 +246,7 @@ def test_the_call_s_word_goes_before_the_task_s_and_a_step_s_before_the_call_s()
         ({}, 60, Hedge(after=1.5, budget=0.5)),
         ({"deadline": None, "hedge": None}, None, None),
         ({"deadline": 5, "hedge": 3}, 5, Hedge(after=3, budget=0.5)),
+        ({"hedge": "p95"}, 60, Hedge(after="p95", budget=0.5)),
         ({"hedge": {"same": True}}, 60, Hedge(after=1.5, budget=0.5, same=True)),
         ({"hedge": Hedge(after="p95")}, 60, Hedge(after="p95")),
     ],

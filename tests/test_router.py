@@ -163,6 +163,20 @@ def test_entering_again_opens_again(clock: Clock, world: World) -> None:
     assert ["hi", "hi", "hi"] == clock.run(scenario())
 
 
+def test_closed_inside_its_block_it_can_be_entered_again(clock: Clock, world: World) -> None:
+    """Though the block around it has not been left yet."""
+    world.model("a", Act(text="hi"))
+
+    async def scenario() -> str:
+        async with opened(world) as router:
+            await router.chat("x", model="a")
+            await router.aclose()
+            async with router:
+                return (await router.chat("x", model="a")).text
+
+    assert "hi" == clock.run(scenario())
+
+
 def test_entering_is_counted(clock: Clock, world: World) -> None:
     """Only the last exit closes."""
     world.model("a")
@@ -322,6 +336,52 @@ def test_calls_in_flight_fail_when_the_router_closes(clock: Clock, world: World)
     assert isinstance(stream.__cause__, ConnectionFailed)
     assert "one" == stream.partial
     assert 1.25 >= clock.now
+
+
+@pytest.mark.parametrize(
+    ("acts", "rpm", "before"),
+    [
+        ((Act(status=429, retry_after=60), Act()), None, 1),  # held
+        ((Act(status=429, retry_after=60), Act()), None, 0),  # pausing before a retry
+        ((Act(),), 2, 1),  # waiting for its turn
+    ],
+    ids=["held", "pausing", "queued"],
+)
+def test_a_call_that_waits_ends_when_the_router_closes(
+    clock: Clock, world: World, acts: tuple[Act, ...], rpm: int | None, before: int
+) -> None:
+    """It does not sit out its minute first, and nothing is sent any more."""
+    world.model("a", *acts)
+    tables = {"models": {"a": {"provider": "sim", "id": "a"} | ({"rpm": rpm} if rpm else {})}}
+
+    async def scenario() -> object:
+        router = opened(world, **tables)
+        asking = [router.chat("x", model="a", retry=Retry(attempts=1)) for _ in range(before)]
+        await asyncio.gather(*asking, return_exceptions=True)
+        call = asyncio.create_task(router.chat("x", model="a"))
+        await asyncio.sleep(1.0)
+        await router.aclose()
+        return (await asyncio.gather(call, return_exceptions=True))[0]
+
+    error = clock.run(scenario())
+    assert isinstance(error, RouterClosed)
+    assert (1.0, max(before, 1)) == (clock.now, len(world.seen))
+
+
+def test_a_call_that_is_dropped_when_its_loop_is_gone(world: World) -> None:
+    """What is collected after its loop has been closed is settled all the same, and the router counts it out."""
+    world.model("a", Act(first_token=5.0))
+    router, loop = opened(world), VirtualLoop()
+    call = router.chat("x", model="a")
+
+    loop.set_exception_handler(lambda loop, context: None)  # asyncio has a word to say about it
+    task = loop.create_task(call)
+    loop.run_until_complete(asyncio.sleep(1.0))
+    assert "<Router open, 1 calls in flight>" == repr(router)
+    loop.close()
+    call.close()
+
+    assert (False, "<Router open, 0 calls in flight>") == (task.done(), repr(router))
 
 
 def test_drain_waits_for_calls_in_flight(clock: Clock, world: World) -> None:

@@ -21,7 +21,7 @@ import trustme
 from asyncrouter import ConnectionFailed, Request, Retry, Router
 from asyncrouter.sim import Act, Clock, World
 from asyncrouter.sim.__main__ import main
-from asyncrouter.sim.server import SimServer
+from asyncrouter.sim.server import SimServer, _Connection
 
 
 @dataclass
@@ -181,6 +181,36 @@ def test_one_connection_serves_many_requests() -> None:
             return texts
 
     assert ["one", "two", "three"] == asyncio.run(scenario())
+
+
+class Bare(asyncio.BaseTransport):
+    """A connection that is no `asyncio.Transport`, as those of uvloop are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
+def test_a_loop_of_another_kind() -> None:
+    """Its connections need not be asyncio's own."""
+    world, bare = World(), Bare()
+    world.model("m", Act(text="hi"))
+
+    async def main() -> None:
+        connection = _Connection(world, "http://sim.test", set())
+        connection.connection_made(bare)
+        body = asked(False)
+        connection.data_received(b"POST %b HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % (CHAT.encode(), len(body)) + body)
+        connection.connection_lost(None)
+
+    asyncio.run(main())
+    head, _, body = bare.written.partition(b"\r\n\r\n")
+    assert (b"HTTP/1.1 200 OK", "hi") == (
+        head.split(b"\r\n")[0], json.loads(body)["choices"][0]["message"]["content"],
+    )
 
 
 def test_connection_close_is_honoured() -> None:

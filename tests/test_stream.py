@@ -27,6 +27,7 @@ from asyncrouter import (
     Retry,
     Router,
     ServerFailed,
+    StateChanged,
     Step,
     StreamInterrupted,
     Usage,
@@ -261,6 +262,33 @@ def test_leaving_before_the_first_chunk(clock: Clock, world: World) -> None:
 
     assert [("a", "first", "cancelled")] == outcomes(clock.run(scenario()))
     assert 0.0 == clock.now
+
+
+def test_after_leaving_nothing_more_is_handed_out(clock: Clock, world: World) -> None:
+    """Not even what had come: a cut answer would look like a whole one."""
+    world.model("a", Act(text="one two three four", fault="hang", at=3))
+
+    async def scenario() -> list[str]:
+        async with streaming(world, model="a") as stream:
+            said = [(await anext(stream)).text]
+        return said + [chunk.text async for chunk in stream]
+
+    assert ["one"] == clock.run(scenario())
+
+
+def test_a_stream_has_one_reader_at_a_time(clock: Clock, world: World) -> None:
+    """A second one gets a `RuntimeError`, and the first goes on to the end."""
+    world.model("a", Act(text="one two three", gap=0.5))
+
+    async def scenario() -> list[object]:
+        async with streaming(world, model="a") as stream:
+            assert "one" == (await anext(stream)).text
+            return await asyncio.gather(texts(stream), texts(stream), return_exceptions=True)
+
+    first, second = clock.run(scenario())
+    assert " two three" == first
+    assert isinstance(second, RuntimeError)
+    assert "a stream has one reader at a time, and another task is reading it" == str(second)
 
 
 def test_an_exception_in_the_block_closes_it(clock: Clock, world: World) -> None:
@@ -700,6 +728,22 @@ def test_the_deadline_does_not_wait_for_the_end_of_a_body(clock: Clock, world: W
     assert 1.125 == clock.now
 
 
+def test_a_timeout_of_the_callers_own_after_done(clock: Clock, world: World) -> None:
+    """A reader that is cut off while the end of the body is awaited loses nothing: the last chunk is still to come."""
+    world.model("a", Act(text="one two"))
+
+    async def scenario() -> tuple[Chunk, Reply]:
+        async with Router(world.config(), transport=Held(world)) as router, router.stream("x", model="a") as stream:
+            assert ["one", " two"] == [(await anext(stream)).text for _ in range(2)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.125):
+                    await anext(stream)
+            return await anext(stream), stream.reply
+
+    last, reply = clock.run(scenario())
+    assert (Chunk(finish_reason="stop", usage=Usage(1, 2)), "one two", 0.125) == (last, reply.text, clock.now)
+
+
 # ── on_interrupt="restart" ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -758,6 +802,49 @@ def test_restart_again_and_again(clock: Clock, world: World) -> None:
     said, stream = clock.run(scenario())
     assert ["the", "RESTART", "the", "RESTART", "from", " c", ""] == said
     assert ["first", "restart", "restart"] == [cause for _, cause, _ in outcomes(stream)]
+
+
+def test_a_restart_that_is_cancelled_interrupts(clock: Clock, world: World) -> None:
+    """A time-out around one chunk while the next model is asked: half an answer does not end as if it were whole."""
+    world.model("a", Act(tokens=5, fault="cut", at=1))
+    world.model("b", Act(first_token=9.0))
+
+    async def scenario() -> None:
+        async with streaming(world, chain=["a", "b"], on_interrupt="restart") as stream:
+            assert "the" == (await anext(stream)).text
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await anext(stream)
+            await anext(stream)
+
+    with pytest.raises(StreamInterrupted) as caught:
+        clock.run(scenario())
+    assert ("the stream broke after 3 characters: a restart was cancelled", "the", 1.0) == (
+        str(caught.value).splitlines()[0], caught.value.partial, clock.now,
+    )
+
+
+def test_restart_asks_a_step_that_was_passed_over(clock: Clock, world: World) -> None:
+    """One that goes last because it has become slow was not asked yet: it is left when the one after it breaks."""
+    heard: list[Event] = []
+    hedge = Hedge(after=0.75, budget=1.0)
+
+    async def scenario() -> ReplyStream:
+        async with opened(world, listeners=[heard.append]) as router:
+            world.model("b", Act(first_token=0.25))
+            for seconds, calls in ((0.25, 100), (20.0, 20)):
+                world.model("a", Act(first_token=seconds))
+                for _ in range(calls):
+                    await router.chat("x", chain=["a", "b"], hedge=hedge)
+            assert ["slow"] == [event.state for event in heard if isinstance(event, StateChanged)]
+            world.model("a", Act(text="from a"))
+            world.model("b", Act(tokens=5, fault="cut", at=1))
+            options = {"hedge": hedge, "retry": ONCE, "on_interrupt": "restart"}
+            async with router.stream("x", chain=["a", "b"], **options) as stream:  # type: ignore[arg-type]
+                assert "thefrom a" == await texts(stream)
+            return stream
+
+    assert [("b", "first", "failed"), ("a", "restart", "won")] == outcomes(clock.run(scenario()))
 
 
 def test_restart_with_nothing_left(clock: Clock, world: World) -> None:

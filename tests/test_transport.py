@@ -243,6 +243,29 @@ def test_one_dead_connection_empties_the_pool() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("status", ["200 OK", "408 Request Timeout"])
+def test_a_connection_on_which_something_came_unasked_is_not_used(status: str) -> None:
+    """What came while it was idle would be taken for the next answer: the next request goes over a new one."""
+
+    async def handle(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.reply(b"asked %d" % peer.number)
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            assert b"asked 1" == await whole(await transport.send(server.post()))
+            await server.peers[0].reply(b"unasked", status)
+            await turns()
+            response = await transport.send(server.post())
+            assert (200, b"asked 2") == (response.status, await whole(response))
+            assert (0, 2) == (transport.resends, len(server.peers))
+            await transport.aclose()
+
+    run(main())
+
+
 def test_a_second_death_is_a_failure() -> None:
     """The request is sent twice, never three times."""
 
@@ -781,6 +804,30 @@ def test_a_session_of_the_users_is_used_and_left_open() -> None:
             await transport.aclose()
             assert not session.closed
             assert b"hello" == await whole(await transport.send(server.post()))
+
+    run(main())
+
+
+def test_with_a_session_of_the_users_what_is_being_sent_fails_too() -> None:
+    """Its headers come after `aclose()`, over a session that goes on: the answer is closed, and nobody gets it."""
+    closed = asyncio.Event()
+
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        await closed.wait()
+        await peer.send(CHUNKED)
+        await peer.gone()
+
+    async def main() -> None:
+        async with aiohttp.ClientSession() as session, serving(handle) as server:
+            transport = AiohttpTransport(session=session)
+            sending = asyncio.ensure_future(failing(transport, server.post()))
+            while not server.peers:
+                await turns()
+            await transport.aclose()
+            closed.set()
+            assert "the transport was closed while sending" == (await sending).message
+            assert not session.closed
 
     run(main())
 

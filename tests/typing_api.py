@@ -38,6 +38,7 @@ async def ask() -> None:
         await router.chat([{"role": "user", "content": "hi"}], tier="standard", deadline=None, hedge=None)
         await router.chat("hi", chain=["a", Step(model="b", total=20)], hedge=Hedge(after=1.5), retry=Retry(attempts=1))
         await router.chat("hi", model="openai:gpt-x", hedge=1.5, params={"model_kwargs": {}}, headers={"x-a": "b"})
+        await router.chat("hi", chain=["a", "b"], hedge="p95")
         await router.chat("hi", accept=lambda reply: bool(reply.text))
         await router.chat("hi", accept=valid, tags={"tenant": "a"}, priority="batch")
         assert_type(await router.models(), list[str])

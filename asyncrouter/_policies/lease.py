@@ -71,7 +71,7 @@ class Lease:
         if sent_at is None:
             return
         if first_content is not None:
-            target.latency(streams=self.streams).add(first_content, self.size, now)
+            target.took(first_content, self.size, now, streams=self.streams)
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
             self._silent(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
@@ -85,9 +85,8 @@ class Lease:
 
     def _silent(self, now: float, spent: float, outcome: Outcome) -> None:
         """It would have taken longer than we waited; whether that is slow is asked when another one was faster."""
-        latency = self.target.latency(streams=self.streams)
-        usual = latency.quantile(0.5, self.size)
-        latency.add(spent, self.size, now, cut=True)
+        usual = self.target.latency(streams=self.streams).quantile(0.5, self.size)
+        self.target.took(spent, self.size, now, streams=self.streams, cut=True)
         if outcome == "superseded" and usual is not None and spent > SLOW * usual:
             self.be_slow(now)
 
@@ -102,6 +101,8 @@ class Lease:
     ) -> None:
         """Tell the breakers: of the host whether it was reached, of the model whether it did its work."""
         target, host, answering = self.target, self.target.account.host, first_content is not None
+        if answering and target.was_slow_lately(now) and not is_total(error) and self._was_quick(first_content):
+            target.was_quick(now)  # whatever became of it after that
         if isinstance(error, ConnectionFailed) or is_connect(error):
             host.failed(self._host, now, error.message)
         elif answering or outcome == "won" or (error is not None and error.status is not None):
@@ -110,9 +111,7 @@ class Lease:
             host.left(self._host)
         if outcome in {"won", "not_accepted"}:
             target.breaker.succeeded(self._model, now)
-            if target.was_slow_lately(now) and self._was_quick(first_content):
-                target.was_quick(now)
-        elif answering and isinstance(error, AttemptTimeout) and error.clock == "total":
+        elif answering and is_total(error):
             target.breaker.left(self._model)  # the limit is ours; it has only become slow
             self.be_slow(now)
         elif error is not None and counts(error):
@@ -130,6 +129,11 @@ def counts(error: AttemptError) -> bool:
     return isinstance(error, ConnectionFailed | ServerFailed | BadReply) or (
         isinstance(error, RateLimited) and error.status == 529
     )
+
+
+def is_total(error: AttemptError | None) -> bool:
+    """Whether the attempt as a whole was what took too long."""
+    return isinstance(error, AttemptTimeout) and error.clock == "total"
 
 
 def is_connect(error: AttemptError | None) -> TypeGuard[AttemptTimeout]:

@@ -217,6 +217,12 @@ class Pacer:
             self._waiting[turn.rank] -= 1
         self._serve()
 
+    def close(self) -> None:
+        """Send away all who wait."""
+        for queue in self._queues:
+            for turn in queue:
+                self._expire(turn)
+
     def _expire(self, turn: Turn) -> None:
         """Its time is up, and others are still before it."""
         if not turn.granted and not turn.done.done():

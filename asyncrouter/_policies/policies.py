@@ -31,8 +31,9 @@ RESERVE = 2.0
 LATEST = 1.25
 """Times the delay that the budget stands for, beyond which a hedge does not come, however empty the bucket: where the
 aim falls below the share of stragglers, the quantile would jump to where they end."""
-OVERDUE = 4.0
-"""Times its median that a model may be silent when the budget has denied the race that would show how slow it is."""
+OVERDUE = 3.0
+"""Times its p75 that a model may be silent when the budget has denied the race that would show how slow it is. So a
+model that has always been of two minds is not slow, nor one that takes three times as long as it did."""
 REMEMBERED = 1000
 """Models remembered; names can come from anywhere, so the oldest idle one goes when there are more."""
 ANNOUNCED = (
@@ -116,10 +117,6 @@ class Policies:
         """Whether the steps after this one should go first, because it has become slow."""
         return self.guarded and self.target(model).demoted(now)
 
-    def slow(self, model: Model) -> bool:
-        """Whether it is a poor one to race with: it has become slow."""
-        return self.guarded and self.target(model).slow
-
     def hedge_after(self, hedge: Hedge, bucket: Bucket, model: Model, size: int, *, streams: bool) -> float:
         """Seconds after sending from which on an attempt is late; `inf` while that is not known.
 
@@ -136,7 +133,7 @@ class Policies:
 
     def slow_after(self, model: Model, size: int, *, streams: bool) -> float:
         """Seconds after sending from which on an attempt that the budget lets nobody race is slow all the same."""
-        usual = self.target(model).latency(streams=streams).quantile(0.5, size)
+        usual = self.target(model).latency(streams=streams).quantile(0.75, size)
         return inf if usual is None else OVERDUE * usual
 
     def reserve(self, model: Model, *, streams: bool) -> float:
@@ -164,6 +161,11 @@ class Policies:
         """Remember what a failed attempt says about the model and its key."""
         if (change := self.standing.learn(target.model, error, now)) is not None:
             self.tell(target.model.name, *change)
+
+    def close(self) -> None:
+        """Nobody's turn will come any more."""
+        for target in self._targets.values():
+            target.pacer.close()
 
     def _new(self, model: Model) -> Target:
         account = self._accounts.get(model.provider)

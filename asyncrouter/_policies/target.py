@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from asyncrouter._catalog import Model
 
+UNUSUAL = 600.0
+"""Seconds for which what a slow model does is not taken for what is usual: else a brown-out would soon be."""
 SLOW_SPAN = 5.0
 """Seconds between two tries of a model in its old place while it is demoted for being slow."""
-LONGEST_SLOW = 600.0
-"""Seconds after which a model that is still slow has its old place: it is what is usual now."""
 
 
 class Account:
@@ -74,13 +74,17 @@ class Target:
         """How long it takes to its first content, or, on the buffered wire, to its answer."""
         return self.streamed if streams else self.buffered
 
+    def took(self, seconds: float, size: int, now: float, *, streams: bool, cut: bool = False) -> None:
+        """Remember how long an attempt took to its first content, or (`cut`) that it would have taken longer.
+
+        After ten minutes that is what a slow model is like, and in forty more what was is forgotten.
+        """
+        if self._slow_until is None or now - self._slow_since >= UNUSUAL:
+            self.latency(streams=streams).add(seconds, size, now, cut=cut)
+
     def demoted(self, now: float) -> bool:
         """Whether others should go first now; every five seconds it has one try in its old place."""
         if self._slow_until is None:
-            return False
-        if now - self._slow_since >= LONGEST_SLOW:
-            self.streamed, self.buffered = Latency(), Latency()
-            self._put_back("ten minutes so: that is what is usual now")
             return False
         if now < self._slow_until:
             return True
@@ -105,10 +109,6 @@ class Target:
         self._slow_in_a_row = 0
         self._slow.add(now, failed=False)
         if self._slow_until is not None:
-            self._put_back("")
-
-    def _put_back(self, why: str) -> None:
-        self._slow_until = None
-        self._slow_in_a_row = 0
-        self._slow.clear()
-        self._changed("not slow any more", why)
+            self._slow_until = None
+            self._slow.clear()
+            self._changed("not slow any more", "")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from asyncrouter import NOT_GIVEN
 from asyncrouter.batch._crew import crew_of
@@ -45,7 +45,7 @@ async def run(
     chain: Chain | Sequence[str | Model | Step] | None = None,
     model: str | Model | None = None,
     deadline: float | NotGiven | None = NOT_GIVEN,
-    hedge: Hedge | Mapping[str, object] | float | NotGiven | None = NOT_GIVEN,
+    hedge: Hedge | Mapping[str, object] | float | Literal["p95"] | NotGiven | None = NOT_GIVEN,
     retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN,
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None,
     params: Mapping[str, object] | None = None,

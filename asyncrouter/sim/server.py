@@ -11,7 +11,7 @@ import socket
 import struct
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from asyncrouter.sim._bodies import Beat
 
@@ -88,8 +88,7 @@ class _Connection(asyncio.Protocol):
         self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

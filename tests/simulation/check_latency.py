@@ -14,12 +14,16 @@ FORGETS = 200
 
 
 def one_sample_each(run: Run) -> None:
-    """Content, a lost race and a clock are samples; whoever was cancelled without content says nothing."""
+    """Content, a lost race and a clock are samples; whoever was cancelled without content says nothing.
+
+    What a model does while it is slow is not taken for what is usual.
+    """
     if not run.record.heard:
         return  # nobody has the traces of those that were cancelled
+    slow = {change.subject for change in run.record.changes if change.state == "slow"}
     for model, count in run.record.samples.items():
         telling = sum(_tells(one) for one in run.tries if one.attempt.model == model and one.exchange is not None)
-        if count > telling or (count < telling < FORGETS):
+        if count > telling or (count < telling < FORGETS and model not in slow):
             run.flag("samples", f"{model}: {count} of {telling}")
 
 
