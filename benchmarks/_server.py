@@ -119,6 +119,8 @@ class Provider(asyncio.Protocol):
         tokens, gap, silent = (b"200", None, None) if plan is None else plan.groups()
         self._events, self._left = iter(_events(int(tokens))), inf if silent is None else int(silent)
         self._transport.write(STREAM)
+        if self._timer is not None:
+            self._timer.cancel()  # the one after the end of the last reply would hurry this one
         if gap is None:
             self.streams.add(self)
         else:
