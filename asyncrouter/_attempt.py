@@ -13,9 +13,10 @@ from asyncrouter._flight import Flight
 from asyncrouter._stream import Tail, hard_limit, timed_out
 
 if TYPE_CHECKING:
+    from asyncrouter._engine import Engine
     from asyncrouter._errors import ClockName
-    from asyncrouter._flight import Engine, Lane
     from asyncrouter._http import Response
+    from asyncrouter._lane import Lane
     from asyncrouter._policies import Lease
     from asyncrouter._types import Call, Chunk, Reply, Trace
     from asyncrouter._wire import Decoder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
 
 PATIENCE = 2.0
 """Seconds that closing waits for what is still being cancelled."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
-from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from asyncrouter._cost import estimate, price
 from asyncrouter._credentials import secrets_in
@@ -14,151 +11,18 @@ from asyncrouter._events import AttemptEnded, AttemptStarted
 from asyncrouter._types import Attempt
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
-    from random import Random
 
     from asyncrouter._clock import Clock
-    from asyncrouter._credentials import Credential
+    from asyncrouter._engine import Engine
     from asyncrouter._errors import AttemptError
-    from asyncrouter._events import Events
-    from asyncrouter._http import Request, Response, Transport
-    from asyncrouter._plan import PlannedStep
-    from asyncrouter._policies import Lease, Policies
-    from asyncrouter._timers import Timers
-    from asyncrouter._types import Call, Cause, Chunk, Outcome, Reply, Trace
-    from asyncrouter._wire import Decoder, Wire
+    from asyncrouter._http import Request, Response
+    from asyncrouter._lane import Lane
+    from asyncrouter._policies import Lease
+    from asyncrouter._types import Call, Chunk, Outcome, Reply, Trace
+    from asyncrouter._wire import Decoder
 
 _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
-
-
-@dataclass(slots=True, eq=False)
-class Engine:
-    """What all attempts of one router share."""
-
-    loop: asyncio.AbstractEventLoop
-    transport: Transport
-    wires: dict[str, Wire]
-    credentials: dict[str, Credential]
-    policies: Policies
-    events: Events
-    random: Random
-    timers: Timers
-    reading: int = 0
-    """Replies whose bytes are being read at this moment."""
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    """Lanes that run beside their callers, kept until they are gone."""
-    closed: bool = False
-    pauses: set[asyncio.Future[None]] = field(default_factory=set)
-    """Who waits for nothing but time."""
-
-    async def pause(self, seconds: float) -> None:
-        """Wait so long, or until the router is closed."""
-        waiter = self.loop.create_future()
-        self.pauses.add(waiter)
-        timer = self.timers.at(self.loop.time() + seconds, partial(_wake, waiter))
-        try:
-            await waiter
-        finally:
-            self.pauses.discard(waiter)
-            self.timers.withdraw(timer)
-
-    def close(self) -> None:
-        """Let nobody wait any longer."""
-        self.closed = True
-        for waiter in self.pauses:
-            _wake(waiter)
-        self.policies.close()
-
-    def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold on to a lane's task until it is gone; its result is retrieved."""
-        self.tasks.add(task)
-        task.add_done_callback(self._gone)
-
-    def _gone(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.loop.call_exception_handler({"message": "a lane raised", "exception": error, "task": task})
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-class Arbiter(Protocol):
-    """Who decides between lanes: the race."""
-
-    def sent(self, lane: Lane) -> None:
-        """Called whenever a lane sends."""
-        ...
-
-    def won(self, lane: Lane) -> bool:
-        """Called at a lane's first content: may it go on alone? Every other lane has been settled then."""
-        ...
-
-    def others(self, lane: Lane, within: float, *, forced: bool = False) -> bool:
-        """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
-        ...
-
-
-class Lane:
-    """One step's turn in a race.
-
-    It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock, as is
-    `sent_at`: when its newest attempt was sent, `size` bytes of it.
-    """
-
-    __slots__ = (
-        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent_at", "silent_until", "size",
-        "step",
-        "stopped", "task",
-    )
-
-    def __init__(
-        self, arbiter: Arbiter, loop: asyncio.AbstractEventLoop, step: PlannedStep, index: int, cause: Cause,
-        silent_until: float, answer_until: float,
-    ) -> None:
-        self.arbiter = arbiter
-        self.loop = loop
-        self.step = step
-        self.index = index
-        self.cause: Cause = cause
-        self.hedged = cause == "hedge"
-        self.sent_at: float | None = None
-        self.size = 0
-        self.silent_until = silent_until
-        self.answer_until = answer_until
-        self.flight: Flight | None = None  # the attempt that runs now
-        self.task: asyncio.Task[None] | None = None
-        self.stopped: Outcome | None = None
-
-    def __repr__(self) -> str:
-        return f"<Lane {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
-
-    def won(self) -> bool:
-        """Whether this lane's first content ends the race."""
-        return self.arbiter.won(self)
-
-    def fits(self, pause: float) -> bool:
-        """Whether there is time left for a try after a pause of so many seconds."""
-        return self.loop.time() + pause < self.silent_until
-
-    def alone(self, within: float) -> bool:
-        """Whether nobody else could answer in `within` seconds."""
-        return not self.arbiter.others(self, within)
-
-    def last(self) -> bool:
-        """Whether nobody else is left who could be asked now, even with an open breaker."""
-        return not self.arbiter.others(self, 0.0, forced=True)
-
-    def patience(self) -> float:
-        """Seconds to wait for a turn: while another step could serve, no longer than for a Retry-After."""
-        return inf if self.alone(0.0) else self.step.retry.patience
-
-    def waits(self, hold: float) -> bool:
-        """Whether waiting out what the provider asked for is better than going on. A hedge never waits."""
-        return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.alone(hold))
 
 
 class Flight:

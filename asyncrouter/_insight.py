@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asyncrouter._catalog import Price
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
     from asyncrouter._plan import Plan, PlannedStep
 
 

@@ -23,7 +23,7 @@ from asyncrouter._errors import (
     RouterClosed,
 )
 from asyncrouter._events import HedgeDenied
-from asyncrouter._flight import Lane
+from asyncrouter._lane import Lane
 from asyncrouter._remaining import Remaining
 from asyncrouter._retry import retry
 from asyncrouter._stream import Tail
@@ -32,7 +32,7 @@ from asyncrouter._verdict import pass_over, too_late, used_up, warn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
     from asyncrouter._plan import Plan
     from asyncrouter._policies import Bucket
     from asyncrouter._timers import Timer

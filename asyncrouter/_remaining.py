@@ -10,7 +10,7 @@ from asyncrouter._errors import NotSent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
     from asyncrouter._plan import Plan, PlannedStep
     from asyncrouter._types import Call
 

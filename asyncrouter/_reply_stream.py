@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
     from asyncrouter._plan import Plan
     from asyncrouter._types import Call, Reply, Trace
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter._config import Retry
-    from asyncrouter._flight import Engine, Lane
+    from asyncrouter._engine import Engine
+    from asyncrouter._lane import Lane
     from asyncrouter._stream import Tail
     from asyncrouter._types import Call, Reply, Trace
 

@@ -13,9 +13,9 @@ from asyncrouter._arguments import check_headers, check_messages, check_tags, me
 from asyncrouter._checks import near, seconds
 from asyncrouter._config import NOT_GIVEN, Config, NotGiven
 from asyncrouter._credentials import Credential
+from asyncrouter._engine import Engine
 from asyncrouter._errors import RouterClosed
 from asyncrouter._events import CallEnded, Events, Notice
-from asyncrouter._flight import Engine
 from asyncrouter._insight import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._load import config_from_toml, load
 from asyncrouter._plan import Plan, PlannedStep, resolve

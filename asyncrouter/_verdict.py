@@ -18,7 +18,7 @@ from asyncrouter._events import AttemptEnded, Notice
 from asyncrouter._types import Attempt
 
 if TYPE_CHECKING:
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
     from asyncrouter._plan import Plan, PlannedStep
     from asyncrouter._types import Call, Cause, Trace
 

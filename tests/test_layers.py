@@ -12,7 +12,7 @@ ROWS: list[list[str]] = [
     ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost",
      "_prices"],
     ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
-    ["_clock", "_timers", "_flight", "_stream", "_attempt"],
+    ["_clock", "_timers", "_engine", "_lane", "_flight", "_stream", "_attempt"],
     ["_verdict", "_retry", "_remaining", "_race"],
     ["_arguments", "_closing", "_insight", "_listing", "_reply_stream", "_router"],
     ["", "_api", "local", "prices", "sim", "batch", "bench", "integrations", "cli"],

@@ -16,7 +16,7 @@ from .mutation import around, mutant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._flight import Lane
+    from asyncrouter._lane import Lane
 
 
 def counting(outcome: str) -> Any:

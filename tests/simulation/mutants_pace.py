@@ -20,7 +20,8 @@ from .mutation import around, mutant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._flight import Flight, Lane
+    from asyncrouter._flight import Flight
+    from asyncrouter._lane import Lane
 
 
 @mutant

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asyncrouter import AttemptError, Chunk
 from asyncrouter import _race as races
 from asyncrouter import _retry as retries
-from asyncrouter._flight import Flight, Lane
+from asyncrouter._flight import Flight
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._wire.openai import OpenAI
 
@@ -16,6 +16,8 @@ from .mutation import around, mutant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from asyncrouter._lane import Lane
 
 
 @mutant

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from asyncrouter import Event, Router
     from asyncrouter._catalog import Model
-    from asyncrouter._flight import Engine
+    from asyncrouter._engine import Engine
 
     from .record import Exchange, Record
     from .world import World
