@@ -33,6 +33,8 @@ HERE = Path(__file__).parent / "contenders"
 MODELS = ["primary", "secondary"]
 TIMEOUT, PATIENCE = 10.0, 20.0
 STARTING = 120.0
+SEEDS = {"heavy-tail": 2}
+"""Where seed 0 is no example: four of its 611 calls are stragglers, where twelve are to be expected."""
 PACKAGES = ("asyncrouter", "aiohttp", "openai", "haystack-ai", "langchain-core", "langchain-openai", "litellm",
             "pydantic-ai-slim", "tensorzero")
 
@@ -45,15 +47,16 @@ class Runner(NamedTuple):
     server: Server
 
 
-def main(scenarios: list[str], only: list[str], together: int, seconds: float, rate: float, seed: int, python: str,
-         kept: Path | None) -> None:
+def main(scenarios: list[str], only: list[str], together: int, seconds: float, rate: float, seed: int | None,
+         python: str, kept: Path | None) -> None:
     names = [path.stem for path in sorted(HERE.glob("[a-z]*.py")) if not only or path.stem in only]
     found: dict[str, dict[str, dict]] = {}
     print(f"{'':16}{'contender':22}{'answered':>10}{'torn':>6}{'p50':>8}{'p95':>8}{'p99':>8}{'requests':>10}{'CPU':>8}")
     for scenario in scenarios:
         found[scenario] = {}
         for first in range(0, len(names), together):
-            told = day(scenario, names[first : first + together], seconds, rate, seed, python)
+            drawn = SEEDS.get(scenario, 0) if seed is None else seed
+            told = day(scenario, names[first : first + together], seconds, rate, drawn, python)
             found[scenario] |= told
             for name, figures in told.items():
                 print(f"{scenario:16}{name:22}{_line(figures)}", flush=True)
@@ -135,7 +138,7 @@ if __name__ == "__main__":
     parser.add_argument("--together", type=int, default=2, help="contenders that run side by side; a core each")
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--rate", type=float, default=15.0)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="of arrivals and fates  [default: 0, heavy-tail: 2]")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--json", type=Path, dest="kept")
     main(**vars(parser.parse_args()))

@@ -52,7 +52,7 @@ def peers(told: Told) -> Iterable[str]:
     yield _table(("µs of processor a call", *titles), (
         (name, *(_cell(one.get(f"{load}/{count}")) for load, count in cells)) for name, one in found.items()
     ))
-    yield ("\"Too slow\" did not end within its time, 90 s (60 s at 10,000): a warm-up and two seconds of waves. "
+    yield ("\"Too slow\" did not end within its time, 60 to 150 s: a warm-up and at least two seconds of waves. "
            "500 tokens were not asked for 10,000 at once.")
     versions = ", ".join(f"{name} {version}" for name, version in told["peers"].items() if version)
     yield f"Versions: {versions}."
