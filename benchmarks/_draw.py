@@ -73,10 +73,11 @@ def rates(found: Figures, loads: dict[str, str]) -> str:
                 ax.plot(*zip(*points, strict=True), marker="o", markersize=4, color=_colour(name),
                         linewidth=2.2 if _colour(name) != PEER else 1.2)
                 ends.append((points[-1][1], points[-1][0], name))
-        height = 0.0
+        heights: dict[int, float] = {}
         for rate, count, name in sorted(ends):  # names that would lie on one another are moved up
-            height = max(rate, height * 1.35)
-            ax.annotate(name, (count, height), xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
+            heights[count] = max(rate, heights.get(count, 0.0) * 1.35)
+            at = (count, heights[count])
+            ax.annotate(name, at, xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks([64, 1000, 10_000], ["64", "1,000", "10,000"])

@@ -53,7 +53,7 @@ def peers(told: Told) -> Iterable[str]:
         (name, *(_cell(one.get(f"{load}/{count}")) for load, count in cells)) for name, one in found.items()
     ))
     yield ("\"Too slow\" did not end within its time, 60 to 150 s: a warm-up and at least two seconds of waves. "
-           "500 tokens were not asked for 10,000 at once.")
+           "What has a dash was not asked.")
     versions = ", ".join(f"{name} {version}" for name, version in told["peers"].items() if version)
     yield f"Versions: {versions}."
     yield _measured(told, "python benchmarks/peers.py --calls 64,1000,10000 --json benchmarks/results/peers.json")
