@@ -1,7 +1,7 @@
 """Every public name and where it comes from; `asyncrouter` hands them out."""
 
-from asyncrouter._catalog import Model, Price, Provider
-from asyncrouter._config import NOT_GIVEN, Chain, Config, Defaults, Hedge, Retry, Step
+from asyncrouter._config.catalog import Model, Price, Provider
+from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, Retry, Step
 from asyncrouter._errors import (
     AllModelsFailed,
     AttemptError,
@@ -25,11 +25,11 @@ from asyncrouter._errors import (
     Unauthorized,
 )
 from asyncrouter._events import AttemptEnded, AttemptStarted, CallEnded, Event, HedgeDenied, Notice, StateChanged
-from asyncrouter._http import Request, Response, Transport
-from asyncrouter._insight import ExplainedStep, Explanation, ModelHealth
+from asyncrouter._explain import ExplainedStep, Explanation, ModelHealth
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._router import Router
-from asyncrouter._transport import AiohttpTransport
+from asyncrouter._transport.aiohttp import AiohttpTransport
+from asyncrouter._transport.api import Request, Response, Transport
 from asyncrouter._types import Attempt, Call, Chunk, Reply, Trace, Usage
 
 __all__ = [

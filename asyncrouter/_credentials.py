@@ -10,7 +10,7 @@ from asyncrouter._errors import NotSent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter._catalog import Key, Provider
+    from asyncrouter._config.catalog import Key, Provider
 
 SECRET_LENGTH = 8
 """Keys and header values from this length on are kept out of texts; shorter ones are words like "true"."""

@@ -10,8 +10,8 @@ from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthor
 
 if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
-    from asyncrouter._http import Transport
-    from asyncrouter._wire import Wire
+    from asyncrouter._transport.api import Transport
+    from asyncrouter._wire.api import Wire
 
 LIMIT = 30.0
 """Seconds for the whole listing."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
+from asyncrouter._engine.race import Race
+from asyncrouter._engine.reading import Tail
 from asyncrouter._errors import AttemptError, CallError, Refused, StreamInterrupted
-from asyncrouter._race import Race
-from asyncrouter._stream import Tail
 from asyncrouter._types import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from asyncrouter._engine import Engine
-    from asyncrouter._plan import Plan
+    from asyncrouter._config.plan import Plan
+    from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Reply, Trace
 
 

@@ -9,20 +9,20 @@ from functools import lru_cache, partial
 from math import inf
 from typing import TYPE_CHECKING, Literal, Self
 
-from asyncrouter._arguments import check_headers, check_messages, check_tags, merge_params
-from asyncrouter._checks import near, seconds
-from asyncrouter._config import NOT_GIVEN, Config, NotGiven
+from asyncrouter._config.arguments import check_headers, check_messages, check_tags, merge_params
+from asyncrouter._config.checks import near, seconds
+from asyncrouter._config.config import NOT_GIVEN, Config, NotGiven
+from asyncrouter._config.load import config_from_toml, load
+from asyncrouter._config.plan import Plan, PlannedStep, resolve
 from asyncrouter._credentials import Credential
-from asyncrouter._engine import Engine
+from asyncrouter._engine.engine import Engine
+from asyncrouter._engine.race import Race
+from asyncrouter._engine.timers import Timers
 from asyncrouter._errors import RouterClosed
 from asyncrouter._events import CallEnded, Events, Notice
-from asyncrouter._insight import Explanation, ModelHealth, explain_plan, model_health
-from asyncrouter._load import config_from_toml, load
-from asyncrouter._plan import Plan, PlannedStep, resolve
-from asyncrouter._race import Race
+from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._reply_stream import ReplyStream
-from asyncrouter._timers import Timers
-from asyncrouter._transport import AiohttpTransport
+from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._types import Call, Reply, Trace
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
-    from asyncrouter._catalog import Model
-    from asyncrouter._config import Chain, Hedge, Retry, Step
+    from asyncrouter._config.catalog import Model
+    from asyncrouter._config.config import Chain, Hedge, Retry, Step
     from asyncrouter._events import Event
-    from asyncrouter._http import Transport
+    from asyncrouter._transport.api import Transport
     from asyncrouter._types import Priority
 
     ChainLike = Chain | Sequence[str | Model | Step]
@@ -235,7 +235,7 @@ class Router:
 
     async def aclose(self) -> None:
         """Close every connection. Calls still in flight fail. Idempotent; bounded to 2 s; entering again reopens."""
-        from asyncrouter._closing import close  # anyio: two milliseconds at import
+        from asyncrouter._engine.shutdown import close  # anyio: two milliseconds at import
 
         self._closed = True
         engine, self._engine = self._engine, None
@@ -264,7 +264,7 @@ class Router:
 
     def _open(self) -> Engine:
         """What attempts share, made at the first call and bound to its loop."""
-        from asyncrouter._policies import Policies  # three milliseconds at import
+        from asyncrouter._policies.facade import Policies  # three milliseconds at import
 
         if self._closed:
             raise RouterClosed("the router is closed; enter it again (`async with router:`) to open it")

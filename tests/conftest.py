@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["asyncrouter.sim.fixture", "commandline", "planted"]
+pytest_plugins = ["asyncrouter.sim.fixture", "tests.helpers.commandline", "tests.helpers.planted"]
 
 
 def pytest_configure() -> None:

@@ -51,7 +51,7 @@ def test_the_wheel_carries_the_data(tmp_path: Path) -> None:
 
     names = set(zipfile.ZipFile(wheel).namelist())
 
-    assert {"asyncrouter/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"} <= names
+    assert {"asyncrouter/_config/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"} <= names
 
 
 def test_a_name_that_is_not_there_is_an_error() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from planted import KEY
 
 import asyncrouter
 from asyncrouter import Router, batch, sim
-from asyncrouter._known import catalog
+from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter.sim import Act, Clock, World
+from tests.helpers.planted import KEY
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulation.__main__ import COMMAND, PATIENCE, caught, main
-from simulation.mutants import MUTANTS
-from simulation.run import run_seed
+
+from tests.simulation.__main__ import COMMAND, PATIENCE, caught, main
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.run import run_seed
 
 ROOT = Path(__file__).parent.parent
 SEEDS = 1000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeGuard
 from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, RateLimited, ServerFailed
 
 if TYPE_CHECKING:
-    from asyncrouter._policies.policies import Policies
-    from asyncrouter._policies.target import Target
+    from asyncrouter._policies.facade import Policies
+    from asyncrouter._policies.model_state import Target
     from asyncrouter._types import Outcome, Usage
 
 LAPSE = 120.0

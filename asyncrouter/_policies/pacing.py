@@ -12,15 +12,15 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import NotSent
-from asyncrouter._policies.demand import Demand
 from asyncrouter._policies.gcra import Gcra
-from asyncrouter._policies.probing import Probe
+from asyncrouter._policies.hidden_limit import Probe
+from asyncrouter._policies.overload import Demand
 from asyncrouter._policies.slots import Slots
 
 if TYPE_CHECKING:
     import asyncio
 
-    from asyncrouter._catalog import Model
+    from asyncrouter._config.catalog import Model
 
 MARGIN = 0.98
 """Share of a stated limit that is used."""

@@ -9,14 +9,14 @@ from urllib.parse import urlencode
 import orjson
 
 from asyncrouter._errors import BadReply
-from asyncrouter._http import Request
-from asyncrouter._wire.classify import Classifier
-from asyncrouter._wire.told import excerpt, one_line
+from asyncrouter._transport.api import Request
+from asyncrouter._wire.failure.classify import Classifier
+from asyncrouter._wire.failure.error_body import excerpt, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from asyncrouter._catalog import Provider
+    from asyncrouter._config.catalog import Provider
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Call
 

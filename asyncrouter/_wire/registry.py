@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import ConfigError
-from asyncrouter._wire.openai import OpenAI
+from asyncrouter._wire.openai.wire import OpenAI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asyncrouter._catalog import Provider
-    from asyncrouter._wire import Wire
+    from asyncrouter._config.catalog import Provider
+    from asyncrouter._wire.api import Wire
 
 
 def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
@@ -20,11 +20,11 @@ def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
         case "openai":
             return OpenAI(provider, wall)
         case "anthropic":
-            from asyncrouter._wire.anthropic import Anthropic
+            from asyncrouter._wire.anthropic.wire import Anthropic
 
             return Anthropic(provider, wall)
         case "gemini":
-            from asyncrouter._wire.gemini import Gemini
+            from asyncrouter._wire.gemini.wire import Gemini
 
             return Gemini(provider, wall)
     known = 'expected "openai" or "anthropic" or "gemini"'

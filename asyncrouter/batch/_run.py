@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from asyncrouter import Chain, Hedge, Model, Reply, Retry, Router, Step
-    from asyncrouter._limits import NotGiven
+    from asyncrouter._config.settings import NotGiven
     from asyncrouter.batch._ids import Ids
     from asyncrouter.batch._lines import Format
     from asyncrouter.batch._report import Progress, Report

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncrouter._arguments import OURS, merge_params
+from asyncrouter._config.arguments import OURS, merge_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

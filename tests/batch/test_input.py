@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
-from batching import PRICED, asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
 
 from asyncrouter import ConfigError, batch
 from asyncrouter.batch import BatchError, InvalidInput, Source
 from asyncrouter.batch._source import zstd
+from tests.helpers.batching import PRICED, asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

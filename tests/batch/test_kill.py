@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from kills import torture
+
+from tests.batch.kills import torture
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import pytest
-from batching import asked, poisoned, router_of
 
 from asyncrouter import AllModelsFailed, ConfigError, Reply, RouterClosed, batch
 from asyncrouter.sim import Act
+from tests.helpers.batching import asked, poisoned, router_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import ROOT, serving
 
 from asyncrouter.sim import Act, World
+from tests.helpers.commandline import ROOT, serving
 
 if TYPE_CHECKING:
     from random import Random

@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batching import ids, read_lines, write_lines
-from kills import start
-
 from asyncrouter import local
+from tests.batch.kills import start
+from tests.helpers.batching import ids, read_lines, write_lines
 
 if TYPE_CHECKING:
     import pytest

@@ -9,11 +9,23 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from batching import ONE_MODEL, PRICED, asked, ids, poisoned, prompt_of, read_lines, router_of, rows, run, write_lines
 
 from asyncrouter import ConfigError, Router, batch
 from asyncrouter.batch import BatchError, WriteFailed
 from asyncrouter.sim import Act
+from tests.helpers.batching import (
+    ONE_MODEL,
+    PRICED,
+    asked,
+    ids,
+    poisoned,
+    prompt_of,
+    read_lines,
+    router_of,
+    rows,
+    run,
+    write_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,13 +14,13 @@ import httpx2
 import orjson
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
-from anthropic_fixtures import STREAMS
-from captured import read, rows
 from pydantic import TypeAdapter
 
-from asyncrouter._catalog import Model, Provider
+from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._types import Call
-from asyncrouter._wire.anthropic import Anthropic
+from asyncrouter._wire.anthropic.wire import Anthropic
+from tests.helpers.anthropic_fixtures import STREAMS
+from tests.helpers.captured import read, rows
 
 if TYPE_CHECKING:
     from anthropic.types import Message

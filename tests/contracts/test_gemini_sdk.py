@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from gemini_fixtures import BARE_ERROR, BLOCKED, OVERLOADED, STREAMS, TEXT, sse
 from google import genai
 from google.genai import errors, types
 
-from asyncrouter._catalog import Model, Provider
+from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._errors import Refused
 from asyncrouter._types import Call, Usage
-from asyncrouter._wire.gemini import Gemini
+from asyncrouter._wire.gemini.wire import Gemini
+from tests.helpers.gemini_fixtures import BARE_ERROR, BLOCKED, OVERLOADED, STREAMS, TEXT, sse
 
 ADDRESS = "https://generativelanguage.googleapis.com"
 WIRE = Gemini(Provider(name="gemini", base_url=f"{ADDRESS}/v1beta", wire="gemini"), wall=lambda: 0.0)

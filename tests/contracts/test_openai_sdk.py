@@ -9,9 +9,6 @@ import httpx2
 import openai
 import orjson
 import pytest
-from captured import read, rows
-from gemini_fixtures import STREAMS as GEMINI_STREAMS
-from gemini_fixtures import sse
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import (
@@ -20,12 +17,15 @@ from openai.types.chat.completion_create_params import (
 )
 from pydantic import TypeAdapter
 
-from asyncrouter._catalog import Model, Provider
+from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._errors import AttemptError, BadReply
 from asyncrouter._types import Call, Reply
-from asyncrouter._wire.anthropic import Anthropic
-from asyncrouter._wire.gemini import Gemini
-from asyncrouter._wire.openai import OpenAI
+from asyncrouter._wire.anthropic.wire import Anthropic
+from asyncrouter._wire.gemini.wire import Gemini
+from asyncrouter._wire.openai.wire import OpenAI
+from tests.helpers.captured import read, rows
+from tests.helpers.gemini_fixtures import STREAMS as GEMINI_STREAMS
+from tests.helpers.gemini_fixtures import sse
 
 ADDRESS = "https://api.openai.com/v1"
 WIRE = OpenAI(Provider(name="openai", base_url=ADDRESS), wall=lambda: 0.0)

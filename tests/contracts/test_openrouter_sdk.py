@@ -12,10 +12,8 @@ import httpx
 import orjson
 import pytest
 from openrouter import OpenRouter, components, errors
-from openrouter_fixtures import COUNTS, HEAD, STREAMS, WHOLE, chunk, error, sse
-from openrouter_fixtures import MODEL as SERVED
 
-from asyncrouter._catalog import Model, Provider
+from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._errors import (
     AttemptError,
     BadReply,
@@ -28,7 +26,9 @@ from asyncrouter._errors import (
     Unauthorized,
 )
 from asyncrouter._types import Call
-from asyncrouter._wire.openai import OpenAI
+from asyncrouter._wire.openai.wire import OpenAI
+from tests.helpers.openrouter_fixtures import COUNTS, HEAD, STREAMS, WHOLE, chunk, error, sse
+from tests.helpers.openrouter_fixtures import MODEL as SERVED
 
 ADDRESS = "https://openrouter.ai/api/v1"
 WIRE = OpenAI(Provider(name="openrouter", base_url=ADDRESS), wall=lambda: 0.0)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from asyncrouter._catalog import Provider
+from asyncrouter._config.catalog import Provider
 from asyncrouter._errors import AttemptError
-from asyncrouter._wire.pauses import parse_pause, pause_in_text
+from asyncrouter._wire.failure.retry_after import parse_pause, pause_in_text
 from asyncrouter._wire.registry import wire_for
-from tests.captured import state
 from tests.fuzz import sdk
 from tests.fuzz.mutate import mutate, mutate_text
+from tests.helpers.captured import state
 
 if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter._types import Reply
-    from asyncrouter._wire import Decoder
+    from asyncrouter._wire.api import Decoder
     from tests.fuzz.seeds import Answer, Failure
 
 Outcome = Literal["error", "the same answer", "another answer", "classified"]

@@ -7,8 +7,8 @@ from typing import Literal
 
 import orjson
 
-from tests import anthropic_fixtures, captured, gemini_fixtures, openrouter_fixtures
-from tests.gemini_fixtures import BARE_ERROR, OVERLOADED, RETRY, quota
+from tests.helpers import anthropic_fixtures, captured, gemini_fixtures, openrouter_fixtures
+from tests.helpers.gemini_fixtures import BARE_ERROR, OVERLOADED, RETRY, quota
 
 Kind = Literal["openai", "anthropic", "gemini"]
 SSE = "text/event-stream"

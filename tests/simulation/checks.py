@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncrouter import Attempt
-    from asyncrouter._config import Config
+    from asyncrouter._config.config import Config
 
     from .day import Day
     from .record import CallRecord, Exchange, Record

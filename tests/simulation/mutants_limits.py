@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from asyncrouter._policies import Breaker, Pacer, Policies, Standing
-from asyncrouter._policies.probing import Probe
+from asyncrouter._policies.breaker import Breaker
+from asyncrouter._policies.facade import Policies
+from asyncrouter._policies.hidden_limit import Probe
+from asyncrouter._policies.holds import Standing
+from asyncrouter._policies.pacing import Pacer
 
 from .mutation import around, mutant
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from asyncrouter import AttemptError
-    from asyncrouter._policies import Turn
+    from asyncrouter._policies.pacing import Turn
 
 
 @mutant

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from asyncrouter import RateLimited
-from asyncrouter import _race as races
-from asyncrouter._policies import Breaker, Latency, Lease, Pacer, Target
+from asyncrouter._engine import race as races
 from asyncrouter._policies import lease as leases
+from asyncrouter._policies.breaker import Breaker
+from asyncrouter._policies.latency import Latency
+from asyncrouter._policies.lease import Lease
+from asyncrouter._policies.model_state import Target
+from asyncrouter._policies.pacing import Pacer
 
 from .mutation import around, mutant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._lane import Lane
+    from asyncrouter._engine.step_run import Lane
 
 
 def counting(outcome: str) -> Any:

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from asyncrouter import AttemptError
-from asyncrouter import _attempt as attempts
-from asyncrouter import _race as races
-from asyncrouter._clock import Clock
-from asyncrouter._policies import Bucket, Lease, Policies, RetryBudget
+from asyncrouter._engine import attempt as attempts
+from asyncrouter._engine import race as races
+from asyncrouter._engine.clock import Clock
+from asyncrouter._policies.facade import Policies
+from asyncrouter._policies.hedge_budget import Bucket
+from asyncrouter._policies.lease import Lease
+from asyncrouter._policies.retry_budget import RetryBudget
 
 from .mutation import around, mutant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._flight import Flight
-    from asyncrouter._lane import Lane
+    from asyncrouter._engine.running_attempt import Flight
+    from asyncrouter._engine.step_run import Lane
 
 
 @mutant

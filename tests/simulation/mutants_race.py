@@ -6,18 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from asyncrouter import AttemptError, Chunk
-from asyncrouter import _race as races
-from asyncrouter import _retry as retries
-from asyncrouter._flight import Flight
+from asyncrouter._engine import race as races
+from asyncrouter._engine import retry as retries
+from asyncrouter._engine.running_attempt import Flight
 from asyncrouter._reply_stream import ReplyStream
-from asyncrouter._wire.openai import OpenAI
+from asyncrouter._wire.openai.wire import OpenAI
 
 from .mutation import around, mutant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._lane import Lane
+    from asyncrouter._engine.step_run import Lane
 
 
 @mutant

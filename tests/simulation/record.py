@@ -11,7 +11,7 @@ from .speech import word
 
 if TYPE_CHECKING:
     from asyncrouter import Chunk, Reply, Trace
-    from asyncrouter._plan import Plan
+    from asyncrouter._config.plan import Plan
 
     from .fates import Fate
     from .mix import Behaviour

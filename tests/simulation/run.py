@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from asyncrouter import Router
-from asyncrouter._plan import resolve
+from asyncrouter._config.plan import resolve
 from asyncrouter.sim.clock import VirtualLoop
 
 from .answer import wait
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from asyncrouter import Event
-    from asyncrouter._plan import Plan
+    from asyncrouter._config.plan import Plan
 
     from .day import Day
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from asyncrouter import Event, Router
-    from asyncrouter._catalog import Model
-    from asyncrouter._engine import Engine
+    from asyncrouter._config.catalog import Model
+    from asyncrouter._engine.engine import Engine
 
     from .record import Exchange, Record
     from .world import World

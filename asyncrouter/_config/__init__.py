@@ -1,0 +1,1 @@
+"""Configuration: files and mappings become frozen plans of what a call may do."""

@@ -1,0 +1,149 @@
+"""From a file, a mapping or a built-in table to a `Config`; every complaint says where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncrouter._config.builtin_catalog import catalog
+from asyncrouter._config.catalog import Model, Provider, model_from
+from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld
+from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, NotGiven, Retry
+from asyncrouter._config.settings import hedge_over, retry_over
+from asyncrouter._config.tables import build, entries, lay, read
+from asyncrouter._errors import ConfigError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+_KEY_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"}
+
+
+def load(source: Config | Mapping[str, object] | None = None, tables: str | NotGiven | None = NOT_GIVEN) -> Config:
+    """A router's configuration: `source`, over the built-in table named by `tables`.
+
+    Not given, `tables` is "current" without a source and `None` with one, which brings its own tasks and tiers.
+    Raises `ConfigError`.
+    """
+    if source is not None and not isinstance(source, Config | Mapping):
+        raise expected("a Config or a mapping (a file is read by Router.from_toml)", source)
+    if isinstance(tables, NotGiven):
+        tables = "current" if source is None else None
+    config = source if isinstance(source, Config) else config_from_mapping(source or {})
+    return config if tables is None else with_tables(config, tables)
+
+
+def config_from_toml(path: str | PathLike[str]) -> Config:
+    """The configuration in a TOML file. Raises `ConfigError`, also when the file cannot be read."""
+    from tomllib import loads  # two milliseconds at import that only a file is worth
+
+    try:
+        given = loads(Path(path).read_text("utf-8-sig"))  # some editors begin a file with a mark
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}", str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"is not TOML: {error}", str(path)) from None
+    return config_from_mapping(given)
+
+
+def config_from_mapping(given: Mapping[str, object]) -> Config:
+    """The configuration in a mapping that has a TOML file's shape. Raises `ConfigError`."""
+    values = read(Config, given)
+    for key, reader in _READERS.items():
+        if key in values:
+            with at(key):
+                values[key] = reader(values[key])
+    return build(Config, values)
+
+
+def builtin(table: str = "current") -> Config:
+    """A built-in table by itself: "current", or "classic", the founding document's. Raises `ConfigError`."""
+    return with_tables(Config(), table)
+
+
+def with_tables(config: Config, table: str) -> Config:
+    """`config` over a built-in table: its own tasks and tiers go before those of the same name. Raises `ConfigError`.
+
+    Tiers are one order. So a configuration names some of the table's, to replace them, or all of them and more.
+    """
+    known = catalog().tables
+    if table not in known:
+        raise unknown("table", table, known, "tables")
+    # The table's names are OpenRouter's ids, whatever provider a bare id belongs to here.
+    prefix = "" if config.default_provider == "openrouter" else "openrouter:"
+    tasks, tiers = (
+        {name: Chain([prefix + model for model in models]) for name, models in known[table][kind].items()}
+        for kind in ("tasks", "tiers")
+    )
+    if config.tiers.keys() <= tiers.keys():
+        tiers |= config.tiers
+    elif tiers.keys() <= config.tiers.keys():
+        tiers = dict(config.tiers)
+    else:
+        added = ", ".join(name for name in config.tiers if name not in tiers)
+        raise ConfigError(f"expected all tiers in their order: where is {added} among {', '.join(tiers)}?", "tiers")
+    return replace(config, tasks=tasks | dict(config.tasks), tiers=tiers)
+
+
+def _each(reader: Callable[[str, object], object], *, secret: bool = False) -> Callable[[object], dict[str, object]]:
+    def read_each(given: object) -> dict[str, object]:
+        things = entries(given, secret=secret)
+        for name, thing in things.items():
+            with at(quoted(name)):
+                things[name] = reader(name, thing)
+        return things
+
+    return read_each
+
+
+def _provider(name: str, given: object) -> object:
+    if isinstance(given, Provider):
+        return given
+    values = read(Provider, given, secret=True)
+    _refuse_written_keys(values.get("headers"))
+    known = catalog().providers.get(name)
+    if known is None or "base_url" in values:  # a well-known provider's key goes to its own address and no other
+        return build(Provider, values)
+    return lay(known, values, secret=True)
+
+
+def _refuse_written_keys(headers: object) -> None:
+    for name in headers if isinstance(headers, Mapping) else ():
+        if isinstance(name, str) and name.lower() in _KEY_HEADERS:
+            raise withheld('no key here but `key = "env:NAME"` beside `headers`', join("headers", quoted(name)))
+
+
+def _model(name: str, given: object) -> object:
+    return given if isinstance(given, Model) else model_from(given)
+
+
+def _chain(name: str, given: object) -> object:
+    if isinstance(given, Chain):
+        return given
+    if isinstance(given, Mapping):
+        return build(Chain, read(Chain, given))
+    return build(Chain, {"models": given})
+
+
+def _defaults(given: object) -> object:
+    if isinstance(given, Defaults):
+        return given
+    values = read(Defaults, given)
+    if "retry" in values:
+        values["retry"] = retry_over(Retry(), values["retry"])
+    if "hedge" in values:
+        values["hedge"] = hedge_over(None, values["hedge"])
+    return build(Defaults, values)
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "providers": _each(_provider, secret=True),
+    "models": _each(_model),
+    "defaults": _defaults,
+    "tasks": _each(_chain),
+    "tiers": _each(_chain),
+}

@@ -1,0 +1,1 @@
+"""One call: attempts, retries, fallbacks and hedges over a plan."""

@@ -1,0 +1,1 @@
+"""HTTP over aiohttp: the only package that knows its client."""

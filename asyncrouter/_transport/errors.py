@@ -1,0 +1,112 @@
+"""What each failure of aiohttp, and of what is below it, is called here."""
+
+from __future__ import annotations
+
+import errno
+import ssl as tls
+import zlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from yarl import URL
+
+from asyncrouter._errors import AttemptError, AttemptTimeout, ConnectionFailed
+
+if TYPE_CHECKING:
+    from asyncrouter._transport.api import Request
+
+_REASONS: Final = {
+    errno.ECONNREFUSED: "refused the connection",
+    errno.ECONNRESET: "reset the connection",
+    errno.EPIPE: "reset the connection",
+    errno.ETIMEDOUT: "did not answer, says the system",
+    errno.EHOSTUNREACH: "cannot be reached: no route to the host",
+    errno.ENETUNREACH: "cannot be reached: no network",
+}
+
+
+def failure(error: Exception, request: Request | None = None) -> AttemptError | None:
+    """What a failure of aiohttp, or of what is below it, is called here; `None` for a bug, which is raised as it is.
+
+    The words are ours throughout: aiohttp's may quote the URL or a header, which may hold a key.
+    """
+    place = _place(request)
+    match error:
+        case AttemptError():
+            return error
+        case aiohttp.ConnectionTimeoutError():
+            limit = "" if request is None or request.connect is None else f" within {request.connect:g} s"
+            return AttemptTimeout("connect", f"no connection to {place}{limit}")
+        case aiohttp.ClientConnectorCertificateError():
+            return never(f"the certificate of {place} does not hold: {_reason(error.certificate_error)}")
+        case tls.SSLCertVerificationError():
+            return never(f"the certificate of {place} does not hold: {_reason(error)}")
+        case aiohttp.ServerFingerprintMismatch():
+            return never(f"the certificate of {place} has another fingerprint than expected")
+        case aiohttp.ClientConnectorDNSError():
+            return ConnectionFailed(f"the name of {place} was not found: {_reason(error.os_error)}")
+        case aiohttp.ClientProxyConnectionError():
+            return ConnectionFailed(f"the proxy {error.host}:{error.port} {_reason(error.os_error)}")
+        case aiohttp.ClientConnectorSSLError():
+            return ConnectionFailed(f"TLS with {place} failed: {_reason(error.os_error)}")
+        case aiohttp.ClientConnectorError():
+            return ConnectionFailed(f"{place} {_reason(error.os_error)}")
+        case aiohttp.ClientHttpProxyError():
+            told = f"the proxy answered {error.status} when asked for {place}"
+            return never(told) if 400 <= error.status < 500 else ConnectionFailed(told)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return never("the URL, or its proxy's, cannot be used: it needs http:// or https:// and a host")
+        case aiohttp.ServerDisconnectedError() | aiohttp.EofStream():
+            return ConnectionFailed(f"{place} closed the connection before its reply")
+        case aiohttp.ClientPayloadError(__cause__=ContentEncodingError()) | ContentEncodingError() | zlib.error():
+            return ConnectionFailed("the body cannot be decompressed")
+        case aiohttp.ClientPayloadError():
+            return ConnectionFailed("the body was cut before its end")
+        case aiohttp.ClientResponseError() | HttpProcessingError():
+            return ConnectionFailed(f"what {place} sent is not HTTP ({_root(error)})")
+        case OSError():
+            return ConnectionFailed(f"{place} {_reason(error)}")
+        case aiohttp.ClientConnectionError():
+            return ConnectionFailed(f"the connection to {place} was closed")
+        case aiohttp.ClientError():
+            return ConnectionFailed(f"the exchange with {place} failed ({type(error).__name__})")
+    return None
+
+
+def never(message: str) -> ConnectionFailed:
+    """A failure that another try would only repeat."""
+    failed = ConnectionFailed(message)
+    failed.again = "never"
+    return failed
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, tls.SSLError):  # OpenSSL fills these two in; one that Python code raised has neither
+        return str(getattr(error, "verify_message", None) or getattr(error, "reason", None) or "no reason given")
+    if isinstance(error, OSError) and error.errno is not None:
+        return _REASONS.get(error.errno) or error.strerror or f"failed with error {error.errno}"
+    return "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
+
+
+def _place(request: Request | None) -> str:
+    try:
+        return "the server" if request is None else f"{url_of(request.url).host}:{url_of(request.url).port}"
+    except aiohttp.InvalidURL:
+        return "the server"
+
+
+@lru_cache(maxsize=256)
+def url_of(text: str) -> URL:
+    """The URL, parsed once: every request of a model has the same."""
+    try:
+        return URL(text)
+    except ValueError:
+        raise aiohttp.InvalidURL("not a URL") from None

@@ -1,0 +1,70 @@
+"""The Gemini wire: generateContent, as Google's Gemini API speaks it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from asyncrouter._wire.base import BaseWire, listed
+from asyncrouter._wire.decoding.body import BodyDecoder
+from asyncrouter._wire.decoding.events import StreamDecoder
+from asyncrouter._wire.gemini.answer import GeminiDraft
+from asyncrouter._wire.gemini.request import translate
+from asyncrouter._wire.request_body import write_translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._transport.api import Request
+    from asyncrouter._types import Call
+    from asyncrouter._wire.api import Decoder
+
+
+class Gemini(BaseWire):
+    """generateContent at one provider."""
+
+    __slots__ = ("_wall",)
+
+    def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
+        super().__init__(provider, wall)
+        self._wall = wall
+
+    def encode(
+        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        connect: float | None,
+    ) -> Request:
+        """The request for this call.
+
+        Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
+        """
+        body = translate(model, call.messages, params)
+        written = write_translated(body, call, params)
+        name = quote(model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}")
+        if stream:
+            url = self._url(f"/{name}:streamGenerateContent", alt="sse")
+        else:
+            url = self._url(f"/{name}:generateContent")
+        return self._post(url, call, written, key, stream=stream, connect=connect)
+
+    def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
+        """A decoder for a 2xx response with these headers."""
+        request_id, now = self.request_id(headers), self._wall()
+        if isinstance(config := params.get("generationConfig"), dict):
+            params = {**params, "n": config.get("candidateCount"), "stop": config.get("stopSequences")}
+        if "event-stream" in headers.get("content-type", "").lower():
+            return StreamDecoder(GeminiDraft(now), self._classifier, params, request_id)
+        return BodyDecoder(partial(GeminiDraft, now), self._classifier, params, request_id)
+
+    def list_models(self, key: str | None) -> Request:
+        """The request that lists what the provider serves now, all on one page."""
+        return self._list(self._url("/models", pageSize="1000"), key)
+
+    def parse_models(self, body: bytes) -> list[str]:
+        """The ids in `{"models": [{"name": "models/…"}]}`. Raises `BadReply`."""
+        return [name.removeprefix("models/") for name in listed(body, "models", "name")]
+
+    def _auth(self, key: str | None) -> Mapping[str, str]:
+        return {} if key is None else {"x-goog-api-key": key}

@@ -1,0 +1,400 @@
+"""`asyncrouter batch`: files, options, what is shown where, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter.batch import Progress
+from asyncrouter.cli._batch_show import line, picture
+from asyncrouter.sim import Act
+from tests.helpers.batching import ids, poisoned, read_lines, rows, write_lines
+from tests.helpers.commandline import ROOT, command, spawn
+
+if TYPE_CHECKING:
+    from tests.helpers.commandline import Desk
+
+CONFIG = """
+default_provider = "sim"
+tasks = {{ default = ["m"] }}
+[providers.sim]
+base_url = "{base_url}"
+[models.m]
+provider = "sim"
+id = "m"
+usd_per_mtok = {{ input = 1000000.0, output = 1000000.0 }}
+"""
+PROGRESS = Progress(
+    rows=1000, skipped=100, done=300, failed=2, in_flight=64, seconds=10.0, rate=30.2, seconds_left=19.8,
+    input_tokens=12_000, output_tokens=34_000, cost_usd=1.5, cost_known=True, projected_usd=4.5, hedges=3,
+    models={"a": 0.75, "b": 0.25},
+)
+
+
+@pytest.fixture
+def batch_desk(desk: Desk) -> Desk:
+    desk.write(CONFIG)
+    desk.world.model("m", poisoned)
+    return desk
+
+
+def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
+    """Answers in one file, failures in another, the summary on standard error, a status that says that some failed."""
+    write_lines(Path("in.jsonl"), [*rows(3), {"id": "bad", "prompt": "malformed"}])
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--ordered")
+
+    assert (1, "") == (done.status, done.out)
+    assert ["r0", "r1", "r2"] == ids(Path("out.jsonl"))
+    assert ["bad"] == ids(Path("out.errors.jsonl"))
+    assert "3 answered, 1 failed, of 4 rows" in done.err
+    assert "1 Rejected; their rows are in out.errors.jsonl" in done.err
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_proxy_of_the_environment_is_used(
+    batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, processes: str
+) -> None:
+    """As by every other command, in every process. (Starting processes takes a second.)"""
+    batch_desk.write(CONFIG.replace("{base_url}", "http://nowhere.invalid/v1"))
+    write_lines(Path("in.jsonl"), rows(4))
+    monkeypatch.setenv("HTTP_PROXY", batch_desk.base_url.removesuffix("/v1"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes)
+
+    assert (0, "") == (done.status, done.out)
+    assert 4 == len(batch_desk.world.seen)
+
+
+def test_the_summary_as_json(batch_desk: Desk) -> None:
+    """One object on standard output; a second run has nothing left to do."""
+    write_lines(Path("in.jsonl"), rows(3))
+
+    first, second = (batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--json") for _ in range(2))
+
+    assert (0, 3, 0) == (first.status, json.loads(first.out)["done"], json.loads(first.out)["skipped"])
+    assert (0, 0, 3) == (second.status, json.loads(second.out)["done"], json.loads(second.out)["skipped"])
+
+
+def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing but answers comes out."""
+    Path("in.jsonl").write_bytes(b'{"id": "x", "prompt": "hi"}\n')
+    with Path("in.jsonl").open("rb") as given:
+        done = subprocess.run(
+            command("batch", "-", "-o", "-"), stdin=given, capture_output=True, timeout=60, check=False
+        )
+
+    assert 0 == done.returncode, done.stderr
+    assert "you said hi" == json.loads(done.stdout)["text"]
+
+
+def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> None:
+    """As of `<(head -100 in.jsonl)` in a shell: once, though a batch reads its input twice."""
+    os.mkfifo("pipe")
+    writing = threading.Thread(target=Path("pipe").write_text, args=('{"prompt": "hi"}\n',))
+    writing.start()
+
+    done = batch_desk.run("batch", "pipe", "-o", "out.jsonl")
+    writing.join()
+
+    assert 0 == done.status
+    assert "you said hi" == read_lines(Path("out.jsonl"))[0]["text"]
+
+
+def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no name to tell its form by."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"word\nhouse\n")))
+
+    done = batch_desk.run("batch", "-", "-o", "out.jsonl", "--prompt-template", "Translate: {word}")
+
+    assert 0 == done.status
+    assert "you said Translate: house" == read_lines(Path("out.jsonl"))[0]["text"]
+
+
+def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
+    """Status 2, every line with its number."""
+    Path("in.jsonl").write_text('{"prompt": "a"}\n{\n{"promt": "b"}\n')
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl")
+
+    assert 2 == done.status
+    assert "in.jsonl: 2 problems" in done.err
+    assert "line 2: is not JSON" in done.err
+    assert "line 3: unknown field 'promt': did you mean 'prompt'?" in done.err
+    assert 0 == batch_desk.world.requests
+
+
+def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
+    """It says what the rows would come to."""
+    write_lines(Path("in.jsonl"), [{"prompt": "x" * 39, "max_tokens": 90}] * 2)
+
+    told = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run")
+    as_json = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--json")
+
+    assert "2 rows: about 20 tokens in, 180 out" in told.out
+    assert (0, 200.0) == (as_json.status, json.loads(as_json.out)["cost_usd"])
+    assert 0 == batch_desk.world.requests
+    assert not Path("out.jsonl").exists()
+
+
+def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
+    """What is not known is no $0."""
+    write_lines(Path("in.jsonl"), rows(2))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
+
+    assert (
+        0, "2 rows: about 4 tokens in, 1,000 out\nnot counted, because their price is not known: n\n", ""
+    ) == (done.status, done.out, done.err)
+
+
+def test_a_task_that_nobody_knows_is_told_before_anything_is_paid(batch_desk: Desk) -> None:
+    """A slip in its name sends everything down the default chain."""
+    write_lines(Path("in.jsonl"), rows(1))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
+
+    assert 'asyncrouter: unknown task \'codign\': taking the chain of "default"' == done.err.splitlines()[0]
+
+
+def test_rows_that_name_their_own_models_need_no_default_task(batch_desk: Desk) -> None:
+    """The file has only tasks of other names."""
+    batch_desk.write(CONFIG.replace("default =", "coding ="))
+    write_lines(Path("in.jsonl"), [{"prompt": "x", "task": "coding"}])
+
+    assert 0 == batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status
+
+
+def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
+    """The same command would pay again, and is not advised."""
+    write_lines(Path("in.jsonl"), [{"prompt": "x", "max_tokens": 4}] * 9)
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "-", "--budget-usd", "20")
+
+    assert 3 == done.status
+    assert "stopped: the budget of $20 has no room for another row" in done.err
+    assert "goes on" not in done.err
+
+
+def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
+    """3, and the same command goes on."""
+    write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(30)])
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
+
+    assert 3 == done.status
+    assert "stopped: the budget of $40 has no room for another row" in done.err
+    assert 0 < len(ids(Path("out.jsonl"))) < 30
+
+
+def test_options_reach_the_wire(batch_desk: Desk) -> None:
+    """Parameters and the chain; a limit of requests a minute paces them."""
+    batch_desk.world.model("n", Act())
+    write_lines(Path("in.jsonl"), rows(2))
+
+    done = batch_desk.run(
+        "batch", "in.jsonl", "-o", "out.jsonl", "--chain", "n,m", "--param", "temperature=0.5", "--max-attempts", "1"
+    )
+
+    assert 0 == done.status
+    assert [("n", 0.5)] * 2 == [(seen.model, seen.body["temperature"]) for seen in batch_desk.world.seen]
+
+
+def test_progress_as_json_lines(batch_desk: Desk) -> None:
+    """On standard error, before the summary."""
+    write_lines(Path("in.jsonl"), rows(3))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "json")
+
+    told = [json.loads(each) for each in done.err.splitlines() if each.startswith("{")]
+    assert (0, 3) == (told[0]["done"], told[-1]["done"])
+
+
+def test_progress_on_one_line() -> None:
+    """What is done, how fast, what it costs and will cost, how long it will take."""
+    told = "400 of 1,000 done, 2 failed, 64 on their way, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
+    assert told == line(PROGRESS)
+
+
+def test_progress_on_a_terminal() -> None:
+    """The same with a bar, the tokens and the models' shares."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with console.capture() as captured:
+        console.print(picture(PROGRESS))
+
+    shown = captured.get()
+    assert "400 of 1,000 done" in shown
+    assert "12,000 tokens in, 34,000 out" in shown
+    assert "a 75%  b 25%  3 hedges" in shown
+
+
+def begun(batch_desk: Desk) -> subprocess.Popen[str]:
+    """A batch of 100 rows in a process of its own, with its first rows on their way."""
+    write_lines(Path("in.jsonl"), rows(100))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none"), stderr=subprocess.PIPE, text=True
+    )
+    limit = time.monotonic() + 20
+    while batch_desk.world.requests < 8 and time.monotonic() < limit:
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_what_is_on_its_way(batch_desk: Desk, number: signal.Signals) -> None:
+    """Every row that was sent is answered and written. It takes as long as an answer."""
+    batch_desk.world.model("m", Act(first_token=0.7))
+    process = begun(batch_desk)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert "finishing what is on its way; once more to drop it" in err
+    assert "92 left" in err
+    assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) == 8
+
+
+def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
+    """Although nothing is ever answered."""
+    batch_desk.world.model("m", Act(fault="hang"))
+    process = begun(batch_desk)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "once more to drop it" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk, processes: str) -> None:
+    """Checking so many rows takes seconds, and nothing is lost by not going on with it; no other process complains."""
+    write_lines(Path("in.jsonl"), rows(300_000))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    limit = time.monotonic() + 20
+    while "in.jsonl" not in opened(process.pid) and time.monotonic() < limit:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, err = process.communicate(timeout=20)
+
+    assert (130, 0) == (process.returncode, batch_desk.world.requests)
+    assert "asyncrouter: stopped; the same command goes on with the rows that have no answer yet\n" == err
+    assert not Path("out.jsonl").exists()
+
+
+def opened(process: int) -> set[str]:
+    """The names of the files that a process has open."""
+    names = set()
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
+            names.add(link.readlink().name)
+    return names
+
+
+def test_a_full_disk(batch_desk: Desk) -> None:
+    """Status 3, with what to do."""
+    write_lines(Path("in.jsonl"), rows(3))
+
+    done = batch_desk.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
+
+    assert 3 == done.status
+    assert "stopped: /dev/full: No space left on device; the same command goes on" in done.err
+    assert "0 answered" in done.err
+
+
+def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
+    """One file, one summary; failures too. The processes take a second to begin."""
+    write_lines(Path("in.jsonl"), [*rows(200), {"id": "bad", "prompt": "malformed"}])
+
+    done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--json", "--ordered")
+
+    assert 1 == done.status, done.err
+    assert [row["id"] for row in rows(200)] == ids(Path("out.jsonl"))
+    report = json.loads(done.out)
+    assert (200, 1, 201, 0) == (report["done"], report["failed"], report["attempts"], report["left"])
+    assert 201 == batch_desk.world.requests
+    assert ["bad"] == ids(Path("out.errors.jsonl"))
+
+
+def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
+    """Half of it is each one's. The processes take a second to begin."""
+    write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(60)])
+
+    done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--budget-usd", "60", "--json")
+
+    report = json.loads(done.out)
+    assert 3 == done.status, done.err
+    assert 0 < report["cost_usd"] <= 60
+    assert f"the budget of $60 has no room for another row: ${report['cost_usd']:g} are spent" == report["stopped"]
+
+
+def test_what_every_process_warns_of_is_told_once(batch_desk: Desk) -> None:
+    """In the form of everything else that is told. The processes take a second to begin."""
+    write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "model": "nowhere"} for n in range(4)])
+
+    done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--progress", "none")
+
+    assert 1 == done.status, done.err
+    [told] = [line for line in done.err.splitlines() if "does not exist" in line]
+    assert told.startswith("asyncrouter: nowhere: ")
+
+
+def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
+    """What is on its way in any of them is finished and written."""
+    batch_desk.world.model("m", Act(first_token=0.7))
+    write_lines(Path("in.jsonl"), rows(100))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    limit = time.monotonic() + 20
+    while batch_desk.world.requests < 16 and time.monotonic() < limit:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode, err
+    assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) < 100
+
+
+def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) -> None:
+    """Its rows that were on their way are asked again by the next run. The processes take a second to begin."""
+    batch_desk.world.model("m", Act(first_token=0.7))
+    write_lines(Path("in.jsonl"), rows(60))
+    process = subprocess.Popen(
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
+        stderr=subprocess.PIPE, text=True,
+    )
+    limit = time.monotonic() + 20
+    while batch_desk.world.requests < 16 and time.monotonic() < limit:
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(workers[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=20)
+
+    assert 3 == process.returncode
+    assert "stopped: a process died" in err
+    batch_desk.world.model("m", Act())
+    assert 0 == batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status
+    assert sorted(str(row["id"]) for row in rows(60)) == sorted(map(str, ids(Path("out.jsonl"))))

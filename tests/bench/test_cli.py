@@ -1,0 +1,291 @@
+"""`asyncrouter bench`: runs, conditions, comparisons and replays from the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from asyncrouter import Router, bench
+from asyncrouter.sim import Act
+from tests.helpers.commandline import ROOT
+
+if TYPE_CHECKING:
+    from asyncrouter.sim import Clock
+    from tests.helpers.commandline import Desk
+
+SCENARIO = ("bench", "run", "--scenario", "flaky", "--rate", "20", "--calls", "120")
+
+
+def test_a_scenario_is_run_and_shown(desk: Desk) -> None:
+    """A column for each standard arm, a row for each measure; the files are where it says."""
+    done = desk.run(*SCENARIO, "--out", "report")
+
+    assert (0, "") == (done.status, done.err)
+    lines = done.out.splitlines()
+    assert ["direct", "retry", "fallback", "hedge p95", "hedge 1.5 s"] == re.split(r" {2,}", lines[0])[1:]
+    assert ["success", "mean", "p50"] == [line.split()[0] for line in lines[1:4]]
+    assert {"report.html", "report.json", "requests.jsonl"} == {path.name for path in Path("report").iterdir()}
+
+
+def test_conditions_decide_the_status(desk: Desk) -> None:
+    """1 and the reason where one does not hold, 0 where all do."""
+    arm = ("--arm", "plain: chain=primary,secondary")
+    good = desk.run(*SCENARIO, *arm, "--assert", "success>0.9 and p50_e2e<5")
+    bad = desk.run(*SCENARIO, *arm, "--assert", "p50_e2e<0.1", "--assert", "p99_e2e<9")
+
+    assert (0, "") == (good.status, good.err)
+    assert 1 == bad.status
+    assert "plain: p50_e2e < 0.1 does not hold" in bad.err
+    assert "p99_e2e < 9 cannot be said: n too small (120)" in bad.err
+
+
+def test_a_configured_chain_is_measured(desk: Desk) -> None:
+    """Without a scenario the configuration's own models are asked, here behind sockets on this machine."""
+    for name in "ab":
+        desk.world.model(name, Act(first_token=0.01))
+    done = desk.run("bench", "run", "--arm", "a: model=a", "--arm", "b: model=b stream", "--rate", "200",
+                    "--calls", "10")
+
+    assert 0 == done.status
+    assert (10, 10) == (len(desk.world.asked("a")), len(desk.world.asked("b")))
+
+
+def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that is not on this machine costs money."""
+    monkeypatch.setattr(Router, "chat", lambda *_, **__: pytest.fail("a call was made"))
+    Path("asyncrouter.toml").unlink()
+    done = desk.run("bench", "run", "--calls", "1")
+
+    assert 2 == done.status
+    assert "--budget-usd" in done.err
+
+
+@pytest.mark.parametrize(("option", "told"), [
+    (("--arm", "nonsense"), "NAME: key=value"), (("--assert", "speed<1"), "no measure"),
+    (("--slo", "e2e:soon"), "--slo e2e: expected seconds, got 'soon'"),
+    (("--slo", "e2e:nan"), "slo: e2e: expected seconds above 0, got nan"), (("--warmup", "-1"), "--warmup"),
+    (("--burstiness", "2"), "--burstiness is for --arrival gamma"),
+    (("--duration", "inf"), "seconds: expected a number above 0, got inf"),
+    (("--max-error-rate", "5"), "--max-error-rate"), (("--arm", "x: 'y"), "No closing quotation in the arm"),
+    (("--arrival", "constant", "--recorded", "asyncrouter.toml"), "--recorded and --"),
+    (("--assert", "p95<1"), "p95_e2e"), (("--concurrency", "2"), "--concurrency and --rate"),
+    (("--local",), "--scenario"),
+    (("--seed", "-1"), "seed"), (("--budget-usd", "nan"), "budget_usd"), (("--budget-usd", "inf"), "budget_usd"),
+    (("--budget-usd", "-1"), "budget_usd"), (("--max-errors", "0"), "errors"),
+    (("--arm", "x: model=primary stream=true"), "the word alone"), (("--arm", "x: messages=hi"), "messages"),
+    (("--arm", "x: accept=true"), "accept"), (("--arm", "x: modle=primary"), "did you mean model="),
+    (("--warmup", "500"), "leave nothing"),
+    (("--rate", "0"), "'--rate': 0.0 is not in the range x>0"), (("--arm", "x: hedge=-1 chain=a"), "hedge"),
+])
+def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ...], told: str) -> None:
+    """2, and what was expected."""
+    done = desk.run(*SCENARIO, *option)
+
+    assert 2 == done.status
+    assert told in done.err
+
+
+def test_a_call_that_failed_breaks_limits_on_mean_and_maximum(desk: Desk) -> None:
+    """It never answered, and "never" is below no limit."""
+    done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "direct: model=primary retry=1",
+                    "--assert", "max_e2e<5 and mean_e2e<3")
+
+    assert 1 == done.status
+    assert "direct: max_e2e < 5 does not hold: never" in done.err
+    assert "direct: mean_e2e < 3 does not hold: never" in done.err
+
+
+def test_the_table_is_followed_by_what_failed(desk: Desk) -> None:
+    """A line for each arm that had failures: how many, and the classes of the errors."""
+    done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "a: model=primray",
+                    "--arm", "b: model=primary")
+
+    assert "a: 3 of 3 calls failed: AllModelsFailed 3; attempts: NotSent 2, Rejected 1" == done.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("option", [("--assert", "x: success>0"), ("--out", "asyncrouter.toml/report")])
+def test_what_cannot_be_judged_or_written_is_refused_before_a_call(desk: Desk, option: tuple[str, str]) -> None:
+    """An arm that is not there, a directory that cannot be made: nothing is spent for it."""
+    desk.world.model("a", Act(first_token=0.01))
+    done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2", *option)
+
+    assert (True, 0) == (done.status != 0, len(desk.world.asked("a")))
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(("package", "options"), [("numpy", []), ("plotly", ["--out", "report"])])
+def test_a_package_that_is_not_there_is_missed_before_a_call(tmp_path: Path, package: str, options: list[str]) -> None:
+    """With what to install (a process of its own: modules are only imported once)."""
+    code = (f"import sys; sys.modules[{package!r}] = None; from asyncrouter import Router; Router.chat = None; "
+            "from asyncrouter.cli import main; sys.exit(main())")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "bench", "run", "--scenario", "healthy", "--calls", "2", *options], cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert 2 == done.returncode
+    assert "pip install 'asyncrouter[bench]'" in done.stderr
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    (("--max-errors", "2"), "2 calls have failed"), (("--budget-usd", "0.00001"), "could be exceeded"),
+])
+def test_a_run_that_was_stopped_ends_in_1(desk: Desk, options: tuple[str, str], told: str) -> None:
+    """With the reason on standard error."""
+    done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "x: model=primary retry=1",
+                    *options)
+
+    assert 1 == done.status
+    assert told in done.err
+
+
+def test_prompts_that_are_not_utf_8_name_the_file(desk: Desk) -> None:
+    """One line, no traceback."""
+    Path("prompts.txt").write_bytes(b"\xff\xfe")
+    done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
+
+    assert 2 == done.status
+    assert "prompts.txt: expected UTF-8" in done.err
+
+
+def test_limits_may_be_milliseconds(desk: Desk) -> None:
+    """As other harnesses write them."""
+    done = desk.run(*SCENARIO, "--slo", "TTFT:500ms, e2e:8s,tpot:0.1", "--out", "report")
+
+    assert 0 == done.status
+    assert {"ttft": 0.5, "e2e": 8.0, "tpot": 0.1} == bench.Report.read("report").settings["slo"]
+
+
+def test_prompts_without_a_word_are_refused(desk: Desk) -> None:
+    """The usual prompt in their place would measure something else."""
+    Path("prompts.txt").write_text(" \n\n", encoding="utf-8")
+    done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
+
+    assert 2 == done.status
+    assert "--prompts prompts.txt: expected a prompt a line, found none" in done.err
+
+
+@pytest.mark.parametrize("text", ['{"schema_version":1}', "[]", "no JSON", '{"schema_version":2}'])
+def test_a_file_that_is_no_report_is_named(desk: Desk, text: str) -> None:
+    """Whatever is wrong with it."""
+    Path("other.json").write_text(text, encoding="utf-8")
+    done = desk.run("bench", "compare", "other.json", "other.json")
+
+    assert 2 == done.status
+    assert "other.json: no report of schema 1" in done.err
+
+
+@pytest.mark.parametrize("options", [
+    ("--duration", "1", "--warmup", "100"), ("--recorded", "empty.jsonl"),
+    ("--concurrency", "1", "--duration", "1", "--warmup", "100"),
+])
+def test_a_run_that_measures_nothing_is_an_error(desk: Desk, options: tuple[str, ...]) -> None:
+    """Not an empty table and a 0."""
+    Path("empty.jsonl").touch()
+    done = desk.run("bench", "run", "--scenario", "healthy", *options)
+
+    assert 2 == done.status
+    assert "measure" in done.err
+
+
+def test_ctrl_c_in_a_scenario_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """130, and a line."""
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "run", interrupt, raising=False)
+    done = desk.run(*SCENARIO)
+
+    assert 130 == done.status
+    assert "stopped" in done.err
+
+
+def test_ctrl_c_before_the_first_answer_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """130, and not a word about scenarios."""
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "run", interrupt, raising=False)
+    done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2")
+
+    assert (130, "asyncrouter: stopped before every arm had an answer: there is nothing to show\n") == (
+        done.status, done.err
+    )
+
+
+def test_two_reports_are_compared(desk: Desk) -> None:
+    """A worse one ends in 1 where that is asked for."""
+    desk.run(*SCENARIO, "--arm", "x: chain=primary,secondary", "--out", "good")
+    desk.run("bench", "run", "--scenario", "outage", "--calls", "120", "--arm", "x: chain=primary", "--out", "bad")
+    done = desk.run("bench", "compare", "good", "bad", "--fail-if-worse")
+    same = desk.run("bench", "compare", "good/report.json", "good", "--fail-if-worse")
+
+    assert (1, 0) == (done.status, same.status)
+    assert ["worse"] == [line.split()[-1] for line in done.out.splitlines() if "success" in line]
+
+
+def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
+    """A line for each hedge, and a warning where a model was hardly asked."""
+    desk.world.model("a", *(Act(first_token=0.1 * number) for number in range(1, 61)))
+    desk.world.model("b", Act(first_token=0.2))
+
+    async def scene() -> None:
+        with bench.JsonlTrace("trace.jsonl") as trace:
+            transport = desk.world.transport()
+            async with Router(desk.world.config(), transport=transport, listeners=[trace], wall=clock.wall) as router:
+                for _ in range(60):
+                    await router.chat("hi", chain=["a", "b"], hedge=5.0)
+
+    clock.run(scene())
+    done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "none,p50,1.5", "--budget", "1")
+    none, median, fixed = done.out.splitlines()[1:]
+
+    assert 0 == done.status
+    assert ("–" in none, "3.000 s" in median, "1.500 s" in fixed) == (True, True, True)
+    assert "b was asked only" in done.err
+
+
+def test_a_hedge_that_was_not_seen_leaves_the_others(desk: Desk) -> None:
+    """What a recording cannot answer is left out, and said; the rest is told."""
+    slow, answer = {"model": "a", "cause": "first", "outcome": "superseded", "sent": 0.0, "ended": 3.0}, {
+        "model": "b", "cause": "hedge", "outcome": "won", "sent": 2.0, "first": 3.0, "ended": 4.0}
+    quick = {"model": "a", "cause": "first", "outcome": "won", "sent": 0.0, "first": 1.0, "ended": 2.0}
+    with Path("trace.jsonl").open("wb") as file:
+        for number in range(60):
+            attempts = [slow, answer] if number % 10 == 0 else [quick]
+            file.write(orjson.dumps({"schema_version": 1, "started": float(number), "seconds": 1.0, "task": None,
+                                     "error": None, "attempts": attempts}) + b"\n")
+    done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "p50,p98", "--budget", "1")
+
+    assert (0, 2) == (done.status, len(done.out.splitlines()))
+    assert "left out: p98 of a was not seen" in done.err
+
+
+def test_a_long_run_tells_how_far_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, seldom: a line every few seconds where there is no terminal."""
+    monkeypatch.setattr("asyncrouter.cli._bench_show.EVERY", 0.0)
+    done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "x: model=primary",
+                    "--arm", "y: model=secondary")
+
+    assert [f"{number} of 6 calls" for number in range(1, 7)] == [line.split(",")[0] for line in done.err.splitlines()]
+
+
+def test_the_measures_are_listed(desk: Desk) -> None:
+    """With what each one is."""
+    done = desk.run("bench", "measures")
+
+    assert list(bench.DEFINITIONS) == [line.split()[0] for line in done.out.splitlines()[1:]]
+
+
+def test_the_scenarios_are_listed(desk: Desk) -> None:
+    """With what happens in each."""
+    done = desk.run("bench", "scenarios")
+
+    assert set(bench.SCENARIOS) <= set(done.out.split())

@@ -1,0 +1,465 @@
+"""`asyncrouter chat`: what is asked, what is printed, and how it ends."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter.sim import Act
+from tests.helpers.commandline import ROOT, command, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.helpers.commandline import Desk
+
+
+def body(desk: Desk) -> Mapping[str, object]:
+    return desk.world.seen[-1].body
+
+
+def test_the_whole_answer_goes_into_a_pipe(desk: Desk) -> None:
+    """The text and a line end, nothing else, and status 0."""
+    desk.world.model("a", Act(text="Good morning."))
+
+    assert (0, "Good morning.\n", "") == desk.run("chat", "Hello")
+    assert [{"role": "user", "content": "Hello"}] == body(desk)["messages"]
+
+
+def test_a_pipe_never_sees_half_an_answer(desk: Desk) -> None:
+    """A model that breaks off is not printed; the next one's answer is."""
+    desk.world.model("a", Act(text="one two three", fault="cut", at=2))
+    desk.world.model("b", Act(text="sound"))
+
+    assert (0, "sound\n", "") == desk.run("chat", "Hello")
+
+
+def test_the_prompt_from_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` reads it, as UTF-8."""
+    desk.world.model("a", Act(text="ok"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Grüß dich\n".encode())))
+
+    assert 0 == desk.run("chat", "-").status
+    assert [{"role": "user", "content": "Grüß dich\n"}] == body(desk)["messages"]
+
+
+def test_standard_input_that_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usage error that says where."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff")))
+
+    done = desk.run("chat", "-")
+
+    assert 2 == done.status
+    assert "standard input is not UTF-8: byte 2" in done.err
+
+
+def test_the_system_message_comes_first(desk: Desk) -> None:
+    """Before the prompt."""
+    desk.world.model("a", Act(text="ok"))
+
+    assert 0 == desk.run("chat", "Hello", "--system", "Be brief.").status
+    assert [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}] == body(desk)["messages"]
+
+
+def test_parameters_are_json_where_they_can_be(desk: Desk) -> None:
+    """Numbers, lists and null as such, everything else as text."""
+    desk.world.model("a", Act(text="ok"))
+    given = ["temperature=0.2", 'stop=["x"]', "user=alice=1", "seed=null", "tag="]
+
+    done = desk.run("chat", "Hello", *(part for text in given for part in ("--param", text)))
+
+    assert 0 == done.status, done.err
+    expected = {"temperature": 0.2, "stop": ["x"], "user": "alice=1", "seed": None, "tag": ""}
+    assert expected == {name: body(desk)[name] for name in expected}
+
+
+def test_pictures_from_a_file_and_from_an_address(desk: Desk) -> None:
+    """A file is sent inside the message, an address as it is."""
+    desk.world.model("a", Act(text="ok"))
+    picture = b"\x89PNG"
+    Path("dot.png").write_bytes(picture)
+
+    done = desk.run("chat", "What is it?", "--image", "dot.png", "--image", "https://h.test/x.jpg")
+
+    assert 0 == done.status, done.err
+    inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    assert [
+        {"role": "user", "content": [
+            {"type": "text", "text": "What is it?"},
+            {"type": "image_url", "image_url": {"url": inside}},
+            {"type": "image_url", "image_url": {"url": "https://h.test/x.jpg"}},
+        ]}
+    ] == body(desk)["messages"]
+
+
+@pytest.mark.parametrize(
+    ("options", "models"),
+    [
+        ([], ["a", "b"]),
+        (["--task", "coding"], ["b", "a"]),
+        (["--model", "b"], ["b"]),
+        (["--chain", "b, a,b"], ["b", "a", "b"]),
+        (["--tier", "budget"], ["b"]),
+        (["--tier"], ["b", "a"]),
+        (["--task", "coding", "--tier=budget"], ["b"]),
+    ],
+)
+def test_which_models_are_asked(desk: Desk, options: list[str], models: list[str]) -> None:
+    """The options of the router's own call; a bare --tier is `standard`."""
+    for name in "ab":
+        desk.world.model(name, Act(status=404))
+
+    assert 1 == desk.run("chat", "Hello", *options).status
+    asked = [seen.model for seen in desk.world.seen]
+    assert list(dict.fromkeys(models)) == list(dict.fromkeys(asked))
+
+
+def test_a_deadline_and_a_hedge_are_the_call_s(desk: Desk) -> None:
+    """Silence ends at the deadline; the hedge has been sent by then."""
+    for name in "ab":
+        desk.world.model(name, Act(fault="hang"))
+
+    done = desk.run("chat", "Hello", "--deadline", "0.8", "--hedge", "0.05", "--json")
+
+    assert 1 == done.status
+    answer = json.loads(done.out)
+    assert "DeadlineExceeded" == answer["error"]["type"]
+    assert ["first", "hedge"] == [attempt["cause"] for attempt in answer["trace"]["attempts"]]
+    assert "give it a longer --deadline" in done.err
+
+
+def test_json_is_one_object(desk: Desk) -> None:
+    """Text, model, usage, cost and the trace with every attempt; standard error is left alone."""
+    desk.world.model("b", Act(status=500, message="down"))
+    desk.world.model("a", Act(text="two words", usage={"prompt_tokens": 3, "completion_tokens": 2}, served_model="a-1"))
+
+    done = desk.run("chat", "Hello", "--task", "coding", "--json")
+
+    assert (0, "") == (done.status, done.err)
+    assert 1 == done.out.count("\n")
+    answer = json.loads(done.out)
+    trace = answer.pop("trace")
+    assert {
+        "text": "two words", "reasoning": "", "tool_calls": [], "finish_reason": "stop", "model": "a",
+        "served_model": "a-1", "cost_usd": 7.0, "error": None,
+        "usage": {"input_tokens": 3, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0},
+    } == answer
+    assert ("coding", 7.0, False) == (trace["task"], trace["cost_usd"], trace["cost_estimated"])
+    failed, won = trace["attempts"]
+    assert ("b", "failed", 500) == (failed["model"], failed["outcome"], failed["status"])
+    assert {"type": "ServerFailed", "message": "down", "status": 500, "code": "server_error"} == failed["error"]
+    assert ("a", "won", "fallback", None) == (won["model"], won["outcome"], won["cause"], won["error"])
+
+
+def test_json_of_a_failure_has_the_same_keys(desk: Desk) -> None:
+    """No text, but the error and the trace; the status is 1 and the message is on standard error too."""
+    desk.world.model("a", Act(text="ok")).then(Act(status=404, message="gone"))
+
+    fine, failed = (desk.run("chat", "Hello", "--model", "a", "--json") for _ in range(2))
+
+    assert 1 == failed.status
+    answer = json.loads(failed.out)
+    assert json.loads(fine.out).keys() == answer.keys()
+    assert "AllModelsFailed" == answer["error"]["type"]
+    assert None is answer["text"]
+    assert "asyncrouter: All models failed: a: gone" in failed.err
+
+
+def test_tool_calls_are_printed_a_line_each(desk: Desk) -> None:
+    """An answer without text is its tool calls, as JSON."""
+    desk.world.model("a", Act(text="", tool_calls=[{"name": "look", "arguments": '{"x": 1}'}]))
+
+    done = desk.run("chat", "Hello")
+
+    assert 0 == done.status
+    [line] = done.out.splitlines()
+    assert {"name": "look", "arguments": '{"x": 1}'} == json.loads(line)["function"]
+
+
+def test_a_cut_answer_says_so(desk: Desk) -> None:
+    """The limit of tokens was reached: printed all the same, with a word on standard error."""
+    desk.world.model("a", Act(text="one two", finish_reason="length"))
+
+    done = desk.run("chat", "Hello")
+
+    assert (0, "one two\n") == (done.status, done.out)
+    assert "asyncrouter: the answer stops here because it has reached its limit of tokens\n" == done.err
+
+
+def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
+    """The answer alone goes to standard output."""
+    desk.world.model("a", Act(status=500, message="down"))
+    desk.world.model("b", Act(text="ok"))
+
+    done = desk.run("chat", "Hello", "--trace")
+
+    assert (0, "ok\n") == (done.status, done.out)
+    assert "first: failed after" in done.err
+    assert "down" in done.err
+    assert "b answered after" in done.err
+
+
+def test_all_models_failed(desk: Desk) -> None:
+    """Status 1, nothing on standard output, one message with the most useful cause, and what to do next."""
+    desk.world.model("a", Act(status=500))
+    desk.world.model("b", Act(status=404, message="No such model"))
+
+    done = desk.run("chat", "Hello")
+
+    assert (1, "") == (done.status, done.out)
+    told = "asyncrouter: All default models failed: b: No such model (HTTP 404)\n  --trace draws what was tried\n"
+    assert told == done.err
+
+
+def test_a_refusal_is_a_failure_of_its_own(desk: Desk) -> None:
+    """`Refused` is raised as it is: status 1 and the provider's words."""
+    desk.world.model("a", Act(status=400, code="content_policy_violation", message="Not this."))
+
+    done = desk.run("chat", "Hello")
+
+    assert (1, "") == (done.status, done.out)
+    assert done.err.startswith("asyncrouter: a: Not this.")
+
+
+def test_a_missing_key_comes_with_its_cure(desk: Desk) -> None:
+    """The built-in tables without a key: the variable, and the demo that needs none."""
+    Path("asyncrouter.toml").unlink()
+
+    done = desk.run("chat", "Hello")
+
+    assert 1 == done.status
+    assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter demo` needs no key" in done.err
+
+
+def test_what_a_person_should_know_stands_beside_the_answer(desk: Desk) -> None:
+    """A notice is told once, after an answer."""
+    desk.world.model("a", Act(text="ok"))
+
+    done = desk.run("chat", "Hello", "--task", "cooking")
+
+    assert (0, "ok\n") == (done.status, done.out)
+    assert 1 == done.err.count("unknown task 'cooking'")
+
+
+def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
+    """It is another chain that failed; of the rest the failure speaks itself."""
+    desk.world.model("a", Act(status=400, message="no such thing"))
+
+    done = desk.run("chat", "Hello", "--task", "codng")
+
+    assert (1, "") == (done.status, done.out)
+    assert "unknown task 'codng' (did you mean 'coding'?)" in done.err
+    assert 1 == done.err.count("no such thing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Missing argument 'PROMPT'"),
+        (["  "], "PROMPT is empty"),
+        (["\udcff"], "PROMPT is not valid Unicode"),
+        (["x", "--system", ""], "--system is empty"),
+        (["x", "--tier", "budget", "--model", "a"], "tier, chain and model each say which models are tried"),
+        (["x", "--tier", "gold"], "tier: unknown tier 'gold'; the tiers are budget, standard"),
+        (["x", "--model", "nobody:x/y/:", "--deadline", "-1"], "deadline: expected seconds above 0"),
+        (["x", "--deadline", "1s"], "expected seconds or none, got '1s'"),
+        (["x", "--hedge", "p99"], "expected seconds or p95 or none, got 'p99'"),
+        (["x", "--param", "temperature"], "expected name=value, got 'temperature'"),
+        (["x", "--param", "stream=true"], "params.stream: is for the router to say"),
+        (["x", "--image", "notes.txt"], "notes.txt: expected a picture"),
+        (["x", "--image", "none.png"], "none.png: No such file or directory"),
+        (["x", "--chain", "a,,b"], "chain.models[1]: expected a model's name"),
+        (["x", "--config", "none.toml"], "none.toml: cannot be read: No such file or directory"),
+        (["x", "--verbose"], "No such option"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_nothing_is_sent(desk: Desk, arguments: list[str], told: str) -> None:
+    """Status 2, the argument and what is wrong with it."""
+    done = desk.run("chat", *arguments)
+
+    assert (2, "") == (done.status, done.out)
+    assert told in done.err
+    assert not desk.world.seen
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stream_into_a_pipe_that_breaks(desk: Desk) -> None:
+    """Asked for, a pipe gets it as it comes; it is never continued by another model."""
+    desk.world.model("a", Act(text="one two three", fault="cut", at=2))
+    desk.world.model("b", Act(text="sound"))
+
+    done = desk.run("chat", "Hello", "--stream")
+
+    assert (1, "one two\n") == (done.status, done.out)
+    assert "the stream broke after 7 characters" in done.err
+    assert "--no-stream shows nothing until an answer is whole" in done.err
+
+
+class Terminal:
+    """A command on a terminal of its own, and everything it shows there."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+        self.process = subprocess.Popen(
+            command(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def read(self, until: str | None = None) -> str:
+        """What it shows, up to `until` or to its end."""
+        while until is None or until not in self.shown:
+            try:
+                data = os.read(self._ours, 65536)
+            except OSError:  # Linux: the other side is gone
+                break
+            if not data:
+                break
+            self.shown += data.decode()
+        return self.shown
+
+    def end(self) -> int:
+        self.read()
+        os.close(self._ours)
+        return self.process.wait(10)
+
+
+def test_a_terminal_sees_it_come_and_begin_again(desk: Desk) -> None:
+    """The first part is shown, then that it begins again, then the whole of the next model's answer."""
+    desk.world.model("a", Act(text="one two three", fault="cut", at=2))
+    desk.world.model("b", Act(text="a sound answer"))
+
+    terminal = Terminal("chat", "Hello")
+
+    assert 0 == terminal.end()
+    first, told, whole = terminal.shown.splitlines()
+    assert "one two" == first
+    assert "that answer broke off; from its beginning, by the next model:" in told
+    assert "a sound answer" == whole
+
+
+def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
+    """Escape sequences of an answer are not the terminal's to obey."""
+    desk.world.model("a", Act(text="red \x1b[31mor\x07 \x9bnot"))
+
+    terminal = Terminal("chat", "Hello")
+
+    assert 0 == terminal.end()
+    assert "red [31mor not" == terminal.shown.strip()
+
+
+def test_ctrl_c_is_quick_and_clean(desk: Desk) -> None:
+    """Status 130, no traceback, and the connection is given up."""
+    desk.world.model("a", Act(text="well begun", gap=60.0))
+    terminal = Terminal("chat", "Hello")
+    terminal.read(until="well")
+
+    began = time.monotonic()
+    terminal.process.send_signal(signal.SIGINT)
+
+    assert 130 == terminal.end()
+    assert 5.0 > time.monotonic() - began
+    assert "well" == terminal.shown.strip()
+
+
+@contextmanager
+def interrupted(desk: Desk, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A question whose answer has begun to come, to be interrupted; it does not outlive its test."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command("chat", "Hello", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as asking:
+        try:
+            while not desk.world.seen:
+                assert asking.poll() is None, asking.communicate()
+                time.sleep(0.01)
+            yield asking
+        finally:
+            asking.kill()
+
+
+def test_ctrl_c_before_anything_came(desk: Desk) -> None:
+    """The same while the provider is silent and nothing has been printed."""
+    desk.world.model("a", Act(fault="hang"))
+    with interrupted(desk) as asking:
+        asking.send_signal(signal.SIGINT)
+        assert (b"", b"") == asking.communicate(timeout=10)
+    assert 130 == asking.returncode
+
+
+@pytest.mark.parametrize("how", ["--stream", "--no-stream"])
+def test_ctrl_c_with_trace_draws_it_so_far(desk: Desk, how: str) -> None:
+    """What was asked for is shown: the attempts until then, on standard error."""
+    desk.world.model("a", Act(text="well begun", gap=60.0))
+    with interrupted(desk, "--trace", how) as asking:
+        asking.send_signal(signal.SIGINT)
+        _, told = asking.communicate(timeout=10)
+
+    assert 130 == asking.returncode
+    assert "first: cancelled" in told.decode()
+    assert "Traceback" not in told.decode()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.002, 0.01])
+def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
+    """The second cuts the closing short, wherever it comes, and nobody complains of what is left open."""
+    desk.world.model("a", Act(text="well begun", gap=60.0))
+    with interrupted(desk, "--no-stream") as asking:
+        asking.send_signal(signal.SIGINT)
+        time.sleep(pause)  # while it closes
+        asking.send_signal(signal.SIGINT)
+        assert (b"", b"") == asking.communicate(timeout=10)
+
+    assert asking.returncode in {130, -signal.SIGINT}  # of both a shell says 130
+
+
+@pytest.mark.parametrize("how", ["--stream", "--no-stream", "--json"])
+def test_a_reader_that_has_gone_is_no_error(desk: Desk, how: str) -> None:
+    """Quiet, and the status a shell gives to a program that SIGPIPE ended."""
+    desk.world.model("a", Act(tokens=20_000))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        command("chat", "Hello", how), stdout=theirs, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
+    )
+    os.close(theirs)
+
+    assert (141, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
+@pytest.mark.parametrize("arguments", [["chat", "Hello"], ["--help"], ["explain"]])
+def test_what_cannot_be_written(desk: Desk, arguments: list[str]) -> None:
+    """One message, status 1, and no complaint when the interpreter exits."""
+    desk.world.model("a", Act(tokens=20_000))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
+        )
+
+    assert (1, b"asyncrouter: No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_letters_that_the_output_lacks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is not lost to an encoding."""
+    desk.world.model("a", Act(text="naïve ✓"))
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+
+    assert (0, "na?ve ?\n", "") == spawn("chat", "Hello")

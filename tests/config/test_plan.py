@@ -1,0 +1,300 @@
+"""From what a call asks for to its steps: which models, in what order, and whose word holds."""
+
+import pytest
+
+from asyncrouter._config.catalog import Model, Price, Provider
+from asyncrouter._config.config import Chain, Config, Defaults, Hedge, Retry, Step
+from asyncrouter._config.load import builtin
+from asyncrouter._config.plan import Plan, PlannedStep, resolve
+from asyncrouter._errors import ConfigError
+
+LOCAL = Provider(name="local", base_url="http://127.0.0.1:8080/v1")
+
+
+def priced(name: str, price: float | None) -> Model:
+    rates = None if price is None else Price(input=price / 2, output=price / 2)
+    return Model(provider="local", id=name, usd_per_mtok=rates)
+
+
+def config(**fields: object) -> Config:
+    """A configuration with models of known and unknown prices, on one provider that is the default."""
+    return Config(**{
+        "default_provider": "local",
+        "providers": {"local": LOCAL},
+        "models": {
+            "small": priced("small-id", 1), "middle": priced("middle-id", 4), "large": priced("large-id", 9),
+            "cheap": priced("cheap-id", 2), "same": priced("same-id", 4), "dear": priced("dear-id", 5),
+            "unpriced": priced("unpriced-id", None),
+        },
+        "tiers": {"budget": Chain(["small"]), "standard": Chain(["middle"]), "premium": Chain(["large"])},
+        **fields,
+    })
+
+
+def names(plan: Plan) -> list[str]:
+    return [step.name for step in plan.steps]
+
+
+def test_a_plan_is_everything_settled() -> None:
+    """The design's example, exact to the last field."""
+    plan = resolve(config(
+        defaults=Defaults(connect=3, retry=Retry(attempts=3)),
+        tasks={"coding": Chain(
+            ["small", Step(model="openai:gpt-x", total=20, retry={"cap": 1}, params={"seed": 1})],
+            hedge={"after": 1.5}, deadline=60, params={"temperature": 0.2}, idle=None, on_refusal="next",
+        )},
+    ), task="coding")
+
+    small = Model(name="small", provider="local", id="small-id", usd_per_mtok=Price(input=0.5, output=0.5))
+    first = PlannedStep(
+        name="small", model=small, provider=LOCAL, connect=3, first_token=30.0, idle=None, total=120.0,
+        retry=Retry(attempts=3), on_refusal="next", max_response_bytes=67_108_864, streams=True, params={},
+    )
+    second = PlannedStep(
+        name="openai:gpt-x", model=Model(name="openai:gpt-x", provider="openai", id="gpt-x"),
+        provider=Provider(name="openai", base_url="https://api.openai.com/v1", key="env:OPENAI_API_KEY"),
+        connect=3, first_token=30.0, idle=None, total=20, retry=Retry(attempts=3, cap=1), on_refusal="next",
+        max_response_bytes=67_108_864, streams=True, params={"seed": 1},
+    )
+    assert plan == Plan(
+        task="coding", failed="All coding models failed", steps=(first, second), params={"temperature": 0.2},
+        hedge=Hedge(after=1.5), deadline=60, unknown_task=False,
+    )
+
+
+def test_asked_for_nothing_it_is_the_default_task() -> None:
+    """A bare call takes the chain named default, and without one says what to name."""
+    plan = resolve(config(tasks={"default": Chain(["small"])}))
+
+    assert ("default", "All default models failed", ["small"], False) == (
+        plan.task, plan.failed, names(plan), plan.unknown_task)
+    with pytest.raises(ConfigError) as caught:
+        resolve(config())
+    assert "task: expected a task, tier, chain or model: there is no task named default" == str(caught.value)
+
+
+def test_an_unknown_task_takes_the_default_chain_under_its_own_name() -> None:
+    """The trace and the error speak of the task as it was asked for."""
+    plan = resolve(config(tasks={"default": Chain(["small"], deadline=7)}), task="poetry")
+
+    assert ("poetry", "All poetry models failed", ["small"], 7, True) == (
+        plan.task, plan.failed, names(plan), plan.deadline, plan.unknown_task)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"unknown_task": "error", "tasks": {"default": Chain(["small"]), "coding": Chain(["small"])}},
+     {"tasks": {"coding": Chain(["small"])}}],
+)
+def test_an_unknown_task_is_an_error_where_nothing_stands_in(fields: dict[str, object]) -> None:
+    """When the configuration says so, or has no default chain."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(config(**fields), task="codign")
+
+    assert "task: unknown task 'codign'; did you mean 'coding'?" == str(caught.value)
+
+
+def test_a_tier_is_all_tiers_up_to_it() -> None:
+    """Cheapest first; the tier's name is the trace's."""
+    plan = resolve(config(), tier="standard")
+
+    assert ("standard", "All budget-appropriate models failed", ["small", "middle"]) == (
+        plan.task, plan.failed, names(plan))
+
+
+def test_a_model_of_a_cheaper_tier_is_not_repeated_in_a_dearer_one() -> None:
+    """The first place stays; within one tier a model may stand twice, as in any chain."""
+    tiers = {"budget": Chain(["small", "small"]), "premium": Chain(["local:small-id", "large"])}
+
+    assert ["small", "small", "large"] == names(resolve(config(tiers=tiers), tier="premium"))
+
+
+def test_the_tier_asked_for_says_what_holds_for_the_call() -> None:
+    """Deadline, hedge and parameters are the named tier's; each step keeps the clocks of its own."""
+    plan = resolve(config(tiers={
+        "budget": Chain(["small"], deadline=5, params={"seed": 1}, total=3),
+        "standard": Chain(["middle"], deadline=50, hedge=2, params={"top_p": 0.5}),
+    }), tier="standard")
+
+    assert (50, Hedge(after=2), {"top_p": 0.5}, [3, 120.0]) == (
+        plan.deadline, plan.hedge, plan.params, [step.total for step in plan.steps])
+
+
+def test_an_unknown_tier_names_the_tiers() -> None:
+    """A tier is about money: nothing stands in for one that is not known."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(config(), tier="standart")
+
+    assert "tier: unknown tier 'standart'; the tiers are budget, standard, premium" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("models", "tier", "left"),
+    [
+        (["large", "middle", "small"], "standard", ["middle", "small"]),
+        (["large", "middle", "small"], "premium", ["large", "middle", "small"]),
+        (["same", "cheap", "dear", "unpriced"], "standard", ["same", "cheap"]),
+        (["cheap", "dear"], "premium", ["cheap", "dear"]),
+        (["large", "unpriced"], "standard", ["small", "middle"]),
+        (["dear", "local:middle-id"], "standard", ["local:middle-id"]),
+    ],
+)
+def test_a_task_within_a_tier(models: list[str], tier: str, left: list[str]) -> None:
+    """Models of higher tiers are out, those of none are placed by price; with none left it is the tiers' own."""
+    plan = resolve(config(tasks={"coding": Chain(models, deadline=9, params={"seed": 1})}), task="coding", tier=tier)
+
+    assert ("coding", "All coding models failed", left, 9, {"seed": 1}) == (
+        plan.task, plan.failed, names(plan), plan.deadline, plan.params)
+
+
+def test_a_model_of_a_cheap_and_a_dear_tier_counts_as_cheap() -> None:
+    """The lowest tier in which it stands is the one that counts."""
+    tiers = {"budget": Chain(["small"]), "premium": Chain(["large", "small"])}
+    tasks = {"a": Chain(["small", "large"])}
+
+    assert ["small"] == names(resolve(config(tiers=tiers, tasks=tasks), task="a", tier="budget"))
+
+
+def test_a_tier_without_prices_places_nothing_by_price() -> None:
+    """What cannot be compared is left out."""
+    tiers = {"budget": Chain(["unpriced"])}
+    free = config(tiers=tiers, models={"unpriced": priced("u", None), "free": priced("f", 0)},
+                  tasks={"a": Chain(["free"])})
+
+    assert ["unpriced"] == names(resolve(free, task="a", tier="budget"))
+
+
+def test_a_chain_brings_its_models_and_a_task_the_rest() -> None:
+    """The task adds parameters, deadline and hedge, but not its clocks; the chain's own go before the task's."""
+    tasks = {"coding": Chain(["small"], deadline=60, hedge=1.5, params={"seed": 1, "top_p": 1}, total=9)}
+    bare = resolve(config(tasks=tasks), task="coding", chain=["large", Step(model="middle", total=20), "unpriced"])
+    chain = Chain(["large"], deadline=5, hedge=None, params={"seed": 2})
+    own = resolve(config(tasks=tasks), task="coding", chain=chain)
+
+    assert ("coding", "All coding models failed") == (bare.task, bare.failed)
+    assert ["large", "middle", "unpriced"] == names(bare)
+    assert (60, Hedge(after=1.5), {"seed": 1, "top_p": 1}) == (bare.deadline, bare.hedge, bare.params)
+    assert [120.0, 20, 120.0] == [step.total for step in bare.steps]
+    assert (5, None, {"seed": 2, "top_p": 1}) == (own.deadline, own.hedge, own.params)
+
+
+def test_a_model_is_a_chain_of_one() -> None:
+    """By name, or as the object it is; without a task the trace has no name for it."""
+    plans = [resolve(config(), model=given) for given in (
+        "local:x:mini", Model(provider="local", id="x"), Step(model="small"))]
+
+    assert [["local:x:mini"], ["x"], ["small"]] == [names(plan) for plan in plans]
+    assert [(None, "All models failed")] * 3 == [(plan.task, plan.failed) for plan in plans]
+
+
+def test_two_ways_of_saying_which_models_are_one_too_many() -> None:
+    """Tier, chain and model exclude one another."""
+    for ways in ({"tier": "budget", "model": "small"}, {"tier": "budget", "chain": ["small"]},
+                 {"chain": ["small"], "model": "small"}):
+        with pytest.raises(ValueError, match="tier, chain and model each say which models are tried: give one of them"):
+            resolve(config(), **ways)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"model": "opnai:x"}, "model: unknown provider 'opnai'; did you mean 'openai'?"),
+        ({"model": ""}, "model: expected text, got ''"),
+        ({"model": Model(provider="nowhere", id="x")}, "model.provider: unknown provider 'nowhere'; known: openrouter, "
+         "openai, anthropic, gemini, deepseek, groq, mistral, together, fireworks, local"),
+        ({"chain": []}, "chain.models: expected a list of at least one model, got an empty list"),
+        ({"chain": "small"}, "chain.models: expected a list of at least one model, got 'small'"),
+        ({"chain": ["small", "opnai:x"]}, "chain.models[1]: unknown provider 'opnai'; did you mean 'openai'?"),
+        ({"chain": ["small", {"model": "small", "total": "20s"}]},
+         "chain.models[1].total: expected seconds, got '20s'"),
+        ({"deadline": "60"}, "deadline: expected seconds, got '60'"),
+        ({"deadline": 0}, 'deadline: expected seconds above 0 (no limit is None, "none" in a file), got 0'),
+        ({"hedge": {"budget": 0.5}}, "hedge.after: is required"),
+        ({"hedge": -1}, "hedge.after: expected seconds above 0, got -1"),
+        ({"retry": {"attempts": 0}}, "retry.attempts: expected a whole number, 1 or more, got 0"),
+        ({"task": ""}, "task: expected text, got ''"),
+        ({"task": 3}, "task: expected text, got 3"),
+        ({"tier": ["budget"]}, "tier: unknown tier a list; the tiers are budget, standard, premium"),
+    ],
+)
+def test_a_call_s_arguments_are_checked_as_a_file_s_are(asked: dict[str, object], message: str) -> None:
+    """With the argument's name as the path."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(config(tasks={"default": Chain(["small"])}), **asked)
+
+    assert message == str(caught.value)
+
+
+def test_the_call_s_word_goes_before_the_task_s_and_a_step_s_before_the_call_s() -> None:
+    """Retries are laid over one another, nearest last; a mapping changes only what it names."""
+    plan = resolve(
+        config(
+            defaults=Defaults(retry=Retry(attempts=9, base=9, cap=9, patience=9)),
+            tasks={"a": Chain(["small", Step(model="large", retry={"patience": 1})],
+                              retry={"base": 5, "cap": 5, "patience": 5})},
+        ),
+        task="a", retry={"cap": 3, "patience": 3},
+    )
+
+    assert [Retry(attempts=9, base=5, cap=3, patience=3), Retry(attempts=9, base=5, cap=3, patience=1)] == [
+        step.retry for step in plan.steps]
+
+
+@pytest.mark.parametrize(
+    ("given", "deadline", "hedge"),
+    [
+        ({}, 60, Hedge(after=1.5, budget=0.5)),
+        ({"deadline": None, "hedge": None}, None, None),
+        ({"deadline": 5, "hedge": 3}, 5, Hedge(after=3, budget=0.5)),
+        ({"hedge": "p95"}, 60, Hedge(after="p95", budget=0.5)),
+        ({"hedge": {"same": True}}, 60, Hedge(after=1.5, budget=0.5, same=True)),
+        ({"hedge": Hedge(after="p95")}, 60, Hedge(after="p95")),
+    ],
+)
+def test_not_given_is_not_none(given: dict[str, object], deadline: float | None, hedge: Hedge | None) -> None:
+    """`None` takes a limit away, nothing said leaves it, and a part changes a part."""
+    defaults, tasks = Defaults(hedge=Hedge(after=9, budget=0.5)), {"a": Chain(["small"], deadline=60, hedge=1.5)}
+
+    plan = resolve(config(defaults=defaults, tasks=tasks), task="a", **given)
+
+    assert (deadline, hedge) == (plan.deadline, plan.hedge)
+
+
+@pytest.mark.parametrize(
+    ("settings", "hedge", "streams"),
+    [
+        ({}, None, True),
+        ({"first_token": None}, None, True),
+        ({"first_token": None, "idle": None}, None, False),
+        ({"first_token": None, "idle": None}, 1.5, True),
+        ({"first_token": None, "idle": None, "wire_stream": True}, None, True),
+        ({"wire_stream": False}, 1.5, False),
+    ],
+)
+def test_chat_streams_on_the_wire_when_a_clock_or_a_hedge_needs_it(
+    settings: dict[str, object], hedge: float | None, streams: bool
+) -> None:
+    """Left to itself a step streams when its first token, its pauses or a race are watched."""
+    plan = resolve(config(), chain=[Step(model="small", **settings)], hedge=hedge)
+
+    assert [streams] == [step.streams for step in plan.steps]
+
+
+def test_the_built_in_tasks_within_the_built_in_tiers() -> None:
+    """Today's cheapest coder is no dearer than the budget tier; the founding document's has no known price."""
+    current, classic = builtin("current"), builtin("classic")
+
+    assert ["deepseek/deepseek-v4-flash"] == names(resolve(current, task="coding", tier="budget"))
+    assert ["openai/gpt-6.1-sol", "meta-llama/llama-3.3-70b-instruct"] == names(
+        resolve(current, task="creative", tier="standard"))
+    assert names(resolve(classic, tier="budget")) == names(resolve(classic, task="coding", tier="budget"))
+
+
+@pytest.mark.parametrize("table", ["current", "classic"])
+def test_every_built_in_name_resolves(table: str) -> None:
+    """To OpenRouter, with the id as its name."""
+    shipped = builtin(table)
+    plans = [resolve(shipped, task=name) for name in shipped.tasks] + [resolve(shipped, tier="premium")]
+
+    for step in (step for plan in plans for step in plan.steps):
+        assert ("openrouter", step.name) == (step.provider.name, step.model.id)

@@ -1,0 +1,144 @@
+"""What takes a call to the next model and what does not: windows, `accept`, strangers' exceptions; and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asyncrouter import AllModelsFailed, Model, NotAccepted, Reply, Router
+from asyncrouter.sim import Act, Clock, World
+from tests.helpers.failing import HEALTHY, REJECTED, SPREAD, Tried, ask, asked, call, play, script, tried
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [
+        ((8000, 8000, 16_000), ["a failed", "b not_sent", "c won"]),
+        ((8000, 4000, 16_000), ["a failed", "b not_sent", "c won"]),
+        ((8000, None, 16_000), ["a failed", "b won"]),
+        ((None, 4000, 8000), ["a failed", "b won"]),
+        ((8000, 8000, 4000), ["a failed", "b not_sent", "c not_sent"]),
+    ],
+)
+def test_prompt_too_long_for_small_windows(
+    clock: Clock, world: World, windows: tuple[int | None, ...], expected: list[str]
+) -> None:
+    """A prompt over the window goes on only to a larger window, or one that nobody knows."""
+    script(world, Act(status=400, code="context_length_exceeded"), HEALTHY, HEALTHY)
+    models: dict[str, dict[str, object]] = {name: {"provider": "sim", "id": name} for name in "abc"}
+    for name, window in zip("abc", windows, strict=True):
+        models[name] |= {} if window is None else {"context": window}
+
+    result = call(clock, world, tables={"models": models})
+
+    assert expected == [f"{one.model} {one.outcome}" for one in tried(result.trace)]
+    assert [int(f"{name} won" in expected) for name in "bc"] == asked(world, "bc")
+    assert isinstance(result, Reply if "won" in expected[-1] else AllModelsFailed)
+
+
+def test_unaccepted_reply_escalates(clock: Clock, world: World) -> None:
+    """A reply that `accept` turns down is kept with its cost, is not tried again, and the next model is asked."""
+    script(world, Act(text="no", first_token=0.5), Act(text="yes", first_token=0.5), HEALTHY)
+    price = {"input": 1.0, "output": 1.0}
+    models = {name: {"provider": "sim", "id": name, "usd_per_mtok": price} for name in "abc"}
+
+    result = call(clock, world, tables={"models": models}, accept=lambda reply: reply.text == "yes")
+
+    assert isinstance(result, Reply)
+    assert [
+        Tried("a", "first", "not_accepted", "NotAccepted", 200, 0.0, 0.5),
+        Tried("b", "escalate", "won", None, 200, 0.5, 1.0),
+    ] == tried(result.trace)
+    turned_down = result.trace.attempts[0].error
+    assert isinstance(turned_down, NotAccepted)
+    assert turned_down.reply is not None
+    assert ("no", "a", 2e-6) == (turned_down.reply.text, turned_down.reply.model, turned_down.reply.cost_usd)
+    assert (2e-6, 4e-6) == (result.cost_usd, result.trace.cost_usd)
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_strangers_exception_propagates(clock: Clock, world: World, place: int) -> None:
+    """What `accept` raises is the caller's: it comes out unchanged, nothing else is asked, nothing is remembered."""
+    script(world, *[REJECTED] * place, HEALTHY, HEALTHY, HEALTHY)
+    mine = KeyError("mine")
+
+    def accept(reply: Reply) -> bool:
+        raise mine
+
+    async def scenario(router: Router) -> None:
+        with pytest.raises(KeyError) as caught:
+            await router.chat("hello", task="coding", accept=accept)
+        assert mine is caught.value
+        assert {"ready"} == {health.standing for health in router.health().values()}
+        assert {0} == {health.in_flight for health in router.health().values()}
+
+    play(clock, world, scenario)
+
+    assert [1] * (place + 1) + [0] * (2 - place) == asked(world)
+    assert 0 == world.open
+
+
+def test_listeners_exception_is_logged(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A listener that raises is told of with its traceback; the call goes on."""
+    script(world, HEALTHY)
+
+    def listener(event: object) -> None:
+        raise KeyError("a listener's")
+
+    result = play(clock, world, ask, listeners=(listener,))
+
+    assert isinstance(result, Reply)
+    assert {KeyError} == {record.exc_info[0] for record in caplog.records if record.exc_info}
+
+
+def test_turned_down_request_is_told_once(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A `Rejected` that moves on is one WARNING for each model and message, however often it comes."""
+    strange = Act(status=422, message="temperature: out of range")
+    script(world, (REJECTED, REJECTED, strange), REJECTED, HEALTHY)
+
+    async def scenario(router: Router) -> None:
+        for _ in range(4):
+            await ask(router)
+
+    play(clock, world, scenario)
+
+    assert [
+        ("WARNING", "a: The simulated model answers 400. (HTTP 400)"),
+        ("WARNING", "b: The simulated model answers 400. (HTTP 400)"),
+        ("WARNING", "a: temperature: out of range (HTTP 422)"),
+    ] == [(record.levelname, record.message) for record in caplog.records if record.levelno > 20]
+
+
+@pytest.mark.parametrize(
+    "act", [Act(status=401), Act(status=403), Act(status=402), Act(status=404)], ids=lambda act: str(act.status)
+)
+def test_what_needs_a_person_is_told_once(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture, act: Act
+) -> None:
+    """A bad key, an empty account, a missing model: one WARNING, not one a call."""
+    script(world, act, HEALTHY, HEALTHY)
+
+    async def scenario(router: Router) -> None:
+        for _ in range(3):
+            await ask(router)
+            await asyncio.sleep(1000)
+
+    play(clock, world, scenario, **SPREAD)
+
+    assert [f"a: The simulated model answers {act.status}. (HTTP {act.status})"] == [
+        record.message for record in caplog.records if record.levelname == "WARNING"
+    ]
+    assert 3 == len(world.asked("a"))
+
+
+def test_retired_model_names_its_successor(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A 404 for a model whose successor is known says which one that is."""
+    script(world, Act(status=404), HEALTHY)
+    old = Model(provider="sim", id="a", name="a", successor="b")
+
+    call(clock, world, chain=[old, "b"])
+
+    assert ["a: The simulated model answers 404. (HTTP 404); it has been replaced by b"] == [
+        record.message for record in caplog.records if record.levelname == "WARNING"
+    ]

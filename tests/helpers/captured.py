@@ -1,0 +1,58 @@
+"""Exchanges recorded from a real server, byte by byte as they went over the socket."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from asyncrouter._wire.api import Decoder
+
+HERE = Path(__file__).parents[1] / "captures"
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    """The index of those that asked for this path and got any bytes."""
+    index = csv.DictReader((HERE / "INDEX.tsv").read_text().splitlines(), delimiter="\t")
+    return [row for row in index if row["status"] != "(no bytes)" and f" {path} " in _first_line(row["capture"])]
+
+
+def read(name: str) -> tuple[int, dict[str, str], bytes, dict[str, object]]:
+    """Status, headers, body (unchunked) and the request's JSON."""
+    head, _, body = (HERE / f"{name}.response.http").read_bytes().partition(b"\r\n\r\n")
+    first, *fields = head.decode().split("\r\n")
+    headers = {key.lower(): value for key, _, value in (field.partition(": ") for field in fields)}
+    if headers.get("transfer-encoding") == "chunked":
+        body = unchunk(body)
+    sent = (HERE / f"{name}.request.http").read_bytes().partition(b"\r\n\r\n")[2]
+    try:
+        params = orjson.loads(sent)
+    except ValueError:
+        params = {}
+    return int(first.split()[1]), headers, body, params
+
+
+def unchunk(body: bytes) -> bytes:
+    """A chunked body as it was before."""
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        whole += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    return whole
+
+
+def state(decoder: Decoder) -> tuple[object, ...]:
+    """All that a decoder says about what it was fed."""
+    reply = decoder.reply
+    return (
+        str(decoder.end()), decoder.content, decoder.done, decoder.skipped, decoder.cost_usd,
+        reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.served_model, reply.usage, reply.raw,
+    )
+
+
+def _first_line(name: str) -> str:
+    return (HERE / f"{name}.request.http").read_bytes().partition(b"\r\n")[0].decode()

@@ -1,0 +1,119 @@
+"""The command line as tests use it: run in this process against a world behind real sockets, or in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncrouter.sim import World
+
+ROOT = Path(__file__).parents[2]
+
+FILE = """
+default_provider = "sim"
+[providers.sim]
+base_url = "{base_url}"
+key = "env:PLANTED_KEY"
+[defaults]
+retry = {{ attempts = 1 }}
+[models.a]
+provider = "sim"
+id = "a"
+context = 1000
+usd_per_mtok = {{ input = 1000000.0, output = 2000000.0 }}
+[tasks.default]
+models = ["a", "b"]
+[tasks.coding]
+models = ["b", {{ model = "a", total = 7.5 }}]
+hedge = {{ after = 1.5 }}
+[tiers]
+budget = ["b"]
+standard = ["a"]
+"""
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Desk:
+    """A directory with an `asyncrouter.toml` whose models are the world's, and commands run in it."""
+
+    def __init__(self, world: World, base_url: str, capture: pytest.CaptureFixture[str]) -> None:
+        self.world = world
+        self.base_url = base_url
+        self._capture = capture
+
+    def write(self, text: str = FILE, name: str = "asyncrouter.toml") -> None:
+        Path(name).write_text(text.format(base_url=self.base_url), encoding="utf-8")
+
+    def run(self, *arguments: str) -> Done:
+        """Run it in this process."""
+        from asyncrouter.cli._app import run
+
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(arguments)
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, *self._capture.readouterr())
+
+
+@contextmanager
+def serving(world: World) -> Iterator[str]:
+    """The world behind sockets, on a loop in a thread of its own; its address."""
+    loop, server = asyncio.new_event_loop(), world.server()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(5)
+        yield server.base_url
+        asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result(5)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def desk(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    """A desk in an empty directory, without keys or settings of the machine's in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.endswith("_API_KEY") or name.startswith("ASYNCROUTER_")]:
+        monkeypatch.delenv(name)
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(world) as base_url:
+        desk = Desk(world, base_url, capsys)
+        desk.write()
+        yield desk
+
+
+def command(*arguments: str) -> list[str]:
+    """A command line for a process of its own, in which warnings are errors."""
+    return [sys.executable, "-W", "error", "-m", "asyncrouter", *arguments]
+
+
+def spawn(*arguments: str, stdin: str | None = None) -> Done:
+    """Run it in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command(*arguments), input=stdin, capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    return Done(done.returncode, done.stdout, done.stderr)

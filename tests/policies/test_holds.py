@@ -1,0 +1,207 @@
+"""What is remembered after a failure: which model is held or out, for whom, and until exactly when."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from asyncrouter import Reply, Router
+from asyncrouter.sim import Act, Clock, World
+from tests.helpers.failing import HEALTHY, OTHER, SILENT, Tried, ask, models_sent, play, script, tried
+
+JUST_BEFORE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """After this act model a is out for so many seconds, and b with the same key is as well, or not."""
+
+    name: str
+    act: Act
+    out: float = 0.0
+    key: bool = False
+
+
+OUTS = [
+    Row(name="401", act=Act(status=401), out=60, key=True),
+    Row(name="402", act=Act(status=402), out=60, key=True),
+    Row(name="429 billing", act=Act(status=429, code="insufficient_quota"), out=60, key=True),
+    Row(name="403", act=Act(status=403), out=60),
+    Row(name="404", act=Act(status=404), out=300),
+]
+FORGOTTEN = [
+    *(Row(name=str(status), act=Act(status=status)) for status in (400, 413, 422, 302, 429, 529, 500, 503, 408)),
+    Row(name="context", act=Act(status=400, code="context_length_exceeded")),
+    Row(name="policy", act=Act(status=400, code="content_policy_violation")),
+    Row(name="refuse", act=Act(fault="refuse")),
+    Row(name="certificate", act=Act(fault="certificate")),
+    Row(name="cut", act=Act(fault="cut")),
+    Row(name="html", act=Act(fault="html")),
+    Row(name="silent", act=SILENT),
+    Row(name="429 at once", act=Act(status=429, retry_after=0)),
+]
+
+
+@pytest.mark.parametrize("row", OUTS, ids=lambda row: row.name)
+def test_out_until(clock: Clock, world: World, row: Row) -> None:
+    """Until the instant is over no request is sent to the model (or with the key), then it is tried again."""
+    script(world, (row.act, HEALTHY), HEALTHY, HEALTHY)
+
+    async def scenario(router: Router) -> list[list[str]]:
+        chain = ["a", "b", "other:c"]
+        seen = [models_sent(await ask(router, chain=chain))]
+        await asyncio.sleep(row.out - JUST_BEFORE)
+        seen.append(models_sent(await ask(router, chain=chain)))
+        await asyncio.sleep(row.out - clock.now)
+        seen.append(models_sent(await ask(router, chain=chain)))
+        return seen
+
+    seen = play(clock, world, scenario, providers=OTHER)
+
+    instead = "other:c" if row.key else "b"
+    assert [["a", instead], [instead], ["a"]] == seen
+    assert (row.out, 0) == (clock.now, world.open)
+
+
+@pytest.mark.parametrize("row", OUTS, ids=lambda row: row.name)
+def test_out_says_why(clock: Clock, world: World, row: Row) -> None:
+    """What is passed over is an attempt that was not sent and says what is out, how long, and why."""
+    script(world, row.act, HEALTHY)
+
+    async def scenario(router: Router) -> tuple[Any, str]:
+        await ask(router, chain=["a", "other:b"])
+        await asyncio.sleep(10)
+        return await ask(router, chain=["a", "other:b"]), router.explain(chain=["a"]).steps[0].standing
+
+    result, standing = play(clock, world, scenario, providers=OTHER)
+
+    passed_over = result.trace.attempts[0]
+    assert Tried("a", "first", "not_sent", "NotSent", ended=0.0) == tried(result.trace)[0]
+    subject = "the key of sim is out" if row.key else "out"
+    whose = " (key of sim from env:PLANTED_KEY)" if row.act.status == 401 else ""
+    said = f"{subject} for {row.out - 10:.0f} s more: The simulated model answers {row.act.status}.{whose}"
+    assert (said, said) == (passed_over.error.message, standing)
+    assert (None, None, 0.0) == (passed_over.sent, passed_over.error.hold, passed_over.cost_usd)
+
+
+@pytest.mark.parametrize("row", FORGOTTEN, ids=lambda row: row.name)
+def test_not_remembered(clock: Clock, world: World, row: Row) -> None:
+    """What says nothing about the next call leaves the model ready."""
+    script(world, row.act, HEALTHY)
+
+    async def scenario(router: Router) -> str:
+        await ask(router, chain=["a"], deadline=1)
+        return router.explain(chain=["a"]).steps[0].standing
+
+    assert "ready" == play(clock, world, scenario)
+
+
+def test_turned_down_reply_is_not_remembered(clock: Clock, world: World) -> None:
+    """A model whose reply was not accepted is as ready as before."""
+    script(world, HEALTHY)
+
+    async def scenario(router: Router) -> str:
+        await ask(router, chain=["a"], accept=lambda reply: False)
+        return router.explain(chain=["a"]).steps[0].standing
+
+    assert "ready" == play(clock, world, scenario)
+
+
+# ── held ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", [429, 529, 402, 503])
+@pytest.mark.parametrize(("later", "sent_at"), [(2.75, None), (3.0, 5.0), (4.5, 5.0), (5.0, 5.0), (6.0, 6.0)])
+def test_held_for_everybody(clock: Clock, world: World, status: int, later: float, sent_at: float | None) -> None:
+    """A Retry-After of 5 s holds the model for every task; who has others to ask waits for its last 2 s."""
+    script(world, (Act(status=status, retry_after=5), HEALTHY), HEALTHY, HEALTHY)
+    tasks = {"coding": {"models": ["a", "b"]}, "creative": {"models": ["a", "c"]}}
+
+    async def scenario(router: Router) -> tuple[Any, Any]:
+        first = await ask(router)
+        await asyncio.sleep(later)
+        return first, await ask(router, task="creative")
+
+    first, second = play(clock, world, scenario, tasks=tasks)
+
+    assert ["a", "b"] == models_sent(first)
+    assert ["c" if sent_at is None else "a"] == models_sent(second)
+    assert [0.0, *([sent_at] if sent_at else [])] == [seen.at for seen in world.asked("a")]
+    if sent_at is None:
+        assert "held for 2.25 s more: " in str(second.trace.attempts[0].error)
+        assert 2.25 == second.trace.attempts[0].error.hold
+
+
+def test_last_usable_model_is_waited_for(clock: Clock, world: World) -> None:
+    """With nobody else to ask a held model is waited for until the hold ends."""
+    script(world, (Act(status=429, retry_after=50), HEALTHY), HEALTHY)
+
+    async def scenario(router: Router) -> Any:
+        await ask(router, chain=["a", "b"])
+        return await ask(router, chain=["a"])
+
+    result = play(clock, world, scenario)
+
+    assert [Tried("a", "first", "won", None, 200, 50.0, 50.0)] == tried(result.trace)
+    assert (0.0, 50.0) == (result.trace.attempts[0].queued, clock.now)
+
+
+def test_all_are_held(clock: Clock, world: World) -> None:
+    """When every model is held, the call waits for the one that is free first."""
+    holds = [Act(status=429, retry_after=seconds) for seconds in (30, 20, 40)]
+    script(world, *[(hold, HEALTHY) for hold in holds])
+
+    async def scenario(router: Router) -> Any:
+        for name in "abc":
+            await ask(router, chain=[name], deadline=5)
+        return await ask(router)
+
+    result = play(clock, world, scenario)
+
+    assert [("a", "not_sent", None), ("b", "won", 20.0)] == [
+        (one.model, one.outcome, one.sent) for one in tried(result.trace)
+    ]
+
+
+@pytest.mark.parametrize(("second_hint", "ends"), [(3, 10.0), (9, 10.0), (20, 21.0)])
+def test_hold_is_never_shortened(clock: Clock, world: World, second_hint: float, ends: float) -> None:
+    """A second, smaller hint does not take the first one back; a larger one holds on."""
+    script(world, (Act(status=429, retry_after=10), Act(status=429, retry_after=second_hint, first_token=1), HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        await asyncio.gather(*(ask(router, chain=["a"], deadline=2.5) for _ in range(2)))
+        return await ask(router, chain=["a"])
+
+    result = play(clock, world, scenario)
+
+    assert (Reply, ends) == (type(result), clock.now)
+
+
+@pytest.mark.parametrize("hint", [600, 601, 86_400])
+def test_held_ten_minutes_at_most(clock: Clock, world: World, hint: float) -> None:
+    """No hint holds a model longer than ten minutes."""
+    script(world, (Act(status=429, retry_after=hint), HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        await ask(router, chain=["a"], deadline=5)
+        return await ask(router, chain=["a"], deadline=None)
+
+    result = play(clock, world, scenario)
+
+    assert (Reply, 600.0) == (type(result), clock.now)
+
+
+def test_success_does_not_end_a_hold(clock: Clock, world: World) -> None:
+    """An answer that was under way when the limit was told says nothing about the next request."""
+    script(world, (Act(first_token=1.0), Act(status=429, retry_after=9), HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        await asyncio.gather(*(ask(router, chain=["a"], deadline=5) for _ in range(2)))
+        return await ask(router, chain=["a"])
+
+    result = play(clock, world, scenario)
+
+    assert (Reply, 9.0) == (type(result), clock.now)

@@ -1,0 +1,101 @@
+"""Waiting for a limited model while another could serve: through a burst, not through an overload."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import Router
+from asyncrouter._policies.gcra import Gcra
+from asyncrouter._policies.overload import Demand
+from asyncrouter._policies.pacing import MARGIN
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from asyncrouter.sim import Clock, World
+
+Served = list[tuple[str, float]]
+
+
+def asked(number: int, rate: float = 32.0, *, batch: bool = False) -> Demand:
+    """So many have asked, at once, for a limit of so many a second."""
+    demand = Demand()
+    for _ in range(number):
+        demand.asked(0.0, Gcra(rate), batch=batch)
+    return demand
+
+
+@pytest.mark.parametrize(("ahead", "patience"), [(0, 2.0), (64, 2.0), (65, 0.2), (1000, 0.2)])
+def test_a_queue_longer_than_patience_shortens_it(ahead: int, patience: float) -> None:
+    """64 at 32 a second: the next one would be served in two seconds, and waits; a later one for a tenth of that."""
+    assert patience == asked(ahead).patience(0.0, 2.0, batch=False)
+
+
+@pytest.mark.parametrize(("rate", "patience"), [(10.0, 0.2), (4.0, 0.5), (1.0, 2.0), (0.1, 2.0)])
+def test_two_stay_in_line(rate: float, patience: float) -> None:
+    """So that a slow limit is used up; nobody waits longer than it would have."""
+    assert patience == asked(1000, rate).patience(0.0, 2.0, batch=False)
+
+
+def test_who_has_no_patience_does_not_spoil_that_of_others() -> None:
+    """It waits for nobody, and what was asked for is remembered."""
+    demand = asked(1000)
+
+    assert (0.0, 0.2) == (demand.patience(0.0, 0.0, batch=False), demand.patience(0.0, 2.0, batch=False))
+
+
+def test_a_lull_as_long_as_the_patience_ends_an_overload() -> None:
+    """However much more was asked for before it."""
+    demand = asked(1000)
+
+    assert 0.2 == demand.patience(0.0, 2.0, batch=False)
+    assert 0.2 == demand.patience(1.9, 2.0, batch=False)
+    assert 2.0 == demand.patience(2.0, 2.0, batch=False)
+
+
+def test_batch_work_does_not_shorten_the_patience_of_the_rest() -> None:
+    """It takes only what is left over; for itself the queue is as long as it is."""
+    demand = asked(100, batch=True)
+
+    assert (2.0, 0.2) == (demand.patience(0.0, 2.0, batch=False), demand.patience(0.0, 2.0, batch=True))
+
+
+def overload(clock: Clock, world: World, chain: list[str]) -> Served:
+    """Eight calls a second for 7.5 seconds, to a model that takes four: who answered each, after how long."""
+    world.model("a", Act())
+    world.model("b", Act())
+    models = {"a": {"provider": "sim", "id": "a", "rpm": 240 / MARGIN}, "b": {"provider": "sim", "id": "b"}}
+
+    async def call(router: Router) -> tuple[str, float]:
+        began = clock.now
+        reply = await router.chat("x", chain=chain)
+        return reply.model, round(clock.now - began, 6)
+
+    async def scenario() -> Served:
+        async with Router(world.config(models=models), transport=world.transport(), seed=1) as router:
+            calls = []
+            for _ in range(60):
+                calls.append(asyncio.create_task(call(router)))
+                await asyncio.sleep(0.125)
+            return await asyncio.gather(*calls)
+
+    return clock.run(scenario())
+
+
+def test_a_burst_is_waited_out_and_an_overload_is_not(clock: Clock, world: World) -> None:
+    """It fills a queue of two seconds; from then on nobody waits longer than two turns, and the model stays as busy."""
+    served = overload(clock, world, ["a", "b"])
+
+    assert [("a", 0.0)] * 7 + [("a", 0.125 * late) for late in range(1, 16)] == served[:22]
+    assert [("b", 0.0)] * 13 == served[22:35]  # the queue runs down meanwhile
+    assert [("a", 0.375), ("b", 0.0)] * 12 + [("a", 0.375)] == served[35:]
+
+
+def test_with_nobody_else_to_serve_everybody_waits(clock: Clock, world: World) -> None:
+    """Patience is for those who have a choice: sixty calls take fourteen seconds, and the last one came after 7.375."""
+    served = overload(clock, world, ["a"])
+
+    assert {"a"} == {model for model, _ in served}
+    assert 14.0 - 7.375 == served[-1][1] == max(late for _, late in served)

@@ -1,0 +1,127 @@
+"""Asking the same provider again is paid for by its successes: what a retry costs, and what happens without."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import AllModelsFailed, AttemptTimeout, ConnectionFailed, Model, RateLimited, Router, ServerFailed
+from asyncrouter._events import Events
+from asyncrouter._policies.facade import Policies
+from asyncrouter._policies.retry_budget import RetryBudget
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from asyncrouter import AttemptError
+    from asyncrouter.sim import Clock, World
+
+FAILED = ServerFailed("no", status=500)
+SLOW = AttemptTimeout("first_token", "too slow")
+
+
+def retries(budget: RetryBudget, error: AttemptError = FAILED) -> int:
+    """How many it gives now."""
+    return sum(budget.take(error) for _ in range(100))
+
+
+@pytest.mark.parametrize(("error", "most"), [
+    (FAILED, 10), (RateLimited("slow down", status=429), 10), (ConnectionFailed("reset"), 10), (SLOW, 5),
+])  # fmt: skip
+def test_a_retry_after_a_timeout_costs_twice_as_much(error: AttemptError, most: int) -> None:
+    """The budget is ten at the start: ten retries, or five after time-outs."""
+    assert most == retries(RetryBudget(), error)
+
+
+def test_ten_answers_pay_for_one_retry() -> None:
+    """Nine do not."""
+    budget = RetryBudget()
+    retries(budget)
+    for _ in range(9):
+        budget.deposit()
+    assert not budget.take(FAILED)
+    budget.deposit()
+
+    assert budget.take(FAILED)
+    assert not budget.take(FAILED)
+
+
+def test_one_is_too_little_after_a_timeout() -> None:
+    """What cannot be paid for takes nothing."""
+    budget = RetryBudget()
+    retries(budget)
+    for _ in range(10):
+        budget.deposit()
+
+    assert not budget.take(SLOW)
+    assert budget.take(FAILED)
+
+
+def test_answers_do_not_save_up_for_a_storm() -> None:
+    """However many there were, ten retries are the most."""
+    budget = RetryBudget()
+    for _ in range(10_000):
+        budget.deposit()
+
+    assert 10 == retries(budget)
+    assert "<RetryBudget 0.0 of 10>" == repr(budget)
+
+
+def test_the_models_of_a_provider_share_one(clock: Clock) -> None:
+    """Its trouble is theirs; another provider's is not."""
+    one, two, elsewhere = (Model(provider=p, id=i, name=i) for p, i in (("p", "a"), ("p", "b"), ("q", "c")))
+
+    async def scenario() -> list[int]:
+        policies = Policies(asyncio.get_running_loop(), Random(0), Events([]))
+        return [sum(policies.may_retry(model, FAILED) for _ in range(20)) for model in (one, two, elsewhere)]
+
+    assert [10, 0, 10] == clock.run(scenario())
+
+
+def requests(clock: Clock, world: World, *, calls: int, chain: tuple[str, ...] = ("a",)) -> list[list[str]]:
+    """Which models each call asked, with two tries on each; breakers are off, so only the budget holds them back."""
+    async def scenario() -> list[list[str]]:
+        asked = []
+        config = world.config(defaults={"breaker": "off", "retry": {"attempts": 2}})
+        async with Router(config, transport=world.transport(), seed=1) as router:
+            for _ in range(calls):
+                world.seen.clear()
+                with suppress(AllModelsFailed):
+                    await router.chat("x", chain=list(chain))
+                asked.append([seen.model for seen in world.seen])
+        return asked
+
+    return clock.run(scenario())
+
+
+def test_an_outage_is_not_answered_with_a_storm(clock: Clock, world: World) -> None:
+    """Ten calls try again, those after them do not: failures pay nothing in."""
+    world.model("a", Act(status=500))
+
+    asked = requests(clock, world, calls=30)
+
+    assert [2] * 10 + [1] * 20 == [len(each) for each in asked]
+
+
+def test_a_success_pays_in_once(clock: Clock, world: World) -> None:
+    """After the ten are spent, each tenth answer buys one retry."""
+    world.model("a", *[Act(status=500)] * 20, *[Act()] * 10, Act(status=500))
+
+    asked = requests(clock, world, calls=22)
+
+    assert [2] * 10 + [1] * 10 + [2, 1] == [len(each) for each in asked]
+
+
+def test_the_next_model_costs_nothing(clock: Clock, world: World) -> None:
+    """A fallback is no retry: it goes on when there is nothing left."""
+    world.model("a", Act(status=500))
+    world.model("b", Act())
+
+    asked = requests(clock, world, calls=20, chain=("a", "b"))
+
+    # Both belong to one provider, so an answer of `b` pays for a tenth of a retry of `a`.
+    assert ["a", "a", "b"] == asked[0]
+    assert ["a", "b"] == asked[-1]

@@ -1,0 +1,421 @@
+"""Events for listeners, lines for the log, and nothing at all when nobody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import (
+    AllModelsFailed,
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    Event,
+    Hedge,
+    HedgeDenied,
+    Notice,
+    Retry,
+    Router,
+)
+from asyncrouter import _router as router_module
+from asyncrouter._engine import failure as verdict_module
+from asyncrouter._engine import race as race_module
+from asyncrouter._engine import running_attempt as flight_module
+from asyncrouter.sim import Act, Clock, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ONCE = Retry(attempts=1)
+
+
+def told(event: Event) -> str:
+    """An event in a few words."""
+    match event:
+        case AttemptStarted(_, attempt):
+            return f"started {attempt.number} {attempt.model}"
+        case AttemptEnded(_, attempt):
+            return f"ended {attempt.number} {attempt.model} {attempt.outcome}"
+        case CallEnded(_, error):
+            return f"call {type(error).__name__ if error else 'answered'}"
+        case HedgeDenied(_, reason):
+            return f"denied: {reason}"
+        case Notice(subject, text):
+            return f"notice {subject}: {text}"
+
+
+def opened(world: World, *listeners: Callable[[Event], None]) -> Router:
+    return Router(world.config(), transport=world.transport(), listeners=listeners, seed=1)
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> None:
+    """A failure, a hedge, the loser, the winner, the call: each told as it happens."""
+    world.model("a", Act(status=500, first_token=0.5))
+    world.model("b", Act(first_token=9.0))
+    world.model("c", Act(first_token=0.5, tail=0.5))
+    heard: list[tuple[float, str]] = []
+
+    async def scenario() -> None:
+        async with opened(world, lambda event: heard.append((clock.now, told(event)))) as router:
+            await router.chat("x", chain=["a", "b", "c"], hedge=Hedge(after=1.5), retry=ONCE)
+
+    clock.run(scenario())
+    assert [
+        (0.0, "started 1 a"),
+        (0.5, "ended 1 a failed"),
+        (0.5, "started 2 b"),
+        (2.0, "started 3 c"),
+        (2.5, "ended 2 b superseded"),
+        (3.0, "ended 3 c won"),
+        (3.0, "call answered"),
+    ] == heard
+
+
+def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -> None:
+    """What `AttemptEnded` shows is final: outcome, cost and instants are all there, and the same afterwards."""
+    world.model("a", Act(tokens=3, cost=0.5), Act(tokens=3, gap=1.0, fault="cut", at=1), Act(first_token=9.0))
+    shown: list[tuple[object, str]] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, AttemptEnded):
+            shown.append((event.attempt, repr(event.attempt)))
+
+    async def scenario() -> None:
+        async with opened(world, listen) as router:
+            await router.chat("x", model="a")
+            for _ in range(2):
+                with pytest.raises(AllModelsFailed):
+                    await router.chat("x", model="a", retry=ONCE, deadline=None)
+                world.model("a", Act(status=400))
+
+    clock.run(scenario())
+    assert 3 == len(shown)
+    assert [before for _, before in shown] == [repr(attempt) for attempt, _ in shown]
+
+
+def test_what_was_not_sent_was_not_started(clock: Clock, world: World) -> None:
+    """A model that is passed over has an end and no beginning."""
+    world.model("a", Act(status=404))
+    world.model("b")
+    heard: list[str] = []
+
+    async def scenario() -> None:
+        async with opened(world, lambda event: heard.append(told(event))) as router:
+            await router.chat("x", chain=["a", "b"])
+            heard.clear()
+            await router.chat("x", chain=["a", "b"])
+
+    clock.run(scenario())
+    assert ["ended 1 a not_sent", "started 2 b", "ended 2 b won", "call answered"] == heard
+
+
+def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> None:
+    """`CallEnded.error` is the very exception; its trace is complete, seconds included."""
+    world.model("a", Act(status=400, first_token=1.5))
+    ends: list[CallEnded] = []
+
+    async def scenario() -> AllModelsFailed:
+        def listen(event: Event) -> None:
+            if isinstance(event, CallEnded):
+                assert 1.5 == event.trace.seconds
+                ends.append(event)
+
+        async with opened(world, listen) as router:
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("x", model="a", tags={"user": "u-1"})
+        return caught.value
+
+    error = clock.run(scenario())
+    [end] = ends
+    assert end.error is error
+    assert end.trace is error.trace
+    assert {"user": "u-1"} == end.trace.tags
+
+
+def test_a_cancelled_call_ends_too(clock: Clock, world: World) -> None:
+    """The caller's cancellation is told as what it is."""
+    world.model("a", Act(first_token=9.0))
+    heard: list[str] = []
+
+    async def scenario() -> None:
+        async with opened(world, lambda event: heard.append(told(event))) as router:
+            call = asyncio.create_task(router.chat("x", model="a"))
+            await asyncio.sleep(1.0)
+            call.cancel()
+            await asyncio.wait([call])
+
+    clock.run(scenario())
+    assert ["started 1 a", "ended 1 a cancelled", "call CancelledError"] == heard
+
+
+def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
+    """An empty budget, and a chain whose other model is out, are told apart."""
+    world.model("a", Act(first_token=2.0))
+    world.model("b", Act(first_token=9.0))
+    world.model("gone", Act(status=404))
+    heard: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, HedgeDenied):
+            heard.append(told(event))
+
+    async def scenario() -> None:
+        async with opened(world, listen) as router:
+            for _ in range(11):
+                await router.chat("x", chain=["a", "b"], hedge=Hedge(after=1.0, budget=0.0))
+            with pytest.raises(AllModelsFailed):
+                await router.chat("x", model="gone")
+            await router.chat("x", chain=["a", "gone"], hedge=Hedge(after=1.0))
+
+    clock.run(scenario())
+    assert ["denied: the hedge budget is used up", "denied: no other model could be sent now"] == heard
+
+
+def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock, world: World) -> None:
+    """However many calls wait for the one timer that they share."""
+    world.model("a", Act(first_token=2.0))
+    world.model("b")
+    who = ContextVar("who", default="nobody")
+    heard: list[tuple[str, str]] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, HedgeDenied):
+            heard.append((event.trace.tags["who"], who.get()))
+
+    async def ask(router: Router, name: str, after: float) -> None:
+        who.set(name)
+        await router.chat("x", chain=["a", "b"], hedge=Hedge(after=after, budget=0.0), tags={"who": name})
+
+    async def scenario() -> None:
+        async with opened(world, listen) as router, asyncio.TaskGroup() as group:
+            for number in range(10):  # what a bucket begins with
+                group.create_task(ask(router, f"n{number}", 0.5))
+            group.create_task(ask(router, "alice", 1.5))
+            group.create_task(ask(router, "bob", 1.0))
+
+    clock.run(scenario())
+    assert [("bob", "bob"), ("alice", "alice")] == heard
+
+
+def test_two_listeners_hear_the_same(clock: Clock, world: World) -> None:
+    """Every listener gets every event, in the order given."""
+    world.model("a")
+    heard: list[tuple[int, str]] = []
+
+    async def scenario() -> None:
+        listeners = [lambda event, who=who: heard.append((who, told(event))) for who in (1, 2)]
+        async with opened(world, *listeners) as router:
+            await router.chat("x", model="a")
+
+    clock.run(scenario())
+    assert [(who, what) for what in ("started 1 a", "ended 1 a won", "call answered") for who in (1, 2)] == heard
+
+
+def test_a_listener_that_raises_is_logged_and_the_call_goes_on(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its traceback is in the log, the other listeners hear everything, the reply comes."""
+    world.model("a", Act(text="hi"))
+    heard: list[str] = []
+
+    def broken(event: Event) -> None:
+        raise KeyError("mine")
+
+    async def scenario() -> str:
+        async with opened(world, broken, lambda event: heard.append(told(event))) as router:
+            return (await router.chat("x", model="a")).text
+
+    assert "hi" == clock.run(scenario())
+    assert ["started 1 a", "ended 1 a won", "call answered"] == heard
+    records = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert ["AttemptStarted", "AttemptEnded", "CallEnded"] == [
+        record.getMessage().rpartition(" raised on ")[2] for record in records
+    ]
+    assert all(record.exc_info is not None and KeyError is record.exc_info[0] for record in records)
+    assert {"asyncrouter"} == {record.name for record in records}
+
+
+# ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+def test_one_info_line_a_call(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Which task, who answered (or what was raised), how long, how many attempts."""
+    world.model("a", Act(status=500, first_token=0.5))
+    world.model("b", Act(first_token=1.0))
+
+    async def scenario() -> None:
+        config = world.config(tasks={"coding": ["a", "b"]})
+        async with Router(config, transport=world.transport()) as router:
+            await router.chat("x", task="coding", retry=ONCE)
+            await router.chat("x", model="b")
+            with pytest.raises(AllModelsFailed):
+                await router.chat("x", model="a", retry=ONCE)
+            async with router.stream("x", model="b") as stream:
+                async for _ in stream:
+                    pass
+
+    with caplog.at_level(logging.INFO, "asyncrouter"):
+        clock.run(scenario())
+    assert [
+        "coding: b answered in 1.500 s, 2 attempts",
+        "call: b answered in 1.000 s, 1 attempt",
+        "call: a AllModelsFailed in 0.500 s, 1 attempt",
+        "call: b answered in 1.000 s, 1 attempt",
+    ] == lines(caplog, logging.INFO)
+    assert 4 == len(caplog.records)
+
+
+def test_a_stream_that_was_left_has_not_answered(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Leaving early is no answer, and is not told as one."""
+    world.model("a", Act(tokens=9, first_token=0.5, gap=1.0))
+
+    async def scenario() -> None:
+        async with opened(world) as router, router.stream("x", model="a"):
+            pass
+
+    with caplog.at_level(logging.INFO, "asyncrouter"):
+        clock.run(scenario())
+    assert ["call: a left early in 0.500 s, 1 attempt"] == lines(caplog, logging.INFO)
+
+
+def test_attempts_and_denied_hedges_at_debug(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Below INFO a line for each attempt's end, with its error."""
+    world.model("a", Act(status=500))
+    world.model("b", Act(first_token=2.0))
+
+    async def scenario() -> None:
+        async with opened(world) as router:
+            hedge = Hedge(after=1.0, budget=0.0, same=True)
+            await router.chat("x", chain=["a", "b"], hedge=hedge, retry=ONCE)
+
+    with caplog.at_level(logging.DEBUG, "asyncrouter"):
+        clock.run(scenario())
+    assert [
+        "attempt 1 first a: failed (a: The simulated model answers 500. (HTTP 500))",
+        "attempt 3 hedge b: superseded",
+        "attempt 2 fallback b: won",
+    ] == lines(caplog, logging.DEBUG)
+
+
+def test_what_needs_a_person_is_a_warning_once(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rejected request that moves on, a key turned down: told once a model and message, listeners or not."""
+    world.model("a", Act(status=422, message="no such parameter"))
+    world.model("b", Act(text="hi"))
+
+    async def scenario() -> None:
+        async with opened(world) as router:
+            for _ in range(3):
+                await router.chat("x", chain=["a", "b"])
+            world.model("a", Act(status=422, message="another one"))
+            await router.chat("x", chain=["a", "b"])
+
+    with caplog.at_level(logging.WARNING, "asyncrouter"):
+        clock.run(scenario())
+    assert [
+        "a: no such parameter (HTTP 422)",
+        "a: another one (HTTP 422)",
+    ] == lines(caplog, logging.WARNING)
+
+
+def test_a_retired_model_is_told_once_with_its_replacement(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A 404 from a model whose successor is known names it."""
+    world.model("old", Act(status=404, message="no longer served"))
+    world.model("b")
+    models = {"old": {"provider": "sim", "id": "old", "successor": "new"}}
+
+    async def scenario() -> None:
+        async with Router(world.config(models=models), transport=world.transport()) as router:
+            for _ in range(2):
+                await router.chat("x", chain=["old", "b"])
+                await asyncio.sleep(301.0)
+
+    with caplog.at_level(logging.WARNING, "asyncrouter"):
+        clock.run(scenario())
+    assert ["old: no longer served (HTTP 404); it has been replaced by new"] == lines(caplog, logging.WARNING)
+
+
+def test_notices_have_an_end(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A message that is new every time is no notice: after a thousand there is silence."""
+    world.model("a", lambda seen, _: Act(status=422, message=f"request {seen.number} is odd"))
+
+    async def scenario() -> None:
+        async with opened(world) as router:
+            for _ in range(1005):
+                with pytest.raises(AllModelsFailed):
+                    await router.chat("x", model="a")
+
+    with caplog.at_level(logging.WARNING, "asyncrouter"):
+        clock.run(scenario())
+    assert 1000 == len(lines(caplog, logging.WARNING))
+
+
+# ── quiet ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_quiet_costs_nothing(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a listener, and with the log above INFO, no event is even made."""
+    world.model("a", Act(status=500))
+    world.model("b", Act(first_token=2.0))
+    world.model("c", Act(status=404))
+
+    def never(*_: object) -> None:
+        raise AssertionError("an event was made")
+
+    for module, names in (
+        (flight_module, ("AttemptStarted", "AttemptEnded")),
+        (race_module, ("HedgeDenied",)),
+        (router_module, ("CallEnded",)),
+        (verdict_module, ("AttemptEnded",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, never)
+
+    async def scenario() -> None:
+        async with opened(world) as router:
+            for _ in range(12):
+                await router.chat("x", chain=["a", "c", "b"], hedge=Hedge(after=1.0, budget=0.0), retry=ONCE)
+            async with router.stream("x", model="b") as stream:
+                async for _ in stream:
+                    pass
+
+    logging.getLogger("asyncrouter").setLevel(logging.WARNING)
+    try:
+        clock.run(scenario())
+    finally:
+        logging.getLogger("asyncrouter").setLevel(logging.NOTSET)
+
+
+def test_log_and_listener_are_asked_each_time(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Turning the log up in the middle of a router's life works."""
+    world.model("a")
+
+    async def scenario() -> None:
+        async with opened(world) as router:
+            await router.chat("x", model="a")
+            with caplog.at_level(logging.INFO, "asyncrouter"):
+                await router.chat("x", model="a")
+            await router.chat("x", model="a")
+
+    clock.run(scenario())
+    assert 1 == len(lines(caplog, logging.INFO))

@@ -1,0 +1,164 @@
+"""Keys: out after a 401 or an empty account, asked for again where a function gives them, missing altogether."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from asyncrouter import AllModelsFailed, NotSent, Reply, Router
+from asyncrouter.sim import Act, Clock, Seen, World
+from tests.helpers.failing import HEALTHY, OTHER, REJECTED, Tried, ask, asked, models_sent, pauses, play, script, tried
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_key_is_out_for_twice_as_long_each_time(clock: Clock, world: World, status: int) -> None:
+    """60 s, doubling to ten minutes; in between nothing is sent with it, although there is nobody else."""
+    script(world, Act(status=status))
+
+    async def scenario(router: Router) -> None:
+        while clock.now < 2100:
+            result = await ask(router, chain=["a"], deadline=5)
+            assert isinstance(result, AllModelsFailed)
+            await asyncio.sleep(15)
+
+    play(clock, world, scenario)
+
+    assert [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0] == [seen.at for seen in world.asked("a")]
+
+
+def test_success_resets_a_key(clock: Clock, world: World) -> None:
+    """After an answer the next outage begins with 60 s again."""
+    script(world, (Act(status=401), Act(status=401), HEALTHY, Act(status=401), HEALTHY))
+
+    async def scenario(router: Router) -> None:
+        while clock.now < 300:
+            await ask(router, chain=["a"], deadline=5)
+            await asyncio.sleep(20)
+
+    play(clock, world, scenario)
+
+    assert [0.0, 60.0, 180.0, 200.0, 260.0, 280.0] == [seen.at for seen in world.asked("a")]
+
+
+def test_one_piece_of_news_is_not_two(clock: Clock, world: World) -> None:
+    """Requests that were all under way when the key went out put it out once, not for longer each."""
+    script(world, (*[Act(status=401, first_token=second) for second in (1.0, 2.0, 3.0)], HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        await asyncio.gather(*(ask(router, chain=["a"]) for _ in range(3)))
+        await asyncio.sleep(61 - clock.now)
+        return await ask(router, chain=["a"])
+
+    assert isinstance(play(clock, world, scenario), Reply)
+
+
+class Keys:
+    """A function that gives these keys, one after the other, the last one for ever."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = list(keys)
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        return self.keys.pop(0) if len(self.keys) > 1 else self.keys[0]
+
+
+def locked(good: str) -> Any:
+    """A model that takes this key only."""
+
+    def behave(seen: Seen, random: Random) -> Act:
+        return HEALTHY if seen.headers.get("authorization") == f"Bearer {good}" else Act(status=401)
+
+    return behave
+
+
+def test_renewed_key_is_tried_at_once(clock: Clock, world: World) -> None:
+    """After a 401 the key function is asked again; with another key the same model is tried again, within 0.25 s."""
+    keys = Keys("old-key-1234", "new-key-1234")
+    world.model("a", locked("new-key-1234"))
+
+    async def scenario(router: Router) -> list[Any]:
+        return [await ask(router, chain=["a", "b"]), await ask(router, chain=["a", "b"])]
+
+    first, second = play(clock, world, scenario, providers={"sim": {"key": keys}})
+
+    [pause] = pauses(0.25)
+    assert [
+        Tried("a", "first", "failed", "Unauthorized", 401, 0.0, 0.0),
+        Tried("a", "retry", "won", None, 200, pause, pause),
+    ] == tried(first.trace)
+    assert ["a"] == models_sent(second)
+    assert 2 == keys.calls
+
+
+def test_same_key_again_is_out(clock: Clock, world: World) -> None:
+    """A key function that has no other key does not help: no second try, and the key is out."""
+    keys = Keys("old-key-1234")
+    world.model("a", locked("new-key-1234"))
+
+    async def scenario(router: Router) -> list[Any]:
+        return [await ask(router, chain=["a"]), await ask(router, chain=["a"])]
+
+    first, second = play(clock, world, scenario, providers={"sim": {"key": keys}})
+
+    assert (["a"], []) == (models_sent(first), models_sent(second))
+    assert 2 == keys.calls
+
+
+def test_renewed_key_that_is_no_better(clock: Clock, world: World) -> None:
+    """When the renewed key is turned down too, it is out; two requests, not more."""
+    keys = Keys("old-key-1234", "bad-key-1234")
+    world.model("a", locked("new-key-1234"))
+
+    async def scenario(router: Router) -> list[Any]:
+        return [await ask(router, chain=["a"]), await ask(router, chain=["a"])]
+
+    first, second = play(clock, world, scenario, providers={"sim": {"key": keys}})
+
+    assert (["a", "a"], []) == (models_sent(first), models_sent(second))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_key_that_is_not_set(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """A model whose key variable is missing is passed over; the chain goes on."""
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    providers = {"keyless": {"wire": "openai", "base_url": "http://keyless.test/v1", "key": "env:NO_SUCH_KEY"}}
+    chain = ["a", "b", "c"]
+    chain[place] = f"keyless:{chain[place]}"
+    script(world, *[REJECTED] * place, HEALTHY, HEALTHY, HEALTHY)
+
+    result: Any = play(clock, world, lambda router: ask(router, chain=chain), providers=providers)
+
+    passed_over = result.trace.attempts[place]
+    assert isinstance(passed_over.error, NotSent)
+    assert ("not_sent", "NO_SUCH_KEY is not set") == (passed_over.outcome, passed_over.error.message)
+    assert 0 == asked(world)[place]
+    assert isinstance(result, Reply if place < 2 else AllModelsFailed)
+
+
+def test_missing_key_is_told_first(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all failed, the key that is not set is the cause to name, and a WARNING has told it once."""
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    providers = {"keyless": {"wire": "openai", "base_url": "http://keyless.test/v1", "key": "env:NO_SUCH_KEY"}}
+    script(world, REJECTED, HEALTHY, Act(status=403))
+
+    result: Any = play(clock, world, lambda router: ask(router, chain=["a", "keyless:b", "c"]), providers=providers)
+
+    assert "All models failed: keyless:b: NO_SUCH_KEY is not set" == result.message
+    assert [1, 0, 1] == asked(world)
+
+
+def test_other_providers_keys_are_untouched(clock: Clock, world: World) -> None:
+    """A key that is out at one provider says nothing about the same model elsewhere."""
+    script(world, (Act(status=401), HEALTHY))
+
+    async def scenario(router: Router) -> list[str]:
+        return models_sent(await ask(router, chain=["a", "other:a"]))
+
+    assert ["a", "other:a"] == play(clock, world, scenario, providers=OTHER)

@@ -1,0 +1,442 @@
+"""A world under load: its limits and what it says of them, its schedules, its capacity, its bills, its connections."""
+
+import asyncio
+import hashlib
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from asyncrouter import ConnectionFailed, Request, Router, sim
+from asyncrouter.sim import Act, Clock, Seen, SimTransport, World, lognormal
+from asyncrouter.sim.limits import Bucket
+
+ROOT = Path(__file__).parents[2]
+
+
+def request(model: str = "m", *, key: str = "k", said: str = "three little words", **body: object) -> Request:
+    asked = {"model": model, "messages": [{"role": "user", "content": said}], **body}
+    headers = {"Authorization": f"Bearer {key}"}
+    return Request("POST", "http://sim.test/v1/chat/completions", headers, json.dumps(asked).encode())
+
+
+async def fetch(transport: SimTransport, asked: Request) -> tuple[int, dict[str, str]]:
+    """Status and headers of a response that is read to its end."""
+    response = await transport.send(asked)
+    while await response.read():
+        pass
+    return response.status, dict(response.headers)
+
+
+def at_instants(clock: Clock, world: World, instants: list[float], *asked: Request) -> list[tuple[int, dict[str, str]]]:
+    """What requests get that are sent at these instants."""
+    transport = world.transport()
+
+    async def one(at: float, index: int) -> tuple[int, dict[str, str]]:
+        await asyncio.sleep(at)
+        return await fetch(transport, asked[index % len(asked)] if asked else request())
+
+    async def scenario() -> list[tuple[int, dict[str, str]]]:
+        return await asyncio.gather(*(one(at, index) for index, at in enumerate(instants)))
+
+    return clock.run(scenario())
+
+
+def statuses(answers: list[tuple[int, dict[str, str]]]) -> list[int]:
+    return [status for status, _ in answers]
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_bucket_lets_its_burst_and_its_rate_through(world: World, clock: Clock) -> None:
+    """Three at once, then one each half second."""
+    world.model("m").limit(2, burst=3)
+
+    got = statuses(at_instants(clock, world, [0.0] * 5 + [0.5, 0.6, 1.0, 1.4, 3.0, 3.0, 3.0, 3.0, 3.0]))
+
+    # Of those sent at one instant the loop may take any first.
+    assert [200, 200, 200, 429, 429] == sorted(got[:5])
+    assert [200, 429, 200, 429] == got[5:9]
+    assert [200, 200, 200, 429, 429] == sorted(got[9:])
+    assert {200: 8, 429: 6} == world.model("m").bill.statuses
+
+
+def test_a_pace_at_the_limit_is_never_refused(world: World, clock: Clock) -> None:
+    """Evenly spaced at just the rate, with no burst at all, no rounding makes a 429."""
+    world.model("m").limit(50, burst=1)
+
+    assert {200} == set(statuses(at_instants(clock, world, [index / 50 for index in range(2000)])))
+
+
+def test_the_truth_about_when_to_come_back(world: World, clock: Clock) -> None:
+    """Who waits as long as it says gets through, to the millisecond; without it nothing is said; a lie is off."""
+    world.model("m").limit(0.3, burst=1)
+    told = float(at_instants(clock, world, [0.0, 1.0])[1][1]["retry-after"])
+
+    assert 2.334 == told
+    assert [200] == statuses(at_instants(clock, world, [told]))
+    world.model("m").limit(0.3, burst=1, retry_after=False)
+    assert "retry-after" not in at_instants(clock, world, [0.0])[0][1]
+    world.model("m").limit(0.3, burst=1, retry_after="lying")
+    lies = [float(headers["retry-after"]) for _, headers in at_instants(clock, world, [0.001] * 50)]
+    assert 1.6 < min(lies) < 3.3 < max(lies) < 6.8
+
+
+def test_limits_are_announced(world: World, clock: Clock) -> None:
+    """The rate, what is left, when it is full: in OpenAI's headers as durations, in Anthropic's as dates."""
+    world.model("m").limit(10, burst=5, tps=100, announced=True)
+    _, headers = at_instants(clock, world, [0.0, 0.0], request(max_tokens=97))[1]
+    asked = Request("POST", "http://sim.test/v1/messages", {}, request(max_tokens=97).body)
+    _, dated = at_instants(clock, world, [0.0], asked)[0]
+
+    names = ("limit", "remaining", "reset")
+
+    assert ("600", "3", "200ms") == tuple(headers[f"x-ratelimit-{name}-requests"] for name in names)
+    assert ("6000", "5800", "2s") == tuple(headers[f"x-ratelimit-{name}-tokens"] for name in names)
+    assert ("2", "2026-01-01T00:00:00.300000Z") == tuple(
+        dated[f"anthropic-ratelimit-requests-{name}"] for name in ("remaining", "reset")
+    )
+
+
+def test_an_announced_limit_may_be_a_lie(clock: Clock) -> None:
+    """Off by one factor between a half and two, the same for a world's seed."""
+
+    def told(seed: int) -> int:
+        world = World(seed)
+        world.model("m").limit(10, announced="lying")
+        return int(at_instants(clock, world, [0.0])[0][1]["x-ratelimit-limit-requests"])
+
+    found = [told(seed) for seed in range(20)]
+    assert 300 <= min(found) < 500 < 700 < max(found) <= 1200
+    assert found == [told(seed) for seed in range(20)]
+
+
+def test_tokens_are_limited_too(world: World, clock: Clock) -> None:
+    """A request takes its prompt and its max_tokens; a minute's worth is there at first."""
+    world.model("m").limit(tps=1)  # 60 at once
+    got = at_instants(clock, world, [0.0, 0.0, 0.0, 20.0, 27.0], request(max_tokens=27))
+
+    assert [200, 200, 429, 429, 429] == statuses(got)
+    assert "3.0" == got[4][1]["retry-after"]
+
+
+def test_a_limit_changes_at_its_instants(world: World, clock: Clock) -> None:
+    """A step down, a step up, and none at all; what was in the bucket stays in it."""
+    world.model("m").limit(10).limit(2, at=10.0).limit(at=20.0)
+
+    got = statuses(at_instants(clock, world, [0.0] * 12 + [10.0] * 4 + [20.0] * 50))
+
+    assert (10, 2, 50) == (got[:12].count(200), got[12:16].count(200), got[16:].count(200))
+
+
+def test_a_limit_of_the_world_is_each_keys(world: World, clock: Clock) -> None:
+    """Over all models together, and one key's requests do not touch another's."""
+    world.model("a")
+    world.model("b")
+    world.limit(1, burst=2)
+    world.limit(1, burst=3, at=100.0)
+    asked = [request("a", key="x"), request("b", key="x"), request("a", key="x"), request("a", key="y")]
+
+    assert [200, 200, 429, 200] == statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.3], *asked))
+    assert [429] == statuses(at_instants(clock, world, [0.0], request("b", key="x")))
+    got = statuses(at_instants(clock, world, [110.0] * 4, request("b", key="z")))
+    assert [200, 200, 200, 429] == sorted(got)
+
+
+def test_numbers_that_are_none_are_refused(world: World) -> None:
+    """A limit of nothing is no limit."""
+    with pytest.raises(ValueError, match="rps: expected a number above 0, got 0"):
+        world.model("m").limit(0)
+
+
+def test_a_bucket_asked_for_more_than_it_holds_gives_all_it_has() -> None:
+    """A request larger than the limit itself passes when the bucket is full, and empties it below zero."""
+    bucket = Bucket(1.0, 10.0, 10.0, 0.0)
+
+    assert 0.0 == bucket.lacks(0.0, 25.0)
+    bucket.take(0.0, 25.0)
+    assert (-15.0, 16.0) == (bucket.level(0.0), bucket.lacks(0.0, 1.0))
+
+
+# ── schedules, rules, capacity ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_model_changes_at_its_instants(world: World, clock: Clock) -> None:
+    """From each instant on another script; in whatever order they were given."""
+    world.model("m", Act(status=500)).at(20.0, Act(status=503), Act(status=504)).at(10.0, Act())
+
+    assert [500, 500, 200, 200, 503, 504, 504] == statuses(
+        at_instants(clock, world, [0.0, 9.999, 10.0, 19.0, 20.0, 21.0, 22.0])
+    )
+
+
+def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
+    """It may decide by the instant, the host, the key; what it leaves alone is the model's."""
+
+    def blackout(seen: Seen, random: Random) -> Act | None:
+        return Act(status=503) if 5 <= seen.at < 10 and seen.key == "Bearer x" else None
+
+    world.model("m")
+    world.rule(blackout)
+
+    assert [200, 503, 200, 200] == statuses(
+        at_instants(clock, world, [4.0, 5.0, 10.0, 5.0], *[request(key="x")] * 3, request(key="y"))
+    )
+
+
+def test_capacity_turns_away_who_finds_it_full(world: World, clock: Clock) -> None:
+    """Two at once; the third is told so, and the next one after an end is served."""
+    world.model("m", Act(first_token=1.0)).capacity(2)
+
+    assert [200, 200, 503, 503, 200] == statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.9, 1.05]))
+    assert 0 == world.model("m").live
+
+
+def test_a_deaf_model_keeps_its_place_taken(world: World, clock: Clock) -> None:
+    """It goes on with what nobody waits for any more; another one is free at once."""
+
+    async def scenario(deaf: bool) -> list[int]:
+        world.model("m", Act(first_token=5.0, deaf=deaf)).capacity(1)
+        transport = world.transport()
+        (await transport.send(request(stream=True))).close()
+        first = await fetch(transport, request())
+        await asyncio.sleep(6.0)
+        return [first[0], (await fetch(transport, request()))[0]]
+
+    assert [503, 200] == clock.run(scenario(deaf=True))
+    assert [200, 200] == clock.run(scenario(deaf=False))
+
+
+def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
+    """The logarithms of two models' latencies go together as told; the law itself stays what it was."""
+
+    def latencies(correlation: float) -> tuple[list[float], list[float]]:
+        world, found = World(3), ([], [])  # type: tuple[World, tuple[list[float], list[float]]]
+        for name in "ab":
+            world.model(name, Act(first_token=lognormal(1.0, 0.5, correlation=correlation)))
+
+        async def scenario() -> None:
+            transport = world.transport()
+            for index in range(1500):
+                for name, kept in zip("ab", found, strict=True):
+                    began = clock.now
+                    await fetch(transport, request(name, said=f"prompt {index}"))
+                    kept.append(math.log(clock.now - began))
+
+        clock.run(scenario())
+        return found
+
+    for wanted in (0.0, 0.6, 1.0):
+        a, b = latencies(wanted)
+        assert wanted == pytest.approx(statistics.correlation(a, b), abs=0.07)
+        assert (0.0, 0.5) == pytest.approx((statistics.mean(a), statistics.stdev(a)), abs=0.05)
+
+
+def test_the_docstrings_second_example(world: World, clock: Clock) -> None:
+    """What it shows can be written so, and the model changes as it says."""
+    names = {"Act": Act, "lognormal": lognormal, "world": world}
+    exec(sim.__doc__.split("```")[3].removeprefix("python"), names)
+
+    got = at_instants(clock, world, [float(at) for at in range(50)])
+    assert {200, 503} == set(statuses(got))
+    assert "x-ratelimit-limit-requests" in got[0][1]
+
+
+# ── bills ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_bill_of_an_answer_is_what_its_usage_says(world: World, clock: Clock) -> None:
+    """What the world bills and what the router's trace adds up to are the same money."""
+    world.model("m", Act(tokens=7)).price(input=1.0, output=4.0)
+    priced = {"m": {"provider": "sim", "id": "m", "usd_per_mtok": {"input": 1.0, "output": 4.0}}}
+
+    async def scenario() -> float | None:
+        async with Router(world.config(models=priced), transport=world.transport()) as router:
+            return (await router.chat("three little words", model="m")).trace.cost_usd
+
+    assert 31e-6 == clock.run(scenario()) == world.usd
+    assert (1, 3, 7) == (world.model("m").bill.requests, world.seen[0].input_tokens, world.seen[0].output_tokens)
+
+
+@pytest.mark.parametrize(
+    ("act", "stream", "leave", "billed"),
+    [
+        (Act(tokens=9, gap=1.0), True, None, (3, 9)),
+        (Act(tokens=9, gap=1.0), True, 2.5, (3, 3)),
+        (Act(tokens=9, gap=1.0, deaf=True), True, 2.5, (3, 9)),
+        (Act(tokens=9, gap=1.0), False, 2.5, (3, 9)),
+        (Act(tokens=9, first_token=5.0), True, 2.5, (3, 0)),
+        (Act(tokens=9, connect=5.0), True, 2.5, (0, 0)),
+        (Act(tokens=9, gap=1.0, fault="cut", at=4), True, None, (3, 4)),
+        (Act(tokens=9, gap=1.0, fault="cut", at=4, deaf=True), True, 1.5, (3, 4)),
+        (Act(tokens=9, fault="refuse"), True, None, (0, 0)),
+        (Act(why="rate_limit"), True, None, (0, 0)),
+        (Act(fault="html"), True, None, (0, 0)),
+        (Act(tokens=9, fault="hang", at="headers"), True, 2.5, (3, 0)),
+    ],
+)
+def test_what_is_billed(
+    world: World, clock: Clock, act: Act, stream: bool, leave: float | None, billed: tuple[int, int]
+) -> None:
+    """Streams until the client left, in full where leaving is not heard or nothing streams; errors cost nothing."""
+    world.model("m", act)
+
+    async def scenario() -> None:
+        try:
+            async with asyncio.timeout(leave):
+                response = await world.transport().send(request(stream=stream))
+                try:
+                    while await response.read():
+                        pass
+                finally:
+                    response.close()
+        except (TimeoutError, ConnectionFailed):
+            pass
+
+    clock.run(scenario())
+
+    assert billed == (world.seen[0].input_tokens, world.seen[0].output_tokens)
+    assert 0 == world.open == world.model("m").live
+
+
+def test_a_reported_cost_is_the_bill(world: World, clock: Clock) -> None:
+    """OpenRouter's `cost` goes over the price, once the answer is whole."""
+    world.model("m", Act(style="openrouter", cost=0.5)).price(input=1.0, output=1.0)
+    at_instants(clock, world, [0.0])
+
+    assert 0.5 == world.usd
+
+
+# ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pool_serves_again_at_no_time_to_connect(world: World, clock: Clock) -> None:
+    """What was read to its end serves the same host again for 30 s; what was left early does not."""
+    world.model("m", Act(connect=1.0, tail=0.5))
+
+    async def scenario() -> list[tuple[bool, float]]:
+        transport, found = world.transport(pool=True), []
+        for rest, whole in ((0.0, True), (29.0, True), (31.0, False), (0.0, True)):
+            await asyncio.sleep(rest)
+            began = clock.now
+            response = await transport.send(request(stream=True))
+            found.append((response.reused, clock.now - began))
+            while whole and await response.read():
+                pass
+            response.close()
+        return found
+
+    assert [(False, 1.0), (True, 0.0), (False, 1.0), (False, 1.0)] == clock.run(scenario())
+
+
+def test_a_stale_connection_is_resent_once(world: World, clock: Clock) -> None:
+    """One that dies before any byte costs one free resend on a new one, as with real sockets; a second is a failure."""
+    lost = Act(fault="reset", at="headers")
+    world.model("m", Act(), lost, Act(), lost, lost)
+
+    async def scenario() -> tuple[list[bool], int]:
+        transport = world.transport(pool=True)
+        found = []
+        for _ in range(2):
+            response = await transport.send(request())
+            found.append(response.reused)
+            while await response.read():
+                pass
+        with pytest.raises(ConnectionFailed):
+            await transport.send(request())
+        return found, transport.resends
+
+    assert ([False, False], 2) == clock.run(scenario())
+    assert 5 == world.requests
+
+
+# ── endurance ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_long_run_keeps_nothing(clock: Clock) -> None:
+    """With keep=0 the memory stays flat, whatever is limited, planned, priced and left early."""
+    world = World(keep=0)
+    law = lognormal(0.1, 0.5, stragglers=0.02, correlation=0.3)
+    world.model("m", Act(first_token=law, tokens=3, deaf=True)).limit(100, announced=True).capacity(50).price(1.0, 1.0)
+    world.limit(1000)
+
+    async def some(count: int) -> None:
+        transport = world.transport(pool=True)
+        for index in range(count):
+            response = await transport.send(request(stream=True, said=f"{index % 7}"))
+            await response.read()
+            if index % 3:
+                while await response.read():
+                    pass
+            response.close()
+
+    clock.run(some(500))
+    tracemalloc.start()
+    try:
+        clock.run(some(200))
+        before, _ = tracemalloc.get_traced_memory()
+        clock.run(some(1000))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 30_000
+    assert (1700, 0, 0) == (world.requests, len(world.seen), world.open)
+
+
+HISTORY = """
+from tests.sim.test_limits import busy_day
+print(busy_day())
+"""
+
+
+def busy_day() -> str:
+    """The digest of everything that happens in a world with all of it at once."""
+    clock, world, log = Clock(), World(11), []
+    law = lognormal(0.2, 0.5, stragglers=0.05, correlation=0.5)
+    for name in "abc":
+        world.model(name, lambda seen, random: Act(
+            why=random.choice(["server", "overloaded"]) if random.random() < 0.2 else None,
+            first_token=law, tokens=3, sse=("cuts", "crlf"), deaf=True,
+        )).limit(5, announced="lying", retry_after="lying").capacity(4)
+    world.model("c").at(3.0, Act(fault="cut", at=1))
+    world.limit(20)
+    world.rule(lambda seen, random: Act(why="timeout") if random.random() < 0.1 else None)
+
+    async def one(index: int) -> None:
+        await asyncio.sleep(index * 0.05)
+        asked = request("abc"[index % 3], key="xy"[index % 2], said=f"{index}", stream=bool(index % 2))
+        try:
+            response = await world.transport().send(asked)
+            while data := await response.read():
+                log.append((clock.now, index, response.status, sorted(response.headers.items()), data))
+        except ConnectionFailed as error:
+            log.append((clock.now, index, str(error)))
+
+    async def scenario() -> None:
+        await asyncio.gather(*(one(index) for index in range(120)))
+
+    clock.run(scenario())
+    log.append([(repr(seen), seen.usd) for seen in world.seen])
+    return hashlib.sha256(repr(log).encode()).hexdigest()
+
+
+def test_one_seed_is_one_history_in_every_process() -> None:
+    """Byte for byte and instant for instant, whatever PYTHONHASHSEED says."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", HISTORY], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        ).stdout.strip()
+        for seed in ("0", "1")
+    }
+
+    assert {busy_day()} == digests

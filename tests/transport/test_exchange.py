@@ -1,0 +1,141 @@
+"""A small plain POST goes past aiohttp's session, everything else through it, and nobody can tell from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from yarl import URL
+
+from asyncrouter._errors import ConnectionFailed
+from asyncrouter._transport.aiohttp import AiohttpTransport
+from asyncrouter._transport.api import Request
+from asyncrouter._transport.exchange import SMALL, is_plain
+from tests.helpers.loopback import run, serving
+
+if TYPE_CHECKING:
+    from tests.helpers.loopback import Peer
+
+
+async def head_of(transport: AiohttpTransport, body: bytes, headers: dict[str, str]) -> list[bytes]:
+    """The lines that reach a server before the body, and the body's length as it arrived."""
+    seen: list[bytes] = []
+
+    async def handle(peer: Peer) -> None:
+        head, _, sent = (await peer.request()).partition(b"\r\n\r\n")
+        port = str(server.port).encode()
+        seen.extend([*head.replace(port, b"PORT").split(b"\r\n"), b"%d" % len(sent)])
+        await peer.reply()
+
+    async with serving(handle) as server:
+        response = await transport.send(Request("POST", f"http://127.0.0.1:{server.port}/v1?a=%20b", headers, body))
+        while await response.read():
+            pass
+    return seen
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer sk", "Content-Type": "application/json", "User-Agent": "x"},
+        {"content-type": "application/json", "host": "elsewhere"},
+        {"Content-Type": "application/json", "X-Name": "Ünïcode"},
+    ],
+)
+def test_the_short_way_sends_what_the_session_sends(headers: dict[str, str]) -> None:
+    """The two ways differ in nothing that goes over the line but the length of what was given."""
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        short = await head_of(transport, b"x" * SMALL, headers)
+        long = await head_of(transport, b"x" * (SMALL + 1), headers)
+        assert [line.replace(b"%d" % SMALL, b"N") for line in short] == [
+            line.replace(b"%d" % (SMALL + 1), b"N") for line in long
+        ]
+        await transport.aclose()
+
+    run(main())
+
+
+def test_an_aiohttp_of_another_version_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a version whose parts we do not know, small requests go through its session too, and arrive the same."""
+    headers = {"Content-Type": "application/json", "User-Agent": "x"}
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        short = await head_of(transport, b"{}", headers)
+        await transport.aclose()
+        monkeypatch.setattr("asyncrouter._transport.exchange.KNOWN", False)
+        monkeypatch.setattr("asyncrouter._transport.aiohttp.exchange", None)
+        other = AiohttpTransport()
+        assert short == await head_of(other, b"{}", headers)
+        await other.aclose()
+
+    run(main())
+
+
+def test_both_ways_share_the_pool() -> None:
+    """A connection that one of them has opened serves the other."""
+
+    async def handle(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.reply()
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            reused = []
+            for size in (2, SMALL + 1, 2):
+                response = await transport.send(server.post(b"x" * size))
+                while await response.read():
+                    pass
+                reused.append(response.reused)
+            assert ([False, True, True], 1) == (reused, len(server.peers))
+            await transport.aclose()
+
+    run(main())
+
+
+def test_a_header_cannot_smuggle_a_line() -> None:
+    """A line break in a header's value is refused before anything is sent."""
+    seen: list[bytes] = []
+
+    async def handle(peer: Peer) -> None:
+        seen.append(await peer.reader.read(1))
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            request = Request("POST", server.post().url, {"X-Name": "a\r\nX-Other: b"}, b"{}")
+            with pytest.raises(ValueError, match="header"):
+                await transport.send(request)
+            await transport.aclose()
+        assert seen in ([], [b""])
+
+    run(main())
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "http://user:word@127.0.0.1/v1", "/v1"])
+def test_what_is_not_plain_is_left_to_the_session(url: str) -> None:
+    """Another scheme, a name and a password, no host: aiohttp knows what to do."""
+    assert not is_plain(URL(url))
+
+
+def test_a_connection_that_is_cut_before_the_answer_is_given_up() -> None:
+    """It fails as it would through the session, and does not go back to the pool."""
+
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        peer.reset()
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            for number in (1, 2):
+                with pytest.raises(ConnectionFailed):
+                    await transport.send(server.post())
+                assert number == len(server.peers)
+            await transport.aclose()
+
+    run(main())

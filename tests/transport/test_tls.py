@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from asyncrouter._errors import ConnectionFailed
+from asyncrouter._transport.aiohttp import AiohttpTransport
+from tests.helpers.loopback import Peer, Server, run, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncrouter._transport.api import Request
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def context(authority: trustme.CA) -> ssl.SSLContext:
+    """A server's, for localhost only."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(made)
+    return made
+
+
+@pytest.fixture
+def ca(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+async def answering(peer: Peer) -> None:
+    while True:
+        await peer.request()
+        await peer.reply()
+
+
+async def failing(transport: AiohttpTransport, request: Request) -> ConnectionFailed:
+    with pytest.raises(ConnectionFailed) as caught:
+        await transport.send(request)
+    return caught.value
+
+
+def test_a_request_names_its_authority(context: ssl.SSLContext, ca: str) -> None:
+    """`ca` is read once; its connections are pooled like others."""
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(answering, context) as server:
+            for reused in (False, True):
+                response = await transport.send(server.post(host="localhost", ca=ca))
+                assert (reused, b"hello", b"") == (response.reused, await response.read(), await response.read())
+            await transport.aclose()
+
+    run(main())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_read_allocates_little(secure: bool, context: ssl.SSLContext, ca: str) -> None:
+    """Plain or TLS, a connection asks for 64 KiB at a time, not for asyncio's 256."""
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(answering, context if secure else None) as server:
+            response = await transport.send(server.post(host="localhost", ca=ca) if secure else server.post())
+            while await response.read():
+                pass
+            [[(protocol, _)]] = transport._session.connector._conns.values()
+            reader = protocol.transport._ssl_protocol if secure else protocol.transport
+            assert 1 << 16 == reader.max_size
+            await transport.aclose()
+
+    run(main())
+
+
+def test_the_transport_takes_a_context(context: ssl.SSLContext, authority: trustme.CA) -> None:
+    """`ssl` holds for every request that names no authority of its own."""
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def main() -> None:
+        async with serving(answering, context) as server:
+            for ours in (trusting, False):
+                transport = AiohttpTransport(ssl=ours)
+                response = await transport.send(server.post(host="localhost"))
+                assert b"hello" == await response.read()
+                await transport.aclose()
+
+    run(main())
+
+
+def test_a_certificate_nobody_vouches_for_is_final(context: ssl.SSLContext) -> None:
+    """Another try would meet the same certificate."""
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(answering, context) as server:
+            error = await failing(transport, server.post(host="localhost"))
+            told = f"the certificate of localhost:{server.port} does not hold: "
+            assert (told + "unable to get local issuer certificate", "never") == (error.message, error.again)
+            await transport.aclose()
+
+    run(main())
+
+
+def test_a_certificate_for_another_name_is_final(context: ssl.SSLContext, ca: str) -> None:
+    """The name in the URL must be the certificate's."""
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(answering, context) as server:
+            error = await failing(transport, server.post(ca=ca))
+            told = f"the certificate of 127.0.0.1:{server.port} does not hold: IP address mismatch"
+            assert error.message.startswith(told)
+            assert "never" == error.again
+            await transport.aclose()
+
+    run(main())
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_an_authority_that_cannot_be_read_is_final(text: str | None, tmp_path: Path) -> None:
+    """The message names the file."""
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        error = await failing(transport, Server(443, "https").post(ca=str(path)))
+        assert error.message.startswith(f"ca: {path}: ")
+        assert "never" == error.again
+        await transport.aclose()
+
+    run(main())
+
+
+def test_a_server_that_speaks_no_tls(ca: str) -> None:
+    """The handshake fails, and that may be tried once more."""
+
+    async def handle(peer: Peer) -> None:
+        await peer.reader.read(1)
+        await peer.reply(status="400 Bad Request")
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            server.scheme = "https"
+            error = await failing(transport, server.post(ca=ca))
+            assert error.message.startswith(f"TLS with 127.0.0.1:{server.port} failed: ")
+            assert "quick" == error.again
+            await transport.aclose()
+
+    run(main())
+
+
+def test_a_rest_takes_all_at_once_over_tls(context: ssl.SSLContext, ca: str) -> None:
+    """Resting works through TLS as it does without."""
+
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (b"a", b"b", b"c"):
+            await resting.wait()
+            await peer.chunk(piece)
+        await peer.gone()
+
+    resting = asyncio.Event()
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle, context) as server:
+            response = await transport.send(server.post(host="localhost", ca=ca))
+            resting.set()
+            assert b"abc" == await response.read(0.05)
+            response.close()
+            await transport.aclose()
+
+    run(main())
+
+
+def test_a_closed_response_waits_for_no_goodbye(context: ssl.SSLContext, ca: str) -> None:
+    """A server that has stopped reading cannot keep the connection: a graceful TLS close would wait 30 s for it."""
+
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that reads as well
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle, context) as server:
+            response = await transport.send(server.post(host="localhost", ca=ca))
+            connection = response._answer.connection  # type: ignore[attr-defined]  # what it wraps
+            raw = connection.transport.get_extra_info("socket")
+            response.close()
+            await transport.aclose()
+            assert -1 == raw.fileno()
+
+    run(main())
+
+
+# A server in a process of its own, on the other core: it answers each request a second after it came.
+_SLOW_SERVER = """
+import asyncio, ssl, sys
+
+class Answer(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def data_received(self, data):
+        for _ in range(data.count(b"POST ")):
+            asyncio.get_running_loop().call_later(1.0, self.answer)
+    def answer(self):
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+
+async def main():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(sys.argv[1])
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Answer, "127.0.0.1", 0, ssl=context, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def test_two_thousand_calls_at_once_over_tls(authority: trustme.CA, ca: str, tmp_path: Path) -> None:
+    """None fails by a connect clock of 5 s, and the loop never works for more than 0.5 s at a stretch.
+
+    It takes seconds because a thousand handshakes do: opened all at once they would hold the loop for as long.
+    """
+    pem = tmp_path / "server.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    stalls = []
+
+    async def watch() -> None:
+        last = time.thread_time()  # not the clock's: others may be busy on this machine
+        while True:
+            await asyncio.sleep(0.01)
+            stalls.append(time.thread_time() - last)
+            last = time.thread_time()
+
+    async def one(transport: AiohttpTransport, request: Request) -> bytes:
+        response = await transport.send(request)
+        return await response.read()
+
+    async def main(port: int) -> None:
+        transport = AiohttpTransport()
+        request = Server(port, "https").post(host="localhost", ca=ca)
+        watching = asyncio.ensure_future(watch())
+        answers = await asyncio.gather(*(one(transport, request) for _ in range(2000)))
+        watching.cancel()
+        assert [b"ok"] * 2000 == answers
+        await transport.aclose()
+
+    with subprocess.Popen([sys.executable, "-c", _SLOW_SERVER, str(pem)], stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            run(main(int(server.stdout.readline())))
+        finally:
+            server.kill()
+    assert max(stalls) < 0.5

@@ -1,0 +1,360 @@
+"""Which error a provider means, shape by shape, and how long it asks us to wait."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from asyncrouter._errors import (
+    BadReply,
+    ContextTooLong,
+    OutOfCredit,
+    RateLimited,
+    Refused,
+    Rejected,
+    ServerFailed,
+    Unauthorized,
+)
+from asyncrouter._wire.failure.classify import Classifier
+from asyncrouter._wire.failure.retry_after import (
+    parse_pause,
+    pause_in_error,
+    pause_in_headers,
+    pause_in_text,
+    reset_in_headers,
+)
+
+NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
+MIDNIGHT = 16 * 3600.0
+CLASSIFIER = Classifier(lambda: NOW)
+
+
+def of(status: int, error: object, **headers: str):
+    body = error if isinstance(error, bytes) else orjson.dumps(error)
+    return CLASSIFIER.failure(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+def err(message: str = "m", **fields: object) -> dict[str, object]:
+    return {"error": {"message": message, **fields}}
+
+
+def meta(**metadata: object) -> dict[str, object]:
+    return err(metadata=metadata)
+
+
+def available(code: str, **fields: object) -> dict[str, object]:
+    return err(availability={"code": code, **fields})
+
+
+STATUS = [
+    # Plain statuses
+    *((status, err(),
+     Rejected) for status in (300, 301, 302, 304, 307, 400, 404, 405, 410, 412, 413, 415, 422, 424, 451)),
+    *((status, err(), ServerFailed) for status in (408, 409, 425, 498, 499, 500, 501, 502, 503, 504, 520, 524)),
+    (401, err(), Unauthorized), (402, err(), OutOfCredit), (403, err(), Unauthorized),
+    (429, err(), RateLimited), (529, err(), RateLimited), (600, err(), BadReply), (101, err(), BadReply),
+    # OpenAI
+    (400, err("This model's maximum context length is 8192 tokens", code="context_length_exceeded"), ContextTooLong),
+    (400, err("Your input exceeds the context window of this model"), ContextTooLong),
+    (400, err(code="content_policy_violation"), Refused),
+    (400, err(code="invalid_prompt"), Refused), (400, err(code="cyber_policy"), Refused),
+    (400, err("Your request was blocked", type="invalid_request_error"), Refused),
+    (429, err(code="insufficient_quota"), OutOfCredit), (429, err(type="insufficient_quota", code=None), OutOfCredit),
+    (429, err(code="project_spend_limit_exceeded"), OutOfCredit), (429, err(code="slow_down"), RateLimited),
+    (429, err("Rate limit reached. Requested tokens exceed the limit", code="rate_limit_exceeded"), RateLimited),
+    (503, err(code="server_is_overloaded"), ServerFailed),
+    (400, err("Invalid 'user': string too long, input length 70", code="string_above_max_length"), Rejected),
+    (400, err("unknown field, see https://x.example/errors#input_too_large"), Rejected),
+    (500, err("blocked by an unknown bug"), ServerFailed),
+    (400, err("your prompt said: 429"), Rejected),
+    # Azure
+    (400, err("The response was filtered due to Azure's content management policy", code="content_filter"), Refused),
+    (400, err(innererror={"code": "ResponsibleAIPolicyViolation"}), Refused),
+    # OpenRouter
+    (400, meta(error_type="context_length_exceeded"), ContextTooLong),
+    (400, meta(error_type="string_too_long"), ContextTooLong),
+    (400, meta(error_type="max_tokens_exceeded"), ContextTooLong), (400, meta(error_type="refusal"), Refused),
+    (400, meta(error_type="content_policy_violation"), Refused), (400, meta(error_type="invalid_prompt"), Rejected),
+    (400, err("maximum context length", metadata={"error_type": "invalid_request"}), Rejected),
+    (503, meta(error_type="provider_overloaded"), ServerFailed),
+    (529, meta(error_type="provider_overloaded"), RateLimited),
+    (502, meta(error_type="provider_unavailable"), ServerFailed), (500, meta(error_type="unmapped"), ServerFailed),
+    (404, meta(error_type="not_found"), Rejected), (401, meta(error_type="authentication"), Unauthorized),
+    (403, err("exceeds the tokens you may use", metadata={"error_type": "permission_denied"}), Unauthorized),
+    (500, meta(error_type="content_policy_violation"), Refused),
+    (402, meta(error_type="payment_required"), OutOfCredit),
+    (402, meta(reason="in_flight_budget_exhausted", limit_source="openrouter_in_flight_budget"), RateLimited),
+    (402, meta(reason="weight_exceeds_budget", limit_source="openrouter_credits"), OutOfCredit),
+    (402, err("You requested up to 900 tokens, but can only afford 12. Retry after 5 seconds"), OutOfCredit),
+    (403, meta(reason="openrouter_guardrail_budget"), OutOfCredit),
+    (403, meta(limit_source="openrouter_key_limit"), OutOfCredit),
+    (403, meta(reasons=["violence"], flagged_input="…"), Refused), (403, meta(patterns=["ssn"]), Refused),
+    (429, meta(limit_source="openrouter_free_tier_daily"), RateLimited),
+    (400, available("model_not_found"), Rejected), (400, available("wrong_endpoint"), Rejected),
+    (404, available("no_endpoints"), Rejected), (404, available("model_deprecated"), Rejected),
+    (404, available("privacy_restricted"), Rejected), (403, available("region_restricted"), Unauthorized),
+    (429, available("capacity_exhausted"), RateLimited), (503, available("temporarily_unavailable"), ServerFailed),
+    (400, err("Provider returned error", metadata={"raw": '{"error":{"message":"prompt is too long: 9 > 8"}}'}),
+     ContextTooLong),
+    # What another one told OpenRouter about its own account is true of that account.
+    (429, meta(error_type="rate_limit_exceeded", provider_code="insufficient_quota"), RateLimited),
+    (429, err("Provider returned error", metadata={"raw": '{"error":{"message":"m","code":"insufficient_quota"}}'}),
+     RateLimited),
+    (400, err("Provider returned error", metadata={"raw": '{"message":"Your credit balance is too low"}'}), Rejected),
+    (400, err("Provider returned error", metadata={"raw": '{"message":"API key not valid"}'}), Rejected),
+    (429, err('{"error": {"message": "m", "code": "insufficient_quota"}}'), OutOfCredit),
+    # A reason that is newer than this: what OpenRouter says about another try.
+    (404, available("brand_new", retryable=True), ServerFailed), (404, available("brand_new"), Rejected),
+    (404, available("no_endpoints", retryable=True), Rejected),
+    (429, available("brand_new", retryable=True), RateLimited),
+    (503, available("brand_new", retryable=False), ServerFailed),
+    # Anthropic (native shapes, for the wire that follows)
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}},
+     ContextTooLong),
+    (400, {"type": "error", "error": {"type": "invalid_request_error",
+     "message": "Output blocked by content filtering policy"}}, Refused),
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}},
+     OutOfCredit),
+    (413, {"type": "error", "error": {"type": "request_too_large", "message": "too large"}}, ContextTooLong),
+    (429, err(type="rate_limit_error", details={"error_code": "enforced_spend_limit_reached"}), OutOfCredit),
+    (529, err(type="overloaded_error"), RateLimited),
+    # Google
+    (400,
+     [err("The input token count (9) exceeds the maximum number of tokens allowed (8)", status="INVALID_ARGUMENT")],
+     ContextTooLong),
+    (400, err("Request payload size exceeds the limit: 20971520 bytes.", status="INVALID_ARGUMENT"), ContextTooLong),
+    (400, err("API key not valid. Please pass a valid API key.", status="INVALID_ARGUMENT"), Unauthorized),
+    (400, err("API key expired. Please renew the API key.", status="INVALID_ARGUMENT"), Unauthorized),
+    (429, err(status="RESOURCE_EXHAUSTED"), RateLimited),
+    # Groq, Mistral, Together, Fireworks, vLLM, llama.cpp, Ollama, others
+    (400, err("Please reduce the length of the messages or completion."), ContextTooLong),
+    (413, err("Request too large for model on tokens per minute (TPM)", code="rate_limit_exceeded"), Rejected),
+    (429, {"object": "error", "message": "m", "type": "service_tier_capacity_exceeded", "code": "3505"}, RateLimited),
+    (503, {"object": "error", "message": "m", "type": "service_tier_capacity_exceeded", "code": "3505"}, ServerFailed),
+    (422, {"object": "error", "message": {"detail": [{"loc": ["body", "x"], "msg": "Extra inputs"}]}}, Rejected),
+    (403, err("prompt tokens (9) + max_tokens exceed the limit of 8"), ContextTooLong),
+    (422, err("`inputs` tokens + `max_new_tokens` must be <= 8"), ContextTooLong),
+    (400, err("max_tokens must be at least 1, got -5"), ContextTooLong),
+    (500, err("the request exceeds the available context size", type="server_error"), ContextTooLong),
+    (400, err("Current length is 9 while limit is 8"), ContextTooLong),
+    (400, err("exceeded model token limit"), ContextTooLong),
+    (404, {"error": "model 'x' not found, try pulling it first"}, Rejected),
+    (503, {"error": "server busy, please try again. maximum pending requests exceeded"}, ServerFailed),
+    # No JSON
+    (502, b"<html><head><title>502 Bad Gateway</title></head></html>", ServerFailed), (503, b"", ServerFailed),
+    (413, b"<html>413 Request Entity Too Large</html>", Rejected), (404, b"[]", Rejected), (400, b"\xff\xfe", Rejected),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), STATUS)
+def test_a_failed_response(status: int, body: object, expected: type) -> None:
+    """Status first, the provider's words second, the message where both leave it open."""
+    error = of(status, body)
+
+    assert expected is type(error)
+    assert status == error.status
+    assert error.message
+    assert "\n" not in error.message
+    assert len(error.message) <= 500
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "status"),
+    [
+        (err(code=429), RateLimited, 429), (err(code="429"), RateLimited, 429), (err(code=529), RateLimited, 529),
+        (err(code=502, metadata={"error_type": "provider_unavailable"}), ServerFailed, 502),
+        (err(code="server_error"), ServerFailed, 500), (err(type="overloaded_error"), RateLimited, 529),
+        (err(type="InternalServerError"), ServerFailed, 500), (err(type="RateLimitError"), RateLimited, 429),
+        (err(type="BadRequestError", code=400), Rejected, 400),
+        (err(code="1300", type="rate_limited"), RateLimited, 429),
+        (err(code="3505", type="service_tier_capacity_exceeded"), ServerFailed, 503),
+        (meta(error_type="invalid_prompt"), Rejected, 400), (err(code="invalid_prompt"), Refused, 400),
+        (err("maximum context length", type="BadRequestError", code=400), ContextTooLong, 400),
+        (err(code="context_length_exceeded"), ContextTooLong, None), (err("prompt is too long"), ContextTooLong, None),
+        (err(code="insufficient_quota"), OutOfCredit, None), (err(code=402), OutOfCredit, 402),
+        (err(code="unsupported_country_region_territory", type="request_forbidden"), Unauthorized, 403),
+        (err(type="request_forbidden"), Unauthorized, 403), (err(code=403), Unauthorized, 403),
+        (err(code=401), Unauthorized, 401), (err(code="invalid_api_key"), Unauthorized, 401),
+        (err(code="content_filter"), Refused, None), (err(code=403, metadata={"reasons": ["x"]}), Refused, 403),
+        (err(code=404), Rejected, 404), ({"error": "over capacity"}, ServerFailed, 503),
+        (err(availability={"code": "model_deprecated"}), Rejected, 404),
+        ({"error": "warming up"}, BadReply, None), (err(code=1234), BadReply, None), (err(code=200), BadReply, None),
+        ({"error": {}}, BadReply, None), ({"error": ["?"]}, BadReply, None),
+    ],
+)
+def test_an_error_inside_a_200(error: object, expected: type, status: int | None) -> None:
+    """Without a status the body's number decides, then its words; what fits nothing is a bad reply."""
+    found = CLASSIFIER.inside(error)
+
+    assert (expected, status) == (type(found), found.status)
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (err("a\n  b", code="x", type="y"), "a b", "x"),
+        (err("a", code=400, type="exceed_context_size_error"), "a", "exceed_context_size_error"),
+        (err("a", code=None, type=None), "a", None),
+        (err("a", code=418), "a", "418"),
+        ({"error": "bare"}, "bare", None),
+        ({"object": "error", "message": "top", "type": "t", "code": "1300"}, "top", "t"),
+        ({"detail": "Not Found"}, "Not Found", None),
+        ({"detail": [{"loc": ["body", "n"], "msg": "bad"}, {"msg": "worse"}]}, "body.n: bad; worse", None),
+        (err('{"error": {"message": "inner", "code": 400, "status": "INVALID_ARGUMENT"}}'), "inner",
+         "INVALID_ARGUMENT"),
+        (err("Provider returned error", metadata={"raw": '{"message":"why"}'}), "Provider returned error: why", None),
+        (err("Provider returned error", metadata={"raw": "why not"}), "Provider returned error: why not", None),
+        ([err("wrapped", status="INVALID_ARGUMENT")], "wrapped", "INVALID_ARGUMENT"),
+        (b"<html><head><title>Bad <b></title><style>x</style>", "Bad <b>", None),
+        (b"<p>one</p>\n<p>two</p>", "one two", None),
+        (b"plain\ntext", "plain text", None),
+        (b"", "I'm a Teapot", None),
+        (err("x" * 900), "x" * 499 + "…", None),
+        (meta(error_type="not_found"), "m", "not_found"),
+        (available("no_endpoints"), "m", "no_endpoints"),
+    ],
+)
+def test_message_and_code(body: object, message: str, code: str | None) -> None:
+    """Every shape of error body gives one line of message and the provider's own word."""
+    error = of(418, body)
+
+    assert (message, code) == (error.message, error.code)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["https://login.example/a?token=s3cret", "https://login.example/a#token=s3cret", "https://me:s3cret@login.example/a"],
+)
+def test_redirects_say_that_they_are_not_followed(location: str) -> None:
+    """The message names the target, without the parts that hold secrets."""
+    error = of(302, b"", location=location)
+
+    assert "redirected to https://login.example/a; redirects are not followed" == error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "again"),
+    [(503, "false", "never"), (400, "true", "quick"), (429, "true", "hint"), (429, "maybe", "hint")],
+)
+def test_x_should_retry(status: int, told: str, again: str) -> None:
+    """The provider's word on retrying stands over ours; an empty account stays empty."""
+    assert again == of(status, err(), x_should_retry=told).again
+    assert "never" == of(429, err(code="insufficient_quota"), x_should_retry=told).again
+
+
+def test_openrouters_word_on_a_reason_we_do_not_know() -> None:
+    """`retryable` says whether another try makes sense; of the reasons we know we know it ourselves."""
+    assert "never" == of(503, available("brand_new", retryable=False)).again
+    assert "jitter" == of(503, available("temporarily_unavailable", retryable=False)).again
+
+
+def test_a_402_with_a_pause_passes() -> None:
+    """Credit reserved by requests in flight comes back; an empty account does not."""
+    error = of(402, err(), retry_after="3")
+
+    assert (RateLimited, 3.0) == (type(error), error.retry_after)
+
+
+def test_a_spent_limit_says_when_it_begins_anew() -> None:
+    """`resets_at` is hours away and makes no rate limit of it."""
+    error = of(402, meta(reason="openrouter_key_limit", resets_at="2027-01-15T09:00:00Z"))
+
+    assert (OutOfCredit, 3600.0) == (type(error), error.retry_after)
+
+
+def test_the_daily_quota_of_free_models_lasts_until_midnight() -> None:
+    """UTC, unless the body gives the instant itself."""
+    reset = {"X-RateLimit-Reset": str(int((NOW + 60) * 1000))}
+
+    assert MIDNIGHT == of(429, meta(limit_source="openrouter_free_tier_daily")).retry_after
+    assert 60.0 == of(429, meta(limit_source="openrouter_free_tier_daily", headers=reset)).retry_after
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3.0), ("0.25", 0.25), (" 7 ", 7.0), (5, 5.0), (1.5, 1.5), ("-4", 0.0), ("1e2", 100.0), (".5", 0.5),
+        ("100ms", 0.1), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("1.5s", 1.5), ("2d", 172800.0), ("38s", 38.0),
+        ("-5s", 0.0),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", 60.0), ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+        ("Friday, 15-Jan-27 08:01:00 GMT", 60.0), ("Fri Jan 15 08:01:00 2027", 60.0),
+        ("2027-01-15T08:00:10Z", 10.0), ("2027-01-15T09:00:10.5+01:00", 10.5), ("2027-01-15T08:00:10", 10.0),
+        ("", None), ("soon", None), ("nan", None), ("inf", None), ("1e999", None), ("1_000", None), ("٣", None),
+        ("5 parsecs", None),
+        (None, None), (True, None), (float("nan"), None), (10**30, None), ("Fri, 99 Jan 2027 08:01:00 GMT", None),
+        ([], None), ("9" * 5000, None),
+    ],
+)
+def test_every_form_of_a_pause(value: object, seconds: float | None) -> None:
+    """Numbers, durations and dates; the past is 0, garbage is nothing."""
+    assert seconds == parse_pause(value, lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Please try again in 5.289s. Visit x", 5.289), ("try again in 1m2s", 62.0),
+        ("Please retry after 60 seconds.", 60.0),
+        ("Please retry in 38.1s.", 38.1), ("try again in 20ms", 0.02), ("Try again in 2 minutes", 120.0),
+        ("try again in 1h 5m", 3900.0), ("try again in 300 milliseconds", 0.3), ("wait 3 seconds", 3.0),
+        ("try again later", None), ("try again in 5 marathons", None), ("in 5s", None), ("", None),
+    ],
+)
+def test_pauses_in_sentences(text: str, seconds: float | None) -> None:
+    """Groq, OpenAI, Google and Azure write it into the message."""
+    assert seconds == pytest.approx(pause_in_text(text))
+
+
+def test_pauses_in_headers() -> None:
+    """Milliseconds are the finer word; one that cannot be read leaves the other."""
+    assert 0.25 == pause_in_headers({"retry-after-ms": "250", "retry-after": "1"}, lambda: NOW)
+    assert 1.0 == pause_in_headers({"retry-after-ms": "x", "retry-after": "1"}, lambda: NOW)
+    assert pause_in_headers({}, lambda: NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"), [("1800000005", 5.0), ("1800000005000", 5.0), ("30", 30.0), ("1799999999", 0.0)]
+)
+def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -> None:
+    """Epoch seconds, epoch milliseconds, or plainly seconds."""
+    assert seconds == reset_in_headers({"x-ratelimit-reset": reset}, lambda: NOW)
+    assert seconds == of(429, err(), x_ratelimit_reset=reset).retry_after
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        ({"availability": {"code": "capacity_exhausted", "retry_after": 12}}, 12.0),
+        ({"details": [{"@type": "QuotaFailure"}, {"@type": "RetryInfo", "retryDelay": "38s"}]}, 38.0),
+        ({"metadata": {"headers": {"Retry-After": "4"}}}, 4.0),
+        ({"metadata": "?", "details": 5, "availability": []}, None),
+    ],
+)
+def test_pauses_in_bodies(error: dict[str, object], seconds: float | None) -> None:
+    """OpenRouter's and Google's places."""
+    assert seconds == pause_in_error(error, lambda: NOW)
+    assert seconds == of(429, {"error": error}).retry_after
+
+
+def test_headers_come_before_the_body_before_the_message() -> None:
+    """The most deliberate word counts."""
+    told = err("try again in 3s", availability={"retry_after": 2})
+
+    assert 1.0 == of(429, told, retry_after="1").retry_after
+    assert 2.0 == of(429, told).retry_after
+    assert 3.0 == of(429, err("try again in 3s")).retry_after
+    assert of(400, err("try again in 3s")).retry_after is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null", b"1", b'"x"', b"[1]", b"[[]]", b'{"error":[]}', b'{"error":{"message":{"a":[]}}}', b'{"message":null}',
+        b'{"error":{"metadata":[],"availability":"x","details":{},"code":{}}}', b'{"error":{"message":"{"}}',
+        b'{"error":{"code":99999999999999999999}}', b"[" * 5000,
+    ],
+)
+@pytest.mark.parametrize("status", [200, 302, 400, 402, 403, 429, 500])
+def test_no_body_is_too_strange(status: int, body: bytes) -> None:
+    """Whatever stands there, it becomes an error of ours."""
+    assert of(status, body).message

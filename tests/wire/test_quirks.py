@@ -1,0 +1,162 @@
+"""What goes to hosts that do not take what all others take."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import orjson
+import pytest
+
+from asyncrouter._config.catalog import Model, Provider
+from asyncrouter._types import Call
+from asyncrouter._wire.openai.quirks import quirks_of
+from asyncrouter._wire.openai.wire import OpenAI
+
+OPENAI, MISTRAL, OTHER = "https://api.openai.com/v1", "https://api.mistral.ai/v1", "https://openrouter.ai/api/v1"
+DEEPSEEK, GROQ = "https://api.deepseek.com/v1", "https://api.groq.com/openai/v1"
+TOGETHER = "https://api.together.xyz/v1"
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}
+USER = {"role": "user", "content": "Hi"}
+
+
+def sent(
+    base_url: str, *messages: dict[str, object], model: str = "m", stream: bool = False, **params: object
+) -> dict:
+    wire = OpenAI(Provider(base_url=base_url), wall=lambda: 0.0)
+    call = Call(messages or (USER,), {}, {}, 0.0, math.inf)
+    return orjson.loads(
+        wire.encode(call, Model(provider="p", id=model), params, "k", stream=stream, connect=None).body
+    )
+
+
+@pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025", "gpt-5", "gpt-5.4-mini", "gpt-6.1-sol", "gpt-10"])
+def test_openais_newer_models_take_the_newer_name(model: str) -> None:
+    """`max_tokens` is an error there; the newer name wins when both are given."""
+    assert {"model", "messages", "max_completion_tokens"} == sent(OPENAI, model=model, max_tokens=5).keys()
+    assert 7 == sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)["max_completion_tokens"]
+    assert "max_tokens" not in sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-4-turbo", "gpt-3.5-turbo", "omni-moderation"])
+def test_openais_older_models_keep_theirs(model: str) -> None:
+    """As the caller gave it."""
+    assert 5 == sent(OPENAI, model=model, max_tokens=5)["max_tokens"]
+
+
+@pytest.mark.parametrize("base_url", [OTHER, "https://api.openai.com.evil.test/v1", "http://127.0.0.1:8080/v1"])
+def test_other_hosts_get_what_was_given(base_url: str) -> None:
+    """The rule is OpenAI's own; for a host without rules there is nothing to ask at a call."""
+    assert 5 == sent(base_url, model="gpt-5", max_tokens=5)["max_tokens"]
+    assert None is quirks_of(base_url)
+
+
+def test_mistral_has_its_own_names() -> None:
+    """`random_seed`, and `max_tokens` only."""
+    body = sent(MISTRAL, seed=3, max_completion_tokens=9)
+
+    assert {"model": "m", "messages": [USER], "random_seed": 3, "max_tokens": 9} == body
+
+
+def test_mistral_is_sent_nothing_it_does_not_know() -> None:
+    """An unknown field is a 422 there; usage comes without being asked for; an empty list of tools is an error."""
+    body = sent(MISTRAL, stream=True, user="u", logit_bias={}, store=True, tools=[], temperature=0.1, safe_prompt=True)
+
+    assert {"model", "messages", "stream", "temperature", "safe_prompt"} == body.keys()
+
+
+def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
+    """An answer of another host is put into its terms; the caller's messages stay as they are."""
+    function = {"name": "f", "arguments": "{}"}
+    answer = {
+        "role": "assistant", "content": None, "reasoning_content": "Hm.", "refusal": None, "annotations": [],
+        "tool_calls": [{"id": "c1", "type": "function", "function": function, "extra_content": {"google": {}}}],
+    }
+    result = {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "1", "is_error": False}
+    messages = [{**USER, "name": "Ada"}, answer, result]
+    before = copy.deepcopy(messages)
+
+    assert [
+        USER,
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "1"},
+    ] == sent(MISTRAL, *messages)["messages"]
+    assert before == messages
+
+
+def test_mistral_takes_no_extras_in_tool_calls() -> None:
+    """Also where the message itself has nothing but what is known."""
+    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    (message,) = sent(MISTRAL, {"role": "assistant", "tool_calls": [{**made, "extra_content": {}}]})["messages"]
+
+    assert [made] == message["tool_calls"]
+
+
+def test_mistral_is_asked_for_usage_by_nothing() -> None:
+    """It is in the last chunk anyway."""
+    assert "stream_options" not in sent(MISTRAL, stream=True)
+    assert "stream_options" in sent(OTHER, stream=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "kept"),
+    [
+        ("o3", None, False), ("o4-mini", "low", False), ("gpt-5", None, False), ("gpt-5-mini", None, False),
+        ("gpt-5-chat-latest", None, True), ("gpt-5.4", None, True), ("gpt-5.4", "low", False),
+        ("gpt-5.4", "none", True), ("gpt-5.5", None, False), ("gpt-5.5", "none", True), ("gpt-6-luna", None, False),
+        ("gpt-10", None, False),
+        ("gpt-4o", None, True), ("gpt-4.1", None, True),
+    ],
+)
+def test_openais_models_that_think_take_no_sampling(model: str, effort: str | None, kept: bool) -> None:
+    """Unless they are told not to think, where they can be."""
+    given = {"temperature": 0.2, "top_p": 0.9, "logprobs": True, "top_logprobs": 2}
+    body = sent(OPENAI, model=model, **given, **({} if effort is None else {"reasoning_effort": effort}))
+
+    assert (given if kept else {}) == {name: body[name] for name in given if name in body}
+
+
+@pytest.mark.parametrize("base_url", [OPENAI, GROQ])
+def test_openai_and_groq_take_no_fields_of_other_hosts_replies(base_url: str) -> None:
+    """An answer of another host goes back without its thoughts, and without what Google keeps beside a call."""
+    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    thoughts = {"reasoning": "Hm.", "reasoning_content": "Hm.", "thinking_blocks": [], "extra_content": {}}
+    answer = {"role": "assistant", "content": "So.", **thoughts, "tool_calls": [{**made, "extra_content": {}}]}
+
+    assert [
+        {**USER, "name": "Ada"}, {"role": "assistant", "content": "So.", "tool_calls": [made]}
+    ] == sent(base_url, {**USER, "name": "Ada"}, answer)["messages"]
+
+
+def test_groq_takes_no_nulls_in_answers() -> None:
+    """OpenAI's own client writes them into the message it gives."""
+    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "assistant", "content": None, "function_call": None, "refusal": None, "tool_calls": [made]}
+
+    assert [{"role": "assistant", "tool_calls": [made]}] == sent(GROQ, answer)["messages"]
+    assert None is sent(OPENAI, answer)["messages"][0]["content"]
+
+
+def test_groq_streams_no_answers_in_a_format() -> None:
+    """They are asked for in one piece; our reader of answers takes both."""
+    assert {"model", "messages", "response_format"} == sent(GROQ, stream=True, response_format=SCHEMA).keys()
+    assert sent(GROQ, stream=True, response_format={"type": "text"})["stream"]
+    assert sent(GROQ, stream=True)["stream"]
+    assert sent(OPENAI, stream=True, response_format=SCHEMA)["stream"]
+
+
+@pytest.mark.parametrize("base_url", [DEEPSEEK, MISTRAL])
+def test_the_developer_is_the_system_elsewhere(base_url: str) -> None:
+    """OpenAI's newer name for it is unknown there; the caller's message stays as it is."""
+    told = {"role": "developer", "content": "Be brief."}
+
+    assert [{"role": "system", "content": "Be brief."}, USER] == sent(base_url, told, USER)["messages"]
+    assert {"role": "developer", "content": "Be brief."} == told
+    assert [told] == sent(OPENAI, told)["messages"]
+
+
+@pytest.mark.parametrize("base_url", [DEEPSEEK, TOGETHER])
+def test_hosts_that_know_only_the_older_name_of_a_limit(base_url: str) -> None:
+    """Under the newer one it would limit nothing."""
+    assert {"model": "m", "messages": [USER], "max_tokens": 9} == sent(base_url, max_completion_tokens=9)
+    assert 9 == sent(base_url, max_tokens=9)["max_tokens"]
