@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._engine.race import Race
-from asyncrouter._engine.reading import Tail
+from asyncrouter._engine.reading import ReplyReader
 from asyncrouter._errors import AttemptError, CallError, Refused, StreamInterrupted
 from asyncrouter._types import Chunk
 
@@ -44,7 +44,7 @@ class ReplyStream:
         self._begin = begin
         self._end = end
         self._restart = restart
-        self._tail: Tail | None = None
+        self._tail: ReplyReader | None = None
         self._reply: Reply | None = None
         self._entered = self._over = False
 
@@ -93,7 +93,7 @@ class ReplyStream:
             self._finish(None)
         return chunk
 
-    async def _begin_again(self, broken: Tail, error: AttemptError) -> Chunk:
+    async def _begin_again(self, broken: ReplyReader, error: AttemptError) -> Chunk:
         """The chunk that says so, or `StreamInterrupted` when that was not asked for or nothing is left."""
         cause: Exception = error
         if self._restart and self._rest:
@@ -105,16 +105,16 @@ class ReplyStream:
                 return Chunk(restart=True)
         raise self._broken(broken, error) from cause
 
-    def _broken(self, broken: Tail, why: object) -> StreamInterrupted:
+    def _broken(self, broken: ReplyReader, why: object) -> StreamInterrupted:
         message = f"the stream broke after {len(broken.text())} characters: {why}"
         interrupted = StreamInterrupted(message, self.trace, broken.text())
         self._finish(interrupted)
         return interrupted
 
-    async def _race(self, left: list[int] | None, cause: Literal["first", "restart"]) -> Tail:
+    async def _race(self, left: list[int] | None, cause: Literal["first", "restart"]) -> ReplyReader:
         race = Race(self._engine, self._call, self._plan, self.trace, left, cause)
         tail = await race.run()
-        assert isinstance(tail, Tail)
+        assert isinstance(tail, ReplyReader)
         self._rest = race.behind(tail.index)
         return tail
 

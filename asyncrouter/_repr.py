@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, fields
 
 
-class Shown:
+class ShortRepr:
     """A dataclass (with `repr=False`) whose `repr` leaves out the fields that have their defaults."""
 
     __slots__ = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from asyncrouter._repr import Shown
+from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ class Call(NamedTuple):
 
 
 @dataclass(slots=True, repr=False)
-class Usage(Shown):
+class Usage(ShortRepr):
     """Tokens as the provider counted them; input includes the cached ones, output the reasoning."""
 
     input_tokens: int
@@ -53,7 +53,7 @@ class Usage(Shown):
 
 
 @dataclass(slots=True, repr=False)
-class Chunk(Shown):
+class Chunk(ShortRepr):
     """What one read of a stream brought. The last one carries `finish_reason` and, if the provider sent it, `usage`.
 
     `restart=True` (only with `on_interrupt="restart"`) means: drop what you have shown, the answer begins again.
@@ -68,7 +68,7 @@ class Chunk(Shown):
 
 
 @dataclass(slots=True, repr=False)
-class Attempt(Shown):
+class Attempt(ShortRepr):
     """One try at one model. Instants are seconds since the call began; `None` means it never came to that.
 
     `cause` is why it was made: "first"; "retry" (the same model again); "fallback" (the one before failed); "hedge"
@@ -99,7 +99,7 @@ class Attempt(Shown):
 
 
 @dataclass(slots=True, repr=False)
-class Trace(Shown):
+class Trace(ShortRepr):
     """Everything one call did, in the order it began. `print(trace)` is a timeline."""
 
     task: str | None
@@ -144,7 +144,7 @@ def _line(attempt: Attempt) -> str:
 
 
 @dataclass(slots=True, repr=False)
-class Reply(Shown):
+class Reply(ShortRepr):
     """A whole answer.
 
     `model` is its name here, `served_model` what the provider says it ran. `text` is "" when there is none.

@@ -1,133 +1,243 @@
-"""The house of the design, held against the imports: a module imports only from rows below its own."""
+"""The layers of the package, held against every import in it.
+
+A module imports only from its own package or from a lower layer. Imports for annotations count too. The longest name
+in `LAYERS` that is a module, or a package around it, says where the module belongs.
+"""
 
 import ast
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncrouter
 
 ROOT = Path(asyncrouter.__file__).parent
 
-ROWS: list[list[str]] = [
-    ["_shown", "_types", "_errors", "_http", "_events"],
-    ["_catalog", "_config", "_checks", "_limits", "_names", "_known", "_tables", "_load", "_plan", "_places", "_cost",
-     "_prices"],
-    ["_wire", "_transport", "_connector", "_exchange", "_aiohttp_errors", "_policies", "_credentials"],
-    ["_clock", "_timers", "_engine", "_lane", "_flight", "_stream", "_attempt"],
-    ["_verdict", "_retry", "_remaining", "_race"],
-    ["_arguments", "_closing", "_insight", "_listing", "_reply_stream", "_router"],
-    ["", "_api", "local", "prices", "sim", "batch", "bench", "integrations", "cli"],
+LAYERS: list[list[str]] = [
+    ["_repr", "_types", "_errors", "_events", "_transport.api"],
+    ["_config"],
+    ["_transport", "_wire", "_policies", "_credentials"],
+    ["_engine"],
+    ["_explain", "_listing", "_reply_stream", "_router"],
+    ["_api", ""],
+    ["prices", "local", "sim"],
+    ["batch", "bench"],
+    ["integrations"],
+    ["cli", "__main__"],
 ]
-"""Words, plans, tools, one try, many tries, the router, doors; "" is the package itself."""
+"""Words; plans; tools, strangers to one another; the engine; the router; the public names; the doors, lowest first.
 
-TOOLS = {
-    "_wire": "wire", "_transport": "transport", "_connector": "transport", "_aiohttp_errors": "transport",
-    "_exchange": "transport",
-    "_policies": "policies", "_credentials": "credentials",
-}
+"" is the package itself: its public names. `_transport.api` is what a wire writes and a transport carries, so it stands
+below both.
+"""
+TOOLS = LAYERS[2]
+DOORS = LAYERS[6:]
 RUN_TIME = {"aiohttp", "anyio", "backoff", "orjson", "multidict", "yarl"}
-"""multidict and yarl are aiohttp's own words for headers and URLs."""
-AIOHTTP_ROOMS = {"_transport", "_connector", "_exchange", "_aiohttp_errors"}
+"""multidict and yarl are aiohttp's own types for headers and URLs."""
+
+CIRCLES = {frozenset({"_types", "_errors"})}
+"""The only circle: a reply's trace holds errors, and an error holds its reply; annotations on both sides."""
+
+LATE = {
+    "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C while it is read must not end in a traceback
+    "_router": {
+        "asyncrouter._engine.shutdown", "asyncrouter._listing", "asyncrouter._policies.facade",
+        "asyncrouter._wire.registry",
+    },
+    "_wire.registry": {"asyncrouter._wire.anthropic.wire", "asyncrouter._wire.gemini.wire"},
+    "_config.list_prices": {"importlib", "importlib.util"},
+    "_config.builtin_catalog": {"importlib.resources", "tomllib"},
+    "_config.load": {"tomllib"},
+    "_config.checks": {"difflib"},
+    "_engine.retry": {"backoff"},
+}
+"""What modules below the doors import inside a function, so that `import asyncrouter` stays cheap: milliseconds each."""
 
 
-def modules() -> list[tuple[str, Path]]:
-    return [(path.relative_to(ROOT).with_suffix("").as_posix(), path) for path in sorted(ROOT.rglob("*.py"))]
+class Import(NamedTuple):
+    """One imported module, and how it is imported."""
+
+    of: str
+    typing: bool
+    late: bool
 
 
-def room(module: str) -> str:
-    """The part of the house a module belongs to: its first name, "" for the package itself."""
-    first = module.split("/")[0]
-    return "" if first in {"__init__", "__main__"} else first
+def name_of(path: Path) -> str:
+    """The module's dotted name below `asyncrouter`, "" for the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, *, types_too: bool) -> list[str]:
-    """Every name imported by a file, dotted, as it is written."""
-    found: list[str] = []
-    skipped: set[int] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if not types_too and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            skipped.update(id(inner) for inner in ast.walk(node))
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module is not None
-            found += [node.module] if node.module != "asyncrouter" else [f"asyncrouter.{a.name}" for a in node.names]
-    return found
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
-def level(of: str) -> int:
-    return next(index for index, row in enumerate(ROWS) if of in row)
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def test_every_module_has_a_row() -> None:
-    """No module stands outside the house."""
-    placed = {name for row in ROWS for name in row}
+@cache
+def imports(path: Path) -> list[Import]:
+    """Every module a file imports, dotted, from wherever in the file."""
+    tree = tree_of(path)
+    typing = {id(inner) for node in ast.walk(tree) if _is_typing(node) for inner in ast.walk(node)}
+    late = {
+        id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
+    return [
+        Import(name, id(node) in typing, id(node) in late) for node in ast.walk(tree) for name in _names(path, node)
+    ]
 
-    assert set() == {room(module) for module, _ in modules()} - placed
+
+def _is_typing(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def _names(path: Path, node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    assert node.level == 0, f"{path}: relative import"
+    assert node.module is not None
+    inner = [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name if _ours(name) in MODULES else node.module for name in inner]
+
+
+def _ours(name: str) -> str | None:
+    """The name below `asyncrouter`, `None` for other people's."""
+    if name == "asyncrouter":
+        return ""
+    return name.removeprefix("asyncrouter.") if name.startswith("asyncrouter.") else None
+
+
+def layered_name(module: str) -> str:
+    """The entry of `LAYERS` a module belongs to."""
+    known = {name for layer in LAYERS for name in layer}
+    while module not in known:
+        assert module, "every module has a layer"
+        module = module.rpartition(".")[0] if "." in module else f"{module}: no layer"
+        assert not module.endswith("no layer"), module
+    return module
+
+
+def level(entry: str) -> int:
+    return next(index for index, layer in enumerate(LAYERS) if entry in layer)
+
+
+def in_door(module: str) -> bool:
+    return module != "" and any(layered_name(module) in layer for layer in DOORS)
+
+
+def test_the_root_is_a_table_of_contents() -> None:
+    """At most fourteen modules lie at the root."""
+    assert len(list(ROOT.glob("*.py"))) <= 14
+
+
+def test_no_file_is_long() -> None:
+    """No file is over 350 lines, and the median is near 130 at most."""
+    lengths = sorted((path.read_text(encoding="utf-8").count("\n"), module) for module, path in MODULES.items())
+
+    assert [(length, module) for length, module in lengths if length > 350] == []
+    assert lengths[len(lengths) // 2][0] <= 140
 
 
 def test_imports_go_down_only() -> None:
-    """A module imports from its own room, its own row (tools excepted) or a row above it in the design's picture."""
+    """A module imports from its own package, its own layer (tools excepted) or a lower one."""
     wrong = []
-    for module, path in modules():
-        here = room(module)
-        for name in imports(path, types_too=True):
-            if not name.startswith("asyncrouter"):
+    for module, path in MODULES.items():
+        here = layered_name(module)
+        for each in imports(path):
+            name = _ours(each.of)
+            if name is None or (there := layered_name(name)) == here:
                 continue
-            part = [*name.split("."), ""][1]
-            there = part if any(part in row for row in ROWS) else ""
-            if there == here:
-                continue
-            if level(there) > level(here) or (here in TOOLS and there in TOOLS and TOOLS[here] != TOOLS[there]):
-                wrong.append(f"{module} imports {name}")
+            strangers = here in TOOLS and there in TOOLS
+            if (level(there) > level(here) and each.of not in LATE.get(module, ())) or strangers:
+                wrong.append(f"{module} imports {each.of}")
 
-    assert [] == wrong
+    assert wrong == []
+
+
+def test_there_is_no_circle() -> None:
+    """No module imports itself through others, annotations included; but for `_types` and `_errors`."""
+    graph = {
+        module: {name for each in imports(path) if (name := _ours(each.of)) is not None and name != module and name}
+        for module, path in MODULES.items() if module
+    }
+    for circle in CIRCLES:
+        for one in circle:
+            graph[one] -= circle
+
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise AssertionError(" → ".join(error.args[1])) from None
+
+
+def test_doors_use_public_names_only() -> None:
+    """A door imports `asyncrouter`'s public names, and of another door nothing that begins with an underscore."""
+    wrong = [
+        f"{module} imports {each.of}"
+        for module, path in MODULES.items() if in_door(module)
+        for each in imports(path)
+        if (name := _ours(each.of)) is not None and layered_name(name) != layered_name(module)
+        if any(part.startswith("_") for part in name.split(".") if part != "__main__")
+    ]
+
+    assert wrong == []
+
+
+def test_imports_stand_at_the_head_of_their_module() -> None:
+    """Inside a function below the doors stands only what keeps the import of `asyncrouter` cheap."""
+    wrong = [
+        f"{module} imports {each.of} inside a function"
+        for module, path in MODULES.items() if not in_door(module)
+        for each in imports(path) if each.late and each.of not in LATE.get(module, ())
+    ]
+
+    assert wrong == []
 
 
 def test_only_the_transport_knows_aiohttp() -> None:
-    """aiohttp's client is one room's business; doors may serve with it."""
+    """aiohttp's client is one package's business; doors may serve with it."""
     wrong = [
         module
-        for module, path in modules()
-        if any(name.split(".")[0] == "aiohttp" for name in imports(path, types_too=True))
-        and room(module) not in AIOHTTP_ROOMS
-        and level(room(module)) < len(ROWS) - 1
+        for module, path in MODULES.items() if not in_door(module) and layered_name(module) != "_transport"
+        if any(each.of.split(".")[0] == "aiohttp" for each in imports(path))
     ]
 
-    assert [] == wrong
+    assert wrong == []
 
 
 def test_optional_packages_appear_only_in_doors() -> None:
     """Below the doors there is the standard library and the four run-time packages."""
-    import sys
-
     wrong = [
-        f"{module}: {name}"
-        for module, path in modules()
-        if level(room(module)) < len(ROWS) - 1
-        for name in imports(path, types_too=False)
-        if name.split(".")[0] not in RUN_TIME | {"asyncrouter", "__future__"} | set(sys.stdlib_module_names)
+        f"{module}: {each.of}"
+        for module, path in MODULES.items() if not in_door(module)
+        for each in imports(path) if not each.typing
+        if each.of.split(".")[0] not in RUN_TIME | {"asyncrouter", "__future__"} | set(sys.stdlib_module_names)
     ]
 
-    assert [] == wrong
+    assert wrong == []
 
 
 def test_nothing_reads_clocks_or_dice_of_its_own() -> None:
     """Durations come from the loop, randomness from the router, wall time from whoever passes it in."""
     allowed = {"_router": {"time.time", "random.Random"}, "_wire": {"time.time", "datetime.fromisoformat"}}
     wrong = []
-    for module, path in modules():
-        if level(room(module)) >= len(ROWS) - 1:
+    for module, path in MODULES.items():
+        if in_door(module):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = {each.of for each in imports(path) if not each.typing}
+        for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
                 continue
-            if node.value.id in {"time", "random", "datetime"} and node.value.id in imports(path, types_too=False):
+            if node.value.id in {"time", "random", "datetime"} & names:
                 name = f"{node.value.id}.{node.attr}"
-                if name not in allowed.get(room(module), set()):
+                if name not in allowed.get(layered_name(module), set()):
                     wrong.append(f"{module}: {name}")
 
-    assert [] == wrong
+    assert wrong == []

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import asyncrouter._config.checks as check
-from asyncrouter._config.selection import Choice, Place, of_chain, of_model, of_task, of_tier, task_chain
+from asyncrouter._config.selection import Candidate, Selection, of_chain, of_model, of_task, of_tier, task_chain
 from asyncrouter._config.settings import NOT_GIVEN, Hedge, NotGiven, Retry, hedge_over, retry_over
 from asyncrouter._errors import ConfigError
 
@@ -95,7 +95,7 @@ def _default_task(config: Config) -> str:
 def _choose(
     config: Config, task: str | None, tier: str | None, chain: Chain | Sequence[str | Model | Step] | None,
     model: str | Model | Step | None,
-) -> Choice:
+) -> Selection:
     asked = None if task is None else task_chain(config, task)
     if tier is not None:
         return of_tier(config, tier, asked)
@@ -125,7 +125,7 @@ def _deadline(defaults: Defaults, around: list[Chain], given: float | NotGiven |
     return _first(given, *(chain.deadline for chain in reversed(around)), last=defaults.deadline)
 
 
-def _step(config: Config, place: Place, retry: object, hedge: Hedge | None) -> PlannedStep:
+def _step(config: Config, place: Candidate, retry: object, hedge: Hedge | None) -> PlannedStep:
     model, step, chain = place
     below = config.defaults
     first_token = _first(step.first_token, chain.first_token, last=below.first_token)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-class Place(NamedTuple):
+class Candidate(NamedTuple):
     """A model where it stands: with its own settings, and those of its chain under them."""
 
     model: Model
@@ -32,10 +32,10 @@ class Place(NamedTuple):
         return None if rates is None else rates.input + rates.output
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """The models of a call, and the chains that hold for the whole of it, the nearer ones last."""
 
-    places: list[Place]
+    places: list[Candidate]
     around: list[Chain]
 
 
@@ -49,28 +49,28 @@ def task_chain(config: Config, name: str) -> Chain:
     return config.tasks["default"]
 
 
-def of_chain(config: Config, chain: Chain | Sequence[str | Model | Step], task: Chain | None) -> Choice:
+def of_chain(config: Config, chain: Chain | Sequence[str | Model | Step], task: Chain | None) -> Selection:
     """The models of the chain that a call brings, with its task around it."""
     with check.at("chain"):
         own = chain if isinstance(chain, Chain) else Chain(chain)
-        return Choice(_places(config, own), [own] if task is None else [task, own])
+        return Selection(_places(config, own), [own] if task is None else [task, own])
 
 
-def of_model(config: Config, model: str | Model | Step, task: Chain | None) -> Choice:
+def of_model(config: Config, model: str | Model | Step, task: Chain | None) -> Selection:
     """The one model that a call names, with its task around it."""
     if not isinstance(model, Model | Step):
         check.text("model", model)
     own = Chain([model])
     with check.at("model"):
-        return Choice([_place(config, own, model)], [own] if task is None else [task, own])
+        return Selection([_place(config, own, model)], [own] if task is None else [task, own])
 
 
-def of_task(config: Config, task: Chain) -> Choice:
+def of_task(config: Config, task: Chain) -> Selection:
     """The models of a task."""
-    return Choice(_places(config, task), [task])
+    return Selection(_places(config, task), [task])
 
 
-def of_tier(config: Config, tier: str, task: Chain | None) -> Choice:
+def of_tier(config: Config, tier: str, task: Chain | None) -> Selection:
     """The models up to a tier: the task's that are within it, else (no task, or none is) the tiers' own."""
     names = list(config.tiers)
     if tier not in names:
@@ -78,12 +78,12 @@ def of_tier(config: Config, tier: str, task: Chain | None) -> Choice:
     reach = names.index(tier) + 1
     ladder = _ladder(config, names[:reach])
     if task is None:
-        return Choice(ladder, [config.tiers[tier]])
+        return Selection(ladder, [config.tiers[tier]])
     within = _within(_places(config, task), ladder, _ladder(config, names[reach:]))
-    return Choice(within, [task]) if within else Choice(ladder, [config.tiers[tier], task])
+    return Selection(within, [task]) if within else Selection(ladder, [config.tiers[tier], task])
 
 
-def _places(config: Config, chain: Chain) -> list[Place]:
+def _places(config: Config, chain: Chain) -> list[Candidate]:
     places = []
     for index, entry in enumerate(chain.models):
         with check.at(f"models[{index}]"):
@@ -94,28 +94,28 @@ def _places(config: Config, chain: Chain) -> list[Place]:
 _NOTHING = Settings()
 
 
-def _place(config: Config, chain: Chain, entry: str | Model | Step) -> Place:
+def _place(config: Config, chain: Chain, entry: str | Model | Step) -> Candidate:
     if isinstance(entry, Step):
-        return Place(config.model(entry.model), entry, chain)
-    return Place(config.model(entry), _NOTHING, chain)
+        return Candidate(config.model(entry.model), entry, chain)
+    return Candidate(config.model(entry), _NOTHING, chain)
 
 
-def _ladder(config: Config, tiers: Iterable[str]) -> list[Place]:
+def _ladder(config: Config, tiers: Iterable[str]) -> list[Candidate]:
     """The models of some tiers, one after the other; what stands in a cheaper tier is not repeated in a dearer one."""
-    ladder: list[Place] = []
+    ladder: list[Candidate] = []
     for tier in tiers:
         below = {place.key for place in ladder}
         ladder += [place for place in _places(config, config.tiers[tier]) if place.key not in below]
     return ladder
 
 
-def _within(places: list[Place], ladder: list[Place], above: list[Place]) -> list[Place]:
+def _within(places: list[Candidate], ladder: list[Candidate], above: list[Candidate]) -> list[Candidate]:
     """Those that stand on the ladder, or in no tier at all and are no dearer than its dearest."""
     inside = {place.key for place in ladder}
     outside = {place.key for place in above}
     dearest = max((place.price for place in ladder if place.price is not None), default=-1.0)
 
-    def affordable(place: Place) -> bool:
+    def affordable(place: Candidate) -> bool:
         return place.key not in outside and place.price is not None and place.price <= dearest
 
     return [place for place in places if place.key in inside or affordable(place)]

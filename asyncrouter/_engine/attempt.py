@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.cost import prompt_tokens
 from asyncrouter._engine.clock import Clock
-from asyncrouter._engine.reading import Tail, hard_limit, timed_out
-from asyncrouter._engine.running_attempt import Flight
+from asyncrouter._engine.reading import ReplyReader, hard_limit, timed_out
+from asyncrouter._engine.running_attempt import RunningAttempt
 from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterClosed
 
 if TYPE_CHECKING:
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._engine.step_run import Lane
+    from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import ClockName
     from asyncrouter._policies.lease import Lease
     from asyncrouter._transport.api import Response
@@ -27,17 +27,17 @@ ERROR_BYTES = 65_536
 """How much of an error response is read: its first words say what is wrong."""
 
 
-async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply | Tail | AttemptError:
+async def attempt(engine: Engine, call: Call, trace: Trace, lane: StepRun) -> Reply | ReplyReader | AttemptError:
     """Try once; what came of it, the attempt already accounted for.
 
-    A `Reply` is whole, accepted and final; a `Tail` (only when the caller reads a stream) has won and is to be read
-    on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that cannot
+    A `Reply` is whole, accepted and final; a `ReplyReader` (only when the caller reads a stream) has won and is to be
+    read on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that cannot
     be written.
     """
     task = asyncio.current_task(engine.loop)
     assert task is not None
     cancelling = task.cancelling()
-    flight = Flight(engine, call, trace, lane, Clock(engine.timers, task.cancel))
+    flight = RunningAttempt(engine, call, trace, lane, Clock(engine.timers, task.cancel))
     try:
         try:
             answer = await _reach(flight)
@@ -46,7 +46,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply
             if fired is not None and isinstance(error, ConnectionFailed):  # we closed it
                 error = timed_out(flight, fired)
             return flight.fail(error)
-        if isinstance(answer, Tail):
+        if isinstance(answer, ReplyReader):
             return answer
         if call.accept is None or await _accepted(flight, answer, task):
             return flight.answer(answer)
@@ -62,7 +62,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply
         raise
 
 
-async def _reach(flight: Flight) -> Reply | Tail:
+async def _reach(flight: RunningAttempt) -> Reply | ReplyReader:
     """Send and read: a whole answer for `chat()`, the won beginning of one for `stream()`."""
     call, step = flight.call, flight.step
     flight.attempt.queued = flight.now()
@@ -84,12 +84,12 @@ async def _reach(flight: Flight) -> Reply | Tail:
     if not flight.lane.won():
         raise asyncio.CancelledError
     if call.stream:
-        return Tail(flight, chunks)
+        return ReplyReader(flight, chunks)
     # After a `[DONE]` the body still has an end to be read.
-    return decoder.reply if whole and not decoder.done else await Tail(flight, chunks).read()
+    return decoder.reply if whole and not decoder.done else await ReplyReader(flight, chunks).read()
 
 
-async def _admitted(flight: Flight) -> Lease:
+async def _admitted(flight: RunningAttempt) -> Lease:
     """Wait until the policies let the attempt go. Raises `NotSent` when they do not, or not in time."""
     policies, call = flight.engine.policies, flight.call
     target, rank = policies.target(flight.step.model), policies.rank(flight.lane.cause, call.priority)
@@ -113,7 +113,7 @@ async def _admitted(flight: Flight) -> Lease:
         target.pacer.leave(turn)
 
 
-def _hold(flight: Flight) -> float:
+def _hold(flight: RunningAttempt) -> float:
     """Seconds to wait before the model may be tried, 0 for none. Raises `NotSent`: why it is not tried at all now."""
     engine, model = flight.engine, flight.step.model
     if engine.closed:
@@ -129,13 +129,13 @@ def _hold(flight: Flight) -> float:
     return refusal.hold
 
 
-def _tokens(call: Call, flight: Flight) -> float:
+def _tokens(call: Call, flight: RunningAttempt) -> float:
     """About what this request will count for a limit of tokens; put right when its usage is known."""
     asked = flight.params.get("max_completion_tokens") or flight.params.get("max_tokens")
     return prompt_tokens(call) + (float(asked) if isinstance(asked, int | float) else USUAL_ANSWER)
 
 
-def _silent_limit(flight: Flight, sent: float) -> tuple[float, ClockName]:
+def _silent_limit(flight: RunningAttempt, sent: float) -> tuple[float, ClockName]:
     """Until when this attempt may go without content, and the clock that says so."""
     step, lane, streams = flight.step, flight.lane, flight.streams
     until, word = hard_limit(flight)
@@ -146,7 +146,9 @@ def _silent_limit(flight: Flight, sent: float) -> tuple[float, ClockName]:
     return until, word
 
 
-async def _first_content(flight: Flight, response: Response, decoder: Decoder, chunks: list[Chunk] | None) -> bool:
+async def _first_content(
+    flight: RunningAttempt, response: Response, decoder: Decoder, chunks: list[Chunk] | None
+) -> bool:
     """Read until there is content; whether it is a whole answer already. Raises when there will be neither."""
     whole = False
     while not (decoder.content or whole):
@@ -163,7 +165,7 @@ async def _first_content(flight: Flight, response: Response, decoder: Decoder, c
     return whole
 
 
-async def _error_body(flight: Flight, response: Response) -> bytes:
+async def _error_body(flight: RunningAttempt, response: Response) -> bytes:
     body = b""
     try:
         while len(body) < ERROR_BYTES and (data := await response.read()):
@@ -174,7 +176,7 @@ async def _error_body(flight: Flight, response: Response) -> bytes:
     return body[:ERROR_BYTES]
 
 
-async def _accepted(flight: Flight, reply: Reply, task: asyncio.Task[object]) -> bool:
+async def _accepted(flight: RunningAttempt, reply: Reply, task: asyncio.Task[object]) -> bool:
     """What the caller's `accept` says, under nothing but the deadline."""
     call, clock = flight.call, flight.clock
     assert call.accept is not None

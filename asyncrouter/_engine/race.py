@@ -14,10 +14,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.failure import pass_over, too_late, used_up, warn
-from asyncrouter._engine.reading import Tail
+from asyncrouter._engine.reading import ReplyReader
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
-from asyncrouter._engine.step_run import Lane
+from asyncrouter._engine.step_run import StepRun
 from asyncrouter._errors import (
     AttemptError,
     AttemptTimeout,
@@ -61,9 +61,9 @@ class Race:
         self._cancelling = caller.cancelling()
         self._cause: Cause = cause
         self._remaining = Remaining(engine, call, plan, range(len(plan.steps)) if left is None else left)
-        self._running: list[Lane] = []  # oldest first
+        self._running: list[StepRun] = []  # oldest first
         self._won: float | None = None  # when the attempt that has won was sent
-        self._result: Reply | Tail | None = None
+        self._result: Reply | ReplyReader | None = None
         self._error: BaseException | None = None
         self._refused: Refused | None = None
         self._expired = False
@@ -80,7 +80,7 @@ class Race:
     def __repr__(self) -> str:
         return f"<Race running: {self._running!r}, {self._remaining!r}>"
 
-    async def run(self) -> Reply | Tail:
+    async def run(self) -> Reply | ReplyReader:
         """The first whole answer (for a stream: its won beginning).
 
         Raises `CallError`, `Refused`, or what is no provider's doing, unchanged.
@@ -98,7 +98,7 @@ class Race:
         except BaseException:
             for lane in tuple(self._running):
                 self._drop(lane, "cancelled")
-            if isinstance(self._result, Tail):
+            if isinstance(self._result, ReplyReader):
                 self._result.close()  # won, but its caller has been cancelled at the same instant
             raise
         finally:
@@ -111,12 +111,12 @@ class Race:
 
     # What the lanes ask and tell.
 
-    def sent(self, lane: Lane) -> None:
+    def sent(self, lane: StepRun) -> None:
         """A lane is late so many seconds after it was sent, the newest lane after its newest attempt."""
         if self._bucket is not None and lane in self._running[-1:]:
             self._watch()
 
-    def won(self, lane: Lane) -> bool:
+    def won(self, lane: StepRun) -> bool:
         """The first to call this has won: every other lane is settled now, and cancelled."""
         if lane not in self._running:
             return False
@@ -126,15 +126,15 @@ class Race:
                 self._drop(other, "superseded")
         return True
 
-    def others(self, lane: Lane, within: float, *, forced: bool = False) -> bool:
+    def others(self, lane: StepRun, within: float, *, forced: bool = False) -> bool:
         """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
         return any(other is not lane for other in self._running) or self._remaining.sendable(within, forced=forced)
 
     # Carrying it out.
 
-    async def _ride(self, lane: Lane) -> None:
+    async def _ride(self, lane: StepRun) -> None:
         """Run a lane in the caller's task."""
-        result: Reply | Tail | AttemptError | None = None
+        result: Reply | ReplyReader | AttemptError | None = None
         try:
             result = await retry(self._engine, self._call, self._trace, lane)
         except asyncio.CancelledError:
@@ -143,9 +143,9 @@ class Race:
                 raise
         self._land(lane, result)
 
-    async def _fly(self, lane: Lane) -> None:
+    async def _fly(self, lane: StepRun) -> None:
         """Run a lane in a task of its own; what it raises, the caller gets unchanged."""
-        result: Reply | Tail | AttemptError | None = None
+        result: Reply | ReplyReader | AttemptError | None = None
         try:
             result = await retry(self._engine, self._call, self._trace, lane)
         except asyncio.CancelledError as error:
@@ -165,7 +165,7 @@ class Race:
 
     # Deciding.
 
-    def _next(self) -> Lane | None:
+    def _next(self) -> StepRun | None:
         """The lane to run, now that none is; `None` when the steps are used up."""
         if self._engine.closed:
             raise RouterClosed("the router was closed while the call was running")
@@ -176,7 +176,7 @@ class Race:
             self._cause = "fallback"
         return None
 
-    def _open(self, index: int, cause: Cause) -> Lane | None:
+    def _open(self, index: int, cause: Cause) -> StepRun | None:
         """A step's turn with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
         step, trace = self._plan.steps[index], self._trace
         try:
@@ -184,11 +184,11 @@ class Race:
         except NotSent as error:
             pass_over(self._engine, self._call, trace, step, cause, error)
             return None
-        lane = Lane(self, self._engine.loop, step, index, cause, *limits)
+        lane = StepRun(self, self._engine.loop, step, index, cause, *limits)
         self._running.append(lane)
         return lane
 
-    def _land(self, lane: Lane, result: Reply | Tail | AttemptError | None) -> None:
+    def _land(self, lane: StepRun, result: Reply | ReplyReader | AttemptError | None) -> None:
         """A lane has ended: with an answer, with an error, or stopped by us."""
         if lane in self._running:
             newest = lane is self._running[-1]
@@ -202,7 +202,7 @@ class Race:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    def _failed(self, lane: Lane, error: AttemptError, newest: bool) -> None:
+    def _failed(self, lane: StepRun, error: AttemptError, newest: bool) -> None:
         warn(self._engine, lane.step, error)
         self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
@@ -222,7 +222,7 @@ class Race:
             else:
                 self._watch()
 
-    def _drop(self, lane: Lane, outcome: Outcome) -> None:
+    def _drop(self, lane: StepRun, outcome: Outcome) -> None:
         """Settle a lane and cancel it at once. A loser's step has its turn again, unless a twin (hedge.same) has it."""
         self._running.remove(lane)
         lane.stopped = outcome
@@ -252,7 +252,7 @@ class Race:
         """Look at an instant, in the caller's context: the timer that all calls share has another's."""
         return self._engine.timers.at(when, partial(self._context.run, look, *told))
 
-    def _after(self, lane: Lane) -> float:
+    def _after(self, lane: StepRun) -> float:
         hedge, bucket, step = self._plan.hedge, self._bucket, lane.step
         assert hedge is not None
         assert bucket is not None
@@ -268,7 +268,7 @@ class Race:
         else:
             self._start_hedge(lane)
 
-    def _start_hedge(self, late: Lane | None) -> None:
+    def _start_hedge(self, late: StepRun | None) -> None:
         """Race a late lane, or one whose hedge has failed, with what could be sent at once, if the bucket allows.
 
         A hedge that is denied is not asked for again: who waits for a token gets it late, and takes it from one who is
@@ -293,14 +293,14 @@ class Race:
         lane.task = self._engine.loop.create_task(self._fly(lane), context=self._context.copy())
         self._engine.keep(lane.task)
 
-    def _overdue(self, lane: Lane) -> None:
+    def _overdue(self, lane: StepRun) -> None:
         """See to it that a lane nobody may race is given time until it must be called slow."""
         sent_at, policies, streams = lane.sent_at, self._engine.policies, self._call.stream or lane.step.streams
         assert sent_at is not None
         if (after := policies.slow_after(lane.step.model, lane.size, streams=streams)) < inf:
             self._late = self._at(sent_at + after, self._slow, lane, sent_at)
 
-    def _slow(self, lane: Lane, sent_at: float) -> None:
+    def _slow(self, lane: StepRun, sent_at: float) -> None:
         self._late = None
         if self._running == [lane] and lane.sent_at == sent_at != self._won and lane.flight is not None:
             lane.flight.be_slow()
@@ -311,7 +311,7 @@ class Race:
             self._engine.events.emit(HedgeDenied(self._trace, reason))
         self._denied = True
 
-    def _refund(self, lane: Lane) -> None:
+    def _refund(self, lane: StepRun) -> None:
         """Give a hedge's token back when it was never sent."""
         if lane.hedged and lane.sent_at is None and self._bucket is not None:
             self._bucket.refund()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._errors import AttemptError, AttemptTimeout, ConnectionFailed
 
 if TYPE_CHECKING:
-    from asyncrouter._engine.running_attempt import Flight
+    from asyncrouter._engine.running_attempt import RunningAttempt
     from asyncrouter._errors import ClockName
     from asyncrouter._types import Chunk, Reply
 
@@ -20,7 +20,7 @@ DRAIN = 0.25
 """Seconds given to the end of a body after its `[DONE]`, so that the connection can serve again."""
 
 
-class Tail:
+class ReplyReader:
     """What is left of a reply after its first content: read to the end for `chat()`, chunk by chunk for `stream()`.
 
     Its clock has no task to cancel (no scope can span two reads of a caller): it closes the response, which wakes a
@@ -32,7 +32,7 @@ class Tail:
         "_waiting",
     )
 
-    def __init__(self, flight: Flight, chunks: list[Chunk] | None) -> None:
+    def __init__(self, flight: RunningAttempt, chunks: list[Chunk] | None) -> None:
         assert flight.decoder is not None
         self._flight = flight
         self._clock = flight.clock
@@ -47,7 +47,7 @@ class Tail:
         self._aim(self._since)
 
     def __repr__(self) -> str:
-        return f"<Tail of {self._flight!r}>"
+        return f"<ReplyReader of {self._flight!r}>"
 
     async def read(self) -> Reply:
         """Read to the end; the whole answer. Raises the `AttemptError` that says why it is none."""
@@ -190,7 +190,7 @@ class Tail:
             self._flight.response.close()
 
 
-def hard_limit(flight: Flight) -> tuple[float, ClockName]:
+def hard_limit(flight: RunningAttempt) -> tuple[float, ClockName]:
     """The instant at which an answering attempt must be over, and the clock that says so."""
     until, total = flight.lane.answer_until, flight.step.total
     if total is not None and flight.sent_at is not None:
@@ -198,7 +198,7 @@ def hard_limit(flight: Flight) -> tuple[float, ClockName]:
     return (until, "total") if until < flight.call.deadline else (flight.call.deadline, "deadline")
 
 
-def timed_out(flight: Flight, clock: ClockName) -> AttemptTimeout:
+def timed_out(flight: RunningAttempt, clock: ClockName) -> AttemptTimeout:
     """The error for a clock that fired, in words that name its limit."""
     if clock == "deadline":
         return AttemptTimeout(clock, "the call's deadline came first")

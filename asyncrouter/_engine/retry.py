@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.config import Retry
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._engine.reading import Tail
-    from asyncrouter._engine.step_run import Lane
+    from asyncrouter._engine.reading import ReplyReader
+    from asyncrouter._engine.step_run import StepRun
     from asyncrouter._types import Call, Reply, Trace
 
 UNHINTED = 1.0
 """A rate limit without a Retry-After is retried once, after U(0, this) seconds."""
 
 
-async def retry(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply | Tail | AttemptError:
+async def retry(engine: Engine, call: Call, trace: Trace, lane: StepRun) -> Reply | ReplyReader | AttemptError:
     """Try a step until it answers or another try makes no sense; then the error of its last attempt."""
     tries = 0
     while True:
@@ -36,7 +36,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, lane: Lane) -> Reply |
         await engine.pause(pause)
 
 
-def pause_before_next(error: AttemptError, tries: int, lane: Lane, random: Random) -> float | None:
+def pause_before_next(error: AttemptError, tries: int, lane: StepRun, random: Random) -> float | None:
     """Seconds until the same model may be tried again after `tries` tries; `None` to give it up (DESIGN §7)."""
     settings = lane.step.retry
     if tries >= settings.attempts or error.again == "never":
@@ -57,7 +57,7 @@ def pause_before_next(error: AttemptError, tries: int, lane: Lane, random: Rando
     return pause if lane.fits(pause) else None
 
 
-def _worth(engine: Engine, lane: Lane, error: AttemptError) -> bool:
+def _worth(engine: Engine, lane: StepRun, error: AttemptError) -> bool:
     """Whether the policies would let a retry go: the breaker has not just opened, and the budget has room for it."""
     refusal = engine.policies.refusal(lane.step.model, engine.loop.time())
     if refusal is not None and refusal.hold is None and not (refusal.forcible and lane.last()):

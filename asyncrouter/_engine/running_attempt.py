@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._engine.clock import Clock
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._engine.step_run import Lane
+    from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import AttemptError
     from asyncrouter._policies.lease import Lease
     from asyncrouter._transport.api import Request, Response
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
 
 
-class Flight:
+class RunningAttempt:
     """One attempt from its place in the trace to its end."""
 
     __slots__ = (
@@ -33,7 +33,7 @@ class Flight:
         "response", "sent_at", "size", "step", "streams", "trace", "wire",
     )
 
-    def __init__(self, engine: Engine, call: Call, trace: Trace, lane: Lane, clock: Clock) -> None:
+    def __init__(self, engine: Engine, call: Call, trace: Trace, lane: StepRun, clock: Clock) -> None:
         step = lane.step
         self.clock = clock
         self.engine = engine
@@ -57,7 +57,7 @@ class Flight:
         lane.flight = self
 
     def __repr__(self) -> str:
-        return f"<Flight {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
+        return f"<RunningAttempt {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
 
     def now(self) -> float:
         """Seconds since the call began."""

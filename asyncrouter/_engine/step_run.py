@@ -9,27 +9,27 @@ if TYPE_CHECKING:
     import asyncio
 
     from asyncrouter._config.plan import PlannedStep
-    from asyncrouter._engine.running_attempt import Flight
+    from asyncrouter._engine.running_attempt import RunningAttempt
     from asyncrouter._types import Cause, Outcome
 
 
-class Arbiter(Protocol):
+class RaceHooks(Protocol):
     """Who decides between lanes: the race."""
 
-    def sent(self, lane: Lane) -> None:
+    def sent(self, lane: StepRun) -> None:
         """Called whenever a lane sends."""
         ...
 
-    def won(self, lane: Lane) -> bool:
+    def won(self, lane: StepRun) -> bool:
         """Called at a lane's first content: may it go on alone? Every other lane has been settled then."""
         ...
 
-    def others(self, lane: Lane, within: float, *, forced: bool = False) -> bool:
+    def others(self, lane: StepRun, within: float, *, forced: bool = False) -> bool:
         """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
         ...
 
 
-class Lane:
+class StepRun:
     """One step's turn in a race.
 
     It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock, as is
@@ -43,7 +43,7 @@ class Lane:
     )
 
     def __init__(
-        self, arbiter: Arbiter, loop: asyncio.AbstractEventLoop, step: PlannedStep, index: int, cause: Cause,
+        self, arbiter: RaceHooks, loop: asyncio.AbstractEventLoop, step: PlannedStep, index: int, cause: Cause,
         silent_until: float, answer_until: float,
     ) -> None:
         self.arbiter = arbiter
@@ -56,12 +56,12 @@ class Lane:
         self.size = 0
         self.silent_until = silent_until
         self.answer_until = answer_until
-        self.flight: Flight | None = None  # the attempt that runs now
+        self.flight: RunningAttempt | None = None  # the attempt that runs now
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
 
     def __repr__(self) -> str:
-        return f"<Lane {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
+        return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
 
     def won(self) -> bool:
         """Whether this lane's first content ends the race."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from asyncrouter._errors import NotSent
 from asyncrouter._events import StateChanged
 from asyncrouter._policies.hedge_budget import HedgeBudgets
-from asyncrouter._policies.holds import Standing
+from asyncrouter._policies.holds import Holds
 from asyncrouter._policies.lease import Lease
-from asyncrouter._policies.model_state import Account, Target
-from asyncrouter._policies.pacing import AGAIN, BATCH, FIRST, Turn
+from asyncrouter._policies.model_state import ModelState, ProviderState
+from asyncrouter._policies.pacing import AGAIN, BATCH, FIRST, Ticket
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,15 +57,15 @@ class Policies:
         self._random = random
         self._events = events
         self.guarded = breakers
-        self._targets: dict[tuple[str, str], Target] = {}
-        self._accounts: dict[str, Account] = {}
-        self.standing = Standing()
+        self._targets: dict[tuple[str, str], ModelState] = {}
+        self._accounts: dict[str, ProviderState] = {}
+        self.standing = Holds()
         self.hedges = HedgeBudgets()
 
     def __repr__(self) -> str:
         return f"<Policies in flight: {sum(t.pacer.running for t in self._targets.values())}, {self.standing!r}>"
 
-    def target(self, model: Model) -> Target:
+    def target(self, model: Model) -> ModelState:
         """What is known about a model."""
         return self._targets.get((model.provider, model.id)) or self._new(model)
 
@@ -96,14 +96,14 @@ class Policies:
         """The place of an attempt among those who wait: first attempts before later ones, batch work after all."""
         return (FIRST if cause == "first" else AGAIN) + (BATCH if priority == "batch" else 0)
 
-    def lease(self, target: Target, rank: int, tokens: float) -> Lease | None:
+    def lease(self, target: ModelState, rank: int, tokens: float) -> Lease | None:
         """What an attempt needs to go at this instant; `None` when it has to wait for its turn."""
         if not target.pacer.goes(tokens, rank):
             return None
         target.pacer.take(tokens, rank)
         return Lease(self, target, rank, tokens)
 
-    def taken(self, target: Target, turn: Turn) -> Lease:
+    def taken(self, target: ModelState, turn: Ticket) -> Lease:
         """The lease of a turn that has come."""
         return Lease(self, target, turn.rank, turn.tokens)
 
@@ -147,7 +147,7 @@ class Policies:
 
     # Learning.
 
-    def announce(self, target: Target, headers: Mapping[str, str]) -> None:
+    def announce(self, target: ModelState, headers: Mapping[str, str]) -> None:
         """Take the limits that a response's headers tell."""
         now = self._loop.time()
         if now < target.announced_at + ANNOUNCED_EVERY:
@@ -157,7 +157,7 @@ class Policies:
             if requests in headers or tokens in headers:
                 target.pacer.announce(_number(headers.get(requests)), _number(headers.get(tokens)))
 
-    def learn(self, target: Target, error: AttemptError, now: float) -> None:
+    def learn(self, target: ModelState, error: AttemptError, now: float) -> None:
         """Remember what a failed attempt says about the model and its key."""
         if (change := self.standing.learn(target.model, error, now)) is not None:
             self.tell(target.model.name, *change)
@@ -167,15 +167,15 @@ class Policies:
         for target in self._targets.values():
             target.pacer.close()
 
-    def _new(self, model: Model) -> Target:
+    def _new(self, model: Model) -> ModelState:
         account = self._accounts.get(model.provider)
         if account is None:
-            account = Account(self._random, partial(self.tell, model.provider))
+            account = ProviderState(self._random, partial(self.tell, model.provider))
             self._accounts[model.provider] = account
         if len(self._targets) >= REMEMBERED:
             idle = (key for key, one in self._targets.items() if not one.pacer.running and not one.pacer.waiting)
             self._targets.pop(next(idle, (model.provider, model.id)), None)
-        found = Target(model, account, self._loop, self._random, partial(self.tell, model.name))
+        found = ModelState(model, account, self._loop, self._random, partial(self.tell, model.name))
         self._targets[model.provider, model.id] = found
         return found
 

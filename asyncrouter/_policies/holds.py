@@ -20,7 +20,7 @@ LONGEST_KEY_OUT = 600.0
 
 
 @dataclass(slots=True)
-class Out:
+class Hold:
     """Something that is out until an instant of the loop's clock, and why; `span` is how long the next time."""
 
     until: float
@@ -28,18 +28,18 @@ class Out:
     span: float = KEY_OUT
 
 
-class Standing:
+class Holds:
     """A model held until its Retry-After, a model out (404, 403), a key out (401, 402)."""
 
     __slots__ = ("held", "keys", "models")
 
     def __init__(self) -> None:
-        self.held: dict[tuple[str, str], Out] = {}
-        self.models: dict[tuple[str, str], Out] = {}
-        self.keys: dict[str, Out] = {}
+        self.held: dict[tuple[str, str], Hold] = {}
+        self.models: dict[tuple[str, str], Hold] = {}
+        self.keys: dict[str, Hold] = {}
 
     def __repr__(self) -> str:
-        return f"<Standing held: {len(self.held)}, out: {len(self.models)}, keys out: {len(self.keys)}>"
+        return f"<Holds held: {len(self.held)}, out: {len(self.models)}, keys out: {len(self.keys)}>"
 
     def refusal(self, model: Model, now: float) -> NotSent | None:
         """Why a request to `model` would be pointless now; `hold` is set when waiting helps. `None`: go ahead."""
@@ -64,13 +64,13 @@ class Standing:
             # Never shorter: a later, smaller hint does not take an earlier promise back.
             if (held := self.held.get(key)) is not None and held.until >= until:
                 return None
-            self.held[key] = Out(until, error.message)
+            self.held[key] = Hold(until, error.message)
             return f"held for {until - now:g} s", error.message
         if isinstance(error, OutOfCredit) or (isinstance(error, Unauthorized) and error.status != 403):
             return self._key_out(model.provider, error, now)
         if isinstance(error, Unauthorized) or (isinstance(error, Rejected) and error.gone):
             span = FORBIDDEN_OUT if isinstance(error, Unauthorized) else MODEL_OUT
-            self.models[key] = Out(now + span, error.message)
+            self.models[key] = Hold(now + span, error.message)
             return f"out for {span:g} s", error.message
         return None
 
@@ -85,10 +85,10 @@ class Standing:
         if last is not None and now < last.until:
             return None  # sent before the key was known to be out: the same news
         span = KEY_OUT if last is None else min(last.span * 2, LONGEST_KEY_OUT)
-        self.keys[provider] = Out(now + span, error.message, span)
+        self.keys[provider] = Hold(now + span, error.message, span)
         return f"key of {provider} out for {span:g} s", error.message
 
 
-def _current(outs: dict[K, Out], key: K, now: float) -> Out | None:
+def _current(outs: dict[K, Hold], key: K, now: float) -> Hold | None:
     out = outs.get(key)
     return out if out is not None and now < out.until else None

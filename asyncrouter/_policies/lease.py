@@ -8,7 +8,7 @@ from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Connecti
 
 if TYPE_CHECKING:
     from asyncrouter._policies.facade import Policies
-    from asyncrouter._policies.model_state import Target
+    from asyncrouter._policies.model_state import ModelState
     from asyncrouter._types import Outcome, Usage
 
 LAPSE = 120.0
@@ -24,7 +24,7 @@ class Lease:
         "_host", "_model", "_policies", "_rank", "_sent_at", "_slow", "_tokens", "ended", "size", "streams", "target",
     )
 
-    def __init__(self, policies: Policies, target: Target, rank: int, tokens: float) -> None:
+    def __init__(self, policies: Policies, target: ModelState, rank: int, tokens: float) -> None:
         self._policies = policies
         self._rank = rank
         self._tokens = tokens

@@ -23,7 +23,7 @@ SLOW_SPAN = 5.0
 """Seconds between two tries of a model in its old place while it is demoted for being slow."""
 
 
-class Account:
+class ProviderState:
     """One provider with its key: whether its host can be reached, and what may be spent on retries."""
 
     __slots__ = ("host", "retries")
@@ -33,10 +33,10 @@ class Account:
         self.retries = RetryBudget()
 
     def __repr__(self) -> str:
-        return f"<Account {self.host!r}, {self.retries!r}>"
+        return f"<ProviderState {self.host!r}, {self.retries!r}>"
 
 
-class Target:
+class ModelState:
     """One model at one provider: its breaker, its pace, how long it takes, and whether it has become slow."""
 
     __slots__ = (
@@ -45,7 +45,7 @@ class Target:
     )
 
     def __init__(
-        self, model: Model, account: Account, loop: asyncio.AbstractEventLoop, random: Random,
+        self, model: Model, account: ProviderState, loop: asyncio.AbstractEventLoop, random: Random,
         changed: Callable[[str, str], None],
     ) -> None:
         self.model = model
@@ -63,7 +63,7 @@ class Target:
         self._slow_until: float | None = None
 
     def __repr__(self) -> str:
-        return f"<Target {self.model.name}: {self.breaker!r}, {self.pacer!r}{', slow' if self.slow else ''}>"
+        return f"<ModelState {self.model.name}: {self.breaker!r}, {self.pacer!r}{', slow' if self.slow else ''}>"
 
     @property
     def slow(self) -> bool:

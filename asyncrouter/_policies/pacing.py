@@ -29,7 +29,7 @@ FIRST, AGAIN, BATCH = 0, 1, 2
 RANKS = 4
 
 
-class Turn:
+class Ticket:
     """A place in the queue. `done` is resolved when its request may go, or fails with `NotSent` when it is too late."""
 
     __slots__ = ("done", "granted", "late", "left", "rank", "tokens")
@@ -42,7 +42,7 @@ class Turn:
         self.late: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Turn of rank {self.rank}{' granted' if self.granted else ' left' if self.left else ''}>"
+        return f"<Ticket of rank {self.rank}{' granted' if self.granted else ' left' if self.left else ''}>"
 
 
 class Pacer:
@@ -59,7 +59,7 @@ class Pacer:
         self._requests = _per_minute(model.rpm)
         self._tokens = _per_minute(model.tpm)
         self._slots = Slots(model.max_concurrent)
-        self._queues: tuple[deque[Turn], ...] = tuple(deque() for _ in range(RANKS))
+        self._queues: tuple[deque[Ticket], ...] = tuple(deque() for _ in range(RANKS))
         self._waiting = [0] * RANKS
         self._timer: asyncio.TimerHandle | None = None
         self._demand = Demand()
@@ -184,7 +184,7 @@ class Pacer:
 
     # The queue.
 
-    def join(self, rank: int, tokens: float, until: float, patience: float = inf) -> Turn:
+    def join(self, rank: int, tokens: float, until: float, patience: float = inf) -> Ticket:
         """Queue up, until the instant `until` and for `patience` seconds at the most, less where the queue stands.
 
         Raises `NotSent` when the turn would come later.
@@ -198,7 +198,7 @@ class Pacer:
         if until <= expected < inf:
             told = f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting"
             raise NotSent(told, hold=expected - self._loop.time())
-        turn = Turn(rank, tokens, self._loop.create_future())
+        turn = Ticket(rank, tokens, self._loop.create_future())
         if until < inf:
             turn.late = self._loop.call_at(until, self._expire, turn)
         self._queues[rank].append(turn)
@@ -206,7 +206,7 @@ class Pacer:
         self._serve()
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: Ticket) -> None:
         """Give up a place, or the turn itself when it has come and will not be used."""
         if turn.late is not None:
             turn.late.cancel()
@@ -223,7 +223,7 @@ class Pacer:
             for turn in queue:
                 self._expire(turn)
 
-    def _expire(self, turn: Turn) -> None:
+    def _expire(self, turn: Ticket) -> None:
         """Its time is up, and others are still before it."""
         if not turn.granted and not turn.done.done():
             turn.done.set_exception(NotSent("its turn did not come in time: others were before it", hold=0.0))
@@ -245,7 +245,7 @@ class Pacer:
             self._waiting[turn.rank] -= 1
             self._grant(turn)
 
-    def _head(self) -> Turn | None:
+    def _head(self) -> Ticket | None:
         """Whose turn is next; those who have left are dropped on the way."""
         for queue in self._queues:
             while queue and queue[0].left:
@@ -254,7 +254,7 @@ class Pacer:
                 return queue[0]
         return None
 
-    def _grant(self, turn: Turn) -> None:
+    def _grant(self, turn: Ticket) -> None:
         self._go(turn.tokens, turn.rank)
         turn.granted = True
         if turn.late is not None:

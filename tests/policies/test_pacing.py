@@ -11,7 +11,7 @@ import pytest
 from asyncrouter import AllModelsFailed, CallError, Model, NotSent, Reply, Router
 from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.hidden_limit import AT_FIRST, FLOOR, FORGET, GROW, LONGEST_GATE, START, Probe
-from asyncrouter._policies.pacing import AGAIN, FIRST, MARGIN, Pacer, Turn
+from asyncrouter._policies.pacing import AGAIN, FIRST, MARGIN, Pacer, Ticket
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def test_a_turn_that_would_come_too_late_is_not_waited_for(clock: Clock) -> None
     """At one a second, two waiting: the third would go in three seconds; it is told at once when that is too late."""
     def scenario(pacer: Pacer) -> None:
         pacer.take(0.0)
-        turns: list[Turn] = [pacer.join(FIRST, 0.0, inf) for _ in range(2)]
+        turns: list[Ticket] = [pacer.join(FIRST, 0.0, inf) for _ in range(2)]
         with pytest.raises(NotSent, match="its pace of 1 requests a second has no room in time: 2 are waiting"):
             pacer.join(FIRST, 0.0, 2.9)
         turns.append(pacer.join(FIRST, 0.0, 3.1))

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.hidden_limit import Probe
-from asyncrouter._policies.holds import Standing
+from asyncrouter._policies.holds import Holds
 from asyncrouter._policies.pacing import Pacer
 
 from .mutation import around, mutant
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from asyncrouter import AttemptError
-    from asyncrouter._policies.pacing import Turn
+    from asyncrouter._policies.pacing import Ticket
 
 
 @mutant
@@ -25,13 +25,13 @@ def retry_after_ignored() -> Iterator[None]:
     """Nobody is held back by a Retry-After."""
 
     def make(refusal: Any) -> Any:
-        def refuses(standing: Standing, *args: Any) -> Any:
+        def refuses(standing: Holds, *args: Any) -> Any:
             standing.held.clear()
             return refusal(standing, *args)
 
         return refuses
 
-    with around(Standing, "refusal", make):
+    with around(Holds, "refusal", make):
         yield
 
 
@@ -40,14 +40,14 @@ def hint_shortened() -> Iterator[None]:
     """A Retry-After is cut to the cap of the back-off, as decorators do (D1)."""
 
     def make(learn: Any) -> Any:
-        def learns(standing: Standing, model: Any, error: AttemptError, now: float) -> Any:
+        def learns(standing: Holds, model: Any, error: AttemptError, now: float) -> Any:
             if error.retry_after is not None:
                 error.retry_after = min(error.retry_after, 1.0)
             return learn(standing, model, error, now)
 
         return learns
 
-    with around(Standing, "learn", make):
+    with around(Holds, "learn", make):
         yield
 
 
@@ -56,13 +56,13 @@ def bad_key_used_again() -> Iterator[None]:
     """A key that was turned down is tried with the next model."""
 
     def make(refusal: Any) -> Any:
-        def refuses(standing: Standing, *args: Any) -> Any:
+        def refuses(standing: Holds, *args: Any) -> Any:
             standing.keys.clear()
             return refusal(standing, *args)
 
         return refuses
 
-    with around(Standing, "refusal", make):
+    with around(Holds, "refusal", make):
         yield
 
 
@@ -110,8 +110,8 @@ def last_come_first_served() -> Iterator[None]:
     """Whoever comes goes to the head of the queue."""
 
     def make(join: Any) -> Any:
-        def joins(pacer: Pacer, rank: int, *more: Any) -> Turn:
-            turn: Turn = join(pacer, rank, *more)
+        def joins(pacer: Pacer, rank: int, *more: Any) -> Ticket:
+            turn: Ticket = join(pacer, rank, *more)
             queue = pacer._queues[rank]
             if not turn.granted:
                 queue.remove(turn)

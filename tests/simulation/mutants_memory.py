@@ -12,7 +12,7 @@ from asyncrouter._policies import lease as leases
 from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.lease import Lease
-from asyncrouter._policies.model_state import Target
+from asyncrouter._policies.model_state import ModelState
 from asyncrouter._policies.pacing import Pacer
 
 from .mutation import around, mutant
@@ -20,7 +20,7 @@ from .mutation import around, mutant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._engine.step_run import Lane
+    from asyncrouter._engine.step_run import StepRun
 
 
 def counting(outcome: str) -> Any:
@@ -136,7 +136,7 @@ def hedge_outlives_its_caller() -> Iterator[None]:
     """A cancelled caller leaves its hedge running (hedge-python)."""
 
     def make(drop: Any) -> Any:
-        def dropped(race: Any, lane: Lane, outcome: str) -> None:
+        def dropped(race: Any, lane: StepRun, outcome: str) -> None:
             if outcome == "cancelled" and lane.task is not None:
                 race._running.remove(lane)
             else:
@@ -181,7 +181,7 @@ def only_the_quick_are_counted() -> Iterator[None]:
 @mutant
 def slow_for_ever() -> Iterator[None]:
     """A model that has been slow once stays behind the others, however quick it is."""
-    with patch.object(Target, "was_quick", lambda self, now: None):
+    with patch.object(ModelState, "was_quick", lambda self, now: None):
         yield
 
 

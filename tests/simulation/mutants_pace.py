@@ -23,8 +23,8 @@ from .mutation import around, mutant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._engine.running_attempt import Flight
-    from asyncrouter._engine.step_run import Lane
+    from asyncrouter._engine.running_attempt import RunningAttempt
+    from asyncrouter._engine.step_run import StepRun
 
 
 @mutant
@@ -97,7 +97,7 @@ def hedge_clock_from_the_beginning() -> Iterator[None]:
     """A step is late counted from its turn, not from its sending: a queue hedges itself."""
 
     def make(after: Any) -> Any:
-        def waits(race: Any, lane: Lane) -> float:
+        def waits(race: Any, lane: StepRun) -> float:
             queued: float = (lane.sent_at or 0.0) - race._call.began
             late: float = after(race, lane)
             return late - queued
@@ -113,7 +113,7 @@ def hedges_queue() -> Iterator[None]:
     """A hedge waits for its turn (M13)."""
 
     def make(admitted: Any) -> Any:
-        async def admits(flight: Flight) -> Any:
+        async def admits(flight: RunningAttempt) -> Any:
             hedged, flight.lane.hedged = flight.lane.hedged, False
             try:
                 return await admitted(flight)
@@ -133,7 +133,7 @@ def sleeps_after_the_last_try() -> Iterator[None]:
     """A pause although no try comes after it."""
 
     def make(retry: Any) -> Any:
-        async def retried(engine: Any, call: Any, trace: Any, lane: Lane) -> Any:
+        async def retried(engine: Any, call: Any, trace: Any, lane: StepRun) -> Any:
             result = await retry(engine, call, trace, lane)
             if isinstance(result, AttemptError) and lane.fits(0.1):
                 await asyncio.sleep(0.05)

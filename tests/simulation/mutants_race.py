@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asyncrouter import AttemptError, Chunk
 from asyncrouter._engine import race as races
 from asyncrouter._engine import retry as retries
-from asyncrouter._engine.running_attempt import Flight
+from asyncrouter._engine.running_attempt import RunningAttempt
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._wire.openai.wire import OpenAI
 
@@ -17,7 +17,7 @@ from .mutation import around, mutant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._engine.step_run import Lane
+    from asyncrouter._engine.step_run import StepRun
 
 
 @mutant
@@ -25,7 +25,7 @@ def failure_wins() -> Iterator[None]:
     """The first to end has decided, with an error too (D5, D8)."""
 
     def make(failed: Any) -> Any:
-        def fails(race: Any, lane: Lane, error: AttemptError, newest: bool) -> None:
+        def fails(race: Any, lane: StepRun, error: AttemptError, newest: bool) -> None:
             failed(race, lane, error, newest)
             if race._running:
                 race._error = race._verdict()
@@ -41,14 +41,14 @@ def headers_win() -> Iterator[None]:
     """The race is over with somebody's headers (D9, D12)."""
 
     def make(arrive: Any) -> Any:
-        def arrives(flight: Flight, response: Any) -> None:
+        def arrives(flight: RunningAttempt, response: Any) -> None:
             arrive(flight, response)
             if response.status == 200:
                 flight.lane.won()
 
         return arrives
 
-    with around(Flight, "arrive", make):
+    with around(RunningAttempt, "arrive", make):
         yield
 
 
@@ -108,13 +108,13 @@ def estimates_pass_for_counts() -> Iterator[None]:
     """What a loser may have cost is told as if it had been counted."""
 
     def make(account: Any) -> Any:
-        def accounts(flight: Flight) -> None:
+        def accounts(flight: RunningAttempt) -> None:
             account(flight)
             flight.attempt.cost_estimated = False
 
         return accounts
 
-    with around(Flight, "_account", make):
+    with around(RunningAttempt, "_account", make):
         yield
 
 
@@ -138,7 +138,7 @@ def twins_take_turns() -> Iterator[None]:
     """A loser has its turn again although it is its own model that has won."""
 
     def make(drop: Any) -> Any:
-        def dropped(race: Any, lane: Lane, outcome: str) -> None:
+        def dropped(race: Any, lane: StepRun, outcome: str) -> None:
             drop(race, lane, outcome)
             if outcome == "superseded":
                 race._remaining.put_back(lane.index)
@@ -185,12 +185,12 @@ def errors_are_mixed_up() -> Iterator[None]:
     last: list[str] = []
 
     def make(fail: Any) -> Any:
-        def fails(flight: Flight, error: AttemptError) -> AttemptError:
+        def fails(flight: RunningAttempt, error: AttemptError) -> AttemptError:
             last.append(error.message)
             error.message = last[-2:][0]
             return fail(flight, error)  # type: ignore[no-any-return]
 
         return fails
 
-    with around(Flight, "fail", make):
+    with around(RunningAttempt, "fail", make):
         yield
