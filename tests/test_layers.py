@@ -41,7 +41,7 @@ CIRCLES = {frozenset({"_types", "_errors"})}
 """The only circle: a reply's trace holds errors, and an error holds its reply; annotations on both sides."""
 
 LATE = {
-    "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C while it is read must not end in a traceback
+    "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
     "_router": {
         "asyncrouter._engine.shutdown", "asyncrouter._listing", "asyncrouter._policies.facade",
         "asyncrouter._wire.registry",
@@ -53,7 +53,7 @@ LATE = {
     "_config.checks": {"difflib"},
     "_engine.retry": {"backoff"},
 }
-"""What modules below the doors import inside a function, so that `import asyncrouter` stays cheap: milliseconds each."""
+"""What modules below the doors import inside a function, so that `import asyncrouter` stays cheap."""
 
 
 class Import(NamedTuple):

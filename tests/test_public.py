@@ -35,12 +35,12 @@ def test_everything_public_says_what_you_get() -> None:
         if isinstance(value := getattr(asyncrouter, name), type) and not (value.__doc__ or "").strip()
     ]
 
-    assert [] == silent
+    assert silent == []
 
 
 def test_version_is_read_when_asked() -> None:
     """The version is the installed distribution's."""
-    assert "0.1.0" == asyncrouter.__version__
+    assert asyncrouter.__version__ == "0.1.0"
 
 
 def test_the_wheel_carries_the_data(tmp_path: Path) -> None:
@@ -68,4 +68,4 @@ def test_importing_does_nothing_else() -> None:
         "assert not {'xllamacpp', 'click', 'rich', 'pytest', 'asyncrouter.sim', 'asyncrouter.local'} & set(sys.modules)"
     )
 
-    assert 0 == subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0

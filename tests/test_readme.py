@@ -111,7 +111,7 @@ async def call_routes(app: FastAPI) -> None:
         for route in app.routes:
             if route.path == "/ask":
                 answer = await client.post("/ask", params={"question": "why?"})
-                assert '{"a": "haiku"}' == answer.json()["answer"]
+                assert answer.json()["answer"] == '{"a": "haiku"}'
             elif route.path == "/story":
                 answer = await client.get("/story", params={"about": "whales"})
                 assert 'data: "{\\"a\\":"\n\n' in answer.text

@@ -41,7 +41,7 @@ def test_a_thousand_bad_days(thousand: subprocess.CompletedProcess[str]) -> None
     This is the long one, about a minute and a half on two cores: what it looks for are interleavings that happen once
     in a hundred thousand calls, and fewer calls do not find them.
     """
-    assert 0 == thousand.returncode, thousand.stdout[-4000:] + thousand.stderr[-4000:]
+    assert thousand.returncode == 0, thousand.stdout[-4000:] + thousand.stderr[-4000:]
     calls = re.search(rf"^{SEEDS} seeds, (\d+) calls", thousand.stdout, re.MULTILINE)
     assert calls is not None
     assert int(calls[1]) > 150 * SEEDS
@@ -66,7 +66,7 @@ def test_a_history_does_not_depend_on_the_hashes_of_strings() -> None:
     digests = {re.search(r"digest (\w+)", simulate("--seeds", "20", hashseed=how).stdout)[1]  # type: ignore[index]
                for how in ("0", "1", "random")}
 
-    assert 1 == len(digests)
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))
@@ -89,7 +89,7 @@ def test_a_seed_that_fails_says_how_to_replay_it(capsys: pytest.CaptureFixture[s
 
     told = capsys.readouterr().out
     call = re.search(rf"^seed {result.seed}: gate: .* for call (\d+) at ", told, re.MULTILINE)
-    assert 1 == code
+    assert code == 1
     assert call is not None
     assert f"  | call {call[1]} at " in told
     assert re.search(r"^  \|   attempt 1 at m\d \(first\): queued \+", told, re.MULTILINE)
@@ -101,5 +101,5 @@ def test_a_replay_prints_all_that_happened(capsys: pytest.CaptureFixture[str]) -
     code = main(["--seed", "7"])
 
     told = capsys.readouterr().out.splitlines()
-    assert 0 == code
+    assert code == 0
     assert (*run_seed(7, keep_log=True).lines, f"digest {run_seed(7).digest}") == tuple(told)

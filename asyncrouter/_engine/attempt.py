@@ -31,8 +31,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, lane: StepRun) -> Re
     """Try once; what came of it, the attempt already accounted for.
 
     A `Reply` is whole, accepted and final; a `ReplyReader` (only when the caller reads a stream) has won and is to be
-    read on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that cannot
-    be written.
+    read on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that
+    cannot be written.
     """
     task = asyncio.current_task(engine.loop)
     assert task is not None

@@ -55,9 +55,9 @@ def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--ordered")
 
-    assert (1, "") == (done.status, done.out)
-    assert ["r0", "r1", "r2"] == ids(Path("out.jsonl"))
-    assert ["bad"] == ids(Path("out.errors.jsonl"))
+    assert (done.status, done.out) == (1, "")
+    assert ids(Path("out.jsonl")) == ["r0", "r1", "r2"]
+    assert ids(Path("out.errors.jsonl")) == ["bad"]
     assert "3 answered, 1 failed, of 4 rows" in done.err
     assert "1 Rejected; their rows are in out.errors.jsonl" in done.err
 
@@ -74,8 +74,8 @@ def test_a_proxy_of_the_environment_is_used(
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes)
 
-    assert (0, "") == (done.status, done.out)
-    assert 4 == len(batch_desk.world.seen)
+    assert (done.status, done.out) == (0, "")
+    assert len(batch_desk.world.seen) == 4
 
 
 def test_the_summary_as_json(batch_desk: Desk) -> None:
@@ -84,8 +84,8 @@ def test_the_summary_as_json(batch_desk: Desk) -> None:
 
     first, second = (batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--json") for _ in range(2))
 
-    assert (0, 3, 0) == (first.status, json.loads(first.out)["done"], json.loads(first.out)["skipped"])
-    assert (0, 0, 3) == (second.status, json.loads(second.out)["done"], json.loads(second.out)["skipped"])
+    assert (first.status, json.loads(first.out)["done"], json.loads(first.out)["skipped"]) == (0, 3, 0)
+    assert (second.status, json.loads(second.out)["done"], json.loads(second.out)["skipped"]) == (0, 0, 3)
 
 
 def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest
             command("batch", "-", "-o", "-"), stdin=given, capture_output=True, timeout=60, check=False
         )
 
-    assert 0 == done.returncode, done.stderr
-    assert "you said hi" == json.loads(done.stdout)["text"]
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == "you said hi"
 
 
 def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> None:
@@ -109,8 +109,8 @@ def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> No
     done = batch_desk.run("batch", "pipe", "-o", "out.jsonl")
     writing.join()
 
-    assert 0 == done.status
-    assert "you said hi" == read_lines(Path("out.jsonl"))[0]["text"]
+    assert done.status == 0
+    assert read_lines(Path("out.jsonl"))[0]["text"] == "you said hi"
 
 
 def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,8 +119,8 @@ def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeyp
 
     done = batch_desk.run("batch", "-", "-o", "out.jsonl", "--prompt-template", "Translate: {word}")
 
-    assert 0 == done.status
-    assert "you said Translate: house" == read_lines(Path("out.jsonl"))[0]["text"]
+    assert done.status == 0
+    assert read_lines(Path("out.jsonl"))[0]["text"] == "you said Translate: house"
 
 
 def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
@@ -129,11 +129,11 @@ def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "in.jsonl: 2 problems" in done.err
     assert "line 2: is not JSON" in done.err
     assert "line 3: unknown field 'promt': did you mean 'prompt'?" in done.err
-    assert 0 == batch_desk.world.requests
+    assert batch_desk.world.requests == 0
 
 
 def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
@@ -144,8 +144,8 @@ def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
     as_json = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--json")
 
     assert "2 rows: about 20 tokens in, 180 out" in told.out
-    assert (0, 200.0) == (as_json.status, json.loads(as_json.out)["cost_usd"])
-    assert 0 == batch_desk.world.requests
+    assert (as_json.status, json.loads(as_json.out)["cost_usd"]) == (0, 200.0)
+    assert batch_desk.world.requests == 0
     assert not Path("out.jsonl").exists()
 
 
@@ -155,9 +155,9 @@ def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
 
-    assert (
+    assert (done.status, done.out, done.err) == (
         0, "2 rows: about 4 tokens in, 1,000 out\nnot counted, because their price is not known: n\n", ""
-    ) == (done.status, done.out, done.err)
+    )
 
 
 def test_a_task_that_nobody_knows_is_told_before_anything_is_paid(batch_desk: Desk) -> None:
@@ -166,7 +166,7 @@ def test_a_task_that_nobody_knows_is_told_before_anything_is_paid(batch_desk: De
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
 
-    assert 'asyncrouter: unknown task \'codign\': taking the chain of "default"' == done.err.splitlines()[0]
+    assert done.err.splitlines()[0] == 'asyncrouter: unknown task \'codign\': taking the chain of "default"'
 
 
 def test_rows_that_name_their_own_models_need_no_default_task(batch_desk: Desk) -> None:
@@ -174,7 +174,7 @@ def test_rows_that_name_their_own_models_need_no_default_task(batch_desk: Desk) 
     batch_desk.write(CONFIG.replace("default =", "coding ="))
     write_lines(Path("in.jsonl"), [{"prompt": "x", "task": "coding"}])
 
-    assert 0 == batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status
+    assert batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
 
 
 def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
@@ -183,7 +183,7 @@ def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "-", "--budget-usd", "20")
 
-    assert 3 == done.status
+    assert done.status == 3
     assert "stopped: the budget of $20 has no room for another row" in done.err
     assert "goes on" not in done.err
 
@@ -194,7 +194,7 @@ def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
 
-    assert 3 == done.status
+    assert done.status == 3
     assert "stopped: the budget of $40 has no room for another row" in done.err
     assert 0 < len(ids(Path("out.jsonl"))) < 30
 
@@ -208,8 +208,8 @@ def test_options_reach_the_wire(batch_desk: Desk) -> None:
         "batch", "in.jsonl", "-o", "out.jsonl", "--chain", "n,m", "--param", "temperature=0.5", "--max-attempts", "1"
     )
 
-    assert 0 == done.status
-    assert [("n", 0.5)] * 2 == [(seen.model, seen.body["temperature"]) for seen in batch_desk.world.seen]
+    assert done.status == 0
+    assert [(seen.model, seen.body["temperature"]) for seen in batch_desk.world.seen] == [("n", 0.5)] * 2
 
 
 def test_progress_as_json_lines(batch_desk: Desk) -> None:
@@ -219,7 +219,7 @@ def test_progress_as_json_lines(batch_desk: Desk) -> None:
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "json")
 
     told = [json.loads(each) for each in done.err.splitlines() if each.startswith("{")]
-    assert (0, 3) == (told[0]["done"], told[-1]["done"])
+    assert (told[0]["done"], told[-1]["done"]) == (0, 3)
 
 
 def test_progress_on_one_line() -> None:
@@ -262,7 +262,7 @@ def test_ctrl_c_finishes_what_is_on_its_way(batch_desk: Desk, number: signal.Sig
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
 
-    assert 130 == process.returncode
+    assert process.returncode == 130
     assert "finishing what is on its way; once more to drop it" in err
     assert "92 left" in err
     assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) == 8
@@ -278,7 +278,7 @@ def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
-    assert 130 == process.returncode
+    assert process.returncode == 130
     assert "the same command goes on" in err
     assert "Traceback" not in err
 
@@ -297,8 +297,8 @@ def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk,
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=20)
 
-    assert (130, 0) == (process.returncode, batch_desk.world.requests)
-    assert "asyncrouter: stopped; the same command goes on with the rows that have no answer yet\n" == err
+    assert (process.returncode, batch_desk.world.requests) == (130, 0)
+    assert err == "asyncrouter: stopped; the same command goes on with the rows that have no answer yet\n"
     assert not Path("out.jsonl").exists()
 
 
@@ -317,7 +317,7 @@ def test_a_full_disk(batch_desk: Desk) -> None:
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
 
-    assert 3 == done.status
+    assert done.status == 3
     assert "stopped: /dev/full: No space left on device; the same command goes on" in done.err
     assert "0 answered" in done.err
 
@@ -328,12 +328,12 @@ def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--json", "--ordered")
 
-    assert 1 == done.status, done.err
+    assert done.status == 1, done.err
     assert [row["id"] for row in rows(200)] == ids(Path("out.jsonl"))
     report = json.loads(done.out)
-    assert (200, 1, 201, 0) == (report["done"], report["failed"], report["attempts"], report["left"])
-    assert 201 == batch_desk.world.requests
-    assert ["bad"] == ids(Path("out.errors.jsonl"))
+    assert (report["done"], report["failed"], report["attempts"], report["left"]) == (200, 1, 201, 0)
+    assert batch_desk.world.requests == 201
+    assert ids(Path("out.errors.jsonl")) == ["bad"]
 
 
 def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
@@ -343,9 +343,9 @@ def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--budget-usd", "60", "--json")
 
     report = json.loads(done.out)
-    assert 3 == done.status, done.err
+    assert done.status == 3, done.err
     assert 0 < report["cost_usd"] <= 60
-    assert f"the budget of $60 has no room for another row: ${report['cost_usd']:g} are spent" == report["stopped"]
+    assert report["stopped"] == f"the budget of $60 has no room for another row: ${report['cost_usd']:g} are spent"
 
 
 def test_what_every_process_warns_of_is_told_once(batch_desk: Desk) -> None:
@@ -354,7 +354,7 @@ def test_what_every_process_warns_of_is_told_once(batch_desk: Desk) -> None:
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--progress", "none")
 
-    assert 1 == done.status, done.err
+    assert done.status == 1, done.err
     [told] = [line for line in done.err.splitlines() if "does not exist" in line]
     assert told.startswith("asyncrouter: nowhere: ")
 
@@ -373,7 +373,7 @@ def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
-    assert 130 == process.returncode, err
+    assert process.returncode == 130, err
     assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) < 100
 
 
@@ -393,8 +393,8 @@ def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) 
     os.kill(workers[0], signal.SIGKILL)
     _, err = process.communicate(timeout=20)
 
-    assert 3 == process.returncode
+    assert process.returncode == 3
     assert "stopped: a process died" in err
     batch_desk.world.model("m", Act())
-    assert 0 == batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status
+    assert batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
     assert sorted(str(row["id"]) for row in rows(60)) == sorted(map(str, ids(Path("out.jsonl"))))

@@ -16,4 +16,4 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ModuleNotFoundError) as caught:
         importlib.import_module("asyncrouter.integrations.ray")
 
-    assert "pyarrow is not installed: pip install 'asyncrouter[ray]'" == str(caught.value)
+    assert str(caught.value) == "pyarrow is not installed: pip install 'asyncrouter[ray]'"

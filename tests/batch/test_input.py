@@ -57,10 +57,10 @@ def test_each_problem_is_told_with_its_line_and_nothing_is_sent(
     with pytest.raises(InvalidInput) as caught:
         run(clock, world, tmp_path / "in", tmp_path / "out.jsonl")
 
-    assert [3] == [problem.line for problem in caught.value.problems]
+    assert [problem.line for problem in caught.value.problems] == [3]
     assert told in str(caught.value)
-    assert 0 == world.requests
-    assert ["in"] == [path.name for path in tmp_path.iterdir()]
+    assert world.requests == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_all_problems_are_told_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_all_problems_are_told_at_once(clock: Clock, world: World, tmp_path: Pat
     with pytest.raises(InvalidInput) as caught:
         run(clock, world, tmp_path / "in", tmp_path / "out.jsonl")
 
-    assert (150, 100) == (caught.value.count, len(caught.value.problems))
+    assert (caught.value.count, len(caught.value.problems)) == (150, 100)
     assert "150 problems" in str(caught.value)
     assert "and 50 more" in str(caught.value)
 
@@ -91,7 +91,7 @@ def test_rows_without_ids_get_ids_of_their_content(clock: Clock, world: World, t
     run(clock, world, write_lines(tmp_path / "in", asked_for[::-1]), tmp_path / "other.jsonl", ordered=True)
 
     first, second, third, fourth = ids(tmp_path / "out.jsonl")
-    assert [f"{first}-2", f"{first}-3"] == [third, fourth]
+    assert [third, fourth] == [f"{first}-2", f"{first}-3"]
     assert {first, second, third, fourth} == set(ids(tmp_path / "other.jsonl"))
 
 
@@ -105,10 +105,10 @@ def test_a_rows_own_words_go_before_those_for_all(clock: Clock, world: World, tm
     run(clock, world, tmp_path / "in", tmp_path / "out.jsonl", config={"tasks": tasks}, model="m",
         params={"temperature": 0, "top_p": 0.5})
 
-    assert {("a", "m", 0, 0.5), ("b", "n", 1, 0.5)} == {
+    assert {
         (text, seen.model, seen.body["temperature"], seen.body["top_p"])
         for text, seen in zip(asked(world), world.seen, strict=True)
-    }
+    } == {("a", "m", 0, 0.5), ("b", "n", 1, 0.5)}
 
 
 @pytest.mark.parametrize(("options", "expected"), [({}, ["m", "n", "n"]), ({"task": "other"}, ["n", "n", "n"])])
@@ -124,7 +124,7 @@ def test_the_model_of_an_openai_row(
     run(clock, world, write_lines(tmp_path / "in", lines), tmp_path / "out.jsonl",
         config={"tasks": {"other": ["n"]}, "tiers": {"cheap": ["n"]}}, **options)
 
-    assert expected == [seen.model for seen in world.seen]
+    assert [seen.model for seen in world.seen] == expected
 
 
 def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -136,15 +136,15 @@ def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> N
     run(clock, world, write_lines(tmp_path / "in", [good, bad]), tmp_path / "out.jsonl", format="openai")
 
     [line] = read_lines(tmp_path / "out.jsonl")
-    assert ("good", None) == (line["custom_id"], line["error"])
+    assert (line["custom_id"], line["error"]) == ("good", None)
     assert isinstance(line["response"], dict)
-    assert 200 == line["response"]["status_code"]
-    assert "you said hi" == line["response"]["body"]["choices"][0]["message"]["content"]
+    assert line["response"]["status_code"] == 200
+    assert line["response"]["body"]["choices"][0]["message"]["content"] == "you said hi"
     [failure] = read_lines(tmp_path / "out.errors.jsonl")
     error = failure.pop("_error")
     assert bad == failure
     assert isinstance(error, dict)
-    assert ("ContextTooLong", False) == (error["class"], error["retryable"])
+    assert (error["class"], error["retryable"]) == ("ContextTooLong", False)
 
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
@@ -158,7 +158,7 @@ def test_json_lines_packed_or_not(clock: Clock, world: World, tmp_path: Path, pa
 
     report = run(clock, world, tmp_path / f"in.jsonl{packed}", tmp_path / "out.jsonl")
 
-    assert 5 == report.done
+    assert report.done == 5
 
 
 @pytest.mark.parametrize("packed", [".gz", ".zst"])
@@ -182,9 +182,9 @@ def test_a_table_with_a_template(clock: Clock, world: World, tmp_path: Path, suf
 
     run(clock, world, tmp_path / f"in{suffix}", tmp_path / "out.jsonl", prompt_template="{{}} {to}: {text}")
 
-    assert ["{} French: two\nlines {x}", "{} Ewe: too long"] == asked(world)
+    assert asked(world) == ["{} French: two\nlines {x}", "{} Ewe: too long"]
     [failure] = read_lines(tmp_path / "out.errors.jsonl")
-    assert ("2", "{} Ewe: too long") == (failure["id"], failure["prompt"])
+    assert (failure["id"], failure["prompt"]) == ("2", "{} Ewe: too long")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_table_without_the_column_is_told_once(clock: Clock, world: World, tmp
     with pytest.raises(BatchError) as caught:
         run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl", prompt_template="{word}")
 
-    assert f"{tmp_path}/in.csv: line 1: the template names 'word'; the columns are 'id', 'text'" == str(caught.value)
+    assert str(caught.value) == f"{tmp_path}/in.csv: line 1: the template names 'word'; the columns are 'id', 'text'"
 
 
 def test_a_file_that_is_not_there(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_rows_that_name_their_own_need_no_default_task(clock: Clock, world: Worl
 
     report = run(clock, world, source, tmp_path / "out.jsonl", config={"tasks": {}}, deadline=30)
 
-    assert (1, 0) == (report.done, report.failed)
+    assert (report.done, report.failed) == (1, 0)
 
 
 def test_a_deadline_for_all_that_is_none_is_no_rows_fault(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -304,6 +304,6 @@ def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: Worl
 
     estimate = clock.run(scenario())
     assert batch.Estimate(2, 11, 600, 110.0, 110.0, ["n"]) == estimate
-    assert 0 == world.requests
+    assert world.requests == 0
 
 

@@ -18,6 +18,6 @@ def test_kills_cost_nothing_but_what_was_on_its_way(tmp_path: Path, processes: i
     """Ten of them, resumed each time; two with two processes. Its seconds are real: only a process can be killed."""
     killed = torture(tmp_path, rows, kills, 1, "--processes", str(processes))
 
-    assert [] == killed.violations, (tmp_path / "log").read_text()
+    assert killed.violations == [], (tmp_path / "log").read_text()
     assert kills == killed.kills
     assert Counter(str(number) for number in range(rows)) == Counter(killed.lines)

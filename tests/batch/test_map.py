@@ -32,7 +32,7 @@ def test_results_come_as_they_finish(clock: Clock, world: World) -> None:
     """The fast one is handed over before the slow one that was asked first."""
     world.model("m", Act(first_token=2.0), Act(first_token=1.0))
 
-    assert [1, 0] == [name for name, _ in collect(clock, world, ["slow", "fast"])]
+    assert [name for name, _ in collect(clock, world, ["slow", "fast"])] == [1, 0]
     assert clock.now == 2.0
 
 
@@ -45,10 +45,10 @@ def test_every_form_of_a_call(clock: Clock, world: World) -> None:
 
     results = dict(collect(clock, world, calls, task="default", temperature=0.5))
 
-    assert {0, 1, "mine", "r"} == set(results)
-    assert {"prompt", "messages", "pair", "row"} == set(asked(world))
+    assert set(results) == {0, 1, "mine", "r"}
+    assert set(asked(world)) == {"prompt", "messages", "pair", "row"}
     row = next(seen for seen in world.seen if seen.model == "n")
-    assert (7, 0.5) == (row.body["max_tokens"], row.body["temperature"])
+    assert (row.body["max_tokens"], row.body["temperature"]) == (7, 0.5)
 
 
 def test_a_failure_is_a_value(clock: Clock, world: World) -> None:
@@ -68,7 +68,7 @@ def test_one_call_is_no_iterable_of_calls(clock: Clock, world: World, calls: obj
     with pytest.raises(TypeError) as caught:
         collect(clock, world, calls)
 
-    assert f"calls: expected an iterable of calls, got one {kind}: put it into a list" == str(caught.value)
+    assert str(caught.value) == f"calls: expected an iterable of calls, got one {kind}: put it into a list"
 
 
 @pytest.mark.parametrize("option", [{"task": 5}, {"deadline": "2s"}, {"tier": "gold"}])
@@ -86,8 +86,8 @@ def test_never_more_than_the_window_and_it_grows_by_answers(clock: Clock, world:
 
     collect(clock, world, map(str, range(200)), concurrency=30)
 
-    assert {0.0: 8, 1.0: 16, 2.0: 30, 3.0: 30} == {at: most[at] for at in (0.0, 1.0, 2.0, 3.0)}
-    assert 30 == max(most.values())
+    assert {at: most[at] for at in (0.0, 1.0, 2.0, 3.0)} == {0.0: 8, 1.0: 16, 2.0: 30, 3.0: 30}
+    assert max(most.values()) == 30
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -172,7 +172,7 @@ def test_calls_that_raise_are_told_after_the_results_before_them(clock: Clock, w
                     got.append(name)
         return got
 
-    assert [0, 1] == sorted(clock.run(scenario()))
+    assert sorted(clock.run(scenario())) == [0, 1]
 
 
 def test_a_closed_router_ends_it(clock: Clock, world: World) -> None:

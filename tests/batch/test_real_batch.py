@@ -46,7 +46,7 @@ def test_a_killed_batch_of_real_answers_is_resumed(tmp_path: Path, monkeypatch: 
         assert 0 < before.count(b"\n") < ROWS
 
         second = start(tmp_path, "--max-concurrency", "8")
-        assert 0 == second.wait(60 + ROWS), Path("log").read_text()
+        assert second.wait(60 + ROWS) == 0, Path("log").read_text()
 
     whole = before[: before.rfind(b"\n") + 1]
     assert output.read_bytes().startswith(whole)

@@ -47,7 +47,7 @@ def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
         config={"models": PRICED})
 
     [line] = read_lines(tmp_path / "out.jsonl")
-    assert {
+    assert line == {
         "id": "a", "index": 0, "text": "hello there", "finish_reason": "stop", "model": "m", "served_model": "m",
         "usage": {"input_tokens": 1, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0}, "cost_usd": 3.0,
         "seconds": 0.5, "metadata": {"k": [1]},
@@ -56,7 +56,7 @@ def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
              "seconds": 0.0, "cost_usd": 0.0},
             {"model": "m", "cause": "fallback", "outcome": "won", "status": 200, "seconds": 0.5, "cost_usd": 3.0},
         ],
-    } == line
+    }
 
 
 def test_answers_are_written_as_they_come(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_answers_are_written_as_they_come(clock: Clock, world: World, tmp_path: 
             await work
         return found
 
-    assert ["r0"] == clock.run(scenario())
+    assert clock.run(scenario()) == ["r0"]
 
 
 def test_ordered_answers_stand_in_the_order_of_the_input(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -98,16 +98,16 @@ def test_poisoned_rows_do_not_stop_the_others_and_run_again_after_a_fix(
         given[number]["prompt"] = f"{poison} {number}"
     report = run(clock, world, write_lines(tmp_path / "in", given), tmp_path / "out.jsonl")
 
-    assert (297, 3, 1) == (report.done, report.failed, report.exit_status)
-    assert {"ContextTooLong": 1, "Refused": 1, "Rejected": 1} == report.errors
+    assert (report.done, report.failed, report.exit_status) == (297, 3, 1)
+    assert report.errors == {"ContextTooLong": 1, "Refused": 1, "Rejected": 1}
     failures = read_lines(tmp_path / "out.errors.jsonl")
-    assert ["r50", "r150", "r250"] == [failure["id"] for failure in failures]
-    assert [False] * 3 == [failure["_error"]["retryable"] for failure in failures]  # type: ignore[index]
+    assert [failure["id"] for failure in failures] == ["r50", "r150", "r250"]
+    assert [failure["_error"]["retryable"] for failure in failures] == [False] * 3  # type: ignore[index]
 
     mended = [{**failure, "prompt": "mended"} for failure in failures]
     again = run(clock, world, write_lines(tmp_path / "mended", mended), tmp_path / "more.jsonl")
-    assert (3, 0, 0) == (again.done, again.failed, again.exit_status)
-    assert ["r150", "r250", "r50"] == sorted(map(str, ids(tmp_path / "more.jsonl")))
+    assert (again.done, again.failed, again.exit_status) == (3, 0, 0)
+    assert sorted(map(str, ids(tmp_path / "more.jsonl"))) == ["r150", "r250", "r50"]
 
 
 def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: Wo
     world.model("m", Act(text="better now"))
     report = run(clock, world, source, tmp_path / "out.jsonl", retry={"attempts": 1})
 
-    assert ["broken"] == asked(world)
-    assert (20, 1, 0, 0) == (report.skipped, report.done, report.failed, report.left)
-    assert 21 == len(set(ids(tmp_path / "out.jsonl")))
+    assert asked(world) == ["broken"]
+    assert (report.skipped, report.done, report.failed, report.left) == (20, 1, 0, 0)
+    assert len(set(ids(tmp_path / "out.jsonl"))) == 21
     assert not (tmp_path / "out.errors.jsonl").exists()
 
 
@@ -138,8 +138,8 @@ def test_half_a_last_line_is_cut_and_its_row_asked_again(clock: Clock, world: Wo
     for cut in (last, last + 1, len(whole) - 2, len(whole) - 1):
         output.write_bytes(whole[:cut])
         report = run(clock, world, source, output)
-        assert (2, 1) == (report.skipped, report.done)
-        assert ["r0", "r1", "r2"] == ids(output)
+        assert (report.skipped, report.done) == (2, 1)
+        assert ids(output) == ["r0", "r1", "r2"]
 
 
 def test_a_copied_output_resumes(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_copied_output_resumes(clock: Clock, world: World, tmp_path: Path) -> 
 
     report = run(clock, world, tmp_path / "there" / "in.jsonl.gz", tmp_path / "there" / "out.jsonl")
 
-    assert (3, 0) == (report.skipped, report.done)
+    assert (report.skipped, report.done) == (3, 0)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_another_batch_does_not_write_into_an_output(
         run(clock, world, source, output, config={"tasks": tasks}, **change)
 
     assert told in str(caught.value)
-    assert 3 == world.requests
+    assert world.requests == 3
     assert before == output.read_bytes()
 
 
@@ -190,7 +190,7 @@ def test_answers_of_other_rows_are_not_counted_as_done(clock: Clock, world: Worl
 
     again = run(clock, world, source, out)
 
-    assert (0, 3, 0) == (again.done, again.skipped, again.left)
+    assert (again.done, again.skipped, again.left) == (0, 3, 0)
 
 
 def test_another_input_needs_force_and_then_ids_decide(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -203,10 +203,10 @@ def test_another_input_needs_force_and_then_ids_decide(clock: Clock, world: Worl
     with pytest.raises(BatchError, match="the content of the input has changed"):
         run(clock, world, longer, output)
     forced = run(clock, world, longer, output, force=True)
-    assert (4, 2, 2) == (forced.rows, forced.skipped, forced.done)
-    assert 5 == len(set(ids(output)))
-    assert 4 == run(clock, world, longer, output, restart=True).done
-    assert 4 == len(ids(output))
+    assert (forced.rows, forced.skipped, forced.done) == (4, 2, 2)
+    assert len(set(ids(output))) == 5
+    assert run(clock, world, longer, output, restart=True).done == 4
+    assert len(ids(output)) == 4
 
 
 def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_
     with pytest.raises(BatchError, match="is not empty"):
         run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "thesis")
 
-    assert b"ten years of work" == (tmp_path / "thesis").read_bytes()
+    assert (tmp_path / "thesis").read_bytes() == b"ten years of work"
 
 
 @pytest.mark.parametrize(("options", "error"), [
@@ -237,7 +237,7 @@ def test_options_that_make_no_sense_are_told_before_anything_is_done(
         run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out", **options)
 
     assert error == str(caught.value)
-    assert ["in"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_rows_in_memory_are_no_file(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_rows_in_memory_are_no_file(clock: Clock, world: World, tmp_path: Path) 
     with pytest.raises(TypeError) as caught:
         run(clock, world, rows(1), tmp_path / "out")
 
-    assert "source: expected a file's path, got list; batch.map takes any iterable" == str(caught.value)
+    assert str(caught.value) == "source: expected a file's path, got list; batch.map takes any iterable"
 
 
 def test_an_errors_file_that_holds_something_else_is_left_alone(
@@ -259,7 +259,7 @@ def test_an_errors_file_that_holds_something_else_is_left_alone(
         run(clock, world, source, tmp_path / "out.jsonl", errors=notes)
 
     assert rows(1) == read_lines(notes)
-    assert 0 == world.requests
+    assert world.requests == 0
 
 
 def test_nothing_is_thrown_away_when_the_errors_file_cannot_be_used(
@@ -273,7 +273,7 @@ def test_nothing_is_thrown_away_when_the_errors_file_cannot_be_used(
     with pytest.raises(BatchError, match="not the failures of an earlier run"):
         run(clock, world, source, out, errors=write_lines(tmp_path / "notes", rows(1)), restart=True)
 
-    assert ["r0"] == ids(out)
+    assert ids(out) == ["r0"]
 
 
 def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_p
 
     run(clock, world, source, tmp_path / "out.jsonl")
 
-    assert ["bad"] == ids(tmp_path / "out.errors.jsonl")
+    assert ids(tmp_path / "out.errors.jsonl") == ["bad"]
 
 
 def test_two_runs_do_not_write_into_one_output(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -298,10 +298,10 @@ def test_two_runs_do_not_write_into_one_output(clock: Clock, world: World, tmp_p
             await asyncio.sleep(1.0)
             with pytest.raises(BatchError, match="another run is writing"):
                 await batch.run(router, source, tmp_path / "out.jsonl")
-            assert 2 == (await first).done
+            assert (await first).done == 2
 
     clock.run(scenario())
-    assert 2 == world.requests
+    assert world.requests == 2
 
 
 def stopped_early(clock: Clock, world: World, tmp_path: Path, **options: object) -> tuple[Report, Callable[[], Report]]:
@@ -319,10 +319,10 @@ def test_a_budget_is_kept_and_the_run_resumes(clock: Clock, world: World, tmp_pa
 
     assert report.stopped is not None
     assert "the budget of $600 has no room for another row" in report.stopped
-    assert 3 == report.exit_status
+    assert report.exit_status == 3
     assert 597.0 <= world.usd <= 600.0
     assert report.cost_usd == world.usd
-    assert 400 == report.done + resume().done
+    assert report.done + resume().done == 400
 
 
 def test_a_budget_smaller_than_a_window_is_used(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_budget_smaller_than_a_window_is_used(clock: Clock, world: World, tmp_
 
     report, _ = stopped_early(clock, world, tmp_path, budget_usd=10.0, params={"max_tokens": 2})
 
-    assert (3, 9.0) == (report.done, world.usd)
+    assert (report.done, world.usd) == (3, 9.0)
 
 
 def test_a_budget_needs_prices(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_too_many_failures_stop_it(clock: Clock, world: World, tmp_path: Path) -
     assert "of the rows failed, more than 30.0%" in report.stopped
     assert 50 <= report.done + report.failed < 90
     world.model("m", Act())
-    assert 400 == report.done + resume().done
+    assert report.done + resume().done == 400
 
 
 @pytest.mark.parametrize("why", ["key", "credit"])
@@ -362,10 +362,10 @@ def test_a_chain_that_nobody_can_use_stops_it(clock: Clock, world: World, tmp_pa
 
     assert report.stopped is not None
     assert "no row can be answered: " in report.stopped
-    assert (0, 3) == (report.done, report.exit_status)
+    assert (report.done, report.exit_status) == (0, 3)
     assert report.failed < 40
     world.model("m", Act())
-    assert 400 == resume().done
+    assert resume().done == 400
 
 
 def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
@@ -379,10 +379,10 @@ def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(100)), tmp_path / "out", accept=broken)
 
-    assert "no row can be answered: AcceptFailed" == report.stopped
-    assert (0, 17, 83) == (report.done, report.failed, report.left)
+    assert report.stopped == "no row can be answered: AcceptFailed"
+    assert (report.done, report.failed, report.left) == (0, 17, 83)
     [told] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
-    assert "accept() raised KeyError: 'm'" == told
+    assert told == "accept() raised KeyError: 'm'"
 
 
 def test_an_accept_that_breaks_for_one_row_stops_nothing(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -394,7 +394,7 @@ def test_an_accept_that_breaks_for_one_row_stops_nothing(clock: Clock, world: Wo
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(8)), tmp_path / "out", accept=sceptical)
 
-    assert (7, 1, {"AcceptFailed": 1}) == (report.done, report.failed, report.errors)
+    assert (report.done, report.failed, report.errors) == (7, 1, {"AcceptFailed": 1})
 
 
 def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
@@ -408,7 +408,7 @@ def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
 
     report = run(clock, world, write_lines(tmp_path / "in", given), tmp_path / "out.jsonl")
 
-    assert (150, 9, None) == (report.done, report.failed, report.stopped)
+    assert (report.done, report.failed, report.stopped) == (150, 9, None)
 
 
 def test_a_chain_of_which_one_model_still_listens_goes_on(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_a_chain_of_which_one_model_still_listens_goes_on(clock: Clock, world: W
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(30)), tmp_path / "out", chain=["m", "n"])
 
-    assert (30, None) == (report.failed, report.stopped)
+    assert (report.failed, report.stopped) == (30, None)
 
 
 def test_stop_finishes_what_is_on_its_way(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_stop_finishes_what_is_on_its_way(clock: Clock, world: World, tmp_path: 
             return await batch.run(router, source, tmp_path / "out.jsonl", stop=stop)
 
     report = clock.run(scenario())
-    assert (24, 76, 130, True) == (report.done, report.left, report.exit_status, report.interrupted)
+    assert (report.done, report.left, report.exit_status, report.interrupted) == (24, 76, 130, True)
     assert clock.now == 2.0
     assert 24 == world.requests == len(ids(tmp_path / "out.jsonl"))
 
@@ -450,8 +450,8 @@ def test_a_cancelled_run_keeps_what_it_has(clock: Clock, world: World, tmp_path:
                     await batch.run(router, source, tmp_path / "out.jsonl")
             return len(asyncio.all_tasks())
 
-    assert 1 == clock.run(scenario())
-    assert 8 == len(ids(tmp_path / "out.jsonl"))
+    assert clock.run(scenario()) == 1
+    assert len(ids(tmp_path / "out.jsonl")) == 8
 
 
 def test_a_full_disk_is_told_and_stops_it_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -464,7 +464,7 @@ def test_a_full_disk_is_told_and_stops_it_at_once(clock: Clock, world: World, tm
 
     report = caught.value.report
     assert report is not None
-    assert (0, 100, 3) == (report.done, report.left, report.exit_status)
+    assert (report.done, report.left, report.exit_status) == (0, 100, 3)
     assert world.requests <= 24
 
 
@@ -496,8 +496,8 @@ def test_an_errors_file_on_a_full_disk_loses_no_answer(clock: Clock, world: Worl
 
     assert caught.value.report is not None
     assert world.requests - 1 == caught.value.report.done == len(ids(output)) > 0
-    assert 1 == run(clock, world, source, output).failed
-    assert (102, 100) == (world.requests, len(set(ids(output))))
+    assert run(clock, world, source, output).failed == 1
+    assert (world.requests, len(set(ids(output)))) == (102, 100)
 
 
 def test_an_errors_file_that_cannot_be_written_is_told_before_anything_is_sent(
@@ -507,7 +507,7 @@ def test_an_errors_file_that_cannot_be_written_is_told_before_anything_is_sent(
     with pytest.raises(BatchError, match="cannot be written"):
         run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out", errors=tmp_path / "no" / "errors")
 
-    assert 0 == world.requests
+    assert world.requests == 0
 
 
 def test_a_limit_takes_the_next_rows_each_time(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -517,7 +517,7 @@ def test_a_limit_takes_the_next_rows_each_time(clock: Clock, world: World, tmp_p
 
     done = [run(clock, world, source, output, limit=4).done for _ in range(4)]
 
-    assert [4, 4, 2, 0] == done
+    assert done == [4, 4, 2, 0]
     assert 10 == len(set(ids(output))) == world.requests
 
 
@@ -531,11 +531,11 @@ def test_progress_is_told_four_times_a_second(clock: Clock, world: World, tmp_pa
 
     assert 32 <= len(told) <= 34
     halfway = told[17]
-    assert (64, 32, 8, 32.0 * 3) == (halfway.rows, halfway.done, halfway.in_flight, halfway.cost_usd)
-    assert (64.0 * 3, {"m": 1.0}) == (halfway.projected_usd, halfway.models)
+    assert (halfway.rows, halfway.done, halfway.in_flight, halfway.cost_usd) == (64, 32, 8, 32.0 * 3)
+    assert (halfway.projected_usd, halfway.models) == (64.0 * 3, {"m": 1.0})
     assert halfway.seconds_left is not None
     assert 3.0 < halfway.seconds_left < 5.0
-    assert 64 == told[-1].done
+    assert told[-1].done == 64
 
 
 def test_the_report_counts_everything(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -547,9 +547,9 @@ def test_the_report_counts_everything(clock: Clock, world: World, tmp_path: Path
     world.model("m", behaviour).price(1e6, 1e6)
     report = run(clock, world, write_lines(tmp_path / "in", rows(100)), tmp_path / "out", config={"models": PRICED})
 
-    assert (100, 200, 100, 300.0) == (report.done, report.input_tokens, report.output_tokens, report.cost_usd)
-    assert {"m": {"answered": 100, "attempts": 100, "cost_usd": 300.0}} == report.models
-    assert {"p50": 1.49, "p90": 1.89, "p95": 1.94, "p99": 1.98} == pytest.approx(report.latency, rel=0.026)
+    assert (report.done, report.input_tokens, report.output_tokens, report.cost_usd) == (100, 200, 100, 300.0)
+    assert report.models == {"m": {"answered": 100, "attempts": 100, "cost_usd": 300.0}}
+    assert pytest.approx(report.latency, rel=0.026) == {"p50": 1.49, "p90": 1.89, "p95": 1.94, "p99": 1.98}
 
 
 def test_a_limit_told_only_by_429s_is_used_and_kept(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -560,7 +560,7 @@ def test_a_limit_told_only_by_429s_is_used_and_kept(clock: Clock, world: World, 
     report = run(clock, world, write_lines(tmp_path / "in", rows(6_000)), tmp_path / "out", deadline=None)
 
     rejected = model.bill.statuses.get(429, 0)
-    assert 6_000 == report.done
+    assert report.done == 6_000
     assert rejected <= 0.03 * model.bill.requests
     assert report.done / report.seconds >= 0.95 * 50
 
@@ -571,7 +571,7 @@ def test_a_row_that_only_met_a_limit_is_asked_again(clock: Clock, world: World, 
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out", retry={"attempts": 1})
 
-    assert (1, 0, 3) == (report.done, report.failed, report.attempts)
+    assert (report.done, report.failed, report.attempts) == (1, 0, 3)
     assert clock.now >= 40.0
 
 
@@ -587,7 +587,7 @@ def test_rows_that_have_to_wait_longer_than_their_deadline_are_not_failures(
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(150)), tmp_path / "out", config=config)
 
-    assert (150, 0) == (report.done, report.failed)
+    assert (report.done, report.failed) == (150, 0)
     assert report.attempts == world.requests
 
 
@@ -597,7 +597,7 @@ def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, 
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(200)), tmp_path / "out")
 
-    assert (20, 0, 180, 3) == (report.done, report.failed, report.left, report.exit_status)
+    assert (report.done, report.failed, report.left, report.exit_status) == (20, 0, 180, 3)
     assert report.stopped is not None
     assert "nothing but limits for 30 minutes: m: " in report.stopped
     assert 1800.0 < clock.now < 3600.0
@@ -612,8 +612,8 @@ def test_a_long_wait_for_a_limit_is_told_once(
     report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out")
 
     told = [record.getMessage() for record in caplog.records if "rows wait" in record.getMessage()]
-    assert 1 == report.done
-    assert 1 == len(told)
+    assert report.done == 1
+    assert len(told) == 1
     assert "no answer for" in told[0]
 
 
@@ -632,7 +632,7 @@ def test_stop_does_not_wait_for_rows_that_wait_themselves(
             return await batch.run(router, source, tmp_path / "out", stop=stop, retry={"attempts": 1})
 
     report = clock.run(scenario())
-    assert (0, 0, 1) == (report.done, report.failed, report.left)
+    assert (report.done, report.failed, report.left) == (0, 0, 1)
     assert clock.now < 0.1
 
 
@@ -658,4 +658,4 @@ def test_processes_that_get_nothing_to_do_end(
     with pytest.raises(BatchError, match=error):
         asyncio.run(scenario())
 
-    assert [] == multiprocessing.active_children()
+    assert multiprocessing.active_children() == []

@@ -27,11 +27,11 @@ def test_a_scenario_is_run_and_shown(desk: Desk) -> None:
     """A column for each standard arm, a row for each measure; the files are where it says."""
     done = desk.run(*SCENARIO, "--out", "report")
 
-    assert (0, "") == (done.status, done.err)
+    assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert ["direct", "retry", "fallback", "hedge p95", "hedge 1.5 s"] == re.split(r" {2,}", lines[0])[1:]
-    assert ["success", "mean", "p50"] == [line.split()[0] for line in lines[1:4]]
-    assert {"report.html", "report.json", "requests.jsonl"} == {path.name for path in Path("report").iterdir()}
+    assert re.split(r" {2,}", lines[0])[1:] == ["direct", "retry", "fallback", "hedge p95", "hedge 1.5 s"]
+    assert [line.split()[0] for line in lines[1:4]] == ["success", "mean", "p50"]
+    assert {path.name for path in Path("report").iterdir()} == {"report.html", "report.json", "requests.jsonl"}
 
 
 def test_conditions_decide_the_status(desk: Desk) -> None:
@@ -40,8 +40,8 @@ def test_conditions_decide_the_status(desk: Desk) -> None:
     good = desk.run(*SCENARIO, *arm, "--assert", "success>0.9 and p50_e2e<5")
     bad = desk.run(*SCENARIO, *arm, "--assert", "p50_e2e<0.1", "--assert", "p99_e2e<9")
 
-    assert (0, "") == (good.status, good.err)
-    assert 1 == bad.status
+    assert (good.status, good.err) == (0, "")
+    assert bad.status == 1
     assert "plain: p50_e2e < 0.1 does not hold" in bad.err
     assert "p99_e2e < 9 cannot be said: n too small (120)" in bad.err
 
@@ -53,8 +53,8 @@ def test_a_configured_chain_is_measured(desk: Desk) -> None:
     done = desk.run("bench", "run", "--arm", "a: model=a", "--arm", "b: model=b stream", "--rate", "200",
                     "--calls", "10")
 
-    assert 0 == done.status
-    assert (10, 10) == (len(desk.world.asked("a")), len(desk.world.asked("b")))
+    assert done.status == 0
+    assert (len(desk.world.asked("a")), len(desk.world.asked("b"))) == (10, 10)
 
 
 def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.Monkey
     Path("asyncrouter.toml").unlink()
     done = desk.run("bench", "run", "--calls", "1")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "--budget-usd" in done.err
 
 
@@ -88,7 +88,7 @@ def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ..
     """2, and what was expected."""
     done = desk.run(*SCENARIO, *option)
 
-    assert 2 == done.status
+    assert done.status == 2
     assert told in done.err
 
 
@@ -97,7 +97,7 @@ def test_a_call_that_failed_breaks_limits_on_mean_and_maximum(desk: Desk) -> Non
     done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "direct: model=primary retry=1",
                     "--assert", "max_e2e<5 and mean_e2e<3")
 
-    assert 1 == done.status
+    assert done.status == 1
     assert "direct: max_e2e < 5 does not hold: never" in done.err
     assert "direct: mean_e2e < 3 does not hold: never" in done.err
 
@@ -107,7 +107,7 @@ def test_the_table_is_followed_by_what_failed(desk: Desk) -> None:
     done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "a: model=primray",
                     "--arm", "b: model=primary")
 
-    assert "a: 3 of 3 calls failed: AllModelsFailed 3; attempts: NotSent 2, Rejected 1" == done.out.splitlines()[-1]
+    assert done.out.splitlines()[-1] == "a: 3 of 3 calls failed: AllModelsFailed 3; attempts: NotSent 2, Rejected 1"
 
 
 @pytest.mark.parametrize("option", [("--assert", "x: success>0"), ("--out", "asyncrouter.toml/report")])
@@ -116,7 +116,7 @@ def test_what_cannot_be_judged_or_written_is_refused_before_a_call(desk: Desk, o
     desk.world.model("a", Act(first_token=0.01))
     done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2", *option)
 
-    assert (True, 0) == (done.status != 0, len(desk.world.asked("a")))
+    assert (done.status != 0, len(desk.world.asked("a"))) == (True, 0)
     assert "Traceback" not in done.err
 
 
@@ -130,7 +130,7 @@ def test_a_package_that_is_not_there_is_missed_before_a_call(tmp_path: Path, pac
         capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "pip install 'asyncrouter[bench]'" in done.stderr
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_was_stopped_ends_in_1(desk: Desk, options: tuple[str, str], 
     done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "x: model=primary retry=1",
                     *options)
 
-    assert 1 == done.status
+    assert done.status == 1
     assert told in done.err
 
 
@@ -151,7 +151,7 @@ def test_prompts_that_are_not_utf_8_name_the_file(desk: Desk) -> None:
     Path("prompts.txt").write_bytes(b"\xff\xfe")
     done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "prompts.txt: expected UTF-8" in done.err
 
 
@@ -159,8 +159,8 @@ def test_limits_may_be_milliseconds(desk: Desk) -> None:
     """As other harnesses write them."""
     done = desk.run(*SCENARIO, "--slo", "TTFT:500ms, e2e:8s,tpot:0.1", "--out", "report")
 
-    assert 0 == done.status
-    assert {"ttft": 0.5, "e2e": 8.0, "tpot": 0.1} == bench.Report.read("report").settings["slo"]
+    assert done.status == 0
+    assert bench.Report.read("report").settings["slo"] == {"ttft": 0.5, "e2e": 8.0, "tpot": 0.1}
 
 
 def test_prompts_without_a_word_are_refused(desk: Desk) -> None:
@@ -168,7 +168,7 @@ def test_prompts_without_a_word_are_refused(desk: Desk) -> None:
     Path("prompts.txt").write_text(" \n\n", encoding="utf-8")
     done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "--prompts prompts.txt: expected a prompt a line, found none" in done.err
 
 
@@ -178,7 +178,7 @@ def test_a_file_that_is_no_report_is_named(desk: Desk, text: str) -> None:
     Path("other.json").write_text(text, encoding="utf-8")
     done = desk.run("bench", "compare", "other.json", "other.json")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "other.json: no report of schema 1" in done.err
 
 
@@ -191,7 +191,7 @@ def test_a_run_that_measures_nothing_is_an_error(desk: Desk, options: tuple[str,
     Path("empty.jsonl").touch()
     done = desk.run("bench", "run", "--scenario", "healthy", *options)
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "measure" in done.err
 
 
@@ -203,7 +203,7 @@ def test_ctrl_c_in_a_scenario_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(bench, "run", interrupt, raising=False)
     done = desk.run(*SCENARIO)
 
-    assert 130 == done.status
+    assert done.status == 130
     assert "stopped" in done.err
 
 
@@ -215,9 +215,9 @@ def test_ctrl_c_before_the_first_answer_says_so(desk: Desk, monkeypatch: pytest.
     monkeypatch.setattr(bench, "run", interrupt, raising=False)
     done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2")
 
-    assert (130, "asyncrouter: stopped before every arm had an answer: there is nothing to show\n") == (
+    assert (
         done.status, done.err
-    )
+    ) == (130, "asyncrouter: stopped before every arm had an answer: there is nothing to show\n")
 
 
 def test_two_reports_are_compared(desk: Desk) -> None:
@@ -227,8 +227,8 @@ def test_two_reports_are_compared(desk: Desk) -> None:
     done = desk.run("bench", "compare", "good", "bad", "--fail-if-worse")
     same = desk.run("bench", "compare", "good/report.json", "good", "--fail-if-worse")
 
-    assert (1, 0) == (done.status, same.status)
-    assert ["worse"] == [line.split()[-1] for line in done.out.splitlines() if "success" in line]
+    assert (done.status, same.status) == (1, 0)
+    assert [line.split()[-1] for line in done.out.splitlines() if "success" in line] == ["worse"]
 
 
 def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
@@ -247,7 +247,7 @@ def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
     done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "none,p50,1.5", "--budget", "1")
     none, median, fixed = done.out.splitlines()[1:]
 
-    assert 0 == done.status
+    assert done.status == 0
     assert ("–" in none, "3.000 s" in median, "1.500 s" in fixed) == (True, True, True)
     assert "b was asked only" in done.err
 
@@ -264,7 +264,7 @@ def test_a_hedge_that_was_not_seen_leaves_the_others(desk: Desk) -> None:
                                      "error": None, "attempts": attempts}) + b"\n")
     done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "p50,p98", "--budget", "1")
 
-    assert (0, 2) == (done.status, len(done.out.splitlines()))
+    assert (done.status, len(done.out.splitlines())) == (0, 2)
     assert "left out: p98 of a was not seen" in done.err
 
 

@@ -54,7 +54,7 @@ def test_every_picture_is_drawn(drawn: str) -> None:
     parts = re.split(r'id="(tail|timeline|cost|waterfall-0|waterfall-1)" class', drawn)
     figures = dict(zip(parts[1::2], parts[2::2], strict=True))
 
-    assert {"tail", "timeline", "cost", "waterfall-0", "waterfall-1"} == set(figures)
+    assert set(figures) == {"tail", "timeline", "cost", "waterfall-0", "waterfall-1"}
     assert 2 <= figures["tail"].count('class="js-line"')
     assert figures["timeline"].count('class="point"') > 400
     assert figures["cost"].count('class="point"') >= 1
@@ -85,22 +85,22 @@ def test_a_log_axis_is_labelled_with_seconds(outage: Run) -> None:
     axis = figures.timeline(outage.arms).layout.yaxis
     told = dict(zip(axis.ticktext, axis.tickvals, strict=True))
 
-    assert {"0.1": 0.1, "1": 1.0, "10": 10.0} == {text: at for text, at in told.items() if 0.1 <= at <= 10}
+    assert {text: at for text, at in told.items() if 0.1 <= at <= 10} == {"0.1": 0.1, "1": 1.0, "10": 10.0}
 
 
 def test_a_row_of_the_time_line_bears_the_name_of_its_arm(outage: Run) -> None:
     """Above it, as text and not as markup."""
     drawn = figures.timeline(outage.arms)
 
-    assert ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"] == [title.text for title in drawn.layout.annotations]
-    assert {"answered", "failed", "fallback", "hedged", "hedge won"} == {points.name for points in drawn.data}
+    assert [title.text for title in drawn.layout.annotations] == ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"]
+    assert {points.name for points in drawn.data} == {"answered", "failed", "fallback", "hedged", "hedge won"}
 
 
 def test_an_arm_that_never_answers_is_not_left_out_of_the_cost(outage: Run) -> None:
     """It stands above all others, and its name says why; arms that coincide are one around the other."""
     never, *others = figures.cost(outage.report()).data
 
-    assert ("direct, p99 never", "triangle-up") == (never.name, never.marker.symbol)
+    assert (never.name, never.marker.symbol) == ("direct, p99 never", "triangle-up")
     assert never.y[0] > max(other.y[0] + other.error_y.array[0] for other in others)
     assert never.marker.size > others[0].marker.size > others[1].marker.size
 
@@ -109,7 +109,7 @@ def test_a_p99_of_too_few_calls_is_hollow() -> None:
     """And says that there are too few."""
     [drawn] = figures.cost(bench.run(ARMS[1:], Load.poisson(10, calls=30), scenario="healthy").report()).data
 
-    assert ("circle-open", True) == (drawn.marker.symbol, drawn.name.endswith(", n too small"))
+    assert (drawn.marker.symbol, drawn.name.endswith(", n too small")) == ("circle-open", True)
 
 
 def test_the_table_has_a_column_for_each_arm(outage: Run) -> None:
@@ -117,7 +117,7 @@ def test_the_table_has_a_column_for_each_arm(outage: Run) -> None:
     text = html.page(outage.report(), outage)
     [head] = re.findall(r"<thead><tr><th>(<th>.*?)</thead>", text)
 
-    assert ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"] == re.findall(r"</i>([^<]+(?:&gt;)?)", head)
+    assert re.findall(r"</i>([^<]+(?:&gt;)?)", head) == ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"]
     assert f"<th title='{bench.DEFINITIONS['p99_e2e']}'>p99<td>never<td>" in text
 
 
@@ -125,5 +125,5 @@ def test_the_page_needs_no_network(page: Path) -> None:
     """No element of it loads anything from anywhere."""
     text = re.sub(r"<script\b.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
-    assert [] == re.findall(r"""(?:src|href)=["']?[^"'>]*""", text)
-    assert [] == re.findall(r"<script[^>]+src=", page.read_text(encoding="utf-8"))
+    assert re.findall(r"""(?:src|href)=["']?[^"'>]*""", text) == []
+    assert re.findall(r"<script[^>]+src=", page.read_text(encoding="utf-8")) == []

@@ -71,15 +71,15 @@ def test_a_hedge_needs_a_token() -> None:
         play(Policy(), answer("a", 5, 6), answer("b", 1, 2), after=2, bucket=bucket).hedged for _ in range(30)
     ]
 
-    assert 10 + 1 == sum(hedged[:20])
-    assert 10 + 2 == sum(hedged)
+    assert sum(hedged[:20]) == 10 + 1
+    assert sum(hedged) == 10 + 2
 
 
 def test_a_loser_costs_between_its_prompt_and_all_of_it() -> None:
     """Both ends are told."""
     outcome = play(Policy(), answer("a", 5, 6), answer("b", 1, 2), after=2)
 
-    assert (1.1 * USD, 2 * USD) == (pytest.approx(outcome.least), pytest.approx(outcome.most))
+    assert (pytest.approx(outcome.least), pytest.approx(outcome.most)) == (1.1 * USD, 2 * USD)
 
 
 @pytest.mark.parametrize(("given", "policy", "least", "most"), [
@@ -105,7 +105,7 @@ def test_what_was_seen_comes_before_what_lasted_at_least_as_long() -> None:
     overtaken = Turn("a", 0.0, 4.0, 4.0, True, True, False, USD)
     outcome = play(Policy(), overtaken, answer("b", 1.0, 2.0), after=3.0)
 
-    assert (5.0, True, "b") == (outcome.seconds, outcome.known, outcome.model)
+    assert (outcome.seconds, outcome.known, outcome.model) == (5.0, True, "b")
 
 
 @pytest.mark.parametrize("policy", [Policy(first_token=3), Policy(total=3), Policy(deadline=3)])
@@ -135,10 +135,10 @@ def test_a_turn_holds_its_retries() -> None:
         AttemptRow("d", "fallback", "not_sent", "NotSent", queued=9.0, ended=9.0),
     ])
 
-    assert [("a", 3.5, False), ("b", 1.0, True), ("c", 4.0, False), ("d", 0.0, True)] == [
+    assert [
         (turn.model, turn.event, turn.known) for turn in found
-    ]
-    assert [False, False, False, True] == [turn.refused for turn in found]
+    ] == [("a", 3.5, False), ("b", 1.0, True), ("c", 4.0, False), ("d", 0.0, True)]
+    assert [turn.refused for turn in found] == [False, False, False, True]
 
 
 def test_what_was_cut_off_counts() -> None:
@@ -149,8 +149,8 @@ def test_what_was_cut_off_counts() -> None:
     drawn = [law.draw(random) for _ in range(4000)]
     share = {at: sum(turn is not None and turn.event == at for turn in drawn) / 4000 for at in (1, 3, 4)}
 
-    assert {1: 0.25, 3: 0.375, 4: 0.375} == pytest.approx(share, abs=0.03)
-    assert (1, 3, 0.0) == (law.quantile(0.25), law.quantile(0.6), law.unknown)
+    assert pytest.approx(share, abs=0.03) == {1: 0.25, 3: 0.375, 4: 0.375}
+    assert (law.quantile(0.25), law.quantile(0.6), law.unknown) == (1, 3, 0.0)
     assert all(turn is not None and turn.event == 4 for turn in (law.draw(random, 3.0) for _ in range(20)))
 
 
@@ -164,8 +164,8 @@ def test_the_recorded_policy_comes_out_as_recorded() -> None:
              for at in range(1, 101)]
     [found] = replay(calls, [Policy()])
 
-    assert (1.0, 1.8, 0.0) == (found.measures["p50_e2e"].value, found.measures["p90_e2e"].value, found.unknown)
-    assert (1.0, USD * 1000) == (found.measures["success"].value, pytest.approx(found.measures["usd_per_1000"].value))
+    assert (found.measures["p50_e2e"].value, found.measures["p90_e2e"].value, found.unknown) == (1.0, 1.8, 0.0)
+    assert (found.measures["success"].value, pytest.approx(found.measures["usd_per_1000"].value)) == (1.0, USD * 1000)
 
 
 def test_what_the_recording_does_not_reach_is_said() -> None:
@@ -175,11 +175,11 @@ def test_what_the_recording_does_not_reach_is_said() -> None:
              for at in range(200)]
     patient, strict = replay(calls, [Policy(), Policy(first_token=2.0)])
 
-    assert 0.1 == pytest.approx(patient.unknown)
-    assert (3.0, None) == (patient.measures["p95_e2e"].value, patient.measures["p95_e2e"].high)
-    assert (0.9, None) == (pytest.approx(patient.measures["success"].value), patient.measures["success"].high)
+    assert pytest.approx(patient.unknown) == 0.1
+    assert (patient.measures["p95_e2e"].value, patient.measures["p95_e2e"].high) == (3.0, None)
+    assert (pytest.approx(patient.measures["success"].value), patient.measures["success"].high) == (0.9, None)
     assert (patient.measures["success"].low or 1.0) < 0.9
-    assert (0.0, 0.9) == (strict.unknown, pytest.approx(strict.measures["success"].value))
+    assert (strict.unknown, pytest.approx(strict.measures["success"].value)) == (0.0, 0.9)
 
 
 def test_an_answer_that_was_not_seen_costs_what_an_answer_does() -> None:
@@ -191,7 +191,7 @@ def test_an_answer_that_was_not_seen_costs_what_an_answer_does() -> None:
              for at in range(100)]
     [found] = replay(calls, [Policy()])
 
-    assert 1000 * USD == pytest.approx(found.measures["usd_per_1000"].value)
+    assert pytest.approx(found.measures["usd_per_1000"].value) == 1000 * USD
 
 
 def test_a_model_that_was_hardly_asked_is_named() -> None:
@@ -201,7 +201,7 @@ def test_a_model_that_was_hardly_asked_is_named() -> None:
                       AttemptRow("b", "fallback", "won", sent=0.1, first=1.0, ended=1.0)))
     [found] = replay(calls, [Policy(hedge=0.5)])
 
-    assert ("b was asked only 1 times",) == found.warnings
+    assert found.warnings == ("b was asked only 1 times",)
     with pytest.raises(ValueError, match=r"never asked.*: c"):
         replay(calls, [Policy(order=("a", "c"))])
 
@@ -226,13 +226,13 @@ def test_few_turns_make_few_calls() -> None:
              for at in range(1000)]
     recorded, turned = (one.measures for one in replay(calls, [Policy(), Policy(order=("b", "a"))]))
 
-    assert [True, True, True] == [recorded[name].enough for name in ("p50_e2e", "p90_e2e", "p99_e2e")]
-    assert [True, False, False] == [turned[name].enough for name in ("p50_e2e", "p90_e2e", "p99_e2e")]
-    assert {50} == {one.n for one in turned.values()}
+    assert [recorded[name].enough for name in ("p50_e2e", "p90_e2e", "p99_e2e")] == [True, True, True]
+    assert [turned[name].enough for name in ("p50_e2e", "p90_e2e", "p99_e2e")] == [True, False, False]
+    assert {one.n for one in turned.values()} == {50}
     # No failure in fifty: up to 7 % may fail (Wilson), and then a is asked, too.
-    assert (1.0, pytest.approx(1.0713, abs=1e-4)) == (turned["attempts"].low, turned["attempts"].high)
-    assert pytest.approx(0.9287, abs=1e-4) == turned["success"].low
-    assert pytest.approx(1.0713, abs=1e-4) == turned["usd_per_1000"].high
+    assert (turned["attempts"].low, turned["attempts"].high) == (1.0, pytest.approx(1.0713, abs=1e-4))
+    assert turned["success"].low == pytest.approx(0.9287, abs=1e-4)
+    assert turned["usd_per_1000"].high == pytest.approx(1.0713, abs=1e-4)
 
 
 @pytest.mark.parametrize("given", [
@@ -270,9 +270,9 @@ def test_the_command_takes_names_with_spaces_and_no_senseless_limit(desk: Desk) 
         for more in (("--order", "b, a"), ("--total", "-5"), ("--budget", "0"))
     )
 
-    assert (0, True) == (done.status, "b → a" in done.out)
-    assert (2, True) == (limit.status, "total: expected seconds above 0, got -5.0" in limit.err)
-    assert (2, True) == (budget.status, "budget: expected hedges a call, above 0, got 0.0" in budget.err)
+    assert (done.status, "b → a" in done.out) == (0, True)
+    assert (limit.status, "total: expected seconds above 0, got -5.0" in limit.err) == (2, True)
+    assert (budget.status, "budget: expected hedges a call, above 0, got 0.0" in budget.err) == (2, True)
 
 
 # ── against truth ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,7 +321,7 @@ def test_a_recorded_hedge_comes_out_as_recorded() -> None:
     hedged = sum(len(one.attempts) > 1 for one in calls)
 
     assert hedged > 50
-    assert (0.0, 1.0) == (found.unknown, found.measures["success"].value)
+    assert (found.unknown, found.measures["success"].value) == (0.0, 1.0)
     assert np.mean([len(one.attempts) for one in calls]) == pytest.approx(found.measures["attempts"].value)
 
 

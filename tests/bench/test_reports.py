@@ -41,13 +41,13 @@ def test_a_report_comes_back_as_it_was_written(run: bench.Run, report: Report, t
 
     assert [(arm.name, arm.measures) for arm in report.arms] == [(arm.name, arm.measures) for arm in read.arms]
     assert [arm.depths for arm in report.arms] == [arm.depths for arm in read.arms]
-    assert 2200 == len((tmp_path / "requests.jsonl").read_bytes().splitlines())
+    assert len((tmp_path / "requests.jsonl").read_bytes().splitlines()) == 2200
     assert {"schema_version", "definitions", "environment", "settings"} <= set(orjson.loads(report.json()))
 
 
 def test_every_measure_is_defined(report: Report) -> None:
     """No figure without a sentence that says what it is."""
-    assert set() == {name for arm in report.arms for name in arm.measures} - set(bench.DEFINITIONS)
+    assert {name for arm in report.arms for name in arm.measures} - set(bench.DEFINITIONS) == set()
 
 
 def test_the_hedge_saves_the_tail(report: Report) -> None:
@@ -86,8 +86,8 @@ def test_two_reports_side_by_side(report: Report) -> None:
     hedged = Report(report.settings, report.arms[1:], [], {})
     verdicts = {one.name: one.verdict for one in bench.compare(plain, hedged)}
 
-    assert {"same", "unsure"} == {one.verdict for one in bench.compare(report, report)}
-    assert ("better", "same", "worse") == (verdicts["p99_e2e"], verdicts["p50_e2e"], verdicts["extra_load"])
+    assert {one.verdict for one in bench.compare(report, report)} == {"same", "unsure"}
+    assert (verdicts["p99_e2e"], verdicts["p50_e2e"], verdicts["extra_load"]) == ("better", "same", "worse")
 
 
 @pytest.mark.parametrize(("name", "estimate", "told"), [
@@ -103,20 +103,20 @@ def test_figures_are_told_as_people_read_them(name: str, estimate: Estimate | No
 
 def test_an_interval_without_a_lower_end_goes_down_for_ever() -> None:
     """The sign of its infinity is told."""
-    assert "1.000 [−∞, 2.000]" == figure("saved_p99_e2e", Estimate(1.0, None, 2.0, n=1000), interval=True)
+    assert figure("saved_p99_e2e", Estimate(1.0, None, 2.0, n=1000), interval=True) == "1.000 [−∞, 2.000]"
 
 
 def test_a_share_goes_no_further_than_all() -> None:
     """A success whose upper end is not known is at most 100 %."""
-    assert "97.00% [96.00%, 100.00%]" == figure("success", Estimate(0.97, 0.96, None, n=1000), interval=True)
+    assert figure("success", Estimate(0.97, 0.96, None, n=1000), interval=True) == "97.00% [96.00%, 100.00%]"
 
 
 def test_a_condition_against_the_baseline_is_not_for_the_baseline(report: Report) -> None:
     """It saves nothing against itself; alone it has no such figure, and the condition fails."""
     conditions = bench.parse_conditions("saved_p99_e2e>1")
 
-    assert [] == bench.broken(report, conditions)
-    assert 1 == len(bench.broken(Report(report.settings, report.arms[:1], [], {}), conditions))
+    assert bench.broken(report, conditions) == []
+    assert len(bench.broken(Report(report.settings, report.arms[:1], [], {}), conditions)) == 1
 
 
 FINE, NEVER = Estimate(2.0, 1.8, 2.2, 2000), Estimate(None, 2.5, None, 2000)
@@ -145,7 +145,7 @@ def test_a_few_requests_more_are_chance() -> None:
 
     verdicts = {one.name: one.verdict for one in bench.compare(seen(0), seen(4))}
 
-    assert ("same", "same") == (verdicts["attempts"], verdicts["extra_load"])
+    assert (verdicts["attempts"], verdicts["extra_load"]) == ("same", "same")
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
@@ -153,16 +153,16 @@ def test_a_limit_of_the_answer_bounds_what_is_set_aside(name: str) -> None:
     """By either of its names."""
     step = ExplainedStep("m", "p", "", None, None, None, None, Price(input=0.0, output=1e6))
 
-    assert 5.0 == reserve((step,), "hi", {name: 5})
+    assert reserve((step,), "hi", {name: 5}) == 5.0
 
 
 def test_an_arm_can_be_written_on_one_line() -> None:
     """As the command line takes it."""
     arm = bench.parse_arm("hedged: chain=a,b hedge=p95/0.1 retry=1 deadline=none max_tokens=32 stream")
 
-    assert Arm("hedged", {"chain": ["a", "b"], "hedge": {"after": "p95", "budget": 0.1}, "retry": {"attempts": 1},
-                          "deadline": None, "max_tokens": 32}, stream=True) == arm
-    assert {"hedge": None, "chain": ["a"]} == bench.parse_arm("plain: hedge=none chain=a").call
+    assert arm == Arm("hedged", {"chain": ["a", "b"], "hedge": {"after": "p95", "budget": 0.1}, "retry": {"attempts": 1},
+                          "deadline": None, "max_tokens": 32}, stream=True)
+    assert bench.parse_arm("plain: hedge=none chain=a").call == {"hedge": None, "chain": ["a"]}
 
 
 @pytest.mark.parametrize(("text", "told"), [

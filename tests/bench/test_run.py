@@ -67,9 +67,9 @@ def test_latency_counts_from_the_scheduled_start() -> None:
     load = Load.constant(2, calls=4, cap=1)
     run = bench.run([DIRECT], load, scenario=scripted(primary=Act(first_token=1.0)))
 
-    assert [1.0, 1.5, 2.0, 2.5] == [row.ended - row.scheduled for row in run.rows()]
-    assert (1.0, 1.5) == (value(run, 0, "p50_service"), value(run, 0, "p50_e2e"))
-    assert [False, True, True, True] == [row.capped for row in run.rows()]
+    assert [row.ended - row.scheduled for row in run.rows()] == [1.0, 1.5, 2.0, 2.5]
+    assert (value(run, 0, "p50_service"), value(run, 0, "p50_e2e")) == (1.0, 1.5)
+    assert [row.capped for row in run.rows()] == [False, True, True, True]
     assert "waited for the cap of 1" in run.warnings[0]
 
 
@@ -79,8 +79,8 @@ def test_a_failed_call_never_answered() -> None:
     run = bench.run([DIRECT], Load.constant(1, calls=4), scenario=fate)
     [arm] = run.report().arms
 
-    assert (0.75, None) == (arm.measures["success"].value, arm.measures["p90_e2e"].value)
-    assert ({"AllModelsFailed": 1}, {"Rejected": 1}) == (arm.errors, arm.attempt_errors)
+    assert (arm.measures["success"].value, arm.measures["p90_e2e"].value) == (0.75, None)
+    assert (arm.errors, arm.attempt_errors) == ({"AllModelsFailed": 1}, {"Rejected": 1})
 
 
 def test_an_arm_that_names_no_chain_has_all_models_of_the_day() -> None:
@@ -88,9 +88,9 @@ def test_an_arm_that_names_no_chain_has_all_models_of_the_day() -> None:
     day = scripted(primary=Act(status=500), secondary=Act(status=500))
     run = bench.run([Arm("plain")], Load.constant(1, calls=1), scenario=day)
 
-    assert ["primary", "primary", "secondary", "secondary", "tertiary"] == [
+    assert [
         one.model for one in run.arms[0].rows[0].attempts
-    ]
+    ] == ["primary", "primary", "secondary", "secondary", "tertiary"]
 
 
 def test_hedges_are_counted() -> None:
@@ -98,17 +98,17 @@ def test_hedges_are_counted() -> None:
     arm = Arm("hedged", {"chain": ["primary", "secondary"], "hedge": {"after": 1.0, "budget": 0.001}})
     run = bench.run([arm], Load.constant(0.1, calls=20), scenario=scripted(primary=Act(first_token=5.0)))
 
-    assert (0.5, 1.0, 0.5) == tuple(value(run, 0, f"hedges_{name}") for name in ("fired", "won", "denied"))
-    assert (0.5, 1.5) == (value(run, 0, "extra_load"), value(run, 0, "attempts"))
-    assert {"primary": 0.5, "secondary": 0.5} == run.report().arms[0].served_by
+    assert tuple(value(run, 0, f"hedges_{name}") for name in ("fired", "won", "denied")) == (0.5, 1.0, 0.5)
+    assert (value(run, 0, "extra_load"), value(run, 0, "attempts")) == (0.5, 1.5)
+    assert run.report().arms[0].served_by == {"primary": 0.5, "secondary": 0.5}
 
 
 def test_warm_up_is_not_measured() -> None:
     """It is made and kept, and counts for nothing."""
     run = bench.run([DIRECT], Load.constant(1, calls=10), scenario="healthy", warmup=4)
 
-    assert (10, 6) == (len(run.rows()), value(run, 0, "calls"))
-    assert [True] * 4 + [False] * 6 == [row.warmup for row in run.rows()]
+    assert (len(run.rows()), value(run, 0, "calls")) == (10, 6)
+    assert [row.warmup for row in run.rows()] == [True] * 4 + [False] * 6
 
 
 def test_saved_seconds_are_paired_with_the_baseline() -> None:
@@ -117,14 +117,14 @@ def test_saved_seconds_are_paired_with_the_baseline() -> None:
     run = bench.run([DIRECT, HEDGED], Load.constant(1, calls=25), scenario=day)
     saved = run.report().arms[1].measures["saved_mean"]
 
-    assert (3.5, 3.5, 3.5) == (saved.value, saved.low, saved.high)
+    assert (saved.value, saved.low, saved.high) == (3.5, 3.5, 3.5)
 
 
 def test_a_closed_loop_keeps_its_workers_busy() -> None:
     """Two workers and answers of a second: two calls a second, and a warning about what is missing."""
     run = bench.run([DIRECT], Load.closed(2, calls=10), scenario=scripted(primary=Act(first_token=1.0)))
 
-    assert (10, 5.0, 2) == (len(run.rows()), max(row.ended for row in run.rows()), run.arms[0].peak)
+    assert (len(run.rows()), max(row.ended for row in run.rows()), run.arms[0].peak) == (10, 5.0, 2)
     assert "closed loop" in run.warnings[0]
 
 
@@ -133,7 +133,7 @@ def test_streams_are_measured_too() -> None:
     day = scripted(primary=Act(first_token=0.5, gap=0.25, tokens=5))
     run = bench.run([Arm("s", {"model": "primary"}, stream=True)], Load.constant(1, calls=20), scenario=day)
 
-    assert (0.5, 1.5, 0.25) == (value(run, 0, "p50_ttft"), value(run, 0, "p50_e2e"), value(run, 0, "p50_tpot"))
+    assert (value(run, 0, "p50_ttft"), value(run, 0, "p50_e2e"), value(run, 0, "p50_tpot")) == (0.5, 1.5, 0.25)
 
 
 @pytest.mark.parametrize(("stop", "calls"), [(Stop(errors=3), 3), (Stop(error_rate=0.5), 50)])
@@ -166,9 +166,9 @@ def test_a_run_tells_how_far_it_is() -> None:
     arms = [Arm("bad", {"model": "primary"}), Arm("good", {"model": "secondary"})]
     bench.run(arms, Load.constant(1, calls=3), scenario=scripted(primary=Act(status=400)), progress=seen.append)
 
-    assert [1, 2, 3, 4, 5, 6] == [now.ended for now in seen]
-    assert [1, 2, 3, 3, 3, 3] == [now.failed for now in seen]
-    assert ({6}, ["bad"] * 3 + ["good"] * 3) == ({now.total for now in seen}, [now.arm for now in seen])
+    assert [now.ended for now in seen] == [1, 2, 3, 4, 5, 6]
+    assert [now.failed for now in seen] == [1, 2, 3, 3, 3, 3]
+    assert ({now.total for now in seen}, [now.arm for now in seen]) == ({6}, ["bad"] * 3 + ["good"] * 3)
 
 
 def test_real_providers_need_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_arms_run_together_in_real_time() -> None:
 
     run = asyncio.run(scene())
 
-    assert [20, 20] == [len(arm.rows) for arm in run.arms]
+    assert [len(arm.rows) for arm in run.arms] == [20, 20]
     assert all(row.ok and row.started >= row.scheduled for row in run.rows())
     assert run.lag is not None
 
@@ -221,7 +221,7 @@ def test_a_provider_that_no_arm_asks_needs_no_budget() -> None:
     config = {"providers": {"here": {"base_url": "http://127.0.0.1:9/v1"}}}
     run = bench.run([Arm("a", {"model": "here:m", "retry": {"attempts": 1}}, config)], Load.constant(100, calls=1))
 
-    assert {"AllModelsFailed": 1} == run.report().arms[0].errors
+    assert run.report().arms[0].errors == {"AllModelsFailed": 1}
 
 
 def test_a_running_loop_has_a_way_of_its_own() -> None:
@@ -237,7 +237,7 @@ def test_a_model_that_a_scenario_does_not_have_is_named() -> None:
     """A slip in a name would else look like a bad day."""
     run = bench.run([Arm("a", {"chain": ["primray", "primary"]})], Load.constant(1, calls=1), scenario="healthy")
 
-    assert ["a: this scenario has no model 'primray', but primary, secondary, tertiary"] == run.warnings
+    assert run.warnings == ["a: this scenario has no model 'primray', but primary, secondary, tertiary"]
 
 
 def test_ctrl_c_keeps_what_was_measured() -> None:
@@ -266,7 +266,7 @@ def test_ctrl_c_keeps_what_was_measured() -> None:
         serving.join()
 
     assert (5, bench.INTERRUPTED) == (len(run.arms[0].rows), run.stopped)
-    assert 5 == run.report().arms[0].measures["calls"].value
+    assert run.report().arms[0].measures["calls"].value == 5
 
 
 def rows_of(path: Path) -> list[str]:
@@ -279,7 +279,7 @@ def test_a_row_tells_what_happened_and_no_text() -> None:
     row: Row = bench.run([CHAIN], Load.constant(1, calls=1), scenario=day, prompts=["secret prompt"]).rows()[0]
     told = repr(row)
 
-    assert [("first", "failed", "ServerFailed"), ("fallback", "won", None)] == [
+    assert [
         (attempt.cause, attempt.outcome, attempt.error) for attempt in row.attempts
-    ]
+    ] == [("first", "failed", "ServerFailed"), ("fallback", "won", None)]
     assert "secret" not in told

@@ -10,20 +10,20 @@ from asyncrouter.bench.stats import average, estimates, needs, rank, wilson
 
 def test_a_quantile_is_a_value_that_was_seen() -> None:
     """The nearest rank: p50 of four is the second, p99 of a hundred the 99th."""
-    assert [1, 98, 99, 0] == [rank(0.5, 4), rank(0.99, 100), rank(1.0, 100), rank(0.0, 10)]
+    assert [rank(0.5, 4), rank(0.99, 100), rank(1.0, 100), rank(0.0, 10)] == [1, 98, 99, 0]
 
 
 def test_a_quantile_needs_ten_samples_beyond_it() -> None:
     """1,000 for p99 and 10,000 for p99.9."""
-    assert [20, 200, 1000, 10000] == [needs(q) for q in (0.5, 0.95, 0.99, 0.999)]
-    assert [True, False] == [one.enough for one in estimates(np.arange(200.0), [0.95, 0.99])]
+    assert [needs(q) for q in (0.5, 0.95, 0.99, 0.999)] == [20, 200, 1000, 10000]
+    assert [one.enough for one in estimates(np.arange(200.0), [0.95, 0.99])] == [True, False]
 
 
 def test_a_call_that_never_answered_makes_the_tail_infinite() -> None:
     """p50 is a number, p99 is none where more than one in a hundred failed."""
     sample = np.append(np.ones(980), np.full(20, np.inf))
 
-    assert [1.0, None] == [one.value for one in estimates(sample, [0.5, 0.99])]
+    assert [one.value for one in estimates(sample, [0.5, 0.99])] == [1.0, None]
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:

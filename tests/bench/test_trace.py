@@ -35,10 +35,10 @@ def test_calls_are_recorded_with_their_attempts(tmp_path: Path, clock: Clock, wo
     record(tmp_path / "t.jsonl", clock, world, "x", "y")
     first, second = read_trace(tmp_path / "t.jsonl")
 
-    assert (1.5, None, "AllModelsFailed") == (first.seconds, first.error, second.error)
-    assert [("a", "first", "failed", "ServerFailed", 0.5), ("b", "fallback", "won", None, 1.5)] == [
+    assert (first.seconds, first.error, second.error) == (1.5, None, "AllModelsFailed")
+    assert [
         (one.model, one.cause, one.outcome, one.error, one.ended) for one in first.attempts
-    ]
+    ] == [("a", "first", "failed", "ServerFailed", 0.5), ("b", "fallback", "won", None, 1.5)]
     assert second.started == first.started + 1.5
 
 
@@ -56,7 +56,7 @@ def test_a_recording_goes_on(tmp_path: Path, clock: Clock, world: World) -> None
     record(tmp_path / "t.jsonl", clock, world.model("a", Act()) and world, "x")
     record(tmp_path / "t.jsonl", clock, world, "y", "z")
 
-    assert 3 == len(read_trace(tmp_path / "t.jsonl"))
+    assert len(read_trace(tmp_path / "t.jsonl")) == 3
 
 
 def test_a_line_cut_short_at_the_end_is_passed_over(tmp_path: Path, clock: Clock, world: World) -> None:
@@ -67,7 +67,7 @@ def test_a_line_cut_short_at_the_end_is_passed_over(tmp_path: Path, clock: Clock
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
 
-    assert 1 == len(read_trace(path))
+    assert len(read_trace(path)) == 1
     path.write_bytes(b"not json\n" + whole)
     with pytest.raises(ValueError, match=r"t\.jsonl:1"):
         read_trace(path)
@@ -80,4 +80,4 @@ def test_recording_needs_neither_numpy_nor_plotly() -> None:
 
     code = "import sys, asyncrouter.bench\nassert not {'numpy', 'plotly', 'asyncrouter.sim'} & set(sys.modules)"
 
-    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -34,8 +34,8 @@ def test_the_whole_answer_goes_into_a_pipe(desk: Desk) -> None:
     """The text and a line end, nothing else, and status 0."""
     desk.world.model("a", Act(text="Good morning."))
 
-    assert (0, "Good morning.\n", "") == desk.run("chat", "Hello")
-    assert [{"role": "user", "content": "Hello"}] == body(desk)["messages"]
+    assert desk.run("chat", "Hello") == (0, "Good morning.\n", "")
+    assert body(desk)["messages"] == [{"role": "user", "content": "Hello"}]
 
 
 def test_a_pipe_never_sees_half_an_answer(desk: Desk) -> None:
@@ -43,7 +43,7 @@ def test_a_pipe_never_sees_half_an_answer(desk: Desk) -> None:
     desk.world.model("a", Act(text="one two three", fault="cut", at=2))
     desk.world.model("b", Act(text="sound"))
 
-    assert (0, "sound\n", "") == desk.run("chat", "Hello")
+    assert desk.run("chat", "Hello") == (0, "sound\n", "")
 
 
 def test_the_prompt_from_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,8 +51,8 @@ def test_the_prompt_from_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPa
     desk.world.model("a", Act(text="ok"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Grüß dich\n".encode())))
 
-    assert 0 == desk.run("chat", "-").status
-    assert [{"role": "user", "content": "Grüß dich\n"}] == body(desk)["messages"]
+    assert desk.run("chat", "-").status == 0
+    assert body(desk)["messages"] == [{"role": "user", "content": "Grüß dich\n"}]
 
 
 def test_standard_input_that_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_standard_input_that_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPa
 
     done = desk.run("chat", "-")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "standard input is not UTF-8: byte 2" in done.err
 
 
@@ -69,8 +69,8 @@ def test_the_system_message_comes_first(desk: Desk) -> None:
     """Before the prompt."""
     desk.world.model("a", Act(text="ok"))
 
-    assert 0 == desk.run("chat", "Hello", "--system", "Be brief.").status
-    assert [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}] == body(desk)["messages"]
+    assert desk.run("chat", "Hello", "--system", "Be brief.").status == 0
+    assert body(desk)["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
 
 
 def test_parameters_are_json_where_they_can_be(desk: Desk) -> None:
@@ -80,9 +80,9 @@ def test_parameters_are_json_where_they_can_be(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", *(part for text in given for part in ("--param", text)))
 
-    assert 0 == done.status, done.err
+    assert done.status == 0, done.err
     expected = {"temperature": 0.2, "stop": ["x"], "user": "alice=1", "seed": None, "tag": ""}
-    assert expected == {name: body(desk)[name] for name in expected}
+    assert {name: body(desk)[name] for name in expected} == expected
 
 
 def test_pictures_from_a_file_and_from_an_address(desk: Desk) -> None:
@@ -93,7 +93,7 @@ def test_pictures_from_a_file_and_from_an_address(desk: Desk) -> None:
 
     done = desk.run("chat", "What is it?", "--image", "dot.png", "--image", "https://h.test/x.jpg")
 
-    assert 0 == done.status, done.err
+    assert done.status == 0, done.err
     inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     assert [
         {"role": "user", "content": [
@@ -121,7 +121,7 @@ def test_which_models_are_asked(desk: Desk, options: list[str], models: list[str
     for name in "ab":
         desk.world.model(name, Act(status=404))
 
-    assert 1 == desk.run("chat", "Hello", *options).status
+    assert desk.run("chat", "Hello", *options).status == 1
     asked = [seen.model for seen in desk.world.seen]
     assert list(dict.fromkeys(models)) == list(dict.fromkeys(asked))
 
@@ -133,10 +133,10 @@ def test_a_deadline_and_a_hedge_are_the_call_s(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", "--deadline", "0.8", "--hedge", "0.05", "--json")
 
-    assert 1 == done.status
+    assert done.status == 1
     answer = json.loads(done.out)
-    assert "DeadlineExceeded" == answer["error"]["type"]
-    assert ["first", "hedge"] == [attempt["cause"] for attempt in answer["trace"]["attempts"]]
+    assert answer["error"]["type"] == "DeadlineExceeded"
+    assert [attempt["cause"] for attempt in answer["trace"]["attempts"]] == ["first", "hedge"]
     assert "give it a longer --deadline" in done.err
 
 
@@ -147,20 +147,20 @@ def test_json_is_one_object(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", "--task", "coding", "--json")
 
-    assert (0, "") == (done.status, done.err)
-    assert 1 == done.out.count("\n")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.count("\n") == 1
     answer = json.loads(done.out)
     trace = answer.pop("trace")
-    assert {
+    assert answer == {
         "text": "two words", "reasoning": "", "tool_calls": [], "finish_reason": "stop", "model": "a",
         "served_model": "a-1", "cost_usd": 7.0, "error": None,
         "usage": {"input_tokens": 3, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0},
-    } == answer
-    assert ("coding", 7.0, False) == (trace["task"], trace["cost_usd"], trace["cost_estimated"])
+    }
+    assert (trace["task"], trace["cost_usd"], trace["cost_estimated"]) == ("coding", 7.0, False)
     failed, won = trace["attempts"]
-    assert ("b", "failed", 500) == (failed["model"], failed["outcome"], failed["status"])
-    assert {"type": "ServerFailed", "message": "down", "status": 500, "code": "server_error"} == failed["error"]
-    assert ("a", "won", "fallback", None) == (won["model"], won["outcome"], won["cause"], won["error"])
+    assert (failed["model"], failed["outcome"], failed["status"]) == ("b", "failed", 500)
+    assert failed["error"] == {"type": "ServerFailed", "message": "down", "status": 500, "code": "server_error"}
+    assert (won["model"], won["outcome"], won["cause"], won["error"]) == ("a", "won", "fallback", None)
 
 
 def test_json_of_a_failure_has_the_same_keys(desk: Desk) -> None:
@@ -169,10 +169,10 @@ def test_json_of_a_failure_has_the_same_keys(desk: Desk) -> None:
 
     fine, failed = (desk.run("chat", "Hello", "--model", "a", "--json") for _ in range(2))
 
-    assert 1 == failed.status
+    assert failed.status == 1
     answer = json.loads(failed.out)
     assert json.loads(fine.out).keys() == answer.keys()
-    assert "AllModelsFailed" == answer["error"]["type"]
+    assert answer["error"]["type"] == "AllModelsFailed"
     assert None is answer["text"]
     assert "asyncrouter: All models failed: a: gone" in failed.err
 
@@ -183,9 +183,9 @@ def test_tool_calls_are_printed_a_line_each(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello")
 
-    assert 0 == done.status
+    assert done.status == 0
     [line] = done.out.splitlines()
-    assert {"name": "look", "arguments": '{"x": 1}'} == json.loads(line)["function"]
+    assert json.loads(line)["function"] == {"name": "look", "arguments": '{"x": 1}'}
 
 
 def test_a_cut_answer_says_so(desk: Desk) -> None:
@@ -194,8 +194,8 @@ def test_a_cut_answer_says_so(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello")
 
-    assert (0, "one two\n") == (done.status, done.out)
-    assert "asyncrouter: the answer stops here because it has reached its limit of tokens\n" == done.err
+    assert (done.status, done.out) == (0, "one two\n")
+    assert done.err == "asyncrouter: the answer stops here because it has reached its limit of tokens\n"
 
 
 def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
@@ -205,7 +205,7 @@ def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", "--trace")
 
-    assert (0, "ok\n") == (done.status, done.out)
+    assert (done.status, done.out) == (0, "ok\n")
     assert "first: failed after" in done.err
     assert "down" in done.err
     assert "b answered after" in done.err
@@ -218,7 +218,7 @@ def test_all_models_failed(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello")
 
-    assert (1, "") == (done.status, done.out)
+    assert (done.status, done.out) == (1, "")
     told = "asyncrouter: All default models failed: b: No such model (HTTP 404)\n  --trace draws what was tried\n"
     assert told == done.err
 
@@ -229,7 +229,7 @@ def test_a_refusal_is_a_failure_of_its_own(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello")
 
-    assert (1, "") == (done.status, done.out)
+    assert (done.status, done.out) == (1, "")
     assert done.err.startswith("asyncrouter: a: Not this.")
 
 
@@ -239,7 +239,7 @@ def test_a_missing_key_comes_with_its_cure(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello")
 
-    assert 1 == done.status
+    assert done.status == 1
     assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter demo` needs no key" in done.err
 
 
@@ -249,8 +249,8 @@ def test_what_a_person_should_know_stands_beside_the_answer(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", "--task", "cooking")
 
-    assert (0, "ok\n") == (done.status, done.out)
-    assert 1 == done.err.count("unknown task 'cooking'")
+    assert (done.status, done.out) == (0, "ok\n")
+    assert done.err.count("unknown task 'cooking'") == 1
 
 
 def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
@@ -259,9 +259,9 @@ def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", "--task", "codng")
 
-    assert (1, "") == (done.status, done.out)
+    assert (done.status, done.out) == (1, "")
     assert "unknown task 'codng' (did you mean 'coding'?)" in done.err
-    assert 1 == done.err.count("no such thing")
+    assert done.err.count("no such thing") == 1
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_what_cannot_be_used_is_named_and_nothing_is_sent(desk: Desk, arguments:
     """Status 2, the argument and what is wrong with it."""
     done = desk.run("chat", *arguments)
 
-    assert (2, "") == (done.status, done.out)
+    assert (done.status, done.out) == (2, "")
     assert told in done.err
     assert not desk.world.seen
 
@@ -304,7 +304,7 @@ def test_a_stream_into_a_pipe_that_breaks(desk: Desk) -> None:
 
     done = desk.run("chat", "Hello", "--stream")
 
-    assert (1, "one two\n") == (done.status, done.out)
+    assert (done.status, done.out) == (1, "one two\n")
     assert "the stream broke after 7 characters" in done.err
     assert "--no-stream shows nothing until an answer is whole" in done.err
 
@@ -346,11 +346,11 @@ def test_a_terminal_sees_it_come_and_begin_again(desk: Desk) -> None:
 
     terminal = Terminal("chat", "Hello")
 
-    assert 0 == terminal.end()
+    assert terminal.end() == 0
     first, told, whole = terminal.shown.splitlines()
-    assert "one two" == first
+    assert first == "one two"
     assert "that answer broke off; from its beginning, by the next model:" in told
-    assert "a sound answer" == whole
+    assert whole == "a sound answer"
 
 
 def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
@@ -359,8 +359,8 @@ def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
 
     terminal = Terminal("chat", "Hello")
 
-    assert 0 == terminal.end()
-    assert "red [31mor not" == terminal.shown.strip()
+    assert terminal.end() == 0
+    assert terminal.shown.strip() == "red [31mor not"
 
 
 def test_ctrl_c_is_quick_and_clean(desk: Desk) -> None:
@@ -372,9 +372,9 @@ def test_ctrl_c_is_quick_and_clean(desk: Desk) -> None:
     began = time.monotonic()
     terminal.process.send_signal(signal.SIGINT)
 
-    assert 130 == terminal.end()
+    assert terminal.end() == 130
     assert 5.0 > time.monotonic() - began
-    assert "well" == terminal.shown.strip()
+    assert terminal.shown.strip() == "well"
 
 
 @contextmanager
@@ -398,8 +398,8 @@ def test_ctrl_c_before_anything_came(desk: Desk) -> None:
     desk.world.model("a", Act(fault="hang"))
     with interrupted(desk) as asking:
         asking.send_signal(signal.SIGINT)
-        assert (b"", b"") == asking.communicate(timeout=10)
-    assert 130 == asking.returncode
+        assert asking.communicate(timeout=10) == (b"", b"")
+    assert asking.returncode == 130
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream"])
@@ -410,7 +410,7 @@ def test_ctrl_c_with_trace_draws_it_so_far(desk: Desk, how: str) -> None:
         asking.send_signal(signal.SIGINT)
         _, told = asking.communicate(timeout=10)
 
-    assert 130 == asking.returncode
+    assert asking.returncode == 130
     assert "first: cancelled" in told.decode()
     assert "Traceback" not in told.decode()
 
@@ -423,7 +423,7 @@ def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
         asking.send_signal(signal.SIGINT)
         time.sleep(pause)  # while it closes
         asking.send_signal(signal.SIGINT)
-        assert (b"", b"") == asking.communicate(timeout=10)
+        assert asking.communicate(timeout=10) == (b"", b"")
 
     assert asking.returncode in {130, -signal.SIGINT}  # of both a shell says 130
 
@@ -440,7 +440,7 @@ def test_a_reader_that_has_gone_is_no_error(desk: Desk, how: str) -> None:
     )
     os.close(theirs)
 
-    assert (141, b"") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
@@ -454,7 +454,7 @@ def test_what_cannot_be_written(desk: Desk, arguments: list[str]) -> None:
             command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
         )
 
-    assert (1, b"asyncrouter: No space left on device\n") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (1, b"asyncrouter: No space left on device\n")
 
 
 def test_letters_that_the_output_lacks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,4 +462,4 @@ def test_letters_that_the_output_lacks(desk: Desk, monkeypatch: pytest.MonkeyPat
     desk.world.model("a", Act(text="naïve ✓"))
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
 
-    assert (0, "na?ve ?\n", "") == spawn("chat", "Hello")
+    assert spawn("chat", "Hello") == (0, "na?ve ?\n", "")

@@ -28,7 +28,7 @@ def test_a_configuration_that_is_fit(desk: Desk) -> None:
     """What was read, a line for each provider and model, status 0; nothing is sent."""
     done = desk.run("check")
 
-    assert (0, "") == (done.status, done.err)
+    assert (done.status, done.err) == (0, "")
     assert "asyncrouter.toml: 2 tasks, 2 tiers, 2 models\n" in done.out
     lines = [line.split() for line in done.out.splitlines()]
     assert ["ok", "sim", desk.base_url, "PLANTED_KEY", "is", "set"] in lines
@@ -42,12 +42,12 @@ def test_keys_are_looked_for_and_never_shown(desk: Desk, monkeypatch: pytest.Mon
     Path("asyncrouter.toml").unlink()
 
     done = desk.run("check")
-    assert 2 == done.status
+    assert done.status == 2
     assert "wrong  openrouter  https://openrouter.ai/api/v1  OPENROUTER_API_KEY is not set" in done.out
 
     monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
     done = desk.run("check")
-    assert 0 == done.status
+    assert done.status == 0
     assert "ok  openrouter  https://openrouter.ai/api/v1  OPENROUTER_API_KEY is set" in done.out
     assert "0123456789" not in done.out
 
@@ -59,9 +59,9 @@ def test_retired_ids_come_with_their_successors(desk: Desk, monkeypatch: pytest.
 
     done = desk.run("check", "--tables", "classic")
 
-    assert 0 == done.status
+    assert done.status == 0
     told = {line.split()[1]: line for line in done.out.splitlines() if line.startswith("look")}
-    assert 8 == len(told)
+    assert len(told) == 8
     assert told["openai/gpt-4-turbo"].endswith("  retired 2026-10-23: use openai/gpt-6.1-sol")
     assert told["deepseek/deepseek-coder"].endswith("  superseded: use deepseek/deepseek-v4-flash")
 
@@ -73,9 +73,9 @@ def test_one_cheap_call_a_provider(desk: Desk) -> None:
 
     done = desk.run("check", "--call")
 
-    assert 0 == done.status, done.err
+    assert done.status == 0, done.err
     [seen] = desk.world.seen
-    assert ("c", 16) == (seen.model, seen.body["max_tokens"])
+    assert (seen.model, seen.body["max_tokens"]) == ("c", 16)
     [line] = [line for line in done.out.splitlines() if "answered in" in line]
     assert line.startswith("ok  sim   cheap answered in 0.")
     assert line.endswith(" s, $0.000012")
@@ -88,9 +88,9 @@ def test_a_call_that_fails(desk: Desk) -> None:
 
     done = desk.run("check", "--call")
 
-    assert (1, "") == (done.status, done.err)
+    assert (done.status, done.err) == (1, "")
     assert "wrong  sim   All models failed: cheap: down (HTTP 500)\n" in done.out
-    assert 1 == len(desk.world.seen)
+    assert len(desk.world.seen) == 1
 
 
 def test_a_provider_without_its_key_is_not_called(desk: Desk) -> None:
@@ -99,7 +99,7 @@ def test_a_provider_without_its_key_is_not_called(desk: Desk) -> None:
 
     done = desk.run("check", "--call")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "SIM_API_KEY is not set" in done.out
     assert not desk.world.seen
 
@@ -111,7 +111,7 @@ def test_a_provider_of_which_nothing_is_used(desk: Desk) -> None:
 
     done = desk.run("check", "--call")
 
-    assert 0 == done.status
+    assert done.status == 0
     assert "look  idle  no model of it is used here" in done.out
 
 
@@ -121,7 +121,7 @@ def test_an_empty_file_is_worth_a_look(desk: Desk) -> None:
 
     done = desk.run("check")
 
-    assert (0, "") == (done.status, done.err)
+    assert (done.status, done.err) == (0, "")
     assert "look  default  no task default: a call has to name a task, tier, chain or model\n" in done.out
 
 

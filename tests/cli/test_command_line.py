@@ -27,7 +27,7 @@ def test_help_names_every_command(desk: Desk) -> None:
     """With the exit statuses and how to complete in a shell."""
     done = desk.run("--help")
 
-    assert (0, "") == (done.status, done.err)
+    assert (done.status, done.err) == (0, "")
     assert set(COMMANDS) <= set(done.out.split())
     assert "130 interrupted" in done.out
     assert 'eval "$(_ASYNCROUTER_COMPLETE=bash_source asyncrouter)"' in done.out
@@ -46,7 +46,7 @@ def test_help_imports_no_command() -> None:
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -54,7 +54,7 @@ def test_every_command_explains_itself_with_an_example(desk: Desk, name: str) ->
     """`--help` is 0, says what it does, and shows a command that can be copied."""
     done = desk.run(name, "--help")
 
-    assert (0, "") == (done.status, done.err)
+    assert (done.status, done.err) == (0, "")
     assert f"Usage: asyncrouter {name}" in done.out
     assert f"  asyncrouter {name}" in done.out[done.out.index("Example") :]
 
@@ -74,7 +74,7 @@ def test_without_a_command_it_is_the_help(desk: Desk) -> None:
     """A usage error, as click has it."""
     done = desk.run()
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "Commands:" in done.err
 
 
@@ -82,13 +82,13 @@ def test_an_unknown_command(desk: Desk) -> None:
     """A usage error that names it."""
     done = desk.run("chta")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "No such command 'chta'" in done.err
 
 
 def test_the_version(desk: Desk) -> None:
     """The installed one."""
-    assert (0, "asyncrouter 0.1.0\n", "") == desk.run("--version")
+    assert desk.run("--version") == (0, "asyncrouter 0.1.0\n", "")
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
@@ -107,9 +107,9 @@ def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
-    assert 2 == done.returncode
-    assert "" == done.stdout
-    assert "asyncrouter: the command line needs click and rich: pip install 'asyncrouter[cli]'\n" == done.stderr
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "asyncrouter: the command line needs click and rich: pip install 'asyncrouter[cli]'\n"
 
 
 @pytest.mark.parametrize("module", ["click", "aiohttp", "asyncrouter._router", "rich"])
@@ -128,7 +128,7 @@ def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
-    assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_it_runs_as_a_module(desk: Desk) -> None:
     """`python -m asyncrouter` is the same."""
     desk.world.model("a", Act(text="ok"))
 
-    assert (0, "ok\n", "") == spawn("chat", "-", stdin="Hello")
+    assert spawn("chat", "-", stdin="Hello") == (0, "ok\n", "")
 
 
 # ── where the configuration comes from ───────────────────────────────────────────────────────────────────────────────
@@ -193,7 +193,7 @@ def test_a_file_over_a_table_has_the_tasks_of_both(desk: Desk) -> None:
     """--tables adds the built-in tasks to a file's own."""
     done = desk.run("explain", "--tables", "current", "--task", "creative")
 
-    assert 0 == done.status
+    assert done.status == 0
     assert '(asyncrouter.toml over built-in table "current")' in done.out
     assert "openrouter:anthropic/claude-opus-5.5" in done.out
 
@@ -205,7 +205,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_place(desk: Desk, name: st
 
     done = desk.run(name, *(["Hello"] if name == "chat" else []))
 
-    assert (2, "") == (done.status, done.out)
+    assert (done.status, done.out) == (2, "")
     assert "asyncrouter: asyncrouter.toml: tasks.default.deadline: expected seconds" in done.err
     assert "Traceback" not in done.err
 
@@ -218,10 +218,10 @@ def test_a_proxy_of_the_environment_is_used(desk: Desk, monkeypatch: pytest.Monk
     monkeypatch.setenv("HTTP_PROXY", proxy)
 
     monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
-    assert 1 == desk.run("chat", "Hello").status
+    assert desk.run("chat", "Hello").status == 1
     monkeypatch.setenv("NO_PROXY", "elsewhere.invalid")
-    assert (0, "through\n", "") == desk.run("chat", "Hello")
-    assert 1 == len(desk.world.seen)
+    assert desk.run("chat", "Hello") == (0, "through\n", "")
+    assert len(desk.world.seen) == 1
 
 
 # ── completion ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +236,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, desk: Desk, words: str) -> list[s
 
 def test_commands_are_completed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the shell's own key."""
-    assert ["chat", "check"] == completed(monkeypatch, desk, "ch")
+    assert completed(monkeypatch, desk, "ch") == ["chat", "check"]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_broken_file_completes_nothing(desk: Desk, monkeypatch: pytest.MonkeyP
     """And says nothing: a completion is no place for errors."""
     desk.write("tasks = 1")
 
-    assert [] == completed(monkeypatch, desk, "chat --task c")
+    assert completed(monkeypatch, desk, "chat --task c") == []
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -296,7 +296,7 @@ def test_a_key_in_a_file_is_refused_without_being_shown(desk: Desk) -> None:
 
     done = desk.run("check")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert 'providers.sim.key: expected "env:NAME"' in done.err
     assert KEY not in done.err
 
@@ -309,4 +309,4 @@ def test_nothing_of_the_environment_is_needed() -> None:
         cwd=ROOT / "tests",
     )
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")

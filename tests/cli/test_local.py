@@ -36,7 +36,7 @@ def test_it_is_the_module_s_own_command(
 
     monkeypatch.setattr(module, "main", main)
 
-    assert 1 == desk.run("local", *arguments).status
+    assert desk.run("local", *arguments).status == 1
     assert [passed] == given
 
 
@@ -44,7 +44,7 @@ def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
     """Usage errors are 2 here too, and the key is not repeated."""
     done = desk.run("local", "--key", KEY)
 
-    assert 2 == done.status
+    assert done.status == 2
     assert "--key: expected env:NAME" in done.err
     assert KEY not in done.err
 
@@ -59,11 +59,11 @@ def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
 )
 def test_what_cannot_be_used_is_told_as_everywhere(desk: Desk, arguments: list[str], told: str) -> None:
     """One line with our name before it, status 2, nothing started."""
-    assert (2, "", f"asyncrouter: {told}\n") == desk.run("local", *arguments)
+    assert desk.run("local", *arguments) == (2, "", f"asyncrouter: {told}\n")
 
 
 def test_a_port_in_use(desk: Desk) -> None:
     """One line instead of what llama.cpp has to say."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert (2, "", f"asyncrouter: port {port} is in use\n") == desk.run("local", "--serve", "--port", str(port))
+        assert desk.run("local", "--serve", "--port", str(port)) == (2, "", f"asyncrouter: port {port} is in use\n")

@@ -15,10 +15,10 @@ def test_the_models_of_the_configuration(desk: Desk) -> None:
     """Entries and whatever stands in a chain, once each, with window, prices and what they serve."""
     done = desk.run("models")
 
-    assert (0, "") == (done.status, done.err)
+    assert (done.status, done.err) == (0, "")
     _, first, second = done.out.splitlines()
-    assert "a      sim       1,000   1e+06   2e+06    task default, task coding, tier standard" == first
-    assert "b      sim       –       –       –        task default, task coding, tier budget" == second
+    assert first == "a      sim       1,000   1e+06   2e+06    task default, task coding, tier standard"
+    assert second == "b      sim       –       –       –        task default, task coding, tier budget"
 
 
 def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
@@ -34,10 +34,10 @@ def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
 def test_only_one_provider_s(desk: Desk) -> None:
     """--provider leaves out the others; a name that stands for nothing is an error."""
     idle = desk.run("models", "--provider", "groq")
-    assert (0, 1) == (idle.status, len(idle.out.splitlines()))
+    assert (idle.status, len(idle.out.splitlines())) == (0, 1)
     assert "no model of groq is an entry or in a chain; --remote asks what it serves" in idle.err
     done = desk.run("models", "--provider", "grok")
-    assert 2 == done.status
+    assert done.status == 2
     assert "unknown provider 'grok'" in done.err
 
 
@@ -46,7 +46,7 @@ def test_what_the_provider_lists_now(desk: Desk) -> None:
     for name in ("a", "vendor/b:free"):
         desk.world.model(name, Act())
 
-    assert (0, "a\nvendor/b:free\n", "") == desk.run("models", "--remote")
+    assert desk.run("models", "--remote") == (0, "a\nvendor/b:free\n", "")
 
 
 def test_a_provider_that_does_not_answer(desk: Desk) -> None:
@@ -55,5 +55,5 @@ def test_a_provider_that_does_not_answer(desk: Desk) -> None:
 
     done = desk.run("models", "--remote")
 
-    assert (1, "") == (done.status, done.out)
+    assert (done.status, done.out) == (1, "")
     assert "127.0.0.1:9 refused the connection" in done.err

@@ -17,9 +17,9 @@ def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        assert 2 == main(["--port", str(port)])
+        assert main(["--port", str(port)]) == 2
 
-    assert f"python -m asyncrouter.sim: port {port} is in use\n" == capsys.readouterr().err
+    assert capsys.readouterr().err == f"python -m asyncrouter.sim: port {port} is in use\n"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_what_cannot_be_used_is_a_usage_error(
     with pytest.raises(SystemExit) as caught:
         main(arguments)
 
-    assert 2 == caught.value.code
+    assert caught.value.code == 2
     assert told in capsys.readouterr().err
 
 
@@ -50,4 +50,4 @@ def test_its_help_has_the_models_and_a_configuration(capsys: pytest.CaptureFixtu
 
     assert all(f"{name}  {told}" in helped for name, (told, _) in MODELS.items())
     config = tomllib.loads(dedent(helped[helped.index("  [providers.sim]") :]))
-    assert ["sim:flaky", "sim:fast"] == [step.model for step in Router(config).explain().steps]
+    assert [step.model for step in Router(config).explain().steps] == ["sim:flaky", "sim:fast"]

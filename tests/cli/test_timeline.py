@@ -30,7 +30,7 @@ def drawn(trace: Trace, width: int, encoding: str = "utf-8", **options: object) 
 
 def test_a_race() -> None:
     """Bars over seconds, each attempt's fate in words under its own, and one line for the whole."""
-    assert [
+    assert drawn(raced(), 40) == [
         "             0 s          0.5          1",
         " 1  dead     ✗",
         "    first: failed after 0.00 s: h:1",
@@ -45,14 +45,14 @@ def test_a_race() -> None:
         "    content after 0.25 s, 16 + 8 tokens",
         "sound answered after 1.00 s, 4 attempts,",
         "about $0.5",
-    ] == drawn(raced(), 40)
+    ]
 
 
 def test_without_letters_beyond_ascii() -> None:
     """The same bars with signs that every terminal has."""
     lines = drawn(raced(), 40, "ascii")
 
-    assert [" 3  silent   --------------------|", " 4  sound                 -------======*"] == [lines[6], lines[9]]
+    assert [lines[6], lines[9]] == [" 3  silent   --------------------|", " 4  sound                 -------======*"]
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
@@ -71,7 +71,7 @@ def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_call_without_an_attempt() -> None:
     """Nothing to draw, and a line that says so."""
-    assert ["no answer after 0.25 s, 0 attempts, $0"] == drawn(Trace(None, 0.0, seconds=0.25), 80)
+    assert drawn(Trace(None, 0.0, seconds=0.25), 80) == ["no answer after 0.25 s, 0 attempts, $0"]
 
 
 def test_long_names_keep_their_ends() -> None:
@@ -87,7 +87,7 @@ def test_what_a_provider_says_cannot_move_the_cursor() -> None:
     trace = raced()
     trace.attempts[0].error = ConnectionFailed("no\x1b[2J\x07pe")
 
-    assert "    first: failed after 0.00 s: no[2Jpe" == drawn(trace, 80)[2]
+    assert drawn(trace, 80)[2] == "    first: failed after 0.00 s: no[2Jpe"
 
 
 @pytest.mark.parametrize(

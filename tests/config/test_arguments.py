@@ -148,7 +148,7 @@ def test_a_parameter_without_a_bottom(clock: Clock, world: World) -> None:
 
     [said, _] = refused(clock, world, (TypeError, ValueError), "x", top=loop)  # type: ignore[arg-type]
 
-    assert "top: nested deeper than 254 levels" == said
+    assert said == "top: nested deeper than 254 levels"
 
 
 def test_none_is_null(clock: Clock, world: World) -> None:
@@ -199,7 +199,7 @@ def test_priority_is_one_of_two_words(clock: Clock, world: World) -> None:
     """Anything else is a `ValueError`; the two are taken and not sent."""
     words = "priority: expected \"interactive\" or \"batch\", got 'urgent'"
     assert [words, words] == refused(clock, world, ValueError, "x", priority="urgent")
-    assert {} == sent(clock, world, model="a", priority="batch")
+    assert sent(clock, world, model="a", priority="batch") == {}
 
 
 def test_accept_is_a_function(clock: Clock, world: World) -> None:
@@ -252,34 +252,34 @@ def test_any_parameter_passes_through(clock: Clock, world: World) -> None:
 
 def test_params_pass_names_that_mean_something_here(clock: Clock, world: World) -> None:
     """`params` reaches the provider with names that the router takes for itself."""
-    assert {"task": "t", "deadline": 5, "headers": {"a": "b"}} == sent(
+    assert sent(
         clock, world, model="a", params={"task": "t", "deadline": 5, "headers": {"a": "b"}}
-    )
+    ) == {"task": "t", "deadline": 5, "headers": {"a": "b"}}
 
 
 def test_what_the_router_takes_is_not_sent(clock: Clock, world: World) -> None:
     """None of its own arguments ends up in a body."""
-    assert {} == sent(
+    assert sent(
         clock, world, chain=["a"], deadline=9, hedge=2.0, retry={"attempts": 1}, accept=bool, priority="batch",
         tags={"k": "v"}, params={}, headers={"X-A": "b"},
-    )
+    ) == {}
 
 
 def test_which_parameter_wins(clock: Clock, world: World) -> None:
     """The task's, over them `params`, over these the keywords, over all the step's own."""
-    assert {"temperature": 0.9, "top_p": 0.8, "seed": 1} == sent(clock, world, task="warm")
+    assert sent(clock, world, task="warm") == {"temperature": 0.9, "top_p": 0.8, "seed": 1}
     world.seen.clear()
-    assert {"temperature": 0.1, "top_p": 0.2, "seed": 4} == sent(
+    assert sent(
         clock, world, task="warm", chain=[Step(model="a", params={"seed": 4})],
         params={"temperature": 0.5, "top_p": 0.2}, temperature=0.1, seed=3,
-    )
+    ) == {"temperature": 0.1, "top_p": 0.2, "seed": 4}
 
 
 def test_what_a_model_does_not_take_is_dropped(clock: Clock, world: World) -> None:
     """Names in the model's `drop` never reach it, wherever they come from."""
-    assert {"top_p": 0.8} == sent(
+    assert sent(
         clock, world, task="warm", chain=[Step(model="strict", params={"seed": 4})], temperature=0.1
-    )
+    ) == {"top_p": 0.8}
 
 
 def test_no_step_inherits_anothers_parameters(clock: Clock, world: World) -> None:
@@ -292,7 +292,7 @@ def test_no_step_inherits_anothers_parameters(clock: Clock, world: World) -> Non
             await router.chat("x", chain=[Step(model="a", params={"top_k": 1, "seed": 2}), "b"], seed=1)
 
     clock.run(scenario())
-    assert [(1, 2), (None, 1)] == [(seen.body.get("top_k"), seen.body["seed"]) for seen in world.seen]
+    assert [(seen.body.get("top_k"), seen.body["seed"]) for seen in world.seen] == [(1, 2), (None, 1)]
 
 
 def test_headers_go_with_every_attempt(clock: Clock, world: World) -> None:
@@ -307,9 +307,9 @@ def test_headers_go_with_every_attempt(clock: Clock, world: World) -> None:
             await router.chat("x", chain=["b"])
 
     clock.run(scenario())
-    assert [("theirs", "yes", "1"), ("theirs", "yes", "1"), ("ours", "yes", None)] == [
+    assert [
         (seen.headers["x-title"], seen.headers["x-kept"], seen.headers.get("x-trace")) for seen in world.seen
-    ]
+    ] == [("theirs", "yes", "1"), ("theirs", "yes", "1"), ("ours", "yes", None)]
 
 
 def test_the_callers_objects_are_never_changed(clock: Clock, world: World) -> None:
@@ -353,5 +353,5 @@ def test_frozen_mappings_will_do(clock: Clock, world: World) -> None:
                 tags=MappingProxyType({"k": "v"}),
             )
 
-    assert {"k": "v"} == clock.run(scenario()).trace.tags
-    assert (1, "b") == (world.seen[0].body["seed"], world.seen[0].headers["x-a"])
+    assert clock.run(scenario()).trace.tags == {"k": "v"}
+    assert (world.seen[0].body["seed"], world.seen[0].headers["x-a"]) == (1, "b")

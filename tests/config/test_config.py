@@ -179,19 +179,19 @@ def test_a_key_comes_from_the_environment_or_a_function() -> None:
     def key() -> str:
         raise AssertionError("read too early")
 
-    assert "env:NO_SUCH_KEY" == provider(key="env:NO_SUCH_KEY").key
+    assert provider(key="env:NO_SUCH_KEY").key == "env:NO_SUCH_KEY"
     assert key is provider(key=key).key
 
 
 def test_a_base_url_loses_its_last_slash() -> None:
     """So that a wire format can append its paths."""
-    assert "http://[::1]:8080/v1" == provider(base_url="http://[::1]:8080/v1/").base_url
+    assert provider(base_url="http://[::1]:8080/v1/").base_url == "http://[::1]:8080/v1"
 
 
 def test_zero_is_a_good_pause_and_a_good_price() -> None:
     """Only a clock of zero seconds makes no sense."""
-    assert 0 == Retry(base=0, cap=0, patience=0).patience
-    assert 0 == Price(input=0, output=0).output
+    assert Retry(base=0, cap=0, patience=0).patience == 0
+    assert Price(input=0, output=0).output == 0
 
 
 def test_what_the_caller_changes_later_changes_no_plan() -> None:
@@ -211,7 +211,7 @@ def test_what_the_caller_changes_later_changes_no_plan() -> None:
     models.append("c/d")
 
     assert before == config
-    assert {"response_format": {"type": "text"}, "stop": ["a"]} == config.tasks["coding"].params
+    assert config.tasks["coding"].params == {"response_format": {"type": "text"}, "stop": ["a"]}
 
 
 def test_a_configuration_survives_pickling() -> None:
@@ -297,10 +297,10 @@ def test_the_catalogue_fills_in_what_an_entry_leaves_out() -> None:
     """A well-known model keeps its window and price when its entry only sets a limit, and its own word goes first."""
     luna = CONFIG.model("openai/gpt-6-luna")
 
-    assert (8, 1_050_000, Price(input=0.1, output=0.5, cached_input=0.01)) == (
-        luna.max_concurrent, luna.context, luna.usd_per_mtok)
-    assert 128_000 == CONFIG.model("anthropic:claude-sonnet-5-5").max_output
-    assert 8192 == CONFIG.model("small").context
+    assert (
+        luna.max_concurrent, luna.context, luna.usd_per_mtok) == (8, 1_050_000, Price(input=0.1, output=0.5, cached_input=0.01))
+    assert CONFIG.model("anthropic:claude-sonnet-5-5").max_output == 128_000
+    assert CONFIG.model("small").context == 8192
     assert CONFIG.model("openai:gpt-x").usd_per_mtok is None
 
 
@@ -308,16 +308,16 @@ def test_a_model_object_is_taken_as_it_is() -> None:
     """It needs a provider that exists, and is called by its id unless it has a name."""
     given = Model(provider="openai", id="gpt-6-luna")
 
-    assert ("gpt-6-luna", None) == (CONFIG.model(given).name, CONFIG.model(given).context)
+    assert (CONFIG.model(given).name, CONFIG.model(given).context) == ("gpt-6-luna", None)
     with pytest.raises(ConfigError) as caught:
         CONFIG.model(Model(provider="nowhere", id="x"))
-    assert "provider" == caught.value.path
+    assert caught.value.path == "provider"
 
 
 def test_a_config_s_own_provider_goes_before_the_well_known_one() -> None:
     """Whoever configures `openai` gets theirs, with the key of the entry and no other."""
     config = Config(providers={"openai": provider()})
 
-    assert ("openai", "http://127.0.0.1:8080/v1", None) == (
-        config.provider("openai").name, config.provider("openai").base_url, config.provider("openai").key)
-    assert "env:OPENROUTER_API_KEY" == config.provider("openrouter").key
+    assert (
+        config.provider("openai").name, config.provider("openai").base_url, config.provider("openai").key) == ("openai", "http://127.0.0.1:8080/v1", None)
+    assert config.provider("openrouter").key == "env:OPENROUTER_API_KEY"

@@ -60,12 +60,12 @@ def test_what_the_provider_says_goes_first(clock: Clock, world: World, stream: b
     """A reported cost stands over the configuration's price."""
     reply = answered(clock, world, Act(tokens=3, cost=0.0125), stream=stream, models=PRICED)
 
-    assert (0.0125, 0.0125, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
+    assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (0.0125, 0.0125, False)
 
 
 def test_a_reported_cost_of_nothing_is_nothing(clock: Clock, world: World) -> None:
     """A free model that says 0 costs 0, whatever the price list says."""
-    assert 0.0 == answered(clock, world, Act(cost=0.0), models=PRICED).cost_usd
+    assert answered(clock, world, Act(cost=0.0), models=PRICED).cost_usd == 0.0
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -73,7 +73,7 @@ def test_price_times_usage(clock: Clock, world: World, stream: bool) -> None:
     """Without a report it is the configured price times the counted tokens; that is no estimate."""
     reply = answered(clock, world, Act(tokens=3), stream=stream, models=PRICED)
 
-    assert (pytest.approx((2 * 4.0 + 3 * 8.0) / 1e6), False) == (reply.cost_usd, reply.trace.cost_estimated)
+    assert (reply.cost_usd, reply.trace.cost_estimated) == (pytest.approx((2 * 4.0 + 3 * 8.0) / 1e6), False)
 
 
 def test_the_catalogues_price(clock: Clock, world: World) -> None:
@@ -86,7 +86,7 @@ def test_the_catalogues_price(clock: Clock, world: World) -> None:
             return await router.chat("one two", model="openrouter:openai/gpt-4")
 
     reply = clock.run(scenario())
-    assert pytest.approx((2 * 30.0 + 3 * 60.0) / 1e6) == reply.cost_usd
+    assert reply.cost_usd == pytest.approx((2 * 30.0 + 3 * 60.0) / 1e6)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -94,8 +94,8 @@ def test_no_price_is_never_a_silent_zero(clock: Clock, world: World, stream: boo
     """A model without a price and without a report costs `None`, and so does the call."""
     reply = answered(clock, world, Act(tokens=3), stream=stream)
 
-    assert (None, None, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
-    assert Usage(2, 3) == reply.usage
+    assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (None, None, False)
+    assert reply.usage == Usage(2, 3)
 
 
 def test_cached_and_reasoning_tokens(clock: Clock, world: World) -> None:
@@ -108,15 +108,15 @@ def test_cached_and_reasoning_tokens(clock: Clock, world: World) -> None:
 
     reply = answered(clock, world, Act(usage=usage), models=models)
 
-    assert Usage(100, 50, 60, 30) == reply.usage
-    assert pytest.approx((40 * 4.0 + 60 * 1.0 + 50 * 8.0) / 1e6) == reply.cost_usd
+    assert reply.usage == Usage(100, 50, 60, 30)
+    assert reply.cost_usd == pytest.approx((40 * 4.0 + 60 * 1.0 + 50 * 8.0) / 1e6)
 
 
 def test_price_without_a_rate_for_cached_input() -> None:
     """Then cached tokens cost what input costs."""
     model = Model(provider="p", id="m", usd_per_mtok=Price(input=4.0, output=8.0))
 
-    assert pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6) == price(model, Usage(100, 50, cached_tokens=60))
+    assert price(model, Usage(100, 50, cached_tokens=60)) == pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6)
     assert price(Model(provider="p", id="m"), Usage(1, 1)) is None
 
 
@@ -128,7 +128,7 @@ def test_an_answer_without_usage_is_estimated(clock: Clock, world: World) -> Non
     reply = answered(clock, world, Act(text="12345678", usage=False), models=PRICED)
 
     # "one two" is seven characters: one token, and one for good measure.
-    assert (pytest.approx((2 * 4.0 + 2 * 8.0) / 1e6), True) == (reply.cost_usd, reply.trace.cost_estimated)
+    assert (reply.cost_usd, reply.trace.cost_estimated) == (pytest.approx((2 * 4.0 + 2 * 8.0) / 1e6), True)
     assert reply.usage is None
 
 
@@ -143,10 +143,10 @@ def test_a_loser_is_estimated_and_marked(clock: Clock, world: World) -> None:
 
     reply = clock.run(scenario())
     loser, winner = reply.trace.attempts
-    assert (pytest.approx(3 * 4.0 / 1e6), True) == (loser.cost_usd, loser.cost_estimated)
-    assert (0.5, False) == (winner.cost_usd, winner.cost_estimated)
-    assert 0.5 == reply.cost_usd
-    assert (pytest.approx(0.5 + 12e-6), True) == (reply.trace.cost_usd, reply.trace.cost_estimated)
+    assert (loser.cost_usd, loser.cost_estimated) == (pytest.approx(3 * 4.0 / 1e6), True)
+    assert (winner.cost_usd, winner.cost_estimated) == (0.5, False)
+    assert reply.cost_usd == 0.5
+    assert (reply.trace.cost_usd, reply.trace.cost_estimated) == (pytest.approx(0.5 + 12e-6), True)
 
 
 def test_a_loser_without_a_price_makes_the_sum_unknown(clock: Clock, world: World) -> None:
@@ -159,7 +159,7 @@ def test_a_loser_without_a_price_makes_the_sum_unknown(clock: Clock, world: Worl
             return await router.chat("x", chain=["z", "b"], hedge=Hedge(after=1.0))
 
     reply = clock.run(scenario())
-    assert (0.5, None, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
+    assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (0.5, None, False)
 
 
 def test_a_cancelled_call_has_a_price(clock: Clock, world: World) -> None:
@@ -180,7 +180,7 @@ def test_a_cancelled_call_has_a_price(clock: Clock, world: World) -> None:
 
     clock.run(scenario())
     [attempt] = traces[-1].attempts
-    assert (pytest.approx((3 * 4.0 + 2 * 8.0) / 1e6), True) == (attempt.cost_usd, attempt.cost_estimated)
+    assert (attempt.cost_usd, attempt.cost_estimated) == (pytest.approx((3 * 4.0 + 2 * 8.0) / 1e6), True)
 
 
 PROMPT = 3 * 4.0 / 1e6
@@ -210,8 +210,8 @@ def test_an_empty_answer_costs_what_it_says(clock: Clock, world: World) -> None:
     """A bad reply that tells its usage is paid for by that."""
     attempt = failed(clock, world, Act(text="", usage={"prompt_tokens": 10, "completion_tokens": 5}))
 
-    assert (pytest.approx((10 * 4.0 + 5 * 8.0) / 1e6), False) == (attempt.cost_usd, attempt.cost_estimated)
-    assert Usage(10, 5) == attempt.usage
+    assert (attempt.cost_usd, attempt.cost_estimated) == (pytest.approx((10 * 4.0 + 5 * 8.0) / 1e6), False)
+    assert attempt.usage == Usage(10, 5)
 
 
 def test_a_reply_that_was_turned_down_is_paid_for(clock: Clock, world: World) -> None:
@@ -229,8 +229,8 @@ def test_a_reply_that_was_turned_down_is_paid_for(clock: Clock, world: World) ->
             return await router.chat("x", chain=["a", "b"], accept=accept)
 
     reply = clock.run(scenario())
-    assert [0.25, 0.5] == seen
-    assert (0.5, 0.75) == (reply.cost_usd, reply.trace.cost_usd)
+    assert seen == [0.25, 0.5]
+    assert (reply.cost_usd, reply.trace.cost_usd) == (0.5, 0.75)
 
 
 def test_retries_add_up(clock: Clock, world: World) -> None:
@@ -243,7 +243,7 @@ def test_retries_add_up(clock: Clock, world: World) -> None:
             return await router.chat("12345678", model="a")
 
     reply = clock.run(scenario())
-    assert pytest.approx(0.5 + (3 * 4.0 + 2 * 8.0) / 1e6) == reply.trace.cost_usd
+    assert reply.trace.cost_usd == pytest.approx(0.5 + (3 * 4.0 + 2 * 8.0) / 1e6)
 
 
 # ── the rules by themselves ──────────────────────────────────────────────────────────────────────────────────────────
@@ -274,8 +274,8 @@ def test_an_estimate_counts_words_and_thoughts() -> None:
     """What was written until the end, reasoning included."""
     model = Model(provider="p", id="m", usd_per_mtok=Price(input=1.0, output=10.0))
 
-    assert pytest.approx((2 + 10 * 5) / 1e6) == estimate(model, call("1234"), Reply("x" * 12, "y" * 8))
-    assert pytest.approx(2 / 1e6) == estimate(model, call("1234"), None)
+    assert estimate(model, call("1234"), Reply("x" * 12, "y" * 8)) == pytest.approx((2 + 10 * 5) / 1e6)
+    assert estimate(model, call("1234"), None) == pytest.approx(2 / 1e6)
     assert estimate(Model(provider="p", id="m"), call("1234"), None) is None
 
 
@@ -292,7 +292,7 @@ def test_the_sum_of_a_trace() -> None:
     def told(trace: Trace) -> tuple[float | None, bool]:
         return trace.cost_usd, trace.cost_estimated
 
-    assert (0.0, False) == told(trace())
-    assert (0.75, False) == told(trace((0.5, False), (0.25, False)))
-    assert (0.75, True) == told(trace((0.5, True), (0.25, False)))
-    assert (None, True) == told(trace((0.5, True), (None, False)))
+    assert told(trace()) == (0.0, False)
+    assert told(trace((0.5, False), (0.25, False))) == (0.75, False)
+    assert told(trace((0.5, True), (0.25, False))) == (0.75, True)
+    assert told(trace((0.5, True), (None, False))) == (None, True)

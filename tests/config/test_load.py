@@ -89,8 +89,8 @@ def test_a_file_a_mapping_and_dataclasses_say_the_same(tmp_path: Path) -> None:
     path = written(tmp_path, EXAMPLE)
 
     assert MEANT == config_from_toml(path) == config_from_toml(str(path))
-    assert MEANT == config_from_mapping(tomllib.loads(EXAMPLE))
-    assert ["budget", "standard"] == list(config_from_toml(path).tiers)
+    assert config_from_mapping(tomllib.loads(EXAMPLE)) == MEANT
+    assert list(config_from_toml(path).tiers) == ["budget", "standard"]
 
 
 def test_a_mapping_may_hold_dataclasses() -> None:
@@ -98,7 +98,7 @@ def test_a_mapping_may_hold_dataclasses() -> None:
     mixed = {"providers": dict(MEANT.providers), "models": dict(MEANT.models), "defaults": Defaults(),
              "tasks": dict(MEANT.tasks), "tiers": {"budget": ["small"], "standard": MEANT.tiers["standard"]}}
 
-    assert MEANT == config_from_mapping(mixed)
+    assert config_from_mapping(mixed) == MEANT
 
 
 def test_none_in_a_file_is_no_limit() -> None:
@@ -110,16 +110,16 @@ def test_none_in_a_file_is_no_limit() -> None:
     })
 
     chain = config.tasks["a"]
-    assert (None, None, Hedge(after=2)) == (config.defaults.total, config.defaults.deadline, config.defaults.hedge)
-    assert (Step(model="x/y", idle=None), None, None) == (chain.models[0], chain.hedge, chain.deadline)
-    assert {"reasoning_effort": "none"} == chain.params
+    assert (config.defaults.total, config.defaults.deadline, config.defaults.hedge) == (None, None, Hedge(after=2))
+    assert (chain.models[0], chain.hedge, chain.deadline) == (Step(model="x/y", idle=None), None, None)
+    assert chain.params == {"reasoning_effort": "none"}
 
 
 def test_a_partial_table_keeps_the_other_defaults() -> None:
     """`retry = { attempts = 3 }` says nothing about pauses; a number for a hedge is its delay."""
     config = config_from_mapping({"defaults": {"retry": {"attempts": 3}, "hedge": 1.5}})
 
-    assert Defaults(retry=Retry(attempts=3), hedge=Hedge(after=1.5)) == config.defaults
+    assert config.defaults == Defaults(retry=Retry(attempts=3), hedge=Hedge(after=1.5))
 
 
 def test_a_task_may_change_a_part_of_the_default_hedge() -> None:
@@ -127,7 +127,7 @@ def test_a_task_may_change_a_part_of_the_default_hedge() -> None:
     config = config_from_mapping({
         "defaults": {"hedge": 1.5}, "tasks": {"a": {"models": ["x/y"], "hedge": {"same": True}}}})
 
-    assert {"same": True} == config.tasks["a"].hedge
+    assert config.tasks["a"].hedge == {"same": True}
 
 
 def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
@@ -136,9 +136,9 @@ def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
         "openrouter": {"headers": {"X-Title": "my app"}}, "openai": {"base_url": "http://127.0.0.1/v1"}}})
 
     known, own = config.provider("openrouter"), config.provider("openai")
-    assert ("https://openrouter.ai/api/v1", "env:OPENROUTER_API_KEY", {"X-Title": "my app"}) == (
-        known.base_url, known.key, known.headers)
-    assert ("http://127.0.0.1/v1", None) == (own.base_url, own.key)
+    assert (
+        known.base_url, known.key, known.headers) == ("https://openrouter.ai/api/v1", "env:OPENROUTER_API_KEY", {"X-Title": "my app"})
+    assert (own.base_url, own.key) == ("http://127.0.0.1/v1", None)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
                          (latin, "is not UTF-8: byte 5 is 0xe9"), ("\0", "is not TOML: embedded null byte")]:
         with pytest.raises(ConfigError) as caught:
             config_from_toml(path)
-        assert f"{path}: {reason}" == str(caught.value)
+        assert str(caught.value) == f"{path}: {reason}"
 
 
 WORDS = st.sampled_from([
@@ -290,11 +290,11 @@ def test_the_catalogue_is_dated_and_sound() -> None:
     """Every model in it stands with a known provider, and whatever was switched off names what replaced it."""
     shipped = catalog()
 
-    assert "2026-11-23" == shipped.verified.isoformat()
-    assert [
+    assert shipped.verified.isoformat() == "2026-11-23"
+    assert list(shipped.providers) == [
         "openrouter", "openai", "anthropic", "gemini", "deepseek", "groq", "mistral", "together", "fireworks",
-    ] == list(shipped.providers)
-    assert set() == {provider for provider, _ in shipped.models} - set(shipped.providers)
+    ]
+    assert {provider for provider, _ in shipped.models} - set(shipped.providers) == set()
     for (provider, _), model in shipped.models.items():
         assert model.retired is None or (provider, model.successor) in shipped.models
         assert model.max_output is not None or shipped.providers[provider].wire != "anthropic"
@@ -340,7 +340,7 @@ def test_which_table_a_router_uses() -> None:
     assert builtin("classic") == load(None, "classic")
     assert Config() == load(None, None) == load({})
     assert Config(tasks={"default": Chain(["x/y"])}) == load(own) == load(Config(tasks={"default": Chain(["x/y"])}))
-    assert ("x/y",) == load(own, "classic").tasks["default"].models
+    assert load(own, "classic").tasks["default"].models == ("x/y",)
     assert builtin("classic").tasks["coding"] == load(own, "classic").tasks["coding"]
 
 
@@ -367,8 +367,8 @@ def test_tiers_over_a_table_keep_one_order() -> None:
     some = load({"tiers": {"standard": ["x/y"]}}, "current")
     every = load({"tiers": {"free": ["x/y"], "budget": ["x/z"], "standard": ["x/y"], "premium": ["x/y"]}}, "current")
 
-    assert [("budget", 3), ("standard", 1), ("premium", 2)] == [(name, len(c.models)) for name, c in some.tiers.items()]
-    assert ["free", "budget", "standard", "premium"] == list(every.tiers)
+    assert [(name, len(c.models)) for name, c in some.tiers.items()] == [("budget", 3), ("standard", 1), ("premium", 2)]
+    assert list(every.tiers) == ["free", "budget", "standard", "premium"]
 
 
 def test_a_table_speaks_of_openrouter_whatever_the_default_provider_is() -> None:
@@ -377,4 +377,4 @@ def test_a_table_speaks_of_openrouter_whatever_the_default_provider_is() -> None
     config = with_tables(Config(default_provider="local", providers=local), "current")
 
     names = [name for chain in config.tasks.values() for name in chain.models if isinstance(name, str)]
-    assert {"openrouter"} == {config.model(name).provider for name in names}
+    assert {config.model(name).provider for name in names} == {"openrouter"}

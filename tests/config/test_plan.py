@@ -66,19 +66,19 @@ def test_asked_for_nothing_it_is_the_default_task() -> None:
     """A bare call takes the chain named default, and without one says what to name."""
     plan = resolve(config(tasks={"default": Chain(["small"])}))
 
-    assert ("default", "All default models failed", ["small"], False) == (
-        plan.task, plan.failed, names(plan), plan.unknown_task)
+    assert (
+        plan.task, plan.failed, names(plan), plan.unknown_task) == ("default", "All default models failed", ["small"], False)
     with pytest.raises(ConfigError) as caught:
         resolve(config())
-    assert "task: expected a task, tier, chain or model: there is no task named default" == str(caught.value)
+    assert str(caught.value) == "task: expected a task, tier, chain or model: there is no task named default"
 
 
 def test_an_unknown_task_takes_the_default_chain_under_its_own_name() -> None:
     """The trace and the error speak of the task as it was asked for."""
     plan = resolve(config(tasks={"default": Chain(["small"], deadline=7)}), task="poetry")
 
-    assert ("poetry", "All poetry models failed", ["small"], 7, True) == (
-        plan.task, plan.failed, names(plan), plan.deadline, plan.unknown_task)
+    assert (
+        plan.task, plan.failed, names(plan), plan.deadline, plan.unknown_task) == ("poetry", "All poetry models failed", ["small"], 7, True)
 
 
 @pytest.mark.parametrize(
@@ -91,22 +91,22 @@ def test_an_unknown_task_is_an_error_where_nothing_stands_in(fields: dict[str, o
     with pytest.raises(ConfigError) as caught:
         resolve(config(**fields), task="codign")
 
-    assert "task: unknown task 'codign'; did you mean 'coding'?" == str(caught.value)
+    assert str(caught.value) == "task: unknown task 'codign'; did you mean 'coding'?"
 
 
 def test_a_tier_is_all_tiers_up_to_it() -> None:
     """Cheapest first; the tier's name is the trace's."""
     plan = resolve(config(), tier="standard")
 
-    assert ("standard", "All budget-appropriate models failed", ["small", "middle"]) == (
-        plan.task, plan.failed, names(plan))
+    assert (
+        plan.task, plan.failed, names(plan)) == ("standard", "All budget-appropriate models failed", ["small", "middle"])
 
 
 def test_a_model_of_a_cheaper_tier_is_not_repeated_in_a_dearer_one() -> None:
     """The first place stays; within one tier a model may stand twice, as in any chain."""
     tiers = {"budget": Chain(["small", "small"]), "premium": Chain(["local:small-id", "large"])}
 
-    assert ["small", "small", "large"] == names(resolve(config(tiers=tiers), tier="premium"))
+    assert names(resolve(config(tiers=tiers), tier="premium")) == ["small", "small", "large"]
 
 
 def test_the_tier_asked_for_says_what_holds_for_the_call() -> None:
@@ -116,8 +116,8 @@ def test_the_tier_asked_for_says_what_holds_for_the_call() -> None:
         "standard": Chain(["middle"], deadline=50, hedge=2, params={"top_p": 0.5}),
     }), tier="standard")
 
-    assert (50, Hedge(after=2), {"top_p": 0.5}, [3, 120.0]) == (
-        plan.deadline, plan.hedge, plan.params, [step.total for step in plan.steps])
+    assert (
+        plan.deadline, plan.hedge, plan.params, [step.total for step in plan.steps]) == (50, Hedge(after=2), {"top_p": 0.5}, [3, 120.0])
 
 
 def test_an_unknown_tier_names_the_tiers() -> None:
@@ -125,7 +125,7 @@ def test_an_unknown_tier_names_the_tiers() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(config(), tier="standart")
 
-    assert "tier: unknown tier 'standart'; the tiers are budget, standard, premium" == str(caught.value)
+    assert str(caught.value) == "tier: unknown tier 'standart'; the tiers are budget, standard, premium"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_model_of_a_cheap_and_a_dear_tier_counts_as_cheap() -> None:
     tiers = {"budget": Chain(["small"]), "premium": Chain(["large", "small"])}
     tasks = {"a": Chain(["small", "large"])}
 
-    assert ["small"] == names(resolve(config(tiers=tiers, tasks=tasks), task="a", tier="budget"))
+    assert names(resolve(config(tiers=tiers, tasks=tasks), task="a", tier="budget")) == ["small"]
 
 
 def test_a_tier_without_prices_places_nothing_by_price() -> None:
@@ -161,7 +161,7 @@ def test_a_tier_without_prices_places_nothing_by_price() -> None:
     free = config(tiers=tiers, models={"unpriced": priced("u", None), "free": priced("f", 0)},
                   tasks={"a": Chain(["free"])})
 
-    assert ["unpriced"] == names(resolve(free, task="a", tier="budget"))
+    assert names(resolve(free, task="a", tier="budget")) == ["unpriced"]
 
 
 def test_a_chain_brings_its_models_and_a_task_the_rest() -> None:
@@ -171,11 +171,11 @@ def test_a_chain_brings_its_models_and_a_task_the_rest() -> None:
     chain = Chain(["large"], deadline=5, hedge=None, params={"seed": 2})
     own = resolve(config(tasks=tasks), task="coding", chain=chain)
 
-    assert ("coding", "All coding models failed") == (bare.task, bare.failed)
-    assert ["large", "middle", "unpriced"] == names(bare)
-    assert (60, Hedge(after=1.5), {"seed": 1, "top_p": 1}) == (bare.deadline, bare.hedge, bare.params)
-    assert [120.0, 20, 120.0] == [step.total for step in bare.steps]
-    assert (5, None, {"seed": 2, "top_p": 1}) == (own.deadline, own.hedge, own.params)
+    assert (bare.task, bare.failed) == ("coding", "All coding models failed")
+    assert names(bare) == ["large", "middle", "unpriced"]
+    assert (bare.deadline, bare.hedge, bare.params) == (60, Hedge(after=1.5), {"seed": 1, "top_p": 1})
+    assert [step.total for step in bare.steps] == [120.0, 20, 120.0]
+    assert (own.deadline, own.hedge, own.params) == (5, None, {"seed": 2, "top_p": 1})
 
 
 def test_a_model_is_a_chain_of_one() -> None:
@@ -183,8 +183,8 @@ def test_a_model_is_a_chain_of_one() -> None:
     plans = [resolve(config(), model=given) for given in (
         "local:x:mini", Model(provider="local", id="x"), Step(model="small"))]
 
-    assert [["local:x:mini"], ["x"], ["small"]] == [names(plan) for plan in plans]
-    assert [(None, "All models failed")] * 3 == [(plan.task, plan.failed) for plan in plans]
+    assert [names(plan) for plan in plans] == [["local:x:mini"], ["x"], ["small"]]
+    assert [(plan.task, plan.failed) for plan in plans] == [(None, "All models failed")] * 3
 
 
 def test_two_ways_of_saying_which_models_are_one_too_many() -> None:
@@ -236,8 +236,8 @@ def test_the_call_s_word_goes_before_the_task_s_and_a_step_s_before_the_call_s()
         task="a", retry={"cap": 3, "patience": 3},
     )
 
-    assert [Retry(attempts=9, base=5, cap=3, patience=3), Retry(attempts=9, base=5, cap=3, patience=1)] == [
-        step.retry for step in plan.steps]
+    assert [
+        step.retry for step in plan.steps] == [Retry(attempts=9, base=5, cap=3, patience=3), Retry(attempts=9, base=5, cap=3, patience=1)]
 
 
 @pytest.mark.parametrize(
@@ -284,9 +284,9 @@ def test_the_built_in_tasks_within_the_built_in_tiers() -> None:
     """Today's cheapest coder is no dearer than the budget tier; the founding document's has no known price."""
     current, classic = builtin("current"), builtin("classic")
 
-    assert ["deepseek/deepseek-v4-flash"] == names(resolve(current, task="coding", tier="budget"))
-    assert ["openai/gpt-6.1-sol", "meta-llama/llama-3.3-70b-instruct"] == names(
-        resolve(current, task="creative", tier="standard"))
+    assert names(resolve(current, task="coding", tier="budget")) == ["deepseek/deepseek-v4-flash"]
+    assert names(
+        resolve(current, task="creative", tier="standard")) == ["openai/gpt-6.1-sol", "meta-llama/llama-3.3-70b-instruct"]
     assert names(resolve(classic, tier="budget")) == names(resolve(classic, task="coding", tier="budget"))
 
 

@@ -45,7 +45,7 @@ def test_the_list_is_asked_once_for_a_model_that_nobody_else_prices(asked: list[
 
     assert Price(input=1.0, output=2.0) == config.model("listed").usd_per_mtok == config.model("listed").usd_per_mtok
     assert config.model("unlisted").usd_per_mtok is config.model("unlisted").usd_per_mtok is None
-    assert [("https://sim.test/v1", "listed"), ("https://sim.test/v1", "unlisted")] == asked
+    assert asked == [("https://sim.test/v1", "listed"), ("https://sim.test/v1", "unlisted")]
 
 
 def test_the_configuration_goes_before_the_catalogue_and_that_before_the_list(asked: list[tuple[str, str]]) -> None:
@@ -53,9 +53,9 @@ def test_the_configuration_goes_before_the_catalogue_and_that_before_the_list(as
     mine = {"provider": "sim", "id": "listed", "usd_per_mtok": {"input": 3.0, "output": 4.0}}
     config = load({"providers": {"sim": SIM}, "models": {"mine": mine}})
 
-    assert Price(input=3.0, output=4.0) == config.model("mine").usd_per_mtok
+    assert config.model("mine").usd_per_mtok == Price(input=3.0, output=4.0)
     assert catalog().models["openai", "gpt-6-luna"].usd_per_mtok == config.model("openai:gpt-6-luna").usd_per_mtok
-    assert [] == asked
+    assert asked == []
 
 
 def test_nobody_lists_the_prices_of_this_house(asked: list[tuple[str, str]]) -> None:
@@ -63,7 +63,7 @@ def test_nobody_lists_the_prices_of_this_house(asked: list[tuple[str, str]]) -> 
     config = load({"default_provider": "sim", "providers": {"sim": {"base_url": "http://127.0.0.1:8080/v1"}}})
 
     assert config.model("listed").usd_per_mtok is None
-    assert [] == asked
+    assert asked == []
 
 
 def test_a_listed_price_is_what_a_call_costs(asked: list[tuple[str, str]], world: World, clock: Clock) -> None:
@@ -79,7 +79,7 @@ def test_a_listed_price_is_what_a_call_costs(asked: list[tuple[str, str]], world
     (listed, usage), (reported, _), (unlisted, _) = clock.run(scenario())
     assert usage is not None
     assert (usage.input_tokens * 1.0 + usage.output_tokens * 2.0) / 1e6 == listed
-    assert (0.5, None) == (reported, unlisted)
+    assert (reported, unlisted) == (0.5, None)
 
 
 def test_without_the_extra_a_price_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +104,8 @@ def test_the_door_says_what_to_install() -> None:
 
 def test_the_list_by_itself() -> None:
     """Prices of short prompts by address and id, cached input too; a model it does not have is none."""
-    assert Price(input=5.0, output=30.0, cached_input=0.5) == look_up("https://api.openai.com/v1", "gpt-5.5")
-    assert Price(input=0.1, output=0.5, cached_input=0.01) == look_up("https://api.openai.com/v1", "gpt-6-luna")
+    assert look_up("https://api.openai.com/v1", "gpt-5.5") == Price(input=5.0, output=30.0, cached_input=0.5)
+    assert look_up("https://api.openai.com/v1", "gpt-6-luna") == Price(input=0.1, output=0.5, cached_input=0.01)
     assert look_up("https://api.openai.com/v1", "no-such-model") is None
     assert look_up("https://h.test/v1", "gpt-5.5") is None
 
@@ -121,7 +121,7 @@ def test_the_catalogue_agrees_with_the_list() -> None:
             if (ours.input, ours.output, cached) != (listed.input, listed.output, listed.cached_input):
                 wrong.append((provider, model))
 
-    assert [] == wrong
+    assert wrong == []
 
 
 def test_a_model_that_is_given_whole_is_taken_as_it_is(asked: list[tuple[str, str]]) -> None:
@@ -129,7 +129,7 @@ def test_a_model_that_is_given_whole_is_taken_as_it_is(asked: list[tuple[str, st
     config = load({"providers": {"sim": SIM}})
 
     assert config.model(Model(provider="sim", id="listed")).usd_per_mtok is None
-    assert [] == asked
+    assert asked == []
 
 
 def test_what_a_model_refuses_is_known() -> None:
@@ -142,9 +142,9 @@ def test_what_a_model_refuses_is_known() -> None:
     sampling = ("temperature", "top_p", "top_k")
     drops = {name: model.drop for (provider, name), model in catalog().models.items() if provider == "anthropic"}
     others = {name for name, dropped in drops.items() if sampling != dropped}
-    assert {"claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"} == others
+    assert others == {"claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"}
     assert sampling == config.model("anthropic:claude-opus-4-7").drop == config.model("anthropic:claude-fable-5").drop
     assert () == config.model("anthropic:claude-sonnet-4-6").drop == config.model("openai:gpt-6-luna").drop
-    assert ("temperature", "top_p", "logprobs", "top_logprobs") == config.model("openai:gpt-6-astra").drop
-    assert ("reasoning", "reasoning_effort") == config.model("anthropic:claude-haiku-4-5").drop
-    assert ("stop",) == config.model("mine").drop
+    assert config.model("openai:gpt-6-astra").drop == ("temperature", "top_p", "logprobs", "top_logprobs")
+    assert config.model("anthropic:claude-haiku-4-5").drop == ("reasoning", "reasoning_effort")
+    assert config.model("mine").drop == ("stop",)

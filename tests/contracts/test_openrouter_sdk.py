@@ -195,7 +195,7 @@ def test_an_error_in_the_middle_of_a_stream(sdk: Line) -> None:
 
     assert (ServerFailed, True) == (type(ours), decoder.done)
     assert (last.error.code, last.error.message) == (ours.status, ours.message)
-    assert "error" == last.choices[0].finish_reason
+    assert last.choices[0].finish_reason == "error"
 
 
 CHOICE_ERROR = {"code": 502, "message": "broke", "metadata": {"error_type": "provider_unavailable"}}

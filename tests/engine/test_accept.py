@@ -95,7 +95,7 @@ def test_a_reply_that_is_accepted_is_the_answer(clock: Clock, world: World) -> N
 
     assert [("a", "a", reply.cost_usd, 1)] == seen
     assert reply.cost_usd is not None
-    assert ["won"] == [each.outcome for each in reply.trace.attempts]
+    assert [each.outcome for each in reply.trace.attempts] == ["won"]
 
 
 @pytest.mark.parametrize("hedge", [None, HEDGE])
@@ -109,18 +109,18 @@ def test_a_reply_that_is_not_accepted_goes_on_to_the_next_model(
 
     reply = ask(clock, world, ["a", "b"], accept=says("b"), hedge=hedge, config=config)
 
-    assert "b" == reply.text
-    assert [("a", "first", "not_accepted", 0.0, 0.5), ("b", "escalate", "won", 0.5, 0.5)] == story(reply.trace)
+    assert reply.text == "b"
+    assert story(reply.trace) == [("a", "first", "not_accepted", 0.0, 0.5), ("b", "escalate", "won", 0.5, 0.5)]
     error = reply.trace.attempts[0].error
     assert isinstance(error, NotAccepted)
     assert error.reply is not None
-    assert ("a", "a") == (error.reply.text, error.model)
+    assert (error.reply.text, error.model) == ("a", "a")
 
 
 @pytest.mark.parametrize("verdict", [True, 1, "yes", [0]])
 def test_whatever_is_true_is_a_yes(clock: Clock, world: World, verdict: object) -> None:
     """As everywhere in Python."""
-    assert "a" == ask(clock, world, ["a", "b"], accept=lambda _: verdict).text
+    assert ask(clock, world, ["a", "b"], accept=lambda _: verdict).text == "a"
 
 
 @pytest.mark.parametrize("verdict", [False, 0, "", None])
@@ -134,16 +134,16 @@ def test_a_no_is_not_retried_on_the_same_model(clock: Clock, world: World) -> No
     """However many tries a model has: its answer would be as bad again."""
     reply = ask(clock, world, ["a", "b"], accept=says("b"), retry=Retry(attempts=5))
 
-    assert ["a", "b"] == [each.model for each in reply.trace.attempts]
+    assert [each.model for each in reply.trace.attempts] == ["a", "b"]
 
 
 def test_a_failure_after_a_no_is_followed_by_a_fallback(clock: Clock, world: World) -> None:
     """Each cause tells what the attempt before it did."""
     world.model("b", Act(status=500))
 
-    assert ["first", "escalate", "fallback"] == [
+    assert [
         each.cause for each in ask(clock, world, ["a", "b", "c"], accept=says("c")).trace.attempts
-    ]
+    ] == ["first", "escalate", "fallback"]
 
 
 def test_when_nothing_is_accepted_the_replies_are_in_the_error(clock: Clock, world: World) -> None:
@@ -153,7 +153,7 @@ def test_when_nothing_is_accepted_the_replies_are_in_the_error(clock: Clock, wor
 
     group = caught.value.__cause__
     assert isinstance(group, ExceptionGroup)
-    assert ["a", "b", "c"] == [error.reply.text for error in group.exceptions]  # type: ignore[attr-defined]
+    assert [error.reply.text for error in group.exceptions] == ["a", "b", "c"]  # type: ignore[attr-defined]
     assert "turned the reply down" in str(caught.value)
 
 
@@ -167,7 +167,7 @@ def test_a_no_says_nothing_against_the_model(clock: Clock, world: World) -> None
             reply = await router.chat("hello", chain=["a", "b"])
             return standing, [each.model for each in reply.trace.attempts]
 
-    assert ("ready", ["a"]) == clock.run(scenario())
+    assert clock.run(scenario()) == ("ready", ["a"])
 
 
 def test_what_was_not_accepted_costs_all_the_same(clock: Clock, world: World) -> None:
@@ -177,9 +177,9 @@ def test_what_was_not_accepted_costs_all_the_same(clock: Clock, world: World) ->
 
     reply = ask(clock, world, ["a", "b"], accept=says("b"), config={"models": PRICED})
 
-    assert 20.0 / 1e6 == reply.cost_usd
-    assert (40.0 / 1e6, False) == (reply.trace.cost_usd, reply.trace.cost_estimated)
-    assert [20.0 / 1e6] * 2 == [each.cost_usd for each in reply.trace.attempts]
+    assert reply.cost_usd == 20.0 / 1e6
+    assert (reply.trace.cost_usd, reply.trace.cost_estimated) == (40.0 / 1e6, False)
+    assert [each.cost_usd for each in reply.trace.attempts] == [20.0 / 1e6] * 2
 
 
 def test_tiers_are_climbed_until_one_is_good_enough(clock: Clock, world: World) -> None:
@@ -188,7 +188,7 @@ def test_tiers_are_climbed_until_one_is_good_enough(clock: Clock, world: World) 
 
     reply = ask(clock, world, tier="premium", accept=says("b", "c"), config={"tiers": tiers})
 
-    assert [("a", "first", "not_accepted", 0.0, 0.0), ("b", "escalate", "won", 0.0, 0.0)] == story(reply.trace)
+    assert story(reply.trace) == [("a", "first", "not_accepted", 0.0, 0.0), ("b", "escalate", "won", 0.0, 0.0)]
 
 
 def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> None:
@@ -198,7 +198,7 @@ def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> Non
     with pytest.raises(AllModelsFailed, match="All budget-appropriate models failed"):
         ask(clock, world, tier="standard", accept=says("c"), config={"tiers": tiers})
 
-    assert ["a", "b"] == [seen.model for seen in world.seen]
+    assert [seen.model for seen in world.seen] == ["a", "b"]
 
 
 def test_only_whole_answers_are_shown_to_accept(clock: Clock, world: World) -> None:
@@ -209,7 +209,7 @@ def test_only_whole_answers_are_shown_to_accept(clock: Clock, world: World) -> N
 
     ask(clock, world, ["a", "b", "c"], accept=lambda reply: shown.append(reply.model) or True)
 
-    assert ["c"] == shown
+    assert shown == ["c"]
 
 
 def test_streams_cannot_be_accepted(clock: Clock, world: World) -> None:
@@ -239,12 +239,12 @@ def test_the_race_is_over_before_accept_is_asked(clock: Clock, world: World) -> 
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=says("a", "c"))
 
-    assert "a again" == reply.text
-    assert [
+    assert reply.text == "a again"
+    assert story(reply.trace) == [
         ("a", "first", "superseded", 0.0, 1.5),
         ("b", "hedge", "not_accepted", 1.0, 1.5),
         ("a", "escalate", "won", 1.5, 1.5),
-    ] == story(reply.trace)
+    ]
 
 
 def test_a_slow_accept_is_not_late(clock: Clock, world: World) -> None:
@@ -257,7 +257,7 @@ def test_a_slow_accept_is_not_late(clock: Clock, world: World) -> None:
 
     reply = ask(clock, world, ["a", "b"], hedge=HEDGE, accept=accept, deadline=30.0, config=config)
 
-    assert [("a", "first", "won", 0.0, 29.0)] == story(reply.trace)
+    assert story(reply.trace) == [("a", "first", "won", 0.0, 29.0)]
 
 
 def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) -> None:
@@ -271,7 +271,7 @@ def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) 
 
     ask(clock, world, ["a"], accept=accept)
 
-    assert [0] == opened
+    assert opened == [0]
 
 
 # ── raising ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -312,7 +312,7 @@ def test_what_accept_raises_is_the_calls_error(
     assert said == str(error)
     assert hedged + 1 == len(world.seen)
     assert hedged + later * 0.25 == clock.now
-    assert 1 == sum(isinstance(event, CallEnded) for event in events)
+    assert sum(isinstance(event, CallEnded) for event in events) == 1
     assert hedged + 1 == sum(isinstance(event, AttemptEnded) for event in events)
 
 
@@ -328,7 +328,7 @@ def test_an_exception_of_accept_does_not_count_against_the_model(clock: Clock, w
                 await router.chat("hello", chain=["a"], accept=accept)
             return router.health()["a"].standing
 
-    assert "ready" == clock.run(scenario())
+    assert clock.run(scenario()) == "ready"
 
 
 def test_accept_may_ask_the_same_router(clock: Clock, world: World) -> None:
@@ -344,11 +344,11 @@ def test_accept_may_ask_the_same_router(clock: Clock, world: World) -> None:
             with pytest.raises(Refused) as caught:
                 await router.chat("hello", chain=["a", "b"], accept=judged)
             assert caught.value.trace is not None
-            assert ["c"] == [each.model for each in caught.value.trace.attempts]
-            assert "c" == caught.value.model
+            assert [each.model for each in caught.value.trace.attempts] == ["c"]
+            assert caught.value.model == "c"
 
     clock.run(scenario())
-    assert 0.5 == clock.now
+    assert clock.now == 0.5
 
 
 # ── the deadline ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -372,12 +372,12 @@ def test_a_slow_accept_meets_the_deadline(clock: Clock, world: World, *, hedged:
     with pytest.raises(DeadlineExceeded) as caught:
         ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=accept, deadline=5.0)
 
-    assert [5.0] == cut
-    assert 5.0 == clock.now
+    assert cut == [5.0]
+    assert clock.now == 5.0
     assert hedged + 1 == len(caught.value.trace.attempts)
     error = caught.value.trace.attempts[-1].error
     assert isinstance(error, AttemptTimeout)
-    assert "deadline" == error.clock
+    assert error.clock == "deadline"
 
 
 def test_accept_at_the_very_deadline(clock: Clock, world: World) -> None:
@@ -387,8 +387,8 @@ def test_accept_at_the_very_deadline(clock: Clock, world: World) -> None:
         return True
 
     with suppress(DeadlineExceeded):
-        assert "a" == ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text
-    assert 5.0 == clock.now
+        assert ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text == "a"
+    assert clock.now == 5.0
 
 
 def test_an_accept_without_a_deadline_takes_its_time(clock: Clock, world: World) -> None:
@@ -397,7 +397,7 @@ def test_an_accept_without_a_deadline_takes_its_time(clock: Clock, world: World)
         await asyncio.sleep(100_000.0)
         return True
 
-    assert "a" == ask(clock, world, ["a"], accept=accept, deadline=None).text
+    assert ask(clock, world, ["a"], accept=accept, deadline=None).text == "a"
 
 
 @pytest.mark.parametrize("verdict", [True, False])
@@ -411,11 +411,11 @@ def test_an_accept_that_keeps_the_deadlines_cancel_to_itself(clock: Clock, world
         return True
 
     if verdict:
-        assert "a" == ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text
+        assert ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text == "a"
     else:
         with pytest.raises(DeadlineExceeded):
             ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
-    assert 5.0 == clock.now
+    assert clock.now == 5.0
 
 
 def test_an_accept_that_turns_the_deadlines_cancel_into_an_error(clock: Clock, world: World) -> None:
@@ -442,7 +442,7 @@ def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
         ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
 
     assert TimeoutError is type(caught.value)
-    assert 1.0 == clock.now
+    assert clock.now == 1.0
 
 
 class Held:
@@ -489,7 +489,7 @@ def test_a_cancel_in_accept_is_the_callers_after_a_body_that_did_not_end(clock: 
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
-            assert ["a"] == [seen.model for seen in world.seen]
+            assert [seen.model for seen in world.seen] == ["a"]
 
     clock.run(scenario())
-    assert 2.0 == clock.now
+    assert clock.now == 2.0

@@ -89,9 +89,9 @@ def test_with_fewer_than_sixteen_nothing_is_delayed(clock: Clock, world: World) 
     replies, ends, watch = crowd(clock, world, CROWD - 1, "a")
 
     assert all(isinstance(reply, Reply) for reply in replies)
-    assert {1.0 + 9 * 0.05} == set(ends)
-    assert {0.0} == {rest for rests in watch.rests for rest in rests}
-    assert {12} == {len(rests) for rests in watch.rests}  # who speaks, ten words, the end
+    assert set(ends) == {1.0 + 9 * 0.05}
+    assert {rest for rests in watch.rests for rest in rests} == {0.0}
+    assert {len(rests) for rests in watch.rests} == {12}  # who speaks, ten words, the end
 
 
 def test_with_sixteen_each_read_rests_a_fifth_of_a_second(clock: Clock, world: World) -> None:
@@ -100,13 +100,13 @@ def test_with_sixteen_each_read_rests_a_fifth_of_a_second(clock: Clock, world: W
 
     replies, ends, watch = crowd(clock, world, CROWD, "a")
 
-    assert {"the quick brown fox jumps over a lazy dog and runs far away"} == {
+    assert {
         " ".join(reply.text.split()[:13]) for reply in replies if isinstance(reply, Reply)
-    }
+    } == {"the quick brown fox jumps over a lazy dog and runs far away"}
     last = min(watch.rests, key=len)  # the sixteenth to come; of one instant, timers come in no particular order
     # The role, the first content; then ten sips for the other forty tokens, and the end of the body.
-    assert [0.0, 0.0] == last[:2]
-    assert [0.2] * 10 == last[2:12]
+    assert last[:2] == [0.0, 0.0]
+    assert last[2:12] == [0.2] * 10
     assert len(last) <= 13
     assert all(3.0 - 1e-9 <= end <= 3.2 + 1e-9 for end in ends)
 
@@ -133,7 +133,7 @@ def test_a_rest_is_at_most_a_quarter_of_idle(clock: Clock, world: World) -> None
     replies, _, watch = crowd(clock, world, CROWD, Step(model="a", idle=0.4))
 
     assert all(isinstance(reply, Reply) for reply in replies)
-    assert {0.0, 0.1} == set(watch.rests[-1])
+    assert set(watch.rests[-1]) == {0.0, 0.1}
 
 
 @pytest.mark.parametrize("limit", ["total", "deadline"])
@@ -148,10 +148,10 @@ def test_no_rest_shortly_before_the_end_of_time(clock: Clock, world: World, limi
 
     kind = AllModelsFailed if limit == "total" else DeadlineExceeded
     assert {kind} == {type(result) for result in results}
-    assert {1.1} == set(ends)
+    assert set(ends) == {1.1}
     last = watch.rests[-1]
     rested = [index for index, rest in enumerate(last) if rest]
-    assert [0.2] * 4 == [last[index] for index in rested]
+    assert [last[index] for index in rested] == [0.2] * 4
     # Four rests end at 0.8 s; from there on each of the six tokens until 1.1 s has a read of its own.
     assert 6 <= len(last) - rested[-1] - 1
 
@@ -172,12 +172,12 @@ def test_silence_in_a_crowd_is_noticed_on_time(clock: Clock, world: World) -> No
 
     results, ends, _ = crowd(clock, world, CROWD, Step(model="a", idle=3.0))
 
-    assert {4.0} == set(ends)
+    assert set(ends) == {4.0}
     for result in results:
         assert isinstance(result, AllModelsFailed)
         [attempt] = result.trace.attempts
         assert isinstance(attempt.error, AttemptTimeout)
-        assert "idle" == attempt.error.clock
+        assert attempt.error.clock == "idle"
 
 
 @pytest.mark.parametrize("limit", ["total", "deadline"])
@@ -190,7 +190,7 @@ def test_silence_in_a_crowd_without_an_idle_clock(clock: Clock, world: World, li
     else:
         _, ends, _ = crowd(clock, world, CROWD, Step(model="a", idle=None), deadline=7.0)
 
-    assert {7.0} == set(ends)
+    assert set(ends) == {7.0}
 
 
 def test_what_came_during_a_rest_counts_for_the_idle_clock(clock: Clock, world: World) -> None:
@@ -200,7 +200,7 @@ def test_what_came_during_a_rest_counts_for_the_idle_clock(clock: Clock, world: 
 
     results, _, watch = crowd(clock, world, CROWD, Step(model="a", idle=1.0))
 
-    assert {"the quick brown"} == {result.text for result in results if isinstance(result, Reply)}
+    assert {result.text for result in results if isinstance(result, Reply)} == {"the quick brown"}
     assert 0.2 in watch.rests[-1]
 
 
@@ -212,10 +212,10 @@ def test_an_idle_timer_that_comes_due_in_a_rest_fires_after_it(clock: Clock, wor
     results, ends, _ = crowd(clock, world, CROWD, Step(model="a", idle=1.1))
 
     assert all(1.1 <= end <= 1.3 + 1e-9 for end in ends)
-    assert {"AttemptTimeout"} == {
+    assert {
         type(result.trace.attempts[0].error).__name__ for result in results if isinstance(result, AllModelsFailed)
-    }
-    assert CROWD == sum(isinstance(result, AllModelsFailed) for result in results)
+    } == {"AttemptTimeout"}
+    assert sum(isinstance(result, AllModelsFailed) for result in results) == CROWD
 
 
 def test_silence_after_comments_in_a_crowd(clock: Clock, world: World) -> None:
@@ -281,7 +281,7 @@ def test_a_cut_in_the_rest_in_which_the_idle_timer_came_due(clock: Clock, world:
 
     results, ends, _ = crowd(clock, world, CROWD, Step(model="a", idle=1.1))
 
-    assert {1.2} == set(ends)
+    assert set(ends) == {1.2}
     for result in results:
         assert isinstance(result, AllModelsFailed)
         assert isinstance(result.trace.attempts[0].error, ConnectionFailed)
@@ -298,7 +298,7 @@ def test_a_cancelled_sip_ends_at_once(clock: Clock, world: World) -> None:
             for call in calls:
                 call.cancel()
             await asyncio.wait(calls)
-            assert (1.03, 0) == (clock.now, world.open)
+            assert (clock.now, world.open) == (1.03, 0)
             assert all(call.cancelled() for call in calls)
 
     clock.run(scenario())
@@ -317,9 +317,9 @@ def test_the_crowd_is_counted_down_again(clock: Clock, world: World) -> None:
             )
 
     clock.run(scenario())
-    assert 59 * 0.05 == clock.now
+    assert clock.now == 59 * 0.05
     assert 0.2 in watch.rests[-1]
-    assert [0.0] * 40 == watch.rests[-1][-40:]
+    assert watch.rests[-1][-40:] == [0.0] * 40
 
 
 def test_streams_are_read_as_they_come(clock: Clock, world: World) -> None:
@@ -337,8 +337,8 @@ def test_streams_are_read_as_they_come(clock: Clock, world: World) -> None:
         async with Router(world.config(), transport=watch) as router:
             return await asyncio.gather(*(one(router) for _ in range(3 * CROWD)))
 
-    assert {9 * 0.05} == set(clock.run(scenario()))
-    assert {0.0} == {rest for rests in watch.rests for rest in rests}
+    assert set(clock.run(scenario())) == {9 * 0.05}
+    assert {rest for rests in watch.rests for rest in rests} == {0.0}
 
 
 def test_one_body_is_not_left_alone(clock: Clock, world: World) -> None:
@@ -347,5 +347,5 @@ def test_one_body_is_not_left_alone(clock: Clock, world: World) -> None:
 
     _, ends, watch = crowd(clock, world, CROWD, Step(model="a", wire_stream=False))
 
-    assert {9 * 0.05} == set(ends)
-    assert {0.0} == {rest for rests in watch.rests for rest in rests}
+    assert set(ends) == {9 * 0.05}
+    assert {rest for rests in watch.rests for rest in rests} == {0.0}

@@ -85,7 +85,7 @@ def test_message_names_the_most_useful_cause(weak: Act, strong: Act) -> None:
 
         assert isinstance(error, AllModelsFailed)
         cause = error.trace.attempts[place].error
-        assert f"All coding models failed: {cause}" == error.message
+        assert error.message == f"All coding models failed: {cause}"
         assert str(cause).startswith(f"{'abc'[place]}: ")
 
 
@@ -112,7 +112,7 @@ def test_deadline_names_a_cause_too(clock: Clock, world: World) -> None:
     assert isinstance(error, DeadlineExceeded)
     assert isinstance(error, TimeoutError)
     assert (
-        "no whole answer within the deadline of 7.5 s: a: The simulated model answers 400. (HTTP 400)" == error.message
+        error.message == "no whole answer within the deadline of 7.5 s: a: The simulated model answers 400. (HTTP 400)"
     )
     assert isinstance(error.__cause__, ExceptionGroup)
     assert [Rejected, AttemptTimeout] == [type(one) for one in error.__cause__.exceptions]
@@ -146,10 +146,10 @@ def test_errors_know_where_they_come_from(clock: Clock, world: World) -> None:
     [attempt] = error.trace.attempts
     cause = attempt.error
     assert isinstance(cause, Rejected)
-    assert ("a", "sim", 400, "bad_temperature", "temperature: at most 2", "req-1", 3.0) == (
+    assert (
         cause.model, cause.provider, cause.status, cause.code, cause.message, cause.request_id, cause.retry_after,
-    )  # fmt: skip
-    assert (400, "req-1") == (attempt.status, attempt.request_id)
+    ) == ("a", "sim", 400, "bad_temperature", "temperature: at most 2", "req-1", 3.0)  # fmt: skip
+    assert (attempt.status, attempt.request_id) == (400, "req-1")
     assert cause.__traceback__ is None
 
 
@@ -207,9 +207,9 @@ def test_other_errors_survive_a_pickle() -> None:
     config = pickle.loads(pickle.dumps(ConfigError("expected seconds, got '20s'", "tasks.coding.total", "20s")))
     closed = pickle.loads(pickle.dumps(RouterClosed("the router is closed")))
 
-    assert "tasks.coding.total: expected seconds, got '20s'" == str(config)
-    assert ("tasks.coding.total", "20s") == (config.path, config.value)
-    assert "the router is closed" == str(closed)
+    assert str(config) == "tasks.coding.total: expected seconds, got '20s'"
+    assert (config.path, config.value) == ("tasks.coding.total", "20s")
+    assert str(closed) == "the router is closed"
 
 
 @pytest.mark.parametrize("mode", ["chat", "buffered"])
@@ -225,8 +225,8 @@ def test_real_errors_survive_a_pickle(clock: Clock, world: World, mode: str) -> 
     turned_down = copy.trace.attempts[2].error
     assert isinstance(turned_down, NotAccepted)
     assert turned_down.reply is not None
-    assert "hi" == turned_down.reply.text
-    assert "hi" == turned_down.reply.raw["choices"][0]["message"]["content"]  # type: ignore[index]
+    assert turned_down.reply.text == "hi"
+    assert turned_down.reply.raw["choices"][0]["message"]["content"] == "hi"  # type: ignore[index]
 
 
 def test_every_error_class_is_covered() -> None:

@@ -259,7 +259,7 @@ def tokens(router: Router) -> float:
 def check(run: Run, whole: Run) -> None:
     """Hold a cancelled run against all that was promised, and against the run that was not cancelled."""
     assert (1, run.cancels) == (run.received, run.cancelling)
-    assert (set(), [], 0, 0, 0) == (run.left, run.timers, run.open, run.in_flight, run.later)
+    assert (run.left, run.timers, run.open, run.in_flight, run.later) == (set(), [], 0, 0, 0)
     assert run.standing[0] == run.standing[1]
     # What was to end in the same instant may have ended first; after it everything is cancelled.
     settled = run.outcomes[run.before :]
@@ -290,7 +290,7 @@ def test_a_cancel_at_any_await_leaves_nothing_behind(case: Case, stepper: Steppe
     gc.collect()
 
     assert at > 6
-    assert [] == unheard
+    assert unheard == []
 
 
 @pytest.mark.parametrize("between", [1, 2, 3])
@@ -428,7 +428,7 @@ def test_the_routers_own_clocks_are_no_outer_scopes(clock: Clock, world: World) 
             return scope.expired()
 
     assert clock.run(scenario()) is False
-    assert 2.0 == clock.now
+    assert clock.now == 2.0
 
 
 @pytest.mark.parametrize("hedge", [None, HEDGE])
@@ -449,7 +449,7 @@ def test_a_task_group_with_many_calls(clock: Clock, world: World, hedge: Hedge |
                         group.create_task(router.chat("hello", chain=["a", "b"], hedge=hedge, retry=ONCE))
                     group.create_task(fail())
             assert [LookupError] == [type(error) for error in caught.value.exceptions]
-            assert (4.0, 0, 1) == (clock.now, world.open, len(asyncio.all_tasks()))
+            assert (clock.now, world.open, len(asyncio.all_tasks())) == (4.0, 0, 1)
 
     clock.run(scenario())
 
@@ -465,12 +465,12 @@ def test_a_stream_can_be_read_on_after_a_timeout_around_one_chunk(clock: Clock, 
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(1.0):
                         await anext(stream)
-                assert 1.0 == clock.now
+                assert clock.now == 1.0
                 said += [chunk.text async for chunk in stream]
             return "".join(said)
 
-    assert "one two" == clock.run(scenario())
-    assert 2.0 == clock.now
+    assert clock.run(scenario()) == "one two"
+    assert clock.now == 2.0
 
 
 def test_leaving_a_stream_early_cancels_it_at_once(clock: Clock, world: World) -> None:
@@ -482,9 +482,9 @@ def test_leaving_a_stream_early_cancels_it_at_once(clock: Clock, world: World) -
             async with router.stream("hello", chain=["a"]) as stream:
                 async for _ in stream:
                     break
-            assert (0, 0.0) == (world.open, clock.now)
+            assert (world.open, clock.now) == (0, 0.0)
             (attempt,) = stream.trace.attempts
-            assert ("cancelled", 0.0) == (attempt.outcome, attempt.ended)
+            assert (attempt.outcome, attempt.ended) == ("cancelled", 0.0)
 
     clock.run(scenario())
 
@@ -541,10 +541,10 @@ def test_draining_waits_for_the_calls_in_flight(clock: Clock, world: World) -> N
         with pytest.raises(RouterClosed):
             await router.chat("hello", chain=["a"])
         await drained
-        assert (3.5, True) == (clock.now, task.done())
+        assert (clock.now, task.done()) == (3.5, True)
         return (await task).text
 
-    assert "in the end" == clock.run(scenario())
+    assert clock.run(scenario()) == "in the end"
 
 
 def test_draining_twice_at_once(clock: Clock, world: World) -> None:
@@ -558,7 +558,7 @@ def test_draining_twice_at_once(clock: Clock, world: World) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(router.drain())
             group.create_task(router.drain())
-        assert (3.0, True) == (clock.now, task.done())
+        assert (clock.now, task.done()) == (3.0, True)
 
     clock.run(scenario())
 
@@ -593,5 +593,5 @@ def test_a_cancelled_drain_does_not_close(clock: Clock, world: World) -> None:
         await router.drain()
         return reply.text
 
-    assert "still here" == clock.run(scenario())
-    assert 3.0 == clock.now
+    assert clock.run(scenario()) == "still here"
+    assert clock.now == 3.0

@@ -144,7 +144,7 @@ def test_buffered_wire_knows_no_tokens(clock: Clock, world: World) -> None:
     result = call(clock, world, mode=BUFFERED, tables={"defaults": {"first_token": 1, "idle": 1}})
 
     assert isinstance(result, Reply)
-    assert ("a b c", 30.0) == (result.text, clock.now)
+    assert (result.text, clock.now) == ("a b c", 30.0)
 
 
 class Late:
@@ -192,10 +192,10 @@ def test_content_in_the_turn_in_which_the_clock_fires(clock: Clock, world: World
     result = clock.run(scenario())
 
     assert isinstance(result, AllModelsFailed)
-    assert [Tried("a", "first", "failed", "AttemptTimeout", 200, 0.0, 3.0)] == tried(result.trace)
+    assert tried(result.trace) == [Tried("a", "first", "failed", "AttemptTimeout", 200, 0.0, 3.0)]
     error = result.trace.attempts[0].error
     assert isinstance(error, AttemptTimeout)
-    assert ("first_token", "no content within 3 s") == (error.clock, error.message)
+    assert (error.clock, error.message) == ("first_token", "no content within 3 s")
 
 
 def test_steps_have_clocks_of_their_own(clock: Clock, world: World) -> None:
@@ -205,14 +205,14 @@ def test_steps_have_clocks_of_their_own(clock: Clock, world: World) -> None:
 
     result = call(clock, world, tables={"tasks": {"coding": {"models": chain, "first_token": 4.0}}})
 
-    assert [
+    assert tried(result.trace) == [
         Tried("a", "first", "failed", "AttemptTimeout", None, 0.0, 1.5),
         Tried("b", "fallback", "failed", "AttemptTimeout", None, 1.5, 4.0),
         Tried("c", "fallback", "failed", "AttemptTimeout", None, 4.0, 8.0),
-    ] == tried(result.trace)
-    assert ["first_token", "total", "first_token"] == [
-        attempt.error.clock for attempt in result.trace.attempts if isinstance(attempt.error, AttemptTimeout)
     ]
+    assert [
+        attempt.error.clock for attempt in result.trace.attempts if isinstance(attempt.error, AttemptTimeout)
+    ] == ["first_token", "total", "first_token"]
 
 
 def test_clocks_on_the_trace(clock: Clock, world: World) -> None:
@@ -222,10 +222,10 @@ def test_clocks_on_the_trace(clock: Clock, world: World) -> None:
     result = call(clock, world, tables={"defaults": {"idle": 1.0}})
 
     first, second = result.trace.attempts
-    assert (0.0, 0.0, 0.25, 0.75, 0.875, 1.875) == (
+    assert (
         first.queued, first.sent, first.connected, first.first_content, first.last_content, first.ended,
-    )  # fmt: skip
-    assert (1.875, 1.875, 1.875, 1.875, 1.875, 1.875) == (
+    ) == (0.0, 0.0, 0.25, 0.75, 0.875, 1.875)  # fmt: skip
+    assert (
         second.queued, second.sent, second.connected, second.first_content, second.last_content, second.ended,
-    )  # fmt: skip
-    assert (1, 2, 1.875) == (first.number, second.number, result.trace.seconds)
+    ) == (1.875, 1.875, 1.875, 1.875, 1.875, 1.875)  # fmt: skip
+    assert (first.number, second.number, result.trace.seconds) == (1, 2, 1.875)

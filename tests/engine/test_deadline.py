@@ -29,11 +29,11 @@ def test_three_silent_models_share_alike(clock: Clock, world: World, mode: str) 
 
     result = call(clock, world, mode=mode, deadline=30)
 
-    assert [
+    assert tried(result.trace) == [
         Tried("a", "first", "failed", "AttemptTimeout", None, 0.0, 10.0),
         Tried("b", "fallback", "failed", "AttemptTimeout", None, 10.0, 20.0),
         Tried("c", "fallback", "failed", "AttemptTimeout", None, 20.0, 30.0),
-    ] == tried(result.trace)
+    ]
     clocks = [attempt.error.clock for attempt in result.trace.attempts if isinstance(attempt.error, AttemptTimeout)]
     gave_way = "total" if mode == BUFFERED else "first_token"
     assert [gave_way, gave_way, "deadline"] == clocks
@@ -72,7 +72,7 @@ def test_split(
 
     result = call(clock, world, tables={"defaults": NO_CLOCKS | limits}, deadline=deadline)
 
-    assert expected == spans(result)
+    assert spans(result) == expected
     last = expected[-1][2]
     assert (DeadlineExceeded if last == deadline else AllModelsFailed, last) == (type(result), clock.now)
 
@@ -88,10 +88,10 @@ def test_too_little_is_left_for_a_step(clock: Clock, world: World) -> None:
     result = call(clock, world, chain=["a", "b"], deadline=1.75, accept=too_slow)
 
     assert isinstance(result, AllModelsFailed)
-    assert Tried("b", "escalate", "not_sent", "NotSent", ended=1.625) == tried(result.trace)[-1]
+    assert tried(result.trace)[-1] == Tried("b", "escalate", "not_sent", "NotSent", ended=1.625)
     error = result.trace.attempts[-1].error
     assert isinstance(error, NotSent)
-    assert "only 0.12 s of the deadline are left for it" == error.message
+    assert error.message == "only 0.12 s of the deadline are left for it"
 
 
 @pytest.mark.parametrize("deadline", [0.125, 0.25, 0.5])
@@ -102,7 +102,7 @@ def test_short_deadline_asks_somebody(clock: Clock, world: World, deadline: floa
     result = call(clock, world, deadline=deadline)
 
     assert isinstance(result, Reply)
-    assert 1 == sum(asked(world))
+    assert sum(asked(world)) == 1
 
 
 def test_steps_that_cannot_be_sent_have_no_share(clock: Clock, world: World) -> None:
@@ -115,7 +115,7 @@ def test_steps_that_cannot_be_sent_have_no_share(clock: Clock, world: World) -> 
 
     result = play(clock, world, scenario)
 
-    assert [("a", 0.0, 10.0), ("b", None, 10.0), ("c", 10.0, 20.0)] == spans(result)
+    assert spans(result) == [("a", 0.0, 10.0), ("b", None, 10.0), ("c", 10.0, 20.0)]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -126,7 +126,7 @@ def test_no_deadline(clock: Clock, world: World, mode: str) -> None:
     result = call(clock, world, mode=mode, tables={"defaults": NO_CLOCKS}, chain=["a", "b"], deadline=None)
 
     assert isinstance(result, Reply)
-    assert ("a", 500_000.0) == (result.model, clock.now)
+    assert (result.model, clock.now) == ("a", 500_000.0)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_deadline_wins_ties(clock: Clock, world: World, mode: str, limits: dict[
     assert (DeadlineExceeded, 5.0) == (type(result), clock.now)
     [attempt] = result.trace.attempts
     assert isinstance(attempt.error, AttemptTimeout)
-    assert ("deadline", "failed", 5.0) == (attempt.error.clock, attempt.outcome, attempt.ended)
-    assert 0 == world.open
+    assert (attempt.error.clock, attempt.outcome, attempt.ended) == ("deadline", "failed", 5.0)
+    assert world.open == 0
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_deadline_wins_ties_in_the_answer(clock: Clock, world: World, limits: di
     with pytest.raises(StreamInterrupted) as caught:
         call(clock, world, mode=STREAM, tables=tables, chain=["a"], deadline=5)
     assert isinstance(caught.value.__cause__, AttemptTimeout)
-    assert ("deadline", 10.0, 0) == (caught.value.__cause__.clock, clock.now, world.open)
+    assert (caught.value.__cause__.clock, clock.now, world.open) == ("deadline", 10.0, 0)
 
 
 def test_deadline_is_exact_wherever_the_clock_stands() -> None:
@@ -235,7 +235,7 @@ def test_deadline_runs_during_accept(clock: Clock, world: World) -> None:
     result = call(clock, world, tables={"defaults": limits}, chain=["a", "b"], deadline=20, accept=accept)
 
     assert (DeadlineExceeded, 20.0) == (type(result), clock.now)
-    assert [1, 0] == asked(world, "ab")
+    assert asked(world, "ab") == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_refusal_is_raised_as_it_is(row: Row) -> None:
         assert ("abc"[place], "sim", status) == (result.model, result.provider, result.status)
         assert (mode, expected(row, place)[: place + 1]) == (mode, tried(result.trace))
         assert [1] * (place + 1) + [0] * (2 - place) == asked(world)
-        assert (LASTS, 0) == (clock.now, world.open)
+        assert (clock.now, world.open) == (LASTS, 0)
 
 
 @pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.name.replace(" ", "-"))
@@ -167,7 +167,7 @@ def test_filtered_words_are_a_reply(clock: Clock, world: World) -> None:
     result = call(clock, world, chain=["a", "b"])
 
     assert isinstance(result, Reply)
-    assert ("I cannot", "content_filter") == (result.text, result.finish_reason)
+    assert (result.text, result.finish_reason) == ("I cannot", "content_filter")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -192,7 +192,7 @@ def test_whole_answer_or_the_next_model(fault: str, wire_stream: bool) -> None:
 
             assert isinstance(result, Reply), (at, place, result)
             assert result.text in {whole, "all is well"}, (at, place)
-            assert 0 == world.open
+            assert world.open == 0
 
 
 def test_several_faults_in_one_chain() -> None:
@@ -207,9 +207,9 @@ def test_several_faults_in_one_chain() -> None:
         result = call(clock, world, chain=list("abcd"), tables={"defaults": {"max_response_bytes": 1_000_000}})
 
         assert isinstance(result, Reply)
-        assert ("hi", "d", 0) == (result.text, result.model, world.open)
-        assert "won" == result.trace.attempts[-1].outcome
-        assert {"failed"} == {one.outcome for one in result.trace.attempts[:-1]}
+        assert (result.text, result.model, world.open) == ("hi", "d", 0)
+        assert result.trace.attempts[-1].outcome == "won"
+        assert {one.outcome for one in result.trace.attempts[:-1]} == {"failed"}
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -223,7 +223,7 @@ def test_too_large_a_reply(clock: Clock, world: World, mode: str, place: int) ->
 
     row = Row(name="huge", act=huge, error="BadReply", status=200, again="quick")
     assert expected(row, place) == tried(result.trace)
-    assert "more than max_response_bytes = 100000" == result.trace.attempts[place].error.message  # type: ignore[union-attr]
+    assert result.trace.attempts[place].error.message == "more than max_response_bytes = 100000"  # type: ignore[union-attr]
 
 
 def test_a_reply_of_the_largest_size() -> None:

@@ -77,8 +77,8 @@ def test_a_late_model_is_raced_and_the_first_content_wins(clock: Clock, world: W
 
     reply = ask(clock, world, ["a", "b"], hedge=1.5)
 
-    assert ("hi", "b") == (reply.text, reply.model)
-    assert [("a", "first", "superseded", 0.0, 2.0), ("b", "hedge", "won", 1.5, 2.0)] == story(reply.trace)
+    assert (reply.text, reply.model) == ("hi", "b")
+    assert story(reply.trace) == [("a", "first", "superseded", 0.0, 2.0), ("b", "hedge", "won", 1.5, 2.0)]
     assert 2.0 == reply.trace.seconds == clock.now
 
 
@@ -89,9 +89,9 @@ def test_the_first_model_may_still_answer_first(clock: Clock, world: World) -> N
 
     reply = ask(clock, world, ["a", "b"], hedge=1.5)
 
-    assert "mine" == reply.text
-    assert [("a", "first", "won", 0.0, 2.0), ("b", "hedge", "superseded", 1.5, 2.0)] == story(reply.trace)
-    assert 2.0 == clock.now
+    assert reply.text == "mine"
+    assert story(reply.trace) == [("a", "first", "won", 0.0, 2.0), ("b", "hedge", "superseded", 1.5, 2.0)]
+    assert clock.now == 2.0
 
 
 def test_a_model_that_is_not_late_is_not_raced(clock: Clock, world: World) -> None:
@@ -100,8 +100,8 @@ def test_a_model_that_is_not_late_is_not_raced(clock: Clock, world: World) -> No
 
     reply = ask(clock, world, ["a", "b"], hedge=1.5)
 
-    assert 1.25 + 19 * 0.5 == reply.trace.seconds
-    assert ["a"] == [seen.model for seen in world.seen]
+    assert reply.trace.seconds == 1.25 + 19 * 0.5
+    assert [seen.model for seen in world.seen] == ["a"]
 
 
 def test_without_a_hedge_nothing_is_raced(clock: Clock, world: World) -> None:
@@ -110,8 +110,8 @@ def test_without_a_hedge_nothing_is_raced(clock: Clock, world: World) -> None:
 
     ask(clock, world, ["a", "b"], hedge=None)
 
-    assert ["a"] == [seen.model for seen in world.seen]
-    assert 20.0 == clock.now
+    assert [seen.model for seen in world.seen] == ["a"]
+    assert clock.now == 20.0
 
 
 def test_lateness_counts_from_the_sending_and_not_from_the_queue(clock: Clock, world: World) -> None:
@@ -127,7 +127,7 @@ def test_lateness_counts_from_the_sending_and_not_from_the_queue(clock: Clock, w
 
     trace = clock.run(scenario()).trace
 
-    assert [("a", "first", "superseded", 0.5, 1.75), ("b", "hedge", "won", 1.5, 1.75)] == story(trace)
+    assert story(trace) == [("a", "first", "superseded", 0.5, 1.75), ("b", "hedge", "won", 1.5, 1.75)]
 
 
 @pytest.mark.parametrize(("hold", "after"), [(0.5, 0.125), (0.75, 0.5), (1.9375, 0.25)])
@@ -153,11 +153,11 @@ def test_lateness_counts_from_the_newest_try_of_a_model(clock: Clock, world: Wor
 
     trace = ask(clock, world, ["a", "b"], hedge=1.0, retry=Retry()).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "failed", 0.0, 0.25),
         ("a", "retry", "superseded", 0.5, 2.0),
         ("b", "hedge", "won", 1.5, 2.0),
-    ] == story(trace)
+    ]
 
 
 def test_a_model_is_late_in_the_pause_before_its_retry(clock: Clock, world: World) -> None:
@@ -167,8 +167,8 @@ def test_a_model_is_late_in_the_pause_before_its_retry(clock: Clock, world: Worl
 
     trace = ask(clock, world, ["a", "b"], hedge=1.0, retry=Retry()).trace
 
-    assert [("a", "first", "failed", 0.0, 0.5), ("b", "hedge", "won", 1.0, 1.5)] == story(trace)
-    assert 1.5 == clock.now
+    assert story(trace) == [("a", "first", "failed", 0.0, 0.5), ("b", "hedge", "won", 1.0, 1.5)]
+    assert clock.now == 1.5
 
 
 @pytest.mark.parametrize("after", [0.001, 0.0078125])
@@ -186,7 +186,7 @@ def test_time_before_the_connection_counts(clock: Clock, world: World) -> None:
 
     trace = ask(clock, world, ["a", "b"], hedge=1.0).trace
 
-    assert [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "won", 1.0, 1.5)] == story(trace)
+    assert story(trace) == [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "won", 1.0, 1.5)]
 
 
 def test_headers_comments_and_roles_do_not_make_a_model_less_late(clock: Clock, world: World) -> None:
@@ -194,14 +194,14 @@ def test_headers_comments_and_roles_do_not_make_a_model_less_late(clock: Clock, 
     world.model("a", Act(first_token=9.0, headers_after=0.0, comments=0.25))
     world.model("b", Act(first_token=0.5))
 
-    assert [0.0, 1.0] == [each.sent for each in ask(clock, world, ["a", "b"], hedge=1.0).trace.attempts]
+    assert [each.sent for each in ask(clock, world, ["a", "b"], hedge=1.0).trace.attempts] == [0.0, 1.0]
 
 
 def test_reasoning_is_content_too(clock: Clock, world: World) -> None:
     """A model that has begun to think has begun to answer."""
     world.model("a", Act(reasoning="hm", text="so", first_token=0.5, gap=2.0))
 
-    assert 1 == len(ask(clock, world, ["a", "b"], hedge=1.0).trace.attempts)
+    assert len(ask(clock, world, ["a", "b"], hedge=1.0).trace.attempts) == 1
 
 
 # ── who runs at once ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,7 +214,7 @@ def test_at_most_two_run_at_once(clock: Clock, world: World) -> None:
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0).trace
 
-    assert [("a", "first", "superseded", 0.0, 9.0), ("b", "hedge", "won", 1.0, 9.0)] == story(trace)
+    assert story(trace) == [("a", "first", "superseded", 0.0, 9.0), ("b", "hedge", "won", 1.0, 9.0)]
 
 
 def test_nothing_starts_while_the_successor_of_the_failed_one_lives(clock: Clock, world: World) -> None:
@@ -224,7 +224,7 @@ def test_nothing_starts_while_the_successor_of_the_failed_one_lives(clock: Clock
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0).trace
 
-    assert [("a", "first", "failed", 0.0, 1.25), ("b", "hedge", "won", 1.0, 1.75)] == story(trace)
+    assert story(trace) == [("a", "first", "failed", 0.0, 1.25), ("b", "hedge", "won", 1.0, 1.75)]
 
 
 def test_the_successor_of_a_failed_one_may_be_late_itself(clock: Clock, world: World) -> None:
@@ -235,11 +235,11 @@ def test_the_successor_of_a_failed_one_may_be_late_itself(clock: Clock, world: W
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "failed", 0.0, 1.25),
         ("b", "hedge", "superseded", 1.0, 2.5),
         ("c", "hedge", "won", 2.0, 2.5),
-    ] == story(trace)
+    ]
 
 
 def test_a_successor_that_is_late_already_is_raced_at_once(clock: Clock, world: World) -> None:
@@ -249,7 +249,7 @@ def test_a_successor_that_is_late_already_is_raced_at_once(clock: Clock, world: 
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0).trace
 
-    assert ("c", "hedge", "won", 4.0, 4.0) == story(trace)[2]
+    assert story(trace)[2] == ("c", "hedge", "won", 4.0, 4.0)
 
 
 def test_when_none_is_alive_the_next_is_a_fallback(clock: Clock, world: World) -> None:
@@ -259,11 +259,11 @@ def test_when_none_is_alive_the_next_is_a_fallback(clock: Clock, world: World) -
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "failed", 0.0, 1.25),
         ("b", "hedge", "failed", 1.0, 1.5),
         ("c", "fallback", "won", 1.5, 1.5),
-    ] == story(trace)
+    ]
 
 
 def test_when_the_newest_fails_the_next_starts_at_once(clock: Clock, world: World) -> None:
@@ -274,11 +274,11 @@ def test_when_the_newest_fails_the_next_starts_at_once(clock: Clock, world: Worl
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "superseded", 0.0, 1.75),
         ("b", "hedge", "failed", 1.0, 1.5),
         ("c", "hedge", "won", 1.5, 1.75),
-    ] == story(trace)
+    ]
 
 
 def test_a_failure_never_wins_while_another_attempt_lives(clock: Clock, world: World) -> None:
@@ -289,8 +289,8 @@ def test_a_failure_never_wins_while_another_attempt_lives(clock: Clock, world: W
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=1.0)
 
-    assert "at last" == reply.text
-    assert ["won", "failed", "failed"] == [each.outcome for each in reply.trace.attempts]
+    assert reply.text == "at last"
+    assert [each.outcome for each in reply.trace.attempts] == ["won", "failed", "failed"]
 
 
 def test_a_refusal_does_not_win_over_a_living_attempt(clock: Clock, world: World) -> None:
@@ -300,8 +300,8 @@ def test_a_refusal_does_not_win_over_a_living_attempt(clock: Clock, world: World
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=1.0)
 
-    assert "gladly" == reply.text
-    assert ["a", "b"] == [each.model for each in reply.trace.attempts]
+    assert reply.text == "gladly"
+    assert [each.model for each in reply.trace.attempts] == ["a", "b"]
 
 
 def test_a_refusal_is_raised_when_the_other_has_failed_too(clock: Clock, world: World) -> None:
@@ -312,9 +312,9 @@ def test_a_refusal_is_raised_when_the_other_has_failed_too(clock: Clock, world: 
     with pytest.raises(Refused) as caught:
         ask(clock, world, ["a", "b", "c"], hedge=1.0)
 
-    assert 3.0 == clock.now
+    assert clock.now == 3.0
     assert caught.value.trace is not None
-    assert ["a", "b"] == [each.model for each in caught.value.trace.attempts]
+    assert [each.model for each in caught.value.trace.attempts] == ["a", "b"]
 
 
 def test_when_all_fail_the_error_has_all_of_them(clock: Clock, world: World) -> None:
@@ -327,7 +327,7 @@ def test_when_all_fail_the_error_has_all_of_them(clock: Clock, world: World) -> 
 
     assert isinstance(caught.value.__cause__, ExceptionGroup)
     assert [ServerFailed, AttemptTimeout] == [type(error) for error in caught.value.__cause__.exceptions]
-    assert 4.0 == clock.now
+    assert clock.now == 4.0
 
 
 def test_the_deadline_ends_both(clock: Clock, world: World) -> None:
@@ -339,10 +339,10 @@ def test_the_deadline_ends_both(clock: Clock, world: World) -> None:
         ask(clock, world, ["a", "b"], hedge=1.0, deadline=6.0)
 
     # Half of the six seconds for the first of two; the second, the last, has all that is left.
-    assert [
+    assert story(caught.value.trace) == [
         ("a", "first", "failed", 0.0, 3.0), ("b", "hedge", "failed", 1.0, 6.0)
-    ] == story(caught.value.trace)
-    assert 6.0 == clock.now
+    ]
+    assert clock.now == 6.0
 
 
 def test_the_same_model_can_be_raced(clock: Clock, world: World) -> None:
@@ -351,8 +351,8 @@ def test_the_same_model_can_be_raced(clock: Clock, world: World) -> None:
 
     reply = ask(clock, world, ["a", "b"], hedge=Hedge(after=1.0, same=True))
 
-    assert "again" == reply.text
-    assert [("a", "first", "superseded", 0.0, 1.5), ("a", "hedge", "won", 1.0, 1.5)] == story(reply.trace)
+    assert reply.text == "again"
+    assert story(reply.trace) == [("a", "first", "superseded", 0.0, 1.5), ("a", "hedge", "won", 1.0, 1.5)]
 
 
 def test_a_chain_of_one_can_race_itself(clock: Clock, world: World) -> None:
@@ -361,7 +361,7 @@ def test_a_chain_of_one_can_race_itself(clock: Clock, world: World) -> None:
 
     trace = ask(clock, world, ["a"], hedge=Hedge(after=1.0, same=True)).trace
 
-    assert ["superseded", "won"] == [each.outcome for each in trace.attempts]
+    assert [each.outcome for each in trace.attempts] == ["superseded", "won"]
 
 
 def test_a_chain_of_one_is_not_hedged_otherwise(clock: Clock, world: World) -> None:
@@ -380,9 +380,9 @@ def test_a_failed_hedge_on_the_same_model_is_followed_by_the_next_one(clock: Clo
 
     trace = ask(clock, world, ["a", "b"], hedge=Hedge(after=1.0, same=True)).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "superseded", 0.0, 1.5), ("a", "hedge", "failed", 1.0, 1.5), ("b", "hedge", "won", 1.5, 1.5)
-    ] == story(trace)
+    ]
 
 
 def test_a_chain_of_one_does_not_race_itself_at_once_again(clock: Clock, world: World) -> None:
@@ -391,9 +391,9 @@ def test_a_chain_of_one_does_not_race_itself_at_once_again(clock: Clock, world: 
 
     trace = ask(clock, world, ["a"], hedge=Hedge(after=1.0, same=True)).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "won", 0.0, 2.5), ("a", "hedge", "failed", 1.0, 1.0), ("a", "hedge", "failed", 2.0, 2.0)
-    ] == story(trace)
+    ]
 
 
 # ── what a hedge may not do ──────────────────────────────────────────────────────────────────────────────────────────
@@ -418,7 +418,7 @@ def test_a_hedge_never_waits(clock: Clock, world: World) -> None:
 
     trace = clock.run(scenario()).trace
 
-    assert [("a", "first", "superseded", 0.0, 1.5), ("c", "hedge", "won", 1.0, 1.5)] == story(trace)
+    assert story(trace) == [("a", "first", "superseded", 0.0, 1.5), ("c", "hedge", "won", 1.0, 1.5)]
 
 
 def test_a_hedge_does_not_wait_for_its_own_retry_after(clock: Clock, world: World) -> None:
@@ -428,9 +428,9 @@ def test_a_hedge_does_not_wait_for_its_own_retry_after(clock: Clock, world: Worl
 
     trace = ask(clock, world, ["a", "b", "c"], hedge=1.0, retry=Retry()).trace
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "superseded", 0.0, 1.0), ("b", "hedge", "failed", 1.0, 1.0), ("c", "hedge", "won", 1.0, 1.0)
-    ] == story(trace)
+    ]
 
 
 def test_a_held_model_that_a_hedge_passed_over_comes_as_a_fallback(clock: Clock, world: World) -> None:
@@ -447,10 +447,10 @@ def test_a_held_model_that_a_hedge_passed_over_comes_as_a_fallback(clock: Clock,
 
     reply = clock.run(scenario())
 
-    assert "b" == reply.text
-    assert [
+    assert reply.text == "b"
+    assert story(reply.trace) == [
         ("a", "first", "failed", 0.0, 2.0), ("c", "hedge", "failed", 1.0, 1.5), ("b", "fallback", "won", 4.0, 4.0)
-    ] == story(reply.trace)
+    ]
 
 
 def test_a_hedge_with_nobody_left_to_ask_is_denied(clock: Clock, world: World) -> None:
@@ -464,13 +464,13 @@ def test_a_hedge_with_nobody_left_to_ask_is_denied(clock: Clock, world: World) -
             with pytest.raises(AllModelsFailed):
                 await router.chat("hello", chain=["b"], retry=ONCE)
             await router.chat("hello", chain=["a", "b"], hedge=1.0)
-            assert 10.0 == tokens(router, "a")
+            assert tokens(router, "a") == 10.0
         return [event for event in events if isinstance(event, HedgeDenied)]
 
     (denied,) = clock.run(scenario())
 
-    assert "no other model could be sent now" == denied.reason
-    assert ["a"] == [each.model for each in denied.trace.attempts]
+    assert denied.reason == "no other model could be sent now"
+    assert [each.model for each in denied.trace.attempts] == ["a"]
 
 
 def test_a_hedge_without_a_useful_share_of_the_deadline_is_not_sent(clock: Clock, world: World) -> None:
@@ -484,18 +484,18 @@ def test_a_hedge_without_a_useful_share_of_the_deadline_is_not_sent(clock: Clock
             with pytest.raises(AllModelsFailed):
                 await router.chat("hello", chain=["c", "z"], retry=ONCE)
             reply = await router.chat("hello", chain=["a", "b", "c", "z"], hedge=0.3, deadline=0.7)
-            assert 10.0 == tokens(router, "a")
+            assert tokens(router, "a") == 10.0
             return reply.trace
 
     trace = clock.run(scenario())
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "failed", 0.0, 0.35),
         ("b", "hedge", "not_sent", None, 0.3),
         ("c", "fallback", "not_sent", None, 0.35),
         ("z", "fallback", "won", 0.35, 0.35),
-    ] == story(trace)
-    assert "only 0.13 s of the deadline are left for it" == trace.attempts[1].error.message  # type: ignore[union-attr]
+    ]
+    assert trace.attempts[1].error.message == "only 0.13 s of the deadline are left for it"  # type: ignore[union-attr]
 
 
 # ── the budget ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -533,7 +533,7 @@ def test_calls_that_are_not_late_save_up_but_not_beyond_ten(clock: Clock, world:
             full = tokens(router, "a")
             return sum([await hedged(world, router, "a", late=True) for _ in range(15)]), full
 
-    assert (10, 10.0) == clock.run(scenario())
+    assert clock.run(scenario()) == (10, 10.0)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 1.0])
@@ -571,7 +571,7 @@ def test_a_budget_belongs_to_a_first_model_and_a_rate(clock: Clock, world: World
                 await hedged(world, router, "a", late=True, hedge=Hedge(after=0.5)),
             ]
 
-    assert [False, True, True, False] == clock.run(scenario())
+    assert clock.run(scenario()) == [False, True, True, False]
 
 
 def test_a_hedge_beyond_the_budget_is_denied_and_the_call_goes_on(clock: Clock, world: World) -> None:
@@ -589,7 +589,7 @@ def test_a_hedge_beyond_the_budget_is_denied_and_the_call_goes_on(clock: Clock, 
 
     trace = clock.run(scenario())
 
-    assert [("a", "first", "won", 0.0, 2.0)] == story(trace)
+    assert story(trace) == [("a", "first", "won", 0.0, 2.0)]
     (denied,) = [event for event in events if isinstance(event, HedgeDenied)]
     assert ("the hedge budget is used up", trace) == (denied.reason, denied.trace)
 
@@ -602,14 +602,14 @@ def test_the_next_model_after_a_failed_hedge_is_paid_for_too(clock: Clock, world
         async with router_of(world) as router:
             for _ in range(9):
                 await hedged(world, router, "a", late=True, hedge=hedge)
-            assert 1.0 == tokens(router, "a", 0.0)
+            assert tokens(router, "a", 0.0) == 1.0
             world.model("a", Act(status=500, first_token=5.0))
             world.model("b", Act(status=500, first_token=0.5))
             return (await router.chat("hello", chain=["a", "b", "c"], hedge=hedge, retry=ONCE)).trace
 
-    assert [
+    assert story(clock.run(scenario())) == [
         ("a", "first", "failed", 0.0, 5.0), ("b", "hedge", "failed", 1.0, 1.5), ("c", "fallback", "won", 5.0, 5.0)
-    ] == story(clock.run(scenario()))
+    ]
 
 
 def test_a_hedge_that_was_not_sent_is_refunded(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -623,16 +623,16 @@ def test_a_hedge_that_was_not_sent_is_refunded(clock: Clock, world: World, monke
     async def scenario() -> Trace:
         async with router_of(world, config=config) as router:
             trace = (await router.chat("hello", chain=["a", "b", "c"], hedge=1.0)).trace
-            assert 9.0 == tokens(router, "a")
+            assert tokens(router, "a") == 9.0
             return trace
 
     trace = clock.run(scenario())
 
-    assert [
+    assert story(trace) == [
         ("a", "first", "superseded", 0.0, 1.5),
         ("b", "hedge", "not_sent", None, 1.0),
         ("c", "hedge", "won", 1.0, 1.5),
-    ] == story(trace)
+    ]
     assert isinstance(trace.attempts[1].error, NotSent)
 
 
@@ -647,7 +647,7 @@ def test_a_hedge_that_was_sent_in_vain_is_not_refunded(clock: Clock, world: Worl
             await router.chat("hello", chain=["a", "b", "c"], hedge=1.0, retry=ONCE)
             return tokens(router, "a")
 
-    assert 8.0 == clock.run(scenario())
+    assert clock.run(scenario()) == 8.0
 
 
 # ── the loser ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -668,8 +668,8 @@ def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedg
         (at, event.attempt.model) for at, event in events if isinstance(event, AttemptEnded)
     ]
     (seen,) = world.asked(loser)
-    assert (1.75, True) == (seen.ended, seen.gone)
-    assert 3.25 == trace.seconds
+    assert (seen.ended, seen.gone) == (1.75, True)
+    assert trace.seconds == 3.25
 
 
 @pytest.mark.parametrize("hedge_wins", [True, False])
@@ -685,7 +685,7 @@ def test_the_trace_is_complete_with_the_reply(clock: Clock, world: World, *, str
                 reply = await router.chat("hello", chain=["a", "b"], hedge=1.0)
                 return [each.ended for each in reply.trace.attempts]
             async with router.stream("hello", chain=["a", "b"], hedge=1.0) as stream:
-                assert 1 == world.open
+                assert world.open == 1
                 return [each.ended for each in stream.trace.attempts]
 
     winner = None if streams else 1.75
@@ -712,13 +712,13 @@ def test_the_losers_task_is_gone_one_turn_later(clock: Clock, world: World, lose
             await router.chat("hello", chain=["a", "b"], hedge=1.0)
             await asyncio.sleep(0)
             assert alone == asyncio.all_tasks()
-            assert (1.75, 0) == (clock.now, world.open)
+            assert (clock.now, world.open) == (1.75, 0)
             assert not any(model.in_flight for model in router.health().values())
 
     clock.run(scenario())
     gc.collect()
 
-    assert [] == unheard
+    assert unheard == []
 
 
 def test_what_a_loser_cost_is_an_estimate_and_says_so(clock: Clock, world: World) -> None:
@@ -730,9 +730,9 @@ def test_what_a_loser_cost_is_an_estimate_and_says_so(clock: Clock, world: World
     loser, winner = trace.attempts
 
     # "hello": 5 characters at 4 a token, and one for what is around them.
-    assert (2 * 1.0 / 1e6, True, None) == (loser.cost_usd, loser.cost_estimated, loser.usage)
-    assert (37.0 / 1e6, False) == (winner.cost_usd, winner.cost_estimated)
-    assert (39.0 / 1e6, True) == (pytest.approx(trace.cost_usd), trace.cost_estimated)
+    assert (loser.cost_usd, loser.cost_estimated, loser.usage) == (2 * 1.0 / 1e6, True, None)
+    assert (winner.cost_usd, winner.cost_estimated) == (37.0 / 1e6, False)
+    assert (pytest.approx(trace.cost_usd), trace.cost_estimated) == (39.0 / 1e6, True)
 
 
 def test_the_reply_costs_what_the_winner_cost(clock: Clock, world: World) -> None:
@@ -740,7 +740,7 @@ def test_the_reply_costs_what_the_winner_cost(clock: Clock, world: World) -> Non
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(usage={"prompt_tokens": 7, "completion_tokens": 3}))
 
-    assert 37.0 / 1e6 == ask(clock, world, ["a", "b"], hedge=1.0, config={"models": PRICED}).cost_usd
+    assert ask(clock, world, ["a", "b"], hedge=1.0, config={"models": PRICED}).cost_usd == 37.0 / 1e6
 
 
 def test_a_loser_whose_price_is_unknown_makes_the_total_unknown(clock: Clock, world: World) -> None:
@@ -749,7 +749,7 @@ def test_a_loser_whose_price_is_unknown_makes_the_total_unknown(clock: Clock, wo
 
     trace = ask(clock, world, ["a", "b"], hedge=1.0, config={"models": {"b": PRICED["b"]}}).trace
 
-    assert (None, False) == (trace.attempts[0].cost_usd, trace.attempts[0].cost_estimated)
+    assert (trace.attempts[0].cost_usd, trace.attempts[0].cost_estimated) == (None, False)
     assert trace.cost_usd is None
 
 
@@ -762,7 +762,7 @@ def test_losing_does_not_count_against_a_model(clock: Clock, world: World) -> No
             await router.chat("hello", chain=["a", "b"], hedge=1.0)
             return {name: model.standing for name, model in router.health().items()}
 
-    assert {"a": "ready", "b": "ready"} == clock.run(scenario())
+    assert clock.run(scenario()) == {"a": "ready", "b": "ready"}
 
 
 # ── whose task ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -790,7 +790,7 @@ def test_the_first_attempt_runs_in_the_callers_task(clock: Clock, world: World) 
 
     clock.run(scenario())
 
-    assert [("a", True, 1), ("b", False, 2), ("c", True, 1)] == where
+    assert where == [("a", True, 1), ("b", False, 2), ("c", True, 1)]
 
 
 def test_no_task_is_made_while_nothing_is_late(clock: Clock, world: World) -> None:
@@ -806,7 +806,7 @@ def test_no_task_is_made_while_nothing_is_late(clock: Clock, world: World) -> No
                 await asyncio.sleep(0.125)
             return most
 
-    assert 1 == clock.run(scenario())
+    assert clock.run(scenario()) == 1
 
 
 def test_the_cause_of_every_attempt_is_told_by_its_event(clock: Clock, world: World) -> None:
@@ -817,7 +817,7 @@ def test_the_cause_of_every_attempt_is_told_by_its_event(clock: Clock, world: Wo
 
     ask(clock, world, ["a", "b"], hedge=1.0, listeners=[lambda event: events.append(type(event).__name__)])
 
-    assert ["AttemptStarted", "AttemptStarted", "AttemptEnded", "AttemptEnded", "CallEnded"] == events
+    assert events == ["AttemptStarted", "AttemptStarted", "AttemptEnded", "AttemptEnded", "CallEnded"]
 
 
 def test_hedged_streams_commit_to_the_first_content(clock: Clock, world: World) -> None:
@@ -829,15 +829,15 @@ def test_hedged_streams_commit_to_the_first_content(clock: Clock, world: World) 
         async with router_of(world) as router:
             heard = []
             async with router.stream("hello", chain=["a", "b"], hedge=1.0) as stream:
-                assert 1.5 == clock.now
-                assert ["superseded", None] == [each.outcome for each in stream.trace.attempts]
+                assert clock.now == 1.5
+                assert [each.outcome for each in stream.trace.attempts] == ["superseded", None]
                 heard = [(clock.now, chunk.text) async for chunk in stream]
-            assert "one two" == stream.reply.text
-            assert ["superseded", "won"] == [each.outcome for each in stream.trace.attempts]
+            assert stream.reply.text == "one two"
+            assert [each.outcome for each in stream.trace.attempts] == ["superseded", "won"]
             assert {asyncio.current_task()} == asyncio.all_tasks()
             return heard
 
-    assert [(1.5, "one"), (2.5, " two")] == [each for each in clock.run(scenario()) if each[1]]
+    assert [each for each in clock.run(scenario()) if each[1]] == [(1.5, "one"), (2.5, " two")]
 
 
 def test_a_hedge_runs_in_the_context_of_its_caller(clock: Clock, world: World) -> None:
@@ -857,4 +857,4 @@ def test_a_hedge_runs_in_the_context_of_its_caller(clock: Clock, world: World) -
 
     clock.run(scenario())
 
-    assert {"a": ["first", "second"], "b": ["first", "second"]} == seen
+    assert seen == {"a": ["first", "second"], "b": ["first", "second"]}

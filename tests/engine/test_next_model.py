@@ -32,7 +32,7 @@ def test_prompt_too_long_for_small_windows(
 
     result = call(clock, world, tables={"models": models})
 
-    assert expected == [f"{one.model} {one.outcome}" for one in tried(result.trace)]
+    assert [f"{one.model} {one.outcome}" for one in tried(result.trace)] == expected
     assert [int(f"{name} won" in expected) for name in "bc"] == asked(world, "bc")
     assert isinstance(result, Reply if "won" in expected[-1] else AllModelsFailed)
 
@@ -46,15 +46,15 @@ def test_unaccepted_reply_escalates(clock: Clock, world: World) -> None:
     result = call(clock, world, tables={"models": models}, accept=lambda reply: reply.text == "yes")
 
     assert isinstance(result, Reply)
-    assert [
+    assert tried(result.trace) == [
         Tried("a", "first", "not_accepted", "NotAccepted", 200, 0.0, 0.5),
         Tried("b", "escalate", "won", None, 200, 0.5, 1.0),
-    ] == tried(result.trace)
+    ]
     turned_down = result.trace.attempts[0].error
     assert isinstance(turned_down, NotAccepted)
     assert turned_down.reply is not None
-    assert ("no", "a", 2e-6) == (turned_down.reply.text, turned_down.reply.model, turned_down.reply.cost_usd)
-    assert (2e-6, 4e-6) == (result.cost_usd, result.trace.cost_usd)
+    assert (turned_down.reply.text, turned_down.reply.model, turned_down.reply.cost_usd) == ("no", "a", 2e-6)
+    assert (result.cost_usd, result.trace.cost_usd) == (2e-6, 4e-6)
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -70,13 +70,13 @@ def test_strangers_exception_propagates(clock: Clock, world: World, place: int) 
         with pytest.raises(KeyError) as caught:
             await router.chat("hello", task="coding", accept=accept)
         assert mine is caught.value
-        assert {"ready"} == {health.standing for health in router.health().values()}
-        assert {0} == {health.in_flight for health in router.health().values()}
+        assert {health.standing for health in router.health().values()} == {"ready"}
+        assert {health.in_flight for health in router.health().values()} == {0}
 
     play(clock, world, scenario)
 
     assert [1] * (place + 1) + [0] * (2 - place) == asked(world)
-    assert 0 == world.open
+    assert world.open == 0
 
 
 def test_listeners_exception_is_logged(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -103,11 +103,11 @@ def test_turned_down_request_is_told_once(clock: Clock, world: World, caplog: py
 
     play(clock, world, scenario)
 
-    assert [
+    assert [(record.levelname, record.message) for record in caplog.records if record.levelno > 20] == [
         ("WARNING", "a: The simulated model answers 400. (HTTP 400)"),
         ("WARNING", "b: The simulated model answers 400. (HTTP 400)"),
         ("WARNING", "a: temperature: out of range (HTTP 422)"),
-    ] == [(record.levelname, record.message) for record in caplog.records if record.levelno > 20]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_what_needs_a_person_is_told_once(
 
     play(clock, world, scenario, **SPREAD)
 
-    assert [f"a: The simulated model answers {act.status}. (HTTP {act.status})"] == [
+    assert [
         record.message for record in caplog.records if record.levelname == "WARNING"
-    ]
-    assert 3 == len(world.asked("a"))
+    ] == [f"a: The simulated model answers {act.status}. (HTTP {act.status})"]
+    assert len(world.asked("a")) == 3
 
 
 def test_retired_model_names_its_successor(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -139,6 +139,6 @@ def test_retired_model_names_its_successor(clock: Clock, world: World, caplog: p
 
     call(clock, world, chain=[old, "b"])
 
-    assert ["a: The simulated model answers 404. (HTTP 404); it has been replaced by b"] == [
+    assert [
         record.message for record in caplog.records if record.levelname == "WARNING"
-    ]
+    ] == ["a: The simulated model answers 404. (HTTP 404); it has been replaced by b"]

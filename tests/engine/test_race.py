@@ -77,10 +77,10 @@ def test_without_a_delay_it_is_a_fallback_chain(clock: Clock, world: World) -> N
 
     reply = ask(clock, world, ["a", "b", "c"])
 
-    assert [
+    assert story(reply.trace) == [
         ("a", "first", "failed", 0.0, 0.5), ("b", "fallback", "failed", 0.5, 2.0), ("c", "fallback", "won", 2.0, 2.0)
-    ] == story(reply.trace)
-    assert "c" == reply.text
+    ]
+    assert reply.text == "c"
 
 
 def test_the_same_model_may_come_twice(clock: Clock, world: World) -> None:
@@ -90,7 +90,7 @@ def test_the_same_model_may_come_twice(clock: Clock, world: World) -> None:
 
     reply = ask(clock, world, ["a", "b", "a"])
 
-    assert ("a again", ["a", "b", "a"]) == (reply.text, [each.model for each in reply.trace.attempts])
+    assert (reply.text, [each.model for each in reply.trace.attempts]) == ("a again", ["a", "b", "a"])
 
 
 # ── a winner that breaks before its commit ───────────────────────────────────────────────────────────────────────────
@@ -105,10 +105,10 @@ def test_a_hedge_that_wins_and_breaks_gives_the_cancelled_step_its_place_back(cl
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
-    assert "a again" == reply.text
-    assert [
+    assert reply.text == "a again"
+    assert story(reply.trace) == [
         ("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5), ("a", "fallback", "won", 2.5, 2.5)
-    ] == story(reply.trace)
+    ]
 
 
 def test_a_first_model_that_wins_and_breaks_gives_the_hedge_its_place_back(clock: Clock, world: World) -> None:
@@ -118,9 +118,9 @@ def test_a_first_model_that_wins_and_breaks_gives_the_hedge_its_place_back(clock
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
-    assert [
+    assert story(reply.trace) == [
         ("a", "first", "failed", 0.0, 2.5), ("b", "hedge", "superseded", 1.0, 1.5), ("b", "fallback", "won", 2.5, 2.5)
-    ] == story(reply.trace)
+    ]
 
 
 def test_several_cancelled_steps_come_in_their_old_order(clock: Clock, world: World) -> None:
@@ -131,10 +131,10 @@ def test_several_cancelled_steps_come_in_their_old_order(clock: Clock, world: Wo
 
     reply = ask(clock, world, ["a", "b", "c", "d"], hedge=HEDGE)
 
-    assert [
+    assert [each[:3] for each in story(reply.trace)] == [
         ("a", "first", "superseded"), ("b", "hedge", "failed"), ("c", "hedge", "failed"),
         ("a", "fallback", "failed"), ("d", "fallback", "won"),
-    ] == [each[:3] for each in story(reply.trace)]
+    ]
 
 
 def test_a_broken_winner_is_tried_once_more_before_the_others(clock: Clock, world: World) -> None:
@@ -144,9 +144,9 @@ def test_a_broken_winner_is_tried_once_more_before_the_others(clock: Clock, worl
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE, retry=Retry(base=0.0))
 
-    assert [
+    assert story(reply.trace) == [
         ("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5), ("b", "retry", "won", 2.5, 2.5)
-    ] == story(reply.trace)
+    ]
 
 
 def test_the_retry_of_a_broken_winner_is_hedged(clock: Clock, world: World) -> None:
@@ -155,9 +155,9 @@ def test_the_retry_of_a_broken_winner_is_hedged(clock: Clock, world: World) -> N
 
     reply = ask(clock, world, ["a", "b"], hedge=HEDGE, retry=Retry(base=0.0))
 
-    assert [
+    assert story(reply.trace) == [
         ("a", "first", "failed", 0.0, 1.5), ("a", "retry", "superseded", 1.5, 2.5), ("b", "hedge", "won", 2.5, 2.5)
-    ] == story(reply.trace)
+    ]
 
 
 def test_a_model_sent_in_the_instant_of_a_win_that_broke_is_hedged(clock: Clock, world: World) -> None:
@@ -167,9 +167,9 @@ def test_a_model_sent_in_the_instant_of_a_win_that_broke_is_hedged(clock: Clock,
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
-    assert [
+    assert story(reply.trace) == [
         ("a", "first", "failed", 0.0, 0.0), ("b", "fallback", "superseded", 0.0, 1.0), ("c", "hedge", "won", 1.0, 1.0)
-    ] == story(reply.trace)
+    ]
 
 
 def test_a_broken_winner_and_nothing_left(clock: Clock, world: World) -> None:
@@ -180,7 +180,7 @@ def test_a_broken_winner_and_nothing_left(clock: Clock, world: World) -> None:
     with pytest.raises(AllModelsFailed) as caught:
         ask(clock, world, ["a", "b"], hedge=HEDGE)
 
-    assert ["superseded", "failed", "failed"] == [each.outcome for each in caught.value.trace.attempts]
+    assert [each.outcome for each in caught.value.trace.attempts] == ["superseded", "failed", "failed"]
 
 
 def test_a_hedge_may_follow_a_broken_winner(clock: Clock, world: World) -> None:
@@ -190,10 +190,10 @@ def test_a_hedge_may_follow_a_broken_winner(clock: Clock, world: World) -> None:
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
-    assert [
+    assert story(reply.trace) == [
         ("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5),
         ("a", "fallback", "superseded", 2.5, 3.5), ("c", "hedge", "won", 3.5, 3.5),
-    ] == story(reply.trace)
+    ]
 
 
 # ── where content cannot be seen before the end ──────────────────────────────────────────────────────────────────────
@@ -207,8 +207,8 @@ def test_on_the_buffered_wire_the_race_is_decided_at_the_end(clock: Clock, world
 
     reply = ask(clock, world, ["a", "b"], hedge=HEDGE, config=config)
 
-    assert "short" == reply.text
-    assert [("a", "first", "superseded", 0.0, 3.0), ("b", "hedge", "won", 1.0, 3.0)] == story(reply.trace)
+    assert reply.text == "short"
+    assert story(reply.trace) == [("a", "first", "superseded", 0.0, 3.0), ("b", "hedge", "won", 1.0, 3.0)]
     assert not any(seen.stream for seen in world.seen)
 
 
@@ -219,7 +219,7 @@ def test_on_the_streaming_wire_it_is_decided_by_the_first_content(clock: Clock, 
 
     reply = ask(clock, world, ["a", "b"], hedge=HEDGE)
 
-    assert [("a", "first", "won", 0.0, 10.0)] == story(reply.trace)
+    assert story(reply.trace) == [("a", "first", "won", 0.0, 10.0)]
     assert all(seen.stream for seen in world.seen)
 
 
@@ -230,7 +230,7 @@ def test_one_of_two_may_be_buffered(clock: Clock, world: World) -> None:
 
     reply = ask(clock, world, [Step(model="a", wire_stream=False), "b"], hedge=HEDGE)
 
-    assert [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "won", 1.0, 11.0)] == story(reply.trace)
+    assert story(reply.trace) == [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "won", 1.0, 11.0)]
 
 
 def test_an_invalid_body_does_not_win(clock: Clock, world: World) -> None:
@@ -241,7 +241,7 @@ def test_an_invalid_body_does_not_win(clock: Clock, world: World) -> None:
 
     reply = ask(clock, world, ["a", "b"], hedge=HEDGE, config=config)
 
-    assert [("a", "first", "won", 0.0, 4.0), ("b", "hedge", "failed", 1.0, 1.5)] == story(reply.trace)
+    assert story(reply.trace) == [("a", "first", "won", 0.0, 4.0), ("b", "hedge", "failed", 1.0, 1.5)]
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -264,7 +264,7 @@ def test_a_stream_that_breaks_after_its_commit_is_not_spliced(clock: Clock, worl
     heard, partial, trace = clock.run(scenario())
 
     assert "the quick brown fox" == heard == partial
-    assert [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5)] == story(trace)
+    assert story(trace) == [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5)]
 
 
 def test_a_restart_is_a_race_over_the_steps_behind(clock: Clock, world: World) -> None:
@@ -286,11 +286,11 @@ def test_a_restart_is_a_race_over_the_steps_behind(clock: Clock, world: World) -
 
     heard, trace, tokens = clock.run(scenario())
 
-    assert ["the", " quick", " brown", " fox", "again", "c"] == [text for text in heard if text]
-    assert [
+    assert [text for text in heard if text] == ["the", " quick", " brown", " fox", "again", "c"]
+    assert story(trace) == [
         ("a", "first", "failed", 0.0, 1.5), ("b", "restart", "superseded", 1.5, 3.0), ("c", "hedge", "won", 2.5, 3.0)
-    ] == story(trace)
-    assert pytest.approx(10.0 - 1.0 + 0.05 - 1.0) == tokens
+    ]
+    assert tokens == pytest.approx(10.0 - 1.0 + 0.05 - 1.0)
 
 
 # ── photo finish ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -435,7 +435,7 @@ def test_what_happens_in_one_instant_counts_in_its_order(clock: Clock, moves: tu
         assert winner == result.text == result.model
     assert [expected["a"], expected["b"]] == outcomes
     assert (1.75 if f"{winner} says" in moves else 1.5) == clock.now
-    assert [] == unheard
+    assert unheard == []
 
 
 @pytest.mark.parametrize("moves", [
@@ -447,8 +447,8 @@ def test_a_cancel_in_the_same_instant_is_the_callers(clock: Clock, moves: tuple[
 
     assert isinstance(result, asyncio.CancelledError)
     assert None not in outcomes
-    assert 1.5 == clock.now
-    assert [] == unheard
+    assert clock.now == 1.5
+    assert unheard == []
 
 
 def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, world: World) -> None:
@@ -466,7 +466,7 @@ def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, worl
 
     reply, tokens = clock.run(scenario())
 
-    assert ("a", 1.0) == (reply.text, reply.trace.seconds)
+    assert (reply.text, reply.trace.seconds) == ("a", 1.0)
     assert 10.0 - len(world.asked("b")) == tokens
     assert ["a", "b"][: len(reply.trace.attempts)] == [each.model for each in reply.trace.attempts]
 
@@ -486,9 +486,9 @@ def test_a_hedge_that_was_cancelled_before_its_first_step_is_refunded(clock: Clo
 
     reply, tokens = clock.run(scenario())
 
-    assert ["a"] == list(puppets.each)
-    assert [("a", "first", "won", 0.0, 1.0)] == story(reply.trace)
-    assert 10.0 == tokens
+    assert list(puppets.each) == ["a"]
+    assert story(reply.trace) == [("a", "first", "won", 0.0, 1.0)]
+    assert tokens == 10.0
 
 
 def test_failure_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, world: World) -> None:
@@ -497,8 +497,8 @@ def test_failure_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, worl
 
     reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
-    assert ["a", "b"] == [seen.model for seen in world.seen]
-    assert [(0.0, 1.0), (1.0, 1.0)] == [(each.sent, each.ended) for each in reply.trace.attempts]
+    assert [seen.model for seen in world.seen] == ["a", "b"]
+    assert [(each.sent, each.ended) for each in reply.trace.attempts] == [(0.0, 1.0), (1.0, 1.0)]
 
 
 # ── the same over sockets ────────────────────────────────────────────────────────────────────────────────────────────
@@ -555,24 +555,24 @@ def test_a_hedge_won_over_sockets(at: object) -> None:
         chain = ["a", "b"] if at != 3 else [Step(model="a", wire_stream=False), "b"]
         reply = await router.chat("hello", chain=chain, hedge=0.05)
         assert ("b " * 50).strip() == reply.text
-        assert ["superseded", "won"] == [each.outcome for each in reply.trace.attempts]
+        assert [each.outcome for each in reply.trace.attempts] == ["superseded", "won"]
 
     acts = {"a": Act(tokens=9, fault="hang", at=at), "b": Act(text=("b " * 50).strip(), gap=0.001)}  # type: ignore[arg-type]
     world = over_sockets(acts, play)  # type: ignore[arg-type]
 
-    assert [("a", True), ("b", False)] == [(seen.model, seen.gone) for seen in world.seen]
+    assert [(seen.model, seen.gone) for seen in world.seen] == [("a", True), ("b", False)]
 
 
 def test_a_hedge_lost_over_sockets() -> None:
     """The first model answers after all; the hedge's connection is closed."""
     async def play(world: Watched, router: Router) -> None:
         reply = await router.chat("hello", chain=["a", "b"], hedge=0.05)
-        assert "a" == reply.text
-        assert ["won", "superseded"] == [each.outcome for each in reply.trace.attempts]
+        assert reply.text == "a"
+        assert [each.outcome for each in reply.trace.attempts] == ["won", "superseded"]
 
     world = over_sockets({"a": Act(text="a", first_token=0.5), "b": Act(fault="hang")}, play)  # type: ignore[arg-type]
 
-    assert [("a", False), ("b", True)] == [(seen.model, seen.gone) for seen in world.seen]
+    assert [(seen.model, seen.gone) for seen in world.seen] == [("a", False), ("b", True)]
 
 
 def test_a_cancel_of_two_lanes_over_sockets() -> None:
@@ -587,7 +587,7 @@ def test_a_cancel_of_two_lanes_over_sockets() -> None:
     acts = {"a": Act(fault="hang"), "b": Act(fault="hang", at="headers")}
     world = over_sockets(acts, play)  # type: ignore[arg-type]
 
-    assert [("a", True), ("b", True)] == [(seen.model, seen.gone) for seen in world.seen]
+    assert [(seen.model, seen.gone) for seen in world.seen] == [("a", True), ("b", True)]
 
 
 def test_a_cancel_in_the_middle_of_a_stream_over_sockets() -> None:
@@ -617,7 +617,7 @@ def test_a_fallback_after_a_cut_over_sockets() -> None:
     """A reply that is cut is none, also on the wire."""
     async def play(world: Watched, router: Router) -> None:
         reply = await router.chat("hello", chain=["a", "b"], retry=ONCE)
-        assert ("b", ["failed", "won"]) == (reply.text, [each.outcome for each in reply.trace.attempts])
+        assert (reply.text, [each.outcome for each in reply.trace.attempts]) == ("b", ["failed", "won"])
 
     over_sockets({"a": Act(tokens=9, fault="cut", at=4), "b": Act(text="b")}, play)  # type: ignore[arg-type]
 

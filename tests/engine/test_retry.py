@@ -36,7 +36,7 @@ def test_pauses_grow_to_the_cap(clock: Clock, world: World) -> None:
     for draw in draws:
         instants.append(instants[-1] + draw)
     assert [*(("a", instant) for instant in instants), ("b", instants[-1])] == sent(result)
-    assert ["first", *["retry"] * 4, "fallback"] == [one.cause for one in tried(result.trace)]
+    assert [one.cause for one in tried(result.trace)] == ["first", *["retry"] * 4, "fallback"]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -81,7 +81,7 @@ def test_one_attempt_means_one(clock: Clock, world: World, act: Act) -> None:
 
     result = call(clock, world, chain=["a"], retry=Retry(attempts=1))
 
-    assert ([("a", 0.0)], 0.0) == (sent(result), clock.now)
+    assert (sent(result), clock.now) == ([("a", 0.0)], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_retry_that_helps(clock: Clock, world: World) -> None:
         Tried("a", "first", "failed", "ServerFailed", 500, 0.0, 0.0),
         Tried("a", "retry", "won", None, 200, pause, pause),
     ] == tried(result.trace)
-    assert [2, 0, 0] == asked(world)
+    assert asked(world) == [2, 0, 0]
 
 
 def test_step_has_retries_of_its_own(clock: Clock, world: World) -> None:
@@ -182,7 +182,7 @@ def test_last_usable_model_waits_too(clock: Clock, world: World) -> None:
 
     result = play(clock, world, scenario)
 
-    assert [("a", 0.0), ("a", 5.0)] == sent(result)
+    assert sent(result) == [("a", 0.0), ("a", 5.0)]
 
 
 def test_share_of_the_deadline_bounds_the_wait(clock: Clock, world: World) -> None:
@@ -191,7 +191,7 @@ def test_share_of_the_deadline_bounds_the_wait(clock: Clock, world: World) -> No
 
     result = call(clock, world, deadline=3.0)
 
-    assert [("a", 0.0), ("b", 0.0)] == sent(result)
+    assert sent(result) == [("a", 0.0), ("b", 0.0)]
 
 
 @pytest.mark.parametrize(("chain", "at"), [(["a"], pauses(1.0)[0]), (["a", "b"], None)])
@@ -210,7 +210,7 @@ def test_limits_again_and_again(clock: Clock, world: World) -> None:
 
     result = call(clock, world, chain=["a"], retry=Retry(attempts=3))
 
-    assert [("a", 0.0), ("a", 2.0), ("a", 4.0)] == sent(result)
+    assert sent(result) == [("a", 0.0), ("a", 2.0), ("a", 4.0)]
     assert (AllModelsFailed, 4.0) == (type(result), clock.now)
 
 
@@ -223,7 +223,7 @@ def test_ways_to_write_a_pause(clock: Clock, world: World, headers: dict[str, st
 
     result = call(clock, world)
 
-    assert [("a", 0.0), ("a", 1.0)] == sent(result)
+    assert sent(result) == [("a", 0.0), ("a", 1.0)]
 
 
 def test_pause_past_the_deadline_is_not_begun(clock: Clock, world: World) -> None:
@@ -234,7 +234,7 @@ def test_pause_past_the_deadline_is_not_begun(clock: Clock, world: World) -> Non
     result = call(clock, world, deadline=3.0)
 
     assert 0.9 + pauses(0.25)[0] > 1.0
-    assert [("a", 0.0), ("b", 0.9)] == sent(result)
+    assert sent(result) == [("a", 0.0), ("b", 0.9)]
 
 
 def test_retries_spend_their_steps_share(clock: Clock, world: World) -> None:

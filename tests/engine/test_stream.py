@@ -74,8 +74,8 @@ def test_it_begins_with_the_first_content(clock: Clock, world: World) -> None:
             await texts(stream)
             return entered
 
-    assert 1.5 == clock.run(scenario())
-    assert 2.5 == clock.now
+    assert clock.run(scenario()) == 1.5
+    assert clock.now == 2.5
 
 
 def test_chunks_come_as_they_are_sent(clock: Clock, world: World) -> None:
@@ -86,12 +86,12 @@ def test_chunks_come_as_they_are_sent(clock: Clock, world: World) -> None:
         async with opened(world) as router, router.stream("a b", model="a") as stream:
             return [(clock.now, chunk) async for chunk in stream]
 
-    assert [
+    assert clock.run(scenario()) == [
         (1.0, Chunk("one")),
         (1.5, Chunk(" two")),
         (2.0, Chunk(" three")),
         (2.25, Chunk(finish_reason="stop", usage=Usage(2, 3))),
-    ] == clock.run(scenario())
+    ]
 
 
 def test_chunks_that_come_together_are_handed_over_one_by_one(clock: Clock, world: World) -> None:
@@ -103,8 +103,8 @@ def test_chunks_that_come_together_are_handed_over_one_by_one(clock: Clock, worl
             await asyncio.sleep(5.0)
             return [chunk.text async for chunk in stream]
 
-    assert ["one", " two", " three", ""] == clock.run(scenario())
-    assert 5.0 == clock.now
+    assert clock.run(scenario()) == ["one", " two", " three", ""]
+    assert clock.now == 5.0
 
 
 def test_reasoning_and_tool_calls_are_content_too(clock: Clock, world: World) -> None:
@@ -117,12 +117,12 @@ def test_reasoning_and_tool_calls_are_content_too(clock: Clock, world: World) ->
         return chunks, stream.reply
 
     chunks, reply = clock.run(scenario())
-    assert ["hm", " well"] == [chunk.reasoning for chunk in chunks[:2]]
-    assert [1, 1] == [len(chunk.tool_calls) for chunk in chunks[2:4]]
-    assert "tool_calls" == chunks[-1].finish_reason
-    assert "hm well" == reply.reasoning
+    assert [chunk.reasoning for chunk in chunks[:2]] == ["hm", " well"]
+    assert [len(chunk.tool_calls) for chunk in chunks[2:4]] == [1, 1]
+    assert chunks[-1].finish_reason == "tool_calls"
+    assert reply.reasoning == "hm well"
     [call] = reply.tool_calls
-    assert {"name": "look", "arguments": '{"at":1}'} == call["function"]
+    assert call["function"] == {"name": "look", "arguments": '{"at":1}'}
 
 
 def test_the_reply_after_the_end(clock: Clock, world: World) -> None:
@@ -137,13 +137,13 @@ def test_the_reply_after_the_end(clock: Clock, world: World) -> None:
 
     stream, chat = clock.run(scenario())
     reply = stream.reply
-    assert ("one two", "stop", "a", "a-2026") == (reply.text, reply.finish_reason, reply.model, reply.served_model)
-    assert Usage(1, 2) == reply.usage
+    assert (reply.text, reply.finish_reason, reply.model, reply.served_model) == ("one two", "stop", "a", "a-2026")
+    assert reply.usage == Usage(1, 2)
     assert reply.trace is stream.trace
     assert {**chat.raw, "id": ""} == {**reply.raw, "id": ""}
     [attempt] = stream.trace.attempts
-    assert ("won", 1.0, 1.5, 1.5) == (attempt.outcome, attempt.first_content, attempt.last_content, attempt.ended)
-    assert 1.5 == stream.trace.seconds
+    assert (attempt.outcome, attempt.first_content, attempt.last_content, attempt.ended) == ("won", 1.0, 1.5, 1.5)
+    assert stream.trace.seconds == 1.5
 
 
 def test_the_reply_before_the_end_is_an_error(clock: Clock, world: World) -> None:
@@ -160,7 +160,7 @@ def test_the_reply_before_the_end_is_an_error(clock: Clock, world: World) -> Non
                 with pytest.raises(RuntimeError, match=r"stream\.reply"):
                     _ = stream.reply
                 await texts(stream)
-            assert "one two" == stream.reply.text
+            assert stream.reply.text == "one two"
 
     clock.run(scenario())
 
@@ -174,7 +174,7 @@ def test_after_the_end_there_is_only_the_end(clock: Clock, world: World) -> None
             await texts(stream)
             return await texts(stream)
 
-    assert "" == clock.run(scenario())
+    assert clock.run(scenario()) == ""
 
 
 def test_a_provider_that_answers_with_one_body(clock: Clock, world: World) -> None:
@@ -186,11 +186,11 @@ def test_a_provider_that_answers_with_one_body(clock: Clock, world: World) -> No
             return [chunk async for chunk in stream], stream
 
     chunks, stream = clock.run(scenario())
-    assert [Chunk("one two", finish_reason="stop", usage=Usage(1, 2))] == chunks
-    assert "one two" == stream.reply.text
-    assert [("a", "first", "won")] == outcomes(stream)
+    assert chunks == [Chunk("one two", finish_reason="stop", usage=Usage(1, 2))]
+    assert stream.reply.text == "one two"
+    assert outcomes(stream) == [("a", "first", "won")]
     assert world.seen[0].stream
-    assert 1.5 == clock.now
+    assert clock.now == 1.5
 
 
 def test_it_streams_on_the_wire_whatever_chat_would_do(clock: Clock, world: World) -> None:
@@ -202,7 +202,7 @@ def test_it_streams_on_the_wire_whatever_chat_would_do(clock: Clock, world: Worl
             await texts(stream)
 
     clock.run(scenario())
-    assert {"include_usage": True} == world.seen[0].body["stream_options"]
+    assert world.seen[0].body["stream_options"] == {"include_usage": True}
 
 
 def test_a_stream_that_is_over_leaves_nothing_in_the_loop(clock: Clock, world: World) -> None:
@@ -218,7 +218,7 @@ def test_a_stream_that_is_over_leaves_nothing_in_the_loop(clock: Clock, world: W
         live = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
         return len(asyncio.all_tasks()), len(live)
 
-    assert (1, 0) == clock.run(scenario())
+    assert clock.run(scenario()) == (1, 0)
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,16 +236,16 @@ def test_leaving_early_cancels_at_once(clock: Clock, world: World) -> None:
             async with router.stream("12345678", model="a") as stream:
                 async for _ in stream:
                     break
-            assert 0 == world.open
+            assert world.open == 0
             return stream
 
     stream = clock.run(scenario())
     [seen] = world.seen
-    assert (True, 1.0) == (seen.gone, seen.ended)
+    assert (seen.gone, seen.ended) == (True, 1.0)
     [attempt] = stream.trace.attempts
-    assert ("cancelled", None, 1.0) == (attempt.outcome, attempt.error, attempt.ended)
+    assert (attempt.outcome, attempt.error, attempt.ended) == ("cancelled", None, 1.0)
     # Eight characters are two tokens, and one is added to a prompt for good measure.
-    assert (pytest.approx((3 * 4.0 + 2 * 8.0) / 1e6), True) == (attempt.cost_usd, attempt.cost_estimated)
+    assert (attempt.cost_usd, attempt.cost_estimated) == (pytest.approx((3 * 4.0 + 2 * 8.0) / 1e6), True)
     assert (attempt.cost_usd, True) == (stream.trace.cost_usd, stream.trace.cost_estimated)
     with pytest.raises(RuntimeError):
         _ = stream.reply
@@ -260,8 +260,8 @@ def test_leaving_before_the_first_chunk(clock: Clock, world: World) -> None:
             pass
         return stream
 
-    assert [("a", "first", "cancelled")] == outcomes(clock.run(scenario()))
-    assert 0.0 == clock.now
+    assert outcomes(clock.run(scenario())) == [("a", "first", "cancelled")]
+    assert clock.now == 0.0
 
 
 def test_after_leaving_nothing_more_is_handed_out(clock: Clock, world: World) -> None:
@@ -273,7 +273,7 @@ def test_after_leaving_nothing_more_is_handed_out(clock: Clock, world: World) ->
             said = [(await anext(stream)).text]
         return said + [chunk.text async for chunk in stream]
 
-    assert ["one"] == clock.run(scenario())
+    assert clock.run(scenario()) == ["one"]
 
 
 def test_a_stream_has_one_reader_at_a_time(clock: Clock, world: World) -> None:
@@ -282,13 +282,13 @@ def test_a_stream_has_one_reader_at_a_time(clock: Clock, world: World) -> None:
 
     async def scenario() -> list[object]:
         async with streaming(world, model="a") as stream:
-            assert "one" == (await anext(stream)).text
+            assert (await anext(stream)).text == "one"
             return await asyncio.gather(texts(stream), texts(stream), return_exceptions=True)
 
     first, second = clock.run(scenario())
-    assert " two three" == first
+    assert first == " two three"
     assert isinstance(second, RuntimeError)
-    assert "a stream has one reader at a time, and another task is reading it" == str(second)
+    assert str(second) == "a stream has one reader at a time, and another task is reading it"
 
 
 def test_an_exception_in_the_block_closes_it(clock: Clock, world: World) -> None:
@@ -329,10 +329,10 @@ def test_cancelled_at_any_moment(clock: Clock, world: World, after: float) -> No
                 await reader
             assert (after, 0) == (clock.now, world.open)
             assert "0 calls in flight" in repr(router)
-            assert {"a": 0} == {name: model.in_flight for name, model in router.health().items()}
+            assert {name: model.in_flight for name, model in router.health().items()} == {"a": 0}
 
     clock.run(scenario())
-    assert [("a", "first", "cancelled")] == outcomes(seen[0])
+    assert outcomes(seen[0]) == [("a", "first", "cancelled")]
 
 
 def test_a_timeout_of_the_callers_own_around_the_stream(clock: Clock, world: World) -> None:
@@ -347,7 +347,7 @@ def test_a_timeout_of_the_callers_own_around_the_stream(clock: Clock, world: Wor
             assert TimeoutError is type(caught.value)
 
     clock.run(scenario())
-    assert 2.5 == clock.now
+    assert clock.now == 2.5
 
 
 # ── misuse ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -385,7 +385,7 @@ def test_a_stream_is_entered_once(clock: Clock, world: World, act: Act) -> None:
             await router.drain()
 
     clock.run(scenario())
-    assert 1 == len(world.seen)
+    assert len(world.seen) == 1
 
 
 def test_what_stream_does_not_take(clock: Clock, world: World) -> None:
@@ -441,8 +441,8 @@ def test_a_failure_before_the_first_content_is_invisible(clock: Clock, world: Wo
             return await texts(stream), stream
 
     said, stream = clock.run(scenario())
-    assert "from b" == said
-    assert [("a", "first", "failed"), ("b", "fallback", "won")] == outcomes(stream)
+    assert said == "from b"
+    assert outcomes(stream) == [("a", "first", "failed"), ("b", "fallback", "won")]
     assert (kind, at) == (type(stream.trace.attempts[0].error), clock.now)
 
 
@@ -456,7 +456,7 @@ def test_when_nothing_answers_entering_raises(clock: Clock, world: World) -> Non
 
     with pytest.raises(AllModelsFailed) as caught:
         clock.run(scenario())
-    assert 1 == len(caught.value.trace.attempts)
+    assert len(caught.value.trace.attempts) == 1
 
 
 def test_a_refusal_is_raised_on_entering(clock: Clock, world: World) -> None:
@@ -470,7 +470,7 @@ def test_a_refusal_is_raised_on_entering(clock: Clock, world: World) -> None:
 
     with pytest.raises(Refused):
         clock.run(scenario())
-    assert ["a"] == [seen.model for seen in world.seen]
+    assert [seen.model for seen in world.seen] == ["a"]
 
 
 def test_a_deadline_before_the_first_content(clock: Clock, world: World) -> None:
@@ -483,7 +483,7 @@ def test_a_deadline_before_the_first_content(clock: Clock, world: World) -> None
 
     with pytest.raises(DeadlineExceeded):
         clock.run(scenario())
-    assert 2.0 == clock.now
+    assert clock.now == 2.0
 
 
 # ── failures after it ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -521,7 +521,7 @@ def test_a_failure_after_the_first_content_interrupts(clock: Clock, world: World
     [attempt] = error.trace.attempts
     assert ("failed", error.__cause__) == (attempt.outcome, attempt.error)
     assert str(error).startswith("the stream broke after 9 characters: a: ")
-    assert ["a"] == [seen.model for seen in world.seen]
+    assert [seen.model for seen in world.seen] == ["a"]
 
 
 def test_too_much_after_the_first_content(clock: Clock, world: World) -> None:
@@ -535,7 +535,7 @@ def test_too_much_after_the_first_content(clock: Clock, world: World) -> None:
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
     assert isinstance(caught.value.__cause__, BadReply)
-    assert "a: more than max_response_bytes = 2000" == str(caught.value.__cause__)
+    assert str(caught.value.__cause__) == "a: more than max_response_bytes = 2000"
 
 
 def test_total_runs_on_after_the_commit(clock: Clock, world: World) -> None:
@@ -548,10 +548,10 @@ def test_total_runs_on_after_the_commit(clock: Clock, world: World) -> None:
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert 3.5 == clock.now
+    assert clock.now == 3.5
     assert isinstance(caught.value.__cause__, AttemptTimeout)
-    assert "total" == caught.value.__cause__.clock
-    assert "the quick brown" == caught.value.partial
+    assert caught.value.__cause__.clock == "total"
+    assert caught.value.partial == "the quick brown"
 
 
 def test_the_deadline_runs_on_after_the_commit(clock: Clock, world: World) -> None:
@@ -564,9 +564,9 @@ def test_the_deadline_runs_on_after_the_commit(clock: Clock, world: World) -> No
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert 3.5 == clock.now
+    assert clock.now == 3.5
     assert isinstance(caught.value.__cause__, AttemptTimeout)
-    assert "deadline" == caught.value.__cause__.clock
+    assert caught.value.__cause__.clock == "deadline"
 
 
 def test_the_deadline_runs_while_the_caller_thinks(clock: Clock, world: World) -> None:
@@ -580,11 +580,11 @@ def test_the_deadline_runs_while_the_caller_thinks(clock: Clock, world: World) -
             with pytest.raises(StreamInterrupted) as caught:
                 await texts(stream)
         assert isinstance(caught.value.__cause__, AttemptTimeout)
-        assert "deadline" == caught.value.__cause__.clock
+        assert caught.value.__cause__.clock == "deadline"
         return clock.now
 
-    assert 20.0 == clock.run(scenario())
-    assert (True, 3.5) == (world.seen[0].gone, world.seen[0].ended)
+    assert clock.run(scenario()) == 20.0
+    assert (world.seen[0].gone, world.seen[0].ended) == (True, 3.5)
 
 
 @pytest.mark.parametrize("thinks", [0.0, 2.5, 3.0, 3.5, 100.0])
@@ -617,7 +617,7 @@ def test_a_slow_caller_is_not_a_slow_provider(clock: Clock, world: World) -> Non
                 await asyncio.sleep(7.0)
         return said
 
-    assert "the quick brown fox" == clock.run(scenario())
+    assert clock.run(scenario()) == "the quick brown fox"
 
 
 def test_comments_do_not_feed_the_idle_clock(clock: Clock, world: World) -> None:
@@ -630,7 +630,7 @@ def test_comments_do_not_feed_the_idle_clock(clock: Clock, world: World) -> None
 
     with pytest.raises(StreamInterrupted):
         clock.run(scenario())
-    assert 3.0 == clock.now
+    assert clock.now == 3.0
 
 
 def test_after_an_interruption_the_stream_is_over(clock: Clock, world: World) -> None:
@@ -641,7 +641,7 @@ def test_after_an_interruption_the_stream_is_over(clock: Clock, world: World) ->
         async with streaming(world, model="a") as stream:
             with pytest.raises(StreamInterrupted):
                 await texts(stream)
-            assert "" == await texts(stream)
+            assert await texts(stream) == ""
             with pytest.raises(RuntimeError):
                 _ = stream.reply
 
@@ -658,8 +658,8 @@ def test_a_cut_after_the_finish_reason_cuts_nothing(clock: Clock, world: World) 
         return stream
 
     stream = clock.run(scenario())
-    assert "one two" == stream.reply.text
-    assert [("a", "first", "won")] == outcomes(stream)
+    assert stream.reply.text == "one two"
+    assert outcomes(stream) == [("a", "first", "won")]
 
 
 class Held:
@@ -713,7 +713,7 @@ def test_a_provider_that_keeps_the_connection_open(
 
     reply = clock.run(scenario())
     assert ("the quick brown", 2 * gap + late) == (reply.text, clock.now)
-    assert [("won", None)] == [(attempt.outcome, attempt.error) for attempt in reply.trace.attempts]
+    assert [(attempt.outcome, attempt.error) for attempt in reply.trace.attempts] == [("won", None)]
 
 
 def test_the_deadline_does_not_wait_for_the_end_of_a_body(clock: Clock, world: World) -> None:
@@ -724,8 +724,8 @@ def test_the_deadline_does_not_wait_for_the_end_of_a_body(clock: Clock, world: W
         async with Router(world.config(), transport=Held(world)) as router:
             return await router.chat("x", model="a", deadline=1.125)
 
-    assert "the quick brown" == clock.run(scenario()).text
-    assert 1.125 == clock.now
+    assert clock.run(scenario()).text == "the quick brown"
+    assert clock.now == 1.125
 
 
 def test_a_timeout_of_the_callers_own_after_done(clock: Clock, world: World) -> None:
@@ -734,14 +734,14 @@ def test_a_timeout_of_the_callers_own_after_done(clock: Clock, world: World) -> 
 
     async def scenario() -> tuple[Chunk, Reply]:
         async with Router(world.config(), transport=Held(world)) as router, router.stream("x", model="a") as stream:
-            assert ["one", " two"] == [(await anext(stream)).text for _ in range(2)]
+            assert [(await anext(stream)).text for _ in range(2)] == ["one", " two"]
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.125):
                     await anext(stream)
             return await anext(stream), stream.reply
 
     last, reply = clock.run(scenario())
-    assert (Chunk(finish_reason="stop", usage=Usage(1, 2)), "one two", 0.125) == (last, reply.text, clock.now)
+    assert (last, reply.text, clock.now) == (Chunk(finish_reason="stop", usage=Usage(1, 2)), "one two", 0.125)
 
 
 # ── on_interrupt="restart" ───────────────────────────────────────────────────────────────────────────────────────────
@@ -757,16 +757,16 @@ def test_restart_tells_and_begins_again(clock: Clock, world: World) -> None:
             return [(clock.now, chunk) async for chunk in stream], stream
 
     chunks, stream = clock.run(scenario())
-    assert [
+    assert chunks == [
         (0.0, Chunk("the")),
         (1.0, Chunk(" quick")),
         (2.5, Chunk(restart=True)),
         (2.5, Chunk("from")),
         (3.0, Chunk(" b")),
         (3.0, Chunk(finish_reason="stop", usage=Usage(1, 2))),
-    ] == chunks
-    assert [("a", "first", "failed"), ("b", "restart", "won")] == outcomes(stream)
-    assert ("from b", "b") == (stream.reply.text, stream.reply.model)
+    ]
+    assert outcomes(stream) == [("a", "first", "failed"), ("b", "restart", "won")]
+    assert (stream.reply.text, stream.reply.model) == ("from b", "b")
 
 
 def test_restart_takes_only_the_steps_after_the_broken_one(clock: Clock, world: World) -> None:
@@ -781,12 +781,12 @@ def test_restart_takes_only_the_steps_after_the_broken_one(clock: Clock, world: 
             await texts(stream)
         return stream
 
-    assert [
+    assert outcomes(clock.run(scenario())) == [
         ("a", "first", "failed"),
         ("b", "fallback", "failed"),
         ("c", "restart", "failed"),
         ("d", "fallback", "won"),
-    ] == outcomes(clock.run(scenario()))
+    ]
 
 
 def test_restart_again_and_again(clock: Clock, world: World) -> None:
@@ -800,8 +800,8 @@ def test_restart_again_and_again(clock: Clock, world: World) -> None:
             return ["RESTART" if chunk.restart else chunk.text async for chunk in stream], stream
 
     said, stream = clock.run(scenario())
-    assert ["the", "RESTART", "the", "RESTART", "from", " c", ""] == said
-    assert ["first", "restart", "restart"] == [cause for _, cause, _ in outcomes(stream)]
+    assert said == ["the", "RESTART", "the", "RESTART", "from", " c", ""]
+    assert [cause for _, cause, _ in outcomes(stream)] == ["first", "restart", "restart"]
 
 
 def test_a_restart_that_is_cancelled_interrupts(clock: Clock, world: World) -> None:
@@ -811,7 +811,7 @@ def test_a_restart_that_is_cancelled_interrupts(clock: Clock, world: World) -> N
 
     async def scenario() -> None:
         async with streaming(world, chain=["a", "b"], on_interrupt="restart") as stream:
-            assert "the" == (await anext(stream)).text
+            assert (await anext(stream)).text == "the"
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await anext(stream)
@@ -819,9 +819,9 @@ def test_a_restart_that_is_cancelled_interrupts(clock: Clock, world: World) -> N
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert ("the stream broke after 3 characters: a restart was cancelled", "the", 1.0) == (
+    assert (
         str(caught.value).splitlines()[0], caught.value.partial, clock.now,
-    )
+    ) == ("the stream broke after 3 characters: a restart was cancelled", "the", 1.0)
 
 
 def test_restart_asks_a_step_that_was_passed_over(clock: Clock, world: World) -> None:
@@ -836,15 +836,15 @@ def test_restart_asks_a_step_that_was_passed_over(clock: Clock, world: World) ->
                 world.model("a", Act(first_token=seconds))
                 for _ in range(calls):
                     await router.chat("x", chain=["a", "b"], hedge=hedge)
-            assert ["slow"] == [event.state for event in heard if isinstance(event, StateChanged)]
+            assert [event.state for event in heard if isinstance(event, StateChanged)] == ["slow"]
             world.model("a", Act(text="from a"))
             world.model("b", Act(tokens=5, fault="cut", at=1))
             options = {"hedge": hedge, "retry": ONCE, "on_interrupt": "restart"}
             async with router.stream("x", chain=["a", "b"], **options) as stream:  # type: ignore[arg-type]
-                assert "thefrom a" == await texts(stream)
+                assert await texts(stream) == "thefrom a"
             return stream
 
-    assert [("b", "first", "failed"), ("a", "restart", "won")] == outcomes(clock.run(scenario()))
+    assert outcomes(clock.run(scenario())) == [("b", "first", "failed"), ("a", "restart", "won")]
 
 
 def test_restart_with_nothing_left(clock: Clock, world: World) -> None:
@@ -857,7 +857,7 @@ def test_restart_with_nothing_left(clock: Clock, world: World) -> None:
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert "the quick" == caught.value.partial
+    assert caught.value.partial == "the quick"
     assert isinstance(caught.value.__cause__, ConnectionFailed)
 
 
@@ -872,10 +872,10 @@ def test_restart_when_all_others_fail(clock: Clock, world: World) -> None:
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert "the quick" == caught.value.partial
+    assert caught.value.partial == "the quick"
     assert isinstance(caught.value.__cause__, AllModelsFailed)
-    assert ["first", "restart"] == [attempt.cause for attempt in caught.value.trace.attempts]
-    assert 0 == world.open
+    assert [attempt.cause for attempt in caught.value.trace.attempts] == ["first", "restart"]
+    assert world.open == 0
 
 
 def test_restart_keeps_to_the_deadline(clock: Clock, world: World) -> None:
@@ -889,7 +889,7 @@ def test_restart_keeps_to_the_deadline(clock: Clock, world: World) -> None:
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert 5.0 == clock.now
+    assert clock.now == 5.0
     assert isinstance(caught.value.__cause__, DeadlineExceeded)
 
 
@@ -906,7 +906,7 @@ def test_without_restart_no_chunk_says_so(clock: Clock, world: World) -> None:
 
     with pytest.raises(StreamInterrupted):
         clock.run(scenario())
-    assert [False, False] == [chunk.restart for chunk in chunks]
+    assert [chunk.restart for chunk in chunks] == [False, False]
 
 
 # ── hedged ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -922,11 +922,11 @@ def test_a_hedge_that_is_first_gives_the_stream(clock: Clock, world: World) -> N
             return [(clock.now, chunk.text) async for chunk in stream], stream
 
     chunks, stream = clock.run(scenario())
-    assert [(2.5, "from"), (3.5, " b"), (3.5, "")] == chunks
-    assert [("a", "first", "superseded"), ("b", "hedge", "won")] == outcomes(stream)
+    assert chunks == [(2.5, "from"), (3.5, " b"), (3.5, "")]
+    assert outcomes(stream) == [("a", "first", "superseded"), ("b", "hedge", "won")]
     [late] = world.asked("a")
-    assert (True, 2.5) == (late.gone, late.ended)
-    assert ("b", "from b") == (stream.reply.model, stream.reply.text)
+    assert (late.gone, late.ended) == (True, 2.5)
+    assert (stream.reply.model, stream.reply.text) == ("b", "from b")
 
 
 def test_a_hedge_that_comes_second_is_let_go(clock: Clock, world: World) -> None:
@@ -936,12 +936,12 @@ def test_a_hedge_that_comes_second_is_let_go(clock: Clock, world: World) -> None
 
     async def scenario() -> ReplyStream:
         async with streaming(world, chain=["a", "b"], hedge=Hedge(after=1.5)) as stream:
-            assert 2.0 == clock.now
-            assert "from a" == await texts(stream)
+            assert clock.now == 2.0
+            assert await texts(stream) == "from a"
         return stream
 
-    assert [("a", "first", "won"), ("b", "hedge", "superseded")] == outcomes(clock.run(scenario()))
-    assert (True, 2.0) == (world.asked("b")[0].gone, world.asked("b")[0].ended)
+    assert outcomes(clock.run(scenario())) == [("a", "first", "won"), ("b", "hedge", "superseded")]
+    assert (world.asked("b")[0].gone, world.asked("b")[0].ended) == (True, 2.0)
 
 
 def test_a_hedged_stream_that_breaks_interrupts(clock: Clock, world: World) -> None:
@@ -956,8 +956,8 @@ def test_a_hedged_stream_that_breaks_interrupts(clock: Clock, world: World) -> N
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
     found: list[Attempt] = caught.value.trace.attempts
-    assert ["superseded", "failed"] == [attempt.outcome for attempt in found]
-    assert 2.0 == clock.now
+    assert [attempt.outcome for attempt in found] == ["superseded", "failed"]
+    assert clock.now == 2.0
 
 
 def test_clocks_of_a_stream_that_a_hedge_won(clock: Clock, world: World) -> None:
@@ -973,7 +973,7 @@ def test_clocks_of_a_stream_that_a_hedge_won(clock: Clock, world: World) -> None
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
     assert isinstance(caught.value.__cause__, AttemptTimeout)
-    assert ("idle", 5.0) == (caught.value.__cause__.clock, clock.now)
+    assert (caught.value.__cause__.clock, clock.now) == ("idle", 5.0)
 
 
 def test_many_streams_do_not_disturb_one_another(clock: Clock, world: World) -> None:

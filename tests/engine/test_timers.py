@@ -29,7 +29,7 @@ def test_each_is_called_at_its_instant(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert [("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 3.0)] == called
+    assert called == [("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 3.0)]
 
 
 def test_one_that_is_withdrawn_is_not_called(clock: Clock) -> None:
@@ -48,7 +48,7 @@ def test_one_that_is_withdrawn_is_not_called(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert ["last"] == called
+    assert called == ["last"]
 
 
 def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
@@ -70,7 +70,7 @@ def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert [[6.0], [], [5.0], []] == seen
+    assert seen == [[6.0], [], [5.0], []]
 
 
 def test_one_that_raises_does_not_take_the_others_with_it(clock: Clock) -> None:
@@ -87,7 +87,7 @@ def test_one_that_raises_does_not_take_the_others_with_it(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert ["IndexError('pop from empty list')", "next"] == called
+    assert called == ["IndexError('pop from empty list')", "next"]
 
 
 def test_one_may_set_another(clock: Clock) -> None:
@@ -109,7 +109,7 @@ def test_one_may_set_another(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert [1.0, 1.0, 1.0, 2.0, 3.0] == called
+    assert called == [1.0, 1.0, 1.0, 2.0, 3.0]
 
 
 def test_what_was_withdrawn_is_not_kept(clock: Clock) -> None:

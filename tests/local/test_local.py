@@ -81,7 +81,7 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(
     without(monkeypatch, *missing)
     with pytest.raises(local.LocalModelError) as raised:
         local.serve().start()
-    assert f"the local model is not installed; this installs it:\n    {line}" == str(raised.value)
+    assert str(raised.value) == f"the local model is not installed; this installs it:\n    {line}"
     assert isinstance(raised.value, RouterError)
 
 
@@ -108,21 +108,21 @@ def test_a_port_that_cannot_be_is_refused(port: int) -> None:
 def test_it_serves_the_model_under_its_alias(server: local.Server) -> None:
     """The list of models has the alias, and the window is the one that `config()` tells, whole 256s."""
     status, models = get(f"{server.base_url}/models", KEY)
-    assert 200 == status
+    assert status == 200
     assert isinstance(models, dict)
-    assert ["smollm2"] == [model["id"] for model in models["data"]]
+    assert [model["id"] for model in models["data"]] == ["smollm2"]
     _, slots = get(server.base_url.replace("/v1", "/slots"), KEY)
     assert isinstance(slots, list)
-    assert [256, 256] == [slot["n_ctx"] for slot in slots]
+    assert [slot["n_ctx"] for slot in slots] == [256, 256]
 
 
 def test_the_key_is_demanded_and_never_shown(server: local.Server) -> None:
     """Without the key a request is 401; repr, provider and config keep it to themselves."""
     status, _ = get(server.base_url.replace("/v1", "/slots"))
-    assert 401 == status
+    assert status == 401
     provider = server.provider()
     assert callable(provider.key)
-    assert KEY == provider.key()
+    assert provider.key() == KEY
     assert KEY not in f"{server!r} {provider!r} {server.config()!r}"
 
 
@@ -136,7 +136,7 @@ def test_a_second_start_is_refused_and_leaves_the_first_running(server: local.Se
     """Starting twice is a mistake that must not cost the server that runs."""
     with pytest.raises(RuntimeError, match="is running already"):
         server.start()
-    assert 200 == get(f"{server.base_url}/models", KEY)[0]
+    assert get(f"{server.base_url}/models", KEY)[0] == 200
 
 
 def test_two_servers_at_once_have_addresses_of_their_own(server: local.Server) -> None:
@@ -146,11 +146,11 @@ def test_two_servers_at_once_have_addresses_of_their_own(server: local.Server) -
         async with local.serve(name="other", slots=1, context=64) as other:
             assert server.base_url != other.base_url
             assert server.pid != other.pid
-            assert 200 == get(f"{other.base_url}/models")[0]
+            assert get(f"{other.base_url}/models")[0] == 200
             return other.pid
 
     assert gone(asyncio.run(scenario()))
-    assert 200 == get(f"{server.base_url}/models", KEY)[0]
+    assert get(f"{server.base_url}/models", KEY)[0] == 200
 
 
 def test_the_port_can_be_chosen_and_a_taken_one_is_explained(server: local.Server) -> None:
@@ -159,7 +159,7 @@ def test_the_port_can_be_chosen_and_a_taken_one_is_explained(server: local.Serve
     second = local.serve(port=taken)
     with pytest.raises(local.LocalModelError, match=rf"^port {taken} is in use$"):
         second.start()
-    assert "<local.Server 'local': not started>" == repr(second)
+    assert repr(second) == "<local.Server 'local': not started>"
 
 
 def test_before_the_start_there_is_no_address_and_no_process() -> None:
@@ -229,7 +229,7 @@ def test_a_child_that_says_nothing_is_quoted(tmp_path: Path) -> None:
     finally:
         child.end()
     first, _, said = str(raised.value).partition("\n")
-    assert "exit status 1" == first
+    assert first == "exit status 1"
     assert said.endswith("x the last words")
     assert 2000 > len(said)
 
@@ -237,11 +237,11 @@ def test_a_child_that_says_nothing_is_quoted(tmp_path: Path) -> None:
 def test_the_configuration_names_the_model_its_window_and_its_price(server: local.Server) -> None:
     """`config()` is what `Router` takes: one provider, one model, one task."""
     config = server.config()
-    assert "local" == config["default_provider"]
-    assert {
+    assert config["default_provider"] == "local"
+    assert config["models"] == {
         "smollm2": {"provider": "local", "id": "smollm2", "context": 256, "usd_per_mtok": {"input": 0.0, "output": 0.0}}
-    } == config["models"]
-    assert {"default": {"models": ["smollm2"]}} == config["tasks"]
+    }
+    assert config["tasks"] == {"default": {"models": ["smollm2"]}}
 
 
 def command(*arguments: str) -> list[str]:
@@ -251,14 +251,14 @@ def command(*arguments: str) -> list[str]:
 def test_the_command_answers_after_a_fallback() -> None:
     """A dead provider, then a real answer, then the trace of both. (Over 1 s: it starts a model.)"""
     done = subprocess.run(command("What is the capital of France?"), capture_output=True, text=True, timeout=60)
-    assert 0 == done.returncode, done.stderr
+    assert done.returncode == 0, done.stderr
     answer, _, trace = done.stdout.partition("\n\n")
     assert answer
     first, *_, last = trace.splitlines()
     assert {"dead:smollm2", "failed,", "ConnectionFailed:"} <= set(first.split())
     assert {"fallback", "smollm2", "won,"} <= set(last.split())
     loading, ready = done.stderr.splitlines()
-    assert "loading SmolLM2-135M-Instruct …" == loading
+    assert loading == "loading SmolLM2-135M-Instruct …"
     assert ready.startswith("ready after ")
 
 
@@ -268,13 +268,13 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
         assert serving.stdout is not None
         assert serving.stderr is not None
         url = serving.stdout.readline().decode().strip()
-        assert 200 == get(f"{url}/models")[0]
+        assert get(f"{url}/models")[0] == 200
         serving.send_signal(signal.SIGINT)
         snippet = tomllib.loads(serving.stdout.read().decode())
         errors = serving.stderr.read().decode()
-    assert 130 == serving.returncode
+    assert serving.returncode == 130
     assert url == snippet["providers"]["local"]["base_url"]
-    assert "local" == snippet["models"]["smollm2"]["provider"]
+    assert snippet["models"]["smollm2"]["provider"] == "local"
     assert "Traceback" not in errors
     with pytest.raises(urllib.error.URLError):
         get(f"{url}/models")
@@ -283,5 +283,5 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
 def test_the_command_says_what_is_wrong_with_a_key() -> None:
     """A key on the command line would be everybody's to read: it wants a variable's name. Usage errors are 2."""
     done = subprocess.run(command("--key", KEY), capture_output=True, text=True, timeout=60)
-    assert 2 == done.returncode
-    assert "asyncrouter: --key: expected env:NAME, the name of an environment variable that is set\n" == done.stderr
+    assert done.returncode == 2
+    assert done.stderr == "asyncrouter: --key: expected env:NAME, the name of an environment variable that is set\n"

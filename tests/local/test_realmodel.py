@@ -124,17 +124,17 @@ def test_chat_gives_an_answer_with_its_usage_and_its_trace(server: local.Server,
 
     reply = asyncio.run(scenario())
     assert reply.text
-    assert ("length", "smollm2", "smollm2") == (reply.finish_reason, reply.model, reply.served_model)
+    assert (reply.finish_reason, reply.model, reply.served_model) == ("length", "smollm2", "smollm2")
     assert reply.usage is not None
-    assert 5 == reply.usage.output_tokens
+    assert reply.usage.output_tokens == 5
     assert 10 < reply.usage.input_tokens < 30
-    assert (0.0, 0.0, False) == (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated)
-    assert [("first", "smollm2", "won", None)] == told(reply.trace)
+    assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (0.0, 0.0, False)
+    assert told(reply.trace) == [("first", "smollm2", "won", None)]
     [attempt] = reply.trace.attempts
     assert attempt.status == 200
     instants = [attempt.sent, attempt.connected, attempt.first_content, attempt.last_content, attempt.ended]
     known = [instant for instant in instants if instant is not None]
-    assert 5 == len(known)
+    assert len(known) == 5
     assert sorted(known) == known
     assert reply.trace.seconds >= known[-1]
 
@@ -148,10 +148,10 @@ def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
                 chunks = [chunk async for chunk in stream]
             assert "".join(chunk.text for chunk in chunks) == stream.reply.text
             assert 3 < len(chunks)
-            assert "length" == chunks[-1].finish_reason
+            assert chunks[-1].finish_reason == "length"
             assert stream.reply.usage == chunks[-1].usage
             assert chunks[-1].usage is not None
-            assert 8 == chunks[-1].usage.output_tokens
+            assert chunks[-1].usage.output_tokens == 8
 
     asyncio.run(scenario())
 
@@ -213,7 +213,7 @@ def test_a_server_killed_in_mid_answer_is_replaced(server: local.Server, victim:
     ] == told(reply.trace)
     assert reply.trace.attempts[0].first_content is not None
     assert reply.usage is not None
-    assert 5 == reply.usage.output_tokens
+    assert reply.usage.output_tokens == 5
 
 
 def test_a_stream_whose_server_is_killed_is_interrupted(server: local.Server, victim: local.Server) -> None:
@@ -250,10 +250,10 @@ def test_a_killed_stream_can_begin_again_elsewhere(server: local.Server, victim:
                     elif not text and not restarts and chunk.text:
                         os.kill(victim.pid, signal.SIGKILL)
                     text += chunk.text
-        assert 1 == restarts
+        assert restarts == 1
         assert text == stream.reply.text
-        assert "smollm2" == stream.reply.model
-        assert "restart" == stream.reply.trace.attempts[-1].cause
+        assert stream.reply.model == "smollm2"
+        assert stream.reply.trace.attempts[-1].cause == "restart"
 
     asyncio.run(scenario())
 
@@ -270,7 +270,7 @@ def test_a_frozen_server_is_given_up_when_its_first_token_is_late(server: local.
     assert [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)] == told(reply.trace)
     late = reply.trace.attempts[0]
     assert isinstance(late.error, AttemptTimeout)
-    assert "first_token" == late.error.clock
+    assert late.error.clock == "first_token"
     assert late.sent is not None
     assert late.ended is not None
     assert 0.29 < late.ended - late.sent < 1.5
@@ -289,7 +289,7 @@ def test_a_server_that_freezes_in_mid_answer_is_given_up(server: local.Server, v
     assert [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)] == told(reply.trace)
     stalled = reply.trace.attempts[0].error
     assert isinstance(stalled, AttemptTimeout)
-    assert "idle" == stalled.clock
+    assert stalled.clock == "idle"
 
 
 def test_an_error_in_the_middle_of_a_200_is_no_answer(server: local.Server) -> None:
@@ -309,7 +309,7 @@ def test_an_error_in_the_middle_of_a_200_is_no_answer(server: local.Server) -> N
 
     reply = asyncio.run(scenario())
     assert [("first", "smollm2", "failed", ServerFailed), ("fallback", "smollm2", "won", None)] == told(reply.trace)
-    assert {"get_weather"} == {call["function"]["name"] for call in reply.raw["choices"][0]["message"]["tool_calls"]}
+    assert {call["function"]["name"] for call in reply.raw["choices"][0]["message"]["tool_calls"]} == {"get_weather"}
 
 
 @pytest.mark.parametrize("hedged", ["victim", "smollm2"])
@@ -348,6 +348,6 @@ def test_two_hundred_prompts_at_once_through_one_session(server: local.Server) -
             return await asyncio.gather(*asking)
 
     replies = asyncio.run(scenario())
-    assert {4} == {reply.usage.output_tokens for reply in replies if reply.usage}
-    assert {("first", "smollm2", "won", None)} == {attempt for reply in replies for attempt in told(reply.trace)}
-    assert 200 == len(replies)
+    assert {reply.usage.output_tokens for reply in replies if reply.usage} == {4}
+    assert {attempt for reply in replies for attempt in told(reply.trace)} == {("first", "smollm2", "won", None)}
+    assert len(replies) == 200

@@ -42,13 +42,13 @@ def test_chat_gives_an_answer_with_its_usage(server: local.Server, wire_stream: 
 
     reply = asyncio.run(scenario())
     assert reply.text
-    assert ("length", "smollm2", "smollm2") == (reply.finish_reason, reply.model, reply.served_model)
+    assert (reply.finish_reason, reply.model, reply.served_model) == ("length", "smollm2", "smollm2")
     assert reply.usage is not None
-    assert 5 == reply.usage.output_tokens
+    assert reply.usage.output_tokens == 5
     assert 10 < reply.usage.input_tokens < 30
-    assert (0.0, False) == (reply.cost_usd, reply.trace.cost_estimated)
-    assert ("won", 200) == (reply.trace.attempts[0].outcome, reply.trace.attempts[0].status)
-    assert "chat.completion" == reply.raw["object"]
+    assert (reply.cost_usd, reply.trace.cost_estimated) == (0.0, False)
+    assert (reply.trace.attempts[0].outcome, reply.trace.attempts[0].status) == ("won", 200)
+    assert reply.raw["object"] == "chat.completion"
 
 
 def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
@@ -86,8 +86,8 @@ def test_a_round_of_tools(server: local.Server) -> None:
     first, second = asyncio.run(scenario())
     function = first.tool_calls[0]["function"]
     assert isinstance(function, dict)
-    assert "get_weather" == function["name"]
-    assert ["city"] == list(orjson.loads(function["arguments"]))
+    assert function["name"] == "get_weather"
+    assert list(orjson.loads(function["arguments"])) == ["city"]
     assert second.text or second.tool_calls
 
 
@@ -123,4 +123,4 @@ def test_models_are_listed(server: local.Server) -> None:
         async with router(server) as asked:
             return await asked.models()
 
-    assert ["smollm2"] == asyncio.run(scenario())
+    assert asyncio.run(scenario()) == ["smollm2"]

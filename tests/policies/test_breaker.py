@@ -59,7 +59,7 @@ def opened(now: float = 0.0, **options: float) -> Breaker:
     breaker = of_a_model(**options)  # type: ignore[arg-type]
     for _ in range(3):
         fails(breaker, now)
-    assert "open" == breaker.state
+    assert breaker.state == "open"
     return breaker
 
 
@@ -75,7 +75,7 @@ def test_three_failures_in_a_row_open_it() -> None:
 
     fails(breaker, 3.0, "it broke")
 
-    assert "breaker open for 4.00 s more: it broke" == breaker.refuses(4.0)
+    assert breaker.refuses(4.0) == "breaker open for 4.00 s more: it broke"
 
 
 def test_an_answer_between_failures_starts_the_row_anew() -> None:
@@ -84,7 +84,7 @@ def test_an_answer_between_failures_starts_the_row_anew() -> None:
     for instant, act in enumerate([fails, fails, succeeds, fails, fails]):
         act(breaker, 10.0 * instant)
 
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
 
 @pytest.mark.parametrize(("after", "state"), [(3.9, "closed"), (4.0, "open")])
@@ -117,12 +117,12 @@ def test_what_is_thirty_seconds_old_is_forgotten() -> None:
     for _ in range(9):
         succeeds(breaker, 31.0)
         fails(breaker, 31.0)
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
     succeeds(breaker, 32.0)
     fails(breaker, 32.0)
 
-    assert "open" == breaker.state
+    assert breaker.state == "open"
 
 
 def test_a_host_takes_five_in_a_row() -> None:
@@ -131,11 +131,11 @@ def test_a_host_takes_five_in_a_row() -> None:
     succeeds(breaker, 0.0)
     for _ in range(4):
         fails(breaker, 0.1)
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
     fails(breaker, 0.1)
 
-    assert "open" == breaker.state
+    assert breaker.state == "open"
 
 
 # ── how long it stays open ───────────────────────────────────────────────────────────────────────────────────────────
@@ -151,7 +151,7 @@ def test_five_seconds_then_twice_as_long_each_time() -> None:
         assert breaker.refuses(now) is None
         fails(breaker, now)
 
-    assert [5.0, 10.0, 15.0, 15.0, 15.0] == spans
+    assert spans == [5.0, 10.0, 15.0, 15.0, 15.0]
 
 
 def test_a_host_is_asked_again_after_a_quarter_of_its_outage() -> None:
@@ -164,7 +164,7 @@ def test_a_host_is_asked_again_after_a_quarter_of_its_outage() -> None:
         now = breaker.until
         fails(breaker, now)
 
-    assert [5.0, 10.0, 15.0, 15.0, 15.0, 15.0] == spans[:6]
+    assert spans[:6] == [5.0, 10.0, 15.0, 15.0, 15.0, 15.0]
     assert spans[6] == pytest.approx(75.0 / 4)
     assert 60.0 == max(spans) == spans[-1] == spans[-2]
 
@@ -194,19 +194,19 @@ def test_one_probe_at_a_time() -> None:
     breaker = opened()
     breaker.enter(5.0, 10.0)
 
-    assert "breaker half-open, a probe is under way: no" == breaker.refuses(6.0)
+    assert breaker.refuses(6.0) == "breaker half-open, a probe is under way: no"
 
 
 def test_an_answered_probe_closes_it() -> None:
     """One answer is enough, and the window is empty again."""
     breaker = opened()
     succeeds(breaker, 5.0)
-    assert ("closed", None) == (breaker.state, breaker.refuses(5.0))
+    assert (breaker.state, breaker.refuses(5.0)) == ("closed", None)
 
     for _ in range(2):
         fails(breaker, 10.0)
 
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
 
 def test_a_failed_probe_opens_it_for_longer() -> None:
@@ -214,7 +214,7 @@ def test_a_failed_probe_opens_it_for_longer() -> None:
     breaker = opened()
     fails(breaker, 6.0)
 
-    assert ("open", 16.0) == (breaker.state, breaker.until)
+    assert (breaker.state, breaker.until) == ("open", 16.0)
 
 
 def test_a_probe_that_says_nothing_gives_its_permit_back() -> None:
@@ -222,7 +222,7 @@ def test_a_probe_that_says_nothing_gives_its_permit_back() -> None:
     breaker = opened()
     breaker.left(breaker.enter(5.0, 10.0))
 
-    assert ("half_open", None) == (breaker.state, breaker.refuses(5.0))
+    assert (breaker.state, breaker.refuses(5.0)) == ("half_open", None)
 
 
 def test_a_permit_that_is_not_given_back_lapses() -> None:
@@ -234,12 +234,12 @@ def test_a_permit_that_is_not_given_back_lapses() -> None:
     again = breaker.enter(15.0, 10.0)
 
     breaker.failed(leaked, 16.0, "late")
-    assert ("half_open", True) == (breaker.state, breaker.refuses(16.0) is not None)
+    assert (breaker.state, breaker.refuses(16.0) is not None) == ("half_open", True)
     breaker.left(leaked)
     assert breaker.refuses(16.0) is not None
     breaker.succeeded(again, 17.0)
 
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
 
 def test_results_of_the_past_do_not_count() -> None:
@@ -258,21 +258,21 @@ def test_results_of_the_past_do_not_count() -> None:
     succeeds(breaker, until)
     for generation in before[5:]:
         breaker.failed(generation, until + 9.0, "no")
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
 
 def test_a_forced_answer_closes_it_and_a_forced_failure_changes_nothing() -> None:
     """The last one that could answer is asked though it is open; only good news from that counts."""
     breaker = opened()
     until = breaker.until
-    assert FORCED == breaker.enter(1.0, 10.0)
+    assert breaker.enter(1.0, 10.0) == FORCED
 
     breaker.failed(FORCED, 1.0, "no")
     breaker.left(FORCED)
     assert ("open", until) == (breaker.state, breaker.until)
     breaker.succeeded(FORCED, 2.0)
 
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
 
 def test_each_change_of_state_is_told_once() -> None:
@@ -284,8 +284,8 @@ def test_each_change_of_state_is_told_once() -> None:
     breaker.enter(5.0, 1.0)
     succeeds(breaker, 6.0)
 
-    assert [("breaker open", "it broke"), ("breaker half-open", "it broke"), ("breaker closed", "it broke")] == told
-    assert "<Breaker closed, 0 failures in a row>" == repr(breaker)
+    assert told == [("breaker open", "it broke"), ("breaker half-open", "it broke"), ("breaker closed", "it broke")]
+    assert repr(breaker) == "<Breaker closed, 0 failures in a row>"
 
 
 Step = tuple[str, float, int]
@@ -318,7 +318,7 @@ def test_whatever_happens_it_never_sticks(steps: list[Step]) -> None:
     assert breaker.refuses(now) is None
     succeeds(breaker, now)
 
-    assert "closed" == breaker.state
+    assert breaker.state == "closed"
 
 
 @given(st.lists(st.tuples(st.floats(0, 6), st.sampled_from(["failed", "left", "leak"])), max_size=40))
@@ -360,7 +360,7 @@ def test_a_model_that_fails_is_left_alone(clock: Clock, world: World, act: Act) 
 
     replies = play(clock, world, lambda router: asks(router, 9, pause=0.5))
 
-    assert [3, 9, 0] == asked(world)
+    assert asked(world) == [3, 9, 0]
     assert all(isinstance(reply, Reply) for reply in replies)
 
 
@@ -373,7 +373,7 @@ def test_what_is_no_fault_of_the_model_opens_nothing(clock: Clock, world: World,
 
     play(clock, world, lambda router: asks(router, 9, pause=10.0))
 
-    assert [9, 9, 0] == asked(world)
+    assert asked(world) == [9, 9, 0]
 
 
 def test_losers_and_cancelled_calls_open_nothing(clock: Clock, world: World) -> None:
@@ -391,7 +391,7 @@ def test_losers_and_cancelled_calls_open_nothing(clock: Clock, world: World) -> 
 
     play(clock, world, scenario)
 
-    assert [11, 5, 0] == asked(world)
+    assert asked(world) == [11, 5, 0]
 
 
 def test_timeouts_count(clock: Clock, world: World) -> None:
@@ -400,7 +400,7 @@ def test_timeouts_count(clock: Clock, world: World) -> None:
 
     play(clock, world, lambda router: asks(router, 5), defaults={"first_token": 1.0})
 
-    assert [3, 5, 0] == asked(world)
+    assert asked(world) == [3, 5, 0]
 
 
 def test_the_deadline_is_not_the_models_fault(clock: Clock, world: World) -> None:
@@ -411,7 +411,7 @@ def test_the_deadline_is_not_the_models_fault(clock: Clock, world: World) -> Non
         await asks(router, 5, chain=["a"], deadline=1.0)
         return router.health()["a"].breaker
 
-    assert "closed" == play(clock, world, scenario)
+    assert play(clock, world, scenario) == "closed"
 
 
 def test_an_open_breaker_ends_the_retries(clock: Clock, world: World) -> None:
@@ -420,7 +420,7 @@ def test_an_open_breaker_ends_the_retries(clock: Clock, world: World) -> None:
 
     result = play(clock, world, lambda router: ask(router, retry=Retry(attempts=9, base=0.0)))
 
-    assert [3, 1, 0] == asked(world)
+    assert asked(world) == [3, 1, 0]
     assert isinstance(result, Reply)
 
 
@@ -436,8 +436,8 @@ def test_the_last_model_is_tried_though_its_breaker_is_open(clock: Clock, world:
         assert isinstance(await ask(router, chain=["a"]), Reply)
         return [*states, router.health()["a"].breaker]
 
-    assert ["open", "closed"] == play(clock, world, scenario)
-    assert 6 == asked(world)[0]
+    assert play(clock, world, scenario) == ["open", "closed"]
+    assert asked(world)[0] == 6
 
 
 def test_of_several_open_ones_the_last_is_tried(clock: Clock, world: World) -> None:
@@ -450,10 +450,10 @@ def test_of_several_open_ones_the_last_is_tried(clock: Clock, world: World) -> N
 
     result = play(clock, world, scenario)
 
-    assert [
+    assert tried(result.trace) == [
         Tried("a", "first", "not_sent", "NotSent", ended=0.0),
         Tried("b", "fallback", "failed", "ServerFailed", 500, 0.0, 0.0),
-    ] == tried(result.trace)  # type: ignore[attr-defined]
+    ]  # type: ignore[attr-defined]
 
 
 def test_breakers_can_be_switched_off(clock: Clock, world: World) -> None:
@@ -466,7 +466,7 @@ def test_breakers_can_be_switched_off(clock: Clock, world: World) -> None:
         defaults={"breaker": "off"},
     )  # fmt: skip
 
-    assert [9, 9, 0] == asked(world)
+    assert asked(world) == [9, 9, 0]
     assert not [event for event in events if isinstance(event, StateChanged)]
 
 
@@ -482,9 +482,9 @@ def test_a_host_that_cannot_be_reached_takes_its_models_with_it(clock: Clock, wo
 
     seen = play(clock, world, scenario, listeners=(events.append,))
 
-    assert [["sim-openai:c"]] == seen
+    assert seen == [["sim-openai:c"]]
     changes = [event for event in events if isinstance(event, StateChanged)]
-    assert [("sim", "breaker open"), ("a", "breaker open")] == [(each.subject, each.state) for each in changes]
+    assert [(each.subject, each.state) for each in changes] == [("sim", "breaker open"), ("a", "breaker open")]
 
 
 @pytest.mark.parametrize("act", [HEALTHY, REJECTED, Act(status=429), BUSY], ids=["200", "400", "429", "500"])
@@ -499,7 +499,7 @@ def test_any_response_shows_that_a_host_is_there(clock: Clock, world: World, act
         await ask(router, chain=["a", "sim-openai:c"], retry=ONCE)
         return models_sent(await ask(router, chain=["b", "sim-openai:c"]))
 
-    assert ["b"] == play(clock, world, scenario)
+    assert play(clock, world, scenario) == ["b"]
 
 
 def test_an_outage_from_its_beginning_to_its_end(clock: Clock, world: World) -> None:
@@ -523,5 +523,5 @@ def test_an_outage_from_its_beginning_to_its_end(clock: Clock, world: World) -> 
 
     seen = play(clock, world, scenario, listeners=(listen,))
 
-    assert [("b", "closed"), ("b", "closed"), ("b", "open"), ("b", "open"), ("b", "open"), ("a", "closed")] == seen
-    assert [("a", "breaker open"), ("a", "breaker half-open"), ("a", "breaker closed")] == heard
+    assert seen == [("b", "closed"), ("b", "closed"), ("b", "open"), ("b", "open"), ("b", "open"), ("a", "closed")]
+    assert heard == [("a", "breaker open"), ("a", "breaker half-open"), ("a", "breaker closed")]

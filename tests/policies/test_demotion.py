@@ -50,7 +50,7 @@ def played(
     async def scenario() -> tuple[list[str], list[tuple[float, str]]]:
         day = Day(clock, world, hedge, breaker)
         async with day.router:
-            assert "a" * 100 == await day.calls(100, 0.25)
+            assert await day.calls(100, 0.25) == "a" * 100
             day.began = clock.now
             return [await day.calls(*span) for span in spans], day.told
 
@@ -61,16 +61,16 @@ def test_a_model_that_loses_every_race_goes_last(clock: Clock, world: World) -> 
     """Twenty in thirty seconds: from then on the other one is asked first, known or not: it has won these races."""
     asked, told = played(clock, world, (20, 20.0), (15, 20.0))
 
-    assert ["a" * 20, "b" * 15] == asked
-    assert [(20 * RACE, "slow")] == told
+    assert asked == ["a" * 20, "b" * 15]
+    assert told == [(20 * RACE, "slow")]
 
 
 def test_nineteen_are_too_few(clock: Clock, world: World) -> None:
     """And then it is quick again."""
     asked, told = played(clock, world, (19, 20.0), (10, 0.25))
 
-    assert ["a" * 19, "a" * 10] == asked
-    assert [] == told
+    assert asked == ["a" * 19, "a" * 10]
+    assert told == []
 
 
 def test_every_five_seconds_it_is_tried_in_its_place(clock: Clock, world: World) -> None:
@@ -78,16 +78,16 @@ def test_every_five_seconds_it_is_tried_in_its_place(clock: Clock, world: World)
     asked, told = played(clock, world, (20, 20.0), (20 + 1 + 16, 20.0))
 
     # The try itself takes one of its five seconds.
-    assert "b" * 20 + "a" + "b" * 16 == asked[1]
-    assert [(20.0, "slow")] == told
+    assert asked[1] == "b" * 20 + "a" + "b" * 16
+    assert told == [(20.0, "slow")]
 
 
 def test_one_quick_answer_has_it_back(clock: Clock, world: World) -> None:
     """The next try in its place is the last that is needed."""
     asked, told = played(clock, world, (20, 20.0), (30, 0.25))
 
-    assert "b" * 20 + "a" * 10 == asked[1]
-    assert [(20.0, "slow"), (25.25, "not slow any more")] == told
+    assert asked[1] == "b" * 20 + "a" * 10
+    assert told == [(20.0, "slow"), (25.25, "not slow any more")]
 
 
 def test_a_race_that_the_budget_forbids_is_lost_all_the_same(clock: Clock, world: World) -> None:
@@ -95,32 +95,32 @@ def test_a_race_that_the_budget_forbids_is_lost_all_the_same(clock: Clock, world
     asked, told = played(clock, world, (20, 2.5), (2, 2.5), hedge=Hedge(after=0.5, budget=0.01))
 
     # Ten races are won by b after 0.75 s.
-    assert ["a" * 20, "bb"] == asked
-    assert [(pytest.approx(10 * 0.75 + 9 * 2.5 + 0.75, rel=0.001), "slow")] == told
+    assert asked == ["a" * 20, "bb"]
+    assert told == [(pytest.approx(10 * 0.75 + 9 * 2.5 + 0.75, rel=0.001), "slow")]
 
 
 def test_late_and_not_raced_is_not_slow_before_three_times_its_usual(clock: Clock, world: World) -> None:
     """Its answer comes an instant earlier."""
     asked, told = played(clock, world, (60, 0.74), hedge=Hedge(after=0.5, budget=0.000001))
 
-    assert "a" * 60 == asked[0]
-    assert [] == told
+    assert asked[0] == "a" * 60
+    assert told == []
 
 
 def test_a_chain_without_a_hedge_keeps_its_order(clock: Clock, world: World) -> None:
     """However late its answers are: its owner has only asked for its clocks to be kept."""
     asked, told = played(clock, world, (60, 2.5), hedge=None)
 
-    assert "a" * 60 == asked[0]
-    assert [] == told
+    assert asked[0] == "a" * 60
+    assert told == []
 
 
 def test_a_late_answer_does_not_have_it_back(clock: Clock, world: World) -> None:
     """It could not be raced, and so it was first; that says nothing for it."""
     asked, told = played(clock, world, (20, 2.5), (60, 2.5), hedge=Hedge(after=0.75, budget=0.01))
 
-    assert "b" * 14 + "a" + "b" * 10 + "a" == asked[1][:26]
-    assert ["slow"] == [state for _, state in told]
+    assert asked[1][:26] == "b" * 14 + "a" + "b" * 10 + "a"
+    assert [state for _, state in told] == ["slow"]
 
 
 def test_what_stays_slow_is_what_is_usual_in_the_end(clock: Clock, world: World) -> None:
@@ -140,8 +140,8 @@ def test_what_stays_slow_is_what_is_usual_in_the_end(clock: Clock, world: World)
 
     asked, told = clock.run(scenario())
 
-    assert "a" * 10 == asked
-    assert ["slow", "not slow any more"] == [state for _, state in told]
+    assert asked == "a" * 10
+    assert [state for _, state in told] == ["slow", "not slow any more"]
     assert 600.0 < told[-1][0] < 3000.0
 
 
@@ -157,7 +157,7 @@ def test_a_brown_out_does_not_become_what_is_usual(clock: Clock, world: World) -
                 await asyncio.sleep(5.0)
             return day.told
 
-    assert ["slow"] == [state for _, state in clock.run(scenario())]
+    assert [state for _, state in clock.run(scenario())] == ["slow"]
 
 
 def test_a_race_is_not_run_with_a_slow_model(clock: Clock, world: World) -> None:
@@ -172,7 +172,7 @@ def test_a_race_is_not_run_with_a_slow_model(clock: Clock, world: World) -> None
             reply = await day.router.chat("x", chain=["a", "b", "c"], hedge=HEDGE)
             return [attempt.model for attempt in reply.trace.attempts]
 
-    assert ["b", "c"] == clock.run(scenario())
+    assert clock.run(scenario()) == ["b", "c"]
 
 
 def test_a_slow_model_to_race_with_is_tried_again(clock: Clock, world: World) -> None:
@@ -187,7 +187,7 @@ def test_a_slow_model_to_race_with_is_tried_again(clock: Clock, world: World) ->
             replies = [await day.router.chat("x", chain=["c", "a", "b"], hedge=HEDGE) for _ in range(3)]
             return [reply.trace.attempts[1].model for reply in replies]
 
-    assert ["a", "b", "b"] == clock.run(scenario())
+    assert clock.run(scenario()) == ["a", "b", "b"]
 
 
 def test_a_chain_without_a_hedge_keeps_its_order_beside_one_with(clock: Clock, world: World) -> None:
@@ -200,7 +200,7 @@ def test_a_chain_without_a_hedge_keeps_its_order_beside_one_with(clock: Clock, w
             day.hedge = None
             return [hedged[-1], await day.calls(1, 2.5)]
 
-    assert ["b", "a"] == clock.run(scenario())
+    assert clock.run(scenario()) == ["b", "a"]
 
 
 def test_a_model_of_two_minds_is_not_slow(clock: Clock, world: World) -> None:
@@ -212,7 +212,7 @@ def test_a_model_of_two_minds_is_not_slow(clock: Clock, world: World) -> None:
                 await day.calls(1, 1.2 if number % 20 < 9 else 0.2)
             return day.told
 
-    assert [] == clock.run(scenario())
+    assert clock.run(scenario()) == []
 
 
 def test_a_stream_that_its_reader_leaves_has_been_quick(clock: Clock, world: World) -> None:
@@ -229,7 +229,7 @@ def test_a_stream_that_its_reader_leaves_has_been_quick(clock: Clock, world: Wor
                         await anext(stream)
             return day.told
 
-    assert [] == clock.run(scenario())
+    assert clock.run(scenario()) == []
 
 
 def test_a_loser_that_was_as_quick_as_ever_is_not_slow(clock: Clock, world: World) -> None:
@@ -237,12 +237,12 @@ def test_a_loser_that_was_as_quick_as_ever_is_not_slow(clock: Clock, world: Worl
     world.model("b", Act(first_token=0.0))
     asked, told = played(clock, world, (40, 20.0), hedge=Hedge(after=0.2, budget=1.0))
 
-    assert "a" * 40 == asked[0]
-    assert [] == told
+    assert asked[0] == "a" * 40
+    assert told == []
 
 
 def test_without_breakers_nothing_is_put_last(clock: Clock, world: World) -> None:
     """`breaker = "off"` leaves every chain in its order."""
     asked, _ = played(clock, world, (40, 20.0), breaker="off")
 
-    assert "a" * 40 == asked[0]
+    assert asked[0] == "a" * 40

@@ -35,8 +35,8 @@ def test_a_bucket_is_full_at_the_start() -> None:
     """Ten hedges, then none."""
     bucket = Bucket(0.05)
 
-    assert 10 == taken(bucket)
-    assert "<Bucket 0.00 of 10, 0.05 a call>" == repr(bucket)
+    assert taken(bucket) == 10
+    assert repr(bucket) == "<Bucket 0.00 of 10, 0.05 a call>"
 
 
 def test_a_bucket_holds_ten_at_most() -> None:
@@ -45,7 +45,7 @@ def test_a_bucket_holds_ten_at_most() -> None:
     for _ in range(1000):
         bucket.deposit()
 
-    assert 10 == taken(bucket)
+    assert taken(bucket) == 10
 
 
 @pytest.mark.parametrize(("rate", "calls"), [(0.05, 20), (0.1, 10), (0.01, 100), (1.0, 1), (0.3, 4)])
@@ -66,9 +66,9 @@ def test_a_hedge_that_was_not_sent_is_given_back() -> None:
     """A refund fills the bucket again, never above ten."""
     bucket = Bucket(0.0)
     bucket.refund()
-    assert 10 == taken(bucket)
+    assert taken(bucket) == 10
     bucket.refund()
-    assert 1 == taken(bucket)
+    assert taken(bucket) == 1
 
 
 @given(st.floats(0, 1), st.lists(st.booleans(), max_size=400))
@@ -86,7 +86,7 @@ def test_one_bucket_for_each_first_model_and_rate() -> None:
     budgets = HedgeBudgets()
 
     assert budgets.bucket("a", 0.05) is budgets.bucket("a", 0.05)
-    assert 4 == len({id(budgets.bucket(model, rate)) for model in "ab" for rate in (0.05, 0.1)})
+    assert len({id(budgets.bucket(model, rate)) for model in "ab" for rate in (0.05, 0.1)}) == 4
 
 
 # ── the lease ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,22 +108,22 @@ def test_a_lease_counts_what_is_in_flight_and_is_given_back_once(clock: Clock) -
     """One more while it lasts, one less when it ends, however often that is said."""
     policies = clock.run(_policies())
     other, lease = lease_of(policies, A), lease_of(policies, A)
-    assert 2 == policies.target(A).pacer.running
+    assert policies.target(A).pacer.running == 2
 
     lease.end(11.0, "cancelled")
     lease.end(11.0, "failed", Rejected("gone", status=404))
 
-    assert 1 == policies.target(A).pacer.running
+    assert policies.target(A).pacer.running == 1
     assert policies.refusal(A, 11.0) is None
     other.end(12.0, "won")
-    assert 0 == policies.target(A).pacer.running
+    assert policies.target(A).pacer.running == 0
 
 
 def test_a_lease_learns_from_an_error(clock: Clock) -> None:
     """A 404 puts the model out, and no other; a Retry-After holds it; a 401 puts its key out for all its models."""
     policies = clock.run(_policies())
     lease_of(policies, A).end(10.0, "failed", Rejected("gone", status=404))
-    assert "out for 300 s more: gone" == str(policies.refusal(A, 10.0))
+    assert str(policies.refusal(A, 10.0)) == "out for 300 s more: gone"
     assert policies.refusal(B, 10.0) is None
     assert policies.refusal(ELSEWHERE, 10.0) is None
 
@@ -131,7 +131,7 @@ def test_a_lease_learns_from_an_error(clock: Clock) -> None:
     lease_of(policies, A).end(10.0, "failed", RateLimited("slow down", status=429, retry_after=5.0))
     refusal = policies.refusal(A, 12.0)
     assert refusal is not None
-    assert ("held for 3.00 s more: slow down", 3.0) == (str(refusal), refusal.hold)
+    assert (str(refusal), refusal.hold) == ("held for 3.00 s more: slow down", 3.0)
     assert policies.refusal(A, 15.0) is None
 
     policies = clock.run(_policies())

@@ -47,7 +47,7 @@ def test_a_thousand_buckets_are_remembered() -> None:
         budgets.bucket(f"m{number}", 0.05)
 
     assert second is budgets.bucket("second", 0.05)
-    assert 10.0 == budgets.bucket("first", 0.05).tokens
+    assert budgets.bucket("first", 0.05).tokens == 10.0
 
 
 # ── the delay ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,21 +77,21 @@ def near(value: float) -> object:
 
 def test_there_is_no_hedge_before_a_hundred_samples(clock: Clock) -> None:
     """Then there is one at the p95."""
-    assert inf == delay(clock, Hedge(after="p95"), 99)
+    assert delay(clock, Hedge(after="p95"), 99) == inf
     assert near(95.0) == delay(clock, Hedge(after="p95"), 100)
 
 
 def test_with_a_cap_there_is_one_at_the_cap(clock: Clock) -> None:
     """While nothing is known, and where the quantile is later; an earlier quantile comes first."""
-    assert 400.0 == delay(clock, Hedge(after="p95", cap=0.4), 0)
-    assert 400.0 == delay(clock, Hedge(after="p95", cap=0.4))
+    assert delay(clock, Hedge(after="p95", cap=0.4), 0) == 400.0
+    assert delay(clock, Hedge(after="p95", cap=0.4)) == 400.0
     assert near(950.0) == delay(clock, Hedge(after="p95", cap=4.0))
 
 
 def test_a_number_is_used_as_it_is(clock: Clock) -> None:
     """Whatever is known, and however empty the bucket is."""
-    assert 300.0 == delay(clock, Hedge(after=0.3))
-    assert 300.0 == delay(clock, Hedge(after=0.3), 0, tokens=0.0)
+    assert delay(clock, Hedge(after=0.3)) == 300.0
+    assert delay(clock, Hedge(after=0.3), 0, tokens=0.0) == 300.0
 
 
 @pytest.mark.parametrize(("budget", "tokens", "quantile"), [
@@ -132,11 +132,11 @@ def test_the_delay_is_learned(clock: Clock, world: World) -> None:
     numbers, trace = clock.run(scenario())
     first, second = trace.attempts
 
-    assert {1} == numbers
-    assert ("superseded", "hedge", "won") == (first.outcome, second.cause, second.outcome)
+    assert numbers == {1}
+    assert (first.outcome, second.cause, second.outcome) == ("superseded", "hedge", "won")
     assert first.sent is not None
     assert second.sent is not None
-    assert pytest.approx(1.0, rel=0.02) == second.sent - first.sent
+    assert second.sent - first.sent == pytest.approx(1.0, rel=0.02)
 
 
 # ── who may be raced with ────────────────────────────────────────────────────────────────────────────────────────────
@@ -164,10 +164,10 @@ def test_a_breaker_that_is_not_closed_is_passed_over(clock: Clock, world: World)
     """Three failures have opened it: the hedge goes to the model after it. Two have not."""
     world.model("b", Act(status=500), Act(status=500), Act())
     world.model("c")
-    assert [("a", "first"), ("b", "hedge")] == late(clock, world, "b", "b")
+    assert late(clock, world, "b", "b") == [("a", "first"), ("b", "hedge")]
 
     world.model("b", Act(status=500))
-    assert [("a", "first"), ("c", "hedge")] == late(clock, world, "b", "b", "b")
+    assert late(clock, world, "b", "b", "b") == [("a", "first"), ("c", "hedge")]
 
 
 def test_a_probe_is_no_hedge(clock: Clock, world: World) -> None:
@@ -175,7 +175,7 @@ def test_a_probe_is_no_hedge(clock: Clock, world: World) -> None:
     world.model("b", Act(status=500))
     world.model("c")
 
-    assert [("a", "first"), ("c", "hedge")] == late(clock, world, "b", "b", "b", hedge=4.5)
+    assert late(clock, world, "b", "b", "b", hedge=4.5) == [("a", "first"), ("c", "hedge")]
 
 
 def test_a_model_that_usually_takes_longer_than_is_left_is_passed_over(clock: Clock, world: World) -> None:
@@ -183,8 +183,8 @@ def test_a_model_that_usually_takes_longer_than_is_left_is_passed_over(clock: Cl
     world.model("b", Act(first_token=3.0))
     world.model("c", Act(first_token=0.5))
 
-    assert [("a", "first"), ("c", "hedge")] == late(clock, world, *["b"] * 100, deadline=3.3)
-    assert [("a", "first"), ("b", "hedge")] == late(clock, world, *["b"] * 100, deadline=9.0)[:2]
+    assert late(clock, world, *["b"] * 100, deadline=3.3) == [("a", "first"), ("c", "hedge")]
+    assert late(clock, world, *["b"] * 100, deadline=9.0)[:2] == [("a", "first"), ("b", "hedge")]
 
 
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,6 +214,6 @@ def test_a_denied_hedge_is_told_once_a_call(clock: Clock, world: World) -> None:
     world.model("b", Act(first_token=9.0))
     traces = clock.run(scenario())
 
-    assert [["first", "retry"]] * 2 == [[one.cause for one in trace.attempts] for trace in traces]
+    assert [[one.cause for one in trace.attempts] for trace in traces] == [["first", "retry"]] * 2
     assert traces == [event.trace for event in denied]
-    assert {"the hedge budget is used up"} == {event.reason for event in denied}
+    assert {event.reason for event in denied} == {"the hedge budget is used up"}

@@ -79,12 +79,12 @@ def test_out_says_why(clock: Clock, world: World, row: Row) -> None:
     result, standing = play(clock, world, scenario, providers=OTHER)
 
     passed_over = result.trace.attempts[0]
-    assert Tried("a", "first", "not_sent", "NotSent", ended=0.0) == tried(result.trace)[0]
+    assert tried(result.trace)[0] == Tried("a", "first", "not_sent", "NotSent", ended=0.0)
     subject = "the key of sim is out" if row.key else "out"
     whose = " (key of sim from env:PLANTED_KEY)" if row.act.status == 401 else ""
     said = f"{subject} for {row.out - 10:.0f} s more: The simulated model answers {row.act.status}.{whose}"
     assert (said, said) == (passed_over.error.message, standing)
-    assert (None, None, 0.0) == (passed_over.sent, passed_over.error.hold, passed_over.cost_usd)
+    assert (passed_over.sent, passed_over.error.hold, passed_over.cost_usd) == (None, None, 0.0)
 
 
 @pytest.mark.parametrize("row", FORGOTTEN, ids=lambda row: row.name)
@@ -96,7 +96,7 @@ def test_not_remembered(clock: Clock, world: World, row: Row) -> None:
         await ask(router, chain=["a"], deadline=1)
         return router.explain(chain=["a"]).steps[0].standing
 
-    assert "ready" == play(clock, world, scenario)
+    assert play(clock, world, scenario) == "ready"
 
 
 def test_turned_down_reply_is_not_remembered(clock: Clock, world: World) -> None:
@@ -107,7 +107,7 @@ def test_turned_down_reply_is_not_remembered(clock: Clock, world: World) -> None
         await ask(router, chain=["a"], accept=lambda reply: False)
         return router.explain(chain=["a"]).steps[0].standing
 
-    assert "ready" == play(clock, world, scenario)
+    assert play(clock, world, scenario) == "ready"
 
 
 # ── held ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,12 +127,12 @@ def test_held_for_everybody(clock: Clock, world: World, status: int, later: floa
 
     first, second = play(clock, world, scenario, tasks=tasks)
 
-    assert ["a", "b"] == models_sent(first)
+    assert models_sent(first) == ["a", "b"]
     assert ["c" if sent_at is None else "a"] == models_sent(second)
     assert [0.0, *([sent_at] if sent_at else [])] == [seen.at for seen in world.asked("a")]
     if sent_at is None:
         assert "held for 2.25 s more: " in str(second.trace.attempts[0].error)
-        assert 2.25 == second.trace.attempts[0].error.hold
+        assert second.trace.attempts[0].error.hold == 2.25
 
 
 def test_last_usable_model_is_waited_for(clock: Clock, world: World) -> None:
@@ -145,8 +145,8 @@ def test_last_usable_model_is_waited_for(clock: Clock, world: World) -> None:
 
     result = play(clock, world, scenario)
 
-    assert [Tried("a", "first", "won", None, 200, 50.0, 50.0)] == tried(result.trace)
-    assert (0.0, 50.0) == (result.trace.attempts[0].queued, clock.now)
+    assert tried(result.trace) == [Tried("a", "first", "won", None, 200, 50.0, 50.0)]
+    assert (result.trace.attempts[0].queued, clock.now) == (0.0, 50.0)
 
 
 def test_all_are_held(clock: Clock, world: World) -> None:
@@ -161,9 +161,9 @@ def test_all_are_held(clock: Clock, world: World) -> None:
 
     result = play(clock, world, scenario)
 
-    assert [("a", "not_sent", None), ("b", "won", 20.0)] == [
+    assert [
         (one.model, one.outcome, one.sent) for one in tried(result.trace)
-    ]
+    ] == [("a", "not_sent", None), ("b", "won", 20.0)]
 
 
 @pytest.mark.parametrize(("second_hint", "ends"), [(3, 10.0), (9, 10.0), (20, 21.0)])

@@ -63,7 +63,7 @@ def test_what_is_too_fast_or_too_slow_has_a_bucket_too() -> None:
     """Nothing and an hour: the first bucket, and the last one."""
     made = histogram((50, 0.0), (50, 3600.0))
 
-    assert 0.001 == made.quantile(0.5)
+    assert made.quantile(0.5) == 0.001
     assert near(0.001 * GROWTH**699) == made.quantile(1.0)
 
 
@@ -109,9 +109,9 @@ def test_the_oldest_of_sixteen_thousand_samples_go() -> None:
     for number in range(20_250):
         made.add(1.0 if number % 2 else 2.0, 0.0)
 
-    assert (EPOCHS - 1) * EPOCH + 250 == made.count
+    assert made.count == (EPOCHS - 1) * EPOCH + 250
     assert made.count == sum(made.seen)
-    assert 0 == sum(made.cut)
+    assert sum(made.cut) == 0
 
 
 def test_what_is_forty_minutes_old_goes() -> None:
@@ -120,7 +120,7 @@ def test_what_is_forty_minutes_old_goes() -> None:
     for number in range(100):
         made.add(1.0, number * EPOCH_SECONDS, cut=number % 2 == 0)
 
-    assert (EPOCHS, EPOCHS // 2, EPOCHS // 2) == (made.count, sum(made.seen), sum(made.cut))
+    assert (made.count, sum(made.seen), sum(made.cut)) == (EPOCHS, EPOCHS // 2, EPOCHS // 2)
 
 
 def test_a_change_is_noticed_at_the_end_of_an_epoch() -> None:
@@ -131,8 +131,8 @@ def test_a_change_is_noticed_at_the_end_of_an_epoch() -> None:
     for _ in range(EPOCH + 1):
         made.add(3.0 * exp(random.gauss(0.0, 0.5)), 0.0)
 
-    assert EPOCH + 1 == made.count
-    assert pytest.approx(3.0, rel=0.1) == made.quantile(0.5)
+    assert made.count == EPOCH + 1
+    assert made.quantile(0.5) == pytest.approx(3.0, rel=0.1)
 
 
 def test_chance_is_no_change() -> None:
@@ -141,7 +141,7 @@ def test_chance_is_no_change() -> None:
     for _ in range(30 * EPOCH):
         made.add(exp(random.gauss(0.0, 0.5)), 0.0)
 
-    assert 30 * EPOCH == made.count
+    assert made.count == 30 * EPOCH
 
 
 # ── sizes of prompts ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -43,23 +43,23 @@ def test_who_has_no_patience_does_not_spoil_that_of_others() -> None:
     """It waits for nobody, and what was asked for is remembered."""
     demand = asked(1000)
 
-    assert (0.0, 0.2) == (demand.patience(0.0, 0.0, batch=False), demand.patience(0.0, 2.0, batch=False))
+    assert (demand.patience(0.0, 0.0, batch=False), demand.patience(0.0, 2.0, batch=False)) == (0.0, 0.2)
 
 
 def test_a_lull_as_long_as_the_patience_ends_an_overload() -> None:
     """However much more was asked for before it."""
     demand = asked(1000)
 
-    assert 0.2 == demand.patience(0.0, 2.0, batch=False)
-    assert 0.2 == demand.patience(1.9, 2.0, batch=False)
-    assert 2.0 == demand.patience(2.0, 2.0, batch=False)
+    assert demand.patience(0.0, 2.0, batch=False) == 0.2
+    assert demand.patience(1.9, 2.0, batch=False) == 0.2
+    assert demand.patience(2.0, 2.0, batch=False) == 2.0
 
 
 def test_batch_work_does_not_shorten_the_patience_of_the_rest() -> None:
     """It takes only what is left over; for itself the queue is as long as it is."""
     demand = asked(100, batch=True)
 
-    assert (2.0, 0.2) == (demand.patience(0.0, 2.0, batch=False), demand.patience(0.0, 2.0, batch=True))
+    assert (demand.patience(0.0, 2.0, batch=False), demand.patience(0.0, 2.0, batch=True)) == (2.0, 0.2)
 
 
 def overload(clock: Clock, world: World, chain: list[str]) -> Served:
@@ -89,13 +89,13 @@ def test_a_burst_is_waited_out_and_an_overload_is_not(clock: Clock, world: World
     served = overload(clock, world, ["a", "b"])
 
     assert [("a", 0.0)] * 7 + [("a", 0.125 * late) for late in range(1, 16)] == served[:22]
-    assert [("b", 0.0)] * 13 == served[22:35]  # the queue runs down meanwhile
-    assert [("a", 0.375), ("b", 0.0)] * 12 + [("a", 0.375)] == served[35:]
+    assert served[22:35] == [("b", 0.0)] * 13  # the queue runs down meanwhile
+    assert served[35:] == [("a", 0.375), ("b", 0.0)] * 12 + [("a", 0.375)]
 
 
 def test_with_nobody_else_to_serve_everybody_waits(clock: Clock, world: World) -> None:
     """Patience is for those who have a choice: sixty calls take fourteen seconds, and the last one came after 7.375."""
     served = overload(clock, world, ["a"])
 
-    assert {"a"} == {model for model, _ in served}
+    assert {model for model, _ in served} == {"a"}
     assert 14.0 - 7.375 == served[-1][1] == max(late for _, late in served)

@@ -46,36 +46,36 @@ def test_requests_are_spaced_evenly() -> None:
     """Four a second: one every quarter of a second, and nothing saved up by a pause."""
     limit = Gcra(4.0)
 
-    assert [0.0, 0.25, 0.5] == instants(limit, 3)
-    assert [100.0, 100.25] == instants(limit, 2, now=100.0)
+    assert instants(limit, 3) == [0.0, 0.25, 0.5]
+    assert instants(limit, 2, now=100.0) == [100.0, 100.25]
 
 
 def test_a_burst_goes_at_once() -> None:
     """Three of them, then evenly; after a pause three again."""
     limit = Gcra(4.0, 3.0)
 
-    assert [0.0, 0.0, 0.0, 0.25, 0.5] == instants(limit, 5)
-    assert [100.0, 100.0, 100.0, 100.25] == instants(limit, 4, now=100.0)
+    assert instants(limit, 5) == [0.0, 0.0, 0.0, 0.25, 0.5]
+    assert instants(limit, 4, now=100.0) == [100.0, 100.0, 100.0, 100.25]
 
 
 def test_more_than_a_burst_goes_when_nothing_is_left() -> None:
     """Otherwise it would never go; what comes after it waits for all of it."""
     limit = Gcra(4.0, 2.0)
 
-    assert [0.0, 2.5] == instants(limit, 2, 10.0)
-    assert [4.75] == instants(limit, 1)
+    assert instants(limit, 2, 10.0) == [0.0, 2.5]
+    assert instants(limit, 1) == [4.75]
 
 
 def test_what_was_not_used_can_be_used() -> None:
     """Ten were taken and two used: eight come back; more used than taken is owed."""
     limit = Gcra(4.0, 1.0)
     limit.take(0.0, 10.0)
-    assert 2.5 == limit.due(0.0)
+    assert limit.due(0.0) == 2.5
     limit.correct(0.0, -8.0)
-    assert 0.5 == limit.due(0.0)
+    assert limit.due(0.0) == 0.5
     limit.correct(0.0, 4.0)
 
-    assert 1.5 == limit.due(0.0)
+    assert limit.due(0.0) == 1.5
 
 
 # ── a model's limits ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,21 +109,21 @@ def test_a_second_of_a_rate_goes_at_once(clock: Clock, world: World) -> None:
 
     times = went(clock, world, 11, rpm=600)
 
-    assert pytest.approx([0.0] * 9 + [0.2 / 9.8, 1.2 / 9.8], abs=ROUNDED) == times
+    assert times == pytest.approx([0.0] * 9 + [0.2 / 9.8, 1.2 / 9.8], abs=ROUNDED)
 
 
 def test_as_many_as_may_run_at_once(clock: Clock, world: World) -> None:
     """The third request goes at the instant the first has ended."""
     world.model("a", Act(first_token=1.0), Act(first_token=5.0), Act(first_token=1.0))
 
-    assert [0.0, 0.0, 1.0, 2.0] == went(clock, world, 4, max_concurrent=2)
+    assert went(clock, world, 4, max_concurrent=2) == [0.0, 0.0, 1.0, 2.0]
 
 
 def test_without_limits_nothing_waits(clock: Clock, world: World) -> None:
     """Not even at a thousand at once."""
     world.model("a")
 
-    assert {0.0} == set(went(clock, world, 1000))
+    assert set(went(clock, world, 1000)) == {0.0}
 
 
 def test_tokens_are_reserved_and_given_back(clock: Clock, world: World) -> None:
@@ -158,8 +158,8 @@ def test_an_announced_limit_is_kept(clock: Clock, world: World) -> None:
 
     times, rate = clock.run(scenario())
 
-    assert pytest.approx(2.0 * MARGIN) == rate
-    assert pytest.approx([0.0, 0.04 / 1.96, 1.04 / 1.96, 2.04 / 1.96], abs=ROUNDED) == times
+    assert rate == pytest.approx(2.0 * MARGIN)
+    assert times == pytest.approx([0.0, 0.04 / 1.96, 1.04 / 1.96, 2.04 / 1.96], abs=ROUNDED)
 
 
 @pytest.mark.parametrize(("rpm", "kept"), [(60, 1.0), (600, 2.0)])
@@ -195,7 +195,7 @@ def test_first_come_first_served_within_a_rank(clock: Clock) -> None:
         for _ in turns:
             pacer.give_back(0.0, sent=True)
             order += [number for number, turn in enumerate(turns) if turn.granted and number not in order]
-        assert [1, 3, 0, 2] == order
+        assert order == [1, 3, 0, 2]
 
     pacer(clock, scenario, max_concurrent=1)
 
@@ -221,13 +221,13 @@ def test_who_leaves_is_passed_over(clock: Clock) -> None:
         pacer.take(0.0)
         turns = [pacer.join(FIRST, 0.0, inf) for _ in range(3)]
         pacer.leave(turns[0])
-        assert 2 == pacer.waiting
+        assert pacer.waiting == 2
         pacer.give_back(0.0, sent=True)
-        assert [False, True, False] == [turn.granted for turn in turns]
+        assert [turn.granted for turn in turns] == [False, True, False]
         pacer.leave(turns[1])
         assert turns[2].granted
         pacer.leave(turns[2])
-        assert (0, 0) == (pacer.waiting, pacer.running)
+        assert (pacer.waiting, pacer.running) == (0, 0)
 
     pacer(clock, scenario, max_concurrent=1)
 
@@ -259,7 +259,7 @@ def test_a_call_that_cannot_be_sent_in_time_moves_on_at_once(clock: Clock, world
     reply = clock.run(scenario())
     held, other = reply.trace.attempts
 
-    assert ("not_sent", "won", 0.0, 0.0) == (held.outcome, other.outcome, held.ended, other.sent)
+    assert (held.outcome, other.outcome, held.ended, other.sent) == ("not_sent", "won", 0.0, 0.0)
     assert "its pace of 0.049 requests a second has no room in time" in str(held.error)
 
 
@@ -300,7 +300,7 @@ def test_while_another_model_could_serve_a_turn_is_waited_for_patiently_no_longe
 
 def test_when_no_other_model_could_serve_a_turn_is_waited_for(clock: Clock, world: World) -> None:
     """Nine seconds, until the slot is free."""
-    assert [("a", "won", 9.0)] == waited(clock, world, ["a"])
+    assert waited(clock, world, ["a"]) == [("a", "won", 9.0)]
 
 
 def test_a_model_that_is_out_could_not_serve(clock: Clock, world: World) -> None:
@@ -319,12 +319,12 @@ def test_a_model_that_is_out_could_not_serve(clock: Clock, world: World) -> None
 
     world.model("a", Act(first_token=10.0), Act())
 
-    assert 9.0 == clock.run(scenario())
+    assert clock.run(scenario()) == 9.0
 
 
 def test_a_turn_is_not_waited_for_beyond_the_deadline(clock: Clock, world: World) -> None:
     """Alone, it has all of the deadline, and not an instant more."""
-    assert [("a", "not_sent", 4.0)] == waited(clock, world, ["a"], deadline=4.0)
+    assert waited(clock, world, ["a"], deadline=4.0) == [("a", "not_sent", 4.0)]
 
 
 # ── a limit nobody tells ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -356,18 +356,18 @@ def test_nothing_is_paced_before_the_first_rejection() -> None:
         probe.passed(number / 100)
 
     assert probe.limit is None
-    assert "<Probe no limit known>" == repr(probe)
+    assert repr(probe) == "<Probe no limit known>"
 
 
 def test_the_first_rejection_leaves_ten_a_second_until_more_got_through() -> None:
     """What got through in the second after it is the rate from then on."""
     probe = probed()
-    assert AT_FIRST == rate_of(probe)
+    assert rate_of(probe) == AT_FIRST
     for number in range(30):
         probe.passed(0.5 + number / 1000)
     probe.passed(1.0)
 
-    assert 30.0 == rate_of(probe)
+    assert rate_of(probe) == 30.0
 
 
 def test_a_rejection_takes_a_tenth() -> None:
@@ -375,7 +375,7 @@ def test_a_rejection_takes_a_tenth() -> None:
     probe = probed(40.0)
     probe.rejected(5.0, 4.5, hinted=True)
 
-    assert 36.0 == rate_of(probe)
+    assert rate_of(probe) == 36.0
 
 
 def test_a_burst_of_rejections_is_one() -> None:
@@ -384,10 +384,10 @@ def test_a_burst_of_rejections_is_one() -> None:
     probe.rejected(5.0, 4.5, hinted=True)
     probe.rejected(5.5, 5.2, hinted=True)
     probe.rejected(9.0, 5.0, hinted=True)
-    assert 36.0 == rate_of(probe)
+    assert rate_of(probe) == 36.0
     probe.rejected(9.0, 5.1, hinted=True)
 
-    assert pytest.approx(32.4) == rate_of(probe)
+    assert rate_of(probe) == pytest.approx(32.4)
 
 
 @pytest.mark.parametrize(("answers", "left"), [(38, 36.0), (25, 25.0), (12, 20.0), (9, 36.0)])
@@ -407,7 +407,7 @@ def test_three_a_minute_are_always_left() -> None:
     for second in range(1, 200):
         probe.rejected(2.0 * second, 2.0 * second - 0.5, hinted=True)
 
-    assert FLOOR == rate_of(probe)
+    assert rate_of(probe) == FLOOR
 
 
 @pytest.mark.parametrize(("rate", "ceiling", "step"), [
@@ -429,7 +429,7 @@ def test_only_a_pace_that_holds_somebody_back_is_raised() -> None:
     probe.held(5.0)
     probe.passed(6.5)
 
-    assert 10.0 == rate_of(probe)
+    assert rate_of(probe) == 10.0
 
 
 @pytest.mark.parametrize(("rate", "hinted", "gate"), [
@@ -466,6 +466,6 @@ def test_a_429_paces_all_calls_of_a_model(clock: Clock, world: World) -> None:
 
     rate, times = clock.run(scenario())
 
-    assert AT_FIRST == rate
+    assert rate == AT_FIRST
     # Silent for two turns, and then evenly.
-    assert pytest.approx([0.0, 0.2, 0.3, 0.4], abs=0.02) == times
+    assert times == pytest.approx([0.0, 0.2, 0.3, 0.4], abs=0.02)

@@ -23,4 +23,4 @@ def test_those_who_wait_are_served(limit: dict[str, object]) -> None:
                 replies = await asyncio.gather(*(router.chat("hello", model="m", deadline=10.0) for _ in range(20)))
         return [len(reply.trace.attempts) for reply in replies]
 
-    assert [1] * 20 == asyncio.run(scene())
+    assert asyncio.run(scene()) == [1] * 20

@@ -45,8 +45,8 @@ def test_batch_work_takes_nothing_from_interactive_work() -> None:
     for _ in range(5):
         limit.take(0.0, batch=True)
 
-    assert 0.0 == limit.due(0.0)
-    assert 5.0 == limit.due(0.0, batch=True)
+    assert limit.due(0.0) == 0.0
+    assert limit.due(0.0, batch=True) == 5.0
 
 
 def test_interactive_work_is_taken_from_batch_work() -> None:
@@ -55,8 +55,8 @@ def test_interactive_work_is_taken_from_batch_work() -> None:
     for _ in range(2):
         limit.take(0.0)
 
-    assert 2.0 == limit.due(0.0, batch=True)
-    assert 1.0 == limit.due(0.0)
+    assert limit.due(0.0, batch=True) == 2.0
+    assert limit.due(0.0) == 1.0
 
 
 def test_batch_work_gives_back_what_was_its_own() -> None:
@@ -66,7 +66,7 @@ def test_batch_work_gives_back_what_was_its_own() -> None:
     limit.take(0.0, batch=True)
     limit.correct(0.0, -1.0, batch=True)
 
-    assert (1.0, 1.0) == (limit.due(0.0, batch=True), limit.due(0.0))
+    assert (limit.due(0.0, batch=True), limit.due(0.0)) == (1.0, 1.0)
 
 
 # ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,7 +75,7 @@ def test_batch_work_gives_back_what_was_its_own() -> None:
 def test_one_slot_is_left_for_who_comes_next() -> None:
     """Of three, batch work has two."""
     slots = Slots(3)
-    assert 2 == fill(slots)
+    assert fill(slots) == 2
 
     assert slots.free(0.0, batch=False)
 
@@ -106,7 +106,7 @@ def test_of_one_slot_there_is_nothing_to_leave() -> None:
     """One batch request may always be under way."""
     slots = Slots(1)
 
-    assert 1 == fill(slots)
+    assert fill(slots) == 1
     assert not slots.free(0.0, batch=False)
 
 
@@ -145,7 +145,7 @@ def test_an_interactive_call_goes_before_batch_work_that_waits(clock: Clock, wor
         (0.0, "batch 1", "batch"), (0.1, "batch 2", "batch"), (0.2, "batch 3", "batch"), (0.3, "me", "interactive"),
     ], max_concurrent=1)
 
-    assert {"batch 1": 0.0, "me": 1.0, "batch 2": 2.0, "batch 3": 3.0} == sent
+    assert sent == {"batch 1": 0.0, "me": 1.0, "batch 2": 2.0, "batch 3": 3.0}
 
 
 def test_an_interactive_call_does_not_wait_for_batch_work_to_end(clock: Clock, world: World) -> None:
@@ -156,7 +156,7 @@ def test_an_interactive_call_does_not_wait_for_batch_work_to_end(clock: Clock, w
         (0.0, "batch 1", "batch"), (0.0, "batch 2", "batch"), (5.0, "me", "interactive"),
     ], max_concurrent=2)
 
-    assert {"batch 1": 0.0, "me": 5.0, "batch 2": 20.0} == sent
+    assert sent == {"batch 1": 0.0, "me": 5.0, "batch 2": 20.0}
 
 
 def slow_batches(seen: Seen, _: Random) -> Act:
@@ -171,6 +171,6 @@ def test_an_interactive_call_is_in_time_whatever_rate_batch_work_takes(clock: Cl
 
     sent = calls(clock, world, [*batch, (3.3, "me", "interactive")], rpm=60 / MARGIN)
 
-    assert 3.3 == sent.pop("me")
+    assert sent.pop("me") == 3.3
     # What it took is missing once: the fourth of them would have gone at 4 s.
-    assert pytest.approx([0.0, 1.0, 2.0, 3.0, 5.0, 6.0, 7.0, 8.0]) == list(sent.values())
+    assert list(sent.values()) == pytest.approx([0.0, 1.0, 2.0, 3.0, 5.0, 6.0, 7.0, 8.0])

@@ -66,8 +66,8 @@ def test_answers_do_not_save_up_for_a_storm() -> None:
     for _ in range(10_000):
         budget.deposit()
 
-    assert 10 == retries(budget)
-    assert "<RetryBudget 0.0 of 10>" == repr(budget)
+    assert retries(budget) == 10
+    assert repr(budget) == "<RetryBudget 0.0 of 10>"
 
 
 def test_the_models_of_a_provider_share_one(clock: Clock) -> None:
@@ -78,7 +78,7 @@ def test_the_models_of_a_provider_share_one(clock: Clock) -> None:
         policies = Policies(asyncio.get_running_loop(), Random(0), Events([]))
         return [sum(policies.may_retry(model, FAILED) for _ in range(20)) for model in (one, two, elsewhere)]
 
-    assert [10, 0, 10] == clock.run(scenario())
+    assert clock.run(scenario()) == [10, 0, 10]
 
 
 def requests(clock: Clock, world: World, *, calls: int, chain: tuple[str, ...] = ("a",)) -> list[list[str]]:
@@ -103,7 +103,7 @@ def test_an_outage_is_not_answered_with_a_storm(clock: Clock, world: World) -> N
 
     asked = requests(clock, world, calls=30)
 
-    assert [2] * 10 + [1] * 20 == [len(each) for each in asked]
+    assert [len(each) for each in asked] == [2] * 10 + [1] * 20
 
 
 def test_a_success_pays_in_once(clock: Clock, world: World) -> None:
@@ -112,7 +112,7 @@ def test_a_success_pays_in_once(clock: Clock, world: World) -> None:
 
     asked = requests(clock, world, calls=22)
 
-    assert [2] * 10 + [1] * 10 + [2, 1] == [len(each) for each in asked]
+    assert [len(each) for each in asked] == [2] * 10 + [1] * 10 + [2, 1]
 
 
 def test_the_next_model_costs_nothing(clock: Clock, world: World) -> None:
@@ -123,5 +123,5 @@ def test_the_next_model_costs_nothing(clock: Clock, world: World) -> None:
     asked = requests(clock, world, calls=20, chain=("a", "b"))
 
     # Both belong to one provider, so an answer of `b` pays for a tenth of a retry of `a`.
-    assert ["a", "a", "b"] == asked[0]
-    assert ["a", "b"] == asked[-1]
+    assert asked[0] == ["a", "a", "b"]
+    assert asked[-1] == ["a", "b"]

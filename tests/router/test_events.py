@@ -67,7 +67,7 @@ def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> Non
             await router.chat("x", chain=["a", "b", "c"], hedge=Hedge(after=1.5), retry=ONCE)
 
     clock.run(scenario())
-    assert [
+    assert heard == [
         (0.0, "started 1 a"),
         (0.5, "ended 1 a failed"),
         (0.5, "started 2 b"),
@@ -75,7 +75,7 @@ def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> Non
         (2.5, "ended 2 b superseded"),
         (3.0, "ended 3 c won"),
         (3.0, "call answered"),
-    ] == heard
+    ]
 
 
 def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -> None:
@@ -96,7 +96,7 @@ def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -
                 world.model("a", Act(status=400))
 
     clock.run(scenario())
-    assert 3 == len(shown)
+    assert len(shown) == 3
     assert [before for _, before in shown] == [repr(attempt) for attempt, _ in shown]
 
 
@@ -113,7 +113,7 @@ def test_what_was_not_sent_was_not_started(clock: Clock, world: World) -> None:
             await router.chat("x", chain=["a", "b"])
 
     clock.run(scenario())
-    assert ["ended 1 a not_sent", "started 2 b", "ended 2 b won", "call answered"] == heard
+    assert heard == ["ended 1 a not_sent", "started 2 b", "ended 2 b won", "call answered"]
 
 
 def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> None:
@@ -124,7 +124,7 @@ def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> Non
     async def scenario() -> AllModelsFailed:
         def listen(event: Event) -> None:
             if isinstance(event, CallEnded):
-                assert 1.5 == event.trace.seconds
+                assert event.trace.seconds == 1.5
                 ends.append(event)
 
         async with opened(world, listen) as router:
@@ -136,7 +136,7 @@ def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> Non
     [end] = ends
     assert end.error is error
     assert end.trace is error.trace
-    assert {"user": "u-1"} == end.trace.tags
+    assert end.trace.tags == {"user": "u-1"}
 
 
 def test_a_cancelled_call_ends_too(clock: Clock, world: World) -> None:
@@ -152,7 +152,7 @@ def test_a_cancelled_call_ends_too(clock: Clock, world: World) -> None:
             await asyncio.wait([call])
 
     clock.run(scenario())
-    assert ["started 1 a", "ended 1 a cancelled", "call CancelledError"] == heard
+    assert heard == ["started 1 a", "ended 1 a cancelled", "call CancelledError"]
 
 
 def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
@@ -175,7 +175,7 @@ def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
             await router.chat("x", chain=["a", "gone"], hedge=Hedge(after=1.0))
 
     clock.run(scenario())
-    assert ["denied: the hedge budget is used up", "denied: no other model could be sent now"] == heard
+    assert heard == ["denied: the hedge budget is used up", "denied: no other model could be sent now"]
 
 
 def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock, world: World) -> None:
@@ -201,7 +201,7 @@ def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock
             group.create_task(ask(router, "bob", 1.0))
 
     clock.run(scenario())
-    assert [("bob", "bob"), ("alice", "alice")] == heard
+    assert heard == [("bob", "bob"), ("alice", "alice")]
 
 
 def test_two_listeners_hear_the_same(clock: Clock, world: World) -> None:
@@ -232,14 +232,14 @@ def test_a_listener_that_raises_is_logged_and_the_call_goes_on(
         async with opened(world, broken, lambda event: heard.append(told(event))) as router:
             return (await router.chat("x", model="a")).text
 
-    assert "hi" == clock.run(scenario())
-    assert ["started 1 a", "ended 1 a won", "call answered"] == heard
+    assert clock.run(scenario()) == "hi"
+    assert heard == ["started 1 a", "ended 1 a won", "call answered"]
     records = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert ["AttemptStarted", "AttemptEnded", "CallEnded"] == [
+    assert [
         record.getMessage().rpartition(" raised on ")[2] for record in records
-    ]
+    ] == ["AttemptStarted", "AttemptEnded", "CallEnded"]
     assert all(record.exc_info is not None and KeyError is record.exc_info[0] for record in records)
-    assert {"asyncrouter"} == {record.name for record in records}
+    assert {record.name for record in records} == {"asyncrouter"}
 
 
 # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -267,13 +267,13 @@ def test_one_info_line_a_call(clock: Clock, world: World, caplog: pytest.LogCapt
 
     with caplog.at_level(logging.INFO, "asyncrouter"):
         clock.run(scenario())
-    assert [
+    assert lines(caplog, logging.INFO) == [
         "coding: b answered in 1.500 s, 2 attempts",
         "call: b answered in 1.000 s, 1 attempt",
         "call: a AllModelsFailed in 0.500 s, 1 attempt",
         "call: b answered in 1.000 s, 1 attempt",
-    ] == lines(caplog, logging.INFO)
-    assert 4 == len(caplog.records)
+    ]
+    assert len(caplog.records) == 4
 
 
 def test_a_stream_that_was_left_has_not_answered(
@@ -288,7 +288,7 @@ def test_a_stream_that_was_left_has_not_answered(
 
     with caplog.at_level(logging.INFO, "asyncrouter"):
         clock.run(scenario())
-    assert ["call: a left early in 0.500 s, 1 attempt"] == lines(caplog, logging.INFO)
+    assert lines(caplog, logging.INFO) == ["call: a left early in 0.500 s, 1 attempt"]
 
 
 def test_attempts_and_denied_hedges_at_debug(
@@ -305,11 +305,11 @@ def test_attempts_and_denied_hedges_at_debug(
 
     with caplog.at_level(logging.DEBUG, "asyncrouter"):
         clock.run(scenario())
-    assert [
+    assert lines(caplog, logging.DEBUG) == [
         "attempt 1 first a: failed (a: The simulated model answers 500. (HTTP 500))",
         "attempt 3 hedge b: superseded",
         "attempt 2 fallback b: won",
-    ] == lines(caplog, logging.DEBUG)
+    ]
 
 
 def test_what_needs_a_person_is_a_warning_once(
@@ -328,10 +328,10 @@ def test_what_needs_a_person_is_a_warning_once(
 
     with caplog.at_level(logging.WARNING, "asyncrouter"):
         clock.run(scenario())
-    assert [
+    assert lines(caplog, logging.WARNING) == [
         "a: no such parameter (HTTP 422)",
         "a: another one (HTTP 422)",
-    ] == lines(caplog, logging.WARNING)
+    ]
 
 
 def test_a_retired_model_is_told_once_with_its_replacement(
@@ -350,7 +350,7 @@ def test_a_retired_model_is_told_once_with_its_replacement(
 
     with caplog.at_level(logging.WARNING, "asyncrouter"):
         clock.run(scenario())
-    assert ["old: no longer served (HTTP 404); it has been replaced by new"] == lines(caplog, logging.WARNING)
+    assert lines(caplog, logging.WARNING) == ["old: no longer served (HTTP 404); it has been replaced by new"]
 
 
 def test_notices_have_an_end(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -365,7 +365,7 @@ def test_notices_have_an_end(clock: Clock, world: World, caplog: pytest.LogCaptu
 
     with caplog.at_level(logging.WARNING, "asyncrouter"):
         clock.run(scenario())
-    assert 1000 == len(lines(caplog, logging.WARNING))
+    assert len(lines(caplog, logging.WARNING)) == 1000
 
 
 # ── quiet ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -418,4 +418,4 @@ def test_log_and_listener_are_asked_each_time(
             await router.chat("x", model="a")
 
     clock.run(scenario())
-    assert 1 == len(lines(caplog, logging.INFO))
+    assert len(lines(caplog, logging.INFO)) == 1

@@ -47,7 +47,7 @@ def test_a_breaker_whose_time_is_up_is_due_a_probe(clock: Clock, world: World) -
             look()
         return told
 
-    assert [("breaker open", "open"), ("probe due", "open"), ("ready", "closed")] == clock.run(scenario())
+    assert clock.run(scenario()) == [("breaker open", "open"), ("probe due", "open"), ("ready", "closed")]
 
 
 @pytest.mark.parametrize(("status", "told"), [(401, "no (key of sim from env:SIM_KEY)"), (403, "no")])
@@ -65,15 +65,15 @@ def test_a_key_of_a_function_is_named_as_that(clock: Clock, world: World) -> Non
     """There is no variable to name."""
     world.model("a", Act(status=401, message=f"bad: {KEY}"))
 
-    assert "bad: *** (key of sim from the key function)" == turned_down(clock, world, lambda: KEY)
+    assert turned_down(clock, world, lambda: KEY) == "bad: *** (key of sim from the key function)"
 
 
 def test_without_a_key_of_ours_none_is_named(clock: Clock, world: World) -> None:
     """None is configured, or the call brought its own: pointing at a variable would mislead."""
     world.model("a", Act(status=401, message="no"))
 
-    assert "no" == turned_down(clock, world, None)
-    assert "no" == turned_down(clock, world, lambda: KEY, headers={"authorization": "Bearer mine"})
+    assert turned_down(clock, world, None) == "no"
+    assert turned_down(clock, world, lambda: KEY, headers={"authorization": "Bearer mine"}) == "no"
 
 
 def turned_down(clock: Clock, world: World, key: object, **options: object) -> str:

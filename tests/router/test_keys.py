@@ -28,7 +28,7 @@ def test_key_is_out_for_twice_as_long_each_time(clock: Clock, world: World, stat
 
     play(clock, world, scenario)
 
-    assert [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0] == [seen.at for seen in world.asked("a")]
+    assert [seen.at for seen in world.asked("a")] == [0.0, 60.0, 180.0, 420.0, 900.0, 1500.0]
 
 
 def test_success_resets_a_key(clock: Clock, world: World) -> None:
@@ -42,7 +42,7 @@ def test_success_resets_a_key(clock: Clock, world: World) -> None:
 
     play(clock, world, scenario)
 
-    assert [0.0, 60.0, 180.0, 200.0, 260.0, 280.0] == [seen.at for seen in world.asked("a")]
+    assert [seen.at for seen in world.asked("a")] == [0.0, 60.0, 180.0, 200.0, 260.0, 280.0]
 
 
 def test_one_piece_of_news_is_not_two(clock: Clock, world: World) -> None:
@@ -93,8 +93,8 @@ def test_renewed_key_is_tried_at_once(clock: Clock, world: World) -> None:
         Tried("a", "first", "failed", "Unauthorized", 401, 0.0, 0.0),
         Tried("a", "retry", "won", None, 200, pause, pause),
     ] == tried(first.trace)
-    assert ["a"] == models_sent(second)
-    assert 2 == keys.calls
+    assert models_sent(second) == ["a"]
+    assert keys.calls == 2
 
 
 def test_same_key_again_is_out(clock: Clock, world: World) -> None:
@@ -107,8 +107,8 @@ def test_same_key_again_is_out(clock: Clock, world: World) -> None:
 
     first, second = play(clock, world, scenario, providers={"sim": {"key": keys}})
 
-    assert (["a"], []) == (models_sent(first), models_sent(second))
-    assert 2 == keys.calls
+    assert (models_sent(first), models_sent(second)) == (["a"], [])
+    assert keys.calls == 2
 
 
 def test_renewed_key_that_is_no_better(clock: Clock, world: World) -> None:
@@ -121,7 +121,7 @@ def test_renewed_key_that_is_no_better(clock: Clock, world: World) -> None:
 
     first, second = play(clock, world, scenario, providers={"sim": {"key": keys}})
 
-    assert (["a", "a"], []) == (models_sent(first), models_sent(second))
+    assert (models_sent(first), models_sent(second)) == (["a", "a"], [])
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -137,8 +137,8 @@ def test_key_that_is_not_set(clock: Clock, world: World, monkeypatch: pytest.Mon
 
     passed_over = result.trace.attempts[place]
     assert isinstance(passed_over.error, NotSent)
-    assert ("not_sent", "NO_SUCH_KEY is not set") == (passed_over.outcome, passed_over.error.message)
-    assert 0 == asked(world)[place]
+    assert (passed_over.outcome, passed_over.error.message) == ("not_sent", "NO_SUCH_KEY is not set")
+    assert asked(world)[place] == 0
     assert isinstance(result, Reply if place < 2 else AllModelsFailed)
 
 
@@ -150,8 +150,8 @@ def test_missing_key_is_told_first(clock: Clock, world: World, monkeypatch: pyte
 
     result: Any = play(clock, world, lambda router: ask(router, chain=["a", "keyless:b", "c"]), providers=providers)
 
-    assert "All models failed: keyless:b: NO_SUCH_KEY is not set" == result.message
-    assert [1, 0, 1] == asked(world)
+    assert result.message == "All models failed: keyless:b: NO_SUCH_KEY is not set"
+    assert asked(world) == [1, 0, 1]
 
 
 def test_other_providers_keys_are_untouched(clock: Clock, world: World) -> None:
@@ -161,4 +161,4 @@ def test_other_providers_keys_are_untouched(clock: Clock, world: World) -> None:
     async def scenario(router: Router) -> list[str]:
         return models_sent(await ask(router, chain=["a", "other:a"]))
 
-    assert ["a", "other:a"] == play(clock, world, scenario, providers=OTHER)
+    assert play(clock, world, scenario, providers=OTHER) == ["a", "other:a"]

@@ -80,6 +80,6 @@ def test_a_secret_that_comes_up_fails_its_test(tmp_path: Path) -> None:
     with done.stdout as told:  # not `communicate`: the plugin here would find what the one there has found
         failed = re.findall(r"^FAILED \S+::test_(\w+)", told.read(), re.MULTILINE)
 
-    assert 1 == done.wait()
+    assert done.wait() == 1
     leaking = {"printed", "read", "logged", "warned", "run", "raised", "kept", "written", "traced"}
     assert leaking == set(failed)

@@ -73,16 +73,16 @@ def test_a_router_is_made_anywhere_and_opens_at_the_first_call(clock: Clock, wor
     """Making one needs no loop and opens nothing; the first call does, and it needs no `async with`."""
     world.model("a", Act(text="hi"))
     router = opened(world)
-    assert "<Router not opened, 0 calls in flight>" == repr(router)
+    assert repr(router) == "<Router not opened, 0 calls in flight>"
 
     async def scenario() -> Reply:
         reply = await router.chat("x", model="a")
-        assert "<Router open, 0 calls in flight>" == repr(router)
+        assert repr(router) == "<Router open, 0 calls in flight>"
         await router.aclose()
         return reply
 
-    assert "hi" == clock.run(scenario()).text
-    assert "<Router closed, 0 calls in flight>" == repr(router)
+    assert clock.run(scenario()).text == "hi"
+    assert repr(router) == "<Router closed, 0 calls in flight>"
 
 
 def test_entering_opens_nothing(clock: Clock, world: World) -> None:
@@ -94,7 +94,7 @@ def test_entering_opens_nothing(clock: Clock, world: World) -> None:
             assert "not opened" in repr(router)
 
     clock.run(scenario())
-    assert [] == transport.closed
+    assert transport.closed == []
 
 
 def test_a_router_that_is_never_closed(clock: Clock, world: World) -> None:
@@ -105,7 +105,7 @@ def test_a_router_that_is_never_closed(clock: Clock, world: World) -> None:
         await opened(world).chat("x", model="a")
         return len(asyncio.all_tasks())
 
-    assert 1 == clock.run(scenario())
+    assert clock.run(scenario()) == 1
 
 
 def test_closing_twice_is_closing_once(clock: Clock, world: World) -> None:
@@ -123,7 +123,7 @@ def test_closing_twice_is_closing_once(clock: Clock, world: World) -> None:
         await router.aclose()
 
     clock.run(scenario())
-    assert ["begun", "ended"] == transport.closed
+    assert transport.closed == ["begun", "ended"]
 
 
 def test_closed_is_closed(clock: Clock, world: World) -> None:
@@ -140,11 +140,11 @@ def test_closed_is_closed(clock: Clock, world: World) -> None:
                 pass
         with pytest.raises(RouterClosed):
             await router.models()
-        assert "ready" == router.explain(model="a").steps[0].standing
-        assert {} == router.health()
+        assert router.explain(model="a").steps[0].standing == "ready"
+        assert router.health() == {}
 
     clock.run(scenario())
-    assert [] == asked(world)
+    assert asked(world) == []
 
 
 def test_entering_again_opens_again(clock: Clock, world: World) -> None:
@@ -160,7 +160,7 @@ def test_entering_again_opens_again(clock: Clock, world: World) -> None:
                 await router.chat("x", model="a")
         return said
 
-    assert ["hi", "hi", "hi"] == clock.run(scenario())
+    assert clock.run(scenario()) == ["hi", "hi", "hi"]
 
 
 def test_closed_inside_its_block_it_can_be_entered_again(clock: Clock, world: World) -> None:
@@ -174,7 +174,7 @@ def test_closed_inside_its_block_it_can_be_entered_again(clock: Clock, world: Wo
             async with router:
                 return (await router.chat("x", model="a")).text
 
-    assert "hi" == clock.run(scenario())
+    assert clock.run(scenario()) == "hi"
 
 
 def test_entering_is_counted(clock: Clock, world: World) -> None:
@@ -202,7 +202,7 @@ def test_another_loop_after_closing(world: World) -> None:
         async with router:
             return (await router.chat("x", model="a")).text
 
-    assert ["hi", "hi"] == [Clock().run(scenario()), Clock().run(scenario())]
+    assert [Clock().run(scenario()), Clock().run(scenario())] == ["hi", "hi"]
 
 
 def test_another_loop_when_the_first_is_gone(world: World) -> None:
@@ -213,7 +213,7 @@ def test_another_loop_when_the_first_is_gone(world: World) -> None:
     async def scenario() -> str:
         return (await router.chat("x", model="a")).text
 
-    assert ["hi", "hi"] == [Clock().run(scenario()), Clock().run(scenario())]
+    assert [Clock().run(scenario()), Clock().run(scenario())] == ["hi", "hi"]
 
 
 def test_a_second_loop_while_the_first_is_alive(world: World) -> None:
@@ -230,12 +230,12 @@ def test_a_second_loop_while_the_first_is_alive(world: World) -> None:
             return await ask()
 
     try:
-        assert "hi" == first.run_until_complete(ask())
+        assert first.run_until_complete(ask()) == "hi"
         with pytest.raises(RuntimeError, match="open on another event loop"):
             second.run_until_complete(ask())
-        assert "hi" == first.run_until_complete(ask())
+        assert first.run_until_complete(ask()) == "hi"
         first.run_until_complete(router.aclose())
-        assert "hi" == second.run_until_complete(enter_and_ask())
+        assert second.run_until_complete(enter_and_ask()) == "hi"
     finally:
         first.close()
         second.close()
@@ -270,7 +270,7 @@ def test_closing_is_shielded(clock: Clock, world: World) -> None:
         return closing.cancelled()
 
     cancelled = clock.run(scenario())
-    assert (["begun", "ended"], 1.0) == (transport.closed, clock.now)
+    assert (transport.closed, clock.now) == (["begun", "ended"], 1.0)
     assert cancelled
 
 
@@ -285,7 +285,7 @@ def test_closing_inside_a_cancelled_scope(clock: Clock, world: World) -> None:
                 await router.chat("x", model="a")
 
     clock.run(scenario())
-    assert (["begun", "ended"], 4.0) == (transport.closed, clock.now)
+    assert (transport.closed, clock.now) == (["begun", "ended"], 4.0)
 
 
 def test_closing_waits_for_a_lane_that_lets_go_late(clock: Clock, world: World) -> None:
@@ -305,12 +305,12 @@ def test_closing_waits_for_a_lane_that_lets_go_late(clock: Clock, world: World) 
 
     async def scenario() -> int:
         async with Router(world.config(), transport=Clinging(world, 0.0)) as router:
-            assert "a" == (await router.chat("x", chain=["a", "b"], hedge=Hedge(after=0.5))).model
-            assert 1.0 == clock.now
+            assert (await router.chat("x", chain=["a", "b"], hedge=Hedge(after=0.5))).model == "a"
+            assert clock.now == 1.0
         return len(asyncio.all_tasks())
 
-    assert 1 == clock.run(scenario())
-    assert 2.25 == clock.now
+    assert clock.run(scenario()) == 1
+    assert clock.now == 2.25
 
 
 def test_calls_in_flight_fail_when_the_router_closes(clock: Clock, world: World) -> None:
@@ -327,14 +327,14 @@ def test_calls_in_flight_fail_when_the_router_closes(clock: Clock, world: World)
         calls = [asyncio.create_task(router.chat("x", model="a")), asyncio.create_task(read(router))]
         await asyncio.sleep(1.0)
         await router.aclose()
-        assert 0 == world.open
+        assert world.open == 0
         return list(await asyncio.gather(*calls, return_exceptions=True))
 
     chat, stream = clock.run(scenario())
     assert isinstance(chat, RouterClosed)
     assert isinstance(stream, StreamInterrupted)
     assert isinstance(stream.__cause__, ConnectionFailed)
-    assert "one" == stream.partial
+    assert stream.partial == "one"
     assert 1.25 >= clock.now
 
 
@@ -377,11 +377,11 @@ def test_a_call_that_is_dropped_when_its_loop_is_gone(world: World) -> None:
     loop.set_exception_handler(lambda loop, context: None)  # asyncio has a word to say about it
     task = loop.create_task(call)
     loop.run_until_complete(asyncio.sleep(1.0))
-    assert "<Router open, 1 calls in flight>" == repr(router)
+    assert repr(router) == "<Router open, 1 calls in flight>"
     loop.close()
     call.close()
 
-    assert (False, "<Router open, 0 calls in flight>") == (task.done(), repr(router))
+    assert (task.done(), repr(router)) == (False, "<Router open, 0 calls in flight>")
 
 
 def test_drain_waits_for_calls_in_flight(clock: Clock, world: World) -> None:
@@ -393,7 +393,7 @@ def test_drain_waits_for_calls_in_flight(clock: Clock, world: World) -> None:
         router, ends = Router(world.config(), transport=transport), []
 
         async def call() -> None:
-            assert "hi" == (await router.chat("x", model="a")).text
+            assert (await router.chat("x", model="a")).text == "hi"
             ends.append(clock.now)
 
         async def drain() -> None:
@@ -407,10 +407,10 @@ def test_drain_waits_for_calls_in_flight(clock: Clock, world: World) -> None:
             await asyncio.sleep(1.0)
             with pytest.raises(RouterClosed):
                 await router.chat("x", model="a")
-            assert [] == transport.closed
+            assert transport.closed == []
         return ends
 
-    assert [3.0, 3.5] == clock.run(scenario())
+    assert clock.run(scenario()) == [3.0, 3.5]
 
 
 def test_drain_waits_for_streams_and_failures(clock: Clock, world: World) -> None:
@@ -435,7 +435,7 @@ def test_drain_waits_for_streams_and_failures(clock: Clock, world: World) -> Non
         calls[2].cancel()
         await router.drain()
         # The call of a stream is over with its last chunk, not with the block around it.
-        assert 2.0 == clock.now
+        assert clock.now == 2.0
         await asyncio.wait(calls)
         assert calls[2].cancelled()
         assert isinstance(calls[1].exception(), AllModelsFailed)
@@ -449,12 +449,12 @@ def test_drain_of_an_idle_router_and_by_several(clock: Clock, world: World) -> N
 
     async def scenario() -> None:
         await opened(world).drain()
-        assert 0.0 == clock.now
+        assert clock.now == 0.0
         router = opened(world)
         call = asyncio.create_task(router.chat("x", model="a"))
         await asyncio.sleep(0.5)
         await asyncio.gather(router.drain(), router.drain())
-        assert 1.0 == clock.now
+        assert clock.now == 1.0
         await call
         async with router:
             await router.chat("x", model="a")
@@ -473,9 +473,9 @@ def test_what_was_learned_lasts_while_it_is_open(clock: Clock, world: World) -> 
             for _ in range(2):
                 with pytest.raises(AllModelsFailed):
                     await router.chat("x", model="a")
-            assert 1 == len(world.seen)
+            assert len(world.seen) == 1
         async with router:
-            assert "hi" == (await router.chat("x", model="a")).text
+            assert (await router.chat("x", model="a")).text == "hi"
 
     clock.run(scenario())
 
@@ -494,10 +494,10 @@ def test_from_toml(clock: Clock, world: World, tmp_path: Path) -> None:
 
     async def scenario() -> Reply:
         async with Router.from_toml(path, transport=world.transport()) as router:
-            assert 7.0 == router.explain(task="coding").deadline
+            assert router.explain(task="coding").deadline == 7.0
             return await router.chat("x", task="coding")
 
-    assert "hi" == clock.run(scenario()).text
+    assert clock.run(scenario()).text == "hi"
 
 
 def test_from_toml_says_where(tmp_path: Path) -> None:
@@ -508,7 +508,7 @@ def test_from_toml_says_where(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Router.from_toml(path)
 
-    assert ("tasks.coding.models[2].total", "20s") == (caught.value.path, caught.value.value)
+    assert (caught.value.path, caught.value.value) == ("tasks.coding.models[2].total", "20s")
     assert str(caught.value).startswith("tasks.coding.models[2].total: expected seconds, got '20s'")
     with pytest.raises(ConfigError, match="cannot be read"):
         Router.from_toml(tmp_path / "none.toml")
@@ -518,10 +518,10 @@ def test_the_built_in_tables() -> None:
     """Without a configuration the current table is there; "classic" is the founding document's, to the letter."""
     classic = Router(tables="classic").explain(task="coding")
 
-    assert ["anthropic/claude-3.5-sonnet", "openai/gpt-4-turbo", "deepseek/deepseek-coder"] == [
+    assert [
         step.model for step in classic.steps
-    ]
-    assert {"openrouter"} == {step.provider for step in Router().explain(task="fast").steps}
+    ] == ["anthropic/claude-3.5-sonnet", "openai/gpt-4-turbo", "deepseek/deepseek-coder"]
+    assert {step.provider for step in Router().explain(task="fast").steps} == {"openrouter"}
     with pytest.raises(ConfigError, match="tables"):
         Router(tables="modern")  # type: ignore[arg-type]
 
@@ -554,11 +554,11 @@ def test_an_unknown_task_takes_the_default_chain(
 
     with caplog.at_level(logging.WARNING, "asyncrouter"):
         reply = clock.run(scenario())
-    assert ("hi", "poetry") == (reply.text, reply.trace.task)
-    assert [
+    assert (reply.text, reply.trace.task) == ("hi", "poetry")
+    assert caplog.messages == [
         "unknown task 'poetry': taking the chain of \"default\"",
         "unknown task 'prose': taking the chain of \"default\"",
-    ] == caplog.messages
+    ]
 
 
 def test_an_unknown_task_where_that_is_an_error(clock: Clock, world: World) -> None:
@@ -575,7 +575,7 @@ def test_an_unknown_task_where_that_is_an_error(clock: Clock, world: World) -> N
                 await router.chat("x")
 
     clock.run(scenario())
-    assert [] == asked(world)
+    assert asked(world) == []
 
 
 def test_an_unknown_tier_names_the_tiers(clock: Clock, world: World) -> None:
@@ -585,29 +585,29 @@ def test_an_unknown_tier_names_the_tiers(clock: Clock, world: World) -> None:
         async with opened(world, tiers=TIERS) as router:
             with pytest.raises(ConfigError) as caught:
                 await router.chat("x", tier="deluxe")
-        assert "tier: unknown tier 'deluxe'; the tiers are budget, standard, premium" == str(caught.value)
+        assert str(caught.value) == "tier: unknown tier 'deluxe'; the tiers are budget, standard, premium"
 
     clock.run(scenario())
-    assert [] == asked(world)
+    assert asked(world) == []
 
 
 def test_without_a_word_it_is_the_task_default(world: World) -> None:
     """Asked for nothing, the task `default` is taken."""
-    assert ["a"] == plan(world)
+    assert plan(world) == ["a"]
 
 
 def test_a_tier_is_the_tiers_up_to_it(world: World) -> None:
     """The cheapest first, the tier asked for last."""
-    assert ["a"] == plan(world, tier="budget")
-    assert ["a", "b"] == plan(world, tier="standard")
-    assert ["a", "b", "c"] == plan(world, tier="premium")
+    assert plan(world, tier="budget") == ["a"]
+    assert plan(world, tier="standard") == ["a", "b"]
+    assert plan(world, tier="premium") == ["a", "b", "c"]
 
 
 def test_a_task_within_a_tier(world: World) -> None:
     """The task's chain without the models above the tier; when none is left, the tiers' own."""
-    assert ["b"] == plan(world, task="coding", tier="standard")
-    assert ["b", "c"] == plan(world, task="coding", tier="premium")
-    assert ["a"] == plan(world, task="coding", tier="budget")
+    assert plan(world, task="coding", tier="standard") == ["b"]
+    assert plan(world, task="coding", tier="premium") == ["b", "c"]
+    assert plan(world, task="coding", tier="budget") == ["a"]
 
 
 def test_model_and_chain_with_a_task(clock: Clock, world: World) -> None:
@@ -618,12 +618,12 @@ def test_model_and_chain_with_a_task(clock: Clock, world: World) -> None:
         async with opened(world, tasks=TASKS) as router:
             with pytest.raises(DeadlineExceeded):
                 await router.chat("x", model="z", task="coding")
-            assert 9.0 == clock.now
+            assert clock.now == 9.0
             with pytest.raises(AllModelsFailed, match="no content within 1 s"):
                 await router.chat("x", chain=[Step(model="z", first_token=1.0)], task="coding")
 
     clock.run(scenario())
-    assert [0.2, 0.2] == [seen.body["temperature"] for seen in world.seen]
+    assert [seen.body["temperature"] for seen in world.seen] == [0.2, 0.2]
 
 
 def test_two_ways_of_saying_which_models(clock: Clock, world: World) -> None:
@@ -637,7 +637,7 @@ def test_two_ways_of_saying_which_models(clock: Clock, world: World) -> None:
                     await router.chat("x", **two)  # type: ignore[arg-type]
 
     clock.run(scenario())
-    assert [] == asked(world)
+    assert asked(world) == []
 
 
 def test_the_ways_of_naming_a_chain(clock: Clock, world: World) -> None:
@@ -652,7 +652,7 @@ def test_the_ways_of_naming_a_chain(clock: Clock, world: World) -> None:
             return [listed, await router.chat("x", chain=Chain(models))]  # type: ignore[arg-type]
 
     for reply in clock.run(scenario()):
-        assert ("sim:d", 5) == (reply.model, len(reply.trace.attempts))
+        assert (reply.model, len(reply.trace.attempts)) == ("sim:d", 5)
 
 
 @pytest.mark.parametrize(
@@ -686,7 +686,7 @@ def test_a_plan_that_cannot_be(clock: Clock, world: World, asking: dict[str, obj
         assert [path] * 3 == [error.value.path for error in (caught, streamed, explained)]
 
     clock.run(scenario())
-    assert [] == asked(world)
+    assert asked(world) == []
 
 
 def test_a_deadline_of_none_is_no_limit(clock: Clock, world: World) -> None:
@@ -698,11 +698,11 @@ def test_a_deadline_of_none_is_no_limit(clock: Clock, world: World) -> None:
         async with opened(world) as router:
             with pytest.raises(DeadlineExceeded):
                 await router.chat("x", chain=[step])
-            assert 300.0 == clock.now
+            assert clock.now == 300.0
             await router.chat("x", chain=[step], deadline=None)
 
     clock.run(scenario())
-    assert 1300.0 == clock.now
+    assert clock.now == 1300.0
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -715,12 +715,12 @@ def test_explain_says_what_a_call_would_do(world: World) -> None:
 
     told = router.explain(chain=["a", Step(model="b", total=20.0)], deadline=30, hedge=1.5)
 
-    assert (None, 30, "after 1.5 s") == (told.task, told.deadline, told.hedge)
-    assert (
+    assert (told.task, told.deadline, told.hedge) == (None, 30, "after 1.5 s")
+    assert told.steps == (
         ExplainedStep("a", "sim", "ready", 5.0, 30.0, None, 120.0, Price(input=0.5, output=2)),
         ExplainedStep("b", "sim", "ready", 5.0, 30.0, None, 20.0, None),
-    ) == told.steps
-    assert [] == asked(world)
+    )
+    assert asked(world) == []
     assert "not opened" in repr(router)
 
 
@@ -751,12 +751,12 @@ def test_health_of_tasks_tiers_and_what_was_used(clock: Clock, world: World) -> 
 
     async def scenario() -> None:
         async with opened(world, tasks={"coding": ["b"]}, tiers={"budget": ["a"]}) as router:
-            assert {"a", "b"} == set(router.health())
+            assert set(router.health()) == {"a", "b"}
             router.explain(chain=["c"])
-            assert {"a", "b"} == set(router.health())
+            assert set(router.health()) == {"a", "b"}
             await router.chat("x", chain=["c", "d"])
-            assert {"a", "b", "c", "d"} == set(router.health())
-            assert ModelHealth("c", "sim", "ready", 0) == router.health()["c"]
+            assert set(router.health()) == {"a", "b", "c", "d"}
+            assert router.health()["c"] == ModelHealth("c", "sim", "ready", 0)
 
     clock.run(scenario())
 
@@ -786,7 +786,7 @@ def test_health_counts_what_is_in_flight(clock: Clock, world: World) -> None:
             count()
         return counts
 
-    assert [(3, 1), (2, 1), (0, 0)] == clock.run(scenario())
+    assert clock.run(scenario()) == [(3, 1), (2, 1), (0, 0)]
 
 
 def test_health_tells_what_holds_a_model(clock: Clock, world: World) -> None:
@@ -799,11 +799,11 @@ def test_health_tells_what_holds_a_model(clock: Clock, world: World) -> None:
         async with opened(world) as router:
             await router.chat("x", chain=["gone", "busy", "z"])
             health = router.health()
-            assert "out for 300 s more: no such model" == health["gone"].standing
-            assert "held for 5.00 s more: slow down" == health["busy"].standing
+            assert health["gone"].standing == "out for 300 s more: no such model"
+            assert health["busy"].standing == "held for 5.00 s more: slow down"
             await asyncio.sleep(5.0)
-            assert "ready" == router.health()["busy"].standing
-            assert "out for 295 s more: no such model" == router.health()["gone"].standing
+            assert router.health()["busy"].standing == "ready"
+            assert router.health()["gone"].standing == "out for 295 s more: no such model"
 
     clock.run(scenario())
 
@@ -815,8 +815,8 @@ def test_models_lists_what_the_provider_serves(clock: Clock, world: World) -> No
 
     async def scenario() -> None:
         async with opened(world, providers={"other": {"base_url": "http://other.test/v1"}}) as router:
-            assert ["a", "b"] == await router.models()
-            assert ["a", "b"] == await router.models("other")
+            assert await router.models() == ["a", "b"]
+            assert await router.models("other") == ["a", "b"]
             with pytest.raises(ConfigError, match="unknown provider 'nobody'"):
                 await router.models("nobody")
 
@@ -847,10 +847,10 @@ def test_the_dataclasses_are_the_same_configuration(clock: Clock, world: World) 
 
     async def scenario() -> Reply:
         async with Router(config, transport=world.transport()) as router:
-            assert 7.0 == router.explain(task="coding").deadline
+            assert router.explain(task="coding").deadline == 7.0
             return await router.chat("x", task="coding")
 
-    assert "hi" == clock.run(scenario()).text
+    assert clock.run(scenario()).text == "hi"
 
 
 def test_a_call_that_names_models_is_planned_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -868,7 +868,7 @@ def test_a_call_that_names_models_is_planned_once(world: World, monkeypatch: pyt
         router.explain(chain=["a", "b"], hedge=1.5)
         router.explain(model="a")
 
-    assert [("a", "b"), None] == asked
+    assert asked == [("a", "b"), None]
 
 
 def test_what_equals_seconds_is_not_seconds(world: World) -> None:

@@ -75,10 +75,10 @@ def test_a_router_does_not_show_its_secrets(clock: Clock, world: World) -> None:
                 shown += [repr(stream), repr(stream.trace)]
             return "\n".join(shown)
 
-    assert [] == leaks(clock.run(scenario()))
-    assert (f"Bearer {KEY}", HEADER, CALLERS) == tuple(
+    assert leaks(clock.run(scenario())) == []
+    assert tuple(
         world.seen[0].headers[name] for name in ("authorization", "x-auth", "x-user")
-    )
+    ) == (f"Bearer {KEY}", HEADER, CALLERS)
     assert world.seen[0].url.endswith(f"?code={QUERY}")
 
 
@@ -86,7 +86,7 @@ def test_a_request_does_not_show_what_it_carries() -> None:
     """Headers, body and proxy of a request are not printed."""
     request = Request("POST", "http://h/v1", {"Authorization": KEY}, KEY.encode(), proxy=f"http://{PASSWORD}@p")
 
-    assert [] == leaks(repr(request))
+    assert leaks(repr(request)) == []
 
 
 def test_a_credential_does_not_show_its_key() -> None:
@@ -94,8 +94,8 @@ def test_a_credential_does_not_show_its_key() -> None:
     for source in ("env:SIM_KEY", lambda: KEY):
         provider = Provider(name="p", base_url="http://h/v1", key=source, headers={"X-Auth": HEADER})
         credential = Credential(provider)
-        assert KEY == credential.get()
-        assert [] == leaks(repr(credential) + repr(provider))
+        assert credential.get() == KEY
+        assert leaks(repr(credential) + repr(provider)) == []
 
 
 # ── what a provider throws back ──────────────────────────────────────────────────────────────────────────────────────
@@ -145,9 +145,9 @@ def test_what_a_provider_echoes_is_masked(
 
     with caplog.at_level(logging.DEBUG, "asyncrouter"):
         shown = clock.run(scenario())
-    assert [] == leaks(shown)
-    assert [] == leaks(repr(events))
-    assert [] == leaks(caplog.text)
+    assert leaks(shown) == []
+    assert leaks(repr(events)) == []
+    assert leaks(caplog.text) == []
 
 
 def test_a_masked_message_still_tells(clock: Clock, world: World) -> None:
@@ -177,7 +177,7 @@ def test_an_error_in_the_middle_of_a_stream_is_masked(clock: Clock, world: World
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert [] == leaks(texts_of(caught.value))
+    assert leaks(texts_of(caught.value)) == []
 
 
 def test_a_list_of_models_that_fails_is_masked(clock: Clock, world: World) -> None:
@@ -205,8 +205,8 @@ def test_a_list_of_models_that_fails_is_masked(clock: Clock, world: World) -> No
         clock.run(scenario())
     assert "***" in str(caught.value)
     assert caught.value.message.endswith(" (key of sim from env:SIM_KEY)")
-    assert "sim" == caught.value.provider
-    assert [] == leaks(texts_of(caught.value))
+    assert caught.value.provider == "sim"
+    assert leaks(texts_of(caught.value)) == []
 
 
 # ── where a key comes from ───────────────────────────────────────────────────────────────────────────────────────────
@@ -227,7 +227,7 @@ def test_blanks_around_a_key_are_stripped(
             await router.chat("x", model="other:a")
 
     clock.run(scenario())
-    assert [f"Bearer {KEY}"] * 2 == [seen.headers["authorization"] for seen in world.seen]
+    assert [seen.headers["authorization"] for seen in world.seen] == [f"Bearer {KEY}"] * 2
 
 
 @pytest.mark.parametrize("written", ["", " \n"])
@@ -244,7 +244,7 @@ def test_a_blank_key_is_no_key(
 
     with pytest.raises(CallError) as caught:
         clock.run(scenario())
-    assert "All default models failed: a: SIM_KEY is not set" == caught.value.message
+    assert caught.value.message == "All default models failed: a: SIM_KEY is not set"
     assert not world.seen
 
 
@@ -266,9 +266,9 @@ def test_a_key_function_is_asked_again_after_a_401(clock: Clock, world: World) -
             return repr([repr(reply.trace) for reply in await gather(*replies)])
 
     shown = clock.run(scenario())
-    assert [] == leaks(shown)
-    assert [] == leaks(repr(events))
-    assert [KEY, KEY, ROTATED, ROTATED] == [seen.headers["authorization"].split()[1] for seen in world.seen]
+    assert leaks(shown) == []
+    assert leaks(repr(events)) == []
+    assert [seen.headers["authorization"].split()[1] for seen in world.seen] == [KEY, KEY, ROTATED, ROTATED]
 
 
 def test_a_key_function_with_nothing_new(clock: Clock, world: World) -> None:
@@ -304,7 +304,7 @@ def test_arguments_that_cannot_be_sent_are_not_quoted(clock: Clock, world: World
                 said.append(texts_of(caught.value))
         return said
 
-    assert [] == leaks("\n".join(clock.run(scenario())))
+    assert leaks("\n".join(clock.run(scenario()))) == []
 
 
 # ── masking by itself ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -314,14 +314,14 @@ def test_what_is_masked() -> None:
     """The key and long values of headers, wherever they stand and however often; not words like "true"."""
     provider = Provider(base_url="http://h/v1", key=lambda: KEY, headers={"X-A": HEADER, "X-B": "true"})
     credential = Credential(provider)
-    assert f"{KEY} and true" == credential.mask(f"{KEY} and true")  # not read yet: nobody has it
+    assert credential.mask(f"{KEY} and true") == f"{KEY} and true"  # not read yet: nobody has it
     credential.get()
 
-    assert "*** and *** and ***, true" == credential.mask(f"{KEY} and {KEY} and {HEADER}, true")
-    assert "cut off: ***" == credential.mask(f"cut off: {KEY[:-3]}")
-    assert "cut off: '***…'" == credential.mask(f"cut off: '{KEY[:12]}…'")
-    assert "sk-or" == credential.mask("sk-or")
-    assert "*** then ***" == credential.mask(f"{CALLERS} then {ROTATED}", CALLERS, None, ROTATED)
+    assert credential.mask(f"{KEY} and {KEY} and {HEADER}, true") == "*** and *** and ***, true"
+    assert credential.mask(f"cut off: {KEY[:-3]}") == "cut off: ***"
+    assert credential.mask(f"cut off: '{KEY[:12]}…'") == "cut off: '***…'"
+    assert credential.mask("sk-or") == "sk-or"
+    assert credential.mask(f"{CALLERS} then {ROTATED}", CALLERS, None, ROTATED) == "*** then ***"
 
 
 # ── over real sockets ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -356,10 +356,10 @@ def test_no_secret_comes_up_from_aiohttp(how: str, caplog: pytest.LogCaptureFixt
                     await router.chat("x", model="a", headers={"X-User": CALLERS}, retry=ONCE)
                 error = caught.value.trace.attempts[0].error
                 assert isinstance(error, AttemptError)
-                assert [] == leaks(texts_of(caught.value))
-                assert [] == leaks(texts_of(error))
+                assert leaks(texts_of(caught.value)) == []
+                assert leaks(texts_of(error)) == []
                 assert not [found for found in chain_of(caught.value) if type(found).__module__.startswith("aiohttp")]
 
     with caplog.at_level(logging.DEBUG):
         run(main())
-    assert [] == leaks(caplog.text)
+    assert leaks(caplog.text) == []

@@ -59,16 +59,16 @@ def test_every_field_of_three_attempts(clock: Clock, world: World) -> None:
         request_id="req-1", queued=0.0, sent=0.0, connected=0.125, first_content=None, last_content=None, ended=0.5,
         usage=None, cost_usd=0.0, cost_estimated=False,
     ) == failed
-    assert Attempt(
+    assert late == Attempt(
         number=2, model="b", provider="sim", cause="fallback", outcome="superseded", error=None, status=200,
         request_id="req-2", queued=0.5, sent=0.5, connected=0.625, first_content=None, last_content=None, ended=2.5,
         usage=None, cost_usd=pytest.approx(3 * 2.0 / 1e6), cost_estimated=True,
-    ) == late
-    assert Attempt(
+    )
+    assert won == Attempt(
         number=3, model="c", provider="sim", cause="hedge", outcome="won", error=None, status=200,
         request_id="req-3", queued=2.0, sent=2.0, connected=2.125, first_content=2.5, last_content=3.5, ended=3.75,
         usage=Usage(1, 3), cost_usd=pytest.approx((4.0 + 3 * 8.0) / 1e6), cost_estimated=False,
-    ) == won
+    )
 
 
 def test_every_field_of_an_error(clock: Clock, world: World) -> None:
@@ -84,31 +84,31 @@ def test_every_field_of_an_error(clock: Clock, world: World) -> None:
         clock.run(scenario())
     error = caught.value.trace.attempts[0].error
     assert isinstance(error, RateLimited)
-    assert ("a", "sim", 429, "slow", "too fast", "req-1", 7.0) == (
+    assert (
         error.model, error.provider, error.status, error.code, error.message, error.request_id, error.retry_after
-    )
-    assert "a: too fast (HTTP 429)" == str(error)
+    ) == ("a", "sim", 429, "slow", "too fast", "req-1", 7.0)
+    assert str(error) == "a: too fast (HTTP 429)"
 
 
 def test_the_trace_of_the_story(clock: Clock, world: World) -> None:
     """Task, wall clock, seconds, tags, and the money of all attempts, which is partly an estimate."""
     trace = story(clock, world).trace
 
-    assert ("coding", 1_767_225_600.0, 3.75, {"user": "u-1"}) == (
+    assert (
         trace.task, trace.started, trace.seconds, trace.tags
-    )
-    assert (pytest.approx((6.0 + 28.0) / 1e6), True) == (trace.cost_usd, trace.cost_estimated)
+    ) == ("coding", 1_767_225_600.0, 3.75, {"user": "u-1"})
+    assert (trace.cost_usd, trace.cost_estimated) == (pytest.approx((6.0 + 28.0) / 1e6), True)
 
 
 def test_the_reply_of_the_story(clock: Clock, world: World) -> None:
     """Its name here and there, its words, its own money."""
     reply = story(clock, world)
 
-    assert ("the quick brown", "", (), "stop", "c", "c-2026", Usage(1, 3)) == (
+    assert (
         reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.model, reply.served_model,
         reply.usage,
-    )
-    assert pytest.approx(28.0 / 1e6) == reply.cost_usd
+    ) == ("the quick brown", "", (), "stop", "c", "c-2026", Usage(1, 3))
+    assert reply.cost_usd == pytest.approx(28.0 / 1e6)
 
 
 def test_the_timeline_of_the_story(clock: Clock, world: World) -> None:
@@ -122,9 +122,9 @@ def test_the_timeline_of_the_story(clock: Clock, world: World) -> None:
 
 def test_the_timeline_of_nothing() -> None:
     """A trace without attempts says so; one that runs has no end yet."""
-    assert "no attempt was made" == str(Trace(None, 0.0))
+    assert str(Trace(None, 0.0)) == "no attempt was made"
     running = Trace(None, 0.0, [Attempt(1, "a", "sim", "first", queued=0.0, sent=0.25)])
-    assert " 1     0.250 s →             first     a  running" == str(running)
+    assert str(running) == " 1     0.250 s →             first     a  running"
 
 
 def test_started_is_the_wall_clock_and_instants_are_since_the_call_began(clock: Clock, world: World) -> None:
@@ -136,12 +136,12 @@ def test_started_is_the_wall_clock_and_instants_are_since_the_call_began(clock: 
             return [(await router.chat("x", model="a")).trace for _ in range(2)]
 
     traces = clock.run(scenario())
-    assert [1_767_225_600.0, 1_767_225_601.5] == [trace.started for trace in traces]
-    assert [(0.0, 0.5, 1.5)] * 2 == [
+    assert [trace.started for trace in traces] == [1_767_225_600.0, 1_767_225_601.5]
+    assert [
         (attempt.sent, attempt.connected, attempt.first_content) for trace in traces for attempt in trace.attempts
-    ]
-    assert [1.5, 1.5] == [trace.seconds for trace in traces]
-    assert [None, None] == [trace.task for trace in traces]
+    ] == [(0.0, 0.5, 1.5)] * 2
+    assert [trace.seconds for trace in traces] == [1.5, 1.5]
+    assert [trace.task for trace in traces] == [None, None]
 
 
 def test_a_model_that_was_not_sent(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +183,9 @@ def test_a_call_that_failed_tells_the_same(clock: Clock, world: World) -> None:
         " 2     0.500 s →    0.750 s  fallback  b  failed, Unauthorized: The simulated model answers 401. "
         "(key of sim from env:PLANTED_KEY)"
     ) == str(error)
-    assert (0.75, {"k": "v"}, 0.0, False) == (
+    assert (
         error.trace.seconds, error.trace.tags, error.trace.cost_usd, error.trace.cost_estimated
-    )
+    ) == (0.75, {"k": "v"}, 0.0, False)
     assert isinstance(error.__cause__, ExceptionGroup)
     assert [ServerFailed, Unauthorized] == [type(each) for each in error.__cause__.exceptions]
     assert list(error.__cause__.exceptions) == [attempt.error for attempt in error.trace.attempts]
@@ -202,8 +202,8 @@ def test_a_deadline_tells_the_same(clock: Clock, world: World) -> None:
     with pytest.raises(CallError) as caught:
         clock.run(scenario())
     assert DeadlineExceeded is type(caught.value)
-    assert "no whole answer within the deadline of 2 s: a: the call's deadline came first" == caught.value.message
-    assert 2.0 == caught.value.trace.seconds
+    assert caught.value.message == "no whole answer within the deadline of 2 s: a: the call's deadline came first"
+    assert caught.value.trace.seconds == 2.0
 
 
 def test_retries_are_attempts_of_their_own(clock: Clock, world: World) -> None:
@@ -215,8 +215,8 @@ def test_retries_are_attempts_of_their_own(clock: Clock, world: World) -> None:
             return (await router.chat("x", model="a")).trace
 
     first, second = clock.run(scenario()).attempts
-    assert (1, "first", "failed", 0.0) == (first.number, first.cause, first.outcome, first.ended)
-    assert (2, "retry", "won", 1.5) == (second.number, second.cause, second.outcome, second.queued)
+    assert (first.number, first.cause, first.outcome, first.ended) == (1, "first", "failed", 0.0)
+    assert (second.number, second.cause, second.outcome, second.queued) == (2, "retry", "won", 1.5)
 
 
 def test_a_reply_that_was_not_accepted(clock: Clock, world: World) -> None:
@@ -230,8 +230,8 @@ def test_a_reply_that_was_not_accepted(clock: Clock, world: World) -> None:
             return reply.trace
 
     first, second = clock.run(scenario()).attempts
-    assert ("not_accepted", "escalate", "won") == (first.outcome, second.cause, second.outcome)
-    assert "no" == first.error.reply.text  # type: ignore[union-attr]
+    assert (first.outcome, second.cause, second.outcome) == ("not_accepted", "escalate", "won")
+    assert first.error.reply.text == "no"  # type: ignore[union-attr]
 
 
 # ── raw ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +280,7 @@ def test_raw_of_one_body_is_that_body(clock: Clock, world: World) -> None:
 
 def test_raw_of_a_reply_made_by_hand() -> None:
     """A `Reply` without a wire behind it has an empty `raw`."""
-    assert {} == Reply("hi").raw
+    assert Reply("hi").raw == {}
 
 
 def test_a_rejected_request_names_its_model(clock: Clock, world: World) -> None:
@@ -294,5 +294,5 @@ def test_a_rejected_request_names_its_model(clock: Clock, world: World) -> None:
 
     with pytest.raises(AllModelsFailed) as caught:
         clock.run(scenario())
-    assert "All models failed: a: no such parameter (HTTP 422)" == caught.value.message
+    assert caught.value.message == "All models failed: a: no such parameter (HTTP 422)"
     assert isinstance(caught.value.trace.attempts[0].error, Rejected)

@@ -17,7 +17,7 @@ def test_time_begins_at_zero_and_jumps(clock: Clock) -> None:
 
     clock.run(asyncio.sleep(7200.25))
 
-    assert 7200.25 == clock.now
+    assert clock.now == 7200.25
     assert time.monotonic() - began < 1.0
 
 
@@ -29,7 +29,7 @@ def test_now_follows_the_scenario(clock: Clock) -> None:
         await asyncio.sleep(1.5)
         return [*seen, (clock.now, asyncio.get_running_loop().time())]
 
-    assert [(0.0, 0.0), (1.5, 1.5)] == clock.run(scenario())
+    assert clock.run(scenario()) == [(0.0, 0.0), (1.5, 1.5)]
 
 
 def test_a_second_run_goes_on_where_the_first_ended(clock: Clock) -> None:
@@ -37,7 +37,7 @@ def test_a_second_run_goes_on_where_the_first_ended(clock: Clock) -> None:
     clock.run(asyncio.sleep(2.0))
     clock.run(asyncio.sleep(0.5))
 
-    assert 2.5 == clock.now
+    assert clock.now == 2.5
     assert clock_module.EPOCH + 2.5 == clock.wall()
 
 
@@ -62,7 +62,7 @@ def test_far_instants_neither_spin_nor_stop_at_a_day(clock: Clock) -> None:
     clock.run(asyncio.sleep(1e12))
     clock.run(asyncio.sleep(0.25))
 
-    assert 1e12 + 0.25 == clock.now
+    assert clock.now == 1e12 + 0.25
 
 
 def test_timeouts_of_asyncio_and_anyio_are_exact(clock: Clock) -> None:
@@ -78,7 +78,7 @@ def test_timeouts_of_asyncio_and_anyio_are_exact(clock: Clock) -> None:
             await anyio.sleep(9)
         return first, clock.now
 
-    assert (0.75, 1.75) == clock.run(scenario())
+    assert clock.run(scenario()) == (0.75, 1.75)
 
 
 def test_deadlock_names_the_tasks_and_where_they_wait(clock: Clock) -> None:
@@ -120,7 +120,7 @@ def test_a_deadlock_cleans_up(clock: Clock) -> None:
     with pytest.raises(Deadlock):
         clock.run(scenario())
 
-    assert [0.0] == closed
+    assert closed == [0.0]
 
 
 def test_spinning_is_a_livelock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_what_the_scenario_raises_comes_through(clock: Clock) -> None:
     with pytest.raises(KeyError, match="mine"):
         clock.run(scenario())
 
-    assert 1.0 == clock.now
+    assert clock.now == 1.0
 
 
 def test_run_and_the_loop_alone() -> None:
@@ -175,9 +175,9 @@ def test_run_and_the_loop_alone() -> None:
         await asyncio.sleep(4)
         return asyncio.get_running_loop().time()
 
-    assert 4.0 == run(scenario())
+    assert run(scenario()) == 4.0
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        assert 4.0 == runner.run(scenario())
+        assert runner.run(scenario()) == 4.0
 
 
 def test_not_inside_a_running_loop() -> None:

@@ -63,17 +63,17 @@ def test_a_token_bucket_lets_its_burst_and_its_rate_through(world: World, clock:
     got = statuses(at_instants(clock, world, [0.0] * 5 + [0.5, 0.6, 1.0, 1.4, 3.0, 3.0, 3.0, 3.0, 3.0]))
 
     # Of those sent at one instant the loop may take any first.
-    assert [200, 200, 200, 429, 429] == sorted(got[:5])
-    assert [200, 429, 200, 429] == got[5:9]
-    assert [200, 200, 200, 429, 429] == sorted(got[9:])
-    assert {200: 8, 429: 6} == world.model("m").bill.statuses
+    assert sorted(got[:5]) == [200, 200, 200, 429, 429]
+    assert got[5:9] == [200, 429, 200, 429]
+    assert sorted(got[9:]) == [200, 200, 200, 429, 429]
+    assert world.model("m").bill.statuses == {200: 8, 429: 6}
 
 
 def test_a_pace_at_the_limit_is_never_refused(world: World, clock: Clock) -> None:
     """Evenly spaced at just the rate, with no burst at all, no rounding makes a 429."""
     world.model("m").limit(50, burst=1)
 
-    assert {200} == set(statuses(at_instants(clock, world, [index / 50 for index in range(2000)])))
+    assert set(statuses(at_instants(clock, world, [index / 50 for index in range(2000)]))) == {200}
 
 
 def test_the_truth_about_when_to_come_back(world: World, clock: Clock) -> None:
@@ -81,8 +81,8 @@ def test_the_truth_about_when_to_come_back(world: World, clock: Clock) -> None:
     world.model("m").limit(0.3, burst=1)
     told = float(at_instants(clock, world, [0.0, 1.0])[1][1]["retry-after"])
 
-    assert 2.334 == told
-    assert [200] == statuses(at_instants(clock, world, [told]))
+    assert told == 2.334
+    assert statuses(at_instants(clock, world, [told])) == [200]
     world.model("m").limit(0.3, burst=1, retry_after=False)
     assert "retry-after" not in at_instants(clock, world, [0.0])[0][1]
     world.model("m").limit(0.3, burst=1, retry_after="lying")
@@ -99,11 +99,11 @@ def test_limits_are_announced(world: World, clock: Clock) -> None:
 
     names = ("limit", "remaining", "reset")
 
-    assert ("600", "3", "200ms") == tuple(headers[f"x-ratelimit-{name}-requests"] for name in names)
-    assert ("6000", "5800", "2s") == tuple(headers[f"x-ratelimit-{name}-tokens"] for name in names)
-    assert ("2", "2026-01-01T00:00:00.300000Z") == tuple(
+    assert tuple(headers[f"x-ratelimit-{name}-requests"] for name in names) == ("600", "3", "200ms")
+    assert tuple(headers[f"x-ratelimit-{name}-tokens"] for name in names) == ("6000", "5800", "2s")
+    assert tuple(
         dated[f"anthropic-ratelimit-requests-{name}"] for name in ("remaining", "reset")
-    )
+    ) == ("2", "2026-01-01T00:00:00.300000Z")
 
 
 def test_an_announced_limit_may_be_a_lie(clock: Clock) -> None:
@@ -124,8 +124,8 @@ def test_tokens_are_limited_too(world: World, clock: Clock) -> None:
     world.model("m").limit(tps=1)  # 60 at once
     got = at_instants(clock, world, [0.0, 0.0, 0.0, 20.0, 27.0], request(max_tokens=27))
 
-    assert [200, 200, 429, 429, 429] == statuses(got)
-    assert "3.0" == got[4][1]["retry-after"]
+    assert statuses(got) == [200, 200, 429, 429, 429]
+    assert got[4][1]["retry-after"] == "3.0"
 
 
 def test_a_limit_changes_at_its_instants(world: World, clock: Clock) -> None:
@@ -134,7 +134,7 @@ def test_a_limit_changes_at_its_instants(world: World, clock: Clock) -> None:
 
     got = statuses(at_instants(clock, world, [0.0] * 12 + [10.0] * 4 + [20.0] * 50))
 
-    assert (10, 2, 50) == (got[:12].count(200), got[12:16].count(200), got[16:].count(200))
+    assert (got[:12].count(200), got[12:16].count(200), got[16:].count(200)) == (10, 2, 50)
 
 
 def test_a_limit_of_the_world_is_each_keys(world: World, clock: Clock) -> None:
@@ -145,10 +145,10 @@ def test_a_limit_of_the_world_is_each_keys(world: World, clock: Clock) -> None:
     world.limit(1, burst=3, at=100.0)
     asked = [request("a", key="x"), request("b", key="x"), request("a", key="x"), request("a", key="y")]
 
-    assert [200, 200, 429, 200] == statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.3], *asked))
-    assert [429] == statuses(at_instants(clock, world, [0.0], request("b", key="x")))
+    assert statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.3], *asked)) == [200, 200, 429, 200]
+    assert statuses(at_instants(clock, world, [0.0], request("b", key="x"))) == [429]
     got = statuses(at_instants(clock, world, [110.0] * 4, request("b", key="z")))
-    assert [200, 200, 200, 429] == sorted(got)
+    assert sorted(got) == [200, 200, 200, 429]
 
 
 def test_numbers_that_are_none_are_refused(world: World) -> None:
@@ -161,9 +161,9 @@ def test_a_bucket_asked_for_more_than_it_holds_gives_all_it_has() -> None:
     """A request larger than the limit itself passes when the bucket is full, and empties it below zero."""
     bucket = Bucket(1.0, 10.0, 10.0, 0.0)
 
-    assert 0.0 == bucket.lacks(0.0, 25.0)
+    assert bucket.lacks(0.0, 25.0) == 0.0
     bucket.take(0.0, 25.0)
-    assert (-15.0, 16.0) == (bucket.level(0.0), bucket.lacks(0.0, 1.0))
+    assert (bucket.level(0.0), bucket.lacks(0.0, 1.0)) == (-15.0, 16.0)
 
 
 # ── schedules, rules, capacity ───────────────────────────────────────────────────────────────────────────────────────
@@ -173,9 +173,9 @@ def test_a_model_changes_at_its_instants(world: World, clock: Clock) -> None:
     """From each instant on another script; in whatever order they were given."""
     world.model("m", Act(status=500)).at(20.0, Act(status=503), Act(status=504)).at(10.0, Act())
 
-    assert [500, 500, 200, 200, 503, 504, 504] == statuses(
+    assert statuses(
         at_instants(clock, world, [0.0, 9.999, 10.0, 19.0, 20.0, 21.0, 22.0])
-    )
+    ) == [500, 500, 200, 200, 503, 504, 504]
 
 
 def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
@@ -187,17 +187,17 @@ def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
     world.model("m")
     world.rule(blackout)
 
-    assert [200, 503, 200, 200] == statuses(
+    assert statuses(
         at_instants(clock, world, [4.0, 5.0, 10.0, 5.0], *[request(key="x")] * 3, request(key="y"))
-    )
+    ) == [200, 503, 200, 200]
 
 
 def test_capacity_turns_away_who_finds_it_full(world: World, clock: Clock) -> None:
     """Two at once; the third is told so, and the next one after an end is served."""
     world.model("m", Act(first_token=1.0)).capacity(2)
 
-    assert [200, 200, 503, 503, 200] == statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.9, 1.05]))
-    assert 0 == world.model("m").live
+    assert statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.9, 1.05])) == [200, 200, 503, 503, 200]
+    assert world.model("m").live == 0
 
 
 def test_a_deaf_model_keeps_its_place_taken(world: World, clock: Clock) -> None:
@@ -211,8 +211,8 @@ def test_a_deaf_model_keeps_its_place_taken(world: World, clock: Clock) -> None:
         await asyncio.sleep(6.0)
         return [first[0], (await fetch(transport, request()))[0]]
 
-    assert [503, 200] == clock.run(scenario(deaf=True))
-    assert [200, 200] == clock.run(scenario(deaf=False))
+    assert clock.run(scenario(deaf=True)) == [503, 200]
+    assert clock.run(scenario(deaf=False)) == [200, 200]
 
 
 def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
@@ -237,7 +237,7 @@ def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
     for wanted in (0.0, 0.6, 1.0):
         a, b = latencies(wanted)
         assert wanted == pytest.approx(statistics.correlation(a, b), abs=0.07)
-        assert (0.0, 0.5) == pytest.approx((statistics.mean(a), statistics.stdev(a)), abs=0.05)
+        assert pytest.approx((statistics.mean(a), statistics.stdev(a)), abs=0.05) == (0.0, 0.5)
 
 
 def test_the_docstrings_second_example(world: World, clock: Clock) -> None:
@@ -246,7 +246,7 @@ def test_the_docstrings_second_example(world: World, clock: Clock) -> None:
     exec(sim.__doc__.split("```")[3].removeprefix("python"), names)
 
     got = at_instants(clock, world, [float(at) for at in range(50)])
-    assert {200, 503} == set(statuses(got))
+    assert set(statuses(got)) == {200, 503}
     assert "x-ratelimit-limit-requests" in got[0][1]
 
 
@@ -263,7 +263,7 @@ def test_the_bill_of_an_answer_is_what_its_usage_says(world: World, clock: Clock
             return (await router.chat("three little words", model="m")).trace.cost_usd
 
     assert 31e-6 == clock.run(scenario()) == world.usd
-    assert (1, 3, 7) == (world.model("m").bill.requests, world.seen[0].input_tokens, world.seen[0].output_tokens)
+    assert (world.model("m").bill.requests, world.seen[0].input_tokens, world.seen[0].output_tokens) == (1, 3, 7)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_reported_cost_is_the_bill(world: World, clock: Clock) -> None:
     world.model("m", Act(style="openrouter", cost=0.5)).price(input=1.0, output=1.0)
     at_instants(clock, world, [0.0])
 
-    assert 0.5 == world.usd
+    assert world.usd == 0.5
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,7 +334,7 @@ def test_a_pool_serves_again_at_no_time_to_connect(world: World, clock: Clock) -
             response.close()
         return found
 
-    assert [(False, 1.0), (True, 0.0), (False, 1.0), (False, 1.0)] == clock.run(scenario())
+    assert clock.run(scenario()) == [(False, 1.0), (True, 0.0), (False, 1.0), (False, 1.0)]
 
 
 def test_a_stale_connection_is_resent_once(world: World, clock: Clock) -> None:
@@ -354,8 +354,8 @@ def test_a_stale_connection_is_resent_once(world: World, clock: Clock) -> None:
             await transport.send(request())
         return found, transport.resends
 
-    assert ([False, False], 2) == clock.run(scenario())
-    assert 5 == world.requests
+    assert clock.run(scenario()) == ([False, False], 2)
+    assert world.requests == 5
 
 
 # ── endurance ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -389,7 +389,7 @@ def test_a_long_run_keeps_nothing(clock: Clock) -> None:
         tracemalloc.stop()
 
     assert after - before < 30_000
-    assert (1700, 0, 0) == (world.requests, len(world.seen), world.open)
+    assert (world.requests, len(world.seen), world.open) == (1700, 0, 0)
 
 
 HISTORY = """

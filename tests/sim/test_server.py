@@ -180,7 +180,7 @@ def test_one_connection_serves_many_requests() -> None:
             writer.close()
             return texts
 
-    assert ["one", "two", "three"] == asyncio.run(scenario())
+    assert asyncio.run(scenario()) == ["one", "two", "three"]
 
 
 class Bare(asyncio.BaseTransport):
@@ -208,9 +208,9 @@ def test_a_loop_of_another_kind() -> None:
 
     asyncio.run(main())
     head, _, body = bare.written.partition(b"\r\n\r\n")
-    assert (b"HTTP/1.1 200 OK", "hi") == (
+    assert (
         head.split(b"\r\n")[0], json.loads(body)["choices"][0]["message"]["content"],
-    )
+    ) == (b"HTTP/1.1 200 OK", "hi")
 
 
 def test_connection_close_is_honoured() -> None:
@@ -242,7 +242,7 @@ def test_a_client_that_leaves_is_noticed() -> None:
             reader, writer = await raw(server)
             writer.write(post(asked(True)))
             await reader.readuntil(b'"the"')
-            assert 1 == world.open
+            assert world.open == 1
             writer.close()
             await until(lambda: world.open == 0)
             sent = world.seen[0].contents
@@ -298,7 +298,7 @@ def test_silence_before_the_headers(fault: Act) -> None:
 
     with pytest.raises(ConnectionResetError):
         asyncio.run(scenario())
-    assert 0 == world.open
+    assert world.open == 0
 
 
 def test_it_serves_over_tls() -> None:
@@ -323,7 +323,7 @@ def test_it_serves_over_tls() -> None:
             assert server.base_url.startswith("https://127.0.0.1:")
             return await asyncio.to_thread(get, server)
 
-    assert "safe" == json.loads(asyncio.run(scenario()))["choices"][0]["message"]["content"]
+    assert json.loads(asyncio.run(scenario()))["choices"][0]["message"]["content"] == "safe"
 
 
 def test_a_chain_over_sockets() -> None:
@@ -336,8 +336,8 @@ def test_a_chain_over_sockets() -> None:
         async with world.server() as server, Router(world.config(base_url=server.base_url)) as router:
             return (await router.chat("hello", chain=["a", "b"], retry=Retry(attempts=1))).text
 
-    assert "hi" == asyncio.run(scenario())
-    assert ["a", "b"] == [seen.model for seen in world.seen]
+    assert asyncio.run(scenario()) == "hi"
+    assert [seen.model for seen in world.seen] == ["a", "b"]
 
 
 def test_python_m_serves_until_interrupted() -> None:
@@ -355,7 +355,7 @@ def test_python_m_serves_until_interrupted() -> None:
             process.send_signal(signal.SIGINT)
 
     assert b'"mine"' in answer
-    assert 0 == process.returncode
+    assert process.returncode == 0
 
 
 def test_a_model_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -363,7 +363,7 @@ def test_a_model_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as caught:
         main(["--model", 'x={"fault": "explode"}'])
 
-    assert 2 == caught.value.code
+    assert caught.value.code == 2
     assert "fault: expected one of" in capsys.readouterr().err
 
 

@@ -80,7 +80,7 @@ def ask(clock: Clock, world: World, act: Act, wire: str, mode: str = "chat", **s
                 return error  # type: ignore[return-value]
 
     answer = clock.run(scenario())
-    assert 0 == world.open
+    assert world.open == 0
     return answer
 
 
@@ -98,11 +98,11 @@ def test_anthropics_events_come_in_their_order(world: World, clock: Clock) -> No
     told = [event["type"] for event in found]
     deltas = [event["delta"]["type"] for event in found if event["type"] == "content_block_delta"]
 
-    assert ["message_start", "ping", "content_block_start", "content_block_delta"] == told[:4]
-    assert ["content_block_stop", "message_delta", "message_stop"] == told[-3:]
-    assert ["thinking_delta", "signature_delta", *["text_delta"] * 3, "input_json_delta"] == deltas
-    assert [0, 1, 2] == [event["index"] for event in found if event["type"] == "content_block_start"]
-    assert ("tool_use", 6) == (found[-2]["delta"]["stop_reason"], found[-2]["usage"]["output_tokens"])
+    assert told[:4] == ["message_start", "ping", "content_block_start", "content_block_delta"]
+    assert told[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert deltas == ["thinking_delta", "signature_delta", *["text_delta"] * 3, "input_json_delta"]
+    assert [event["index"] for event in found if event["type"] == "content_block_start"] == [0, 1, 2]
+    assert (found[-2]["delta"]["stop_reason"], found[-2]["usage"]["output_tokens"]) == ("tool_use", 6)
 
 
 def test_googles_fragments_are_answers_of_their_own(world: World, clock: Clock) -> None:
@@ -111,9 +111,9 @@ def test_googles_fragments_are_answers_of_their_own(world: World, clock: Clock) 
     found = events(data)
     parts = [event["candidates"][0]["content"]["parts"][0] for event in found]
 
-    assert [{"text": "hm", "thought": True}, {"text": "So."}] == parts[:2]
-    assert {"functionCall": {"name": "look", "args": {"at": "sky"}}} == parts[2]
-    assert "STOP" == found[-1]["candidates"][0]["finishReason"]
+    assert parts[:2] == [{"text": "hm", "thought": True}, {"text": "So."}]
+    assert parts[2] == {"functionCall": {"name": "look", "args": {"at": "sky"}}}
+    assert found[-1]["candidates"][0]["finishReason"] == "STOP"
     assert {"promptTokenCount": 3, "candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 6} == (
         found[-1]["usageMetadata"]
     )
@@ -127,8 +127,8 @@ def test_an_act_means_the_same_on_every_wire(world: World, clock: Clock, wire: s
     assert isinstance(answer, Reply)
     [call] = answer.tool_calls
 
-    assert ("hm well", "So be it.", "tool_calls") == (answer.reasoning, answer.text, answer.finish_reason)
-    assert {"name": "look", "arguments": '{"at":"sky"}'} == call["function"]
+    assert (answer.reasoning, answer.text, answer.finish_reason) == ("hm well", "So be it.", "tool_calls")
+    assert call["function"] == {"name": "look", "arguments": '{"at":"sky"}'}
     # Google sends a call in one piece, the others its name first.
     assert Usage(3, 6 if wire == "gemini" else 7, 0, 2) == answer.usage
 
@@ -142,10 +142,10 @@ def test_limits_filters_and_refusals_have_their_words(world: World, clock: Clock
         return (answer.text, answer.finish_reason) if isinstance(answer, Reply) else (type(answer).__name__, "")
 
     refused = "stop" if wire == "openai" else "content_filter"  # there it is a field of the message
-    assert ("the quick", "length") == finish(Act(tokens=2, finish_reason="length"))
-    assert ("the quick", "content_filter") == finish(Act(tokens=2, finish_reason="content_filter"))
+    assert finish(Act(tokens=2, finish_reason="length")) == ("the quick", "length")
+    assert finish(Act(tokens=2, finish_reason="content_filter")) == ("the quick", "content_filter")
     assert ("I will not", refused) == finish(Act(refusal="I will not"))
-    assert ("Refused", "") == finish(Act(blocked=True))
+    assert finish(Act(blocked=True)) == ("Refused", "")
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -159,7 +159,7 @@ def test_max_tokens_is_read_in_every_language(world: World, clock: Clock, wire: 
     world.model("m", Act(tokens=9))
     answer = clock.run(scenario())
 
-    assert ("the quick", "length") == (answer.text, answer.finish_reason)
+    assert (answer.text, answer.finish_reason) == ("the quick", "length")
 
 
 def test_one_model_is_reached_in_three_languages(world: World, clock: Clock) -> None:
@@ -171,9 +171,9 @@ def test_one_model_is_reached_in_three_languages(world: World, clock: Clock) -> 
             listed = [await router.models(f"sim-{wire}") for wire in WIRES]
             return [*listed, *[(await router.chat("x", model=f"sim-{wire}:a/m")).text for wire in WIRES]]
 
-    assert [["a/m"], ["a/m"], ["a/m"], "hi", "hi", "hi"] == clock.run(scenario())
+    assert clock.run(scenario()) == [["a/m"], ["a/m"], ["a/m"], "hi", "hi", "hi"]
     assert list(WIRES) == [seen.wire for seen in world.asked("a/m")]
-    assert 3 == world.requests
+    assert world.requests == 3
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -195,7 +195,7 @@ def test_the_key_is_seen(world: World, clock: Clock, wire: str, monkeypatch: pyt
 
 def test_anthropics_signs_of_life_are_pings(world: World, clock: Clock) -> None:
     """What is a comment elsewhere is an event of its own there."""
-    assert 4 == sent(world, clock, Act(first_token=1.0, comments=0.3), "anthropic").count(b"event: ping")
+    assert sent(world, clock, Act(first_token=1.0, comments=0.3), "anthropic").count(b"event: ping") == 4
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,7 +253,7 @@ def test_a_pause_is_read_in_every_form(world: World, clock: Clock, wire: str, fo
     error = first_error(ask(clock, world, Act(why="rate_limit", retry_after=7, retry_as=form), wire))
 
     assert error is not None
-    assert 7.0 == error.retry_after
+    assert error.retry_after == 7.0
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_break_behind_the_last_word_does_not_matter(world: World, clock: Clock
     for mode in MODES:
         answer = ask(clock, world, Act(text="one two", fault=fault, at="done"), wire, mode)
         assert isinstance(answer, Reply)
-        assert "one two" == answer.text
+        assert answer.text == "one two"
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -369,7 +369,7 @@ def test_oddities_of_a_stream_change_nothing(world: World, clock: Clock, wire: s
         ]
 
     plain = told()
-    assert 2 == len(plain)
+    assert len(plain) == 2
     for other in ODDITIES[ODDITIES.index(oddity) :]:  # type: ignore[arg-type]
         assert plain == told(oddity, other)
 
@@ -387,7 +387,7 @@ def test_oddities_are_written(world: World, clock: Clock) -> None:
     assert b'data: {\ndata: "id"' in text["multiline"]
     assert text["bom"].startswith(b"\xef\xbb\xbfdata: ")
     assert text["no_blank_line"].endswith(b"data: [DONE]")
-    assert 2 == text["two_done"].count(b"[DONE]")
+    assert text["two_done"].count(b"[DONE]") == 2
 
 
 @pytest.mark.parametrize("oddity", ["cuts", "bytes"])
@@ -405,4 +405,4 @@ def test_a_stream_comes_in_pieces(world: World, clock: Clock, oddity: str) -> No
     sizes = clock.run(scenario())
     assert {1} == set(sizes) if oddity == "bytes" else 5 < len(set(sizes))
     assert max(sizes) <= 40
-    assert 1 == world.seen[0].contents
+    assert world.seen[0].contents == 1

@@ -56,8 +56,8 @@ def test_a_stream_comes_at_its_instants(world: World, clock: Clock) -> None:
     """The role at once, the first word at first_token, the next ones a gap apart, the end with the last."""
     reads = stream(world, clock, Act(text="one two three", first_token=0.5, gap=0.25))
 
-    assert [0.0, 0.5, 0.75, 1.0, 1.0] == [at for at, _ in reads]
-    assert [[], ["one"], [" two"], [" three"], []] == [contents(data) for _, data in reads]
+    assert [at for at, _ in reads] == [0.0, 0.5, 0.75, 1.0, 1.0]
+    assert [contents(data) for _, data in reads] == [[], ["one"], [" two"], [" three"], []]
     assert reads[3][1].endswith(b"data: [DONE]\n\n")
 
 
@@ -72,7 +72,7 @@ def test_connect_headers_and_tail_move_the_instants(world: World, clock: Clock) 
             instants.append(clock.now)
         return response.connected_at, headers_at, instants
 
-    assert (1.0, 1.25, [1.25, 1.5, 2.0, 4.0]) == clock.run(scenario())
+    assert clock.run(scenario()) == (1.0, 1.25, [1.25, 1.5, 2.0, 4.0])
 
 
 def test_a_body_comes_with_its_headers_at_the_end(world: World, clock: Clock) -> None:
@@ -82,14 +82,14 @@ def test_a_body_comes_with_its_headers_at_the_end(world: World, clock: Clock) ->
     async def scenario() -> tuple[float, str, bytes]:
         response = await world.transport().send(request())
         at, body = clock.now, await response.read()
-        assert b"" == await response.read()
+        assert await response.read() == b""
         return at, response.headers["content-length"], body
 
     at, length, body = clock.run(scenario())
 
     assert (1.0, str(len(body))) == (at, length)
-    assert "one two three" == json.loads(body)["choices"][0]["message"]["content"]
-    assert {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6} == json.loads(body)["usage"]
+    assert json.loads(body)["choices"][0]["message"]["content"] == "one two three"
+    assert json.loads(body)["usage"] == {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}
 
 
 def test_usage_is_streamed_when_asked_for(world: World, clock: Clock) -> None:
@@ -100,17 +100,17 @@ def test_usage_is_streamed_when_asked_for(world: World, clock: Clock) -> None:
         return [event["usage"] for _, data in reads for event in events(data) if "usage" in event]
 
     counted = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
-    assert [] == usage(stream(world, clock, Act()))
+    assert usage(stream(world, clock, Act())) == []
     assert [counted] == usage(stream(world, clock, Act(), **asked))
-    assert [] == usage(stream(world, clock, Act(usage=False), **asked))
-    assert 0.5 == usage(stream(world, clock, Act(style="openrouter", cost=0.5)))[0]["cost"]
+    assert usage(stream(world, clock, Act(usage=False), **asked)) == []
+    assert usage(stream(world, clock, Act(style="openrouter", cost=0.5)))[0]["cost"] == 0.5
 
 
 def test_max_tokens_cut_the_answer(world: World, clock: Clock) -> None:
     """The answer stops where the request says, with finish reason length."""
     body = whole(world, clock, Act(tokens=9), max_tokens=2)
 
-    assert ("the quick", "length") == (body["choices"][0]["message"]["content"], body["choices"][0]["finish_reason"])
+    assert (body["choices"][0]["message"]["content"], body["choices"][0]["finish_reason"]) == ("the quick", "length")
 
 
 def test_reasoning_refusal_and_tools_have_their_fields(world: World, clock: Clock) -> None:
@@ -121,19 +121,19 @@ def test_reasoning_refusal_and_tools_have_their_fields(world: World, clock: Cloc
     streamed = b"".join(data for _, data in stream(world, clock, act))
     called = [call for event in events(streamed) for call in event["choices"][0]["delta"].get("tool_calls", [])]
 
-    assert "tool_calls" == choice["finish_reason"]
-    assert ("hm well", "So.") == (choice["message"]["reasoning_content"], choice["message"]["content"])
-    assert {"name": "look", "arguments": '{"at":"sky"}'} == choice["message"]["tool_calls"][0]["function"]
-    assert ["look", '{"at":"sky"}'] == [called[0]["function"]["name"], called[1]["function"]["arguments"]]
-    assert "no" == whole(world, clock, Act(refusal="no"))["choices"][0]["message"]["refusal"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert (choice["message"]["reasoning_content"], choice["message"]["content"]) == ("hm well", "So.")
+    assert choice["message"]["tool_calls"][0]["function"] == {"name": "look", "arguments": '{"at":"sky"}'}
+    assert [called[0]["function"]["name"], called[1]["function"]["arguments"]] == ["look", '{"at":"sky"}']
+    assert whole(world, clock, Act(refusal="no"))["choices"][0]["message"]["refusal"] == "no"
 
 
 def test_comments_fill_the_silence(world: World, clock: Clock) -> None:
     """Comments come that far apart until there is something to say."""
     reads = stream(world, clock, Act(first_token=1.0, comments=0.4))
 
-    assert [0.0, 0.4, 0.8, 1.0, 1.0] == [at for at, _ in reads]
-    assert b": OPENROUTER PROCESSING\n\n" == reads[1][1]
+    assert [at for at, _ in reads] == [0.0, 0.4, 0.8, 1.0, 1.0]
+    assert reads[1][1] == b": OPENROUTER PROCESSING\n\n"
 
 
 def test_an_error_has_status_shape_and_headers(world: World, clock: Clock) -> None:
@@ -143,12 +143,12 @@ def test_an_error_has_status_shape_and_headers(world: World, clock: Clock) -> No
     async def scenario() -> tuple[int, str, dict]:
         response = await world.transport().send(request(stream=True))
         body = json.loads(await response.read())
-        assert b"" == await response.read()
+        assert await response.read() == b""
         return response.status, response.headers["retry-after"], body
 
     error = {"message": "Slow down", "type": "rate_limit_error", "param": None, "code": "rate_limit_exceeded"}
     assert (429, "2", {"error": error}) == clock.run(scenario())
-    assert 0.5 == clock.now
+    assert clock.now == 0.5
 
 
 def test_openrouters_errors_inside_a_200(world: World, clock: Clock) -> None:
@@ -158,9 +158,9 @@ def test_openrouters_errors_inside_a_200(world: World, clock: Clock) -> None:
     reads = stream(world, clock, Act(style="openrouter", text="one two", fault="error", at=1))
     last = events(reads[0][1])[-1]
 
-    assert (502, False) == (nothing["error"]["code"], "choices" in nothing)
-    assert ("one", "error", 500) == (partial["message"]["content"], partial["finish_reason"], partial["error"]["code"])
-    assert (500, "error") == (last["error"]["code"], last["choices"][0]["finish_reason"])
+    assert (nothing["error"]["code"], "choices" in nothing) == (502, False)
+    assert (partial["message"]["content"], partial["finish_reason"], partial["error"]["code"]) == ("one", "error", 500)
+    assert (last["error"]["code"], last["choices"][0]["finish_reason"]) == (500, "error")
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,14 +198,14 @@ def test_the_connect_clock_fires_exactly(world: World, clock: Clock, act: Act) -
     with pytest.raises(AttemptTimeout) as caught:
         clock.run(fetch(world.transport(), request(connect=2.5), clock))
 
-    assert ("connect", 2.5, 0) == (caught.value.clock, clock.now, world.open)
+    assert (caught.value.clock, clock.now, world.open) == ("connect", 2.5, 0)
 
 
 def test_a_connection_ready_in_time_is_no_timeout(world: World, clock: Clock) -> None:
     """Ready at the clock's own instant is in time."""
     world.model("m", Act(connect=2.5))
 
-    assert 2.5 == clock.run(fetch(world.transport(), request(connect=2.5), clock))[-1][0]
+    assert clock.run(fetch(world.transport(), request(connect=2.5), clock))[-1][0] == 2.5
 
 
 @pytest.mark.parametrize(("at", "reads"), [("headers", 0), (0, 1), (2, 2), ("end", 3)])
@@ -233,7 +233,7 @@ def test_a_stall_goes_on_after_its_pause(world: World, clock: Clock) -> None:
     """All later contents are late by the pause."""
     reads = stream(world, clock, Act(text="one two three", gap=1.0, fault="stall", at=1, pause=10.0))
 
-    assert [0.0, 11.0, 12.0, 12.0] == [at for at, _ in reads]
+    assert [at for at, _ in reads] == [0.0, 11.0, 12.0, 12.0]
 
 
 def test_good_events_survive_a_malformed_one(world: World, clock: Clock) -> None:
@@ -248,7 +248,7 @@ def test_good_events_survive_a_malformed_one(world: World, clock: Clock) -> None
             return True
         return False
 
-    assert [False, False, True, False, False, False] == [broken(line) for line in lines]
+    assert [broken(line) for line in lines] == [False, False, True, False, False, False]
 
 
 def test_missing_ends(world: World, clock: Clock) -> None:
@@ -260,7 +260,7 @@ def test_missing_ends(world: World, clock: Clock) -> None:
 
     ends = [found(None), found("no_finish"), found("no_done"), found("no_end")]
 
-    assert [(True, True), (False, True), (True, False), (False, False)] == ends
+    assert ends == [(True, True), (False, True), (True, False), (False, False)]
 
 
 def test_huge_and_endless_bodies_come_bit_by_bit(world: World, clock: Clock) -> None:
@@ -277,7 +277,7 @@ def test_huge_and_endless_bodies_come_bit_by_bit(world: World, clock: Clock) -> 
     assert 100_000_000 < sum(sizes) < 100_001_000
     assert max(sizes) < 2_000_000
     clock.run(scenario())
-    assert 999 * 0.5 == clock.now
+    assert clock.now == 999 * 0.5
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -294,7 +294,7 @@ def test_a_router_survives_every_fault(world: World, clock: Clock, fault: str) -
 
         harmless = {"no_done", "no_finish", "malformed", "not_utf8"}
         assert clock.run(scenario()) in ({"hi", "one two"} if fault in harmless else {"hi"})
-        assert 0 == world.open
+        assert world.open == 0
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -311,7 +311,7 @@ def test_a_rest_takes_all_that_has_come(world: World, clock: Clock) -> None:
             reads.append((clock.now, len(contents(data))))
         return reads
 
-    assert [(0.0, 1), (1.5, 1), (3.0, 2)] == clock.run(scenario())
+    assert clock.run(scenario()) == [(0.0, 1), (1.5, 1), (3.0, 2)]
 
 
 @pytest.mark.parametrize("rest", [0.0, 100.0])
@@ -329,8 +329,8 @@ def test_closing_wakes_a_read_at_once(world: World, clock: Clock, rest: float) -
         response.close()
         return clock.now
 
-    assert 2.0 == clock.run(scenario())
-    assert (True, 2.0, 0) == (world.seen[0].gone, world.seen[0].ended, world.open)
+    assert clock.run(scenario()) == 2.0
+    assert (world.seen[0].gone, world.seen[0].ended, world.open) == (True, 2.0, 0)
 
 
 def test_a_read_after_the_close_raises(world: World, clock: Clock) -> None:
@@ -358,8 +358,8 @@ def test_a_cancelled_send_leaves_nothing_open(world: World, clock: Clock) -> Non
 
     clock.run(scenario())
 
-    assert [(0.5, True), (2.0, True)] == [(seen.ended, seen.gone) for seen in world.seen]
-    assert 0 == world.open
+    assert [(seen.ended, seen.gone) for seen in world.seen] == [(0.5, True), (2.0, True)]
+    assert world.open == 0
 
 
 def test_closing_the_transport_closes_what_is_open(world: World, clock: Clock) -> None:
@@ -375,7 +375,7 @@ def test_closing_the_transport_closes_what_is_open(world: World, clock: Clock) -
         await transport.aclose()
         return live, world.open
 
-    assert (3, 0) == clock.run(scenario())
+    assert clock.run(scenario()) == (3, 0)
 
 
 def test_closing_the_transport_wakes_a_send(world: World, clock: Clock) -> None:
@@ -389,8 +389,8 @@ def test_closing_the_transport_wakes_a_send(world: World, clock: Clock) -> None:
         await transport.aclose()
         return [str(error) for error in await asyncio.gather(*sends, return_exceptions=True)]
 
-    assert ["closed while sending"] * 2 == clock.run(scenario())
-    assert [(1.5, True)] * 2 == [(seen.ended, seen.gone) for seen in world.seen]
+    assert clock.run(scenario()) == ["closed while sending"] * 2
+    assert [(seen.ended, seen.gone) for seen in world.seen] == [(1.5, True)] * 2
 
 
 # ── the world ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -404,9 +404,9 @@ def test_a_script_goes_act_by_act_and_its_last_repeats(world: World, clock: Cloc
         found = [await fetch(world.transport(), request(), clock) for _ in range(count)]
         return [json.loads(reads[0][1])["choices"][0]["message"]["content"] for reads in found]
 
-    assert ["one", "two", "two"] == clock.run(texts(3))
+    assert clock.run(texts(3)) == ["one", "two", "two"]
     world.model("m", Act(text="healed"))
-    assert ["healed"] == clock.run(texts(1))
+    assert clock.run(texts(1)) == ["healed"]
 
 
 def test_a_behaviour_sees_the_request(world: World, clock: Clock) -> None:
@@ -422,7 +422,7 @@ def test_a_behaviour_sees_the_request(world: World, clock: Clock) -> None:
         return (await fetch(world.transport(), request(), clock))[0][1]
 
     body = json.loads(clock.run(scenario()))
-    assert "three little words at 1.5 False True" == body["choices"][0]["message"]["content"]
+    assert body["choices"][0]["message"]["content"] == "three little words at 1.5 False True"
 
 
 def test_the_log_of_a_request(world: World, clock: Clock) -> None:
@@ -432,16 +432,16 @@ def test_the_log_of_a_request(world: World, clock: Clock) -> None:
     async def scenario() -> None:
         response = await world.transport().send(request(stream=True, temperature=0.5))
         await asyncio.sleep(1.2)
-        assert 1 == world.open
+        assert world.open == 1
         response.close()
 
     clock.run(scenario())
     [seen] = world.asked("m")
 
-    assert (1, "m", True) == (seen.number, seen.model, seen.stream)
-    assert (0.5, "t") == (seen.body["temperature"], seen.headers["x-title"])
-    assert (0.0, 0.5, 1.7) == (seen.at, seen.connected, seen.ended)
-    assert (200, 2, True) == (seen.status, seen.contents, seen.gone)
+    assert (seen.number, seen.model, seen.stream) == (1, "m", True)
+    assert (seen.body["temperature"], seen.headers["x-title"]) == (0.5, "t")
+    assert (seen.at, seen.connected, seen.ended) == (0.0, 0.5, 1.7)
+    assert (seen.status, seen.contents, seen.gone) == (200, 2, True)
 
 
 def test_whoever_reads_to_the_end_did_not_go_away(world: World, clock: Clock) -> None:
@@ -457,7 +457,7 @@ def test_whoever_reads_to_the_end_did_not_go_away(world: World, clock: Clock) ->
     for reads in range(3):
         clock.run(scenario(reads))
 
-    assert [False, False, False] == [seen.gone for seen in world.seen]
+    assert [seen.gone for seen in world.seen] == [False, False, False]
 
 
 def test_what_the_world_does_not_have_is_a_404(world: World, clock: Clock) -> None:
@@ -471,11 +471,11 @@ def test_what_the_world_does_not_have_is_a_404(world: World, clock: Clock) -> No
         return response.status, body
 
     status, body = clock.run(scenario(request("x")))
-    assert (404, "model_not_found") == (status, body["error"]["code"])
+    assert (status, body["error"]["code"]) == (404, "model_not_found")
     assert "this world has m" in body["error"]["message"]
-    assert 404 == clock.run(scenario(Request("POST", "http://sim.test/nowhere", {}, b"{}")))[0]
+    assert clock.run(scenario(Request("POST", "http://sim.test/nowhere", {}, b"{}")))[0] == 404
     status, body = clock.run(scenario(Request("GET", "http://sim.test/v1/models", {}, b"")))
-    assert (200, ["m"]) == (status, [model["id"] for model in body["data"]])
+    assert (status, [model["id"] for model in body["data"]]) == (200, ["m"])
 
 
 def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
@@ -483,7 +483,7 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
     given = {"sim": {"ca": "c"}, "b": {"key": "k"}}
     config = world.config(base_url="http://x/v1", wire="gemini", unknown_task="error", providers=given)
 
-    assert {
+    assert config == {
         "default_provider": "sim",
         "unknown_task": "error",
         "providers": {
@@ -493,7 +493,7 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
             "sim-gemini": {"wire": "gemini", "base_url": "http://x/v1beta"},
             "b": {"key": "k"},
         },
-    } == config
+    }
 
 
 @pytest.mark.parametrize(
@@ -564,7 +564,7 @@ def test_stragglers_leave_the_other_draws_alone() -> None:
     pairs = [(lognormal(1.0, 0.5)(plain), lognormal(1.0, 0.5, stragglers=0.2)(heavy)) for _ in range(500)]
     factors = [round(slow / quick, 9) for quick, slow in pairs]
 
-    assert {1.0, 20.0} == set(factors)
+    assert set(factors) == {1.0, 20.0}
     assert 70 < factors.count(20.0) < 130
 
 
@@ -575,7 +575,7 @@ def test_the_docstrings_example(world: World, clock: Clock) -> None:
 
     names["test_a_dead_model_costs_no_time"](clock, world)
 
-    assert ["a", "b"] == [seen.model for seen in world.seen]
+    assert [seen.model for seen in world.seen] == ["a", "b"]
 
 
 def test_the_log_can_be_kept_short(clock: Clock) -> None:
@@ -589,5 +589,5 @@ def test_the_log_can_be_kept_short(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert [4, 5] == [seen.number for seen in world.seen]
-    assert 0 == world.open
+    assert [seen.number for seen in world.seen] == [4, 5]
+    assert world.open == 0

@@ -64,8 +64,8 @@ def test_a_request_is_sent_as_it_is() -> None:
         transport = AiohttpTransport()
         async with serving(handle) as server:
             response = await transport.send(server.post(b'{"a":1}'))
-            assert (200, "r1") == (response.status, response.headers["x-request-id"])
-            assert b"hello" == await whole(response)
+            assert (response.status, response.headers["x-request-id"]) == (200, "r1")
+            assert await whole(response) == b"hello"
             head = f"POST /v1 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {KEY}\r\n"
             assert [head.encode() + b'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}'] == seen
             await transport.aclose()
@@ -102,8 +102,8 @@ def test_a_large_body_arrives_without_a_warning() -> None:
     async def main() -> None:
         transport = AiohttpTransport()
         async with serving(handle) as server:
-            assert b"hello" == await whole(await transport.send(server.post(b"x" * 3_000_000)))
-            assert [True] == seen
+            assert await whole(await transport.send(server.post(b"x" * 3_000_000))) == b"hello"
+            assert seen == [True]
             await transport.aclose()
 
     run(main())
@@ -119,7 +119,7 @@ def test_a_gzip_body_is_unpacked() -> None:
     async def main() -> None:
         transport = AiohttpTransport()
         async with serving(handle) as server:
-            assert b"plain" * 99 == await whole(await transport.send(server.post()))
+            assert await whole(await transport.send(server.post())) == b"plain" * 99
             await transport.aclose()
 
     run(main())
@@ -136,9 +136,9 @@ def test_a_redirect_is_handed_over() -> None:
         transport = AiohttpTransport()
         async with serving(handle) as server:
             response = await transport.send(server.post())
-            assert (302, "/elsewhere") == (response.status, response.headers["location"])
+            assert (response.status, response.headers["location"]) == (302, "/elsewhere")
             await whole(response)
-            assert 1 == len(server.peers)
+            assert len(server.peers) == 1
             await transport.aclose()
 
     run(main())
@@ -164,7 +164,7 @@ def test_a_connection_is_reused_and_says_so() -> None:
             assert second.reused
             assert start <= second.connected_at <= loop.time()
             await whole(second)
-            assert 1 == len(server.peers)
+            assert len(server.peers) == 1
             await transport.aclose()
 
     run(main())
@@ -203,8 +203,8 @@ def test_a_stale_connection_is_replaced_once(reset: bool) -> None:
         async with serving(handle) as server:
             await whole(await transport.send(server.post()))
             response = await transport.send(server.post())
-            assert b"hello" == await whole(response)
-            assert (1, False, 2) == (transport.resends, response.reused, len(server.peers))
+            assert await whole(response) == b"hello"
+            assert (transport.resends, response.reused, len(server.peers)) == (1, False, 2)
             await transport.aclose()
 
     run(main())
@@ -236,8 +236,8 @@ def test_one_dead_connection_empties_the_pool() -> None:
                 await whole(response)
             restarted.append(True)
             for _ in range(3):
-                assert b"hello" == await whole(await transport.send(server.post()))
-            assert (1, 9) == (transport.resends, len(server.peers))
+                assert await whole(await transport.send(server.post())) == b"hello"
+            assert (transport.resends, len(server.peers)) == (1, 9)
             await transport.aclose()
 
     run(main())
@@ -255,12 +255,12 @@ def test_a_connection_on_which_something_came_unasked_is_not_used(status: str) -
     async def main() -> None:
         transport = AiohttpTransport()
         async with serving(handle) as server:
-            assert b"asked 1" == await whole(await transport.send(server.post()))
+            assert await whole(await transport.send(server.post())) == b"asked 1"
             await server.peers[0].reply(b"unasked", status)
             await turns()
             response = await transport.send(server.post())
-            assert (200, b"asked 2") == (response.status, await whole(response))
-            assert (0, 2) == (transport.resends, len(server.peers))
+            assert (response.status, await whole(response)) == (200, b"asked 2")
+            assert (transport.resends, len(server.peers)) == (0, 2)
             await transport.aclose()
 
     run(main())
@@ -280,8 +280,8 @@ def test_a_second_death_is_a_failure() -> None:
         async with serving(handle) as server:
             await whole(await transport.send(server.post()))
             error = await failing(transport, server.post())
-            assert f"127.0.0.1:{server.port} closed the connection before its reply" == error.message
-            assert (1, 2) == (transport.resends, len(server.peers))
+            assert error.message == f"127.0.0.1:{server.port} closed the connection before its reply"
+            assert (transport.resends, len(server.peers)) == (1, 2)
             await transport.aclose()
 
     run(main())
@@ -301,8 +301,8 @@ def test_a_new_connection_that_dies_is_a_failure(reset: bool) -> None:
         async with serving(handle) as server:
             error = await failing(transport, server.post())
             told = "reset the connection" if reset else "closed the connection before its reply"
-            assert (f"127.0.0.1:{server.port} {told}", "quick") == (error.message, error.again)
-            assert (0, 1) == (transport.resends, len(server.peers))
+            assert (error.message, error.again) == (f"127.0.0.1:{server.port} {told}", "quick")
+            assert (transport.resends, len(server.peers)) == (0, 1)
             await transport.aclose()
 
     run(main())
@@ -322,7 +322,7 @@ def test_half_a_reply_is_not_asked_for_again() -> None:
         async with serving(handle) as server:
             await whole(await transport.send(server.post()))
             await failing(transport, server.post())
-            assert (0, 1) == (transport.resends, len(server.peers))
+            assert (transport.resends, len(server.peers)) == (0, 1)
             await transport.aclose()
 
     run(main())
@@ -338,7 +338,7 @@ def test_refused() -> None:
         transport = AiohttpTransport()
         port = free_port()
         error = await failing(transport, Server(port).post())
-        assert (f"127.0.0.1:{port} refused the connection", "quick") == (error.message, error.again)
+        assert (error.message, error.again) == (f"127.0.0.1:{port} refused the connection", "quick")
         await transport.aclose()
 
     run(main())
@@ -355,7 +355,7 @@ def test_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         transport = AiohttpTransport()
         error = await failing(transport, Server(80).post(host="models.invalid"))
-        assert "the name of models.invalid:80 was not found: Name or service not known" == error.message
+        assert error.message == "the name of models.invalid:80 was not found: Name or service not known"
         await transport.aclose()
 
     run(main())
@@ -375,7 +375,7 @@ def test_an_address_that_fails_is_asked_for_again(monkeypatch: pytest.MonkeyPatc
         transport = AiohttpTransport()
         for _ in range(2):
             await failing(transport, Server(port).post(host="models.invalid"))
-        assert ["models.invalid"] * 2 == asked
+        assert asked == ["models.invalid"] * 2
         await transport.aclose()
 
     run(main())
@@ -401,10 +401,10 @@ def test_the_connect_clock_fires_on_time() -> None:
             with pytest.raises(AttemptTimeout) as caught:
                 await transport.send(Server(port).post(connect=0.2))
             assert 0.2 <= loop.time() - start < 0.5
-            assert ("connect", f"no connection to 127.0.0.1:{port} within 0.2 s") == (
+            assert (
                 caught.value.clock,
                 caught.value.message,
-            )
+            ) == ("connect", f"no connection to 127.0.0.1:{port} within 0.2 s")
             assert caught.value.__cause__ is caught.value.__context__ is None
             for filler in fill:
                 filler.close()
@@ -431,7 +431,7 @@ def test_waiting_for_a_turn_is_not_the_connect_clocks_time(monkeypatch: pytest.M
             server.scheme = "https"
             start = loop.time()
             await asyncio.gather(*(one(server) for _ in range(3)))
-            assert [True] * 3 == [end >= 0.1 * turn for turn, end in enumerate(ends, 1)]
+            assert [end >= 0.1 * turn for turn, end in enumerate(ends, 1)] == [True] * 3
             await transport.aclose()
 
     run(main())
@@ -447,14 +447,14 @@ def test_no_more_than_32_connections_are_opened_at_once() -> None:
             while len(server.peers) < 32:
                 await turns()
             await turns(50)
-            assert 32 == len(server.peers)
+            assert len(server.peers) == 32
             pool = transport._session.connector  # type: ignore[union-attr]  # it has been sent with
             assert isinstance(pool, _connector.Connector)
-            assert 1 == len(pool._turns)
+            assert len(pool._turns) == 1
             for send in sends:
                 send.cancel()
             await asyncio.gather(*sends, return_exceptions=True)
-            assert 0 == len(pool._turns)
+            assert len(pool._turns) == 0
             await transport.aclose()
 
     run(main())
@@ -495,7 +495,7 @@ def test_a_turn_takes_a_connection_that_came_free(monkeypatch: pytest.MonkeyPatc
                     await sending
             else:
                 assert (await sending).reused
-            assert (1, 2) == (transport.resends, len(server.peers))
+            assert (transport.resends, len(server.peers)) == (1, 2)
             await transport.aclose()
 
     run(main())
@@ -526,11 +526,11 @@ def test_a_cut_body_is_a_failure_after_what_came(sent: bytes, reset: bool) -> No
         transport = AiohttpTransport()
         async with serving(handle) as server:
             response = await transport.send(server.post())
-            assert b"abc" == await response.read()
+            assert await response.read() == b"abc"
             read.set()
             with pytest.raises(ConnectionFailed) as caught:
                 await response.read()
-            assert ("the body was cut before its end", "quick") == (caught.value.message, caught.value.again)
+            assert (caught.value.message, caught.value.again) == ("the body was cut before its end", "quick")
             assert caught.value.__cause__ is caught.value.__context__ is None
             await transport.aclose()
 
@@ -585,10 +585,10 @@ def test_a_rest_takes_all_at_once() -> None:
         loop = asyncio.get_running_loop()
         async with serving(handle) as server:
             response = await transport.send(server.post())
-            assert b"first " == await response.read()
+            assert await response.read() == b"first "
             start = loop.time()
             resting.set()
-            assert b"abc" == await response.read(0.05)
+            assert await response.read(0.05) == b"abc"
             assert 0.05 <= loop.time() - start
             response.close()
             await transport.aclose()
@@ -614,7 +614,7 @@ def test_after_a_rest_a_read_waits_for_the_first_byte() -> None:
             response = await transport.send(server.post())
             reading = asyncio.ensure_future(response.read(0.01))
             asyncio.get_running_loop().call_later(0.03, rested.set)
-            assert b"late" == await reading
+            assert await reading == b"late"
             response.close()
             await transport.aclose()
 
@@ -634,7 +634,7 @@ def test_the_end_and_a_lost_connection_need_no_rest() -> None:
         start = loop.time()
         async with serving(answering) as server, serving(cut) as cutting:
             response = await transport.send(server.post())
-            assert [b"hello", b""] == [await response.read(9.0), await response.read(9.0)]
+            assert [await response.read(9.0), await response.read(9.0)] == [b"hello", b""]
             response = await transport.send(cutting.post())
             while response._content.exception() is None:  # type: ignore[attr-defined]  # aiohttp's own view
                 await turns()
@@ -713,7 +713,7 @@ def test_a_cancelled_call_leaves_no_connection(where: str) -> None:
             await turns()
             pool = transport._session.connector  # type: ignore[union-attr]  # it has been sent with
             assert isinstance(pool, _connector.Connector)
-            assert 1 == len(pool._acquired)
+            assert len(pool._acquired) == 1
             writers = [held.transport for held in pool._acquired if held.transport]
             while where == "upload" and not writers[0].get_write_buffer_size():
                 await turns()
@@ -721,7 +721,7 @@ def test_a_cancelled_call_leaves_no_connection(where: str) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await calling
             await turns()
-            assert (0, 0, 0) == (len(pool._acquired), len(pool._conns), len(pool._turns))
+            assert (len(pool._acquired), len(pool._conns), len(pool._turns)) == (0, 0, 0)
             assert {-1} >= {writer.get_extra_info("socket").fileno() for writer in writers}
             given_up.set()
             await gone.wait()
@@ -757,8 +757,8 @@ def test_aclose_ends_everything_and_a_later_send_begins_anew() -> None:
             for pending in (reading, sending):
                 with pytest.raises(ConnectionFailed):
                     await pending
-            assert "<AiohttpTransport closed, 0 resent>" == repr(transport)
-            assert b"hello" == await whole(await transport.send(server.post()))
+            assert repr(transport) == "<AiohttpTransport closed, 0 resent>"
+            assert await whole(await transport.send(server.post())) == b"hello"
             await transport.aclose()
 
     run(main())
@@ -800,10 +800,10 @@ def test_a_session_of_the_users_is_used_and_left_open() -> None:
         async with aiohttp.ClientSession(raise_for_status=True) as session, serving(answering) as server:
             transport = AiohttpTransport(session=session)
             response = await transport.send(server.post())
-            assert (b"hello", False) == (await whole(response), response.reused)
+            assert (await whole(response), response.reused) == (b"hello", False)
             await transport.aclose()
             assert not session.closed
-            assert b"hello" == await whole(await transport.send(server.post()))
+            assert await whole(await transport.send(server.post())) == b"hello"
 
     run(main())
 
@@ -826,7 +826,7 @@ def test_with_a_session_of_the_users_what_is_being_sent_fails_too() -> None:
                 await turns()
             await transport.aclose()
             closed.set()
-            assert "the transport was closed while sending" == (await sending).message
+            assert (await sending).message == "the transport was closed while sending"
             assert not session.closed
 
     run(main())
@@ -849,7 +849,7 @@ def test_a_proxy_is_asked() -> None:
             await whole(await transport.send(Request("POST", "http://models.invalid/v1", {}, b"{}")))
             other = Request("POST", "http://models.invalid/v2", {}, b"{}", None, f"http://127.0.0.1:{free_port()}")
             assert "refused the connection" in (await failing(transport, other)).message
-            assert [b"POST http://models.invalid/v1 HTTP/1.1"] == seen
+            assert seen == [b"POST http://models.invalid/v1 HTTP/1.1"]
             await transport.aclose()
 
     run(main())
@@ -874,7 +874,7 @@ def test_a_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
                 if trust_env:
                     await whole(await transport.send(Request("POST", "http://models.invalid/v1", {}, b"{}")))
                 await transport.aclose()
-            assert [b"POST /v1 HTTP/1.1", b"POST http://models.invalid/v1 HTTP/1.1", b"POST /v1 HTTP/1.1"] == seen
+            assert seen == [b"POST /v1 HTTP/1.1", b"POST http://models.invalid/v1 HTTP/1.1", b"POST /v1 HTTP/1.1"]
 
     run(main())
 
@@ -890,8 +890,8 @@ def test_a_proxy_that_denies_is_not_asked_again() -> None:
         async with serving(handle) as proxy:
             transport = AiohttpTransport(proxy=f"http://127.0.0.1:{proxy.port}")
             error = await failing(transport, Request("POST", "https://models.invalid/v1", {}, b"{}"))
-            assert "the proxy answered 407 when asked for models.invalid:443" == error.message
-            assert "never" == error.again
+            assert error.message == "the proxy answered 407 when asked for models.invalid:443"
+            assert error.again == "never"
             await transport.aclose()
 
     run(main())
@@ -965,8 +965,8 @@ def test_a_url_that_cannot_be_used_fails_for_good(url: str) -> None:
     async def main() -> None:
         transport = AiohttpTransport()
         error = await failing(transport, Request("POST", url, {}, b"{}"))
-        assert "the URL, or its proxy's, cannot be used: it needs http:// or https:// and a host" == error.message
-        assert "never" == error.again
+        assert error.message == "the URL, or its proxy's, cannot be used: it needs http:// or https:// and a host"
+        assert error.again == "never"
         await transport.aclose()
 
     run(main())

@@ -91,7 +91,7 @@ def test_both_ways_share_the_pool() -> None:
                 while await response.read():
                     pass
                 reused.append(response.reused)
-            assert ([False, True, True], 1) == (reused, len(server.peers))
+            assert (reused, len(server.peers)) == ([False, True, True], 1)
             await transport.aclose()
 
     run(main())

@@ -78,7 +78,7 @@ def test_a_read_allocates_little(secure: bool, context: ssl.SSLContext, ca: str)
                 pass
             [[(protocol, _)]] = transport._session.connector._conns.values()
             reader = protocol.transport._ssl_protocol if secure else protocol.transport
-            assert 1 << 16 == reader.max_size
+            assert reader.max_size == 1 << 16
             await transport.aclose()
 
     run(main())
@@ -94,7 +94,7 @@ def test_the_transport_takes_a_context(context: ssl.SSLContext, authority: trust
             for ours in (trusting, False):
                 transport = AiohttpTransport(ssl=ours)
                 response = await transport.send(server.post(host="localhost"))
-                assert b"hello" == await response.read()
+                assert await response.read() == b"hello"
                 await transport.aclose()
 
     run(main())
@@ -123,7 +123,7 @@ def test_a_certificate_for_another_name_is_final(context: ssl.SSLContext, ca: st
             error = await failing(transport, server.post(ca=ca))
             told = f"the certificate of 127.0.0.1:{server.port} does not hold: IP address mismatch"
             assert error.message.startswith(told)
-            assert "never" == error.again
+            assert error.again == "never"
             await transport.aclose()
 
     run(main())
@@ -140,7 +140,7 @@ def test_an_authority_that_cannot_be_read_is_final(text: str | None, tmp_path: P
         transport = AiohttpTransport()
         error = await failing(transport, Server(443, "https").post(ca=str(path)))
         assert error.message.startswith(f"ca: {path}: ")
-        assert "never" == error.again
+        assert error.again == "never"
         await transport.aclose()
 
     run(main())
@@ -159,7 +159,7 @@ def test_a_server_that_speaks_no_tls(ca: str) -> None:
             server.scheme = "https"
             error = await failing(transport, server.post(ca=ca))
             assert error.message.startswith(f"TLS with 127.0.0.1:{server.port} failed: ")
-            assert "quick" == error.again
+            assert error.again == "quick"
             await transport.aclose()
 
     run(main())
@@ -183,7 +183,7 @@ def test_a_rest_takes_all_at_once_over_tls(context: ssl.SSLContext, ca: str) -> 
         async with serving(handle, context) as server:
             response = await transport.send(server.post(host="localhost", ca=ca))
             resting.set()
-            assert b"abc" == await response.read(0.05)
+            assert await response.read(0.05) == b"abc"
             response.close()
             await transport.aclose()
 
@@ -207,7 +207,7 @@ def test_a_closed_response_waits_for_no_goodbye(context: ssl.SSLContext, ca: str
             raw = connection.transport.get_extra_info("socket")
             response.close()
             await transport.aclose()
-            assert -1 == raw.fileno()
+            assert raw.fileno() == -1
 
     run(main())
 
@@ -264,7 +264,7 @@ def test_two_thousand_calls_at_once_over_tls(authority: trustme.CA, ca: str, tmp
         watching = asyncio.ensure_future(watch())
         answers = await asyncio.gather(*(one(transport, request) for _ in range(2000)))
         watching.cancel()
-        assert [b"ok"] * 2000 == answers
+        assert answers == [b"ok"] * 2000
         await transport.aclose()
 
     with subprocess.Popen([sys.executable, "-c", _SLOW_SERVER, str(pem)], stdout=subprocess.PIPE) as server:

@@ -20,7 +20,7 @@ WIRE = Anthropic(Provider(name="local", base_url="http://127.0.0.1/v1"), wall=la
 
 def test_there_are_captures_of_every_kind() -> None:
     """An index that lost its rows would let every test below pass."""
-    assert (6, 4, 6) == (len(STREAMS), len(BODIES), len(FAILURES))
+    assert (len(STREAMS), len(BODIES), len(FAILURES)) == (6, 4, 6)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -118,8 +118,8 @@ def test_a_stream_and_a_body_give_the_same_reply() -> None:
     assert (first.text, first.finish_reason, first.served_model) == (second.text, second.finish_reason,
                                                                      second.served_model)
     assert first.raw["choices"] == second.raw["choices"]
-    assert "The sea is a vast and mysterious realm that exists beneath the" == first.text
-    assert "length" == first.finish_reason
+    assert first.text == "The sea is a vast and mysterious realm that exists beneath the"
+    assert first.finish_reason == "length"
 
 
 FAILED = {400: Rejected, 401: Unauthorized, 500: ServerFailed, 503: ServerFailed}

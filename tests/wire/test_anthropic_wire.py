@@ -67,11 +67,11 @@ def test_a_request_is_complete() -> None:
     """Address, headers and body of a plain call."""
     made = request(temperature=0.2, top_p=0.5)
 
-    assert ("POST", "https://api.anthropic.com/v1/messages", 5.0) == (made.method, made.url, made.connect)
-    assert {
+    assert (made.method, made.url, made.connect) == ("POST", "https://api.anthropic.com/v1/messages", 5.0)
+    assert made.headers == {
         "Content-Type": "application/json", "Accept": "application/json", "User-Agent": "asyncrouter",
         "x-api-key": "sk-1", "anthropic-version": "2023-06-01",
-    } == made.headers
+    }
     body = {"model": "claude-x", "max_tokens": 4096, "messages": [HI], "temperature": 0.2}
     assert body == orjson.loads(made.body)
 
@@ -80,7 +80,7 @@ def test_headers_are_built_once_for_a_key() -> None:
     """The same mapping serves every call; without a key there is none; a stream is not compressed."""
     assert request().headers is request().headers
     assert "x-api-key" not in request(key=None).headers
-    assert "identity" == request(stream=True).headers["Accept-Encoding"]
+    assert request(stream=True).headers["Accept-Encoding"] == "identity"
     assert True is orjson.loads(request(stream=True).body)["stream"]
 
 
@@ -101,7 +101,7 @@ def test_max_tokens_is_always_sent(max_output: int | None, params: dict[str, obj
     """The caller's, else the model's, else 4096."""
     body = sent(model=Model(provider="a", id="m", max_output=max_output), **params)
 
-    assert expected == body["max_tokens"]
+    assert body["max_tokens"] == expected
     assert "max_completion_tokens" not in body
 
 
@@ -111,8 +111,8 @@ def test_system_messages_go_to_the_top() -> None:
     marked = {"role": "system", "content": [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}]}
     body = sent({"role": "system", "content": "Brief."}, HI, developer)
 
-    assert ("Brief.\n\nKind.", [HI]) == (body["system"], body["messages"])
-    assert "Be.\n\nBrief." == sent({"role": "system", "content": "Brief."}, HI, system="Be.")["system"]
+    assert (body["system"], body["messages"]) == ("Brief.\n\nKind.", [HI])
+    assert sent({"role": "system", "content": "Brief."}, HI, system="Be.")["system"] == "Be.\n\nBrief."
     assert [{"type": "text", "text": "Kind."}, marked["content"][0]] == sent(developer, marked, HI)["system"]
     blocks = [{"type": "text", "text": "Be."}]
     assert [*blocks, {"type": "text", "text": "Kind."}] == sent(developer, HI, system=blocks)["system"]
@@ -122,16 +122,16 @@ def test_system_messages_go_to_the_top() -> None:
 
 def test_messages_of_one_side_become_one_turn() -> None:
     """The API wants them to take turns; what says nothing is left out."""
-    assert [
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-        {"role": "assistant", "content": "c"},
-        {"role": "user", "content": "d"},
-    ] == turns(
+    assert turns(
         {"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}]},
         {"role": "assistant", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "c"}]},
         {"role": "assistant", "content": None}, {"role": "user", "content": "d", "name": "me"},
-    )
-    assert [HI] == turns(HI, {"role": "assistant", "content": ""})
+    ) == [
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": "c"},
+        {"role": "user", "content": "d"},
+    ]
+    assert turns(HI, {"role": "assistant", "content": ""}) == [HI]
     both = [{"type": "text", "text": "Hi"}, {"type": "text", "text": "Hi"}]
     assert [{"role": "user", "content": both}] == turns(HI, {"role": "assistant", "content": ""}, HI)
 
@@ -140,12 +140,20 @@ def test_a_system_message_alone_is_what_the_user_says() -> None:
     """The API wants somebody to have spoken."""
     body = sent({"role": "system", "content": "Be brief."})
 
-    assert ([{"role": "user", "content": "Be brief."}], False) == (body["messages"], "system" in body)
+    assert (body["messages"], "system" in body) == ([{"role": "user", "content": "Be brief."}], False)
 
 
 def test_a_round_of_tools() -> None:
     """Calls become tool_use, arguments parsed; results become the user's, before anything else said by them."""
-    assert [
+    assert turns(
+        HI,
+        {"role": "assistant", "content": "Let me see.",
+         "tool_calls": [use(), use("now", "", "functions.f:0")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "18"},
+        {"role": "user", "content": "And?"},
+        {"role": "tool", "tool_call_id": "functions.f:0", "is_error": True, "content": [
+            {"type": "text", "text": "it is"}, {"type": "image_url", "image_url": {"url": PNG}}]},
+    ) == [
         HI,
         {"role": "assistant", "content": [
             {"type": "text", "text": "Let me see."},
@@ -160,15 +168,7 @@ def test_a_round_of_tools() -> None:
             ]},
             {"type": "text", "text": "And?"},
         ]},
-    ] == turns(
-        HI,
-        {"role": "assistant", "content": "Let me see.",
-         "tool_calls": [use(), use("now", "", "functions.f:0")]},
-        {"role": "tool", "tool_call_id": "c1", "content": "18"},
-        {"role": "user", "content": "And?"},
-        {"role": "tool", "tool_call_id": "functions.f:0", "is_error": True, "content": [
-            {"type": "text", "text": "it is"}, {"type": "image_url", "image_url": {"url": PNG}}]},
-    )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_tool_choices(choice: object, parallel: object, expected: object) -> Non
     """Each has its word here; without tools nothing is said about them."""
     params = {"tool_choice": choice, "parallel_tool_calls": parallel}
 
-    assert expected == sent(tools=[function()], **params).get("tool_choice")
+    assert sent(tools=[function()], **params).get("tool_choice") == expected
     assert not {"tool_choice", "tools", "parallel_tool_calls"} & sent(tools=[], **params).keys()
 
 
@@ -283,7 +283,7 @@ def test_what_the_api_cannot_do_moves_the_chain_on(params: dict[str, object], na
 
     assert str(raised.value).startswith(named)
     left_out = Model(provider="a", id="m", drop=tuple(params))
-    assert {"model", "max_tokens", "messages"} == sent(model=left_out, **params).keys()
+    assert sent(model=left_out, **params).keys() == {"model", "max_tokens", "messages"}
 
 
 @pytest.mark.parametrize(
@@ -362,9 +362,9 @@ def test_models_are_listed_on_one_page() -> None:
     """The API gives 20 unless asked for more."""
     listing = WIRE.list_models("k")
 
-    assert ("GET", "https://api.anthropic.com/v1/models?limit=1000") == (listing.method, listing.url)
-    assert "2023-06-01" == listing.headers["anthropic-version"]
-    assert ["a"] == WIRE.parse_models(b'{"data":[{"type":"model","id":"a"}],"has_more":false}')
+    assert (listing.method, listing.url) == ("GET", "https://api.anthropic.com/v1/models?limit=1000")
+    assert listing.headers["anthropic-version"] == "2023-06-01"
+    assert WIRE.parse_models(b'{"data":[{"type":"model","id":"a"}],"has_more":false}') == ["a"]
 
 
 # What comes back, as a stream
@@ -433,17 +433,17 @@ def test_a_stream_becomes_a_reply() -> None:
     reply = decoder.reply
 
     assert decoder.end() is None
-    assert (2, True, None, 0) == (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped)
-    assert ("Hello", "", ()) == (reply.text, reply.reasoning, reply.tool_calls)
-    assert ("stop", "claude-x-1", Usage(130, 7, 100, 3)) == (reply.finish_reason, reply.served_model, reply.usage)
-    assert {
+    assert (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped) == (2, True, None, 0)
+    assert (reply.text, reply.reasoning, reply.tool_calls) == ("Hello", "", ())
+    assert (reply.finish_reason, reply.served_model, reply.usage) == ("stop", "claude-x-1", Usage(130, 7, 100, 3))
+    assert reply.raw == {
         "id": "msg_1", "model": "claude-x-1", "object": "chat.completion", "created": 1_700_000_000,
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop",
                      "native_finish_reason": "end_turn"}],
         "usage": {"prompt_tokens": 130, "completion_tokens": 7, "total_tokens": 137,
                   "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 20},
                   "completion_tokens_details": {"reasoning_tokens": 3}},
-    } == reply.raw
+    }
 
 
 def test_the_last_count_stands() -> None:
@@ -454,7 +454,7 @@ def test_the_last_count_stands() -> None:
 
     assert begun.reply.usage is None
     assert "usage" not in begun.reply.raw
-    assert Usage(17, 9, 5, 0) == ended.reply.usage
+    assert ended.reply.usage == Usage(17, 9, 5, 0)
 
 
 def test_thinking_and_tool_calls() -> None:
@@ -470,8 +470,8 @@ def test_thinking_and_tool_calls() -> None:
     )
     reply = decoder.reply
 
-    assert (None, "tool_calls") == (decoder.end(), reply.finish_reason)
-    assert ("See:", "hm") == (reply.text, reply.reasoning)
+    assert (decoder.end(), reply.finish_reason) == (None, "tool_calls")
+    assert (reply.text, reply.reasoning) == ("See:", "hm")
     assert (use("f", '{"x":1}', "t1"), use("g", "{}", "t2")) == reply.tool_calls
     assert [
         Chunk(reasoning="hm"), Chunk("See:"),
@@ -481,9 +481,9 @@ def test_thinking_and_tool_calls() -> None:
         Chunk(tool_calls=({"index": 1, **use("g", "", "t2")},)),
         Chunk(tool_calls=({"index": 1, "function": {"arguments": "{}"}},)),
     ] == chunks
-    assert Chunk(finish_reason="tool_calls", usage=Usage(10, 7)) == decoder.final()
+    assert decoder.final() == Chunk(finish_reason="tool_calls", usage=Usage(10, 7))
     said = reply.raw["choices"][0]["message"]
-    assert [{"type": "thinking", "thinking": "hm", "signature": "s=="}] == said["thinking_blocks"]
+    assert said["thinking_blocks"] == [{"type": "thinking", "thinking": "hm", "signature": "s=="}]
     assert ("hm", list(reply.tool_calls)) == (said["reasoning"], said["tool_calls"])
 
 
@@ -504,7 +504,7 @@ def test_a_body_is_the_same_reply_as_its_stream() -> None:
     assert streamed.reply.raw == buffered.reply.raw
     last = buffered.final()
     assert ("Hello", "hm", buffered.reply.tool_calls) == (last.text, last.reasoning, last.tool_calls)
-    assert ("tool_calls", Usage(10, 7)) == (last.finish_reason, last.usage)
+    assert (last.finish_reason, last.usage) == ("tool_calls", Usage(10, 7))
 
 
 @pytest.mark.parametrize(
@@ -518,7 +518,7 @@ def test_a_body_is_the_same_reply_as_its_stream() -> None:
 def test_stop_reasons(reason: str, expected: str) -> None:
     """In one of four words; the API's own stands in `raw`."""
     for decoder in (events(start(), *TEXT, stop(reason), END), body(message([{"type": "text", "text": "a"}], reason))):
-        assert (None, expected) == (decoder.end(), decoder.reply.finish_reason)
+        assert (decoder.end(), decoder.reply.finish_reason) == (None, expected)
         assert reason == decoder.reply.raw["choices"][0]["native_finish_reason"]
 
 
@@ -534,7 +534,7 @@ def test_a_refusal_with_nothing_in_it_is_refused() -> None:
         error = decoder.end()
         assert type(error) is Refused
         assert told == (error.message, error.code)
-        assert "req_1" == error.request_id
+        assert error.request_id == "req_1"
 
 
 def test_blocks_that_chat_completions_has_no_word_for_are_kept() -> None:
@@ -548,7 +548,7 @@ def test_blocks_that_chat_completions_has_no_word_for_are_kept() -> None:
         close(2), begin(3, "from_the_future", x=1), grow(3, "future_delta", y=2), close(3), stop(), END,
     )
 
-    assert (None, "So.", ()) == (decoder.end(), decoder.reply.text, decoder.reply.tool_calls)
+    assert (decoder.end(), decoder.reply.text, decoder.reply.tool_calls) == (None, "So.", ())
     assert [
         {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
         {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []},
@@ -564,8 +564,8 @@ def test_nothing_but_content_counts_as_content() -> None:
     )
     decoder.feed(b": keep-alive\n\n")
 
-    assert (0, 0) == (decoder.content, decoder.skipped)
-    assert "empty: neither text nor tool call (stop reason 'end_turn')" == decoder.end().message
+    assert (decoder.content, decoder.skipped) == (0, 0)
+    assert decoder.end().message == "empty: neither text nor tool call (stop reason 'end_turn')"
 
 
 @pytest.mark.parametrize(
@@ -577,7 +577,7 @@ def test_nothing_but_content_counts_as_content() -> None:
 )
 def test_every_kind_of_content_counts(block: dict[str, object]) -> None:
     """Each wins a race as soon as it begins."""
-    assert 1 == events(start(), block).content
+    assert events(start(), block).content == 1
 
 
 @pytest.mark.parametrize(
@@ -597,10 +597,10 @@ def test_an_empty_answer(reason: str | None, params: dict[str, object], kind: ty
 
 def test_a_cut_stream_is_no_answer() -> None:
     """Without a stop reason it is truncated, however much has come; message_stop adds nothing to it."""
-    assert "no message came" == events().end().message
+    assert events().end().message == "no message came"
     for cut in ((start(),), (start(), *TEXT), (start(), *TEXT, stop(None)), (start(), *TEXT, END)):
         error = events(*cut).end()
-        assert ("truncated: no stop reason has come", "req_1") == (error.message, error.request_id)
+        assert (error.message, error.request_id) == ("truncated: no stop reason has come", "req_1")
     assert events(start(), *TEXT, stop()).end() is None
 
 
@@ -635,7 +635,7 @@ def test_malformed_events_are_skipped_and_counted() -> None:
     """What never was an object took nothing with it; nothing at all and [DONE] are not even counted."""
     decoder = events(start(), b"{", *TEXT, b"5", stop(), END)
 
-    assert (2, "Hello", None) == (decoder.skipped, decoder.reply.text, decoder.end())
+    assert (decoder.skipped, decoder.reply.text, decoder.end()) == (2, "Hello", None)
     assert events(b"", start(), *TEXT, stop(), b" ").skipped == 0
 
 
@@ -645,19 +645,19 @@ def test_a_broken_event_leaves_a_hole() -> None:
 
     assert type(decoder.end()) is BadReply
     assert decoder.end().message == """a broken event: '{"type":"content_block_delta","ind'"""
-    assert (1, True) == (decoder.skipped, decoder.done)
+    assert (decoder.skipped, decoder.done) == (1, True)
 
 
 def test_arguments_that_are_no_json_are_no_answer() -> None:
     """A tool call must be callable, unless the tokens ran out in it; then it is a reply like any other that was cut."""
     half = (start(), begin(0, "tool_use", id="t", name="f", input={}), grow(0, "input_json_delta", partial_json='{"a'))
 
-    assert "a tool call whose arguments are no JSON" == events(*half, close(0), stop("tool_use"), END).end().message
+    assert events(*half, close(0), stop("tool_use"), END).end().message == "a tool call whose arguments are no JSON"
     cut = events(*half, close(0), stop("max_tokens"), END)
-    assert (None, "length") == (cut.end(), cut.reply.finish_reason)
+    assert (cut.end(), cut.reply.finish_reason) == (None, "length")
     assert (use("f", '{"a', "t"),) == cut.reply.tool_calls
     after = events(*half, close(0), begin(1, "text", text="x"), stop("max_tokens"), END)
-    assert "a tool call whose arguments are no JSON" == after.end().message
+    assert after.end().message == "a tool call whose arguments are no JSON"
 
 
 @pytest.mark.parametrize("piece", [{"partial_json": ':{"query":"x"}'}, {"partial_json": None}, {}])
@@ -686,12 +686,12 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
 
     assert decoder.end() is None
     last = decoder.final()
-    assert ("tool_calls", Usage(10, 7)) == (last.finish_reason, last.usage)
-    assert ({"index": 0, "function": {"arguments": "{}"}},) == last.tool_calls
-    assert 1 == len(chunks)
+    assert (last.finish_reason, last.usage) == ("tool_calls", Usage(10, 7))
+    assert last.tool_calls == ({"index": 0, "function": {"arguments": "{}"}},)
+    assert len(chunks) == 1
     decoder.feed(b"\n" + sse(END), chunks)
-    assert Chunk(finish_reason="tool_calls", usage=Usage(10, 7)) == decoder.final()
-    assert 2 == len(chunks)
+    assert decoder.final() == Chunk(finish_reason="tool_calls", usage=Usage(10, 7))
+    assert len(chunks) == 2
 
 
 def test_nothing_counts_after_the_end() -> None:
@@ -699,8 +699,8 @@ def test_nothing_counts_after_the_end() -> None:
     late = sse(begin(1, "text", text="more"), {"type": "error", "error": {"type": "api_error", "message": "x"}})
     for decoder in (events(start(), *TEXT, stop(), END, late), events(start(), *TEXT, stop(), END)):
         decoder.feed(late)
-        assert (None, True, "Hello") == (decoder.end(), decoder.done, decoder.reply.text)
-        assert 2 == decoder.content
+        assert (decoder.end(), decoder.done, decoder.reply.text) == (None, True, "Hello")
+        assert decoder.content == 2
     failed = events(start(), {"type": "error", "error": {"type": "api_error", "message": "x"}})
     failed.feed(sse(*TEXT, stop(), END))
     assert (ServerFailed, "") == (type(failed.end()), failed.reply.text)
@@ -744,7 +744,7 @@ def test_marks_nobody_knows_change_nothing() -> None:
     strange = [grow(0, kind, text="x", thinking="y") for kind in ("", "x", "thinking_delta")]
     decoder = events(start(), TEXT[0], *strange, *TEXT[1:], {"type": "future", "index": 0}, stop(), END)
 
-    assert (None, "Hello", "", 2) == (decoder.end(), decoder.reply.text, decoder.reply.reasoning, decoder.content)
+    assert (decoder.end(), decoder.reply.text, decoder.reply.reasoning, decoder.content) == (None, "Hello", "", 2)
 
 
 @pytest.mark.parametrize(
@@ -777,7 +777,7 @@ def test_an_error_in_other_words() -> None:
     text.feed(b"event: error\ndata: upstream gone\n\n")
 
     assert (ServerFailed, ServerFailed, BadReply) == (type(bare.end()), type(unnamed.end()), type(text.end()))
-    assert ("m", "m", "upstream gone") == (bare.end().message, unnamed.end().message, text.end().message)
+    assert (bare.end().message, unnamed.end().message, text.end().message) == ("m", "m", "upstream gone")
 
 
 @pytest.mark.parametrize(
@@ -826,7 +826,7 @@ def test_a_stream_that_calls_itself_json() -> None:
     """Is read as what it is."""
     decoder = body(sse(start(), *TEXT, stop(), END))
 
-    assert (None, "Hello", 2) == (decoder.end(), decoder.reply.text, decoder.content)
+    assert (decoder.end(), decoder.reply.text, decoder.content) == (None, "Hello", 2)
 
 
 # Errors of the API, as its reference lists them

@@ -229,7 +229,7 @@ def test_redirects_say_that_they_are_not_followed(location: str) -> None:
     """The message names the target, without the parts that hold secrets."""
     error = of(302, b"", location=location)
 
-    assert "redirected to https://login.example/a; redirects are not followed" == error.message
+    assert error.message == "redirected to https://login.example/a; redirects are not followed"
 
 
 @pytest.mark.parametrize(
@@ -239,13 +239,13 @@ def test_redirects_say_that_they_are_not_followed(location: str) -> None:
 def test_x_should_retry(status: int, told: str, again: str) -> None:
     """The provider's word on retrying stands over ours; an empty account stays empty."""
     assert again == of(status, err(), x_should_retry=told).again
-    assert "never" == of(429, err(code="insufficient_quota"), x_should_retry=told).again
+    assert of(429, err(code="insufficient_quota"), x_should_retry=told).again == "never"
 
 
 def test_openrouters_word_on_a_reason_we_do_not_know() -> None:
     """`retryable` says whether another try makes sense; of the reasons we know we know it ourselves."""
-    assert "never" == of(503, available("brand_new", retryable=False)).again
-    assert "jitter" == of(503, available("temporarily_unavailable", retryable=False)).again
+    assert of(503, available("brand_new", retryable=False)).again == "never"
+    assert of(503, available("temporarily_unavailable", retryable=False)).again == "jitter"
 
 
 def test_a_402_with_a_pause_passes() -> None:
@@ -266,8 +266,8 @@ def test_the_daily_quota_of_free_models_lasts_until_midnight() -> None:
     """UTC, unless the body gives the instant itself."""
     reset = {"X-RateLimit-Reset": str(int((NOW + 60) * 1000))}
 
-    assert MIDNIGHT == of(429, meta(limit_source="openrouter_free_tier_daily")).retry_after
-    assert 60.0 == of(429, meta(limit_source="openrouter_free_tier_daily", headers=reset)).retry_after
+    assert of(429, meta(limit_source="openrouter_free_tier_daily")).retry_after == MIDNIGHT
+    assert of(429, meta(limit_source="openrouter_free_tier_daily", headers=reset)).retry_after == 60.0
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,8 @@ def test_pauses_in_sentences(text: str, seconds: float | None) -> None:
 
 def test_pauses_in_headers() -> None:
     """Milliseconds are the finer word; one that cannot be read leaves the other."""
-    assert 0.25 == pause_in_headers({"retry-after-ms": "250", "retry-after": "1"}, lambda: NOW)
-    assert 1.0 == pause_in_headers({"retry-after-ms": "x", "retry-after": "1"}, lambda: NOW)
+    assert pause_in_headers({"retry-after-ms": "250", "retry-after": "1"}, lambda: NOW) == 0.25
+    assert pause_in_headers({"retry-after-ms": "x", "retry-after": "1"}, lambda: NOW) == 1.0
     assert pause_in_headers({}, lambda: NOW) is None
 
 
@@ -340,9 +340,9 @@ def test_headers_come_before_the_body_before_the_message() -> None:
     """The most deliberate word counts."""
     told = err("try again in 3s", availability={"retry_after": 2})
 
-    assert 1.0 == of(429, told, retry_after="1").retry_after
-    assert 2.0 == of(429, told).retry_after
-    assert 3.0 == of(429, err("try again in 3s")).retry_after
+    assert of(429, told, retry_after="1").retry_after == 1.0
+    assert of(429, told).retry_after == 2.0
+    assert of(429, err("try again in 3s")).retry_after == 3.0
     assert of(400, err("try again in 3s")).retry_after is None
 
 

@@ -99,15 +99,15 @@ def test_a_request_is_complete() -> None:
     """Address, headers and body of a plain call."""
     request = encode(temperature=0.2)
 
-    assert ("POST", 5.0) == (request.method, request.connect)
-    assert f"{PROVIDER.base_url}/models/gemini-3.1-pro:generateContent" == request.url
-    assert {
+    assert (request.method, request.connect) == ("POST", 5.0)
+    assert request.url == f"{PROVIDER.base_url}/models/gemini-3.1-pro:generateContent"
+    assert request.headers == {
         "Content-Type": "application/json", "Accept": "application/json", "User-Agent": "asyncrouter",
         "x-goog-api-key": "k",
-    } == request.headers
-    assert {
+    }
+    assert orjson.loads(request.body) == {
         "contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig": {"temperature": 0.2},
-    } == orjson.loads(request.body)
+    }
 
 
 def test_a_stream_is_asked_for_in_the_address() -> None:
@@ -115,8 +115,8 @@ def test_a_stream_is_asked_for_in_the_address() -> None:
     wire = Gemini(Provider(base_url="https://g/v1beta/", wire="gemini", query={"region": "eu"}))
     request = wire.encode(call(), OLD, {}, None, stream=True, connect=None)
 
-    assert "https://g/v1beta/models/gemini-2.5-flash:streamGenerateContent?region=eu&alt=sse" == request.url
-    assert "identity" == request.headers["Accept-Encoding"]
+    assert request.url == "https://g/v1beta/models/gemini-2.5-flash:streamGenerateContent?region=eu&alt=sse"
+    assert request.headers["Accept-Encoding"] == "identity"
     assert "x-goog-api-key" not in request.headers
 
 
@@ -128,7 +128,7 @@ def test_a_model_stands_in_the_address(model_id: str, expected: str) -> None:
     """A full resource name is kept; nothing in an id can end the path."""
     url = encode(model=Model(provider="gemini", id=model_id)).url
 
-    assert f"{PROVIDER.base_url}/{expected}:generateContent" == url
+    assert url == f"{PROVIDER.base_url}/{expected}:generateContent"
 
 
 def test_system_messages_stand_apart() -> None:
@@ -136,9 +136,9 @@ def test_system_messages_stand_apart() -> None:
     system = {"role": "system", "content": "Be brief."}
     body = sent([system, *USER, {"role": "developer", "content": "In verse."}])
 
-    assert {"parts": [{"text": "Be brief."}, {"text": "In verse."}]} == body["systemInstruction"]
-    assert [{"role": "user", "parts": [{"text": "Hi"}]}] == body["contents"]
-    assert {"contents": [{"role": "user", "parts": [{"text": "Be brief."}]}]} == sent([system])
+    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "In verse."}]}
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
+    assert sent([system]) == {"contents": [{"role": "user", "parts": [{"text": "Be brief."}]}]}
 
 
 def test_images_are_inline_or_linked() -> None:
@@ -146,11 +146,11 @@ def test_images_are_inline_or_linked() -> None:
     urls = ["data:image/png;base64,AAEC", "https://x.test/a.JPG?size=2", "https://x.test/picture"]
     message = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}} for url in urls]}
 
-    assert [
+    assert contents(message)[0]["parts"] == [
         {"inlineData": {"mimeType": "image/png", "data": "AAEC"}},
         {"fileData": {"fileUri": "https://x.test/a.JPG?size=2", "mimeType": "image/jpeg"}},
         {"fileData": {"fileUri": "https://x.test/picture"}},
-    ] == contents(message)[0]["parts"]
+    ]
 
 
 def test_sound_and_files_are_inline() -> None:
@@ -160,10 +160,10 @@ def test_sound_and_files_are_inline() -> None:
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AB=="}},
     ]
 
-    assert [
+    assert contents({"role": "user", "content": parts})[0]["parts"] == [
         {"inlineData": {"mimeType": "audio/wav", "data": "AA=="}},
         {"inlineData": {"mimeType": "application/pdf", "data": "AB=="}},
-    ] == contents({"role": "user", "content": parts})[0]["parts"]
+    ]
 
 
 def test_googles_own_parts_go_out_as_they_are() -> None:
@@ -181,7 +181,7 @@ def test_tool_calls_and_results() -> None:
     first = {"role": "tool", "tool_call_id": "call_2", "content": '{"hour": 5}'}
     second = {"role": "tool", "tool_call_id": "call_1", "content": "12 °C"}
 
-    assert [
+    assert contents(*USER, assistant, first, second, {"role": "user", "content": "And?"}, model=OLD) == [
         {"role": "user", "parts": [{"text": "Hi"}]},
         {"role": "model", "parts": [
             {"text": "Wait."},
@@ -193,14 +193,14 @@ def test_tool_calls_and_results() -> None:
             {"functionResponse": {"name": "weather", "response": {"output": "12 °C"}}},
         ]},
         {"role": "user", "parts": [{"text": "And?"}]},
-    ] == contents(*USER, assistant, first, second, {"role": "user", "content": "And?"}, model=OLD)
+    ]
 
 
 def test_a_result_without_its_call_is_named() -> None:
     """Gemini matches by name, so there must be one."""
     lost = {"role": "tool", "tool_call_id": "call_9", "content": "x"}
 
-    assert "f" == contents({**lost, "name": "f"})[0]["parts"][0]["functionResponse"]["name"]
+    assert contents({**lost, "name": "f"})[0]["parts"][0]["functionResponse"]["name"] == "f"
     with pytest.raises(ValueError, match=r"messages\[0\].tool_call_id: no earlier call is 'call_9'"):
         contents(lost)
 
@@ -211,10 +211,10 @@ def test_a_failed_tool_says_so() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     result = {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "no"}, picture]}
 
-    assert {
+    assert contents(assistant, {**result, "is_error": True})[1]["parts"][0]["functionResponse"] == {
         "name": "weather", "response": {"error": "no"},
         "parts": [{"inlineData": {"mimeType": "image/png", "data": "AA=="}}],
-    } == contents(assistant, {**result, "is_error": True})[1]["parts"][0]["functionResponse"]
+    }
 
 
 @pytest.mark.parametrize("documents", [CALLS, NAMED_CALL], ids=["calls", "named call"])
@@ -240,7 +240,7 @@ def test_the_signature_of_a_text_goes_back_too() -> None:
     """It stands at the last part; the thoughts themselves stay out."""
     message = stream(*THOUGHTS).reply.raw["choices"][0]["message"]
 
-    assert [{"text": "There are three.", "thoughtSignature": "EpoBCpcB"}] == contents(*USER, message)[1]["parts"]
+    assert contents(*USER, message)[1]["parts"] == [{"text": "There are three.", "thoughtSignature": "EpoBCpcB"}]
 
 
 def test_another_vendors_call_is_marked() -> None:
@@ -248,7 +248,7 @@ def test_another_vendors_call_is_marked() -> None:
     message = {"role": "assistant", "tool_calls": [tool_call(), tool_call("call_2")]}
     marked = [part.get("thoughtSignature") for part in contents(message)[0]["parts"]]
 
-    assert ["skip_thought_signature_validator", None] == marked
+    assert marked == ["skip_thought_signature_validator", None]
     assert "thoughtSignature" not in contents(message, model=OLD)[0]["parts"][0]
 
 
@@ -256,8 +256,8 @@ def test_another_vendors_thoughts_stay_out() -> None:
     """Signed blocks of Anthropic's mean nothing here."""
     thoughts = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}]
 
-    assert [{"text": "Hi"}] == contents({"role": "assistant", "content": "Hi", "thinking_blocks": thoughts})[0]["parts"]
-    assert 1 == len(contents(*USER, {"role": "assistant", "content": "", "thinking_blocks": thoughts}))
+    assert contents({"role": "assistant", "content": "Hi", "thinking_blocks": thoughts})[0]["parts"] == [{"text": "Hi"}]
+    assert len(contents(*USER, {"role": "assistant", "content": "", "thinking_blocks": thoughts})) == 1
 
 
 TOOL = {"type": "function", "function": {
@@ -291,7 +291,7 @@ def test_tool_choice(choice: object, expected: dict) -> None:
     """Chat Completions' words for it and Google's; the caller's `toolConfig` is laid over."""
     body = sent(tools=[TOOL], tool_choice=choice, toolConfig={"retrievalConfig": {}})
 
-    assert {"functionCallingConfig": expected, "retrievalConfig": {}} == body["toolConfig"]
+    assert body["toolConfig"] == {"functionCallingConfig": expected, "retrievalConfig": {}}
 
 
 def test_a_choice_without_tools_is_left_out() -> None:
@@ -301,28 +301,28 @@ def test_a_choice_without_tools_is_left_out() -> None:
 
 def test_parameters_have_googles_names() -> None:
     """What generateContent has a word for."""
-    assert {
+    assert config(
+        temperature=1, top_k=5, seed=7, n=2, presence_penalty=0.1, frequency_penalty=0.2, logprobs=True,
+        top_logprobs=3, max_tokens=9, stop=".", modalities=["text", "image"],
+    ) == {
         "temperature": 1, "topK": 5, "seed": 7, "candidateCount": 2, "presencePenalty": 0.1, "frequencyPenalty": 0.2,
         "responseLogprobs": True, "logprobs": 3, "maxOutputTokens": 9, "stopSequences": ["."],
         "responseModalities": ["TEXT", "IMAGE"],
-    } == config(
-        temperature=1, top_k=5, seed=7, n=2, presence_penalty=0.1, frequency_penalty=0.2, logprobs=True,
-        top_logprobs=3, max_tokens=9, stop=".", modalities=["text", "image"],
-    )
+    }
 
 
 def test_the_newer_name_of_a_limit_goes_first() -> None:
     """`max_tokens` is the deprecated one; a list of stop words stays a list."""
-    assert {"maxOutputTokens": 9} == config(max_tokens=1, max_completion_tokens=9)
-    assert {"stopSequences": ["a", "b"]} == config(stop=["a", "b"])
+    assert config(max_tokens=1, max_completion_tokens=9) == {"maxOutputTokens": 9}
+    assert config(stop=["a", "b"]) == {"stopSequences": ["a", "b"]}
 
 
 def test_what_has_no_word_is_left_out() -> None:
     """Google would answer 400; what the model drops, and what is None, is left out as well."""
-    assert {"contents"} == sent(
+    assert sent(
         user="u", top_p=0.5, logit_bias={}, metadata={}, parallel_tool_calls=False, service_tier="auto", seed=None,
         safetySettings=None, store=True, prompt_cache_options={}, moderation={},
-    ).keys()
+    ).keys() == {"contents"}
 
 
 def test_what_would_change_the_answer_is_turned_down() -> None:
@@ -338,9 +338,9 @@ def test_native_parameters_pass_through() -> None:
         temperature=1.0, generationConfig=given, safetySettings=[{"category": "c"}], cachedContent="cachedContents/1",
     )
 
-    assert {"temperature": 0.0, "topK": 3} == body["generationConfig"]
-    assert ([{"category": "c"}], "cachedContents/1") == (body["safetySettings"], body["cachedContent"])
-    assert {"topK": 3, "temperature": 0.0} == given
+    assert body["generationConfig"] == {"temperature": 0.0, "topK": 3}
+    assert (body["safetySettings"], body["cachedContent"]) == ([{"category": "c"}], "cachedContents/1")
+    assert given == {"topK": 3, "temperature": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_native_parameters_pass_through() -> None:
 )
 def test_response_format(shape: dict, expected: dict) -> None:
     """Any JSON object, or one that fits a schema."""
-    assert expected == config(response_format=shape)
+    assert config(response_format=shape) == expected
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_response_format(shape: dict, expected: dict) -> None:
 )
 def test_reasoning(model_id: str, params: dict, expected: dict) -> None:
     """A level since Gemini 3, tokens before; thoughts are asked for, as the first sign of life."""
-    assert expected == config(Model(provider="gemini", id=model_id), **params)["thinkingConfig"]
+    assert config(Model(provider="gemini", id=model_id), **params)["thinkingConfig"] == expected
 
 
 def test_mistakes_are_named_before_anything_is_sent() -> None:
@@ -408,9 +408,9 @@ def test_a_stream_of_text() -> None:
 
     assert decoder.end() is None
     assert "One, two, thrée \u2028 \U0001f600." == reply.text == "".join(chunk.text for chunk in chunks)
-    assert ("stop", "gemini-3.1-flash", Usage(9, 7)) == (reply.finish_reason, reply.served_model, reply.usage)
-    assert (3, 0, None) == (decoder.content, decoder.skipped, decoder.cost_usd)
-    assert Chunk("", finish_reason="stop", usage=Usage(9, 7)) == decoder.final()
+    assert (reply.finish_reason, reply.served_model, reply.usage) == ("stop", "gemini-3.1-flash", Usage(9, 7))
+    assert (decoder.content, decoder.skipped, decoder.cost_usd) == (3, 0, None)
+    assert decoder.final() == Chunk("", finish_reason="stop", usage=Usage(9, 7))
     assert {
         "id": "mAitaLmkHPPlz7IPvtfUqQ4", "object": "chat.completion", "created": 1_700_000_000,
         "model": "gemini-3.1-flash",
@@ -431,9 +431,9 @@ def test_thoughts_are_reasoning() -> None:
     decoder = stream(*THOUGHTS, chunks=chunks)
 
     assert decoder.end() is None
-    assert ("There are three.", "**Counting**\n") == (decoder.reply.text, decoder.reply.reasoning)
-    assert Usage(8, 24, 2, 20) == decoder.reply.usage
-    assert [("", "**Counting**\n"), ("There are three.", "")] == [(chunk.text, chunk.reasoning) for chunk in chunks]
+    assert (decoder.reply.text, decoder.reply.reasoning) == ("There are three.", "**Counting**\n")
+    assert decoder.reply.usage == Usage(8, 24, 2, 20)
+    assert [(chunk.text, chunk.reasoning) for chunk in chunks] == [("", "**Counting**\n"), ("There are three.", "")]
 
 
 def test_function_calls_are_tool_calls() -> None:
@@ -441,22 +441,22 @@ def test_function_calls_are_tool_calls() -> None:
     chunks: list[Chunk] = []
     reply = stream(*CALLS, chunks=chunks).reply
 
-    assert "tool_calls" == reply.finish_reason
-    assert [
+    assert reply.finish_reason == "tool_calls"
+    assert [(made["id"], made["function"]["name"], made["function"]["arguments"]) for made in reply.tool_calls] == [
         ("call_mAitaLmkHPPlz7IPvtfUqQ4_0", "weather", '{"city":"Ulm","days":2}'),
         ("call_mAitaLmkHPPlz7IPvtfUqQ4_1", "weather", '{"city":"Bonn"}'),
         ("call_mAitaLmkHPPlz7IPvtfUqQ4_2", "now", "{}"),
-    ] == [(made["id"], made["function"]["name"], made["function"]["arguments"]) for made in reply.tool_calls]
-    assert {"google": {"thought_signature": "CiQB4/H/"}} == reply.tool_calls[0]["extra_content"]
-    assert [0, 1, 2] == [delta["index"] for chunk in chunks for delta in chunk.tool_calls]
+    ]
+    assert reply.tool_calls[0]["extra_content"] == {"google": {"thought_signature": "CiQB4/H/"}}
+    assert [delta["index"] for chunk in chunks for delta in chunk.tool_calls] == [0, 1, 2]
 
 
 def test_googles_own_id_is_kept() -> None:
     """Models since Gemini 3 give one, and want it back."""
     (made,) = stream(*NAMED_CALL).reply.tool_calls
 
-    assert "7xk2m9ab" == made["id"]
-    assert "7xk2m9ab" == made["extra_content"]["google"]["function_call_id"]
+    assert made["id"] == "7xk2m9ab"
+    assert made["extra_content"]["google"]["function_call_id"] == "7xk2m9ab"
 
 
 def test_an_answer_without_an_id_still_names_its_calls() -> None:
@@ -464,7 +464,7 @@ def test_an_answer_without_an_id_still_names_its_calls() -> None:
     document = fragment({"functionCall": {"name": "f"}}, finish="STOP")
     del document["responseId"]
 
-    assert "call_1700000000500000_0" == stream(document).reply.tool_calls[0]["id"]
+    assert stream(document).reply.tool_calls[0]["id"] == "call_1700000000500000_0"
 
 
 def test_text_before_the_filter_is_a_reply() -> None:
@@ -472,7 +472,7 @@ def test_text_before_the_filter_is_a_reply() -> None:
     decoder = stream(*FILTERED)
 
     assert decoder.end() is None
-    assert ("Once upon", "content_filter") == (decoder.reply.text, decoder.reply.finish_reason)
+    assert (decoder.reply.text, decoder.reply.finish_reason) == ("Once upon", "content_filter")
     assert True is decoder.reply.raw["choices"][0]["safetyRatings"][0]["blocked"]
 
 
@@ -489,15 +489,15 @@ def test_a_blocked_prompt_is_a_refusal() -> None:
     for decoder in (stream(BLOCKED), body(BLOCKED), body([BLOCKED])):
         error = decoder.end()
         assert (Refused, "PROHIBITED_CONTENT") == (type(error), error.code)
-        assert "the prompt was blocked: PROHIBITED_CONTENT" == error.message
+        assert error.message == "the prompt was blocked: PROHIBITED_CONTENT"
 
 
 def test_a_prompt_blocked_while_it_was_answered() -> None:
     """What has come is a filtered answer, and nothing more comes."""
     decoder = stream(TEXT[0], BLOCKED)
 
-    assert (None, True) == (decoder.end(), decoder.done)
-    assert ("One, tw", "content_filter") == (decoder.reply.text, decoder.reply.finish_reason)
+    assert (decoder.end(), decoder.done) == (None, True)
+    assert (decoder.reply.text, decoder.reply.finish_reason) == ("One, tw", "content_filter")
 
 
 @pytest.mark.parametrize(("reason", "kind"), BROKEN.items())
@@ -507,12 +507,12 @@ def test_an_answer_that_went_wrong(reason: str, kind: type) -> None:
     error = decoder.end()
 
     assert (kind, reason, True) == (type(error), error.code, decoder.done)
-    assert f"finish reason {reason}: Malformed function call: f(" == error.message
+    assert error.message == f"finish reason {reason}: Malformed function call: f("
 
 
 def test_a_finish_reason_we_do_not_know() -> None:
     """Counts as "stop" beside words, and as an empty answer without them."""
-    assert "stop" == stream(fragment({"text": "x"}, finish="NEW")).reply.finish_reason
+    assert stream(fragment({"text": "x"}, finish="NEW")).reply.finish_reason == "stop"
     assert BadReply is type(stream(fragment(finish="NEW")).end())
     assert BadReply is type(stream(fragment({"text": "x"}, finish="FINISH_REASON_UNSPECIFIED")).end())
 
@@ -536,8 +536,8 @@ def test_candidates_are_choices() -> None:
     for params in ({"n": 2}, {"generationConfig": {"candidateCount": 2}}):
         assert BadReply is type(stream(first, **params).end())
         decoder = stream(second, first, **params)
-        assert (None, "A") == (decoder.end(), decoder.reply.text)
-        assert ["A", "B"] == [choice["message"]["content"] for choice in decoder.reply.raw["choices"]]
+        assert (decoder.end(), decoder.reply.text) == (None, "A")
+        assert [choice["message"]["content"] for choice in decoder.reply.raw["choices"]] == ["A", "B"]
 
 
 def test_an_empty_answer_to_a_stop_word() -> None:
@@ -556,7 +556,7 @@ def test_pictures_and_other_parts_are_in_raw() -> None:
     decoder = stream(fragment({"text": "Here"}, picture), fragment(code, finish="STOP"))
     message = decoder.reply.raw["choices"][0]["message"]
 
-    assert [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}] == message["images"]
+    assert message["images"] == [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
     assert [code] == message["parts"]
 
 
@@ -605,7 +605,7 @@ def test_line_ends(end: bytes) -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(sse(*TEXT, end=end))
 
-    assert (None, "One, two, thrée \u2028 \U0001f600.") == (decoder.end(), decoder.reply.text)
+    assert (decoder.end(), decoder.reply.text) == (None, "One, two, thrée \u2028 \U0001f600.")
 
 
 def test_a_reply_crosses_processes() -> None:
@@ -639,7 +639,7 @@ def test_an_error_in_a_stream(data: bytes) -> None:
     error = decoder.end()
 
     assert (ServerFailed, 503, "UNAVAILABLE") == (type(error), error.status, error.code)
-    assert "The model is overloaded. Please try again later." == error.message
+    assert error.message == "The model is overloaded. Please try again later."
 
 
 def test_an_error_after_the_end_is_an_error() -> None:
@@ -719,7 +719,7 @@ def test_retry_info_is_a_pause() -> None:
     """Seconds, from the details."""
     document = error(429, "RESOURCE_EXHAUSTED", "m", quota(MINUTE), RETRY)
 
-    assert 38.0 == WIRE.failure(429, JSON, orjson.dumps([document])).retry_after
+    assert WIRE.failure(429, JSON, orjson.dumps([document])).retry_after == 38.0
 
 
 @pytest.mark.parametrize("document", [error(429, "RESOURCE_EXHAUSTED", "m", quota(DAY), RETRY), NO_PLAN])
@@ -759,7 +759,7 @@ def test_done_is_no_word_of_googles() -> None:
 
 def test_a_finish_reason_in_small_letters() -> None:
     """As Google's own client takes it."""
-    assert "length" == stream(fragment({"text": "x"}, finish="max_tokens")).reply.finish_reason
+    assert stream(fragment({"text": "x"}, finish="max_tokens")).reply.finish_reason == "length"
 
 
 # What is listed
@@ -770,9 +770,9 @@ def test_the_list_of_models() -> None:
     request = WIRE.list_models("k")
     listed = {"models": [{"name": "models/gemini-x", "inputTokenLimit": 1}, {"name": "tunedModels/y"}, {}, 3]}
 
-    assert ("GET", f"{PROVIDER.base_url}/models?pageSize=1000") == (request.method, request.url)
-    assert "k" == request.headers["x-goog-api-key"]
-    assert ["gemini-x", "tunedModels/y"] == WIRE.parse_models(orjson.dumps(listed))
+    assert (request.method, request.url) == ("GET", f"{PROVIDER.base_url}/models?pageSize=1000")
+    assert request.headers["x-goog-api-key"] == "k"
+    assert WIRE.parse_models(orjson.dumps(listed)) == ["gemini-x", "tunedModels/y"]
     for wrong in (b"<html>", b"{}", b"3"):
         with pytest.raises(BadReply, match="no list of models"):
             WIRE.parse_models(wrong)
@@ -783,7 +783,7 @@ def test_the_registry_knows_it() -> None:
     wire = wire_for(PROVIDER, lambda: 0.0)
 
     assert Gemini is type(wire)
-    assert "<Gemini wire of gemini>" == repr(wire)
+    assert repr(wire) == "<Gemini wire of gemini>"
 
 
 # Whatever comes

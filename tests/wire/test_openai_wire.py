@@ -67,22 +67,22 @@ def test_a_request_is_complete() -> None:
     """Address, headers and body of a plain call."""
     request = encode(temperature=0.2, top_k=5)
 
-    assert ("POST", 5.0) == (request.method, request.connect)
-    assert "https://openrouter.ai/api/v1/chat/completions" == request.url
-    assert {
+    assert (request.method, request.connect) == ("POST", 5.0)
+    assert request.url == "https://openrouter.ai/api/v1/chat/completions"
+    assert request.headers == {
         "Content-Type": "application/json", "Accept": "application/json", "User-Agent": "asyncrouter",
         "Authorization": "Bearer sk-1", "X-Title": "app",
-    } == request.headers
-    assert {"model": "a/b", "messages": MESSAGES, "temperature": 0.2} == orjson.loads(request.body)
+    }
+    assert orjson.loads(request.body) == {"model": "a/b", "messages": MESSAGES, "temperature": 0.2}
 
 
 def test_a_stream_asks_for_usage_and_no_compression() -> None:
     """A compressor would hold tokens back and hide a cut."""
     request = encode(stream=True)
 
-    assert "identity" == request.headers["Accept-Encoding"]
+    assert request.headers["Accept-Encoding"] == "identity"
     sent = orjson.loads(request.body)
-    assert (True, {"include_usage": True}) == (sent["stream"], sent["stream_options"])
+    assert (sent["stream"], sent["stream_options"]) == (True, {"include_usage": True})
 
 
 def test_no_key_no_auth_header() -> None:
@@ -93,8 +93,8 @@ def test_no_key_no_auth_header() -> None:
 def test_headers_are_built_once_for_a_key() -> None:
     """The same mapping serves every call; another key, or a stream, has its own."""
     assert encode().headers is encode().headers
-    assert "Bearer sk-2" == encode(key="sk-2").headers["Authorization"]
-    assert "Bearer sk-1" == encode().headers["Authorization"]
+    assert encode(key="sk-2").headers["Authorization"] == "Bearer sk-2"
+    assert encode().headers["Authorization"] == "Bearer sk-1"
 
 
 def test_the_calls_headers_lie_over_all_others_whatever_their_case() -> None:
@@ -102,7 +102,7 @@ def test_the_calls_headers_lie_over_all_others_whatever_their_case() -> None:
     mine = call(authorization="Basic x", **{"x-title": "mine"})
     request = WIRE.encode(mine, MODEL, {}, "k", stream=False, connect=None)
 
-    assert ("Basic x", "mine") == (request.headers["authorization"], request.headers["x-title"])
+    assert (request.headers["authorization"], request.headers["x-title"]) == ("Basic x", "mine")
     assert len(request.headers) == len({name.lower() for name in request.headers})
 
 
@@ -111,8 +111,8 @@ def test_a_query_proxy_and_ca_go_along() -> None:
     wire = OpenAI(Provider(base_url="http://h/v1", query={"v": "1 2"}, proxy="http://p", ca="/c.pem"))
     request = wire.encode(call(), MODEL, {}, None, stream=False, connect=None)
 
-    assert ("http://h/v1/chat/completions?v=1+2", "http://p", "/c.pem") == (request.url, request.proxy, request.ca)
-    assert "http://h/v1/models?v=1+2" == wire.list_models(None).url
+    assert (request.url, request.proxy, request.ca) == ("http://h/v1/chat/completions?v=1+2", "http://p", "/c.pem")
+    assert wire.list_models(None).url == "http://h/v1/models?v=1+2"
 
 
 def test_the_callers_objects_are_not_touched() -> None:
@@ -129,7 +129,7 @@ def test_parameters_cannot_change_the_model_or_the_stream() -> None:
     params = {"model": "x/y", "messages": [], "stream": False}
     sent = orjson.loads(WIRE.encode(call(), MODEL, params, None, stream=True, connect=None).body)
 
-    assert ("a/b", MESSAGES, True) == (sent["model"], sent["messages"], sent["stream"])
+    assert (sent["model"], sent["messages"], sent["stream"]) == ("a/b", MESSAGES, True)
 
 
 @dataclasses.dataclass
@@ -193,10 +193,10 @@ def test_what_json_can_say_passes() -> None:
 
 def test_models_are_listed() -> None:
     """OpenAI's envelope, Together's bare list; anything else is a `BadReply`."""
-    assert ("GET", b"") == (WIRE.list_models("k").method, WIRE.list_models("k").body)
+    assert (WIRE.list_models("k").method, WIRE.list_models("k").body) == ("GET", b"")
     assert "Content-Type" not in WIRE.list_models("k").headers
-    assert ["a", "b"] == WIRE.parse_models(b'{"data":[{"id":"a"},{"id":"b"},{},3]}')
-    assert ["a"] == WIRE.parse_models(b'[{"id":"a"}]')
+    assert WIRE.parse_models(b'{"data":[{"id":"a"},{"id":"b"},{},3]}') == ["a", "b"]
+    assert WIRE.parse_models(b'[{"id":"a"}]') == ["a"]
     for strange in (b"", b"<html>", b"{}", b"null", b'{"data":{}}'):
         with pytest.raises(BadReply):
             WIRE.parse_models(strange)
@@ -204,8 +204,8 @@ def test_models_are_listed() -> None:
 
 def test_request_ids() -> None:
     """OpenAI's name before OpenRouter's."""
-    assert "gen-1" == WIRE.request_id(SSE)
-    assert "a" == WIRE.request_id({**SSE, "x-request-id": "a"})
+    assert WIRE.request_id(SSE) == "gen-1"
+    assert WIRE.request_id({**SSE, "x-request-id": "a"}) == "a"
     assert WIRE.request_id({}) is None
 
 
@@ -231,10 +231,10 @@ def test_a_stream_becomes_a_reply() -> None:
     reply = decoder.reply
 
     assert decoder.end() is None
-    assert (2, True, 0.001, 0) == (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped)
-    assert ("Hello", "", ()) == (reply.text, reply.reasoning, reply.tool_calls)
-    assert ("stop", "m") == (reply.finish_reason, reply.served_model)
-    assert Usage(9, 2, 4, 1) == reply.usage
+    assert (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped) == (2, True, 0.001, 0)
+    assert (reply.text, reply.reasoning, reply.tool_calls) == ("Hello", "", ())
+    assert (reply.finish_reason, reply.served_model) == ("stop", "m")
+    assert reply.usage == Usage(9, 2, 4, 1)
     assert {
         "id": "c1", "model": "m", "object": "chat.completion", "created": 5, "system_fingerprint": "f", "usage": usage,
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
@@ -250,8 +250,8 @@ def test_chunks_come_as_the_words_do() -> None:
         {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, DONE, chunks=chunks,
     )
 
-    assert [Chunk(reasoning="hm"), Chunk("a"), Chunk("b")] == chunks
-    assert Chunk(finish_reason="stop", usage=Usage(1, 2)) == decoder.final()
+    assert chunks == [Chunk(reasoning="hm"), Chunk("a"), Chunk("b")]
+    assert decoder.final() == Chunk(finish_reason="stop", usage=Usage(1, 2))
 
 
 def test_nothing_but_content_counts_as_content() -> None:
@@ -263,7 +263,7 @@ def test_nothing_but_content_counts_as_content() -> None:
     )
     decoder.feed(b": OPENROUTER PROCESSING\n\ndata:\n\n")
 
-    assert (0, 0) == (decoder.content, decoder.skipped)
+    assert (decoder.content, decoder.skipped) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_every_kind_of_content_counts(fields: dict[str, object]) -> None:
     """Each is one piece, and each makes an answer that is not empty."""
     decoder = events(delta(**fields), delta("stop"), DONE)
 
-    assert (1, None) == (decoder.content, decoder.end())
+    assert (decoder.content, decoder.end()) == (1, None)
 
 
 def test_reasoning_under_two_names_is_told_once() -> None:
@@ -288,10 +288,10 @@ def test_reasoning_under_two_names_is_told_once() -> None:
     chunks: list[Chunk] = []
     reply = events(delta(reasoning="a", reasoning_content="a"), delta("stop", content="b"), chunks=chunks).reply
 
-    assert "a" == reply.reasoning
-    assert ["a", ""] == [chunk.reasoning for chunk in chunks]
+    assert reply.reasoning == "a"
+    assert [chunk.reasoning for chunk in chunks] == ["a", ""]
     message = reply.raw["choices"][0]["message"]
-    assert {"role": "assistant", "content": "b", "reasoning": "a", "reasoning_content": "a"} == message
+    assert message == {"role": "assistant", "content": "b", "reasoning": "a", "reasoning_content": "a"}
 
 
 def test_a_refusals_words_are_the_text() -> None:
@@ -301,9 +301,9 @@ def test_a_refusals_words_are_the_text() -> None:
 
     for decoder in (streamed, buffered):
         assert decoder.end() is None
-        assert "I won't" == decoder.reply.text
+        assert decoder.reply.text == "I won't"
         message = decoder.reply.raw["choices"][0]["message"]
-        assert {"role": "assistant", "content": None, "refusal": "I won't"} == message
+        assert message == {"role": "assistant", "content": None, "refusal": "I won't"}
 
 
 def test_parallel_tool_calls_are_put_together_by_index() -> None:
@@ -321,8 +321,8 @@ def test_parallel_tool_calls_are_put_together_by_index() -> None:
         {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
     )
 
-    assert (None, "tool_calls") == (decoder.end(), decoder.reply.finish_reason)
-    assert expected == decoder.reply.tool_calls
+    assert (decoder.end(), decoder.reply.finish_reason) == (None, "tool_calls")
+    assert decoder.reply.tool_calls == expected
     assert list(expected) == decoder.reply.raw["choices"][0]["message"]["tool_calls"]
     assert [tuple(calls) for calls in deltas] == [chunk.tool_calls for chunk in chunks]
 
@@ -353,21 +353,21 @@ def test_tool_calls_without_proper_numbers(deltas: list[dict[str, object]], toge
     groups = [deltas] if together else [[one] for one in deltas]
     calls = events(*(delta(tool_calls=group) for group in groups), delta("tool_calls"), DONE).reply.tool_calls
 
-    assert [("f", "12"), ("g", "3")] == [(c["function"]["name"], c["function"]["arguments"]) for c in calls]
+    assert [(c["function"]["name"], c["function"]["arguments"]) for c in calls] == [("f", "12"), ("g", "3")]
 
 
 def test_arguments_may_come_as_an_object() -> None:
     """Ollama's way; a reader always finds text."""
     reply = body(whole("tool_calls", tool_calls=[{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}])).reply
 
-    assert '{"x":1}' == reply.tool_calls[0]["function"]["arguments"]
+    assert reply.tool_calls[0]["function"]["arguments"] == '{"x":1}'
 
 
 def test_tool_arguments_cut_by_length_are_a_reply() -> None:
     """The finish reason says so; the caller decides."""
     decoder = events(delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": '{"x'}}]), delta("length"))
 
-    assert (None, "length") == (decoder.end(), decoder.reply.finish_reason)
+    assert (decoder.end(), decoder.reply.finish_reason) == (None, "length")
 
 
 def test_two_choices() -> None:
@@ -379,11 +379,11 @@ def test_two_choices() -> None:
     decoder.feed(sse(delta(index=0, content="a2"), delta("stop", index=0)), chunks)
 
     assert decoder.end() is None
-    assert ("a1a2", "stop") == (decoder.reply.text, decoder.reply.finish_reason)
-    assert ["a1", "a2"] == [chunk.text for chunk in chunks]
-    assert [("a1a2", "stop"), ("b1b2", "length")] == [
+    assert (decoder.reply.text, decoder.reply.finish_reason) == ("a1a2", "stop")
+    assert [chunk.text for chunk in chunks] == ["a1", "a2"]
+    assert [
         (choice["message"]["content"], choice["finish_reason"]) for choice in decoder.reply.raw["choices"]
-    ]
+    ] == [("a1a2", "stop"), ("b1b2", "length")]
 
 
 def test_the_second_choice_must_have_begun() -> None:
@@ -404,8 +404,8 @@ def test_logprobs_are_joined() -> None:
     chunks[2]["choices"][0]["native_finish_reason"] = "end"
     choice = events(*chunks).reply.raw["choices"][0]
 
-    assert {"content": [{"token": "a"}, {"token": "b"}, {"token": "c"}]} == choice["logprobs"]
-    assert "end" == choice["native_finish_reason"]
+    assert choice["logprobs"] == {"content": [{"token": "a"}, {"token": "b"}, {"token": "c"}]}
+    assert choice["native_finish_reason"] == "end"
 
 
 def test_words_beside_fields_that_say_nothing() -> None:
@@ -417,8 +417,8 @@ def test_words_beside_fields_that_say_nothing() -> None:
         chunks=chunks,
     )
 
-    assert (None, "abc", "d") == (decoder.end(), decoder.reply.text, decoder.reply.reasoning)
-    assert [Chunk("a"), Chunk("b"), Chunk("c", "d")] == chunks
+    assert (decoder.end(), decoder.reply.text, decoder.reply.reasoning) == (None, "abc", "d")
+    assert chunks == [Chunk("a"), Chunk("b"), Chunk("c", "d")]
 
 
 def test_reasoning_details_are_whole_again() -> None:
@@ -449,7 +449,7 @@ def test_fields_of_a_delta_that_we_do_not_know_are_kept() -> None:
         delta(content="a", annotations=[1], x=1), delta(annotations=[2], reasoning_details=[3], x=2), delta("stop")
     ).reply.raw["choices"][0]["message"]
 
-    assert {"role": "assistant", "content": "a", "annotations": [1, 2], "reasoning_details": [3], "x": 2} == message
+    assert message == {"role": "assistant", "content": "a", "annotations": [1, 2], "reasoning_details": [3], "x": 2}
 
 
 @pytest.mark.parametrize(
@@ -464,16 +464,16 @@ def test_fields_of_a_delta_that_we_do_not_know_are_kept() -> None:
 )
 def test_usage(usage: object, expected: Usage | None) -> None:
     """Every host's way of counting, in a body, in a last chunk and in Groq's own place."""
-    assert expected == body({**whole(content="a"), "usage": usage}).reply.usage
-    assert expected == events(delta("stop", content="a"), {"choices": [], "usage": usage}).reply.usage
-    assert expected == events({**delta("stop", content="a"), "x_groq": {"usage": usage}}).reply.usage
+    assert body({**whole(content="a"), "usage": usage}).reply.usage == expected
+    assert events(delta("stop", content="a"), {"choices": [], "usage": usage}).reply.usage == expected
+    assert events({**delta("stop", content="a"), "x_groq": {"usage": usage}}).reply.usage == expected
 
 
 def test_the_last_usage_counts() -> None:
     """Some hosts count up in every chunk."""
     chunks = [{**delta(content="x"), "usage": {"prompt_tokens": 5, "completion_tokens": n}} for n in (1, 2, 3)]
 
-    assert Usage(5, 3) == events(*chunks).reply.usage
+    assert events(*chunks).reply.usage == Usage(5, 3)
 
 
 @pytest.mark.parametrize(
@@ -484,8 +484,8 @@ def test_cost(cost: object, expected: float | None) -> None:
     """A number that the provider charged, and nothing that only looks like one."""
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "cost": cost}
 
-    assert expected == events(delta("stop", content="a"), {"choices": [], "usage": usage}).cost_usd
-    assert expected == body({**whole(content="a"), "usage": usage}).cost_usd
+    assert events(delta("stop", content="a"), {"choices": [], "usage": usage}).cost_usd == expected
+    assert body({**whole(content="a"), "usage": usage}).cost_usd == expected
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ def test_cost(cost: object, expected: float | None) -> None:
 def test_finish_reasons(native: str, expected: str) -> None:
     """One of four words; the native one stays in the raw object."""
     for decoder in (events(delta(native, content="a")), body(whole(native, content="a"))):
-        assert (None, expected) == (decoder.end(), decoder.reply.finish_reason)
+        assert (decoder.end(), decoder.reply.finish_reason) == (None, expected)
         assert native == decoder.reply.raw["choices"][0]["finish_reason"]
 
 
@@ -582,7 +582,7 @@ def test_a_malformed_event_amid_good_ones_is_skipped_and_counted() -> None:
     """Only the whole-answer check decides."""
     decoder = events(delta(content="a"), b"{oops", b"3", b'"text"', delta(content="b"), delta("stop"), DONE)
 
-    assert (3, "ab", None) == (decoder.skipped, decoder.reply.text, decoder.end())
+    assert (decoder.skipped, decoder.reply.text, decoder.end()) == (3, "ab", None)
 
 
 @pytest.mark.parametrize(
@@ -599,7 +599,7 @@ def test_a_broken_event_fails_the_answer(broken: bytes) -> None:
 
     assert type(error) is BadReply
     assert error.message.startswith("a broken event: ")
-    assert (1, True, "a") == (decoder.skipped, decoder.done, decoder.reply.text)
+    assert (decoder.skipped, decoder.done, decoder.reply.text) == (1, True, "a")
 
 
 @pytest.mark.parametrize("line", [b"dta: ", b"", b"\xffdata: ", b"event: x", b"id: 7data: "])
@@ -610,7 +610,7 @@ def test_an_event_that_lost_its_field_fails_the_answer(line: bytes) -> None:
     decoder.feed(sse(delta(content="a")) + lost + sse(delta("stop"), DONE))
 
     assert type(decoder.end()) is BadReply
-    assert 1 == decoder.skipped
+    assert decoder.skipped == 1
 
 
 def test_lines_of_the_future_are_counted_and_change_nothing() -> None:
@@ -618,7 +618,7 @@ def test_lines_of_the_future_are_counted_and_change_nothing() -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(b"priority: 1\n" + sse(delta(content="a")) + b"hello\n\n" + sse(delta("stop"), DONE))
 
-    assert (2, "a", None) == (decoder.skipped, decoder.reply.text, decoder.end())
+    assert (decoder.skipped, decoder.reply.text, decoder.end()) == (2, "a", None)
 
 
 def test_an_error_without_a_field_is_one() -> None:
@@ -660,7 +660,7 @@ def test_a_tool_call_without_a_name_is_none() -> None:
     """Nobody could carry it out."""
     error = events(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]), delta("tool_calls"), DONE).end()
 
-    assert "a tool call without a name" == error.message
+    assert error.message == "a tool call without a name"
 
 
 def test_arguments_nested_beyond_all_reason_fail_the_answer() -> None:
@@ -668,7 +668,7 @@ def test_arguments_nested_beyond_all_reason_fail_the_answer() -> None:
     deep = b'{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":%b}}]}}]}'
     decoder = events(deep % (b'{"a":' * 300 + b"1" + b"}" * 300), delta("stop"), DONE)
 
-    assert "malformed: a tool call" == decoder.end().message
+    assert decoder.end().message == "malformed: a tool call"
 
 
 def test_arguments_that_come_as_an_object_are_handed_on_as_text() -> None:
@@ -677,8 +677,8 @@ def test_arguments_that_come_as_an_object_are_handed_on_as_text() -> None:
     call = {"index": 0, "id": "x", "function": {"name": "f", "arguments": {"a": 1}}}
     decoder = events(delta(tool_calls=[call]), delta("stop"), DONE, chunks=chunks)
 
-    assert '{"a":1}' == decoder.reply.tool_calls[0]["function"]["arguments"]
-    assert '{"a":1}' == chunks[0].tool_calls[0]["function"]["arguments"]
+    assert decoder.reply.tool_calls[0]["function"]["arguments"] == '{"a":1}'
+    assert chunks[0].tool_calls[0]["function"]["arguments"] == '{"a":1}'
 
 
 def test_choices_without_an_index_are_the_only_one() -> None:
@@ -686,12 +686,12 @@ def test_choices_without_an_index_are_the_only_one() -> None:
     bare = {"choices": [{"delta": {"content": "x"}}]}
 
     assert events(bare, bare, delta("stop")).reply.text == "xx"
-    assert "malformed: a choice's index" == events(bare, delta("stop", index=1), delta("stop"), DONE).end().message
+    assert events(bare, delta("stop", index=1), delta("stop"), DONE).end().message == "malformed: a choice's index"
 
 
 def test_the_calls_of_a_body_are_told_apart_by_their_places() -> None:
     """Two with one id are two."""
-    assert 2 == len(body(whole("tool_calls", tool_calls=[CALL, CALL])).reply.tool_calls)
+    assert len(body(whole("tool_calls", tool_calls=[CALL, CALL])).reply.tool_calls) == 2
 
 
 def test_a_call_that_is_no_function_is_one() -> None:
@@ -701,7 +701,7 @@ def test_a_call_that_is_no_function_is_one() -> None:
     pieces = [first, {"index": 0, "custom": {"input": "(1)"}}]
     decoder = events(*(delta(tool_calls=[piece]) for piece in pieces), delta("tool_calls"), DONE)
 
-    assert (None, 2) == (decoder.end(), decoder.content)
+    assert (decoder.end(), decoder.content) == (None, 2)
     buffered = body(whole("tool_calls", tool_calls=[call]))
     assert [call] == list(decoder.reply.tool_calls) == list(buffered.reply.tool_calls)
 
@@ -709,11 +709,11 @@ def test_a_call_that_is_no_function_is_one() -> None:
 def test_a_body_that_goes_on_after_its_end_is_no_answer_any_more() -> None:
     """Asked between two reads, it looked whole."""
     decoder = body(whole(content="x", role="assistant"))
-    assert (None, "x") == (decoder.end(), decoder.reply.text)
+    assert (decoder.end(), decoder.reply.text) == (None, "x")
     decoder.feed(b"{")
 
     assert type(decoder.end()) is BadReply
-    assert ("", None, 0) == (decoder.reply.text, decoder.cost_usd, decoder.content)
+    assert (decoder.reply.text, decoder.cost_usd, decoder.content) == ("", None, 0)
 
 
 def test_two_completions_in_a_list_are_none() -> None:
@@ -728,15 +728,15 @@ def test_an_event_named_error_is_one() -> None:
         decoder = WIRE.decoder(SSE, {})
         decoder.feed(b"event: error\ndata: " + data + b"\n\n")
         assert decoder.done
-        assert "it broke" == decoder.end().message
+        assert decoder.end().message == "it broke"
 
 
 def test_an_error_stops_the_reading_and_carries_the_request_id() -> None:
     """What comes after it is nobody's answer."""
     decoder = events({"error": {"code": 502, "message": "m"}}, delta("stop", content="late"))
 
-    assert (True, "", 0) == (decoder.done, decoder.reply.text, decoder.content)
-    assert ("gen-1", 502) == (decoder.end().request_id, decoder.end().status)
+    assert (decoder.done, decoder.reply.text, decoder.content) == (True, "", 0)
+    assert (decoder.end().request_id, decoder.end().status) == ("gen-1", 502)
 
 
 def test_a_missing_last_blank_line_is_forgiven() -> None:
@@ -746,19 +746,19 @@ def test_a_missing_last_blank_line_is_forgiven() -> None:
     decoder.feed(stream[:-2], chunks)
 
     assert decoder.end() is None
-    assert "ab" == decoder.reply.text
-    assert Chunk("b", finish_reason="stop") == decoder.final()
-    assert [Chunk("a")] == chunks
+    assert decoder.reply.text == "ab"
+    assert decoder.final() == Chunk("b", finish_reason="stop")
+    assert chunks == [Chunk("a")]
     decoder.feed(b"\n\n", chunks)
-    assert [Chunk("a"), Chunk("b")] == chunks
-    assert "ab" == decoder.reply.text
-    assert Chunk(finish_reason="stop") == decoder.final()
+    assert chunks == [Chunk("a"), Chunk("b")]
+    assert decoder.reply.text == "ab"
+    assert decoder.final() == Chunk(finish_reason="stop")
 
 
 def test_an_event_too_deep_to_look_ahead_is_no_exception() -> None:
     """A host that nests a thousand levels and forgets the blank line is judged by what came before."""
     decoder = events(orjson.dumps(delta(content="a", x=0)).replace(b"0}", b"[" * 900 + b"]" * 900 + b"}"))
-    assert 1 == decoder.content
+    assert decoder.content == 1
     decoder.feed(sse(delta("stop"))[:-2])
 
     assert isinstance(decoder.end(), BadReply)
@@ -778,7 +778,7 @@ def test_an_event_stream_under_another_name() -> None:
     decoder = body(sse(delta(content="a"), delta("stop"), DONE))
 
     assert decoder.end() is None
-    assert ("a", 1) == (decoder.reply.text, decoder.content)
+    assert (decoder.reply.text, decoder.content) == ("a", 1)
 
 
 @pytest.mark.parametrize(
@@ -795,24 +795,24 @@ def test_no_event_stream_under_that_name(page: bytes, expected: type) -> None:
 
 def test_a_body_that_is_no_json_is_quoted() -> None:
     """So that a person sees whose page it is."""
-    assert "not whole JSON: 'Bad gateway'" == body(b"<html><title>Bad gateway</title></html>").end().message
+    assert body(b"<html><title>Bad gateway</title></html>").end().message == "not whole JSON: 'Bad gateway'"
 
 
 def test_a_bodys_one_chunk() -> None:
     """A reader of a stream that came as one body gets it in one piece."""
     decoder = body({**whole(content="a", reasoning="r"), "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
 
-    assert 0 == decoder.content
+    assert decoder.content == 0
     assert decoder.end() is None
-    assert 1 == decoder.content
-    assert Chunk("a", "r", finish_reason="stop", usage=Usage(1, 2)) == decoder.final()
+    assert decoder.content == 1
+    assert decoder.final() == Chunk("a", "r", finish_reason="stop", usage=Usage(1, 2))
 
 
 def test_the_reply_is_one_object() -> None:
     """The router writes its own fields on it."""
     for decoder in (events(delta("stop", content="a")), body(whole(content="a"))):
         decoder.reply.model = "mine"
-        assert "mine" == decoder.reply.model
+        assert decoder.reply.model == "mine"
         assert decoder.reply is decoder.reply
 
 
@@ -821,4 +821,4 @@ def test_failures_carry_the_request_id() -> None:
     error = WIRE.failure(500, {"x-request-id": "r1"}, b"")
 
     assert isinstance(error, AttemptError)
-    assert "r1" == error.request_id
+    assert error.request_id == "r1"

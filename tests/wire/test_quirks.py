@@ -33,21 +33,21 @@ def sent(
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025", "gpt-5", "gpt-5.4-mini", "gpt-6.1-sol", "gpt-10"])
 def test_openais_newer_models_take_the_newer_name(model: str) -> None:
     """`max_tokens` is an error there; the newer name wins when both are given."""
-    assert {"model", "messages", "max_completion_tokens"} == sent(OPENAI, model=model, max_tokens=5).keys()
-    assert 7 == sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)["max_completion_tokens"]
+    assert sent(OPENAI, model=model, max_tokens=5).keys() == {"model", "messages", "max_completion_tokens"}
+    assert sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)["max_completion_tokens"] == 7
     assert "max_tokens" not in sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-4-turbo", "gpt-3.5-turbo", "omni-moderation"])
 def test_openais_older_models_keep_theirs(model: str) -> None:
     """As the caller gave it."""
-    assert 5 == sent(OPENAI, model=model, max_tokens=5)["max_tokens"]
+    assert sent(OPENAI, model=model, max_tokens=5)["max_tokens"] == 5
 
 
 @pytest.mark.parametrize("base_url", [OTHER, "https://api.openai.com.evil.test/v1", "http://127.0.0.1:8080/v1"])
 def test_other_hosts_get_what_was_given(base_url: str) -> None:
     """The rule is OpenAI's own; for a host without rules there is nothing to ask at a call."""
-    assert 5 == sent(base_url, model="gpt-5", max_tokens=5)["max_tokens"]
+    assert sent(base_url, model="gpt-5", max_tokens=5)["max_tokens"] == 5
     assert None is quirks_of(base_url)
 
 
@@ -55,14 +55,14 @@ def test_mistral_has_its_own_names() -> None:
     """`random_seed`, and `max_tokens` only."""
     body = sent(MISTRAL, seed=3, max_completion_tokens=9)
 
-    assert {"model": "m", "messages": [USER], "random_seed": 3, "max_tokens": 9} == body
+    assert body == {"model": "m", "messages": [USER], "random_seed": 3, "max_tokens": 9}
 
 
 def test_mistral_is_sent_nothing_it_does_not_know() -> None:
     """An unknown field is a 422 there; usage comes without being asked for; an empty list of tools is an error."""
     body = sent(MISTRAL, stream=True, user="u", logit_bias={}, store=True, tools=[], temperature=0.1, safe_prompt=True)
 
-    assert {"model", "messages", "stream", "temperature", "safe_prompt"} == body.keys()
+    assert body.keys() == {"model", "messages", "stream", "temperature", "safe_prompt"}
 
 
 def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
@@ -139,7 +139,7 @@ def test_groq_takes_no_nulls_in_answers() -> None:
 
 def test_groq_streams_no_answers_in_a_format() -> None:
     """They are asked for in one piece; our reader of answers takes both."""
-    assert {"model", "messages", "response_format"} == sent(GROQ, stream=True, response_format=SCHEMA).keys()
+    assert sent(GROQ, stream=True, response_format=SCHEMA).keys() == {"model", "messages", "response_format"}
     assert sent(GROQ, stream=True, response_format={"type": "text"})["stream"]
     assert sent(GROQ, stream=True)["stream"]
     assert sent(OPENAI, stream=True, response_format=SCHEMA)["stream"]
@@ -150,13 +150,13 @@ def test_the_developer_is_the_system_elsewhere(base_url: str) -> None:
     """OpenAI's newer name for it is unknown there; the caller's message stays as it is."""
     told = {"role": "developer", "content": "Be brief."}
 
-    assert [{"role": "system", "content": "Be brief."}, USER] == sent(base_url, told, USER)["messages"]
-    assert {"role": "developer", "content": "Be brief."} == told
+    assert sent(base_url, told, USER)["messages"] == [{"role": "system", "content": "Be brief."}, USER]
+    assert told == {"role": "developer", "content": "Be brief."}
     assert [told] == sent(OPENAI, told)["messages"]
 
 
 @pytest.mark.parametrize("base_url", [DEEPSEEK, TOGETHER])
 def test_hosts_that_know_only_the_older_name_of_a_limit(base_url: str) -> None:
     """Under the newer one it would limit nothing."""
-    assert {"model": "m", "messages": [USER], "max_tokens": 9} == sent(base_url, max_completion_tokens=9)
-    assert 9 == sent(base_url, max_tokens=9)["max_tokens"]
+    assert sent(base_url, max_completion_tokens=9) == {"model": "m", "messages": [USER], "max_tokens": 9}
+    assert sent(base_url, max_tokens=9)["max_tokens"] == 9

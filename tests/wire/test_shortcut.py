@@ -93,7 +93,7 @@ def test_the_common_completion_goes_directly() -> None:
     reply = Reply()
 
     assert write_plain(completion()["document"], reply)
-    assert ("Hello", "stop", "served") == (reply.text, reply.finish_reason, reply.served_model)
+    assert (reply.text, reply.finish_reason, reply.served_model) == ("Hello", "stop", "served")
 
 
 def test_what_is_not_plain_leaves_the_reply_alone() -> None:
@@ -102,4 +102,4 @@ def test_what_is_not_plain_leaves_the_reply_alone() -> None:
     objects["message"]["reasoning"] = "Let me think."
 
     assert not write_plain(objects["document"], reply)
-    assert Reply() == reply
+    assert reply == Reply()

@@ -107,28 +107,28 @@ def test_asking_for_the_pending_event_changes_nothing(document: bytes, place: in
 )
 def test_forms(document: bytes, expected: list[tuple[bytes, bytes]]) -> None:
     """Each form the standard allows, in small, whole and byte by byte."""
-    assert expected == parse([document])
-    assert expected == parse([document[i : i + 1] for i in range(len(document))])
-    assert expected == reference(document)
+    assert parse([document]) == expected
+    assert parse([document[i : i + 1] for i in range(len(document))]) == expected
+    assert reference(document) == expected
 
 
 def test_an_event_is_given_as_soon_as_its_blank_line_has_come() -> None:
     """Nothing waits for the next read, not even half of a CRLF."""
     parser = EventParser()
 
-    assert [(b"", b"a")] == parser.feed(b"data: a\r\n\r")
-    assert [] == parser.feed(b"\n")
-    assert [(b"", b"b")] == parser.feed(b"data: b\n\n")
+    assert parser.feed(b"data: a\r\n\r") == [(b"", b"a")]
+    assert parser.feed(b"\n") == []
+    assert parser.feed(b"data: b\n\n") == [(b"", b"b")]
 
 
 def test_what_is_no_event_is_told_of() -> None:
     """An error page where a stream is due, a field that lost its name or its line end, and one of the future."""
     parser = EventParser()
 
-    assert [(STRAY, b"dta: {}\n"), (b"", b"1"), (STRAY, b"new: 1\n")] == parser.feed(
+    assert parser.feed(
         b"dta: {}\n\nnew: 1\ndata: 1\n\n<html>\n<title>Bad"
-    )
-    assert (STRAY, b"<html>\n<title>Bad\n") == parser.pending()
+    ) == [(STRAY, b"dta: {}\n"), (b"", b"1"), (STRAY, b"new: 1\n")]
+    assert parser.pending() == (STRAY, b"<html>\n<title>Bad\n")
 
 
 def test_a_line_of_ten_megabytes_is_read_in_linear_time() -> None:
@@ -140,13 +140,13 @@ def test_a_line_of_ten_megabytes_is_read_in_linear_time() -> None:
     parser.feed(b"data: ")
     buffer = parser._line
     for _ in range(10 * 1024):
-        assert [] == parser.feed(piece)
+        assert parser.feed(piece) == []
         assert parser._line is buffer
     events = parser.feed(b"\n\n")
 
-    assert [10 * 1024 * 1024] == [len(data) for _, data in events]
+    assert [len(data) for _, data in events] == [10 * 1024 * 1024]
 
 
 def test_thousands_of_events_in_one_read() -> None:
     """A read may bring any number of events."""
-    assert 20_000 == len(EventParser().feed(b"data: {}\n\n" * 20_000))
+    assert len(EventParser().feed(b"data: {}\n\n" * 20_000)) == 20_000
