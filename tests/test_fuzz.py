@@ -1,4 +1,7 @@
-"""Damaged answers and errors, a minute of them: `python -m tests.fuzz --inputs 1000000` is the long way."""
+"""Damaged answers and errors, half a minute of them: `python -m tests.fuzz --inputs 1000000` is the long way.
+
+What the vendors' clients read in the same bytes is compared in `tests/contracts`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_damage_is_never_an_answer() -> None:
-    """No exception, no answer that the vendors' clients do not read as well, no time that grows faster than the input.
+def test_damage_never_breaks_a_decoder() -> None:
+    """No damaged input raises an exception, contradicts its own chunks, or takes time that grows faster than its size.
 
-    It takes a minute on one core: what one damaged input in ten thousand does shows after tens of thousands.
+    It takes half a minute on one core: what one damaged input in ten thousand does shows after tens of thousands.
     """
-    command = [sys.executable, "-m", "tests.fuzz", "--seconds", "55", "--processes", "1"]
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", "25", "--processes", "1", "--no-clients"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 

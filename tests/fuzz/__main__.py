@@ -9,10 +9,14 @@ import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from random import Random
+from typing import TYPE_CHECKING
 
 from tests.fuzz.check import Wrong, check_answer, check_failure
 from tests.fuzz.growth import steep, steep_repetition
 from tests.fuzz.seeds import Answer, answers, failures
+
+if TYPE_CHECKING:
+    from tests.fuzz.check import Reader
 
 BLOCK = 500
 ENOUGH = 10
@@ -29,7 +33,7 @@ _FAILURES = failures()
 _WEIGHTS = [1.0 / (600 + len(answer.body)) for answer in _ANSWERS]
 
 
-def try_one(seed: int, number: int) -> tuple[str, str | None]:
+def try_one(seed: int, number: int, reader: Reader | None) -> tuple[str, str | None]:
     """What came of an input, and what was wrong. The same input for the same seed and number, everywhere."""
     random = Random(f"{seed}:{number}")
     source = random.choice(_FAILURES) if random.random() < 0.2 else random.choices(_ANSWERS, _WEIGHTS)[0]
@@ -37,18 +41,18 @@ def try_one(seed: int, number: int) -> tuple[str, str | None]:
         return "slow", told
     try:
         if isinstance(source, Answer):
-            return f"{source.wire}: {check_answer(source, random)}", None
+            return f"{source.wire}: {check_answer(source, random, reader)}", None
         return check_failure(source, random), None
     except Wrong as wrong:
         told, body = wrong.args
         return "wrong", f"{source.name}: {told}\n{_difference(source.body, body)}"
 
 
-def try_block(seed: int, numbers: range) -> tuple[Counter[str], list[Found]]:
+def try_block(seed: int, numbers: range, reader: Reader | None) -> tuple[Counter[str], list[Found]]:
     counts: Counter[str] = Counter()
     found: list[Found] = []
     for number in numbers:
-        outcome, wrong = try_one(seed, number)
+        outcome, wrong = try_one(seed, number, reader)
         counts[outcome] += 1
         if wrong is not None:
             found.append((number, wrong))
@@ -57,34 +61,48 @@ def try_block(seed: int, numbers: range) -> tuple[Counter[str], list[Found]]:
 
 def main(arguments: list[str] | None = None) -> int:
     asked = _arguments(arguments)
+    reader = _vendors_clients() if asked.clients else None
     if asked.only is not None:
-        outcome, wrong = try_one(asked.seed, asked.only)
+        outcome, wrong = try_one(asked.seed, asked.only, reader)
         _say(f"{outcome}\n{wrong or ''}")
         return int(wrong is not None)
     began = time.monotonic()
     slow = steep()
-    counts, found = _run(asked, began, _Progress(asked.inputs, began))
+    counts, found = _run(asked, began, reader, _Progress(asked.inputs, began))
     for told in slow:
         _say(f"\n{told}")
     seconds = time.monotonic() - began
     _say(f"\n{counts.total()} inputs from seed {asked.seed} in {seconds:.0f} s; {len(found) + len(slow)} wrong")
+    _say(f"answers {'compared' if asked.clients else 'not compared'} with what the vendors' clients read")
     for outcome, count in sorted(counts.items()):
         _say(f"{count:>9}  {outcome}")
     return int(bool(found or slow or not counts))
 
 
-def _run(asked: argparse.Namespace, began: float, progress: _Progress) -> tuple[Counter[str], list[Found]]:
+def _vendors_clients() -> Reader:
+    """The clients' own reading; their packages are not needed for `--no-clients`."""
+    try:
+        from tests.fuzz.sdk import read
+    except ModuleNotFoundError as missing:
+        sys.exit(f"{missing}: the vendors' clients are in the group `contracts`; or go on with --no-clients")
+    return read
+
+
+def _run(
+    asked: argparse.Namespace, began: float, reader: Reader | None, progress: _Progress
+) -> tuple[Counter[str], list[Found]]:
     """Hand out blocks of numbers until there are no more, the time is up, or enough is wrong."""
     counts: Counter[str] = Counter()
     found: list[Found] = []
     blocks = iter(range(0, asked.inputs, BLOCK))
     running: set[Future[tuple[Counter[str], list[Found]]]] = set()
+    again = f"python -m tests.fuzz --seed {asked.seed}{'' if asked.clients else ' --no-clients'}"
     with ProcessPoolExecutor(asked.processes) as pool:
         while True:
             over = time.monotonic() - began > asked.seconds or len(found) >= ENOUGH
             while not over and len(running) < 2 * asked.processes and (start := next(blocks, None)) is not None:
                 numbers = range(start, min(start + BLOCK, asked.inputs))
-                running.add(pool.submit(try_block, asked.seed, numbers))
+                running.add(pool.submit(try_block, asked.seed, numbers, reader))
             if not running:
                 return counts, found
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -92,7 +110,7 @@ def _run(asked: argparse.Namespace, began: float, progress: _Progress) -> tuple[
                 block, wrong = future.result()
                 counts += block
                 for number, told in wrong[: ENOUGH - len(found)]:
-                    _say(f"\n{told}\nagain: python -m tests.fuzz --seed {asked.seed} --only {number}")
+                    _say(f"\n{told}\nagain: {again} --only {number}")
                 found += wrong[: ENOUGH - len(found)]
             progress.show(counts.total(), len(found))
 
@@ -133,6 +151,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after so long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--no-clients", dest="clients", action="store_false", help="do not compare with what the vendors' clients read"
+    )
     parser.add_argument("--only", type=int, metavar="NUMBER", help="this one input of the seed again")
     return parser.parse_args(arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import orjson
 
@@ -13,11 +13,11 @@ from asyncrouter._config.catalog import Provider
 from asyncrouter._errors import AttemptError
 from asyncrouter._wire.failure.retry_after import parse_pause, pause_in_text
 from asyncrouter._wire.registry import wire_for
-from tests.fuzz import sdk
 from tests.fuzz.mutate import mutate, mutate_text
 from tests.helpers.captured import state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from asyncrouter._types import Reply
@@ -35,15 +35,29 @@ PROVIDERS = {
 WIRES = {name: wire_for(provider, lambda: WALL) for name, provider in PROVIDERS.items()}
 
 
+class Read(NamedTuple):
+    """What an answer says. `finish` is `None` where a vendor's client gives no reason."""
+
+    text: str
+    calls: list[tuple[object, object]]
+    """Names and arguments."""
+    finish: str | None
+
+
+if TYPE_CHECKING:
+    Reader = Callable[[Answer, bytes], Read]
+    """A vendor's client: reads the bytes in the place of this answer's, and raises whatever the client raises."""
+
+
 class Wrong(Exception):
     """What must hold does not; the damaged input is the second argument."""
 
 
-def check_answer(answer: Answer, random: Random) -> Outcome:
-    """Damage a success and decode it."""
+def check_answer(answer: Answer, random: Random, reader: Reader | None = None) -> Outcome:
+    """Damage a success and decode it; what still is one must be what `reader` reads as well."""
     body = mutate(answer.body, random)
     try:
-        return _decoded(answer, body, random)
+        return _decoded(answer, body, random, reader)
     except Exception as error:
         raise Wrong(f"{type(error).__name__}: {error}", body) from error
 
@@ -64,7 +78,7 @@ def decoder_of(answer: Answer) -> Decoder:
     return WIRES[answer.wire].decoder({"content-type": answer.content_type}, answer.params)
 
 
-def _decoded(answer: Answer, body: bytes, random: Random) -> Outcome:
+def _decoded(answer: Answer, body: bytes, random: Random, reader: Reader | None) -> Outcome:
     decoder, pieces = decoder_of(answer), []
     text = calls = ""
     for piece in _cut(body, random):
@@ -88,23 +102,34 @@ def _decoded(answer: Answer, body: bytes, random: Random) -> Outcome:
         calls = "".join(_argued(call) for piece in pieces for call in piece.tool_calls)
         assert text == reply.text, "the chunks are not the reply's text"
         assert not calls or sorted(calls) == sorted("".join(map(_argued, reply.tool_calls))), "nor its arguments"
-    return _right(answer, body, reply)
-
-
-def _right(answer: Answer, body: bytes, reply: Reply) -> Outcome:
-    """A success is right if the official client reads the same in these bytes."""
     ours = _said(answer, reply)
-    if ours != (theirs := _theirs(answer, body, ours)):
-        # The last line end may be missing, and what was cut after the answer's end took nothing of it along.
-        readings = [body + b"\n\n", BLANK.sub(rb"\1", body)]
-        if ours.finish == "length":  # tokens ran out in the arguments of a tool call
-            readings.append(sdk.without_last_input(body))
-        others = [_theirs(answer, read, ours) for read in readings]
-        assert ours in others, f"a success that the SDK reads otherwise: {ours}, and the SDK {theirs}"
+    if reader is not None:
+        _compare(answer, body, ours, reader)
     return "the same answer" if ours == _undamaged(answer) else "another answer"
 
 
-def _undamaged(answer: Answer) -> sdk.Read | None:
+def _compare(answer: Answer, body: bytes, ours: Read, reader: Reader) -> None:
+    """A success is right if the official client reads the same in these bytes."""
+    if ours == (theirs := _theirs(answer, body, ours, reader)):
+        return
+    # The last line end may be missing, and what was cut after the answer's end took nothing of it along.
+    readings = [body + b"\n\n", BLANK.sub(rb"\1", body)]
+    if ours.finish == "length":  # tokens ran out in the arguments of a tool call
+        readings.append(_without_last_input(body))
+    others = [_theirs(answer, read, ours, reader) for read in readings]
+    assert ours in others, f"a success that the SDK reads otherwise: {ours}, and the SDK {theirs}"
+
+
+def _without_last_input(body: bytes) -> bytes:
+    """Without the input of Anthropic's last block, which may be cut where that client cannot read on."""
+    begun = re.findall(rb'"content_block_start","index": ?(\d+)', body)
+    if not begun:
+        return body
+    piece = rb'("index": ?%b,"delta": ?\{"type": ?"input_json_delta","partial_json": ?)"(?:[^"\\]|\\.)*"' % begun[-1]
+    return re.sub(piece, rb'\1""', body)
+
+
+def _undamaged(answer: Answer) -> Read | None:
     """What it says before anything is done to it."""
     if answer.name not in _SAID:
         decoder = decoder_of(answer)
@@ -113,25 +138,25 @@ def _undamaged(answer: Answer) -> sdk.Read | None:
     return _SAID[answer.name]
 
 
-_SAID: dict[str, sdk.Read | None] = {}
+_SAID: dict[str, Read | None] = {}
 
 
-def _theirs(answer: Answer, body: bytes, ours: sdk.Read) -> sdk.Read | str:
+def _theirs(answer: Answer, body: bytes, ours: Read, reader: Reader) -> Read | str:
     try:
-        theirs = sdk.read(answer, body)
+        theirs = reader(answer, body)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return _loose(theirs._replace(finish=theirs.finish or ours.finish))  # [DONE] is an end as well
 
 
-def _loose(said: sdk.Read) -> sdk.Read:
+def _loose(said: Read) -> Read:
     """Without the last call's arguments when they may be cut: the SDKs mend them."""
     if said.finish == "length" and said.calls:
         said = said._replace(calls=[*said.calls[:-1], (said.calls[-1][0], None)])
     return said
 
 
-def _said(answer: Answer, reply: Reply) -> sdk.Read:
+def _said(answer: Answer, reply: Reply) -> Read:
     calls: list[tuple[object, object]] = []
     for call in reply.tool_calls:
         function = call["function"]
@@ -140,7 +165,7 @@ def _said(answer: Answer, reply: Reply) -> sdk.Read:
             with contextlib.suppress(ValueError):  # cut
                 arguments = orjson.loads(function["arguments"])
         calls.append((function["name"], arguments))
-    return _loose(sdk.Read(reply.text, calls, reply.finish_reason))
+    return _loose(Read(reply.text, calls, reply.finish_reason))
 
 
 def _look(decoder: Decoder) -> None:

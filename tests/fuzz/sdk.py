@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import httpx
@@ -18,6 +18,7 @@ from google.genai import types
 from asyncrouter._wire.anthropic.answer import FINISH as ANTHROPIC_FINISH
 from asyncrouter._wire.gemini.answer import FINISH as GEMINI_FINISH
 from asyncrouter._wire.openai.choice import FINISH as OPENAI_FINISH
+from tests.fuzz.check import Read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,15 +35,6 @@ PARTS = {
 DEEPEST = 20
 """Levels of nesting in an answer."""
 HI: Any = {"role": "user", "content": "Hi"}
-
-
-class Read(NamedTuple):
-    """What an answer says. `finish` is `None` where the client has no reason."""
-
-    text: str
-    calls: list[tuple[object, object]]
-    """Names and arguments."""
-    finish: str | None
 
 
 def read(answer: Answer, body: bytes) -> Read:
@@ -63,15 +55,6 @@ def read(answer: Answer, body: bytes) -> Read:
             if bare == body:
                 raise
             return reader(bare, stream)
-
-
-def without_last_input(body: bytes) -> bytes:
-    """Without the input of Anthropic's last block, which may be cut where that client cannot read on."""
-    begun = re.findall(rb'"content_block_start","index": ?(\d+)', body)
-    if not begun:
-        return body
-    piece = rb'("index": ?%b,"delta": ?\{"type": ?"input_json_delta","partial_json": ?)"(?:[^"\\]|\\.)*"' % begun[-1]
-    return re.sub(piece, rb'\1""', body)
 
 
 def _bare(body: bytes) -> bytes:
