@@ -162,6 +162,28 @@ class Router:
         The call is committed to a model by its first content. If that model breaks later, `StreamInterrupted` carries
         what had come; with `on_interrupt="restart"` one chunk with `restart=True` tells the caller to drop what it has
         shown, and the steps after the broken one begin again. Leaving the block early cancels the reply at once.
+
+        A FastAPI route that streams to a browser as server-sent events; `app.state.router` is opened by the
+        application's lifespan. When the browser leaves, the reply is cancelled:
+
+        ```python
+        import json
+        from fastapi.responses import StreamingResponse
+
+        @app.get("/story")
+        async def story(request: Request, about: str):
+            async def events():
+                try:
+                    async with request.app.state.router.stream(f"A story about {about}.", task="creative") as stream:
+                        async for chunk in stream:
+                            yield f"data: {json.dumps(chunk.text)}\\n\\n"
+                except RouterError:  # the status 200 has gone out already: a failure must be an event
+                    yield "event: failed\\ndata: {}\\n\\n"
+                else:
+                    yield "event: done\\ndata: {}\\n\\n"
+
+            return StreamingResponse(events(), media_type="text/event-stream")
+        ```
         """
         if "accept" in provider_params:
             raise TypeError("accept= cannot be used with stream(): its chunks are yours before the reply is whole")

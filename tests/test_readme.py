@@ -30,7 +30,7 @@ PACKAGES = ["asyncrouter", "asyncrouter/sim", "asyncrouter/batch", "asyncrouter/
 DOCSTRINGS = [
     block for package in PACKAGES
     for block in examples(ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))) or "")
-]
+] + [block for method in (Router.chat, Router.stream) for block in examples(inspect.getdoc(method) or "")]
 SERVICE = next(block for block in BLOCKS if "FastAPI(" in block)
 """The example on which those that only add a route are built."""
 HERE = {name: getattr(asyncrouter, name) for name in asyncrouter.__all__}
@@ -46,7 +46,7 @@ def scenery(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world in which every model of the examples answers, instead of the network."""
     names = [model for _, model in catalog().models] + ["a", "b", "claude-sonnet-5", "gemini-3-flash", "gpt-6-luna"]
     for name in names:
-        world.model(name, Act(text='{"a": "haiku"}', tokens=4))
+        world.model(name, Act(text='{"colours": ["red"]}', tokens=4))
     for provider in ("OPENROUTER", "OPENAI", "ANTHROPIC", "GEMINI"):
         monkeypatch.setenv(f"{provider}_API_KEY", KEY)
     monkeypatch.setattr(asyncrouter._router, "AiohttpTransport", world.transport)
@@ -111,10 +111,10 @@ async def call_routes(app: FastAPI) -> None:
         for route in app.routes:
             if route.path == "/ask":
                 answer = await client.post("/ask", params={"question": "why?"})
-                assert answer.json()["answer"] == '{"a": "haiku"}'
+                assert answer.json()["answer"] == '{"colours": ["red"]}'
             elif route.path == "/story":
                 answer = await client.get("/story", params={"about": "whales"})
-                assert 'data: "{\\"a\\":"\n\n' in answer.text
+                assert 'data: "{\\"colours\\":"\n\n' in answer.text
                 assert answer.text.endswith("event: done\ndata: {}\n\n")
 
 
