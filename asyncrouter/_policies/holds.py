@@ -48,10 +48,10 @@ class Holds:
         key = (model.provider, model.id)
         if (out := _current(self.keys, model.provider, now)) is not None:
             return NotSent(
-                f"the key of {model.provider} is out for {out.until - now:.0f} s more: {out.why}", key_out=True
+                f"the key of {model.provider} is disabled for {out.until - now:.0f} s more: {out.why}", key_out=True
             )
         if (out := _current(self.models, key, now)) is not None:
-            return NotSent(f"out for {out.until - now:.0f} s more: {out.why}")
+            return NotSent(f"disabled for {out.until - now:.0f} s more: {out.why}")
         if (out := _current(self.held, key, now)) is not None:
             return NotSent(f"held for {out.until - now:.2f} s more: {out.why}", hold=out.until - now)
         return None
@@ -71,7 +71,7 @@ class Holds:
         if isinstance(error, Unauthorized) or (isinstance(error, Rejected) and error.gone):
             span = FORBIDDEN_OUT if isinstance(error, Unauthorized) else MODEL_OUT
             self.models[key] = Hold(now + span, error.message)
-            return f"out for {span:g} s", error.message
+            return f"disabled for {span:g} s", error.message
         return None
 
     def succeeded(self, model: Model, now: float) -> None:
@@ -86,7 +86,7 @@ class Holds:
             return None  # sent before the key was known to be out: the same news
         span = KEY_OUT if last is None else min(last.span * 2, LONGEST_KEY_OUT)
         self.keys[provider] = Hold(now + span, error.message, span)
-        return f"key of {provider} out for {span:g} s", error.message
+        return f"key of {provider} disabled for {span:g} s", error.message
 
 
 def _current(outs: dict[K, Hold], key: K, now: float) -> Hold | None:

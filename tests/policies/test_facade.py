@@ -123,7 +123,7 @@ def test_a_lease_learns_from_an_error(clock: Clock) -> None:
     """A 404 puts the model out, and no other; a Retry-After holds it; a 401 puts its key out for all its models."""
     policies = clock.run(_policies())
     lease_of(policies, A).end(10.0, "failed", Rejected("gone", status=404))
-    assert str(policies.refusal(A, 10.0)) == "out for 300 s more: gone"
+    assert str(policies.refusal(A, 10.0)) == "disabled for 300 s more: gone"
     assert policies.refusal(B, 10.0) is None
     assert policies.refusal(ELSEWHERE, 10.0) is None
 

@@ -80,7 +80,7 @@ def test_out_says_why(clock: Clock, world: World, row: Row) -> None:
 
     passed_over = result.trace.attempts[0]
     assert tried(result.trace)[0] == Tried("a", "first", "not_sent", "NotSent", ended=0.0)
-    subject = "the key of sim is out" if row.key else "out"
+    subject = "the key of sim is disabled" if row.key else "disabled"
     whose = " (key of sim from env:PLANTED_KEY)" if row.act.status == 401 else ""
     said = f"{subject} for {row.out - 10:.0f} s more: The simulated model answers {row.act.status}.{whose}"
     assert (said, said) == (passed_over.error.message, standing)

@@ -799,11 +799,11 @@ def test_health_tells_what_holds_a_model(clock: Clock, world: World) -> None:
         async with opened(world) as router:
             await router.chat("x", chain=["gone", "busy", "z"])
             health = router.health()
-            assert health["gone"].standing == "out for 300 s more: no such model"
+            assert health["gone"].standing == "disabled for 300 s more: no such model"
             assert health["busy"].standing == "held for 5.00 s more: slow down"
             await asyncio.sleep(5.0)
             assert router.health()["busy"].standing == "ready"
-            assert router.health()["gone"].standing == "out for 295 s more: no such model"
+            assert router.health()["gone"].standing == "disabled for 295 s more: no such model"
 
     clock.run(scenario())
 
