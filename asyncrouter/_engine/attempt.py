@@ -155,7 +155,7 @@ async def _first_content(
         data = await response.read()
         flight.take(data, chunks)
         if not data or decoder.done:
-            if (error := decoder.end()) is not None:
+            if (error := decoder.close()) is not None:
                 raise error
             whole = True
     if not whole and (fired := flight.clock.fired) is not None:

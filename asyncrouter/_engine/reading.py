@@ -120,7 +120,7 @@ class ReplyReader:
             data = await flight.response.read(rest)
         except ConnectionFailed:
             # A connection that breaks, or falls silent, after the finish reason has cut nothing off.
-            if decoder.end() is None:
+            if decoder.close() is None:
                 return False
             if self._clock.fired is not None:
                 raise timed_out(flight, self._clock.fired) from None
@@ -139,7 +139,7 @@ class ReplyReader:
 
     async def _finish(self) -> Reply:
         """Check that the answer is whole, and let the connection serve again; a reader cancelled here may come back."""
-        if (error := self._decoder.end()) is not None:
+        if (error := self._decoder.close()) is not None:
             raise error
         if self._decoder.done and not self._drained:
             self._drained = True  # once: who was cancelled in it has waited for that long enough

@@ -163,6 +163,8 @@ class RunningAttempt:
 
     def _account(self) -> None:
         attempt, decoder, model = self.attempt, self.decoder, self.step.model
+        if decoder is not None:
+            decoder.close()  # what has been read is all there will be
         reply = self.reply or (decoder.reply if decoder is not None else None)
         if decoder is not None and reply is not None and reply.usage is not None:
             attempt.usage = reply.usage

@@ -23,7 +23,7 @@ class Decoder(Protocol):
 
     @property
     def reply(self) -> Reply:
-        """The answer so far; whole, and the same object every time, when `end()` says so."""
+        """The answer so far; whole, and the same object every time, when `close()` says so."""
         ...
 
     @property
@@ -40,12 +40,15 @@ class Decoder(Protocol):
         """Take in the next bytes; with `chunks`, append what a reader of the stream is to see. Never raises."""
         ...
 
-    def end(self) -> AttemptError | None:
-        """What an end here is: `None` for a whole answer, else why it is none. Ask at any time, and go on feeding."""
+    def close(self) -> AttemptError | None:
+        """End the answer: no more bytes come. `None` for a whole answer, else the error that says why it is none.
+
+        The first call decides; later ones return the same. Nothing may be fed afterwards.
+        """
         ...
 
     def final(self) -> Chunk:
-        """The last chunk, once `end()` is `None`: finish reason and usage, and whatever no chunk has carried yet."""
+        """The last chunk, once `close()` is `None`: finish reason and usage, and whatever no chunk has carried yet."""
         ...
 
 

@@ -120,7 +120,7 @@ def as_the_sdk_reads(content_type: str, answer: bytes) -> Message:
 def as_we_read(content_type: str, answer: bytes) -> Reply:
     decoder = WIRE.decoder({"content-type": content_type}, {})
     decoder.feed(answer)
-    assert decoder.end() is None
+    assert decoder.close() is None
     return decoder.reply
 
 

@@ -161,7 +161,7 @@ def test_the_same_bytes_are_the_same_reply(sdk: Line, name: str, stream: bool) -
     fragments = sdk.ask(data, headers)
     decoder = WIRE.decoder(headers, {})
     decoder.feed(data)
-    decoder.end()
+    decoder.close()
     reply = decoder.reply
     text, thoughts, calls, counts, finish = as_the_sdk_reads(fragments)
 
@@ -190,7 +190,7 @@ def test_the_same_error_in_a_stream(sdk: Line, data: bytes) -> None:
         sdk.ask(data, SSE)
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(data)
-    error = decoder.end()
+    error = decoder.close()
 
     assert (raised.value.code, raised.value.status, raised.value.message) == (error.status, error.code, error.message)
 
@@ -211,7 +211,7 @@ def test_the_same_blocked_prompt(sdk: Line) -> None:
     (theirs,) = sdk.ask(orjson.dumps(BLOCKED), JSON)
     decoder = WIRE.decoder(JSON, {})
     decoder.feed(orjson.dumps(BLOCKED))
-    error = decoder.end()
+    error = decoder.close()
 
     assert not theirs.candidates
     assert (Refused, theirs.prompt_feedback.block_reason.value) == (type(error), error.code)

@@ -90,7 +90,7 @@ def decode(name: str) -> tuple[Reply, AttemptError | None]:
     _, headers, body, params = read(name)
     decoder = WIRE.decoder(headers, params)
     decoder.feed(body)
-    error = decoder.end()
+    error = decoder.close()
     return decoder.reply, error
 
 
@@ -198,7 +198,7 @@ def test_the_anthropic_wires_raw_is_one_too(name: str) -> None:
     _, headers, body, params = read(name)
     decoder = Anthropic(Provider(base_url="http://h", wire="anthropic"), wall=lambda: 0.0).decoder(headers, params)
     decoder.feed(body)
-    if decoder.end() is None:
+    if decoder.close() is None:
         raw = decoder.reply.raw
         assert raw == ChatCompletion.model_validate(raw).to_dict(exclude_unset=True)
 
@@ -211,7 +211,7 @@ def test_the_gemini_wires_raw_is_one_too(name: str) -> None:
     decoder.feed(sse(*GEMINI_STREAMS[name]))
     raw = decoder.reply.raw
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert raw == ChatCompletion.model_validate(raw).to_dict(exclude_unset=True)
 
 

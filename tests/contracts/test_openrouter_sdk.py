@@ -122,7 +122,7 @@ def test_a_stream_is_the_same_reply(sdk: Line, name: str) -> None:
     deltas = [choice.delta for each in theirs for choice in each.choices]
     pieces = [call for delta in deltas for call in delta.tool_calls or ()]
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert "".join(delta.content or "" for delta in deltas) == reply.text
     assert "".join(delta.reasoning or "" for delta in deltas) == reply.reasoning
     assert "".join(call.function.arguments or "" for call in pieces) == "".join(
@@ -143,7 +143,7 @@ def test_a_body_is_the_same_reply(sdk: Line) -> None:
     decoder = WIRE.decoder(JSON, {})
     decoder.feed(data)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     message = theirs.choices[0].message
     assert (message.content, message.reasoning) == (decoder.reply.text, decoder.reply.reasoning)
     assert (theirs.model, theirs.usage.cost) == (decoder.reply.served_model, decoder.cost_usd)
@@ -191,7 +191,7 @@ def test_an_error_in_the_middle_of_a_stream(sdk: Line) -> None:
     *_, last = sdk.ask(200, SSE, data)
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(data)
-    ours = decoder.end()
+    ours = decoder.close()
 
     assert (ServerFailed, True) == (type(ours), decoder.done)
     assert (last.error.code, last.error.message) == (ours.status, ours.message)
@@ -215,7 +215,7 @@ def test_an_error_in_a_success(sdk: Line, document: dict[str, Any], kind: type[A
     data = orjson.dumps(document)
     decoder = WIRE.decoder(JSON, {})
     decoder.feed(data)
-    assert kind is type(decoder.end())
+    assert kind is type(decoder.close())
 
     if "choices" not in document:
         with pytest.raises(errors.ResponseValidationError):

@@ -85,7 +85,7 @@ def _decoded(answer: Answer, body: bytes, random: Random, reader: Reader | None)
         decoder.feed(piece, pieces)
         if random.random() < 0.05:
             _look(decoder)
-    error = decoder.end()
+    error = decoder.close()
     _look(decoder)
     if random.random() < 0.2:
         whole = decoder_of(answer)
@@ -134,7 +134,7 @@ def _undamaged(answer: Answer) -> Read | None:
     if answer.name not in _SAID:
         decoder = decoder_of(answer)
         decoder.feed(answer.body)
-        _SAID[answer.name] = _said(answer, decoder.reply) if decoder.end() is None else None
+        _SAID[answer.name] = _said(answer, decoder.reply) if decoder.close() is None else None
     return _SAID[answer.name]
 
 
@@ -170,7 +170,7 @@ def _said(answer: Answer, reply: Reply) -> Read:
 
 def _look(decoder: Decoder) -> None:
     """All that may be asked at any time."""
-    decoder.end()
+    decoder.close()
     decoder.reply.raw, decoder.content, decoder.cost_usd, decoder.done, decoder.skipped, repr(decoder), decoder.final()
 
 
@@ -196,7 +196,7 @@ def _classified(status: int, headers: dict[str, str], body: bytes, random: Rando
     errors = [wire.failure(status, headers, body)]
     decoder = wire.decoder({"content-type": random.choice(("application/json", "text/event-stream"))}, {})
     decoder.feed(body)
-    if (inside := decoder.end()) is not None:
+    if (inside := decoder.close()) is not None:
         errors.append(inside)
     for error in errors:
         assert isinstance(error, AttemptError)

@@ -80,7 +80,7 @@ def _seconds(wire: str, given: Input) -> float:
     decoder = WIRES[wire].decoder({"content-type": kind}, {})
     for start in range(0, len(body), step):
         decoder.feed(body[start : start + step])
-    decoder.end()
+    decoder.close()
     decoder.reply.raw  # noqa: B018  # put together when it is asked for
     WIRES[wire].failure(400, {"retry-after": body[:8000].decode("utf-8", "replace")}, body)
     return time.process_time() - began

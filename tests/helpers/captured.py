@@ -49,7 +49,7 @@ def state(decoder: Decoder) -> tuple[object, ...]:
     """All that a decoder says about what it was fed."""
     reply = decoder.reply
     return (
-        str(decoder.end()), decoder.content, decoder.done, decoder.skipped, decoder.cost_usd,
+        str(decoder.close()), decoder.content, decoder.done, decoder.skipped, decoder.cost_usd,
         reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.served_model, reply.usage, reply.raw,
     )
 

@@ -86,9 +86,9 @@ class Lenient:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def end(self) -> AttemptError | None:
+    def close(self) -> AttemptError | None:
         """Whole, once anything has come."""
-        error: AttemptError | None = self._decoder.end()
+        error: AttemptError | None = self._decoder.close()
         return None if self._decoder.content else error
 
 

@@ -33,14 +33,14 @@ def test_a_stream_is_no_success_before_its_stop_reason(name: str) -> None:
 
     for at in range(len(body)):
         feed.feed(body[at : at + 1])
-        error = feed.end()
+        error = feed.close()
         assert error is None or isinstance(error, AttemptError)
         if error is None:
             assert stopped != -1
             assert at > stopped
 
     assert state(whole) == state(feed)
-    assert (ServerFailed if name == ERROR else type(None)) is type(feed.end())
+    assert (ServerFailed if name == ERROR else type(None)) is type(feed.close())
 
 
 @pytest.mark.parametrize("name", [name for name in STREAMS if name != ERROR])
@@ -52,7 +52,7 @@ def test_every_success_on_the_way_is_the_whole_answer(name: str) -> None:
     feed, successes = WIRE.decoder(headers, params), 0
     for at in range(len(body)):
         feed.feed(body[at : at + 1])
-        if feed.end() is None:
+        if feed.close() is None:
             successes += 1
             said = feed.final()
             assert (whole.reply.text, whole.reply.tool_calls) == (feed.reply.text, feed.reply.tool_calls)
@@ -76,7 +76,7 @@ def test_chunks_add_up_to_the_reply(name: str) -> None:
     assert reply.text == "".join(chunk.text for chunk in chunks)
     assert [call["function"]["arguments"] for call in reply.tool_calls] == [calls[index] for index in range(len(calls))]
     assert all(chunk.finish_reason is None and chunk.usage is None for chunk in chunks)
-    if decoder.end() is None:
+    if decoder.close() is None:
         last = decoder.final()
         assert ("", (), reply.finish_reason) == (last.text, last.tool_calls, last.finish_reason)
         assert reply.usage is last.usage is not None
@@ -89,11 +89,11 @@ def test_a_body_is_a_success_only_when_whole(name: str) -> None:
     document = orjson.loads(body)
     decoder = WIRE.decoder(headers, params)
     for at in range(len(body)):
-        assert isinstance(decoder.end(), BadReply)
+        assert isinstance(decoder.close(), BadReply)
         decoder.feed(body[at : at + 1])
 
     reply = decoder.reply
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert decoder.content
     blocks = document["content"]
     assert reply.text == "".join(block["text"] for block in blocks if block["type"] == "text")
@@ -111,7 +111,7 @@ def test_a_stream_and_a_body_give_the_same_reply() -> None:
         _, headers, body, params = read(name)
         decoder = WIRE.decoder(headers, params)
         decoder.feed(body)
-        assert decoder.end() is None
+        assert decoder.close() is None
         replies.append(decoder.reply)
     first, second = replies
 

@@ -432,7 +432,7 @@ def test_a_stream_becomes_a_reply() -> None:
     )
     reply = decoder.reply
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped) == (2, True, None, 0)
     assert (reply.text, reply.reasoning, reply.tool_calls) == ("Hello", "", ())
     assert (reply.finish_reason, reply.served_model, reply.usage) == ("stop", "claude-x-1", Usage(130, 7, 100, 3))
@@ -470,7 +470,7 @@ def test_thinking_and_tool_calls() -> None:
     )
     reply = decoder.reply
 
-    assert (decoder.end(), reply.finish_reason) == (None, "tool_calls")
+    assert (decoder.close(), reply.finish_reason) == (None, "tool_calls")
     assert (reply.text, reply.reasoning) == ("See:", "hm")
     assert (use("f", '{"x":1}', "t1"), use("g", "{}", "t2")) == reply.tool_calls
     assert [
@@ -499,7 +499,7 @@ def test_a_body_is_the_same_reply_as_its_stream() -> None:
     )
     buffered = body(message(content, "tool_use"))
 
-    assert streamed.end() is buffered.end() is None
+    assert streamed.close() is buffered.close() is None
     assert streamed.reply == buffered.reply
     assert streamed.reply.raw == buffered.reply.raw
     last = buffered.final()
@@ -518,7 +518,7 @@ def test_a_body_is_the_same_reply_as_its_stream() -> None:
 def test_stop_reasons(reason: str, expected: str) -> None:
     """In one of four words; the API's own stands in `raw`."""
     for decoder in (events(start(), *TEXT, stop(reason), END), body(message([{"type": "text", "text": "a"}], reason))):
-        assert (decoder.end(), decoder.reply.finish_reason) == (None, expected)
+        assert (decoder.close(), decoder.reply.finish_reason) == (None, expected)
         assert reason == decoder.reply.raw["choices"][0]["native_finish_reason"]
 
 
@@ -531,7 +531,7 @@ def test_a_refusal_with_nothing_in_it_is_refused() -> None:
     for decoder, told in ((bare, ("This could enable harm.", "cyber")),
                           (thought, ("the model refused to answer (refusal)", "refusal")),
                           (body(message([], "refusal", stop_details=details)), ("This could enable harm.", "cyber"))):
-        error = decoder.end()
+        error = decoder.close()
         assert type(error) is Refused
         assert told == (error.message, error.code)
         assert error.request_id == "req_1"
@@ -548,7 +548,7 @@ def test_blocks_that_chat_completions_has_no_word_for_are_kept() -> None:
         close(2), begin(3, "from_the_future", x=1), grow(3, "future_delta", y=2), close(3), stop(), END,
     )
 
-    assert (decoder.end(), decoder.reply.text, decoder.reply.tool_calls) == (None, "So.", ())
+    assert (decoder.close(), decoder.reply.text, decoder.reply.tool_calls) == (None, "So.", ())
     assert [
         {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
         {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []},
@@ -565,7 +565,7 @@ def test_nothing_but_content_counts_as_content() -> None:
     decoder.feed(b": keep-alive\n\n")
 
     assert (decoder.content, decoder.skipped) == (0, 0)
-    assert decoder.end().message == "empty: neither text nor tool call (stop reason 'end_turn')"
+    assert decoder.close().message == "empty: neither text nor tool call (stop reason 'end_turn')"
 
 
 @pytest.mark.parametrize(
@@ -590,18 +590,18 @@ def test_every_kind_of_content_counts(block: dict[str, object]) -> None:
 )
 def test_an_empty_answer(reason: str | None, params: dict[str, object], kind: type | None) -> None:
     """Is one only where its tokens were spent unseen, or where it began with the caller's stop word."""
-    error = events(start(), stop(reason), END, params=params).end()
+    error = events(start(), stop(reason), END, params=params).close()
 
     assert (kind or type(None)) is type(error)
 
 
 def test_a_cut_stream_is_no_answer() -> None:
     """Without a stop reason it is truncated, however much has come; message_stop adds nothing to it."""
-    assert events().end().message == "no message came"
+    assert events().close().message == "no message came"
     for cut in ((start(),), (start(), *TEXT), (start(), *TEXT, stop(None)), (start(), *TEXT, END)):
-        error = events(*cut).end()
+        error = events(*cut).close()
         assert (error.message, error.request_id) == ("truncated: no stop reason has come", "req_1")
-    assert events(start(), *TEXT, stop()).end() is None
+    assert events(start(), *TEXT, stop()).close() is None
 
 
 @pytest.mark.parametrize(
@@ -625,7 +625,7 @@ def test_a_cut_stream_is_no_answer() -> None:
 )
 def test_a_stream_that_lost_something_is_no_answer(lost: tuple[object, ...]) -> None:
     """However whole its end is: what is left is another answer."""
-    error = events(*lost, stop(), END).end()
+    error = events(*lost, stop(), END).close()
 
     assert type(error) is BadReply
     assert error.message.startswith("something was lost on the way: ")
@@ -635,7 +635,7 @@ def test_malformed_events_are_skipped_and_counted() -> None:
     """What never was an object took nothing with it; nothing at all and [DONE] are not even counted."""
     decoder = events(start(), b"{", *TEXT, b"5", stop(), END)
 
-    assert (decoder.skipped, decoder.reply.text, decoder.end()) == (2, "Hello", None)
+    assert (decoder.skipped, decoder.reply.text, decoder.close()) == (2, "Hello", None)
     assert events(b"", start(), *TEXT, stop(), b" ").skipped == 0
 
 
@@ -643,8 +643,8 @@ def test_a_broken_event_leaves_a_hole() -> None:
     """It was a piece of the answer: what is left is another one, however whole its end is."""
     decoder = events(start(), *TEXT[:2], b'{"type":"content_block_delta","ind', *TEXT[2:], stop(), END)
 
-    assert type(decoder.end()) is BadReply
-    assert decoder.end().message == """a broken event: '{"type":"content_block_delta","ind'"""
+    assert type(decoder.close()) is BadReply
+    assert decoder.close().message == """a broken event: '{"type":"content_block_delta","ind'"""
     assert (decoder.skipped, decoder.done) == (1, True)
 
 
@@ -652,12 +652,12 @@ def test_arguments_that_are_no_json_are_no_answer() -> None:
     """A tool call must be callable, unless the tokens ran out in it; then it is a reply like any other that was cut."""
     half = (start(), begin(0, "tool_use", id="t", name="f", input={}), grow(0, "input_json_delta", partial_json='{"a'))
 
-    assert events(*half, close(0), stop("tool_use"), END).end().message == "a tool call whose arguments are no JSON"
+    assert events(*half, close(0), stop("tool_use"), END).close().message == "a tool call whose arguments are no JSON"
     cut = events(*half, close(0), stop("max_tokens"), END)
-    assert (cut.end(), cut.reply.finish_reason) == (None, "length")
+    assert (cut.close(), cut.reply.finish_reason) == (None, "length")
     assert (use("f", '{"a', "t"),) == cut.reply.tool_calls
     after = events(*half, close(0), begin(1, "text", text="x"), stop("max_tokens"), END)
-    assert after.end().message == "a tool call whose arguments are no JSON"
+    assert after.close().message == "a tool call whose arguments are no JSON"
 
 
 @pytest.mark.parametrize("piece", [{"partial_json": ':{"query":"x"}'}, {"partial_json": None}, {}])
@@ -666,7 +666,7 @@ def test_the_input_of_a_server_s_tool_must_be_whole_as_well(piece: dict[str, obj
     search = (begin(0, "server_tool_use", id="s", name="web_search", input={}), grow(0, "input_json_delta", **piece))
     decoder = events(start(), *search, close(0), begin(1, "text", text="So."), stop(), END)
 
-    assert type(decoder.end()) is BadReply
+    assert type(decoder.close()) is BadReply
 
 
 def test_usage_that_is_not_whole_is_not_known() -> None:
@@ -684,7 +684,7 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
     decoder, chunks = WIRE.decoder(SSE, {}), []
     decoder.feed(sse(start(), begin(0, "tool_use", id="t", name="f", input={}), stop("tool_use"))[:-1], chunks)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     last = decoder.final()
     assert (last.finish_reason, last.usage) == ("tool_calls", Usage(10, 7))
     assert last.tool_calls == ({"index": 0, "function": {"arguments": "{}"}},)
@@ -699,11 +699,11 @@ def test_nothing_counts_after_the_end() -> None:
     late = sse(begin(1, "text", text="more"), {"type": "error", "error": {"type": "api_error", "message": "x"}})
     for decoder in (events(start(), *TEXT, stop(), END, late), events(start(), *TEXT, stop(), END)):
         decoder.feed(late)
-        assert (decoder.end(), decoder.done, decoder.reply.text) == (None, True, "Hello")
+        assert (decoder.close(), decoder.done, decoder.reply.text) == (None, True, "Hello")
         assert decoder.content == 2
     failed = events(start(), {"type": "error", "error": {"type": "api_error", "message": "x"}})
     failed.feed(sse(*TEXT, stop(), END))
-    assert (ServerFailed, "") == (type(failed.end()), failed.reply.text)
+    assert (ServerFailed, "") == (type(failed.close()), failed.reply.text)
 
 
 def test_an_error_may_lack_its_blank_line_too() -> None:
@@ -711,7 +711,7 @@ def test_an_error_may_lack_its_blank_line_too() -> None:
     decoder = events(start(), *TEXT, stop())
     decoder.feed(sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})[:-1])
 
-    assert (RateLimited, False) == (type(decoder.end()), decoder.done)
+    assert (RateLimited, False) == (type(decoder.close()), decoder.done)
 
 
 @pytest.mark.parametrize(
@@ -726,7 +726,7 @@ def test_an_error_may_lack_its_blank_line_too() -> None:
 )
 def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(lost: tuple[object, ...]) -> None:
     """A message's beginning, a block's type, a tool's input that are none."""
-    error = events(*lost, stop(), END).end()
+    error = events(*lost, stop(), END).close()
 
     assert type(error) is BadReply
     assert error.message.startswith("something was lost on the way: ")
@@ -736,7 +736,7 @@ def test_an_error_that_says_nothing_is_one() -> None:
     """By its type alone."""
     decoder = events(start(), *TEXT, {"type": "error"}, stop(), END)
 
-    assert (True, BadReply) == (decoder.done, type(decoder.end()))
+    assert (True, BadReply) == (decoder.done, type(decoder.close()))
 
 
 def test_marks_nobody_knows_change_nothing() -> None:
@@ -744,7 +744,7 @@ def test_marks_nobody_knows_change_nothing() -> None:
     strange = [grow(0, kind, text="x", thinking="y") for kind in ("", "x", "thinking_delta")]
     decoder = events(start(), TEXT[0], *strange, *TEXT[1:], {"type": "future", "index": 0}, stop(), END)
 
-    assert (decoder.end(), decoder.reply.text, decoder.reply.reasoning, decoder.content) == (None, "Hello", "", 2)
+    assert (decoder.close(), decoder.reply.text, decoder.reply.reasoning, decoder.content) == (None, "Hello", "", 2)
 
 
 @pytest.mark.parametrize(
@@ -763,8 +763,8 @@ def test_an_error_in_a_stream(error: dict[str, object], kind: type) -> None:
     """Ends it, whatever had come, and is what its type says."""
     decoder = events(start(), *TEXT, {"type": "error", "error": error, "request_id": "req_2"})
 
-    assert (True, kind, "req_1") == (decoder.done, type(decoder.end()), decoder.end().request_id)
-    assert (error["message"], error["type"]) == (decoder.end().message, decoder.end().code)
+    assert (True, kind, "req_1") == (decoder.done, type(decoder.close()), decoder.close().request_id)
+    assert (error["message"], error["type"]) == (decoder.close().message, decoder.close().code)
 
 
 def test_an_error_in_other_words() -> None:
@@ -776,8 +776,8 @@ def test_an_error_in_other_words() -> None:
     text = events(start())
     text.feed(b"event: error\ndata: upstream gone\n\n")
 
-    assert (ServerFailed, ServerFailed, BadReply) == (type(bare.end()), type(unnamed.end()), type(text.end()))
-    assert (bare.end().message, unnamed.end().message, text.end().message) == ("m", "m", "upstream gone")
+    assert (ServerFailed, ServerFailed, BadReply) == (type(bare.close()), type(unnamed.close()), type(text.close()))
+    assert (bare.close().message, unnamed.close().message, text.close().message) == ("m", "m", "upstream gone")
 
 
 @pytest.mark.parametrize(
@@ -792,7 +792,7 @@ def test_what_is_no_event_stream(came: bytes, kind: type, told: str) -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(came)
 
-    assert (kind, told) == (type(decoder.end()), decoder.end().message)
+    assert (kind, told) == (type(decoder.close()), decoder.close().message)
 
 
 # What comes back, as one body
@@ -819,14 +819,14 @@ def test_a_body_that_is_no_answer(document: object, kind: type, told: str) -> No
     """Each with what is wrong about it."""
     decoder = body(document)
 
-    assert (kind, told) == (type(decoder.end()), decoder.end().message)
+    assert (kind, told) == (type(decoder.close()), decoder.close().message)
 
 
 def test_a_stream_that_calls_itself_json() -> None:
     """Is read as what it is."""
     decoder = body(sse(start(), *TEXT, stop(), END))
 
-    assert (decoder.end(), decoder.reply.text, decoder.content) == (None, "Hello", 2)
+    assert (decoder.close(), decoder.reply.text, decoder.content) == (None, "Hello", 2)
 
 
 # Errors of the API, as its reference lists them

@@ -406,7 +406,7 @@ def test_a_stream_of_text() -> None:
     decoder = stream(*TEXT, chunks=chunks)
     reply = decoder.reply
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert "One, two, thrée \u2028 \U0001f600." == reply.text == "".join(chunk.text for chunk in chunks)
     assert (reply.finish_reason, reply.served_model, reply.usage) == ("stop", "gemini-3.1-flash", Usage(9, 7))
     assert (decoder.content, decoder.skipped, decoder.cost_usd) == (3, 0, None)
@@ -430,7 +430,7 @@ def test_thoughts_are_reasoning() -> None:
     chunks: list[Chunk] = []
     decoder = stream(*THOUGHTS, chunks=chunks)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert (decoder.reply.text, decoder.reply.reasoning) == ("There are three.", "**Counting**\n")
     assert decoder.reply.usage == Usage(8, 24, 2, 20)
     assert [(chunk.text, chunk.reasoning) for chunk in chunks] == [("", "**Counting**\n"), ("There are three.", "")]
@@ -471,7 +471,7 @@ def test_text_before_the_filter_is_a_reply() -> None:
     """Its finish reason is for the caller to see, and so are Google's ratings."""
     decoder = stream(*FILTERED)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert (decoder.reply.text, decoder.reply.finish_reason) == ("Once upon", "content_filter")
     assert True is decoder.reply.raw["choices"][0]["safetyRatings"][0]["blocked"]
 
@@ -479,7 +479,7 @@ def test_text_before_the_filter_is_a_reply() -> None:
 @pytest.mark.parametrize("reason", [reason for reason, finish in FINISH.items() if finish == "content_filter"])
 def test_nothing_but_the_filter_is_a_refusal(reason: str) -> None:
     """With Google's word for it."""
-    error = body({"candidates": [{"finishReason": reason, "index": 0}], **ANSWER}).end()
+    error = body({"candidates": [{"finishReason": reason, "index": 0}], **ANSWER}).close()
 
     assert (Refused, reason, ANSWER["responseId"]) == (type(error), error.code, error.request_id)
 
@@ -487,7 +487,7 @@ def test_nothing_but_the_filter_is_a_refusal(reason: str) -> None:
 def test_a_blocked_prompt_is_a_refusal() -> None:
     """No candidates and the reason, streamed or not."""
     for decoder in (stream(BLOCKED), body(BLOCKED), body([BLOCKED])):
-        error = decoder.end()
+        error = decoder.close()
         assert (Refused, "PROHIBITED_CONTENT") == (type(error), error.code)
         assert error.message == "the prompt was blocked: PROHIBITED_CONTENT"
 
@@ -496,7 +496,7 @@ def test_a_prompt_blocked_while_it_was_answered() -> None:
     """What has come is a filtered answer, and nothing more comes."""
     decoder = stream(TEXT[0], BLOCKED)
 
-    assert (decoder.end(), decoder.done) == (None, True)
+    assert (decoder.close(), decoder.done) == (None, True)
     assert (decoder.reply.text, decoder.reply.finish_reason) == ("One, tw", "content_filter")
 
 
@@ -504,7 +504,7 @@ def test_a_prompt_blocked_while_it_was_answered() -> None:
 def test_an_answer_that_went_wrong(reason: str, kind: type) -> None:
     """No success, whatever has come, and reading stops; Google's explanation is in the message."""
     decoder = stream(TEXT[0], fragment({"text": "x"}, finish=reason, finishMessage="Malformed function call: f("))
-    error = decoder.end()
+    error = decoder.close()
 
     assert (kind, reason, True) == (type(error), error.code, decoder.done)
     assert error.message == f"finish reason {reason}: Malformed function call: f("
@@ -513,8 +513,8 @@ def test_an_answer_that_went_wrong(reason: str, kind: type) -> None:
 def test_a_finish_reason_we_do_not_know() -> None:
     """Counts as "stop" beside words, and as an empty answer without them."""
     assert stream(fragment({"text": "x"}, finish="NEW")).reply.finish_reason == "stop"
-    assert BadReply is type(stream(fragment(finish="NEW")).end())
-    assert BadReply is type(stream(fragment({"text": "x"}, finish="FINISH_REASON_UNSPECIFIED")).end())
+    assert BadReply is type(stream(fragment(finish="NEW")).close())
+    assert BadReply is type(stream(fragment({"text": "x"}, finish="FINISH_REASON_UNSPECIFIED")).close())
 
 
 def test_one_body() -> None:
@@ -523,7 +523,7 @@ def test_one_body() -> None:
     expected = stream(*TEXT).reply
     for document in (joined, [joined], list(TEXT)):
         decoder = body(document)
-        assert None is decoder.end()
+        assert None is decoder.close()
         assert (expected, expected.raw) == (decoder.reply, decoder.reply.raw)
 
 
@@ -534,9 +534,9 @@ def test_candidates_are_choices() -> None:
     first = fragment({"text": "A"}, finish="STOP")
 
     for params in ({"n": 2}, {"generationConfig": {"candidateCount": 2}}):
-        assert BadReply is type(stream(first, **params).end())
+        assert BadReply is type(stream(first, **params).close())
         decoder = stream(second, first, **params)
-        assert (decoder.end(), decoder.reply.text) == (None, "A")
+        assert (decoder.close(), decoder.reply.text) == (None, "A")
         assert [choice["message"]["content"] for choice in decoder.reply.raw["choices"]] == ["A", "B"]
 
 
@@ -544,9 +544,9 @@ def test_an_empty_answer_to_a_stop_word() -> None:
     """It may rightly be empty, whichever way the word was given."""
     empty = fragment(finish="STOP")
 
-    assert BadReply is type(stream(empty).end())
-    assert None is stream(empty, stop=["."]).end()
-    assert None is stream(empty, generationConfig={"stopSequences": ["."]}).end()
+    assert BadReply is type(stream(empty).close())
+    assert None is stream(empty, stop=["."]).close()
+    assert None is stream(empty, generationConfig={"stopSequences": ["."]}).close()
 
 
 def test_pictures_and_other_parts_are_in_raw() -> None:
@@ -568,7 +568,7 @@ def test_a_stream_is_no_success_before_its_finish_reason(name: str) -> None:
     whole.feed(data)
     for at in range(len(data)):
         feed.feed(data[at : at + 1])
-        error = feed.end()
+        error = feed.close()
         assert error is None or isinstance(error, AttemptError)
         assert (error is None) == (at >= len(data) - len(b"}\r\n\r\n"))
 
@@ -593,10 +593,10 @@ def test_a_body_is_a_success_only_when_whole(name: str) -> None:
     data = orjson.dumps(STREAMS[name])
     decoder = WIRE.decoder(JSON, {})
     for at in range(len(data)):
-        assert isinstance(decoder.end(), BadReply)
+        assert isinstance(decoder.close(), BadReply)
         decoder.feed(data[at : at + 1])
 
-    assert None is decoder.end()
+    assert None is decoder.close()
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\r\n\r\n"])
@@ -605,7 +605,7 @@ def test_line_ends(end: bytes) -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(sse(*TEXT, end=end))
 
-    assert (decoder.end(), decoder.reply.text) == (None, "One, two, thrée \u2028 \U0001f600.")
+    assert (decoder.close(), decoder.reply.text) == (None, "One, two, thrée \u2028 \U0001f600.")
 
 
 def test_a_reply_crosses_processes() -> None:
@@ -635,8 +635,8 @@ def test_an_error_in_a_stream(data: bytes) -> None:
     decoder = WIRE.decoder(SSE, {})
     for at in range(len(data)):
         decoder.feed(data[at : at + 1])
-        assert isinstance(decoder.end(), AttemptError)
-    error = decoder.end()
+        assert isinstance(decoder.close(), AttemptError)
+    error = decoder.close()
 
     assert (ServerFailed, 503, "UNAVAILABLE") == (type(error), error.status, error.code)
     assert error.message == "The model is overloaded. Please try again later."
@@ -646,10 +646,10 @@ def test_an_error_after_the_end_is_an_error() -> None:
     """A provider that takes its answer back, also without the line end that would make it an event."""
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(sse(*TEXT))
-    assert decoder.end() is None
+    assert decoder.close() is None
 
     decoder.feed(b'{"error": {"code": 503, "message": "gone"}}')
-    assert (ServerFailed, "gone") == (type(decoder.end()), decoder.end().message)
+    assert (ServerFailed, "gone") == (type(decoder.close()), decoder.close().message)
 
 
 @pytest.mark.parametrize("index", [True, 1.0, "0"])
@@ -657,19 +657,19 @@ def test_an_index_that_is_none_breaks_the_answer(index: object) -> None:
     """Nobody can say whose words these are."""
     candidate = {"content": {"parts": [{"text": "o"}]}, "index": index, "finishReason": "STOP"}
 
-    assert BadReply is type(stream(*TEXT, {"candidates": [candidate]}).end())
+    assert BadReply is type(stream(*TEXT, {"candidates": [candidate]}).close())
 
 
 def test_an_error_in_a_body() -> None:
     """A 200 that holds one, alone or after fragments."""
     for document in (OVERLOADED, [OVERLOADED], [*TEXT, OVERLOADED]):
-        assert ServerFailed is type(body(document).end())
+        assert ServerFailed is type(body(document).close())
 
 
 def test_no_answer_at_all() -> None:
     """An empty stream, a page, an object without candidates."""
     for decoder in (stream(), body(b"<html>busy</html>"), body({}), body([]), body(b""), stream({})):
-        assert BadReply is type(decoder.end())
+        assert BadReply is type(decoder.close())
 
 
 DAY, MINUTE = "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "GenerateRequestsPerMinutePerProjectPerModel"
@@ -746,7 +746,7 @@ def test_a_models_used_up_quota_holds_the_model_for_the_day(document: dict) -> N
 )
 def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict) -> None:
     """What stood there is lost; an end that looks whole does not bring it back."""
-    error = stream(TEXT[0], document, TEXT[-1]).end()
+    error = stream(TEXT[0], document, TEXT[-1]).close()
 
     assert type(error) is BadReply
     assert error.message.startswith("malformed: ")
@@ -754,7 +754,7 @@ def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict) -
 
 def test_done_is_no_word_of_googles() -> None:
     """An answer that has not said why it ends is cut, whoever says that it is done."""
-    assert type(stream(TEXT[0], b"[DONE]").end()) is BadReply
+    assert type(stream(TEXT[0], b"[DONE]").close()) is BadReply
 
 
 def test_a_finish_reason_in_small_letters() -> None:
@@ -805,7 +805,7 @@ def test_no_document_raises(documents: list[object]) -> None:
     """Any JSON in any place is judged, and what is said about it can be asked for."""
     written = [orjson.dumps(document) for document in documents]
     for decoder in (stream(*written), body(b"[" + b",".join(written) + b"]"), stream(TEXT[0], *written)):
-        assert isinstance(decoder.end(), AttemptError | None)
+        assert isinstance(decoder.close(), AttemptError | None)
         orjson.dumps(decoder.reply.raw)
         decoder.final()
     for document in written:
@@ -818,4 +818,4 @@ def test_arguments_nested_too_deep() -> None:
     deep = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"a":' + b"[" * 400 + b"]" * 400
     decoder = stream(deep + b'}}}]},"finishReason":"STOP"}]}')
 
-    assert BadReply is type(decoder.end())
+    assert BadReply is type(decoder.close())

@@ -30,7 +30,7 @@ def test_a_stream_is_no_success_before_its_finish_reason(name: str) -> None:
 
     for at in range(len(body)):
         feed.feed(body[at : at + 1])
-        error = feed.end()
+        error = feed.close()
         assert error is None or isinstance(error, AttemptError)
         if error is None:
             assert finished != -1
@@ -38,7 +38,7 @@ def test_a_stream_is_no_success_before_its_finish_reason(name: str) -> None:
 
     assert state(whole) == state(feed)
     expected = BadReply if name in CUT else ServerFailed if name == ERROR else type(None)
-    assert expected is type(feed.end())
+    assert expected is type(feed.close())
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -51,7 +51,7 @@ def test_chunks_add_up_to_the_reply(name: str) -> None:
 
     assert reply.text == "".join(chunk.text for chunk in chunks)
     assert all(chunk.finish_reason is None and chunk.usage is None for chunk in chunks)
-    if decoder.end() is None:
+    if decoder.close() is None:
         last = decoder.final()
         assert ("", reply.finish_reason, reply.usage) == (last.text, last.finish_reason, last.usage)
 
@@ -63,10 +63,10 @@ def test_a_body_is_a_success_only_when_whole(name: str) -> None:
     document = orjson.loads(body)
     decoder = WIRE.decoder(headers, params)
     for at in range(len(body)):
-        assert isinstance(decoder.end(), BadReply)
+        assert isinstance(decoder.close(), BadReply)
         decoder.feed(body[at : at + 1])
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert decoder.content == 1 + ("n2" in name)
     assert document == decoder.reply.raw
     assert document["choices"][0]["message"]["content"] in (decoder.reply.text, None)
@@ -91,7 +91,7 @@ def test_a_stream_and_a_body_give_the_same_reply(streamed: str, buffered: str) -
         _, headers, body, params = read(name)
         decoder = WIRE.decoder(headers, params)
         decoder.feed(body)
-        assert decoder.end() is None
+        assert decoder.close() is None
         replies.append(decoder.reply)
     first, second = replies
 

@@ -230,7 +230,7 @@ def test_a_stream_becomes_a_reply() -> None:
     )
     reply = decoder.reply
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped) == (2, True, 0.001, 0)
     assert (reply.text, reply.reasoning, reply.tool_calls) == ("Hello", "", ())
     assert (reply.finish_reason, reply.served_model) == ("stop", "m")
@@ -280,7 +280,7 @@ def test_every_kind_of_content_counts(fields: dict[str, object]) -> None:
     """Each is one piece, and each makes an answer that is not empty."""
     decoder = events(delta(**fields), delta("stop"), DONE)
 
-    assert (decoder.content, decoder.end()) == (1, None)
+    assert (decoder.content, decoder.close()) == (1, None)
 
 
 def test_reasoning_under_two_names_is_told_once() -> None:
@@ -300,7 +300,7 @@ def test_a_refusals_words_are_the_text() -> None:
     buffered = body(whole(role="assistant", content=None, refusal="I won't"))
 
     for decoder in (streamed, buffered):
-        assert decoder.end() is None
+        assert decoder.close() is None
         assert decoder.reply.text == "I won't"
         message = decoder.reply.raw["choices"][0]["message"]
         assert message == {"role": "assistant", "content": None, "refusal": "I won't"}
@@ -321,7 +321,7 @@ def test_parallel_tool_calls_are_put_together_by_index() -> None:
         {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
     )
 
-    assert (decoder.end(), decoder.reply.finish_reason) == (None, "tool_calls")
+    assert (decoder.close(), decoder.reply.finish_reason) == (None, "tool_calls")
     assert decoder.reply.tool_calls == expected
     assert list(expected) == decoder.reply.raw["choices"][0]["message"]["tool_calls"]
     assert [tuple(calls) for calls in deltas] == [chunk.tool_calls for chunk in chunks]
@@ -367,7 +367,7 @@ def test_tool_arguments_cut_by_length_are_a_reply() -> None:
     """The finish reason says so; the caller decides."""
     decoder = events(delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": '{"x'}}]), delta("length"))
 
-    assert (decoder.end(), decoder.reply.finish_reason) == (None, "length")
+    assert (decoder.close(), decoder.reply.finish_reason) == (None, "length")
 
 
 def test_two_choices() -> None:
@@ -375,10 +375,10 @@ def test_two_choices() -> None:
     decoder, chunks = WIRE.decoder(SSE, {"n": 2}), []
     decoder.feed(sse(delta(index=0, content="a1"), delta(index=1, content="b1"), delta(index=1, content="b2")), chunks)
     decoder.feed(sse(delta("length", index=1)), chunks)
-    assert isinstance(decoder.end(), BadReply)
+    assert isinstance(decoder.close(), BadReply)
     decoder.feed(sse(delta(index=0, content="a2"), delta("stop", index=0)), chunks)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert (decoder.reply.text, decoder.reply.finish_reason) == ("a1a2", "stop")
     assert [chunk.text for chunk in chunks] == ["a1", "a2"]
     assert [
@@ -389,10 +389,10 @@ def test_two_choices() -> None:
 def test_the_second_choice_must_have_begun() -> None:
     """With n = 2 one finished choice is half of the answer, unless the provider says it is all."""
     decoder = events(delta("stop", content="a"), params={"n": 2})
-    assert isinstance(decoder.end(), BadReply)
+    assert isinstance(decoder.close(), BadReply)
     decoder.feed(sse(DONE))
 
-    assert decoder.end() is None
+    assert decoder.close() is None
 
 
 def test_logprobs_are_joined() -> None:
@@ -417,7 +417,7 @@ def test_words_beside_fields_that_say_nothing() -> None:
         chunks=chunks,
     )
 
-    assert (decoder.end(), decoder.reply.text, decoder.reply.reasoning) == (None, "abc", "d")
+    assert (decoder.close(), decoder.reply.text, decoder.reply.reasoning) == (None, "abc", "d")
     assert chunks == [Chunk("a"), Chunk("b"), Chunk("c", "d")]
 
 
@@ -500,7 +500,7 @@ def test_cost(cost: object, expected: float | None) -> None:
 def test_finish_reasons(native: str, expected: str) -> None:
     """One of four words; the native one stays in the raw object."""
     for decoder in (events(delta(native, content="a")), body(whole(native, content="a"))):
-        assert (decoder.end(), decoder.reply.finish_reason) == (None, expected)
+        assert (decoder.close(), decoder.reply.finish_reason) == (None, expected)
         assert native == decoder.reply.raw["choices"][0]["finish_reason"]
 
 
@@ -546,7 +546,7 @@ def test_what_an_end_of_a_stream_is(documents: list[object], params: dict[str, o
     decoder = events(*documents, params=params)
 
     for _ in range(2):
-        error = decoder.end()
+        error = decoder.close()
         assert (None if error is None else type(error)) is expected
 
 
@@ -573,7 +573,7 @@ def test_what_an_end_of_a_stream_is(documents: list[object], params: dict[str, o
 )
 def test_what_a_body_is(document: object, params: dict[str, object], expected: type | None) -> None:
     """A whole answer, or the error that says why it is none."""
-    error = body(document, params).end()
+    error = body(document, params).close()
 
     assert (None if error is None else type(error)) is expected
 
@@ -582,7 +582,7 @@ def test_a_malformed_event_amid_good_ones_is_skipped_and_counted() -> None:
     """Only the whole-answer check decides."""
     decoder = events(delta(content="a"), b"{oops", b"3", b'"text"', delta(content="b"), delta("stop"), DONE)
 
-    assert (decoder.skipped, decoder.reply.text, decoder.end()) == (3, "ab", None)
+    assert (decoder.skipped, decoder.reply.text, decoder.close()) == (3, "ab", None)
 
 
 @pytest.mark.parametrize(
@@ -595,7 +595,7 @@ def test_a_malformed_event_amid_good_ones_is_skipped_and_counted() -> None:
 def test_a_broken_event_fails_the_answer(broken: bytes) -> None:
     """It was an object of the answer: what is left has a hole, whatever comes after. So it need not be read."""
     decoder = events(delta(content="a"), broken, delta(content="b"), delta("stop"), DONE)
-    error = decoder.end()
+    error = decoder.close()
 
     assert type(error) is BadReply
     assert error.message.startswith("a broken event: ")
@@ -609,7 +609,7 @@ def test_an_event_that_lost_its_field_fails_the_answer(line: bytes) -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(sse(delta(content="a")) + lost + sse(delta("stop"), DONE))
 
-    assert type(decoder.end()) is BadReply
+    assert type(decoder.close()) is BadReply
     assert decoder.skipped == 1
 
 
@@ -618,7 +618,7 @@ def test_lines_of_the_future_are_counted_and_change_nothing() -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(b"priority: 1\n" + sse(delta(content="a")) + b"hello\n\n" + sse(delta("stop"), DONE))
 
-    assert (decoder.skipped, decoder.reply.text, decoder.end()) == (2, "a", None)
+    assert (decoder.skipped, decoder.reply.text, decoder.close()) == (2, "a", None)
 
 
 def test_an_error_without_a_field_is_one() -> None:
@@ -628,7 +628,7 @@ def test_an_error_without_a_field_is_one() -> None:
         decoder = WIRE.decoder(SSE, {})
         decoder.feed(sse(delta(content="a")) + error + end)
 
-        assert type(decoder.end()) is ServerFailed
+        assert type(decoder.close()) is ServerFailed
         assert (end == b"\n\n") is decoder.done
 
 
@@ -650,7 +650,7 @@ CALL = {"id": "x", "function": {"name": "f", "arguments": "{}"}}
 )
 def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict[str, object]) -> None:
     """What stood there is lost; an end that looks whole does not bring it back."""
-    error = events(delta(content="a"), document, delta("stop"), DONE).end()
+    error = events(delta(content="a"), document, delta("stop"), DONE).close()
 
     assert type(error) is BadReply
     assert error.message.startswith("malformed: ")
@@ -658,7 +658,7 @@ def test_a_shape_in_which_nothing_can_be_read_fails_the_answer(document: dict[st
 
 def test_a_tool_call_without_a_name_is_none() -> None:
     """Nobody could carry it out."""
-    error = events(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]), delta("tool_calls"), DONE).end()
+    error = events(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]), delta("tool_calls"), DONE).close()
 
     assert error.message == "a tool call without a name"
 
@@ -668,7 +668,7 @@ def test_arguments_nested_beyond_all_reason_fail_the_answer() -> None:
     deep = b'{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":%b}}]}}]}'
     decoder = events(deep % (b'{"a":' * 300 + b"1" + b"}" * 300), delta("stop"), DONE)
 
-    assert decoder.end().message == "malformed: a tool call"
+    assert decoder.close().message == "malformed: a tool call"
 
 
 def test_arguments_that_come_as_an_object_are_handed_on_as_text() -> None:
@@ -686,7 +686,7 @@ def test_choices_without_an_index_are_the_only_one() -> None:
     bare = {"choices": [{"delta": {"content": "x"}}]}
 
     assert events(bare, bare, delta("stop")).reply.text == "xx"
-    assert events(bare, delta("stop", index=1), delta("stop"), DONE).end().message == "malformed: a choice's index"
+    assert events(bare, delta("stop", index=1), delta("stop"), DONE).close().message == "malformed: a choice's index"
 
 
 def test_the_calls_of_a_body_are_told_apart_by_their_places() -> None:
@@ -701,7 +701,7 @@ def test_a_call_that_is_no_function_is_one() -> None:
     pieces = [first, {"index": 0, "custom": {"input": "(1)"}}]
     decoder = events(*(delta(tool_calls=[piece]) for piece in pieces), delta("tool_calls"), DONE)
 
-    assert (decoder.end(), decoder.content) == (None, 2)
+    assert (decoder.close(), decoder.content) == (None, 2)
     buffered = body(whole("tool_calls", tool_calls=[call]))
     assert [call] == list(decoder.reply.tool_calls) == list(buffered.reply.tool_calls)
 
@@ -709,17 +709,17 @@ def test_a_call_that_is_no_function_is_one() -> None:
 def test_a_body_that_goes_on_after_its_end_is_no_answer_any_more() -> None:
     """Asked between two reads, it looked whole."""
     decoder = body(whole(content="x", role="assistant"))
-    assert (decoder.end(), decoder.reply.text) == (None, "x")
+    assert (decoder.close(), decoder.reply.text) == (None, "x")
     decoder.feed(b"{")
 
-    assert type(decoder.end()) is BadReply
+    assert type(decoder.close()) is BadReply
     assert (decoder.reply.text, decoder.cost_usd, decoder.content) == ("", None, 0)
 
 
 def test_two_completions_in_a_list_are_none() -> None:
     """One is taken out of it."""
-    assert body([whole(content="x")]).end() is None
-    assert type(body([whole(content="x"), whole(content="y")]).end()) is BadReply
+    assert body([whole(content="x")]).close() is None
+    assert type(body([whole(content="x"), whole(content="y")]).close()) is BadReply
 
 
 def test_an_event_named_error_is_one() -> None:
@@ -728,7 +728,7 @@ def test_an_event_named_error_is_one() -> None:
         decoder = WIRE.decoder(SSE, {})
         decoder.feed(b"event: error\ndata: " + data + b"\n\n")
         assert decoder.done
-        assert decoder.end().message == "it broke"
+        assert decoder.close().message == "it broke"
 
 
 def test_an_error_stops_the_reading_and_carries_the_request_id() -> None:
@@ -736,7 +736,7 @@ def test_an_error_stops_the_reading_and_carries_the_request_id() -> None:
     decoder = events({"error": {"code": 502, "message": "m"}}, delta("stop", content="late"))
 
     assert (decoder.done, decoder.reply.text, decoder.content) == (True, "", 0)
-    assert (decoder.end().request_id, decoder.end().status) == ("gen-1", 502)
+    assert (decoder.close().request_id, decoder.close().status) == ("gen-1", 502)
 
 
 def test_a_missing_last_blank_line_is_forgiven() -> None:
@@ -745,7 +745,7 @@ def test_a_missing_last_blank_line_is_forgiven() -> None:
     decoder, chunks = WIRE.decoder(SSE, {}), []
     decoder.feed(stream[:-2], chunks)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert decoder.reply.text == "ab"
     assert decoder.final() == Chunk("b", finish_reason="stop")
     assert chunks == [Chunk("a")]
@@ -761,7 +761,7 @@ def test_an_event_too_deep_to_look_ahead_is_no_exception() -> None:
     assert decoder.content == 1
     decoder.feed(sse(delta("stop"))[:-2])
 
-    assert isinstance(decoder.end(), BadReply)
+    assert isinstance(decoder.close(), BadReply)
 
 
 @pytest.mark.parametrize("mark", [b"data: [DONE]", b"data:[DONE]\n", b"data: [DONE] \n"])
@@ -770,14 +770,14 @@ def test_a_done_mark_without_its_blank_line(mark: bytes) -> None:
     decoder = events(delta(content="a"))
     decoder.feed(mark)
 
-    assert decoder.end() is None
+    assert decoder.close() is None
 
 
 def test_an_event_stream_under_another_name() -> None:
     """A gateway that forgets the content type loses the streaming, not the answer."""
     decoder = body(sse(delta(content="a"), delta("stop"), DONE))
 
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert (decoder.reply.text, decoder.content) == ("a", 1)
 
 
@@ -790,12 +790,12 @@ def test_no_event_stream_under_that_name(page: bytes, expected: type) -> None:
     decoder = WIRE.decoder(SSE, {})
     decoder.feed(page)
 
-    assert expected is type(decoder.end())
+    assert expected is type(decoder.close())
 
 
 def test_a_body_that_is_no_json_is_quoted() -> None:
     """So that a person sees whose page it is."""
-    assert body(b"<html><title>Bad gateway</title></html>").end().message == "not whole JSON: 'Bad gateway'"
+    assert body(b"<html><title>Bad gateway</title></html>").close().message == "not whole JSON: 'Bad gateway'"
 
 
 def test_a_bodys_one_chunk() -> None:
@@ -803,7 +803,7 @@ def test_a_bodys_one_chunk() -> None:
     decoder = body({**whole(content="a", reasoning="r"), "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
 
     assert decoder.content == 0
-    assert decoder.end() is None
+    assert decoder.close() is None
     assert decoder.content == 1
     assert decoder.final() == Chunk("a", "r", finish_reason="stop", usage=Usage(1, 2))
 

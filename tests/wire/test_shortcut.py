@@ -50,7 +50,7 @@ def outcome(body: bytes) -> tuple[object, ...]:
     """Everything that a decoder tells of a body."""
     decoder = WIRE.decoder({"content-type": "application/json"}, {})
     decoder.feed(body)
-    error = decoder.end()
+    error = decoder.close()
     told = None if error is None else (type(error), error.message, error.code, error.status)
     return told, decoder.content, decoder.cost_usd, decoder.reply, decoder.reply.raw, decoder.final()
 

@@ -23,7 +23,7 @@ _SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
 class BodyDecoder:
-    """Decodes one JSON body. Only at its end is anything known, so `content` is 0 until `end()` has been asked.
+    """Decodes one JSON body. Only at its end is anything known, so `content` is 0 until `close()` has been asked.
 
     `make` makes a draft. `shortcut` may write the commonest answer into the reply without one, or say no.
     """
@@ -75,7 +75,7 @@ class BodyDecoder:
         """Take in the next bytes."""
         self._body += data
 
-    def end(self) -> AttemptError | None:
+    def close(self) -> AttemptError | None:
         """What an end here is: `None` for a whole answer."""
         self._look()
         self.content = self._pieces
@@ -97,7 +97,7 @@ class BodyDecoder:
         if body.lstrip().startswith(_SSE):  # an event stream that calls itself something else
             events = StreamDecoder(self._make(), self._classifier, self._params, self._request_id)
             events.feed(body)
-            self._verdict, self.skipped = events.end(), events.skipped
+            self._verdict, self.skipped = events.close(), events.skipped
             self._keep(events.settled().draft)
         else:
             self._verdict = self._read(body)

@@ -104,7 +104,7 @@ class StreamDecoder:
                     self._error = self._classifier.inside(draft.fault, self._request_id)
                 return
 
-    def end(self) -> AttemptError | None:
+    def close(self) -> AttemptError | None:
         """What an end here is: `None` for a whole answer."""
         if self._error is not None:
             return self._error
