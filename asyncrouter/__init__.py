@@ -9,6 +9,10 @@ async with Router() as router:
 
 import typing
 
+from asyncrouter._pickles import moved as _moved
+
+_moved.register()
+
 if typing.TYPE_CHECKING:
     from asyncrouter._api import *  # noqa: F403
     from asyncrouter._api import __all__ as __all__

@@ -13,9 +13,10 @@ class ShortRepr:
     def __repr__(self) -> str:
         shown = [field for field in fields(self) if field.repr]  # type: ignore[arg-type]  # its heirs are dataclasses
         values = [(field, getattr(self, field.name)) for field in shown]
-        told = ", ".join(f"{field.name}={value!r}" for field, value in values if value != _usual(field))
+        told = ", ".join(f"{field.name}={value!r}" for field, value in values if value != default_of(field))
         return f"{type(self).__name__}({told})"
 
 
-def _usual(field: Field[object]) -> object:
+def default_of(field: Field[object]) -> object:
+    """The value a field has when none is given."""
     return field.default if field.default_factory is MISSING else field.default_factory()

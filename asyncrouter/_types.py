@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Call(NamedTuple):
 
 
 @dataclass(slots=True, repr=False)
-class Usage(ShortRepr):
+class Usage(ShortRepr, PickledByName):
     """Tokens as the provider counted them; input includes the cached ones, output the reasoning."""
 
     input_tokens: int
@@ -53,7 +54,7 @@ class Usage(ShortRepr):
 
 
 @dataclass(slots=True, repr=False)
-class Chunk(ShortRepr):
+class Chunk(ShortRepr, PickledByName):
     """What one read of a stream brought. The last one carries `finish_reason` and, if the provider sent it, `usage`.
 
     `restart=True` (only with `on_interrupt="restart"`) means: drop what you have shown, the answer begins again.
@@ -68,7 +69,7 @@ class Chunk(ShortRepr):
 
 
 @dataclass(slots=True, repr=False)
-class Attempt(ShortRepr):
+class Attempt(ShortRepr, PickledByName):
     """One try at one model. Instants are seconds since the call began; `None` means it never came to that.
 
     `cause` is why it was made: "first"; "retry" (the same model again); "fallback" (the one before failed); "hedge"
@@ -99,7 +100,7 @@ class Attempt(ShortRepr):
 
 
 @dataclass(slots=True, repr=False)
-class Trace(ShortRepr):
+class Trace(ShortRepr, PickledByName):
     """Everything one call did, in the order it began. `print(trace)` is a timeline."""
 
     task: str | None
@@ -144,7 +145,7 @@ def _line(attempt: Attempt) -> str:
 
 
 @dataclass(slots=True, repr=False)
-class Reply(ShortRepr):
+class Reply(ShortRepr, PickledByName):
     """A whole answer.
 
     `model` is its name here, `served_model` what the provider says it ran. `text` is "" when there is none.
@@ -161,6 +162,11 @@ class Reply(ShortRepr):
     cost_usd: float | None = None
     trace: Trace = field(default_factory=lambda: Trace(None, 0.0), repr=False)
     build_raw: Callable[[], Message] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> tuple[int, dict[str, object]]:
+        """`raw` is pickled as the plain object it is, and not the decoder that builds it."""
+        version, values = PickledByName.__getstate__(self)  # super() does not know a class that was given slots
+        return version, {**values, "build_raw": None if self.build_raw is None else self.raw.copy}
 
     @property
     def raw(self) -> Message:

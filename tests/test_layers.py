@@ -16,7 +16,7 @@ import asyncrouter
 ROOT = Path(asyncrouter.__file__).parent
 
 LAYERS: list[list[str]] = [
-    ["_repr", "_types", "_errors", "_events", "_transport.api"],
+    ["_repr", "_pickles", "_types", "_errors", "_events", "_transport.api"],
     ["_config"],
     ["_transport", "_wire", "_policies", "_credentials"],
     ["_engine"],

@@ -10,6 +10,7 @@ from typing import Literal
 
 import asyncrouter._config.checks as check
 from asyncrouter._config.tables import build, put, read, strings
+from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
 WireName = Literal["openai", "anthropic", "gemini"]
@@ -20,7 +21,7 @@ _FROM_ENVIRONMENT = re.compile(r"env:[^\s=\0]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Price(ShortRepr):
+class Price(ShortRepr, PickledByName):
     """US dollars per million tokens. `cached_input` is `input` where it is not given."""
 
     input: float
@@ -35,7 +36,7 @@ class Price(ShortRepr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Provider(ShortRepr):
+class Provider(ShortRepr, PickledByName):
     """Who serves models: an address, a key, a wire format.
 
     `key` is "env:NAME", a function that returns the key (asked again after a 401), or `None` for no auth header;
@@ -79,7 +80,7 @@ def _key(key: object) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Model(ShortRepr):
+class Model(ShortRepr, PickledByName):
     """A provider's model.
 
     `name` is what it is called here, `id` what the provider calls it. `context` and `max_output` are tokens, `None`

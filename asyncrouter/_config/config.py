@@ -20,6 +20,7 @@ from asyncrouter._config.settings import (
     retry_over,
 )
 from asyncrouter._config.tables import build, entries, parameters, put, read
+from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Named = TypeVar("Named", Provider, Model)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Settings(ShortRepr):
+class Settings(ShortRepr, PickledByName):
     """What a step, or a chain for all of its steps, may set over the defaults; a mapping changes only what it names."""
 
     connect: float | NotGiven | None = NOT_GIVEN
@@ -86,7 +87,7 @@ class Chain(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Config(ShortRepr):
+class Config(ShortRepr, PickledByName):
     """Everything a router knows before its first call. Tiers are in order of price, cheapest first.
 
     Well-known providers need no entry. Providers and models take their names from their keys. Raises `ConfigError` for

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import asyncrouter._config.checks as check
 from asyncrouter._config.tables import build, lay, read
+from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ NOT_GIVEN: Final = NotGiven.token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Retry(ShortRepr):
+class Retry(ShortRepr, PickledByName):
     """Tries on one model. `attempts` counts the first; pauses are drawn from U(0, min(cap, base · 2ⁿ)) seconds.
 
     `patience` is the longest Retry-After, in seconds, that is waited out while another model could serve, and the
@@ -47,7 +48,7 @@ class Retry(ShortRepr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Hedge(ShortRepr):
+class Hedge(ShortRepr, PickledByName):
     """Race the next model when the current one is late.
 
     `after` is seconds since the newest attempt was sent, or "p95"; `cap` bounds a learned delay. `budget` is the share
@@ -70,7 +71,7 @@ class Hedge(ShortRepr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Defaults(ShortRepr):
+class Defaults(ShortRepr, PickledByName):
     """What holds for every step unless a task or the step says otherwise; seconds, `None` for no limit.
 
     `connect` is until the socket is ready, `first_token` from sending until the first content, `idle` between contents,
