@@ -26,6 +26,9 @@ _REASONS: Final = {
     errno.ENETUNREACH: "cannot be reached: no network",
 }
 
+_UNKNOWN_ISSUER: Final = frozenset({2, 18, 19, 20, 21})
+"""OpenSSL's verify codes for an issuer that is not in the bundle (x509_vfy.h); only these does another bundle cure."""
+
 
 def failure(error: Exception, request: Request | None = None) -> AttemptError | None:
     """What a failure of aiohttp, or of what is below it, is called here; `None` for a bug, which is raised as it is.
@@ -40,9 +43,9 @@ def failure(error: Exception, request: Request | None = None) -> AttemptError | 
             limit = "" if request is None or request.connect is None else f" within {request.connect:g} s"
             return AttemptTimeout("connect", f"no connection to {place}{limit}")
         case aiohttp.ClientConnectorCertificateError():
-            return never(f"the certificate of {place} does not hold: {_reason(error.certificate_error)}")
+            return never(_untrusted(place, error.certificate_error))
         case tls.SSLCertVerificationError():
-            return never(f"the certificate of {place} does not hold: {_reason(error)}")
+            return never(_untrusted(place, error))
         case aiohttp.ServerFingerprintMismatch():
             return never(f"the certificate of {place} has another fingerprint than expected")
         case aiohttp.ClientConnectorDNSError():
@@ -80,6 +83,12 @@ def never(message: str) -> ConnectionFailed:
     failed = ConnectionFailed(message)
     failed.again = "never"
     return failed
+
+
+def _untrusted(place: str, error: BaseException) -> str:
+    reason = _reason(error)
+    cure = '; set ca = "bundle.pem"' if getattr(error, "verify_code", None) in _UNKNOWN_ISSUER else ""
+    return f"the certificate of {place} is not trusted: {reason}{cure}"
 
 
 def _reason(error: BaseException) -> str:
