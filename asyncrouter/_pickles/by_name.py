@@ -82,7 +82,7 @@ def _values(name: str, state: State) -> Values:
         return {**(version or {}), **values}
     if version > VERSION:
         raise ValueError(
-            f"this {name} was pickled in version {version} by a newer asyncrouter; this one reads versions up to "
+            f"this {name} was pickled in version {version} by a newer asyncrouter, and this one reads versions up to "
             f"{VERSION}: upgrade asyncrouter"
         )
     return {**values}

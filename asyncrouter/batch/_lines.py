@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from asyncrouter.batch._rows import Fields, Id, Row
 
 Format = Literal["native", "openai"]
+SCHEMA = 1
+"""The version of an answer's line. Raise it when an older asyncrouter must not go on with what this one writes.
+
+Lines of asyncrouter 0.1.0 do not name theirs: it is 1.
+"""
 FINAL = frozenset({"ContextTooLong", "NotAccepted", "Refused", "Rejected"})
 """What would fail again as it is; everything else may pass another time."""
 
@@ -38,6 +43,12 @@ def answer_line(row: Row, reply: Reply, how: Format, *, raw: bool = False) -> by
     if raw and how == "native":
         record["raw"] = reply.raw
     return orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def schema_version(record: Fields) -> object:
+    """The version of an answer's line, in whichever form it is."""
+    ours = record.get("asyncrouter", record)
+    return ours.get("schema_version", 1) if isinstance(ours, dict) else None
 
 
 def failure_line(row: Row, error: Exception) -> bytes:
@@ -104,6 +115,7 @@ def _native(row: Row, reply: Reply) -> Fields:
         "cost_usd": trace.cost_usd,
         "seconds": _rounded(trace.seconds),
         "attempts": list(map(_attempt, trace.attempts)),
+        "schema_version": SCHEMA,
     }
     if reply.reasoning:
         record["reasoning"] = reply.reasoning
@@ -123,6 +135,7 @@ def _openai(row: Row, reply: Reply) -> Fields:
         "cost_usd": trace.cost_usd,
         "seconds": _rounded(trace.seconds),
         "attempts": list(map(_attempt, trace.attempts)),
+        "schema_version": SCHEMA,
     }
     return {
         "id": _request_id(row.id), "custom_id": row.id, "response": response, "error": None,

@@ -15,6 +15,7 @@ import orjson
 from asyncrouter import ConfigError
 from asyncrouter.batch._errors import BatchError
 from asyncrouter.batch._ids import Ids
+from asyncrouter.batch._lines import SCHEMA, schema_version
 from asyncrouter.batch._rows import AT_ONCE
 from asyncrouter.batch._survey import choice_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 NAMES = ("task", "tier", "chain", "model")
 VERSION = 1
+"""The version of a side file. Raise it when an older asyncrouter must not read what this one writes."""
 
 Fingerprint = dict[str, object]
 
@@ -59,10 +61,17 @@ def check_same(output: Path, now: Fingerprint) -> None:
         raise BatchError(f"{output}: is not empty, and {side.name} is not there to say from what; {cure}") from None
     except (OSError, ValueError) as error:
         raise BatchError(f"{side}: cannot be read: {error}; {cure}") from None
-    if not isinstance(before, dict) or before == now:
-        return
-    changes = [_change(name, before.get(name), now[name]) for name in now if before.get(name) != now[name]]
-    raise BatchError(f"{output}: belongs to another batch: {'; '.join(changes)}; {cure}")
+    if not isinstance(before, dict) or not isinstance(version := before.get("version", 1), int):
+        raise BatchError(f"{side}: cannot be read: it is no side file of a batch; {cure}")
+    if version > VERSION:
+        raise BatchError(
+            f"{side}: was written in version {version} by a newer asyncrouter, and this one reads versions up to "
+            f"{VERSION}: upgrade asyncrouter, or use {cure}"
+        )
+    changed = [name for name in now if name != "version" and before.get(name) != now[name]]
+    if changed:
+        changes = "; ".join(_change(name, before.get(name), now[name]) for name in changed)
+        raise BatchError(f"{output}: belongs to another batch: {changes}; {cure}")
 
 
 def check_failures(path: Path) -> None:
@@ -107,7 +116,12 @@ def id_in(line: bytes, output: Path, number: int) -> str | int:
     except orjson.JSONDecodeError:
         record = None
     if isinstance(record, dict):
-        given = record.get("custom_id", record.get("id"))
+        given, version = record.get("custom_id", record.get("id")), schema_version(record)
+        if isinstance(version, int) and version > SCHEMA:
+            raise BatchError(
+                f"{output}: line {number} was written in version {version} by a newer asyncrouter, and this one reads "
+                f"versions up to {SCHEMA}: upgrade asyncrouter, or name another output"
+            )
         if isinstance(given, str | int):
             return given
     raise BatchError(f"{output}: line {number} is no answer: was something else written to it?")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.stats import Floats
 
 SCHEMA = 1
+"""The version of report.json. Raise it when an older asyncrouter must not read what this one writes."""
 _SAVED = {"saved_p50_e2e": 0.5, "saved_p95_e2e": 0.95, "saved_p99_e2e": 0.99}
 
 
@@ -62,9 +63,15 @@ class Report:
         file = Path(path)
         file = file / "report.json" if file.is_dir() else file
         try:
-            return cls._of(orjson.loads(file.read_bytes()))
+            given = orjson.loads(file.read_bytes())
+            if (version := given["schema_version"]) <= SCHEMA:
+                return cls._of(given)
         except (KeyError, TypeError, AttributeError, ValueError) as wrong:
             raise ValueError(f"{file}: no report of schema {SCHEMA} ({type(wrong).__name__}: {wrong})") from None
+        raise ValueError(
+            f"{file}: was written in version {version} by a newer asyncrouter, and this one reads versions up to "
+            f"{SCHEMA}: upgrade asyncrouter"
+        )
 
     @classmethod
     def _of(cls, given: dict[str, Any]) -> Report:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asyncrouter import Event
 
 SCHEMA = 1
+"""The version of a line. Raise it when an older asyncrouter must not read what this one records."""
 
 
 @dataclass(slots=True)
@@ -90,15 +91,21 @@ def _calls(path: Path) -> Iterator[CallRow]:
         if not line:
             continue
         try:
-            yield _call(orjson.loads(line))
+            yield _call(orjson.loads(line), f"{path}:{number}")
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             if isinstance(error, orjson.JSONDecodeError) and not path.read_bytes().endswith(b"\n"):
                 return
             raise ValueError(f"{path}:{number}: no recorded call of schema {SCHEMA} ({error})") from None
 
 
-def _call(given: object) -> CallRow:
-    if not isinstance(given, Mapping) or given.get("schema_version") != SCHEMA:
+def _call(given: object, where: str) -> CallRow:
+    version = given.get("schema_version") if isinstance(given, Mapping) else None
+    if isinstance(version, int) and version > SCHEMA:
+        raise ValueError(
+            f"{where}: was recorded in version {version} by a newer asyncrouter, and this one reads versions up to "
+            f"{SCHEMA}: upgrade asyncrouter"
+        )
+    if not isinstance(given, Mapping) or version != SCHEMA:
         raise TypeError("another kind of line")
     attempts = [attempt_from(attempt) for attempt in given["attempts"]]
     return CallRow(given["started"], given["seconds"], given["task"], given["error"], attempts)

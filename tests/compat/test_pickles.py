@@ -53,8 +53,8 @@ def test_a_pickle_of_a_newer_asyncrouter_is_refused(cls: type[Record], monkeypat
         pickle.loads(newer)
 
     assert str(refused.value) == (
-        f"this {cls.__name__} was pickled in version 3 by a newer asyncrouter; this one reads versions up to 2: "
-        "upgrade asyncrouter"
+        f"this {cls.__name__} was pickled in version 3 by a newer asyncrouter, and this one reads versions up to "
+        "2: upgrade asyncrouter"
     )
 
 
