@@ -89,11 +89,11 @@ def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[st
 def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
     if engine is None:
         return ModelHealth(step.name, step.model.provider, "ready")
-    target = engine.policies.target(step.model)
-    latency = target.latency(streams=step.streams)
+    state = engine.policies.state_of(step.model)
+    latency = state.latency(streams=step.streams)
     return ModelHealth(
-        step.name, step.model.provider, standing(step, engine), target.pacer.running,
-        target.breaker.state.replace("_", "-"), target.slow, target.pacer.rate, target.pacer.waiting,
+        step.name, step.model.provider, standing(step, engine), state.pacer.running,
+        state.breaker.state.replace("_", "-"), state.slow, state.pacer.rate, state.pacer.waiting,
         latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99),
     )
 
@@ -105,10 +105,9 @@ def standing(step: PlannedStep, engine: Engine | None) -> str:
     policies = engine.policies
     refusal = policies.refusal(step.model, engine.loop.time())
     if refusal is not None:
-        return refusal.message
-    target = policies.target(step.model)
-    closed = target.breaker.state == target.account.host.state == "closed"
-    return "ready" if closed or not policies.guarded else "probe due"
+        return str(refusal)
+    closed = policies.state_of(step.model).breakers_closed
+    return "ready" if closed or not policies.breakers_on else "probe due"
 
 
 def _seconds(value: float | None) -> str:

@@ -92,25 +92,25 @@ async def _reach(flight: RunningAttempt) -> Reply | ReplyReader:
 async def _admitted(flight: RunningAttempt) -> Lease:
     """Wait until the policies let the attempt go. Raises `NotSent` when they do not, or not in time."""
     policies, call = flight.engine.policies, flight.call
-    target, rank = policies.target(flight.step.model), policies.rank(flight.lane.cause, call.priority)
+    state, rank = policies.state_of(flight.step.model), policies.rank(flight.lane.cause, call.priority)
     while True:
         while hold := _hold(flight):  # nobody tells when a hold has grown longer
             await flight.engine.pause(hold)
-        tokens = _tokens(call, flight) if target.pacer.counts_tokens else 0.0
-        if (lease := policies.lease(target, rank, tokens)) is not None:
+        tokens = _tokens(call, flight) if state.limits.counts_tokens else 0.0
+        if (lease := policies.lease_now(state, rank, tokens)) is not None:
             return lease
         if flight.lane.hedged:
             raise NotSent("a hedge does not wait for its turn")
-        turn = target.pacer.join(rank, tokens, flight.lane.silent_until, flight.lane.patience())
+        ticket = state.pacer.join(rank, tokens, flight.lane.silent_until, flight.lane.patience())
         try:
-            await turn.done
+            await ticket.done
             held = _hold(flight)  # much may have happened since
         except BaseException:
-            target.pacer.leave(turn)
+            state.pacer.leave(ticket)
             raise
         if not held:
-            return policies.taken(target, turn)
-        target.pacer.leave(turn)
+            return policies.lease_granted(state, ticket)
+        state.pacer.leave(ticket)
 
 
 def _hold(flight: RunningAttempt) -> float:
@@ -125,7 +125,7 @@ def _hold(flight: RunningAttempt) -> float:
     if refusal is None:
         return 0.0
     if refusal.hold is None or not flight.lane.waits(refusal.hold):
-        raise refusal
+        raise refusal.error()
     return refusal.hold
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.timers import Timer
-    from asyncrouter._policies.hedge_budget import Bucket
+    from asyncrouter._policies.hedge_budget import HedgeBudget
     from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
 
 
@@ -70,10 +70,10 @@ class Race:
         self._wake: asyncio.Future[None] | None = None
         self._late: Timer | None = None
         self._denied = False
-        self._bucket: Bucket | None = None
+        self._bucket: HedgeBudget | None = None
         if plan.hedge is not None and (len(plan.steps) > 1 or plan.hedge.same):
             self._context = copy_context()
-            self._bucket = engine.policies.hedges.bucket(plan.steps[0].name, plan.hedge.budget)
+            self._bucket = engine.policies.hedge_budgets.budget_of(plan.steps[0].name, plan.hedge.budget)
             if cause == "first":
                 self._bucket.deposit()
 

@@ -72,7 +72,7 @@ class Remaining:
         for index in [late] if same and late is not None else self._left:
             step = plan.steps[index]
             usual = policies.usual(step.model, streams=self._call.stream or step.streams)
-            if policies.goes_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:
+            if policies.may_go_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:
                 if index == late or not policies.demoted(step.model, now):
                     return index
                 slow = index if slow is None else slow

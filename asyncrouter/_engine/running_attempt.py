@@ -67,7 +67,7 @@ class RunningAttempt:
         """Note that the request is being sent; the instant of the loop's clock."""
         now, size = self.engine.loop.time(), len(request.body)
         assert self.lease is not None
-        self.lease.send(now, size, self.step.total, streams=self.streams)
+        self.lease.mark_sent(now, size, self.step.total, streams=self.streams)
         self.sent_at = self.lane.sent_at = now
         self.lane.size = size
         self.lane.arbiter.sent(self.lane)
@@ -84,12 +84,12 @@ class RunningAttempt:
         attempt.connected = response.connected_at - self.call.began
         attempt.request_id = self.wire.request_id(response.headers)
         assert self.lease is not None
-        self.engine.policies.announce(self.lease.target, response.headers)
+        self.engine.policies.read_limits(self.lease.state, response.headers)
 
     def be_slow(self) -> None:
         """Note that another model would have been raced by now."""
         if self.lease is not None:
-            self.lease.be_slow(self.engine.loop.time())
+            self.lease.mark_slow(self.engine.loop.time())
 
     def fail(self, error: AttemptError) -> AttemptError:
         """End as failed (or never sent); the error, with everything a reader wants to know on it."""

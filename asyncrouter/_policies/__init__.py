@@ -1,1 +1,1 @@
-"""What a router learns about its models, and whether a model may be asked now."""
+"""Admission and memory: whether a model may be asked now, and what the attempts so far have taught about it."""

@@ -1,9 +1,11 @@
-"""One limit kept evenly: so much a second, with a burst, shared by two kinds of work.
+"""One rate limit kept evenly: so many units a second, with a burst, shared by interactive and batch work.
 
-The generic cell rate algorithm is the leaky bucket that needs one number (ITU-T I.371): the instant at which what was
-taken will have leaked away. Interactive work has a bucket of its own, so batch work never delays it; batch work goes
-only while nothing at all is left in the bucket of everything. Together they never take more than burst + 1 at once: of
-the bucket of everything, interactive work leaves at least what its own has left.
+The generic cell rate algorithm (ITU-T I.371) is a leaky bucket whose state is one number: the instant at which all that
+was taken will have leaked away. A request may go when that instant lies no further ahead than the burst allows.
+
+There are two such instants here, one for interactive work and one for everything. Interactive requests look only at
+their own, so batch work never delays them. Batch work goes only when the bucket of everything is empty. Together they
+never take more than burst + 1 at once.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from math import inf
 
 
 class Gcra:
-    """Lets `rate` units a second go, and `burst` of them at once."""
+    """Lets `rate` units a second go, `burst` of them at once."""
 
     __slots__ = ("_all_until", "_until", "burst", "rate")
 
@@ -20,26 +22,26 @@ class Gcra:
         self.rate = rate
         self.burst = burst
         self._until = -inf  # when all interactive work will have leaked away
-        self._all_until = -inf
+        self._all_until = -inf  # when everything will have
 
     def __repr__(self) -> str:
         return f"<Gcra {self.rate:g}/s, burst {self.burst:g}>"
 
     def due(self, now: float, units: float = 1.0, *, batch: bool = False) -> float:
-        """From when on `units` may go. More than a burst goes when nothing is left in the bucket."""
+        """The instant from which on `units` may go; more than a burst goes when the bucket is empty."""
         if batch:
             return max(now, self._all_until)
         return max(now, self._until - (max(self.burst, units) - units) / self.rate)
 
     def take(self, now: float, units: float = 1.0, *, batch: bool = False) -> None:
-        """`units` go now."""
-        span = units / self.rate
-        self._all_until = max(self._all_until, now) + span
+        """Note that `units` go now."""
+        seconds = units / self.rate
+        self._all_until = max(self._all_until, now) + seconds
         if not batch:
-            self._until = max(self._until, now) + span
+            self._until = max(self._until, now) + seconds
 
     def correct(self, now: float, units: float, *, batch: bool = False) -> None:
-        """So many units more (less than 0: fewer) were used than were taken."""
+        """Note that so many units more than were taken have been used; less than 0 gives back."""
         if units > 0.0:
             self.take(now, units, batch=batch)
             return

@@ -1,75 +1,60 @@
-"""How many hedges there may be: a token bucket that every call which may hedge pays into."""
+"""How many hedges there may be: a token bucket for each first model, which every call that may hedge pays into.
+
+What is limited: the extra requests of hedging, to a share of the calls (`hedge.budget`, 5 % unless set) plus ten. The
+state is one number a bucket. The bucket is asked when a hedge fires, not when it is scheduled: what others spend in
+between counts. A hedge that was taken from the bucket and then never sent is refunded.
+"""
 
 from __future__ import annotations
 
-BURST = 10.0
-FULL, EMPTY = 1.15, 0.7
-"""The part of the rate that is aimed at while the bucket is full, and when it is empty."""
+from asyncrouter._events import REMEMBERED
+from asyncrouter._policies.token_bucket import CAPACITY, TokenBucket
 
-REMEMBERED = 1000
-"""Buckets kept; names of models can come from anywhere, so the oldest goes when there are more."""
+AIM_FULL = 1.15
+"""The share of calls that should be late while the bucket is full, in units of the budget: a little more than can be
+paid for in the long run, so that no token is wasted on a full bucket."""
+AIM_EMPTY = 0.7
+"""The same while the bucket is empty: less than is paid in, so that it fills again."""
 
 
-class Bucket:
-    """`rate` tokens come in a call, ten fit, and it is full at the start; a hedge takes one when it fires.
+class HedgeBudget(TokenBucket):
+    """The hedges of the calls that begin with one model at one rate: in N calls at most `rate` · N + 10."""
 
-    So in every prefix of N calls there are at most `rate` · N + 10 hedges.
-    """
-
-    __slots__ = ("rate", "tokens")
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self.tokens = BURST
-
-    def __repr__(self) -> str:
-        return f"<Bucket {self.tokens:.2f} of {BURST:g}, {self.rate:g} a call>"
+    __slots__ = ()
 
     @property
     def aim(self) -> float:
         """The share of calls that should be late now, so that the bucket is hardly ever empty when one is.
 
-        An empty bucket denies the hedges that matter with those that do not, and each straggler that is not hedged is
-        felt in the p99.9. Hedges come in bunches: with a fixed aim of 0.95 · rate one in 32 was denied (simulated with
-        whole routers, law A of `benchmarks/simulation.py` at 5 %), and at the p99.9 96 % of the possible was gained;
-        with an aim that falls with the bucket one in 75, and 99 %. An error of the quantile mends itself, too.
+        An empty bucket denies the hedges that matter with those that do not, and each straggler that is not hedged
+        shows in the p99.9. Hedges come in bunches: with a fixed aim of 0.95 · rate one in 32 was denied, and 96 % of
+        what hedging can gain at the p99.9 was gained; with an aim that falls with the bucket one in 75, and 99 %
+        (simulated with whole routers: the first law of `benchmarks/simulation.py`, a budget of 5 %). An error of the
+        quantile corrects itself, too: too many hedges empty the bucket, which lowers the aim.
         """
-        return self.rate * (EMPTY + (FULL - EMPTY) * self.tokens / BURST)
-
-    def deposit(self) -> None:
-        """A call that may hedge has begun."""
-        self.tokens = min(BURST, self.tokens + self.rate)
-
-    def take(self) -> bool:
-        """Whether a hedge may be sent; if so it is paid for."""
-        # Deposits of 0.05 do not add up to 1 exactly; a millionth of a hedge is nobody's money.
-        if self.tokens < 1.0 - 1e-6:
-            return False
-        self.tokens -= 1.0
-        return True
-
-    def refund(self) -> None:
-        """The hedge was never sent."""
-        self.tokens = min(BURST, self.tokens + 1.0)
+        return self.rate * (AIM_EMPTY + (AIM_FULL - AIM_EMPTY) * self.tokens / CAPACITY)
 
 
 class HedgeBudgets:
-    """One bucket for each first model and rate."""
+    """The hedge budgets of a router: one for each first model and rate, a thousand at most."""
 
-    __slots__ = ("_buckets",)
+    __slots__ = ("_budgets",)
 
     def __init__(self) -> None:
-        self._buckets: dict[tuple[str, float], Bucket] = {}
+        self._budgets: dict[tuple[str, float], HedgeBudget] = {}
 
     def __repr__(self) -> str:
-        return f"<HedgeBudgets {self._buckets!r}>"
+        return f"<HedgeBudgets {self._budgets!r}>"
 
-    def bucket(self, model: str, rate: float) -> Bucket:
-        """The bucket of calls that try `model` first and hedge a share `rate` of the time."""
+    def budget_of(self, model: str, rate: float) -> HedgeBudget:
+        """The budget of calls that try `model` first and may hedge a share `rate` of the time.
+
+        Names of models can come from anywhere, so the oldest budget is forgotten when there are too many.
+        """
         key = (model, rate)
-        found = self._buckets.get(key)
+        found = self._budgets.get(key)
         if found is None:
-            if len(self._buckets) >= REMEMBERED:
-                del self._buckets[next(iter(self._buckets))]
-            found = self._buckets[key] = Bucket(rate)
+            if len(self._budgets) >= REMEMBERED:
+                del self._budgets[next(iter(self._budgets))]
+            found = self._budgets[key] = HedgeBudget(rate)
         return found

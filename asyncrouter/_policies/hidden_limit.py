@@ -1,8 +1,17 @@
-"""The limit nobody tells: found by its 429s, as AIMD on the rate.
+"""A rate limit that the provider does not announce, found by its 429s.
 
-A 429 lowers the rate by a tenth, at most once a second; every answer raises it a little while the pace is what holds us
-back. Pacing beats back-off: 400 workers at a limit of 50 a second get 2.25 rejections a success with the back-off of
-the SDKs, 0.02 with a paced rate (simulated). Nothing is paced, nor counted, before the first 429.
+What is limited: requests a second to one model with one key. The state is a rate, kept evenly by GCRA; there is none,
+and nothing is paced or counted, before the first 429.
+
+The rate follows additive increase and multiplicative decrease, on the rate instead of on the number of connections. A
+429 lowers it by a tenth, at most once a second. An answer raises it a little, but only while the rate is what makes
+requests wait. Until the second 429 it doubles each second, to find the limit; from then on it grows by 4 % a second,
+and by 1 % near the rate at which the last 429 came. Five minutes without a 429 end it.
+
+Guaranteed: the rate falls at most once a second, and never below three requests a minute.
+
+Pacing beats back-off: 400 workers at a limit of 50 a second get 2.25 rejections a success with the back-off of the
+OpenAI SDK, and 0.02 with this rate (simulated).
 """
 
 from __future__ import annotations
@@ -12,55 +21,59 @@ from math import inf
 from asyncrouter._policies.gcra import Gcra
 
 FLOOR = 0.05
-"""Requests a second that are left whatever comes: three a minute."""
-AT_FIRST = 10.0
-"""Requests a second that are left by the first 429, until it is known how many get through."""
+"""Requests a second that are left after any number of 429s: three a minute, so that pacing
+alone never gives a model up."""
+RATE_AT_FIRST = 10.0
+"""Requests a second after the first 429, until a second of answers has shown how many get through."""
 CUT = 0.9
-"""What a 429 multiplies the rate by ..."""
-DEEPEST = 0.5
-"""... at the most, when far fewer than that get through: after a step down a tenth each second takes too long ..."""
-CUT_EVERY = 1.0
-"""... and once in so many seconds: the 429s of requests sent before the cut say nothing new."""
-TELLING = 10
-"""Answers in a second below which their number is mostly chance."""
-START = 1.0
-"""Requests a second that each answer adds until the second cut: twice the rate each second."""
-GROW = 0.04
-"""The same from then on: 4 % each second, at any rate ..."""
-CREEP = 0.01
-"""... and where the last 429 came, 1 %."""
-GATE = 2.0
-"""Turns of silence after a 429 that names no pause, ..."""
-LONGEST_GATE = 0.2
-"""... but no more than so many seconds: time to hear what became of the rest."""
-FORGET = 300.0
+"""What a 429 multiplies the rate by."""
+DEEPEST_CUT = 0.5
+"""What a 429 multiplies the rate by at the least, when far fewer requests than that get through: after a limit has
+been lowered, a tenth each second would take too long."""
+CUT_EVERY_SECONDS = 1.0
+"""Seconds between two cuts: the 429s of requests that were sent before a cut say nothing new."""
+MIN_ANSWERS = 10
+"""Answers in a second below which their number is mostly chance, and does not decide how deep a cut is."""
+STEP_INITIAL = 1.0
+"""Requests a second that each answer adds until the second 429: the rate doubles each second."""
+STEP = 0.04
+"""Requests a second that each answer adds from then on: 4 % each second, at any rate."""
+STEP_NEAR_CEILING = 0.01
+"""The same near the rate at which the last 429 came: 1 % each second, for that rate is likely to be the limit."""
+NEAR_CEILING = 0.95, 1.1
+"""Where "near" begins and ends, in units of the rate at which the last 429 came."""
+GATE_REQUESTS = 2.0
+"""Requests that are left out after a 429 which names no pause: time to hear what became of those on their way."""
+MAX_GATE_SECONDS = 0.2
+"""Seconds that this silence lasts at most: at a slow rate two requests are a long time."""
+FORGET_AFTER = 300.0
 """Seconds without a 429 after which the limit is forgotten."""
 
 
-class Probe:
-    """What is known of a model's hidden limit. `limit` is `None` until a 429 has come."""
+class HiddenLimit:
+    """What is known of a model's hidden limit: `limit` is `None` until a 429 has come; nothing goes before `gate`."""
 
-    __slots__ = ("_ceiling", "_cut_at", "_held_at", "_last", "_second", "_this", "gate", "limit")
+    __slots__ = ("_answers", "_answers_before", "_ceiling", "_cut_at", "_second", "_waited_at", "gate", "limit")
 
     def __init__(self) -> None:
         self.limit: Gcra | None = None
         self.gate = -inf
         self._ceiling = inf  # the rate at which the last 429 came
         self._cut_at = -inf
-        self._held_at = -inf
+        self._waited_at = -inf
         self._second = -1
-        self._this = self._last = 0  # answers in this second, and in the one before
+        self._answers = self._answers_before = 0  # in this second, and in the one before
 
     def __repr__(self) -> str:
-        return "<Probe no limit known>" if self.limit is None else f"<Probe {self.limit.rate:.3g}/s>"
+        return "<HiddenLimit unknown>" if self.limit is None else f"<HiddenLimit {self.limit.rate:.3g}/s>"
 
-    def held(self, now: float) -> None:
-        """The pace makes somebody wait."""
-        self._held_at = now
+    def note_wait(self, now: float) -> None:
+        """Note that this rate makes a request wait."""
+        self._waited_at = now
 
     def rejected(self, now: float, sent_at: float, *, hinted: bool) -> None:
-        """A 429 or 529 has come for a request that was sent at `sent_at`."""
-        if sent_at <= self._cut_at or now < self._cut_at + CUT_EVERY:
+        """Note a 429 or 529 for a request that was sent at `sent_at`; `hinted`: it came with a Retry-After."""
+        if sent_at <= self._cut_at or now < self._cut_at + CUT_EVERY_SECONDS:
             return
         self._cut_at = now
         if self.limit is None:
@@ -68,45 +81,46 @@ class Probe:
         else:
             self._cut(now, self.limit)
         if not hinted and self.limit is not None:
-            self.gate = now + min(LONGEST_GATE, GATE / self.limit.rate)
+            self.gate = now + min(MAX_GATE_SECONDS, GATE_REQUESTS / self.limit.rate)
 
-    def passed(self, now: float) -> None:
-        """A request was answered."""
+    def answered(self, now: float) -> None:
+        """Note that a request was answered."""
         limit = self.limit
         if limit is None:
             return
-        if now - self._cut_at > FORGET:
+        if now - self._cut_at > FORGET_AFTER:
             self.limit = None
             return
-        self._turn(now)
-        self._this += 1
-        if now - self._held_at < max(1.0, 2.0 / limit.rate):
+        self._rotate(now)
+        self._answers += 1
+        if now - self._waited_at < max(1.0, 2.0 / limit.rate):
             limit.rate += self._step(limit.rate)
 
     def _begin(self, now: float) -> None:
-        self.limit = Gcra(AT_FIRST)
+        self.limit = Gcra(RATE_AT_FIRST)
         self._ceiling = inf
         self._second = int(now)
-        self._this = self._last = 0
+        self._answers = self._answers_before = 0
 
     def _cut(self, now: float, limit: Gcra) -> None:
-        self._turn(now)
+        self._rotate(now)
         self._ceiling = limit.rate
         lower = limit.rate * CUT
-        if self._last >= TELLING:
-            lower = max(limit.rate * DEEPEST, min(lower, float(self._last)))
+        if self._answers_before >= MIN_ANSWERS:
+            lower = max(limit.rate * DEEPEST_CUT, min(lower, float(self._answers_before)))
         limit.rate = max(FLOOR, lower)
 
     def _step(self, rate: float) -> float:
         if self._ceiling == inf:
-            return START
-        return CREEP if 0.95 * self._ceiling < rate < 1.1 * self._ceiling else GROW
+            return STEP_INITIAL
+        begin, end = NEAR_CEILING
+        return STEP_NEAR_CEILING if begin * self._ceiling < rate < end * self._ceiling else STEP
 
-    def _turn(self, now: float) -> None:
-        """Begin to count anew each second; what got through in one can get through in the next."""
+    def _rotate(self, now: float) -> None:
+        """Count anew each second; until the second 429, what got through in one can get through in the next."""
         second = int(now)
         if second != self._second:
-            self._last = self._this if second == self._second + 1 else 0
-            self._second, self._this = second, 0
+            self._answers_before = self._answers if second == self._second + 1 else 0
+            self._second, self._answers = second, 0
             if self.limit is not None and self._ceiling == inf:
-                self.limit.rate = max(self.limit.rate, float(self._last))
+                self.limit.rate = max(self.limit.rate, float(self._answers_before))

@@ -1,35 +1,47 @@
-"""Which models and keys are not to be tried now, and until when: told by the provider, kept for every task."""
+"""Which models and keys may not be tried until a certain instant, because their provider has said so.
+
+Three kinds, in the order in which they are told: a disabled key (401, 402, a 429 about money), a disabled model (404,
+or 403 with this key), and a model that is held until its Retry-After is over. They hold for every call of the router.
+Guaranteed: no request is sent before a Retry-After is over (ten minutes at most), and a later, shorter one does not
+shorten it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from asyncrouter._errors import AttemptError, NotSent, OutOfCredit, RateLimited, Rejected, ServerFailed, Unauthorized
+from asyncrouter._errors import AttemptError, OutOfCredit, RateLimited, Rejected, ServerFailed, Unauthorized
+from asyncrouter._policies.refusal import DISABLED, HELD, KEY_DISABLED, Refusal
 
 if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
 
 K = TypeVar("K")
 
-LONGEST_HOLD = 600.0
-MODEL_OUT = 300.0
-FORBIDDEN_OUT = 60.0
-KEY_OUT = 60.0
-LONGEST_KEY_OUT = 600.0
+MAX_HOLD = 600.0
+"""Seconds that a Retry-After holds a model at most: there are providers that send a day, and recover sooner."""
+NOT_FOUND_SECONDS = 300.0
+"""Seconds that a model is disabled after a 404: it seldom comes back, but a deployment of it may."""
+FORBIDDEN_SECONDS = 60.0
+"""Seconds that a model is disabled after a 403: a permission may be granted at any time."""
+KEY_DISABLED_SECONDS = 60.0
+"""Seconds that a key is disabled the first time; twice as long each time until it works again."""
+MAX_KEY_DISABLED_SECONDS = 600.0
+"""Seconds that a key is disabled at most: ten minutes after its owner has paid at the latest, it serves again."""
 
 
 @dataclass(slots=True)
 class Hold:
-    """Something that is out until an instant of the loop's clock, and why; `span` is how long the next time."""
+    """Something that may not be tried until an instant of the loop's clock, why, and for how many seconds in all."""
 
     until: float
     why: str
-    span: float = KEY_OUT
+    seconds: float
 
 
 class Holds:
-    """A model held until its Retry-After, a model out (404, 403), a key out (401, 402)."""
+    """The models and keys of a router that are held or disabled."""
 
     __slots__ = ("held", "keys", "models")
 
@@ -39,56 +51,59 @@ class Holds:
         self.keys: dict[str, Hold] = {}
 
     def __repr__(self) -> str:
-        return f"<Holds held: {len(self.held)}, out: {len(self.models)}, keys out: {len(self.keys)}>"
+        return f"<Holds held: {len(self.held)}, disabled: {len(self.models)}, keys: {len(self.keys)}>"
 
-    def refusal(self, model: Model, now: float) -> NotSent | None:
-        """Why a request to `model` would be pointless now; `hold` is set when waiting helps. `None`: go ahead."""
+    def refusal(self, model: Model, now: float) -> Refusal | None:
+        """Why a request to `model` would be pointless now; `None` when it would not."""
         if not (self.held or self.models or self.keys):
             return None
         key = (model.provider, model.id)
-        if (out := _current(self.keys, model.provider, now)) is not None:
-            return NotSent(
-                f"the key of {model.provider} is disabled for {out.until - now:.0f} s more: {out.why}", key_out=True
-            )
-        if (out := _current(self.models, key, now)) is not None:
-            return NotSent(f"disabled for {out.until - now:.0f} s more: {out.why}")
-        if (out := _current(self.held, key, now)) is not None:
-            return NotSent(f"held for {out.until - now:.2f} s more: {out.why}", hold=out.until - now)
+        if (hold := _current(self.keys, model.provider, now)) is not None:
+            return Refusal(KEY_DISABLED, hold.why, hold.until - now, model.provider, key_out=True)
+        if (hold := _current(self.models, key, now)) is not None:
+            return Refusal(DISABLED, hold.why, hold.until - now)
+        if (hold := _current(self.held, key, now)) is not None:
+            return Refusal(HELD, hold.why, hold.until - now, hold=hold.until - now)
         return None
 
     def learn(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
         """Remember what a failed attempt says about the model and its key; what that changed, and why."""
-        key = (model.provider, model.id)
         if isinstance(error, RateLimited | ServerFailed) and error.retry_after:
-            until = now + min(error.retry_after, LONGEST_HOLD)
-            # Never shorter: a later, smaller hint does not take an earlier promise back.
-            if (held := self.held.get(key)) is not None and held.until >= until:
-                return None
-            self.held[key] = Hold(until, error.message)
-            return f"held for {until - now:g} s", error.message
+            return self._hold(model, error, now + min(error.retry_after, MAX_HOLD), now)
         if isinstance(error, OutOfCredit) or (isinstance(error, Unauthorized) and error.status != 403):
-            return self._key_out(model.provider, error, now)
-        if isinstance(error, Unauthorized) or (isinstance(error, Rejected) and error.gone):
-            span = FORBIDDEN_OUT if isinstance(error, Unauthorized) else MODEL_OUT
-            self.models[key] = Hold(now + span, error.message)
-            return f"disabled for {span:g} s", error.message
+            return self._disable_key(model.provider, error, now)
+        if isinstance(error, Unauthorized):
+            return self._disable(model, error, FORBIDDEN_SECONDS, now)
+        if isinstance(error, Rejected) and error.gone:
+            return self._disable(model, error, NOT_FOUND_SECONDS, now)
         return None
 
     def succeeded(self, model: Model, now: float) -> None:
-        """The key works: the next time it is out it begins with the shortest span again."""
-        # An answer that comes while the key is out was asked for before that, and proves nothing.
-        if (out := self.keys.get(model.provider)) is not None and now >= out.until:
+        """Note that the model's key works: the next time it is disabled begins with the shortest span again."""
+        # An answer that comes while the key is disabled was asked for before that, and proves nothing.
+        if (hold := self.keys.get(model.provider)) is not None and now >= hold.until:
             del self.keys[model.provider]
 
-    def _key_out(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
+    def _hold(self, model: Model, error: AttemptError, until: float, now: float) -> tuple[str, str] | None:
+        key = (model.provider, model.id)
+        if (held := self.held.get(key)) is not None and held.until >= until:
+            return None
+        self.held[key] = Hold(until, error.message, until - now)
+        return f"held for {until - now:g} s", error.message
+
+    def _disable(self, model: Model, error: AttemptError, seconds: float, now: float) -> tuple[str, str]:
+        self.models[model.provider, model.id] = Hold(now + seconds, error.message, seconds)
+        return f"disabled for {seconds:g} s", error.message
+
+    def _disable_key(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
         last = self.keys.get(provider)
         if last is not None and now < last.until:
-            return None  # sent before the key was known to be out: the same news
-        span = KEY_OUT if last is None else min(last.span * 2, LONGEST_KEY_OUT)
-        self.keys[provider] = Hold(now + span, error.message, span)
-        return f"key of {provider} disabled for {span:g} s", error.message
+            return None  # sent before the key was disabled: the same news
+        seconds = KEY_DISABLED_SECONDS if last is None else min(last.seconds * 2, MAX_KEY_DISABLED_SECONDS)
+        self.keys[provider] = Hold(now + seconds, error.message, seconds)
+        return f"key of {provider} disabled for {seconds:g} s", error.message
 
 
-def _current(outs: dict[K, Hold], key: K, now: float) -> Hold | None:
-    out = outs.get(key)
-    return out if out is not None and now < out.until else None
+def _current(holds: dict[K, Hold], key: K, now: float) -> Hold | None:
+    hold = holds.get(key)
+    return hold if hold is not None and now < hold.until else None

@@ -1,59 +1,67 @@
-"""What one attempt holds while it runs, given back once, and what its end teaches."""
+"""What one attempt holds while it runs (a slot, tokens, two breakers' permits), and what its end teaches.
+
+States: taken, sent (`mark_sent`), ended (`end`). Guaranteed: everything is given back once, however the attempt ends;
+an attempt that was never sent gives back its tokens too, and teaches nothing.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
-from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, RateLimited, ServerFailed
+from asyncrouter._errors import AttemptTimeout, RateLimited
+from asyncrouter._policies.lateness import LOSER_SLOW_TIMES, slow_delay
+from asyncrouter._policies.scope import counts_against_host, counts_against_model, is_total_timeout
 
 if TYPE_CHECKING:
-    from asyncrouter._policies.facade import Policies
+    from asyncrouter._errors import AttemptError
     from asyncrouter._policies.model_state import ModelState
+    from asyncrouter._policies.pacing import Rank
     from asyncrouter._types import Outcome, Usage
 
-LAPSE = 120.0
-"""Seconds for which a probe holds its permit when its attempt has no limit of its own."""
-SLOW = 2.0
-"""Times its own median that a model may be silent before losing a race counts as being slow."""
+LAPSE_UNLIMITED = 120.0
+"""Seconds after which a probe's permit lapses when its attempt has no `total` of its own."""
+LAPSE_EXTRA = 1.0
+"""Seconds after the attempt's own `total` at which a probe's permit lapses: by then it must have ended."""
 
 
 class Lease:
-    """One attempt's slot, tokens and breaker permits. `end()` gives them back; a second call does nothing."""
+    """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_host", "_model", "_policies", "_rank", "_sent_at", "_slow", "_tokens", "ended", "size", "streams", "target",
+        "_host_generation", "_model_generation", "_rank", "_sent_at", "_size", "_slow", "_streams", "_tokens", "ended",
+        "state",
     )
 
-    def __init__(self, policies: Policies, target: ModelState, rank: int, tokens: float) -> None:
-        self._policies = policies
+    def __init__(self, state: ModelState, rank: Rank, tokens: float) -> None:
+        self.state = state
+        self.ended = False
         self._rank = rank
         self._tokens = tokens
         self._sent_at: float | None = None
-        self._model = self._host = 0
+        self._model_generation = self._host_generation = 0
         self._slow = False
-        self.target = target
-        self.streams = False
-        self.size = 0
-        self.ended = False
+        self._streams = False
+        self._size = 0
 
     def __repr__(self) -> str:
-        return f"<Lease {self.target.model.name}{' ended' if self.ended else ''}>"
+        return f"<Lease {self.state.model.name}{' ended' if self.ended else ''}>"
 
-    def send(self, now: float, size: int, lapse: float | None, *, streams: bool) -> None:
-        """The request goes now: `size` bytes, over in `lapse` seconds at the latest (`None` = no limit)."""
+    def mark_sent(self, now: float, size: int, total: float | None, *, streams: bool) -> None:
+        """Note that the request goes now: `size` bytes, to end within `total` seconds (`None` = no limit)."""
         self._sent_at = now
-        self.size = size
-        self.streams = streams
-        if self._policies.guarded:
-            lapse = LAPSE if lapse is None else lapse + 1.0
-            self._model = self.target.breaker.enter(now, lapse)
-            self._host = self.target.account.host.enter(now, lapse)
+        self._size = size
+        self._streams = streams
+        state = self.state
+        if state.breakers_on:
+            lapse = LAPSE_UNLIMITED if total is None else total + LAPSE_EXTRA
+            self._model_generation = state.breaker.enter(now, lapse)
+            self._host_generation = state.provider.host.enter(now, lapse)
 
-    def be_slow(self, now: float) -> None:
-        """It has been silent for so long that a race would be lost, were there a budget for one."""
-        if self._policies.guarded and not self._slow:
+    def mark_slow(self, now: float) -> None:
+        """Note that the attempt has been silent for so long that its model counts as slow."""
+        if self.state.breakers_on and not self._slow:
             self._slow = True
-            self.target.was_slow(now)
+            self.state.demotion.was_slow(now)
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
@@ -63,79 +71,73 @@ class Lease:
         if self.ended:
             return
         self.ended = True
-        target, sent_at = self.target, self._sent_at
+        state, sent_at = self.state, self._sent_at
         used = None if usage is None else float(usage.input_tokens + usage.output_tokens)
-        target.pacer.give_back(self._tokens, self._rank, sent=sent_at is not None, used=used)
+        state.pacer.give_back(self._tokens, self._rank, sent=sent_at is not None, used=used)
         if error is not None:
-            self._policies.learn(target, error, now)
+            state.learn(error, now)
         if sent_at is None:
             return
         if first_content is not None:
-            target.took(first_content, self.size, now, streams=self.streams)
+            state.record_latency(first_content, self._size, now, streams=self._streams)
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
-            self._silent(now, now - sent_at, outcome)
+            self._record_silence(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
-            target.account.retries.deposit()
-            target.pacer.answered()
-            self._policies.standing.succeeded(target.model, now)
-        elif isinstance(error, RateLimited) and target.pacer.rejected(sent_at, hinted=error.retry_after is not None):
-            self._policies.tell(target.model.name, "paced", error.message)
-        if self._policies.guarded:
-            self._judge(now, outcome, error, first_content)
+            state.provider.retries.deposit()
+            state.limits.answered(now)
+            state.holds.succeeded(state.model, now)
+        elif isinstance(error, RateLimited):
+            self._record_rejection(now, sent_at, error)
+        if state.breakers_on:
+            self._tell_demotion(now, error, first_content)
+            self._tell_host(now, outcome, error, first_content)
+            self._tell_model(now, outcome, error, first_content)
 
-    def _silent(self, now: float, spent: float, outcome: Outcome) -> None:
-        """It would have taken longer than we waited; whether that is slow is asked when another one was faster."""
-        usual = self.target.latency(streams=self.streams).quantile(0.5, self.size)
-        self.target.took(spent, self.size, now, streams=self.streams, cut=True)
-        if outcome == "superseded" and usual is not None and spent > SLOW * usual:
-            self.be_slow(now)
+    def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
+        """Record that the first content would have come later; a loser that was silent for long was slow."""
+        usual = self.state.latency(streams=self._streams).quantile(0.5, self._size)
+        self.state.record_latency(seconds, self._size, now, streams=self._streams, censored=True)
+        if outcome == "superseded" and usual is not None and seconds > LOSER_SLOW_TIMES * usual:
+            self.mark_slow(now)
 
-    def _was_quick(self, first_content: float | None) -> bool:
-        """Whether an answer speaks for the model; one that comes late and could not be raced says nothing."""
-        if self._slow or first_content is None:
-            return False
-        return first_content <= self._policies.slow_after(self.target.model, self.size, streams=self.streams)
+    def _record_rejection(self, now: float, sent_at: float, error: RateLimited) -> None:
+        if self.state.limits.rejected(now, sent_at, hinted=error.retry_after is not None):
+            self.state.changed("paced", error.message)
 
-    def _judge(
+    def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float | None) -> None:
+        """One quick first content ends a demotion, whatever became of the attempt after that."""
+        demotion = self.state.demotion
+        if first_content is None or self._slow or is_total_timeout(error) or not demotion.was_slow_lately(now):
+            return
+        # An answer that came late because nobody could race it says nothing for the model.
+        if first_content <= slow_delay(self.state.latency(streams=self._streams), self._size):
+            demotion.was_quick(now)
+
+    def _tell_host(
         self, now: float, outcome: Outcome, error: AttemptError | None, first_content: float | None
     ) -> None:
-        """Tell the breakers: of the host whether it was reached, of the model whether it did its work."""
-        target, host, answering = self.target, self.target.account.host, first_content is not None
-        if answering and target.was_slow_lately(now) and not is_total(error) and self._was_quick(first_content):
-            target.was_quick(now)  # whatever became of it after that
-        if isinstance(error, ConnectionFailed) or is_connect(error):
-            host.failed(self._host, now, error.message)
-        elif answering or outcome == "won" or (error is not None and error.status is not None):
-            host.succeeded(self._host, now)
+        """Tell the host's breaker whether the host was reached."""
+        host = self.state.provider.host
+        if counts_against_host(error):
+            host.failed(self._host_generation, now, error.message)
+        elif first_content is not None or outcome == "won" or (error is not None and error.status is not None):
+            host.succeeded(self._host_generation, now)
         else:
-            host.left(self._host)
+            host.released(self._host_generation)
+
+    def _tell_model(
+        self, now: float, outcome: Outcome, error: AttemptError | None, first_content: float | None
+    ) -> None:
+        """Tell the model's breaker whether the model did its work."""
+        breaker, generation = self.state.breaker, self._model_generation
         if outcome in {"won", "not_accepted"}:
-            target.breaker.succeeded(self._model, now)
-        elif answering and is_total(error):
-            target.breaker.left(self._model)  # the limit is ours; it has only become slow
-            self.be_slow(now)
-        elif error is not None and counts(error):
-            target.breaker.failed(self._model, now, error.message)
-        elif answering:
-            target.breaker.succeeded(self._model, now)  # it was working when it was cancelled
+            breaker.succeeded(generation, now)
+        elif first_content is not None and is_total_timeout(error):
+            breaker.released(generation)  # the limit is ours; the model has only become slow
+            self.mark_slow(now)
+        elif error is not None and counts_against_model(error):
+            breaker.failed(generation, now, error.message)
+        elif first_content is not None:
+            breaker.succeeded(generation, now)  # it was working when it was cancelled
         else:
-            target.breaker.left(self._model)
-
-
-def counts(error: AttemptError) -> bool:
-    """Whether this failure says something against the model or its host (DESIGN §7, "remembered")."""
-    if isinstance(error, AttemptTimeout):
-        return error.clock != "deadline"
-    return isinstance(error, ConnectionFailed | ServerFailed | BadReply) or (
-        isinstance(error, RateLimited) and error.status == 529
-    )
-
-
-def is_total(error: AttemptError | None) -> bool:
-    """Whether the attempt as a whole was what took too long."""
-    return isinstance(error, AttemptTimeout) and error.clock == "total"
-
-
-def is_connect(error: AttemptError | None) -> TypeGuard[AttemptTimeout]:
-    """Whether the connection was what took too long."""
-    return isinstance(error, AttemptTimeout) and error.clock == "connect"
+            breaker.released(generation)

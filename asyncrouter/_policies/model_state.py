@@ -1,12 +1,14 @@
-"""What is known about one model at one provider, and about the provider itself: the memory the policies share."""
+"""All that is known about one model at one provider, and about the provider itself: the memory the policies share."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._policies.breaker import VOLUME, WINDOW, Breaker, Window
+from asyncrouter._policies.breaker import Breaker
+from asyncrouter._policies.demotion import Demotion
 from asyncrouter._policies.latency import Latency
+from asyncrouter._policies.limits import Limits
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.retry_budget import RetryBudget
 
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter._config.catalog import Model
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.holds import Holds
 
-UNUSUAL = 600.0
-"""Seconds for which what a slow model does is not taken for what is usual: else a brown-out would soon be."""
-SLOW_SPAN = 5.0
-"""Seconds between two tries of a model in its old place while it is demoted for being slow."""
+MODEL_IN_A_ROW, MODEL_QUIET_SECONDS, MODEL_LONGEST_OPEN = 3, 4.0, 15.0
+"""A model's breaker opens at three failures in a row when nothing was answered for four seconds (where calls are many,
+three in a row are chance), and stays open for 15 seconds at most."""
+HOST_IN_A_ROW, HOST_QUIET_SECONDS, HOST_LONGEST_OPEN = 5, 0.0, 60.0
+"""A host's breaker opens at five lost connections in a row, as Finagle and Envoy do, whatever was answered before, and
+stays open for a minute at most."""
 
 
 class ProviderState:
@@ -29,7 +35,9 @@ class ProviderState:
     __slots__ = ("host", "retries")
 
     def __init__(self, random: Random, changed: Callable[[str, str], None]) -> None:
-        self.host = Breaker(random, changed, in_a_row=5, quiet=0.0, longest=60.0)
+        self.host = Breaker(
+            random, changed, in_a_row=HOST_IN_A_ROW, quiet=HOST_QUIET_SECONDS, longest=HOST_LONGEST_OPEN
+        )
         self.retries = RetryBudget()
 
     def __repr__(self) -> str:
@@ -37,78 +45,63 @@ class ProviderState:
 
 
 class ModelState:
-    """One model at one provider: its breaker, its pace, how long it takes, and whether it has become slow."""
+    """One model at one provider: its breaker, limits and queue, how long it takes, and whether it has become slow.
+
+    `holds` is the router's, `changed` is called with a new state of the model and the reason, and `breakers_on` says
+    whether breakers and demotion are used at all.
+    """
 
     __slots__ = (
-        "_changed", "_slow", "_slow_at", "_slow_in_a_row", "_slow_since", "_slow_until", "account", "announced_at",
-        "breaker", "buffered", "model", "pacer", "streamed",
+        "breaker", "breakers_on", "buffered", "changed", "demotion", "holds", "limits", "limits_read_at", "model",
+        "pacer", "provider", "streamed",
     )
 
     def __init__(
-        self, model: Model, account: ProviderState, loop: asyncio.AbstractEventLoop, random: Random,
-        changed: Callable[[str, str], None],
+        self, model: Model, provider: ProviderState, holds: Holds, changed: Callable[[str, str], None], random: Random,
+        loop: asyncio.AbstractEventLoop, *, breakers_on: bool,
     ) -> None:
         self.model = model
-        self.account = account
-        self._changed = changed
-        self.breaker = Breaker(random, changed, in_a_row=3, quiet=4.0, longest=15.0)
-        self.pacer = Pacer(model, loop)
+        self.provider = provider
+        self.holds = holds
+        self.changed = changed
+        self.breakers_on = breakers_on
+        self.breaker = Breaker(
+            random, changed, in_a_row=MODEL_IN_A_ROW, quiet=MODEL_QUIET_SECONDS, longest=MODEL_LONGEST_OPEN
+        )
+        self.demotion = Demotion(changed)
+        self.limits = Limits(model)
+        self.pacer = Pacer(self.limits, loop)
         self.streamed = Latency()
         self.buffered = Latency()
-        self.announced_at = -inf
-        """When its headers were last looked at for limits."""
-        self._slow = Window()
-        self._slow_at = self._slow_since = -inf
-        self._slow_in_a_row = 0
-        self._slow_until: float | None = None
+        self.limits_read_at = -inf
+        """When its headers were last read for limits."""
 
     def __repr__(self) -> str:
         return f"<ModelState {self.model.name}: {self.breaker!r}, {self.pacer!r}{', slow' if self.slow else ''}>"
 
     @property
     def slow(self) -> bool:
-        """Whether it has been silent much longer than usual: in half of 30 s, or twenty times in a row."""
-        return self._slow_until is not None
+        """Whether it is demoted for being much slower than usual."""
+        return self.demotion.slow
+
+    @property
+    def breakers_closed(self) -> bool:
+        """Whether neither the model's breaker nor its host's is open or half-open."""
+        return self.breaker.state == "closed" and self.provider.host.state == "closed"
 
     def latency(self, *, streams: bool) -> Latency:
-        """How long it takes to its first content, or, on the buffered wire, to its answer."""
+        """How long it takes to its first content or, on the buffered wire, to its whole answer."""
         return self.streamed if streams else self.buffered
 
-    def took(self, seconds: float, size: int, now: float, *, streams: bool, cut: bool = False) -> None:
-        """Remember how long an attempt took to its first content, or (`cut`) that it would have taken longer.
+    def record_latency(self, seconds: float, size: int, now: float, *, streams: bool, censored: bool = False) -> None:
+        """Remember the seconds of an attempt to its first content, or (`censored`) that it would have taken longer.
 
-        After ten minutes that is what a slow model is like, and in forty more what was is forgotten.
+        While the model is demoted nothing is learned for ten minutes.
         """
-        if self._slow_until is None or now - self._slow_since >= UNUSUAL:
-            self.latency(streams=streams).add(seconds, size, now, cut=cut)
+        if self.demotion.learns(now):
+            self.latency(streams=streams).add(seconds, size, now, censored=censored)
 
-    def demoted(self, now: float) -> bool:
-        """Whether others should go first now; every five seconds it has one try in its old place."""
-        if self._slow_until is None:
-            return False
-        if now < self._slow_until:
-            return True
-        self._slow_until = now + SLOW_SPAN
-        return False
-
-    def was_slow(self, now: float) -> None:
-        """An attempt was silent for too long."""
-        self._slow_at = now
-        self._slow_in_a_row += 1
-        self._slow.add(now, failed=True)
-        if self._slow_until is None and (self._slow_in_a_row >= VOLUME or self._slow.full_of_failures()):
-            self._slow_since, self._slow_until = now, now + SLOW_SPAN
-            self._changed("slow", "half of its attempts were much slower than usual")
-
-    def was_slow_lately(self, now: float) -> bool:
-        """Whether an attempt that is quick has something to make up for."""
-        return self._slow_until is not None or self._slow_in_a_row > 0 or now - self._slow_at <= WINDOW
-
-    def was_quick(self, now: float) -> None:
-        """An attempt was not slow: one is enough to have it back in its place."""
-        self._slow_in_a_row = 0
-        self._slow.add(now, failed=False)
-        if self._slow_until is not None:
-            self._slow_until = None
-            self._slow.clear()
-            self._changed("not slow any more", "")
+    def learn(self, error: AttemptError, now: float) -> None:
+        """Remember what a failed attempt says about the model and its key."""
+        if (change := self.holds.learn(self.model, error, now)) is not None:
+            self.changed(*change)

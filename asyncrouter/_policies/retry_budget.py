@@ -1,7 +1,11 @@
-"""How many retries a provider is sent: successes pay for them, so that an outage is not answered with a storm.
+"""How many retries a provider is sent: its successes pay for them, so that retries do not multiply an outage.
 
-A deposit for each success and a price for each retry (M. Brooker, "Fixing retries with token buckets and circuit
-breakers", 2022), weighted by what went before as in the AWS SDKs: a retry after a timeout costs twice as much.
+What is limited: tries of the same model again, for all models of a provider together, to ten and one more for every ten
+answers. At 10 % failures nearly every retry is paid for (98.7 % of the calls succeed, with 1.10 times the load); at
+100 % there are ten retries and no more. A fallback to another model is not a retry and costs nothing here.
+
+The deposit for each success is M. Brooker's ("Fixing retries with token buckets and circuit breakers", 2022); the price
+that depends on the failure is the AWS SDKs', where a retry after a timeout costs twice as much as after another error.
 """
 
 from __future__ import annotations
@@ -9,34 +13,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import AttemptTimeout
+from asyncrouter._policies.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
 
 DEPOSIT = 0.1
-BURST = 10.0
+"""Tokens that each answer pays in: one retry for ten answers, Brooker's figure."""
+PRICE = 1.0
+"""Tokens that a retry costs after an ordinary failure."""
+PRICE_AFTER_TIMEOUT = 2.0
+"""Tokens that a retry costs after a timeout: a provider that is slow needs fewer requests, not more."""
 
 
-class RetryBudget:
-    """What may be spent on asking the same provider again. A fallback to another model is not a retry."""
+class RetryBudget(TokenBucket):
+    """What may be spent on asking the same provider again."""
 
-    __slots__ = ("tokens",)
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self.tokens = BURST
+        super().__init__(DEPOSIT)
 
-    def __repr__(self) -> str:
-        return f"<RetryBudget {self.tokens:.1f} of {BURST:g}>"
-
-    def deposit(self) -> None:
-        """An attempt got its answer."""
-        if self.tokens < BURST:
-            self.tokens = min(BURST, self.tokens + DEPOSIT)
-
-    def take(self, error: AttemptError) -> bool:
-        """Whether a retry after `error` may be sent; if so it is paid for. Failures refund nothing."""
-        price = 2.0 if isinstance(error, AttemptTimeout) else 1.0
-        if self.tokens < price - 1e-6:
-            return False
-        self.tokens -= price
-        return True
+    def pay_for_retry(self, error: AttemptError) -> bool:
+        """Whether a retry after `error` may be sent; if so it is paid for. A retry that fails is not refunded."""
+        return self.take(PRICE_AFTER_TIMEOUT if isinstance(error, AttemptTimeout) else PRICE)

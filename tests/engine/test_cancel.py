@@ -253,7 +253,7 @@ def standing(router: Router) -> dict[str, str]:
 def tokens(router: Router) -> float:
     """What is in the bucket of the hedges."""
     assert router._engine is not None
-    return router._engine.policies.hedges.bucket("a", HEDGE.budget).tokens
+    return router._engine.policies.hedge_budgets.budget_of("a", HEDGE.budget).tokens
 
 
 def check(run: Run, whole: Run) -> None:

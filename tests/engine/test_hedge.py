@@ -504,7 +504,7 @@ def test_a_hedge_without_a_useful_share_of_the_deadline_is_not_sent(clock: Clock
 def tokens(router: Router, first: str, rate: float = 0.05) -> float:
     """What is in the bucket of calls that begin with this model."""
     assert router._engine is not None
-    return router._engine.policies.hedges.bucket(first, rate).tokens
+    return router._engine.policies.hedge_budgets.budget_of(first, rate).tokens
 
 
 async def hedged(world: World, router: Router, first: str, *, late: bool, hedge: Hedge | None = None) -> bool:

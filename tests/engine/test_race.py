@@ -282,7 +282,7 @@ def test_a_restart_is_a_race_over_the_steps_behind(clock: Clock, world: World) -
                 ) as stream:
                     heard = ["again" if chunk.restart else chunk.text async for chunk in stream]
             assert router._engine is not None
-            return heard, stream.trace, router._engine.policies.hedges.bucket("a", 0.05).tokens
+            return heard, stream.trace, router._engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
 
     heard, trace, tokens = clock.run(scenario())
 
@@ -462,7 +462,7 @@ def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, worl
             await asyncio.sleep(0)
             assert {asyncio.current_task()} == asyncio.all_tasks()
             assert router._engine is not None
-            return reply, router._engine.policies.hedges.bucket("a", 0.05).tokens
+            return reply, router._engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
 
     reply, tokens = clock.run(scenario())
 
@@ -482,7 +482,7 @@ def test_a_hedge_that_was_cancelled_before_its_first_step_is_refunded(clock: Clo
             loop.call_at(1.0, lambda: puppets.each["a"].answers())
             reply = await router.chat("hello", chain=["a", "b"], hedge=HEDGE)
             assert router._engine is not None
-            return reply, router._engine.policies.hedges.bucket("a", 0.05).tokens
+            return reply, router._engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
 
     reply, tokens = clock.run(scenario())
 

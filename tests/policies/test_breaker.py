@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncrouter import AllModelsFailed, Hedge, Reply, Retry, Router, StateChanged
-from asyncrouter._policies.breaker import FORCED, OPEN, Breaker
+from asyncrouter._policies.breaker import FIRST_OPEN_SECONDS, FORCED, Breaker
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import HEALTHY, REJECTED, SILENT, Tried, ask, asked, models_sent, play, script, tried
 
@@ -71,11 +71,11 @@ def test_three_failures_in_a_row_open_it() -> None:
     breaker = of_a_model()
     fails(breaker, 1.0)
     fails(breaker, 2.0)
-    assert breaker.refuses(2.0) is None
+    assert breaker.refusal(2.0) is None
 
     fails(breaker, 3.0, "it broke")
 
-    assert breaker.refuses(4.0) == "breaker open for 4.00 s more: it broke"
+    assert str(breaker.refusal(4.0)) == "breaker open for 4.00 s more: it broke"
 
 
 def test_an_answer_between_failures_starts_the_row_anew() -> None:
@@ -146,9 +146,9 @@ def test_five_seconds_then_twice_as_long_each_time() -> None:
     breaker, now, spans = opened(), 0.0, []
     for _ in range(5):
         spans.append(breaker.until - now)
-        assert breaker.refuses(breaker.until - 1e-6) is not None
+        assert breaker.refusal(breaker.until - 1e-6) is not None
         now = breaker.until
-        assert breaker.refuses(now) is None
+        assert breaker.refusal(now) is None
         fails(breaker, now)
 
     assert spans == [5.0, 10.0, 15.0, 15.0, 15.0]
@@ -172,7 +172,7 @@ def test_a_host_is_asked_again_after_a_quarter_of_its_outage() -> None:
 @given(st.floats(0, 1))
 def test_jitter_is_a_tenth_at_most(share: float) -> None:
     """Open times are longer by up to a tenth, so that a fleet does not probe in step; never shorter."""
-    assert opened(share=share).until == pytest.approx(OPEN * (1.0 + 0.1 * share))
+    assert opened(share=share).until == pytest.approx(FIRST_OPEN_SECONDS * (1.0 + 0.1 * share))
 
 
 @pytest.mark.parametrize(("calm", "span"), [(60.0, 10.0), (60.1, 5.0)])
@@ -194,14 +194,14 @@ def test_one_probe_at_a_time() -> None:
     breaker = opened()
     breaker.enter(5.0, 10.0)
 
-    assert breaker.refuses(6.0) == "breaker half-open, a probe is under way: no"
+    assert str(breaker.refusal(6.0)) == "breaker half-open, a probe is under way: no"
 
 
 def test_an_answered_probe_closes_it() -> None:
     """One answer is enough, and the window is empty again."""
     breaker = opened()
     succeeds(breaker, 5.0)
-    assert (breaker.state, breaker.refuses(5.0)) == ("closed", None)
+    assert (breaker.state, breaker.refusal(5.0)) == ("closed", None)
 
     for _ in range(2):
         fails(breaker, 10.0)
@@ -220,23 +220,23 @@ def test_a_failed_probe_opens_it_for_longer() -> None:
 def test_a_probe_that_says_nothing_gives_its_permit_back() -> None:
     """Cancelled, superseded, the caller's fault: it neither closes nor sticks; the next call may probe."""
     breaker = opened()
-    breaker.left(breaker.enter(5.0, 10.0))
+    breaker.released(breaker.enter(5.0, 10.0))
 
-    assert (breaker.state, breaker.refuses(5.0)) == ("half_open", None)
+    assert (breaker.state, breaker.refusal(5.0)) == ("half_open", None)
 
 
 def test_a_permit_that_is_not_given_back_lapses() -> None:
     """A leak costs the time of one attempt, not an outage for ever; what it brings in the end belongs to the past."""
     breaker = opened()
     leaked = breaker.enter(5.0, 10.0)
-    assert breaker.refuses(14.9) is not None
-    assert breaker.refuses(15.0) is None
+    assert breaker.refusal(14.9) is not None
+    assert breaker.refusal(15.0) is None
     again = breaker.enter(15.0, 10.0)
 
     breaker.failed(leaked, 16.0, "late")
-    assert (breaker.state, breaker.refuses(16.0) is not None) == ("half_open", True)
-    breaker.left(leaked)
-    assert breaker.refuses(16.0) is not None
+    assert (breaker.state, breaker.refusal(16.0) is not None) == ("half_open", True)
+    breaker.released(leaked)
+    assert breaker.refusal(16.0) is not None
     breaker.succeeded(again, 17.0)
 
     assert breaker.state == "closed"
@@ -252,7 +252,7 @@ def test_results_of_the_past_do_not_count() -> None:
 
     breaker.succeeded(before[3], 2.0)
     breaker.failed(before[4], 3.0, "no")
-    breaker.left(before[5])
+    breaker.released(before[5])
     assert ("open", until) == (breaker.state, breaker.until)
 
     succeeds(breaker, until)
@@ -268,7 +268,7 @@ def test_a_forced_answer_closes_it_and_a_forced_failure_changes_nothing() -> Non
     assert breaker.enter(1.0, 10.0) == FORCED
 
     breaker.failed(FORCED, 1.0, "no")
-    breaker.left(FORCED)
+    breaker.released(FORCED)
     assert ("open", until) == (breaker.state, breaker.until)
     breaker.succeeded(FORCED, 2.0)
 
@@ -310,12 +310,12 @@ def test_whatever_happens_it_never_sticks(steps: list[Step]) -> None:
             elif what == "failed":
                 breaker.failed(generation, now, "no")
             elif what == "left":
-                breaker.left(generation)
+                breaker.released(generation)
         assert breaker.state in {"closed", "open", "half_open"}
         assert breaker.until <= now + 15.0
 
     now += 15.0 + 5.0
-    assert breaker.refuses(now) is None
+    assert breaker.refusal(now) is None
     succeeds(breaker, now)
 
     assert breaker.state == "closed"
@@ -327,14 +327,14 @@ def test_while_half_open_there_is_one_probe_in_its_time(steps: list[tuple[float,
     breaker, now, busy_until = opened(), 0.0, 0.0
     for pause, end in steps:
         now += pause
-        if breaker.refuses(now) is not None:
+        if breaker.refusal(now) is not None:
             continue
         assert now >= busy_until
         generation, busy_until = breaker.enter(now, 5.0), now + 5.0
         if end == "failed":
             breaker.failed(generation, now, "no")
         elif end == "left":
-            breaker.left(generation)
+            breaker.released(generation)
         busy_until = busy_until if end == "leak" else now
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from asyncrouter import Model, RateLimited, Rejected, Unauthorized
 from asyncrouter._events import Events
 from asyncrouter._policies.facade import Policies
-from asyncrouter._policies.hedge_budget import Bucket, HedgeBudgets
+from asyncrouter._policies.hedge_budget import HedgeBudget, HedgeBudgets
+from asyncrouter._policies.pacing import Rank
 
 if TYPE_CHECKING:
     from asyncrouter._policies.lease import Lease
@@ -26,22 +27,22 @@ ELSEWHERE = Model(provider="q", id="a", name="A2")
 # ── the bucket ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def taken(bucket: Bucket, most: int = 100) -> int:
+def taken(bucket: HedgeBudget, most: int = 100) -> int:
     """How many hedges it gives now."""
     return sum(bucket.take() for _ in range(most))
 
 
 def test_a_bucket_is_full_at_the_start() -> None:
     """Ten hedges, then none."""
-    bucket = Bucket(0.05)
+    bucket = HedgeBudget(0.05)
 
     assert taken(bucket) == 10
-    assert repr(bucket) == "<Bucket 0.00 of 10, 0.05 a call>"
+    assert repr(bucket) == "<HedgeBudget 0.00 of 10, 0.05 a deposit>"
 
 
 def test_a_bucket_holds_ten_at_most() -> None:
     """However many calls pay in."""
-    bucket = Bucket(1.0)
+    bucket = HedgeBudget(1.0)
     for _ in range(1000):
         bucket.deposit()
 
@@ -51,7 +52,7 @@ def test_a_bucket_holds_ten_at_most() -> None:
 @pytest.mark.parametrize(("rate", "calls"), [(0.05, 20), (0.1, 10), (0.01, 100), (1.0, 1), (0.3, 4)])
 def test_so_many_calls_pay_for_one_hedge(rate: float, calls: int) -> None:
     """Twenty deposits of 0.05 are one hedge, although they do not add up to 1 exactly; nineteen are none."""
-    bucket = Bucket(rate)
+    bucket = HedgeBudget(rate)
     taken(bucket)
     for _ in range(calls - 1):
         bucket.deposit()
@@ -64,7 +65,7 @@ def test_so_many_calls_pay_for_one_hedge(rate: float, calls: int) -> None:
 
 def test_a_hedge_that_was_not_sent_is_given_back() -> None:
     """A refund fills the bucket again, never above ten."""
-    bucket = Bucket(0.0)
+    bucket = HedgeBudget(0.0)
     bucket.refund()
     assert taken(bucket) == 10
     bucket.refund()
@@ -74,7 +75,7 @@ def test_a_hedge_that_was_not_sent_is_given_back() -> None:
 @given(st.floats(0, 1), st.lists(st.booleans(), max_size=400))
 def test_hedges_keep_to_their_share(rate: float, late: list[bool]) -> None:
     """In every prefix of N calls there are at most `rate` · N + 10 hedges."""
-    bucket, hedges = Bucket(rate), 0
+    bucket, hedges = HedgeBudget(rate), 0
     for number, hedge in enumerate(late, 1):
         bucket.deposit()
         hedges += hedge and bucket.take()
@@ -85,8 +86,8 @@ def test_one_bucket_for_each_first_model_and_rate() -> None:
     """Calls that begin with the same model at the same rate share one; others do not."""
     budgets = HedgeBudgets()
 
-    assert budgets.bucket("a", 0.05) is budgets.bucket("a", 0.05)
-    assert len({id(budgets.bucket(model, rate)) for model in "ab" for rate in (0.05, 0.1)}) == 4
+    assert budgets.budget_of("a", 0.05) is budgets.budget_of("a", 0.05)
+    assert len({id(budgets.budget_of(model, rate)) for model in "ab" for rate in (0.05, 0.1)}) == 4
 
 
 # ── the lease ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,9 +99,9 @@ async def _policies() -> Policies:
 
 def lease_of(policies: Policies, model: Model, at: float = 10.0) -> Lease:
     """What an attempt at `model` holds, the request already under way."""
-    lease = policies.lease(policies.target(model), 0, 0.0)
+    lease = policies.lease_now(policies.state_of(model), Rank.FIRST, 0.0)
     assert lease is not None
-    lease.send(at, 100, None, streams=True)
+    lease.mark_sent(at, 100, None, streams=True)
     return lease
 
 
@@ -108,15 +109,15 @@ def test_a_lease_counts_what_is_in_flight_and_is_given_back_once(clock: Clock) -
     """One more while it lasts, one less when it ends, however often that is said."""
     policies = clock.run(_policies())
     other, lease = lease_of(policies, A), lease_of(policies, A)
-    assert policies.target(A).pacer.running == 2
+    assert policies.state_of(A).pacer.running == 2
 
     lease.end(11.0, "cancelled")
     lease.end(11.0, "failed", Rejected("gone", status=404))
 
-    assert policies.target(A).pacer.running == 1
+    assert policies.state_of(A).pacer.running == 1
     assert policies.refusal(A, 11.0) is None
     other.end(12.0, "won")
-    assert policies.target(A).pacer.running == 0
+    assert policies.state_of(A).pacer.running == 0
 
 
 def test_a_lease_learns_from_an_error(clock: Clock) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import AllModelsFailed, Hedge, HedgeDenied, Model, Retry, Router
-from asyncrouter._events import Events
-from asyncrouter._policies.facade import LATEST, Policies
-from asyncrouter._policies.hedge_budget import REMEMBERED, Bucket, HedgeBudgets
+from asyncrouter._events import REMEMBERED, Events
+from asyncrouter._policies.facade import Policies
+from asyncrouter._policies.hedge_budget import HedgeBudget, HedgeBudgets
+from asyncrouter._policies.lateness import LATEST
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ ONCE = Retry(attempts=1)
 @pytest.mark.parametrize(("taken", "share"), [(0, 1.15), (5, 0.925), (10, 0.7)])
 def test_the_aim_falls_with_the_bucket(taken: int, share: float) -> None:
     """A little above the rate while it is full, so that nothing is wasted; well below when it is empty."""
-    bucket = Bucket(0.04)
+    bucket = HedgeBudget(0.04)
     for _ in range(taken):
         assert bucket.take()
 
@@ -40,14 +41,14 @@ def test_the_aim_falls_with_the_bucket(taken: int, share: float) -> None:
 def test_a_thousand_buckets_are_remembered() -> None:
     """Names of models can come from anywhere: the oldest goes, and comes back full."""
     budgets = HedgeBudgets()
-    first, second = (budgets.bucket(name, 0.05) for name in ("first", "second"))
+    first, second = (budgets.budget_of(name, 0.05) for name in ("first", "second"))
     for bucket in (first, second):
         assert bucket.take()
     for number in range(REMEMBERED - 1):
-        budgets.bucket(f"m{number}", 0.05)
+        budgets.budget_of(f"m{number}", 0.05)
 
-    assert second is budgets.bucket("second", 0.05)
-    assert budgets.bucket("first", 0.05).tokens == 10.0
+    assert second is budgets.budget_of("second", 0.05)
+    assert budgets.budget_of("first", 0.05).tokens == 10.0
 
 
 # ── the delay ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -60,10 +61,10 @@ def delay(clock: Clock, hedge: Hedge, samples: int = 1000, *, tokens: float = 10
     """
     async def scenario() -> float:
         policies = Policies(asyncio.get_running_loop(), Random(0), Events([]))
-        memory: Latency = policies.target(A).streamed
+        memory: Latency = policies.state_of(A).streamed
         for number in range(1, samples + 1):
             memory.add(number / 1000 * (tail if number > 0.985 * samples else 1.0), 100, 0.0)
-        bucket = policies.hedges.bucket("a", hedge.budget)
+        bucket = policies.hedge_budgets.budget_of("a", hedge.budget)
         bucket.tokens = tokens
         return policies.hedge_after(hedge, bucket, A, 100, streams=True)
 

@@ -12,7 +12,9 @@ import pytest
 from asyncrouter import AttemptTimeout, Hedge, Model, Retry, Router, ServerFailed
 from asyncrouter._events import Events
 from asyncrouter._policies.facade import Policies
-from asyncrouter._policies.latency import EPOCH, EPOCH_SECONDS, EPOCHS, GROWTH, Histogram, Latency
+from asyncrouter._policies.latency import EPOCH_SAMPLES, EPOCH_SECONDS, EPOCHS, Histogram, Latency
+from asyncrouter._policies.pacing import Rank
+from asyncrouter._policies.survival import GROWTH
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -23,15 +25,15 @@ if TYPE_CHECKING:
 A = Model(provider="p", id="a", name="a")
 
 
-def histogram(*samples: tuple[int, float], cut: tuple[tuple[int, float], ...] = ()) -> Histogram:
+def histogram(*samples: tuple[int, float], censored: tuple[tuple[int, float], ...] = ()) -> Histogram:
     """So many samples of so many seconds, all of one instant."""
     made = Histogram()
     for count, seconds in samples:
         for _ in range(count):
             made.add(seconds, 0.0)
-    for count, seconds in cut:
+    for count, seconds in censored:
         for _ in range(count):
-            made.add(seconds, 0.0, cut=True)
+            made.add(seconds, 0.0, censored=True)
     return made
 
 
@@ -47,7 +49,7 @@ def test_nothing_is_said_below_a_hundred_samples() -> None:
     """Cut ones count as samples; that is all that is known of them."""
     assert histogram((99, 1.0)).quantile(0.5) is None
     assert near(1.0) == histogram((100, 1.0)).quantile(0.5)
-    assert near(1.0) == histogram((50, 1.0), cut=((50, 2.0),)).quantile(0.5)
+    assert near(1.0) == histogram((50, 1.0), censored=((50, 2.0),)).quantile(0.5)
 
 
 @pytest.mark.parametrize("q", [0.01, 0.5, 0.9, 0.95, 0.98, 0.999])
@@ -73,21 +75,21 @@ def test_samples_that_were_cut_off_would_have_taken_longer() -> None:
     Of those who were still watched after 1 s half ended at 3 s, so it is two in five that took longer than 1 s, and one
     in five that took longer than 3 s. With the cut ones left out it would be one in four and one in eight.
     """
-    made = histogram((60, 1.0), (10, 3.0), (10, 9.0), cut=((20, 1.0),))
+    made = histogram((60, 1.0), (10, 3.0), (10, 9.0), censored=((20, 1.0),))
 
     assert [near(1.0), near(3.0), near(3.0), near(9.0)] == [made.quantile(q) for q in (0.59, 0.61, 0.79, 0.81)]
 
 
 def test_beyond_what_was_seen_the_last_end_is_the_least() -> None:
     """Half were cut off, so no more than half is known to have ended."""
-    made = histogram((50, 1.0), cut=((50, 2.0),))
+    made = histogram((50, 1.0), censored=((50, 2.0),))
 
     assert near(1.0) == made.quantile(0.95)
 
 
 def test_without_any_end_nothing_is_known() -> None:
     """A hundred losers, and not one winner."""
-    assert histogram(cut=((100, 1.0),)).quantile(0.5) is None
+    assert histogram(censored=((100, 1.0),)).quantile(0.5) is None
 
 
 def test_quantiles_follow_what_is_new() -> None:
@@ -109,39 +111,39 @@ def test_the_oldest_of_sixteen_thousand_samples_go() -> None:
     for number in range(20_250):
         made.add(1.0 if number % 2 else 2.0, 0.0)
 
-    assert made.count == (EPOCHS - 1) * EPOCH + 250
-    assert made.count == sum(made.seen)
-    assert sum(made.cut) == 0
+    assert made.count == (EPOCHS - 1) * EPOCH_SAMPLES + 250
+    assert made.count == sum(made.observed)
+    assert sum(made.censored) == 0
 
 
 def test_what_is_forty_minutes_old_goes() -> None:
     """One sample in each span of 75 seconds: the last 32 are remembered."""
     made = Histogram()
     for number in range(100):
-        made.add(1.0, number * EPOCH_SECONDS, cut=number % 2 == 0)
+        made.add(1.0, number * EPOCH_SECONDS, censored=number % 2 == 0)
 
-    assert (made.count, sum(made.seen), sum(made.cut)) == (EPOCHS, EPOCHS // 2, EPOCHS // 2)
+    assert (made.count, sum(made.observed), sum(made.censored)) == (EPOCHS, EPOCHS // 2, EPOCHS // 2)
 
 
 def test_a_change_is_noticed_at_the_end_of_an_epoch() -> None:
     """Three times as slow: all that was before is forgotten."""
     made, random = Histogram(), Random(1)
-    for _ in range(10 * EPOCH):
+    for _ in range(10 * EPOCH_SAMPLES):
         made.add(exp(random.gauss(0.0, 0.5)), 0.0)
-    for _ in range(EPOCH + 1):
+    for _ in range(EPOCH_SAMPLES + 1):
         made.add(3.0 * exp(random.gauss(0.0, 0.5)), 0.0)
 
-    assert made.count == EPOCH + 1
+    assert made.count == EPOCH_SAMPLES + 1
     assert made.quantile(0.5) == pytest.approx(3.0, rel=0.1)
 
 
 def test_chance_is_no_change() -> None:
     """Of one law everything is kept."""
     made, random = Histogram(), Random(2)
-    for _ in range(30 * EPOCH):
+    for _ in range(30 * EPOCH_SAMPLES):
         made.add(exp(random.gauss(0.0, 0.5)), 0.0)
 
-    assert made.count == 30 * EPOCH
+    assert made.count == 30 * EPOCH_SAMPLES
 
 
 # ── sizes of prompts ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,14 +209,14 @@ def test_what_is_learned_from_an_attempt(
     """Content is a sample; a loser and a time-out are cut ones; a quick failure and a caller who leaves are none."""
     async def scenario() -> tuple[int, int]:
         policies = Policies(asyncio.get_running_loop(), Random(0), Events([]))
-        target = policies.target(A)
-        lease = policies.lease(target, 0, 0.0)
+        state = policies.state_of(A)
+        lease = policies.lease_now(state, Rank.FIRST, 0.0)
         assert lease is not None
-        lease.send(10.0, 100, None, streams=True)
+        lease.mark_sent(10.0, 100, None, streams=True)
         lease.end(12.0, outcome, error, first_content)
-        every = target.streamed._sizes.values()
-        assert not target.buffered._sizes
-        return sum(sum(one.seen) for one in every), sum(sum(one.cut) for one in every)
+        every = state.streamed._sizes.values()
+        assert not state.buffered._sizes
+        return sum(sum(one.observed) for one in every), sum(sum(one.censored) for one in every)
 
     assert learned == clock.run(scenario())
 

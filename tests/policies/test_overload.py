@@ -10,7 +10,7 @@ import pytest
 from asyncrouter import Router
 from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.overload import Demand
-from asyncrouter._policies.pacing import MARGIN
+from asyncrouter._policies.limits import MARGIN
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def asked(number: int, rate: float = 32.0, *, batch: bool = False) -> Demand:
     """So many have asked, at once, for a limit of so many a second."""
     demand = Demand()
     for _ in range(number):
-        demand.asked(0.0, Gcra(rate), batch=batch)
+        demand.add(0.0, Gcra(rate), batch=batch)
     return demand
 
 

@@ -10,8 +10,18 @@ import pytest
 
 from asyncrouter import AllModelsFailed, CallError, Model, NotSent, Reply, Router
 from asyncrouter._policies.gcra import Gcra
-from asyncrouter._policies.hidden_limit import AT_FIRST, FLOOR, FORGET, GROW, LONGEST_GATE, START, Probe
-from asyncrouter._policies.pacing import AGAIN, FIRST, MARGIN, Pacer, Ticket
+from asyncrouter._policies.hidden_limit import (
+    FLOOR,
+    FORGET_AFTER,
+    MAX_GATE_SECONDS,
+    RATE_AT_FIRST,
+    STEP,
+    STEP_INITIAL,
+    STEP_NEAR_CEILING,
+    HiddenLimit,
+)
+from asyncrouter._policies.limits import MARGIN, Limits
+from asyncrouter._policies.pacing import Pacer, Rank, Ticket
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -181,7 +191,8 @@ def test_the_lower_of_two_limits_is_kept(clock: Clock, world: World, rpm: float,
 def pacer(clock: Clock, scenario: Callable[[Pacer], object], **limits: float) -> None:
     """Run this with the pacer of a model with these limits."""
     async def run() -> None:
-        scenario(Pacer(Model(provider="p", id="a", name="a", **limits), asyncio.get_running_loop()))  # type: ignore[arg-type]
+        model = Model(provider="p", id="a", name="a", **limits)  # type: ignore[arg-type]
+        scenario(Pacer(Limits(model), asyncio.get_running_loop()))
 
     clock.run(run())
 
@@ -190,11 +201,11 @@ def test_first_come_first_served_within_a_rank(clock: Clock) -> None:
     """First attempts before later ones, each in the order in which they came."""
     def scenario(pacer: Pacer) -> None:
         pacer.take(0.0)
-        turns = [pacer.join(rank, 0.0, inf) for rank in (AGAIN, FIRST, AGAIN, FIRST)]
+        tickets = [pacer.join(rank, 0.0, inf) for rank in (Rank.AGAIN, Rank.FIRST, Rank.AGAIN, Rank.FIRST)]
         order: list[int] = []
-        for _ in turns:
+        for _ in tickets:
             pacer.give_back(0.0, sent=True)
-            order += [number for number, turn in enumerate(turns) if turn.granted and number not in order]
+            order += [number for number, ticket in enumerate(tickets) if ticket.granted and number not in order]
         assert order == [1, 3, 0, 2]
 
     pacer(clock, scenario, max_concurrent=1)
@@ -204,13 +215,13 @@ def test_nobody_passes_those_who_wait(clock: Clock) -> None:
     """A free slot belongs to who waits for it; only a rank before theirs may go."""
     def scenario(pacer: Pacer) -> None:
         pacer.take(0.0)
-        pacer.join(AGAIN, 0.0, inf)
-        assert not pacer.goes(0.0, AGAIN)
-        assert not pacer.goes(0.0, FIRST)  # no slot
-        pacer._slots.running = 0
-        assert not pacer.goes(0.0, AGAIN)
-        assert pacer.goes(0.0, FIRST)
-        pacer._slots.running = 1
+        pacer.join(Rank.AGAIN, 0.0, inf)
+        assert not pacer.may_go(0.0, Rank.AGAIN)
+        assert not pacer.may_go(0.0, Rank.FIRST)  # no slot
+        pacer._limits.slots.running = 0
+        assert not pacer.may_go(0.0, Rank.AGAIN)
+        assert pacer.may_go(0.0, Rank.FIRST)
+        pacer._limits.slots.running = 1
 
     pacer(clock, scenario, max_concurrent=1)
 
@@ -219,14 +230,14 @@ def test_who_leaves_is_passed_over(clock: Clock) -> None:
     """And who leaves after its turn has come hands it on."""
     def scenario(pacer: Pacer) -> None:
         pacer.take(0.0)
-        turns = [pacer.join(FIRST, 0.0, inf) for _ in range(3)]
-        pacer.leave(turns[0])
+        tickets = [pacer.join(Rank.FIRST, 0.0, inf) for _ in range(3)]
+        pacer.leave(tickets[0])
         assert pacer.waiting == 2
         pacer.give_back(0.0, sent=True)
-        assert [turn.granted for turn in turns] == [False, True, False]
-        pacer.leave(turns[1])
-        assert turns[2].granted
-        pacer.leave(turns[2])
+        assert [ticket.granted for ticket in tickets] == [False, True, False]
+        pacer.leave(tickets[1])
+        assert tickets[2].granted
+        pacer.leave(tickets[2])
         assert (pacer.waiting, pacer.running) == (0, 0)
 
     pacer(clock, scenario, max_concurrent=1)
@@ -236,12 +247,12 @@ def test_a_turn_that_would_come_too_late_is_not_waited_for(clock: Clock) -> None
     """At one a second, two waiting: the third would go in three seconds; it is told at once when that is too late."""
     def scenario(pacer: Pacer) -> None:
         pacer.take(0.0)
-        turns: list[Ticket] = [pacer.join(FIRST, 0.0, inf) for _ in range(2)]
+        tickets: list[Ticket] = [pacer.join(Rank.FIRST, 0.0, inf) for _ in range(2)]
         with pytest.raises(NotSent, match="its pace of 1 requests a second has no room in time: 2 are waiting"):
-            pacer.join(FIRST, 0.0, 2.9)
-        turns.append(pacer.join(FIRST, 0.0, 3.1))
-        for turn in turns:
-            pacer.leave(turn)
+            pacer.join(Rank.FIRST, 0.0, 2.9)
+        tickets.append(pacer.join(Rank.FIRST, 0.0, 3.1))
+        for ticket in tickets:
+            pacer.leave(ticket)
 
     pacer(clock, scenario, rpm=60 / MARGIN)
 
@@ -330,127 +341,127 @@ def test_a_turn_is_not_waited_for_beyond_the_deadline(clock: Clock, world: World
 # ── a limit nobody tells ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def probed(rate: float | None = None, *, ceiling: float | None = None) -> Probe:
-    """A probe that has had its first 429 at 0 s; at this rate, and its second one at that ceiling."""
-    probe = Probe()
-    probe.rejected(0.0, -1.0, hinted=True)
+def rejected_once(rate: float | None = None, *, ceiling: float | None = None) -> HiddenLimit:
+    """A hidden that has had its first 429 at 0 s; at this rate, and its second one at that ceiling."""
+    hidden = HiddenLimit()
+    hidden.rejected(0.0, -1.0, hinted=True)
     if rate is not None:
-        rate_of(probe, rate)
+        rate_of(hidden, rate)
     if ceiling is not None:
-        probe._ceiling = ceiling
-    return probe
+        hidden._ceiling = ceiling
+    return hidden
 
 
-def rate_of(probe: Probe, rate: float | None = None) -> float:
+def rate_of(hidden: HiddenLimit, rate: float | None = None) -> float:
     """Its rate, which is set before if it is given."""
-    assert probe.limit is not None
+    assert hidden.limit is not None
     if rate is not None:
-        probe.limit.rate = rate
-    return probe.limit.rate
+        hidden.limit.rate = rate
+    return hidden.limit.rate
 
 
 def test_nothing_is_paced_before_the_first_rejection() -> None:
     """However much is answered."""
-    probe = Probe()
+    hidden = HiddenLimit()
     for number in range(100):
-        probe.passed(number / 100)
+        hidden.answered(number / 100)
 
-    assert probe.limit is None
-    assert repr(probe) == "<Probe no limit known>"
+    assert hidden.limit is None
+    assert repr(hidden) == "<HiddenLimit unknown>"
 
 
 def test_the_first_rejection_leaves_ten_a_second_until_more_got_through() -> None:
     """What got through in the second after it is the rate from then on."""
-    probe = probed()
-    assert rate_of(probe) == AT_FIRST
+    hidden = rejected_once()
+    assert rate_of(hidden) == RATE_AT_FIRST
     for number in range(30):
-        probe.passed(0.5 + number / 1000)
-    probe.passed(1.0)
+        hidden.answered(0.5 + number / 1000)
+    hidden.answered(1.0)
 
-    assert rate_of(probe) == 30.0
+    assert rate_of(hidden) == 30.0
 
 
 def test_a_rejection_takes_a_tenth() -> None:
     """Of the rate at which it came."""
-    probe = probed(40.0)
-    probe.rejected(5.0, 4.5, hinted=True)
+    hidden = rejected_once(40.0)
+    hidden.rejected(5.0, 4.5, hinted=True)
 
-    assert rate_of(probe) == 36.0
+    assert rate_of(hidden) == 36.0
 
 
 def test_a_burst_of_rejections_is_one() -> None:
     """At most once a second, and not for what was sent before the last cut."""
-    probe = probed(40.0)
-    probe.rejected(5.0, 4.5, hinted=True)
-    probe.rejected(5.5, 5.2, hinted=True)
-    probe.rejected(9.0, 5.0, hinted=True)
-    assert rate_of(probe) == 36.0
-    probe.rejected(9.0, 5.1, hinted=True)
+    hidden = rejected_once(40.0)
+    hidden.rejected(5.0, 4.5, hinted=True)
+    hidden.rejected(5.5, 5.2, hinted=True)
+    hidden.rejected(9.0, 5.0, hinted=True)
+    assert rate_of(hidden) == 36.0
+    hidden.rejected(9.0, 5.1, hinted=True)
 
-    assert rate_of(probe) == pytest.approx(32.4)
+    assert rate_of(hidden) == pytest.approx(32.4)
 
 
 @pytest.mark.parametrize(("answers", "left"), [(38, 36.0), (25, 25.0), (12, 20.0), (9, 36.0)])
 def test_when_far_fewer_get_through_it_takes_more(answers: int, left: float) -> None:
     """As many as were answered in the last whole second, half of the rate at least; below ten they tell nothing."""
-    probe = probed(40.0, ceiling=40.0)
+    hidden = rejected_once(40.0, ceiling=40.0)
     for number in range(answers):
-        probe.passed(4.0 + number / 100)
-    probe.rejected(5.0, 4.5, hinted=True)
+        hidden.answered(4.0 + number / 100)
+    hidden.rejected(5.0, 4.5, hinted=True)
 
-    assert pytest.approx(left) == rate_of(probe)
+    assert pytest.approx(left) == rate_of(hidden)
 
 
 def test_three_a_minute_are_always_left() -> None:
     """Whatever comes."""
-    probe = probed()
+    hidden = rejected_once()
     for second in range(1, 200):
-        probe.rejected(2.0 * second, 2.0 * second - 0.5, hinted=True)
+        hidden.rejected(2.0 * second, 2.0 * second - 0.5, hinted=True)
 
-    assert rate_of(probe) == FLOOR
+    assert rate_of(hidden) == FLOOR
 
 
 @pytest.mark.parametrize(("rate", "ceiling", "step"), [
-    (10.0, inf, START), (10.0, 20.0, GROW), (19.0, 20.0, GROW), (19.5, 20.0, 0.01), (21.9, 20.0, 0.01),
-    (22.1, 20.0, GROW),
+    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (19.0, 20.0, STEP), (19.5, 20.0, STEP_NEAR_CEILING), (21.9, 20.0, STEP_NEAR_CEILING),
+    (22.1, 20.0, STEP),
 ])  # fmt: skip
 def test_an_answer_raises_the_rate(rate: float, ceiling: float, step: float) -> None:
     """By one until the second 429; from then on by 0.04, and by 0.01 about where the last one came."""
-    probe = probed(rate, ceiling=ceiling)
-    probe.held(5.0)
-    probe.passed(5.0)
+    hidden = rejected_once(rate, ceiling=ceiling)
+    hidden.note_wait(5.0)
+    hidden.answered(5.0)
 
-    assert pytest.approx(rate + step) == rate_of(probe)
+    assert pytest.approx(rate + step) == rate_of(hidden)
 
 
 def test_only_a_pace_that_holds_somebody_back_is_raised() -> None:
     """An idle minute teaches nothing: the last who waited did so more than a second ago."""
-    probe = probed(10.0, ceiling=20.0)
-    probe.held(5.0)
-    probe.passed(6.5)
+    hidden = rejected_once(10.0, ceiling=20.0)
+    hidden.note_wait(5.0)
+    hidden.answered(6.5)
 
-    assert rate_of(probe) == 10.0
+    assert rate_of(hidden) == 10.0
 
 
 @pytest.mark.parametrize(("rate", "hinted", "gate"), [
-    (40.0, False, 5.05), (1.0, False, 5.0 + LONGEST_GATE), (40.0, True, -inf),
+    (40.0, False, 5.05), (1.0, False, 5.0 + MAX_GATE_SECONDS), (40.0, True, -inf),
 ])  # fmt: skip
 def test_a_rejection_without_a_hint_is_followed_by_silence(rate: float, hinted: bool, gate: float) -> None:
-    """Two turns of it, a fifth of a second at most; what the provider says itself is kept elsewhere."""
-    probe = probed(rate / 0.9)
-    probe.rejected(5.0, 4.5, hinted=hinted)
+    """Two tickets of it, a fifth of a second at most; what the provider says itself is kept elsewhere."""
+    hidden = rejected_once(rate / 0.9)
+    hidden.rejected(5.0, 4.5, hinted=hinted)
 
-    assert pytest.approx(gate) == probe.gate
+    assert pytest.approx(gate) == hidden.gate
 
 
 def test_a_limit_is_forgotten_after_five_minutes() -> None:
     """Without a 429."""
-    probe = probed(10.0)
-    probe.passed(FORGET)
-    assert probe.limit is not None
-    probe.passed(FORGET + 0.1)
+    hidden = rejected_once(10.0)
+    hidden.answered(FORGET_AFTER)
+    assert hidden.limit is not None
+    hidden.answered(FORGET_AFTER + 0.1)
 
-    assert probe.limit is None
+    assert hidden.limit is None
 
 
 def test_a_429_paces_all_calls_of_a_model(clock: Clock, world: World) -> None:
@@ -466,6 +477,6 @@ def test_a_429_paces_all_calls_of_a_model(clock: Clock, world: World) -> None:
 
     rate, times = clock.run(scenario())
 
-    assert rate == AT_FIRST
-    # Silent for two turns, and then evenly.
+    assert rate == RATE_AT_FIRST
+    # Silent for two tickets, and then evenly.
     assert times == pytest.approx([0.0, 0.2, 0.3, 0.4], abs=0.02)

@@ -12,8 +12,9 @@ from asyncrouter import Router
 from asyncrouter._events import Events
 from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.gcra import Gcra
-from asyncrouter._policies.pacing import AGAIN, BATCH, FIRST, MARGIN
-from asyncrouter._policies.slots import SPAN, Slots
+from asyncrouter._policies.limits import MARGIN
+from asyncrouter._policies.pacing import Rank
+from asyncrouter._policies.slots import PEAK_SECONDS, Slots
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("cause", "priority", "rank"), [
-    ("first", "interactive", FIRST), ("retry", "interactive", AGAIN), ("fallback", "interactive", AGAIN),
-    ("hedge", "interactive", AGAIN), ("first", "batch", BATCH + FIRST), ("retry", "batch", BATCH + AGAIN),
+    ("first", "interactive", Rank.FIRST), ("retry", "interactive", Rank.AGAIN), ("fallback", "interactive", Rank.AGAIN),
+    ("hedge", "interactive", Rank.AGAIN), ("first", "batch", Rank.BATCH_FIRST), ("retry", "batch", Rank.BATCH_AGAIN),
 ])  # fmt: skip
-def test_the_order_of_those_who_wait(clock: Clock, cause: Cause, priority: Priority, rank: int) -> None:
+def test_the_order_of_those_who_wait(clock: Clock, cause: Cause, priority: Priority, rank: Rank) -> None:
     """First attempts, then later ones, then the same of batch work."""
-    async def scenario() -> int:
+    async def scenario() -> Rank:
         return Policies(asyncio.get_running_loop(), Random(0), Events([])).rank(cause, priority)
 
     assert rank == clock.run(scenario())
@@ -91,11 +92,11 @@ def fill(slots: Slots, now: float = 0.0) -> int:
 
 def test_as_many_slots_are_left_as_were_lately_needed() -> None:
     """Three interactive requests at once: batch work leaves three for a minute at least, two minutes at most."""
-    for later, most in ((1.0, 2), (SPAN + 1.0, 2), (2 * SPAN + 1.0, 4)):
+    for later, most in ((1.0, 2), (PEAK_SECONDS + 1.0, 2), (2 * PEAK_SECONDS + 1.0, 4)):
         slots = Slots(5)
         for _ in range(3):
             slots.take(batch=False)
-            slots.note(0.0)
+            slots.note_peak(0.0)
         for _ in range(3):
             slots.give_back(batch=False)
 

@@ -25,7 +25,7 @@ SLOW = AttemptTimeout("first_token", "too slow")
 
 def retries(budget: RetryBudget, error: AttemptError = FAILED) -> int:
     """How many it gives now."""
-    return sum(budget.take(error) for _ in range(100))
+    return sum(budget.pay_for_retry(error) for _ in range(100))
 
 
 @pytest.mark.parametrize(("error", "most"), [
@@ -42,11 +42,11 @@ def test_ten_answers_pay_for_one_retry() -> None:
     retries(budget)
     for _ in range(9):
         budget.deposit()
-    assert not budget.take(FAILED)
+    assert not budget.pay_for_retry(FAILED)
     budget.deposit()
 
-    assert budget.take(FAILED)
-    assert not budget.take(FAILED)
+    assert budget.pay_for_retry(FAILED)
+    assert not budget.pay_for_retry(FAILED)
 
 
 def test_one_is_too_little_after_a_timeout() -> None:
@@ -56,8 +56,8 @@ def test_one_is_too_little_after_a_timeout() -> None:
     for _ in range(10):
         budget.deposit()
 
-    assert not budget.take(SLOW)
-    assert budget.take(FAILED)
+    assert not budget.pay_for_retry(SLOW)
+    assert budget.pay_for_retry(FAILED)
 
 
 def test_answers_do_not_save_up_for_a_storm() -> None:
@@ -67,7 +67,7 @@ def test_answers_do_not_save_up_for_a_storm() -> None:
         budget.deposit()
 
     assert retries(budget) == 10
-    assert repr(budget) == "<RetryBudget 0.0 of 10>"
+    assert repr(budget) == "<RetryBudget 0.00 of 10, 0.1 a deposit>"
 
 
 def test_the_models_of_a_provider_share_one(clock: Clock) -> None:

@@ -140,7 +140,7 @@ def test_what_a_provider_echoes_is_masked(
             trace = caught.value.trace  # type: ignore[attr-defined]
             return "\n".join([
                 texts_of(caught.value), str(trace), repr(trace), str(router.health()), str(router.explain()),
-                repr(vars(router)), repr(router._engine.policies.standing.keys if router._engine else None),
+                repr(vars(router)), repr(router._engine.policies.holds.keys if router._engine else None),
             ])
 
     with caplog.at_level(logging.DEBUG, "asyncrouter"):

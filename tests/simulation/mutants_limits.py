@@ -7,9 +7,10 @@ from unittest.mock import patch
 
 from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.facade import Policies
-from asyncrouter._policies.hidden_limit import Probe
+from asyncrouter._policies.hidden_limit import HiddenLimit
 from asyncrouter._policies.holds import Holds
-from asyncrouter._policies.pacing import Pacer
+from asyncrouter._policies.limits import Limits
+from asyncrouter._policies.pacing import Pacer, Rank
 
 from .mutation import around, mutant
 
@@ -25,9 +26,9 @@ def retry_after_ignored() -> Iterator[None]:
     """Nobody is held back by a Retry-After."""
 
     def make(refusal: Any) -> Any:
-        def refuses(standing: Holds, *args: Any) -> Any:
-            standing.held.clear()
-            return refusal(standing, *args)
+        def refuses(holds: Holds, *args: Any) -> Any:
+            holds.held.clear()
+            return refusal(holds, *args)
 
         return refuses
 
@@ -40,10 +41,10 @@ def hint_shortened() -> Iterator[None]:
     """A Retry-After is cut to the cap of the back-off, as decorators do (D1)."""
 
     def make(learn: Any) -> Any:
-        def learns(standing: Holds, model: Any, error: AttemptError, now: float) -> Any:
+        def learns(holds: Holds, model: Any, error: AttemptError, now: float) -> Any:
             if error.retry_after is not None:
                 error.retry_after = min(error.retry_after, 1.0)
-            return learn(standing, model, error, now)
+            return learn(holds, model, error, now)
 
         return learns
 
@@ -56,9 +57,9 @@ def bad_key_used_again() -> Iterator[None]:
     """A key that was turned down is tried with the next model."""
 
     def make(refusal: Any) -> Any:
-        def refuses(standing: Holds, *args: Any) -> Any:
-            standing.keys.clear()
-            return refusal(standing, *args)
+        def refuses(holds: Holds, *args: Any) -> Any:
+            holds.keys.clear()
+            return refusal(holds, *args)
 
         return refuses
 
@@ -69,15 +70,15 @@ def bad_key_used_again() -> Iterator[None]:
 @mutant
 def open_breaker_ignored() -> Iterator[None]:
     """Everybody is let through."""
-    with patch.object(Breaker, "refuses", lambda self, now: None):
+    with patch.object(Breaker, "refusal", lambda self, now: None):
         yield
 
 
 @mutant
 def batch_goes_first() -> Iterator[None]:
     """Whoever waits is served in the order of coming, batch work too."""
-    with patch.object(Policies, "lease", lambda self, model, rank, tokens: None), around(
-        Pacer, "join", lambda join: lambda self, rank, *more: join(self, 3 - rank, *more)
+    with patch.object(Policies, "lease_now", lambda self, model, rank, tokens: None), around(
+        Pacer, "join", lambda join: lambda self, rank, *more: join(self, Rank(3 - rank), *more)
     ):
         yield
 
@@ -85,7 +86,7 @@ def batch_goes_first() -> Iterator[None]:
 @mutant
 def rpm_ignored() -> Iterator[None]:
     """Requests go as they come."""
-    with patch.object(Pacer, "_due", lambda self, rank, tokens: self._loop.time()):
+    with patch.object(Limits, "due", lambda self, now, tokens, *, batch: now):
         yield
 
 
@@ -110,13 +111,13 @@ def last_come_first_served() -> Iterator[None]:
     """Whoever comes goes to the head of the queue."""
 
     def make(join: Any) -> Any:
-        def joins(pacer: Pacer, rank: int, *more: Any) -> Ticket:
-            turn: Ticket = join(pacer, rank, *more)
+        def joins(pacer: Pacer, rank: Rank, *more: Any) -> Ticket:
+            ticket: Ticket = join(pacer, rank, *more)
             queue = pacer._queues[rank]
-            if not turn.granted:
-                queue.remove(turn)
-                queue.appendleft(turn)
-            return turn
+            if not ticket.granted:
+                queue.remove(ticket)
+                queue.appendleft(ticket)
+            return ticket
 
         return joins
 
@@ -129,11 +130,11 @@ def every_429_cuts() -> Iterator[None]:
     """Ten 429s of one burst lower the rate ten times (M19)."""
 
     def make(rejected: Any) -> Any:
-        def lowers(probe: Probe, now: float, sent_at: float, *, hinted: bool) -> None:
-            probe._cut_at = -1e9
-            rejected(probe, now, sent_at, hinted=hinted)
+        def lowers(hidden: HiddenLimit, now: float, sent_at: float, *, hinted: bool) -> None:
+            hidden._cut_at = -1e9
+            rejected(hidden, now, sent_at, hinted=hinted)
 
         return lowers
 
-    with around(Probe, "rejected", make):
+    with around(HiddenLimit, "rejected", make):
         yield

@@ -10,9 +10,9 @@ from asyncrouter import RateLimited
 from asyncrouter._engine import race as races
 from asyncrouter._policies import lease as leases
 from asyncrouter._policies.breaker import Breaker
+from asyncrouter._policies.demotion import Demotion
 from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.lease import Lease
-from asyncrouter._policies.model_state import ModelState
 from asyncrouter._policies.pacing import Pacer
 
 from .mutation import around, mutant
@@ -29,7 +29,7 @@ def counting(outcome: str) -> Any:
     def make(end: Any) -> Any:
         def ended(lease: Lease, now: float, became: str, *more: Any) -> None:
             if became == outcome and lease._sent_at is not None and not lease.ended:
-                lease.target.breaker.failed(lease._model, now, f"it was {outcome}")
+                lease.state.breaker.failed(lease._model_generation, now, f"it was {outcome}")
             end(lease, now, became, *more)
 
         return ended
@@ -54,14 +54,14 @@ def cancellations_count() -> Iterator[None]:
 @mutant
 def rate_limits_count() -> Iterator[None]:
     """A 429 is a failure."""
-    with around(leases, "counts", lambda counts: lambda error: isinstance(error, RateLimited) or counts(error)):
+    with around(leases, "counts_against_model", lambda counts: lambda error: isinstance(error, RateLimited) or counts(error)):
         yield
 
 
 @mutant
 def requests_turned_down_count() -> Iterator[None]:
     """So is a caller's bad request."""
-    with patch.object(leases, "counts", lambda error: True):
+    with patch.object(leases, "counts_against_model", lambda error: True):
         yield
 
 
@@ -76,18 +76,18 @@ def stale_results_count() -> Iterator[None]:
 def neutral_closes() -> Iterator[None]:
     """A cancelled probe closes the breaker (D3)."""
 
-    def left(breaker: Breaker, generation: int) -> None:
+    def released(breaker: Breaker, generation: int) -> None:
         if breaker.state == "half_open" and generation == breaker.generation:
             breaker._change("closed")
 
-    with patch.object(Breaker, "left", left):
+    with patch.object(Breaker, "released", released):
         yield
 
 
 @mutant
 def permit_leaks_on_cancel() -> Iterator[None]:
     """A probe that is cancelled keeps its permit until it lapses (resilience4j #544)."""
-    with patch.object(Breaker, "left", lambda self, generation: None):
+    with patch.object(Breaker, "released", lambda self, generation: None):
         yield
 
 
@@ -168,8 +168,8 @@ def only_the_quick_are_counted() -> Iterator[None]:
     """A loser teaches nothing about how long its model takes (D8)."""
 
     def make(add: Any) -> Any:
-        def adds(latency: Latency, *args: Any, cut: bool = False) -> None:
-            if not cut:
+        def adds(latency: Latency, *args: Any, censored: bool = False) -> None:
+            if not censored:
                 add(latency, *args)
 
         return adds
@@ -181,7 +181,7 @@ def only_the_quick_are_counted() -> Iterator[None]:
 @mutant
 def slow_for_ever() -> Iterator[None]:
     """A model that has been slow once stays behind the others, however quick it is."""
-    with patch.object(ModelState, "was_quick", lambda self, now: None):
+    with patch.object(Demotion, "was_quick", lambda self, now: None):
         yield
 
 

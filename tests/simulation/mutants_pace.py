@@ -14,7 +14,7 @@ from asyncrouter._engine import attempt as attempts
 from asyncrouter._engine import race as races
 from asyncrouter._engine.clock import Clock
 from asyncrouter._policies.facade import Policies
-from asyncrouter._policies.hedge_budget import Bucket
+from asyncrouter._policies.hedge_budget import HedgeBudget
 from asyncrouter._policies.lease import Lease
 from asyncrouter._policies.retry_budget import RetryBudget
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @mutant
 def hedges_without_budget() -> Iterator[None]:
     """A hedge costs nothing."""
-    with patch.object(Bucket, "take", lambda self: True):
+    with patch.object(HedgeBudget, "take", lambda self: True):
         yield
 
 
@@ -55,9 +55,9 @@ class Promised:
     @classmethod
     def of(cls, bucket: Any) -> Any:
         """The promise of a bucket that is not empty now."""
-        return cls(bucket) if isinstance(bucket, Bucket) and bucket.tokens >= 1.0 else bucket
+        return cls(bucket) if isinstance(bucket, HedgeBudget) and bucket.tokens >= 1.0 else bucket
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: HedgeBudget) -> None:
         self._bucket = bucket
 
     def __getattr__(self, name: str) -> Any:
@@ -72,7 +72,7 @@ class Promised:
 @mutant
 def retries_without_budget() -> Iterator[None]:
     """Every failure may be retried, in an outage too."""
-    with patch.object(RetryBudget, "take", lambda self, error: True):
+    with patch.object(RetryBudget, "pay_for_retry", lambda self, error: True):
         yield
 
 
@@ -84,7 +84,7 @@ def failures_pay_for_retries() -> Iterator[None]:
         def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
             end(lease, now, outcome, error, *more)
             if error is not None:
-                lease.target.account.retries.tokens += 1.0
+                lease.state.provider.retries.tokens += 1.0
 
         return ended
 

@@ -103,7 +103,7 @@ class Watch:
         """A rate that was found by 429s goes down once a second at most, and never below its floor."""
         if self._engine is None:
             return
-        limit = self._engine.policies.target(self._router.config.models[model]).pacer.probe.limit
+        limit = self._engine.policies.state_of(self._router.config.models[model]).limits.hidden.limit
         before, cut_at = self._rates.get(model, (inf, -inf))
         rate = inf if limit is None else limit.rate
         if rate < before:
@@ -139,10 +139,10 @@ class Watch:
         if engine is None:
             return
         for model in self._router.config.models.values():
-            pacer = engine.policies.target(model).pacer
-            turn = pacer._head()
-            if turn is not None and pacer._due(turn.rank, turn.tokens) <= now:
-                self._record.flag("idle slot", f"{model.name} at {now!r}: {pacer!r}")
+            state = engine.policies.state_of(model)
+            ticket = state.pacer.next_in_line()
+            if ticket is not None and state.limits.due(now, ticket.tokens, batch=ticket.rank.batch) <= now:
+                self._record.flag("idle slot", f"{model.name} at {now!r}: {state.pacer!r}")
 
     def well(self) -> None:
         """What has served since all was well stands as if nothing had been."""
@@ -166,14 +166,14 @@ class Watch:
         if engine.reading or engine.tasks or engine.timers._living:
             flag("returned", f"{when}: {engine.reading} reading, {len(engine.tasks)} tasks, {engine.timers!r}")
         for model in self._router.config.models.values():
-            target = engine.policies.target(model)
-            memories = [*target.streamed._sizes.values(), *target.buffered._sizes.values()]
+            state = engine.policies.state_of(model)
+            memories = [*state.streamed._sizes.values(), *state.buffered._sizes.values()]
             self._record.samples[model.name] = sum(memory.count for memory in memories)
-            if target.pacer.running or target.pacer.waiting:
-                flag("returned", f"{when}: {target!r}")
-            for breaker in (target.breaker, target.account.host):
-                if breaker.state == "half_open" and breaker.refuses(now) is not None:
-                    flag("permit", f"{when}: {model.name}: {breaker.refuses(now)}")
+            if state.pacer.running or state.pacer.waiting:
+                flag("returned", f"{when}: {state!r}")
+            for breaker in (state.breaker, state.provider.host):
+                if breaker.state == "half_open" and breaker.refusal(now) is not None:
+                    flag("permit", f"{when}: {model.name}: {breaker.refusal(now)}")
 
 
 def _call(trace: object) -> int:

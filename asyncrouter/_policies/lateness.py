@@ -1,0 +1,47 @@
+"""When an attempt counts as late: the delay after which it is hedged, and the silence that marks its model as slow."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncrouter._config.config import Hedge
+    from asyncrouter._policies.hedge_budget import HedgeBudget
+    from asyncrouter._policies.latency import Latency
+
+EARLIEST_QUANTILE = 0.95
+"""The quantile of first contents at which a hedge comes at the earliest, however much budget there is (Dean and
+Barroso, "The Tail at Scale", 2013)."""
+LATEST = 1.25
+"""A hedge comes at most so many times later than the quantile that its budget stands for, however empty the bucket is:
+where the aim falls below the share of stragglers, the quantile would jump to where they end."""
+SLOW_QUANTILE = 0.75
+"""The quantile of its first contents that an attempt is compared with when the budget denies the race that would show
+how slow its model is."""
+SLOW_TIMES = 3.0
+"""Times that quantile from which on such an attempt is slow. So a model that has always had two modes is not slow, nor
+one that takes a little longer than it did."""
+LOSER_SLOW_TIMES = 2.0
+"""Times its median that a model must have been silent for a lost race to count as being slow."""
+
+
+def hedge_delay(hedge: Hedge, budget: HedgeBudget, latency: Latency, size: int) -> float:
+    """Seconds after sending from which on an attempt of `size` bytes is late; `inf` while that is not known.
+
+    That is the p95, or a higher quantile if otherwise more attempts would be late than the budget can pay for; never
+    later than `hedge.cap`.
+    """
+    if hedge.after != "p95":
+        return float(hedge.after)
+    delay = inf if hedge.cap is None else hedge.cap
+    if (usual := latency.quantile(max(EARLIEST_QUANTILE, 1.0 - budget.rate), size)) is None:
+        return delay
+    aimed = latency.quantile(max(EARLIEST_QUANTILE, 1.0 - budget.aim), size) or inf
+    return min(delay, LATEST * usual, aimed)
+
+
+def slow_delay(latency: Latency, size: int) -> float:
+    """Seconds after sending from which on an attempt that may not be raced is slow; `inf` while that is not known."""
+    usual = latency.quantile(SLOW_QUANTILE, size)
+    return inf if usual is None else SLOW_TIMES * usual

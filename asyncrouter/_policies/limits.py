@@ -1,0 +1,152 @@
+"""The limits of one model with one key: requests and tokens a minute, requests at once, and a hidden one.
+
+Known limits, configured or announced in headers, are kept by GCRA (`gcra.py`), at 98 % of what they state. A limit that
+nobody states is found by its 429s (`hidden_limit.py`). `max_concurrent` is kept by counting (`slots.py`). Who waits for
+these limits, and in which order, is the queue's matter (`pacing.py`).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from asyncrouter._policies.gcra import Gcra
+from asyncrouter._policies.hidden_limit import HiddenLimit
+from asyncrouter._policies.slots import Slots
+
+if TYPE_CHECKING:
+    from asyncrouter._config.catalog import Model
+
+MARGIN = 0.98
+"""Share of a stated limit that is used: providers count over windows and clocks that are not ours."""
+
+
+class Limits:
+    """What one model may be sent.
+
+    `unlimited` says that no limit is known: then nothing is kept but the number of running requests.
+    """
+
+    __slots__ = ("_model", "_requests", "_tokens", "hidden", "slots", "unlimited")
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._requests = _per_minute(model.rpm)
+        self._tokens = _per_minute(model.tpm)
+        self.slots = Slots(model.max_concurrent)
+        self.hidden = HiddenLimit()
+        self.unlimited = False
+        self._update()
+
+    def __repr__(self) -> str:
+        rate = "unlimited" if (rate := self.rate) is None else f"{rate:.3g}/s"
+        return f"<Limits {rate}, {self.slots!r}>"
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that may go now; `None` when no limit is known."""
+        return None if (limit := self.requests) is None else limit.rate
+
+    @property
+    def requests(self) -> Gcra | None:
+        """The limit of requests that binds: the lower one of the stated and the hidden one."""
+        stated, hidden = self._requests, self.hidden.limit
+        if stated is None or hidden is None:
+            return stated or hidden
+        return stated if stated.rate <= hidden.rate else hidden
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether there is a limit of tokens."""
+        return self._tokens is not None
+
+    # What the provider has said.
+
+    def announce(self, requests: float | None, tokens: float | None) -> None:
+        """Take the limits a minute that the provider has announced; a lower one that is configured stays."""
+        self._requests = _announced(self._requests, requests, self._model.rpm)
+        self._tokens = _announced(self._tokens, tokens, self._model.tpm)
+        self._update()
+
+    def answered(self, now: float) -> None:
+        """Note that a request was answered."""
+        if self.hidden.limit is not None:
+            self.hidden.answered(now)
+            self._update()
+
+    def rejected(self, now: float, sent_at: float, *, hinted: bool) -> bool:
+        """Note a 429 or 529 for the request that was sent at `sent_at`; `hinted`: it came with a Retry-After.
+
+        Whether this was the first sign of a hidden limit.
+        """
+        new = self.hidden.limit is None
+        self.hidden.rejected(now, sent_at, hinted=hinted)
+        self._update()
+        return new
+
+    def note_wait(self, now: float, due: float, *, batch: bool) -> None:
+        """Note that a request waits until `due`; a hidden limit that makes it wait may grow."""
+        if (hidden := self.hidden.limit) is not None and hidden.due(now, batch=batch) >= due:
+            self.hidden.note_wait(now)
+
+    # One request.
+
+    def due(self, now: float, tokens: float, *, batch: bool) -> float:
+        """The instant from which on a request may go if nobody waits; `inf` while all slots are taken."""
+        if not self.slots.free(now, batch=batch):
+            return inf
+        due = max(now, self.hidden.gate)
+        for limit in (self._requests, self.hidden.limit):
+            if limit is not None:
+                due = max(due, limit.due(now, batch=batch))
+        return due if self._tokens is None else max(due, self._tokens.due(now, tokens, batch=batch))
+
+    def take(self, now: float, tokens: float, *, batch: bool) -> None:
+        """Note that a request goes now, with so many tokens as an estimate."""
+        self.slots.take(batch=batch)
+        if self.unlimited:
+            return
+        for limit in (self._requests, self.hidden.limit):
+            if limit is not None:
+                limit.take(now, batch=batch)
+        if self._tokens is not None:
+            self._tokens.take(now, tokens, batch=batch)
+        if self.slots.limit is not None:
+            self.slots.note_peak(now)
+
+    def give_back(self, now: float, tokens: float, *, batch: bool, sent: bool, used: float | None) -> None:
+        """Note that a request has ended: its slot is free, and the tokens it did not use; all of it if never sent.
+
+        `tokens` is the estimate that was taken, `used` the real number, `None` when it is not known.
+        """
+        self.slots.give_back(batch=batch)
+        if self.unlimited:
+            return
+        if self._tokens is not None and (used is not None or not sent):
+            self._tokens.correct(now, (used or 0.0) - tokens, batch=batch)
+        if not sent:
+            for limit in (self._requests, self.hidden.limit):
+                if limit is not None:
+                    limit.correct(now, -1.0, batch=batch)
+
+    def _update(self) -> None:
+        limits = (self._requests, self._tokens, self.slots.limit, self.hidden.limit)
+        self.unlimited = all(limit is None for limit in limits)
+
+
+def _per_minute(per_minute: float | None) -> Gcra | None:
+    """A limit a minute; a second's worth of it may go at once."""
+    if per_minute is None:
+        return None
+    rate = per_minute / 60.0 * MARGIN
+    return Gcra(rate, max(1.0, rate))
+
+
+def _announced(known: Gcra | None, per_minute: float | None, configured: float | None) -> Gcra | None:
+    if per_minute is None or per_minute <= 0.0:
+        return known
+    now = _per_minute(per_minute if configured is None else min(per_minute, configured))
+    if known is None or now is None:
+        return now
+    known.rate, known.burst = now.rate, now.burst  # in place: what has been taken stays taken
+    return known
