@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from asyncrouter._pickles.by_name import PickledByName
+from asyncrouter._pickles.decoders import Decoder
 from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ class Reply(ShortRepr, PickledByName):
     def __getstate__(self) -> tuple[int, dict[str, object]]:
         """`raw` is pickled as the plain object it is, and not the decoder that builds it."""
         version, values = PickledByName.__getstate__(self)  # super() does not know a class that was given slots
-        return version, {**values, "build_raw": None if self.build_raw is None else self.raw.copy}
+        if self.build_raw is not None and not isinstance(getattr(self.build_raw, "__self__", None), Decoder):
+            values["build_raw"] = self.raw.copy
+        return version, values
 
     @property
     def raw(self) -> Message:

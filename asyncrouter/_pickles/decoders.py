@@ -15,8 +15,7 @@ class Decoder:
         """Refuse to build an answer that is not there. Raises `RuntimeError`."""
         raise RuntimeError(
             "reply.raw: asyncrouter 0.1.0 pickled this reply without it; everything else in the reply is there. "
-            "To have `raw`, load the pickle with 0.1.0 and save reply.raw as JSON; to go on without it, set "
-            "reply.build_raw = None"
+            "To have `raw`, load the pickle with 0.1.0 and save reply.raw as JSON"
         )
 
 

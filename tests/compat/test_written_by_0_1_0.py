@@ -397,9 +397,17 @@ def test_the_raw_answer_of_another_reply_is_refused(name: str) -> None:
 
     assert str(refused.value) == (
         "reply.raw: asyncrouter 0.1.0 pickled this reply without it; everything else in the reply is there. "
-        "To have `raw`, load the pickle with 0.1.0 and save reply.raw as JSON; to go on without it, set "
-        "reply.build_raw = None"
+        "To have `raw`, load the pickle with 0.1.0 and save reply.raw as JSON"
     )
+
+
+def test_a_reply_without_its_raw_answer_can_be_pickled_again() -> None:
+    """It goes on to other processes, and `raw` is refused there."""
+    reply = pickle.loads(pickle.dumps(load("reply_openai_streamed")))
+
+    assert reply.text == "one two"
+    with pytest.raises(RuntimeError, match="pickled this reply without it"):
+        _ = reply.raw
 
 
 def test_the_error_of_a_call_is_read() -> None:
