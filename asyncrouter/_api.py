@@ -1,7 +1,7 @@
 """Every public name and where it comes from; `asyncrouter` hands them out."""
 
 from asyncrouter._config.catalog import Model, Price, Provider
-from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, Retry, Step
+from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
 from asyncrouter._errors import (
     AllModelsFailed,
     AttemptError,
@@ -61,6 +61,7 @@ __all__ = [
     "Model",
     "ModelHealth",
     "NotAccepted",
+    "NotGiven",
     "NotSent",
     "Notice",
     "OutOfCredit",

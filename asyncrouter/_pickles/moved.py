@@ -9,6 +9,7 @@ MOVED = {
     "asyncrouter._http": "asyncrouter._transport.api",
     "asyncrouter._insight": "asyncrouter._explain",
     "asyncrouter._limits": "asyncrouter._config.settings",
+    "asyncrouter.batch._survey": "asyncrouter.batch._estimate",
     "asyncrouter._wire.anthropic_block": "asyncrouter._pickles.decoders",
     "asyncrouter._wire.anthropic_reply": "asyncrouter._pickles.decoders",
     "asyncrouter._wire.assemble": "asyncrouter._pickles.decoders",

@@ -1,25 +1,32 @@
-"""Files of prompts, none lost and none paid twice; and the primitive below them, for any stream of calls.
+"""Files of prompts answered through a router: nothing lost; finished rows are never asked again.
 
 ```python
 async with Router() as router:
-    async for id, result in batch.map(router, prompts, task="fast"):
-        ...  # a Reply, or the error as a value
     report = await batch.run(router, "in.jsonl", "out.jsonl", task="coding", budget_usd=5.0)
+
+    async for id, result in batch.map(router, prompts, task="fast"):
+        ...  # a Reply, or the exception of a failed call
 ```
 
-A run that was killed, stopped or ran out of budget is resumed by the same call. On the command line it is
-`asyncrouter batch in.jsonl -o out.jsonl`.
+`run` reads a file of rows and writes a line for each answer as it comes. When a run was killed, stopped or ran out of
+budget, the same call resumes it; only rows that were in flight at a kill are asked a second time. `map` takes any
+iterable of calls instead and yields their results. On the command line `run` is `asyncrouter batch in.jsonl -o
+out.jsonl`.
 """
 
+from asyncrouter.batch._divided import divided
 from asyncrouter.batch._errors import BatchError, InvalidInput, WriteFailed
+from asyncrouter.batch._estimate import Estimate
+from asyncrouter.batch._ids import IdSet
+from asyncrouter.batch._lines import failure_record
 from asyncrouter.batch._map import map  # noqa: A004  # `batch.map` is what it is
-from asyncrouter.batch._processes import divided
+from asyncrouter.batch._preflight import estimate
 from asyncrouter.batch._report import Progress, Report
+from asyncrouter.batch._rows import ROW_FIELDS
 from asyncrouter.batch._run import run
 from asyncrouter.batch._source import Source
-from asyncrouter.batch._survey import Estimate, estimate
 
 __all__ = [
-    "BatchError", "Estimate", "InvalidInput", "Progress", "Report", "Source", "WriteFailed", "divided", "estimate",
-    "map", "run",
+    "ROW_FIELDS", "BatchError", "Estimate", "IdSet", "InvalidInput", "Progress", "Report", "Source", "WriteFailed",
+    "divided", "estimate", "failure_record", "map", "run",
 ]

@@ -1,4 +1,4 @@
-"""A caller's `accept` that breaks: the answer was paid and is lost, and no model is to blame for it."""
+"""The caller's `accept` function, with its own exceptions told apart from an answer it turned down."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class AcceptFailed(BatchError):
-    """`accept` raised instead of saying yes or no."""
+    """`accept` raised an exception instead of returning a bool. The answer was paid for; no model is to blame."""
 
 
 def guarded(accept: Accept) -> Accept:
-    """The same, but for what it raises: an `AcceptFailed`, so that it is known for what it is."""
+    """`accept` as an async function that raises `AcceptFailed`, from the original exception, and nothing else."""
 
     async def accepted(reply: Reply) -> bool:
         try:
-            said = accept(reply)
-            return await said if inspect.isawaitable(said) else said
+            result = accept(reply)
+            return await result if inspect.isawaitable(result) else result
         except Exception as error:
             raise AcceptFailed(f"accept() raised {type(error).__name__}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Why a batch cannot begin, or cannot go on."""
+"""The errors of a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Problem(NamedTuple):
-    """Something wrong with the input, and the line on which it stands (from 1)."""
+    """One invalid row of an input: the number of its line, from 1, and what is wrong with it."""
 
     line: int
     text: str
@@ -23,11 +23,11 @@ class Problem(NamedTuple):
 
 
 class BatchError(RouterError, ValueError):
-    """A batch that cannot be carried out as it was asked for; nothing has been sent."""
+    """A batch that cannot run as it was asked for; nothing has been sent, unless what raises it says otherwise."""
 
 
 class InvalidInput(BatchError):
-    """The input has problems: `problems` are the first of them, `count` is how many there are."""
+    """The input has invalid rows. `problems` are the first 100 of them, `count` is how many there are."""
 
     def __init__(self, source: str, problems: Sequence[Problem], count: int) -> None:
         super().__init__(source, problems, count)
@@ -42,9 +42,10 @@ class InvalidInput(BatchError):
 
 
 class WriteFailed(RouterError, OSError):
-    """A result could not be written. What stands in the file is whole; the same call resumes.
+    """A result could not be written to a file, because the disk is full, say. The same call resumes the batch.
 
-    `report` is what came of the batch until then.
+    What is in the file are whole lines. `report` counts the run until then, `None` when the failure was in putting the
+    answers in order, after the run.
     """
 
     def __init__(self, path: str, error: OSError) -> None:
@@ -53,7 +54,7 @@ class WriteFailed(RouterError, OSError):
 
     @property
     def reason(self) -> str:
-        """The file, and what the system says."""
+        """The file, and the operating system's message."""
         return f"{self.filename}: {self.strerror}"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Which ids there have been, in about 16 bytes each; and an id for a row that has none."""
+"""A compact set of ids, and the id of each row of an input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from asyncrouter.batch._rows import Id
 
 BUCKETS = 1 << 13
-KEPT = 12
-"""Bytes of a digest that are kept; with its bucket that is 109 bits, so no two ids are ever taken for one."""
+"""How many buckets a set has. In a set of a million ids each holds about 120 of them, 1.4 kB that one search reads."""
+KEPT_BYTES = 12
+"""How many bytes of an id's digest are kept. With the 13 bits that choose its bucket these are 109 bits, so that among
+a thousand million ids the chance that any two are taken for one is below 10⁻¹⁴.
+"""
 
 
-class Ids:
-    """A set of ids that can be added to and asked, but not listed."""
+class IdSet:
+    """A set of ids that takes about 16 bytes an id, whatever their length; an id and its text are one id.
 
+    Its members cannot be listed or removed.
+    """
+
+    # A bucket is one bytearray of digests, 12 bytes each, end to end: a `set` of strings takes several times as much.
     __slots__ = ("_buckets", "_count")
 
     def __init__(self) -> None:
@@ -32,50 +39,50 @@ class Ids:
         return self._count
 
     def __contains__(self, given: Id) -> bool:
-        bucket, kept = self._place(given)
-        return kept in bucket and _stands(kept, bucket)
+        bucket, digest = self._locate(given)
+        return digest in bucket and _is_entry(digest, bucket)
 
     def add(self, given: Id) -> bool:
-        """Whether it is new."""
-        bucket, kept = self._place(given)
-        if kept in bucket and _stands(kept, bucket):
+        """Add an id; `False` if it was a member already."""
+        bucket, digest = self._locate(given)
+        if digest in bucket and _is_entry(digest, bucket):
             return False
-        bucket += kept
+        bucket += digest
         self._count += 1
         return True
 
-    def _place(self, given: Id) -> tuple[bytearray, bytes]:
-        digest = blake2b(str(given).encode("utf-8", "surrogatepass"), digest_size=KEPT + 2).digest()
+    def _locate(self, given: Id) -> tuple[bytearray, bytes]:
+        digest = blake2b(str(given).encode("utf-8", "surrogatepass"), digest_size=KEPT_BYTES + 2).digest()
         return self._buckets[digest[0] << 5 | digest[1] >> 3], digest[2:]
 
 
-class Names:
-    """Gives each row an id: its own, or one of its content, the same in every run over the same rows."""
+class RowIds:
+    """Gives each row of an input its id: its own, or one made of its content, the same in every run over these rows."""
 
-    __slots__ = ("_again", "_seen")
+    __slots__ = ("_count_of", "_digests")
 
     def __init__(self) -> None:
-        self._seen: Ids | None = None
-        self._again: dict[str, int] = {}
+        self._digests: IdSet | None = None
+        self._count_of: dict[str, int] = {}
 
-    def name(self, fields: Mapping[str, object]) -> Id:
-        """The id of the next row. Raises `RowError`."""
+    def next_id(self, fields: Mapping[str, object]) -> Id:
+        """The id of the next row in the order of the input. Raises `RowError` for an id of the wrong type."""
         given = id_of(fields)
         if given is not None:
             return given
         content = {name: value for name, value in fields.items() if name != "_error"}
         digest = blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
-        self._seen = self._seen or Ids()
-        if self._seen.add(digest):
+        self._digests = self._digests or IdSet()
+        if self._digests.add(digest):
             return digest
         # The same content again is another row: people ask one question a hundred times.
-        self._again[digest] = number = self._again.get(digest, 1) + 1
-        return f"{digest}-{number}"
+        self._count_of[digest] = count = self._count_of.get(digest, 1) + 1
+        return f"{digest}-{count}"
 
 
-def _stands(kept: bytes, bucket: bytearray) -> bool:
-    """Whether it is one of those in the bucket, and not the end of one and the beginning of the next."""
-    at = bucket.find(kept)
-    while at > 0 and at % KEPT:
-        at = bucket.find(kept, at + 1)
+def _is_entry(digest: bytes, bucket: bytearray) -> bool:
+    """Whether these bytes are an entry of the bucket, not the end of one entry and the beginning of the next."""
+    at = bucket.find(digest)
+    while at > 0 and at % KEPT_BYTES:
+        at = bucket.find(digest, at + 1)
     return at >= 0

@@ -1,7 +1,18 @@
-"""Lines appended to a file in the order in which they come, so that a kill at any instant leaves a file to go on from.
+"""An append-only file of JSON lines that a batch can be resumed from after a kill at any instant.
 
-A line is written in the turn of the event loop after the one it came in, with all others of that turn, in one write:
-there is no timer and no buffer that a kill could take along.
+Theory of operation. `append` only collects a line in memory. All lines collected in one iteration of the event loop
+are written by one `write` at the beginning of the next: there is no timer and no larger buffer.
+
+What survives, by when the end comes:
+
+- before that `write`: the line is lost. Its row has no answer in the file and is asked again by the next run.
+- during it: the file may end in the middle of a line. `begin` cuts that part off; its row is asked again too.
+- after it: the kernel has the line. It survives a kill of the process, but not a power cut.
+- after the `fsync` that follows with `sync=True`: it survives a power cut as well. One `fsync` runs at a time, in a
+  thread; lines written meanwhile are covered by the one after it. `append` never waits for either.
+
+A `write` that fails (a full disk) keeps the whole lines that were written, cuts the rest, calls `on_failure` once and
+drops every later line; `unwritten` counts the dropped ones. An exclusive `flock` keeps a second run out of the file.
 """
 
 from __future__ import annotations
@@ -23,14 +34,17 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]  # asked before it is used
 
-BLOCK = 1 << 16
+TAIL_BLOCK = 1 << 16
+"""Bytes that are read at a time, backwards from the end of a file, to find its last line end: more than most lines."""
 
 
 class Journal:
-    """One file that is appended to. `path` `None` is standard output. Raises `BatchError` where it cannot be opened.
+    """One file that lines are appended to; `path` `None` is standard output.
 
-    Nothing in it is touched before `begin`, and nobody else may write to it meanwhile. With `sync` every write is also
-    forced onto the disk, in a thread.
+    `sync` forces every write onto the disk with `fsync`; it does nothing where the file is not a regular one. Opening
+    changes nothing in the file: `begin` does. `on_failure` is called with the error when a write fails, at most once.
+
+    Raises `BatchError` when the file cannot be opened for writing, or when another run has it open.
     """
 
     def __init__(self, path: Path | None, *, sync: bool = False) -> None:
@@ -39,7 +53,7 @@ class Journal:
         self.on_failure: Callable[[WriteFailed], None] = lambda failure: None
         self._path = path
         self._pending: list[bytes] = []
-        self._lost = 0
+        self._lost_lines = 0
         self._syncing: asyncio.Future[None] | None = None
         self._unsynced = False
         try:
@@ -49,7 +63,7 @@ class Journal:
         self.regular = path is not None and stat.S_ISREG(os.fstat(self._file).st_mode)
         self._sync = sync and self.regular
         self._size = os.fstat(self._file).st_size if self.regular else 0
-        if self.regular and not _locked(self._file):
+        if self.regular and not _lock(self._file):
             os.close(self._file)
             raise BatchError(f"{self.name}: another run is writing to it")
 
@@ -58,28 +72,31 @@ class Journal:
 
     @property
     def unwritten(self) -> int:
-        """Lines that have come and could not be written."""
-        return self._lost + sum(lines.count(b"\n") for lines in self._pending)
+        """How many lines were appended but are not in the file."""
+        return self._lost_lines + sum(lines.count(b"\n") for lines in self._pending)
 
     @property
     def size(self) -> int:
-        """Bytes that have been written, those of earlier runs included."""
+        """Bytes in the file, those of earlier runs included; 0 for standard output, a pipe or a device."""
         return self._size
 
     def begin(self, *, empty: bool = False) -> None:
-        """Get ready to append: to nothing, or to its last whole line, when its last writer was killed in one."""
+        """Make the file ready: empty it, or cut off a last line that is not whole."""
         if self.regular:
-            self._size = 0 if empty else _whole(self._file)
+            self._size = 0 if empty else _end_of_last_line(self._file)
             os.ftruncate(self._file, self._size)
 
     def append(self, line: bytes) -> None:
-        """Write a line (or several), with what else comes in this turn of the loop."""
+        """Write one or more lines, each with its line end, in the next iteration of the event loop."""
         self._pending.append(line)
         if len(self._pending) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
 
     async def aclose(self, *, remove_empty: bool = False) -> None:
-        """Write what is left, and close. Raises `WriteFailed` if anything could not be written."""
+        """Write all lines, wait for a pending `fsync`, and close. Raises `WriteFailed` if any line was not written.
+
+        `remove_empty` deletes the file if nothing is in it.
+        """
         self._flush()
         if self._sync and self.failed is None:
             while self._unsynced or self._syncing is not None:
@@ -89,7 +106,10 @@ class Journal:
             raise self.failed
 
     def close(self, *, remove_empty: bool = False) -> None:
-        """Write what is left, as far as it can be, and close; idempotent."""
+        """Write all lines without waiting for `fsync`, and close; idempotent. Failures show in `failed`.
+
+        `remove_empty` deletes the file if nothing is in it.
+        """
         self._flush()
         file, self._file = self._file, -1
         if file > 1:
@@ -107,7 +127,7 @@ class Journal:
                 written += os.write(self._file, lines[written:] if written else lines)
         except OSError as error:
             kept = self._keep_whole_lines(lines[:written])
-            self._lost += lines.count(b"\n", kept)
+            self._lost_lines += lines.count(b"\n", kept)
             self._fail(error)
             return
         self._size += written
@@ -117,6 +137,7 @@ class Journal:
                 self._begin_sync()
 
     def _keep_whole_lines(self, written: bytes) -> int:
+        """Cut a line that was only partly written; how many of these bytes stay in the file."""
         whole = written.rfind(b"\n") + 1
         if self.regular:
             self._size += whole
@@ -143,8 +164,8 @@ class Journal:
             self._begin_sync()
 
 
-def _locked(file: int) -> bool:
-    """Whether the file is ours alone, as far as this can be told."""
+def _lock(file: int) -> bool:
+    """Lock the file against other runs; `False` if another run has it. `True` where locks are not supported."""
     if fcntl is None:
         return True
     try:
@@ -152,15 +173,15 @@ def _locked(file: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        pass  # a file system without locks
+        pass  # a file system without locks, such as some network mounts
     return True
 
 
-def _whole(file: int) -> int:
-    """The length of a file up to the end of its last whole line."""
+def _end_of_last_line(file: int) -> int:
+    """The length of a file up to and including its last line end."""
     end = os.fstat(file).st_size
     while end > 0:
-        start = max(0, end - BLOCK)
+        start = max(0, end - TAIL_BLOCK)
         os.lseek(file, start, os.SEEK_SET)
         found = os.read(file, end - start).rfind(b"\n")
         if found >= 0:

@@ -1,6 +1,7 @@
-"""What is written: a line for an answer, in our words or OpenAI's, and a line for a failure that can be read again.
+"""The lines of the output and of the errors file, as bytes. Pure.
 
-A failure's line is its row with its id and `_error` beside it: the errors file is a valid input. Pure.
+The line of an answer is in our form ("native") or in that of OpenAI's Batch API ("openai"). The line of a failure is
+its row with its id, and `_error` beside them: the errors file is a valid input, whose `_error` fields are not read.
 """
 
 from __future__ import annotations
@@ -10,18 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from asyncrouter import (
-    AllModelsFailed,
-    AttemptError,
-    AttemptTimeout,
-    CallError,
-    DeadlineExceeded,
-    NotSent,
-    OutOfCredit,
-    RateLimited,
-    Unauthorized,
-)
-from asyncrouter.batch._accept import AcceptFailed
+from asyncrouter import AttemptError, AttemptTimeout, CallError
+from asyncrouter.batch._failure import cause_of, is_retryable
 
 if TYPE_CHECKING:
     from asyncrouter import Attempt, Reply, Trace, Usage
@@ -33,80 +24,54 @@ SCHEMA = 1
 
 Lines of asyncrouter 0.1.0 do not name theirs: it is 1.
 """
-FINAL = frozenset({"ContextTooLong", "NotAccepted", "Refused", "Rejected"})
-"""What would fail again as it is; everything else may pass another time."""
 
 
-def answer_line(row: Row, reply: Reply, how: Format, *, raw: bool = False) -> bytes:
-    """The line of an answer."""
-    record = _openai(row, reply) if how == "openai" else _native(row, reply)
-    if raw and how == "native":
+def answer_line(row: Row, reply: Reply, form: Format, *, raw: bool = False) -> bytes:
+    """The line of an answer, with its line end; `raw` adds `reply.raw` in the native form, OpenAI's has it anyway."""
+    record = _openai(row, reply) if form == "openai" else _native(row, reply)
+    if raw and form == "native":
         record["raw"] = reply.raw
     return orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def schema_version(record: Fields) -> object:
-    """The version of an answer's line, in whichever form it is."""
+    """The version in an answer's line, of either form."""
     ours = record.get("asyncrouter", record)
     return ours.get("schema_version", 1) if isinstance(ours, dict) else None
 
 
 def failure_line(row: Row, error: Exception) -> bytes:
-    """The line of a failure: its row, which can be run again."""
+    """The line of a failure, with its line end: the row, which can be asked again."""
     name = "custom_id" if "custom_id" in row.fields else "id"
-    again = {name: row.id, **row.fields, "_error": failure(error)}
+    again = {name: row.id, **row.fields, "_error": failure_record(error)}
     return orjson.dumps(again, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def error_class(error: Exception) -> str:
-    """What a failure is counted as: of several attempts' errors the one most worth telling."""
-    return type(cause_of(error)).__name__
-
-
-def unusable(error: Exception) -> bool:
-    """Whether nobody could have been answered: no credit, bad keys, no key, or an `accept` that breaks."""
-    if isinstance(error, AcceptFailed):
-        return True
-    if not isinstance(error, AllModelsFailed) or not error.trace.attempts:
-        return False
-    return all(_shut(attempt.error) for attempt in error.trace.attempts)
-
-
-def limit_met(error: Exception) -> RateLimited | NotSent | None:
-    """The limit, where a call failed of nothing worse: it would do as well later, and its row is not to blame."""
-    if not isinstance(error, CallError):
-        return None
-    attempts = error.trace.attempts
-    if isinstance(error, DeadlineExceeded) and any(attempt.sent is not None for attempt in attempts):
-        return None
-    worst = _worst(error)
-    held = isinstance(worst, RateLimited) or (isinstance(worst, NotSent) and worst.hold is not None)
-    return worst if held else None  # type: ignore[return-value]  # it is one of the two
-
-
-def cause_of(error: Exception) -> Exception:
-    """The attempt's error that says most about a failed call; of anything else, itself."""
-    if not isinstance(error, CallError) or isinstance(error, DeadlineExceeded):
-        return error
-    return _worst(error) or error
-
-
-def _worst(error: CallError) -> AttemptError | None:
-    errors = [attempt.error for attempt in error.trace.attempts if attempt.error is not None]
-    return max(errors, key=lambda each: each.rank, default=None)
-
-
-def _shut(error: AttemptError | None) -> bool:
-    if isinstance(error, NotSent):
-        return error.actionable or error.key_out
-    return isinstance(error, OutOfCredit | Unauthorized)
+def failure_record(error: Exception) -> Fields:
+    """A failed call as a dict: `class`, `message` and `retryable`, and as far as they are known `status`, `code` and
+    `model` of the most telling attempt, its `clock`, and the `cost_usd` and `attempts` of the call.
+    """
+    cause = cause_of(error)
+    trace: Trace | None = error.trace if isinstance(error, CallError | AttemptError) else None
+    record: Fields = {
+        "class": type(cause).__name__,
+        "message": cause.message if isinstance(cause, CallError) else str(cause),
+        "retryable": is_retryable(cause),
+    }
+    if isinstance(cause, AttemptError):
+        record |= {"status": cause.status, "code": cause.code, "model": cause.model}
+    if isinstance(cause, AttemptTimeout):
+        record["clock"] = cause.clock
+    if trace is not None:
+        record |= {"cost_usd": trace.cost_usd, "attempts": list(map(_attempt, trace.attempts))}
+    return record
 
 
 def _native(row: Row, reply: Reply) -> Fields:
     trace = reply.trace
     record: Fields = {
         "id": row.id,
-        "index": row.place,
+        "index": row.number,
         "text": reply.text,
         "finish_reason": reply.finish_reason,
         "model": reply.model,
@@ -138,12 +103,12 @@ def _openai(row: Row, reply: Reply) -> Fields:
         "schema_version": SCHEMA,
     }
     return {
-        "id": _request_id(row.id), "custom_id": row.id, "response": response, "error": None,
+        "id": _batch_request_id(row.id), "custom_id": row.id, "response": response, "error": None,
         "asyncrouter": ours,
     }
 
 
-def _request_id(given: Id) -> str:
+def _batch_request_id(given: Id) -> str:
     return f"batch_req_{blake2b(str(given).encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
 
 
@@ -160,7 +125,7 @@ def _attempt(attempt: Attempt) -> Fields:
 
 
 def _usage(usage: Usage) -> Fields:
-    return {  # as orjson would write it, in half the time
+    return {  # what orjson would write for the dataclass, in half the time
         "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens,
         "cached_tokens": usage.cached_tokens, "reasoning_tokens": usage.reasoning_tokens,
     }
@@ -168,21 +133,3 @@ def _usage(usage: Usage) -> Fields:
 
 def _rounded(seconds: float) -> float:
     return int(seconds * 1e4 + 0.5) / 1e4
-
-
-def failure(error: Exception) -> Fields:
-    """What is told of a failure."""
-    cause = cause_of(error)
-    trace: Trace | None = error.trace if isinstance(error, CallError | AttemptError) else None
-    told: Fields = {
-        "class": type(cause).__name__,
-        "message": cause.message if isinstance(cause, CallError) else str(cause),
-        "retryable": type(cause).__name__ not in FINAL and isinstance(cause, CallError | AttemptError),
-    }
-    if isinstance(cause, AttemptError):
-        told |= {"status": cause.status, "code": cause.code, "model": cause.model}
-    if isinstance(cause, AttemptTimeout):
-        told["clock"] = cause.clock
-    if trace is not None:
-        told |= {"cost_usd": trace.cost_usd, "attempts": list(map(_attempt, trace.attempts))}
-    return told

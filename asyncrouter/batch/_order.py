@@ -1,4 +1,8 @@
-"""The answers in the order of their questions, once all are there: two passes and a temporary table, no more memory."""
+"""Sorting a finished output by its input, with a temporary table on the disk instead of memory.
+
+The first pass over the output notes where the line of each id stands; the second, over the input, copies these lines
+into a new file, which then replaces the output in one step.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ import sqlite3
 from typing import IO, TYPE_CHECKING
 
 from asyncrouter.batch._errors import WriteFailed
-from asyncrouter.batch._ids import Names
-from asyncrouter.batch._resume import id_in
-from asyncrouter.batch._rows import AT_ONCE
+from asyncrouter.batch._ids import RowIds
+from asyncrouter.batch._resume import answer_id
+from asyncrouter.batch._rows import ROWS_PER_YIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +25,17 @@ if TYPE_CHECKING:
 
 
 async def put_in_order(output: Path, source: Source) -> None:
-    """Sort an output by its input; the file is replaced at once or not at all. Raises `WriteFailed`."""
+    """Sort an output by its input; lines whose ids are not in the input go to the end.
+
+    The file is replaced in one step or not at all. Raises `WriteFailed` when the new file cannot be written.
+    """
     half = output.with_name(f"{output.name}.ordered.tmp")
     try:
-        # "" is a table on the disk that goes when it is closed; SQLite keeps 2 MB of it in memory.
+        # "" is a table on the disk that is deleted when it is closed; SQLite caches 2 MB of it in memory.
         with contextlib.closing(sqlite3.connect("")) as table, output.open("rb") as answers, half.open("wb") as ordered:
-            await _list(table, answers, output)
-            for count, (at, length) in enumerate(_places(table, source)):
-                if count % AT_ONCE == 0:
+            await _note_positions(table, answers, output)
+            for count, (at, length) in enumerate(_positions_in_order(table, source)):
+                if count % ROWS_PER_YIELD == 0:
                     await asyncio.sleep(0)
                 answers.seek(at)
                 ordered.write(answers.read(length))
@@ -43,15 +50,17 @@ async def put_in_order(output: Path, source: Source) -> None:
         raise
 
 
-async def _list(table: sqlite3.Connection, answers: IO[bytes], output: Path) -> None:
-    """Note where each id's answer stands."""
-    table.execute("CREATE TABLE answers (id TEXT PRIMARY KEY, at INTEGER, length INTEGER, taken INTEGER) WITHOUT ROWID")
+async def _note_positions(table: sqlite3.Connection, answers: IO[bytes], output: Path) -> None:
+    """Note offset and length of each id's line."""
+    table.execute(
+        "CREATE TABLE answers (id TEXT PRIMARY KEY, at INTEGER, length INTEGER, copied INTEGER) WITHOUT ROWID"
+    )
     at = 0
     rows: list[tuple[str, int, int]] = []
     for number, line in enumerate(answers, 1):
-        rows.append((str(id_in(line, output, number)), at, len(line)))
+        rows.append((str(answer_id(line, output, number)), at, len(line)))
         at += len(line)
-        if len(rows) == AT_ONCE:
+        if len(rows) == ROWS_PER_YIELD:
             _insert(table, rows)
             await asyncio.sleep(0)
     _insert(table, rows)
@@ -62,14 +71,14 @@ def _insert(table: sqlite3.Connection, rows: list[tuple[str, int, int]]) -> None
     rows.clear()
 
 
-def _places(table: sqlite3.Connection, source: Source) -> Iterator[tuple[int, int]]:
-    """Where the answers stand, in the order of the input; then those of ids that are not in it."""
-    names = Names()
+def _positions_in_order(table: sqlite3.Connection, source: Source) -> Iterator[tuple[int, int]]:
+    """Offset and length of each line: those of the input's ids in its order, then those of other ids."""
+    row_ids = RowIds()
     for _, fields in source.lines():
         if isinstance(fields, dict):
-            name = str(names.name(fields))
-            found = table.execute("SELECT at, length FROM answers WHERE id = ?", (name,)).fetchone()
+            id = str(row_ids.next_id(fields))  # noqa: A001  # as the field
+            found = table.execute("SELECT at, length FROM answers WHERE id = ?", (id,)).fetchone()
             if found is not None:
-                table.execute("UPDATE answers SET taken = 1 WHERE id = ?", (name,))
+                table.execute("UPDATE answers SET copied = 1 WHERE id = ?", (id,))
                 yield found
-    yield from table.execute("SELECT at, length FROM answers WHERE taken = 0 ORDER BY at")
+    yield from table.execute("SELECT at, length FROM answers WHERE copied = 0 ORDER BY at")

@@ -1,4 +1,4 @@
-"""Which files a batch reads and writes, and that no two of them are one."""
+"""The files that a batch reads and writes, and the check that no two of them are the same file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._errors import BatchError
-from asyncrouter.batch._source import PACKED
+from asyncrouter.batch._source import COMPRESSED
 
 if TYPE_CHECKING:
     import os
 
 
 def errors_path(out: Path | None, errors: str | os.PathLike[str] | None) -> Path:
-    """Where the failures go."""
+    """The path of the errors file: the one given, else beside the output, else in the working directory."""
     if errors is not None:
         return Path(errors)
     if out is None or (out.exists() and not out.is_file()):
@@ -22,20 +22,20 @@ def errors_path(out: Path | None, errors: str | os.PathLike[str] | None) -> Path
 
 
 def check_paths(source: Path, out: Path | None, err: Path) -> None:
-    """No file may be two things. Raises `BatchError`."""
-    if out is not None and out.suffix in PACKED:
+    """Raise `BatchError` if two paths are one file, the output is compressed, or the input can be read only once."""
+    if out is not None and out.suffix in COMPRESSED:
         raise BatchError(f"{out}: an output that can be resumed is plain JSON lines: leave {out.suffix} out")
-    if source.exists() and not source.is_file() and not source.is_dir():  # a directory says so when it is read
+    if source.exists() and not source.is_file() and not source.is_dir():  # reading says it of a directory
         raise BatchError(f"{source}: can be read only once, and a batch reads its input twice: put it into a file")
     named = [("input", source), *([("output", out)] if out is not None else []), ("errors file", err)]
     for index, (what, path) in enumerate(named):
         for other, elsewhere in named[index + 1 :]:
-            if _same(path, elsewhere):
+            if _is_same(path, elsewhere):
                 raise BatchError(f"{elsewhere}: is the {what} as well as the {other}: name another {other}")
 
 
-def _same(one: Path, other: Path) -> bool:
+def _is_same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other) and one.is_file()
-    except OSError:
+    except OSError:  # one of them does not exist yet
         return one.absolute() == other.absolute()

@@ -1,25 +1,20 @@
-"""What a batch tells of itself: its progress while it runs, its report at the end."""
+"""What a caller learns of a batch: `Progress` while it runs, `Report` at its end."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asyncrouter.batch._tally import Tally
-
-RECENT = 15.0
-"""Seconds over which a rate is taken."""
-QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where a batch stands. Rates are rows a second of late, times seconds; `None` is not known yet.
+    """Where a batch stands now. Times are in seconds, rates in rows a second, money in US dollars.
 
-    `skipped` rows were done by an earlier run; `projected_usd` is what this run will have cost at its end; `models`
-    are the shares of the answers.
+    `rows` is the length of the input; of these, `skipped` were answered by an earlier run. `done`, `failed`,
+    `input_tokens`, `output_tokens`, `cost_usd` and `hedges` count this run; `in_flight` rows are being asked now.
+    `rate` is of the last 15 seconds, `seconds_left` is the rest at that rate; both are `None` before they are known.
+    `cost_known` is `False` when an attempt had no known price; `projected_usd` is the cost of this run at its end, at
+    the mean cost of a row so far, `None` before the first row has ended. `models` is each model's share of the answers,
+    from 0 to 1.
     """
 
     rows: int
@@ -41,10 +36,17 @@ class Progress:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a batch. `stopped` says why it ended early, `None` when it did not; `left` rows have no answer yet.
+    """The result of a run of a batch. Times are in seconds, money in US dollars.
 
-    `attempts` are requests that were sent. `cost_usd` is that of every one of this run, `None` when one has no known
-    price; `latency` are seconds of whole calls by quantile (to within 2.5 %).
+    `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `done` and `failed` by this
+    one, and `left` have no result yet. `stopped` is the reason why the run ended early, `None` when it did not;
+    `interrupted` says that the reason was the caller's `stop`.
+
+    `attempts` counts the requests that were sent, `hedges` those of them that were hedges. `cost_usd` is the cost of
+    all of them, `None` when one has no known price; `cost_estimated` says that a part of it is an estimate. `errors`
+    counts failures by the name of their class, `models` has `answered`, `attempts` and `cost_usd` of each model.
+    `latency` has the quantiles "p50", "p90", "p95" and "p99" of the answered calls, to within 2.5 %. `output` and
+    `errors_file` are paths, "-" for standard output.
     """
 
     rows: int
@@ -68,67 +70,12 @@ class Report:
 
     @property
     def left(self) -> int:
-        """Rows that no run has sent, or whose answers did not come any more."""
+        """Rows without a result: not sent by any run yet, or sent and not answered when the run stopped."""
         return self.rows - self.skipped - self.done - self.failed
 
     @property
     def exit_status(self) -> int:
-        """0 nothing failed, 1 some rows did, 3 stopped early, 130 interrupted."""
+        """The command's exit status: 0 all rows answered, 1 some failed, 3 stopped early, 130 interrupted."""
         if self.interrupted:
             return 130
         return 3 if self.stopped is not None else 1 if self.failed else 0
-
-
-class Pace:
-    """How fast rows end, of late."""
-
-    __slots__ = ("_marks",)
-
-    def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque()
-
-    def rate(self, now: float, ended: int) -> float | None:
-        """Rows a second since a while ago."""
-        marks = self._marks
-        marks.append((now, ended))
-        while len(marks) > 2 and marks[0][0] < now - RECENT:
-            marks.popleft()
-        seconds = now - marks[0][0]
-        return (ended - marks[0][1]) / seconds if seconds > 0 else None
-
-
-def progress(
-    tally: Tally, *, rows: int, skipped: int, in_flight: int, seconds: float, rate: float | None
-) -> Progress:
-    """The progress that a tally comes to."""
-    left = max(0, rows - skipped - tally.ended)
-    return Progress(
-        rows=rows, skipped=skipped, done=tally.done, failed=tally.failed, in_flight=in_flight, seconds=seconds,
-        rate=rate, seconds_left=left / rate if rate else None,
-        input_tokens=tally.input_tokens, output_tokens=tally.output_tokens,
-        cost_usd=tally.cost_usd, cost_known=not tally.unpriced,
-        projected_usd=tally.cost_usd * (1 + left / tally.ended) if tally.ended else None,
-        hedges=tally.hedges,
-        models={name: model.answered / tally.done for name, model in tally.models.items() if model.answered},
-    )
-
-
-def report(
-    tally: Tally, *, rows: int, skipped: int, stopped: str | None, interrupted: bool, seconds: float, output: str,
-    errors_file: str,
-) -> Report:
-    """The report that a tally comes to."""
-    quantiles = {f"p{100 * q:g}": tally.quantile(q) for q in QUANTILES}
-    return Report(
-        rows=rows, skipped=skipped, done=tally.done, failed=tally.failed, stopped=stopped, interrupted=interrupted,
-        seconds=round(seconds, 3), input_tokens=tally.input_tokens, output_tokens=tally.output_tokens,
-        cost_usd=None if tally.unpriced else tally.cost_usd, cost_estimated=tally.estimated > 0,
-        attempts=tally.attempts, hedges=tally.hedges,
-        errors=dict(sorted(tally.errors.items(), key=lambda item: -item[1])),
-        models={
-            name: {"answered": model.answered, "attempts": model.attempts, "cost_usd": model.cost_usd}
-            for name, model in sorted(tally.models.items(), key=lambda item: -item[1].answered)
-        },
-        latency={name: round(value, 4) for name, value in quantiles.items() if value is not None},
-        output=output, errors_file=errors_file,
-    )

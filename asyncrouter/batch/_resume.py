@@ -1,7 +1,13 @@
-"""Going on where the last run ended: which rows are done, and whether this is the same batch at all.
+"""Resuming a batch: whether the files belong to the same batch, and which rows are answered.
 
-Beside the output lies `<output>.batch.json`: a fingerprint of the input's content and of what was asked for. It holds
-no time and no path, so a copy elsewhere can be resumed.
+Theory of operation. A run leaves three files. The output has the lines of the answers: a row is answered if and only if
+the output has a whole line with its id, so nothing else has to be kept in step with it. The errors file has the rows
+that failed in the last run; it is emptied at the beginning of each run, because they are asked again. The side file,
+`<output>.batch.json`, is written before the first request. It holds the fingerprint of the batch: a digest of the
+input's content, and what was asked for, but no time and no path, so that copied files can be resumed.
+
+A run with the same fingerprint goes on. Another one is refused, with the differences, so that answers of two batches
+never mix; `restart` empties the output, `force` keeps it and trusts the ids alone.
 """
 
 from __future__ import annotations
@@ -14,20 +20,21 @@ import orjson
 
 from asyncrouter import ConfigError
 from asyncrouter.batch._errors import BatchError
-from asyncrouter.batch._ids import Ids
+from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._lines import SCHEMA, schema_version
-from asyncrouter.batch._rows import AT_ONCE
-from asyncrouter.batch._survey import choice_of
+from asyncrouter.batch._preflight import choice_of
+from asyncrouter.batch._rows import ROWS_PER_YIELD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from asyncrouter import Router
+    from asyncrouter.batch._preflight import Preflight
     from asyncrouter.batch._source import Source
-    from asyncrouter.batch._survey import Survey
 
-NAMES = ("task", "tier", "chain", "model")
+CHOICE = ("task", "tier", "chain", "model")
+"""The arguments of `Router.chat` that choose the models of a batch."""
 VERSION = 1
 """The version of a side file. Raise it when an older asyncrouter must not read what this one writes."""
 
@@ -35,24 +42,24 @@ Fingerprint = dict[str, object]
 
 
 def fingerprint(
-    router: Router, source: Source, survey: Survey, options: Mapping[str, object], how: str
+    router: Router, source: Source, preflight: Preflight, options: Mapping[str, object], form: str
 ) -> Fingerprint:
-    """What makes this batch this one: the rows, the models, the parameters, the form of the answers."""
-    choice = {name: value for name, value in choice_of(options).items() if name in NAMES}
+    """What identifies a batch: the content of its input, its models, its parameters, the form of its answers."""
+    choice = {name: value for name, value in choice_of(options).items() if name in CHOICE}
     return {
-        "version": VERSION, "input": survey.digest, "rows": survey.estimate.rows, "format": how,
-        "template": source.template, **{name: _plain(choice.get(name)) for name in NAMES},
-        "models": _models(router, choice), "params": _plain(options.get("params") or {}),
+        "version": VERSION, "input": preflight.digest, "rows": preflight.estimate.rows, "format": form,
+        "template": source.template, **{name: _as_json(choice.get(name)) for name in CHOICE},
+        "models": _models(router, choice), "params": _as_json(options.get("params") or {}),
     }
 
 
 def side_file(output: Path) -> Path:
-    """Where the fingerprint of an output lies."""
+    """The path of an output's side file."""
     return output.with_name(f"{output.name}.batch.json")
 
 
 def check_same(output: Path, now: Fingerprint) -> None:
-    """Raise `BatchError` if the output belongs to another batch, or to none."""
+    """Raise `BatchError` if an output that is not empty belongs to another batch, or its side file cannot be read."""
     side = side_file(output)
     cure = "another output, `restart` to throw it away, or `force` to go on by ids alone"
     try:
@@ -74,7 +81,7 @@ def check_same(output: Path, now: Fingerprint) -> None:
         raise BatchError(f"{output}: belongs to another batch: {changes}; {cure}")
 
 
-def check_failures(path: Path) -> None:
+def check_errors_file(path: Path) -> None:
     """Raise `BatchError` if a file that will be emptied holds anything but the failures of an earlier run."""
     with path.open("rb") as file:
         first = file.readline()
@@ -84,8 +91,8 @@ def check_failures(path: Path) -> None:
         raise BatchError(f"{path}: is not empty, and not the failures of an earlier run: name another errors file")
 
 
-def write_side(output: Path, now: Fingerprint) -> None:
-    """Write the fingerprint, whole or not at all. Raises `BatchError`."""
+def write_side_file(output: Path, now: Fingerprint) -> None:
+    """Replace the side file in one step. Raises `BatchError` when it cannot be written."""
     side = side_file(output)
     half = side.with_name(f"{side.name}.tmp")
     try:
@@ -95,22 +102,25 @@ def write_side(output: Path, now: Fingerprint) -> None:
         raise BatchError(f"{side}: cannot be written: {error.strerror}") from None
 
 
-async def finished(output: Path, size: int) -> Ids:
+async def answered_ids(output: Path, size: int) -> IdSet:
     """The ids of the answers in the first `size` bytes of an output. Raises `BatchError` for a line that is none."""
-    ids = Ids()
+    ids = IdSet()
     with output.open("rb") as file:
         for number, line in enumerate(file, 1):
             if size <= 0:
                 break
             size -= len(line)
-            if number % AT_ONCE == 0:
+            if number % ROWS_PER_YIELD == 0:
                 await asyncio.sleep(0)
-            ids.add(id_in(line, output, number))
+            ids.add(answer_id(line, output, number))
     return ids
 
 
-def id_in(line: bytes, output: Path, number: int) -> str | int:
-    """Whose answer a line is. Raises `BatchError`."""
+def answer_id(line: bytes, output: Path, number: int) -> str | int:
+    """The id in the line of an answer; `number` is that of the line, from 1.
+
+    Raises `BatchError` if there is no id in it, or a newer asyncrouter has written it.
+    """
     try:
         record: object = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -134,8 +144,8 @@ def _models(router: Router, choice: dict[str, object]) -> list[str]:
         return []
 
 
-def _plain(value: object) -> object:
-    """As it will be when it is read again."""
+def _as_json(value: object) -> object:
+    """The value as it will be when it is read from the side file."""
     plain: object = orjson.loads(orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS))
     return plain
 
@@ -143,8 +153,8 @@ def _plain(value: object) -> object:
 def _change(name: str, before: object, now: object) -> str:
     if name == "input":
         return "the content of the input has changed"
-    return f"{name} was {_told(before)} and is {_told(now)}"
+    return f"{name} was {_shortened(before)} and is {_shortened(now)}"
 
 
-def _told(value: object) -> str:
+def _shortened(value: object) -> str:
     return f"{orjson.dumps(value, default=repr).decode():.80}"

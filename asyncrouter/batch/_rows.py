@@ -1,7 +1,7 @@
-"""What one row asks for: its two forms, and what each of their fields means. Pure.
+"""One row of an input: its fields, checked, and the call they ask for. Pure.
 
-Simple: `{"id", "prompt" | "messages", "task", …}`. OpenAI's: `{"custom_id", "method", "url", "body"}` (OpenAI, "Batch
-API"). A row of an errors file has `_error` beside its own fields, which is not read.
+A row has one of two forms. Ours: `{"id", "prompt" | "messages", "task", …}`. That of OpenAI's Batch API:
+`{"custom_id", "method", "url", "body"}`. A row of an errors file has `_error` beside its own fields, which is not read.
 """
 
 from __future__ import annotations
@@ -16,41 +16,44 @@ if TYPE_CHECKING:
 Id = str | int
 Fields = dict[str, object]
 
-AT_ONCE = 500
-"""Rows that are read between two looks at the rest of the event loop."""
-URL = "/v1/chat/completions"
-CHOOSING = ("tier", "chain", "model")
-"""Ways of saying which models, of which a call has one."""
-OURS = ("id", "prompt", "messages", "task", *CHOOSING, "deadline", "params", "metadata", "_error")
-THEIRS = ("custom_id", "method", "url", "body", "metadata", "_error")
-PARAMS = frozenset((
+ROWS_PER_YIELD = 500
+"""How many rows a loop over an input reads before it lets other tasks run: some milliseconds' work."""
+CHAT_COMPLETIONS = "/v1/chat/completions"
+"""The only endpoint that a row in OpenAI's form may name."""
+MODEL_ARGUMENTS = ("tier", "chain", "model")
+"""The arguments of `Router.chat` that say which models; a call takes one of them."""
+NATIVE_FIELDS = ("id", "prompt", "messages", "task", *MODEL_ARGUMENTS, "deadline", "params", "metadata", "_error")
+"""The fields that a row in our form may have, beside `PROVIDER_PARAMETERS`."""
+OPENAI_FIELDS = ("custom_id", "method", "url", "body", "metadata", "_error")
+"""The fields that a row in OpenAI's form may have."""
+PROVIDER_PARAMETERS = frozenset((
     "audio", "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "min_p",
     "modalities", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "provider", "reasoning",
     "reasoning_effort", "repetition_penalty", "response_format", "safety_identifier", "seed", "service_tier", "stop",
     "temperature", "tool_choice", "tools", "top_k", "top_logprobs", "top_p", "user", "verbosity",
     "web_search_options",
 ))
-"""What may stand beside a row's own fields for the provider; anything else goes into `params`."""
-NOT_PARAMS = frozenset(("messages", "model", "stream", "stream_options"))
-"""Parts of a request that its parameters cannot change."""
+"""The parameters of a provider that may be fields of a row in our form; any other goes into its `params`."""
+NOT_PARAMETERS = frozenset(("messages", "model", "stream", "stream_options"))
+"""The parts of a request that the router writes itself, so that they cannot be parameters."""
+ROW_FIELDS = frozenset(NATIVE_FIELDS) | PROVIDER_PARAMETERS
+"""Every field that a row in our form may have."""
 
-
-_KNOWN = frozenset(OURS) | PARAMS
-_CHOICE = frozenset(("task", *CHOOSING))
-_NEUTRAL = frozenset(("id", "prompt", "messages", "metadata", "_error"))
-"""Fields that change nothing of how a row is asked."""
+_CHOICE = frozenset(("task", *MODEL_ARGUMENTS))
+_PLAIN_FIELDS = frozenset(("id", "prompt", "messages", "metadata", "_error"))
+"""Fields that change nothing about how a row is asked: with no others, its options are those of all rows."""
 
 
 class RowError(ValueError):
-    """A row that asks for nothing that could be sent."""
+    """A row that no call can be made of; the message says what is wrong with which field."""
 
 
 class Row(NamedTuple):
-    """A row that can be sent: its place in the input (from 0), whose it is, what is asked, and the arguments of
-    `Router.chat`; beside them its own fields as they stand.
+    """A row that can be sent: its `number` in the input, from 0, its `id`, and the arguments of `Router.chat`, `prompt`
+    and `options`; beside them its `fields` as they stand in the input.
     """
 
-    place: int
+    number: int
     id: Id
     prompt: str | list[Fields]
     options: dict[str, object]
@@ -58,19 +61,22 @@ class Row(NamedTuple):
 
     @classmethod
     def of(
-        cls, place: int, name: Id, fields: Mapping[str, object], options: dict[str, object],
+        cls, number: int, id: Id, fields: Mapping[str, object], options: dict[str, object],  # noqa: A002  # as the field
         config: Config | None = None,
     ) -> Row:
-        """What the row of this id asks for, over the `options` that hold for all. Raises `RowError`."""
+        """The row with these fields; what it says goes before the `options` for all rows. Raises `RowError`.
+
+        `config` tells whether the `model` of a row in OpenAI's form is a task or a tier; `None`: it is a model.
+        """
         if "custom_id" in fields or "body" in fields:
-            prompt, asked = _theirs(fields, options, config)
+            prompt, merged = _openai(fields, options, config)
         else:
-            prompt, asked = _ours(fields, options)
-        return cls(place, name, prompt, asked, fields)
+            prompt, merged = _native(fields, options)
+        return cls(number, id, prompt, merged, fields)
 
 
 def id_of(fields: Mapping[str, object]) -> Id | None:
-    """A row's id, `None` if it has none. Raises `RowError`."""
+    """A row's own id, `None` if it has none. Raises `RowError` for one of the wrong type."""
     name = "custom_id" if "custom_id" in fields or "body" in fields else "id"
     given = fields.get(name)
     if isinstance(given, str) and given:
@@ -83,42 +89,44 @@ def id_of(fields: Mapping[str, object]) -> Id | None:
 
 
 def fields_of(prompt: object) -> Fields:
-    """The fields of a row that is only a prompt or messages."""
+    """The fields of a row that is nothing but a prompt or messages."""
     return {"prompt": prompt} if isinstance(prompt, str) else {"messages": prompt}
 
 
-def _ours(fields: Mapping[str, object], options: dict[str, object]) -> tuple[str | list[Fields], dict[str, object]]:
-    if not fields.keys() <= _NEUTRAL:
-        for name in fields.keys() - _KNOWN:
-            raise RowError(_unknown(name, [*OURS, *PARAMS], ' (what the provider takes may also stand in "params")'))
-        options = _over(fields, options)
+def _native(fields: Mapping[str, object], options: dict[str, object]) -> tuple[str | list[Fields], dict[str, object]]:
+    if not fields.keys() <= _PLAIN_FIELDS:
+        for name in fields.keys() - ROW_FIELDS:
+            known = [*NATIVE_FIELDS, *PROVIDER_PARAMETERS]
+            raise RowError(_unknown(name, known, ' (what the provider takes may also stand in "params")'))
+        options = _merged(fields, options)
     if ("prompt" in fields) == ("messages" in fields):
         raise RowError('expected one of "prompt" and "messages"')
-    return _text(fields["prompt"]) if "prompt" in fields else _messages(fields["messages"]), options
+    return _prompt(fields["prompt"]) if "prompt" in fields else _messages(fields["messages"]), options
 
 
-def _over(fields: Mapping[str, object], options: dict[str, object]) -> dict[str, object]:
-    """The options of all with a row's own over them: its models, or its task, instead of the models of all."""
+def _merged(fields: Mapping[str, object], options: dict[str, object]) -> dict[str, object]:
+    """The options for all rows with a row's own before them; its models, or its task, replace the models for all."""
     merged = dict(options)
     if fields.keys() & _CHOICE:
-        given_up = ("chain", "model", "tier") if fields.keys() & set(CHOOSING) else ("chain", "model")
-        for name in given_up:
+        replaced = ("chain", "model", "tier") if fields.keys() & set(MODEL_ARGUMENTS) else ("chain", "model")
+        for name in replaced:
             merged.pop(name, None)
-    merged |= {name: fields[name] for name in ("task", *CHOOSING, "deadline") if name in fields}
-    params = {name: value for name, value in fields.items() if name in PARAMS}
+    merged |= {name: fields[name] for name in ("task", *MODEL_ARGUMENTS, "deadline") if name in fields}
+    params = {name: value for name, value in fields.items() if name in PROVIDER_PARAMETERS}
     if params or "params" in fields:
         merged["params"] = {**_params(options.get("params")), **_params(fields.get("params")), **params}
     return merged
 
 
-def _theirs(
+def _openai(
     fields: Mapping[str, object], options: dict[str, object], config: Config | None
 ) -> tuple[str | list[Fields], dict[str, object]]:
     for name in fields:
-        if name not in THEIRS:
-            raise RowError(_unknown(name, THEIRS, ""))
-    if fields.get("url", URL) != URL or fields.get("method", "POST") != "POST":
-        raise RowError(f"expected POST {URL}, got {fields.get('method', 'POST')} {fields.get('url', URL)!r:.60}")
+        if name not in OPENAI_FIELDS:
+            raise RowError(_unknown(name, OPENAI_FIELDS, ""))
+    method, url = fields.get("method", "POST"), fields.get("url", CHAT_COMPLETIONS)
+    if url != CHAT_COMPLETIONS or method != "POST":
+        raise RowError(f"expected POST {CHAT_COMPLETIONS}, got {method} {url!r:.60}")
     body = fields.get("body")
     if not isinstance(body, Mapping):
         raise RowError(f"body: expected an object, got {body!r:.60}")
@@ -126,13 +134,13 @@ def _theirs(
         raise RowError("body.stream: a batch is not streamed; leave it out")
     params = {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}}
     merged = {**options, "params": {**_params(options.get("params")), **params}}
-    if not any(name in options for name in ("task", *CHOOSING)):
-        merged |= _named(body.get("model"), config)
+    if not any(name in options for name in ("task", *MODEL_ARGUMENTS)):
+        merged |= _model_choice(body.get("model"), config)
     return _messages(body.get("messages")), merged
 
 
-def _named(model: object, config: Config | None) -> dict[str, object]:
-    """What a body's `model` stands for: a task, a tier, else a model."""
+def _model_choice(model: object, config: Config | None) -> dict[str, object]:
+    """The argument of `Router.chat` that a body's `model` stands for: a task, a tier, else a model."""
     if not isinstance(model, str):
         raise RowError(f"body.model: expected a name, got {model!r:.60}")
     if config is not None and model in config.tasks:
@@ -140,7 +148,7 @@ def _named(model: object, config: Config | None) -> dict[str, object]:
     return {"tier": model} if config is not None and model in config.tiers else {"model": model}
 
 
-def _text(given: object) -> str:
+def _prompt(given: object) -> str:
     if isinstance(given, str) and given:
         return given
     raise RowError(f"prompt: expected text, got {given!r:.60}")
@@ -160,7 +168,7 @@ def _params(given: object) -> Mapping[str, object]:
         return {}
     if not isinstance(given, Mapping):
         raise RowError(f"params: expected an object, got {given!r:.60}")
-    for name in NOT_PARAMS & given.keys():
+    for name in NOT_PARAMETERS & given.keys():
         raise RowError(f"params.{name}: is for the router to say and cannot be a parameter")
     return given
 

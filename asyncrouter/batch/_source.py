@@ -1,4 +1,4 @@
-"""From a file, packed or not, to the fields of its rows. The only module that knows file formats of inputs."""
+"""An input file, compressed or not, read as the fields of its rows. The only module that knows formats of inputs."""
 
 from __future__ import annotations
 
@@ -25,30 +25,36 @@ try:
         from compression import zstd
     else:
         from backports import zstd
-except ModuleNotFoundError:  # the extra `batch`
-    zstd = None  # type: ignore[assignment]  # asked before it is used
+except ModuleNotFoundError:  # the extra `batch` is not installed
+    zstd = None  # type: ignore[assignment]  # checked before it is used
 _ZstdError: type[Exception] = EOFError if zstd is None else zstd.ZstdError
 
-PACKED = (".gz", ".zst")
+COMPRESSED = (".gz", ".zst")
+"""The suffixes of compressed files that can be read."""
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+"""The column separators of tables, by suffix; a file with any other suffix is JSON lines."""
+MAX_CELL = min(sys.maxsize, 2**31 - 1)
+"""The longest cell of a table, in characters: the most `csv` takes everywhere. A prompt may exceed its 128 KiB."""
 ONE_A_LINE = "expected one JSON object a line"
 
-
 Line = tuple[int, Fields | str]
-"""A row as it stands: the number of its line, and its fields or what is wrong with it."""
+"""One row: the number of its line, from 1, and its fields, or the text of what is wrong with it."""
 
 
 class Digest(Protocol):
-    """What takes in the bytes that are read."""
+    """A hash function of `hashlib`, or anything else that is updated with bytes."""
 
     def update(self, data: bytes, /) -> None:
-        """Take in more."""
+        """Add these bytes."""
 
 
 class Source:
-    """A file of rows: `.jsonl` (or anything else), `.csv`, `.tsv`; each also packed as `.gz` or `.zst`.
+    """An input file. Its suffix says its format: `.csv` and `.tsv` are tables, anything else is JSON lines.
 
-    `name` is what people call it, if it is not the path. `template` makes a prompt of a CSV's columns:
-    `"Translate: {text}"`. Raises `BatchError` for a template that cannot be used.
+    A further suffix `.gz` or `.zst` says that it is compressed. `template` makes the prompt of a table's row from its
+    columns, as in `"Translate: {text}"`; `None` takes the column `prompt`. `name` stands for the path in messages, and
+    its suffixes for those of the path; "-" with a template is a CSV table. Raises `BatchError` for a template that is
+    no template, or that comes with JSON lines.
     """
 
     def __init__(self, path: Path, template: str | None = None, name: str | None = None) -> None:
@@ -56,10 +62,10 @@ class Source:
         self.name = name or str(path)
         self.template = template
         suffixes = [suffix.lower() for suffix in Path(self.name).suffixes]
-        self._packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else None
+        self._compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else None
         last = suffixes[-1] if suffixes else ""
-        self._delimiter = {".csv": ",", ".tsv": "\t"}.get(last, "," if template and self.name == "-" else None)
-        self._columns = ["prompt"] if template is None else columns(template)
+        self._delimiter = DELIMITERS.get(last, "," if template and self.name == "-" else None)
+        self._columns = ["prompt"] if template is None else template_columns(template)
         if template is not None and self._delimiter is None:
             raise BatchError(f"a prompt template goes with a CSV file; {self.name} is read as JSON lines")
 
@@ -67,9 +73,12 @@ class Source:
         return f"<Source {self.name}>"
 
     def lines(self, digest: Digest | None = None) -> Iterator[Line]:
-        """Every row. Raises `BatchError` when the file cannot be read."""
+        """Read the file from its beginning, row by row; `digest` gets the bytes before they are parsed.
+
+        Raises `BatchError` when the file as a whole cannot be read. What is wrong with one row stands in its place.
+        """
         try:
-            with _opened(self.path, self._packed) as file:
+            with _open(self.path, self._compression) as file:
                 raw = cast("Iterator[bytes]", file)
                 yield from self._rows(_digested(raw, digest) if digest is not None else raw)
         except EOFError:
@@ -83,7 +92,7 @@ class Source:
         return _json_rows(raw) if self._delimiter is None else self._csv_rows(raw, self._delimiter)
 
     def _csv_rows(self, raw: Iterator[bytes], delimiter: str) -> Iterator[Line]:
-        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a prompt may be longer than the 128 KiB of the default
+        csv.field_size_limit(MAX_CELL)
         try:
             reader = csv.DictReader(_decoded(raw), delimiter=delimiter, strict=True)
             names = reader.fieldnames or ()
@@ -95,7 +104,7 @@ class Source:
                 if None in cells or None in cells.values():
                     yield reader.line_num, f"expected {len(names)} columns"
                 else:
-                    yield reader.line_num, self._of_cells(cells)
+                    yield reader.line_num, self._fields(cells)
         except UnicodeDecodeError as error:
             raise BatchError(f"{self.name}: is not UTF-8: byte 0x{error.object[error.start]:02x}") from None
         except csv.Error as error:
@@ -105,16 +114,16 @@ class Source:
         missing = [column for column in self._columns if column not in names]
         if missing:
             wanted = 'expected a column "prompt", or a prompt template'
-            told = wanted if self.template is None else f"the template names {missing[0]!r}"
-            raise BatchError(f"{self.name}: line 1: {told}; the columns are {', '.join(map(repr, names)):.200}")
+            problem = wanted if self.template is None else f"the template names {missing[0]!r}"
+            raise BatchError(f"{self.name}: line 1: {problem}; the columns are {', '.join(map(repr, names)):.200}")
 
-    def _of_cells(self, cells: dict[str, str]) -> Fields:
+    def _fields(self, cells: dict[str, str]) -> Fields:
         prompt = cells["prompt"] if self.template is None else self.template.format_map(cells)
         return {"id": cells["id"], "prompt": prompt} if "id" in cells else {"prompt": prompt}
 
 
 def source_of(given: object, template: str | None) -> Source:
-    """A source, or that of a file. Raises `BatchError`, `TypeError`."""
+    """A `Source` as it is, or the source of a path. Raises `BatchError`; `TypeError` for anything else."""
     if isinstance(given, Source):
         return given
     if not isinstance(given, str | os.PathLike):
@@ -122,22 +131,22 @@ def source_of(given: object, template: str | None) -> Source:
     return Source(Path(given), template)
 
 
-def columns(template: str) -> list[str]:
-    """The columns a template names. Raises `BatchError`."""
+def template_columns(template: str) -> list[str]:
+    """The names of the columns in a prompt template. Raises `BatchError` for what is no template."""
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise BatchError(f"prompt template: {error}; a brace that is one is written twice") from None
-    # A field may reach into what it names ("{text.__class__}", "{0[1]}"): a column's name does not.
+    # `str.format` can reach into an object ("{text.__class__}", "{0[1]}"); the name of a column cannot.
     if wrong := [field for field in fields if not field or any(sign in field for sign in ".[")]:
         raise BatchError(f"prompt template: expected the name of a column in braces, got {{{wrong[0]}}}")
     return fields
 
 
-def _opened(path: Path, packed: str | None) -> IO[bytes]:
-    if packed == ".gz":
+def _open(path: Path, compression: str | None) -> IO[bytes]:
+    if compression == ".gz":
         return cast("IO[bytes]", gzip.open(path))
-    if packed is None:
+    if compression is None:
         return path.open("rb")
     if zstd is None:
         raise BatchError("a .zst file needs a package: pip install 'asyncrouter[batch]'")
@@ -158,12 +167,12 @@ def _json_rows(raw: Iterator[bytes]) -> Iterator[Line]:
         try:
             fields: object = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            yield number, _wrong(text, error)
+            yield number, _json_problem(text, error)
         else:
             yield number, fields if isinstance(fields, dict) else ONE_A_LINE
 
 
-def _wrong(text: bytes, error: orjson.JSONDecodeError) -> str:
+def _json_problem(text: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         text.decode()
     except UnicodeDecodeError as wrong:

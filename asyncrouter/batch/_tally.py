@@ -1,4 +1,4 @@
-"""What has come of the rows so far: counts, tokens, money, latencies; to be added to one another."""
+"""Counts of a running batch: rows, attempts, tokens, money, latencies. Tallies of several processes can be merged."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from dataclasses import asdict, dataclass, field, fields
 from math import ceil, log
 from typing import TYPE_CHECKING, Self
 
-from asyncrouter.batch._lines import error_class, unusable
+from asyncrouter.batch._failure import error_class, is_unanswerable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter import Reply, Trace
 
-STEP = 1.05
-"""From one class of latencies to the next: a quantile is told to within 2.5 %."""
-LEAST = 1e-4
+BIN_RATIO = 1.05
+"""The upper end of a bin of latencies over its lower end; a quantile, told as the bin's middle, is within 2.5 %."""
+BIN_START = 1e-4
+"""The lower end of the first bin, in seconds; what is shorter counts there."""
 
 
 @dataclass(slots=True)
 class ModelTally:
-    """One model: the rows it answered, its attempts, and what all of them cost."""
+    """Counts of one model: the rows it answered, the requests it was sent, and the US dollars they cost."""
 
     answered: int = 0
     attempts: int = 0
@@ -29,7 +30,12 @@ class ModelTally:
 
 @dataclass(slots=True)
 class Tally:
-    """Rows that have ended. `unpriced` attempts cost something unknown; latencies are of answers, by class."""
+    """Counts of the rows that have ended.
+
+    `attempts` counts requests that were sent, `hedges` those of them that were hedges; `unpriced` have no known price,
+    and `estimated` a price that is an estimate. `cost_usd` leaves the unpriced ones out. `errors` counts failures by
+    class, `latencies` answers by bin.
+    """
 
     done: int = 0
     failed: int = 0
@@ -43,74 +49,74 @@ class Tally:
     models: dict[str, ModelTally] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latencies: dict[int, int] = field(default_factory=dict)
-    shut: int = 0
-    """Rows that failed one after the other, up to now, because no model of their chain can be used by anybody."""
+    unanswerable_in_a_row: int = 0
+    """Failures without an answer between them, up to now, that any other row would have met too."""
 
     @property
     def ended(self) -> int:
         """Rows that are done or have failed."""
         return self.done + self.failed
 
-    def answered(self, reply: Reply) -> None:
-        """A row has its answer."""
+    def add_answer(self, reply: Reply) -> None:
+        """Count a row that was answered."""
         self.done += 1
-        self.shut = 0
-        self._attempts(reply.trace)
+        self.unanswerable_in_a_row = 0
+        self._add_attempts(reply.trace)
         self._model(reply.model).answered += 1
-        latency = _class(reply.trace.seconds)
-        self.latencies[latency] = self.latencies.get(latency, 0) + 1
+        index = _bin(reply.trace.seconds)
+        self.latencies[index] = self.latencies.get(index, 0) + 1
 
-    def asks_again(self, error: Exception) -> None:
-        """A call has failed, and its row may have another."""
-        trace: Trace | None = getattr(error, "trace", None)
-        if trace is not None:
-            self._attempts(trace)
-
-    def fail(self, error: Exception) -> None:
-        """A row has failed."""
+    def add_failure(self, error: Exception) -> None:
+        """Count a row that has failed."""
         self.failed += 1
-        self.shut = self.shut + 1 if unusable(error) else 0
+        self.unanswerable_in_a_row = self.unanswerable_in_a_row + 1 if is_unanswerable(error) else 0
         name = error_class(error)
         self.errors[name] = self.errors.get(name, 0) + 1
-        self.asks_again(error)
+        self.add_failed_call(error)
+
+    def add_failed_call(self, error: Exception) -> None:
+        """Count the attempts of a failed call, but not its row: it will be asked again."""
+        trace: Trace | None = getattr(error, "trace", None)
+        if trace is not None:
+            self._add_attempts(trace)
 
     def quantile(self, q: float) -> float | None:
-        """Seconds within which this share of the answers came."""
+        """The seconds within which the share `q` of the answers came, `None` without answers."""
         rank, seen = ceil(q * self.done), 0
-        for latency in sorted(self.latencies):
-            seen += self.latencies[latency]
+        for index in sorted(self.latencies):
+            seen += self.latencies[index]
             if seen >= rank:
-                return float(LEAST * STEP ** (latency + 0.5))
+                return float(BIN_START * BIN_RATIO ** (index + 0.5))
         return None
 
-    def add(self, other: Self) -> None:
-        """Take another one in."""
+    def merge(self, other: Self) -> None:
+        """Add the counts of another tally to this one; `unanswerable_in_a_row` is of one process and stays."""
         for name in ("done", "failed", "attempts", "hedges", "input_tokens", "output_tokens", "unpriced", "estimated"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.cost_usd += other.cost_usd
         for error, count in other.errors.items():
             self.errors[error] = self.errors.get(error, 0) + count
-        for latency, count in other.latencies.items():
-            self.latencies[latency] = self.latencies.get(latency, 0) + count
-        for name, model in other.models.items():
-            mine = self._model(name)
-            mine.answered += model.answered
-            mine.attempts += model.attempts
-            mine.cost_usd += model.cost_usd
+        for index, count in other.latencies.items():
+            self.latencies[index] = self.latencies.get(index, 0) + count
+        for name, theirs in other.models.items():
+            ours = self._model(name)
+            ours.answered += theirs.answered
+            ours.attempts += theirs.attempts
+            ours.cost_usd += theirs.cost_usd
 
     def as_dict(self) -> dict[str, object]:
-        """For another process."""
-        return asdict(self)
+        """As JSON can hold it, for `from_dict` in another process."""
+        return {**asdict(self), "latencies": {str(index): count for index, count in self.latencies.items()}}
 
     @classmethod
-    def of_dict(cls, given: Mapping[str, object]) -> Self:
-        """From another process."""
+    def from_dict(cls, given: Mapping[str, object]) -> Self:
+        """The tally that another process has written by `as_dict`."""
         tally = cls(**{each.name: given[each.name] for each in fields(cls)})  # type: ignore[arg-type]  # as it was written
         tally.models = {name: ModelTally(**model) for name, model in tally.models.items()}  # type: ignore[arg-type]
-        tally.latencies = {int(latency): count for latency, count in tally.latencies.items()}
+        tally.latencies = {int(index): count for index, count in tally.latencies.items()}
         return tally
 
-    def _attempts(self, trace: Trace) -> None:
+    def _add_attempts(self, trace: Trace) -> None:
         for attempt in trace.attempts:
             if attempt.outcome == "not_sent":
                 continue
@@ -137,5 +143,5 @@ class Tally:
         return model
 
 
-def _class(seconds: float) -> int:
-    return int(log(max(seconds, LEAST) / LEAST) / log(STEP))
+def _bin(seconds: float) -> int:
+    return int(log(max(seconds, BIN_START) / BIN_START) / log(BIN_RATIO))

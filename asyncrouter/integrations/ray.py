@@ -30,10 +30,7 @@ except ModuleNotFoundError as missing:
     ) from None
 
 from asyncrouter import CallError, Config, Reply, Router, batch
-from asyncrouter.batch import BatchError
-from asyncrouter.batch._ids import Ids
-from asyncrouter.batch._lines import failure
-from asyncrouter.batch._rows import OURS, PARAMS
+from asyncrouter.batch import ROW_FIELDS, BatchError, IdSet, failure_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +90,7 @@ class Answering:
 
     async def __call__(self, table: pa.Table) -> pa.Table:
         """The batch with its answers."""
-        columns = [name for name in table.column_names if name in OURS or name in PARAMS]
+        columns = [name for name in table.column_names if name in ROW_FIELDS]
         rows = table.select(columns).to_pylist()
         added: list[dict[str, object]] = [{} for _ in rows]
         calls = ({**_fields(row), "id": number} for number, row in enumerate(rows))
@@ -105,10 +102,10 @@ class Answering:
         return table
 
 
-def answered(directory: str | PathLike[str], id_column: str = "id") -> Ids:
+def answered(directory: str | PathLike[str], id_column: str = "id") -> IdSet:
     """The ids that have an answer in a directory of Parquet files. A file that was cut short by a kill is removed."""
     files, root = fs.FileSystem.from_uri(_uri(directory))
-    ids = Ids()
+    ids = IdSet()
     for info in files.get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True)):
         if info.extension != "parquet":
             continue
@@ -124,13 +121,13 @@ def answered(directory: str | PathLike[str], id_column: str = "id") -> Ids:
     return ids
 
 
-def _without(ds: Dataset, ids: Ids, id_column: str) -> Dataset:
+def _without(ds: Dataset, ids: IdSet, id_column: str) -> Dataset:
     if not len(ids):
         return ds
     kept = ray.put(ids)
 
     def left(table: pa.Table) -> pa.Table:
-        known: Ids = ray.get(kept)
+        known: IdSet = ray.get(kept)
         return table.filter(pa.array([given not in known for given in table[id_column].to_pylist()], pa.bool_()))
 
     return ds.map_batches(left, batch_format="pyarrow", zero_copy_batch=True)
@@ -173,6 +170,6 @@ def _columns(result: Reply | Exception) -> dict[str, object]:
         }
     trace = result.trace if isinstance(result, CallError) else None
     return {
-        "error": orjson.dumps(failure(result), default=str).decode(),
+        "error": orjson.dumps(failure_record(result), default=str).decode(),
         "cost_usd": None if trace is None else trace.cost_usd, "seconds": None if trace is None else trace.seconds,
     }

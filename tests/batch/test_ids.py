@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from asyncrouter.batch._ids import Ids, Names, _stands
+from asyncrouter.batch._ids import IdSet, RowIds, _is_entry
 
 
-def size(ids: Ids) -> int:
+def size(ids: IdSet) -> int:
     return sum(sys.getsizeof(bucket) for bucket in ids._buckets if bucket is not None)
 
 
 def test_every_id_is_found_and_no_other() -> None:
     """Text and numbers."""
-    ids = Ids()
+    ids = IdSet()
     new = [ids.add(number) for number in range(30_000)]
 
     assert all(new)
@@ -28,13 +28,13 @@ def test_the_end_of_one_and_the_beginning_of_the_next_are_no_id() -> None:
     one = bytes(range(12))
     astride = bytes(6) + one + bytes(6)
 
-    assert not _stands(one, bytearray(astride))
-    assert _stands(one, bytearray(astride + one))
+    assert not _is_entry(one, bytearray(astride))
+    assert _is_entry(one, bytearray(astride + one))
 
 
 def test_an_id_takes_at_most_twenty_bytes() -> None:
     """From 50,000 ids on, whatever their length."""
-    ids = Ids()
+    ids = IdSet()
     for number in range(50_000):
         ids.add(f"a rather long identifier of a row, number {number}")
     before = size(ids)
@@ -46,4 +46,4 @@ def test_an_id_takes_at_most_twenty_bytes() -> None:
 
 def test_a_row_that_failed_keeps_its_name() -> None:
     """What an errors file has beside a row's own fields changes nothing."""
-    assert Names().name({"prompt": "a"}) == Names().name({"prompt": "a", "_error": {"class": "Rejected"}})
+    assert RowIds().next_id({"prompt": "a"}) == RowIds().next_id({"prompt": "a", "_error": {"class": "Rejected"}})

@@ -599,7 +599,7 @@ def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, 
 
     assert (report.done, report.failed, report.left, report.exit_status) == (20, 0, 180, 3)
     assert report.stopped is not None
-    assert "nothing but limits for 30 minutes: m: " in report.stopped
+    assert "rate-limited continuously for 30 minutes: m: " in report.stopped
     assert 1800.0 < clock.now < 3600.0
 
 
@@ -621,7 +621,7 @@ def test_stop_does_not_wait_for_rows_that_wait_themselves(
     clock: Clock, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row that met a limit, and would be asked again later, is left to the next run."""
-    monkeypatch.setattr("asyncrouter.batch._job.PAUSES", (1e6,))
+    monkeypatch.setattr("asyncrouter.batch._job.RETRY_PAUSES", (1e6,))
     world.model("m", Act(why="rate_limit"))
     source = write_lines(tmp_path / "in", rows(1))
 

@@ -207,7 +207,7 @@ def made() -> dict[str, object]:
         "AttemptStarted": ar.AttemptStarted(trace, attempt), "AttemptEnded": ar.AttemptEnded(trace, attempt),
         "CallEnded": ar.CallEnded(trace, ar.AllModelsFailed("all failed", trace)),
         "HedgeDenied": ar.HedgeDenied(trace, "budget"), "StateChanged": ar.StateChanged("a", "open", "500"),
-        "Notice": ar.Notice("a", "text"), **errors(trace, reply),
+        "Notice": ar.Notice("a", "text"), "NotGiven": ar.NOT_GIVEN, **errors(trace, reply),
         "batch_Estimate": batch.Estimate(3, 10, 5, 0.5, 1.0, ["b"]),
         "batch_Report": batch.Report(
             8, 1, 4, 2, "stopped", interrupted=True, seconds=1.5, input_tokens=10, output_tokens=5, cost_usd=0.5,

@@ -1,4 +1,4 @@
-"""When a batch stops before its end: no money left, too much fails, or nobody can answer. Pure."""
+"""The rules by which a batch stops before its end: its budget, its error rate, nobody who can answer. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 from asyncrouter.batch._errors import BatchError
 
 if TYPE_CHECKING:
-    from asyncrouter.batch._survey import Estimate
+    from asyncrouter.batch._estimate import Estimate
     from asyncrouter.batch._tally import Tally
 
-SHUT = 10
-"""Rows one after the other that nobody could answer: not one row's own model, and not an accident."""
+UNANSWERABLE_IN_A_ROW = 10
+"""Unanswerable rows, one after the other, after which a batch stops: too many for one row's own model, or an accident,
+and cheap to ask again.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """`budget_usd` is what this run may cost, what is on its way included (guessed at the mean so far, or
-    `usd_a_row` before there is one); `max_error_rate` a share of the rows that have ended, once `min_rows` have.
+class StopRules:
+    """When no more rows are begun.
+
+    `budget_usd` is what this run may cost in US dollars, `None` for no limit. Rows in flight count with the mean cost
+    of a row so far, or with `usd_a_row` before there is one. `max_error_rate` is the share of the ended rows, from 0 to
+    1, that may have failed once `min_rows` have ended; `None` for no limit. Raises `BatchError` for other values.
     """
 
     budget_usd: float | None = None
@@ -32,32 +37,32 @@ class Rules:
         if self.max_error_rate is not None and not (_is_number(self.max_error_rate) and 0 <= self.max_error_rate <= 1):
             raise BatchError(f"max_error_rate: expected a share from 0 to 1, got {self.max_error_rate!r}")
 
-    def reason(self, tally: Tally) -> str | None:
-        """Why no other row may be begun, whatever comes of those on their way; `None`: go on."""
-        if tally.shut >= SHUT:
-            return f"no row can be answered: {_most(tally)}"
+    def stop_reason(self, tally: Tally) -> str | None:
+        """Why no more rows may be begun, whatever comes of those in flight; `None` to go on."""
+        if tally.unanswerable_in_a_row >= UNANSWERABLE_IN_A_ROW:
+            return f"no row can be answered: {_errors_by_count(tally)}"
         if self.max_error_rate is not None and tally.ended >= max(1, self.min_rows):
             rate = tally.failed / tally.ended
             if rate > self.max_error_rate:
                 return f"{rate:.1%} of the rows failed, more than {self.max_error_rate:.1%}"
         if self.budget_usd is not None and tally.unpriced:
-            return "an attempt cost something that is not known, and there is a budget to keep"
+            return "an attempt has no known price, so the budget cannot be kept"
         return None
 
-    def affords(self, tally: Tally, busy: int) -> bool:
-        """Whether the budget has room for one more beside so many on their way."""
+    def affords_another(self, tally: Tally, in_flight: int) -> bool:
+        """Whether the budget covers one more row beside those in flight."""
         if self.budget_usd is None:
             return True
         mean = tally.cost_usd / tally.ended if tally.ended else self.usd_a_row
-        return tally.cost_usd + (busy + 1) * mean <= self.budget_usd
+        return tally.cost_usd + (in_flight + 1) * mean <= self.budget_usd
 
-    def spent(self, tally: Tally) -> str:
-        """That the budget has no room left."""
+    def out_of_budget(self, tally: Tally) -> str:
+        """The reason of a run whose budget does not cover another row."""
         return f"the budget of ${self.budget_usd:g} has no room for another row: ${tally.cost_usd:.6g} are spent"
 
 
-def check_prices(rules: Rules, estimate: Estimate) -> None:
-    """A budget can only be kept where prices are known. Raises `BatchError`."""
+def check_prices(rules: StopRules, estimate: Estimate) -> None:
+    """Raise `BatchError` if there is a budget and a model whose price is not known."""
     if rules.budget_usd is not None and estimate.unpriced:
         names = ", ".join(sorted(estimate.unpriced))
         raise BatchError(
@@ -66,7 +71,7 @@ def check_prices(rules: Rules, estimate: Estimate) -> None:
 
 
 def check_counts(**counts: int | None) -> None:
-    """These are at least 1, where they are given. Raises `BatchError`."""
+    """Raise `BatchError` if a value, where it is given, is no whole number of at least 1."""
     for name, count in counts.items():
         if count is not None and not (isinstance(count, int) and count >= 1):
             raise BatchError(f"{name}: expected a whole number of at least 1, got {count!r}")
@@ -76,5 +81,5 @@ def _is_number(given: object) -> bool:
     return isinstance(given, int | float)
 
 
-def _most(tally: Tally) -> str:
-    return ", ".join(sorted(tally.errors, key=lambda name: -tally.errors[name])) or "all are out"
+def _errors_by_count(tally: Tally) -> str:
+    return ", ".join(sorted(tally.errors, key=lambda name: -tally.errors[name])) or "every model is out of use"

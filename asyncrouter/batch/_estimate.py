@@ -1,0 +1,83 @@
+"""What a batch would cost: tokens guessed from the input, priced at the models of each row's chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter import ExplainedStep
+
+CHARACTERS_PER_TOKEN = 4
+"""Characters that are taken for a token: a rule of thumb for English text (OpenAI, "What are tokens and how to count
+them"). It is the same as in `asyncrouter._config.cost`, which a door may not import.
+"""
+USUAL_ANSWER = 500
+"""Tokens that an answer is taken to have when its row sets no limit, as the engine takes it for its own limits."""
+
+
+@dataclass(slots=True)
+class Estimate:
+    """What a batch would come to, if every row is answered at the first try.
+
+    Prompt tokens are guessed from characters; an answer counts as long as its row's `max_tokens`, or 500 tokens.
+    `cost_usd` is the price if the first model of each chain answers, `most_usd` if its dearest model does. Both leave
+    out models without a known price, which `unpriced` names.
+    """
+
+    rows: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    most_usd: float = 0.0
+    unpriced: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RowGroup:
+    """The rows that go to the same models, counted together."""
+
+    steps: tuple[ExplainedStep, ...]
+    rows: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def add(self, prompt: object, answer_tokens: int) -> None:
+        """Count a row with this prompt, or these messages, and an answer of this length."""
+        self.rows += 1
+        self.input_tokens += _characters(prompt) // CHARACTERS_PER_TOKEN + 1
+        self.output_tokens += answer_tokens
+
+    def add_to(self, estimate: Estimate) -> None:
+        """Add the rows and their price to an estimate."""
+        estimate.rows += self.rows
+        estimate.input_tokens += self.input_tokens
+        estimate.output_tokens += self.output_tokens
+        prices = []
+        for step in self.steps:
+            if (rates := step.usd_per_mtok) is not None:
+                prices.append((self.input_tokens * rates.input + self.output_tokens * rates.output) / 1e6)
+            elif step.model not in estimate.unpriced:
+                estimate.unpriced.append(step.model)
+        estimate.cost_usd += prices[0] if prices else 0.0
+        estimate.most_usd += max(prices, default=0.0)
+
+
+def answer_tokens(options: Mapping[str, object]) -> int:
+    """How long an answer is taken to be under these arguments of `Router.chat`, in tokens."""
+    params = options.get("params")
+    for name in ("max_completion_tokens", "max_tokens"):
+        given = params.get(name) if isinstance(params, dict) else None
+        if isinstance(given, int):
+            return given
+    return USUAL_ANSWER
+
+
+def _characters(content: object) -> int:
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, list):
+        return sum(_characters(part.get("content", part.get("text"))) for part in content if isinstance(part, dict))
+    return 0

@@ -1,0 +1,138 @@
+"""One run of a batch, from opening its files to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+from asyncrouter.batch._divided import divided, router_of
+from asyncrouter.batch._errors import WriteFailed
+from asyncrouter.batch._job import Job
+from asyncrouter.batch._journal import Journal
+from asyncrouter.batch._order import put_in_order
+from asyncrouter.batch._parallel_job import ParallelJob
+from asyncrouter.batch._pending_rows import count_answered
+from asyncrouter.batch._preflight import preflight
+from asyncrouter.batch._progress import INTERRUPTED, ProgressReporter
+from asyncrouter.batch._resume import answered_ids, check_errors_file, check_same, fingerprint, write_side_file
+from asyncrouter.batch._stop_rules import check_prices
+from asyncrouter.batch._worker_processes import worker_processes
+
+if TYPE_CHECKING:
+    from asyncrouter import Router
+    from asyncrouter.batch._executor import Executor
+    from asyncrouter.batch._ids import IdSet
+    from asyncrouter.batch._preflight import Preflight
+    from asyncrouter.batch._report import Report
+    from asyncrouter.batch._run_options import Files, RunOptions
+    from asyncrouter.batch._worker_processes import WorkerProcesses
+
+
+async def execute(router: Router, files: Files, options: RunOptions) -> Report:
+    """Run a batch. Raises what `batch.run` does.
+
+    The order matters: nothing is changed in any file before every file is known to be usable and the input is valid.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        processes = await _start_processes(stack, router, options)  # they start while the input is checked
+        checked = await preflight(router, files.source, options.chat)
+        rules = options.rules(checked.estimate)
+        check_prices(rules, checked.estimate)
+        answers = Journal(files.output, sync=options.fsync)
+        stack.callback(answers.close)
+        failures = Journal(files.errors, sync=options.fsync)
+        stack.callback(failures.close, remove_empty=True)
+        if failures.size:
+            check_errors_file(files.errors)
+        answered = await _begin_output(router, files, options, checked, answers)
+        failures.begin(empty=True)
+        skipped = await _count_skipped(files, options, checked, answered)
+        job_options = options.job_options(rules)
+        work: Executor
+        if processes is None:
+            work = Job(router, files.source, job_options, answered, answers.append, failures.append)
+        else:
+            output = (files.output, answers.size) if files.output is not None and answered else None
+            work = ParallelJob(processes, files.source, job_options, output, answers.append, failures.append)
+        del answered  # a set of millions of ids, which only a `Job` needs any longer
+        reporter = ProgressReporter(work, checked.estimate.rows, skipped, options.progress)
+        failed = await _carry_out(work, reporter, answers, failures, options.stop)
+    report = reporter.final_report(str(files.output or "-"), str(files.errors))
+    if failed is not None:
+        report.done -= answers.unwritten
+        report.failed -= failures.unwritten
+        failed.report = report
+        raise failed
+    if options.ordered and files.output is not None and report.stopped is None and not report.left:
+        await put_in_order(files.output, files.source)
+    return report
+
+
+async def _start_processes(
+    stack: contextlib.AsyncExitStack, router: Router, options: RunOptions
+) -> WorkerProcesses | None:
+    """The worker processes, which end with the stack; `None` where this process does all the work."""
+    if options.processes == 1:
+        return None
+    make_router = options.make_router or partial(router_of, divided(router.config, options.processes))
+    return await stack.enter_async_context(worker_processes(options.processes, make_router))
+
+
+async def _begin_output(
+    router: Router, files: Files, options: RunOptions, checked: Preflight, answers: Journal
+) -> IdSet | None:
+    """Make the output ready to be appended to; the ids it has answers of, `None` when it was empty or emptied.
+
+    Raises `BatchError` if the output belongs to another batch.
+    """
+    if files.output is None or not answers.regular:
+        return None
+    now = fingerprint(router, files.source, checked, options.chat, options.format)
+    resuming = answers.size > 0 and not options.restart
+    if resuming and not options.force:
+        check_same(files.output, now)
+    answers.begin(empty=not resuming)
+    write_side_file(files.output, now)
+    return await answered_ids(files.output, answers.size) if resuming else None
+
+
+async def _count_skipped(files: Files, options: RunOptions, checked: Preflight, answered: IdSet | None) -> int:
+    """How many rows of the input have an answer. The input is only read where the output may hold answers of others."""
+    if answered is None:
+        return 0
+    if options.force or len(answered) > checked.estimate.rows:
+        return await count_answered(files.source, answered)
+    return len(answered)
+
+
+async def _carry_out(
+    work: Executor, reporter: ProgressReporter, answers: Journal, failures: Journal, stop: asyncio.Event | None
+) -> WriteFailed | None:
+    """Do the work and close both files; the error of the file that could not be written, if any."""
+    answers.on_failure = lambda failure: work.abort(failure.reason)
+    failures.on_failure = lambda failure: work.stop(failure.reason)  # answers can still be kept
+    helpers = [asyncio.create_task(reporter.report_regularly())] if reporter.wanted else []
+    if stop is not None:
+        helpers.append(asyncio.create_task(_stop_when_set(stop, work)))
+    try:
+        await work.run()
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        if helpers:
+            await asyncio.wait(helpers)
+    reporter.report_now()
+    failed = None
+    for journal in (failures, answers):  # if both fail, the answers' error is the one to report
+        try:
+            await journal.aclose(remove_empty=journal is failures)
+        except WriteFailed as error:
+            failed = error
+    return failed
+
+
+async def _stop_when_set(stop: asyncio.Event, work: Executor) -> None:
+    await stop.wait()
+    work.stop(INTERRUPTED)

@@ -1,0 +1,90 @@
+"""The arguments of one call of `batch.run`, checked, as one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncrouter.batch._errors import BatchError
+from asyncrouter.batch._job_options import JobOptions
+from asyncrouter.batch._paths import check_paths, errors_path
+from asyncrouter.batch._source import Source, source_of
+from asyncrouter.batch._stop_rules import StopRules, check_counts
+
+if TYPE_CHECKING:
+    import asyncio
+    import os
+    from collections.abc import Callable
+
+    from asyncrouter.batch._estimate import Estimate
+    from asyncrouter.batch._lines import Format
+    from asyncrouter.batch._report import Progress
+    from asyncrouter.batch._worker import MakeRouter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `batch.run` was called with, see there.
+
+    `chat` are those of its arguments that `Router.chat` takes. Raises `BatchError` for values that make no sense.
+    """
+
+    chat: dict[str, object]
+    format: Format
+    include_raw: bool
+    concurrency: int
+    limit: int | None
+    budget_usd: float | None
+    max_error_rate: float | None
+    min_rows: int
+    restart: bool
+    force: bool
+    ordered: bool
+    fsync: bool
+    processes: int
+    make_router: MakeRouter | None
+    progress: Callable[[Progress], None] | None
+    stop: asyncio.Event | None
+
+    def __post_init__(self) -> None:
+        if self.format not in {"native", "openai"}:
+            raise BatchError(f'format: expected "native" or "openai", got {self.format!r}')
+        check_counts(
+            concurrency=self.concurrency, limit=self.limit, min_rows=self.min_rows, processes=self.processes
+        )
+
+    def rules(self, estimate: Estimate) -> StopRules:
+        """The rules by which the run stops; until a row has ended, one costs what it does in the estimate."""
+        return StopRules(
+            budget_usd=self.budget_usd, max_error_rate=self.max_error_rate, min_rows=self.min_rows,
+            usd_a_row=estimate.cost_usd / max(1, estimate.rows),
+        )
+
+    def job_options(self, rules: StopRules) -> JobOptions:
+        """The options of the job; its calls have the priority of batch work."""
+        return JobOptions(
+            chat={**self.chat, "priority": "batch"}, format=self.format, raw=self.include_raw,
+            concurrency=self.concurrency, limit=self.limit, rules=rules,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a run: `output` is `None` for standard output."""
+
+    source: Source
+    output: Path | None
+    errors: Path
+
+    @classmethod
+    def of(
+        cls, source: str | os.PathLike[str] | Source, template: str | None, output: str | os.PathLike[str] | None,
+        errors: str | os.PathLike[str] | None,
+    ) -> Files:
+        """The files of these arguments. Raises `BatchError` if two are one, or one cannot be used; `TypeError`."""
+        rows = source_of(source, template)
+        out = None if output is None else Path(output)
+        err = errors_path(out, errors)
+        check_paths(rows.path, out, err)
+        return cls(rows, out, err)
