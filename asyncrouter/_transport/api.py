@@ -1,4 +1,4 @@
-"""What a wire format asks for and a transport gives: the seam below which sockets begin."""
+"""What a wire format asks for and a transport gives: the interface above which nothing knows of sockets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Request(NamedTuple):
-    """One HTTP request, complete: a transport adds nothing of its own but the connection.
+    """One HTTP request, complete: a transport adds nothing to it but the connection.
 
-    `connect` is the connect clock in seconds, `None` for no limit; it runs from the moment a new connection is
-    begun until it is ready, handshake included. `proxy` is a URL; `ca` the path of a bundle of certificates.
+    `connect` is the connect timeout in seconds, `None` for no limit; it runs from the moment a new connection is begun
+    until it is ready, TLS handshake included. `proxy` is a URL, `ca` the path of a bundle of certificates.
     The headers and the body hold secrets, so neither is printed.
     """
 
@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 
 class Response(Protocol):
-    """The answer to a request, from its headers on.
+    """The response to a request, from its headers on.
 
     `headers` must answer to lower-case names. `connected_at` is the loop's time at which the connection was ready;
     `reused` says that it came from the pool.
@@ -41,14 +41,14 @@ class Response(Protocol):
     reused: bool
 
     async def read(self, rest: float = 0.0) -> bytes:
-        """Leave the socket alone for `rest` seconds, then take all that has come, waiting if nothing has.
+        """Leave the socket alone for `rest` seconds, then return all that has come, waiting if nothing has.
 
         `b""` is the end of the body. Raises `ConnectionFailed` on a cut, and when closed while reading.
         """
         ...
 
     def close(self) -> None:
-        """Give the connection up at once; idempotent; never awaits."""
+        """Close the connection at once; idempotent; never awaits. After the end of the body this does nothing."""
         ...
 
 
@@ -56,7 +56,7 @@ class Transport(Protocol):
     """Whatever can carry a request: aiohttp, or a simulated world."""
 
     async def send(self, request: Request) -> Response:
-        """Return with the headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
+        """Send a request and return with its headers. Raises `ConnectionFailed` or `AttemptTimeout("connect")`."""
         ...
 
     async def aclose(self) -> None:

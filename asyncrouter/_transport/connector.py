@@ -1,4 +1,19 @@
-"""How connections are opened and given up: a few at a time, each under its own clock, and dropped at once."""
+"""How connections are opened, kept and closed: a few at a time, each under its own connect timeout.
+
+A pool of aiohttp's without a limit on connections, with these differences:
+
+- At most 32 connections to a host are being opened at a time. A request that waits for one of these connect slots takes
+  a connection that comes back to the pool meanwhile, instead of opening another.
+- The connect timeout covers name look-up, TCP, proxy and TLS as a whole, and does not run while a request waits for a
+  connect slot.
+- A pooled connection on which something came unasked is not used again: it would be taken for the next response.
+- Closing is immediate: what is unsent is dropped, and nobody waits for the other side's goodbye.
+
+State: aiohttp's pool, and for each host that is being connected to a semaphore. Guaranteed: a request that is cancelled
+while it waits or connects gives its slot back and leaves no connection.
+
+Names of aiohttp's that begin with an underscore are overridden and used here; they are those of 3.14.
+"""
 
 from __future__ import annotations
 
@@ -20,47 +35,50 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
     from yarl import URL
 
-# A TLS handshake is 2–3 ms of CPU: thousands at once hold the loop for seconds, and all of them miss their clock.
-AT_ONCE: Final = 32
-KEEP_ALIVE: Final = 30.0
-NAMES_KEPT: Final = 300
-READ: Final = 1 << 16
+MAX_CONNECTING: Final = 32
+"""Connections to one host that are being opened at a time. A TLS handshake is 2 to 3 ms of CPU: thousands at once would
+hold the loop for seconds, and all of them would miss their connect timeout."""
+KEEP_ALIVE_SECONDS: Final = 30.0
+"""Seconds that an idle connection stays in the pool: servers and load balancers close theirs after a minute or more."""
+DNS_SECONDS: Final = 300
+"""Seconds that the addresses of a host are remembered, unless connecting to one fails."""
+READ_SIZE: Final = 1 << 16
 """Bytes that are read at most at a time. asyncio's own 256 KiB are allocated for every read and given back, which past
-malloc's threshold for maps of their own is a matter of the kernel: up to 15 µs of each token (glibc, mallopt(3))."""
-NO_LIMITS: Final = ClientTimeout(ceil_threshold=math.inf)
+malloc's threshold for maps of their own is the kernel's work: up to 15 µs of each token (glibc, mallopt(3))."""
+NO_TIMEOUT: Final = ClientTimeout(ceil_threshold=math.inf)
+"""No timeout of aiohttp's; it would round those above five seconds up to whole ones."""
 
 
-class Line(NamedTuple):
-    """The connection a request was given; `ready` is the loop's time, infinite while it is still being opened."""
+class ConnectionInfo(NamedTuple):
+    """The connection a request was given.
+
+    `reused`: it came from the pool. `ready`: the loop's time at which it was, infinite while it is being opened.
+    """
 
     reused: bool
     ready: float
 
 
-line: ContextVar[Line | None] = ContextVar("line", default=None)
-"""What became of the request this task is sending; `None` means a pooled connection was there at once."""
+connection_info: ContextVar[ConnectionInfo | None] = ContextVar("connection_info", default=None)
+"""The connection of the request that this task is sending; `None` means that one was in the pool at once."""
 
 
-class _Turns:
-    """The turns of one host, and how many hold or await one: at zero they are forgotten."""
+class _ConnectSlots:
+    """The connect slots of one host, and how many requests hold or await one: at zero they are forgotten."""
 
-    __slots__ = ("queue", "users")
+    __slots__ = ("free", "users")
 
     def __init__(self) -> None:
-        self.queue = asyncio.Semaphore(AT_ONCE)
+        self.free = asyncio.Semaphore(MAX_CONNECTING)
         self.users = 0
 
 
 class Connector(TCPConnector):
-    """A pool without a limit that opens at most 32 connections at a time to one host.
-
-    The connect clock is the `sock_connect` of a request's timeout. It covers look-up, TCP, proxy and TLS as a whole,
-    fires when it says, and does not run while a request waits for its turn.
-    """
+    """The pool. The connect timeout is the `sock_connect` of a request's `ClientTimeout`."""
 
     def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=NAMES_KEPT)
-        self._turns: dict[tuple[str, int | None], _Turns] = {}
+        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS)
+        self._connect_slots: dict[tuple[str, int | None], _ConnectSlots] = {}
 
     def forget(self, url: URL) -> None:
         """Drop the idle connections to a host: one was found dead, and a restart or a lost route kills them all."""
@@ -71,20 +89,21 @@ class Connector(TCPConnector):
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
     ) -> ResponseHandler:
-        line.set(Line(reused=False, ready=math.inf))
-        async with self._turn(req.host, req.port):
+        """Wait for a connect slot, then take a connection from the pool or open one."""
+        connection_info.set(ConnectionInfo(reused=False, ready=math.inf))
+        async with self._connect_slot(req.host, req.port):
             if self.closed:
                 raise ClientConnectionError("Connector is closed.")
             protocol = await self._freed(req, traces)
             reused = protocol is not None
             if protocol is None:
                 protocol = await self._open(req, traces, timeout.sock_connect)
-                _read_less(protocol.transport)
-        line.set(Line(reused, self._loop.time()))
+                _limit_read_size(protocol.transport)
+        connection_info.set(ConnectionInfo(reused, self._loop.time()))
         return protocol
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        """A connection from the pool on which nothing has come unasked: it would be taken for the next answer."""
+        """A connection from the pool on which nothing has come unasked."""
         while (connection := await super()._get(key, traces)) is not None:
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
@@ -92,7 +111,7 @@ class Connector(TCPConnector):
         return None
 
     async def _freed(self, req: ClientRequest, traces: list[Trace]) -> ResponseHandler | None:
-        """A connection that came back to the pool while this request waited for its turn."""
+        """A connection that came back to the pool while this request waited for a connect slot."""
         connection = await self._get(req.connection_key, traces)
         if connection is None:
             return None
@@ -100,37 +119,39 @@ class Connector(TCPConnector):
         return protocol
 
     async def _open(self, req: ClientRequest, traces: list[Trace], seconds: float | None) -> ResponseHandler:
+        """Open a connection within so many seconds (`None` = no limit)."""
         try:
             async with asyncio.timeout(seconds):
-                return await super()._create_connection(req, traces, NO_LIMITS)
+                return await super()._create_connection(req, traces, NO_TIMEOUT)
         except (ClientConnectorError, TimeoutError):
             # The host may have moved: the next request asks for its address again.
             self.clear_dns_cache(req.host, req.port)
             raise
 
     @asynccontextmanager
-    async def _turn(self, host: str, port: int | None) -> AsyncIterator[None]:
-        turns = self._turns.get((host, port))
-        if turns is None:
-            turns = self._turns[host, port] = _Turns()
-        turns.users += 1
+    async def _connect_slot(self, host: str, port: int | None) -> AsyncIterator[None]:
+        slots = self._connect_slots.get((host, port))
+        if slots is None:
+            slots = self._connect_slots[host, port] = _ConnectSlots()
+        slots.users += 1
         try:
-            async with turns.queue:
+            async with slots.free:
                 yield
         finally:
-            turns.users -= 1
-            if not turns.users:
-                del self._turns[host, port]
+            slots.users -= 1
+            if not slots.users:
+                del self._connect_slots[host, port]
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        """Give a connection back to the pool, or close it at once."""
         # A graceful close would first flush what the server does not read, and wait 30 s for its TLS goodbye.
         if should_close:
             protocol.abort()
         super()._release(key, protocol, should_close=should_close)
 
 
-def _read_less(transport: asyncio.Transport | None) -> None:
-    """Let a connection of asyncio's, plain or TLS, allocate `READ` bytes a read; one of another loop stays as it is."""
+def _limit_read_size(transport: asyncio.Transport | None) -> None:
+    """Let a connection of asyncio's, plain or TLS, allocate `READ_SIZE` bytes a read; another loop's stays as it is."""
     for reader in (transport, getattr(transport, "_ssl_protocol", None)):
         if reader is not None and hasattr(reader, "max_size"):
-            reader.max_size = READ
+            reader.max_size = READ_SIZE

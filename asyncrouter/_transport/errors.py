@@ -1,18 +1,20 @@
-"""What each failure of aiohttp, and of what is below it, is called here."""
+"""Exceptions of aiohttp, and of what is below it, as errors of an attempt.
+
+Every message is ours: aiohttp's may quote the URL or a header, and so a key.
+"""
 
 from __future__ import annotations
 
 import errno
 import ssl as tls
 import zlib
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
-from yarl import URL
 
 from asyncrouter._errors import AttemptError, AttemptTimeout, ConnectionFailed
+from asyncrouter._transport.url import parse_url
 
 if TYPE_CHECKING:
     from asyncrouter._transport.api import Request
@@ -25,16 +27,14 @@ _REASONS: Final = {
     errno.EHOSTUNREACH: "cannot be reached: no route to the host",
     errno.ENETUNREACH: "cannot be reached: no network",
 }
+"""What the errors of a socket say about the other side, in the words of a message."""
 
 _UNKNOWN_ISSUER: Final = frozenset({2, 18, 19, 20, 21})
-"""OpenSSL's verify codes for an issuer that is not in the bundle (x509_vfy.h); only these does another bundle cure."""
+"""OpenSSL's verify codes for an issuer that is not in the bundle (x509_vfy.h): only these go away with another one."""
 
 
-def failure(error: Exception, request: Request | None = None) -> AttemptError | None:
-    """What a failure of aiohttp, or of what is below it, is called here; `None` for a bug, which is raised as it is.
-
-    The words are ours throughout: aiohttp's may quote the URL or a header, which may hold a key.
-    """
+def attempt_error(error: Exception, request: Request | None = None) -> AttemptError | None:
+    """The error of an attempt that met `error`; `None` for a bug, which is raised as it is."""
     place = _place(request)
     match error:
         case AttemptError():
@@ -43,11 +43,11 @@ def failure(error: Exception, request: Request | None = None) -> AttemptError | 
             limit = "" if request is None or request.connect is None else f" within {request.connect:g} s"
             return AttemptTimeout("connect", f"no connection to {place}{limit}")
         case aiohttp.ClientConnectorCertificateError():
-            return never(_untrusted(place, error.certificate_error))
+            return permanent(_untrusted(place, error.certificate_error))
         case tls.SSLCertVerificationError():
-            return never(_untrusted(place, error))
+            return permanent(_untrusted(place, error))
         case aiohttp.ServerFingerprintMismatch():
-            return never(f"the certificate of {place} has another fingerprint than expected")
+            return permanent(f"the certificate of {place} has another fingerprint than expected")
         case aiohttp.ClientConnectorDNSError():
             return ConnectionFailed(f"the name of {place} was not found: {_reason(error.os_error)}")
         case aiohttp.ClientProxyConnectionError():
@@ -58,9 +58,9 @@ def failure(error: Exception, request: Request | None = None) -> AttemptError | 
             return ConnectionFailed(f"{place} {_reason(error.os_error)}")
         case aiohttp.ClientHttpProxyError():
             told = f"the proxy answered {error.status} when asked for {place}"
-            return never(told) if 400 <= error.status < 500 else ConnectionFailed(told)
+            return permanent(told) if 400 <= error.status < 500 else ConnectionFailed(told)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return never("the URL, or its proxy's, cannot be used: it needs http:// or https:// and a host")
+            return permanent("the URL, or its proxy's, cannot be used: it needs http:// or https:// and a host")
         case aiohttp.ServerDisconnectedError() | aiohttp.EofStream():
             return ConnectionFailed(f"{place} closed the connection before its reply")
         case aiohttp.ClientPayloadError(__cause__=ContentEncodingError()) | ContentEncodingError() | zlib.error():
@@ -78,8 +78,8 @@ def failure(error: Exception, request: Request | None = None) -> AttemptError | 
     return None
 
 
-def never(message: str) -> ConnectionFailed:
-    """A failure that another try would only repeat."""
+def permanent(message: str) -> ConnectionFailed:
+    """A failed connection that another try would only repeat, so that none is made."""
     failed = ConnectionFailed(message)
     failed.again = "never"
     return failed
@@ -106,16 +106,11 @@ def _root(error: BaseException) -> str:
 
 
 def _place(request: Request | None) -> str:
+    """The host and port that a request went to."""
+    if request is None:
+        return "the server"
     try:
-        return "the server" if request is None else f"{url_of(request.url).host}:{url_of(request.url).port}"
+        url = parse_url(request.url)
     except aiohttp.InvalidURL:
         return "the server"
-
-
-@lru_cache(maxsize=256)
-def url_of(text: str) -> URL:
-    """The URL, parsed once: every request of a model has the same."""
-    try:
-        return URL(text)
-    except ValueError:
-        raise aiohttp.InvalidURL("not a URL") from None
+    return f"{url.host}:{url.port}"

@@ -1,4 +1,4 @@
-"""A server on loopback whose every byte a test writes itself."""
+"""A server on loopback whose every byte a test writes itself, and what tests of the transport do with it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
+from asyncrouter import ConnectionFailed
 from asyncrouter._transport.api import Request
 from tests.helpers.planted import KEY
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+
+    from asyncrouter._transport.aiohttp import AiohttpTransport
+    from asyncrouter._transport.api import Response
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""The head of a response whose body follows in chunks (`Peer.chunk`)."""
 
 
 @dataclass
@@ -33,15 +42,18 @@ class Peer:
         return head + await self.reader.readexactly(int(lengths[0][15:])) if lengths else head
 
     async def reply(self, body: bytes = b"hello", status: str = "200 OK", **headers: str) -> None:
+        """Send a whole response; underscores in the names of headers become hyphens."""
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         await self.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
     async def send(self, data: bytes) -> None:
+        """Send these bytes as they are."""
         self.writer.write(data)
         await self.writer.drain()
 
     async def chunk(self, data: bytes) -> None:
+        """Send one chunk of a chunked body."""
         await self.send(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def gone(self) -> None:
@@ -59,6 +71,8 @@ class Peer:
 
 @dataclass
 class Server:
+    """A listening server and the connections it has accepted."""
+
     port: int
     scheme: str = "http"
     peers: list[Peer] = field(default_factory=list)
@@ -66,6 +80,7 @@ class Server:
     def post(
         self, body: bytes = b"{}", *, host: str = "127.0.0.1", connect: float | None = 5.0, ca: str | None = None
     ) -> Request:
+        """A POST to this server, with the planted key."""
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         return Request("POST", f"{self.scheme}://{host}:{self.port}/v1", headers, body, connect, None, ca)
 
@@ -106,12 +121,41 @@ async def serving(
 
 
 def run(main: Coroutine[object, object, None]) -> None:
-    """Run to the end and collect: what was left unclosed warns here, in the test that left it."""
+    """Run to the end and collect garbage: what was left unclosed warns here, in the test that left it."""
     asyncio.run(asyncio.wait_for(main, 20))
     gc.collect()
 
 
 async def turns(count: int = 10) -> None:
-    """Let the loop turn, so that what is ready happens."""
+    """Let the event loop run so many turns, so that what is ready happens."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def answering(peer: Peer) -> None:
+    """Answer every request of a connection with "hello"."""
+    while True:
+        await peer.request()
+        await peer.reply()
+
+
+async def whole(response: Response) -> bytes:
+    """The body of a response, read to its end."""
+    parts = []
+    while part := await response.read():
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def failing(transport: AiohttpTransport, request: Request) -> ConnectionFailed:
+    """The error of a request that must fail, before its headers or in its body."""
+    with pytest.raises(ConnectionFailed) as caught:
+        await whole(await transport.send(request))
+    return caught.value
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -9,8 +9,8 @@ import pytest
 
 from asyncrouter import Router
 from asyncrouter._policies.gcra import Gcra
-from asyncrouter._policies.overload import Demand
 from asyncrouter._policies.limits import MARGIN
+from asyncrouter._policies.overload import Demand
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:

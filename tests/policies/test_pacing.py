@@ -422,8 +422,8 @@ def test_three_a_minute_are_always_left() -> None:
 
 
 @pytest.mark.parametrize(("rate", "ceiling", "step"), [
-    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (19.0, 20.0, STEP), (19.5, 20.0, STEP_NEAR_CEILING), (21.9, 20.0, STEP_NEAR_CEILING),
-    (22.1, 20.0, STEP),
+    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (19.0, 20.0, STEP), (19.5, 20.0, STEP_NEAR_CEILING),
+    (21.9, 20.0, STEP_NEAR_CEILING), (22.1, 20.0, STEP),
 ])  # fmt: skip
 def test_an_answer_raises_the_rate(rate: float, ceiling: float, step: float) -> None:
     """By one until the second 429; from then on by 0.04, and by 0.01 about where the last one came."""

@@ -54,7 +54,11 @@ def cancellations_count() -> Iterator[None]:
 @mutant
 def rate_limits_count() -> Iterator[None]:
     """A 429 is a failure."""
-    with around(leases, "counts_against_model", lambda counts: lambda error: isinstance(error, RateLimited) or counts(error)):
+
+    def make(counts: Any) -> Any:
+        return lambda error: isinstance(error, RateLimited) or counts(error)
+
+    with around(leases, "counts_against_model", make):
         yield
 
 

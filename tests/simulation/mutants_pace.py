@@ -124,7 +124,7 @@ def hedges_queue() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(around(attempts, "_admitted", make))
-        stack.enter_context(patch.object(Policies, "goes_at_once", lambda self, model, now: True))
+        stack.enter_context(patch.object(Policies, "may_go_at_once", lambda self, model, now: True))
         yield
 
 

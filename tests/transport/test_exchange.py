@@ -1,4 +1,4 @@
-"""A small plain POST goes past aiohttp's session, everything else through it, and nobody can tell from outside."""
+"""A small plain POST goes past aiohttp's session, everything else through it, with the same bytes and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yarl import URL
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.api import Request
-from asyncrouter._transport.exchange import SMALL, is_plain
+from asyncrouter._transport.exchange import SMALL_BODY, is_plain
 from tests.helpers.loopback import run, serving
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ async def head_of(transport: AiohttpTransport, body: bytes, headers: dict[str, s
     ],
 )
 def test_the_short_way_sends_what_the_session_sends(headers: dict[str, str]) -> None:
-    """The two ways differ in nothing that goes over the line but the length of what was given."""
+    """The same request is sent past the session and through it byte for byte, but for the length of its body."""
 
     async def main() -> None:
         transport = AiohttpTransport()
-        short = await head_of(transport, b"x" * SMALL, headers)
-        long = await head_of(transport, b"x" * (SMALL + 1), headers)
-        assert [line.replace(b"%d" % SMALL, b"N") for line in short] == [
-            line.replace(b"%d" % (SMALL + 1), b"N") for line in long
+        short = await head_of(transport, b"x" * SMALL_BODY, headers)
+        long = await head_of(transport, b"x" * (SMALL_BODY + 1), headers)
+        assert [line.replace(b"%d" % SMALL_BODY, b"N") for line in short] == [
+            line.replace(b"%d" % (SMALL_BODY + 1), b"N") for line in long
         ]
         await transport.aclose()
 
@@ -58,24 +58,24 @@ def test_the_short_way_sends_what_the_session_sends(headers: dict[str, str]) -> 
 
 
 def test_an_aiohttp_of_another_version_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a version whose parts we do not know, small requests go through its session too, and arrive the same."""
+    """With an unknown version of aiohttp small requests go through its session too, with the same bytes."""
     headers = {"Content-Type": "application/json", "User-Agent": "x"}
 
     async def main() -> None:
         transport = AiohttpTransport()
         short = await head_of(transport, b"{}", headers)
         await transport.aclose()
-        monkeypatch.setattr("asyncrouter._transport.exchange.KNOWN", False)
+        monkeypatch.setattr("asyncrouter._transport.exchange.KNOWN_VERSION", False)
         monkeypatch.setattr("asyncrouter._transport.aiohttp.exchange", None)
         other = AiohttpTransport()
-        assert short == await head_of(other, b"{}", headers)
+        assert await head_of(other, b"{}", headers) == short
         await other.aclose()
 
     run(main())
 
 
 def test_both_ways_share_the_pool() -> None:
-    """A connection that one of them has opened serves the other."""
+    """A connection opened past the session serves requests through it, and the other way round."""
 
     async def handle(peer: Peer) -> None:
         while True:
@@ -86,7 +86,7 @@ def test_both_ways_share_the_pool() -> None:
         transport = AiohttpTransport()
         async with serving(handle) as server:
             reused = []
-            for size in (2, SMALL + 1, 2):
+            for size in (2, SMALL_BODY + 1, 2):
                 response = await transport.send(server.post(b"x" * size))
                 while await response.read():
                     pass
@@ -98,7 +98,7 @@ def test_both_ways_share_the_pool() -> None:
 
 
 def test_a_header_cannot_smuggle_a_line() -> None:
-    """A line break in a header's value is refused before anything is sent."""
+    """A line break in the value of a header raises ValueError before anything is sent."""
     seen: list[bytes] = []
 
     async def handle(peer: Peer) -> None:
@@ -118,12 +118,12 @@ def test_a_header_cannot_smuggle_a_line() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "http://user:word@127.0.0.1/v1", "/v1"])
 def test_what_is_not_plain_is_left_to_the_session(url: str) -> None:
-    """Another scheme, a name and a password, no host: aiohttp knows what to do."""
+    """A URL with another scheme, a user name or no host goes through the session."""
     assert not is_plain(URL(url))
 
 
 def test_a_connection_that_is_cut_before_the_answer_is_given_up() -> None:
-    """It fails as it would through the session, and does not go back to the pool."""
+    """A connection that is reset before the response fails the request, and does not return to the pool."""
 
     async def handle(peer: Peer) -> None:
         await peer.request()
@@ -135,7 +135,7 @@ def test_a_connection_that_is_cut_before_the_answer_is_given_up() -> None:
             for number in (1, 2):
                 with pytest.raises(ConnectionFailed):
                     await transport.send(server.post())
-                assert number == len(server.peers)
+                assert len(server.peers) == number
             await transport.aclose()
 
     run(main())

@@ -1,3 +1,5 @@
+"""TLS: whose certificates are trusted, how failures are told, and what a closed or batched read does over it."""
+
 from __future__ import annotations
 
 import asyncio
@@ -10,24 +12,25 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.aiohttp import AiohttpTransport
-from tests.helpers.loopback import Peer, Server, run, serving
+from tests.helpers.loopback import CHUNKED, Server, answering, failing, run, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from asyncrouter._transport.api import Request
+    from tests.helpers.loopback import Peer
 
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
+    """A certificate authority of our own."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="module")
 def context(authority: trustme.CA) -> ssl.SSLContext:
-    """A server's, for localhost only."""
+    """The TLS context of a server for localhost, signed by our authority."""
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(made)
     return made
@@ -35,32 +38,21 @@ def context(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def ca(authority: trustme.CA, tmp_path: Path) -> str:
+    """The path of a bundle that trusts our authority."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return str(path)
 
 
-async def answering(peer: Peer) -> None:
-    while True:
-        await peer.request()
-        await peer.reply()
-
-
-async def failing(transport: AiohttpTransport, request: Request) -> ConnectionFailed:
-    with pytest.raises(ConnectionFailed) as caught:
-        await transport.send(request)
-    return caught.value
-
-
 def test_a_request_names_its_authority(context: ssl.SSLContext, ca: str) -> None:
-    """`ca` is read once; its connections are pooled like others."""
+    """A request that names a bundle trusts it, and its connection is pooled like any other."""
 
     async def main() -> None:
         transport = AiohttpTransport()
         async with serving(answering, context) as server:
             for reused in (False, True):
                 response = await transport.send(server.post(host="localhost", ca=ca))
-                assert (reused, b"hello", b"") == (response.reused, await response.read(), await response.read())
+                assert (response.reused, await response.read(), await response.read()) == (reused, b"hello", b"")
             await transport.aclose()
 
     run(main())
@@ -68,7 +60,7 @@ def test_a_request_names_its_authority(context: ssl.SSLContext, ca: str) -> None
 
 @pytest.mark.parametrize("secure", [False, True])
 def test_a_read_allocates_little(secure: bool, context: ssl.SSLContext, ca: str) -> None:
-    """Plain or TLS, a connection asks for 64 KiB at a time, not for asyncio's 256."""
+    """A connection reads 64 KiB at a time, plain or TLS, and not asyncio's 256 KiB."""
 
     async def main() -> None:
         transport = AiohttpTransport()
@@ -85,7 +77,7 @@ def test_a_read_allocates_little(secure: bool, context: ssl.SSLContext, ca: str)
 
 
 def test_the_transport_takes_a_context(context: ssl.SSLContext, authority: trustme.CA) -> None:
-    """`ssl` holds for every request that names no authority of its own."""
+    """The transport's `ssl` is used for every request that names no bundle."""
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
 
@@ -100,8 +92,8 @@ def test_the_transport_takes_a_context(context: ssl.SSLContext, authority: trust
     run(main())
 
 
-def test_a_certificate_nobody_vouches_for_is_final(context: ssl.SSLContext) -> None:
-    """Another try would meet the same certificate."""
+def test_a_certificate_of_an_unknown_issuer_is_final(context: ssl.SSLContext) -> None:
+    """A certificate of an unknown issuer fails for good, and the message says which setting would trust it."""
 
     async def main() -> None:
         transport = AiohttpTransport()
@@ -118,7 +110,7 @@ def test_a_certificate_nobody_vouches_for_is_final(context: ssl.SSLContext) -> N
 
 
 def test_a_certificate_for_another_name_is_final(context: ssl.SSLContext, ca: str) -> None:
-    """The name in the URL must be the certificate's."""
+    """A certificate for another host fails for good."""
 
     async def main() -> None:
         transport = AiohttpTransport()
@@ -134,8 +126,8 @@ def test_a_certificate_for_another_name_is_final(context: ssl.SSLContext, ca: st
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_an_authority_that_cannot_be_read_is_final(text: str | None, tmp_path: Path) -> None:
-    """The message names the file."""
+def test_a_bundle_that_cannot_be_read_is_final(text: str | None, tmp_path: Path) -> None:
+    """A bundle that is missing or empty fails for good, with its path in the message."""
     path = tmp_path / "ca.pem"
     if text is not None:
         path.write_text(text)
@@ -151,7 +143,7 @@ def test_an_authority_that_cannot_be_read_is_final(text: str | None, tmp_path: P
 
 
 def test_a_server_that_speaks_no_tls(ca: str) -> None:
-    """The handshake fails, and that may be tried once more."""
+    """A server that speaks no TLS fails the handshake, and another try may follow."""
 
     async def handle(peer: Peer) -> None:
         await peer.reader.read(1)
@@ -170,11 +162,11 @@ def test_a_server_that_speaks_no_tls(ca: str) -> None:
 
 
 def test_a_rest_takes_all_at_once_over_tls(context: ssl.SSLContext, ca: str) -> None:
-    """Resting works through TLS as it does without."""
+    """A read with a rest returns all that came meanwhile over TLS too."""
 
     async def handle(peer: Peer) -> None:
         await peer.request()
-        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await peer.send(CHUNKED)
         for piece in (b"a", b"b", b"c"):
             await resting.wait()
             await peer.chunk(piece)
@@ -195,11 +187,11 @@ def test_a_rest_takes_all_at_once_over_tls(context: ssl.SSLContext, ca: str) -> 
 
 
 def test_a_closed_response_waits_for_no_goodbye(context: ssl.SSLContext, ca: str) -> None:
-    """A server that has stopped reading cannot keep the connection: a graceful TLS close would wait 30 s for it."""
+    """Closing a response closes its TLS connection at once, though the server has stopped reading."""
 
     async def handle(peer: Peer) -> None:
         await peer.request()
-        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await peer.send(CHUNKED)
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that reads as well
         await asyncio.Event().wait()
 
@@ -207,7 +199,7 @@ def test_a_closed_response_waits_for_no_goodbye(context: ssl.SSLContext, ca: str
         transport = AiohttpTransport()
         async with serving(handle, context) as server:
             response = await transport.send(server.post(host="localhost", ca=ca))
-            connection = response._answer.connection  # type: ignore[attr-defined]  # what it wraps
+            connection = response._response.connection  # type: ignore[attr-defined]  # what it wraps
             raw = connection.transport.get_extra_info("socket")
             response.close()
             await transport.aclose()
@@ -243,7 +235,7 @@ asyncio.run(main())
 
 
 def test_two_thousand_calls_at_once_over_tls(authority: trustme.CA, ca: str, tmp_path: Path) -> None:
-    """None fails by a connect clock of 5 s, and the loop never works for more than 0.5 s at a stretch.
+    """None of 2,000 calls exceeds a connect timeout of 5 s, and the loop is never blocked for more than 0.5 s.
 
     It takes seconds because a thousand handshakes do: opened all at once they would hold the loop for as long.
     """
