@@ -19,7 +19,7 @@ from asyncrouter._engine.engine import Engine
 from asyncrouter._engine.race import Race
 from asyncrouter._engine.timers import Timers
 from asyncrouter._errors import RouterClosed
-from asyncrouter._events import CallEnded, Events, Notice
+from asyncrouter._events import REMEMBERED, CallEnded, Events, Notice
 from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._transport.aiohttp import AiohttpTransport
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     RetryLike = Retry | Mapping[str, object]
     Prompt = str | Sequence[Mapping[str, object]]
     Accept = Callable[[Reply], bool | Awaitable[bool]]
-
-REMEMBERED = 1000
-"""Plans and models kept at most; the names of tasks and models can come from anywhere."""
 
 
 class Router:
@@ -286,8 +283,6 @@ class Router:
 
     def _open(self) -> Engine:
         """What attempts share, made at the first call and bound to its loop."""
-        from asyncrouter._policies.facade import Policies  # three milliseconds at import
-
         if self._closed:
             raise RouterClosed("the router is closed; enter it again (`async with router:`) to open it")
         loop, engine = asyncio.get_running_loop(), self._engine
@@ -295,6 +290,8 @@ class Router:
             return engine
         if engine is not None and not engine.loop.is_closed():
             raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
+        from asyncrouter._policies.facade import Policies  # three milliseconds at import
+
         transport = self._transport if self._transport is not None else AiohttpTransport()
         breakers = self.config.defaults.breaker == "auto"
         policies = Policies(loop, self._random, self._events, breakers=breakers)
