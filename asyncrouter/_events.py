@@ -60,8 +60,8 @@ class Notice(NamedTuple):
 
 
 REMEMBERED = 1000
-"""Things of one kind (notices, plans, models, budgets) that a router remembers by name: names can come from anywhere, so
-there must be an end. A message that is new every time is not a notice."""
+"""Things of one kind (notices, plans, models, budgets) that a router remembers: names can come from anywhere, so there
+must be an end. A message that is new every time is not a notice."""
 
 Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | StateChanged | Notice
 
