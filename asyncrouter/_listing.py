@@ -1,10 +1,9 @@
-"""What a provider lists now: the one request that is not a call."""
+"""The request for the list of models that a provider serves."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
-
-import anyio
 
 from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
 
@@ -13,16 +12,16 @@ if TYPE_CHECKING:
     from asyncrouter._transport.api import Transport
     from asyncrouter._wire.api import Wire
 
-LIMIT = 30.0
-"""Seconds for the whole listing."""
-MOST = 64 << 20
-"""Bytes of a listing at most; OpenRouter's has about one million."""
+TIMEOUT = 30.0
+"""Seconds for the whole request: as long as `first_token` is by default."""
+MAX_BYTES = 64 << 20
+"""Bytes that a list may have, as many as an answer by default; OpenRouter's has about one million."""
 
 
 async def list_models(transport: Transport, provider: str, wire: Wire, credential: Credential) -> list[str]:
-    """The ids a provider lists. Raises `AttemptError`."""
+    """The ids of the models that a provider serves. Raises `AttemptError`."""
     try:
-        with anyio.fail_after(LIMIT):
+        async with asyncio.timeout(TIMEOUT):
             return await _ask(transport, wire, credential.get())
     except AttemptError as error:
         error.provider, error.message = provider, credential.mask(error.message)
@@ -31,7 +30,7 @@ async def list_models(transport: Transport, provider: str, wire: Wire, credentia
         error.args = (error.message,)
         raise
     except TimeoutError:
-        raise AttemptTimeout("total", f"no list of models within {LIMIT:g} s") from None
+        raise AttemptTimeout("total", f"no list of models within {TIMEOUT:g} s") from None
 
 
 async def _ask(transport: Transport, wire: Wire, key: str | None) -> list[str]:
@@ -40,8 +39,8 @@ async def _ask(transport: Transport, wire: Wire, key: str | None) -> list[str]:
         body = bytearray()
         while data := await response.read():
             body += data
-            if len(body) > MOST:
-                raise BadReply(f"a list of models of more than {MOST} bytes")
+            if len(body) > MAX_BYTES:
+                raise BadReply(f"a list of models of more than {MAX_BYTES} bytes")
     finally:
         response.close()
     if not 200 <= response.status < 300:

@@ -1,57 +1,62 @@
-"""The router: opens and closes everything, opens the trace of each call, and answers questions about itself."""
+"""The public `Router`: answers prompts, describes itself, opens at the first call and closes."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from functools import lru_cache, partial
-from math import inf
 from typing import TYPE_CHECKING, Literal, Self
 
-from asyncrouter._config.arguments import check_headers, check_messages, check_tags, merge_params
-from asyncrouter._config.checks import near, seconds
-from asyncrouter._config.config import NOT_GIVEN, Config, NotGiven
+from asyncrouter._config.arguments import check_messages, deadline_of, new_call
 from asyncrouter._config.load import config_from_toml, load
-from asyncrouter._config.plan import Plan, PlannedStep, resolve
-from asyncrouter._credentials import Credential
-from asyncrouter._engine.engine import Engine
+from asyncrouter._config.plan_cache import PlanCache
+from asyncrouter._config.settings import NOT_GIVEN, NotGiven
+from asyncrouter._engine.lifecycle import Lifecycle
 from asyncrouter._engine.race import Race
-from asyncrouter._engine.timers import Timers
-from asyncrouter._errors import RouterClosed
 from asyncrouter._events import REMEMBERED, CallEnded, Events, Notice
 from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
+from asyncrouter._listing import list_models
 from asyncrouter._reply_stream import ReplyStream
-from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._types import Call, Reply, Trace
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from asyncrouter._config.arguments import Accept, Prompt
     from asyncrouter._config.catalog import Model
-    from asyncrouter._config.config import Chain, Hedge, Retry, Step
+    from asyncrouter._config.config import Config
+    from asyncrouter._config.plan import ChainLike, HedgeLike, Plan, PlannedStep, RetryLike
+    from asyncrouter._engine.engine import Engine
     from asyncrouter._events import Event
     from asyncrouter._transport.api import Transport
     from asyncrouter._types import Priority
 
-    ChainLike = Chain | Sequence[str | Model | Step]
-    HedgeLike = Hedge | Mapping[str, object] | float | Literal["p95"] | None
-    RetryLike = Retry | Mapping[str, object]
-    Prompt = str | Sequence[Mapping[str, object]]
-    Accept = Callable[[Reply], bool | Awaitable[bool]]
-
 
 class Router:
-    """Answers prompts with chains of models over one session. One router serves thousands of concurrent calls.
+    """Answers prompts with chains of models, over one HTTP session. One router serves thousands of concurrent calls.
 
-    `config` is a `Config`, a mapping of the TOML's shape, or `None` for the built-in tables. `tables` names the
-    built-in tables to use: "current", "classic" (the founding document's, to the letter) or `None`; not given, it is
-    "current" without a config and `None` with one. `transport` carries the requests (default: aiohttp). `listeners`
-    are called with every event. `seed` fixes the jitter; `wall` is the wall clock, for the dates of Retry-After.
+    ```python
+    async with Router() as router:
+        reply = await router.chat("Say hello.", task="fast")
+    ```
 
-    `async with` is optional: the session opens at the first call, and `aclose()` ends it. Raises `ConfigError`.
+    - `config`: a `Config`, or a mapping of the shape of a TOML file (which `from_toml` reads). `None`: no configuration
+      but the built-in tasks and tiers.
+    - `tables`: the built-in tasks and tiers, for names that `config` does not have: "current" (models of today),
+      "classic" (those of the snippet that asyncrouter grew from, mostly retired) or `None`. Not given: "current"
+      without a `config`, `None` with one.
+    - `transport`: sends the requests. `None`: an `AiohttpTransport()`. Pass one of your own for a proxy, certificates
+      or a session of yours, or to test without a network.
+    - `listeners`: functions that are called with every `Event`, at once. What one raises is logged and ignored.
+    - `seed`: of the generator that draws the pauses before retries. `None`: a random one.
+    - `wall`: a function that returns the time in seconds since the epoch, for dates in Retry-After and in traces.
+
+    The session opens at the first call, on the event loop of that call. `aclose()` closes it, and so does the end of
+    `async with`, which is optional and may be nested. A closed router raises `RouterClosed` until it is entered again,
+    also on another loop. A call on a second loop while the first one is alive is a `RuntimeError`.
+
+    Raises `ConfigError` for a configuration that cannot be used, `TypeError` for a transport or listener that is none.
     """
 
     def __init__(
@@ -69,29 +74,25 @@ class Router:
         if callable(listeners) or not all(callable(listener) for listener in listeners):
             raise TypeError(f"listeners: expected a list of functions of an event, got {listeners!r}")
         self.config = load(config, tables)
+        self._plans = PlanCache(self.config)
         self._events = Events(listeners)
-        self._transport = transport
-        self._random = random.Random(seed)
         self._wall = wall
-        self._engine: Engine | None = None
-        # By type, too: `True` is no number of seconds, though it equals one.
-        self._resolve = lru_cache(REMEMBERED, typed=True)(partial(resolve, self.config))
-        self._used: dict[str, PlannedStep] = {}
-        self._entered = 0
-        self._calls = 0
-        self._idle: asyncio.Event | None = None
-        self._closed = False
+        breakers = self.config.defaults.breaker == "auto"
+        self._life = Lifecycle(transport, self._events, random.Random(seed), wall, breakers=breakers)
+        self._used: dict[str, PlannedStep] = {}  # the models of past calls, by name
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: object) -> Self:
-        """A router configured by a TOML file; `options` are the constructor's. Raises `ConfigError` with the path."""
+        """A router configured by a TOML file; `options` are keyword arguments of the constructor.
+
+        Raises `ConfigError` with the path of the file if it cannot be read, or of the value that cannot be used.
+        """
         return cls(config_from_toml(path), **options)  # type: ignore[arg-type]  # the constructor's own, passed on
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._engine is not None else "not opened"
-        return f"<Router {state}, {self._calls} calls in flight>"
+        return f"<Router {self._life.state}, {self._life.calls} calls in flight>"
 
-    # Asking.
+    # Calls.
 
     async def chat(
         self,
@@ -111,23 +112,37 @@ class Router:
         headers: Mapping[str, str] | None = None,
         **provider_params: object,
     ) -> Reply:
-        """The first whole answer of a chain of models.
+        """Try the models of a chain in order, and return the first complete answer.
 
-        `prompt` is text or Chat Completions messages. `task`, `tier`, `chain` or `model` pick the models (none: the
-        task "default"); `tier` means the tiers up to and including it. `deadline` is seconds for the whole call, `None`
-        for no limit. `hedge` races the next model when one is late (a number: after so many seconds; "p95": later than
-        95 % of its answers). `accept(reply)`, sync or async, may turn a reply down; then the next model is asked.
-        `tags` go into the trace. Everything else goes to the provider; `params` says the same for names that mean
-        something here, `headers` go with every attempt.
+        - `prompt`: text, which is one message of the user, or a list of Chat Completions messages.
+        - `task`: the name of a chain in the configuration. An unknown one uses that of `default`, with one warning.
+        - `tier`: the models of all tiers up to this one, cheapest first. With `task`: its models up to this tier.
+        - `chain`: a `Chain`, or a list of names, `Model`s and `Step`s. `model`: a chain of one. With `task`, whose
+          parameters, deadline and hedge then apply. None of these four: the task `default`.
+        - `deadline`: seconds for the whole call; `None`: no limit.
+        - `hedge`: start the next model in parallel when the current one is slow: after so many seconds, "p95" (after
+          95 % of its answers have begun), or a `Hedge`. `None`: never.
+        - `retry`: how often the same model is tried: a `Retry`, or a mapping of the fields to change.
+        - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
+        - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
+        - `tags`: text by name, for traces and events. Not sent.
+        - `headers`: more header fields for every request.
+        - Any other keyword is sent to the provider as it is: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
+          is a mapping of the same, for parameters whose names are taken here.
 
-        Raises `AllModelsFailed`, `DeadlineExceeded`, `Refused`, `RouterClosed`, `ConfigError`; `TypeError` or
-        `ValueError` for arguments that cannot be sent; whatever `accept` raises, unchanged.
+        What is not given comes from the configuration. When the caller is cancelled, so are the requests.
+
+        Raises `AllModelsFailed`, `DeadlineExceeded`; `Refused` if a provider refuses the content; `RouterClosed`;
+        `ConfigError` for a name or value that cannot be used; `TypeError` or `ValueError` for an argument that cannot
+        be sent; and what `accept` raises.
         """
         plan = self._plan(task, tier, chain, model, hedge, retry)
-        engine = self._open()
-        call, trace = self._begin(
-            engine, plan, prompt, deadline, accept, priority, tags, params, headers, provider_params
+        engine = self._life.open()
+        call = new_call(
+            plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority, tags=tags,
+            params=params, headers=headers, provider_params=provider_params, stream=False,
         )
+        trace = self._begin(engine, plan, tags)
         try:
             reply = await Race(engine, call, plan, trace).run()
         except BaseException as error:
@@ -154,11 +169,16 @@ class Router:
         headers: Mapping[str, str] | None = None,
         **provider_params: object,
     ) -> ReplyStream:
-        """The same, chunk by chunk: `async with router.stream(…) as stream: async for chunk in stream: …`.
+        """Answer like `chat()`, but chunk by chunk: `async with router.stream(…) as stream: async for chunk in stream`.
 
-        The call is committed to a model by its first content. If that model breaks later, `StreamInterrupted` carries
-        what had come; with `on_interrupt="restart"` one chunk with `restart=True` tells the caller to drop what it has
-        shown, and the steps after the broken one begin again. Leaving the block early cancels the reply at once.
+        The arguments are those of `chat()`, without `accept`. The first content commits the call to its model; until
+        then failures move on to the next model. If the answer breaks off later, `on_interrupt` says what happens:
+
+        - "raise": `StreamInterrupted`, with the text so far as `partial`.
+        - "restart": a chunk with `restart=True`, upon which the caller drops what it has shown; then the answer begins
+          again, from the next model.
+
+        Leaving the block early cancels the request at once. Errors of `chat()` are raised when the block is entered.
 
         A FastAPI route that streams to a browser as server-sent events; `app.state.router` is opened by the
         application's lifespan. When the browser leaves, the reply is cancelled:
@@ -190,14 +210,16 @@ class Router:
         messages = check_messages(prompt)
 
         def begin() -> tuple[Engine, Call, Trace]:
-            engine = self._open()
-            return engine, *self._begin(
-                engine, plan, messages, deadline, None, priority, tags, params, headers, provider_params, stream=True
+            engine = self._life.open()
+            call = new_call(
+                plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority, tags=tags,
+                params=params, headers=headers, provider_params=provider_params, stream=True,
             )
+            return engine, call, self._begin(engine, plan, tags)
 
         return ReplyStream(plan, begin, self._end, restart=on_interrupt == "restart")
 
-    # Looking.
+    # Inspection.
 
     def explain(
         self,
@@ -210,144 +232,76 @@ class Router:
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
     ) -> Explanation:
-        """What a call with these arguments would do now: steps, clocks, standing, price. Nothing is sent."""
+        """The plan of a call with these arguments of `chat()`: steps, timeouts, availability, prices. Sends nothing.
+
+        Raises `ConfigError` or `ValueError`, as the call would.
+        """
         plan = self._plan(task, tier, chain, model, hedge, retry)
-        return explain_plan(plan, _deadline(plan, deadline), self._engine)
+        return explain_plan(plan, deadline_of(plan, deadline), self._life.engine)
 
     def health(self) -> dict[str, ModelHealth]:
-        """How each model of the tasks, the tiers and past calls stands: what holds it, its attempts now."""
-        plans = [self._plan(task, None, None, None, NOT_GIVEN, NOT_GIVEN) for task in self.config.tasks]
-        plans += [self._plan(None, tier, None, None, NOT_GIVEN, NOT_GIVEN) for tier in self.config.tiers]
+        """The present state of each model of the tasks, the tiers and past calls, by its name. Sends nothing."""
+        plans = [self._plans.plan(task=task) for task in self.config.tasks]
+        plans += [self._plans.plan(tier=tier) for tier in self.config.tiers]
         steps = {step.name: step for plan in plans for step in plan.steps}
-        return model_health((self._used | steps).values(), self._engine)
+        return model_health((self._used | steps).values(), self._life.engine)
 
     async def models(self, provider: str | None = None) -> list[str]:
-        """The ids a provider (default: the default one) lists now. Raises `AttemptError`, `ConfigError`."""
-        from asyncrouter._listing import list_models  # seldom needed
+        """Ask a provider for the ids of the models it serves; `None`: the default provider.
 
-        engine, name = self._open(), provider or self.config.default_provider
-        self._speak(engine, name)
+        Raises `AttemptError`, after 30 s at most; `ConfigError` for an unknown provider; `RouterClosed`.
+        """
+        engine, name = self._life.open(), provider or self.config.default_provider
+        engine.connect_provider(self.config.provider(name))
         return await list_models(engine.transport, name, engine.wires[name], engine.credentials[name])
 
-    # Life.
+    # Opening and closing.
 
     async def __aenter__(self) -> Self:
-        if self._entered == 0 or (self._closed and self._engine is None):
-            self._closed = False
-        self._entered += 1
+        self._life.enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._entered -= 1
-        if self._entered == 0:
-            await self.aclose()
+        await self._life.leave()
 
     async def drain(self) -> None:
-        """Take no new calls, wait for those in flight, then close."""
-        self._closed = True
-        if self._calls:
-            self._idle = self._idle or asyncio.Event()
-            await self._idle.wait()
-        await self.aclose()
+        """Take no new calls (they raise `RouterClosed`), wait for those in flight to end, then close."""
+        await self._life.drain()
 
     async def aclose(self) -> None:
-        """Close every connection. Calls still in flight fail. Idempotent; bounded to 2 s; entering again reopens."""
-        from asyncrouter._engine.shutdown import close  # anyio: two milliseconds at import
+        """Close all connections, in 2 s at most. Calls in flight fail: `chat()` raises `RouterClosed`.
 
-        self._closed = True
-        engine, self._engine = self._engine, None
-        if engine is None:
-            return
-        engine.close()
-        await close(engine)
+        Closing again does nothing. A cancellation meanwhile is raised when everything is closed.
+        """
+        await self._life.aclose()
 
-    # One call.
+    # The beginning and the end of a call.
 
     def _plan(
         self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
         hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven,
     ) -> Plan:
-        if isinstance(chain, list):
-            chain = tuple(chain)
-        try:
-            plan = self._resolve(task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
-        except TypeError:  # what has a table in it cannot be remembered; any other mistake is raised again
-            plan = resolve(self.config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
-        if plan.unknown_task:
-            meant = near(str(task), self.config.tasks)
-            hint = f" (did you mean {meant!r}?)" if meant else ""
-            self._events.notice(Notice(str(task), f'unknown task {task!r}{hint}: taking the chain of "default"'))
+        plan = self._plans.plan(task, tier, chain, model, hedge, retry)
+        if plan.warning is not None:
+            self._events.notice(Notice(str(task), plan.warning))
         return plan
 
-    def _open(self) -> Engine:
-        """What attempts share, made at the first call and bound to its loop."""
-        if self._closed:
-            raise RouterClosed("the router is closed; enter it again (`async with router:`) to open it")
-        loop, engine = asyncio.get_running_loop(), self._engine
-        if engine is not None and engine.loop is loop:
-            return engine
-        if engine is not None and not engine.loop.is_closed():
-            raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
-        from asyncrouter._policies.facade import Policies  # three milliseconds at import
-
-        transport = self._transport if self._transport is not None else AiohttpTransport()
-        breakers = self.config.defaults.breaker == "auto"
-        policies = Policies(loop, self._random, self._events, breakers=breakers)
-        self._engine = engine = Engine(loop, transport, {}, {}, policies, self._events, self._random, Timers(loop))
-        return engine
-
-    def _begin(
-        self, engine: Engine, plan: Plan, prompt: Prompt, deadline: float | NotGiven | None,
-        accept: Accept | None, priority: Priority, tags: Mapping[str, str] | None, params: Mapping[str, object] | None,
-        headers: Mapping[str, str] | None, given: dict[str, object], *, stream: bool = False,
-    ) -> tuple[Call, Trace]:
-        if priority not in {"interactive", "batch"}:
-            raise ValueError(f'priority: expected "interactive" or "batch", got {priority!r}')
-        if accept is not None and not callable(accept):
-            raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
-        messages = check_messages(prompt)
-        merged = merge_params(plan.params, params, given)
-        check_tags(tags)
-        limit = _deadline(plan, deadline)
+    def _begin(self, engine: Engine, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
         for step in plan.steps:
-            if step.name not in self._used or step.model.provider not in engine.wires:
-                self._get_ready(engine, step)
-        now = engine.loop.time()
-        until = inf if limit is None else now + limit
-        call = Call(messages, merged, check_headers(headers), now, until, stream, accept, priority)
-        self._calls += 1
-        return call, Trace(plan.task, self._wall(), tags=tags)
+            if step.name not in self._used or step.provider.name not in engine.wires:
+                self._register(engine, step)
+        self._life.begin_call()
+        return Trace(plan.task, self._wall(), tags=tags)
 
-    def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
-        self._calls -= 1
-        if self._calls == 0 and self._idle is not None:
-            self._idle.set()
-            self._idle = None
-        trace.seconds = engine.loop.time() - call.began  # also where no loop runs any more
-        if not self._events.quiet:
-            self._events.emit(CallEnded(trace, error))
-
-    def _get_ready(self, engine: Engine, step: PlannedStep) -> None:
-        """Remember a model that is used for the first time."""
-        self._speak(engine, step.model.provider)
+    def _register(self, engine: Engine, step: PlannedStep) -> None:
+        engine.connect_provider(step.provider)
         if len(self._used) < REMEMBERED:
             self._used[step.name] = step
 
-    def _speak(self, engine: Engine, name: str) -> None:
-        """Get ready to speak with a provider."""
-        if name in engine.wires:
-            return
-        from asyncrouter._wire.registry import wire_for  # eight milliseconds at import
-
-        provider = self.config.provider(name)
-        engine.wires[name] = wire_for(provider, self._wall)
-        engine.credentials[name] = Credential(provider)
-
-
-def _deadline(plan: Plan, given: float | NotGiven | None) -> float | None:
-    if isinstance(given, NotGiven):
-        return plan.deadline
-    seconds("deadline", given)
-    return given
+    def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
+        self._life.end_call()
+        trace.seconds = engine.loop.time() - call.began  # also where the loop does not run any more
+        if not self._events.quiet:
+            self._events.emit(CallEnded(trace, error))

@@ -42,10 +42,7 @@ CIRCLES = {frozenset({"_types", "_errors"})}
 
 LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
-    "_router": {
-        "asyncrouter._engine.shutdown", "asyncrouter._listing", "asyncrouter._policies.facade",
-        "asyncrouter._wire.registry",
-    },
+    "_engine.lifecycle": {"asyncrouter._engine.engine"},
     "_wire.registry": {"asyncrouter._wire.anthropic.wire", "asyncrouter._wire.gemini.wire"},
     "_config.list_prices": {"importlib", "importlib.util"},
     "_config.builtin_catalog": {"importlib.resources", "tomllib"},

@@ -49,7 +49,7 @@ def scenery(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
         world.model(name, Act(text='{"colours": ["red"]}', tokens=4))
     for provider in ("OPENROUTER", "OPENAI", "ANTHROPIC", "GEMINI"):
         monkeypatch.setenv(f"{provider}_API_KEY", KEY)
-    monkeypatch.setattr(asyncrouter._router, "AiohttpTransport", world.transport)
+    monkeypatch.setattr("asyncrouter._engine.lifecycle.AiohttpTransport", world.transport)
     return world
 
 

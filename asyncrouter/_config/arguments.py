@@ -1,37 +1,80 @@
-"""What a caller may hand to `chat()` and `stream()`: checked before anything is sent, never changed."""
+"""The arguments of `chat()` and `stream()`: checked before anything is sent, never changed, and made into a `Call`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.checks import one_edit
+from asyncrouter._config.checks import one_edit_apart, seconds
+from asyncrouter._config.settings import NotGiven
+from asyncrouter._config.tables import ROUTER_FIELDS
+from asyncrouter._events import REMEMBERED
+from asyncrouter._types import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from asyncrouter._types import Message
+    from asyncrouter._config.plan import Plan
+    from asyncrouter._types import Message, Priority, Reply
 
-INSTEAD = {
+    Prompt = str | Sequence[Mapping[str, object]]
+    Accept = Callable[[Reply], bool | Awaitable[bool]]
+
+USE_INSTEAD = {
     "timeout": "deadline= (the whole call), or a Step's clocks",
-    "stream": "router.stream(…)",
-    "stream_options": "nothing: usage is always asked for",
+    "stream": ROUTER_FIELDS["stream"],
+    "stream_options": ROUTER_FIELDS["stream_options"],
     "extra_headers": "headers=",
-    "messages": "the first argument",
+    "messages": ROUTER_FIELDS["messages"],
     "on_interrupt": "router.stream(…)",
 }
+"""Names that other libraries use for arguments, or that only `stream()` has; and what to use instead."""
 
-IN_PARAMS = {**{name: INSTEAD[name] for name in ("messages", "stream", "stream_options")}, "model": "model= or chain="}
-"""Parts of a request's body that the router writes, and what says them."""
-
-OURS = ("task", "tier", "chain", "model", "deadline", "hedge", "retry", "priority", "tags", "params", "headers")
-THEIRS = frozenset({"models"})
-"""Parameters of providers that are one letter away from one of ours (OpenRouter's list of fallbacks)."""
+ARGUMENTS = ("task", "tier", "chain", "model", "deadline", "hedge", "retry", "priority", "tags", "params", "headers")
+"""The router's own keyword arguments. A parameter for the provider that is one letter away from one is a mistake ..."""
+NO_MISTAKES = frozenset({"models"})
+"""... unless it is one of these: real parameters of providers (OpenRouter's `models`)."""
 
 
-def check_messages(prompt: str | Sequence[Mapping[str, object]]) -> list[Message]:
-    """The messages of a call: a bare prompt is one user message. Raises `TypeError` or `ValueError`."""
+def new_call(
+    plan: Plan,
+    now: float,
+    prompt: Prompt,
+    *,
+    deadline: float | NotGiven | None,
+    accept: Accept | None,
+    priority: Priority,
+    tags: Mapping[str, str] | None,
+    params: Mapping[str, object] | None,
+    headers: Mapping[str, str] | None,
+    provider_params: dict[str, object],
+    stream: bool,
+) -> Call:
+    """Check the arguments of a call that begins `now`. Raises `TypeError`, `ValueError` or `ConfigError`."""
+    if priority not in {"interactive", "batch"}:
+        raise ValueError(f'priority: expected "interactive" or "batch", got {priority!r}')
+    if accept is not None and not callable(accept):
+        raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
+    messages = check_messages(prompt)
+    merged = merge_params(plan.params, params, provider_params)
+    check_tags(tags)
+    limit = deadline_of(plan, deadline)
+    until = inf if limit is None else now + limit
+    return Call(messages, merged, check_headers(headers), now, until, stream, accept, priority)
+
+
+def deadline_of(plan: Plan, given: float | NotGiven | None) -> float | None:
+    """The deadline of a call, in seconds: the one that was given, or else the plan's. Raises `ConfigError`."""
+    if isinstance(given, NotGiven):
+        return plan.deadline
+    seconds("deadline", given)
+    return given
+
+
+def check_messages(prompt: Prompt) -> list[Message]:
+    """The messages of a call; a text is one message of the user. Raises `TypeError` or `ValueError`."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, (list, tuple)):
@@ -47,46 +90,49 @@ def check_messages(prompt: str | Sequence[Mapping[str, object]]) -> list[Message
 
 
 def merge_params(
-    chain: Mapping[str, object], params: Mapping[str, object] | None, given: dict[str, object]
+    of_plan: Mapping[str, object], params: Mapping[str, object] | None, given: dict[str, object]
 ) -> Mapping[str, object]:
-    """The chain's parameters, the caller's over them. Raises `TypeError` for names that mean something else here."""
-    if not INSTEAD.keys().isdisjoint(given):
-        name = next(name for name in INSTEAD if name in given)
-        raise TypeError(f"{name}= is not a parameter here; use {INSTEAD[name]}")
+    """Merge the parameters for the provider: those of the plan, of `params=` and of keywords; later ones win.
+
+    Raises `TypeError` for names that mean something to the router, or are probably misspelt.
+    """
+    if not USE_INSTEAD.keys().isdisjoint(given):
+        name = next(name for name in USE_INSTEAD if name in given)
+        raise TypeError(f"{name}= is not a parameter here; use {USE_INSTEAD[name]}")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params: expected a mapping, got {type(params).__name__}")
     if params:
         _check_params(params)
     for name in given:
         _check_spelling(name)
-    if not (chain or params):
+    if not (of_plan or params):
         return given
-    return {**chain, **(params or {}), **given}
+    return {**of_plan, **(params or {}), **given}
 
 
 def _check_params(params: Mapping[str, object]) -> None:
-    """The wire writes some names itself, and would drop these without a word. Raises `TypeError`."""
-    if not IN_PARAMS.keys().isdisjoint(params):
-        name = next(name for name in IN_PARAMS if name in params)
-        raise TypeError(f"params: {name!r} is for the router to say; use {IN_PARAMS[name]}")
+    if not ROUTER_FIELDS.keys().isdisjoint(params):
+        name = next(name for name in ROUTER_FIELDS if name in params)
+        raise TypeError(f"params: {name!r} is for the router to say; use {ROUTER_FIELDS[name]}")
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=REMEMBERED)
 def _check_spelling(name: str) -> None:
-    """A slip in a name of ours would go to the provider, and nobody would hear of it. Raises `TypeError`."""
-    for ours in OURS:
-        if name != ours and one_edit(name, ours) and name not in THEIRS:
+    """Refuse a misspelt argument of the router, which the provider would get instead. Raises `TypeError`."""
+    # Remembered, because this is too slow to be done at every call.
+    for ours in ARGUMENTS:
+        if name != ours and one_edit_apart(name, ours) and name not in NO_MISTAKES:
             raise TypeError(f"{name}=: did you mean {ours}=? (params={{{name!r}: …}} sends it to the provider)")
 
 
 def check_tags(tags: Mapping[str, str] | None) -> None:
-    """Tags are texts by name. Raises `TypeError`."""
+    """Check that tags are a mapping. Raises `TypeError`."""
     if tags is not None and not isinstance(tags, Mapping):
         raise TypeError(f"tags: expected a mapping, got {type(tags).__name__}")
 
 
 def check_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The caller's headers. Raises `TypeError` or `ValueError` without printing a value."""
+    """Copy the headers of a call. Raises `TypeError` or `ValueError`, with names but no values in the message."""
     if not headers:
         return {}
     if not isinstance(headers, Mapping):

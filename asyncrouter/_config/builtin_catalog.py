@@ -1,4 +1,4 @@
-"""What is known without a configuration: the catalogue that ships, read when it is first needed."""
+"""The built-in catalogue, `catalog.toml`: well-known providers, models and tables; read when it is first needed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 
 class Catalog(NamedTuple):
-    """`catalog.toml`: models by provider and id; tables by name, each with its "tasks" and "tiers" of model names."""
+    """The contents of `catalog.toml`."""
 
     verified: date
     """The day on which the models were last looked up."""
     providers: Mapping[str, Provider]
+    """Providers that need no entry in a configuration, by name."""
     models: Mapping[tuple[str, str], Model]
+    """Models by provider and id."""
     tables: Mapping[str, Mapping[str, Mapping[str, list[str]]]]
+    """Tables by name ("current", "classic"), each with its "tasks" and "tiers", which are lists of model names."""
 
 
 @cache
 def catalog() -> Catalog:
-    """The catalogue."""
-    # A few milliseconds at import that a router without names would not need.
+    """The built-in catalogue, parsed once."""
+    # A few milliseconds at import that a configuration without names does not need.
     from importlib.resources import files
     from tomllib import loads
 

@@ -1,4 +1,4 @@
-"""Providers and models: where they are, what they take, what they cost. Pure data."""
+"""Provider, Model and Price: the address and key of a provider; the limits and price of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 import asyncrouter._config.checks as check
-from asyncrouter._config.tables import build, put, read, strings
+from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
@@ -22,7 +22,14 @@ _FROM_ENVIRONMENT = re.compile(r"env:[^\s=\0]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Price(ShortRepr, PickledByName):
-    """US dollars per million tokens. `cached_input` is `input` where it is not given."""
+    """The price of a model, in US dollars per million tokens.
+
+    - `input`: tokens of the prompt.
+    - `output`: tokens of the answer, reasoning included.
+    - `cached_input`: tokens of the prompt that the provider read from its cache. `None` (the default): as `input`.
+
+    Raises `ConfigError` for a price that is not a number, or below 0.
+    """
 
     input: float
     output: float
@@ -37,10 +44,21 @@ class Price(ShortRepr, PickledByName):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Provider(ShortRepr, PickledByName):
-    """Who serves models: an address, a key, a wire format.
+    """A server that answers requests for models: its address, key and protocol.
 
-    `key` is "env:NAME", a function that returns the key (asked again after a 401), or `None` for no auth header;
-    never the key itself. `query` is added to every URL; `proxy` is a URL, `ca` the path of a bundle of certificates.
+    - `name`: its name in the configuration, which stands before the colon of `provider:id`. An entry of
+      `Config.providers` takes its key as its name. Letters, digits, dots, dashes and underscores.
+    - `base_url`: the http(s) URL that the paths of the protocol are added to, such as "https://api.openai.com/v1".
+      Without user, password, query and fragment.
+    - `wire`: its protocol: "openai" (Chat Completions, the default), "anthropic" (Messages) or "gemini"
+      (generateContent).
+    - `key`: "env:NAME" (the environment variable `NAME`), or a function that returns the key and is called again after
+      a 401. Never the key itself. `None` (the default): no authentication header is sent.
+    - `headers`, `query`: header fields and query parameters of every request.
+    - `proxy`: the URL of an HTTP proxy; a user and password in it are allowed. `None` (the default): no proxy.
+    - `ca`: the path of a PEM file with the certificates to trust. `None` (the default): the system's.
+
+    `repr()` shows no key, header, query or proxy. Raises `ConfigError` for a value that cannot be used.
     """
 
     name: str = ""
@@ -56,11 +74,11 @@ class Provider(ShortRepr, PickledByName):
         if self.name:
             provider_name("name", self.name)
         check.url("base_url", self.base_url)
-        put(self, "base_url", self.base_url.rstrip("/"))
+        set_frozen(self, "base_url", self.base_url.rstrip("/"))
         check.one_of("wire", self.wire, "openai", "anthropic", "gemini")
         _key(self.key)
-        put(self, "headers", strings("headers", self.headers, headers=True))
-        put(self, "query", strings("query", self.query))
+        set_frozen(self, "headers", strings("headers", self.headers, headers=True))
+        set_frozen(self, "query", strings("query", self.query))
         if self.proxy is not None:
             check.url("proxy", self.proxy, secrets=True)
         if self.ca is not None:
@@ -68,7 +86,7 @@ class Provider(ShortRepr, PickledByName):
 
 
 def provider_name(path: str, name: object) -> None:
-    """Check a provider's name: it stands before the colon of `provider:id`, so it has neither colon nor slash."""
+    """Check the name of a provider. It stands before the colon of `provider:id`, so it has no colon and no slash."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise check.expected("a name of letters, digits, dots, dashes and underscores", name, path)
 
@@ -81,12 +99,23 @@ def _key(key: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Model(ShortRepr, PickledByName):
-    """A provider's model.
+    """A model of a provider, with its limits and price.
 
-    `name` is what it is called here, `id` what the provider calls it. `context` and `max_output` are tokens, `None`
-    when unknown; `max_output` is sent as `max_tokens` where the wire demands one and the caller gave none. `drop` names
-    parameters this model does not take. `max_concurrent`, `rpm` and `tpm` are limits to keep, `None` for none.
-    `retired` is the day its vendor switched it off, `successor` the id of what replaced it.
+    - `provider`: the name of the provider that serves it.
+    - `id`: the provider's name for it, which is sent in requests.
+    - `name`: its name in chains, replies and traces. An entry of `Config.models` takes its key as its name.
+    - `context`: tokens that prompt and answer may have together. `None`: unknown.
+    - `max_output`: tokens that an answer may have. Sent as `max_tokens` where the protocol demands one (Anthropic) and
+      the caller gave none. `None`: unknown.
+    - `usd_per_mtok`: its `Price`. `None`: unknown, and so is what its answers cost.
+    - `drop`: names of parameters that this model does not accept; they are left out of its requests.
+    - `max_concurrent`, `rpm`, `tpm`: the most requests at once, requests a minute and tokens a minute that the router
+      sends. `None` (the default): no limit, other than those the provider announces.
+    - `retired`: the day on which its vendor switched it off. `None`: not retired, as far as is known.
+    - `successor`: the id of the model that replaces a retired one.
+
+    What a configuration leaves out is taken from the built-in catalogue, if that has the model. Raises `ConfigError`
+    for a value that cannot be used.
     """
 
     provider: str
@@ -116,7 +145,7 @@ class Model(ShortRepr, PickledByName):
             raise check.expected("a list of parameter names", self.drop, "drop")
         for index, name in enumerate(self.drop):
             check.text(f"drop[{index}]", name)
-        put(self, "drop", tuple(self.drop))
+        set_frozen(self, "drop", tuple(self.drop))
         check.limit("rpm", self.rpm)
         check.limit("tpm", self.tpm)
         if self.successor is not None:
@@ -126,7 +155,7 @@ class Model(ShortRepr, PickledByName):
 
 
 def model_from(given: object) -> Model:
-    """A model from its table. Raises `ConfigError`."""
+    """Make a model from its table. Raises `ConfigError`."""
     values = read(Model, given)
     price = values.get("usd_per_mtok")
     if not isinstance(price, Price | None):

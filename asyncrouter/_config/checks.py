@@ -1,4 +1,4 @@
-"""What a value in a plan must be, and how a complaint says where it stood and what was expected."""
+"""Checks of single values, and the `ConfigError` that says where a value stands and what was expected instead."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 NO_LIMIT = ' (no limit is None, "none" in a file)'
+"""Is added to the message about a limit that is 0 or infinite, which is how many people write "no limit"."""
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -23,7 +24,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
 
 @contextmanager
 def at(path: str) -> Iterator[None]:
-    """Put `path` before the path of a complaint from within."""
+    """Put `path` before the path of a `ConfigError` that is raised in this block."""
     try:
         yield
     except ConfigError as error:
@@ -31,37 +32,37 @@ def at(path: str) -> Iterator[None]:
 
 
 def join(path: str, rest: str) -> str:
-    """A path and what follows it: a key, or a place in a list."""
+    """Join two parts of a path: `a` and `b` are `a.b`, `a` and `[0]` are `a[0]`."""
     return f"{path}.{rest}" if path and rest and not rest.startswith("[") else path + rest
 
 
 def quoted(key: str) -> str:
-    """A key as TOML would write it in a dotted path."""
+    """The key as TOML writes it in a dotted path: quoted unless it is a bare key."""
     if _BARE.fullmatch(key):
         return key
     return f'"{key}"' if key.isprintable() else ascii(key)
 
 
 def expected(what: str, value: object, path: str = "") -> ConfigError:
-    """The complaint that something else stood there."""
+    """The error for a `value` that is not `what` was expected."""
     return ConfigError(f"expected {what}, got {show(value)}", path, value)
 
 
 def withheld(what: str, path: str = "") -> ConfigError:
-    """The same about a value that may be secret: neither the text nor the error holds it."""
+    """The same for a value that may be a secret: neither the message nor the error holds it."""
     return ConfigError(f"expected {what} (the value is not shown: it may be secret)", path)
 
 
 def unknown(what: str, name: str, known: Iterable[str], path: str = "") -> ConfigError:
-    """The complaint about a name nobody knows: it tells the nearest, or else all there are."""
+    """The error for a name that is not among the `known` ones: it suggests the closest, or else lists them all."""
     known = list(known)
-    meant = near(name, known)
+    meant = closest(name, known)
     cure = f"did you mean {meant!r}?" if meant else f"known: {', '.join(known) or 'none'}"
     return ConfigError(f"unknown {what} {show(name)}; {cure}", path, name)
 
 
 def show(value: object) -> str:
-    """A value in few words; what tables and lists hold may be long, or secret, and is left out."""
+    """The value as a message shows it: shortened, and without what a table or list holds, which may be secret."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list | tuple):
@@ -72,15 +73,15 @@ def show(value: object) -> str:
         return f"an object of type {type(value).__name__}"
 
 
-def near(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant."""
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name of which `name` is probably a misspelling; `None` if there is none."""
     from difflib import get_close_matches  # a millisecond at import that only a mistake should cost
 
     return next(iter(get_close_matches(name[:100], list(known), n=1)), None)
 
 
-def one_edit(name: str, other: str) -> bool:
-    """Whether one letter added, dropped, changed or swapped with its neighbour turns one into the other."""
+def one_edit_apart(name: str, other: str) -> bool:
+    """Whether one letter added, dropped, changed or swapped with its neighbour turns one name into the other."""
     shorter = min(len(name), len(other))
     same = next((index for index in range(shorter) if name[index] != other[index]), shorter)
     one, two = name[same:], other[same:]
@@ -88,31 +89,31 @@ def one_edit(name: str, other: str) -> bool:
 
 
 def text(path: str, value: object) -> None:
-    """Text that is not blank."""
+    """Check that the value is text that is not blank."""
     if not isinstance(value, str) or not value.strip():
         raise expected("text", value, path)
 
 
 def one_of(path: str, value: object, *choices: str) -> None:
-    """One of a few words."""
+    """Check that the value is one of a few words."""
     if not isinstance(value, str) or value not in choices:
         raise expected(" or ".join(f'"{choice}"' for choice in choices), value, path)
 
 
 def flag(path: str, value: object) -> None:
-    """True or false."""
+    """Check that the value is `True` or `False`."""
     if not isinstance(value, bool):
         raise expected("true or false", value, path)
 
 
 def count(path: str, value: object) -> None:
-    """A whole number, 1 or more."""
+    """Check that the value is a whole number, 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise expected("a whole number, 1 or more", value, path)
 
 
 def amount(path: str, value: object, what: str = "a number") -> None:
-    """A finite number, 0 or more."""
+    """Check that the value is a finite number, 0 or more."""
     if not _is_number(value):
         raise expected(what, value, path)
     if value < 0:
@@ -120,13 +121,13 @@ def amount(path: str, value: object, what: str = "a number") -> None:
 
 
 def share(path: str, value: object) -> None:
-    """A number from 0 to 1."""
+    """Check that the value is a number from 0 to 1."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise expected("a share, 0 to 1", value, path)
 
 
 def positive(path: str, value: object, what: str = "a number", cure: str = "") -> None:
-    """A finite number above 0."""
+    """Check that the value is a finite number above 0; `cure` is added to the message about 0 and infinity."""
     if not _is_number(value):
         raise expected(what + (cure if isinstance(value, float) and value > 0 else ""), value, path)
     if value <= 0:
@@ -134,18 +135,18 @@ def positive(path: str, value: object, what: str = "a number", cure: str = "") -
 
 
 def limit(path: str, value: object, what: str = "a number") -> None:
-    """A finite number above 0, or `None` for no limit."""
+    """Check that the value is a finite number above 0, or `None` for no limit."""
     if value is not None:
         positive(path, value, what, NO_LIMIT)
 
 
 def seconds(path: str, value: object) -> None:
-    """Seconds above 0, or `None` for no limit."""
+    """Check that the value is a number of seconds above 0, or `None` for no limit."""
     limit(path, value, "seconds")
 
 
 def url(path: str, value: object, *, secrets: bool = False) -> None:
-    """An http(s) address with a host; with a key or password in it only where `secrets` are allowed."""
+    """Check that the value is an http(s) URL with a host; a user or password in it only where `secrets` are allowed."""
     if not isinstance(value, str):
         raise withheld("a URL", path)
     if not secrets and any(sign in value for sign in "@?#"):
@@ -168,6 +169,6 @@ def _is_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
         named = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that does not close
+    except ValueError:  # a port that is not a number, a bracket that does not close
         return False
     return named and value.isprintable() and " " not in value

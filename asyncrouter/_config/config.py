@@ -1,4 +1,4 @@
-"""The plans people write: steps, chains, limits, and the configuration that holds them. Data, checked when made."""
+"""Step, Chain and Config: the configuration of a router, checked when it is made."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from asyncrouter._config.settings import (
     Hedge,
     NotGiven,
     Retry,
-    check_given,
-    hedge_over,
-    retry_over,
+    check_settings,
+    merge_hedge,
+    merge_retry,
 )
-from asyncrouter._config.tables import build, entries, parameters, put, read
+from asyncrouter._config.tables import build, entries, parameters, read, set_frozen
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
@@ -33,7 +33,11 @@ Named = TypeVar("Named", Provider, Model)
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings(ShortRepr, PickledByName):
-    """What a step, or a chain for all of its steps, may set over the defaults; a mapping changes only what it names."""
+    """The settings that a step, or a chain for all its steps, may give instead of the defaults.
+
+    Each means what it means in `Defaults`, and those not given are taken from there. `retry` as a mapping changes only
+    the fields it names. `params` are parameters for the provider, such as `{"temperature": 0.2}`.
+    """
 
     connect: float | NotGiven | None = NOT_GIVEN
     first_token: float | NotGiven | None = NOT_GIVEN
@@ -46,16 +50,26 @@ class Settings(ShortRepr, PickledByName):
     params: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_given(self)
-        retry_over(Retry(), self.retry)
+        check_settings(self)
+        merge_retry(Retry(), self.retry)
         if isinstance(self.retry, Mapping):
-            put(self, "retry", dict(self.retry))
-        put(self, "params", parameters("params", self.params))
+            set_frozen(self, "retry", dict(self.retry))
+        set_frozen(self, "params", parameters("params", self.params))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Step(Settings):
-    """A model with its clocks inside a chain. `params` are laid over the call's."""
+    """A model in a chain, with its own settings.
+
+    - `model`: the name of a model, or a `Model`.
+    - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
+    - `retry`: a `Retry`, or a mapping that changes only the fields it names.
+    - `on_refusal`, `max_response_bytes`, `wire_stream`: as in `Defaults`.
+    - `params`: parameters for the provider. They take precedence over those of the task and of the call.
+
+    What is not given is taken from the chain, and then from `Defaults`. Raises `ConfigError` for a value that cannot be
+    used.
+    """
 
     model: str | Model
 
@@ -67,9 +81,17 @@ class Step(Settings):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Chain(Settings):
-    """Models in the order in which they are tried, with what holds for all of them.
+    """Models in the order in which they are tried, with settings for all of them.
 
-    A model may also be a table of `Step`'s fields, as it is in a file.
+    - `models`: at least one. Each is a name, a `Model`, a `Step` or a mapping of `Step`'s fields. The same model may
+      stand in it twice.
+    - `hedge`: a `Hedge`, a mapping of its fields, a number or "p95" for its `after`; `None` for no hedging.
+    - `deadline`: seconds for the whole call; `None` means no limit.
+    - `connect`, `first_token`, `idle`, `total`, `retry`, `on_refusal`, `max_response_bytes`, `wire_stream`: as in
+      `Step`, for every step that does not give its own.
+    - `params`: parameters for the provider. Those of the call, and those of a step, take precedence.
+
+    What is not given is taken from `Defaults`. Raises `ConfigError` for a value that cannot be used.
     """
 
     models: Sequence[str | Model | Step]
@@ -79,19 +101,30 @@ class Chain(Settings):
     deadline: float | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
 
     def __post_init__(self) -> None:
-        put(self, "models", _steps(self.models))
+        set_frozen(self, "models", _steps(self.models))
         Settings.__post_init__(self)
-        hedge_over(_ANY_HEDGE, self.hedge)
+        merge_hedge(_ANY_HEDGE, self.hedge)
         if isinstance(self.hedge, Mapping):
-            put(self, "hedge", dict(self.hedge))
+            set_frozen(self, "hedge", dict(self.hedge))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Config(ShortRepr, PickledByName):
-    """Everything a router knows before its first call. Tiers are in order of price, cheapest first.
+    """The configuration of a router.
 
-    Well-known providers need no entry. Providers and models take their names from their keys. Raises `ConfigError` for
-    whatever could not be carried out: a name that stands for nothing, an empty chain, a limit that is none.
+    - `default_provider`: the provider of model names that are neither an entry of `models` nor `provider:id`. Default
+      "openrouter".
+    - `unknown_task`: what a call with a task that is not in `tasks` does: "default" (the default) uses the chain of the
+      task `default`, with one warning; "error" raises `ConfigError`. So does a configuration without such a task.
+    - `providers`: by name. Well-known ones need no entry: openrouter, openai, anthropic, gemini, deepseek, groq,
+      mistral, together and fireworks.
+    - `models`: by the name used in chains. Only needed for models with settings of their own.
+    - `defaults`: settings of every step; see `Defaults`.
+    - `tasks`: chains by name, for `chat(task=…)`.
+    - `tiers`: chains by name, for `chat(tier=…)`, in order of price, the cheapest first.
+
+    `Router.from_toml` reads the same from a file. Raises `ConfigError` for what could not be carried out, such as an
+    unknown name, an empty chain, or a time that is negative.
     """
 
     default_provider: str = "openrouter"
@@ -107,24 +140,27 @@ class Config(ShortRepr, PickledByName):
         if not isinstance(self.defaults, Defaults):
             raise check.expected("Defaults", self.defaults, "defaults")
         with check.at("providers"):
-            put(self, "providers", _named(self.providers, Provider, provider_name))
+            set_frozen(self, "providers", _named(self.providers, Provider, provider_name))
         with check.at("default_provider"):
             check.text("", self.default_provider)
             self.provider(self.default_provider)
         with check.at("models"):
-            put(self, "models", _named(self.models, Model, check.text))
+            set_frozen(self, "models", _named(self.models, Model, check.text))
         for name, model in self.models.items():
             with check.at(f"models.{check.quoted(name)}.provider"):
                 self.provider(model.provider)
-        put(self, "tasks", self._checked_chains("tasks", self.tasks))
-        put(self, "tiers", self._checked_chains("tiers", self.tiers))
+        set_frozen(self, "tasks", self._checked_chains("tasks", self.tasks))
+        set_frozen(self, "tiers", self._checked_chains("tiers", self.tiers))
 
     def provider(self, name: str) -> Provider:
         """The provider of this name: its entry, or a well-known one. Raises `ConfigError`."""
         return find_provider(name, self.providers)
 
     def model(self, name: str | Model) -> Model:
-        """The model that a name stands for; a `Model` is taken as it is. Raises `ConfigError`."""
+        """The model of this name: its entry, `provider:id`, or an id of the default provider. Raises `ConfigError`.
+
+        A `Model` is returned as it is, with its id for a name if it has none.
+        """
         if isinstance(name, Model):
             with check.at("provider"):
                 self.provider(name.provider)
@@ -143,7 +179,7 @@ class Config(ShortRepr, PickledByName):
         return dict(given)
 
     def _check_chain(self, chain: Chain) -> None:
-        hedge_over(self.defaults.hedge, chain.hedge)
+        merge_hedge(self.defaults.hedge, chain.hedge)
         for index, entry in enumerate(chain.models):
             where, model = ("model", entry.model) if isinstance(entry, Step) else ("", entry)
             with check.at(check.join(f"models[{index}]", where)):
@@ -151,7 +187,7 @@ class Config(ShortRepr, PickledByName):
 
 
 _ANY_HEDGE = Hedge(after="p95")
-"""Stands below a chain's hedge until the defaults are known, so that a part of one can be checked."""
+"""The base that a chain's partial hedge is merged over to check it, as long as the defaults are not known."""
 
 
 def _steps(given: object) -> tuple[str | Model | Step, ...]:

@@ -1,4 +1,4 @@
-"""What an answer costs: prices times tokens, counted or estimated."""
+"""The cost of an attempt: prices times tokens, as the provider counted them or as estimated from characters."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Reply
 
 CHARACTERS_PER_TOKEN = 4
-"""A rule of thumb for English text (OpenAI, "What are tokens and how to count them")."""
+"""Characters of English text in a token, on average (OpenAI, "What are tokens and how to count them")."""
 
 
 def price(model: Model, usage: Usage) -> float | None:
-    """US dollars for these tokens; `None` when the model's price is not known, never a silent 0.
+    """US dollars for these tokens; `None` if the price of the model is unknown.
 
-    Tokens written into a cache count as input: their own price, a quarter more at Anthropic, is in no usage we have.
+    Tokens written into a provider's cache count as plain input: their own price (Anthropic: a quarter more) applies to
+    a number that no usage report we read has.
     """
     rates = model.usd_per_mtok
     if rates is None:
@@ -28,13 +29,16 @@ def price(model: Model, usage: Usage) -> float | None:
 
 
 def estimate(model: Model, call: Call, reply: Reply | None) -> float | None:
-    """US dollars an attempt without a usage report may have cost: its prompt, and what it wrote until it ended."""
+    """US dollars that an attempt without a usage report may have cost: its prompt, and what was written until it ended.
+
+    `None` if the price of the model is unknown.
+    """
     written = len(reply.text) + len(reply.reasoning) if reply is not None else 0
     return price(model, Usage(prompt_tokens(call), written // CHARACTERS_PER_TOKEN))
 
 
 def prompt_tokens(call: Call) -> int:
-    """The prompt's length in tokens, roughly."""
+    """The length of the prompt in tokens, estimated."""
     return sum(_length(message.get("content")) for message in call.messages) // CHARACTERS_PER_TOKEN + 1
 
 

@@ -1,4 +1,4 @@
-"""Prices that neither the configuration nor the catalogue has: those of an optional package, where it is installed."""
+"""Prices from the optional package genai-prices, for models whose price neither configuration nor catalogue has."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.catalog import Price
 
-_DOOR = "asyncrouter.prices"
-"""What knows the package. It stands above all this, so it is not imported but found by its name, when it is needed."""
+_PRICES_MODULE = "asyncrouter.prices"
+"""The module that knows the package. It lies in a higher layer, so it is imported by its name, when first needed."""
 
 
 @lru_cache(maxsize=1000)
-def price_elsewhere(base_url: str, model: str) -> Price | None:
-    """What the model at this address costs, asked once; `None` when nobody knows, or nothing is installed to ask.
+def list_price(base_url: str, model: str) -> Price | None:
+    """The list price of a model at this address; `None` if the list does not have it or the package is missing.
 
-    The first question that has to be asked loads the package: half a second. `import asyncrouter.prices` takes that
-    out of the first call.
+    The first call that needs the list imports the package, which takes half a second; `import asyncrouter.prices` does
+    so earlier.
     """
-    if not base_url.startswith("https://"):  # on this machine or in this house: no list has its prices
+    if not base_url.startswith("https://"):  # a server on this machine or in this network is in no price list
         return None
     look_up = _look_up()
     return None if look_up is None else look_up(base_url, model)
@@ -34,5 +34,5 @@ def _look_up() -> Callable[[str, str], Price | None] | None:
 
     if find_spec("genai_prices") is None:
         return None
-    found: Callable[[str, str], Price | None] = import_module(_DOOR).look_up
+    found: Callable[[str, str], Price | None] = import_module(_PRICES_MODULE).look_up
     return found

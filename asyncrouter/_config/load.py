@@ -1,4 +1,4 @@
-"""From a file, a mapping or a built-in table to a `Config`; every complaint says where."""
+"""A `Config` from a TOML file, a mapping or a built-in table; every `ConfigError` has the path of the value."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.catalog import Model, Provider, model_from
 from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, NotGiven, Retry
-from asyncrouter._config.settings import hedge_over, retry_over
-from asyncrouter._config.tables import build, entries, lay, read
+from asyncrouter._config.settings import merge_hedge, merge_retry
+from asyncrouter._config.tables import build, entries, override, read
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
     from os import PathLike
 
 _KEY_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"}
+"""Header fields that hold a key, in lower case; a file must not give them, because a key must not stand in it."""
 
 
 def load(source: Config | Mapping[str, object] | None = None, tables: str | NotGiven | None = NOT_GIVEN) -> Config:
-    """A router's configuration: `source`, over the built-in table named by `tables`.
+    """The configuration of a router: `source` together with the built-in tasks and tiers of the table `tables`.
 
-    Not given, `tables` is "current" without a source and `None` with one, which brings its own tasks and tiers.
-    Raises `ConfigError`.
+    If not given, `tables` is "current" without a source, and `None` (no table) with one. Raises `ConfigError`.
     """
     if source is not None and not isinstance(source, Config | Mapping):
         raise expected("a Config or a mapping (a file is read by Router.from_toml)", source)
@@ -61,14 +61,15 @@ def config_from_mapping(given: Mapping[str, object]) -> Config:
 
 
 def builtin(table: str = "current") -> Config:
-    """A built-in table by itself: "current", or "classic", the founding document's. Raises `ConfigError`."""
+    """The configuration of a built-in table alone: "current", or "classic" with older models. Raises `ConfigError`."""
     return with_tables(Config(), table)
 
 
 def with_tables(config: Config, table: str) -> Config:
-    """`config` over a built-in table: its own tasks and tiers go before those of the same name. Raises `ConfigError`.
+    """Add the tasks and tiers of a built-in table; those of `config` replace the table's of the same name.
 
-    Tiers are one order. So a configuration names some of the table's, to replace them, or all of them and more.
+    Tiers have an order, so the tiers of `config` are either some of the table's, or all of the table's and more; for
+    any others nobody could say where they belong. Raises `ConfigError`.
     """
     known = catalog().tables
     if table not in known:
@@ -104,14 +105,14 @@ def _provider(name: str, given: object) -> object:
     if isinstance(given, Provider):
         return given
     values = read(Provider, given, secret=True)
-    _refuse_written_keys(values.get("headers"))
+    _check_no_keys(values.get("headers"))
     known = catalog().providers.get(name)
     if known is None or "base_url" in values:  # a well-known provider's key goes to its own address and no other
         return build(Provider, values)
-    return lay(known, values, secret=True)
+    return override(known, values, secret=True)
 
 
-def _refuse_written_keys(headers: object) -> None:
+def _check_no_keys(headers: object) -> None:
     for name in headers if isinstance(headers, Mapping) else ():
         if isinstance(name, str) and name.lower() in _KEY_HEADERS:
             raise withheld('no key here but `key = "env:NAME"` beside `headers`', join("headers", quoted(name)))
@@ -134,9 +135,9 @@ def _defaults(given: object) -> object:
         return given
     values = read(Defaults, given)
     if "retry" in values:
-        values["retry"] = retry_over(Retry(), values["retry"])
+        values["retry"] = merge_retry(Retry(), values["retry"])
     if "hedge" in values:
-        values["hedge"] = hedge_over(None, values["hedge"])
+        values["hedge"] = merge_hedge(None, values["hedge"])
     return build(Defaults, values)
 
 

@@ -1,4 +1,4 @@
-"""From what a call asks for to the steps it will take: names resolved, clocks laid over one another. Pure."""
+"""The plan of a call: which steps it takes, with their models found and all their settings merged."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import asyncrouter._config.checks as check
-from asyncrouter._config.selection import Candidate, Selection, of_chain, of_model, of_task, of_tier, task_chain
-from asyncrouter._config.settings import NOT_GIVEN, Hedge, NotGiven, Retry, hedge_over, retry_over
+from asyncrouter._config.selection import (
+    Candidate,
+    Selection,
+    select_chain,
+    select_model,
+    select_task,
+    select_tier,
+    task_chain,
+)
+from asyncrouter._config.settings import NOT_GIVEN, Hedge, NotGiven, Retry, merge_hedge, merge_retry
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,11 +24,15 @@ if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._config.config import Chain, Config, Defaults, Step
 
+    ChainLike = Chain | Sequence[str | Model | Step]
+    HedgeLike = Hedge | Mapping[str, object] | float | Literal["p95"] | None
+    RetryLike = Retry | Mapping[str, object]
+
 T = TypeVar("T")
 
 
 class PlannedStep(NamedTuple):
-    """A step with everything settled; seconds, `None` for no limit. `streams`: does `chat()` stream on the wire?"""
+    """A step with all its settings merged. Times are in seconds, `None` for no limit."""
 
     name: str
     model: Model
@@ -33,23 +45,24 @@ class PlannedStep(NamedTuple):
     on_refusal: Literal["raise", "next"]
     max_response_bytes: int
     streams: bool
+    """Whether `chat()` asks the provider for a stream."""
     params: Mapping[str, object] = MappingProxyType({})
 
 
 class Plan(NamedTuple):
-    """The steps of a call, in order, with what holds for the whole of it.
-
-    `task` is the name a trace carries (the task as asked for, or the tier), `failed` how the error begins when all
-    fail. `params` are the task's, under the caller's. `unknown_task`: nobody knows that task, `default` stands in.
-    """
+    """The steps of a call, in order, with the settings for the whole of it."""
 
     task: str | None
-    failed: str
+    """The name that the trace carries: the task as it was asked for, or the tier."""
+    failure_message: str
+    """The first words of the error if every step fails."""
     steps: tuple[PlannedStep, ...]
     params: Mapping[str, object]
+    """Parameters of the task; those given with the call take precedence."""
     hedge: Hedge | None
     deadline: float | None
-    unknown_task: bool = False
+    warning: str | None = None
+    """What to warn the caller of, once: an unknown task, for which that of `default` is used."""
 
 
 def resolve(
@@ -57,32 +70,33 @@ def resolve(
     *,
     task: str | None = None,
     tier: str | None = None,
-    chain: Chain | Sequence[str | Model | Step] | None = None,
+    chain: ChainLike | None = None,
     model: str | Model | Step | None = None,
     deadline: float | NotGiven | None = NOT_GIVEN,
-    hedge: Hedge | Mapping[str, object] | float | Literal["p95"] | NotGiven | None = NOT_GIVEN,
-    retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN,
+    hedge: HedgeLike | NotGiven = NOT_GIVEN,
+    retry: RetryLike | NotGiven = NOT_GIVEN,
 ) -> Plan:
-    """The plan for what a call asks for; asked for nothing, the task `default`.
+    """Plan a call with these arguments; without any, one of the task `default`.
 
     `model` or `chain` says which models, and `task` adds its parameters, deadline and hedge; `tier` leaves out the
-    task's models above it. Raises `ConfigError` for what cannot be carried out, `ValueError` for two ways at once of
-    saying which models.
+    models of the task above it. Raises `ConfigError` for what cannot be carried out, `ValueError` if the models are
+    given in two ways at once.
     """
     if sum(way is not None for way in (tier, chain, model)) > 1:
         raise ValueError("tier, chain and model each say which models are tried: give one of them")
     if task is tier is chain is model is None:
         task = _default_task(config)
-    choice = _choose(config, task, tier, chain, model)
-    settled = _hedge(config.defaults, choice.around, hedge)
+    selection = _select(config, task, tier, chain, model)
+    warning = None if task is None or task in config.tasks else _unknown_task(config, task)
+    merged_hedge = _hedge(config.defaults, selection.chains, hedge)
     return Plan(
         task=tier if task is None else task,
-        failed=_failed(task, tier),
-        steps=tuple(_step(config, place, retry, settled) for place in choice.places),
-        params={name: value for settings in choice.around for name, value in settings.params.items()},
-        hedge=settled,
-        deadline=_deadline(config.defaults, choice.around, deadline),
-        unknown_task=task is not None and task not in config.tasks,
+        failure_message=_failure_message(task, tier, unknown=warning is not None),
+        steps=tuple(_step(config, candidate, retry, merged_hedge) for candidate in selection.candidates),
+        params={name: value for settings in selection.chains for name, value in settings.params.items()},
+        hedge=merged_hedge,
+        deadline=_deadline(config.defaults, selection.chains, deadline),
+        warning=warning,
     )
 
 
@@ -92,61 +106,68 @@ def _default_task(config: Config) -> str:
     return "default"
 
 
-def _choose(
-    config: Config, task: str | None, tier: str | None, chain: Chain | Sequence[str | Model | Step] | None,
-    model: str | Model | Step | None,
+def _select(
+    config: Config, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | Step | None
 ) -> Selection:
-    asked = None if task is None else task_chain(config, task)
+    of_task = None if task is None else task_chain(config, task)
     if tier is not None:
-        return of_tier(config, tier, asked)
+        return select_tier(config, tier, of_task)
     if chain is not None:
-        return of_chain(config, chain, asked)
+        return select_chain(config, chain, of_task)
     if model is not None:
-        return of_model(config, model, asked)
-    return of_task(config, task_chain(config, task or "default"))
+        return select_model(config, model, of_task)
+    return select_task(config, of_task or task_chain(config, "default"))
 
 
-def _failed(task: str | None, tier: str | None) -> str:
-    if task is not None:
-        return f"All {task} models failed"
-    return "All models failed" if tier is None else "All budget-appropriate models failed"
+def _unknown_task(config: Config, task: str) -> str:
+    meant = check.closest(task, config.tasks)
+    hint = f" (did you mean {meant!r}?)" if meant else ""
+    return f'unknown task {task!r}{hint}: taking the chain of "default"'
 
 
-def _hedge(defaults: Defaults, around: list[Chain], given: object) -> Hedge | None:
+def _failure_message(task: str | None, tier: str | None, *, unknown: bool) -> str:
+    if task is None:
+        return "All models failed" if tier is None else "All budget-appropriate models failed"
+    return f"task {task!r}: every model failed" if unknown else f"All {task} models failed"
+
+
+def _hedge(defaults: Defaults, chains: list[Chain], given: object) -> Hedge | None:
     hedge = defaults.hedge
-    for chain in around:
-        hedge = hedge_over(hedge, chain.hedge)
-    return hedge_over(hedge, given)
+    for chain in chains:
+        hedge = merge_hedge(hedge, chain.hedge)
+    return merge_hedge(hedge, given)
 
 
-def _deadline(defaults: Defaults, around: list[Chain], given: float | NotGiven | None) -> float | None:
+def _deadline(defaults: Defaults, chains: list[Chain], given: float | NotGiven | None) -> float | None:
     if not isinstance(given, NotGiven):
         check.seconds("deadline", given)
-    return _first(given, *(chain.deadline for chain in reversed(around)), last=defaults.deadline)
+    return _first_given(given, *(chain.deadline for chain in reversed(chains)), default=defaults.deadline)
 
 
-def _step(config: Config, place: Candidate, retry: object, hedge: Hedge | None) -> PlannedStep:
-    model, step, chain = place
-    below = config.defaults
-    first_token = _first(step.first_token, chain.first_token, last=below.first_token)
-    idle = _first(step.idle, chain.idle, last=below.idle)
-    wire_stream = _first(step.wire_stream, chain.wire_stream, last=below.wire_stream)
-    watched = first_token is not None or idle is not None or hedge is not None
+def _step(config: Config, candidate: Candidate, retry: object, hedge: Hedge | None) -> PlannedStep:
+    model, step, chain = candidate
+    base = config.defaults
+    first_token = _first_given(step.first_token, chain.first_token, default=base.first_token)
+    idle = _first_given(step.idle, chain.idle, default=base.idle)
+    wire_stream = _first_given(step.wire_stream, chain.wire_stream, default=base.wire_stream)
+    needs_content = first_token is not None or idle is not None or hedge is not None
     return PlannedStep(
         name=model.name,
         model=model,
         provider=config.provider(model.provider),
-        connect=_first(step.connect, chain.connect, last=below.connect),
+        connect=_first_given(step.connect, chain.connect, default=base.connect),
         first_token=first_token,
         idle=idle,
-        total=_first(step.total, chain.total, last=below.total),
-        retry=retry_over(retry_over(retry_over(below.retry, chain.retry), retry), step.retry),
-        on_refusal=_first(step.on_refusal, chain.on_refusal, last=below.on_refusal),
-        max_response_bytes=_first(step.max_response_bytes, chain.max_response_bytes, last=below.max_response_bytes),
-        streams=watched if wire_stream == "auto" else wire_stream,
+        total=_first_given(step.total, chain.total, default=base.total),
+        retry=merge_retry(merge_retry(merge_retry(base.retry, chain.retry), retry), step.retry),
+        on_refusal=_first_given(step.on_refusal, chain.on_refusal, default=base.on_refusal),
+        max_response_bytes=_first_given(
+            step.max_response_bytes, chain.max_response_bytes, default=base.max_response_bytes
+        ),
+        streams=needs_content if wire_stream == "auto" else wire_stream,
         params=step.params,
     )
 
 
-def _first(*given: T | NotGiven, last: T) -> T:
-    return next((value for value in given if not isinstance(value, NotGiven)), last)
+def _first_given(*values: T | NotGiven, default: T) -> T:
+    return next((value for value in values if not isinstance(value, NotGiven)), default)

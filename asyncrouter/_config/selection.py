@@ -1,4 +1,4 @@
-"""Which models a call may use, and in what order: its task's, its tiers', or those it names itself. Pure."""
+"""The models of a call: those of its task, of the tiers up to one, of its chain, or the one it names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """A model where it stands: with its own settings, and those of its chain under them."""
+    """A model with its own settings, and the chain whose settings it falls back on."""
 
     model: Model
     step: Settings
@@ -22,25 +22,25 @@ class Candidate(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str]:
-        """Which model it is, whatever it is called."""
+        """Which model it is, under whatever name: its provider and id."""
         return self.model.provider, self.model.id
 
     @property
     def price(self) -> float | None:
-        """What a million tokens each way cost, to compare models by; `None` when unknown."""
+        """A number to compare prices by: of a million tokens in and a million out; `None` if unknown."""
         rates = self.model.usd_per_mtok
         return None if rates is None else rates.input + rates.output
 
 
 class Selection(NamedTuple):
-    """The models of a call, and the chains that hold for the whole of it, the nearer ones last."""
+    """The models of a call, in order, and the chains with settings for the whole call; later chains take precedence."""
 
-    places: list[Candidate]
-    around: list[Chain]
+    candidates: list[Candidate]
+    chains: list[Chain]
 
 
 def task_chain(config: Config, name: str) -> Chain:
-    """A task's chain, the one of `default` for a task nobody knows. Raises `ConfigError` where that is not allowed."""
+    """The chain of a task; that of `default` for an unknown task, where that is allowed. Raises `ConfigError`."""
     check.text("task", name)
     if name in config.tasks:
         return config.tasks[name]
@@ -49,73 +49,77 @@ def task_chain(config: Config, name: str) -> Chain:
     return config.tasks["default"]
 
 
-def of_chain(config: Config, chain: Chain | Sequence[str | Model | Step], task: Chain | None) -> Selection:
-    """The models of the chain that a call brings, with its task around it."""
+def select_chain(config: Config, chain: Chain | Sequence[str | Model | Step], task: Chain | None) -> Selection:
+    """Select the models of the chain given with a call; its settings take precedence over those of its task."""
     with check.at("chain"):
         own = chain if isinstance(chain, Chain) else Chain(chain)
-        return Selection(_places(config, own), [own] if task is None else [task, own])
+        return Selection(_candidates(config, own), [own] if task is None else [task, own])
 
 
-def of_model(config: Config, model: str | Model | Step, task: Chain | None) -> Selection:
-    """The one model that a call names, with its task around it."""
+def select_model(config: Config, model: str | Model | Step, task: Chain | None) -> Selection:
+    """Select the one model given with a call; settings for the whole call come from its task."""
     if not isinstance(model, Model | Step):
         check.text("model", model)
     own = Chain([model])
     with check.at("model"):
-        return Selection([_place(config, own, model)], [own] if task is None else [task, own])
+        return Selection([_candidate(config, own, model)], [own] if task is None else [task, own])
 
 
-def of_task(config: Config, task: Chain) -> Selection:
-    """The models of a task."""
-    return Selection(_places(config, task), [task])
+def select_task(config: Config, task: Chain) -> Selection:
+    """Select the models of a task."""
+    return Selection(_candidates(config, task), [task])
 
 
-def of_tier(config: Config, tier: str, task: Chain | None) -> Selection:
-    """The models up to a tier: the task's that are within it, else (no task, or none is) the tiers' own."""
+def select_tier(config: Config, tier: str, task: Chain | None) -> Selection:
+    """Select the task's models up to a tier; without a task, or if none is left, those of the tiers up to it.
+
+    A model of the task is within the tier if it stands in that tier or a cheaper one, or in no tier at all and costs
+    no more than the dearest model of these tiers. Raises `ConfigError` for an unknown tier.
+    """
     names = list(config.tiers)
     if tier not in names:
         raise ConfigError(f"unknown tier {check.show(tier)}; the tiers are {', '.join(names) or 'none'}", "tier", tier)
-    reach = names.index(tier) + 1
-    ladder = _ladder(config, names[:reach])
+    end = names.index(tier) + 1
+    allowed = _in_tiers(config, names[:end])
     if task is None:
-        return Selection(ladder, [config.tiers[tier]])
-    within = _within(_places(config, task), ladder, _ladder(config, names[reach:]))
-    return Selection(within, [task]) if within else Selection(ladder, [config.tiers[tier], task])
+        return Selection(allowed, [config.tiers[tier]])
+    within = _within(_candidates(config, task), allowed, _in_tiers(config, names[end:]))
+    return Selection(within, [task]) if within else Selection(allowed, [config.tiers[tier], task])
 
 
-def _places(config: Config, chain: Chain) -> list[Candidate]:
-    places = []
+def _candidates(config: Config, chain: Chain) -> list[Candidate]:
+    candidates = []
     for index, entry in enumerate(chain.models):
         with check.at(f"models[{index}]"):
-            places.append(_place(config, chain, entry))
-    return places
+            candidates.append(_candidate(config, chain, entry))
+    return candidates
 
 
-_NOTHING = Settings()
+_NO_SETTINGS = Settings()
 
 
-def _place(config: Config, chain: Chain, entry: str | Model | Step) -> Candidate:
+def _candidate(config: Config, chain: Chain, entry: str | Model | Step) -> Candidate:
     if isinstance(entry, Step):
         return Candidate(config.model(entry.model), entry, chain)
-    return Candidate(config.model(entry), _NOTHING, chain)
+    return Candidate(config.model(entry), _NO_SETTINGS, chain)
 
 
-def _ladder(config: Config, tiers: Iterable[str]) -> list[Candidate]:
-    """The models of some tiers, one after the other; what stands in a cheaper tier is not repeated in a dearer one."""
-    ladder: list[Candidate] = []
+def _in_tiers(config: Config, tiers: Iterable[str]) -> list[Candidate]:
+    """The models of some tiers, in order; one of a cheaper tier is not repeated in a dearer one."""
+    found: list[Candidate] = []
     for tier in tiers:
-        below = {place.key for place in ladder}
-        ladder += [place for place in _places(config, config.tiers[tier]) if place.key not in below]
-    return ladder
+        cheaper = {candidate.key for candidate in found}
+        found += [each for each in _candidates(config, config.tiers[tier]) if each.key not in cheaper]
+    return found
 
 
-def _within(places: list[Candidate], ladder: list[Candidate], above: list[Candidate]) -> list[Candidate]:
-    """Those that stand on the ladder, or in no tier at all and are no dearer than its dearest."""
-    inside = {place.key for place in ladder}
-    outside = {place.key for place in above}
-    dearest = max((place.price for place in ladder if place.price is not None), default=-1.0)
+def _within(candidates: list[Candidate], allowed: list[Candidate], above: list[Candidate]) -> list[Candidate]:
+    """Those that are in an allowed tier, or in no tier at all and no dearer than the dearest that is allowed."""
+    inside = {candidate.key for candidate in allowed}
+    outside = {candidate.key for candidate in above}
+    dearest = max((candidate.price for candidate in allowed if candidate.price is not None), default=-1.0)
 
-    def affordable(place: Candidate) -> bool:
-        return place.key not in outside and place.price is not None and place.price <= dearest
+    def affordable(candidate: Candidate) -> bool:
+        return candidate.key not in outside and candidate.price is not None and candidate.price <= dearest
 
-    return [place for place in places if place.key in inside or affordable(place)]
+    return [candidate for candidate in candidates if candidate.key in inside or affordable(candidate)]

@@ -1,4 +1,4 @@
-"""How long, how often, how early: the limits of a step and of a call, and how one lies over another."""
+"""Retry, Hedge and Defaults: the limits of a step and of a call, and how given values are merged over defaults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 import asyncrouter._config.checks as check
-from asyncrouter._config.tables import build, lay, read
+from asyncrouter._config.tables import build, override, read
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NotGiven(enum.Enum):
-    """Its one member says that nothing was said, which is not the same as `None` (no limit)."""
+    """The type of `NOT_GIVEN`, which marks an argument that was not given, unlike `None`, which means no limit."""
 
     token = 0
 
@@ -30,10 +30,18 @@ NOT_GIVEN: Final = NotGiven.token
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Retry(ShortRepr, PickledByName):
-    """Tries on one model. `attempts` counts the first; pauses are drawn from U(0, min(cap, base · 2ⁿ)) seconds.
+    """How often and when a failed request is sent again to the same model, before the next model is tried.
 
-    `patience` is the longest Retry-After, in seconds, that is waited out while another model could serve, and the
-    longest wait for a turn under a limit; a tenth of it (or two turns) while more requests come than that lets go.
+    - `attempts`: requests to one model at most, the first included. 1 means no retry. Default 2.
+    - `base`, `cap`: seconds. The pause before the n-th retry (n = 0 for the first) is drawn uniformly from 0 to
+      min(cap, base · 2ⁿ): exponential backoff with full jitter. Defaults 0.25 and 8.
+    - `patience`: seconds, default 2. The longest wait on this model while another one could serve the call: for a
+      Retry-After of the provider, or for a turn under a rate limit. (While more requests arrive than that limit lets
+      through, a call waits a tenth of it at most, or two turns if that is longer.) On the last model of a chain a wait
+      may last until the deadline.
+
+    Which failures are retried depends on the error; see the error classes. Raises `ConfigError` for a value that
+    cannot be used.
     """
 
     attempts: int = 2
@@ -49,10 +57,16 @@ class Retry(ShortRepr, PickledByName):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Hedge(ShortRepr, PickledByName):
-    """Race the next model when the current one is late.
+    """When to start the next model in parallel because the current one is slow. The first content wins the race.
 
-    `after` is seconds since the newest attempt was sent, or "p95"; `cap` bounds a learned delay. `budget` is the share
-    of calls that may hedge (a token bucket: that much a call, ten at most). `same` races the same model.
+    - `after`: seconds from the sending of the newest request, or "p95": the time within which 95 % of this model's
+      recent answers began.
+    - `budget`: the share of calls that may hedge, 0 to 1, default 0.05. It is a token bucket: each call adds this
+      much, a hedge takes 1, and it holds at most 10, with which it begins.
+    - `cap`: seconds; the longest delay that "p95" may come to. `None` (the default): no such limit.
+    - `same`: race a second request to the same model instead of the next one. Default `False`.
+
+    Raises `ConfigError` for a value that cannot be used.
     """
 
     after: float | Literal["p95"]
@@ -72,10 +86,25 @@ class Hedge(ShortRepr, PickledByName):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Defaults(ShortRepr, PickledByName):
-    """What holds for every step unless a task or the step says otherwise; seconds, `None` for no limit.
+    """The settings of every step, unless its task or the step itself says otherwise.
 
-    `connect` is until the socket is ready, `first_token` from sending until the first content, `idle` between contents,
-    `total` the whole attempt; `deadline` is the whole call.
+    Times are in seconds; `None` ("none" in a file) means no limit.
+
+    - `connect`: until the socket is ready to send on, name look-up and TLS included. Default 5.
+    - `first_token`: from sending the request until the first content of the answer. Default 30.
+    - `idle`: between two pieces of content. Default 30.
+    - `total`: one whole attempt, from sending to the end of the answer. Default 120.
+    - `deadline`: one whole call, with all its attempts and pauses. Default 300.
+    - `retry`, `hedge`: see `Retry` and `Hedge`. Default: two attempts, no hedging.
+    - `on_refusal`: what happens when a provider refuses the content of a prompt: "raise" (the default) raises
+      `Refused`, "next" tries the next model.
+    - `breaker`: "auto" (the default) skips a model or host that keeps failing for some time, "off" never does.
+    - `max_response_bytes`: a longer response is a `BadReply`. Default 64 MiB.
+    - `wire_stream`: whether `chat()` asks the provider for a stream. `True`: always. `False`: for one JSON body, which
+      takes a tenth of the processor time, but only `connect` and `total` can be kept, and a provider bills a cancelled
+      call in full. "auto" (the default): a stream if there is a hedge or a limit on `first_token` or `idle`.
+
+    Raises `ConfigError` for a value that cannot be used.
     """
 
     connect: float | None = 5.0
@@ -91,25 +120,27 @@ class Defaults(ShortRepr, PickledByName):
     wire_stream: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        check_given(self)
+        check_settings(self)
         if not isinstance(self.retry, Retry):
             raise check.expected("a Retry", self.retry, "retry")
         if not isinstance(self.hedge, Hedge | None):
             raise check.expected("a Hedge or None", self.hedge, "hedge")
 
 
-def retry_over(below: Retry, given: object) -> Retry:
-    """The retries that hold when `given` is laid over `below`. Raises `ConfigError`."""
+def merge_retry(base: Retry, given: object) -> Retry:
+    """The `Retry` that holds: `base` with what is given; a mapping changes only the fields it names."""
     if isinstance(given, NotGiven | Retry):
-        return below if isinstance(given, NotGiven) else given
+        return base if isinstance(given, NotGiven) else given
     with check.at("retry"):
-        return lay(below, given)
+        if not isinstance(given, Mapping):
+            raise check.expected('Retry(attempts=3) or {"attempts": 3}', given)
+        return override(base, given)
 
 
-def hedge_over(below: Hedge | None, given: object) -> Hedge | None:
-    """The hedge when `given` is laid over `below`; a number or "p95" is its `after`. Raises `ConfigError`."""
+def merge_hedge(base: Hedge | None, given: object) -> Hedge | None:
+    """The `Hedge` that holds: `base` with what is given; a number or "p95" stands for its `after`."""
     if isinstance(given, NotGiven):
-        return below
+        return base
     if isinstance(given, Hedge | None):
         return given
     with check.at("hedge"):
@@ -117,7 +148,7 @@ def hedge_over(below: Hedge | None, given: object) -> Hedge | None:
             what = 'a table like { after = 1.5 }, seconds, or "p95" (no hedge is None, "none" in a file)'
             raise check.expected(what, given)
         table = given if isinstance(given, Mapping) else {"after": given}
-        return build(Hedge, read(Hedge, table)) if below is None else lay(below, table)
+        return build(Hedge, read(Hedge, table)) if base is None else override(base, table)
 
 
 def _wire_stream(path: str, value: object) -> None:
@@ -138,8 +169,8 @@ _RULES: dict[str, Callable[[str, object], None]] = {
 }
 
 
-def check_given(settings: object) -> None:
-    """Check every limit that a step, a chain or the defaults give."""
+def check_settings(settings: object) -> None:
+    """Check every setting that a step, a chain or the defaults give. Raises `ConfigError`."""
     for name, rule in _RULES.items():
         if (value := getattr(settings, name, NOT_GIVEN)) is not NOT_GIVEN:
             rule(name, value)

@@ -1,4 +1,4 @@
-"""What a table may hold: the fields of a dataclass, texts that may be secret, parameters that JSON can carry."""
+"""Tables (mappings) turned into dataclasses, headers and parameters: which keys and values they may have."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
-DEEPEST = 250
-"""Levels of nesting in a parameter: orjson writes 254, and the body around it takes some."""
+MAX_NESTING = 250
+"""Levels of nesting that a parameter may have: orjson writes at most 254, and the request body around it takes some."""
 
-OURS = ("model", "messages", "stream", "stream_options")
-"""Parts of a request's body that no parameter may change."""
+ROUTER_FIELDS = {
+    "model": "model= or chain=",
+    "messages": "the first argument",
+    "stream": "router.stream(…)",
+    "stream_options": "nothing: usage is always asked for",
+}
+"""The fields of a request's body that the router writes, so that no parameter may; and what the caller uses instead."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2, token
 
 
 def entries(given: object, *, secret: bool = False) -> dict[str, object]:
-    """A copy of a table, whose keys must be text; of one that may be `secret` no complaint shows anything."""
+    """Copy a table and check that its keys are text. If it is `secret`, no error shows any of it."""
     if not isinstance(given, Mapping):
         raise withheld("a table") if secret else expected("a table", given)
     for key in given:
@@ -38,7 +43,7 @@ def entries(given: object, *, secret: bool = False) -> dict[str, object]:
 
 
 def read(cls: type[T], given: object, *, secret: bool = False) -> dict[str, object]:
-    """The fields of `cls` that a table gives; "none" is `None` where a field may be that."""
+    """Read the fields of the dataclass `cls` from a table; the text "none" becomes `None` where a field may be that."""
     values = entries(given, secret=secret)
     known = {field.name: field for field in fields(cls)}
     for key, value in values.items():
@@ -50,25 +55,25 @@ def read(cls: type[T], given: object, *, secret: bool = False) -> dict[str, obje
 
 
 def build(cls: type[T], values: Mapping[str, object]) -> T:
-    """An object of `cls` with these fields, which the class itself checks."""
+    """Make an object of the dataclass `cls`, which checks the values itself. Raises `ConfigError`."""
     for field in fields(cls):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError("is required", field.name)
     return cast("Callable[..., T]", cls)(**values)
 
 
-def lay(below: T, given: object, *, secret: bool = False) -> T:
-    """`below` with what a table names laid over it."""
-    return replace(below, **read(type(below), given, secret=secret))
+def override(base: T, given: object, *, secret: bool = False) -> T:
+    """Copy the dataclass object `base` with the fields that a table gives."""
+    return replace(base, **read(type(base), given, secret=secret))
 
 
-def put(target: object, name: str, value: object) -> None:
-    """Set a field of a frozen object that is being made."""
+def set_frozen(target: object, name: str, value: object) -> None:
+    """Set a field of a frozen dataclass object; for its `__post_init__` only."""
     object.__setattr__(target, name, value)
 
 
 def strings(path: str, given: object, *, headers: bool = False) -> dict[str, str]:
-    """A copy of a table of texts that may be secret: no complaint shows one."""
+    """Copy a table of texts. They may be secret, so no error shows one."""
     if not isinstance(given, Mapping):
         raise withheld("a table of texts", path)
     for name, value in given.items():
@@ -80,18 +85,18 @@ def strings(path: str, given: object, *, headers: bool = False) -> dict[str, str
 
 
 def parameters(path: str, given: object) -> dict[str, object]:
-    """A copy, all the way down, of parameters for a provider: what JSON can carry, and nothing that is ours to say."""
+    """Copy parameters for a provider, nested ones included, and check that JSON can hold them."""
     if not isinstance(given, Mapping):
         raise expected("a table of parameters", given, path)
-    for name in OURS:
+    for name in ROUTER_FIELDS:
         if name in given:
             raise ConfigError("is for the router to say and cannot be a parameter", join(path, name), given[name])
     return cast("dict[str, object]", _json(path, given, 0))
 
 
 def _json(path: str, value: object, depth: int) -> object:
-    if depth > DEEPEST:
-        raise ConfigError(f"expected at most {DEEPEST} levels of nesting", path)
+    if depth > MAX_NESTING:
+        raise ConfigError(f"expected at most {MAX_NESTING} levels of nesting", path)
     if isinstance(value, Mapping):
         return {_key(path, key): _json(join(path, quoted(key)), item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -109,7 +114,7 @@ def _key(path: str, key: object) -> str:
 
 def _is_scalar(value: object) -> bool:
     if isinstance(value, str):
-        return not any("\ud800" <= sign <= "\udfff" for sign in value)
+        return not any("\ud800" <= sign <= "\udfff" for sign in value)  # a lone surrogate cannot be UTF-8
     if isinstance(value, int):
-        return -(2**63) <= value < 2**64
+        return -(2**63) <= value < 2**64  # what orjson writes
     return value is None or (isinstance(value, float) and math.isfinite(value))

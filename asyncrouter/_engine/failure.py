@@ -28,7 +28,7 @@ E = TypeVar("E", bound=CallError)
 def used_up(plan: Plan, trace: Trace) -> AllModelsFailed:
     """The error of a call whose models are used up; it names the cause its reader can do most about, not the last."""
     best = max(_errors(trace), key=_usefulness, default=None)
-    message = f"{plan.failed}: {best}" if best is not None else plan.failed
+    message = f"{plan.failure_message}: {best}" if best is not None else plan.failure_message
     return _caused(AllModelsFailed(message, trace), trace)
 
 

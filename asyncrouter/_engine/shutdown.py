@@ -1,4 +1,4 @@
-"""How a router ends: everything closed, and what is still being cancelled waited for, but not for long."""
+"""The shutdown of a router: close its connections, and wait a bounded time for tasks that are being cancelled."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from asyncrouter._engine.engine import Engine
+    from asyncrouter._transport.api import Transport
 
 PATIENCE = 2.0
-"""Seconds that closing waits for what is still being cancelled."""
+"""Seconds that closing a router takes at most: the transport, and tasks that are still being cancelled."""
 
 
-async def close(engine: Engine) -> None:
-    """Close its connections and wait for its lanes, whoever cancels meanwhile."""
+async def shut_down(transport: Transport, tasks: set[asyncio.Task[None]]) -> None:
+    """Close the transport and wait for the tasks. A cancellation meanwhile is raised when both are done."""
     with anyio.CancelScope(shield=True):
-        await _to_the_end(asyncio.create_task(_close(engine)))
+        await _shielded(asyncio.create_task(_shut_down(transport, tasks)))
 
 
-async def _close(engine: Engine) -> None:
+async def _shut_down(transport: Transport, tasks: set[asyncio.Task[None]]) -> None:
     with anyio.move_on_after(PATIENCE):
-        await engine.transport.aclose()
-        if engine.tasks:
-            await asyncio.wait(engine.tasks)
+        await transport.aclose()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
-async def _to_the_end(task: asyncio.Task[None]) -> None:
-    """Wait until it is done; a cancellation (anyio's shields hold off only anyio's) is passed on after that."""
+async def _shielded(task: asyncio.Task[None]) -> None:
+    """Wait for the task to the end; a cancellation, which no scope of anyio holds off, is raised after that."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.arguments import OURS, merge_params
+from asyncrouter._config.arguments import ARGUMENTS, merge_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def _check_keys(call: Mapping[str, object]) -> None:
     if "stream" in call:
         raise ValueError("stream: expected the word alone, without a value")
     try:
-        merge_params({}, None, {name: value for name, value in call.items() if name not in OURS})
+        merge_params({}, None, {name: value for name, value in call.items() if name not in ARGUMENTS})
     except TypeError as error:
         raise ValueError(str(error)) from None
 

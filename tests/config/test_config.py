@@ -37,7 +37,7 @@ BAD = [
     (lambda: Step(model="a/b", total=10**5000), "total: expected seconds, got an object of type int"),
     (lambda: Step(model=""), "model: expected text, got ''"),
     (lambda: Step(model=3), "model: expected text, got 3"),
-    (lambda: Step(model="a/b", retry=2), "retry: expected a table, got 2"),
+    (lambda: Step(model="a/b", retry=2), 'retry: expected Retry(attempts=3) or {"attempts": 3}, got 2'),
     (lambda: Step(model="a/b", retry={"attempts": 0}), "retry.attempts: expected a whole number, 1 or more, got 0"),
     (lambda: Step(model="a/b", retry={"tries": 3}),
      "retry.tries: unknown key 'tries'; known: attempts, base, cap, patience"),

@@ -1,4 +1,4 @@
-"""From what a call asks for to its steps: which models, in what order, and whose word holds."""
+"""The plan of a call: which models, in what order, and which settings take precedence."""
 
 import pytest
 
@@ -35,8 +35,8 @@ def names(plan: Plan) -> list[str]:
     return [step.name for step in plan.steps]
 
 
-def test_a_plan_is_everything_settled() -> None:
-    """The design's example, exact to the last field."""
+def test_a_plan_has_every_setting_merged() -> None:
+    """A task with settings of its own, over defaults, exact to the last field."""
     plan = resolve(config(
         defaults=Defaults(connect=3, retry=Retry(attempts=3)),
         tasks={"coding": Chain(
@@ -57,28 +57,31 @@ def test_a_plan_is_everything_settled() -> None:
         max_response_bytes=67_108_864, streams=True, params={"seed": 1},
     )
     assert plan == Plan(
-        task="coding", failed="All coding models failed", steps=(first, second), params={"temperature": 0.2},
-        hedge=Hedge(after=1.5), deadline=60, unknown_task=False,
+        task="coding", failure_message="All coding models failed", steps=(first, second), params={"temperature": 0.2},
+        hedge=Hedge(after=1.5), deadline=60, warning=None,
     )
 
 
-def test_asked_for_nothing_it_is_the_default_task() -> None:
-    """A bare call takes the chain named default, and without one says what to name."""
+def test_without_arguments_it_is_the_default_task() -> None:
+    """A call that names no models uses the task `default`; if there is none, the error says what to give."""
     plan = resolve(config(tasks={"default": Chain(["small"])}))
 
-    assert (
-        plan.task, plan.failed, names(plan), plan.unknown_task) == ("default", "All default models failed", ["small"], False)
+    assert names(plan) == ["small"]
+    assert (plan.task, plan.failure_message, plan.warning) == ("default", "All default models failed", None)
     with pytest.raises(ConfigError) as caught:
         resolve(config())
     assert str(caught.value) == "task: expected a task, tier, chain or model: there is no task named default"
 
 
-def test_an_unknown_task_takes_the_default_chain_under_its_own_name() -> None:
-    """The trace and the error speak of the task as it was asked for."""
-    plan = resolve(config(tasks={"default": Chain(["small"], deadline=7)}), task="poetry")
+def test_an_unknown_task_uses_the_default_chain_under_its_own_name() -> None:
+    """The trace, the error and the warning have the name of the task that was asked for."""
+    plan = resolve(config(tasks={"default": Chain(["small"], deadline=7)}), task="defaullt")
 
-    assert (
-        plan.task, plan.failed, names(plan), plan.deadline, plan.unknown_task) == ("poetry", "All poetry models failed", ["small"], 7, True)
+    assert (plan.task, names(plan), plan.deadline) == ("defaullt", ["small"], 7)
+    assert plan.failure_message == "task 'defaullt': every model failed"
+    assert plan.warning == (
+        "unknown task 'defaullt' (did you mean 'default'?): taking the chain of \"default\""
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,8 +89,8 @@ def test_an_unknown_task_takes_the_default_chain_under_its_own_name() -> None:
     [{"unknown_task": "error", "tasks": {"default": Chain(["small"]), "coding": Chain(["small"])}},
      {"tasks": {"coding": Chain(["small"])}}],
 )
-def test_an_unknown_task_is_an_error_where_nothing_stands_in(fields: dict[str, object]) -> None:
-    """When the configuration says so, or has no default chain."""
+def test_an_unknown_task_may_be_an_error(fields: dict[str, object]) -> None:
+    """It is one if the configuration says so, or has no task `default`."""
     with pytest.raises(ConfigError) as caught:
         resolve(config(**fields), task="codign")
 
@@ -95,33 +98,33 @@ def test_an_unknown_task_is_an_error_where_nothing_stands_in(fields: dict[str, o
 
 
 def test_a_tier_is_all_tiers_up_to_it() -> None:
-    """Cheapest first; the tier's name is the trace's."""
+    """The cheapest tier comes first, and the trace has the name of the one that was asked for."""
     plan = resolve(config(), tier="standard")
 
-    assert (
-        plan.task, plan.failed, names(plan)) == ("standard", "All budget-appropriate models failed", ["small", "middle"])
+    assert names(plan) == ["small", "middle"]
+    assert (plan.task, plan.failure_message) == ("standard", "All budget-appropriate models failed")
 
 
 def test_a_model_of_a_cheaper_tier_is_not_repeated_in_a_dearer_one() -> None:
-    """The first place stays; within one tier a model may stand twice, as in any chain."""
+    """It keeps its first place; within one tier a model may stand twice, as in any chain."""
     tiers = {"budget": Chain(["small", "small"]), "premium": Chain(["local:small-id", "large"])}
 
     assert names(resolve(config(tiers=tiers), tier="premium")) == ["small", "small", "large"]
 
 
-def test_the_tier_asked_for_says_what_holds_for_the_call() -> None:
-    """Deadline, hedge and parameters are the named tier's; each step keeps the clocks of its own."""
+def test_the_tier_asked_for_gives_the_settings_of_the_call() -> None:
+    """Deadline, hedge and parameters are those of the tier that is named; each step keeps the timeouts of its own."""
     plan = resolve(config(tiers={
         "budget": Chain(["small"], deadline=5, params={"seed": 1}, total=3),
         "standard": Chain(["middle"], deadline=50, hedge=2, params={"top_p": 0.5}),
     }), tier="standard")
 
-    assert (
-        plan.deadline, plan.hedge, plan.params, [step.total for step in plan.steps]) == (50, Hedge(after=2), {"top_p": 0.5}, [3, 120.0])
+    assert (plan.deadline, plan.hedge, plan.params) == (50, Hedge(after=2), {"top_p": 0.5})
+    assert [step.total for step in plan.steps] == [3, 120.0]
 
 
 def test_an_unknown_tier_names_the_tiers() -> None:
-    """A tier is about money: nothing stands in for one that is not known."""
+    """A tier bounds what a call costs, so no other one is used for an unknown one."""
     with pytest.raises(ConfigError) as caught:
         resolve(config(), tier="standart")
 
@@ -140,11 +143,12 @@ def test_an_unknown_tier_names_the_tiers() -> None:
     ],
 )
 def test_a_task_within_a_tier(models: list[str], tier: str, left: list[str]) -> None:
-    """Models of higher tiers are out, those of none are placed by price; with none left it is the tiers' own."""
+    """Models of higher tiers are left out, those in no tier go by price; if none is left, the tiers' own are used."""
     plan = resolve(config(tasks={"coding": Chain(models, deadline=9, params={"seed": 1})}), task="coding", tier=tier)
 
-    assert ("coding", "All coding models failed", left, 9, {"seed": 1}) == (
-        plan.task, plan.failed, names(plan), plan.deadline, plan.params)
+    assert names(plan) == left
+    assert (plan.task, plan.failure_message) == ("coding", "All coding models failed")
+    assert (plan.deadline, plan.params) == (9, {"seed": 1})
 
 
 def test_a_model_of_a_cheap_and_a_dear_tier_counts_as_cheap() -> None:
@@ -155,8 +159,8 @@ def test_a_model_of_a_cheap_and_a_dear_tier_counts_as_cheap() -> None:
     assert names(resolve(config(tiers=tiers, tasks=tasks), task="a", tier="budget")) == ["small"]
 
 
-def test_a_tier_without_prices_places_nothing_by_price() -> None:
-    """What cannot be compared is left out."""
+def test_a_tier_without_prices_allows_nothing_by_price() -> None:
+    """A model in no tier is left out if there is no price to compare its own with."""
     tiers = {"budget": Chain(["unpriced"])}
     free = config(tiers=tiers, models={"unpriced": priced("u", None), "free": priced("f", 0)},
                   tasks={"a": Chain(["free"])})
@@ -165,13 +169,13 @@ def test_a_tier_without_prices_places_nothing_by_price() -> None:
 
 
 def test_a_chain_brings_its_models_and_a_task_the_rest() -> None:
-    """The task adds parameters, deadline and hedge, but not its clocks; the chain's own go before the task's."""
+    """The task adds parameters, deadline and hedge, but not its timeouts; the chain's own take precedence."""
     tasks = {"coding": Chain(["small"], deadline=60, hedge=1.5, params={"seed": 1, "top_p": 1}, total=9)}
     bare = resolve(config(tasks=tasks), task="coding", chain=["large", Step(model="middle", total=20), "unpriced"])
     chain = Chain(["large"], deadline=5, hedge=None, params={"seed": 2})
     own = resolve(config(tasks=tasks), task="coding", chain=chain)
 
-    assert (bare.task, bare.failed) == ("coding", "All coding models failed")
+    assert (bare.task, bare.failure_message) == ("coding", "All coding models failed")
     assert names(bare) == ["large", "middle", "unpriced"]
     assert (bare.deadline, bare.hedge, bare.params) == (60, Hedge(after=1.5), {"seed": 1, "top_p": 1})
     assert [step.total for step in bare.steps] == [120.0, 20, 120.0]
@@ -179,15 +183,15 @@ def test_a_chain_brings_its_models_and_a_task_the_rest() -> None:
 
 
 def test_a_model_is_a_chain_of_one() -> None:
-    """By name, or as the object it is; without a task the trace has no name for it."""
+    """It is given by name or as an object; without a task the trace has no name."""
     plans = [resolve(config(), model=given) for given in (
         "local:x:mini", Model(provider="local", id="x"), Step(model="small"))]
 
     assert [names(plan) for plan in plans] == [["local:x:mini"], ["x"], ["small"]]
-    assert [(plan.task, plan.failed) for plan in plans] == [(None, "All models failed")] * 3
+    assert [(plan.task, plan.failure_message) for plan in plans] == [(None, "All models failed")] * 3
 
 
-def test_two_ways_of_saying_which_models_are_one_too_many() -> None:
+def test_models_are_given_in_one_way_only() -> None:
     """Tier, chain and model exclude one another."""
     for ways in ({"tier": "budget", "model": "small"}, {"tier": "budget", "chain": ["small"]},
                  {"chain": ["small"], "model": "small"}):
@@ -212,21 +216,22 @@ def test_two_ways_of_saying_which_models_are_one_too_many() -> None:
         ({"hedge": {"budget": 0.5}}, "hedge.after: is required"),
         ({"hedge": -1}, "hedge.after: expected seconds above 0, got -1"),
         ({"retry": {"attempts": 0}}, "retry.attempts: expected a whole number, 1 or more, got 0"),
+        ({"retry": 3}, 'retry: expected Retry(attempts=3) or {"attempts": 3}, got 3'),
         ({"task": ""}, "task: expected text, got ''"),
         ({"task": 3}, "task: expected text, got 3"),
         ({"tier": ["budget"]}, "tier: unknown tier a list; the tiers are budget, standard, premium"),
     ],
 )
-def test_a_call_s_arguments_are_checked_as_a_file_s_are(asked: dict[str, object], message: str) -> None:
-    """With the argument's name as the path."""
+def test_arguments_of_a_call_are_checked_as_a_file_is(asked: dict[str, object], message: str) -> None:
+    """The error has the name of the argument as its path."""
     with pytest.raises(ConfigError) as caught:
         resolve(config(tasks={"default": Chain(["small"])}), **asked)
 
-    assert message == str(caught.value)
+    assert str(caught.value) == message
 
 
-def test_the_call_s_word_goes_before_the_task_s_and_a_step_s_before_the_call_s() -> None:
-    """Retries are laid over one another, nearest last; a mapping changes only what it names."""
+def test_retries_of_a_step_override_the_call_s_and_those_the_task_s() -> None:
+    """A mapping changes only the fields that it names."""
     plan = resolve(
         config(
             defaults=Defaults(retry=Retry(attempts=9, base=9, cap=9, patience=9)),
@@ -236,8 +241,9 @@ def test_the_call_s_word_goes_before_the_task_s_and_a_step_s_before_the_call_s()
         task="a", retry={"cap": 3, "patience": 3},
     )
 
-    assert [
-        step.retry for step in plan.steps] == [Retry(attempts=9, base=5, cap=3, patience=3), Retry(attempts=9, base=5, cap=3, patience=1)]
+    assert [step.retry for step in plan.steps] == [
+        Retry(attempts=9, base=5, cap=3, patience=3), Retry(attempts=9, base=5, cap=3, patience=1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,12 +258,12 @@ def test_the_call_s_word_goes_before_the_task_s_and_a_step_s_before_the_call_s()
     ],
 )
 def test_not_given_is_not_none(given: dict[str, object], deadline: float | None, hedge: Hedge | None) -> None:
-    """`None` takes a limit away, nothing said leaves it, and a part changes a part."""
+    """`None` removes a limit, not giving one leaves it, and a part of a hedge changes that part."""
     defaults, tasks = Defaults(hedge=Hedge(after=9, budget=0.5)), {"a": Chain(["small"], deadline=60, hedge=1.5)}
 
     plan = resolve(config(defaults=defaults, tasks=tasks), task="a", **given)
 
-    assert (deadline, hedge) == (plan.deadline, plan.hedge)
+    assert (plan.deadline, plan.hedge) == (deadline, hedge)
 
 
 @pytest.mark.parametrize(
@@ -271,30 +277,31 @@ def test_not_given_is_not_none(given: dict[str, object], deadline: float | None,
         ({"wire_stream": False}, 1.5, False),
     ],
 )
-def test_chat_streams_on_the_wire_when_a_clock_or_a_hedge_needs_it(
+def test_chat_streams_on_the_wire_when_a_timeout_or_a_hedge_needs_it(
     settings: dict[str, object], hedge: float | None, streams: bool
 ) -> None:
-    """Left to itself a step streams when its first token, its pauses or a race are watched."""
+    """If `wire_stream` is "auto", a step streams when there is a limit on first token or idle time, or a hedge."""
     plan = resolve(config(), chain=[Step(model="small", **settings)], hedge=hedge)
 
-    assert [streams] == [step.streams for step in plan.steps]
+    assert [step.streams for step in plan.steps] == [streams]
 
 
 def test_the_built_in_tasks_within_the_built_in_tiers() -> None:
-    """Today's cheapest coder is no dearer than the budget tier; the founding document's has no known price."""
+    """The cheapest coder of `current` is no dearer than its budget tier; the models of `classic` have no known price."""
     current, classic = builtin("current"), builtin("classic")
 
     assert names(resolve(current, task="coding", tier="budget")) == ["deepseek/deepseek-v4-flash"]
-    assert names(
-        resolve(current, task="creative", tier="standard")) == ["openai/gpt-6.1-sol", "meta-llama/llama-3.3-70b-instruct"]
+    assert names(resolve(current, task="creative", tier="standard")) == [
+        "openai/gpt-6.1-sol", "meta-llama/llama-3.3-70b-instruct",
+    ]
     assert names(resolve(classic, tier="budget")) == names(resolve(classic, task="coding", tier="budget"))
 
 
 @pytest.mark.parametrize("table", ["current", "classic"])
 def test_every_built_in_name_resolves(table: str) -> None:
-    """To OpenRouter, with the id as its name."""
+    """Every model of the built-in tables is one of OpenRouter, with its id as its name."""
     shipped = builtin(table)
     plans = [resolve(shipped, task=name) for name in shipped.tasks] + [resolve(shipped, tier="premium")]
 
     for step in (step for plan in plans for step in plan.steps):
-        assert ("openrouter", step.name) == (step.provider.name, step.model.id)
+        assert (step.provider.name, step.model.id) == ("openrouter", step.name)

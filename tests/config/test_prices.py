@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import Model, Price, Router, Usage
-from asyncrouter._config import list_prices as prices
+from asyncrouter._config import list_prices
 from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.load import load
 from asyncrouter.prices import look_up
@@ -33,10 +33,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
         questions.append((base_url, model))
         return Price(input=1.0, output=2.0) if model == "listed" else None
 
-    monkeypatch.setattr(prices, "_look_up", lambda: look_up)
-    prices.price_elsewhere.cache_clear()
+    monkeypatch.setattr(list_prices, "_look_up", lambda: look_up)
+    list_prices.list_price.cache_clear()
     yield questions
-    prices.price_elsewhere.cache_clear()
+    list_prices.list_price.cache_clear()
 
 
 def test_the_list_is_asked_once_for_a_model_that_nobody_else_prices(asked: list[tuple[str, str]]) -> None:
@@ -86,12 +86,12 @@ def test_without_the_extra_a_price_stays_unknown(monkeypatch: pytest.MonkeyPatch
     """Nothing is imported, and nothing fails."""
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "genai_prices" else find_spec(name))
-    prices._look_up.cache_clear()
-    prices.price_elsewhere.cache_clear()
+    list_prices._look_up.cache_clear()
+    list_prices.list_price.cache_clear()
 
-    assert prices.price_elsewhere("https://api.openai.com/v1", "gpt-5.5") is None
-    prices._look_up.cache_clear()
-    prices.price_elsewhere.cache_clear()
+    assert list_prices.list_price("https://api.openai.com/v1", "gpt-5.5") is None
+    list_prices._look_up.cache_clear()
+    list_prices.list_price.cache_clear()
 
 
 def test_the_door_says_what_to_install() -> None:

@@ -53,7 +53,7 @@ LEAST_TO_MOST_USEFUL = [
     ("asks", "beginning"),
     [
         ({"task": "coding"}, "All coding models failed"),
-        ({"task": "poetry"}, "All poetry models failed"),
+        ({"task": "poetry"}, "task 'poetry': every model failed"),
         ({"tier": "budget"}, "All budget-appropriate models failed"),
         ({"tier": "premium"}, "All budget-appropriate models failed"),
         ({"task": "coding", "tier": "budget"}, "All coding models failed"),
@@ -69,7 +69,7 @@ def test_message_says_what_was_asked_for(clock: Clock, world: World, asks: dict[
     error = call(clock, world, tables={"tasks": chains, "tiers": {"budget": ["a"], "premium": ["c"]}}, **asks)
 
     assert isinstance(error, AllModelsFailed)
-    assert beginning == error.message.partition(": ")[0]
+    assert error.message == f"{beginning}: {error.trace.attempts[0].error}"
 
 
 @pytest.mark.parametrize(

@@ -252,8 +252,8 @@ def standing(router: Router) -> dict[str, str]:
 
 def tokens(router: Router) -> float:
     """What is in the bucket of the hedges."""
-    assert router._engine is not None
-    return router._engine.policies.hedge_budgets.budget_of("a", HEDGE.budget).tokens
+    assert router._life.engine is not None
+    return router._life.engine.policies.hedge_budgets.budget_of("a", HEDGE.budget).tokens
 
 
 def check(run: Run, whole: Run) -> None:

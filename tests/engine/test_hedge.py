@@ -503,8 +503,8 @@ def test_a_hedge_without_a_useful_share_of_the_deadline_is_not_sent(clock: Clock
 
 def tokens(router: Router, first: str, rate: float = 0.05) -> float:
     """What is in the bucket of calls that begin with this model."""
-    assert router._engine is not None
-    return router._engine.policies.hedge_budgets.budget_of(first, rate).tokens
+    assert router._life.engine is not None
+    return router._life.engine.policies.hedge_budgets.budget_of(first, rate).tokens
 
 
 async def hedged(world: World, router: Router, first: str, *, late: bool, hedge: Hedge | None = None) -> bool:

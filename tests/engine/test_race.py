@@ -281,8 +281,8 @@ def test_a_restart_is_a_race_over_the_steps_behind(clock: Clock, world: World) -
                     "hello", chain=["a", "b", "c"], hedge=HEDGE, retry=ONCE, on_interrupt="restart"
                 ) as stream:
                     heard = ["again" if chunk.restart else chunk.text async for chunk in stream]
-            assert router._engine is not None
-            return heard, stream.trace, router._engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
+            assert router._life.engine is not None
+            return heard, stream.trace, router._life.engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
 
     heard, trace, tokens = clock.run(scenario())
 
@@ -461,8 +461,8 @@ def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, worl
             reply = await router.chat("hello", chain=["a", "b"], hedge=HEDGE)
             await asyncio.sleep(0)
             assert {asyncio.current_task()} == asyncio.all_tasks()
-            assert router._engine is not None
-            return reply, router._engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
+            assert router._life.engine is not None
+            return reply, router._life.engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
 
     reply, tokens = clock.run(scenario())
 
@@ -481,8 +481,8 @@ def test_a_hedge_that_was_cancelled_before_its_first_step_is_refunded(clock: Clo
             # This timer was set before the hedge's own: content comes first, and the hedge's task in the same turn.
             loop.call_at(1.0, lambda: puppets.each["a"].answers())
             reply = await router.chat("hello", chain=["a", "b"], hedge=HEDGE)
-            assert router._engine is not None
-            return reply, router._engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
+            assert router._life.engine is not None
+            return reply, router._life.engine.policies.hedge_budgets.budget_of("a", 0.05).tokens
 
     reply, tokens = clock.run(scenario())
 

@@ -135,7 +135,7 @@ def _watch_calls() -> None:
         end(self, engine, call, trace, error)
         if _calls <= CALLS:
             look("a trace", f"{trace}\n{trace!r}")
-            look("a router", f"{self!r}\n{vars(self)!r}\n{self._engine!r}")
+            look("a router", f"{self!r}\n{vars(self)!r}\n{self._life.engine!r}")
             if error is not None:
                 look("the error of a call", texts_of(error))
 

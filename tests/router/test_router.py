@@ -861,7 +861,7 @@ def test_a_call_that_names_models_is_planned_once(world: World, monkeypatch: pyt
         asked.append(names["chain"])
         return resolve(config, **names)
 
-    monkeypatch.setattr("asyncrouter._router.resolve", noted)
+    monkeypatch.setattr("asyncrouter._config.plan_cache.resolve", noted)
     router = opened(world)
 
     for _ in range(3):

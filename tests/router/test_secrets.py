@@ -67,7 +67,7 @@ def test_a_router_does_not_show_its_secrets(clock: Clock, world: World) -> None:
             shown += [
                 repr(router), repr(router.config), repr(router.config.providers), str(router.health()),
                 repr(router.explain()), repr(reply), str(reply.trace), repr(reply.trace), str(reply.raw),
-                repr(vars(router)), repr(router._engine),
+                repr(vars(router)), repr(router._life.engine),
             ]
             async with router.stream("x", headers={"X-User": CALLERS}) as stream:
                 async for chunk in stream:
@@ -140,7 +140,7 @@ def test_what_a_provider_echoes_is_masked(
             trace = caught.value.trace  # type: ignore[attr-defined]
             return "\n".join([
                 texts_of(caught.value), str(trace), repr(trace), str(router.health()), str(router.explain()),
-                repr(vars(router)), repr(router._engine.policies.holds.keys if router._engine else None),
+                repr(vars(router)), repr(router._life.engine.policies.holds.keys if router._life.engine else None),
             ])
 
     with caplog.at_level(logging.DEBUG, "asyncrouter"):

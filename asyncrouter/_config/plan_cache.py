@@ -1,0 +1,42 @@
+"""The plans that a router has made already: a call with the same arguments is not planned anew."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+from asyncrouter._config.plan import resolve
+from asyncrouter._config.settings import NOT_GIVEN, NotGiven
+from asyncrouter._events import REMEMBERED
+
+if TYPE_CHECKING:
+    from asyncrouter._config.catalog import Model
+    from asyncrouter._config.config import Config
+    from asyncrouter._config.plan import ChainLike, HedgeLike, Plan, RetryLike
+
+
+class PlanCache:
+    """Plans calls by one configuration, and remembers the plans."""
+
+    __slots__ = ("_cached", "_config")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        # Typed, because True equals 1 and yet is no number of seconds.
+        self._cached = lru_cache(REMEMBERED, typed=True)(partial(resolve, config))
+
+    def __repr__(self) -> str:
+        return f"<PlanCache {self._cached.cache_info().currsize} of {REMEMBERED}>"
+
+    def plan(
+        self, task: str | None = None, tier: str | None = None, chain: ChainLike | None = None,
+        model: str | Model | None = None, hedge: HedgeLike | NotGiven = NOT_GIVEN,
+        retry: RetryLike | NotGiven = NOT_GIVEN,
+    ) -> Plan:
+        """The plan of a call with these arguments. Raises what `resolve` raises."""
+        if isinstance(chain, list):
+            chain = tuple(chain)
+        try:
+            return self._cached(task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
+        except TypeError:  # a mapping cannot be a key of the cache; any other mistake is raised again
+            return resolve(self._config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)

@@ -1,0 +1,108 @@
+"""The life of a router: it opens an engine at its first call, counts the calls in flight, and closes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from asyncrouter._errors import RouterClosed
+from asyncrouter._transport.aiohttp import AiohttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._events import Events
+    from asyncrouter._transport.api import Transport
+
+
+class Lifecycle:
+    """Opens, counts and closes. `engine` is the open one, `None` before the first call and after closing.
+
+    States: not opened → open (at the first call, on the event loop of that call) → closed → not opened (when entered
+    again). A router that was never closed opens anew if the loop of its engine has been closed.
+    """
+
+    __slots__ = (
+        "_breakers", "_entered", "_events", "_idle", "_random", "_transport", "_wall", "calls", "closed", "engine",
+    )
+
+    def __init__(
+        self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], *, breakers: bool
+    ) -> None:
+        self._transport = transport
+        self._events = events
+        self._random = random
+        self._wall = wall
+        self._breakers = breakers
+        self._entered = 0  # how many `async with` are around it now
+        self._idle: asyncio.Event | None = None  # set when no call is in flight any more
+        self.calls = 0
+        self.closed = False
+        self.engine: Engine | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lifecycle {self.state}, {self.calls} calls in flight>"
+
+    @property
+    def state(self) -> str:
+        """In words: closed, open or not opened."""
+        return "closed" if self.closed else "open" if self.engine is not None else "not opened"
+
+    def open(self) -> Engine:
+        """The engine of the running event loop, made by the first call. Raises `RouterClosed`, `RuntimeError`."""
+        if self.closed:
+            raise RouterClosed("the router is closed; enter it again (`async with router:`) to open it")
+        loop, engine = asyncio.get_running_loop(), self.engine
+        if engine is not None and engine.loop is loop:
+            return engine
+        if engine is not None and not engine.loop.is_closed():
+            raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
+        return self._open_on(loop)
+
+    def _open_on(self, loop: asyncio.AbstractEventLoop) -> Engine:
+        # What an open router needs takes some 15 milliseconds to import, which `import asyncrouter` should not cost.
+        from asyncrouter._engine.engine import open_engine
+
+        transport = self._transport if self._transport is not None else AiohttpTransport()
+        self.engine = open_engine(loop, transport, self._events, self._random, self._wall, breakers=self._breakers)
+        return self.engine
+
+    def begin_call(self) -> None:
+        """Count a call that begins."""
+        self.calls += 1
+
+    def end_call(self) -> None:
+        """Count a call that has ended."""
+        self.calls -= 1
+        if self.calls == 0 and self._idle is not None:
+            self._idle.set()
+            self._idle = None
+
+    def enter(self) -> None:
+        """Count an `async with` that begins; the outermost one opens a closed router again."""
+        if self._entered == 0 or (self.closed and self.engine is None):
+            self.closed = False
+        self._entered += 1
+
+    async def leave(self) -> None:
+        """Count an `async with` that ends; the outermost one closes the router."""
+        self._entered -= 1
+        if self._entered == 0:
+            await self.aclose()
+
+    async def drain(self) -> None:
+        """Take no new calls, wait for those in flight, then close."""
+        self.closed = True
+        if self.calls:
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the engine, in 2 s at most. Does nothing when it is closed or was never opened."""
+        self.closed = True
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            await engine.aclose()
