@@ -1,25 +1,25 @@
-"""What can go wrong, and for each: try the same model again? move on to the next?
+"""Every error that the package raises on purpose, and for each: is the same model tried again, is the next one?
 
 RouterError
-├── ConfigError (ValueError)         something in the configuration, with its path
+├── ConfigError (ValueError)         a value in the configuration, or in the arguments of a call
 ├── RouterClosed                     the router takes no more calls
-├── CallError                        the call as a whole; carries the trace
-│   ├── AllModelsFailed              the models are used up
+├── CallError                        a whole call; has its trace
+│   ├── AllModelsFailed              every model failed
 │   ├── DeadlineExceeded (TimeoutError)
-│   └── StreamInterrupted            broke after its first chunk was yours
-└── AttemptError                     one try at one model
-    ├── ConnectionFailed             refused, reset, DNS, TLS, cut body
+│   └── StreamInterrupted            a stream broke off after its first chunk
+└── AttemptError                     one attempt, at one model
+    ├── ConnectionFailed             refused, reset, DNS, TLS, a body that was cut
     ├── AttemptTimeout (TimeoutError)
-    ├── RateLimited                  429, 529, a 402 that passes
+    ├── RateLimited                  429, 529, a 402 with Retry-After
     ├── ServerFailed                 5xx, 408, 409, 425, 498, 499
-    ├── BadReply                     a 200 that is no whole answer
+    ├── BadReply                     a 200 that is not a complete answer
     ├── ContextTooLong
     ├── Refused                      content policy
-    ├── NotAccepted                  the caller's `accept` said no
+    ├── NotAccepted                  the caller's `accept` returned a false value
     ├── Rejected                     other 4xx, any 3xx
     ├── Unauthorized                 401, 403
-    ├── OutOfCredit                  402, billing 429s
-    └── NotSent                      held, out, no key: no request was made
+    ├── OutOfCredit                  402, a 429 about billing
+    └── NotSent                      no request was sent: a limit, a breaker, a missing key
 """
 
 from __future__ import annotations
@@ -30,19 +30,27 @@ if TYPE_CHECKING:
     from asyncrouter._types import Reply, Trace
 
 Again = Literal["never", "quick", "jitter", "hint"]
-"""How the same model may be tried again: not; once, soon; with growing pauses; when the provider said."""
+"""How the same model is tried again: "never"; "quick": once, after a short pause; "jitter": with growing random pauses;
+"hint": after the pause that the provider asked for."""
 
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
+"""The timeouts of an attempt, and the deadline of its call."""
 
 _GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
+"""Codes of errors that say that a model does not exist (any more)."""
 
 
 class RouterError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base class of every error that the package raises on purpose."""
 
 
 class ConfigError(RouterError, ValueError):
-    """Something in the configuration cannot be used. `path` says where, `value` what stood there."""
+    """A value in the configuration, or in the arguments of a call, that cannot be used.
+
+    - `path`: where it stands, such as `tasks.coding.models[2].total`; "" if there is no such place.
+    - `value`: the value; `None` if it may be a secret.
+    - `message`: what was expected. `str()` is path and message.
+    """
 
     def __init__(self, message: str, path: str = "", value: object = None) -> None:
         super().__init__(message)
@@ -55,11 +63,17 @@ class ConfigError(RouterError, ValueError):
 
 
 class RouterClosed(RouterError):
-    """The router has been closed, or is draining, and takes no new calls."""
+    """The router is closed, or draining, and takes no new calls; or it was closed during the call."""
 
 
 class CallError(RouterError):
-    """A call that ended without a whole answer. `str()` is the reason and the timeline of `trace`."""
+    """A call that ended without a complete answer.
+
+    - `message`: the reason, which names the most useful cause.
+    - `trace`: the `Trace` of the call, with every attempt and its error.
+
+    `str()` is the message and the timeline of the trace.
+    """
 
     def __init__(self, message: str, trace: Trace) -> None:
         super().__init__(message)
@@ -74,17 +88,21 @@ class CallError(RouterError):
 
 
 class AllModelsFailed(CallError):
-    """Every model of the chain was tried or passed over. `__cause__` is a group of every attempt's error."""
+    """Every model of the chain failed, or could not be tried. `__cause__` is an `ExceptionGroup` of the attempts' errors."""
 
 
 class DeadlineExceeded(CallError, TimeoutError):
-    """The call's deadline came first. `__cause__` is a group of the errors until then, if there were any."""
+    """The deadline of the call passed before a complete answer came.
+
+    `__cause__` is an `ExceptionGroup` of the attempts' errors; `None` if none had failed until then.
+    """
 
 
 class StreamInterrupted(CallError):
-    """A stream broke after its first chunk had been handed over; it is never spliced with another model's.
+    """A stream broke off after its first chunk. It is not continued with another model's answer.
 
-    `partial` is the text so far; `__cause__` the attempt's error.
+    - `partial`: the text until then.
+    - `__cause__`: the error of the attempt.
     """
 
     def __init__(self, message: str, trace: Trace, partial: str = "") -> None:
@@ -93,16 +111,22 @@ class StreamInterrupted(CallError):
 
 
 class AttemptError(RouterError):
-    """Why one try at one model did not give an answer.
+    """Why one attempt at one model gave no answer. `chat()` raises none of these but `Refused`; they are in the trace.
 
-    `status` is the HTTP status if there was one, `code` the provider's own word, `retry_after` seconds the provider
-    asked us to wait. `model` and `provider` are names of the configuration. `trace` is set on an error that is raised
-    as it is (`Refused`).
+    - `message`: the reason, in the provider's words where it gave any.
+    - `model`, `provider`: their names in the configuration; `None` before they are known.
+    - `status`: the HTTP status; `None` without a response.
+    - `code`: the provider's own code for the error, such as "model_not_found"; `None` if it gave none.
+    - `request_id`: the provider's id of the request; `None` if it gave none.
+    - `retry_after`: seconds that the provider asked to wait; `None` if it did not.
+    - `trace`: the `Trace` of the call, on an error that `chat()` raises; otherwise `None`.
+    - `again`: whether and how the same model is tried again: "never", "quick" (once, after a short pause), "jitter"
+      (after growing random pauses), "hint" (after the pause that the provider asked for).
     """
 
     again: Again = "never"
     rank: ClassVar[int] = 0
-    """Which of several failures is most worth telling: the one its reader can do most about."""
+    """Of several errors the one with the highest rank is named first: the one that its reader can do most about."""
 
     def __init__(
         self,
@@ -124,19 +148,19 @@ class AttemptError(RouterError):
         self.trace: Trace | None = None
 
     def __str__(self) -> str:
-        told = f"{self.model}: {self.message}" if self.model else self.message
-        return f"{told} (HTTP {self.status})" if self.status is not None else told
+        text = f"{self.model}: {self.message}" if self.model else self.message
+        return f"{text} (HTTP {self.status})" if self.status is not None else text
 
 
 class ConnectionFailed(AttemptError):
-    """Refused, reset, no such name, TLS, or a body that was cut."""
+    """There was no connection, or it broke: refused, reset, an unknown host, a TLS failure, a body that was cut."""
 
     again: Again = "quick"
     rank = 1
 
 
 class AttemptTimeout(AttemptError, TimeoutError):
-    """One of the attempt's clocks fired; `clock` says which: connect, first_token, idle, total or deadline."""
+    """A timeout of the attempt passed. `clock` says which: "connect", "first_token", "idle", "total" or "deadline"."""
 
     rank = 2
 
@@ -149,40 +173,40 @@ class AttemptTimeout(AttemptError, TimeoutError):
 
 
 class RateLimited(AttemptError):
-    """The provider asks for a pause: 429, 529, or a 402 with Retry-After."""
+    """The provider asked for a pause: 429, 529, or a 402 with Retry-After."""
 
     again: Again = "hint"
     rank = 4
 
 
 class ServerFailed(AttemptError):
-    """The provider's fault: 5xx, 408, 409, 425, 498, 499."""
+    """The provider failed: 5xx, 408, 409, 425, 498, 499."""
 
     again: Again = "jitter"
     rank = 3
 
 
 class BadReply(AttemptError):
-    """A 200 that is no whole answer: not JSON, HTML, empty, truncated, too large, or an error in disguise."""
+    """A 200 that is not a complete answer: HTML, malformed JSON, empty, cut off, too large, or an error in its body."""
 
     again: Again = "quick"
     rank = 3
 
 
 class ContextTooLong(AttemptError):
-    """The prompt does not fit this model; a model with a larger window may take it."""
+    """The prompt is too long for this model. Models with a larger context window, or an unknown one, are tried next."""
 
     rank = 8
 
 
 class Refused(AttemptError):
-    """The provider refused the content. Raised as it is unless `on_refusal = "next"`."""
+    """The provider refused the content of the prompt. `chat()` raises it as it is, unless `on_refusal` is "next"."""
 
     rank = 9
 
 
 class NotAccepted(AttemptError):
-    """The caller's `accept` turned the reply down; it is kept as `reply`, and its cost counts."""
+    """The caller's `accept` returned a false value. `reply` is the answer; its cost counts."""
 
     rank = 7
 
@@ -192,35 +216,35 @@ class NotAccepted(AttemptError):
 
 
 class Rejected(AttemptError):
-    """The provider does not take this request: 400, 404, 413, 422, other 4xx; any 3xx."""
+    """The provider rejected the request: 400, 404, 413, 422, another 4xx; or a 3xx, for redirects are not followed."""
 
     rank = 8
 
     @property
     def gone(self) -> bool:
-        """Whether the model is not there: a 404, or OpenRouter's words for it, some of which come with a 400."""
+        """Whether the model does not exist: a 404, or a code that says so, some of which come with a 400."""
         return self.status == 404 or self.code in _GONE
 
 
 class Unauthorized(AttemptError):
-    """The key is not good (401), or not for this (403)."""
+    """The key is not valid (401), or not allowed to use this model (403)."""
 
     rank = 6
 
 
 class OutOfCredit(AttemptError):
-    """The account has nothing left: 402, or a 429 that is about money."""
+    """The account has no credit left: 402, or a 429 about billing."""
 
     rank = 6
 
 
 class NotSent(AttemptError):
-    """No request was made: the model is held or out, its key is out or not set.
+    """No request was sent: the model is held back or disabled, its key is disabled or not set, or a breaker is open.
 
-    `hold` is the seconds after which it could be sent; `None` when waiting does not help. `actionable` says that the
-    reader can mend it (a key that is not set), which makes it the first thing to tell; `key_out` that its key was
-    turned down a while ago; `forcible` that the model is tried all the same when nobody else is left (a breaker is
-    open).
+    - `hold`: seconds after which it could be sent; `None` if waiting does not help.
+    - `actionable`: whether the reader can mend it (a key that is not set).
+    - `key_out`: whether the key is disabled, because the provider turned it down a while ago.
+    - `forcible`: whether the model is tried all the same when no other one is left (its breaker is open).
     """
 
     def __init__(

@@ -1,6 +1,7 @@
-"""What just happened: events for listeners, and the listener that logs.
+"""Events for the listeners of a router, and their lines in the log.
 
-Logger `asyncrouter`: one INFO line a call, an attempt's end at DEBUG, and WARNING for what needs a person.
+The logger `asyncrouter` writes an INFO line for each call; a DEBUG line for each attempt that ends, each hedge that is
+denied and each change of state; and a WARNING for each `Notice`.
 """
 
 from __future__ import annotations
@@ -17,35 +18,42 @@ logger = logging.getLogger("asyncrouter")
 
 
 class AttemptStarted(NamedTuple):
-    """A request is about to be sent."""
+    """An attempt is about to send its request. `attempt` changes until its `AttemptEnded`."""
 
     trace: Trace
     attempt: Attempt
 
 
 class AttemptEnded(NamedTuple):
-    """An attempt has its outcome; `attempt` does not change any more."""
+    """An attempt has ended, or was not sent. `attempt` does not change any more."""
 
     trace: Trace
     attempt: Attempt
 
 
 class CallEnded(NamedTuple):
-    """A call gave its reply, ended with `error`, or was left before its end (no attempt of its trace has won)."""
+    """A call has ended: with `error`; with a reply (`error` is `None` and an attempt of the trace has won); or because
+    the caller left its stream early (`error` is `None` and none has won).
+    """
 
     trace: Trace
     error: BaseException | None
 
 
 class HedgeDenied(NamedTuple):
-    """A step was late and no hedge was started; `reason` says why. Told once a call, and anew after a restart."""
+    """A model was slow, and no other one could be started in parallel, for the `reason` given. At most once a race."""
 
     trace: Trace
     reason: str
 
 
 class StateChanged(NamedTuple):
-    """A model, a host or a key has changed its standing: `state` is what it is now, in words; `why` the last error."""
+    """The state of a model, a provider's host or its key has changed.
+
+    - `subject`: the name of the model or provider.
+    - `state`: its state now, in words, such as "held for 20 s" or "open".
+    - `why`: the message of the last error; "" if it was none.
+    """
 
     subject: str
     state: str
@@ -53,35 +61,42 @@ class StateChanged(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something a person should know once: an unknown task, a model or key that is out, a request turned down."""
+    """A warning for a person, given once: an unknown task, a rejected request, a key that is missing or turned down.
+
+    - `subject`: the name of the task, the model or the provider.
+    - `text`: the warning.
+    """
 
     subject: str
     text: str
 
 
-REMEMBERED = 1000
-"""Things of one kind (notices, plans, models, budgets) that a router remembers: names can come from anywhere, so there
-must be an end. A message that is new every time is not a notice."""
+MAX_NAMES = 1000
+"""Things that a router remembers by name, of each kind (models, plans, budgets, notices). Names may come from a
+caller's users, so there is a limit: beyond it the oldest is forgotten, or nothing new is remembered."""
 
 Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | StateChanged | Notice
 
 
 class Events:
-    """Where events go. Building one costs nothing when `quiet`: ask first."""
+    """Passes events on to the log and to the listeners of a router.
 
-    __slots__ = ("_listeners", "_told")
+    Whoever has an event asks `quiet` first, so that an event that nobody would see is not even made.
+    """
+
+    __slots__ = ("_given", "_listeners")
 
     def __init__(self, listeners: Sequence[Callable[[Event], None]]) -> None:
         self._listeners = tuple(listeners)
-        self._told: set[Notice] = set()
+        self._given: set[Notice] = set()  # the notices until now
 
     @property
     def quiet(self) -> bool:
-        """Whether nobody would see an ordinary event (notices are always told)."""
+        """Whether nobody would see an event; notices are not concerned, for they are always logged."""
         return not self._listeners and not logger.isEnabledFor(logging.INFO)
 
     def emit(self, event: Event) -> None:
-        """Tell every listener; one that raises is logged with its traceback and the call goes on."""
+        """Log an event and call every listener with it; what one raises is logged with its traceback."""
         log(event)
         for listener in self._listeners:
             try:
@@ -90,14 +105,14 @@ class Events:
                 logger.exception("listener %r raised on %s", listener, type(event).__name__)
 
     def notice(self, notice: Notice) -> None:
-        """Tell it, unless it has been told before."""
-        if notice not in self._told and len(self._told) < REMEMBERED:
-            self._told.add(notice)
+        """Emit a notice, unless the same has been given before, or so many that they are no news any more."""
+        if notice not in self._given and len(self._given) < MAX_NAMES:
+            self._given.add(notice)
             self.emit(notice)
 
 
 def log(event: Event) -> None:
-    """Write an event to the logger `asyncrouter`."""
+    """Write the line of an event to the logger `asyncrouter`."""
     match event:
         case CallEnded(trace, error):
             _log_call(trace, error)
@@ -118,8 +133,8 @@ def log(event: Event) -> None:
 def _log_call(trace: Trace, error: BaseException | None) -> None:
     last = trace.attempts[-1].model if trace.attempts else "-"
     winner = next((attempt.model for attempt in trace.attempts if attempt.outcome == "won"), None)
-    what = type(error).__name__ if error is not None else "left early" if winner is None else "answered"
+    ended = type(error).__name__ if error is not None else "left early" if winner is None else "answered"
     logger.info(
-        "%s: %s %s in %.3f s, %d attempt%s", trace.task or "call", winner or last, what, trace.seconds,
+        "%s: %s %s in %.3f s, %d attempt%s", trace.task or "call", winner or last, ended, trace.seconds,
         len(trace.attempts), "" if len(trace.attempts) == 1 else "s",
     )

@@ -12,7 +12,7 @@ from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._engine.lifecycle import Lifecycle
 from asyncrouter._engine.race import Race
-from asyncrouter._events import REMEMBERED, CallEnded, Events, Notice
+from asyncrouter._events import MAX_NAMES, CallEnded, Events, Notice
 from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._listing import list_models
 from asyncrouter._reply_stream import ReplyStream
@@ -297,7 +297,7 @@ class Router:
 
     def _register(self, engine: Engine, step: PlannedStep) -> None:
         engine.connect_provider(step.provider)
-        if len(self._used) < REMEMBERED:
+        if len(self._used) < MAX_NAMES:
             self._used[step.name] = step
 
     def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:

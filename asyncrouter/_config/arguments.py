@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._config.checks import one_edit_apart, seconds
 from asyncrouter._config.settings import NotGiven
 from asyncrouter._config.tables import ROUTER_FIELDS
-from asyncrouter._events import REMEMBERED
+from asyncrouter._events import MAX_NAMES
 from asyncrouter._types import Call
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _check_params(params: Mapping[str, object]) -> None:
         raise TypeError(f"params: {name!r} is for the router to say; use {ROUTER_FIELDS[name]}")
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=MAX_NAMES)
 def _check_spelling(name: str) -> None:
     """Refuse a misspelt argument of the router, which the provider would get instead. Raises `TypeError`."""
     # Remembered, because this is too slow to be done at every call.

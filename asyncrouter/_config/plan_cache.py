@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.plan import resolve
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
-from asyncrouter._events import REMEMBERED
+from asyncrouter._events import MAX_NAMES
 
 if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
@@ -23,10 +23,10 @@ class PlanCache:
     def __init__(self, config: Config) -> None:
         self._config = config
         # Typed, because True equals 1 and yet is no number of seconds.
-        self._cached = lru_cache(REMEMBERED, typed=True)(partial(resolve, config))
+        self._cached = lru_cache(MAX_NAMES, typed=True)(partial(resolve, config))
 
     def __repr__(self) -> str:
-        return f"<PlanCache {self._cached.cache_info().currsize} of {REMEMBERED}>"
+        return f"<PlanCache {self._cached.cache_info().currsize} of {MAX_NAMES}>"
 
     def plan(
         self, task: str | None = None, tier: str | None = None, chain: ChainLike | None = None,

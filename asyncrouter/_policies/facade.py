@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from asyncrouter._events import REMEMBERED, StateChanged
+from asyncrouter._events import MAX_NAMES, StateChanged
 from asyncrouter._policies.announced_limits import READ_EVERY_SECONDS, read_limits
 from asyncrouter._policies.hedge_budget import HedgeBudgets
 from asyncrouter._policies.holds import Holds
@@ -152,7 +152,7 @@ class Policies:
         if provider is None:
             provider = ProviderState(self._random, partial(self._emit, model.provider))
             self._providers[model.provider] = provider
-        if len(self._models) >= REMEMBERED:
+        if len(self._models) >= MAX_NAMES:
             idle = (key for key, one in self._models.items() if not one.pacer.running and not one.pacer.waiting)
             self._models.pop(next(idle, (model.provider, model.id)), None)
         state = ModelState(

@@ -7,7 +7,7 @@ between counts. A hedge that was taken from the bucket and then never sent is re
 
 from __future__ import annotations
 
-from asyncrouter._events import REMEMBERED
+from asyncrouter._events import MAX_NAMES
 from asyncrouter._policies.token_bucket import CAPACITY, TokenBucket
 
 AIM_FULL = 1.15
@@ -54,7 +54,7 @@ class HedgeBudgets:
         key = (model, rate)
         found = self._budgets.get(key)
         if found is None:
-            if len(self._budgets) >= REMEMBERED:
+            if len(self._budgets) >= MAX_NAMES:
                 del self._budgets[next(iter(self._budgets))]
             found = self._budgets[key] = HedgeBudget(rate)
         return found

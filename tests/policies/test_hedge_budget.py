@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import AllModelsFailed, Hedge, HedgeDenied, Model, Retry, Router
-from asyncrouter._events import REMEMBERED, Events
+from asyncrouter._events import MAX_NAMES, Events
 from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.hedge_budget import HedgeBudget, HedgeBudgets
 from asyncrouter._policies.lateness import LATEST
@@ -44,7 +44,7 @@ def test_a_thousand_buckets_are_remembered() -> None:
     first, second = (budgets.budget_of(name, 0.05) for name in ("first", "second"))
     for bucket in (first, second):
         assert bucket.take()
-    for number in range(REMEMBERED - 1):
+    for number in range(MAX_NAMES - 1):
         budgets.budget_of(f"m{number}", 0.05)
 
     assert second is budgets.budget_of("second", 0.05)
