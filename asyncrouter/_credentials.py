@@ -1,4 +1,9 @@
-"""Where a provider's key comes from, and how it is kept out of every text."""
+"""API keys: where a provider's key comes from, and how it is kept out of every text.
+
+A key is a name of an environment variable (`env:NAME`) or a function. It is read when it is first needed, remembered,
+and read again after a 401. Masking replaces the key, the secrets of the provider's headers and query, and the beginning
+of one at the end of a text that was cut.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +18,12 @@ if TYPE_CHECKING:
     from asyncrouter._config.catalog import Key, Provider
 
 SECRET_LENGTH = 8
-"""Keys and header values from this length on are kept out of texts; shorter ones are words like "true"."""
+"""Characters from which on a key or header value is kept out of texts; a shorter one is a word like "true", and masking
+it would take ordinary words out of every message."""
 
 
 class Credential:
-    """One provider's key: read when first needed, remembered, asked for again after a 401."""
+    """The key of one provider."""
 
     __slots__ = ("_key", "_secrets", "_source")
 
@@ -32,7 +38,7 @@ class Credential:
 
     @property
     def origin(self) -> str:
-        """Where the key comes from, in words that never show it."""
+        """Where the key comes from, without showing it: "env:NAME" or "the key function"."""
         return self._source if isinstance(self._source, str) else "the key function"
 
     def get(self) -> str | None:
@@ -42,7 +48,7 @@ class Credential:
         return self._key
 
     def renew(self, used: str | None) -> bool:
-        """Ask for the key again after `used` was turned down; whether it is another one now."""
+        """Read the key again after `used` was turned down; whether it is another one now."""
         if self._source is None:
             return False
         if self._key == used:
@@ -54,7 +60,6 @@ class Credential:
 
     def mask(self, text: str, *others: str | None) -> str:
         """`text` without the key, any secret of the provider's headers and query, or `others`."""
-        # What is shorter is no key, and would take ordinary words out of every message.
         secrets = [secret for secret in (self._key, *self._secrets, *others) if secret and len(secret) >= SECRET_LENGTH]
         for secret in secrets:
             text = text.replace(secret, "***")
@@ -76,15 +81,15 @@ class Credential:
 
 
 def secrets_in(values: Mapping[str, str]) -> list[str]:
-    """What of these headers may be secret: long values, and what follows their first word ("Bearer …")."""
+    """The values of these headers that may be secret: long ones, and what follows their first word ("Bearer …")."""
     parts = [part for value in values.values() for part in (value, value.partition(" ")[2])]
     return [part for part in parts if len(part) >= SECRET_LENGTH]
 
 
 def _without_beginning(text: str, secret: str) -> str:
     """`text` without the beginning of `secret` at its end: a message that quotes it may have been cut there."""
-    said = text.rstrip("…'\"")
+    quoted = text.rstrip("…'\"")
     for length in range(len(secret) - 1, SECRET_LENGTH - 1, -1):
-        if said.endswith(secret[:length]):
-            return f"{said[:-length]}***{text[len(said) :]}"
+        if quoted.endswith(secret[:length]):
+            return f"{quoted[:-length]}***{text[len(quoted) :]}"
     return text
