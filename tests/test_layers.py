@@ -238,3 +238,14 @@ def test_nothing_reads_clocks_or_dice_of_its_own() -> None:
                     wrong.append(f"{module}: {name}")
 
     assert wrong == []
+
+def test_every_module_can_be_the_first_one_imported() -> None:
+    """`import asyncrouter.a.b as c` is not used: it asks the package for `a`, which imports the public names too early."""
+    wrong = [
+        f"{module}: {ast.unparse(node)}"
+        for module, path in MODULES.items()
+        for node in ast.walk(tree_of(path)) if isinstance(node, ast.Import)
+        for alias in node.names if alias.asname and _ours(alias.name)
+    ]
+
+    assert wrong == []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-import asyncrouter._config.checks as check
+from asyncrouter._config import checks as check
 from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-import asyncrouter._config.checks as check
+from asyncrouter._config import checks as check
 from asyncrouter._config.catalog import Model, Provider, provider_name
 from asyncrouter._config.names import find_model, find_provider
 from asyncrouter._config.settings import (

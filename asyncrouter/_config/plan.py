@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-import asyncrouter._config.checks as check
+from asyncrouter._config import checks as check
 from asyncrouter._config.selection import (
     Candidate,
     Selection,

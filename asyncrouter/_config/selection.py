@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import asyncrouter._config.checks as check
+from asyncrouter._config import checks as check
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.config import Chain, Config, Settings, Step
 from asyncrouter._errors import ConfigError

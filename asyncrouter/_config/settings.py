@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-import asyncrouter._config.checks as check
+from asyncrouter._config import checks as check
 from asyncrouter._config.tables import build, override, read
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
