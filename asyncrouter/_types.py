@@ -162,16 +162,16 @@ class Reply(ShortRepr, PickledByName):
     usage: Usage | None = None
     cost_usd: float | None = None
     trace: Trace = field(default_factory=lambda: Trace(None, 0.0), repr=False)
-    build_raw: Callable[[], Message] | None = field(default=None, repr=False, compare=False)
+    _build_raw: Callable[[], Message] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> tuple[int, dict[str, object]]:
         """`raw` is pickled as the plain object it is, and not the decoder that builds it."""
         version, values = PickledByName.__getstate__(self)  # super() does not know a class that was given slots
-        if self.build_raw is not None and not isinstance(getattr(self.build_raw, "__self__", None), Decoder):
-            values["build_raw"] = self.raw.copy
+        if self._build_raw is not None and not isinstance(getattr(self._build_raw, "__self__", None), Decoder):
+            values["_build_raw"] = self.raw.copy
         return version, values
 
     @property
     def raw(self) -> Message:
         """The answer as a Chat Completions object, put together when it is asked for."""
-        return self.build_raw() if self.build_raw is not None else {}
+        return self._build_raw() if self._build_raw is not None else {}

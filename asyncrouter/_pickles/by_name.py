@@ -47,6 +47,10 @@ FIELDS_1: Mapping[str, tuple[str, ...]] = {
 """Fields of the frozen classes of 0.1.0, whose pickles hold their values in this order and no names."""
 
 
+RENAMED = {"build_raw": "_build_raw"}
+"""Fields of 0.1.0 that have another name now."""
+
+
 class PickledByName:
     """A dataclass that is pickled with a version and the names of its fields.
 
@@ -79,7 +83,7 @@ def _values(name: str, state: State) -> Values:
         return dict(zip(FIELDS_1[name], state, strict=True))
     version, values = state
     if not isinstance(version, int):  # version 1
-        return {**(version or {}), **values}
+        return {RENAMED.get(name, name): value for name, value in {**(version or {}), **values}.items()}
     if version > VERSION:
         raise ValueError(
             f"this {name} was pickled in version {version} by a newer asyncrouter, and this one reads versions up to "

@@ -98,7 +98,7 @@ class MessageDraft:
 
     def write(self, reply: Reply) -> None:
         """Put what has come so far into `reply`. Its usage only counts when it is final: it begins at one token."""
-        reply.build_raw = self.raw
+        reply._build_raw = self.raw
         served = self._message.get("model") if self._message is not None else None
         reply.served_model = served if isinstance(served, str) else None
         reply.text, reply.reasoning = self._said("text"), self._said("thinking")

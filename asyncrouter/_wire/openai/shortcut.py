@@ -38,5 +38,5 @@ def write_plain(document: Message, reply: Reply) -> bool:
     reply.finish_reason = FINISH.get(finish) or FINISH.get(finish.lower(), "stop")
     reply.served_model = served if type(served) is str else None
     reply.usage = read_usage(usage if type(usage) is dict else None)
-    reply.build_raw = document.copy  # not a lambda: replies cross processes
+    reply._build_raw = document.copy  # not a lambda: replies cross processes
     return True
