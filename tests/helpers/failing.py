@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from asyncrouter import CallError, Refused, Reply, Router, StreamInterrupted
+from asyncrouter import CallError, Refused, Reply, Retry, Router, StreamInterrupted
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ T = TypeVar("T")
 SEED = 20
 MODES = ("chat", "buffered", "stream")
 """`chat()` over a streaming wire, `chat()` over one JSON body, `stream()`."""
+ONCE = Retry(attempts=1)
+"""One try a model."""
 HEALTHY = Act(text="hi")
 REJECTED = Act(status=400)
 """Fails at once, is not tried again and not remembered."""

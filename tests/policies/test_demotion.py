@@ -1,4 +1,4 @@
-"""A model that has become slow goes after the others: what makes it slow, and how it comes back."""
+"""Demotion: what makes a model slow, what its place is then, and what ends it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RACE = 1.0
 
 
 class Day:
-    """A model `a` that has answered a hundred calls in a quarter of a second, a `b` nobody has asked yet."""
+    """A router with a model `a` that answers in a quarter of a second and a model `b`, and a list of changes."""
 
     def __init__(self, clock: Clock, world: World, hedge: Hedge | None, breaker: str) -> None:
         self.world = world
@@ -32,12 +32,12 @@ class Day:
         world.model("b", Act(first_token=0.25))
 
     def listen(self, event: object) -> None:
-        """Note what changes, and when."""
+        """Note each change of state, and when it came."""
         if isinstance(event, StateChanged):
             self.told.append((self.clock.now - self.began, event.state))
 
     async def calls(self, number: int, first_token: float) -> str:
-        """So many calls, one after the other, while `a` takes so long: the models that were asked first."""
+        """Make so many calls while `a` takes `first_token` seconds; the first model that each of them asked."""
         self.world.model("a", Act(first_token=first_token))
         replies = [await self.router.chat("x", chain=["a", "b"], hedge=self.hedge) for _ in range(number)]
         return "".join(reply.trace.attempts[0].model for reply in replies)
@@ -46,7 +46,7 @@ class Day:
 def played(
     clock: Clock, world: World, *spans: tuple[int, float], hedge: Hedge | None = HEDGE, breaker: str = "auto"
 ) -> tuple[list[str], list[tuple[float, str]]]:
-    """Which model was asked first in spans of so many calls in which `a` takes so long; what was told, and when."""
+    """The first model asked in each span of (calls, seconds that `a` takes), and the changes with their instants."""
     async def scenario() -> tuple[list[str], list[tuple[float, str]]]:
         day = Day(clock, world, hedge, breaker)
         async with day.router:
@@ -58,15 +58,15 @@ def played(
 
 
 def test_a_model_that_loses_every_race_goes_last(clock: Clock, world: World) -> None:
-    """Twenty in thirty seconds: from then on the other one is asked first, known or not: it has won these races."""
+    """Twenty lost races in a row demote a model: from then on the other one is asked first."""
     asked, told = played(clock, world, (20, 20.0), (15, 20.0))
 
     assert asked == ["a" * 20, "b" * 15]
     assert told == [(20 * RACE, "slow")]
 
 
-def test_nineteen_are_too_few(clock: Clock, world: World) -> None:
-    """And then it is quick again."""
+def test_nineteen_lost_races_are_too_few(clock: Clock, world: World) -> None:
+    """Nineteen lost races followed by quick answers do not demote a model."""
     asked, told = played(clock, world, (19, 20.0), (10, 0.25))
 
     assert asked == ["a" * 19, "a" * 10]
@@ -74,7 +74,7 @@ def test_nineteen_are_too_few(clock: Clock, world: World) -> None:
 
 
 def test_every_five_seconds_it_is_tried_in_its_place(clock: Clock, world: World) -> None:
-    """Twenty calls of a quarter of a second later; still slow, it waits five seconds more."""
+    """A demoted model that stays slow is tried in its old place every five seconds."""
     asked, told = played(clock, world, (20, 20.0), (20 + 1 + 16, 20.0))
 
     # The try itself takes one of its five seconds.
@@ -82,16 +82,16 @@ def test_every_five_seconds_it_is_tried_in_its_place(clock: Clock, world: World)
     assert told == [(20.0, "slow")]
 
 
-def test_one_quick_answer_has_it_back(clock: Clock, world: World) -> None:
-    """The next try in its place is the last that is needed."""
+def test_one_quick_answer_ends_the_demotion(clock: Clock, world: World) -> None:
+    """One quick answer in its old place ends a demotion."""
     asked, told = played(clock, world, (20, 20.0), (30, 0.25))
 
     assert asked[1] == "b" * 20 + "a" * 10
     assert told == [(20.0, "slow"), (25.25, "not slow any more")]
 
 
-def test_a_race_that_the_budget_forbids_is_lost_all_the_same(clock: Clock, world: World) -> None:
-    """Ten races, then the bucket is empty: ten calls more are silent for three times the usual quarter of a second."""
+def test_silence_that_the_budget_lets_nobody_race_counts(clock: Clock, world: World) -> None:
+    """Silences of three times the usual count as slow when the budget denies the race."""
     asked, told = played(clock, world, (20, 2.5), (2, 2.5), hedge=Hedge(after=0.5, budget=0.01))
 
     # Ten races are won by b after 0.75 s.
@@ -100,7 +100,7 @@ def test_a_race_that_the_budget_forbids_is_lost_all_the_same(clock: Clock, world
 
 
 def test_late_and_not_raced_is_not_slow_before_three_times_its_usual(clock: Clock, world: World) -> None:
-    """Its answer comes an instant earlier."""
+    """An attempt that was not raced and answers within three times the usual is not slow."""
     asked, told = played(clock, world, (60, 0.74), hedge=Hedge(after=0.5, budget=0.000001))
 
     assert asked[0] == "a" * 60
@@ -108,15 +108,15 @@ def test_late_and_not_raced_is_not_slow_before_three_times_its_usual(clock: Cloc
 
 
 def test_a_chain_without_a_hedge_keeps_its_order(clock: Clock, world: World) -> None:
-    """However late its answers are: its owner has only asked for its clocks to be kept."""
+    """In a chain without a hedge slow answers change nothing."""
     asked, told = played(clock, world, (60, 2.5), hedge=None)
 
     assert asked[0] == "a" * 60
     assert told == []
 
 
-def test_a_late_answer_does_not_have_it_back(clock: Clock, world: World) -> None:
-    """It could not be raced, and so it was first; that says nothing for it."""
+def test_a_late_answer_does_not_end_the_demotion(clock: Clock, world: World) -> None:
+    """A slow answer that nobody could race does not end a demotion."""
     asked, told = played(clock, world, (20, 2.5), (60, 2.5), hedge=Hedge(after=0.75, budget=0.01))
 
     assert asked[1][:26] == "b" * 14 + "a" + "b" * 10 + "a"
@@ -124,7 +124,7 @@ def test_a_late_answer_does_not_have_it_back(clock: Clock, world: World) -> None
 
 
 def test_what_stays_slow_is_what_is_usual_in_the_end(clock: Clock, world: World) -> None:
-    """After ten minutes it counts, in forty more what was is forgotten: nobody is last for having been quicker once."""
+    """A model that stays slow is no longer demoted between 10 and 50 minutes later."""
     hedge = Hedge(after=0.75, budget=0.01)
 
     async def scenario() -> tuple[str, list[tuple[float, str]]]:
@@ -146,7 +146,7 @@ def test_what_stays_slow_is_what_is_usual_in_the_end(clock: Clock, world: World)
 
 
 def test_a_brown_out_does_not_become_what_is_usual(clock: Clock, world: World) -> None:
-    """A hundred late answers at once are enough for another law, but not from a model that is known to be slow."""
+    """Slow answers of a demoted model are not learned as its usual latency."""
     async def scenario() -> list[tuple[float, str]]:
         day = Day(clock, world, Hedge(after=0.5, budget=0.01), "auto")
         async with day.router:
@@ -161,7 +161,7 @@ def test_a_brown_out_does_not_become_what_is_usual(clock: Clock, world: World) -
 
 
 def test_a_race_is_not_run_with_a_slow_model(clock: Clock, world: World) -> None:
-    """While another one could be asked."""
+    """A hedge goes to a demoted model only when no other one could be sent."""
     async def scenario() -> list[str]:
         day = Day(clock, world, HEDGE, "auto")
         world.model("c", Act(first_token=0.25))
@@ -176,7 +176,7 @@ def test_a_race_is_not_run_with_a_slow_model(clock: Clock, world: World) -> None
 
 
 def test_a_slow_model_to_race_with_is_tried_again(clock: Clock, world: World) -> None:
-    """Every five seconds in its old place, there too."""
+    """A demoted model is tried as a hedge every five seconds."""
     async def scenario() -> list[str]:
         day = Day(clock, world, HEDGE, "auto")
         world.model("c", Act(first_token=2.0))
@@ -191,7 +191,7 @@ def test_a_slow_model_to_race_with_is_tried_again(clock: Clock, world: World) ->
 
 
 def test_a_chain_without_a_hedge_keeps_its_order_beside_one_with(clock: Clock, world: World) -> None:
-    """What a hedged chain has put last is first where the order is its owner's."""
+    """A model that a hedged chain has demoted keeps its place in a chain without a hedge."""
     async def scenario() -> list[str]:
         day = Day(clock, world, HEDGE, "auto")
         async with day.router:
@@ -203,8 +203,8 @@ def test_a_chain_without_a_hedge_keeps_its_order_beside_one_with(clock: Clock, w
     assert clock.run(scenario()) == ["b", "a"]
 
 
-def test_a_model_of_two_minds_is_not_slow(clock: Clock, world: World) -> None:
-    """Nearly half of its answers have always taken six times as long as the others."""
+def test_a_model_with_two_modes_is_not_slow(clock: Clock, world: World) -> None:
+    """A model of which nearly half of the answers have always taken six times as long is not demoted."""
     async def scenario() -> list[tuple[float, str]]:
         day = Day(clock, world, Hedge(after=0.5, budget=0.01), "auto")
         async with day.router:
@@ -216,7 +216,7 @@ def test_a_model_of_two_minds_is_not_slow(clock: Clock, world: World) -> None:
 
 
 def test_a_stream_that_its_reader_leaves_has_been_quick(clock: Clock, world: World) -> None:
-    """Twenty that are slow, with quick ones in between, are no row of twenty."""
+    """A stream that its reader leaves after a quick first chunk counts as quick."""
     async def scenario() -> list[tuple[float, str]]:
         day = Day(clock, world, Hedge(after=0.5, budget=0.000001), "auto")
         async with day.router:
@@ -233,7 +233,7 @@ def test_a_stream_that_its_reader_leaves_has_been_quick(clock: Clock, world: Wor
 
 
 def test_a_loser_that_was_as_quick_as_ever_is_not_slow(clock: Clock, world: World) -> None:
-    """Silent for less than twice its usual time: the other one was only quicker."""
+    """A loser that was silent for less than twice its median is not slow."""
     world.model("b", Act(first_token=0.0))
     asked, told = played(clock, world, (40, 20.0), hedge=Hedge(after=0.2, budget=1.0))
 
@@ -241,8 +241,8 @@ def test_a_loser_that_was_as_quick_as_ever_is_not_slow(clock: Clock, world: Worl
     assert told == []
 
 
-def test_without_breakers_nothing_is_put_last(clock: Clock, world: World) -> None:
-    """`breaker = "off"` leaves every chain in its order."""
+def test_without_breakers_nothing_is_demoted(clock: Clock, world: World) -> None:
+    """With `breaker = "off"` no model is demoted."""
     asked, _ = played(clock, world, (40, 20.0), breaker="off")
 
     assert asked[0] == "a" * 40

@@ -1,4 +1,4 @@
-"""What is remembered after a failure: which model is held or out, for whom, and until exactly when."""
+"""Holds: which model or key is held or disabled after a failure, for which calls, and until exactly when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JUST_BEFORE = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """After this act model a is out for so many seconds, and b with the same key is as well, or not."""
+    """After this act model `a` is disabled for `out` seconds; with `key`, so is every model of the same key."""
 
     name: str
     act: Act
@@ -46,8 +46,8 @@ FORGOTTEN = [
 
 
 @pytest.mark.parametrize("row", OUTS, ids=lambda row: row.name)
-def test_out_until(clock: Clock, world: World, row: Row) -> None:
-    """Until the instant is over no request is sent to the model (or with the key), then it is tried again."""
+def test_disabled_until(clock: Clock, world: World, row: Row) -> None:
+    """A disabled model, or key, gets no request until the instant is over, and then is tried again."""
     script(world, (row.act, HEALTHY), HEALTHY, HEALTHY)
 
     async def scenario(router: Router) -> list[list[str]]:
@@ -62,13 +62,13 @@ def test_out_until(clock: Clock, world: World, row: Row) -> None:
     seen = play(clock, world, scenario, providers=OTHER)
 
     instead = "other:c" if row.key else "b"
-    assert [["a", instead], [instead], ["a"]] == seen
-    assert (row.out, 0) == (clock.now, world.open)
+    assert seen == [["a", instead], [instead], ["a"]]
+    assert (clock.now, world.open) == (row.out, 0)
 
 
 @pytest.mark.parametrize("row", OUTS, ids=lambda row: row.name)
-def test_out_says_why(clock: Clock, world: World, row: Row) -> None:
-    """What is passed over is an attempt that was not sent and says what is out, how long, and why."""
+def test_disabled_says_why(clock: Clock, world: World, row: Row) -> None:
+    """A model that is passed over has an attempt that was not sent, with what is disabled, how long, and why."""
     script(world, row.act, HEALTHY)
 
     async def scenario(router: Router) -> tuple[Any, str]:
@@ -83,13 +83,13 @@ def test_out_says_why(clock: Clock, world: World, row: Row) -> None:
     subject = "the key of sim is disabled" if row.key else "disabled"
     whose = " (key of sim from env:PLANTED_KEY)" if row.act.status == 401 else ""
     said = f"{subject} for {row.out - 10:.0f} s more: The simulated model answers {row.act.status}.{whose}"
-    assert (said, said) == (passed_over.error.message, standing)
+    assert (passed_over.error.message, standing) == (said, said)
     assert (passed_over.sent, passed_over.error.hold, passed_over.cost_usd) == (None, None, 0.0)
 
 
 @pytest.mark.parametrize("row", FORGOTTEN, ids=lambda row: row.name)
 def test_not_remembered(clock: Clock, world: World, row: Row) -> None:
-    """What says nothing about the next call leaves the model ready."""
+    """Failures that say nothing about the next call leave the model ready."""
     script(world, row.act, HEALTHY)
 
     async def scenario(router: Router) -> str:
@@ -99,8 +99,8 @@ def test_not_remembered(clock: Clock, world: World, row: Row) -> None:
     assert play(clock, world, scenario) == "ready"
 
 
-def test_turned_down_reply_is_not_remembered(clock: Clock, world: World) -> None:
-    """A model whose reply was not accepted is as ready as before."""
+def test_reply_that_was_not_accepted_is_not_remembered(clock: Clock, world: World) -> None:
+    """A reply that was not accepted leaves the model ready."""
     script(world, HEALTHY)
 
     async def scenario(router: Router) -> str:
@@ -116,7 +116,7 @@ def test_turned_down_reply_is_not_remembered(clock: Clock, world: World) -> None
 @pytest.mark.parametrize("status", [429, 529, 402, 503])
 @pytest.mark.parametrize(("later", "sent_at"), [(2.75, None), (3.0, 5.0), (4.5, 5.0), (5.0, 5.0), (6.0, 6.0)])
 def test_held_for_everybody(clock: Clock, world: World, status: int, later: float, sent_at: float | None) -> None:
-    """A Retry-After of 5 s holds the model for every task; who has others to ask waits for its last 2 s."""
+    """A Retry-After of 5 s holds the model for every task; a call with another model waits for its last 2 s only."""
     script(world, (Act(status=status, retry_after=5), HEALTHY), HEALTHY, HEALTHY)
     tasks = {"coding": {"models": ["a", "b"]}, "creative": {"models": ["a", "c"]}}
 
@@ -128,15 +128,15 @@ def test_held_for_everybody(clock: Clock, world: World, status: int, later: floa
     first, second = play(clock, world, scenario, tasks=tasks)
 
     assert models_sent(first) == ["a", "b"]
-    assert ["c" if sent_at is None else "a"] == models_sent(second)
-    assert [0.0, *([sent_at] if sent_at else [])] == [seen.at for seen in world.asked("a")]
+    assert models_sent(second) == ["c" if sent_at is None else "a"]
+    assert [seen.at for seen in world.asked("a")] == [0.0, *([sent_at] if sent_at else [])]
     if sent_at is None:
         assert "held for 2.25 s more: " in str(second.trace.attempts[0].error)
         assert second.trace.attempts[0].error.hold == 2.25
 
 
 def test_last_usable_model_is_waited_for(clock: Clock, world: World) -> None:
-    """With nobody else to ask a held model is waited for until the hold ends."""
+    """A call with no other model waits until the hold of its model ends."""
     script(world, (Act(status=429, retry_after=50), HEALTHY), HEALTHY)
 
     async def scenario(router: Router) -> Any:
@@ -161,14 +161,13 @@ def test_all_are_held(clock: Clock, world: World) -> None:
 
     result = play(clock, world, scenario)
 
-    assert [
-        (one.model, one.outcome, one.sent) for one in tried(result.trace)
-    ] == [("a", "not_sent", None), ("b", "won", 20.0)]
+    asked = [(one.model, one.outcome, one.sent) for one in tried(result.trace)]
+    assert asked == [("a", "not_sent", None), ("b", "won", 20.0)]
 
 
 @pytest.mark.parametrize(("second_hint", "ends"), [(3, 10.0), (9, 10.0), (20, 21.0)])
 def test_hold_is_never_shortened(clock: Clock, world: World, second_hint: float, ends: float) -> None:
-    """A second, smaller hint does not take the first one back; a larger one holds on."""
+    """A second, shorter Retry-After does not shorten the hold, and a longer one extends it."""
     script(world, (Act(status=429, retry_after=10), Act(status=429, retry_after=second_hint, first_token=1), HEALTHY))
 
     async def scenario(router: Router) -> Any:
@@ -177,12 +176,12 @@ def test_hold_is_never_shortened(clock: Clock, world: World, second_hint: float,
 
     result = play(clock, world, scenario)
 
-    assert (Reply, ends) == (type(result), clock.now)
+    assert (type(result), clock.now) == (Reply, ends)
 
 
 @pytest.mark.parametrize("hint", [600, 601, 86_400])
 def test_held_ten_minutes_at_most(clock: Clock, world: World, hint: float) -> None:
-    """No hint holds a model longer than ten minutes."""
+    """A Retry-After holds a model for ten minutes at most."""
     script(world, (Act(status=429, retry_after=hint), HEALTHY))
 
     async def scenario(router: Router) -> Any:
@@ -191,11 +190,11 @@ def test_held_ten_minutes_at_most(clock: Clock, world: World, hint: float) -> No
 
     result = play(clock, world, scenario)
 
-    assert (Reply, 600.0) == (type(result), clock.now)
+    assert (type(result), clock.now) == (Reply, 600.0)
 
 
 def test_success_does_not_end_a_hold(clock: Clock, world: World) -> None:
-    """An answer that was under way when the limit was told says nothing about the next request."""
+    """An answer to a request that was under way does not end a hold."""
     script(world, (Act(first_token=1.0), Act(status=429, retry_after=9), HEALTHY))
 
     async def scenario(router: Router) -> Any:
@@ -204,4 +203,4 @@ def test_success_does_not_end_a_hold(clock: Clock, world: World) -> None:
 
     result = play(clock, world, scenario)
 
-    assert (Reply, 9.0) == (type(result), clock.now)
+    assert (type(result), clock.now) == (Reply, 9.0)

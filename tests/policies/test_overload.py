@@ -1,4 +1,4 @@
-"""Waiting for a limited model while another could serve: through a burst, not through an overload."""
+"""How long a call waits for a limited model while another one could serve: through a burst, not an overload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Served = list[tuple[str, float]]
 
 
 def asked(number: int, rate: float = 32.0, *, batch: bool = False) -> Demand:
-    """So many have asked, at once, for a limit of so many a second."""
+    """The demand after so many requests at once for a limit of so many a second."""
     demand = Demand()
     for _ in range(number):
         demand.add(0.0, Gcra(rate), batch=batch)
@@ -29,25 +29,25 @@ def asked(number: int, rate: float = 32.0, *, batch: bool = False) -> Demand:
 
 @pytest.mark.parametrize(("ahead", "patience"), [(0, 2.0), (64, 2.0), (65, 0.2), (1000, 0.2)])
 def test_a_queue_longer_than_patience_shortens_it(ahead: int, patience: float) -> None:
-    """64 at 32 a second: the next one would be served in two seconds, and waits; a later one for a tenth of that."""
-    assert patience == asked(ahead).patience(0.0, 2.0, batch=False)
+    """Patience falls to a tenth when demand is more than one patience ahead of the limit."""
+    assert asked(ahead).patience(0.0, 2.0, batch=False) == patience
 
 
 @pytest.mark.parametrize(("rate", "patience"), [(10.0, 0.2), (4.0, 0.5), (1.0, 2.0), (0.1, 2.0)])
 def test_two_stay_in_line(rate: float, patience: float) -> None:
-    """So that a slow limit is used up; nobody waits longer than it would have."""
-    assert patience == asked(1000, rate).patience(0.0, 2.0, batch=False)
+    """Patience stays long enough for two requests in line, and is never longer than it was."""
+    assert asked(1000, rate).patience(0.0, 2.0, batch=False) == patience
 
 
-def test_who_has_no_patience_does_not_spoil_that_of_others() -> None:
-    """It waits for nobody, and what was asked for is remembered."""
+def test_a_call_without_patience_does_not_change_the_demand() -> None:
+    """A patience of 0 stays 0 and does not reset the demand."""
     demand = asked(1000)
 
     assert (demand.patience(0.0, 0.0, batch=False), demand.patience(0.0, 2.0, batch=False)) == (0.0, 0.2)
 
 
 def test_a_lull_as_long_as_the_patience_ends_an_overload() -> None:
-    """However much more was asked for before it."""
+    """A pause as long as the patience restores it, however much was asked for before."""
     demand = asked(1000)
 
     assert demand.patience(0.0, 2.0, batch=False) == 0.2
@@ -56,14 +56,14 @@ def test_a_lull_as_long_as_the_patience_ends_an_overload() -> None:
 
 
 def test_batch_work_does_not_shorten_the_patience_of_the_rest() -> None:
-    """It takes only what is left over; for itself the queue is as long as it is."""
+    """Demand of batch work shortens the patience of batch work only."""
     demand = asked(100, batch=True)
 
     assert (demand.patience(0.0, 2.0, batch=False), demand.patience(0.0, 2.0, batch=True)) == (2.0, 0.2)
 
 
 def overload(clock: Clock, world: World, chain: list[str]) -> Served:
-    """Eight calls a second for 7.5 seconds, to a model that takes four: who answered each, after how long."""
+    """The model and the wait of 60 calls, eight a second, to a model that takes four a second."""
     world.model("a", Act())
     world.model("b", Act())
     models = {"a": {"provider": "sim", "id": "a", "rpm": 240 / MARGIN}, "b": {"provider": "sim", "id": "b"}}
@@ -85,17 +85,17 @@ def overload(clock: Clock, world: World, chain: list[str]) -> Served:
 
 
 def test_a_burst_is_waited_out_and_an_overload_is_not(clock: Clock, world: World) -> None:
-    """It fills a queue of two seconds; from then on nobody waits longer than two turns, and the model stays as busy."""
+    """Calls wait while a queue of 2 s fills; after that for two requests at most, and the model stays as busy."""
     served = overload(clock, world, ["a", "b"])
 
-    assert [("a", 0.0)] * 7 + [("a", 0.125 * late) for late in range(1, 16)] == served[:22]
+    assert served[:22] == [("a", 0.0)] * 7 + [("a", 0.125 * late) for late in range(1, 16)]
     assert served[22:35] == [("b", 0.0)] * 13  # the queue runs down meanwhile
     assert served[35:] == [("a", 0.375), ("b", 0.0)] * 12 + [("a", 0.375)]
 
 
 def test_with_nobody_else_to_serve_everybody_waits(clock: Clock, world: World) -> None:
-    """Patience is for those who have a choice: sixty calls take fourteen seconds, and the last one came after 7.375."""
+    """Calls that have no other model wait as long as it takes."""
     served = overload(clock, world, ["a"])
 
     assert {model for model, _ in served} == {"a"}
-    assert 14.0 - 7.375 == served[-1][1] == max(late for _, late in served)
+    assert (served[-1][1], max(late for _, late in served)) == (14.0 - 7.375, 14.0 - 7.375)

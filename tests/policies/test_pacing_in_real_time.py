@@ -1,4 +1,4 @@
-"""Waiting for a turn by a clock that never stands still: no instant is read twice there, as it is in a simulation."""
+"""The queue in real time, where every look at the clock is a later instant, unlike in a simulation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncrouter.sim import Act, World
 
 @pytest.mark.parametrize("limit", [{"max_concurrent": 1}, {"rpm": 900}])
 def test_those_who_wait_are_served(limit: dict[str, object]) -> None:
-    """Twenty calls at once at a model that takes one at a time, or fifteen a second: all are answered by it."""
+    """Twenty calls at once, to a model that takes one at a time or fifteen a second, are all answered by it."""
     world = World()
     world.model("m", Act(text="hi"))
 

@@ -1,23 +1,23 @@
-"""Batch work on a shared router: it never delays interactive work, and takes only what that leaves."""
+"""Batch work beside interactive work: it never delays it, and takes only the rates and slots that it leaves."""
 
 from __future__ import annotations
 
 import asyncio
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncrouter import Router
-from asyncrouter._events import Events
-from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.limits import MARGIN
 from asyncrouter._policies.pacing import Rank
 from asyncrouter._policies.slots import PEAK_SECONDS, Slots
 from asyncrouter.sim import Act
+from tests.helpers.policies import new_policies
 
 if TYPE_CHECKING:
+    from random import Random
+
     from asyncrouter._types import Cause, Priority
     from asyncrouter.sim import Clock, Seen, World
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     ("hedge", "interactive", Rank.AGAIN), ("first", "batch", Rank.BATCH_FIRST), ("retry", "batch", Rank.BATCH_AGAIN),
 ])  # fmt: skip
 def test_the_order_of_those_who_wait(clock: Clock, cause: Cause, priority: Priority, rank: Rank) -> None:
-    """First attempts, then later ones, then the same of batch work."""
+    """First attempts rank before later ones, and batch work ranks after both."""
     async def scenario() -> Rank:
-        return Policies(asyncio.get_running_loop(), Random(0), Events([])).rank(cause, priority)
+        return (await new_policies()).rank(cause, priority)
 
-    assert rank == clock.run(scenario())
+    assert clock.run(scenario()) == rank
 
 
 # ── rates ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_batch_work_takes_nothing_from_interactive_work() -> None:
-    """However much of it has gone, an interactive request is due as if there were none."""
+    """An interactive request is due as if there were no batch work."""
     limit = Gcra(1.0, 2.0)
     for _ in range(5):
         limit.take(0.0, batch=True)
@@ -51,7 +51,7 @@ def test_batch_work_takes_nothing_from_interactive_work() -> None:
 
 
 def test_interactive_work_is_taken_from_batch_work() -> None:
-    """What has gone for one is gone for all."""
+    """Batch work waits for what interactive work has taken."""
     limit = Gcra(1.0, 2.0)
     for _ in range(2):
         limit.take(0.0)
@@ -61,7 +61,7 @@ def test_interactive_work_is_taken_from_batch_work() -> None:
 
 
 def test_batch_work_gives_back_what_was_its_own() -> None:
-    """Tokens that a batch request did not use are no interactive request's."""
+    """Tokens that batch work gives back are free for batch work only."""
     limit = Gcra(1.0)
     limit.take(0.0)
     limit.take(0.0, batch=True)
@@ -74,7 +74,7 @@ def test_batch_work_gives_back_what_was_its_own() -> None:
 
 
 def test_one_slot_is_left_for_who_comes_next() -> None:
-    """Of three, batch work has two."""
+    """Batch work leaves one slot free for an interactive request."""
     slots = Slots(3)
     assert fill(slots) == 2
 
@@ -82,7 +82,7 @@ def test_one_slot_is_left_for_who_comes_next() -> None:
 
 
 def fill(slots: Slots, now: float = 0.0) -> int:
-    """Begin as much batch work as may; how much that is."""
+    """Begin as much batch work as may begin, and return how much."""
     begun = 0
     while slots.free(now, batch=True):
         slots.take(batch=True)
@@ -91,7 +91,7 @@ def fill(slots: Slots, now: float = 0.0) -> int:
 
 
 def test_as_many_slots_are_left_as_were_lately_needed() -> None:
-    """Three interactive requests at once: batch work leaves three for a minute at least, two minutes at most."""
+    """Batch work leaves free as many slots as interactive work needed at once one to two minutes ago."""
     for later, most in ((1.0, 2), (PEAK_SECONDS + 1.0, 2), (2 * PEAK_SECONDS + 1.0, 4)):
         slots = Slots(5)
         for _ in range(3):
@@ -100,11 +100,11 @@ def test_as_many_slots_are_left_as_were_lately_needed() -> None:
         for _ in range(3):
             slots.give_back(batch=False)
 
-        assert most == fill(slots, later)
+        assert fill(slots, later) == most
 
 
-def test_of_one_slot_there_is_nothing_to_leave() -> None:
-    """One batch request may always be under way."""
+def test_batch_work_may_use_a_single_slot() -> None:
+    """With one slot one batch request may run."""
     slots = Slots(1)
 
     assert fill(slots) == 1
@@ -115,14 +115,14 @@ def test_of_one_slot_there_is_nothing_to_leave() -> None:
 
 
 def word_of(seen: Seen) -> str:
-    """What a request says."""
+    """The last message of a request."""
     messages = seen.body["messages"]
     assert isinstance(messages, list)
     return str(messages[-1]["content"])
 
 
 def calls(clock: Clock, world: World, made: list[tuple[float, str, Priority]], **limits: object) -> dict[str, float]:
-    """When the requests were sent of calls that were made at these instants, each with its word."""
+    """The instants at which the requests of (instant, prompt, priority) calls were sent, by prompt."""
     entry = {"provider": "sim", "id": "a", **limits}
     config = world.config(models={"a": entry}, defaults={"retry": {"attempts": 1}})
 
@@ -139,7 +139,7 @@ def calls(clock: Clock, world: World, made: list[tuple[float, str, Priority]], *
 
 
 def test_an_interactive_call_goes_before_batch_work_that_waits(clock: Clock, world: World) -> None:
-    """One slot: it came last and is the next."""
+    """An interactive call that comes last goes before batch work that waits."""
     world.model("a", Act(first_token=1.0))
 
     sent = calls(clock, world, [
@@ -150,7 +150,7 @@ def test_an_interactive_call_goes_before_batch_work_that_waits(clock: Clock, wor
 
 
 def test_an_interactive_call_does_not_wait_for_batch_work_to_end(clock: Clock, world: World) -> None:
-    """Of two slots one is left for it; that is filled with batch work no more."""
+    """Of two slots batch work uses one, so an interactive call goes at once."""
     world.model("a", slow_batches)
 
     sent = calls(clock, world, [
@@ -161,12 +161,12 @@ def test_an_interactive_call_does_not_wait_for_batch_work_to_end(clock: Clock, w
 
 
 def slow_batches(seen: Seen, _: Random) -> Act:
-    """Twenty seconds for batch work, one for others."""
+    """Takes twenty seconds for batch work, one for others."""
     return Act(first_token=20.0 if "batch" in word_of(seen) else 1.0)
 
 
-def test_an_interactive_call_is_in_time_whatever_rate_batch_work_takes(clock: Clock, world: World) -> None:
-    """One a second: batch work takes all of it, and who calls at 3.3 s goes at 3.3 s."""
+def test_batch_work_at_full_rate_does_not_delay_an_interactive_call(clock: Clock, world: World) -> None:
+    """While batch work uses the whole rate, an interactive call goes at the instant it comes."""
     world.model("a")
     batch: list[tuple[float, str, Priority]] = [(0.0, f"batch {number}", "batch") for number in range(8)]
 

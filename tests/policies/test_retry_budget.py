@@ -1,19 +1,16 @@
-"""Asking the same provider again is paid for by its successes: what a retry costs, and what happens without."""
+"""The retry budget: what a retry costs, what pays for it, and what happens when it is used up."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncrouter import AllModelsFailed, AttemptTimeout, ConnectionFailed, Model, RateLimited, Router, ServerFailed
-from asyncrouter._events import Events
-from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.retry_budget import RetryBudget
 from asyncrouter.sim import Act
+from tests.helpers.policies import new_policies
 
 if TYPE_CHECKING:
     from asyncrouter import AttemptError
@@ -24,7 +21,7 @@ SLOW = AttemptTimeout("first_token", "too slow")
 
 
 def retries(budget: RetryBudget, error: AttemptError = FAILED) -> int:
-    """How many it gives now."""
+    """How many retries the budget pays for now."""
     return sum(budget.pay_for_retry(error) for _ in range(100))
 
 
@@ -32,12 +29,12 @@ def retries(budget: RetryBudget, error: AttemptError = FAILED) -> int:
     (FAILED, 10), (RateLimited("slow down", status=429), 10), (ConnectionFailed("reset"), 10), (SLOW, 5),
 ])  # fmt: skip
 def test_a_retry_after_a_timeout_costs_twice_as_much(error: AttemptError, most: int) -> None:
-    """The budget is ten at the start: ten retries, or five after time-outs."""
-    assert most == retries(RetryBudget(), error)
+    """A new budget pays for ten retries, or for five after timeouts."""
+    assert retries(RetryBudget(), error) == most
 
 
 def test_ten_answers_pay_for_one_retry() -> None:
-    """Nine do not."""
+    """Ten answers pay for one retry, and nine do not."""
     budget = RetryBudget()
     retries(budget)
     for _ in range(9):
@@ -50,7 +47,7 @@ def test_ten_answers_pay_for_one_retry() -> None:
 
 
 def test_one_is_too_little_after_a_timeout() -> None:
-    """What cannot be paid for takes nothing."""
+    """A retry that cannot be paid for takes nothing from the budget."""
     budget = RetryBudget()
     retries(budget)
     for _ in range(10):
@@ -61,7 +58,7 @@ def test_one_is_too_little_after_a_timeout() -> None:
 
 
 def test_answers_do_not_save_up_for_a_storm() -> None:
-    """However many there were, ten retries are the most."""
+    """However many answers there were, the budget pays for ten retries at most."""
     budget = RetryBudget()
     for _ in range(10_000):
         budget.deposit()
@@ -71,18 +68,18 @@ def test_answers_do_not_save_up_for_a_storm() -> None:
 
 
 def test_the_models_of_a_provider_share_one(clock: Clock) -> None:
-    """Its trouble is theirs; another provider's is not."""
+    """The models of a provider share one budget, and another provider has its own."""
     one, two, elsewhere = (Model(provider=p, id=i, name=i) for p, i in (("p", "a"), ("p", "b"), ("q", "c")))
 
     async def scenario() -> list[int]:
-        policies = Policies(asyncio.get_running_loop(), Random(0), Events([]))
+        policies = await new_policies()
         return [sum(policies.may_retry(model, FAILED) for _ in range(20)) for model in (one, two, elsewhere)]
 
     assert clock.run(scenario()) == [10, 0, 10]
 
 
 def requests(clock: Clock, world: World, *, calls: int, chain: tuple[str, ...] = ("a",)) -> list[list[str]]:
-    """Which models each call asked, with two tries on each; breakers are off, so only the budget holds them back."""
+    """The models that each call asked, with two tries a model; breakers are off, so only the budget limits retries."""
     async def scenario() -> list[list[str]]:
         asked = []
         config = world.config(defaults={"breaker": "off", "retry": {"attempts": 2}})
@@ -98,7 +95,7 @@ def requests(clock: Clock, world: World, *, calls: int, chain: tuple[str, ...] =
 
 
 def test_an_outage_is_not_answered_with_a_storm(clock: Clock, world: World) -> None:
-    """Ten calls try again, those after them do not: failures pay nothing in."""
+    """In an outage ten calls are retried, and those after them are not."""
     world.model("a", Act(status=500))
 
     asked = requests(clock, world, calls=30)
@@ -107,7 +104,7 @@ def test_an_outage_is_not_answered_with_a_storm(clock: Clock, world: World) -> N
 
 
 def test_a_success_pays_in_once(clock: Clock, world: World) -> None:
-    """After the ten are spent, each tenth answer buys one retry."""
+    """When the budget is used up, each tenth answer pays for one retry."""
     world.model("a", *[Act(status=500)] * 20, *[Act()] * 10, Act(status=500))
 
     asked = requests(clock, world, calls=22)
@@ -116,7 +113,7 @@ def test_a_success_pays_in_once(clock: Clock, world: World) -> None:
 
 
 def test_the_next_model_costs_nothing(clock: Clock, world: World) -> None:
-    """A fallback is no retry: it goes on when there is nothing left."""
+    """A fallback to another model goes on when the budget is used up."""
     world.model("a", Act(status=500))
     world.model("b", Act())
 
