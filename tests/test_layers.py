@@ -239,8 +239,9 @@ def test_nothing_reads_clocks_or_dice_of_its_own() -> None:
 
     assert wrong == []
 
+
 def test_every_module_can_be_the_first_one_imported() -> None:
-    """`import asyncrouter.a.b as c` is not used: it asks the package for `a`, which imports the public names too early."""
+    """`import asyncrouter.a.b as c` is not used: it asks the package for `a`, and that imports the public names."""
     wrong = [
         f"{module}: {ast.unparse(node)}"
         for module, path in MODULES.items()
