@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from asyncrouter.bench import SCENARIOS, Day, Scenario
-from asyncrouter.bench.scenarios import said
+from asyncrouter.bench.scenarios import prompt_of
 from asyncrouter.sim import Act, lognormal
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _tail(world: World, day: Day) -> None:
         asked: Counter[str] = Counter()
 
         def act(seen: Seen, _: Random, name=name, law=law, asked=asked) -> Act:
-            prompt = said(seen)
+            prompt = prompt_of(seen)
             asked[prompt] += 1
             return Act(first_token=law(Dice(f"{day.seed}:{name}:{asked[prompt]}:{prompt}")), gap=0.004, tokens=5)
 

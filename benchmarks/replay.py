@@ -21,7 +21,7 @@ import numpy as np
 from asyncrouter import CallError, Router, Step
 from asyncrouter.bench import Policy, replay
 from asyncrouter.bench.rows import attempt_row
-from asyncrouter.bench.stats import quantiles
+from asyncrouter.bench.stats import row_quantiles
 from asyncrouter.bench.trace import CallRow
 from asyncrouter.sim import Act, Clock, Seen, World, lognormal
 
@@ -67,7 +67,7 @@ def main(seeds: int, calls: int, kept: Path | None) -> None:
 def truth(call: dict[str, object]) -> dict[str, float]:
     rows = played(10**6, 20_000, call)
     seconds = np.array([row.seconds if row.error is None else np.inf for row in rows])
-    found = dict(zip(POINTS, map(float, quantiles(seconds[None, :], list(POINTS.values()))[0]), strict=True))
+    found = dict(zip(POINTS, map(float, row_quantiles(seconds[None, :], list(POINTS.values()))[0]), strict=True))
     money = [sum(attempt.cost_usd or 0.0 for attempt in row.attempts) for row in rows]
     return {
         **found, "success": float(np.isfinite(seconds).mean()), "usd_per_1000": float(np.mean(money)) * 1000.0,

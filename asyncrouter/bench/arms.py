@@ -1,12 +1,14 @@
-"""What is compared: a router's configuration and the arguments of its calls, under a name."""
+"""Arms: what is compared. An arm is a router's configuration and the arguments of its calls, under a name."""
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.arguments import ARGUMENTS, merge_params
+from asyncrouter import Router
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,10 +16,21 @@ if TYPE_CHECKING:
     from asyncrouter import Config
 
 FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
-"""The models of every simulated scenario."""
-UNSAYABLE = {"accept", "headers", "messages", "params", "prompt", "self", "tags"}
-"""What a call takes that no word of a command line can be, or that the run says itself."""
+"""The names of the models that every simulated scenario has."""
+NOT_IN_TEXT = {"accept", "headers", "messages", "on_interrupt", "params", "prompt", "self", "tags"}
+"""Arguments of a call that no text on a command line can be, or that the run sets itself."""
+INSTEAD = {
+    "timeout": "deadline", "stream_options": "nothing (usage is always asked for)",
+    "extra_headers": "the headers of a provider in the configuration",
+}
+"""Arguments that other clients have and a router refuses, and what to use here."""
+CLOSE = 0.75
+"""Similarity (0 to 1, `difflib`) from which an unknown argument is taken for a typo of a known one: one wrong letter in
+a name of four."""
+PROVIDERS_OWN = {"models"}
+"""Parameters of providers that look like a typo of an argument."""
 EXPECTED = {"hedge": "seconds, p95 or none, and a budget after a slash", "retry": "a number of tries"}
+"""What the value of an argument must be, for the message when it is not; of others, a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +38,9 @@ class Arm:
     """One way to answer the prompts.
 
     `call` are arguments of `Router.chat` (task, tier, model, chain, hedge, retry, deadline, max_tokens, …). `config`
-    is a router's configuration; in a simulated scenario a mapping, laid over the scenario's (`defaults`, `tasks`, …).
-    With `stream` the calls read the answer chunk by chunk with `Router.stream`.
+    is a router's configuration (`None`: the built-in one); in a simulated scenario a mapping that overrides parts of
+    the scenario's (`defaults`, `tasks`, …). With `stream` the calls read the answer chunk by chunk with
+    `Router.stream`.
     """
 
     name: str
@@ -35,14 +49,14 @@ class Arm:
     stream: bool = False
 
     def described(self) -> dict[str, object]:
-        """For a report; a configuration, which may name keys, only by its presence."""
-        told = {name: value if isinstance(value, str | int | float | bool | None | list) else repr(value)
+        """The arm for a report; of a configuration, which may name keys, only whether there is one."""
+        call = {name: value if isinstance(value, str | int | float | bool | None | list) else repr(value)
                 for name, value in self.call.items()}
-        return {"name": self.name, "call": told, "stream": self.stream, "config": self.config is not None}
+        return {"name": self.name, "call": call, "stream": self.stream, "config": self.config is not None}
 
 
 def parse_arm(text: str) -> Arm:
-    """An arm from `NAME: key=value …`, as the command line takes it: `hedged: chain=a,b hedge=p95 deadline=20`.
+    """An arm from `NAME: key=value …`, as the command line has it: `hedged: chain=a,b hedge=p95 deadline=20`.
 
     Raises `ValueError`.
     """
@@ -51,7 +65,7 @@ def parse_arm(text: str) -> Arm:
         raise ValueError(f"expected NAME: key=value …, got {text!r}")
     call: dict[str, object] = {}
     stream = False
-    for word in _words(text, rest):
+    for word in _split(text, rest):
         key, equals, value = word.partition("=")
         if word == "stream":
             stream = True
@@ -63,7 +77,7 @@ def parse_arm(text: str) -> Arm:
     return Arm(name.strip(), call, stream=stream)
 
 
-def _words(text: str, rest: str) -> list[str]:
+def _split(text: str, rest: str) -> list[str]:
     try:
         return shlex.split(rest)
     except ValueError as error:
@@ -71,14 +85,18 @@ def _words(text: str, rest: str) -> list[str]:
 
 
 def _check_keys(call: Mapping[str, object]) -> None:
-    if wrong := UNSAYABLE & call.keys():
-        raise ValueError(f"{min(wrong)}: no argument that can be given on a command line")
+    """Refuse what a call would refuse, and typos, which it would send to the provider. Raises `ValueError`."""
+    if wrong := NOT_IN_TEXT & call.keys():
+        raise ValueError(f"{min(wrong)}: not an argument that can be given on a command line")
     if "stream" in call:
         raise ValueError("stream: expected the word alone, without a value")
-    try:
-        merge_params({}, None, {name: value for name, value in call.items() if name not in ARGUMENTS})
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    parameters = inspect.signature(Router.chat).parameters.values()
+    arguments = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
+    for name in call.keys() - arguments - PROVIDERS_OWN:
+        if name in INSTEAD:
+            raise ValueError(f"{name}= is not an argument here; use {INSTEAD[name]}")
+        if near := get_close_matches(name, arguments, 1, CLOSE):
+            raise ValueError(f"{name}=: did you mean {near[0]}=?")
 
 
 def _value(key: str, text: str) -> object:
@@ -108,7 +126,7 @@ def _number(key: str, text: str) -> int | float:
 
 
 def standard() -> list[Arm]:
-    """What a scenario is run with when no arms are named; the first one is the baseline."""
+    """The arms of a scenario when none are named; the first one is the baseline."""
     chain = [FIRST, SECOND, THIRD]
     return [
         Arm("direct", {"chain": [FIRST], "retry": {"attempts": 1}}),

@@ -7,20 +7,23 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter.bench.measures import DEFINITIONS
-from asyncrouter.bench.words import FEW, figure
+from asyncrouter.bench.definitions import DEFINITIONS
+from asyncrouter.bench.formatting import N_TOO_SMALL, figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from asyncrouter.bench.report import ArmReport, Report
 
-_ONE = re.compile(r"(?:(?P<arm>.+?):)?\s*(?P<name>[\w.]+)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+.\de]+)")
+_CONDITION = re.compile(r"(?:(?P<arm>.+?):)?\s*(?P<name>[\w.]+)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[-+.\de]+)")
+"""One condition: an arm and a colon, or neither; a measure, a sign, a number."""
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }
+"""How each sign compares a value with its limit."""
 
 AGAINST_BASELINE = {name for name in DEFINITIONS if name.startswith("saved_")} | {"usd_per_second_saved"}
+"""Measures that the baseline itself does not have."""
 
 
 class Condition(NamedTuple):
@@ -36,15 +39,15 @@ class Condition(NamedTuple):
         return f"{where}{self.name} {self.sign} {self.limit:g}"
 
     def broken(self, arm: ArmReport) -> str | None:
-        """Why it does not hold for an arm, `None` if it does. What is not known does not hold."""
+        """Why it does not hold for an arm, `None` if it holds. A measure that is not known does not hold."""
         estimate = arm.measures.get(self.name)
         if estimate is None or (estimate.value is None and estimate.n == 0):
-            return f"{arm.name}: {self} cannot be said: there is no such figure here"
+            return f"{arm.name}: {self} cannot be checked: there is no such figure here"
         if not estimate.enough:
-            return f"{arm.name}: {self} cannot be said: {FEW} ({estimate.n})"
+            return f"{arm.name}: {self} cannot be checked: {N_TOO_SMALL} ({estimate.n})"
         value = float("inf") if estimate.value is None else estimate.value
-        told = figure(self.name, estimate, interval=True)
-        return None if _SIGNS[self.sign](value, self.limit) else f"{arm.name}: {self} does not hold: {told}"
+        text = figure(self.name, estimate, interval=True)
+        return None if _SIGNS[self.sign](value, self.limit) else f"{arm.name}: {self} does not hold: {text}"
 
 
 def parse_conditions(text: str) -> list[Condition]:
@@ -53,10 +56,13 @@ def parse_conditions(text: str) -> list[Condition]:
 
 
 def broken(report: Report, conditions: list[Condition]) -> list[str]:
-    """Every condition that does not hold, and why. Raises `ValueError` for an arm that is not in the report."""
+    """A line for every condition and arm where it does not hold, with the reason.
+
+    Raises `ValueError` for an arm that is not in the report.
+    """
     check_arms(conditions, [arm.name for arm in report.arms])
-    found = (condition.broken(arm) for condition in conditions for arm in _meant(condition, report.arms))
-    return [why for why in found if why is not None]
+    found = (condition.broken(arm) for condition in conditions for arm in _selected(condition, report.arms))
+    return [reason for reason in found if reason is not None]
 
 
 def check_arms(conditions: Sequence[Condition], names: Sequence[str]) -> None:
@@ -65,20 +71,20 @@ def check_arms(conditions: Sequence[Condition], names: Sequence[str]) -> None:
         raise ValueError(f"no arm {', '.join(sorted(unknown))}: there are {', '.join(sorted(names))}")
 
 
-def _meant(condition: Condition, arms: Sequence[ArmReport]) -> Sequence[ArmReport]:
-    """The arms of a condition; a measure against the baseline is not for the baseline, unless it is alone."""
+def _selected(condition: Condition, arms: Sequence[ArmReport]) -> Sequence[ArmReport]:
+    """The arms of a condition. One on a saving does not apply to the baseline, unless that is the only arm."""
     if condition.arm is not None:
         return [arm for arm in arms if arm.name == condition.arm]
     return arms[1:] or arms if condition.name in AGAINST_BASELINE else arms
 
 
 def _condition(text: str) -> Condition:
-    found = _ONE.fullmatch(text)
+    found = _CONDITION.fullmatch(text)
     if found is None:
         raise ValueError(f"expected measure<number, got {text!r}")
     if found["name"] not in DEFINITIONS:
         near = get_close_matches(found["name"], DEFINITIONS, 4, 0.4)
-        told = ", ".join([*near, "…"])
-        raise ValueError(f"no measure {found['name']!r}: there are {told} (`asyncrouter bench measures` lists them)")
+        names = ", ".join([*near, "…"])
+        raise ValueError(f"no measure {found['name']!r}: there are {names} (`asyncrouter bench measures` lists them)")
     arm = found["arm"]
     return Condition(None if arm is None else arm.strip(), found["name"], found["sign"], float(found["limit"]))

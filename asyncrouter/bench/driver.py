@@ -1,4 +1,4 @@
-"""One arm at work: makes a call when it is told to, and writes down what came of it."""
+"""Makes the calls of one arm, and keeps a row of each."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from asyncrouter.bench.stop import Ledger
 
 TAG = "bench"
+"""The tag that carries the number of a call, so that events can be told apart by call."""
 
 
 class Driver:
-    """Calls one arm's router. `rows` are in the order in which the calls ended; `peak` the most that were open."""
+    """Calls the router of one arm. `rows` are in the order in which calls ended; `peak` is the most in flight at once.
 
-    def __init__(self, arm: Arm, load: Load, settings: Settings, ledger: Ledger, ended: Callable[[Row], None]) -> None:
+    `on_ended` is called with the row of each call that has ended. `began` is the instant of the event loop's clock that
+    rows count from, `cpu` the CPU seconds of the run.
+    """
+
+    def __init__(
+        self, arm: Arm, load: Load, settings: Settings, ledger: Ledger, on_ended: Callable[[Row], None]
+    ) -> None:
         self.arm = arm
         self.rows: list[Row] = []
         self.peak = 0
@@ -34,53 +41,56 @@ class Driver:
         self._router: Router | None = None
         self._prompt, self._warmup = settings.prompt, settings.warmup
         self._ledger = ledger
-        self._ended = ended
-        self._open = 0
-        self._turns = asyncio.Semaphore(load.cap) if load.cap is not None else None
+        self._on_ended = on_ended
+        self._in_flight = 0
+        self._cap = asyncio.Semaphore(load.cap) if load.cap is not None else None
         self._denied: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Driver {self.arm.name!r}: {len(self.rows)} ended, {self._open} open>"
+        return f"<Driver {self.arm.name!r}: {len(self.rows)} ended, {self._in_flight} in flight>"
 
     def listen(self, event: Event) -> None:
-        """Count the hedges that were due and not allowed."""
+        """Count the hedges that were due and not allowed; a listener for the arm's router."""
         if isinstance(event, HedgeDenied) and event.trace.tags is not None:
             number = event.trace.tags.get(TAG, "")
             self._denied[number] = self._denied.get(number, 0) + 1
 
-    def drive(self, router: Router, began: float) -> None:
-        """Use this router; instants count from `began`. Raises `ConfigError`, or `ValueError`, for a wrong arm."""
+    def use(self, router: Router, began: float) -> None:
+        """Call this router from now on; rows count from the instant `began` of the loop's clock.
+
+        Raises `ConfigError` or `ValueError` for an arm that cannot be called.
+        """
         self._router, self.began = router, began
-        self._steps = router.explain(**self._choice()).steps
+        self._steps = router.explain(**self._explain_arguments()).steps
 
     @property
     def providers(self) -> list[str]:
-        """The providers that a call may be sent to."""
+        """The names of the providers that a call may be sent to."""
         return [step.provider for step in self._steps]
 
     def models(self, config: Config) -> list[str]:
-        """The models of a call, as their provider calls them."""
+        """The ids of the models of a call, as their provider knows them."""
         names = [step.model for step in self._steps]
         return [config.models[name].id if name in config.models else name.partition(":")[2] or name for name in names]
 
     def reserve(self, number: int) -> float:
-        """USD to set aside for a call; 0.0 where there is no budget."""
+        """USD that this call can cost at most. Raises `ValueError` for a model without a price."""
         return reserve(self._steps, self._prompt(number), self.arm.call)
 
-    async def call(self, number: int, scheduled: float, set_aside: float = 0.0) -> None:
-        """Make a call that is due now, and keep its row."""
-        capped = self._turns is not None and self._turns.locked()
-        async with self._turns or contextlib.nullcontext():
+    async def call(self, number: int, scheduled: float, reserved: float = 0.0) -> None:
+        """Make a call that is due now, and keep its row. `reserved` USD were set aside for it."""
+        capped = self._cap is not None and self._cap.locked()
+        async with self._cap or contextlib.nullcontext():
             row = Row(self.arm.name, number, scheduled, self._now(), capped=capped, warmup=number < self._warmup)
-            self._open += 1
-            self.peak = max(self.peak, self._open)
+            self._in_flight += 1
+            self.peak = max(self.peak, self._in_flight)
             try:
                 await self._ask(row)
             finally:
-                self._open -= 1
-                self._ledger.settle(row, set_aside)
+                self._in_flight -= 1
+                self._ledger.settle(row, reserved)
         self.rows.append(row)
-        self._ended(row)
+        self._on_ended(row)
 
     async def _ask(self, row: Row) -> None:
         trace: Trace | None
@@ -95,15 +105,15 @@ class Driver:
 
     async def _answer(self, prompt: str, tags: dict[str, str]) -> Trace:
         assert self._router is not None
-        given: dict[str, Any] = {**self.arm.call, "tags": tags}
+        arguments: dict[str, Any] = {**self.arm.call, "tags": tags}
         if not self.arm.stream:
-            return (await self._router.chat(prompt, **given)).trace
-        async with self._router.stream(prompt, **given) as stream:
+            return (await self._router.chat(prompt, **arguments)).trace
+        async with self._router.stream(prompt, **arguments) as stream:
             async for _ in stream:
                 pass
         return stream.reply.trace
 
-    def _choice(self) -> dict[str, Any]:
+    def _explain_arguments(self) -> dict[str, Any]:
         names = ("task", "tier", "chain", "model", "deadline", "hedge", "retry")
         return {name: self.arm.call[name] for name in names if name in self.arm.call}
 

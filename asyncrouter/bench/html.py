@@ -1,4 +1,4 @@
-"""report.html: one file, no network, light and dark."""
+"""report.html: one file that needs no network, readable in light and in dark."""
 
 from __future__ import annotations
 
@@ -7,40 +7,45 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
 
-from asyncrouter.bench import figures
-from asyncrouter.bench.measures import DEFINITIONS
-from asyncrouter.bench.words import COLUMNS, figure
+from asyncrouter.bench import charts
+from asyncrouter.bench.chart_style import PALETTE
+from asyncrouter.bench.definitions import DEFINITIONS
+from asyncrouter.bench.formatting import COLUMNS, figure
+from asyncrouter.bench.waterfall import waterfall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import plotly.graph_objects as go
 
+    from asyncrouter.bench.arm_run import RunData
     from asyncrouter.bench.report import ArmReport, Report
-    from asyncrouter.bench.result import Run
 
+MANY_ARMS = 5
+"""Arms up to which intervals stand beside their figures; with more of them they stand below."""
 _CONFIG = {"responsive": True, "displayModeBar": False}
+"""plotly's: charts follow the width of the window and have no tool bar."""
 
 
-def page(report: Report, run: Run) -> str:
-    """The whole page."""
+def page(report: Report, run: RunData) -> str:
+    """The text of report.html."""
     return Template(files("asyncrouter.bench").joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(_title(report)),
         subtitle=escape(_subtitle(report)),
         warnings="".join(f"<p class=warning>{escape(warning)}</p>" for warning in report.warnings),
         table=_table(report.arms),
-        tail=_drawn(figures.tail(run.arms), "tail"),
-        timeline=_drawn(figures.timeline(run.arms), "timeline"),
-        cost=_drawn(figures.cost(report), "cost"),
+        tail=_chart(charts.tail(run.arms), "tail"),
+        timeline=_chart(charts.timeline(run.arms), "timeline"),
+        cost=_chart(charts.cost(report), "cost"),
         waterfalls="".join(
             f"<details{' open' if number == 0 else ''}><summary>{escape(arm.name)}</summary>"
-            f"{_drawn(figures.waterfall(arm), f'waterfall-{number}')}</details>"
+            f"{_chart(waterfall(arm), f'waterfall-{number}')}</details>"
             for number, arm in enumerate(run.arms)
         ),
         errors=_errors(report.arms),
-        all=_all(report.arms),
-        environment=_pairs({**report.environment, **_flat(report.settings)}),
-        plotly=figures.script(),
+        all=_all_measures(report.arms),
+        environment=_definition_list({**report.environment, **_set(report.settings)}),
+        plotly=charts.script(),
     )
 
 
@@ -56,24 +61,25 @@ def _subtitle(report: Report) -> str:
 
 
 def _table(arms: Sequence[ArmReport]) -> str:
-    """A line for each measure that has something to say, as in the terminal: arms are few, measures many."""
-    head = "".join(f"<th><i style='background:{figures.PALETTE[at % len(figures.PALETTE)]}'></i>{escape(arm.name)}"
+    """The short table: a column for each arm, a line for each measure that at least one arm has."""
+    head = "".join(f"<th><i style='background:{PALETTE[at % len(PALETTE)]}'></i>{escape(arm.name)}"
                    for at, arm in enumerate(arms))
     lines = {name: [_cell(name, arm) for arm in arms] for name in COLUMNS}
     rows = "".join(
         f"<tr><th title='{escape(DEFINITIONS[name])}'>{escape(COLUMNS[name])}<td>{'<td>'.join(cells)}"
         for name, cells in lines.items() if any(cell != "–" for cell in cells)
     )
-    return f"<table{' class=many' if len(arms) > 5 else ''}><thead><tr><th>{head}</thead><tbody>{rows}</tbody></table>"
+    many = " class=many" if len(arms) > MANY_ARMS else ""
+    return f"<table{many}><thead><tr><th>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _cell(name: str, arm: ArmReport) -> str:
     estimate = arm.measures.get(name)
-    told = escape(figure(name, estimate))
+    text = escape(figure(name, estimate))
     if estimate is None or not estimate.enough:
-        return told
+        return text
     bounds = figure(name, estimate, interval=True).partition(" ")[2]
-    return f"{told}<small>{escape(bounds)}</small>" if bounds else told
+    return f"{text}<small>{escape(bounds)}</small>" if bounds else text
 
 
 def _errors(arms: Sequence[ArmReport]) -> str:
@@ -85,15 +91,15 @@ def _errors(arms: Sequence[ArmReport]) -> str:
             "failed calls": arm.errors,
             "failed attempts": arm.attempt_errors,
         }
-        told = "".join(
+        entries = "".join(
             f"<dt>{label}<dd>{escape(', '.join(f'{name}: {value}' for name, value in values.items()))}"
             for label, values in lines.items() if values
         )
-        parts.append(f"<section><h3>{escape(arm.name)}</h3><dl>{told}</dl></section>")
+        parts.append(f"<section><h3>{escape(arm.name)}</h3><dl>{entries}</dl></section>")
     return "".join(parts)
 
 
-def _all(arms: Sequence[ArmReport]) -> str:
+def _all_measures(arms: Sequence[ArmReport]) -> str:
     head = "".join(f"<th>{escape(arm.name)}" for arm in arms)
     rows = "".join(
         f"<tr><th>{escape(name)}<td class=text>{escape(text)}"
@@ -103,14 +109,15 @@ def _all(arms: Sequence[ArmReport]) -> str:
     return f"<table><thead><tr><th>measure<th>definition{head}</thead><tbody>{rows}</tbody></table>"
 
 
-def _pairs(values: Mapping[str, object]) -> str:
+def _definition_list(values: Mapping[str, object]) -> str:
     return "".join(f"<dt>{escape(name)}<dd>{escape(str(value))}" for name, value in values.items())
 
 
-def _flat(settings: Mapping[str, object]) -> dict[str, object]:
+def _set(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that were given."""
     return {name: value for name, value in settings.items() if value not in (None, {}, [])}
 
 
-def _drawn(drawing: go.Figure, name: str) -> str:
-    text: str = drawing.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=name)
+def _chart(chart: go.Figure, name: str) -> str:
+    text: str = chart.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=name)
     return text

@@ -1,7 +1,8 @@
-"""When calls are made: open loop, at instants that do not depend on the answers, or closed loop, when a worker is free.
+"""Loads: when calls are made, in an open loop (at given instants) or a closed one (when a worker is free).
 
-An open loop is what users do. A closed loop waits for the system it measures, and leaves out the calls that a slow
-system would have kept waiting ("coordinated omission", Gil Tene): use it for throughput, not for latency.
+Independent users make an open loop: they do not wait for each other's answers. A closed loop waits for the system that
+it measures, so the calls that a slow system would have kept waiting are never made ("coordinated omission", Gil Tene):
+use it for throughput, not for latency.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ Kind = Literal["poisson", "constant", "gamma", "ramp", "recorded", "closed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Made by one of its class methods. `calls` and `seconds` end it, whichever comes first; one must be given.
+    """When the calls of every arm are made; created by one of the class methods.
 
-    `rate` is calls a second. `cap` is how many calls of an arm may be open at once (`None`: no limit); a call that has
-    to wait for it counts from its scheduled instant all the same.
+    `calls` and `seconds` end it, whichever comes first; one of them must be given (a recording ends by itself). `rate`
+    is calls a second, on average. `cap` is how many calls of an arm may be in flight at once (`None`: no limit); a call
+    that has to wait for it counts from its scheduled instant all the same. Raises `ValueError` for numbers that are not
+    above 0 or not finite, for a load without an end, and for instants that are not in rising order.
     """
 
     kind: Kind
@@ -51,7 +54,7 @@ class Load:
     def poisson(
         cls, rate: float, *, calls: int | None = None, seconds: float | None = None, cap: int | None = None
     ) -> Self:
-        """Independent users: `rate` calls a second on average, exponential gaps."""
+        """A Poisson process, as independent users make it: `rate` calls a second on average, exponential gaps."""
         return cls(kind="poisson", rate=rate, calls=calls, seconds=seconds, cap=cap)
 
     @classmethod
@@ -66,50 +69,53 @@ class Load:
         cls, rate: float, shape: float, *, calls: int | None = None, seconds: float | None = None,
         cap: int | None = None,
     ) -> Self:
-        """Gaps from a gamma law: burstier than Poisson below `shape` 1, steadier above."""
+        """Gamma-distributed gaps: burstier than Poisson with `shape` below 1, more regular above."""
         return cls(kind="gamma", rate=rate, shape=shape, calls=calls, seconds=seconds, cap=cap)
 
     @classmethod
     def ramp(cls, rate: float, to: float, *, seconds: float, cap: int | None = None) -> Self:
-        """Poisson arrivals whose rate goes in a straight line from `rate` to `to`."""
+        """Poisson arrivals whose rate changes linearly from `rate` to `to` within `seconds`."""
         return cls(kind="ramp", rate=rate, to=to, seconds=seconds, cap=cap)
 
     @classmethod
     def recorded(cls, instants: Sequence[float], *, cap: int | None = None) -> Self:
-        """The instants of a recording, in seconds; the first one is the beginning."""
+        """The instants of a recording, in seconds; the first one becomes 0."""
         first = instants[0] if instants else 0.0
         return cls(kind="recorded", instants=tuple(at - first for at in instants), cap=cap)
 
     @classmethod
     def closed(cls, concurrency: int, *, calls: int | None = None, seconds: float | None = None) -> Self:
-        """So many workers, each of which asks again when it has its answer."""
+        """`concurrency` workers, each of which makes its next call when the last one has ended."""
         return cls(kind="closed", concurrency=concurrency, calls=calls, seconds=seconds)
 
     @property
     def open(self) -> bool:
-        """Whether the instants are known beforehand."""
+        """Whether the instants are known in advance."""
         return self.kind != "closed"
 
     def arrivals(self, seed: int = 0) -> list[float]:
-        """The instants of an open loop, seconds from its beginning: the same for every arm."""
+        """The instants of an open loop in seconds from its beginning, the same for every arm.
+
+        Raises `ValueError` for a closed loop.
+        """
         if not self.open:
-            raise ValueError("a closed loop has no instants beforehand")
+            raise ValueError("the instants of a closed loop are not known in advance")
         if self.kind == "recorded":
             return list(self.instants)
         instants: list[float] = []
-        for at in self._flow(Random(f"{seed}:arrivals")):
+        for at in self._instants(Random(f"{seed}:arrivals")):
             if (self.seconds is not None and at >= self.seconds) or len(instants) == self.calls:
                 break
             instants.append(at)
         return instants
 
     def described(self) -> dict[str, object]:
-        """What was set, for a report; a recording by its number of instants."""
-        told = {name: value for name, value in asdict(self).items() if value is not None}
-        told["instants"] = len(self.instants)
-        return told
+        """The settings for a report; of a recording, the number of its instants."""
+        settings = {name: value for name, value in asdict(self).items() if value is not None}
+        settings["instants"] = len(self.instants)
+        return settings
 
-    def _flow(self, random: Random) -> Iterator[float]:
+    def _instants(self, random: Random) -> Iterator[float]:
         rate, at = self.rate or 1.0, 0.0
         while True:
             if self.kind == "constant":
@@ -126,7 +132,10 @@ class Load:
                 yield due
 
     def _on_ramp(self, expected: float) -> float | None:
-        """When so many calls are expected to have come: the rate's integral, solved for its end."""
+        """The instant by which so many calls are expected: the integral of the rate, solved for its end.
+
+        `None` where the rate reaches 0 before. Unit-rate arrivals mapped through this are the ramp's (time rescaling).
+        """
         assert self.rate is not None
         assert self.to is not None
         assert self.seconds is not None

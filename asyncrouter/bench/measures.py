@@ -1,4 +1,9 @@
-"""The figures of one arm, by name, with what each means. Shares are of 1, times seconds, money USD."""
+"""Computes the measures of one arm from its calls; `definitions` says what each one means.
+
+Latencies count from the scheduled start, not from the real one: a call that the harness or a cap kept waiting is late
+by that wait (no coordinated omission). A failed call has an infinite latency, so an arm cannot look fast by failing.
+Quantiles, means and shares are estimated as `stats` describes; sums and maxima have no interval.
+"""
 
 from __future__ import annotations
 
@@ -8,66 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asyncrouter.bench.stats import Estimate, average, estimates, finite, wilson
+from asyncrouter.bench.definitions import LATENCIES, POINTS
+from asyncrouter.bench.stats import Estimate, estimate_mean, estimate_quantiles, finite, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from asyncrouter.bench.result import ArmRun
+    from asyncrouter.bench.arm_run import ArmRun
     from asyncrouter.bench.rows import AttemptRow, Row
     from asyncrouter.bench.stats import Floats
 
 Measures = dict[str, Estimate]
 
-POINTS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
-
-LATENCIES = {
-    "e2e": "from the scheduled start to the whole answer; a call that failed counts as one that never answered",
-    "answered": "from the scheduled start to the whole answer, of answered calls only (survivors: it flatters an arm "
-                "that gives up early)",
-    "service": "from the start of the call to its end, failed or not",
-    "ttft": "from the scheduled start to the first content of the answer; a failed call never had one",
-    "tpot": "(last content - first content) / (output tokens - 1) of the answer, tokens as its provider counted them",
-    "waiting": "of a call, not covered by any attempt: queues, holds, pauses before a retry, the router itself",
-}
-
-DEFINITIONS = {
-    "calls": "calls that were measured, without the warm-up",
-    "success": "calls that got a whole answer from some model of the chain / calls",
-    **{f"{point}_{name}": f"{point} of the seconds {text}" for name, text in LATENCIES.items() for point in POINTS},
-    **{f"mean_{name}": f"mean of the seconds {text}" for name, text in LATENCIES.items()},
-    **{f"max_{name}": f"largest of the seconds {text}" for name, text in LATENCIES.items()},
-    "attempts": "requests sent / calls",
-    "p99_attempts": "p99 of the requests sent for one call",
-    "max_attempts": "most requests sent for one call",
-    "fallback_rate": "calls in which a model was tried because the one before had failed / calls",
-    "depth": "models asked / calls (a retry at the same model is no new model)",
-    "hedges_fired": "calls with a hedge / calls",
-    "hedges_won": "calls that a hedge answered / calls with a hedge",
-    "hedges_denied": "hedges that were due and not allowed (budget, nobody to race with) / calls",
-    "extra_load": "requests sent beyond the first / calls",
-    "usd_per_1000": "dollars of all attempts for 1,000 calls, losers and failures included",
-    "wasted_usd_per_1000": "dollars for 1,000 calls of attempts that were not the answer",
-    "wasted_share": "wasted dollars / dollars",
-    "estimated_share": "dollars that are our estimate (no usage was reported) / dollars",
-    "usd_per_second_saved": "more dollars for 1,000 calls than the baseline / seconds of p99_e2e saved against it",
-    "saved_p50_e2e": "p50_e2e of the baseline - p50_e2e, paired",
-    "saved_p95_e2e": "p95_e2e of the baseline - p95_e2e, paired",
-    "saved_p99_e2e": "p99_e2e of the baseline - p99_e2e, paired",
-    "saved_mean": "mean over the calls that both arms answered of the baseline's seconds - this arm's, paired",
-    "saved_success": "success - success of the baseline, paired",
-    "goodput": "calls a second that were answered within every limit of --slo",
-    "goodput_share": "calls that were answered within every limit of --slo / calls",
-    "offered_rate": "calls a second as scheduled",
-    "achieved_rate": "answered calls a second until the last one ended",
-    "peak_in_flight": "most calls open at once",
-    "start_lag_p99": "p99 of the seconds by which the harness started a call late",
-    "cpu_ms": "processor milliseconds a call, of harness, router and (in a scenario) simulated models together",
-}
-
 
 def measure(arm: ArmRun, slo: Mapping[str, float], seed: int = 0) -> Measures:
-    """All figures of an arm but for those against the baseline."""
+    """All measures of an arm but those against the baseline. `slo` are limits in seconds, by the kind of seconds."""
     rows = arm.measured
     if not rows:
         return {"calls": Estimate(0.0)}
@@ -78,29 +38,29 @@ def measure(arm: ArmRun, slo: Mapping[str, float], seed: int = 0) -> Measures:
 
 
 def times(name: str, rows: Sequence[Row]) -> Floats:
-    """One kind of seconds of these calls; `inf`: never."""
+    """One kind of seconds of these calls, `inf` where a call failed; calls that have no such time are left out."""
     values = map(_TIMES[name], rows)
     return np.array([value for value in values if value is not None], dtype=np.float64)
 
 
-def served(rows: Sequence[Row]) -> dict[str, float]:
-    """The share of the answers that each model gave."""
+def answered_by(rows: Sequence[Row]) -> dict[str, float]:
+    """The share of the answers that each model gave, largest first."""
     counts = Counter(row.model for row in rows if row.ok and row.model is not None)
     return {model: count / counts.total() for model, count in counts.most_common()}
 
 
 def depths(rows: Sequence[Row]) -> dict[int, int]:
-    """How many calls asked so many models."""
+    """How many calls sent requests to so many models."""
     return dict(sorted(Counter(len({attempt.model for attempt in row.sent}) for row in rows).items()))
 
 
-def errors(rows: Sequence[Row]) -> dict[str, int]:
-    """Failed calls by the class of the error their caller got, and failed attempts by theirs."""
+def call_errors(rows: Sequence[Row]) -> dict[str, int]:
+    """Failed calls by the class of the error that their caller got."""
     return dict(Counter(row.outcome for row in rows if not row.ok).most_common())
 
 
 def attempt_errors(rows: Sequence[Row]) -> dict[str, int]:
-    """Attempts that failed, by class; a clock by its name."""
+    """Failed attempts by the class of their error; a timeout with its name: "AttemptTimeout (idle)"."""
     found: Counter[str] = Counter()
     for row in rows:
         for attempt in row.attempts:
@@ -110,32 +70,36 @@ def attempt_errors(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _latency(name: str, sample: Floats, seed: int) -> Measures:
-    found = dict(zip((f"{point}_{name}" for point in POINTS), estimates(sample, list(POINTS.values()), seed),
-                     strict=True))
-    found[f"mean_{name}"] = average(sample, seed)
+    found = dict(zip((f"{point}_{name}" for point in POINTS),
+                     estimate_quantiles(sample, list(POINTS.values()), seed), strict=True))
+    found[f"mean_{name}"] = estimate_mean(sample, seed)
     found[f"max_{name}"] = Estimate(finite(sample.max()) if len(sample) else None, n=len(sample))
     return found
 
 
 def _attempts(rows: Sequence[Row]) -> Measures:
     sent = np.array([len(row.sent) for row in rows], dtype=np.float64)
-    fell = sum(any(attempt.cause in {"fallback", "escalate"} for attempt in row.sent) for row in rows)
+    fell_back = sum(any(attempt.cause in {"fallback", "escalate"} for attempt in row.sent) for row in rows)
+    models = np.array([len({attempt.model for attempt in row.sent}) for row in rows], dtype=np.float64)
     return {
-        "attempts": _counted(sent),
-        "p99_attempts": estimates(sent, [0.99])[0],
+        "attempts": _mean_count(sent),
+        "p99_attempts": estimate_quantiles(sent, [0.99])[0],
         "max_attempts": Estimate(float(sent.max()), n=len(rows)),
-        "fallback_rate": wilson(fell, len(rows)),
-        "depth": average(np.array([len({attempt.model for attempt in row.sent}) for row in rows], dtype=np.float64)),
-        "extra_load": _counted(np.maximum(sent - 1.0, 0.0), usual=0.0),
+        "fallback_rate": wilson(fell_back, len(rows)),
+        "depth": estimate_mean(models),
+        "extra_load": _mean_count(np.maximum(sent - 1.0, 0.0), usual=0.0),
     }
 
 
-def _counted(sample: Floats, usual: float = 1.0) -> Estimate:
-    """The mean of a count, no surer than the share of calls beyond the usual: equal values bootstrap to no doubt."""
-    found, beyond = average(sample), wilson(int((sample > usual).sum()), len(sample))
+def _mean_count(sample: Floats, usual: float = 1.0) -> Estimate:
+    """The mean of a count, with an interval at least as wide as Wilson's for the share of calls above the usual count.
+
+    A sample of equal values bootstraps to an interval of width 0, though the next call may well need a second request.
+    """
+    found, above = estimate_mean(sample), wilson(int((sample > usual).sum()), len(sample))
     value, low, high = (bound or 0.0 for bound in (found.value, found.low, found.high))
-    rest = value - (beyond.value or 0.0)
-    return replace(found, low=min(low, rest + (beyond.low or 0.0)), high=max(high, rest + (beyond.high or 0.0)))
+    rest = value - (above.value or 0.0)
+    return replace(found, low=min(low, rest + (above.low or 0.0)), high=max(high, rest + (above.high or 0.0)))
 
 
 def _hedges(rows: Sequence[Row]) -> Measures:
@@ -153,12 +117,12 @@ def _money(rows: Sequence[Row], seed: int) -> Measures:
         unknown = Estimate(None)
         return dict.fromkeys(("usd_per_1000", "wasted_usd_per_1000", "wasted_share", "estimated_share"), unknown)
     cost = np.array([row.cost_usd for row in rows], dtype=np.float64)
-    wasted = np.array([_wasted(row) for row in rows], dtype=np.float64)
+    wasted = np.array([_wasted_usd(row) for row in rows], dtype=np.float64)
     guessed = sum(attempt.cost_usd or 0.0 for row in rows for attempt in row.attempts if attempt.cost_estimated)
     total = float(cost.sum())
     return {
-        "usd_per_1000": average(cost * 1000.0, seed),
-        "wasted_usd_per_1000": average(wasted * 1000.0, seed),
+        "usd_per_1000": estimate_mean(cost * 1000.0, seed),
+        "wasted_usd_per_1000": estimate_mean(wasted * 1000.0, seed),
         "wasted_share": Estimate(float(wasted.sum()) / total if total else 0.0, n=len(rows)),
         "estimated_share": Estimate(guessed / total if total else 0.0, n=len(rows)),
     }
@@ -167,7 +131,7 @@ def _money(rows: Sequence[Row], seed: int) -> Measures:
 def _capacity(arm: ArmRun, rows: Sequence[Row], slo: Mapping[str, float]) -> Measures:
     first, last = rows[0].scheduled, rows[-1].scheduled
     seconds = max(max(row.ended for row in rows) - first, 1e-9)
-    good = sum(_good(row, slo) for row in rows)
+    good = sum(_within(row, slo) for row in rows)
     late = np.array([row.started - row.scheduled for row in rows if not row.capped], dtype=np.float64)
     return {
         "goodput": Estimate(good / seconds, n=len(rows)),
@@ -180,14 +144,15 @@ def _capacity(arm: ArmRun, rows: Sequence[Row], slo: Mapping[str, float]) -> Mea
     }
 
 
-def _good(row: Row, slo: Mapping[str, float]) -> bool:
+def _within(row: Row, slo: Mapping[str, float]) -> bool:
+    """Whether a call was answered within every limit; a time that it does not have breaks none."""
     if not row.ok:
         return False
     values = {name: _TIMES[name](row) for name in slo}
     return all(value is None or value <= slo[name] for name, value in values.items())
 
 
-def _wasted(row: Row) -> float:
+def _wasted_usd(row: Row) -> float:
     return sum(attempt.cost_usd or 0.0 for attempt in row.attempts if attempt.outcome != "won")
 
 
@@ -200,15 +165,15 @@ def _per_token(row: Row) -> float | None:
 
 
 def _waiting(row: Row) -> float:
-    """Seconds of a call in which no request was under way."""
+    """Seconds of a call without a request in flight: its length less the union of its attempts."""
     idle, until = 0.0, 0.0
-    for attempt in sorted(row.sent, key=_sent):
-        idle += max(0.0, _sent(attempt) - until)
+    for attempt in sorted(row.sent, key=_sent_at):
+        idle += max(0.0, _sent_at(attempt) - until)
         until = max(until, attempt.ended if attempt.ended is not None else until)
     return idle + max(0.0, row.ended - row.started - until)
 
 
-def _sent(attempt: AttemptRow) -> float:
+def _sent_at(attempt: AttemptRow) -> float:
     return attempt.sent or 0.0
 
 
@@ -220,3 +185,4 @@ _TIMES: dict[str, Callable[[Row], float | None]] = {
     "tpot": _per_token,
     "waiting": _waiting,
 }
+"""How each kind of seconds is read from a call; `None` where the call has no such time."""

@@ -1,4 +1,4 @@
-"""How far a run is: counted as its calls end, told to whoever asked."""
+"""Progress of a run: counted as its calls end, and shown to whoever asked for it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 class Progress(NamedTuple):
-    """Calls that have ended, and of those the failed ones, over all arms; `total` is `None` where time ends the run.
+    """Calls that have ended, and how many of them failed, over all arms.
 
-    `usd` is what they have cost as far as that is known, `arm` the one whose call has just ended.
+    `total` is the number of calls of the whole run, `None` where time ends it. `usd` is what the calls have cost as far
+    as that is known, `arm` the one whose call has just ended.
     """
 
     ended: int
@@ -23,15 +24,15 @@ class Progress(NamedTuple):
     arm: str
 
 
-class Tally:
-    """Counts the calls of a run, and shows each count."""
+class ProgressCounter:
+    """Counts the calls of a run, and calls `show` with the new progress after each."""
 
     def __init__(self, total: int | None, show: Callable[[Progress], object]) -> None:
         self._show = show
         self._now = Progress(0, 0, total, 0.0, "")
 
     def __repr__(self) -> str:
-        return f"<Tally {self._now}>"
+        return f"<ProgressCounter {self._now}>"
 
     def add(self, row: Row) -> None:
         """A call has ended."""

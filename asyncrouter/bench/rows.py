@@ -1,6 +1,6 @@
-"""One call as a row: when it was due, made and answered, by whom, at what price, with every attempt.
+"""Rows: the record of one call and of each of its attempts, with times, outcomes and costs.
 
-No text of a prompt or an answer is in it, nor the words of an error: a provider may quote the prompt in them.
+A row holds no prompt and no answer, and no message of an error either: a provider may quote the prompt in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class AttemptRow:
-    """An `Attempt`: instants are seconds since its call began; `error` is the class, `clock` the one that fired."""
+    """The record of one attempt: the fields of `Attempt` by the same names, without its texts.
+
+    `queued`, `sent`, `first`, `last` (content) and `ended` are seconds since the call began, `None`: never. `error` is
+    the class of the error, `clock` the timeout that fired ("connect", "first_token", "idle", "total"). `cost_usd` is
+    `None` where the price is unknown.
+    """
 
     model: str
     cause: str
@@ -39,10 +44,12 @@ class AttemptRow:
 
 @dataclass(slots=True)
 class Row:
-    """One call of one arm: a line of `requests.jsonl`. Instants are seconds since the run began, `None`: never.
+    """The record of one call of one arm: a line of `requests.jsonl`.
 
+    `scheduled`, `started`, `first` (content of the answer) and `ended` are seconds since the run began, `None`: never.
     `outcome` is "ok" or the class of the error that the caller got; `model` is the one that answered. `denied` counts
-    hedges that were due and not allowed; `capped` says that the call waited for the load's own cap.
+    hedges that were due and not allowed; `capped` says that the call waited for the load's cap; `warmup` that it is not
+    measured.
     """
 
     arm: str
@@ -68,7 +75,7 @@ class Row:
 
     @property
     def winner(self) -> AttemptRow | None:
-        """The attempt whose answer it was."""
+        """The attempt that gave the answer, `None` without one."""
         return next((attempt for attempt in self.attempts if attempt.outcome == "won"), None)
 
     @property
@@ -78,7 +85,7 @@ class Row:
 
 
 def attempt_row(attempt: Attempt) -> AttemptRow:
-    """What is kept of an attempt."""
+    """The record of an attempt."""
     error, usage = attempt.error, attempt.usage
     return AttemptRow(
         attempt.model, attempt.cause, attempt.outcome,
@@ -91,6 +98,6 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
 
 
 def attempt_from(given: Mapping[str, object]) -> AttemptRow:
-    """An attempt as it was written; what a later version has added is passed over."""
+    """An attempt from its JSON object; fields that a later version has added are ignored."""
     known = {field.name for field in fields(AttemptRow)}
     return AttemptRow(**{name: value for name, value in given.items() if name in known})  # type: ignore[arg-type]  # our own file

@@ -1,36 +1,37 @@
-"""Runs arms under a load: each in a simulated world of its own in virtual time, or together against real providers."""
+"""Runs arms under a load: in simulated worlds and virtual time, or together against real providers in real time."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import anyio
-
-from asyncrouter import AiohttpTransport, Config, Router
+from asyncrouter import AiohttpTransport, Router
+from asyncrouter.bench.arm_run import ArmRun
+from asyncrouter.bench.dispatch import dispatch
 from asyncrouter.bench.driver import Driver
-from asyncrouter.bench.lag import Lag
-from asyncrouter.bench.progress import Tally
-from asyncrouter.bench.result import ArmRun, Run
-from asyncrouter.bench.scenarios import PRICES, SCENARIOS, Day, Scenario
+from asyncrouter.bench.lag import LoopLag
+from asyncrouter.bench.progress import ProgressCounter
+from asyncrouter.bench.result import Run
+from asyncrouter.bench.scenarios import SCENARIOS, Scenario
 from asyncrouter.bench.settings import Settings, check
+from asyncrouter.bench.simulated import simulate
 from asyncrouter.bench.stop import Ledger, Stop
-from asyncrouter.sim import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from asyncrouter import Transport
+    from asyncrouter import Config, Transport
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.rows import Row
 
 INTERRUPTED = "interrupted"
-HOSTS_OF_OUR_OWN = {"127.0.0.1", "localhost", "::1"}
+"""`Run.stopped` of a run that Ctrl-C has ended."""
+LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
+"""Hosts whose models cost nothing: only other ones need a budget."""
 
 
 def run(
@@ -49,12 +50,12 @@ def run(
 ) -> Run:
     """Run every arm under the same load: the same prompts, at the same instants, against the same simulated faults.
 
-    With a `scenario` (a name of `SCENARIOS` or one of your own) time is virtual: an hour takes seconds. Without, the
-    arms' own configurations are used in real time, and every arm is asked at each instant; real providers need
+    With a `scenario` (a name in `SCENARIOS`, or one of your own) time is virtual: an hour takes seconds. Without one,
+    the arms' own configurations are used in real time, and every arm is called at each instant; real providers need
     `budget_usd`, for all arms together. The first `warmup` calls of each arm are not measured. `slo` are limits in
     seconds for "ttft", "e2e" and "tpot". The first arm is the baseline. `progress` is called whenever a call has ended.
     `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was measured until then
-    (`stopped` says so); before the first answer it is a `KeyboardInterrupt`.
+    (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`.
 
     Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm, `RuntimeError` inside a running event
     loop: there, `await run_real(…)`, and for a scenario `await asyncio.to_thread(run, …)`.
@@ -62,7 +63,7 @@ def run(
     settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts,
                         progress=progress, transport=transport)
     check(arms, load, settings)
-    _check_loop()
+    _check_no_loop()
     if scenario is None:
         return asyncio.run(run_real(arms, load, settings, until_interrupted=True))
     if isinstance(scenario, str):
@@ -75,33 +76,34 @@ def run(
 async def run_real(
     arms: Sequence[Arm], load: Load, settings: Settings, *, until_interrupted: bool = False
 ) -> Run:
-    """Against real providers, in real time: at each instant every arm is asked, in an order that rotates.
+    """Run against real providers in real time: at each instant every arm is called, in an order that rotates.
 
     With `until_interrupted` a cancellation ends the run with what was measured until then. Raises as `run` does.
     """
     check(arms, load, settings)
     ledger = Ledger(settings.stop)
-    ended = _counting(arms, load, settings)
-    drivers = [Driver(arm, load, settings, ledger, ended) for arm in arms]
-    async with AsyncExitStack() as stack, Lag() as lag:
+    on_ended = _progress(arms, load, settings)
+    drivers = [Driver(arm, load, settings, ledger, on_ended) for arm in arms]
+    async with AsyncExitStack() as stack, LoopLag() as lag:
         began = asyncio.get_running_loop().time()
         for driver in drivers:
             router = Router(driver.arm.config, transport=settings.transport(), listeners=[driver.listen],
                             seed=settings.seed)
-            driver.drive(await stack.enter_async_context(router), began)
+            driver.use(await stack.enter_async_context(router), began)
             if settings.stop.budget_usd is None and (name := _real_provider(router.config, driver.providers)):
                 raise ValueError(f"{name} is a real provider: say what the run may cost (budget_usd, --budget-usd)")
         try:
-            await _drive(drivers, load, settings, ledger)
+            await dispatch(drivers, load, settings, ledger)
         except asyncio.CancelledError:
             if not (until_interrupted and all(driver.rows for driver in drivers)):
                 raise
-            ledger.why = INTERRUPTED
+            ledger.stop_reason = INTERRUPTED
         seconds = asyncio.get_running_loop().time() - began
-    return Run.of(load, settings, [_arm_run(driver, seconds) for driver in drivers], lag=lag.p99, stopped=ledger.why)
+    runs = [_arm_run(driver, seconds) for driver in drivers]
+    return Run.of(load, settings, runs, lag=lag.p99, stopped=ledger.stop_reason)
 
 
-def _check_loop() -> None:
+def _check_no_loop() -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -112,107 +114,30 @@ def _check_loop() -> None:
 
 
 def _run_simulated(arms: Sequence[Arm], load: Load, settings: Settings, scenario: Scenario) -> Run:
-    ledgers, ended = [Ledger(settings.stop) for _ in arms], _counting(arms, load, settings)
-    runs = [_simulate(arm, load, settings, scenario, ledger, ended) for arm, ledger in zip(arms, ledgers, strict=True)]
-    why = next((ledger.why for ledger in ledgers if ledger.why is not None), None)
-    return Run.of(load, settings, runs, scenario=scenario.name, stopped=why)
+    """Each arm in a world of its own, one after the other; each has the whole budget."""
+    ledgers, on_ended = [Ledger(settings.stop) for _ in arms], _progress(arms, load, settings)
+    runs = []
+    for arm, ledger in zip(arms, ledgers, strict=True):
+        driver = Driver(arm, load, settings, ledger, on_ended)
+        done = simulate(driver, load, settings, scenario, ledger)
+        runs.append(_arm_run(driver, done.seconds, cpu=done.cpu, warnings=done.warnings))
+    reason = next((ledger.stop_reason for ledger in ledgers if ledger.stop_reason is not None), None)
+    return Run.of(load, settings, runs, scenario=scenario.name, stopped=reason)
 
 
-def _simulate(
-    arm: Arm, load: Load, settings: Settings, scenario: Scenario, ledger: Ledger, ended: Callable[[Row], None]
-) -> ArmRun:
-    clock, world = Clock(), scenario.world(_day(load, settings.seed))
-    models = {name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": price[0], "output": price[1]}}
-              for name, price in PRICES.items()}
-    if isinstance(arm.config, Config):
-        raise ValueError(f"arm {arm.name!r}: in a scenario the configuration is a mapping, laid over the scenario's")
-    given = dict(arm.config or {})
-    named = given.pop("models", {})
-    models |= named if isinstance(named, dict) else {}
-    config = {**world.config(), "tasks": {"default": [*PRICES]}, **given, "models": models}
-
-    async def scene() -> ArmRun:
-        driver = Driver(arm, load, settings, ledger, ended)
-        listeners = [driver.listen]
-        async with Router(config, transport=world.transport(), listeners=listeners, seed=settings.seed,
-                          wall=clock.wall) as router:
-            driver.drive(router, clock.now)
-            await _drive([driver], load, settings, ledger)
-        done = _arm_run(driver, clock.now)
-        done.warnings = [f"{arm.name}: this scenario has no model {name!r}, but {', '.join(world.models)}"
-                         for name in driver.models(router.config) if name not in world.models]
-        return done
-
-    began = time.process_time()
-    done = clock.run(scene())
-    done.cpu = time.process_time() - began
-    return done
-
-
-async def _drive(drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger) -> None:
-    cpu = time.process_time()
-    priced = settings.stop.budget_usd is not None
-    try:
-        async with anyio.create_task_group() as group:
-            if load.open:
-                await _on_time(drivers, load, settings, ledger, group.start_soon, priced=priced)
-            else:
-                for driver in drivers:
-                    numbers = iter(range(load.calls or 10**9))
-                    for _ in range(load.concurrency or 1):
-                        group.start_soon(_worker, driver, load, ledger, numbers, priced)
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None  # no call raises what a caller could go on with: the first says it
-    finally:
-        for driver in drivers:
-            driver.cpu = (time.process_time() - cpu) / len(drivers)
-
-
-async def _on_time(
-    drivers: Sequence[Driver], load: Load, settings: Settings, ledger: Ledger, start: Callable[..., object], *,
-    priced: bool,
-) -> None:
-    loop, began = asyncio.get_running_loop(), drivers[0].began
-    for number, due in enumerate(load.arrivals(settings.seed)):
-        if (pause := began + due - loop.time()) > 0:
-            await asyncio.sleep(pause)
-        turn = number % len(drivers)
-        for driver in (*drivers[turn:], *drivers[:turn]):
-            set_aside = driver.reserve(number) if priced else 0.0
-            if not ledger.admit(set_aside):
-                return
-            start(driver.call, number, due, set_aside)
-
-
-async def _worker(driver: Driver, load: Load, ledger: Ledger, numbers: Iterator[int], priced: bool) -> None:
-    loop = asyncio.get_running_loop()
-    for number in numbers:
-        now = loop.time() - driver.began
-        set_aside = driver.reserve(number) if priced else 0.0
-        if (load.seconds is not None and now >= load.seconds) or not ledger.admit(set_aside):
-            return
-        await driver.call(number, now, set_aside)
-
-
-def _counting(arms: Sequence[Arm], load: Load, settings: Settings) -> Callable[[Row], None]:
+def _progress(arms: Sequence[Arm], load: Load, settings: Settings) -> Callable[[Row], None]:
     if settings.progress is None:
         return lambda _: None
     calls = len(load.arrivals(settings.seed)) if load.open else load.calls
-    return Tally(None if calls is None else calls * len(arms), settings.progress).add
+    return ProgressCounter(None if calls is None else calls * len(arms), settings.progress).add
 
 
-def _arm_run(driver: Driver, seconds: float) -> ArmRun:
+def _arm_run(
+    driver: Driver, seconds: float, *, cpu: float | None = None, warnings: Sequence[str] = ()
+) -> ArmRun:
     rows = sorted(driver.rows, key=lambda row: row.number)
-    return ArmRun(driver.arm.name, driver.arm.described(), rows, seconds, driver.peak, driver.cpu)
-
-
-def _day(load: Load, seed: int) -> Day:
-    if not load.open:
-        seconds = load.seconds or (load.calls or 1) / (load.concurrency or 1) * 1.3  # a call takes about as long
-        return Day(seconds, (load.concurrency or 1) / 1.3, seed)
-    instants = load.arrivals(seed)
-    seconds = max(load.seconds or 0.0, instants[-1] if instants else 0.0) or 1.0
-    return Day(seconds, len(instants) / seconds, seed)
+    cpu = driver.cpu if cpu is None else cpu
+    return ArmRun(driver.arm.name, driver.arm.described(), rows, seconds, driver.peak, cpu, list(warnings))
 
 
 def _stop(stop: Stop | None, budget_usd: float | None) -> Stop:
@@ -224,4 +149,4 @@ def _stop(stop: Stop | None, budget_usd: float | None) -> Stop:
 def _real_provider(config: Config, names: Iterable[str]) -> str | None:
     """The first of these providers that is not on this machine."""
     return next((name for name in names
-                 if urlsplit(config.provider(name).base_url).hostname not in HOSTS_OF_OUR_OWN), None)
+                 if urlsplit(config.provider(name).base_url).hostname not in LOCAL_HOSTS), None)

@@ -1,4 +1,4 @@
-"""All that a run is about, but for its arms and its load."""
+"""The settings of a run: everything but its arms and its load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the arguments of `run` say, for `run_real`."""
+    """The keyword arguments of `run` in one object, for `run_real`.
+
+    `slo` are limits in seconds for "ttft", "e2e" and "tpot".
+    """
 
     seed: int = 0
     warmup: int = 0
@@ -29,17 +32,17 @@ class Settings:
     prompts: Sequence[str] = ()
     progress: Callable[[Progress], object] | None = None
     transport: Callable[[], Transport] = AiohttpTransport
-    """Makes what an arm's router sends with, for real providers."""
+    """Makes the transport of an arm's router, for real providers."""
 
     def prompt(self, number: int) -> str:
-        """The prompt of this call: each is unique, so that no provider's cache answers."""
+        """The prompt of this call: every one is different, so that no provider's cache answers."""
         if self.prompts:
             return f"[{self.seed}-{number}] {self.prompts[number % len(self.prompts)]}"
         return f"[{self.seed}-{number}] Name a city, and say in one sentence what it is known for."
 
 
 def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
-    """Raise `ValueError` for a run that would tell nothing."""
+    """Raise `ValueError` for a run that could measure nothing."""
     if settings.seed < 0:
         raise ValueError(f"seed: expected 0 or more, got {settings.seed}")
     names = [arm.name for arm in arms]

@@ -1,4 +1,18 @@
-"""What a sample says and how sure that is: quantiles, intervals, and when there is too little to say."""
+"""Statistics of a sample: quantiles, means and shares, each with a 95 % interval, or "n too small".
+
+The estimators, and what each assumes:
+
+- **Quantiles** are nearest-rank: the smallest observed value that at least a share q of the sample does not exceed. So
+  a quantile is always an observed value. A failed call has the value infinity; where a quantile falls on one it has no
+  number (`None`).
+- **Intervals** of quantiles, means and paired differences come from the percentile bootstrap over circular blocks of
+  n^(1/3) consecutive calls (Künsch 1989; Politis and Romano 1992). Consecutive calls meet the same trouble, so drawing
+  single calls would make the interval of an outage too narrow. Assumed: the run is stationary, and dependence is
+  shorter than a block.
+- **Shares** have Wilson's score interval (Wilson 1927), which also holds near 0 and 1. Assumed: independent calls.
+- A quantile is **stated** only when at least ten samples are expected beyond it; with fewer, its interval is mostly the
+  largest observed value.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +33,29 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
+"""The quantiles that are estimated unless others are asked for."""
 RESAMPLES = 1000
-MOST = 5_000_000
-"""Draws of one bootstrap at most; a large sample gets fewer resamples, and needs no more."""
-LEAST_RESAMPLES = 200
+"""Bootstrap samples of one interval: the usual number for percentile intervals (Efron and Tibshirani 1993)."""
+MAX_DRAWS = 5_000_000
+"""Values that one bootstrap draws at most, to bound its time; a large sample gets fewer resamples, and needs fewer."""
+MIN_RESAMPLES = 200
+"""Bootstrap samples of one interval at least: with 200, each end is the fifth value from the edge."""
 CHUNK = 2_000_000
-BEYOND = 10.0
-"""Samples that must lie beyond a quantile before it is said: 1,000 for p99, 10,000 for p99.9."""
+"""Values drawn at a time, to bound memory: an index takes eight bytes, so a chunk takes 16 MB."""
+SAMPLES_BEYOND = 10.0
+"""Samples expected beyond a quantile before it is stated: 1,000 calls for p99, 10,000 for p99.9."""
+Z_95 = 1.959964
+"""The 97.5 % quantile of the standard normal distribution, for two-sided 95 % intervals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % interval. `value` is `None` where there is none: nothing was seen, or it never came.
+    """A number with its 95 % interval.
 
-    `enough` is False when `n` samples are too few for it.
+    `value` is `None` where there is no number: nothing was observed (`n` is 0), the true value is infinite (too many
+    calls were never answered), or it is not known (a price). `low` and `high` are `None` where that end of the interval
+    is infinite or not known. `n` is the number of samples the estimate rests on; `enough` is False when they are too
+    few for it to be stated.
     """
 
     value: float | None
@@ -42,18 +65,18 @@ class Estimate:
     enough: bool = True
 
 
-def needs(q: float) -> int:
-    """How many samples quantile `q` needs."""
-    return math.ceil(round(BEYOND / min(q, 1.0 - q), 6))
+def min_samples(q: float) -> int:
+    """The sample size from which quantile `q` is stated."""
+    return math.ceil(round(SAMPLES_BEYOND / min(q, 1.0 - q), 6))
 
 
 def rank(q: float, n: int) -> int:
-    """The index of quantile `q` in `n` sorted samples: the nearest rank, so that it is always a value that was seen."""
+    """The index of quantile `q` in `n` sorted samples, by nearest rank."""
     return min(n - 1, max(0, math.ceil(round(q * n, 9)) - 1))
 
 
-def wilson(hits: int, n: int, z: float = 1.959964) -> Estimate:
-    """A share and its 95 % interval (Wilson 1927), which also holds near 0 and 1."""
+def wilson(hits: int, n: int, z: float = Z_95) -> Estimate:
+    """The share `hits / n` with Wilson's score interval; no value where `n` is 0."""
     if n == 0:
         return Estimate(None)
     share, extra = hits / n, z * z / n
@@ -62,16 +85,12 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> Estimate:
     return Estimate(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)), n)
 
 
-def resamples(n: int, seed: int, times: int = RESAMPLES) -> Iterator[NDArray[np.intp]]:
-    """Bootstrap samples as rows of indices, in chunks. They are made of blocks of neighbours (Künsch 1989).
-
-    Calls that follow one another meet the same trouble; single calls drawn one by one would make the intervals of an
-    outage too narrow.
-    """
+def block_resamples(n: int, seed: int, times: int = RESAMPLES) -> Iterator[NDArray[np.intp]]:
+    """Circular block bootstrap samples of `n` values: arrays of indices, one sample a row, in chunks of rows."""
     generator = np.random.default_rng([seed, n])
     length = max(1, round(n ** (1.0 / 3.0)))
     blocks = -(-n // length)
-    left = min(times, max(LEAST_RESAMPLES, MOST // max(1, n)))
+    left = min(times, max(MIN_RESAMPLES, MAX_DRAWS // max(1, n)))
     while left > 0:
         count = min(left, max(1, CHUNK // n))
         starts = generator.integers(0, n, size=(count, blocks, 1))
@@ -82,49 +101,51 @@ def resamples(n: int, seed: int, times: int = RESAMPLES) -> Iterator[NDArray[np.
 def bootstrap(
     samples: Sequence[Floats], statistic: Callable[..., Floats], seed: int = 0
 ) -> tuple[Floats, Floats, Floats]:
-    """A statistic of samples that belong together, row for row, with its 95 % interval (percentile bootstrap).
+    """A statistic of paired samples (arrays of one length) and both ends of its 95 % interval.
 
-    `statistic` takes arrays of samples by row and gives figures by row.
+    `statistic` takes an array of shape (resamples, n) for each sample, and returns one of shape (resamples,
+    statistics).
     """
     n = len(samples[0])
     value = statistic(*(sample[None, :] for sample in samples))[0]
-    draws = np.concatenate([statistic(*(sample[index] for sample in samples)) for index in resamples(n, seed)])
+    draws = np.concatenate([statistic(*(sample[index] for sample in samples)) for index in block_resamples(n, seed)])
     draws.sort(axis=0)
     return value, draws[rank(0.025, len(draws))], draws[rank(0.975, len(draws))]
 
 
-def quantiles(rows: Floats, wanted: Sequence[float] = QUANTILES) -> Floats:
-    """Quantiles of each row, by nearest rank."""
+def row_quantiles(rows: Floats, wanted: Sequence[float] = QUANTILES) -> Floats:
+    """Nearest-rank quantiles of each row: shape (rows, quantiles)."""
     ranks = [rank(q, rows.shape[1]) for q in wanted]
     chosen: Floats = np.partition(rows, sorted(set(ranks)), axis=1)[:, ranks]
     return chosen
 
 
-def mean(rows: Floats) -> Floats:
-    """The mean of each row, as a column."""
+def row_means(rows: Floats) -> Floats:
+    """The mean of each row: shape (rows, 1)."""
     averaged: Floats = rows.mean(axis=1, keepdims=True)
     return averaged
 
 
-def estimates(sample: Floats, wanted: Sequence[float] = QUANTILES, seed: int = 0) -> list[Estimate]:
-    """Quantiles with their intervals; an infinite one is `None`."""
+def estimate_quantiles(sample: Floats, wanted: Sequence[float] = QUANTILES, seed: int = 0) -> list[Estimate]:
+    """Quantiles of a sample with their intervals, in the order of `wanted`."""
     n = len(sample)
     if n == 0:
         return [Estimate(None, enough=False) for _ in wanted]
-    value, low, high = bootstrap([sample], lambda rows: quantiles(rows, wanted), seed)
+    value, low, high = bootstrap([sample], lambda rows: row_quantiles(rows, wanted), seed)
     return [
-        Estimate(finite(value[at]), finite(low[at]), finite(high[at]), n, n >= needs(q)) for at, q in enumerate(wanted)
+        Estimate(finite(value[at]), finite(low[at]), finite(high[at]), n, n >= min_samples(q))
+        for at, q in enumerate(wanted)
     ]
 
 
-def average(sample: Floats, seed: int = 0) -> Estimate:
-    """The mean with its interval."""
+def estimate_mean(sample: Floats, seed: int = 0) -> Estimate:
+    """The mean of a sample with its interval."""
     if len(sample) == 0:
         return Estimate(None, enough=False)
-    value, low, high = bootstrap([sample], mean, seed)
+    value, low, high = bootstrap([sample], row_means, seed)
     return Estimate(finite(value[0]), finite(low[0]), finite(high[0]), len(sample))
 
 
 def finite(value: float) -> float | None:
-    """A number that JSON can carry."""
+    """`value`, or `None` where it is infinite or not a number: JSON has neither."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""When a run must end before its load does: money, and errors. It knows what has been spent and what may be yet."""
+"""Rules that end a run before its load does: money and errors. A ledger keeps what was spent and what is reserved."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from asyncrouter.bench.rows import Row
 
 DEFAULT_OUTPUT = 1024
-"""Tokens set aside for the answer of a call without a limit."""
+"""Output tokens reserved for a call that does not limit them."""
+CHARACTERS_PER_TOKEN = 3.0
+"""Characters of a prompt for one input token, rounded down from the usual four of English: a reserve must not be too
+small."""
+MESSAGE_TOKENS = 16.0
+"""Input tokens reserved for the frame of the one message of a call: role, separators, a provider's own preamble."""
 LIMITS = ("max_tokens", "max_completion_tokens")
+"""The parameters that limit the output tokens of a call."""
+MIN_CALLS = 50
+"""Calls from which a share of errors is judged: one failure among the first few says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """Rules that end a run early; `None`: no such rule.
 
-    `errors` failed calls in all, a share of `error_rate` among at least 50 calls, `budget_usd` spent. A call is only
-    started when it fits into the budget with every model of its chain billed in full once; so do those in flight.
-    Raises `ValueError` for a number that makes no sense.
+    `errors`: so many failed calls in all. `error_rate`: a larger share of failed calls, of at least 50. `budget_usd`:
+    dollars for all arms together in real time, for each arm in a scenario. A call is only started when the budget still
+    holds it with every model of its chain billed once in full, beside the calls in flight counted in the same way.
+    Raises `ValueError` for a number out of range.
     """
 
     errors: int | None = None
@@ -40,44 +49,51 @@ class Stop:
 
 
 class Ledger:
-    """What a run has come to; `why` is the reason to stop, once there is one."""
+    """What a run has spent and reserved, and how many of its calls failed.
 
-    LEAST = 50
+    `stop_reason` is why the run must end, `None` while it may go on; `spent` is in USD.
+    """
 
     def __init__(self, stop: Stop) -> None:
-        self.why: str | None = None
+        self.stop_reason: str | None = None
         self.spent = 0.0
         self._reserved = 0.0
         self._stop = stop
         self._calls = self._errors = 0
 
     def admit(self, reserve: float) -> bool:
-        """Whether one more call may begin; if so `reserve` USD are set aside until it is settled."""
+        """Whether one more call may begin; if so, `reserve` USD are set aside until it is settled."""
         budget = self._stop.budget_usd
-        if self.why is None and budget is not None and self.spent + self._reserved + reserve > budget:
-            self.why = (f"the budget of ${budget:g} could be exceeded by another call (${self.spent:.6f} spent, "
-                        f"${self._reserved:.6f} set aside for calls under way, ${reserve:.6f} for another one)")
-        if self.why is not None:
+        if self.stop_reason is None and budget is not None and self.spent + self._reserved + reserve > budget:
+            self.stop_reason = (
+                f"the budget of ${budget:g} could be exceeded by another call (${self.spent:.6f} spent, "
+                f"${self._reserved:.6f} reserved for calls in flight, ${reserve:.6f} for another one)"
+            )
+        if self.stop_reason is not None:
             return False
         self._reserved += reserve
         return True
 
     def settle(self, row: Row, reserve: float) -> None:
-        """A call has ended. One whose cost is unknown is counted with all that was set aside for it."""
+        """A call has ended. One whose cost is unknown is counted with all that was reserved for it."""
         self._reserved -= reserve
         self.spent += reserve if row.cost_usd is None else row.cost_usd
         self._calls += 1
         self._errors += not row.ok
-        stop = self._stop
-        if self.why is None and stop.errors is not None and self._errors >= stop.errors:
-            self.why = f"{self._errors} calls have failed"
-        share = self._errors / self._calls
-        if self.why is None and stop.error_rate is not None and self._calls >= self.LEAST and share > stop.error_rate:
-            self.why = f"{share:.1%} of the calls have failed"
+        if self.stop_reason is None:
+            self.stop_reason = self._too_many_errors()
+
+    def _too_many_errors(self) -> str | None:
+        stop, share = self._stop, self._errors / self._calls
+        if stop.errors is not None and self._errors >= stop.errors:
+            return f"{self._errors} calls have failed"
+        if stop.error_rate is not None and self._calls >= MIN_CALLS and share > stop.error_rate:
+            return f"{share:.1%} of the calls have failed"
+        return None
 
 
 def reserve(steps: tuple[ExplainedStep, ...], prompt: str, call: Mapping[str, object]) -> float:
-    """USD that a call can cost: its prompt and the longest answer, from every model of the chain.
+    """USD that a call can cost at most: its prompt and the longest answer, once from every model of the chain.
 
     Raises `ValueError` for a model without a price: no budget could be kept with it.
     """
@@ -88,5 +104,6 @@ def reserve(steps: tuple[ExplainedStep, ...], prompt: str, call: Mapping[str, ob
         if step.usd_per_mtok is None:
             raise ValueError(f"{step.model} has no price, so no budget can be kept: give it `usd_per_mtok`")
         price = step.usd_per_mtok
-        total += (len(prompt) / 3.0 + 16.0) * price.input / 1e6 + output * price.output / 1e6
+        prompt_tokens = len(prompt) / CHARACTERS_PER_TOKEN + MESSAGE_TOKENS
+        total += prompt_tokens * price.input / 1e6 + output * price.output / 1e6
     return total

@@ -1,4 +1,4 @@
-"""Records the calls of a service, one JSON line each, for `replay`: attempts and their clocks, no word of a text."""
+"""Records the calls of a service for `replay`, one JSON line each: attempts with their times and costs, no texts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ SCHEMA = 1
 
 @dataclass(slots=True)
 class CallRow:
-    """A recorded call: when it began (seconds since the epoch), how long it took, what it tried.
+    """A recorded call: when it began (seconds since the epoch), how long it took in seconds, its attempts.
 
-    `error` is the class of what its caller got, `None` for an answer.
+    `task` is the name that was asked for, `None` without one. `error` is the class of the error that the caller got,
+    `None` for an answer.
     """
 
     started: float
@@ -57,7 +58,7 @@ class JsonlTrace:
         self.close()
 
     def __call__(self, event: Event) -> None:
-        """Write a call that has ended; other events are not its business."""
+        """Write a call that has ended; other events are ignored. Raises `OSError`."""
         if not isinstance(event, CallEnded):
             return
         trace = event.trace
@@ -81,7 +82,7 @@ class JsonlTrace:
 def read_trace(path: str | os.PathLike[str]) -> list[CallRow]:
     """The recorded calls, in the order in which they began. Raises `ValueError` with the line that cannot be read.
 
-    A last line that was cut short is passed over: its process has ended in the middle of it.
+    A last line that is incomplete is ignored: its process was killed while it was written.
     """
     return sorted(_calls(Path(path)), key=lambda call: call.started)
 

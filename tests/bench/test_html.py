@@ -1,4 +1,4 @@
-"""report.html, opened in a headless browser without a network: everything is drawn, in the light and in the dark."""
+"""report.html, opened in a headless browser without a network: every chart is drawn, in light and in dark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import bench
-from asyncrouter.bench import Arm, Load, figures, html
+from asyncrouter.bench import Arm, Load, charts, html
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(page: Path, *options: str) -> str:
-    """The document as a browser has it when its scripts have run. No host can be reached from it."""
+    """The document after its scripts have run in a browser that can reach no host."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None and "CI" not in os.environ:
         pytest.skip("the report is tested in a browser: apt-get install chromium")
@@ -45,17 +45,17 @@ def opened(page: Path, *options: str) -> str:
 
 @pytest.fixture(scope="module")
 def drawn(page: Path) -> str:
-    """As it looks in the light; a browser takes some seconds to start."""
+    """The document in light colours; a browser takes some seconds to start."""
     return opened(page)
 
 
-def test_every_picture_is_drawn(drawn: str) -> None:
-    """Curves, points, bars with their attempts, in figures of their own; the arms' names are text, not markup."""
+def test_every_chart_is_drawn(drawn: str) -> None:
+    """Curves, points and bars are there, each in its own chart, and names of arms are text, not markup."""
     parts = re.split(r'id="(tail|timeline|cost|waterfall-0|waterfall-1)" class', drawn)
     figures = dict(zip(parts[1::2], parts[2::2], strict=True))
 
     assert set(figures) == {"tail", "timeline", "cost", "waterfall-0", "waterfall-1"}
-    assert 2 <= figures["tail"].count('class="js-line"')
+    assert figures["tail"].count('class="js-line"') >= 2
     assert figures["timeline"].count('class="point"') > 400
     assert figures["cost"].count('class="point"') >= 1
     assert figures["waterfall-0"].count('class="point"') >= 8
@@ -64,14 +64,14 @@ def test_every_picture_is_drawn(drawn: str) -> None:
     assert "&lt;b&gt;hedged&lt;/b&gt;" in drawn
 
 
-def test_the_dark_has_ink_of_its_own(page: Path, drawn: str) -> None:
-    """Where dark is preferred the axes are written in light ink (a second browser: 3 s)."""
+def test_dark_mode_has_light_axes(page: Path, drawn: str) -> None:
+    """Where dark is preferred the axes are drawn in a light colour (a second browser: 3 s)."""
     dark = opened(page, "--force-dark-mode", "--blink-settings=preferredColorScheme=0")
-    inks = [set(re.findall(r"fill: (rgb\([\d, ]+\))", document)) for document in (drawn, dark)]
+    colours = [set(re.findall(r"fill: (rgb\([\d, ]+\))", document)) for document in (drawn, dark)]
 
-    assert "rgb(24, 33, 47)" in inks[0]
-    assert "rgb(230, 234, 240)" in inks[1]
-    assert "rgb(24, 33, 47)" not in inks[1]
+    assert "rgb(24, 33, 47)" in colours[0]
+    assert "rgb(230, 234, 240)" in colours[1]
+    assert "rgb(24, 33, 47)" not in colours[1]
 
 
 @pytest.fixture(scope="module")
@@ -81,24 +81,24 @@ def outage() -> Run:
 
 
 def test_a_log_axis_is_labelled_with_seconds(outage: Run) -> None:
-    """Whole numbers: plotly would write 0.2 as a bare 2 and leave the reader to find the decade."""
-    axis = figures.timeline(outage.arms).layout.yaxis
-    told = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    """Labels are written in full: plotly would write 0.2 as a bare 2."""
+    axis = charts.timeline(outage.arms).layout.yaxis
+    labels = dict(zip(axis.ticktext, axis.tickvals, strict=True))
 
-    assert {text: at for text, at in told.items() if 0.1 <= at <= 10} == {"0.1": 0.1, "1": 1.0, "10": 10.0}
+    assert {text: at for text, at in labels.items() if 0.1 <= at <= 10} == {"0.1": 0.1, "1": 1.0, "10": 10.0}
 
 
-def test_a_row_of_the_time_line_bears_the_name_of_its_arm(outage: Run) -> None:
-    """Above it, as text and not as markup."""
-    drawn = figures.timeline(outage.arms)
+def test_a_row_of_the_time_line_has_its_arm_as_title(outage: Run) -> None:
+    """The title stands above the row, as text and not as markup."""
+    drawn = charts.timeline(outage.arms)
 
     assert [title.text for title in drawn.layout.annotations] == ["direct", "&lt;b&gt;hedged&lt;/b&gt;", "again"]
     assert {points.name for points in drawn.data} == {"answered", "failed", "fallback", "hedged", "hedge won"}
 
 
 def test_an_arm_that_never_answers_is_not_left_out_of_the_cost(outage: Run) -> None:
-    """It stands above all others, and its name says why; arms that coincide are one around the other."""
-    never, *others = figures.cost(outage.report()).data
+    """It stands above all others, and its name says why; markers of arms that coincide are nested."""
+    never, *others = charts.cost(outage.report()).data
 
     assert (never.name, never.marker.symbol) == ("direct, p99 never", "triangle-up")
     assert never.y[0] > max(other.y[0] + other.error_y.array[0] for other in others)
@@ -106,14 +106,14 @@ def test_an_arm_that_never_answers_is_not_left_out_of_the_cost(outage: Run) -> N
 
 
 def test_a_p99_of_too_few_calls_is_hollow() -> None:
-    """And says that there are too few."""
-    [drawn] = figures.cost(bench.run(ARMS[1:], Load.poisson(10, calls=30), scenario="healthy").report()).data
+    """The name of the arm says that n is too small."""
+    [drawn] = charts.cost(bench.run(ARMS[1:], Load.poisson(10, calls=30), scenario="healthy").report()).data
 
     assert (drawn.marker.symbol, drawn.name.endswith(", n too small")) == ("circle-open", True)
 
 
 def test_the_table_has_a_column_for_each_arm(outage: Run) -> None:
-    """And a line for each measure that has something to say, with its definition."""
+    """It has a line with its definition for each measure that an arm has."""
     text = html.page(outage.report(), outage)
     [head] = re.findall(r"<thead><tr><th>(<th>.*?)</thead>", text)
 
@@ -122,7 +122,7 @@ def test_the_table_has_a_column_for_each_arm(outage: Run) -> None:
 
 
 def test_the_page_needs_no_network(page: Path) -> None:
-    """No element of it loads anything from anywhere."""
+    """No element of it loads anything."""
     text = re.sub(r"<script\b.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
     assert re.findall(r"""(?:src|href)=["']?[^"'>]*""", text) == []

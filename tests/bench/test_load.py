@@ -1,4 +1,4 @@
-"""Loads: instants that one seed fixes, at the rate that was asked for."""
+"""Loads: the instants of calls, fixed by a seed, at the rate that was asked for."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def gaps(instants: list[float]) -> list[float]:
 
 
 def test_constant_arrivals_are_evenly_spaced() -> None:
-    """A call every 1/rate seconds, from 0 on."""
+    """A constant load has a call every 1/rate seconds, from 0 on."""
     assert Load.constant(4, calls=4).arrivals() == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_a_seed_fixes_the_instants() -> None:
-    """The same seed gives the same instants, another one others."""
+    """The same seed gives the same instants, another seed other ones."""
     load = Load.poisson(10, calls=50)
 
     assert load.arrivals(1) == load.arrivals(1)
@@ -32,7 +32,7 @@ def test_a_seed_fixes_the_instants() -> None:
     (Load.gamma(20, 4.0, calls=20_000), 0.5),
 ])
 def test_rate_and_burstiness_are_as_asked(load: Load, variation: float) -> None:
-    """The mean gap is 1/rate, its coefficient of variation 1/sqrt(shape)."""
+    """The mean gap is 1/rate, and the gaps' coefficient of variation is 1/sqrt(shape)."""
     found = gaps([0.0, *load.arrivals(3)])
 
     assert statistics.fmean(found) == pytest.approx(0.05, rel=0.05)
@@ -41,7 +41,7 @@ def test_rate_and_burstiness_are_as_asked(load: Load, variation: float) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(10.0, 90.0), (90.0, 10.0), (50.0, 50.0)])
 def test_a_ramp_goes_from_one_rate_to_the_other(start: float, end: float) -> None:
-    """In its first tenth there are about as many calls as its first rate says, likewise in the last one."""
+    """The first tenth has as many calls as the first rate makes, the last tenth as the last rate does."""
     instants = Load.ramp(start, end, seconds=100.0).arrivals(0)
     slope = (end - start) / 100.0
 
@@ -51,7 +51,7 @@ def test_a_ramp_goes_from_one_rate_to_the_other(start: float, end: float) -> Non
 
 
 def test_a_recording_begins_at_its_first_instant() -> None:
-    """Seconds since the epoch become seconds since the beginning."""
+    """Seconds since the epoch become seconds since the first call."""
     assert Load.recorded([1000.0, 1001.5, 1001.5]).arrivals() == [0.0, 1.5, 1.5]
 
 
@@ -65,8 +65,8 @@ def test_seconds_end_a_load() -> None:
     lambda: Load.closed(0, calls=5), lambda: Load.closed(2, calls=5).arrivals(),
     lambda: Load.poisson(1, calls=1, cap=0), lambda: Load.recorded([0.0, float("inf")]),
 ])
-def test_a_load_that_makes_no_sense_is_refused(make: object) -> None:
-    """Endless, without a rate, backwards, or asked for what it has not."""
+def test_an_impossible_load_is_refused(make: object) -> None:
+    """A load without an end, a rate, a worker or a cap, or with instants that go back, is a `ValueError`."""
     assert callable(make)
     with pytest.raises(ValueError, match=r"expected|never end|closed loop"):
         make()

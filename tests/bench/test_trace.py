@@ -1,7 +1,9 @@
-"""What a service records of its calls, and how it is read."""
+"""`JsonlTrace`: what a service records of its calls, and how that is read."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record(path: Path, clock: Clock, world: World, *prompts: str) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         with JsonlTrace(path) as trace:
             transport = world.transport()
             async with Router(world.config(), transport=transport, listeners=[trace], wall=clock.wall) as router:
@@ -25,25 +27,25 @@ def record(path: Path, clock: Clock, world: World, *prompts: str) -> None:
                     except AllModelsFailed:
                         continue
 
-    clock.run(scene())
+    clock.run(main())
 
 
 def test_calls_are_recorded_with_their_attempts(tmp_path: Path, clock: Clock, world: World) -> None:
-    """One line a call: models, causes, outcomes and clocks; answered or not."""
+    """There is one line a call, answered or not, with the models, causes, outcomes and times of its attempts."""
     world.model("a", Act(status=500, first_token=0.5))
     world.model("b", Act(first_token=1.0), Act(status=400))
     record(tmp_path / "t.jsonl", clock, world, "x", "y")
     first, second = read_trace(tmp_path / "t.jsonl")
 
     assert (first.seconds, first.error, second.error) == (1.5, None, "AllModelsFailed")
-    assert [
-        (one.model, one.cause, one.outcome, one.error, one.ended) for one in first.attempts
-    ] == [("a", "first", "failed", "ServerFailed", 0.5), ("b", "fallback", "won", None, 1.5)]
+    assert [(one.model, one.cause, one.outcome, one.error, one.ended) for one in first.attempts] == [
+        ("a", "first", "failed", "ServerFailed", 0.5), ("b", "fallback", "won", None, 1.5),
+    ]
     assert second.started == first.started + 1.5
 
 
 def test_no_text_is_recorded(tmp_path: Path, clock: Clock, world: World) -> None:
-    """Neither prompt, answer nor tags, nor what a provider says, which may quote them."""
+    """Neither prompt nor answer nor tags are in the file, nor a provider's message, which may quote them."""
     world.model("a", Act(status=400, message="planted-words"))
     world.model("b", Act(text="planted-answer"))
     record(tmp_path / "t.jsonl", clock, world, "planted-prompt")
@@ -51,16 +53,16 @@ def test_no_text_is_recorded(tmp_path: Path, clock: Clock, world: World) -> None
     assert b"planted" not in (tmp_path / "t.jsonl").read_bytes()
 
 
-def test_a_recording_goes_on(tmp_path: Path, clock: Clock, world: World) -> None:
-    """A second service, or the same one later, appends; calls come back in the order in which they began."""
+def test_a_recording_can_be_continued(tmp_path: Path, clock: Clock, world: World) -> None:
+    """A second service, or the same one later, appends to the file."""
     record(tmp_path / "t.jsonl", clock, world.model("a", Act()) and world, "x")
     record(tmp_path / "t.jsonl", clock, world, "y", "z")
 
     assert len(read_trace(tmp_path / "t.jsonl")) == 3
 
 
-def test_a_line_cut_short_at_the_end_is_passed_over(tmp_path: Path, clock: Clock, world: World) -> None:
-    """A process that was killed loses its last line, not the recording; any other bad line is named."""
+def test_an_incomplete_last_line_is_ignored(tmp_path: Path, clock: Clock, world: World) -> None:
+    """A process that was killed loses its last line, not the recording; any other bad line is an error."""
     world.model("a", Act())
     path = tmp_path / "t.jsonl"
     record(path, clock, world, "x", "y")
@@ -74,10 +76,7 @@ def test_a_line_cut_short_at_the_end_is_passed_over(tmp_path: Path, clock: Clock
 
 
 def test_recording_needs_neither_numpy_nor_plotly() -> None:
-    """A service installs nothing for it."""
-    import subprocess
-    import sys
-
+    """A service that records installs nothing for it."""
     code = "import sys, asyncrouter.bench\nassert not {'numpy', 'plotly', 'asyncrouter.sim'} & set(sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,7 +24,7 @@ SCENARIO = ("bench", "run", "--scenario", "flaky", "--rate", "20", "--calls", "1
 
 
 def test_a_scenario_is_run_and_shown(desk: Desk) -> None:
-    """A column for each standard arm, a row for each measure; the files are where it says."""
+    """The table has a column for each standard arm and a row for each measure; --out writes three files."""
     done = desk.run(*SCENARIO, "--out", "report")
 
     assert (done.status, done.err) == (0, "")
@@ -35,7 +35,7 @@ def test_a_scenario_is_run_and_shown(desk: Desk) -> None:
 
 
 def test_conditions_decide_the_status(desk: Desk) -> None:
-    """1 and the reason where one does not hold, 0 where all do."""
+    """Status 1 with the reason where a condition does not hold, 0 where all hold."""
     arm = ("--arm", "plain: chain=primary,secondary")
     good = desk.run(*SCENARIO, *arm, "--assert", "success>0.9 and p50_e2e<5")
     bad = desk.run(*SCENARIO, *arm, "--assert", "p50_e2e<0.1", "--assert", "p99_e2e<9")
@@ -43,11 +43,11 @@ def test_conditions_decide_the_status(desk: Desk) -> None:
     assert (good.status, good.err) == (0, "")
     assert bad.status == 1
     assert "plain: p50_e2e < 0.1 does not hold" in bad.err
-    assert "p99_e2e < 9 cannot be said: n too small (120)" in bad.err
+    assert "p99_e2e < 9 cannot be checked: n too small (120)" in bad.err
 
 
 def test_a_configured_chain_is_measured(desk: Desk) -> None:
-    """Without a scenario the configuration's own models are asked, here behind sockets on this machine."""
+    """Without a scenario the models of the configuration are asked, here behind sockets on this machine."""
     for name in "ab":
         desk.world.model(name, Act(first_token=0.01))
     done = desk.run("bench", "run", "--arm", "a: model=a", "--arm", "b: model=b stream", "--rate", "200",
@@ -58,7 +58,7 @@ def test_a_configured_chain_is_measured(desk: Desk) -> None:
 
 
 def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that is not on this machine costs money."""
+    """A provider that is not on this machine needs --budget-usd."""
     monkeypatch.setattr(Router, "chat", lambda *_, **__: pytest.fail("a call was made"))
     Path("asyncrouter.toml").unlink()
     done = desk.run("bench", "run", "--calls", "1")
@@ -67,7 +67,7 @@ def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.Monkey
     assert "--budget-usd" in done.err
 
 
-@pytest.mark.parametrize(("option", "told"), [
+@pytest.mark.parametrize(("option", "message"), [
     (("--arm", "nonsense"), "NAME: key=value"), (("--assert", "speed<1"), "no measure"),
     (("--slo", "e2e:soon"), "--slo e2e: expected seconds, got 'soon'"),
     (("--slo", "e2e:nan"), "slo: e2e: expected seconds above 0, got nan"), (("--warmup", "-1"), "--warmup"),
@@ -84,16 +84,16 @@ def test_nothing_is_sent_without_a_budget(desk: Desk, monkeypatch: pytest.Monkey
     (("--warmup", "500"), "leave nothing"),
     (("--rate", "0"), "'--rate': 0.0 is not in the range x>0"), (("--arm", "x: hedge=-1 chain=a"), "hedge"),
 ])
-def test_a_wrong_option_is_a_line_and_a_status(desk: Desk, option: tuple[str, ...], told: str) -> None:
-    """2, and what was expected."""
+def test_a_wrong_option_is_a_usage_error(desk: Desk, option: tuple[str, ...], message: str) -> None:
+    """Status 2, and a message that says what was expected."""
     done = desk.run(*SCENARIO, *option)
 
     assert done.status == 2
-    assert told in done.err
+    assert message in done.err
 
 
 def test_a_call_that_failed_breaks_limits_on_mean_and_maximum(desk: Desk) -> None:
-    """It never answered, and "never" is below no limit."""
+    """Its latency is infinite, which is below no limit."""
     done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "direct: model=primary retry=1",
                     "--assert", "max_e2e<5 and mean_e2e<3")
 
@@ -103,7 +103,7 @@ def test_a_call_that_failed_breaks_limits_on_mean_and_maximum(desk: Desk) -> Non
 
 
 def test_the_table_is_followed_by_what_failed(desk: Desk) -> None:
-    """A line for each arm that had failures: how many, and the classes of the errors."""
+    """One line for each arm with failures says how many, and of which classes."""
     done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "a: model=primray",
                     "--arm", "b: model=primary")
 
@@ -111,8 +111,8 @@ def test_the_table_is_followed_by_what_failed(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("option", [("--assert", "x: success>0"), ("--out", "asyncrouter.toml/report")])
-def test_what_cannot_be_judged_or_written_is_refused_before_a_call(desk: Desk, option: tuple[str, str]) -> None:
-    """An arm that is not there, a directory that cannot be made: nothing is spent for it."""
+def test_what_cannot_be_checked_or_written_is_refused_before_a_call(desk: Desk, option: tuple[str, str]) -> None:
+    """For a condition on an unknown arm, or a directory that cannot be made, nothing is sent."""
     desk.world.model("a", Act(first_token=0.01))
     done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2", *option)
 
@@ -121,8 +121,8 @@ def test_what_cannot_be_judged_or_written_is_refused_before_a_call(desk: Desk, o
 
 
 @pytest.mark.parametrize(("package", "options"), [("numpy", []), ("plotly", ["--out", "report"])])
-def test_a_package_that_is_not_there_is_missed_before_a_call(tmp_path: Path, package: str, options: list[str]) -> None:
-    """With what to install (a process of its own: modules are only imported once)."""
+def test_a_missing_package_is_found_before_a_call(tmp_path: Path, package: str, options: list[str]) -> None:
+    """The message says what to install (in a process of its own: modules are imported only once)."""
     code = (f"import sys; sys.modules[{package!r}] = None; from asyncrouter import Router; Router.chat = None; "
             "from asyncrouter.cli import main; sys.exit(main())")
     done = subprocess.run(
@@ -134,20 +134,20 @@ def test_a_package_that_is_not_there_is_missed_before_a_call(tmp_path: Path, pac
     assert "pip install 'asyncrouter[bench]'" in done.stderr
 
 
-@pytest.mark.parametrize(("options", "told"), [
+@pytest.mark.parametrize(("options", "reason"), [
     (("--max-errors", "2"), "2 calls have failed"), (("--budget-usd", "0.00001"), "could be exceeded"),
 ])
-def test_a_run_that_was_stopped_ends_in_1(desk: Desk, options: tuple[str, str], told: str) -> None:
-    """With the reason on standard error."""
+def test_a_run_that_was_stopped_ends_in_1(desk: Desk, options: tuple[str, str], reason: str) -> None:
+    """The reason is on standard error."""
     done = desk.run("bench", "run", "--scenario", "outage", "--calls", "60", "--arm", "x: model=primary retry=1",
                     *options)
 
     assert done.status == 1
-    assert told in done.err
+    assert reason in done.err
 
 
 def test_prompts_that_are_not_utf_8_name_the_file(desk: Desk) -> None:
-    """One line, no traceback."""
+    """The message names the file and what was expected, without a traceback."""
     Path("prompts.txt").write_bytes(b"\xff\xfe")
     done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
 
@@ -156,15 +156,15 @@ def test_prompts_that_are_not_utf_8_name_the_file(desk: Desk) -> None:
 
 
 def test_limits_may_be_milliseconds(desk: Desk) -> None:
-    """As other harnesses write them."""
+    """`--slo` takes seconds or milliseconds, as other harnesses write them."""
     done = desk.run(*SCENARIO, "--slo", "TTFT:500ms, e2e:8s,tpot:0.1", "--out", "report")
 
     assert done.status == 0
     assert bench.Report.read("report").settings["slo"] == {"ttft": 0.5, "e2e": 8.0, "tpot": 0.1}
 
 
-def test_prompts_without_a_word_are_refused(desk: Desk) -> None:
-    """The usual prompt in their place would measure something else."""
+def test_a_file_of_blank_prompts_is_refused(desk: Desk) -> None:
+    """The default prompt in their place would measure something else."""
     Path("prompts.txt").write_text(" \n\n", encoding="utf-8")
     done = desk.run(*SCENARIO, "--prompts", "prompts.txt")
 
@@ -174,7 +174,7 @@ def test_prompts_without_a_word_are_refused(desk: Desk) -> None:
 
 @pytest.mark.parametrize("text", ['{"schema_version":1}', "[]", "no JSON", '{"schema_version":0}'])
 def test_a_file_that_is_no_report_is_named(desk: Desk, text: str) -> None:
-    """Whatever is wrong with it."""
+    """The message names the file, whatever is wrong with it."""
     Path("other.json").write_text(text, encoding="utf-8")
     done = desk.run("bench", "compare", "other.json", "other.json")
 
@@ -187,7 +187,7 @@ def test_a_file_that_is_no_report_is_named(desk: Desk, text: str) -> None:
     ("--concurrency", "1", "--duration", "1", "--warmup", "100"),
 ])
 def test_a_run_that_measures_nothing_is_an_error(desk: Desk, options: tuple[str, ...]) -> None:
-    """Not an empty table and a 0."""
+    """Status 2 instead of an empty table and 0."""
     Path("empty.jsonl").touch()
     done = desk.run("bench", "run", "--scenario", "healthy", *options)
 
@@ -196,7 +196,7 @@ def test_a_run_that_measures_nothing_is_an_error(desk: Desk, options: tuple[str,
 
 
 def test_ctrl_c_in_a_scenario_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """130, and a line."""
+    """Status 130, and one message."""
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -208,20 +208,19 @@ def test_ctrl_c_in_a_scenario_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 def test_ctrl_c_before_the_first_answer_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """130, and not a word about scenarios."""
+    """Status 130, and a message that does not speak of scenarios."""
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "run", interrupt, raising=False)
     done = desk.run("bench", "run", "--arm", "a: model=a", "--calls", "2")
 
-    assert (
-        done.status, done.err
-    ) == (130, "asyncrouter: stopped before every arm had an answer: there is nothing to show\n")
+    message = "asyncrouter: stopped before every arm had an answer: there is nothing to show\n"
+    assert (done.status, done.err) == (130, message)
 
 
 def test_two_reports_are_compared(desk: Desk) -> None:
-    """A worse one ends in 1 where that is asked for."""
+    """With --fail-if-worse the status is 1 when a measure is worse by more than chance."""
     desk.run(*SCENARIO, "--arm", "x: chain=primary,secondary", "--out", "good")
     desk.run("bench", "run", "--scenario", "outage", "--calls", "120", "--arm", "x: chain=primary", "--out", "bad")
     done = desk.run("bench", "compare", "good", "bad", "--fail-if-worse")
@@ -232,18 +231,18 @@ def test_two_reports_are_compared(desk: Desk) -> None:
 
 
 def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
-    """A line for each hedge, and a warning where a model was hardly asked."""
+    """A line for each hedge, and a warning where a model was seldom asked."""
     desk.world.model("a", *(Act(first_token=0.1 * number) for number in range(1, 61)))
     desk.world.model("b", Act(first_token=0.2))
 
-    async def scene() -> None:
+    async def main() -> None:
         with bench.JsonlTrace("trace.jsonl") as trace:
             transport = desk.world.transport()
             async with Router(desk.world.config(), transport=transport, listeners=[trace], wall=clock.wall) as router:
                 for _ in range(60):
                     await router.chat("hi", chain=["a", "b"], hedge=5.0)
 
-    clock.run(scene())
+    clock.run(main())
     done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "none,p50,1.5", "--budget", "1")
     none, median, fixed = done.out.splitlines()[1:]
 
@@ -252,8 +251,8 @@ def test_recorded_calls_are_replayed(desk: Desk, clock: Clock) -> None:
     assert "b was asked only" in done.err
 
 
-def test_a_hedge_that_was_not_seen_leaves_the_others(desk: Desk) -> None:
-    """What a recording cannot answer is left out, and said; the rest is told."""
+def test_a_quantile_that_was_not_observed_leaves_the_other_policies(desk: Desk) -> None:
+    """A policy that the recording cannot answer for is left out with a warning; the others are shown."""
     slow, answer = {"model": "a", "cause": "first", "outcome": "superseded", "sent": 0.0, "ended": 3.0}, {
         "model": "b", "cause": "hedge", "outcome": "won", "sent": 2.0, "first": 3.0, "ended": 4.0}
     quick = {"model": "a", "cause": "first", "outcome": "won", "sent": 0.0, "first": 1.0, "ended": 2.0}
@@ -265,27 +264,43 @@ def test_a_hedge_that_was_not_seen_leaves_the_others(desk: Desk) -> None:
     done = desk.run("bench", "replay", "trace.jsonl", "--hedge", "p50,p98", "--budget", "1")
 
     assert (done.status, len(done.out.splitlines())) == (0, 2)
-    assert "left out: p98 of a was not seen" in done.err
+    assert "left out: p98 of a was not observed" in done.err
 
 
-def test_a_long_run_tells_how_far_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On standard error, seldom: a line every few seconds where there is no terminal."""
+def test_replay_takes_names_with_spaces_and_refuses_impossible_limits(desk: Desk) -> None:
+    """`--order "a, b"` means a and b; an impossible limit is refused with its name and value."""
+    attempt = {"model": "a", "cause": "first", "outcome": "won", "sent": 0.0, "first": 1.0, "ended": 1.0}
+    line = {"schema_version": 1, "started": 0.0, "seconds": 1.0, "task": None, "error": None,
+            "attempts": [attempt, {**attempt, "model": "b"}]}
+    Path("trace.jsonl").write_bytes(orjson.dumps(line))
+    done, limit, budget = (
+        desk.run("bench", "replay", "trace.jsonl", "--hedge", "none", *more)
+        for more in (("--order", "b, a"), ("--total", "-5"), ("--budget", "0"))
+    )
+
+    assert (done.status, "b → a" in done.out) == (0, True)
+    assert (limit.status, "total: expected seconds above 0, got -5.0" in limit.err) == (2, True)
+    assert (budget.status, "budget: expected hedges a call, above 0, got 0.0" in budget.err) == (2, True)
+
+
+def test_a_long_run_shows_its_progress(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error: a line every few seconds where there is no terminal."""
     monkeypatch.setattr("asyncrouter.cli._bench_show.EVERY", 0.0)
     done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "x: model=primary",
                     "--arm", "y: model=secondary")
 
-    assert [f"{number} of 6 calls" for number in range(1, 7)] == [line.split(",")[0] for line in done.err.splitlines()]
+    assert [line.split(",")[0] for line in done.err.splitlines()] == [f"{number} of 6 calls" for number in range(1, 7)]
 
 
 def test_the_measures_are_listed(desk: Desk) -> None:
-    """With what each one is."""
+    """`bench measures` names every one, in order, with what it is."""
     done = desk.run("bench", "measures")
 
-    assert list(bench.DEFINITIONS) == [line.split()[0] for line in done.out.splitlines()[1:]]
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == list(bench.DEFINITIONS)
 
 
 def test_the_scenarios_are_listed(desk: Desk) -> None:
-    """With what happens in each."""
+    """`bench scenarios` names every one, with what happens in it."""
     done = desk.run("bench", "scenarios")
 
     assert set(bench.SCENARIOS) <= set(done.out.split())

@@ -1,4 +1,4 @@
-"""Figures as people read them: with their unit, their interval, or the reason why there is none."""
+"""Measures as text: with their unit, their interval, or the reason why there is no number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ SHARES = {
     "success", "fallback_rate", "hedges_fired", "hedges_won", "hedges_denied", "extra_load", "wasted_share",
     "estimated_share", "goodput_share", "saved_success",
 }
-FEW = "n too small"
+"""Measures that are shown in percent."""
+N_TOO_SMALL = "n too small"
+"""What stands in place of a number that rests on too few samples."""
 
 COLUMNS = {
     "success": "success", "mean_answered": "mean answered", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99",
@@ -19,29 +21,30 @@ COLUMNS = {
     "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
     "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
-"""The measures of the short table, and what stands above them."""
+"""The measures of the short table, and their labels."""
 
 
 def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> str:
-    """One measure in words.
+    """One measure as text, with its 95 % interval if asked for. Times are in seconds.
 
-    "never": too many calls got no answer; "∞": those of the baseline; "free": seconds are saved and no dollars spent;
-    "–": there is nothing to say.
+    In place of a number: "never" for a latency that is infinite (too many calls got no answer), "∞" for seconds saved
+    against such a one, "free" for seconds saved without extra dollars, "n too small", and "–" where there is no such
+    measure.
     """
     if estimate is None:
         return "–"
     if not estimate.enough:
-        return FEW if estimate.n else "–"
+        return N_TOO_SMALL if estimate.n else "–"
     if estimate.value is None:
         timed = name.endswith(("_e2e", "_ttft")) and estimate.n
         return "–" if not timed else "∞" if name.startswith("saved") else "never"
     if name == "usd_per_second_saved" and estimate.value <= 0.0:
         return "free"
-    told = _number(name, estimate.value)
+    text = _number(name, estimate.value)
     if interval and (estimate.low is not None or estimate.high is not None):
-        most = "100.00%" if name == "success" else "∞"
-        told += f" [{_bound(name, estimate.low, '−∞')}, {_bound(name, estimate.high, most)}]"
-    return told
+        highest = "100.00%" if name == "success" else "∞"
+        text += f" [{_bound(name, estimate.low, '−∞')}, {_bound(name, estimate.high, highest)}]"
+    return text
 
 
 def _bound(name: str, value: float | None, unbounded: str) -> str:
