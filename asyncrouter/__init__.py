@@ -1,4 +1,4 @@
-"""Fallback chains of language models for asyncio: the best model that answers in time, and a trace of why.
+"""Fallback chains of language models for asyncio: the best model that answers in time, and a record of every attempt.
 
 ```python
 async with Router() as router:
@@ -19,8 +19,8 @@ if typing.TYPE_CHECKING:
 
     __version__: str
 else:
-    # What is behind the names is read when the first of them is asked for. It takes some tenths of a second, and were
-    # it read before the command line can take charge, a Ctrl-C in that time would end in a traceback.
+    # The modules behind the names are imported when the first name is used. That takes some tenths of a second; if it
+    # were done here, a Ctrl-C in that time would end the command line in a traceback before it could handle it.
     def __getattr__(name):
         import importlib
 

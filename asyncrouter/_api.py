@@ -1,4 +1,4 @@
-"""Every public name and where it comes from; `asyncrouter` hands them out."""
+"""The public names, imported from the modules that define them; `asyncrouter` has them all."""
 
 from asyncrouter._config.catalog import Model, Price, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step

@@ -88,7 +88,10 @@ class CallError(RouterError):
 
 
 class AllModelsFailed(CallError):
-    """Every model of the chain failed, or could not be tried. `__cause__` is an `ExceptionGroup` of the attempts' errors."""
+    """Every model of the chain failed, or could not be tried.
+
+    `__cause__` is an `ExceptionGroup` of the attempts' errors.
+    """
 
 
 class DeadlineExceeded(CallError, TimeoutError):

@@ -1,4 +1,4 @@
-"""What a router can tell about itself: the plan of a call before it is made, and how its models stand."""
+"""The results of `Router.explain` and `Router.health`: the plan of a call, and the present state of each model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.catalog import Price
     from asyncrouter._config.plan import Plan, PlannedStep
+    from asyncrouter._config.settings import Hedge
     from asyncrouter._engine.engine import Engine
 
 
 class ExplainedStep(NamedTuple):
-    """One step of a plan. `standing` is that of `ModelHealth`; clocks are seconds."""
+    """One step of the plan of a call.
+
+    - `model`, `provider`: their names in the configuration.
+    - `standing`: "ready", or why no request would be sent now; as in `ModelHealth`.
+    - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
+    - `usd_per_mtok`: the `Price` of the model; `None` if unknown.
+    """
 
     model: str
     provider: str
@@ -33,7 +40,13 @@ class ExplainedStep(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What a call would do now. `print()` it."""
+    """The plan of a call. `print()` shows it, one line for each step.
+
+    - `task`: the task, or else the tier, that was asked for; `None` if a chain or a model was.
+    - `steps`: an `ExplainedStep` for each model, in the order in which they are tried.
+    - `deadline`: seconds for the whole call; `None` means no limit.
+    - `hedge`: when the next model is started in parallel, such as "after 1.5 s" or "after p95"; `None`: never.
+    """
 
     task: str | None
     steps: tuple[ExplainedStep, ...]
@@ -46,12 +59,18 @@ class Explanation(NamedTuple):
 
 
 class ModelHealth(NamedTuple):
-    """How one model stands now.
+    """The present state of one model.
 
-    `standing` is "ready", or why it would not be tried; "probe due" when a breaker's time is up and the next call,
-    alone, will find out. `rate` is requests a second that may go, `None` while no limit is known; `waiting` how many
-    wait for their turn. `p50`, `p95` and `p99` are seconds from sending to the first content, losers included, `None`
-    below 100 samples.
+    - `model`, `provider`: their names in the configuration.
+    - `standing`: "ready"; or why no request would be sent now, such as "held for 20.00 s more: slow down"; or "probe
+      due", if its breaker lets one request through to find out whether it works again.
+    - `in_flight`: attempts that are running.
+    - `breaker`: "closed" (it works), "open" (it failed too often) or "half-open" (one request is finding out).
+    - `slow`: whether it keeps losing races, so that chains with a hedge try it last.
+    - `rate`: requests a second that the known limits allow; `None` while no limit is known.
+    - `waiting`: calls that wait for their turn under these limits.
+    - `p50`, `p95`, `p99`: quantiles of the seconds from sending a request to its first content, attempts that lost a
+      race included; `None` below 100 samples.
     """
 
     model: str
@@ -68,9 +87,7 @@ class ModelHealth(NamedTuple):
 
 
 def explain_plan(plan: Plan, deadline: float | None, engine: Engine | None) -> Explanation:
-    """The plan in words, with how each model stands."""
-    hedge = plan.hedge
-    told = None if hedge is None else f"after {hedge.after if hedge.after == 'p95' else _seconds(float(hedge.after))}"
+    """Describe a plan, with the present state of each model."""
     steps = tuple(
         ExplainedStep(
             step.name, step.model.provider, standing(step, engine),
@@ -78,11 +95,11 @@ def explain_plan(plan: Plan, deadline: float | None, engine: Engine | None) -> E
         )
         for step in plan.steps
     )
-    return Explanation(plan.task, steps, deadline, told)
+    return Explanation(plan.task, steps, deadline, _hedge(plan.hedge))
 
 
 def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[str, ModelHealth]:
-    """How each model of these steps stands, by its name."""
+    """The present state of each model of these steps, by its name."""
     return {step.name: _health(step, engine) for step in steps}
 
 
@@ -99,7 +116,7 @@ def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
-    """Why the model would not be tried now; "ready" when it would, "probe due" when one call would, to find out."""
+    """Whether a request would be sent now: "ready", "probe due" (one would, to find out), or why none would."""
     if engine is None:
         return "ready"
     policies = engine.policies
@@ -108,6 +125,12 @@ def standing(step: PlannedStep, engine: Engine | None) -> str:
         return str(refusal)
     closed = policies.state_of(step.model).breakers_closed
     return "ready" if closed or not policies.breakers_on else "probe due"
+
+
+def _hedge(hedge: Hedge | None) -> str | None:
+    if hedge is None:
+        return None
+    return "after p95" if hedge.after == "p95" else f"after {_seconds(float(hedge.after))}"
 
 
 def _seconds(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The records of a call: what was asked, what was tried, what came back."""
+"""The records of a call: its request (`Call`), attempts (`Trace`, `Attempt`) and answer (`Reply`, `Chunk`, `Usage`)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Priority = Literal["interactive", "batch"]
 Message = dict[str, object]
 ToolCall = dict[str, Any]
-"""A tool call in Chat Completions shape: `call["function"]["name"]` and so on. It is JSON; its reader says what of."""
+"""A tool call of Chat Completions: `{"id": …, "type": "function", "function": {"name": …, "arguments": "{…}"}}`."""
 
 
 class Call(NamedTuple):
-    """One request as it was made: immutable, the same for every model that is tried.
+    """The request of a caller. It is immutable, and the same for every model that is tried.
 
-    `params` are the chain's with the caller's over them. `deadline` is an instant of the loop's clock, `inf` when
-    there is none. `stream` says that the caller reads chunks as they come. The headers may hold secrets and are not
-    printed.
+    - `messages`: Chat Completions messages.
+    - `params`: parameters for the provider: those of the task, and those of the caller, which take precedence.
+    - `headers`: more header fields for every attempt. `repr()` does not show them, for they may hold secrets.
+    - `began`, `deadline`: times of the event loop's clock, in seconds; `deadline` is `inf` if there is none.
+    - `stream`: whether the caller reads the answer chunk by chunk.
+    - `accept`, `priority`: as given to `Router.chat`.
     """
 
     messages: Sequence[Message]
@@ -46,7 +49,13 @@ class Call(NamedTuple):
 
 @dataclass(slots=True, repr=False)
 class Usage(ShortRepr, PickledByName):
-    """Tokens as the provider counted them; input includes the cached ones, output the reasoning."""
+    """The tokens of an answer, as the provider counted them.
+
+    - `input_tokens`: of the prompt, those read from the provider's cache included.
+    - `output_tokens`: of the answer, reasoning included.
+    - `cached_tokens`: those of the prompt that were read from the cache; 0 if the provider does not say.
+    - `reasoning_tokens`: those of the answer that were reasoning; 0 if the provider does not say.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -56,9 +65,13 @@ class Usage(ShortRepr, PickledByName):
 
 @dataclass(slots=True, repr=False)
 class Chunk(ShortRepr, PickledByName):
-    """What one read of a stream brought. The last one carries `finish_reason` and, if the provider sent it, `usage`.
+    """A piece of a streamed answer: what one read of the connection brought.
 
-    `restart=True` (only with `on_interrupt="restart"`) means: drop what you have shown, the answer begins again.
+    - `text`, `reasoning`: more of the text and of the model's reasoning; "" if there is none in this chunk.
+    - `tool_calls`: pieces of tool calls, as in the `delta` of a Chat Completions stream.
+    - `finish_reason`: why the answer ended, on the last chunk; `None` on all others.
+    - `usage`: the tokens of the answer, on the last chunk if the provider reported them; otherwise `None`.
+    - `restart`: only with `on_interrupt="restart"`: the answer begins again, so drop what came before.
     """
 
     text: str = ""
@@ -71,14 +84,23 @@ class Chunk(ShortRepr, PickledByName):
 
 @dataclass(slots=True, repr=False)
 class Attempt(ShortRepr, PickledByName):
-    """One try at one model. Instants are seconds since the call began; `None` means it never came to that.
+    """One attempt: one request to one model, or the reason why none was sent.
 
-    `cause` is why it was made: "first"; "retry" (the same model again); "fallback" (the one before failed); "hedge"
-    (the one before is late); "escalate" (the answer before was not accepted); "restart" (a stream begins again).
-    `outcome` is how it ended: "won"; "failed"; "superseded" (another one won); "cancelled" (the call ended first);
-    "not_sent" (the model is held or out, or has no key); "not_accepted" (`accept` said no); `None` while it runs.
-
-    `cost_usd` is `None` when the provider may have charged and no price is known; 0.0 when it cannot have.
+    - `number`: 1, 2, 3 … in the order in which the attempts of the call began.
+    - `model`, `provider`: their names in the configuration.
+    - `cause`: why it was made: "first"; "retry" (the same model again); "fallback" (the model before failed); "hedge"
+      (the model before is slow); "escalate" (the answer before was not accepted); "restart" (a stream begins again).
+    - `outcome`: how it ended: "won"; "failed"; "superseded" (another attempt won); "cancelled" (the call ended first);
+      "not_sent" (the model is held back or disabled, or has no key); "not_accepted" (by `accept`); `None` (it runs).
+    - `error`: why it failed or was not sent; otherwise `None`.
+    - `status`, `request_id`: the HTTP status, and the provider's id of the request; `None` without a response.
+    - `queued`, `sent`, `connected`, `first_content`, `last_content`, `ended`: when it began to wait for its turn, sent
+      its request, had a connection, got its first and its last content, and ended: seconds since the call began, `None`
+      for what never came.
+    - `usage`: the tokens, as the provider counted them; `None` if it did not report them.
+    - `cost_usd`: US dollars: as reported, or else tokens times price. 0.0 if the provider cannot have charged anything;
+      `None` if it may have and no price is known.
+    - `cost_estimated`: whether `cost_usd` rests on an estimate of the tokens, because no usage was reported.
     """
 
     number: int
@@ -102,18 +124,24 @@ class Attempt(ShortRepr, PickledByName):
 
 @dataclass(slots=True, repr=False)
 class Trace(ShortRepr, PickledByName):
-    """Everything one call did, in the order it began. `print(trace)` is a timeline."""
+    """The record of one call. `print(trace)` shows it as a timeline, one line for each attempt.
+
+    - `task`: the task, or else the tier, that was asked for; `None` if a chain or a model was.
+    - `started`: the time at which the call began, in seconds since the epoch.
+    - `attempts`: every `Attempt`, in the order in which they began.
+    - `seconds`: how long the whole call took; 0.0 while it runs.
+    - `tags`: as given to `Router.chat`.
+    """
 
     task: str | None
     started: float
-    """Wall clock, seconds since the epoch."""
     attempts: list[Attempt] = field(default_factory=list)
     seconds: float = 0.0
     tags: Mapping[str, str] | None = None
 
     @property
     def cost_usd(self) -> float | None:
-        """What all attempts cost together; `None` when one that may have been billed has no known price."""
+        """US dollars for all attempts together; `None` if the cost of one of them is unknown."""
         total = 0.0
         for attempt in self.attempts:
             if attempt.cost_usd is None:
@@ -123,7 +151,7 @@ class Trace(ShortRepr, PickledByName):
 
     @property
     def cost_estimated(self) -> bool:
-        """Whether any part of `cost_usd` is our estimate rather than a provider's count."""
+        """Whether any part of `cost_usd` rests on an estimate of the tokens, because no usage was reported."""
         return any(attempt.cost_estimated for attempt in self.attempts)
 
     def __str__(self) -> str:
@@ -133,24 +161,33 @@ class Trace(ShortRepr, PickledByName):
 def _line(attempt: Attempt) -> str:
     began = attempt.sent if attempt.sent is not None else attempt.queued or 0.0
     ended = f"{attempt.ended:8.3f} s" if attempt.ended is not None else " " * 10
-    what: list[str] = [attempt.outcome or "running"]
+    facts: list[str] = [attempt.outcome or "running"]
     if attempt.first_content is not None:
-        what.append(f"first content at {attempt.first_content:.3f} s")
+        facts.append(f"first content at {attempt.first_content:.3f} s")
     if attempt.usage is not None:
-        what.append(f"{attempt.usage.input_tokens}+{attempt.usage.output_tokens} tokens")
+        facts.append(f"{attempt.usage.input_tokens}+{attempt.usage.output_tokens} tokens")
     if attempt.cost_usd:
-        what.append(f"{'≈' if attempt.cost_estimated else ''}${attempt.cost_usd:.6f}")
+        facts.append(f"{'≈' if attempt.cost_estimated else ''}${attempt.cost_usd:.6f}")
     if attempt.error is not None:
-        what.append(f"{type(attempt.error).__name__}: {attempt.error.message}")
-    return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {attempt.model}  {', '.join(what)}"
+        facts.append(f"{type(attempt.error).__name__}: {attempt.error.message}")
+    return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {attempt.model}  {', '.join(facts)}"
 
 
 @dataclass(slots=True, repr=False)
 class Reply(ShortRepr, PickledByName):
-    """A whole answer.
+    """A complete answer.
 
-    `model` is its name here, `served_model` what the provider says it ran. `text` is "" when there is none.
-    `cost_usd` is this answer's price; the whole call's, losers included, is `trace.cost_usd`.
+    - `text`: "" if there is none, as in an answer of tool calls only. A refusal in the model's own words is text, too.
+    - `reasoning`: the model's reasoning, if the provider shows it; otherwise "".
+    - `tool_calls`: as in Chat Completions: `call["function"]["name"]`, `call["function"]["arguments"]` (JSON as text).
+    - `finish_reason`: "stop", "length", "tool_calls" or "content_filter".
+    - `model`: the name of the model in the configuration.
+    - `served_model`: the model that answered, in the provider's words; `None` if it does not say.
+    - `usage`: the tokens of this answer; `None` if the provider did not report them.
+    - `cost_usd`: US dollars for this answer; `None` if unknown. `trace.cost_usd` is the cost of all attempts.
+    - `trace`: the record of the call.
+
+    A reply can be pickled.
     """
 
     text: str = ""
@@ -165,7 +202,7 @@ class Reply(ShortRepr, PickledByName):
     _build_raw: Callable[[], Message] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> tuple[int, dict[str, object]]:
-        """`raw` is pickled as the plain object it is, and not the decoder that builds it."""
+        """Pickle `raw` as a plain object, instead of the decoder that builds it."""
         version, values = PickledByName.__getstate__(self)  # super() does not know a class that was given slots
         if self._build_raw is not None and not isinstance(getattr(self._build_raw, "__self__", None), Decoder):
             values["_build_raw"] = self.raw.copy
@@ -173,5 +210,8 @@ class Reply(ShortRepr, PickledByName):
 
     @property
     def raw(self) -> Message:
-        """The answer as a Chat Completions object, put together when it is asked for."""
+        """The answer as a Chat Completions response; `raw["choices"][0]["message"]` goes into the history as it is.
+
+        It is built when it is asked for, and holds what the other fields leave out. `{}` on a reply made by hand.
+        """
         return self._build_raw() if self._build_raw is not None else {}

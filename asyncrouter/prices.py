@@ -1,7 +1,7 @@
-"""Prices from pydantic's genai-prices, the extra `prices`: a list of some thousand models that ships with the package.
+"""Prices of models from the package genai-prices (the extra `prices`), a list of some thousand models.
 
-With the extra installed the router asks it by itself, once for each model whose price neither the configuration nor
-the catalogue has. Nothing is downloaded: a newer package has newer prices.
+If it is installed, the router looks up each model whose price neither the configuration nor the built-in catalogue has,
+once. Nothing is downloaded: newer prices come with a newer version of the package.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["look_up"]
 
 _HOUR = 9
-"""UTC. Some prices depend on it (DeepSeek): this is one of the dear ones, so that no cost is told too low."""
+"""The hour (UTC) whose prices are used where they depend on it (DeepSeek): one of the dear ones, so that no cost comes
+out too low."""
 _TOKENS = 1000
-"""What prices are asked for: long prompts cost more at some vendors; this, like the catalogue, is about short ones."""
+"""Tokens of the prompt whose price is looked up. Long prompts cost more at some vendors; like the built-in catalogue,
+this uses the price of short ones."""
 
 
 def look_up(base_url: str, model: str) -> Price | None:
-    """What a provider's model costs today, for short prompts; `None` when the list does not have it."""
+    """The price of a provider's model today, for short prompts; `None` if the list does not have it.
+
+    `base_url` is the provider's, as in `Provider`; `model` is the provider's id of the model.
+    """
     today = datetime.now(UTC).replace(hour=_HOUR)
 
     def usd_per_mtok(usage: Usage, part: str) -> float:

@@ -107,7 +107,7 @@ class Answer:
 
     def write(self, reply: Reply) -> None:
         """Put what has come so far into `reply`."""
-        reply._build_raw = self.raw if self._whole is None else self._whole.copy  # not a lambda: replies cross processes
+        reply._build_raw = self.raw if self._whole is None else self._whole.copy  # no lambda: replies cross processes
         served = self.envelope.get("model")
         reply.served_model = served if isinstance(served, str) else None
         reply.usage = read_usage(self.usage)
