@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .record import CallRecord, Record
 
 
-class LeftInAnger(Exception):
+class ReaderError(Exception):
     """A reader raises it inside `async with`."""
 
 
-class Turned(Exception):
+class AcceptError(Exception):
     """What an `accept` raises that cannot judge."""
 
 
@@ -85,7 +85,7 @@ class Caller:
             await (self._stream() if call.behaviour.stream else self._chat())
             outcome, error = "reply" if call.reply is not None else "left", None
         except BaseException as caught:
-            outcome = {asyncio.CancelledError: "cancelled", LeftInAnger: "left", Turned: "accept raised"}.get(
+            outcome = {asyncio.CancelledError: "cancelled", ReaderError: "left", AcceptError: "accept raised"}.get(
                 type(caught), type(caught).__name__
             )
             error = caught
@@ -137,7 +137,7 @@ class Caller:
             if not any(said(reply) == exchange.said() for exchange in self._call.exchanges):
                 self._record.flag("reply", f"accept of call {self._call.number} got {said(reply)!r}")
             if behaviour.accept == "raises":
-                raise Turned
+                raise AcceptError
             return behaviour.accept in {"yes", "slow"} or (behaviour.accept == "maybe" and random.random() < 0.5)
 
         async def judge_slowly(reply: Reply) -> bool:
@@ -183,9 +183,9 @@ class Caller:
                 call.chunks.append(chunk)
             taken += 1
             if behaviour.leave_after is not None and taken > behaviour.leave_after:
-                if behaviour.leave_raising:
-                    raise LeftInAnger
+                if behaviour.leave_by_raising:
+                    raise ReaderError
                 return
-            pause = behaviour.thinks + (behaviour.thinks_once if taken == 1 else 0.0)
+            pause = behaviour.pause + (behaviour.first_pause if taken == 1 else 0.0)
             if pause:
                 await asyncio.sleep(pause)

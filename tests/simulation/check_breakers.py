@@ -6,12 +6,12 @@ from bisect import bisect_left, bisect_right
 from math import inf
 from typing import TYPE_CHECKING
 
-from .kinds import COUNTED
+from .fault_kinds import COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .checks import Run, Try
+    from .checks import FinishedRun, MatchedAttempt
     from .record import Exchange
 
 NEAR = 1e-9
@@ -22,7 +22,7 @@ WINDOW = 33.0
 SHORTEST_OPEN = 5.0
 
 
-def breakers(run: Run) -> None:
+def breakers(run: FinishedRun) -> None:
     """A breaker opens for the failures that count, closes for an answer, and sends nobody away for longer than told."""
     for subject in {change.subject: None for change in run.record.changes if change.state.startswith("breaker")}:
         mine = [one for one in run.tries if subject in {one.attempt.model, one.attempt.provider} and one.exchange]
@@ -31,7 +31,7 @@ def breakers(run: Run) -> None:
         _changes(run, subject, failures, mine, 5 if host else 3)
 
 
-def _changes(run: Run, subject: str, failures: list[Try], mine: list[Try], in_a_row: int) -> None:
+def _changes(run: FinishedRun, subject: str, failures: list[MatchedAttempt], mine: list[MatchedAttempt], in_a_row: int) -> None:
     ends = [one.ended for one in failures]
     since, state = -inf, "closed"
     for change in run.record.changes:
@@ -57,31 +57,31 @@ def _changes(run: Run, subject: str, failures: list[Try], mine: list[Try], in_a_
         since, state = now, became
 
 
-def _counts(one: Try, *, host: bool) -> bool:
+def _counts(one: MatchedAttempt, *, host: bool) -> bool:
     """Whether an attempt's failure says something against its model, or its host."""
     assert one.exchange is not None
-    error, fate = type(one.attempt.error).__name__, one.exchange.fate
+    error, script = type(one.attempt.error).__name__, one.exchange.script
     if one.attempt.outcome != "failed":
         return False
     if host:
         return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"
     if error == "AttemptTimeout":
         return getattr(one.attempt.error, "clock", "") != "deadline"
-    return error in COUNTED or fate.status == 529
+    return error in COUNTED or script.status == 529
 
 
-def _good(one: Try, now: float) -> bool:
+def _good(one: MatchedAttempt, now: float) -> bool:
     """Whether an attempt has shown at this instant that its model works."""
     if abs(one.ended - now) > NEAR:
         return False
     return one.attempt.first_content is not None or one.attempt.outcome in {"won", "not_accepted", "failed"}
 
 
-def _ended(one: Try) -> float:
+def _ended(one: MatchedAttempt) -> float:
     return one.ended
 
 
-def open_is_open(run: Run) -> None:
+def open_is_open(run: FinishedRun) -> None:
     """While a breaker is open only calls go that have nobody else left to ask."""
     spans = _open_spans(run)
     if not spans or run.config.defaults.breaker == "off":
@@ -98,20 +98,20 @@ def open_is_open(run: Run) -> None:
                 run.flag("open", f"{one} at {exchange.at!r} though it is open and {other} was not asked")
 
 
-def _somebody_else(run: Run, tries: list[Try], exchange: Exchange) -> str | None:
+def _somebody_else(run: FinishedRun, tries: list[MatchedAttempt], exchange: Exchange) -> str | None:
     """Another model of the chain that nobody has tried yet, and nothing was known against; none after a refusal."""
     if any(type(one.attempt.error).__name__ == "Refused" and one.ended <= exchange.at for one in tries):
         return None
     tried = {one.attempt.model for one in tries if one.queued <= exchange.at + NEAR}
     for step in exchange.call.plan.steps[_begun_again(exchange, tries):]:
-        if step.name not in tried and not run.barred(step.name, exchange.at):
+        if step.name not in tried and not run.was_held(step.name, exchange.at):
             return step.name
     return None
 
 
-def _begun_again(exchange: Exchange, tries: list[Try]) -> int:
+def _begun_again(exchange: Exchange, tries: list[MatchedAttempt]) -> int:
     """The first step that a stream may still ask: when it has begun again, none but those after the broken one."""
-    before: list[Try] = []
+    before: list[MatchedAttempt] = []
     for one in tries:
         if one.attempt.cause == "restart" and one.queued <= exchange.at + NEAR:
             names = [step.name for step in exchange.call.plan.steps]
@@ -121,7 +121,7 @@ def _begun_again(exchange: Exchange, tries: list[Try]) -> int:
     return 0
 
 
-def _open_spans(run: Run) -> dict[str, list[tuple[float, float]]]:
+def _open_spans(run: FinishedRun) -> dict[str, list[tuple[float, float]]]:
     """When which breaker was open, for sure: five seconds, or until it changed again."""
     spans: dict[str, list[tuple[float, float]]] = {}
     opened: dict[str, float] = {}
@@ -136,7 +136,7 @@ def _open_spans(run: Run) -> dict[str, list[tuple[float, float]]]:
     return spans
 
 
-def one_probe(run: Run) -> None:
+def one_probe(run: FinishedRun) -> None:
     """While a breaker is half-open one request at a time finds out; all others had nobody else left to ask."""
     if run.config.defaults.breaker == "off":
         return
@@ -160,9 +160,9 @@ def one_probe(run: Run) -> None:
                     run.flag("probes", f"{subject}: others sent beside the probe {probe.number} at {probe.at!r}")
 
 
-def permits_lapse(run: Run) -> None:
+def permits_lapse(run: FinishedRun) -> None:
     """A probe keeps others out while it lives, for as long as it may take and a second more; then its permit lapses."""
-    if not run.record.heard:
+    if not run.record.has_listener:
         return  # nobody has the traces of those that were cancelled
     sent = [one for one in run.tries if one.sent is not None]
     for one in run.tries:
@@ -176,10 +176,10 @@ def permits_lapse(run: Run) -> None:
             run.flag("permit", f"{one} kept out at {one.ended!r} by a probe of {subject} that nobody makes")
 
 
-def _lapses(one: Try) -> float:
+def _lapses(one: MatchedAttempt) -> float:
     totals = [step.total for step in one.call.plan.steps if step.name == one.attempt.model]
     longest = max(LAPSE if total is None else total + 1.0 for total in totals)
     return min(one.ended, (one.sent or 0.0) + longest)
 
 
-CHECKS: list[Callable[[Run], None]] = [breakers, open_is_open, one_probe, permits_lapse]
+CHECKS: list[Callable[[FinishedRun], None]] = [breakers, open_is_open, one_probe, permits_lapse]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .checks import Run, Try
+    from .checks import FinishedRun, MatchedAttempt
 
 NEAR = 1e-9
 BURST = 10.0
@@ -17,7 +17,7 @@ DEPOSIT = 0.1
 WARM = 100
 
 
-def hedges_in_budget(run: Run) -> None:
+def hedges_in_budget(run: FinishedRun) -> None:
     """In every prefix of N calls at most budget · N + 10 hedges are sent."""
     begun: dict[tuple[str, float], list[float]] = {}
     for call in run.record.calls:
@@ -38,7 +38,7 @@ def hedges_in_budget(run: Run) -> None:
                 break
 
 
-def hedges_when_late(run: Run) -> None:
+def hedges_when_late(run: FinishedRun) -> None:
     """A hedge comes when every live attempt is late, counted from its sending, or when one has just failed."""
     by_call = run.by_call
     sent_by_model = run.sent_by_model
@@ -66,10 +66,10 @@ def hedges_when_late(run: Run) -> None:
                 run.flag("hedge clock", f"{one} after {one.queued - other.sent:.4f} s, not {after:.4f}")
 
 
-def retries_in_budget(run: Run) -> None:
+def retries_in_budget(run: FinishedRun) -> None:
     """A provider is sent at most ten retries, and one for every ten answers, in every prefix."""
     answers: dict[str, list[float]] = {}
-    retries: dict[str, list[Try]] = {}
+    retries: dict[str, list[MatchedAttempt]] = {}
     for one in run.tries:
         if one.attempt.outcome in {"won", "not_accepted"}:
             answers.setdefault(one.attempt.provider, []).append(one.ended)
@@ -91,7 +91,7 @@ def retries_in_budget(run: Run) -> None:
                 break
 
 
-def retries_bounded(run: Run) -> None:
+def retries_bounded(run: FinishedRun) -> None:
     """`retry.attempts` bounds the tries on one model, each time it is its turn."""
     for tries in run.by_call.values():
         call = tries[0].call
@@ -103,7 +103,7 @@ def retries_bounded(run: Run) -> None:
                 run.flag("retries", f"call {call.number}: {again} retries at {model}, {most} allowed")
 
 
-def slots(run: Run) -> None:
+def slots(run: FinishedRun) -> None:
     """Never more requests at a model than `max_concurrent`."""
     for name, model in run.config.models.items():
         if model.max_concurrent is None:
@@ -121,14 +121,14 @@ def slots(run: Run) -> None:
                 break
 
 
-def ranks(run: Run) -> None:
+def ranks(run: FinishedRun) -> None:
     """Whoever waits in a better place goes first, or longer in the same: first attempts, later ones, batch work."""
     for name in run.config.models:
         mine = run.of(name)
         waiting = [one for one in mine if _waited_until(one) > one.queued + NEAR]
         # Who sits out a Retry-After does so beside the queue, and joins it when that is over.
         spans = [(one.queued, _waited_until(one), one.rank, one) for one in waiting
-                 if not run.barred(name, one.queued, _waited_until(one))]
+                 if not run.was_held(name, one.queued, _waited_until(one))]
         for one in mine if spans else ():
             sent, rank = one.sent, one.rank
             if sent is None or one.attempt.cause == "hedge":
@@ -140,10 +140,10 @@ def ranks(run: Run) -> None:
                     return
 
 
-def _waited_until(one: Try) -> float:
+def _waited_until(one: MatchedAttempt) -> float:
     return one.ended if one.sent is None else one.sent
 
 
-CHECKS: list[Callable[[Run], None]] = [
+CHECKS: list[Callable[[FinishedRun], None]] = [
     hedges_in_budget, hedges_when_late, retries_in_budget, retries_bounded, slots, ranks,
 ]

@@ -7,12 +7,12 @@ from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING
 
-from .kinds import CONNECTION, TIMEOUT
+from .fault_kinds import CONNECTION, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .checks import Run
+    from .checks import FinishedRun
     from .record import CallRecord
 
 NEAR = 1e-9
@@ -22,26 +22,26 @@ FAILURES = frozenset({"AllModelsFailed", "DeadlineExceeded", "Refused"})
 OUTCOMES = FAILURES | {"reply", "left", "cancelled", "accept raised", "StreamInterrupted"}
 
 
-def ends_once(run: Run) -> None:
+def ends_once(run: FinishedRun) -> None:
     """Every call ends exactly once, in words that fit, and its trace is complete."""
     for call in run.record.calls:
         if not call.over:
             run.flag("ends", f"call {call.number} never ended")
         elif call.outcome not in OUTCOMES and not (call.outcome == "RouterClosed" and _closed(run, call)):
             run.flag("ends", f"call {call.number} ended as {call.outcome}: {call.error!r}")
-        elif run.record.heard and call.trace is not None:
-            if call.ends_told != 1:
-                run.flag("ends", f"call {call.number}: its end was told {call.ends_told} times")
-            if call.attempts_told != len(call.trace.attempts):
-                run.flag("ends", f"call {call.number}: {call.attempts_told} ends, {len(call.trace.attempts)} attempts")
+        elif run.record.has_listener and call.trace is not None:
+            if call.end_events != 1:
+                run.flag("ends", f"call {call.number}: its end was told {call.end_events} times")
+            if call.attempt_events != len(call.trace.attempts):
+                run.flag("ends", f"call {call.number}: {call.attempt_events} ends, {len(call.trace.attempts)} attempts")
 
 
-def _closed(run: Run, call: CallRecord) -> bool:
+def _closed(run: FinishedRun, call: CallRecord) -> bool:
     """Whether the router was closed before the call ended."""
     return call.ended is not None and call.ended >= run.record.closed_at
 
 
-def in_order(run: Run) -> None:
+def in_order(run: FinishedRun) -> None:
     """The instants of an attempt come one after the other, within its call."""
     for one in run.tries:
         attempt = one.attempt
@@ -54,7 +54,7 @@ def in_order(run: Run) -> None:
             run.flag("order", f"{one} ended at {one.ended!r}, its call at {one.call.ended!r}")
 
 
-def connections(run: Run) -> None:
+def connections(run: FinishedRun) -> None:
     """A connection is gone when its attempt is, and a call has two at most."""
     for one in run.tries:
         exchange = one.exchange
@@ -68,7 +68,7 @@ def connections(run: Run) -> None:
                 run.flag("two at once", f"call {call.number} at {exchange.at!r}: {len(live)}")
 
 
-def attributed(run: Run) -> None:
+def attributed(run: FinishedRun) -> None:
     """A failure has the name of what went wrong; a clock may always come first."""
     for one in run.tries:
         attempt, exchange = one.attempt, one.exchange
@@ -78,20 +78,20 @@ def attributed(run: Run) -> None:
             continue
         if exchange is None or attempt.outcome not in {"failed", "won", "not_accepted"}:
             continue
-        fate, told = exchange.fate, type(attempt.error).__name__
+        script, told = exchange.script, type(attempt.error).__name__
         if attempt.outcome == "failed" and one.call.outcome == "accept raised" and attempt.error is None:
             continue
-        expected: set[str | None] = {fate.error, TIMEOUT} if attempt.outcome == "failed" else {None}
+        expected: set[str | None] = {script.error, TIMEOUT} if attempt.outcome == "failed" else {None}
         if one.ended >= run.record.closed_at - NEAR:
             expected.add(CONNECTION)
-        if (told if attempt.outcome == "failed" else fate.error) not in expected:
-            run.flag("attribution", f"{one}: {attempt.outcome} with {told} after {fate.kind}")
+        if (told if attempt.outcome == "failed" else script.error) not in expected:
+            run.flag("attribution", f"{one}: {attempt.outcome} with {told} after {script.kind}")
         number = MARK.search(getattr(attempt.error, "message", ""))
         if number is not None and int(number[1]) != exchange.number:
             run.flag("isolation", f"{one}, request {exchange.number}, has the words of request {number[1]}")
 
 
-def own_clocks(run: Run) -> None:
+def own_clocks(run: FinishedRun) -> None:
     """No attempt runs over its step's clocks."""
     for one in run.tries:
         attempt, call = one.attempt, one.call
@@ -112,4 +112,4 @@ def own_clocks(run: Run) -> None:
             run.flag("clocks", f"{one}: silent for {silent} s, first_token {first_token}")
 
 
-CHECKS: list[Callable[[Run], None]] = [ends_once, in_order, connections, attributed, own_clocks]
+CHECKS: list[Callable[[FinishedRun], None]] = [ends_once, in_order, connections, attributed, own_clocks]

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .checks import Run, Try
+    from .checks import FinishedRun, MatchedAttempt
 
 FORGETS = 200
 """Samples from which on a memory may have forgotten some, for they no longer fit."""
 
 
-def one_sample_each(run: Run) -> None:
+def one_sample_each(run: FinishedRun) -> None:
     """Content, a lost race and a clock are samples; whoever was cancelled without content says nothing.
 
     What a model does while it is slow is not taken for what is usual.
     """
-    if not run.record.heard:
+    if not run.record.has_listener:
         return  # nobody has the traces of those that were cancelled
     slow = {change.subject for change in run.record.changes if change.state == "slow"}
     for model, count in run.record.samples.items():
@@ -27,10 +27,10 @@ def one_sample_each(run: Run) -> None:
             run.flag("samples", f"{model}: {count} of {telling}")
 
 
-def _tells(one: Try) -> bool:
+def _tells(one: MatchedAttempt) -> bool:
     attempt = one.attempt
     timed_out = type(attempt.error).__name__ == "AttemptTimeout"
     return attempt.first_content is not None or attempt.outcome == "superseded" or timed_out
 
 
-CHECKS: list[Callable[[Run], None]] = [one_sample_each]
+CHECKS: list[Callable[[FinishedRun], None]] = [one_sample_each]

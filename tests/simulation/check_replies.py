@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
     from asyncrouter import Chunk
 
-    from .checks import Run, Try
-    from .fates import Fate
+    from .checks import FinishedRun, MatchedAttempt
+    from .scripted_response import ScriptedResponse
 
 NEAR = 1e-9
 DRAIN, SIP = 0.25, 0.2
 """Seconds that the end of a body after its last word, and a busy router's rest, may take."""
 
 
-def whole_replies(run: Run) -> None:
+def whole_replies(run: FinishedRun) -> None:
     """A reply is one attempt's answer, all of it, and nothing else; what is handed over before is its beginning."""
-    winners: dict[int, list[Try]] = {id(call): [] for call in run.record.calls}
+    winners: dict[int, list[MatchedAttempt]] = {id(call): [] for call in run.record.calls}
     for one in run.tries:
         if one.attempt.outcome == "won":
             winners[id(one.call)].append(one)
@@ -53,31 +53,31 @@ def _text(chunk: Chunk) -> str:
     return chunk.text
 
 
-def prompt_winner(run: Run) -> None:
+def prompt_winner(run: FinishedRun) -> None:
     """A winner waits for nobody: the call ends with its last byte, or when one that may come has been waited for."""
     for one in run.tries:
         call, exchange = one.call, one.exchange
         behaviour = call.behaviour
         if one.attempt.outcome != "won" or behaviour.stream or behaviour.accept or exchange is None:
             continue
-        fate = exchange.fate
-        if fate.error is not None or call.ended is None or exchange.connected is None:
+        script = exchange.script
+        if script.error is not None or call.ended is None or exchange.connected is None:
             continue
-        late = call.ended - exchange.connected - _last_word(fate)
+        late = call.ended - exchange.connected - _last_word(script)
         idle = max((step.idle or 0.0 for step in call.plan.steps), default=0.0)
-        silence = 0.0 if fate.ending != "never" else 1e9 if idle == 0.0 else idle
+        silence = 0.0 if script.ending != "never" else 1e9 if idle == 0.0 else idle
         if late > DRAIN + SIP + silence + NEAR or call.ended > one.ended + NEAR:
             run.flag("winner waits", f"{one}: whole {late:.3f} s before the call ended")
 
 
-def _last_word(fate: Fate) -> float:
+def _last_word(script: ScriptedResponse) -> float:
     """When a client can know that nothing more comes; seconds from `connected`."""
-    if fate.ending == "never" or fate.says_done:
-        return fate.pieces[-1][0]
-    return fate.ends_at
+    if script.ending == "never" or script.done_sent:
+        return script.pieces[-1][0]
+    return script.ends_at
 
 
-def content_decides(run: Run) -> None:
+def content_decides(run: FinishedRun) -> None:
     """An attempt is superseded in the instant in which another one has its first content."""
     by_call = run.by_call
     for one in run.tries:
@@ -87,16 +87,16 @@ def content_decides(run: Run) -> None:
             run.flag("content decides", f"{one} superseded at {one.ended!r} by nobody's content")
 
 
-def _decides(one: Try, now: float) -> bool:
+def _decides(one: MatchedAttempt, now: float) -> bool:
     """Whether an attempt has its first content now, or is whole without a word."""
     first, exchange = one.attempt.first_content, one.exchange
-    if first is not None or exchange is None or exchange.connected is None or exchange.fate.words:
+    if first is not None or exchange is None or exchange.connected is None or exchange.script.words:
         return first is not None and abs(one.call.began + first - now) < NEAR
-    whole = exchange.connected + max((piece[0] for piece in exchange.fate.pieces), default=0.0)
+    whole = exchange.connected + max((piece[0] for piece in exchange.script.pieces), default=0.0)
     return whole - NEAR < now < (exchange.ended or 0.0) + NEAR
 
 
-def nothing_after_content(run: Run) -> None:
+def nothing_after_content(run: FinishedRun) -> None:
     """Once an attempt has content, nobody else is sent while it lives."""
     for tries in run.by_call.values():
         spoken = [one for one in tries if one.attempt.first_content is not None]
@@ -107,7 +107,7 @@ def nothing_after_content(run: Run) -> None:
                     run.flag("commit", f"{other} sent at {other.sent!r}, {one} had content at {first!r}")
 
 
-def money(run: Run) -> None:
+def money(run: FinishedRun) -> None:
     """What was counted costs what its price says; what was not is an estimate, and says so; errors cost nothing."""
     for one in run.tries:
         attempt, exchange = one.attempt, one.exchange
@@ -115,14 +115,14 @@ def money(run: Run) -> None:
             if attempt.cost_usd != 0.0 or attempt.cost_estimated:
                 run.flag("money", f"{one} was not sent and costs {attempt.cost_usd!r}")
             continue
-        fate, price = exchange.fate, run.config.models[attempt.model].usd_per_mtok
+        script, price = exchange.script, run.config.models[attempt.model].usd_per_mtok
         if attempt.usage is not None:
             tokens = attempt.usage.input_tokens, attempt.usage.output_tokens
             costs = None if price is None else (tokens[0] * price.input + tokens[1] * price.output) / 1e6
-            costs = fate.told_usd if fate.told_usd is not None else costs
-            if tokens != (fate.prompt_tokens, fate.words) or attempt.cost_usd != costs or attempt.cost_estimated:
+            costs = script.reported_usd if script.reported_usd is not None else costs
+            if tokens != (script.prompt_tokens, script.words) or attempt.cost_usd != costs or attempt.cost_estimated:
                 run.flag("money", f"{one}: {attempt.usage} costs {attempt.cost_usd!r}, not {costs!r}")
-        elif exchange.words or (attempt.outcome == "superseded" and fate.status == 200):
+        elif exchange.words or (attempt.outcome == "superseded" and script.status == 200):
             # It has produced something, and nobody told how much.
             if attempt.cost_usd is None and price is None:
                 continue
@@ -140,4 +140,4 @@ def money(run: Run) -> None:
             run.flag("money", f"call {call.number}: {call.trace.cost_usd!r}, its attempts {total!r}")
 
 
-CHECKS: list[Callable[[Run], None]] = [whole_replies, prompt_winner, content_decides, nothing_after_content, money]
+CHECKS: list[Callable[[FinishedRun], None]] = [whole_replies, prompt_winner, content_decides, nothing_after_content, money]

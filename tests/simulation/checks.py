@@ -9,12 +9,12 @@ from . import (
     check_breakers,
     check_budgets,
     check_calls,
-    check_healing,
     check_latency,
+    check_recovery,
     check_replies,
-    check_turns,
+    check_steps,
 )
-from .story import stories
+from .failure_report import failure_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from asyncrouter import Attempt
     from asyncrouter._config.config import Config
 
-    from .day import Day
     from .record import CallRecord, Exchange, Record
+    from .scenario import Scenario
     from .world import World
 
 NEAR = 1e-9
@@ -31,7 +31,7 @@ NEAR = 1e-9
 
 
 @dataclass(slots=True, eq=False)
-class Try:
+class MatchedAttempt:
     """An attempt of a trace, in the loop's time, and the request it made; `exchange` is `None` if it made none."""
 
     call: CallRecord
@@ -52,15 +52,15 @@ class Try:
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class FinishedRun:
     """All there is to look at."""
 
-    day: Day
+    scenario: Scenario
     record: Record
     world: World
     config: Config
-    tries: list[Try]
-    by_call: dict[int, list[Try]] = field(default_factory=dict)
+    tries: list[MatchedAttempt]
+    by_call: dict[int, list[MatchedAttempt]] = field(default_factory=dict)
     """The tries of each call, in the order of its trace."""
     sent_by_model: dict[str, list[float]] = field(default_factory=dict)
 
@@ -68,19 +68,19 @@ class Run:
         """It does not hold."""
         self.record.flag(invariant, detail)
 
-    def barred(self, model: str, since: float, until: float | None = None) -> bool:
+    def was_held(self, model: str, since: float, until: float | None = None) -> bool:
         """Whether there was a reason not to ask this model, at an instant or at some time in a span."""
-        provider = self.day.models[model].provider
-        return self.world.knows.barred(provider, model, since, since if until is None else until)
+        provider = self.scenario.models[model].provider
+        return self.world.expected.was_held(provider, model, since, since if until is None else until)
 
-    def of(self, model: str) -> list[Try]:
+    def of(self, model: str) -> list[MatchedAttempt]:
         """The tries of one model, in the order in which they queued up."""
         return sorted((one for one in self.tries if one.attempt.model == model), key=_queued)
 
 
-def check_all(day: Day, record: Record, world: World, config: Config) -> None:
+def check_all(scenario: Scenario, record: Record, world: World, config: Config) -> None:
     """Look everything over; what is wrong goes into the record, with the story of the first of it."""
-    run = Run(day, record, world, config, [])
+    run = FinishedRun(scenario, record, world, config, [])
     for call in record.calls:
         run.tries += _tries(run, call)
     for one in run.tries:
@@ -90,14 +90,14 @@ def check_all(day: Day, record: Record, world: World, config: Config) -> None:
         run.sent_by_model[exchange.model].append(exchange.at)
     for check in CHECKS:
         check(run)
-    record.story = stories(run)
+    record.story = failure_report(run)
 
 
-def _queued(one: Try) -> float:
+def _queued(one: MatchedAttempt) -> float:
     return one.queued
 
 
-def _sent(one: Try) -> tuple[float, str]:
+def _sent(one: MatchedAttempt) -> tuple[float, str]:
     return round(one.sent or 0.0, 9), one.attempt.model
 
 
@@ -105,12 +105,12 @@ def _seen(exchange: Exchange) -> tuple[float, str]:
     return round(exchange.at, 9), exchange.model
 
 
-def _tries(run: Run, call: CallRecord) -> list[Try]:
+def _tries(run: FinishedRun, call: CallRecord) -> list[MatchedAttempt]:
     """The attempts of a call, matched with what the world saw of it."""
     if call.trace is None:
         # Without a listener nobody has the trace of a call that was cancelled; a closed router has made none.
         turned_away = call.outcome == "RouterClosed" and not call.exchanges
-        if not turned_away and (run.record.heard or call.outcome not in {"cancelled", "accept raised", "RouterClosed"}):
+        if not turned_away and (run.record.has_listener or call.outcome not in {"cancelled", "accept raised", "RouterClosed"}):
             run.flag("trace", f"call {call.number} has none, {call.outcome}")
         return []
     tries = []
@@ -119,7 +119,7 @@ def _tries(run: Run, call: CallRecord) -> list[Try]:
             run.flag("ended", f"attempt {call.number}.{attempt.number} at {attempt.model} never ended")
             continue
         sent = None if attempt.sent is None else call.began + attempt.sent
-        tries.append(Try(call, attempt, call.began + attempt.queued, sent, call.began + attempt.ended))
+        tries.append(MatchedAttempt(call, attempt, call.began + attempt.queued, sent, call.began + attempt.ended))
     sent_ones = sorted((one for one in tries if one.sent is not None), key=_sent)
     seen = sorted(call.exchanges, key=_seen)
     if [_sent(one)[1] for one in sent_ones] != [exchange.model for exchange in seen]:
@@ -132,5 +132,5 @@ def _tries(run: Run, call: CallRecord) -> list[Try]:
     return tries
 
 
-ROOMS = (check_calls, check_turns, check_replies, check_budgets, check_breakers, check_latency, check_healing)
-CHECKS: list[Callable[[Run], None]] = [check for room in ROOMS for check in room.CHECKS]
+MODULES = (check_calls, check_steps, check_replies, check_budgets, check_breakers, check_latency, check_recovery)
+CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for check in room.CHECKS]

@@ -7,14 +7,14 @@ from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
-from .speech import word
+from .wire_openai import word
 
 if TYPE_CHECKING:
     from asyncrouter import Chunk, Reply, Trace
     from asyncrouter._config.plan import Plan
 
-    from .fates import Fate
-    from .mix import Behaviour
+    from .behaviour import Behaviour
+    from .scripted_response import ScriptedResponse
 
 MOST = 20
 """Violations of one run that are kept: the first one says what to look at."""
@@ -30,7 +30,7 @@ class Exchange:
     model: str
     key: str
     at: float
-    fate: Fate
+    script: ScriptedResponse
     connected: float | None = None
     ended: float | None = None
     words: int = 0
@@ -40,7 +40,7 @@ class Exchange:
 
     def said(self) -> str:
         """The whole answer it would bring, word for word."""
-        return "".join(word(self.number, index) for index in range(self.fate.words))
+        return "".join(word(self.number, index) for index in range(self.script.words))
 
 
 def said(answer: Reply | Chunk) -> str:
@@ -68,12 +68,12 @@ class CallRecord:
     chunks: list[Chunk] = field(default_factory=list)
     """What its reader was told, since the last restart."""
     trace: Trace | None = None
-    attempts_told: int = 0
-    ends_told: int = 0
+    attempt_events: int = 0
+    end_events: int = 0
     """How many `CallEnded` events told of it."""
     exchanges: list[Exchange] = field(default_factory=list)
     live: int = 0
-    healed: bool = False
+    after_recovery: bool = False
 
     def finish(self, now: float, outcome: str, error: BaseException | None = None) -> None:
         """It has ended."""
@@ -106,10 +106,10 @@ class Record:
     """How the first of them came about."""
     samples: dict[str, int] = field(default_factory=dict)
     """How many times to first content the router has noted, by model."""
-    healed_at: float = inf
+    recovered_at: float = inf
     closed_at: float = inf
     """When somebody began to close the router."""
-    heard: bool = True
+    has_listener: bool = True
     """Whether a listener was there to hear of events."""
 
     def log(self, now: float, what: str) -> None:

@@ -16,13 +16,13 @@ from asyncrouter import Router
 from asyncrouter._config.plan import resolve
 from asyncrouter.sim.clock import VirtualLoop
 
-from .answer import wait
+from .behaviour import Behaviour
 from .callers import Caller
 from .checks import NEAR, check_all
-from .day import HEALED, draw_day
-from .mix import Behaviour
+from .live_checks import LiveChecks
 from .record import CallRecord, Record
-from .watch import Watch
+from .response import wait
+from .scenario import RECOVERY_CALLS, draw_scenario
 from .world import World
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from asyncrouter import Event
     from asyncrouter._config.plan import Plan
 
-    from .day import Day
+    from .scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,66 +60,66 @@ def freeze() -> None:
 
 
 def run_seed(seed: int, *, keep_log: bool = False) -> Result:
-    """Live through the day of this seed; the same result every time."""
-    record, day = Record(seed), draw_day(seed)
+    """Live through the scenario of this seed; the same result every time."""
+    record, scenario = Record(seed), draw_scenario(seed)
     with _nothing_unnoticed(record):
-        _live(day, record)
+        _live(scenario, record)
     lines = tuple(record.lines) if keep_log or record.violations else ()
     return Result(
         seed, len(record.calls), len(record.exchanges), record.digest, tuple(record.violations), lines,
-        frozenset((one.fate.kind, day.models[one.model].wire) for one in record.exchanges), tuple(record.story),
+        frozenset((one.script.kind, scenario.models[one.model].wire) for one in record.exchanges), tuple(record.story),
     )
 
 
-def _live(day: Day, record: Record) -> None:
+def _live(scenario: Scenario, record: Record) -> None:
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            run = Run(day, record, runner.get_loop())
+            run = Run(scenario, record, runner.get_loop())
             runner.run(run.live())
     except Exception as error:  # a deadlock, or anything that should not have come out
         record.flag("alive", f"{type(error).__name__}: {error}")
         return
-    check_all(day, record, run.world, run.router.config)
+    check_all(scenario, record, run.world, run.router.config)
 
 
 class Run:
-    """A day as it passes."""
+    """A scenario as it passes."""
 
-    def __init__(self, day: Day, record: Record, loop: asyncio.AbstractEventLoop) -> None:
-        self._day = day
+    def __init__(self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+        self._scenario = scenario
         self._record = record
         self._loop = loop
-        self.world = World(day, record, loop)
+        self.world = World(scenario, record, loop)
         self._callers: dict[int, Caller] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._plans: dict[str, Plan] = {}
-        record.heard = day.listeners != "none"
+        record.has_listener = scenario.listeners != "none"
         self.router = Router(
-            self._config(), transport=self.world, listeners=self._listeners(), seed=day.seed, wall=self.world.wall
+            self._config(), transport=self.world, listeners=self._listeners(), seed=scenario.seed, wall=self.world.wall
         )
-        self._watch = Watch(record, self.world, self.router, loop)
+        self._checks = LiveChecks(record, self.world, self.router, loop)
         self.world.cancel = lambda call: self._callers[call.number].cancel()
         loop.set_exception_handler(self._unhandled)
 
     async def live(self) -> None:
         """From the first call to the last task."""
-        loop, day = self._loop, self._day
-        for behaviour in day.calls:
+        loop, scenario = self._loop, self._scenario
+        for behaviour in scenario.calls:
             loop.call_at(behaviour.at, self._start, behaviour)
-        for instant in day.looks:
-            loop.call_at(instant, self._watch.look)
-        if day.ends.endswith("early"):
-            await sleep_until(loop, day.ends_at)
+        for instant in scenario.health_checks:
+            loop.call_at(instant, self._checks.check_health)
+        if scenario.ends.endswith("early"):
+            await sleep_until(loop, scenario.ends_at)
             await self._close()
-        await sleep_until(loop, day.calls[-1].at + 0.001)
+        await sleep_until(loop, scenario.calls[-1].at + 0.001)
         await asyncio.wait(self._tasks)
         await asyncio.sleep(3.0)
-        self._watch.quiet("after the faults")
-        if not day.ends.endswith("early"):
-            await self._heal()
+        self._checks.check_idle("after the faults")
+        if not scenario.ends.endswith("early"):
+            await self._recover()
             await self._close()
         await asyncio.sleep(0)
-        self._watch.quiet("at the end")
+        self._checks.check_idle("at the end")
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             self._record.flag("tasks", f"{len(left)} left")
         if self._record.exchanges and not self.world.closed:
@@ -127,30 +127,30 @@ class Run:
 
     async def _close(self) -> None:
         """End the router: at once, within two seconds, or when its calls have ended."""
-        began, drains = self._loop.time(), self._day.ends.startswith("drain")
+        began, drains = self._loop.time(), self._scenario.ends.startswith("drain")
         self._record.closed_at = began
         await (self.router.drain() if drains else self.router.aclose())
         took = self._loop.time() - began
         if not drains and took > 2.0 + NEAR:
             self._record.flag("closing", f"took {took:.3f} s")
         # A stream has ended with its last chunk, whatever its reader does then; only events tell.
-        late = [call.number for call in self._record.calls if call.began < began and not (call.over or call.ends_told)]
-        if drains and late and self._record.heard:
+        late = [call.number for call in self._record.calls if call.began < began and not (call.over or call.end_events)]
+        if drains and late and self._record.has_listener:
             self._record.flag("closing", f"drained, and calls {late} had not ended")
 
-    async def _heal(self) -> None:
+    async def _recover(self) -> None:
         """Nothing fails any more: ask for each task now and then."""
-        self.world.trouble.healed = True
-        self._record.healed_at = begun = self._loop.time()
-        for after in HEALED:
+        self.world.faults.over = True
+        self._record.recovered_at = begun = self._loop.time()
+        for after in RECOVERY_CALLS:
             await sleep_until(self._loop, begun + after)
             for task in self.router.config.tasks:
-                self._start(Behaviour(self._loop.time(), task, options={"deadline": 60.0, "hedge": None}), healed=True)
+                self._start(Behaviour(self._loop.time(), task, options={"deadline": 60.0, "hedge": None}), after_recovery=True)
                 await self._tasks[-1]
-        self._watch.look()
-        self._watch.well()
+        self._checks.check_health()
+        self._checks.check_recovered()
 
-    def _start(self, behaviour: Behaviour, *, healed: bool = False) -> None:
+    def _start(self, behaviour: Behaviour, *, after_recovery: bool = False) -> None:
         record = self._record
         given = {name: behaviour.options[name] for name in ("hedge", "retry") if name in behaviour.options}
         plan = self._plans.get(behaviour.task) if not given else None
@@ -158,14 +158,14 @@ class Run:
             plan = resolve(self.router.config, task=behaviour.task, **given)  # type: ignore[arg-type]  # drawn
         if not given:
             self._plans[behaviour.task] = plan
-        call = CallRecord(len(record.calls), plan, behaviour, healed=healed)
+        call = CallRecord(len(record.calls), plan, behaviour, after_recovery=after_recovery)
         record.calls.append(call)
         caller = self._callers[call.number] = Caller(self.router, record, call)
         caller.task = self._loop.create_task(caller.run(), name=f"call {call.number}")
         self._tasks.append(caller.task)
 
     def _config(self) -> dict[str, object]:
-        config = self._day.config
+        config = self._scenario.config
         for name, table in config["providers"].items():  # type: ignore[attr-defined]  # drawn as a dict
             table["key"] = self._key_of(name)
         return config
@@ -174,11 +174,11 @@ class Run:
         return lambda: self.world.key(provider)
 
     def _listeners(self) -> list[Callable[[Event], None]]:
-        if self._day.listeners == "none":
+        if self._scenario.listeners == "none":
             return []
-        listeners: list[Callable[[Event], None]] = [lambda event: self._watch.listen(event)]
-        if self._day.listeners == "raising":
-            random = Random(f"listener {self._day.seed}")
+        listeners: list[Callable[[Event], None]] = [lambda event: self._checks.listen(event)]
+        if self._scenario.listeners == "raising":
+            random = Random(f"listener {self._scenario.seed}")
 
             def raising(_: Event) -> None:
                 if random.random() < 0.1:

@@ -10,63 +10,63 @@ from typing import TYPE_CHECKING
 
 from asyncrouter import AttemptTimeout, ConnectionFailed
 
-from .answer import Answer, wait, wake
-from .knowledge import Knowledge
+from .expected_holds import ExpectedHolds
+from .faults import EPOCH, Faults
 from .record import Exchange
-from .tongues import asked, key_in
-from .trouble import EPOCH, Trouble
+from .response import SimulatedResponse, wait, wake
+from .wires import asked, key_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncrouter import Request, Response
 
-    from .day import Day
     from .record import CallRecord, Record
+    from .scenario import Scenario
 
 
 class World:
     """One seed's providers. `send` and `aclose` make it a `Transport`."""
 
-    def __init__(self, day: Day, record: Record, loop: asyncio.AbstractEventLoop) -> None:
-        self._day = day
+    def __init__(self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+        self._scenario = scenario
         self._record = record
         self._loop = loop
-        self._random = Random(f"network {day.seed}")
-        self.trouble = Trouble(day)
-        self.knows = Knowledge()
+        self._random = Random(f"network {scenario.seed}")
+        self.faults = Faults(scenario)
+        self.expected = ExpectedHolds()
         self.live: Counter[str] = Counter()
         """Connections by model."""
         self.closed = False
-        self._answers: dict[Answer, None] = {}
+        self._answers: dict[SimulatedResponse, None] = {}
         self._sending: dict[Exchange, asyncio.Future[None]] = {}
         self.watchers: list[Callable[[Exchange], None]] = []
-        """Asked at each sending, before anything else happens."""
+        """RequestFacts at each sending, before anything else happens."""
         self.cancel: Callable[[CallRecord], None] = lambda _: None
 
     def wall(self) -> float:
         """Seconds since the epoch, by our clock; somebody may set it."""
-        now, (at, by) = self._loop.time(), self._day.wall_jump
+        now, (at, by) = self._loop.time(), self._scenario.wall_jump
         return EPOCH + now + (by if now >= at else 0.0)
 
     def key(self, provider: str) -> str:
         """The key that a provider takes now."""
-        return self.trouble.key(provider, self._loop.time())
+        return self.faults.key(provider, self._loop.time())
 
     async def send(self, request: Request) -> Response:
         """Play one request up to its headers."""
         exchange = self._begin(request)
-        fate = exchange.fate
+        script = exchange.script
         try:
-            if request.connect is not None and fate.connect > request.connect:
+            if request.connect is not None and script.connect > request.connect:
                 await self._until(exchange, exchange.at + request.connect)
                 raise AttemptTimeout("connect")
-            await self._until(exchange, exchange.at + fate.connect)
-            if fate.broken:
-                raise _broken(fate.kind)
+            await self._until(exchange, exchange.at + script.connect)
+            if script.broken:
+                raise _broken(script.kind)
             exchange.connected = self._loop.time()
-            await self._until(exchange, exchange.connected + fate.headers_at)
-            if fate.lost:
+            await self._until(exchange, exchange.connected + script.headers_at)
+            if script.lost:
                 raise ConnectionFailed("reset before the headers")
         except asyncio.CancelledError:
             self.end(exchange)
@@ -75,9 +75,9 @@ class World:
             raise
         except BaseException:
             self.end(exchange)
-            self.knows.host_failures.add(exchange.provider)
+            self.expected.host_failures.add(exchange.provider)
             raise
-        answer = Answer(self, self._loop, exchange)
+        answer = SimulatedResponse(self, self._loop, exchange)
         self._answers[answer] = None
         return answer
 
@@ -88,7 +88,7 @@ class World:
             wake(waiter)
         for answer in tuple(self._answers):
             answer.close()
-        await asyncio.sleep(self._day.slow_close)
+        await asyncio.sleep(self._scenario.slow_close)
 
     def end(self, exchange: Exchange) -> None:
         """The connection of a request is gone."""
@@ -98,13 +98,13 @@ class World:
             self.live[exchange.model] -= 1
             self._record.log(exchange.ended, f"gone {exchange.number} with {exchange.words} words")
 
-    def heard(self, exchange: Exchange) -> None:
+    def read_to_end(self, exchange: Exchange) -> None:
         """The client has read a response to its end."""
         exchange.taken = True
-        if exchange.fate.status != 200:
-            self.knows.hear(exchange, self._loop.time(), self.wall(), self.key(exchange.provider))
+        if exchange.script.status != 200:
+            self.expected.learn(exchange, self._loop.time(), self.wall(), self.key(exchange.provider))
 
-    def over(self, answer: Answer, exchange: Exchange) -> None:
+    def over(self, answer: SimulatedResponse, exchange: Exchange) -> None:
         """A response has been read to its end, or closed."""
         self._answers.pop(answer, None)
         self.end(exchange)
@@ -125,17 +125,17 @@ class World:
     def _begin(self, request: Request) -> Exchange:
         now, record = self._loop.time(), self._record
         name, prompt, stream = asked(request)
-        call, model = record.calls[int(prompt)], self._day.models[name]
+        call, model = record.calls[int(prompt)], self._scenario.models[name]
         number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
-        fate = self.trouble.fate(model, now, number, key, call.behaviour.drags, stream=stream, size=size)
-        exchange = Exchange(number, call, model.provider, model.name, key, now, fate)
+        script = self.faults.script(model, now, number, key, call.behaviour.slowdown, stream=stream, size=size)
+        exchange = Exchange(number, call, model.provider, model.name, key, now, script)
         for watch in self.watchers:
             watch(exchange)
         record.exchanges.append(exchange)
         call.exchanges.append(exchange)
         call.live += 1
         self.live[model.name] += 1
-        record.log(now, f"seen {number} of call {call.number} at {model.name}: {fate.kind}")
+        record.log(now, f"seen {number} of call {call.number} at {model.name}: {script.kind}")
         self._cancel_with(exchange)
         return exchange
 
@@ -149,21 +149,21 @@ class World:
         now, others = self._loop.time(), (other for other in call.exchanges if other is not exchange)
         won = any(other.words and (other.ended is None or other.ended == now) for other in others)
         lost = won or call.cancelled_at is not None
-        return own and lost and self._random.random() < self._day.slow_cancel
+        return own and lost and self._random.random() < self._scenario.slow_cancel
 
     def _cancel_with(self, exchange: Exchange) -> None:
         """Somebody cancels in the very instant in which something else happens."""
-        call, fate = exchange.call, exchange.fate
+        call, script = exchange.call, exchange.script
         event = call.behaviour.cancel_at_event
         if event is None or call.cancelled_at is not None:
             return
-        connected = exchange.at + fate.connect
+        connected = exchange.at + script.connect
         at = {
             "sent": exchange.at,
             "connected": connected,
-            "headers": connected + fate.headers_at,
-            "content": connected + next((at for at, _, words in fate.pieces if words), inf),
-            "end": connected + fate.ends_at,
+            "headers": connected + script.headers_at,
+            "content": connected + next((at for at, _, words in script.pieces if words), inf),
+            "end": connected + script.ends_at,
         }[event]
         if at <= exchange.at:
             self._loop.call_soon(self.cancel, call)

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from random import Random
 
 
-def spread(random: Random, low: float, high: float) -> float:
+def log_uniform(random: Random, low: float, high: float) -> float:
     """A number from a wide range, each order of magnitude as likely as the next."""
     return exp(random.uniform(log(low), log(high)))

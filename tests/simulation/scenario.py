@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from .chance import spread
-from .kinds import KINDS
-from .mix import Mix
-from .settings import draw_config
+from .behaviour import BehaviourMix
+from .config import draw_config
+from .distributions import log_uniform
+from .fault_kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .mix import Behaviour
+    from .behaviour import Behaviour
 
-HEALED = (1.0, 4.0, 8.0, 16.0, 21.0, 66.0, 310.0, 625.0)
+RECOVERY_CALLS = (1.0, 4.0, 8.0, 16.0, 21.0, 66.0, 310.0, 625.0)
 """Seconds after all is well at which each task is asked once more."""
 OUTAGES = ("refuse", "hang_connect", "hang_headers", "hang_content", "503", "503", "500", "500", "529", "429",
            "429", "401", "404", "slow", "slow", "slow", "ramp", "ramp", "clog", "clog", "reset_headers")
@@ -27,7 +27,7 @@ STICKY = 0.03
 
 
 @dataclass(slots=True)
-class ModelDay:
+class ModelProfile:
     """How a model behaves while nothing goes wrong; seconds to connect, to the first content, between two."""
 
     name: str
@@ -38,18 +38,18 @@ class ModelDay:
     sigma: float
     gap: float
     words: int
-    straggle: float
-    fails: float
+    straggler_factor: float
+    failure_share: float
     """Share of its requests that suffer one of the day's faults."""
     rps: float | None = None
     """Requests a second that its provider takes from us."""
-    told: bool = True
+    sends_retry_after: bool = True
     """Whether it says when to come back."""
-    announces: float | None = None
+    announced_rpm: float | None = None
     """Requests a minute that its headers say there may be; true or not."""
     step: tuple[float, float] = (0.0, 1.0)
     """An instant from which on its provider takes so many times as many."""
-    roomy: bool = True
+    unlimited_size: bool = True
     """Whether an answer may be as long as it likes."""
 
 
@@ -65,23 +65,23 @@ class Outage:
 
 
 @dataclass(slots=True)
-class Day:
+class Scenario:
     """Everything that one seed decides in advance."""
 
     seed: int
     config: dict[str, object]
-    models: dict[str, ModelDay]
+    models: dict[str, ModelProfile]
     faults: Sequence[str]
     weights: Sequence[float]
     outages: list[Outage]
     calls: list[Behaviour]
-    looks: list[float]
+    health_checks: list[float]
     """Instants at which somebody asks for `health()` and `explain()`."""
     listeners: str
     ends: str
     """How the router is closed: "drain" or "aclose" when all is quiet, or early, at `ends_at`."""
     ends_at: float
-    rotates: dict[str, float]
+    key_rotations: dict[str, float]
     """Providers whose key changes at an instant; ours is a function that knows the new one."""
     slow_cancel: float = 0.0
     """Share of second requests that take a while to notice that they are cancelled."""
@@ -91,17 +91,17 @@ class Day:
     """An instant at which our wall clock is set, and by how many seconds."""
 
 
-def draw_day(seed: int) -> Day:
+def draw_scenario(seed: int) -> Scenario:
     """The day of this seed."""
     random = Random(f"day {seed}")
     horizon = random.uniform(20.0, 240.0)
-    roomy = random.random() < 0.7
-    models = _models(random, horizon, roomy=roomy)
+    unlimited_size = random.random() < 0.7
+    models = _models(random, horizon, unlimited_size=unlimited_size)
     providers = sorted({model.provider for model in models.values()})
     faults = [kind for kind in KINDS if random.random() < 0.5] or ["500"]
     config = draw_config(random, models, providers)
     calls = _calls(random, horizon, sorted(config["tasks"]))  # type: ignore[call-overload]  # ours: a dict of tasks
-    return Day(
+    return Scenario(
         seed=seed,
         config=config,
         models=models,
@@ -109,18 +109,18 @@ def draw_day(seed: int) -> Day:
         weights=[random.uniform(0.1, 1.0) * (STICKY if kind in LASTING else 1.0) for kind in faults],
         outages=_outages(random, horizon, models, providers),
         calls=calls,
-        looks=sorted(random.uniform(0.0, horizon) for _ in range(12)),
+        health_checks=sorted(random.uniform(0.0, horizon) for _ in range(12)),
         listeners=random.choices(["one", "raising", "none"], [75, 15, 10])[0],
         ends=random.choices(["drain", "aclose", "drain early", "close early"], [44, 44, 6, 6])[0],
         ends_at=random.uniform(0.2, 1.0) * horizon,
-        rotates={name: random.uniform(0.0, horizon) for name in providers if random.random() < 0.15},
+        key_rotations={name: random.uniform(0.0, horizon) for name in providers if random.random() < 0.15},
         slow_cancel=random.choice([0.0, 0.0, 0.3]),
         slow_close=random.choice([0.0, 0.0, random.uniform(0.0, 10.0)]),
         wall_jump=(random.uniform(0.0, horizon), random.choice([0.0, 0.0, 0.0, -3600.0, 3600.0])),
     )
 
 
-def _models(random: Random, horizon: float, *, roomy: bool) -> dict[str, ModelDay]:
+def _models(random: Random, horizon: float, *, unlimited_size: bool) -> dict[str, ModelProfile]:
     wires = [random.choice(["openai", "openai", "anthropic", "gemini"]) for _ in range(random.randint(1, 3))]
     fails = random.choices(
         [random.uniform(0.0, 0.02), random.uniform(0.02, 0.2), random.uniform(0.2, 0.6), 1.0], [15, 55, 22, 8]
@@ -128,44 +128,44 @@ def _models(random: Random, horizon: float, *, roomy: bool) -> dict[str, ModelDa
     models = {}
     for index in range(random.randint(1, 5)):
         name, provider = f"m{index}", random.randrange(len(wires))
-        models[name] = ModelDay(
+        models[name] = ModelProfile(
             name,
             provider=f"p{provider}",
             wire=wires[provider],
-            connect=random.choice([0.0, spread(random, 0.001, 0.3)]),
-            median=spread(random, 0.02, 3.0),
+            connect=random.choice([0.0, log_uniform(random, 0.001, 0.3)]),
+            median=log_uniform(random, 0.02, 3.0),
             sigma=random.uniform(0.1, 1.0),
-            gap=spread(random, 0.005, 0.2),
+            gap=log_uniform(random, 0.005, 0.2),
             words=random.choice([1, 3, 6, 12]),
-            straggle=random.uniform(2.0, 100.0),
-            fails=min(1.0, fails * random.uniform(0.3, 1.5)) if fails < 1.0 else random.choice([1.0, 1.0, 0.1]),
-            rps=spread(random, 0.5, 20.0) if random.random() < 0.2 else None,
-            told=random.random() < 0.5,
-            step=(random.uniform(0.0, horizon), random.choice([1.0, spread(random, 0.1, 10.0)])),
-            roomy=roomy,
+            straggler_factor=random.uniform(2.0, 100.0),
+            failure_share=min(1.0, fails * random.uniform(0.3, 1.5)) if fails < 1.0 else random.choice([1.0, 1.0, 0.1]),
+            rps=log_uniform(random, 0.5, 20.0) if random.random() < 0.2 else None,
+            sends_retry_after=random.random() < 0.5,
+            step=(random.uniform(0.0, horizon), random.choice([1.0, log_uniform(random, 0.1, 10.0)])),
+            unlimited_size=unlimited_size,
         )
         if random.random() < 0.12:
-            rps = models[name].rps or spread(random, 2.0, 50.0)
-            models[name].announces = round(60.0 * rps * random.choice([1.0, 1.0, 0.5, 2.0]))
+            rps = models[name].rps or log_uniform(random, 2.0, 50.0)
+            models[name].announced_rpm = round(60.0 * rps * random.choice([1.0, 1.0, 0.5, 2.0]))
     return models
 
 
 def _outages(
-    random: Random, horizon: float, models: Mapping[str, ModelDay], providers: Sequence[str]
+    random: Random, horizon: float, models: Mapping[str, ModelProfile], providers: Sequence[str]
 ) -> list[Outage]:
     subjects: list[str | None] = [*sorted(models), *sorted(models), *providers, None]
     outages = []
     for _ in range(random.choice([0, 0, 1, 1, 2, 4])):
         begins = random.uniform(0.0, horizon)
-        lasts = spread(random, 0.5, 120.0)
-        factor = spread(random, 2.0, 20.0)
+        lasts = log_uniform(random, 0.5, 120.0)
+        factor = log_uniform(random, 2.0, 20.0)
         outages.append(Outage(random.choice(subjects), begins, begins + lasts, random.choice(OUTAGES), factor))
     return outages
 
 
 def _calls(random: Random, horizon: float, tasks: Sequence[str]) -> list[Behaviour]:
     count = random.randint(110, 240)
-    mix = Mix(random)
+    mix = BehaviourMix(random)
     instants: list[float] = []
     bursts = random.choice([0.0, 0.0, 0.3, 0.9])
     while len(instants) < count:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .day import HEALED
+from .scenario import RECOVERY_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncrouter import Model
 
-    from .checks import Run
+    from .checks import FinishedRun
     from .record import CallRecord
 
 DEMOTED = 5.0
@@ -20,26 +20,26 @@ MODEL_OPEN, HOST_OPEN, KEY_OPEN = 15.0, 60.0, 600.0
 """The longest that a breaker stays open, and a key out."""
 
 
-def alive_again(run: Run) -> None:
+def alive_again(run: FinishedRun) -> None:
     """Once all is well, the first model serves within one open interval, or when what it has asked for is over."""
-    world, healed = run.world, run.record.healed_at
+    world, recovered = run.world, run.record.recovered_at
     for call in run.record.calls:
-        if not call.healed:
+        if not call.after_recovery:
             continue
         model = call.plan.steps[0].model
-        until = healed + (HOST_OPEN if model.provider in world.knows.host_failures else MODEL_OPEN)
-        until = max(until, world.knows.held.get(model.name, 0.0), world.knows.gone.get(model.name, 0.0))
-        if model.provider in world.knows.key_trouble:
-            until = max(until, healed + KEY_OPEN)
+        until = recovered + (HOST_OPEN if model.provider in world.expected.host_failures else MODEL_OPEN)
+        until = max(until, world.expected.held.get(model.name, 0.0), world.expected.gone.get(model.name, 0.0))
+        if model.provider in world.expected.key_trouble:
+            until = max(until, recovered + KEY_OPEN)
         if _excused(run, call, model):
             continue
         if call.began >= until + DEMOTED and (call.reply is None or call.reply.model != model.name):
             served = call.outcome if call.reply is None else call.reply.model
-            after = f"{call.began - healed:.1f} s after all was well"
+            after = f"{call.began - recovered:.1f} s after all was well"
             run.flag("alive", f"call {call.number}, {after}: {served}, not {model.name}")
 
 
-def _excused(run: Run, call: CallRecord, model: Model) -> bool:
+def _excused(run: FinishedRun, call: CallRecord, model: Model) -> bool:
     """Whether a model need not serve: it keeps to its pace, or its key has just been found to be an old one."""
     paced = call.trace is not None and any(
         one.model == model.name and one.outcome == "not_sent" and "its pace of" in getattr(one.error, "message", "")
@@ -48,18 +48,18 @@ def _excused(run: Run, call: CallRecord, model: Model) -> bool:
     return paced or _has_an_old_key(run, call, model)
 
 
-def answered_in_the_end(run: Run) -> None:
+def answered_in_the_end(run: FinishedRun) -> None:
     """When whatever was out must be back, every call gets its answer."""
     for call in run.record.calls:
-        at_last = call.healed and call.began >= run.record.healed_at + HEALED[-1]
+        at_last = call.after_recovery and call.began >= run.record.recovered_at + RECOVERY_CALLS[-1]
         old_key = any(_has_an_old_key(run, call, step.model) for step in call.plan.steps)
         if at_last and call.reply is None and not old_key:
             run.flag("alive", f"call {call.number}, at the very end: {call.outcome}")
 
 
-def _has_an_old_key(run: Run, call: CallRecord, model: Model) -> bool:
+def _has_an_old_key(run: FinishedRun, call: CallRecord, model: Model) -> bool:
     """Whether it is this very call that finds out that there is a new key."""
-    return model.provider in run.day.rotates and any(exchange.fate.kind == "401" for exchange in call.exchanges)
+    return model.provider in run.scenario.key_rotations and any(exchange.script.kind == "401" for exchange in call.exchanges)
 
 
-CHECKS: list[Callable[[Run], None]] = [alive_again, answered_in_the_end]
+CHECKS: list[Callable[[FinishedRun], None]] = [alive_again, answered_in_the_end]

@@ -25,7 +25,7 @@ SLOWEST = 0.05
 """Requests a second that are left whatever comes."""
 
 
-class Watch:
+class LiveChecks:
     """Stands beside one run."""
 
     def __init__(self, record: Record, world: World, router: Router, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,13 +37,13 @@ class Watch:
         self._running: Counter[str] = Counter()
         self._rates: dict[str, tuple[float, float]] = {}  # by model: what was found by 429s, when it was last cut
         self._pace: dict[str, tuple[float, float]] = {}  # by model: when, and what was left of its rpm
-        world.watchers.append(self.sending)
+        world.watchers.append(self.check_sending)
 
     # At each sending.
 
-    def sending(self, exchange: Exchange) -> None:
+    def check_sending(self, exchange: Exchange) -> None:
         """A request goes: may it?"""
-        self._engine = self._router._engine or self._engine
+        self._engine = self._router._life.engine or self._engine
         call, now, flag = exchange.call, exchange.at, self._record.flag
         what = f"{exchange.model} for call {call.number} at {now!r}"
         if call.over:
@@ -52,7 +52,7 @@ class Watch:
             flag("after the cancel", what)
         if now > call.deadline:
             flag("deadline", f"sent to {what}, due {call.deadline!r}")
-        if (broken := self._world.knows.forbids(exchange.provider, exchange.model, exchange.key, now)) is not None:
+        if (broken := self._world.expected.violation(exchange.provider, exchange.model, exchange.key, now)) is not None:
             flag(broken[0], f"{what}: {broken[1]}")
         model = self._router.config.models[exchange.model]
         if model.rpm is not None:
@@ -81,7 +81,7 @@ class Watch:
             case AttemptEnded(trace, attempt):
                 if attempt.sent is not None:
                     self._running[attempt.model] -= 1
-                record.calls[_call(trace)].attempts_told += 1
+                record.calls[_call(trace)].attempt_events += 1
                 self._in_steps(attempt.model, now)
                 error = type(attempt.error).__name__ if attempt.error is not None else "-"
                 record.log(now, f"end {_call(trace)}.{attempt.number} {attempt.model} {attempt.cause} "
@@ -89,7 +89,7 @@ class Watch:
             case CallEnded(trace, error):
                 call = record.calls[_call(trace)]
                 call.trace = trace
-                call.ends_told += 1
+                call.end_events += 1
                 record.log(now, f"ended {call.number} {type(error).__name__} {trace.seconds!r}")
             case StateChanged(subject, state, _):
                 record.changes.append(Change(now, subject, state))
@@ -114,7 +114,7 @@ class Watch:
 
     # Just looking.
 
-    def look(self) -> None:
+    def check_health(self) -> None:
         """Ask the router about itself, and hold it against what is known."""
         record, now = self._record, self._loop.time()
         try:
@@ -127,7 +127,7 @@ class Watch:
         if now >= record.closed_at:
             return  # what its callers still hold is not the router's any more
         for name, state in health.items():
-            if record.heard and state.in_flight != self._running[name]:
+            if record.has_listener and state.in_flight != self._running[name]:
                 record.flag("in flight", f"{name} at {now!r}: {state.in_flight} told, {self._running[name]} running")
             if self._world.live[name] > state.in_flight:
                 record.flag("in flight", f"{name} at {now!r}: {self._world.live[name]} connections, {state}")
@@ -135,7 +135,7 @@ class Watch:
 
     def _not_idle(self, now: float) -> None:
         """Nobody waits for a turn that could be had now."""
-        engine = self._router._engine
+        engine = self._router._life.engine
         if engine is None:
             return
         for model in self._router.config.models.values():
@@ -144,20 +144,20 @@ class Watch:
             if ticket is not None and state.limits.due(now, ticket.tokens, batch=ticket.rank.batch) <= now:
                 self._record.flag("idle slot", f"{model.name} at {now!r}: {state.pacer!r}")
 
-    def well(self) -> None:
+    def check_recovered(self) -> None:
         """What has served since all was well stands as if nothing had been."""
-        served = {call.reply.model for call in self._record.calls if call.healed and call.reply is not None}
+        served = {call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None}
         for name, state in self._router.health().items():
             if name in served and (state.slow or state.breaker != "closed"):
                 self._record.flag("alive", f"{name} has served, and yet: {state}")
 
     # When all is quiet.
 
-    def quiet(self, when: str) -> None:
+    def check_idle(self, when: str) -> None:
         """Nothing runs, so nothing is held."""
         # The last one, also when the router has been closed: what its calls held must have come back.
         engine, flag, now = self._engine, self._record.flag, self._loop.time()
-        if self._router._calls:
+        if self._router._life.calls:
             flag("returned", f"{when}: {self._router!r}")
         if open_ := +self._world.live:
             flag("connections", f"{when}: {open_!r} live")

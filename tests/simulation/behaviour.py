@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .chance import spread
-from .settings import draw_hedge
+from .config import draw_hedge
+from .distributions import log_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,17 +32,17 @@ class Behaviour:
     """The caller's own `asyncio.timeout`."""
     leave_after: int | None = None
     """Chunks after which a reader leaves."""
-    leave_raising: bool = False
-    thinks: float = 0.0
+    leave_by_raising: bool = False
+    pause: float = 0.0
     """Seconds between two reads of a stream."""
-    thinks_once: float = 0.0
+    first_pause: float = 0.0
     restart: bool = False
     padding: int = 0
-    drags: float = 1.0
+    slowdown: float = 1.0
     """How many times as long any model takes for this prompt."""
 
 
-class Mix:
+class BehaviourMix:
     """The callers of one day: how many of them cancel, stream, think, refuse."""
 
     def __init__(self, random: Random) -> None:
@@ -69,29 +69,29 @@ class Mix:
             options |= self._given()
         settings: dict[str, object] = {"restart": random.random() < 0.4, "padding": random.choice([0, 10, 3000])}
         if random.random() < self._drags:
-            settings["drags"] = spread(random, 2.0, 100.0)
+            settings["slowdown"] = log_uniform(random, 2.0, 100.0)
         if not stream and random.random() < self._accepts:
             settings["accept"] = random.choices(["yes", "no", "maybe", "slow", "raises"], [20, 20, 40, 15, 5])[0]
-            settings["accept_seconds"] = random.choice([0.0, spread(random, 0.01, 3.0)])
+            settings["accept_seconds"] = random.choice([0.0, log_uniform(random, 0.01, 3.0)])
         if stream and random.random() < self._thinks:
-            settings["thinks"] = spread(random, 0.01, 2.0)
-            settings["thinks_once"] = spread(random, 1.0, 100.0) if random.random() < self._long else 0.0
+            settings["pause"] = log_uniform(random, 0.01, 2.0)
+            settings["first_pause"] = log_uniform(random, 1.0, 100.0) if random.random() < self._long else 0.0
         if stream and random.random() < self._leaves:
-            settings |= {"leave_after": random.randint(0, 6), "leave_raising": random.random() < 0.3}
+            settings |= {"leave_after": random.randint(0, 6), "leave_by_raising": random.random() < 0.3}
         if random.random() < self._cancels:
             settings["cancels"] = random.choice([1, 1, 2, 3])
             if random.random() < 0.5:
-                settings["cancel_after"] = spread(random, 0.001, 20.0)
+                settings["cancel_after"] = log_uniform(random, 0.001, 20.0)
             else:
                 settings["cancel_at_event"] = random.choice(["sent", "connected", "headers", "content", "end"])
         elif random.random() < self._timeouts:
-            settings["timeout"] = spread(random, 0.01, 10.0)
+            settings["timeout"] = log_uniform(random, 0.01, 10.0)
         return Behaviour(at, task, stream, options, **settings)  # type: ignore[arg-type]  # drawn above, field by field
 
     def _given(self) -> dict[str, object]:
         random = self._random
         return random.choice([
-            {"deadline": spread(random, 0.05, 30.0)},
+            {"deadline": log_uniform(random, 0.05, 30.0)},
             {"hedge": draw_hedge(random)},
             {"retry": {"attempts": random.randint(1, 4), "patience": random.choice([0.0, 10.0])}},
             {"max_tokens": random.choice([1, 20, 2000])},

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .chance import spread
+from .distributions import log_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from random import Random
 
-    from .day import ModelDay
+    from .scenario import ModelProfile
 
 
-def draw_config(random: Random, models: Mapping[str, ModelDay], providers: Sequence[str]) -> dict[str, object]:
-    deadline = random.choices([None, spread(random, 0.5, 60.0)], [10, 90])[0]
+def draw_config(random: Random, models: Mapping[str, ModelProfile], providers: Sequence[str]) -> dict[str, object]:
+    deadline = random.choices([None, log_uniform(random, 0.5, 60.0)], [10, 90])[0]
     defaults: dict[str, object] = {
-        "connect": random.choice([None, spread(random, 0.2, 5.0)]),
-        "first_token": random.choice([None, spread(random, 0.3, 10.0), spread(random, 0.3, 10.0)]),
-        "idle": random.choice([None, spread(random, 0.3, 10.0), spread(random, 0.3, 10.0)]),
+        "connect": random.choice([None, log_uniform(random, 0.2, 5.0)]),
+        "first_token": random.choice([None, log_uniform(random, 0.3, 10.0), log_uniform(random, 0.3, 10.0)]),
+        "idle": random.choice([None, log_uniform(random, 0.3, 10.0), log_uniform(random, 0.3, 10.0)]),
         # Something must end an attempt at a model that hangs.
-        "total": None if deadline is not None and random.random() < 0.1 else spread(random, 1.0, 40.0),
+        "total": None if deadline is not None and random.random() < 0.1 else log_uniform(random, 1.0, 40.0),
         "deadline": deadline,
         "retry": {
             "attempts": random.choice([1, 2, 2, 2, 3, 4]), "base": random.uniform(0.05, 0.5),
@@ -30,7 +30,7 @@ def draw_config(random: Random, models: Mapping[str, ModelDay], providers: Seque
         "on_refusal": random.choice(["raise", "next"]),
         "wire_stream": random.choices(["auto", True, False], [60, 20, 20])[0],
     }
-    if not all(model.roomy for model in models.values()):
+    if not all(model.unlimited_size for model in models.values()):
         defaults["max_response_bytes"] = 20_000
     if random.random() < 0.5:
         defaults["hedge"] = draw_hedge(random)
@@ -44,7 +44,7 @@ def draw_config(random: Random, models: Mapping[str, ModelDay], providers: Seque
     }
 
 
-def _model(random: Random, model: ModelDay) -> dict[str, object]:
+def _model(random: Random, model: ModelProfile) -> dict[str, object]:
     table: dict[str, object] = {"provider": model.provider, "id": model.name}
     if random.random() < 0.7:
         dollars = random.uniform(0.0, 10.0)
@@ -54,19 +54,19 @@ def _model(random: Random, model: ModelDay) -> dict[str, object]:
     if random.random() < 0.2:
         table["max_concurrent"] = random.choice([1, 2, 4, 8])
     if random.random() < 0.2:
-        table["rpm"] = round(spread(random, 20.0, 900.0), 1)
+        table["rpm"] = round(log_uniform(random, 20.0, 900.0), 1)
     if random.random() < 0.12:
-        table["tpm"] = round(spread(random, 12_000.0, 200_000.0), 1)
+        table["tpm"] = round(log_uniform(random, 12_000.0, 200_000.0), 1)
     return table
 
 
 def draw_hedge(random: Random) -> dict[str, object]:
     hedge: dict[str, object] = {"budget": random.choice([0.0, 0.02, 0.05, 0.05, 0.1, 0.5, 1.0])}
     if random.random() < 0.5:
-        hedge["after"] = spread(random, 0.02, 3.0)
+        hedge["after"] = log_uniform(random, 0.02, 3.0)
     else:
         hedge["after"] = "p95"
-        hedge["cap"] = random.choice([None, spread(random, 0.1, 5.0)])
+        hedge["cap"] = random.choice([None, log_uniform(random, 0.1, 5.0)])
     hedge["same"] = random.random() < 0.25
     return hedge
 
@@ -76,14 +76,14 @@ def _task(random: Random, models: Sequence[str], deadline: float | None) -> dict
     for _ in range(random.choice([1, 2, 2, 3, 3, 4])):
         name = random.choice(models)
         if random.random() < 0.2:
-            steps.append({"model": name, "total": spread(random, 0.5, 20.0), "first_token": spread(random, 0.2, 5.0)})
+            steps.append({"model": name, "total": log_uniform(random, 0.5, 20.0), "first_token": log_uniform(random, 0.2, 5.0)})
         else:
             steps.append(name)
     task: dict[str, object] = {"models": steps}
     if random.random() < 0.4:
         task["hedge"] = random.choice(["none", draw_hedge(random)])
     if deadline is not None and random.random() < 0.5:
-        task["deadline"] = spread(random, 0.3, 60.0)
+        task["deadline"] = log_uniform(random, 0.3, 60.0)
     if random.random() < 0.2:
         task["params"] = {"max_tokens": random.choice([5, 50, 400])}
     return task

@@ -19,7 +19,7 @@ GONE, FORBIDDEN, KEY_OUT, LONGEST = 300.0, 60.0, 60.0, 600.0
 
 
 @dataclass(slots=True)
-class Knowledge:
+class ExpectedHolds:
     """Until when what is not to be asked, and why."""
 
     held: dict[str, float] = field(default_factory=dict)
@@ -31,23 +31,23 @@ class Knowledge:
     """Providers whose connections have failed."""
     key_trouble: set[str] = field(default_factory=set)
 
-    def hear(self, exchange: Exchange, now: float, wall: float, key_now: str) -> None:
+    def learn(self, exchange: Exchange, now: float, wall: float, key_now: str) -> None:
         """The client has heard an error to its end, when its own wall clock said `wall`."""
-        fate = exchange.fate
-        if pause := fate.hint.pause(wall):
+        script = exchange.script
+        if pause := script.retry_after.pause(wall):
             self._later(self.held, exchange, now, now + min(pause, LONGEST))
-        if fate.kind in {"404", "403"}:
-            self._later(self.gone, exchange, now, now + (GONE if fate.kind == "404" else FORBIDDEN))
-        elif fate.kind in {"401", "402", "429_money"}:
+        if script.kind in {"404", "403"}:
+            self._later(self.gone, exchange, now, now + (GONE if script.kind == "404" else FORBIDDEN))
+        elif script.kind in {"401", "402", "429_money"}:
             self.key_trouble.add(exchange.provider)
-            if fate.kind == "401" and key_now != exchange.key:
+            if script.kind == "401" and key_now != exchange.key:
                 return  # a new key is there already
             account = exchange.provider, exchange.key
             if self.keys.get(account, 0.0) <= now:
                 self.keys[account] = now + KEY_OUT
                 self.spans.append((exchange.provider, "", now, now + LONGEST))
 
-    def forbids(self, provider: str, model: str, key: str, now: float) -> tuple[str, str] | None:
+    def violation(self, provider: str, model: str, key: str, now: float) -> tuple[str, str] | None:
         """The invariant that a request would break now, and how; `None` when it may go."""
         if now < self.held.get(model, 0.0) - NEAR:
             return "gate", f"{model} is held until {self.held[model]!r}"
@@ -57,7 +57,7 @@ class Knowledge:
             return "key out", f"the key of {provider} is out until {self.keys[provider, key]!r}"
         return None
 
-    def barred(self, provider: str, model: str, since: float, until: float) -> bool:
+    def was_held(self, provider: str, model: str, since: float, until: float) -> bool:
         """Whether there was a reason, at some instant, not to ask a model; a key may stay out for long."""
         return any(whose == provider and which in {"", model} and begin <= until and since < end
                    for whose, which, begin, end in self.spans)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .mix import Behaviour
+from .behaviour import Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .checks import Run, Try
+    from .checks import FinishedRun, MatchedAttempt
     from .record import CallRecord, Exchange
 
 NAMED = re.compile(r"\b(?:call|attempt) (\d+)")
@@ -20,7 +20,7 @@ BEFORE = 12
 USUAL = Behaviour(0.0, "")
 
 
-def stories(run: Run) -> list[str]:
+def failure_report(run: FinishedRun) -> list[str]:
     """The story of the first violation."""
     if not run.record.violations:
         return []
@@ -32,14 +32,14 @@ def stories(run: Run) -> list[str]:
     return lines[max(0, at - BEFORE):at]
 
 
-def _call(run: Run, call: CallRecord) -> Iterator[str]:
+def _call(run: FinishedRun, call: CallRecord) -> Iterator[str]:
     behaviour, plan = call.behaviour, call.plan
     unusual = {name: value for name in Behaviour.__slots__
                if name not in {"at", "task"} and (value := getattr(behaviour, name)) != getattr(USUAL, name)}
     yield f"call {call.number} at {call.began:.6f}, due {call.deadline:.6f}: {unusual or 'nothing unusual'}"
     for step in plan.steps:
         clocks = {name: getattr(step, name) for name in ("connect", "first_token", "idle", "total")}
-        wire = run.day.models[step.name].wire
+        wire = run.scenario.models[step.name].wire
         yield f"  step {step.name} at {step.model.provider} ({wire}, {'stream' if step.streams else 'body'}): {clocks}"
     yield f"  hedge: {plan.hedge}"
     for one in run.by_call.get(call.number, ()):
@@ -51,7 +51,7 @@ def _call(run: Run, call: CallRecord) -> Iterator[str]:
     yield f"  ended at +{(call.ended or call.began) - call.began:.6f}: {call.outcome} {call.error!r:.160}"
 
 
-def _attempt(call: CallRecord, one: Try) -> Iterator[str]:
+def _attempt(call: CallRecord, one: MatchedAttempt) -> Iterator[str]:
     attempt = one.attempt
     names = ("queued", "sent", "connected", "first_content", "last_content", "ended")
     instants = ", ".join(f"{name} +{at:.6f}" for name in names if (at := getattr(attempt, name)) is not None)
@@ -62,6 +62,6 @@ def _attempt(call: CallRecord, one: Try) -> Iterator[str]:
 
 
 def _request(call: CallRecord, exchange: Exchange) -> str:
-    fate, gone = exchange.fate, exchange.ended
+    script, gone = exchange.script, exchange.ended
     ended = "" if gone is None else f", gone +{gone - call.began:.6f}"
-    return f"request {exchange.number}: {fate.kind}, {exchange.words} of {fate.words} words, {fate.ending}{ended}"
+    return f"request {exchange.number}: {script.kind}, {exchange.words} of {script.words} words, {script.ending}{ended}"

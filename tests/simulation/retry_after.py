@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from random import Random
 
 
-class Hint(NamedTuple):
+class RetryAfter(NamedTuple):
     """Headers, and what they mean: seconds from when they are read, or an instant of the wall clock."""
 
     headers: dict[str, str]
@@ -21,15 +21,15 @@ class Hint(NamedTuple):
         return max(0.0, self.instant - wall) if self.instant is not None else self.seconds or 0.0
 
 
-NONE = Hint({})
+NONE = RetryAfter({})
 
 
-def in_seconds(seconds: float) -> Hint:
+def in_seconds(seconds: float) -> RetryAfter:
     """The plainest one."""
-    return Hint({"retry-after": f"{seconds:g}"}, seconds)
+    return RetryAfter({"retry-after": f"{seconds:g}"}, seconds)
 
 
-def draw_hint(random: Random, wall: float) -> Hint:
+def draw_retry_after(random: Random, wall: float) -> RetryAfter:
     """One of its forms; `wall` is the provider's clock."""
     match random.randrange(10):
         case 0:
@@ -41,15 +41,15 @@ def draw_hint(random: Random, wall: float) -> Hint:
         case 4:
             return in_seconds(float(random.randint(1, 30)))
         case 5:
-            return Hint({"retry-after": random.choice(["-5", "abc", ""])})
+            return RetryAfter({"retry-after": random.choice(["-5", "abc", ""])})
         case 6:
             return in_seconds(float(random.choice([120, 121, 3600])))
         case 7:
             instant = int(wall) + random.randint(-60, 60)
-            return Hint({"retry-after": formatdate(instant, usegmt=True)}, instant=float(instant))
+            return RetryAfter({"retry-after": formatdate(instant, usegmt=True)}, instant=float(instant))
         case 8:
             millis = random.randint(50, 5000)
-            return Hint({"retry-after-ms": f"{millis}"}, millis / 1000.0)
+            return RetryAfter({"retry-after-ms": f"{millis}"}, millis / 1000.0)
         case _:
             millis = random.randint(50, 5000)
-            return Hint({"retry-after-ms": f"{millis}", "retry-after": "60"}, millis / 1000.0)
+            return RetryAfter({"retry-after-ms": f"{millis}", "retry-after": "60"}, millis / 1000.0)

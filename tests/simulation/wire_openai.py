@@ -12,7 +12,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .fates import Fate
+    from .scripted_response import ScriptedResponse
 
 Kind = Literal["text", "thought", "tool"]
 Document = dict[str, object]
@@ -28,11 +28,11 @@ def event(document: object, name: bytes = b"") -> bytes:
     return (b"event: %s\n" % name if name else b"") + b"data: " + orjson.dumps(document) + b"\n\n"
 
 
-def spoken(fate: Fate, number: int) -> tuple[str, str, list[str]]:
+def spoken(script: ScriptedResponse, number: int) -> tuple[str, str, list[str]]:
     """The thoughts, the text and the names of the tools of a whole answer."""
     said: dict[Kind, list[str]] = {"thought": [], "text": [], "tool": []}
-    for index in range(fate.words):
-        said[fate.kind_of(index)].append(word(number, index))
+    for index in range(script.words):
+        said[script.kind_of(index)].append(word(number, index))
     return "".join(said["thought"]), "".join(said["text"]), said["tool"]
 
 
@@ -44,10 +44,10 @@ class OpenAI:
     request_id = "x-request-id"
     finishes: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, fate: Fate, number: int) -> None:
-        self.fate = fate
+    def __init__(self, script: ScriptedResponse, number: int) -> None:
+        self.script = script
         self.number = number
-        self.finish = self.finishes.get(fate.finish, fate.finish)
+        self.finish = self.finishes.get(script.finish, script.finish)
 
     def opening(self) -> bytes:
         """What comes before any content."""
@@ -56,7 +56,7 @@ class OpenAI:
     def word(self, index: int) -> bytes:
         """The event of one word."""
         said = word(self.number, index)
-        match self.fate.kind_of(index):
+        match self.script.kind_of(index):
             case "thought":
                 return self._chunk({"reasoning": said})
             case "tool":
@@ -70,7 +70,7 @@ class OpenAI:
 
     def whole(self) -> bytes:
         """The answer in one piece."""
-        thoughts, text, tools = spoken(self.fate, self.number)
+        thoughts, text, tools = spoken(self.script, self.number)
         message: Document = {"role": "assistant", "content": text}
         if thoughts:
             message["reasoning"] = thoughts
@@ -94,5 +94,5 @@ class OpenAI:
         return {"id": f"call{self.number}", "type": "function", "function": {"name": said, "arguments": "{}"}}
 
     def _usage(self) -> Document:
-        counts: Document = {"prompt_tokens": self.fate.prompt_tokens, "completion_tokens": self.fate.words}
-        return counts if self.fate.told_usd is None else counts | {"cost": self.fate.told_usd}
+        counts: Document = {"prompt_tokens": self.script.prompt_tokens, "completion_tokens": self.script.words}
+        return counts if self.script.reported_usd is None else counts | {"cost": self.script.reported_usd}

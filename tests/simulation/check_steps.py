@@ -10,20 +10,20 @@ from .check_calls import FAILURES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .checks import Run, Try
+    from .checks import FinishedRun, MatchedAttempt
     from .record import CallRecord
 
 NEAR = 1e-9
 
 
-def failure_never_wins(run: Run) -> None:
+def failure_never_wins(run: FinishedRun) -> None:
     """A call fails when nobody runs any more, never over the head of a live attempt."""
     for one in run.tries:
         if one.attempt.outcome == "cancelled" and one.call.outcome in FAILURES:
             run.flag("failure wins", f"{one} was cancelled by {one.call.outcome}")
 
 
-def everybody_was_asked(run: Run) -> None:
+def everybody_was_asked(run: FinishedRun) -> None:
     """A call that says that all models failed has a word on each of them."""
     for call in run.record.calls:
         if call.outcome != "AllModelsFailed" or call.trace is None:
@@ -33,7 +33,7 @@ def everybody_was_asked(run: Run) -> None:
             run.flag("left out", f"call {call.number} failed, and nobody asked {left_out}")
 
 
-def turns(run: Run) -> None:
+def turns(run: FinishedRun) -> None:
     """Each step has one turn; another one only when it was cancelled for the sake of another model."""
     for tries in run.by_call.values():
         call = tries[0].call
@@ -50,19 +50,19 @@ def turns(run: Run) -> None:
                 run.flag("turns", f"call {call.number}: {had} turns of {name}")
 
 
-def _by_itself(loser: Try, mine: list[Try]) -> bool:
+def _by_itself(loser: MatchedAttempt, mine: list[MatchedAttempt]) -> bool:
     """Whether it was the same model that won."""
     return any(one is not loser and one.sent is not None and one.sent <= loser.ended
                and (one.ended > loser.ended or one.attempt.outcome == "won") for one in mine)
 
 
-def _pausing(failed: Try, tries: list[Try]) -> bool:
+def _pausing(failed: MatchedAttempt, tries: list[MatchedAttempt]) -> bool:
     """Whether it may have been about to be tried again when somebody else had content."""
     firsts = [one.call.began + one.attempt.first_content for one in tries if one.attempt.first_content is not None]
     return any(failed.ended <= first <= failed.ended + _longest(failed.call, inf) for first in firsts)
 
 
-def no_dead_time(run: Run) -> None:
+def no_dead_time(run: FinishedRun) -> None:
     """While a call runs something is tried or waited for; only a pause before a retry is a pause."""
     for call in run.record.calls:
         if call.trace is None or call.behaviour.stream:
@@ -89,7 +89,7 @@ def _longest(call: CallRecord, until: float) -> float:
     return max([1.0, *told, *(max(retry.base, retry.cap) for retry in settings)]) + 1e-6
 
 
-def stops_at_refusal(run: Run) -> None:
+def stops_at_refusal(run: FinishedRun) -> None:
     """After a refusal that is raised nobody's turn begins; after a prompt too long, nobody's with a window as small.
 
     A turn that has begun goes on, retries included. Only a success of its own ends a race.
@@ -120,6 +120,6 @@ def _no_larger(window: int | None, other: int | None) -> bool:
     return window is not None and other is not None and window <= other
 
 
-CHECKS: list[Callable[[Run], None]] = [
+CHECKS: list[Callable[[FinishedRun], None]] = [
     failure_never_wins, everybody_was_asked, turns, no_dead_time, stops_at_refusal,
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import orjson
 
-from .speech import Document, Kind, OpenAI, event, spoken, word
+from .wire_openai import Document, Kind, OpenAI, event, spoken, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Anthropic(OpenAI):
 
     def word(self, index: int) -> bytes:
         """A delta, and before it the beginning of its block."""
-        kind, said = self.fate.kind_of(index), word(self.number, index)
+        kind, said = self.script.kind_of(index), word(self.number, index)
         begun = b""
         if kind != self._open:
             begun = self._stop() + self._event(
@@ -60,7 +60,7 @@ class Anthropic(OpenAI):
 
     def whole(self) -> bytes:
         """The message in one piece."""
-        thoughts, text, tools = spoken(self.fate, self.number)
+        thoughts, text, tools = spoken(self.script, self.number)
         blocks = [_block("thought", "", thoughts)] * bool(thoughts) + [_block("text", "", text)] * bool(text)
         return orjson.dumps({
             "type": "message", "model": "served", "content": blocks + [_block("tool", said, "") for said in tools],
@@ -87,7 +87,7 @@ class Anthropic(OpenAI):
         return event(document, str(document["type"]).encode())
 
     def _usage(self) -> Document:
-        return {"input_tokens": self.fate.prompt_tokens, "output_tokens": self.fate.words}
+        return {"input_tokens": self.script.prompt_tokens, "output_tokens": self.script.words}
 
 
 class Gemini(OpenAI):
@@ -114,7 +114,7 @@ class Gemini(OpenAI):
 
     def word(self, index: int) -> bytes:
         """A fragment."""
-        return event(self._fragment([_part(self.fate.kind_of(index), word(self.number, index))]))
+        return event(self._fragment([_part(self.script.kind_of(index), word(self.number, index))]))
 
     def closing(self) -> list[bytes]:
         """A last fragment, or why there is none."""
@@ -122,7 +122,7 @@ class Gemini(OpenAI):
 
     def whole(self) -> bytes:
         """The fragment that says it all."""
-        thoughts, text, tools = spoken(self.fate, self.number)
+        thoughts, text, tools = spoken(self.script, self.number)
         parts = [_part("thought", thoughts)] * bool(thoughts) + [_part("text", text)] * bool(text)
         return orjson.dumps(self._fragment(parts + [_part("tool", said) for said in tools], self.finish))
 
@@ -133,7 +133,7 @@ class Gemini(OpenAI):
         return {"error": {"code": status, "message": told, "status": kind}}
 
     def _fragment(self, parts: list[Document], finish: str | None = None) -> Document:
-        if finish == "SAFETY" and not self.fate.words:
+        if finish == "SAFETY" and not self.script.words:
             return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **self._usage()}
         candidate: Document = {"content": {"role": "model", "parts": parts}, "index": 0}
         if finish is None:
@@ -141,11 +141,11 @@ class Gemini(OpenAI):
         return {"candidates": [candidate | {"finishReason": finish}], "modelVersion": "served", **self._usage()}
 
     def _usage(self) -> Document:
-        counts = {"promptTokenCount": self.fate.prompt_tokens, "candidatesTokenCount": self.fate.words}
+        counts = {"promptTokenCount": self.script.prompt_tokens, "candidatesTokenCount": self.script.words}
         return {"usageMetadata": counts}
 
 
-TONGUES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
+WIRES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
 
 
 def asked(request: Request) -> tuple[str, str, bool]:

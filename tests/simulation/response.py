@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from .world import World
 
 
-class Answer:
+class SimulatedResponse:
     """A `Response`: nothing runs for it, what has come is worked out when it is read."""
 
     __slots__ = (
-        "_base", "_exchange", "_failure", "_loop", "_next", "_over", "_shreds", "_waiter", "_world",
+        "_base", "_exchange", "_failure", "_loop", "_next", "_over", "_pieces_left", "_waiter", "_world",
         "connected_at", "headers", "reused", "status",
     )
 
     headers: Mapping[str, str]
 
     def __init__(self, world: World, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
-        fate = exchange.fate
+        script = exchange.script
         assert exchange.connected is not None
-        self.status = fate.status
-        self.headers = fate.headers
+        self.status = script.status
+        self.headers = script.headers
         self.connected_at = self._base = exchange.connected
         self.reused = False
         self._world = world
         self._loop = loop
         self._exchange = exchange
         self._next = 0
-        self._shreds = b""
+        self._pieces_left = b""
         self._over = False
         self._failure: ConnectionFailed | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def read(self, rest: float = 0.0) -> bytes:
         """Leave it alone for `rest` seconds, then take what has come, waiting if nothing has; b"" is the end."""
-        at_end = not self._shreds and self._next == len(self._exchange.fate.pieces) and self._due() <= self._loop.time()
+        at_end = not self._pieces_left and self._next == len(self._exchange.script.pieces) and self._due() <= self._loop.time()
         if rest > 0.0 and not self._over and not at_end:
             await self._wait(self._loop.time() + rest)
         while not self._over:
@@ -64,39 +64,39 @@ class Answer:
                 wake(self._waiter)
 
     def _due(self) -> float:
-        fate = self._exchange.fate
-        if self._next < len(fate.pieces):
-            return self._base + fate.pieces[self._next][0]
-        return inf if fate.ending == "never" else self._base + fate.ends_at
+        script = self._exchange.script
+        if self._next < len(script.pieces):
+            return self._base + script.pieces[self._next][0]
+        return inf if script.ending == "never" else self._base + script.ends_at
 
     def _take(self, rested: float) -> bytes:
         """All that has come by now; with nothing before it, an ending ends the response."""
         now, exchange = self._loop.time(), self._exchange
-        fate, begin = exchange.fate, self._next
-        pieces = fate.pieces
-        if self._shreds:
-            return self._shred(rested)
+        script, begin = exchange.script, self._next
+        pieces = script.pieces
+        if self._pieces_left:
+            return self._next_fragment(rested)
         while self._next < len(pieces) and self._base + pieces[self._next][0] <= now:
             self._next += 1
         if self._next > begin:
             exchange.words = max(exchange.words, pieces[self._next - 1][2])
             data = b"".join([piece[1] for piece in pieces[begin:self._next]])
-            if not fate.shreds:
+            if not script.fragmented:
                 return data
-            self._shreds = data
-            return self._shred(rested)
+            self._pieces_left = data
+            return self._next_fragment(rested)
         if self._due() <= now:
             self._over = True
-            if fate.ending == "cut":
+            if script.ending == "cut":
                 self._failure = ConnectionFailed("cut")
             self._world.over(self, exchange)
-            self._world.heard(exchange)
+            self._world.read_to_end(exchange)
         return b""
 
-    def _shred(self, rested: float) -> bytes:
+    def _next_fragment(self, rested: float) -> bytes:
         """The next few bytes of what has come, cut wherever it may be: in a word, in a character; after a rest, all."""
-        few = len(self._shreds) if rested else 1 + (len(self._shreds) * 7 + self._exchange.number) % 61
-        data, self._shreds = self._shreds[:few], self._shreds[few:]
+        few = len(self._pieces_left) if rested else 1 + (len(self._pieces_left) * 7 + self._exchange.number) % 61
+        data, self._pieces_left = self._pieces_left[:few], self._pieces_left[few:]
         return data
 
     async def _wait(self, at: float) -> None:

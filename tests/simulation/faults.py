@@ -1,0 +1,98 @@
+"""The provider's side: what each request gets, by the scenario's faults and outages, limits and keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from .retry_after import NONE, in_seconds
+from .scripted_response import RequestFacts, draw_response
+from .wires import WIRES
+
+if TYPE_CHECKING:
+    from .scenario import ModelProfile, Scenario
+    from .scripted_response import ScriptedResponse
+
+EPOCH = 1_767_225_600.0
+"""Where the wall clock stands at the loop's 0.0."""
+
+
+class Faults:
+    """Draws the script of each request; nothing but healthy answers once `healed`."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._random = Random(f"world {scenario.seed}")
+        self._buckets: dict[str, tuple[float, float]] = {}  # by model: when, and what was left in it
+        self._healthy = {
+            model.name: replace(model, connect=0.01, median=0.08, sigma=0.1, gap=0.01, words=4, rps=None)
+            for model in scenario.models.values()
+        }
+        self.over = False
+
+    def key(self, provider: str, now: float) -> str:
+        """The key that a provider takes now."""
+        return f"key-of-{provider}-{2 if now >= self._scenario.key_rotations.get(provider, now + 1.0) else 1}"
+
+    def script(
+        self, model: ModelProfile, now: float, number: int, key: str, slowdown: float, *, stream: bool, size: int
+    ) -> ScriptedResponse:
+        """What a request gets that is sent now, for a prompt that takes `slowdown` times as long."""
+        asked = RequestFacts(model, number, stream, size, EPOCH + now, slowdown)
+        bad_key = "401" if key != self.key(model.provider, now) else None
+        if self.over:
+            return self._draw(replace(asked, model=self._healthy[model.name], slow=1.0), bad_key)
+        kind, slow, clogged = self._outage(model, now)
+        kind, asked = kind or bad_key, replace(asked, slow=slowdown * slow)
+        if kind is None and not self._admits(model, now):
+            script = self._limited(asked, now)
+        else:
+            if kind is None and self._random.random() < model.failure_share:
+                kind = self._random.choices(self._scenario.faults, self._scenario.weights)[0]
+            script = self._draw(asked, kind)
+        if clogged > now:
+            script.delay(clogged - now)
+        return script
+
+    def _draw(self, asked: RequestFacts, kind: str | None) -> ScriptedResponse:
+        script, model = draw_response(self._random, asked, kind), asked.model
+        if model.announced_rpm is not None:
+            script.headers[WIRES[model.wire].limits] = f"{model.announced_rpm:.0f}"
+        return script
+
+    def _outage(self, model: ModelProfile, now: float) -> tuple[str | None, float, float]:
+        """The trouble of all requests to a model now, by how much it is slower, and until when nothing gets through."""
+        kind, slow, clogged = None, 1.0, now
+        for outage in self._scenario.outages:
+            if outage.begins <= now < outage.ends and outage.subject in {None, model.name, model.provider}:
+                match outage.kind:
+                    case "slow":
+                        slow *= outage.factor
+                    case "ramp":
+                        slow *= 1.0 + (outage.factor - 1.0) * (now - outage.begins) / (outage.ends - outage.begins)
+                    case "clog":
+                        clogged = max(clogged, outage.ends)
+                    case _:
+                        kind = kind or outage.kind
+        return kind, slow, clogged
+
+    def _admits(self, model: ModelProfile, now: float) -> bool:
+        if model.rps is None:
+            return True
+        rate = model.rps * (model.step[1] if now >= model.step[0] else 1.0)
+        size = max(1.0, rate)
+        at, left = self._buckets.get(model.name, (now, size))
+        left = min(size, left + (now - at) * rate)
+        self._buckets[model.name] = now, left - 1.0 if left >= 1.0 else left
+        return left >= 1.0
+
+    def _limited(self, asked: RequestFacts, now: float) -> ScriptedResponse:
+        script, model = self._draw(asked, "429"), asked.model
+        for name in script.retry_after.headers:
+            del script.headers[name]
+        script.retry_after = NONE
+        if model.sends_retry_after and model.rps is not None:
+            script.retry_after = in_seconds(round(max(0.001, (1.0 - self._buckets[model.name][1]) / model.rps), 3))
+            script.headers |= script.retry_after.headers
+        return script
