@@ -1,4 +1,4 @@
-"""A simulated world to test chains with: models that do what you script, in virtual time or behind real sockets.
+"""Simulated models to test chains with: they do what you script, in virtual time or behind real sockets.
 
 ```python
 pytest_plugins = ["asyncrouter.sim.fixture"]
@@ -9,37 +9,40 @@ def test_a_dead_model_costs_no_time(clock, world):
     async def scenario():
         async with Router(world.config(), transport=world.transport()) as router:
             return await router.chat("hello", chain=["a", "b"], retry=Retry(attempts=1))
-    assert "hi" == clock.run(scenario()).text and 0.5 == clock.now
+    assert clock.run(scenario()).text == "hi" and clock.now == 0.5
 ```
 
-`Act` says what one request gets, `World` holds the models and logs what they saw, `Clock` runs a scenario in virtual
+`Act` says what one request gets, `World` holds the models and logs their requests, `Clock` runs a scenario in virtual
 time. `async with world.server() as server` puts the same world behind real sockets at `server.base_url`.
 
-Every model answers in three languages: `world.config(wire="anthropic")`, or `sim-gemini:m` for the model `m` in
-Google's. What it does may depend on the request and change with time, and it has limits, a price and a bill:
+Every model answers on three wires: `world.config(wire="anthropic")`, or `sim-gemini:m` for the model `m` on Google's.
+What it does may depend on the request and change with time, and it has limits, a price and a bill:
 
 ```python
-flaky = lambda seen, random: Act(why="overloaded") if random.random() < 0.1 else Act(first_token=lognormal(0.5, 0.4))
+flaky = lambda request, random: Act(why="overloaded") if random.random() < 0.1 else Act(first_token=lognormal(0.5, 0.4))
 m = world.model("m", flaky).at(60.0, Act(fault="hang")).at(120.0, flaky)
 m.limit(50, announced=True).limit(20, at=150.0).capacity(100).price(input=0.1, output=0.4)
 world.limit(200, retry_after="lying")      # for each key, over all models
-world.rule(lambda seen, random: Act(fault="refuse") if "down.test" in seen.url and seen.at < 30 else None)
+world.rule(lambda request, random: Act(fault="refuse") if "down.test" in request.url and request.at < 30 else None)
 m.bill, world.usd, world.requests, world.open
 ```
 """
 
-from asyncrouter.sim._ledger import Bill
-from asyncrouter.sim._prompt import WIRES
-from asyncrouter.sim._seen import Seen
+from asyncrouter.sim._billing import Bill
+from asyncrouter.sim._request import WIRES
+from asyncrouter.sim._request_log import LoggedRequest
 from asyncrouter.sim.act import FAULTS, ODDITIES, RETRY_AS, WHYS, Act
 from asyncrouter.sim.clock import Clock, Deadlock, Livelock, VirtualLoop, run
-from asyncrouter.sim.laws import Lognormal, lognormal
+from asyncrouter.sim.distributions import Lognormal, lognormal
 from asyncrouter.sim.limits import Limit
 from asyncrouter.sim.model import SimModel
 from asyncrouter.sim.transport import SimTransport
 from asyncrouter.sim.world import World
 
+Seen = LoggedRequest
+"""The name of `LoggedRequest` in asyncrouter 0.1.0."""
+
 __all__ = [
     "FAULTS", "ODDITIES", "RETRY_AS", "WHYS", "WIRES", "Act", "Bill", "Clock", "Deadlock", "Limit", "Livelock",
-    "Lognormal", "Seen", "SimModel", "SimTransport", "VirtualLoop", "World", "lognormal", "run",
+    "LoggedRequest", "Lognormal", "Seen", "SimModel", "SimTransport", "VirtualLoop", "World", "lognormal", "run",
 ]

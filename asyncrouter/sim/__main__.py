@@ -1,4 +1,4 @@
-"""`python -m asyncrouter.sim`: a server of simulated models to play with, well-behaved and otherwise."""
+"""`python -m asyncrouter.sim`: a server of simulated models to try things out with, healthy and faulty ones."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter.sim.act import Act
-from asyncrouter.sim.laws import lognormal
+from asyncrouter.sim.distributions import lognormal
 from asyncrouter.sim.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from asyncrouter.sim._seen import Seen
+    from asyncrouter.sim._request_log import LoggedRequest
     from asyncrouter.sim.model import Behaviour
 
 _FLAKY = (Act(status=500), Act(status=503), Act(tokens=40, gap=0.02, fault="cut", at=10), Act(fault="hang", at=5))
 
 
-def _flaky(_: Seen, random: Random) -> Act:
+def _flaky(_: LoggedRequest, random: Random) -> Act:
     return random.choice(_FLAKY) if random.random() < 0.3 else Act(tokens=40, first_token=0.2, gap=0.02)
 
 
@@ -51,7 +51,7 @@ models = ["sim:flaky", "sim:fast"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until interrupted. Returns 0, or 2 where it cannot listen; raises `SystemExit` for a wrong usage."""
+    """Serve until interrupted, and return 0, or 2 when it cannot listen. Raises `SystemExit` for wrong usage."""
     parser = _parser()
     options = parser.parse_args(argv)
     world = World(options.seed, keep=0)
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=8099, help="0: any free one (default: 8099)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", action="append", default=[], metavar="NAME=JSON", help=(
-        "one more model, as the fields of an Act: 'mine={\"tokens\": 200, \"first_token\": 0.1}'; a law is "
+        "one more model, as the fields of an Act: 'mine={\"tokens\": 200, \"first_token\": 0.1}'; a distribution is "
         "{\"median\": 0.2, \"sigma\": 0.5, \"stragglers\": 0.01, \"factor\": 20}"))
     return parser
 
@@ -100,7 +100,7 @@ def _listed(models: Iterable[str]) -> list[str]:
 
 
 def act(fields: object) -> Act:
-    """An act from the JSON of its fields. Raises `TypeError` or `ValueError` for what is none."""
+    """An act from the JSON object of its fields. Raises `TypeError` or `ValueError` for what is none."""
     if not isinstance(fields, dict):
         raise ValueError(f"expected a JSON object, got {fields!r}")
     made = {name: lognormal(**value) if isinstance(value, dict) and "median" in value else value
@@ -110,8 +110,8 @@ def act(fields: object) -> Act:
 
 async def _serve(world: World, host: str, port: int) -> None:
     async with world.server(host, port) as server:
-        told = f"serving {server.base_url} (Gemini: {server.base_url}beta) until Ctrl-C"
-        sys.stdout.write("\n".join([told, *_listed(world.models), ""]))
+        headline = f"serving {server.base_url} (Gemini: {server.base_url}beta) until Ctrl-C"
+        sys.stdout.write("\n".join([headline, *_listed(world.models), ""]))
         sys.stdout.flush()
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""How an OpenAI-like server words things: Chat Completions chunks, bodies and errors.
+"""OpenAI's wire: the chunks, bodies and errors of Chat Completions.
 
 Shapes: OpenAI's API reference; the four places of errors as OpenRouter's errors page describes them; "bare" errors as
 Mistral and older vLLM send them.
@@ -11,95 +11,95 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter.sim._pauses import in_body
-from asyncrouter.sim._speech import CREATED, Piece, Speech, joined
+from asyncrouter.sim._encoder import CREATED, Encoder, Piece, joined
+from asyncrouter.sim._retry_after import in_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DONE = b"data: [DONE]\n\n"
+"""The event that ends a stream."""
 
 
-class OpenAI(Speech):
-    """Chat Completions."""
+class OpenAIEncoder(Encoder):
+    """Encodes Chat Completions, in the style of OpenAI, OpenRouter or older vLLM."""
 
     wire = "openai"
-    keepalive = b": OPENROUTER PROCESSING\n\n"
+    keep_alive = b": OPENROUTER PROCESSING\n\n"
     _head: bytes | None = None
 
     def opening(self) -> bytes:
-        """The chunk that only says who speaks: no content."""
+        """The chunk with the role and no content."""
         return self._chunk(b'{"role":"assistant","content":""}')
 
     def content(self, piece: Piece) -> bytes:
         """The chunk of one content."""
-        return self._chunk(_delta(piece, self._thinking))
+        return self._chunk(_delta(piece, self._reasoning_field))
 
     def text_event(self, text: bytes) -> bytes:
-        """A chunk with a text of exactly these bytes, whatever they are."""
+        """A chunk whose text is exactly these bytes, even if they are no UTF-8."""
         return self._chunk(b'{"content":"' + text + b'"}')
 
     def closing(self) -> bytes:
-        """Finish reason, usage and [DONE], as far as the act sends them."""
-        said = self._chunk(b"{}", orjson.dumps(self.finish)) if self.finishes else b""
-        if self._usage_wanted():
-            said += _event({**self._envelope("chat.completion.chunk"), "choices": [], "usage": self.usage()})
-        return said + DONE * self.ends
+        """The chunks of finish reason and usage, and [DONE], as far as the act sends them."""
+        data = self._chunk(b"{}", orjson.dumps(self.finish_reason)) if self.sends_finish_reason else b""
+        if self._wants_usage():
+            data += _event({**self._envelope("chat.completion.chunk"), "choices": [], "usage": self.usage()})
+        return data + DONE * self.end_count
 
     def error_event(self) -> bytes:
-        """An error in the middle of a stream: OpenRouter then just ends, vLLM says [DONE] all the same."""
+        """An error in the middle of a stream. OpenRouter ends the stream with it, vLLM still sends [DONE]."""
         if self.act.style == "openrouter":
             choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
             return _event({**self._envelope("chat.completion.chunk"), "error": self._error(), "choices": [choice]})
-        return b"data: " + self.failure() + b"\n\n" + DONE
+        return b"data: " + self.error_body() + b"\n\n" + DONE
 
-    def whole(self, count: int | None = None) -> bytes:
-        """The one JSON body; with a `count`, as it is when an error struck after so many contents."""
+    def body(self, count: int | None = None) -> bytes:
+        """The answer as one JSON body; with a `count`, as it is when an error struck after so many contents."""
         if count == 0 or (count is not None and self.act.style == "bare"):
-            return self.failure()
-        return orjson.dumps(self._whole(self.pieces[:count], self.finish if count is None else "error"))
+            return self.error_body()
+        return orjson.dumps(self._document(self.pieces[:count], self.finish_reason if count is None else "error"))
 
-    def failure(self) -> bytes:
+    def error_body(self) -> bytes:
         """The body of an error response."""
         return orjson.dumps(self._error() if self.act.style == "bare" else {"error": self._error()})
 
     def usage(self, count: int | None = None) -> Mapping[str, object]:
-        """What the request took: a token for each word of the prompt and each content sent."""
+        """The usage: one token for each word of the prompt, and for each content or the first `count` of them."""
         if not isinstance(self.act.usage, bool):
             return self.act.usage
         sent = self.pieces[:count]
-        usage: dict[str, object] = {"prompt_tokens": self.read, "completion_tokens": len(sent),
-                                    "total_tokens": self.read + len(sent)}
-        if self.act.reasoning and (thought := sum(piece.kind == "reasoning" for piece in sent)):
-            usage["completion_tokens_details"] = {"reasoning_tokens": thought}
+        usage: dict[str, object] = {"prompt_tokens": self.prompt_tokens, "completion_tokens": len(sent),
+                                    "total_tokens": self.prompt_tokens + len(sent)}
+        if self.act.reasoning and (reasoning := sum(piece.kind == "reasoning" for piece in sent)):
+            usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
         if self.act.cost is not None:
             usage["cost"] = self.act.cost
         return usage
 
     @property
-    def _thinking(self) -> str:
+    def _reasoning_field(self) -> str:
         return "reasoning" if self.act.style == "openrouter" else "reasoning_content"
 
-    def _usage_wanted(self) -> bool:
+    def _wants_usage(self) -> bool:
         if self.act.usage is False or self.act.fault == "no_end":
             return False
-        options = self._body.get("stream_options")
+        options = self._request_body.get("stream_options")
         return self.act.style == "openrouter" or (isinstance(options, dict) and options.get("include_usage") is True)
 
     def _envelope(self, kind: str) -> dict[str, object]:
         return {"id": f"sim-{self.number}", "object": kind, "created": CREATED, "model": self._model}
 
-    def _chunk(self, delta: bytes, finish: bytes = b"null") -> bytes:
+    def _chunk(self, delta: bytes, finish_reason: bytes = b"null") -> bytes:
         if self._head is None:
             envelope = orjson.dumps(self._envelope("chat.completion.chunk"))
             self._head = b"data: " + envelope[:-1] + b',"choices":[{"index":0,"delta":'
-        return self._head + delta + b',"finish_reason":' + finish + b"}]}\n\n"
+        return self._head + delta + b',"finish_reason":' + finish_reason + b"}]}\n\n"
 
-    def _whole(self, pieces: Sequence[Piece], finish: str) -> Mapping[str, object]:
-        told = finish if self.finishes else None
+    def _document(self, pieces: Sequence[Piece], finish_reason: str) -> Mapping[str, object]:
         choice: dict[str, object] = {"index": 0, "message": self._message(pieces), "logprobs": None,
-                                     "finish_reason": told}
-        if finish == "error":
+                                     "finish_reason": finish_reason if self.sends_finish_reason else None}
+        if finish_reason == "error":
             choice["error"] = self._error()
         body = {**self._envelope("chat.completion"), "choices": [choice]}
         return body | {"usage": self.usage(len(pieces))} if self.act.usage is not False else body
@@ -112,24 +112,24 @@ class OpenAI(Speech):
                 function = {"name": piece.name, "arguments": piece.text}
                 calls.append({"id": piece.id, "type": "function", "function": function})
             else:
-                message[_field(piece, self._thinking)] = piece.text
+                message[_field(piece, self._reasoning_field)] = piece.text
         if message["content"] is None and not self.act.tool_calls and not self.act.refusal:
             message["content"] = ""
         return message | {"tool_calls": calls} if calls else message
 
     def _error(self) -> dict[str, object]:
-        act, words, pause = self.act, self._words(), in_body(self.act, self.wire)
+        act, text, pause = self.act, self._error_text(), in_body(self.act, self.wire)
         if act.style == "openrouter":
-            error: dict[str, object] = {"code": words.status if words.code is None else words.code,
-                                        "message": words.message}
+            error: dict[str, object] = {"code": text.status if text.code is None else text.code,
+                                        "message": text.message}
             if act.why is not None:
-                error["metadata"] = {"error_type": words.kind}
+                error["metadata"] = {"error_type": text.kind}
             if pause is not None:
                 error["availability"] = {"code": "capacity_exhausted", "retryable": True, "retry_after": pause}
         else:
-            error = {"message": words.message, "type": words.kind, "param": None, "code": words.code}
+            error = {"message": text.message, "type": text.kind, "param": None, "code": text.code}
             if act.style == "bare":
-                error |= {"object": "error", "raw_status_code": words.status}
+                error |= {"object": "error", "raw_status_code": text.status}
             if pause is not None:
                 error["retry_after"] = pause
         return error if act.metadata is None else error | {"metadata": act.metadata}
@@ -139,12 +139,12 @@ def _event(body: Mapping[str, object]) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
-def _field(piece: Piece, thinking: str) -> str:
-    return {"reasoning": thinking, "text": "content"}.get(piece.kind, piece.kind)
+def _field(piece: Piece, reasoning_field: str) -> str:
+    return {"reasoning": reasoning_field, "text": "content"}.get(piece.kind, piece.kind)
 
 
 @lru_cache(maxsize=4096)
-def _delta(piece: Piece, thinking: str) -> bytes:
+def _delta(piece: Piece, reasoning_field: str) -> bytes:
     match piece.kind:
         case "call":
             function = {"name": piece.name, "arguments": ""}
@@ -152,4 +152,4 @@ def _delta(piece: Piece, thinking: str) -> bytes:
             return orjson.dumps({"tool_calls": [call]})
         case "arguments":
             return orjson.dumps({"tool_calls": [{"index": piece.call, "function": {"arguments": piece.text}}]})
-    return orjson.dumps({_field(piece, thinking): piece.text})
+    return orjson.dumps({_field(piece, reasoning_field): piece.text})

@@ -1,4 +1,4 @@
-"""What a simulated model does with one request: when it says what, and what goes wrong."""
+"""What a simulated model does with one request: its answer, its times, its faults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from asyncrouter.sim.laws import Seconds
+    from asyncrouter.sim.distributions import Seconds
 
 Phase = Literal["connect", "headers", "end", "done"]
 Fault = Literal[
@@ -46,61 +46,74 @@ Oddity = Literal[
     "multiline",     # an event's data on two lines
     "bom",           # a byte order mark
     "no_blank_line", # the last event lacks its blank line
-    "two_done",      # the end is told twice
+    "two_done",      # the end of the stream twice
     "cuts",          # split anywhere
     "bytes",         # split at every byte
 ]
 RetryAs = Literal["seconds", "ms", "duration", "date", "iso", "reset", "reset_ms", "body", "text"]
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+"""Everything that `Act.fault` can be."""
 WHYS: tuple[Why, ...] = get_args(Why)
+"""Everything that `Act.why` can be: the cause of an error, which each provider words in its own way."""
 ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
-"""Ways of writing an event stream that are allowed (WHATWG HTML, "Server-sent events") and change nothing."""
+"""Everything that `Act.sse` can hold: forms of an event stream that are allowed and change nothing (WHATWG HTML,
+"Server-sent events").
+"""
 RETRY_AS: tuple[RetryAs, ...] = get_args(RetryAs)
-CONNECT: frozenset[str] = frozenset({"refuse", "dns", "tls", "certificate"})
+"""Everything that `Act.retry_as` can be: the forms in which providers say when to come back."""
+CONNECT_FAULTS: frozenset[str] = frozenset({"refuse", "dns", "tls", "certificate"})
+"""The faults of a connection that is never ready."""
 _PHASES: dict[str, frozenset[str]] = {
     "connect": frozenset({"hang"}),
     "headers": frozenset({"hang", "cut", "reset"}),
     "done": frozenset({"hang", "cut", "reset"}),
 }
-_TORN = frozenset({"cut", "reset", "hang", "truncated"})
+"""The faults that can strike in each phase; in "end", and at a content, any can."""
+_BYTE_FAULTS = frozenset({"cut", "reset", "hang", "truncated"})
+"""The faults that can strike after a number of bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One request's fate. `Act()` is a healthy one-word answer at once; every field changes one thing.
+    """What one request gets. `Act()` is a healthy answer of one word at once; every field changes one thing.
 
-    An act says what happens; the wire on which it was asked (Chat Completions, Messages, generateContent) words it.
+    An act says what happens; the wire of the request (Chat Completions, Messages, generateContent) gives it its form.
 
-    Times are seconds, or a law that draws them: `connect` until the socket is ready; from there `headers_after` until
-    the response headers (`None`: at once when streaming, else with the body), `first_token` until the first content (or
-    the whole of an error), `gap` between contents, `tail` from the last content to the end.
+    **Times** are in seconds, or distributions of seconds (`lognormal`, or a function of a `Random`): `connect` until
+    the connection is ready; from then on `headers_after` until the response's headers (`None`: at once when streaming,
+    else with the body), `first_token` until the first content (or the whole of an error), `gap` between contents,
+    `tail` from the last content to the end.
 
-    The answer is `reasoning`, then `refusal`, then `text` (`None`: `tokens` words), then `tool_calls`
-    (`{"name": …, "arguments": …}`), a content for each word; it stops at the request's `max_tokens`. `blocked` answers
-    nothing, as is done to a forbidden prompt. `finish_reason` is stop, length, tool_calls or content_filter, or a word
-    of the provider's. `usage` is counted in words (`False`: not sent; a mapping: sent instead); `cost` in USD is added
-    where given. `comments` sends SSE comments (Anthropic: pings) that many seconds apart while there is nothing else to
-    send. `streams=False` answers a streamed request with one JSON body; `sse` names oddities of how the stream is
-    written. `deaf` goes on, and bills, when the client has left.
+    **The answer** is `reasoning`, then `refusal`, then `text` (`None`: `tokens` words), then `tool_calls`
+    (`{"name": …, "arguments": …}`); each word is a content. It stops at the request's `max_tokens`. `blocked` answers
+    nothing, as providers do to a forbidden prompt. `finish_reason` is stop, length, tool_calls or content_filter, or a
+    provider's own word; `None`: the one that fits. `usage` is counted in words (`False`: not sent; a mapping: sent
+    instead); `cost` is billed, in US dollars, and stands in the usage of Chat Completions. `served_model` is the
+    model's name in the answer.
 
-    `why` is an error in its provider's own status, shape and words: "context", "credit", "rate_limit", … Or give a
-    `status` other than 200, and `code`, `type`, `message`, `metadata`; these go over the words of `why`. `style` says
-    whose shapes the Chat Completions wire uses; "bare" leaves the envelope of an error out (Mistral; Google in a
-    stream). `retry_after` (seconds, or any text) is told as `retry_as` says (`None`: as this provider does).
+    **The stream.** `streams=False` answers a streamed request with one JSON body. `sse` names unusual forms of an event
+    stream. `comments` sends SSE comments (Anthropic: pings) that many seconds apart while there is no content. With
+    `deaf` the model does not notice that its client has left: it goes on, and bills.
 
-    `headers` are added to the response, over its own. `body` replaces the whole body. `fault` strikes before the
-    content whose index is `at` (behind the last one: before the finish), or at a phase; or, with `byte`, after so many
-    bytes of the body. With `why` or a status, fault "error" is that error inside a 200. Raises `ValueError` for what
-    cannot be.
+    **Errors.** `why` is an error with its provider's own status, shape and words: "context", "credit", "rate_limit", …
+    Or give a `status` other than 200. `code`, `type`, `message` and `metadata` replace the words of `why`. `style` is
+    whose form of Chat Completions is used; "bare" leaves out the envelope of an error (as Mistral does, and Google in a
+    stream). `retry_after` (seconds, or any text) is sent in the form `retry_as` (`None`: this provider's).
 
-    Faults before an answer: refuse, dns, tls, certificate (no connection), html (a web page). That end one early:
+    **Faults.** `fault` strikes before the content with index `at` (beyond the last one: before the finish reason), or
+    in a phase; or, with `byte`, after so many bytes of the body. With `why` or a status, fault "error" is that error
+    inside a 200. `pause` is the length of a stall in seconds, `size` that of a huge content in bytes. `headers` are
+    added to those of the response. `body` replaces the whole body. Raises `ValueError` for what cannot be.
+
+    Faults before an answer: refuse, dns, tls, certificate (no connection), html (a web page). Faults that end it early:
     cut, reset, truncated (looks like an end), gzip_cut, no_finish (no finish reason), no_done (no [DONE]), no_end
-    (neither). That are silent: hang (for ever), stall (for `pause` seconds). That garble it: error (in a 200),
-    malformed (no JSON), not_utf8. Too much: huge (one content of `size` bytes), endless.
+    (neither). Silence: hang (for ever), stall (for `pause` seconds). Damage: error (in a 200), malformed (no JSON),
+    not_utf8. Too much: huge (one content of `size` bytes), endless.
 
-    Whys: bad_request, key, forbidden, credit, missing (no such model), context (too long), policy (refused),
-    rate_limit, overloaded, server, timeout. `FAULTS`, `WHYS`, `ODDITIES` (for `sse`) and `RETRY_AS` have them all.
+    Causes of errors: bad_request, key, forbidden, credit, missing (no such model), context (too long), policy
+    (refused), rate_limit, overloaded, server, timeout. `FAULTS`, `WHYS`, `ODDITIES` (for `sse`) and `RETRY_AS` list
+    every value.
 
     `Act(text="")` is an empty answer, `Act(text="", fault="no_end")` only a role, `Act(body=b"")` nothing at all,
     `Act(fault="hang", comments=0.5)` nothing but comments.
@@ -151,7 +164,7 @@ class Act:
         if isinstance(self.at, str) and self.at in _PHASES and self.fault not in _PHASES[self.at]:
             allowed = ", ".join(repr(fault) for fault in FAULTS if fault in _PHASES[self.at])
             raise ValueError(f"at={self.at!r} goes with fault={allowed}, not {self.fault!r}")
-        if self.byte is not None and self.fault not in _TORN:
+        if self.byte is not None and self.fault not in _BYTE_FAULTS:
             raise ValueError(f"byte={self.byte} goes with fault='cut', 'reset', 'hang' or 'truncated'")
         if self.byte is not None and isinstance(self.at, str):
             raise ValueError(f"byte={self.byte} and at={self.at!r} say two places")

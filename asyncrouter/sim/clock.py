@@ -1,7 +1,12 @@
-"""Virtual time: an asyncio loop that jumps to the next timer instead of waiting for it.
+"""Virtual time: an asyncio event loop that goes to the next timer at once instead of waiting for it.
 
-Every instant is exact and nothing ever sleeps, so hours run in milliseconds, always in the same order. Only
-timers move it: threads and sockets are refused, and when no timer is left to wait for it says who waits where.
+Theory of operation. An event loop waits in one place only, the `select` of its selector, for as long as there are no
+callbacks to run. Here that selector never waits: it sets the loop's clock to the next timer and returns. So time stands
+still while callbacks run and is exact when a timer fires; hours pass in milliseconds, in the same order in every run.
+
+Only timers move this time. A thread or a socket lives in real time, so the loop refuses to wait for one. With no timer
+left, nothing could ever happen again: that is a `Deadlock`, which lists the tasks and where they wait. Callbacks that
+keep scheduling each other would stop the clock for ever: that is a `Livelock`.
 """
 
 from __future__ import annotations
@@ -19,82 +24,85 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 EPOCH = 1_767_225_600.0
-"""Where the wall clock of a `Clock` stands at its beginning: 2026-01-01 00:00 UTC."""
-TURNS = 1_000_000
-"""Turns of the loop at one instant after which something is taken to be spinning."""
+"""The wall time at which a `Clock` begins, in seconds since the epoch: 2026-01-01 00:00 UTC."""
+MAX_ITERATIONS = 1_000_000
+"""Iterations of the event loop at one instant that are a livelock: honest work needs some thousands."""
 
 
 class Deadlock(RuntimeError):
-    """Nothing is left to wait for, yet the scenario has not ended. The message lists its tasks and where they wait."""
+    """No timer is left, and the scenario has not ended. The message lists its tasks and where each of them waits."""
 
 
 class Livelock(RuntimeError):
-    """The loop turned a million times and the clock did not move: something spins without waiting."""
+    """The event loop ran a million iterations at one instant: something loops without ever waiting."""
 
 
-class _Jump(selectors.DefaultSelector):
-    """A selector that never waits: where it would, it moves the loop's clock."""
+class _VirtualSelector(selectors.DefaultSelector):
+    """A selector that never waits: where it would, it moves the event loop's clock."""
 
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout == 0:
-            self.loop.turn()
+            self.loop.count_iteration()
         else:
-            self.loop.jump()
+            self.loop.advance()
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time, in seconds from `start`; for `asyncio.Runner(loop_factory=VirtualLoop)`."""
+    """An event loop in virtual time, for `asyncio.Runner(loop_factory=VirtualLoop)`.
+
+    `start` is its first instant and `epoch` the wall time of instant 0.0, in seconds.
+    """
 
     def __init__(self, start: float = 0.0, epoch: float = EPOCH) -> None:
-        selector = _Jump()
+        selector = _VirtualSelector()
         selector.loop = self
         self._now = start
         self._epoch = epoch
-        self._turns = 0
+        self._iterations = 0
         super().__init__(selector)
-        self._exactly()
+        self._sharpen()
 
     def time(self) -> float:
-        """Seconds of virtual time."""
+        """The present instant, in seconds of virtual time."""
         return self._now
 
     def wall(self) -> float:
-        """Seconds since the epoch, as `time.time()` would say in this world."""
+        """The wall time of the present instant, in seconds since the epoch, like `time.time()`."""
         return self._epoch + self._now
 
-    def jump(self) -> None:
-        """Go to the next timer. Raises `Deadlock` when there is none."""
-        # Read from the heap: adding up time-outs would round, and select() is never told of more than a day.
+    def advance(self) -> None:
+        """Set the clock to the next timer. Raises `Deadlock` when there is none."""
+        # Read from the loop's heap: adding up `select`'s timeouts would round, and they are a day at most.
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # private to asyncio
         when = scheduled[0].when() if scheduled else math.inf
         if math.isinf(when):
             raise Deadlock(_report(self))
-        self._turns = 0
+        self._iterations = 0
         self._now = max(self._now, when)
-        self._exactly()
+        self._sharpen()
 
-    def turn(self) -> None:
-        """Note a turn without waiting. Raises `Livelock` when there were too many."""
-        self._turns += 1
-        if self._turns > TURNS:
-            raise Livelock(f"{TURNS} turns of the loop at {self._now!r} s without waiting for anything")
+    def count_iteration(self) -> None:
+        """Count an iteration that did not move the clock. Raises `Livelock` when there are too many."""
+        self._iterations += 1
+        if self._iterations > MAX_ITERATIONS:
+            raise Livelock(f"{MAX_ITERATIONS} turns of the loop at {self._now!r} s without waiting for anything")
 
-    def _exactly(self) -> None:
-        # asyncio runs timers up to one resolution early; the next float is the least that still runs those due now.
+    def _sharpen(self) -> None:
+        # asyncio runs timers up to one clock resolution early. The distance to the next float is the least that works.
         self._clock_resolution = math.ulp(self._now)
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Refuse: a thread needs real time, and this clock would jump past it."""
+        """Refuse, as a thread needs real time. Raises `RuntimeError`."""
         raise RuntimeError(f"virtual time cannot wait for a thread ({getattr(func, '__qualname__', func)!r}): "
                            "pass in what it would return, or run this under a real loop")
 
     async def create_server(self, *_: Any, **__: Any) -> asyncio.Server:
-        """Refuse, before asyncio has opened a socket that it would then leave open."""
+        """Refuse, before asyncio opens a socket that it would then leave open. Raises `RuntimeError`."""
         raise RuntimeError(_NO_SOCKETS)
 
     def _add_reader(self, fd: object, callback: Callable[..., object], *args: object) -> object:
@@ -110,9 +118,10 @@ _NO_SOCKETS = "virtual time cannot wait for a socket: use world.transport(), or 
 
 
 class Clock:
-    """Runs scenarios in virtual time. `now` is in seconds from 0.0 and stays readable when the run is over.
+    """Runs scenarios in virtual time, from instant 0.0 on; a second run goes on where the first one ended.
 
-    A second run goes on where the first one ended. `wall()` is a wall clock that moves with it, for what wants dates.
+    `epoch` is the wall time of instant 0.0, in seconds since the epoch. The method `wall` is a wall clock for what
+    takes one, as in `Router(wall=clock.wall)`.
     """
 
     def __init__(self, epoch: float = EPOCH) -> None:
@@ -125,17 +134,18 @@ class Clock:
 
     @property
     def now(self) -> float:
-        """Virtual seconds: inside a run the present instant, afterwards the one at which it ended."""
+        """The present instant in a run, in virtual seconds; between runs the one at which the last one ended."""
         return self._now if self._loop is None else self._loop.time()
 
     def wall(self) -> float:
-        """Seconds since the epoch, as `time.time()` would say in this world."""
+        """The wall time of the present instant, in seconds since the epoch, like `time.time()`."""
         return self._epoch + self.now
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end and return what it returns.
+        """Run a coroutine to its end, in an event loop of its own, and return its result.
 
-        Raises `Deadlock` if it can never end, `RuntimeError` inside a running loop.
+        Raises what the coroutine raises, `Deadlock` if it can never end, `Livelock` if time stands still, and
+        `RuntimeError` when an event loop is running already.
         """
         if asyncio._get_running_loop() is not None:
             main.close()
@@ -149,19 +159,19 @@ class Clock:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` in virtual time that begins at 0.0."""
+    """Run a coroutine in virtual time that begins at 0.0, and return its result; see `Clock.run`."""
     return Clock().run(main)
 
 
 def _report(loop: asyncio.AbstractEventLoop) -> str:
     tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
     lines = [f"  {task.get_name()}: {' → '.join(_waits(task)) or 'not started'}" for task in tasks]
-    said = f"nothing is left to wait for at {loop.time()!r} s (threads and sockets do not count in virtual time)"
-    return "\n".join([said, *(lines or ["  no task is left"])])
+    headline = f"nothing is left to wait for at {loop.time()!r} s (threads and sockets do not count in virtual time)"
+    return "\n".join([headline, *(lines or ["  no task is left"])])
 
 
 def _waits(task: asyncio.Task[Any]) -> Iterator[str]:
-    """Where a suspended task stands, its outermost frame first."""
+    """Where a suspended task waits, the outermost frame first."""
     awaited: object = task.get_coro()
     while awaited is not None:
         frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")

@@ -1,4 +1,4 @@
-"""Pytest fixtures: `pytest_plugins = ["asyncrouter.sim.fixture"]` in a conftest.py gives `clock` and `world`."""
+"""The pytest fixtures `clock` and `world`: put `pytest_plugins = ["asyncrouter.sim.fixture"]` into a conftest.py."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Virtual time: `clock.run(scenario())`, then `clock.now`."""
+    """Virtual time for one test: `clock.run(scenario())`, then `clock.now`."""
     return Clock()
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """A world of simulated models, seed 0. The test fails if it leaves a connection open."""
+    """A world of simulated models with seed 0; a test that leaves a connection open fails."""
     world = World()
     yield world
     if world.open:

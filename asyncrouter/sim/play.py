@@ -1,4 +1,7 @@
-"""An act played for one request: which bytes come when. Pure; both fronts, in-process and socket, send just this."""
+"""Planning one response: which bytes an act sends to a request, and when. Pure; both fronts send just this.
+
+What is random is drawn when the plan is made, but for the gaps and cuts of a stream, which are drawn as it is read.
+"""
 
 from __future__ import annotations
 
@@ -7,126 +10,132 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncrouter.sim._anthropic import Anthropic
-from asyncrouter.sim._bodies import Beat, Scene, buffered, streamed
-from asyncrouter.sim._gemini import Gemini
-from asyncrouter.sim._oddities import CUTS, split, torn, written
-from asyncrouter.sim._openai import OpenAI
-from asyncrouter.sim._pauses import in_headers
-from asyncrouter.sim._speech import HTML
-from asyncrouter.sim.act import CONNECT, Act
-from asyncrouter.sim.laws import draw
+from asyncrouter.sim._anthropic import AnthropicEncoder
+from asyncrouter.sim._bodies import Scene, TimedBytes, buffered_body, streamed_body
+from asyncrouter.sim._encoder import HTML_PAGE
+from asyncrouter.sim._gemini import GeminiEncoder
+from asyncrouter.sim._oddities import SPLITTING, ended_after, split, with_oddities
+from asyncrouter.sim._openai import OpenAIEncoder
+from asyncrouter.sim._retry_after import in_headers
+from asyncrouter.sim.act import CONNECT_FAULTS, Act
+from asyncrouter.sim.distributions import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from random import Random
 
     from asyncrouter.sim._bodies import Ending
-    from asyncrouter.sim._prompt import Wire
-    from asyncrouter.sim._seen import Seen
-    from asyncrouter.sim._speech import Speech
+    from asyncrouter.sim._encoder import Encoder
+    from asyncrouter.sim._request import Wire
+    from asyncrouter.sim._request_log import LoggedRequest
 
-STREAM, JSON, PAGE = "text/event-stream; charset=utf-8", "application/json", "text/html; charset=utf-8"
-SPEECHES: Mapping[Wire, type[Speech]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
+STREAM, JSON, HTML = "text/event-stream; charset=utf-8", "application/json", "text/html; charset=utf-8"
+"""The values of Content-Type."""
+ENCODERS: Mapping[Wire, type[Encoder]] = {
+    "openai": OpenAIEncoder, "anthropic": AnthropicEncoder, "gemini": GeminiEncoder,
+}
 
 
 @dataclass(slots=True)
 class Play:
-    """One response before it happens. Seconds; `inf` = never. Beats that run out without an ending: silence.
+    """The plan of one response. Times are in seconds, `inf` is never.
 
-    `broken` names a connection that fails once `connect` is over. From then on `headers_at` and the beats count; `lost`
-    is how the connection is lost in place of the headers. A body without a Content-Length is chunked. With `bitwise`
-    each beat is written, and read, by itself.
+    `connect` is how long the connection takes; `connect_fault` is how it fails then, `None` if it does not. The other
+    times count from then on. The headers come at `headers_at`, or the connection is lost then (`headers_fault`). `body`
+    are the bytes after the headers; if it runs out without an ending, silence follows. A body without a Content-Length
+    is chunked. With `separate_pieces` each of its parts is written, and read, by itself.
 
-    `speech` is `None` where no model answers. A model makes so many `contents` until `made_at`, whoever listens.
+    `encoder` is the model's, `None` where the response is no answer of a model. `contents` is how many contents the
+    model generates by `generated_at` when the client does not stop it.
     """
 
     connect: float = 0.0
-    broken: str | None = None
+    connect_fault: str | None = None
     headers_at: float = 0.0
-    lost: Ending | None = None
+    headers_fault: Ending | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    beats: Iterator[Beat] = field(default_factory=lambda: iter(()))
-    bitwise: bool = False
-    speech: Speech | None = None
+    body: Iterator[TimedBytes] = field(default_factory=lambda: iter(()))
+    separate_pieces: bool = False
+    encoder: Encoder | None = None
     contents: int = 0
-    made_at: float = 0.0
+    generated_at: float = 0.0
 
 
-def play(act: Act, seen: Seen, random: Random) -> Play:
-    """Lay out what one request gets."""
-    connect = draw(act.connect, random, seen.body)
-    if act.fault in CONNECT:
-        return Play(connect, broken=act.fault)
+def plan(act: Act, request: LoggedRequest, random: Random) -> Play:
+    """Plan the response to a request."""
+    connect = draw(act.connect, random, request.body)
+    if act.fault in CONNECT_FAULTS:
+        return Play(connect, connect_fault=act.fault)
     if act.at == "connect":
         return Play(math.inf)
-    headers_after = None if act.headers_after is None else draw(act.headers_after, random, seen.body)
-    scene = Scene(SPEECHES[seen.wire](act, seen), seen, random)
+    headers_after = None if act.headers_after is None else draw(act.headers_after, random, request.body)
+    scene = Scene(ENCODERS[request.wire](act, request), request, random)
     if act.at == "headers":
-        late = math.inf if act.fault == "hang" else headers_after or 0.0
-        lost: Ending | None = "reset" if act.fault == "reset" else "cut" if act.fault == "cut" else None
-        played = Play(connect, None, late, lost)
+        at = math.inf if act.fault == "hang" else headers_after or 0.0
+        fault: Ending | None = "reset" if act.fault == "reset" else "cut" if act.fault == "cut" else None
+        play = Play(connect, None, at, fault)
     else:
-        played = _response(act, scene, random, connect, headers_after)
-    if scene.speech.status == 200 and act.body is None and act.fault != "html":
-        played.speech, played.contents = scene.speech, scene.contents
+        play = _response(act, scene, random, connect, headers_after)
+    if scene.encoder.status == 200 and act.body is None and act.fault != "html":
+        play.encoder, play.contents = scene.encoder, scene.contents
         if act.deaf:
-            played.made_at = scene.end()
-    return played
+            play.generated_at = scene.end_at()
+    return play
+
+
+def json_response(status: int, body: bytes) -> Play:
+    """A JSON response at once, for requests that no model answers."""
+    headers = {"content-type": JSON, "content-length": f"{len(body)}"}
+    return Play(status=status, headers=headers, body=iter((TimedBytes(0.0, body), TimedBytes(0.0, ending="end"))))
 
 
 def _response(act: Act, scene: Scene, random: Random, connect: float, headers_after: float | None) -> Play:
-    speech = scene.speech
+    encoder = scene.encoder
     length: int | None = None
-    beats: Iterable[Beat]
-    if speech.streaming and act.body is None and act.fault != "html":
-        kind, headers_at = STREAM, headers_after or 0.0
-        beats = streamed(scene, headers_at)
+    body: Iterable[TimedBytes]
+    if encoder.streaming and act.body is None and act.fault != "html":
+        content_type, headers_at = STREAM, headers_after or 0.0
+        body = streamed_body(scene, headers_at)
         if act.sse:
-            beats = written(beats, act.sse)
+            body = with_oddities(body, act.sse)
     else:
-        kind = PAGE if act.fault == "html" else STREAM if speech.streaming else JSON
-        headers_at, beats, length = buffered(scene, _given(act, speech), headers_after)
-    headers = {"content-type": kind}
-    if speech.id_header is not None:
-        headers[speech.id_header] = f"req-{speech.number}"
+        content_type = HTML if act.fault == "html" else STREAM if encoder.streaming else JSON
+        headers_at, body, length = buffered_body(scene, _given_body(act, encoder), headers_after)
+    headers = {"content-type": content_type}
+    if encoder.id_header is not None:
+        headers[encoder.id_header] = f"req-{encoder.number}"
     if act.fault == "gzip_cut":
-        beats, length = _cut_gzip(beats)
+        body, length = _cut_gzip(body)
         headers["content-encoding"] = "gzip"
     if act.byte is not None and act.fault is not None:
-        beats = torn(beats, act.byte, act.fault)
-    bitwise = not CUTS.isdisjoint(act.sse)
-    if bitwise:
-        beats = split(beats, act.sse, random)
+        body = ended_after(body, act.byte, act.fault)
+    separate_pieces = not SPLITTING.isdisjoint(act.sse)
+    if separate_pieces:
+        body = split(body, act.sse, random)
     if length is not None:
         headers["content-length"] = f"{length}"
     if act.retry_after is not None:
-        headers |= in_headers(act, speech.wire)
+        headers |= in_headers(act, encoder.wire)
     if act.headers:
         headers |= {name.lower(): value for name, value in act.headers.items()}
-    return Play(connect, None, headers_at, None, speech.status, headers, iter(beats), bitwise)
+    return Play(connect, None, headers_at, None, encoder.status, headers, iter(body), separate_pieces)
 
 
-def answer(status: int, body: bytes) -> Play:
-    """A JSON response at once, for what is no model's business."""
-    headers = {"content-type": JSON, "content-length": f"{len(body)}"}
-    return Play(status=status, headers=headers, beats=iter((Beat(0.0, body), Beat(0.0, ending="end"))))
-
-
-def _given(act: Act, speech: Speech) -> bytes | None:
-    """A body that is no answer of a model, if that is what the act sends."""
+def _given_body(act: Act, encoder: Encoder) -> bytes | None:
+    """The body that an act sends in the place of a model's answer, `None` where it sends the answer."""
     if act.body is not None:
         return act.body
     if act.fault == "html":
-        return HTML
-    return speech.failure() if speech.status != 200 else None
+        return HTML_PAGE
+    return encoder.error_body() if encoder.status != 200 else None
 
 
-def _cut_gzip(beats: Iterable[Beat]) -> tuple[list[Beat], int]:
-    played = list(beats)
-    last, contents = played[-1].at, sum(beat.contents for beat in played)
+def _cut_gzip(body: Iterable[TimedBytes]) -> tuple[list[TimedBytes], int]:
+    """The first half of a compressed body, which ends as if it were whole; and its length."""
+    parts = list(body)
+    at, contents = parts[-1].at, sum(part.contents for part in parts)
     # A constant mtime: the same seed gives the same bytes.
-    packed = gzip.compress(b"".join(beat.data for beat in played), mtime=0)
-    kept = packed[: len(packed) // 2]
-    return [Beat(last, kept, contents), Beat(last, ending="end")], len(kept)
+    packed = gzip.compress(b"".join(part.data for part in parts), mtime=0)
+    half = packed[: len(packed) // 2]
+    return [TimedBytes(at, half, contents), TimedBytes(at, ending="end")], len(half)

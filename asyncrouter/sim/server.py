@@ -1,6 +1,7 @@
-"""The socket front: the same world behind a real HTTP/1.1 server, raw enough to cut, reset and fall silent.
+"""The socket front of a world: an HTTP/1.1 server that can also cut, reset and leave silent.
 
-Written on `asyncio.Protocol`, because a server framework would mend what is to be broken, and costs more than a client.
+It is written on `asyncio.Protocol`: a server framework would repair what is meant to be broken, and would cost more
+than the clients that are measured against it.
 """
 
 from __future__ import annotations
@@ -13,31 +14,34 @@ from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Self, cast
 
-from asyncrouter.sim._bodies import Beat
+from asyncrouter.sim._bodies import TimedBytes
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
-    from asyncrouter.sim._seen import Seen
-    from asyncrouter.sim._stage import Stage
+    from asyncrouter.sim._request_log import LoggedRequest
+    from asyncrouter.sim._world_api import WorldApi
     from asyncrouter.sim.play import Play
 
-MOST = 1 << 20
-"""What is written at one go at most, in bytes."""
+MAX_WRITE = 1 << 20
+"""Bytes that are written at once before the event loop has its turn, so that a huge body does not block it."""
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_RESET = struct.pack("ii", 1, 0)
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+"""The value of SO_LINGER with which closing a socket resets its connection (socket(7))."""
 
 
 class SimServer:
-    """A world behind `base_url`, from `async with` on; leaving it drops every connection.
+    """A world behind `base_url`, while the `async with` block lasts; leaving it resets every connection.
 
-    What a listening socket cannot do, it does as soon as it has read the request and knows the model: `connect` delays
-    the answer, a connection that cannot be made is reset, one that hangs while connecting is silent.
+    A listening socket cannot refuse or delay single connections, so an act's `connect` and its faults happen once the
+    request has been read: the response is delayed, the connection is reset or stays silent.
     """
 
-    def __init__(self, stage: Stage, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        self._stage = stage
+    def __init__(
+        self, world: WorldApi, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._world = world
         self._host, self._port, self._tls = host, port, tls
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
@@ -47,19 +51,19 @@ class SimServer:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port."""
+        """Scheme, host and port; the port is known inside the block."""
         return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
     @property
     def base_url(self) -> str:
-        """For `world.config(base_url=…)`."""
+        """The address for `world.config(base_url=…)`."""
         return f"{self.origin}/v1"
 
     async def __aenter__(self) -> Self:
-        """Listen. Raises `OSError` when the port is taken."""
+        """Start listening. Raises `OSError` when the port is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self._stage, self.origin, self._connections),
+            lambda: _Connection(self._world, self.origin, self._connections),
             self._host, self._port, ssl=self._tls, backlog=4096,
         )
         self._port = self._server.sockets[0].getsockname()[1]
@@ -74,44 +78,44 @@ class SimServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One client's connection, one request at a time; the next ones wait in the buffer."""
+    """A client's connection. It answers one request at a time; pipelined ones wait in the buffer."""
 
-    def __init__(self, stage: Stage, origin: str, connections: set[_Connection]) -> None:
-        self._stage = stage
+    def __init__(self, world: WorldApi, origin: str, connections: set[_Connection]) -> None:
+        self._world = world
         self._origin = origin
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._buffer = bytearray()
-        self._answer: _Answer | None = None
+        self._response: _Response | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._full = False
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        self._over(gone=True)
+        self._finish(gone=True)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        if self._answer is None:
+        if self._response is None:
             self._read_request()
 
     def pause_writing(self) -> None:
-        self._full = True
+        self._paused = True
 
     def resume_writing(self) -> None:
-        self._full = False
-        if self._answer is not None and self._timer is None:
-            self._play()
+        self._paused = False
+        if self._response is not None and self._timer is None:
+            self._send_due()
 
     def drop(self) -> None:
         """Reset the connection."""
         sock: socket.socket = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self._transport.abort()
 
     def _read_request(self) -> None:
@@ -129,27 +133,27 @@ class _Connection(asyncio.Protocol):
         del self._buffer[:end]
         target = line.split(" ")[1]
         now = self._loop.time()
-        seen, play = self._stage.begin(f"{self._origin}{target}", headers, body, now)
-        self._answer = _Answer(seen, play, now, last=headers.get("connection", "").lower() == "close")
-        self._play()
+        request, play = self._world.begin(f"{self._origin}{target}", headers, body, now)
+        self._response = _Response(request, play, now, last=headers.get("connection", "").lower() == "close")
+        self._send_due()
 
-    def _play(self) -> None:
-        """Send what is due and set the timer for what comes next."""
+    def _send_due(self) -> None:
+        """Send what is due, and set a timer for what comes next."""
         self._timer = None
-        answer = self._answer
-        if answer is None or self._full:
+        response = self._response
+        if response is None or self._paused:
             return
-        data, ending = answer.due(self._loop.time())
+        data, ending = response.take_due(self._loop.time())
         if data:
             self._transport.write(data)
         if ending is not None:
             self._end(ending)
-        elif not self._full and (at := answer.next_at()) < math.inf:
-            self._timer = self._loop.call_at(at, self._play)
+        elif not self._paused and (at := response.next_at()) < math.inf:
+            self._timer = self._loop.call_at(at, self._send_due)
 
     def _end(self, ending: str) -> None:
-        last = self._answer is not None and self._answer.last
-        self._over(gone=False)
+        last = self._response is not None and self._response.last
+        self._finish(gone=False)
         if ending == "reset":
             self.drop()
         elif ending == "cut" or last:
@@ -157,65 +161,65 @@ class _Connection(asyncio.Protocol):
         elif self._buffer:
             self._read_request()
 
-    def _over(self, *, gone: bool) -> None:
+    def _finish(self, *, gone: bool) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._answer is not None:
-            self._stage.end(self._answer.seen, self._loop.time(), gone=gone)
-            self._answer = None
+        if self._response is not None:
+            self._world.end(self._response.request, self._loop.time(), gone=gone)
+            self._response = None
 
 
-class _Answer:
-    """A play as the bytes of HTTP: its head, then its body, chunked where it has no Content-Length."""
+class _Response:
+    """A planned response as the bytes of HTTP: a head, then the body, chunked where it has no Content-Length."""
 
-    def __init__(self, seen: Seen, play: Play, now: float, *, last: bool) -> None:
-        self.seen = seen
+    def __init__(self, request: LoggedRequest, play: Play, now: float, *, last: bool) -> None:
+        self.request = request
         self.last = last
         self._play = play
         self._began = now + play.connect
         self._chunked = "content-length" not in play.headers
-        self._steps = self._score()
-        self._next = next(self._steps, None)
-        seen.connected = now
+        self._parts = self._timed_parts()
+        self._next = next(self._parts, None)
+        request.connected = now
 
     def next_at(self) -> float:
-        """The instant of the next step; `inf` = none."""
+        """The instant of the next bytes on the event loop's clock; `inf` for none."""
         return math.inf if self._next is None else self._next.at
 
-    def due(self, now: float) -> tuple[bytes, str | None]:
-        """The bytes to send by now, and how it ends, if it does."""
+    def take_due(self, now: float) -> tuple[bytes, str | None]:
+        """The bytes that are due by now, at most a little over `MAX_WRITE`, and how the response ends, if it does."""
         written: list[bytes] = []
         size = 0
-        while (step := self._next) is not None and step.at <= now and size < MOST:
-            written.append(step.data)
-            if step.ending is not None:
-                return b"".join(written), step.ending
-            size += len(step.data)
-            self.seen.contents += step.contents
-            self._next = next(self._steps, None)
-            if self._play.bitwise:
+        while (part := self._next) is not None and part.at <= now and size < MAX_WRITE:
+            written.append(part.data)
+            if part.ending is not None:
+                return b"".join(written), part.ending
+            size += len(part.data)
+            self.request.contents += part.contents
+            self._next = next(self._parts, None)
+            if self._play.separate_pieces:
                 break
         return b"".join(written), None
 
-    def _score(self) -> Iterator[Beat]:
-        """Everything in order, at instants of the loop's clock."""
+    def _timed_parts(self) -> Iterator[TimedBytes]:
+        """Head and body in order, at instants of the event loop's clock."""
         play = self._play
-        if play.broken is not None or play.lost is not None:
-            at = self._began + (0.0 if play.broken is not None else play.headers_at)
-            yield Beat(at, ending="cut" if play.lost == "cut" else "reset")
+        if play.connect_fault is not None or play.headers_fault is not None:
+            at = self._began + (0.0 if play.connect_fault is not None else play.headers_at)
+            yield TimedBytes(at, ending="cut" if play.headers_fault == "cut" else "reset")
             return
-        yield Beat(self._began + play.headers_at, self._head())
-        self.seen.status = play.status
-        for beat in play.beats:
-            yield Beat(self._began + beat.at, self._framed(beat), beat.contents, beat.ending)
+        yield TimedBytes(self._began + play.headers_at, self._head())
+        self.request.status = play.status
+        for part in play.body:
+            yield TimedBytes(self._began + part.at, self._chunk(part), part.contents, part.ending)
 
-    def _framed(self, beat: Beat) -> bytes:
+    def _chunk(self, part: TimedBytes) -> bytes:
         if not self._chunked:
-            return beat.data
-        if beat.ending == "end":
+            return part.data
+        if part.ending == "end":
             return b"0\r\n\r\n"
-        return b"%x\r\n%b\r\n" % (len(beat.data), beat.data) if beat.data else b""
+        return b"%x\r\n%b\r\n" % (len(part.data), part.data) if part.data else b""
 
     def _head(self) -> bytes:
         play = self._play

@@ -1,4 +1,11 @@
-"""A world of simulated models: how each behaves, and a log of every request it saw. Everything comes from one seed."""
+"""A world of simulated models, the log of the requests it saw, and the rules and limits over all of them.
+
+Theory of operation. The world has no task and no timer of its own. `begin` plans the whole response to a request, as
+bytes with the instants at which they come (a `Play`), and the front sends what is due: the in-process transport when
+the client reads, the socket server by timers. Instants are those of the running event loop; under a `Clock` they are
+virtual, and a run is exact and takes no time. Whatever is random is drawn from generators seeded by the world's seed
+and the name of what they decide (a model, a key), so that the traffic of one never changes what another draws.
+"""
 
 from __future__ import annotations
 
@@ -10,106 +17,108 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter.sim._prompt import WIRES, route
-from asyncrouter.sim._seen import Seen
+from asyncrouter.sim._request import WIRES, route
+from asyncrouter.sim._request_log import LoggedRequest
 from asyncrouter.sim.act import Act
-from asyncrouter.sim.limits import Gate, Limit
+from asyncrouter.sim.limits import Limit, RateLimiter
 from asyncrouter.sim.model import Behaviour, SimModel, limit_of
-from asyncrouter.sim.play import Play, answer, play
+from asyncrouter.sim.play import Play, json_response, plan
 from asyncrouter.sim.server import SimServer
 from asyncrouter.sim.transport import SimTransport
 
 if TYPE_CHECKING:
     import ssl
 
-    from asyncrouter.sim._prompt import Wire
-    from asyncrouter.sim.limits import Told
+    from asyncrouter.sim._request import Wire
+    from asyncrouter.sim.limits import Announcement
 
-Rule = Callable[[Seen, Random], Act | None]
+Rule = Callable[[LoggedRequest, Random], Act | None]
 """Decides what a request gets, whichever model it asks; `None` leaves it to the model."""
 
 BASE_URL = "http://sim.test/v1"
+"""The address of a world that is reached in process; a name that cannot exist (RFC 6761, `.test`)."""
 
 
 class World:
-    """Simulated models behind one address, which speaks the languages of three vendors.
+    """Simulated models behind one address, which understands the wires of three vendors.
 
-    `seen` logs every request in the order they began (the last `keep` of them; `None`: all), `requests` counts them,
-    `open` the connections that live now: 0 when all is over. Two worlds with one seed and the same requests do the
-    same.
+    `seen` is the log of the requests, in the order in which they began: the last `keep` of them, `None` for all.
+    `requests` counts them; `open` counts the connections that are open now, 0 when every call is over. Two worlds with
+    the same seed give the same requests the same responses.
     """
 
     def __init__(self, seed: int = 0, *, keep: int | None = None) -> None:
         self.seed = seed
         self.models: dict[str, SimModel] = {}
-        self.seen: deque[Seen] = deque(maxlen=keep)
+        self.seen: deque[LoggedRequest] = deque(maxlen=keep)
         self.requests = 0
-        self._live: dict[int, tuple[Seen, Play, SimModel | None]] = {}
-        self._count = 0
+        self._live: dict[int, tuple[LoggedRequest, Play, SimModel | None]] = {}
+        self._last_number = 0
         self._random = Random(f"{seed}")
         self._rules: list[Rule] = []
-        self._plan: list[tuple[float, Limit | None]] = []
-        self._gates: dict[str | None, Gate] = {}
-        self._lowered: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+        self._limits: list[tuple[float, Limit | None]] = []
+        self._limiters: dict[str | None, RateLimiter] = {}
+        self._last_headers: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
 
     def __repr__(self) -> str:
         return f"<World seed={self.seed} models={sorted(self.models)} requests={self.requests} open={self.open}>"
 
     @property
     def open(self) -> int:
-        """Connections that live now."""
+        """How many connections are open now."""
         return len(self._live)
 
     @property
-    def live(self) -> list[Seen]:
-        """The requests whose connections live now."""
-        return [seen for seen, _, _ in self._live.values()]
+    def live(self) -> list[LoggedRequest]:
+        """The requests whose connections are open now."""
+        return [request for request, _, _ in self._live.values()]
 
     @property
     def usd(self) -> float:
-        """What all models bill together, as far as they have a price."""
+        """What all models that have a price bill together, in US dollars."""
         return sum(model.bill.usd for model in self.models.values())
 
     def model(self, name: str, *script: Act | Behaviour) -> SimModel:
-        """The model of this name; with a script, it does that from now on (a new one without: `Act()`)."""
+        """The model of this name, made if there is none; with a script it follows that from now on."""
         if name not in self.models:
             self.models[name] = SimModel(name, f"{self.seed}:{name}")
         return self.models[name].does(*script) if script else self.models[name]
 
     def rule(self, rule: Rule) -> None:
-        """Ask this function before any model: for a host that is down, a key that is revoked, a bad day for all."""
+        """Ask this function before any model. For what concerns all of them: a host that is down, a revoked key."""
         self._rules.append(rule)
 
     def limit(
         self, rps: float | None = None, *, tps: float | None = None, burst: float | None = None,
-        retry_after: Told = True, announced: Told = False, at: float = float("-inf"),
+        retry_after: Announcement = True, announced: Announcement = False, at: float = float("-inf"),
     ) -> None:
-        """From now on, or from the instant `at` on, each key has this limit over all models (see `Limit`)."""
+        """Limit each API key over all models, from now on or from the instant `at` on, see `Limit`."""
         limit = limit_of(rps, tps, burst, retry_after, announced)
-        self._plan.append((at, limit))
-        for gate in self._gates.values():
-            gate.plan(at, limit)
+        self._limits.append((at, limit))
+        for limiter in self._limiters.values():
+            limiter.schedule(at, limit)
 
-    def asked(self, name: str) -> list[Seen]:
-        """The requests this model saw."""
-        return [seen for seen in self.seen if seen.model == name]
+    def asked(self, name: str) -> list[LoggedRequest]:
+        """The logged requests that asked this model."""
+        return [request for request in self.seen if request.model == name]
 
     def transport(self, *, pool: bool = False) -> SimTransport:
-        """An in-process transport to this world, for any loop, virtual time included."""
+        """An in-process transport to this world, for any event loop; `pool` keeps connections, see `SimTransport`."""
         return SimTransport(self, pool=pool)
 
     def server(self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> SimServer:
-        """The world behind real sockets: `async with world.server() as server: server.base_url`. Port 0: any free."""
+        """The world behind real sockets, `async with world.server() as server: …`; port 0 takes a free one."""
         return SimServer(self, host, port, tls)
 
     def config(self, *, base_url: str = BASE_URL, wire: Wire = "openai", **overrides: object) -> dict[str, object]:
-        """A configuration whose default provider, "sim", is this world; a bare model name is a model of it.
+        """A configuration for `Router` whose default provider, "sim", is this world.
 
-        "sim" speaks `wire`; "sim-openai", "sim-anthropic" and "sim-gemini" are the same world in each language.
-        `overrides` are tables of the configuration; one for `providers` is merged into ours, each provider for itself.
+        A name without a provider is a model of the world. "sim" uses `wire`; "sim-openai", "sim-anthropic" and
+        "sim-gemini" are the same world on each wire. `overrides` are tables of the configuration; a table of a provider
+        is merged into ours.
         """
         providers: dict[str, object] = {"sim": _provider(wire, base_url)}
-        providers |= {f"sim-{spoken}": _provider(spoken, base_url) for spoken in WIRES}
+        providers |= {f"sim-{each}": _provider(each, base_url) for each in WIRES}
         given = overrides.pop("providers", {})
         if isinstance(given, Mapping):
             for name, table in given.items():
@@ -117,83 +126,91 @@ class World:
                 providers[name] = {**ours, **table} if isinstance(ours, dict) and isinstance(table, Mapping) else table
         return {"default_provider": "sim", "providers": providers, **overrides}
 
-    # ── what the fronts call ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the fronts call (`WorldApi`) ────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, url: str, headers: Mapping[str, str], body: bytes, at: float) -> tuple[Seen, Play]:
-        """Log a request that begins now, and lay out what it gets. Its connection lives until `end`."""
-        where, asked = route(url), _parsed(body)
-        name = where.model if where.model is not None else asked.get("model")
-        stream = where.stream if where.stream is not None else asked.get("stream") is True
-        self._count += 1
-        seen = Seen(self._count, name if isinstance(name, str) else "", url, self._lower(headers), asked, at,
-                    where.wire or "openai", stream)
-        model = None if where.listing else self.models.get(seen.model)
-        if where.listing:
-            played = answer(200, self._listing(seen))
+    def begin(self, url: str, headers: Mapping[str, str], body: bytes, at: float) -> tuple[LoggedRequest, Play]:
+        """Log a request that begins now, and plan its response. Its connection is open until `end`."""
+        endpoint, parsed = route(url), _parsed(body)
+        name = endpoint.model if endpoint.model is not None else parsed.get("model")
+        stream = endpoint.stream if endpoint.stream is not None else parsed.get("stream") is True
+        self._last_number += 1
+        request = LoggedRequest(
+            self._last_number, name if isinstance(name, str) else "", url, self._with_lower_names(headers), parsed, at,
+            endpoint.wire or "openai", stream,
+        )
+        model = None if endpoint.listing else self.models.get(request.model)
+        if endpoint.listing:
+            play = json_response(200, self._listing(request))
         else:
             self.requests += 1
-            self.seen.append(seen)
-            if where.wire is None or model is None:
-                played = self._nobody(seen, where.wire)
+            self.seen.append(request)
+            if endpoint.wire is None or model is None:
+                play = self._not_found(request, endpoint.wire)
             else:
-                played = model.play(seen, self._refusal(seen)) if self._rules or self._plan else model.play(seen)
-                if self._plan:
-                    played.headers |= self._gate(seen).announce(seen)
-        self._live[seen.number] = seen, played, model if where.wire is not None else None
-        return seen, played
+                refused = self._refusal(request) if self._rules or self._limits else None
+                play = model.play(request, refused)
+                if self._limits:
+                    play.headers |= self._limiter(request).announce(request)
+        self._live[request.number] = request, play, model if endpoint.wire is not None else None
+        return request, play
 
-    def end(self, seen: Seen, at: float, *, gone: bool = False) -> None:
-        """Note that a request's connection is over; only the first time counts."""
-        live = self._live.pop(seen.number, None)
+    def end(self, request: LoggedRequest, at: float, *, gone: bool = False) -> None:
+        """Note that a request's connection is over; only the first call for a request counts."""
+        live = self._live.pop(request.number, None)
         if live is None:
             return
-        seen.ended, seen.gone = at, gone
-        _, played, model = live
+        request.ended, request.gone = at, gone
+        _, play, model = live
         if model is not None:
-            model.end(seen, played)
+            model.end(request, play)
 
-    def _refusal(self, seen: Seen) -> Act | None:
-        """What a rule, or the limit of its key, has for a request."""
+    def _refusal(self, request: LoggedRequest) -> Act | None:
+        """What a rule, or the limit of its key, has for a request; `None`: the model decides."""
         for rule in self._rules:
-            if (act := rule(seen, self._random)) is not None:
+            if (act := rule(request, self._random)) is not None:
                 return act
-        return self._gate(seen).admit(seen) if self._plan else None
+        return self._limiter(request).admit(request) if self._limits else None
 
-    def _gate(self, seen: Seen) -> Gate:
-        gate = self._gates.get(seen.key)
-        if gate is None:
-            gate = self._gates[seen.key] = Gate(f"{self.seed}:{seen.key}:limit", sorted(self._plan, key=itemgetter(0)))
-        return gate
+    def _limiter(self, request: LoggedRequest) -> RateLimiter:
+        """The limiter of a request's key."""
+        limiter = self._limiters.get(request.key)
+        if limiter is None:
+            schedule = sorted(self._limits, key=itemgetter(0))
+            limiter = self._limiters[request.key] = RateLimiter(f"{self.seed}:{request.key}:limit", schedule)
+        return limiter
 
-    def _nobody(self, seen: Seen, wire: Wire | None) -> Play:
-        """What a request gets that no model answers."""
-        told = f"The model {seen.model!r} does not exist; this world has {', '.join(sorted(self.models)) or 'none'}."
+    def _not_found(self, request: LoggedRequest, wire: Wire | None) -> Play:
+        """The 404 for a request to a model or a path that does not exist."""
         if wire is None:
-            told = f"no such path: {seen.url}"
-        seen.act = Act(why="missing", message=told, code=None if wire is not None else "not_found")
-        return play(seen.act, seen, self._random)
+            request.act = Act(why="missing", message=f"no such path: {request.url}", code="not_found")
+        else:
+            names = ", ".join(sorted(self.models)) or "none"
+            message = f"The model {request.model!r} does not exist; this world has {names}."
+            request.act = Act(why="missing", message=message)
+        return plan(request.act, request, self._random)
 
-    def _lower(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """The headers by their lower-case names. Calls share one object, so the last one is kept."""
-        if headers is not self._lowered[0]:
-            self._lowered = headers, {name.lower(): value for name, value in headers.items()}
-        return self._lowered[1]
+    def _with_lower_names(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers by lower-case names. Calls often share one mapping, so the last result is kept."""
+        if headers is not self._last_headers[0]:
+            self._last_headers = headers, {name.lower(): value for name, value in headers.items()}
+        return self._last_headers[1]
 
-    def _listing(self, seen: Seen) -> bytes:
-        if seen.wire == "gemini":
+    def _listing(self, request: LoggedRequest) -> bytes:
+        """The list of models, as its provider writes it."""
+        if request.wire == "gemini":
             return orjson.dumps({"models": [{"name": f"models/{name}"} for name in self.models]})
         listed = [{"id": name, "object": "model", "created": 0, "owned_by": "sim"} for name in self.models]
         return orjson.dumps({"object": "list", "data": listed})
 
 
 def _provider(wire: Wire, base_url: str) -> dict[str, object]:
-    """A provider's table. Google's version stands where the others' does."""
+    """The table of a provider. The version in Google's URL is v1beta where the others' is v1."""
     return {"wire": wire, "base_url": f"{base_url}beta" if wire == "gemini" and base_url.endswith("/v1") else base_url}
 
 
 def _parsed(body: bytes) -> dict[str, object]:
     try:
-        asked = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    return asked if isinstance(asked, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}

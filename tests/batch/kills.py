@@ -116,11 +116,11 @@ def serve(log: str) -> None:
     """Answer after 100 ms, and note what was asked."""
     import asyncio
 
-    from asyncrouter.sim import Act, Seen, World
+    from asyncrouter.sim import Act, LoggedRequest, World
 
     file = os.open(log, os.O_WRONLY | os.O_APPEND)
 
-    def note(seen: Seen, random: random.Random) -> Act:
+    def note(seen: LoggedRequest, random: random.Random) -> Act:
         messages = seen.body["messages"]
         assert isinstance(messages, list)
         os.write(file, f"{messages[0]['content']}\n".encode())

@@ -20,7 +20,7 @@ from tests.helpers.commandline import ROOT, serving
 if TYPE_CHECKING:
     from random import Random
 
-    from asyncrouter.sim import Seen
+    from asyncrouter.sim import LoggedRequest
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 ROWS = 2000
@@ -55,7 +55,7 @@ def test_a_killed_ray_job_goes_on_with_the_rows_that_have_no_answer(tmp_path: Pa
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def behaviour(seen: Seen, random: Random) -> Act:
+    def behaviour(seen: LoggedRequest, random: Random) -> Act:
         return Act(why="context") if "poison" in json.dumps(seen.body["messages"]) else Act(first_token=0.02)
 
     world = World()

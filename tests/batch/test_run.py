@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from asyncrouter import Reply
     from asyncrouter.batch import Progress, Report
-    from asyncrouter.sim import Clock, Seen, World
+    from asyncrouter.sim import Clock, LoggedRequest, World
 
 
 def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_progress_is_told_four_times_a_second(clock: Clock, world: World, tmp_pa
 def test_the_report_counts_everything(clock: Clock, world: World, tmp_path: Path) -> None:
     """Answers and attempts by model, tokens, money, latencies to within 2.5 %."""
 
-    def behaviour(seen: Seen, random: Random) -> Act:
+    def behaviour(seen: LoggedRequest, random: Random) -> Act:
         return Act(text="four", first_token=1.0 + int(prompt_of(seen).split()[1]) / 100)
 
     world.model("m", behaviour).price(1e6, 1e6)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter.batch import Report
-    from asyncrouter.sim import Clock, Seen, World
+    from asyncrouter.sim import Clock, LoggedRequest, World
 
 ONE_MODEL = {"default": ["m"]}
 PRICED = {"m": {"provider": "sim", "id": "m", "usd_per_mtok": {"input": 1e6, "output": 1e6}}}
@@ -40,7 +40,7 @@ def ids(path: Path) -> list[object]:
     return [line.get("custom_id", line["id"]) for line in read_lines(path)]
 
 
-def prompt_of(seen: Seen) -> str:
+def prompt_of(seen: LoggedRequest) -> str:
     messages = seen.body["messages"]
     assert isinstance(messages, list)
     return str(messages[-1]["content"])
@@ -51,7 +51,7 @@ def asked(world: World) -> list[str]:
     return [prompt_of(seen) for seen in world.seen]
 
 
-def poisoned(seen: Seen, random: Random) -> Act:
+def poisoned(seen: LoggedRequest, random: Random) -> Act:
     """Fails in the way its prompt names, else answers after 0.1 s with its own prompt."""
     text = prompt_of(seen)
     for word, act in _POISONS.items():

@@ -97,8 +97,8 @@ def test_deadlock_names_the_tasks_and_where_they_wait(clock: Clock) -> None:
 
     assert "nothing is left to wait for at 3.0 s" in str(caught.value)
     assert "the stuck one: " in str(caught.value)
-    assert "never (test_sim_clock.py:" in str(caught.value)
-    assert "scenario (test_sim_clock.py:" in str(caught.value)
+    assert "never (test_clock.py:" in str(caught.value)
+    assert "scenario (test_clock.py:" in str(caught.value)
 
 
 def test_sleeping_for_ever_is_a_deadlock(clock: Clock) -> None:
@@ -125,7 +125,7 @@ def test_a_deadlock_cleans_up(clock: Clock) -> None:
 
 def test_spinning_is_a_livelock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that turns without waiting is reported instead of running for ever."""
-    monkeypatch.setattr(clock_module, "TURNS", 1000)
+    monkeypatch.setattr(clock_module, "MAX_ITERATIONS", 1000)
 
     async def scenario() -> None:
         while True:  # noqa: ASYNC110  # spinning is the point

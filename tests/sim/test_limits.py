@@ -15,8 +15,8 @@ from random import Random
 import pytest
 
 from asyncrouter import ConnectionFailed, Request, Router, sim
-from asyncrouter.sim import Act, Clock, Seen, SimTransport, World, lognormal
-from asyncrouter.sim.limits import Bucket
+from asyncrouter.sim import Act, Clock, LoggedRequest, SimTransport, World, lognormal
+from asyncrouter.sim.limits import TokenBucket
 
 ROOT = Path(__file__).parents[2]
 
@@ -159,11 +159,11 @@ def test_numbers_that_are_none_are_refused(world: World) -> None:
 
 def test_a_bucket_asked_for_more_than_it_holds_gives_all_it_has() -> None:
     """A request larger than the limit itself passes when the bucket is full, and empties it below zero."""
-    bucket = Bucket(1.0, 10.0, 10.0, 0.0)
+    bucket = TokenBucket(1.0, 10.0, 10.0, 0.0)
 
-    assert bucket.lacks(0.0, 25.0) == 0.0
+    assert bucket.seconds_until(0.0, 25.0) == 0.0
     bucket.take(0.0, 25.0)
-    assert (bucket.level(0.0), bucket.lacks(0.0, 1.0)) == (-15.0, 16.0)
+    assert (bucket.level(0.0), bucket.seconds_until(0.0, 1.0)) == (-15.0, 16.0)
 
 
 # ── schedules, rules, capacity ───────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +181,7 @@ def test_a_model_changes_at_its_instants(world: World, clock: Clock) -> None:
 def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
     """It may decide by the instant, the host, the key; what it leaves alone is the model's."""
 
-    def blackout(seen: Seen, random: Random) -> Act | None:
+    def blackout(seen: LoggedRequest, random: Random) -> Act | None:
         return Act(status=503) if 5 <= seen.at < 10 and seen.key == "Bearer x" else None
 
     world.model("m")

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from asyncrouter import AttemptTimeout, ConnectionFailed, Request, Retry, Router, sim
-from asyncrouter.sim import FAULTS, Act, Clock, Seen, SimTransport, World, lognormal
+from asyncrouter.sim import FAULTS, Act, Clock, LoggedRequest, SimTransport, World, lognormal
 
 PROMPT = [{"role": "user", "content": "three little words"}]
 
@@ -412,7 +412,7 @@ def test_a_script_goes_act_by_act_and_its_last_repeats(world: World, clock: Cloc
 def test_a_behaviour_sees_the_request(world: World, clock: Clock) -> None:
     """A function may decide by the request, the instant and the model's own dice."""
 
-    def behave(seen: Seen, random: Random) -> Act:
+    def behave(seen: LoggedRequest, random: Random) -> Act:
         return Act(text=f"{seen.body['messages'][0]['content']} at {seen.at} {seen.stream} {random.random() < 2}")
 
     world.model("m", behave)

@@ -1,4 +1,4 @@
-"""What a request says and asks for, in the words of each of the three wires."""
+"""What a request asks for, read from its URL and its body on each of the three wires."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 Wire = Literal["openai", "anthropic", "gemini"]
 WIRES: tuple[Wire, ...] = ("openai", "anthropic", "gemini")
+"""The wires a world understands: OpenAI's Chat Completions, Anthropic's Messages, Google's generateContent."""
 
 
 class Route(NamedTuple):
-    """Where a URL leads. `model` and `stream` are `None` where the body says them."""
+    """The endpoint of a URL: its `wire`, `None` where no wire has it; `listing` is the list of models.
+
+    `model` and `stream` are what the URL says, `None` where the body says it.
+    """
 
     path: str
     wire: Wire | None = None
@@ -25,7 +29,7 @@ class Route(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def route(url: str) -> Route:
-    """Whose language is spoken at this URL, and to which model; no wire: nobody's."""
+    """The endpoint of a URL."""
     path = urlsplit(url).path
     if path.endswith("/models"):
         return Route(path, "gemini" if "/v1beta/" in path else "openai", listing=True)
@@ -33,15 +37,15 @@ def route(url: str) -> Route:
         return Route(path, "openai")
     if path.endswith("/messages"):
         return Route(path, "anthropic")
-    place, colon, method = path.rpartition(":")
+    resource, colon, method = path.rpartition(":")
     if colon and method in ("generateContent", "streamGenerateContent"):
-        model = unquote(place.partition("/models/")[2] or place.rpartition("/")[2])
+        model = unquote(resource.partition("/models/")[2] or resource.rpartition("/")[2])
         return Route(path, "gemini", model, method == "streamGenerateContent")
     return Route(path)
 
 
-def most_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
-    """How many tokens the answer may have at most."""
+def max_answer_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
+    """The limit that a request sets to its answer, in tokens; `None` without one."""
     if wire == "gemini":
         config = body.get("generationConfig")
         found = config.get("maxOutputTokens") if isinstance(config, dict) else None
@@ -50,27 +54,27 @@ def most_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def said(body: Mapping[str, object]) -> str:
-    """All the words of the prompt."""
-    words: list[str] = []
+def prompt_text(body: Mapping[str, object]) -> str:
+    """All text of the prompt, the system's included, one line for each part."""
+    texts: list[str] = []
     for name in ("system", "systemInstruction", "messages", "contents"):
         if name in body:
-            _gather(body[name], words)
-    return "\n".join(words)
+            _gather(body[name], texts)
+    return "\n".join(texts)
 
 
 def prompt_tokens(body: Mapping[str, object]) -> int:
-    """The prompt's length, a token for each word; at least one."""
-    return len(said(body).split()) or 1
+    """The length of the prompt: one token for each word, at least one."""
+    return len(prompt_text(body).split()) or 1
 
 
-def _gather(part: object, words: list[str]) -> None:
+def _gather(part: object, texts: list[str]) -> None:
     if isinstance(part, str):
-        words.append(part)
+        texts.append(part)
     elif isinstance(part, list):
         for item in part:
-            _gather(item, words)
+            _gather(item, texts)
     elif isinstance(part, dict):
         for name in ("content", "parts", "text"):
             if name in part:
-                _gather(part[name], words)
+                _gather(part[name], texts)
