@@ -1,11 +1,11 @@
-"""A reply in its reader's hands: chunk by chunk, broken off cleanly, begun again if that was asked for."""
+"""What `router.stream()` returns: a reply read chunk by chunk, left early without a trace, restarted when asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from asyncrouter._engine.race import Race
-from asyncrouter._engine.reading import ReplyReader
+from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._errors import AttemptError, CallError, Refused, StreamInterrupted
 from asyncrouter._types import Chunk
 
@@ -18,19 +18,29 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Reply, Trace
 
 
+class StreamCall(NamedTuple):
+    """The call behind a stream; it begins when the stream is entered."""
+
+    engine: Engine
+    call: Call
+    trace: Trace
+
+
+class Source(NamedTuple):
+    """Where the chunks come from now, and the indices of the steps with which a restart would begin."""
+
+    reader: ChunkReader
+    later: list[int]
+
+
 class ReplyStream:
     """What `router.stream()` returns: an async context manager and an async iterator of `Chunk`.
 
     Entering waits for the first content; it raises what `chat()` would. Iterating raises `StreamInterrupted` when the
-    reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far.
+    reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far, once it is entered.
     """
 
-    __slots__ = (
-        "_begin", "_call", "_end", "_engine", "_entered", "_over", "_plan", "_reply", "_rest", "_restart", "_tail",
-        "trace",
-    )
-
-    trace: Trace
+    __slots__ = ("_begin", "_call", "_end", "_entered", "_over", "_plan", "_reply", "_restart", "_source")
 
     def __init__(
         self,
@@ -44,7 +54,8 @@ class ReplyStream:
         self._begin = begin
         self._end = end
         self._restart = restart
-        self._tail: ReplyReader | None = None
+        self._call: StreamCall | None = None
+        self._source: Source | None = None
         self._reply: Reply | None = None
         self._entered = self._over = False
 
@@ -55,70 +66,78 @@ class ReplyStream:
             raise RuntimeError("stream.reply: the stream has not come to its end")
         return self._reply
 
+    @property
+    def trace(self) -> Trace:
+        """All attempts so far. Raises `AttributeError` before the stream is entered."""
+        if self._call is None:
+            raise AttributeError("stream.trace: the stream has not been entered")
+        return self._call.trace
+
     async def __aenter__(self) -> Self:
         if self._entered:
             raise RuntimeError("a stream can be read once; call router.stream() again")
         self._entered = True
-        self._engine, self._call, self.trace = self._begin()
+        call = self._call = StreamCall(*self._begin())
         try:
-            self._tail = await self._race(None, "first")
+            self._source = await self._race(call, None, "first")
         except BaseException as error:
-            self._finish(error)
+            self._finish(call, error)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if self._tail is not None:
-            self._tail.close()
-        self._finish(error)
+        if self._source is not None:
+            self._source.reader.close()
+        if self._call is not None:
+            self._finish(self._call, error)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Chunk:
-        if self._tail is None:
+        call, source = self._call, self._source
+        if call is None or source is None:
             raise RuntimeError("use it as `async with router.stream(…) as stream:`")
         try:
-            chunk = await self._tail.next()
+            chunk = await source.reader.next()
         except AttemptError as error:
-            return await self._begin_again(self._tail, error)
+            return await self._begin_again(call, source, error)
         if chunk is None:
             if not self._over:  # cancelled in the middle of a restart: half an answer is no answer
-                raise self._broken(self._tail, "a restart was cancelled")
+                raise self._interrupted(call, source, "a restart was cancelled")
             raise StopAsyncIteration
         if chunk.finish_reason is not None:
-            self._reply = self._tail.reply
-            self._finish(None)
+            self._reply = source.reader.reply
+            self._finish(call, None)
         return chunk
 
-    async def _begin_again(self, broken: ReplyReader, error: AttemptError) -> Chunk:
-        """The chunk that says so, or `StreamInterrupted` when that was not asked for or nothing is left."""
+    async def _begin_again(self, call: StreamCall, broken: Source, error: AttemptError) -> Chunk:
+        """The chunk that announces a restart, or `StreamInterrupted` if none was asked for, or no step is left."""
         cause: Exception = error
-        if self._restart and self._rest:
+        if self._restart and broken.later:
             try:
-                self._tail = await self._race(self._rest, "restart")
+                self._source = await self._race(call, broken.later, "restart")
             except (CallError, Refused) as failed:
                 cause = failed
             else:
                 return Chunk(restart=True)
-        raise self._broken(broken, error) from cause
+        raise self._interrupted(call, broken, error) from cause
 
-    def _broken(self, broken: ReplyReader, why: object) -> StreamInterrupted:
-        message = f"the stream broke after {len(broken.text())} characters: {why}"
-        interrupted = StreamInterrupted(message, self.trace, broken.text())
-        self._finish(interrupted)
+    async def _race(self, call: StreamCall, left: list[int] | None, cause: Literal["first", "restart"]) -> Source:
+        race = Race(call.engine, call.call, self._plan, call.trace, left, cause)
+        reader = await race.run()
+        assert isinstance(reader, ChunkReader), "the race of a stream ends in a reader"
+        return Source(reader, race.later_than_winner())
+
+    def _interrupted(self, call: StreamCall, broken: Source, why: object) -> StreamInterrupted:
+        text = broken.reader.reply.text
+        interrupted = StreamInterrupted(f"the stream broke after {len(text)} characters: {why}", call.trace, text)
+        self._finish(call, interrupted)
         return interrupted
 
-    async def _race(self, left: list[int] | None, cause: Literal["first", "restart"]) -> ReplyReader:
-        race = Race(self._engine, self._call, self._plan, self.trace, left, cause)
-        tail = await race.run()
-        assert isinstance(tail, ReplyReader)
-        self._rest = race.behind(tail.index)
-        return tail
-
-    def _finish(self, error: BaseException | None) -> None:
+    def _finish(self, call: StreamCall, error: BaseException | None) -> None:
         if not self._over:
             self._over = True
-            self._end(self._engine, self._call, self.trace, error)
+            self._end(*call, error)

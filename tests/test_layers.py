@@ -48,7 +48,6 @@ LATE = {
     "_config.builtin_catalog": {"importlib.resources", "tomllib"},
     "_config.load": {"tomllib"},
     "_config.checks": {"difflib"},
-    "_engine.retry": {"backoff"},
 }
 """What modules below the doors import inside a function, so that `import asyncrouter` stays cheap."""
 

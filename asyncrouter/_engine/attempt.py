@@ -1,4 +1,46 @@
-"""One try at one model: ask the policies, send, reach the first content, validate the end."""
+"""One attempt: wait for admission, send the request, read until the first content, check the whole answer.
+
+Theory of operation
+===================
+
+An attempt is one HTTP request to one model. `attempt()` is a coroutine that runs it in the task of its step run and
+returns what came of it. It goes through these states:
+
+    queued      The attempt is a `TraceEntry`. It waits for admission (`admission.py`) and holds nothing.
+    sent        The attempt is a `SentAttempt`. It holds a lease (slot, tokens, breaker permit) and a clock; from the
+                headers on also a response (a connection) and a decoder.
+    answering   The first content is there and the race has been told. `chat()` reads on to the end here; for `stream()`
+                the attempt is handed to the caller as a `ChunkReader` (`reading.py`), and `attempt()` is over.
+    ended       The entry has an outcome, and everything above has been given back.
+
+Who ends it. Ending is one plain call, `end()` of the entry or of the sent attempt: it never awaits, and only the first
+call has an effect. `attempt()` calls it on success, failure and cancellation. The race calls it when another step has
+won ("superseded") or the call is over ("cancelled"), from another task or a timer, while this coroutine is suspended at
+one of its awaits. So a loser is settled before the winner goes on, and its own coroutine finds nothing left to do.
+
+Who may cancel. Three parties cancel the task that runs an attempt:
+
+    the caller  (or a scope around it): the attempt ends as "cancelled", and the `CancelledError` goes on.
+    the race    ends the attempt first, notes the outcome in `step_run.stopped`, then cancels. The `CancelledError` goes
+                on to the race, which takes it back where it was meant for the caller's task.
+    the clock   until the headers have come, and while `accept` runs. It is taken back here (`uncancel()`), and the
+                attempt fails with an `AttemptTimeout`, unless somebody else has cancelled as well.
+
+While a body is read the clock cancels nobody: it closes the response, the read raises `ConnectionFailed`, and
+`clock.expired` tells that this was a timeout.
+
+At each await:
+
+    admit_later()       Caller or race may cancel. No request was made; the place in a queue is given back. The wait ends
+                        by itself before the step's share of the deadline does.
+    transport.send()    Caller, race or clock may cancel. The transport drops the connection; nothing is left of it.
+    response.read()     Caller or race may cancel, the clock may close the response. `end()` closes it in every case.
+    accept(reply)       Only the caller or the deadline can cancel: all other step runs have been stopped. `accept` may
+                        swallow the clock's cancellation and answer; then its answer counts.
+
+Errors of the provider (`AttemptError`) are returned, never raised. What is raised is not the provider's doing: a
+cancellation, an exception of `accept`, a request that cannot be written, a router that is closing.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +48,15 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.cost import prompt_tokens
-from asyncrouter._engine.clock import Clock
-from asyncrouter._engine.reading import ReplyReader, hard_limit, timed_out
-from asyncrouter._engine.running_attempt import RunningAttempt
-from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterClosed
+from asyncrouter._engine.admission import admit_later, admit_now
+from asyncrouter._engine.reading import ChunkReader, ReplyReader
+from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._engine.trace_entry import TraceEntry
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import ClockName
@@ -21,175 +65,156 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Chunk, Reply, Trace
     from asyncrouter._wire.api import Decoder
 
-USUAL_ANSWER = 500.0
-"""Tokens an answer is taken to have, for a limit of tokens, when the caller gave no limit of its own."""
 ERROR_BYTES = 65_536
-"""How much of an error response is read: its first words say what is wrong."""
+"""Bytes of an error response that are read at most: what is wrong stands at its beginning."""
 
 
-async def attempt(engine: Engine, call: Call, trace: Trace, lane: StepRun) -> Reply | ReplyReader | AttemptError:
-    """Try once; what came of it, the attempt already accounted for.
+async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> Reply | ChunkReader | AttemptError:
+    """Make one attempt; what came of it. The attempt has ended then, unless the result is a `ChunkReader`.
 
-    A `Reply` is whole, accepted and final; a `ReplyReader` (only when the caller reads a stream) has won and is to be
-    read on. Raises only what is not the provider's doing: a cancellation, an exception of `accept`, a request that
-    cannot be written.
+    A `Reply` is whole, accepted and final. A `ChunkReader` has won the race and is to be read on (only when the caller
+    reads a stream).
     """
-    task = asyncio.current_task(engine.loop)
-    assert task is not None
-    cancelling = task.cancelling()
-    flight = RunningAttempt(engine, call, trace, lane, Clock(engine.timers, task.cancel))
+    entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause)
     try:
-        try:
-            answer = await _reach(flight)
-        except AttemptError as error:
-            fired = flight.clock.fired
-            if fired is not None and isinstance(error, ConnectionFailed):  # we closed it
-                error = timed_out(flight, fired)
-            return flight.fail(error)
-        if isinstance(answer, ReplyReader):
-            return answer
-        if call.accept is None or await _accepted(flight, answer, task):
-            return flight.answer(answer)
-        return flight.fail(NotAccepted(reply=answer))
+        lease = admit_now(engine, call, step_run) or await admit_later(engine, call, step_run)
+        sent = step_run.attempt = _prepare(entry, step_run, lease)
+    except AttemptError as error:
+        return entry.fail(error)
     except asyncio.CancelledError:
-        fired = flight.clock.fired
-        if fired is not None and flight.clock.strike == task.cancel and task.uncancel() <= cancelling:
-            return flight.fail(timed_out(flight, fired))
-        flight.end(lane.stopped or "cancelled")
+        entry.end(step_run.stopped or "cancelled")
         raise
     except BaseException:
-        flight.end("failed")
+        entry.end("failed")
+        raise
+    return await _run(sent, step_run)
+
+
+def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
+    """The attempt with its key and its request. When there is no key, or no such request, the lease is given back."""
+    engine, call, step = entry.engine, entry.call, entry.step
+    provider = step.model.provider
+    try:
+        key = engine.credentials[provider].get()
+        request = engine.wires[provider].encode(
+            call, step.model, step_run.params, key, stream=step_run.streams, connect=step.connect
+        )
+    except BaseException:
+        lease.end(engine.loop.time(), "not_sent")
+        raise
+    return SentAttempt(entry, lease, key, request, step_run.answer_until)
+
+
+async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | AttemptError:
+    """Carry out an attempt that has been admitted, and end it."""
+    accept = sent.entry.call.accept
+    try:
+        try:
+            answer = await _reach(sent, step_run)
+        except AttemptError as error:
+            if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # we closed it
+                return sent.fail(sent.timeout(sent.clock.expired))
+            return sent.fail(error)
+        if isinstance(answer, ChunkReader):
+            return answer
+        if accept is None or await _accepted(sent, accept, answer):
+            return sent.win(answer)
+        return sent.fail(NotAccepted(reply=answer))
+    except asyncio.CancelledError:
+        expired = sent.clock.expired
+        if expired is not None and sent.clock.take_back_cancel():
+            return sent.fail(sent.timeout(expired))
+        sent.end(step_run.stopped or "cancelled")
+        raise
+    except BaseException:
+        sent.end("failed")
         raise
 
 
-async def _reach(flight: RunningAttempt) -> Reply | ReplyReader:
+async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
     """Send and read: a whole answer for `chat()`, the won beginning of one for `stream()`."""
-    call, step = flight.call, flight.step
-    flight.attempt.queued = flight.now()
-    flight.lease = await _admitted(flight)
-    flight.key = flight.credential.get()
-    request = flight.wire.encode(
-        call, step.model, flight.params, flight.key, stream=flight.streams, connect=step.connect
-    )
-    flight.clock.move(*_silent_limit(flight, flight.depart(request)))
-    response = await flight.engine.transport.send(request)
-    # From here on the clock closes the response: a read that is woken by that can tell what happened.
-    flight.clock.strike = response.close
-    flight.arrive(response)
+    _send(sent, step_run)
+    response = await sent.engine.transport.send(sent.request)
+    sent.clock.watch_response(response)
+    sent.mark_headers(response)
     if not 200 <= response.status < 300:
-        raise flight.wire.failure(response.status, response.headers, await _error_body(flight, response))
-    chunks: list[Chunk] | None = [] if call.stream else None
-    decoder = flight.decoder = flight.wire.decoder(response.headers, flight.params)
-    whole = await _first_content(flight, response, decoder, chunks)
-    if not flight.lane.won():
+        raise sent.wire.failure(response.status, response.headers, await _error_body(sent, response))
+    decoder = sent.decoder = sent.wire.decoder(response.headers, step_run.params)
+    chunks: list[Chunk] | None = [] if sent.entry.call.stream else None
+    whole = await _first_content(sent, response, decoder, chunks)
+    if not step_run.won():
+        # The race has cancelled this task before, so only a transport that swallows cancellations gets here.
         raise asyncio.CancelledError
-    if call.stream:
-        return ReplyReader(flight, chunks)
+    if chunks is not None:
+        return ChunkReader(sent, response, decoder, chunks)
     # After a `[DONE]` the body still has an end to be read.
-    return decoder.reply if whole and not decoder.done else await ReplyReader(flight, chunks).read()
+    return decoder.reply if whole and not decoder.done else await ReplyReader(sent, response, decoder).read()
 
 
-async def _admitted(flight: RunningAttempt) -> Lease:
-    """Wait until the policies let the attempt go. Raises `NotSent` when they do not, or not in time."""
-    policies, call = flight.engine.policies, flight.call
-    state, rank = policies.state_of(flight.step.model), policies.rank(flight.lane.cause, call.priority)
-    while True:
-        while hold := _hold(flight):  # nobody tells when a hold has grown longer
-            await flight.engine.pause(hold)
-        tokens = _tokens(call, flight) if state.limits.counts_tokens else 0.0
-        if (lease := policies.lease_now(state, rank, tokens)) is not None:
-            return lease
-        if flight.lane.hedged:
-            raise NotSent("a hedge does not wait for its turn")
-        ticket = state.pacer.join(rank, tokens, flight.lane.silent_until, flight.lane.patience())
-        try:
-            await ticket.done
-            held = _hold(flight)  # much may have happened since
-        except BaseException:
-            state.pacer.leave(ticket)
-            raise
-        if not held:
-            return policies.lease_granted(state, ticket)
-        state.pacer.leave(ticket)
+def _send(sent: SentAttempt, step_run: StepRun) -> None:
+    """Tell everybody that the request goes now, and start the clock."""
+    now, size = sent.sent_at, len(sent.request.body)
+    sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
+    step_run.mark_sent(now, size)
+    sent.entry.mark_sent(now)
+    sent.clock.watch_task(*_silent_limit(sent, step_run))
 
 
-def _hold(flight: RunningAttempt) -> float:
-    """Seconds to wait before the model may be tried, 0 for none. Raises `NotSent`: why it is not tried at all now."""
-    engine, model = flight.engine, flight.step.model
-    if engine.closed:
-        raise RouterClosed("the router was closed while the call was running")
-    now = engine.loop.time()
-    refusal = engine.policies.refusal(model, now)
-    if refusal is not None and refusal.forcible and flight.lane.last():
-        refusal = engine.policies.refusal(model, now, forced=True)
-    if refusal is None:
-        return 0.0
-    if refusal.hold is None or not flight.lane.waits(refusal.hold):
-        raise refusal.error()
-    return refusal.hold
-
-
-def _tokens(call: Call, flight: RunningAttempt) -> float:
-    """About what this request will count for a limit of tokens; put right when its usage is known."""
-    asked = flight.params.get("max_completion_tokens") or flight.params.get("max_tokens")
-    return prompt_tokens(call) + (float(asked) if isinstance(asked, int | float) else USUAL_ANSWER)
-
-
-def _silent_limit(flight: RunningAttempt, sent: float) -> tuple[float, ClockName]:
-    """Until when this attempt may go without content, and the clock that says so."""
-    step, lane, streams = flight.step, flight.lane, flight.streams
-    until, word = hard_limit(flight)
-    if lane.silent_until < until:
-        until, word = lane.silent_until, "first_token" if streams else "total"
-    if streams and step.first_token is not None and sent + step.first_token < until:
-        until, word = sent + step.first_token, "first_token"
-    return until, word
+def _silent_limit(sent: SentAttempt, step_run: StepRun) -> tuple[float, ClockName]:
+    """Until when this attempt may go without content, and the name of that limit."""
+    until, limit_name = sent.hard_limit
+    if step_run.silent_until < until:
+        until, limit_name = step_run.silent_until, "first_token" if step_run.streams else "total"
+    first_token = sent.step.first_token
+    if step_run.streams and first_token is not None and sent.sent_at + first_token < until:
+        until, limit_name = sent.sent_at + first_token, "first_token"
+    return until, limit_name
 
 
 async def _first_content(
-    flight: RunningAttempt, response: Response, decoder: Decoder, chunks: list[Chunk] | None
+    sent: SentAttempt, response: Response, decoder: Decoder, chunks: list[Chunk] | None
 ) -> bool:
     """Read until there is content; whether it is a whole answer already. Raises when there will be neither."""
     whole = False
     while not (decoder.content or whole):
         data = await response.read()
-        flight.take(data, chunks)
+        sent.feed(decoder, data, chunks)
         if not data or decoder.done:
             if (error := decoder.close()) is not None:
                 raise error
             whole = True
-    if not whole and (fired := flight.clock.fired) is not None:
-        raise timed_out(flight, fired)  # the loop was late: content came in the turn in which the clock closed it
+    if not whole and (expired := sent.clock.expired) is not None:
+        # The loop was late: content came in the same turn of the loop in which the clock closed the response.
+        raise sent.timeout(expired)
     if decoder.content:
-        flight.attempt.first_content = flight.attempt.last_content = flight.now()
+        sent.attempt.first_content = sent.attempt.last_content = sent.now()
     return whole
 
 
-async def _error_body(flight: RunningAttempt, response: Response) -> bytes:
+async def _error_body(sent: SentAttempt, response: Response) -> bytes:
     body = b""
     try:
         while len(body) < ERROR_BYTES and (data := await response.read()):
             body += data
     except ConnectionFailed:
-        if flight.clock.fired is not None:
-            raise  # otherwise the status has said enough
+        if sent.clock.expired is not None:
+            raise  # a timeout; otherwise the status has said enough
     return body[:ERROR_BYTES]
 
 
-async def _accepted(flight: RunningAttempt, reply: Reply, task: asyncio.Task[object]) -> bool:
-    """What the caller's `accept` says, under nothing but the deadline."""
-    call, clock = flight.call, flight.clock
-    assert call.accept is not None
-    clock.fired = None  # it may have cut off what came after the end of the reply
-    clock.strike = task.cancel
-    clock.move(call.deadline, "deadline")
-    passed = False
+async def _accepted(
+    sent: SentAttempt, accept: Callable[[Reply], bool | Awaitable[bool]], reply: Reply
+) -> bool:
+    """What the caller's `accept` says, under no limit but the deadline."""
+    # What expired while the rest of the body was drained, after the end of the reply, does not count any more.
+    sent.clock.watch_task(sent.entry.call.deadline, "deadline")
+    cancelled = False
     try:
-        verdict = call.accept(flight.dress(reply))
+        verdict = accept(sent.complete(reply))
         return bool(await verdict if isinstance(verdict, Awaitable) else verdict)
     except asyncio.CancelledError:
-        passed = True
+        cancelled = True
         raise
     finally:
-        if clock.fired is not None and not passed:
-            task.uncancel()  # ours, and `accept` has kept it to itself
+        if not cancelled:
+            sent.clock.take_back_cancel()  # `accept` may have caught a cancellation of ours and kept it to itself

@@ -1,7 +1,20 @@
-"""The one clock of an attempt: a timer whose instant moves from limit to limit, and a word for the limit that fired."""
+"""The one clock of an attempt: a limit that changes from phase to phase, and which limit has expired.
+
+What expiry does depends on what the attempt is waiting for:
+
+- While it watches a task (until the response's headers, and while the caller's `accept` runs), it cancels the task.
+  The task gets a `CancelledError` and asks `take_back_cancel()` whether the clock was its only cause, as
+  `asyncio.timeout` does.
+- While it watches a response, it closes the response. A pending read raises `ConnectionFailed` at once, and the
+  reader asks `expired` why. No scope can span two reads of a stream's caller; a timer that closes a response can.
+
+`expired` is the only answer to "was it a timeout?". The type of an exception is none, because aiohttp, the caller and
+`accept` raise `TimeoutError`, `CancelledError` and `ConnectionFailed` too.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -10,50 +23,86 @@ if TYPE_CHECKING:
 
     from asyncrouter._engine.timers import Timer, Timers
     from asyncrouter._errors import ClockName
+    from asyncrouter._transport.api import Response
 
 
 class Clock:
-    """Strikes once, when its limit is reached.
+    """One limit at a time: the instant `until` of the loop's clock, called `limit_name`.
 
-    A limit that moves away costs nothing: the timer comes due, looks again, and goes on waiting. `fired` tells which
-    limit it was; the exception that a strike causes never does, for aiohttp, the caller and `accept` raise
-    `TimeoutError` and `CancelledError` too.
+    `expired` is the name of the limit that was reached, `None` as long as none was.
     """
 
-    __slots__ = ("_timer", "_timers", "fired", "strike", "until", "word")
+    __slots__ = (
+        "_cancelling", "_confirm", "_on_expiry", "_task", "_timer", "_timers", "_watches_task", "expired", "limit_name",
+        "until",
+    )
 
-    def __init__(self, timers: Timers, strike: Callable[[], object]) -> None:
+    def __init__(self, timers: Timers, loop: asyncio.AbstractEventLoop) -> None:
+        task = asyncio.current_task(loop)
+        assert task is not None
         self._timers = timers
         self._timer: Timer | None = None
-        self.strike = strike
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._watches_task = True
+        self._on_expiry: Callable[[], object] = task.cancel
+        self._confirm: Callable[[], bool] | None = None
         self.until = inf
-        self.word: ClockName = "total"
-        self.fired: ClockName | None = None
+        self.limit_name: ClockName = "total"
+        self.expired: ClockName | None = None
 
     def __repr__(self) -> str:
-        return f"<Clock {self.fired} fired>" if self.fired else f"<Clock {self.word} at {self.until:.3f}>"
+        return f"<Clock {self.expired} expired>" if self.expired else f"<Clock {self.limit_name} at {self.until:.3f}>"
 
-    def move(self, until: float, word: ClockName) -> None:
-        """Let the limit be the instant `until` (`inf` = none), called `word`."""
+    def watch_task(self, until: float, limit_name: ClockName) -> None:
+        """Cancel the task that made this clock, unless it is done by `until`."""
+        self._watches_task = True
+        self._on_expiry = self._task.cancel
+        self._confirm = None
+        self.restart(until, limit_name)
+
+    def watch_response(self, response: Response, confirm: Callable[[], bool] | None = None) -> None:
+        """From now on close `response` on expiry; the limit stays as it is.
+
+        `confirm` is called first: it may set another limit with `restart()` and return `False`, and nothing expires.
+        """
+        self._watches_task = False
+        self._on_expiry = response.close
+        self._confirm = confirm
+
+    def restart(self, until: float, limit_name: ClockName) -> None:
+        """Forget what has expired; the limit is now the instant `until` (`inf` for none), called `limit_name`."""
+        self.expired = None
         self.until = until
-        self.word = word
+        self.limit_name = limit_name
         timer = self._timer
         if timer is not None:
             if timer.when <= until:
-                return
+                return  # a limit that moves away costs nothing: the timer comes due and looks again
             self._timers.withdraw(timer)
         self._timer = None if until == inf else self._timers.at(until, self._due)
 
     def stop(self) -> None:
-        """Never strike from here on."""
+        """Nothing expires from here on."""
         if self._timer is not None:
             self._timers.withdraw(self._timer)
             self._timer = None
 
+    def expire(self) -> None:
+        """The limit is reached: remember which one, and end what is being waited for."""
+        self.stop()
+        self.expired = self.limit_name
+        self._on_expiry()
+
+    def take_back_cancel(self) -> bool:
+        """Take back the cancellation of the task, if this clock caused one; whether nobody else asked for one."""
+        if self.expired is None or not self._watches_task:
+            return False
+        return self._task.uncancel() <= self._cancelling
+
     def _due(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None and timer.when < self.until:
-            self.move(self.until, self.word)
-            return
-        self.fired = self.word
-        self.strike()
+            self.restart(self.until, self.limit_name)
+        elif self._confirm is None or self._confirm():
+            self.expire()

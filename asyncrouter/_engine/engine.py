@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from backoff import expo
+
 from asyncrouter._credentials import Credential
 from asyncrouter._engine.shutdown import shut_down
 from asyncrouter._engine.timers import Timers
@@ -18,7 +20,7 @@ from asyncrouter._wire.registry import wire_for
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from asyncrouter._config.catalog import Provider
@@ -54,10 +56,11 @@ class Engine:
     reading: int = 0
     """Replies whose bytes are being read at this moment."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    """Lanes that run beside their callers, kept until they are gone."""
+    """The tasks of hedges, kept until they are done."""
     closed: bool = False
-    pauses: set[asyncio.Future[None]] = field(default_factory=set)
-    """Who waits for nothing but time."""
+    sleepers: set[asyncio.Future[None]] = field(default_factory=set)
+    """The pauses that are being waited out; closing cuts them short."""
+    exponential_backoff: Callable[..., Iterator[float]] = expo
 
     def connect_provider(self, provider: Provider) -> None:
         """Get a provider's wire and credential ready, unless they are."""
@@ -65,40 +68,36 @@ class Engine:
             self.wires[provider.name] = wire_for(provider, self.wall)
             self.credentials[provider.name] = Credential(provider)
 
-    async def pause(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Wait so long, or until the router is closed."""
-        waiter = self.loop.create_future()
-        self.pauses.add(waiter)
-        timer = self.timers.at(self.loop.time() + seconds, partial(_wake, waiter))
+        sleeper = self.loop.create_future()
+        self.sleepers.add(sleeper)
+        timer = self.timers.at(self.loop.time() + seconds, partial(_wake, sleeper))
         try:
-            await waiter
+            await sleeper
         finally:
-            self.pauses.discard(waiter)
+            self.sleepers.discard(sleeper)
             self.timers.withdraw(timer)
-
-    def close(self) -> None:
-        """Let nobody wait any longer."""
-        self.closed = True
-        for waiter in self.pauses:
-            _wake(waiter)
-        self.policies.close()
 
     async def aclose(self) -> None:
         """Let nobody wait any longer, close the transport, and wait up to 2 s for tasks that are being cancelled."""
-        self.close()
+        self.closed = True
+        for sleeper in self.sleepers:
+            _wake(sleeper)
+        self.policies.close()
         await shut_down(self.transport, self.tasks)
 
-    def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold on to a lane's task until it is gone; its result is retrieved."""
+    def keep_task(self, task: asyncio.Task[None]) -> None:
+        """Hold a reference to a hedge's task until it is done, and retrieve its result."""
         self.tasks.add(task)
-        task.add_done_callback(self._gone)
+        task.add_done_callback(self._task_done)
 
-    def _gone(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.loop.call_exception_handler({"message": "a lane raised", "exception": error, "task": task})
+            self.loop.call_exception_handler({"message": "a hedge's task raised", "exception": error, "task": task})
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

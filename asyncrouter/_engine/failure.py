@@ -1,4 +1,4 @@
-"""What is said about failure: the error of a call, the entry of a step that had no turn, the warning."""
+"""The error of a call whose attempts have failed, and the warning about a failure that only a person can mend."""
 
 from __future__ import annotations
 
@@ -14,44 +14,32 @@ from asyncrouter._errors import (
     Rejected,
     Unauthorized,
 )
-from asyncrouter._events import AttemptEnded, Notice
-from asyncrouter._types import Attempt
+from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._types import Call, Cause, Trace
+    from asyncrouter._types import Call, Trace
 
 E = TypeVar("E", bound=CallError)
 
 
-def used_up(plan: Plan, trace: Trace) -> AllModelsFailed:
-    """The error of a call whose models are used up; it names the cause its reader can do most about, not the last."""
-    best = max(_errors(trace), key=_usefulness, default=None)
+def all_failed(plan: Plan, trace: Trace) -> AllModelsFailed:
+    """The error of a call when every model has failed. It names the cause its reader can do most about."""
+    best = _most_useful(trace)
     message = f"{plan.failure_message}: {best}" if best is not None else plan.failure_message
     return _caused(AllModelsFailed(message, trace), trace)
 
 
-def too_late(call: Call, trace: Trace) -> DeadlineExceeded:
-    """The error of a call whose deadline came first."""
-    best = max(_errors(trace), key=_usefulness, default=None)
+def deadline_error(call: Call, trace: Trace) -> DeadlineExceeded:
+    """The error of a call when its deadline came before an answer. It names a cause like `all_failed()`."""
+    best = _most_useful(trace)
     message = f"no whole answer within the deadline of {call.deadline - call.began:g} s"
     return _caused(DeadlineExceeded(f"{message}: {best}" if best is not None else message, trace), trace)
 
 
-def pass_over(engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause, error: NotSent) -> None:
-    """Enter a step in the trace that had no turn, and why."""
-    error.model, error.provider = step.name, step.model.provider
-    now = engine.loop.time() - call.began
-    number = len(trace.attempts) + 1
-    attempt = Attempt(number, step.name, step.model.provider, cause, "not_sent", error, queued=now, ended=now)
-    trace.attempts.append(attempt)
-    if not engine.events.quiet:
-        engine.events.emit(AttemptEnded(trace, attempt))
-
-
 def warn(engine: Engine, step: PlannedStep, error: AttemptError) -> None:
-    """Tell a person, once, what only a person can mend: a request turned down, a key, an account, a retired model."""
+    """Give notice, once, of what only a person can mend: a rejected request, a key, an account, a retired model."""
     if isinstance(error, Rejected) and error.gone and step.model.successor is not None:
         engine.events.notice(Notice(step.name, f"{error}; it has been replaced by {step.model.successor}"))
     elif isinstance(error, Rejected | Unauthorized | OutOfCredit) or (isinstance(error, NotSent) and error.actionable):
@@ -60,6 +48,11 @@ def warn(engine: Engine, step: PlannedStep, error: AttemptError) -> None:
 
 def _errors(trace: Trace) -> list[AttemptError]:
     return [attempt.error for attempt in trace.attempts if attempt.error is not None]
+
+
+def _most_useful(trace: Trace) -> AttemptError | None:
+    """Of all errors the one its reader can do most about; not simply the last."""
+    return max(_errors(trace), key=_usefulness, default=None)
 
 
 def _usefulness(error: AttemptError) -> tuple[bool, int]:

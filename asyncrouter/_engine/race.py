@@ -1,23 +1,65 @@
-"""The next model when the last one failed or is late; the first content wins.
+"""One call's race over the steps of its plan: the next step when the last one failed or is late; first content wins.
 
-Fallback and hedging are one loop. A lane is one step's turn, retries included. The first lane, and every fallback, runs
-in the caller's task; a second task exists only once a hedge has fired. What happens next is decided in plain methods,
-called by the lane that has just won or ended; the caller's task only carries it out.
+Theory of operation
+===================
+
+Fallback and hedging are one loop. A `StepRun` is one step while it runs, retries included. The first one, and every
+fallback, runs in the caller's task, by a plain await. A second task exists only once a hedge has fired; at most two
+step runs live at once. `hedging.py` decides when a hedge starts, `remaining.py` which step comes next, this module who
+has won and how the call ends.
+
+States of a step run:
+
+    running     In `_running`, oldest first. Only these can win.
+    finished    It has ended by itself, with an answer or an error (`_finished()`).
+    stopped     The race has ended it (`_stop()`), noted the outcome in `stopped` and cancelled its task: "superseded"
+                when another one has won, "cancelled" when the call is over. A step that was superseded goes back to the
+                remaining ones, and has its turn again if the winner breaks.
+
+How the race ends. `_outcome` is the one field that says so:
+
+    Reply, ChunkReader     An answer. Nothing else runs any more. It replaces everything below.
+    Raised                 A hedge's task has raised what is no provider's doing. It ends the race at once.
+    Refused                The provider refuses the prompt, and its step says that this is final.
+    AttemptTimeout         The deadline has come.
+    None                   Nothing yet. With no step left to run, every model has failed.
+
+A refusal or the deadline ends the race only when nobody runs any more, for a failure never wins while another attempt
+lives; until then they keep further steps from starting.
+
+Who decides. `sent()`, `won()` and `_finished()` are plain calls, made by the step run that has just sent, won or ended,
+in whatever task that is. Everything that follows from it is done within that call: losers are settled and cancelled,
+the next hedge is started. So two step runs that have content in the same turn of the loop cannot both win, and the
+winner never waits for a loser. The caller's task only carries out what was decided.
+
+Who may cancel. The caller may cancel at any await of `run()`; then all step runs are stopped as "cancelled", and the
+`CancelledError` goes on. The race cancels a hedge's task freely, for it owns it. The caller's task it cancels only to
+stop the step run in it ("superseded"), and takes that back with `uncancel()` where the step run ends; if
+`cancelling()` is then still higher than when the race began, somebody else has cancelled as well, and the
+`CancelledError` goes on.
+
+At each await:
+
+    _run_inline()    A step run in the caller's task. The caller may cancel it, or the race when a hedge has won.
+    _changed()       The step run of the caller's task has ended, a hedge still runs. `_finished()` wakes it. Only the
+                     caller may cancel.
+
+A stopped hedge needs a turn of the loop to let go of its connection. Nobody waits for it but the router, when it is
+closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
-from functools import partial
-from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._engine.failure import pass_over, too_late, used_up, warn
-from asyncrouter._engine.reading import ReplyReader
+from asyncrouter._engine.failure import all_failed, deadline_error, warn
+from asyncrouter._engine.hedging import Hedging
+from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
 from asyncrouter._engine.step_run import StepRun
+from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import (
     AttemptError,
     AttemptTimeout,
@@ -27,24 +69,33 @@ from asyncrouter._errors import (
     Refused,
     RouterClosed,
 )
-from asyncrouter._events import HedgeDenied
+from asyncrouter._types import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+    from contextvars import Context
 
-    from asyncrouter._config.plan import Plan
+    from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._engine.timers import Timer
-    from asyncrouter._policies.hedge_budget import HedgeBudget
-    from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
+    from asyncrouter._types import Call, Cause, Outcome, Trace
+
+
+class Raised(NamedTuple):
+    """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
+
+    error: BaseException
+
+
+_FINAL = (Reply, ChunkReader, Raised)
+"""Outcomes that end a race at once, whoever still runs."""
 
 
 class Race:
     """One pass over the steps of a plan, or over those that are `left` of it."""
 
     __slots__ = (
-        "_bucket", "_call", "_caller", "_cancelling", "_cause", "_context", "_denied", "_engine", "_error", "_expired",
-        "_late", "_plan", "_refused", "_remaining", "_result", "_running", "_trace", "_wake", "_won",
+        "_call", "_caller", "_cancelling", "_cause", "_engine", "_hedging", "_outcome", "_plan", "_remaining",
+        "_running", "_trace", "_wake", "_winner",
     )
 
     def __init__(
@@ -62,265 +113,210 @@ class Race:
         self._cause: Cause = cause
         self._remaining = Remaining(engine, call, plan, range(len(plan.steps)) if left is None else left)
         self._running: list[StepRun] = []  # oldest first
-        self._won: float | None = None  # when the attempt that has won was sent
-        self._result: Reply | ReplyReader | None = None
-        self._error: BaseException | None = None
-        self._refused: Refused | None = None
-        self._expired = False
+        self._winner: StepRun | None = None
+        self._outcome: Reply | ChunkReader | Raised | Refused | AttemptTimeout | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._late: Timer | None = None
-        self._denied = False
-        self._bucket: HedgeBudget | None = None
+        self._hedging: Hedging | None = None
         if plan.hedge is not None and (len(plan.steps) > 1 or plan.hedge.same):
-            self._context = copy_context()
-            self._bucket = engine.policies.hedge_budgets.budget_of(plan.steps[0].name, plan.hedge.budget)
+            budget = engine.policies.hedge_budgets.budget_of(plan.steps[0].name, plan.hedge.budget)
             if cause == "first":
-                self._bucket.deposit()
+                budget.deposit()
+            self._hedging = Hedging(
+                engine, plan.hedge, budget, trace, self._running, self._remaining, self._start_hedge
+            )
 
     def __repr__(self) -> str:
         return f"<Race running: {self._running!r}, {self._remaining!r}>"
 
-    async def run(self) -> Reply | ReplyReader:
+    async def run(self) -> Reply | ChunkReader:
         """The first whole answer (for a stream: its won beginning).
 
         Raises `CallError`, `Refused`, or what is no provider's doing, unchanged.
         """
         try:
-            while (lane := self._next()) is not None:
-                await self._ride(lane)
-                while self._running and self._result is None and self._error is None:
+            while not self._is_decided() and (step_run := self._next()) is not None:
+                await self._run_inline(step_run)
+                while self._running and not self._is_decided():
                     await self._changed()
-                if self._result is not None:
-                    return self._result
-                if self._error is not None:
-                    raise self._error
-            raise self._verdict()
+            if isinstance(self._outcome, (Reply, ChunkReader)):
+                return self._outcome
+            raise self._error()
         except BaseException:
-            for lane in tuple(self._running):
-                self._drop(lane, "cancelled")
-            if isinstance(self._result, ReplyReader):
-                self._result.close()  # won, but its caller has been cancelled at the same instant
+            for step_run in tuple(self._running):
+                self._stop(step_run, "cancelled")
+            if isinstance(self._outcome, ChunkReader):
+                self._outcome.close()  # won, but its caller has been cancelled at the same instant
             raise
         finally:
-            if self._late is not None:
-                self._engine.timers.withdraw(self._late)
+            if self._hedging is not None:
+                self._hedging.close()
 
-    def behind(self, index: int) -> list[int]:
-        """The steps whose turn would come after this one."""
-        return self._remaining.behind(index)
+    def later_than_winner(self) -> list[int]:
+        """The steps whose turn would come after that of the winner."""
+        return [] if self._winner is None else self._remaining.later_than(self._winner.index)
 
-    # What the lanes ask and tell.
+    # Called by the step runs (`RaceHooks`).
 
-    def sent(self, lane: StepRun) -> None:
-        """A lane is late so many seconds after it was sent, the newest lane after its newest attempt."""
-        if self._bucket is not None and lane in self._running[-1:]:
-            self._watch()
+    def sent(self, step_run: StepRun) -> None:
+        """An attempt is being sent."""
+        if self._hedging is not None:
+            self._hedging.sent(step_run)
 
-    def won(self, lane: StepRun) -> bool:
-        """The first to call this has won: every other lane is settled now, and cancelled."""
-        if lane not in self._running:
+    def won(self, step_run: StepRun) -> bool:
+        """The first content: every other step run is stopped now. `False` when `step_run` itself was stopped before."""
+        if step_run not in self._running:
             return False
-        self._won = lane.sent_at
+        self._winner = step_run
+        if self._hedging is not None:
+            self._hedging.won()
         for other in tuple(self._running):
-            if other is not lane:
-                self._drop(other, "superseded")
+            if other is not step_run:
+                self._stop(other, "superseded")
         return True
 
-    def others(self, lane: StepRun, within: float, *, forced: bool = False) -> bool:
-        """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
-        return any(other is not lane for other in self._running) or self._remaining.sendable(within, forced=forced)
+    def others(self, step_run: StepRun, within: float, *, forced: bool = False) -> bool:
+        """Whether another step runs, or could be sent within `within` seconds; `forced`: though its breaker is open."""
+        return any(other is not step_run for other in self._running) or self._remaining.sendable(within, forced=forced)
 
-    # Carrying it out.
+    # Running steps.
 
-    async def _ride(self, lane: StepRun) -> None:
-        """Run a lane in the caller's task."""
-        result: Reply | ReplyReader | AttemptError | None = None
+    async def _run_inline(self, step_run: StepRun) -> None:
+        """Run a step in the caller's task."""
+        result: Reply | ChunkReader | AttemptError | None = None
         try:
-            result = await retry(self._engine, self._call, self._trace, lane)
+            result = await retry(self._engine, self._call, self._trace, step_run)
         except asyncio.CancelledError:
-            # Our own cancel is taken back; whatever is asked for beyond it is not ours to swallow.
-            if lane.stopped is None or self._caller.uncancel() > self._cancelling:
+            # Our own cancellation is taken back; one that was asked for beyond it is not ours to swallow.
+            if step_run.stopped is None or self._caller.uncancel() > self._cancelling:
                 raise
-        self._land(lane, result)
+        self._finished(step_run, result)
 
-    async def _fly(self, lane: StepRun) -> None:
-        """Run a lane in a task of its own; what it raises, the caller gets unchanged."""
-        result: Reply | ReplyReader | AttemptError | None = None
+    async def _run_in_task(self, step_run: StepRun) -> None:
+        """Run a step in a task of its own. It never raises: what the step raises is for the caller."""
+        result: Reply | ChunkReader | AttemptError | None = None
         try:
-            result = await retry(self._engine, self._call, self._trace, lane)
+            result = await retry(self._engine, self._call, self._trace, step_run)
         except asyncio.CancelledError as error:
-            if lane.stopped is None:  # not by us: raised in `accept`, or the whole loop is cancelled
-                self._error = error
+            if step_run.stopped is None:  # not by us: raised in `accept`, or the whole loop is cancelled
+                self._raised(error)
         except Exception as error:
-            self._error = error
-        self._land(lane, result)
+            self._raised(error)
+        self._finished(step_run, result)
 
     async def _changed(self) -> None:
-        """Wait until a lane in a task of its own has ended."""
+        """Wait until a step run in a task of its own has ended."""
         self._wake = self._engine.loop.create_future()
         try:
             await self._wake
         finally:
             self._wake = None
 
-    # Deciding.
+    # Starting steps.
 
     def _next(self) -> StepRun | None:
-        """The lane to run, now that none is; `None` when the steps are used up."""
+        """The step to run, now that none does; `None` when no step is left."""
         if self._engine.closed:
             raise RouterClosed("the router was closed while the call was running")
-        while (index := self._remaining.take()) is not None:
-            lane = self._open(index, self._cause)
-            if lane is not None:
-                return lane
+        while (index := self._remaining.take_next()) is not None:
+            step_run = self._open(index, self._cause)
+            if step_run is not None:
+                return step_run
             self._cause = "fallback"
         return None
 
     def _open(self, index: int, cause: Cause) -> StepRun | None:
-        """A step's turn with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
+        """A step run with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
         step, trace = self._plan.steps[index], self._trace
         try:
             limits = self._remaining.limits(index, tried=any(attempt.sent is not None for attempt in trace.attempts))
         except NotSent as error:
-            pass_over(self._engine, self._call, trace, step, cause, error)
+            self._record_not_sent(step, cause, error)
             return None
-        lane = StepRun(self, self._engine.loop, step, index, cause, *limits)
-        self._running.append(lane)
-        return lane
+        step_run = StepRun(self, self._engine.loop, self._call, step, index, cause, *limits)
+        self._running.append(step_run)
+        return step_run
 
-    def _land(self, lane: StepRun, result: Reply | ReplyReader | AttemptError | None) -> None:
-        """A lane has ended: with an answer, with an error, or stopped by us."""
-        if lane in self._running:
-            newest = lane is self._running[-1]
-            self._running.remove(lane)
-            self._won = None
-            self._refund(lane)
+    def _start_hedge(self, index: int, context: Context) -> bool:
+        """Run a step beside the one that runs; whether there is time enough for it."""
+        self._remaining.mark_started(index)
+        step_run = self._open(index, "hedge")
+        if step_run is None:
+            return False
+        step_run.task = self._engine.loop.create_task(self._run_in_task(step_run), context=context)
+        self._engine.keep_task(step_run.task)
+        return True
+
+    # Ending them.
+
+    def _finished(self, step_run: StepRun, result: Reply | ChunkReader | AttemptError | None) -> None:
+        """A step run has ended: with an answer, with an error, or (`None`) because it was stopped or has raised."""
+        if step_run in self._running:
+            newest = step_run is self._running[-1]
+            self._running.remove(step_run)
+            if self._hedging is not None:
+                self._hedging.ended(step_run)
             if isinstance(result, AttemptError):
-                self._failed(lane, result, newest)
+                self._failed(step_run, result, newest)
             elif result is not None:
-                self._result = result
+                self._outcome = result
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    def _failed(self, lane: StepRun, error: AttemptError, newest: bool) -> None:
-        warn(self._engine, lane.step, error)
+    def _failed(self, step_run: StepRun, error: AttemptError, newest: bool) -> None:
+        warn(self._engine, step_run.step, error)
         self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
-            self._expired = True
             self._remaining.clear()
-        elif isinstance(error, Refused) and lane.step.on_refusal == "raise":
-            # Raised when nobody else is running: a failure never wins while another attempt lives.
-            self._refused = error
+            if self._outcome is None:
+                self._outcome = error
+        elif isinstance(error, Refused) and step_run.step.on_refusal == "raise":
             self._remaining.clear()
+            if not isinstance(self._outcome, Raised):
+                self._outcome = error
         elif isinstance(error, ContextTooLong):
-            for step, why in self._remaining.drop_no_larger(lane.step):
-                pass_over(self._engine, self._call, self._trace, step, "fallback", why)
-        if self._running and self._bucket is not None and self._refused is None and not self._expired:
-            # With a successor of the failed lane alive nothing starts yet; when the newest fails, the next one does.
-            if newest:
-                self._start_hedge(None)
-            else:
-                self._watch()
+            for step, why in self._remaining.drop_no_larger(step_run.step):
+                self._record_not_sent(step, "fallback", why)
+        if self._running and self._hedging is not None and self._outcome is None:
+            self._hedging.failed(newest=newest)
 
-    def _drop(self, lane: StepRun, outcome: Outcome) -> None:
-        """Settle a lane and cancel it at once. A loser's step has its turn again, unless a twin (hedge.same) has it."""
-        self._running.remove(lane)
-        lane.stopped = outcome
-        self._refund(lane)
-        if lane.flight is not None:
-            lane.flight.end(outcome)
-        if lane.task is not None:
-            lane.task.cancel()
+    def _raised(self, error: BaseException) -> None:
+        """A hedge's task has raised, perhaps while it was being stopped; an answer that is there already stays."""
+        if not isinstance(self._outcome, (Reply, ChunkReader)):
+            self._outcome = Raised(error)
+
+    def _stop(self, step_run: StepRun, outcome: Outcome) -> None:
+        """Settle a step run and cancel it, at once. A loser's step has its turn again, unless its twin has won."""
+        self._running.remove(step_run)
+        step_run.stopped = outcome
+        if self._hedging is not None:
+            self._hedging.ended(step_run)
+        if step_run.attempt is not None:
+            step_run.attempt.end(outcome)
+        if step_run.task is not None:
+            step_run.task.cancel()
         elif outcome == "superseded":
             self._caller.cancel()
-        if outcome == "superseded" and all(other.index != lane.index for other in self._running):
-            self._remaining.put_back(lane.index)
+        if outcome == "superseded" and all(other.index != step_run.index for other in self._running):
+            self._remaining.put_back(step_run.index)
 
-    # Hedging.
+    # How it ends.
 
-    def _watch(self) -> None:
-        """See to it that somebody looks when the newest lane becomes late; one that queues is not, until it is sent."""
-        if self._late is not None:
-            self._engine.timers.withdraw(self._late)
-        sent_at = self._running[-1].sent_at
-        after = self._after(self._running[-1])
-        self._late = None
-        if sent_at is not None and after < inf:
-            self._late = self._at(sent_at + after, self._look, sent_at)
+    def _is_decided(self) -> bool:
+        """Whether the race is over whatever else runs."""
+        return isinstance(self._outcome, _FINAL)
 
-    def _at(self, when: float, look: Callable[..., None], *told: object) -> Timer:
-        """Look at an instant, in the caller's context: the timer that all calls share has another's."""
-        return self._engine.timers.at(when, partial(self._context.run, look, *told))
+    def _error(self) -> BaseException:
+        """What the call raises, now that there is no answer and nothing runs."""
+        outcome = self._outcome
+        if isinstance(outcome, Raised):
+            return outcome.error
+        if isinstance(outcome, Refused):
+            outcome.trace = self._trace
+            return outcome
+        if outcome is not None or self._engine.loop.time() >= self._call.deadline:
+            return deadline_error(self._call, self._trace)
+        return all_failed(self._plan, self._trace)
 
-    def _after(self, lane: StepRun) -> float:
-        hedge, bucket, step = self._plan.hedge, self._bucket, lane.step
-        assert hedge is not None
-        assert bucket is not None
-        streams = self._call.stream or step.streams
-        return self._engine.policies.hedge_after(hedge, bucket, step.model, lane.size, streams=streams)
-
-    def _look(self, sent_at: float) -> None:
-        self._late = None
-        if len(self._running) != 1 or (lane := self._running[0]).sent_at == self._won:
-            return
-        if (lane.sent_at or 0.0) > sent_at:
-            self._watch()  # the one that was to be late has gone, and this one has been sent again since
-        else:
-            self._start_hedge(lane)
-
-    def _start_hedge(self, late: StepRun | None) -> None:
-        """Race a late lane, or one whose hedge has failed, with what could be sent at once, if the bucket allows.
-
-        A hedge that is denied is not asked for again: who waits for a token gets it late, and takes it from one who is
-        just late now (simulated, law C of the benchmark at a budget of 2 %: asked for again each time a call had waited
-        half as long again, the p99.9 was 4.3 s; never again, 3.5 s).
-        """
-        assert self._bucket is not None
-        index = None if self._engine.closed else self._remaining.hedge(None if late is None else late.index)
-        if index is None:
-            self._deny("no other model could be sent now")
-            return
-        if not self._bucket.take():
-            self._deny("the hedge budget is used up")
-            if late is not None:
-                self._overdue(late)
-            return
-        self._remaining.remove(index)
-        lane = self._open(index, "hedge")
-        if lane is None:
-            self._bucket.refund()
-            return
-        lane.task = self._engine.loop.create_task(self._fly(lane), context=self._context.copy())
-        self._engine.keep(lane.task)
-
-    def _overdue(self, lane: StepRun) -> None:
-        """See to it that a lane nobody may race is given time until it must be called slow."""
-        sent_at, policies, streams = lane.sent_at, self._engine.policies, self._call.stream or lane.step.streams
-        assert sent_at is not None
-        if (after := policies.slow_after(lane.step.model, lane.size, streams=streams)) < inf:
-            self._late = self._at(sent_at + after, self._slow, lane, sent_at)
-
-    def _slow(self, lane: StepRun, sent_at: float) -> None:
-        self._late = None
-        if self._running == [lane] and lane.sent_at == sent_at != self._won and lane.flight is not None:
-            lane.flight.be_slow()
-
-    def _deny(self, reason: str) -> None:
-        """Say so once: a retry that is late again, or a hedge that fails, is the same news."""
-        if not self._denied and not self._engine.events.quiet:
-            self._engine.events.emit(HedgeDenied(self._trace, reason))
-        self._denied = True
-
-    def _refund(self, lane: StepRun) -> None:
-        """Give a hedge's token back when it was never sent."""
-        if lane.hedged and lane.sent_at is None and self._bucket is not None:
-            self._bucket.refund()
-
-    def _verdict(self) -> BaseException:
-        """What the call raises when nothing is left to run."""
-        if self._refused is not None:
-            self._refused.trace = self._trace
-            return self._refused
-        if self._expired or self._engine.loop.time() >= self._call.deadline:
-            return too_late(self._call, self._trace)
-        return used_up(self._plan, self._trace)
+    def _record_not_sent(self, step: PlannedStep, cause: Cause, error: NotSent) -> None:
+        """Enter a step in the trace that is passed over, and why."""
+        TraceEntry(self._engine, self._call, self._trace, step, cause).fail(error)

@@ -1,211 +1,237 @@
-"""The tail of a won reply: idle, total and deadline, the whole-answer check, and the end of its attempt."""
+"""The rest of a reply after its first content: idle, total and deadline, the check that it is whole, its end.
+
+Theory of operation
+===================
+
+Reading begins here when an attempt has won its race. For `chat()` a `ReplyReader` reads to the end inside the attempt.
+For `stream()` the attempt's coroutine is over, and the caller pulls one chunk after the other out of a `ChunkReader`.
+
+States:
+
+    reading    Bytes are still to come. Two limits run: the attempt's hard limit (total or deadline, whichever is
+               sooner), which never moves, and the idle limit, which counts from the last content.
+    draining   The decoder has seen the end of the answer (`[DONE]`), the body has not ended yet. Its end is read for
+               0.25 s at most, so that the connection can serve again. Nothing that happens here makes the answer worse.
+    over       The whole answer was returned, or an error was raised, or the caller of a stream has left.
+
+Who ends the attempt. A `ReplyReader` returns or raises, and the attempt (`attempt.py`) ends itself. A `ChunkReader` has
+to do it, as nobody else is left: it ends the attempt as won with the last chunk, as failed when the stream breaks, and
+as cancelled when the caller leaves before that (`close()`).
+
+Who may cancel. The caller may cancel at any await. A `ReplyReader` is inside an attempt, which ends then. A caller of
+`ChunkReader.next()` may come back after a cancellation: nothing is lost, the next call goes on where this one stopped.
+The clock cancels no task. It closes the response; the pending read, or the next one, raises `ConnectionFailed`, and
+`clock.expired` says which limit it was.
+
+The idle clock costs nothing per chunk. `_content_at` notes when the last content came. Only when the timer comes due is
+that looked at, and the timer set again for what is left. While the caller of a stream does something else with a chunk,
+nobody waits for the provider, and the idle limit begins anew with the next read.
+
+Batched reads. While many replies are read at once, `chat()` leaves each socket alone for a moment and then takes all
+that has come. Content may then be waiting in the socket when the idle limit is reached. The limit is therefore judged
+again after that read, and at the latest one such moment later.
+
+At each await:
+
+    response.read()        May be cancelled, or closed by the clock; also ends with `ConnectionFailed` when the
+                           connection breaks. A break after the end of the answer is no failure.
+    response.read() in     May be cancelled; a reader that comes back does not drain again.
+    draining
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from asyncrouter._errors import AttemptError, AttemptTimeout, ConnectionFailed
+from asyncrouter._errors import AttemptError, ConnectionFailed
 
 if TYPE_CHECKING:
-    from asyncrouter._engine.running_attempt import RunningAttempt
+    from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._errors import ClockName
+    from asyncrouter._transport.api import Response
     from asyncrouter._types import Chunk, Reply
+    from asyncrouter._wire.api import Decoder
 
-SIP = 0.2
-"""Seconds for which a busy router leaves a socket alone: a third of the CPU of a read per token (measured)."""
-CROWD = 16
-"""Replies being read at once from which on it sips."""
-DRAIN = 0.25
-"""Seconds given to the end of a body after its `[DONE]`, so that the connection can serve again."""
+BATCHED_READ_SECONDS = 0.2
+"""Seconds for which a busy router leaves a socket alone before it reads all that has come.
+
+That costs a third of the CPU of a read for each token (measured with 100 replies of 500 tokens at once), and delays the
+end of a reply by this much at most.
+"""
+BATCHED_READ_MIN_REPLIES = 16
+"""Replies being read at once from which on reads are batched; with fewer the CPU is not what limits anybody."""
+MAX_IDLE_SHARE = 0.25
+"""Share of the idle limit that a batched read may take at most, so that the limit stays meaningful."""
+DRAIN_SECONDS = 0.25
+"""Seconds given to the end of a body after the end of its answer, so that its connection can serve again."""
 
 
 class ReplyReader:
-    """What is left of a reply after its first content: read to the end for `chat()`, chunk by chunk for `stream()`.
-
-    Its clock has no task to cancel (no scope can span two reads of a caller): it closes the response, which wakes a
-    pending read, and the read then raises.
-    """
+    """What is left of a reply, read to the end by `read()`."""
 
     __slots__ = (
-        "_awake", "_chunks", "_clock", "_decoder", "_drained", "_flight", "_hard", "_over", "_overdue", "_since",
-        "_waiting",
+        "_clock", "_content_at", "_decoder", "_drained", "_engine", "_idle", "_judge_idle", "_response",
+        "_resting_until", "_sent", "_waiting",
     )
 
-    def __init__(self, flight: RunningAttempt, chunks: list[Chunk] | None) -> None:
-        assert flight.decoder is not None
-        self._flight = flight
-        self._clock = flight.clock
-        self._decoder = flight.decoder
-        self._chunks = chunks
-        self._over = self._drained = False
-        self._waiting = self._overdue = False
-        self._awake = 0.0  # when the present rest is over
-        self._since = flight.engine.loop.time()
-        self._hard = hard_limit(flight)
-        self._clock.strike = self._due
-        self._aim(self._since)
+    def __init__(self, sent: SentAttempt, response: Response, decoder: Decoder) -> None:
+        self._sent = sent
+        self._engine = sent.engine
+        self._clock = sent.clock
+        self._response = response
+        self._decoder = decoder
+        self._idle = sent.step.idle
+        self._content_at = self._engine.loop.time()
+        self._resting_until = 0.0  # when the present batched read begins
+        self._judge_idle = False  # the idle limit came due during that rest, and is judged after the read
+        self._waiting = True  # somebody waits for the provider
+        self._drained = False
+        self._clock.watch_response(response, self._confirm_expiry)
+        self._clock.restart(*self._next_limit(self._content_at))
 
     def __repr__(self) -> str:
-        return f"<ReplyReader of {self._flight!r}>"
+        return f"<{type(self).__name__} of {self._sent!r}>"
 
     async def read(self) -> Reply:
         """Read to the end; the whole answer. Raises the `AttemptError` that says why it is none."""
-        engine = self._flight.engine
-        self._waiting = True
-        engine.reading += 1
+        self._engine.reading += 1
         try:
-            while not self._decoder.done and await self._pull(self._rest()):
+            while not self._decoder.done and await self._pull(None, self._rest()):
                 pass
             return await self._finish()
         finally:
-            engine.reading -= 1
+            self._engine.reading -= 1
 
-    async def next(self) -> Chunk | None:
-        """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
-        assert self._chunks is not None
-        if not self._chunks:
-            self._since = self._flight.engine.loop.time()
-        while not self._chunks:
-            if self._over:
-                return None
-            await self._advance()
-        return self._chunks.pop(0)
+    async def _pull(self, chunks: list[Chunk] | None, rest: float) -> bool:
+        """Feed the decoder once, `rest` seconds from now at the earliest; whether there may be more."""
+        decoder = self._decoder
+        if rest > 0.0:
+            self._resting_until = self._engine.loop.time() + rest
+        try:
+            data = await self._response.read(rest)
+        except ConnectionFailed:
+            # A connection that breaks, or falls silent, after the finish reason has cut nothing off.
+            if decoder.close() is None:
+                return False
+            if self._clock.expired is not None:
+                raise self._sent.timeout(self._clock.expired) from None
+            raise
+        if not data:
+            return False
+        before = decoder.content
+        self._sent.feed(decoder, data, chunks)
+        if decoder.content != before:
+            self._content_at = self._engine.loop.time()
+            self._sent.attempt.last_content = self._content_at - self._sent.entry.call.began
+        if self._judge_idle:
+            self._judge_idle = False
+            if self._limit_reached():
+                self._clock.expire()
+        return not decoder.done
 
-    @property
-    def index(self) -> int:
-        """Which step of the plan this is."""
-        return self._flight.lane.index
+    async def _finish(self) -> Reply:
+        """Check that the answer is whole, and let the connection serve again."""
+        if (error := self._decoder.close()) is not None:
+            raise error
+        if self._decoder.done and not self._drained:
+            self._drained = True  # only once: a caller that was cancelled while draining has waited long enough
+            await self._drain()
+        self._clock.stop()
+        return self._decoder.reply
+
+    async def _drain(self) -> None:
+        self._clock.watch_response(self._response)
+        self._clock.restart(min(self._engine.loop.time() + DRAIN_SECONDS, self._sent.hard_limit[0]), "total")
+        with suppress(ConnectionFailed):
+            while await self._response.read():
+                pass
+
+    def _rest(self) -> float:
+        """Seconds to leave the socket alone before the next read."""
+        ends_at, _ = self._sent.hard_limit
+        if (
+            self._engine.reading < BATCHED_READ_MIN_REPLIES
+            or ends_at - self._engine.loop.time() < 2 * BATCHED_READ_SECONDS
+        ):
+            return 0.0
+        return BATCHED_READ_SECONDS if self._idle is None else min(BATCHED_READ_SECONDS, self._idle * MAX_IDLE_SHARE)
+
+    # The limits.
+
+    def _next_limit(self, now: float) -> tuple[float, ClockName]:
+        """The limit that comes next, as far as is known now."""
+        until, limit_name = self._sent.hard_limit
+        if self._idle is not None:
+            # While nobody waits for the provider: look again after as long.
+            idle_until = (self._content_at if self._waiting else now) + self._idle
+            if idle_until < until:
+                return idle_until, "idle"
+        return until, limit_name
+
+    def _limit_reached(self) -> bool:
+        """Set the clock to the limit that comes next; whether it is reached already."""
+        now = self._engine.loop.time()
+        until, limit_name = self._next_limit(now)
+        self._clock.restart(until, limit_name)
+        return until <= now
+
+    def _confirm_expiry(self) -> bool:
+        """Called when a limit of the clock comes due: whether it is really reached."""
+        if self._clock.limit_name == "idle" and self._engine.loop.time() < self._resting_until:
+            # What has come during the rest is not read yet. If nothing has come, the read goes on waiting: look again.
+            self._judge_idle = True
+            latest = self._resting_until + BATCHED_READ_SECONDS
+            self._clock.restart(min(latest, self._sent.hard_limit[0]), "idle")
+            return False
+        return self._limit_reached()
+
+
+class ChunkReader(ReplyReader):
+    """What is left of a reply, read chunk by chunk by `next()`. `chunks` are those that came with the first content."""
+
+    __slots__ = ("_chunks", "_over")
+
+    def __init__(self, sent: SentAttempt, response: Response, decoder: Decoder, chunks: list[Chunk]) -> None:
+        super().__init__(sent, response, decoder)
+        self._waiting = False
+        self._chunks = chunks
+        self._over = False
 
     @property
     def reply(self) -> Reply:
         """The reply as far as it has come."""
         return self._decoder.reply
 
-    def text(self) -> str:
-        """What has come so far."""
-        return self._decoder.reply.text
+    async def next(self) -> Chunk | None:
+        """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
+        if not self._chunks:
+            self._content_at = self._engine.loop.time()  # the caller's own time does not count as idle
+        while not self._chunks:
+            if self._over:
+                return None
+            await self._advance()
+        return self._chunks.pop(0)
 
     def close(self) -> None:
-        """The caller has left; nothing happens when the reply is whole already."""
+        """The caller reads no further. Nothing happens when the reply is whole already."""
         self._over = True
-        if self._chunks:
-            self._chunks.clear()  # what is left of a reply nobody will finish must not look like its end
-        self._flight.end("cancelled")
+        self._chunks.clear()  # what is left of a reply nobody will finish must not look like its end
+        self._sent.end("cancelled")
 
     async def _advance(self) -> None:
-        assert self._chunks is not None
+        """Read once; at the end of the reply append the last chunk and end the attempt."""
         if self._waiting:
             raise RuntimeError("a stream has one reader at a time, and another task is reading it")
         self._waiting = True
         try:
-            if self._decoder.done or not await self._pull(0.0):
+            if self._decoder.done or not await self._pull(self._chunks, 0.0):
                 reply = await self._finish()
                 self._over = True
                 self._chunks.append(self._decoder.final())
-                self._flight.answer(reply)
+                self._sent.win(reply)
         except AttemptError as error:
             self._over = True
-            raise self._flight.fail(error) from None
+            raise self._sent.fail(error) from None
         finally:
             self._waiting = False
-
-    async def _pull(self, rest: float) -> bool:
-        """Feed the decoder once; whether there may be more."""
-        flight, decoder = self._flight, self._decoder
-        assert flight.response is not None
-        if rest > 0.0:
-            self._awake = flight.engine.loop.time() + rest
-        try:
-            data = await flight.response.read(rest)
-        except ConnectionFailed:
-            # A connection that breaks, or falls silent, after the finish reason has cut nothing off.
-            if decoder.close() is None:
-                return False
-            if self._clock.fired is not None:
-                raise timed_out(flight, self._clock.fired) from None
-            raise
-        if not data:
-            return False
-        before = decoder.content
-        flight.take(data, self._chunks)
-        if decoder.content != before:
-            self._since = flight.engine.loop.time()
-            flight.attempt.last_content = self._since - flight.call.began
-        if self._overdue:
-            self._overdue = False
-            self._due()
-        return not decoder.done
-
-    async def _finish(self) -> Reply:
-        """Check that the answer is whole, and let the connection serve again; a reader cancelled here may come back."""
-        if (error := self._decoder.close()) is not None:
-            raise error
-        if self._decoder.done and not self._drained:
-            self._drained = True  # once: who was cancelled in it has waited for that long enough
-            await self._drain()
-        self._clock.stop()
-        return self._decoder.reply
-
-    async def _drain(self) -> None:
-        response = self._flight.response
-        assert response is not None
-        self._clock.strike = response.close
-        self._clock.move(min(self._flight.engine.loop.time() + DRAIN, self._hard[0]), "total")
-        with suppress(ConnectionFailed):
-            while await response.read():
-                pass
-
-    def _rest(self) -> float:
-        engine, idle = self._flight.engine, self._flight.step.idle
-        if engine.reading < CROWD or self._hard[0] - engine.loop.time() < 2 * SIP:
-            return 0.0
-        return SIP if idle is None else min(SIP, idle / 4)
-
-    def _aim(self, now: float) -> bool:
-        """Set the clock to the next limit; whether that is still to come."""
-        until, word = self._hard
-        idle = self._flight.step.idle
-        if idle is not None:
-            # While the caller thinks nobody waits for the provider: look again after as long.
-            idle_until = (self._since if self._waiting else now) + idle
-            if idle_until < until:
-                until, word = idle_until, "idle"
-        self._clock.fired = None
-        self._clock.move(until, word)
-        return until > now
-
-    def _due(self) -> None:
-        now = self._flight.engine.loop.time()
-        if now < self._awake and self._clock.fired == "idle":
-            # What has come in the meantime is not read yet; if nothing has, nobody else will look.
-            self._overdue = True
-            self._clock.fired = None
-            self._clock.move(min(self._awake + SIP, self._hard[0]), "idle")
-            return
-        if not self._aim(now):
-            self._clock.stop()
-            self._clock.fired = self._clock.word
-            assert self._flight.response is not None
-            self._flight.response.close()
-
-
-def hard_limit(flight: RunningAttempt) -> tuple[float, ClockName]:
-    """The instant at which an answering attempt must be over, and the clock that says so."""
-    until, total = flight.lane.answer_until, flight.step.total
-    if total is not None and flight.sent_at is not None:
-        until = min(until, flight.sent_at + total)
-    return (until, "total") if until < flight.call.deadline else (flight.call.deadline, "deadline")
-
-
-def timed_out(flight: RunningAttempt, clock: ClockName) -> AttemptTimeout:
-    """The error for a clock that fired, in words that name its limit."""
-    if clock == "deadline":
-        return AttemptTimeout(clock, "the call's deadline came first")
-    step = flight.step
-    limit = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}[clock]
-    missing = {"connect": "connection", "first_token": "content", "idle": "more content", "total": "end"}[clock]
-    spent = flight.engine.loop.time() - (flight.sent_at or 0.0)
-    if clock != "idle" and (limit is None or spent < limit):
-        return AttemptTimeout(clock, f"no {missing} within {spent:.3g} s, its share of the deadline")
-    return AttemptTimeout(clock, f"no {missing} within {limit:g} s")

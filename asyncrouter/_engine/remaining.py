@@ -1,4 +1,4 @@
-"""The steps of a plan whose turn has not come: whose is next, and how long may it take?"""
+"""The steps of a plan that may still be started: which one comes next, and how long it may take."""
 
 from __future__ import annotations
 
@@ -14,91 +14,97 @@ if TYPE_CHECKING:
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call
 
-USEFUL = 0.25
-"""Seconds below which a step is not worth starting."""
+MIN_STEP_SECONDS = 0.25
+"""Seconds of the deadline below which a step is not started: hardly any model answers in less."""
 
 
 class Remaining:
-    """Which steps of `plan`, from `first` on, are left; a step is known by its place in the chain."""
+    """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_asked", "_call", "_engine", "_left", "_plan")
+    __slots__ = ("_call", "_engine", "_left", "_plan", "_started")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
         self._call = call
         self._plan = plan
         self._left = list(left)
-        self._asked: set[int] = set()
+        self._started: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<Remaining {', '.join(self._plan.steps[index].name for index in self._left) or 'none'}>"
 
-    def take(self) -> int | None:
-        """The step whose turn it is: in their order, but those that have become slow after the others."""
+    def take_next(self) -> int | None:
+        """The step whose turn it is, taken out: the first one, but models that have become slow after the others."""
         if not self._left:
             return None
         now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
         chosen = self._left[0]
-        if self._plan.hedge is not None:  # without one the order is its owner's
+        if self._plan.hedge is not None:  # without a hedge the caller's order stands
             chosen = next((index for index in self._left if not policies.demoted(steps[index].model, now)), chosen)
         self._left.remove(chosen)
-        self._asked.add(chosen)
+        self._started.add(chosen)
         return chosen
 
     def limits(self, index: int, *, tried: bool) -> tuple[float, float]:
-        """Until when a step may be silent, and until when it must have answered (the deadline's split in DESIGN §7).
+        """The step's share of the deadline: until when it may be silent, and until when it must have answered.
 
-        Raises `NotSent` when that is too little to begin; the last step, if nothing was `tried` before it, has whatever
-        there is.
+        With R seconds left and n steps that could be sent now (this one included) it may be silent for R / n. Once it
+        answers, it has all of R but for what each later step usually needs, and never less than R / n.
+
+        Raises `NotSent` when the share is too short to begin. But the last step, if nothing was `tried` before it, has
+        whatever there is.
         """
         now, deadline = self._engine.loop.time(), self._call.deadline
-        later = [other for other in self._left if self._sendable(other)]
+        later = [other for other in self._left if self._is_sendable(other, 0.0)]
         share = (deadline - now) / (len(later) + 1)
-        if share < USEFUL and (later or tried):
+        if share < MIN_STEP_SECONDS and (later or tried):
             raise NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
-        # Not `now + share` for the last one: a rounding error before the deadline is not the deadline.
+        # Not `now + share` for the last step: a rounding error would end it just before the deadline.
         silent_until = now + share if later else deadline
         return silent_until, max(silent_until, deadline - sum(self._reserve(other) for other in later))
 
     def sendable(self, within: float, *, forced: bool = False) -> bool:
-        """Whether one of them could be sent in `within` seconds; `forced`: though its breaker is open."""
-        return any(self._sendable(index, within, forced=forced) for index in self._left)
+        """Whether one of the steps could be sent within `within` seconds; `forced`: though its breaker is open."""
+        return any(self._is_sendable(index, within, forced=forced) for index in self._left)
 
-    def hedge(self, late: int | None) -> int | None:
-        """The step to race with: one that goes at once, and usually answers in the time that is left."""
+    def hedge_step(self, late: int | None) -> int | None:
+        """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
+
+        `late` is the step that is raced, `None` when that is not why. With `hedge.same` the hedge is its twin.
+        """
         plan, policies, now = self._plan, self._engine.policies, self._engine.loop.time()
         same = plan.hedge is not None and plan.hedge.same
         slow: int | None = None
         for index in [late] if same and late is not None else self._left:
             step = plan.steps[index]
             usual = policies.usual(step.model, streams=self._call.stream or step.streams)
-            if policies.may_go_at_once(step.model, now) and now + max(usual, USEFUL) <= self._call.deadline:
+            if policies.may_go_at_once(step.model, now) and now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline:
                 if index == late or not policies.demoted(step.model, now):
                     return index
                 slow = index if slow is None else slow
         return slow
 
-    def remove(self, index: int) -> None:
-        """A step has its turn; nothing changes when it had one (`hedge.same`)."""
-        self._asked.add(index)
+    def mark_started(self, index: int) -> None:
+        """A step is started as a hedge. It may run already, if it is its own twin."""
+        self._started.add(index)
         if index in self._left:
             self._left.remove(index)
 
     def put_back(self, index: int) -> None:
-        """A step has its turn again, in its place."""
+        """A step may be started again, in its old place."""
         if index not in self._left:
             insort(self._left, index)
 
-    def behind(self, index: int) -> list[int]:
-        """The steps whose turn would come after this one: those after it, and those that let it go first."""
-        return [other for other in self._left if other > index or other not in self._asked]
+    def later_than(self, index: int) -> list[int]:
+        """The steps whose turn would come after that of `index`: later ones, and earlier ones that were put off."""
+        return [other for other in self._left if other > index or other not in self._started]
 
     def clear(self) -> None:
-        """Nobody has a turn any more."""
+        """No further step is started."""
         self._left.clear()
 
     def drop_no_larger(self, small: PlannedStep) -> list[tuple[PlannedStep, NotSent]]:
-        """Take out those whose window is known to be no larger than that of a step it was too small for; and why."""
+        """Take out the steps whose context window is known to be no larger than that of `small`; each with why."""
         window, dropped = small.model.context, []
         for index in tuple(self._left):
             step = self._plan.steps[index]
@@ -108,7 +114,7 @@ class Remaining:
                 dropped.append((step, NotSent(why)))
         return dropped
 
-    def _sendable(self, index: int, within: float = 0.0, *, forced: bool = False) -> bool:
+    def _is_sendable(self, index: int, within: float, *, forced: bool = False) -> bool:
         model = self._plan.steps[index].model
         refusal = self._engine.policies.refusal(model, self._engine.loop.time(), forced=forced)
         return refusal is None or (refusal.hold is not None and refusal.hold <= within)

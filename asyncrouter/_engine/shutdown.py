@@ -10,7 +10,7 @@ import anyio
 if TYPE_CHECKING:
     from asyncrouter._transport.api import Transport
 
-PATIENCE = 2.0
+MAX_SECONDS = 2.0
 """Seconds that closing a router takes at most: the transport, and tasks that are still being cancelled."""
 
 
@@ -21,7 +21,7 @@ async def shut_down(transport: Transport, tasks: set[asyncio.Task[None]]) -> Non
 
 
 async def _shut_down(transport: Transport, tasks: set[asyncio.Task[None]]) -> None:
-    with anyio.move_on_after(PATIENCE):
+    with anyio.move_on_after(MAX_SECONDS):
         await transport.aclose()
         if tasks:
             await asyncio.wait(tasks)

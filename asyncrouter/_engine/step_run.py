@@ -1,4 +1,4 @@
-"""One step's turn in a race, and what it may ask of whoever decides between the turns."""
+"""One step's run in a race, retries included: its limits, its attempt, and what it may ask of the race."""
 
 from __future__ import annotations
 
@@ -7,82 +7,95 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from asyncrouter._config.plan import PlannedStep
-    from asyncrouter._engine.running_attempt import RunningAttempt
-    from asyncrouter._types import Cause, Outcome
+    from asyncrouter._engine.sent_attempt import SentAttempt
+    from asyncrouter._engine.trace_entry import TraceEntry
+    from asyncrouter._types import Call, Cause, Outcome
 
 
 class RaceHooks(Protocol):
-    """Who decides between lanes: the race."""
+    """What a step run needs of its race."""
 
-    def sent(self, lane: StepRun) -> None:
-        """Called whenever a lane sends."""
+    def sent(self, step_run: StepRun) -> None:
+        """Note that an attempt of `step_run` is being sent."""
         ...
 
-    def won(self, lane: StepRun) -> bool:
-        """Called at a lane's first content: may it go on alone? Every other lane has been settled then."""
+    def won(self, step_run: StepRun) -> bool:
+        """Note the first content: every other step run is stopped. `False` when `step_run` was stopped before."""
         ...
 
-    def others(self, lane: StepRun, within: float, *, forced: bool = False) -> bool:
-        """Whether another step runs, or could be sent in `within` seconds; `forced`: though its breaker is open."""
+    def others(self, step_run: StepRun, within: float, *, forced: bool = False) -> bool:
+        """Whether another step runs, or could be sent within `within` seconds; `forced`: though its breaker is open."""
         ...
 
 
 class StepRun:
-    """One step's turn in a race.
+    """One step while it runs: one attempt after the other, at most one at a time.
 
-    It may be silent until `silent_until` and must have answered by `answer_until`, instants of the loop's clock, as is
-    `sent_at`: when its newest attempt was sent, `size` bytes of it.
+    `silent_until` and `answer_until` are its share of the deadline, instants of the loop's clock: by the first it must
+    have begun to answer, by the second it must have ended. `sent_at` is when its newest attempt was sent, `size` the
+    bytes of that request. `attempt` is the newest attempt, `task` the task that runs a hedge (`None`: the caller's
+    task runs the step), `stopped` how the race has ended it.
     """
 
     __slots__ = (
-        "answer_until", "arbiter", "cause", "flight", "hedged", "index", "loop", "sent_at", "silent_until", "size",
-        "step",
-        "stopped", "task",
+        "answer_until", "attempt", "cause", "hedged", "index", "loop", "params", "race", "sent_at", "silent_until",
+        "size", "step", "stopped", "streams", "task",
     )
 
     def __init__(
-        self, arbiter: RaceHooks, loop: asyncio.AbstractEventLoop, step: PlannedStep, index: int, cause: Cause,
+        self, race: RaceHooks, loop: asyncio.AbstractEventLoop, call: Call, step: PlannedStep, index: int, cause: Cause,
         silent_until: float, answer_until: float,
     ) -> None:
-        self.arbiter = arbiter
+        self.race = race
         self.loop = loop
         self.step = step
         self.index = index
         self.cause: Cause = cause
         self.hedged = cause == "hedge"
-        self.sent_at: float | None = None
-        self.size = 0
+        self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
+        self.streams = call.stream or step.streams
         self.silent_until = silent_until
         self.answer_until = answer_until
-        self.flight: RunningAttempt | None = None  # the attempt that runs now
+        self.sent_at: float | None = None
+        self.size = 0
+        self.attempt: TraceEntry | SentAttempt | None = None
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
 
     def __repr__(self) -> str:
         return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
 
+    def mark_sent(self, now: float, size: int) -> None:
+        """An attempt is sent at the instant `now`, `size` bytes of it."""
+        self.sent_at = now
+        self.size = size
+        self.race.sent(self)
+
     def won(self) -> bool:
-        """Whether this lane's first content ends the race."""
-        return self.arbiter.won(self)
+        """Note the first content; `False` when the race has stopped this run before."""
+        return self.race.won(self)
+
+    # Waiting, or giving way to another step.
 
     def fits(self, pause: float) -> bool:
-        """Whether there is time left for a try after a pause of so many seconds."""
+        """Whether there is time left for another attempt after a pause of so many seconds."""
         return self.loop.time() + pause < self.silent_until
 
-    def alone(self, within: float) -> bool:
-        """Whether nobody else could answer in `within` seconds."""
-        return not self.arbiter.others(self, within)
+    def is_alone(self, within: float) -> bool:
+        """Whether no other step runs, nor could be sent within so many seconds."""
+        return not self.race.others(self, within)
 
-    def last(self) -> bool:
-        """Whether nobody else is left who could be asked now, even with an open breaker."""
-        return not self.arbiter.others(self, 0.0, forced=True)
+    def is_last(self) -> bool:
+        """Whether no other step runs, nor could be sent now even with an open breaker."""
+        return not self.race.others(self, 0.0, forced=True)
 
-    def patience(self) -> float:
-        """Seconds to wait for a turn: while another step could serve, no longer than for a Retry-After."""
-        return inf if self.alone(0.0) else self.step.retry.patience
+    def max_wait(self) -> float:
+        """Seconds to wait in the queue of a limit at most: no longer than `retry.patience` if another step could go."""
+        return inf if self.is_alone(0.0) else self.step.retry.patience
 
-    def waits(self, hold: float) -> bool:
-        """Whether waiting out what the provider asked for is better than going on. A hedge never waits."""
-        return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.alone(hold))
+    def should_wait(self, hold: float) -> bool:
+        """Whether to wait out a hold of the provider's rather than to go on with the next step. A hedge never waits."""
+        return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.is_alone(hold))

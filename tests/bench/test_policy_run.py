@@ -17,7 +17,7 @@ def test_the_copied_constants_are_the_router_s() -> None:
     """A door may not import the router's private constants, so it has copies of them."""
     copies = policy_run.CAPACITY, policy_run.MIN_STEP_SECONDS, policy_run.RESERVE_SECONDS
 
-    assert copies == (token_bucket.CAPACITY, remaining.USEFUL, facade.RESERVE_SECONDS)
+    assert copies == (token_bucket.CAPACITY, remaining.MIN_STEP_SECONDS, facade.RESERVE_SECONDS)
 
 
 @pytest.mark.parametrize(("given", "policy", "after", "seconds", "sent"), [

@@ -13,11 +13,11 @@ __all__ = ["CAUGHT_BY", "MUTANTS", "mutants_limits", "mutants_memory", "mutants_
 CAUGHT_BY: Mapping[str, int] = {
     "answers_are_spliced": 1_000_000, "bad_key_used_again": 1_000_021, "batch_goes_first": 1_000_000,
     "breaker_sticks": 1_000_002, "budget_asked_too_early": 1_000_032, "cancellations_count": 1_000_002,
-    "clocks_round_up": 1_000_000, "deadline_for_each_attempt": 1_000_000, "errors_are_mixed_up": 1_000_000,
+    "clocks_round_up": 1_000_000, "deadline_for_each_attempt": 1_000_010, "errors_are_mixed_up": 1_000_000,
     "estimates_pass_for_counts": 1_000_000, "every_429_cuts": 1_000_002, "failure_wins": 1_000_002,
     "failures_pay_for_retries": 1_000_005, "half_an_answer_will_do": 1_000_000, "headers_win": 1_000_002,
     "hedge_clock_from_the_beginning": 1_000_006, "hedge_outlives_its_caller": 1_000_002,
-    "hedged_after_its_content": 1_000_019, "hedges_queue": 1_000_002, "hedges_without_budget": 1_000_002,
+    "hedged_after_its_content": 1_000_019, "hedges_queue": 1_000_006, "hedges_without_budget": 1_000_002,
     "hint_shortened": 1_000_000, "last_come_first_served": 1_000_001, "losers_are_awaited": 1_000_002,
     "losers_count": 1_000_006, "many_probes": 1_000_002, "neutral_closes": 1_000_024,
     "nobody_is_served_next": 1_000_009, "only_the_quick_are_counted": 1_000_002, "open_breaker_ignored": 1_000_002,

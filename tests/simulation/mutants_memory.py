@@ -139,16 +139,16 @@ def settled_twice() -> Iterator[None]:
 def hedge_outlives_its_caller() -> Iterator[None]:
     """A cancelled caller leaves its hedge running (hedge-python)."""
 
-    def make(drop: Any) -> Any:
-        def dropped(race: Any, lane: StepRun, outcome: str) -> None:
-            if outcome == "cancelled" and lane.task is not None:
-                race._running.remove(lane)
+    def make(stop: Any) -> Any:
+        def stops(race: Any, step_run: StepRun, outcome: str) -> None:
+            if outcome == "cancelled" and step_run.task is not None:
+                race._running.remove(step_run)
             else:
-                drop(race, lane, outcome)
+                stop(race, step_run, outcome)
 
-        return dropped
+        return stops
 
-    with around(races.Race, "_drop", make):
+    with around(races.Race, "_stop", make):
         yield
 
 

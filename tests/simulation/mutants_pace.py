@@ -13,6 +13,7 @@ from asyncrouter import AttemptError
 from asyncrouter._engine import attempt as attempts
 from asyncrouter._engine import race as races
 from asyncrouter._engine.clock import Clock
+from asyncrouter._engine.hedging import Hedging
 from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.hedge_budget import HedgeBudget
 from asyncrouter._policies.lease import Lease
@@ -23,7 +24,6 @@ from .mutation import around, mutant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._engine.running_attempt import RunningAttempt
     from asyncrouter._engine.step_run import StepRun
 
 
@@ -39,13 +39,13 @@ def budget_asked_too_early() -> Iterator[None]:
     """The budget is asked when the hedge is scheduled, not when it fires (D2)."""
 
     def make(watch: Any) -> Any:
-        def watched(race: Any) -> None:
-            race._bucket = Promised.of(race._bucket)
-            watch(race)
+        def watched(hedging: Any) -> None:
+            hedging._budget = Promised.of(hedging._budget)
+            watch(hedging)
 
         return watched
 
-    with around(races.Race, "_watch", make):
+    with around(Hedging, "_watch", make):
         yield
 
 
@@ -97,14 +97,14 @@ def hedge_clock_from_the_beginning() -> Iterator[None]:
     """A step is late counted from its turn, not from its sending: a queue hedges itself."""
 
     def make(after: Any) -> Any:
-        def waits(race: Any, lane: StepRun) -> float:
-            queued: float = (lane.sent_at or 0.0) - race._call.began
-            late: float = after(race, lane)
-            return late - queued
+        def waits(hedging: Any, step_run: StepRun) -> float:
+            began: float = step_run.race._call.began  # type: ignore[attr-defined]  # a race's
+            late: float = after(hedging, step_run)
+            return late - ((step_run.sent_at or 0.0) - began)
 
         return waits
 
-    with around(races.Race, "_after", make):
+    with around(Hedging, "_after", make):
         yield
 
 
@@ -112,18 +112,18 @@ def hedge_clock_from_the_beginning() -> Iterator[None]:
 def hedges_queue() -> Iterator[None]:
     """A hedge waits for its turn (M13)."""
 
-    def make(admitted: Any) -> Any:
-        async def admits(flight: RunningAttempt) -> Any:
-            hedged, flight.lane.hedged = flight.lane.hedged, False
+    def make(admit: Any) -> Any:
+        async def admits(engine: Any, call: Any, step_run: StepRun) -> Any:
+            hedged, step_run.hedged = step_run.hedged, False
             try:
-                return await admitted(flight)
+                return await admit(engine, call, step_run)
             finally:
-                flight.lane.hedged = hedged
+                step_run.hedged = hedged
 
         return admits
 
     with ExitStack() as stack:
-        stack.enter_context(around(attempts, "_admitted", make))
+        stack.enter_context(around(attempts, "admit_later", make))
         stack.enter_context(patch.object(Policies, "may_go_at_once", lambda self, model, now: True))
         yield
 
@@ -133,9 +133,9 @@ def sleeps_after_the_last_try() -> Iterator[None]:
     """A pause although no try comes after it."""
 
     def make(retry: Any) -> Any:
-        async def retried(engine: Any, call: Any, trace: Any, lane: StepRun) -> Any:
-            result = await retry(engine, call, trace, lane)
-            if isinstance(result, AttemptError) and lane.fits(0.1):
+        async def retried(engine: Any, call: Any, trace: Any, step_run: StepRun) -> Any:
+            result = await retry(engine, call, trace, step_run)
+            if isinstance(result, AttemptError) and step_run.fits(0.1):
                 await asyncio.sleep(0.05)
             return result
 
@@ -166,8 +166,8 @@ def deadline_for_each_attempt() -> Iterator[None]:
 def clocks_round_up() -> Iterator[None]:
     """Limits are rounded up to whole seconds (aiohttp above five)."""
 
-    def make(move: Any) -> Any:
-        return lambda clock, until, word: move(clock, until if until == inf else math.ceil(until), word)
+    def make(restart: Any) -> Any:
+        return lambda clock, until, name: restart(clock, until if until == inf else math.ceil(until), name)
 
-    with around(Clock, "move", make):
+    with around(Clock, "restart", make):
         yield

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from asyncrouter import AttemptError, Chunk
+from asyncrouter._engine import attempt as attempts
 from asyncrouter._engine import race as races
 from asyncrouter._engine import retry as retries
-from asyncrouter._engine.running_attempt import RunningAttempt
+from asyncrouter._engine.hedging import Hedging
+from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._wire.openai.wire import OpenAI
 
@@ -25,10 +28,10 @@ def failure_wins() -> Iterator[None]:
     """The first to end has decided, with an error too (D5, D8)."""
 
     def make(failed: Any) -> Any:
-        def fails(race: Any, lane: StepRun, error: AttemptError, newest: bool) -> None:
-            failed(race, lane, error, newest)
+        def fails(race: Any, step_run: StepRun, error: AttemptError, newest: bool) -> None:
+            failed(race, step_run, error, newest)
             if race._running:
-                race._error = race._verdict()
+                race._outcome = races.Raised(race._error())
 
         return fails
 
@@ -40,15 +43,24 @@ def failure_wins() -> Iterator[None]:
 def headers_win() -> Iterator[None]:
     """The race is over with somebody's headers (D9, D12)."""
 
-    def make(arrive: Any) -> Any:
-        def arrives(flight: RunningAttempt, response: Any) -> None:
-            arrive(flight, response)
+    step_runs: dict[SentAttempt, StepRun] = {}
+
+    def remember(reach: Any) -> Any:
+        def reaches(sent: SentAttempt, step_run: StepRun) -> Any:
+            step_runs[sent] = step_run
+            return reach(sent, step_run)
+
+        return reaches
+
+    def make(mark_headers: Any) -> Any:
+        def marks(sent: SentAttempt, response: Any) -> None:
+            mark_headers(sent, response)
             if response.status == 200:
-                flight.lane.won()
+                step_runs.pop(sent).won()
 
-        return arrives
+        return marks
 
-    with around(RunningAttempt, "arrive", make):
+    with around(attempts, "_reach", remember), around(SentAttempt, "mark_headers", make):
         yield
 
 
@@ -97,7 +109,7 @@ def retried_beyond_its_attempts() -> Iterator[None]:
     """One try more than `retry.attempts`."""
 
     def make(pause: Any) -> Any:
-        return lambda error, tries, lane, random: pause(error, max(1, tries - 1), lane, random)
+        return lambda engine, step_run, error, tries: pause(engine, step_run, error, max(1, tries - 1))
 
     with around(retries, "pause_before_next", make):
         yield
@@ -108,13 +120,13 @@ def estimates_pass_for_counts() -> Iterator[None]:
     """What a loser may have cost is told as if it had been counted."""
 
     def make(account: Any) -> Any:
-        def accounts(flight: RunningAttempt) -> None:
-            account(flight)
-            flight.attempt.cost_estimated = False
+        def accounts(sent: SentAttempt) -> None:
+            account(sent)
+            sent.attempt.cost_estimated = False
 
         return accounts
 
-    with around(RunningAttempt, "_account", make):
+    with around(SentAttempt, "_account", make):
         yield
 
 
@@ -122,14 +134,7 @@ def estimates_pass_for_counts() -> Iterator[None]:
 def hedged_after_its_content() -> Iterator[None]:
     """Who has won already is still late."""
 
-    def make(look: Any) -> Any:
-        def looks(race: Any, sent_at: float) -> None:
-            race._won = None
-            look(race, sent_at)
-
-        return looks
-
-    with around(races.Race, "_look", make):
+    with patch.object(Hedging, "won", lambda self: None):
         yield
 
 
@@ -137,15 +142,15 @@ def hedged_after_its_content() -> Iterator[None]:
 def twins_take_turns() -> Iterator[None]:
     """A loser has its turn again although it is its own model that has won."""
 
-    def make(drop: Any) -> Any:
-        def dropped(race: Any, lane: StepRun, outcome: str) -> None:
-            drop(race, lane, outcome)
+    def make(stop: Any) -> Any:
+        def stops(race: Any, step_run: StepRun, outcome: str) -> None:
+            stop(race, step_run, outcome)
             if outcome == "superseded":
-                race._remaining.put_back(lane.index)
+                race._remaining.put_back(step_run.index)
 
-        return dropped
+        return stops
 
-    with around(races.Race, "_drop", make):
+    with around(races.Race, "_stop", make):
         yield
 
 
@@ -156,7 +161,7 @@ def steps_are_forgotten() -> Iterator[None]:
     def make(failed: Any) -> Any:
         def fails(race: Any, *more: Any) -> None:
             failed(race, *more)
-            race._remaining.take()
+            race._remaining.take_next()
 
         return fails
 
@@ -185,12 +190,12 @@ def errors_are_mixed_up() -> Iterator[None]:
     last: list[str] = []
 
     def make(fail: Any) -> Any:
-        def fails(flight: RunningAttempt, error: AttemptError) -> AttemptError:
+        def fails(sent: SentAttempt, error: AttemptError) -> AttemptError:
             last.append(error.message)
             error.message = last[-2:][0]
-            return fail(flight, error)  # type: ignore[no-any-return]
+            return fail(sent, error)  # type: ignore[no-any-return]
 
         return fails
 
-    with around(RunningAttempt, "fail", make):
+    with around(SentAttempt, "fail", make):
         yield

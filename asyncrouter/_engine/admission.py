@@ -1,0 +1,100 @@
+"""Admission: an attempt waits until the policies let it be sent, and gets its lease.
+
+`admit_now()` is the usual way, and never awaits. Only when it returns `None` is there something to wait for: a hold
+that the provider asked for, or a turn in the queue of a limit. Nothing is held while waiting, except a place in that
+queue, which is given back when the wait is cancelled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncrouter._config.cost import prompt_tokens
+from asyncrouter._errors import NotSent, RouterClosed
+
+if TYPE_CHECKING:
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.step_run import StepRun
+    from asyncrouter._policies.lease import Lease
+    from asyncrouter._policies.model_state import ModelState
+    from asyncrouter._policies.pacing import Rank
+    from asyncrouter._types import Call
+
+USUAL_ANSWER_TOKENS = 500.0
+"""Tokens that an answer is assumed to have when the caller set no maximum, for a provider's limit of tokens a minute.
+
+The limit is corrected when the attempt ends and its usage is known.
+"""
+
+
+def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
+    """The lease of an attempt that may be sent at this instant; `None` when it would have to wait.
+
+    Raises `NotSent` when the step should be passed over, `RouterClosed` when the router is closing.
+    """
+    return None if _hold(engine, step_run) else _lease(engine, call, step_run)
+
+
+async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
+    """Wait for the lease. Raises `NotSent` when the wait would be too long, `RouterClosed` when the router closes."""
+    while True:
+        if hold := _hold(engine, step_run):
+            await engine.sleep(hold)  # then look again: it may have become longer, and nobody says so
+        else:
+            lease = _lease(engine, call, step_run) or await _lease_from_queue(engine, call, step_run)
+            if lease is not None:
+                return lease
+
+
+def _lease(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
+    """A lease, if no limit is in the way and nobody waits before us."""
+    return engine.policies.lease_now(*_claim(engine, call, step_run))
+
+
+async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
+    """Wait for a turn in the queue of the model's limits; `None` when the model has been held meanwhile."""
+    if step_run.hedged:
+        raise NotSent("a hedge does not wait for its turn")
+    state, rank, tokens = _claim(engine, call, step_run)
+    ticket = state.pacer.join(rank, tokens, step_run.silent_until, step_run.max_wait())
+    try:
+        await ticket.done
+        hold = _hold(engine, step_run)  # much may have happened since
+    except BaseException:
+        state.pacer.leave(ticket)
+        raise
+    if not hold:
+        return engine.policies.lease_granted(state, ticket)
+    state.pacer.leave(ticket)
+    return None
+
+
+def _hold(engine: Engine, step_run: StepRun) -> float:
+    """Seconds to wait before the model may be tried, 0 for none.
+
+    Raises `NotSent` when it should not be tried at all: it is out, or held for longer than it is worth to wait.
+    """
+    if engine.closed:
+        raise RouterClosed("the router was closed while the call was running")
+    model, now = step_run.step.model, engine.loop.time()
+    refusal = engine.policies.refusal(model, now)
+    if refusal is not None and refusal.forcible and step_run.is_last():
+        refusal = engine.policies.refusal(model, now, forced=True)
+    if refusal is None:
+        return 0.0
+    if refusal.hold is None or not step_run.should_wait(refusal.hold):
+        raise refusal.error()
+    return refusal.hold
+
+
+def _claim(engine: Engine, call: Call, step_run: StepRun) -> tuple[ModelState, Rank, float]:
+    """What the attempt asks of whose limits: the model's state, its rank among those who wait, its tokens."""
+    state = engine.policies.state_of(step_run.step.model)
+    rank = engine.policies.rank(step_run.cause, call.priority)
+    return state, rank, _tokens(call, step_run) if state.limits.counts_tokens else 0.0
+
+
+def _tokens(call: Call, step_run: StepRun) -> float:
+    """About as many tokens as the request will count."""
+    limit = step_run.params.get("max_completion_tokens") or step_run.params.get("max_tokens")
+    return prompt_tokens(call) + (float(limit) if isinstance(limit, int | float) else USUAL_ANSWER_TOKENS)

@@ -1,0 +1,178 @@
+"""An attempt from the sending of its request on: what it holds, what its provider has answered, and its one end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncrouter._config.cost import estimate, price
+from asyncrouter._engine.clock import Clock
+from asyncrouter._engine.trace_entry import outcome_of
+from asyncrouter._errors import AttemptTimeout, BadReply, Unauthorized
+
+if TYPE_CHECKING:
+    from asyncrouter._engine.trace_entry import TraceEntry
+    from asyncrouter._errors import AttemptError, ClockName
+    from asyncrouter._policies.lease import Lease
+    from asyncrouter._transport.api import Request, Response
+    from asyncrouter._types import Chunk, Outcome, Reply
+    from asyncrouter._wire.api import Decoder
+
+
+class SentAttempt:
+    """An attempt that the policies have admitted: it has a lease, a key, a request and a clock from the beginning.
+
+    It knows nothing of the race it runs in. `response` and `decoder` are set when the headers have come, `reply` when
+    a whole answer is complete. `end()` releases everything, once, whoever calls it.
+
+    `hard_limit` is the instant of the loop's clock by which the answer must be whole, and the name of that limit.
+    """
+
+    __slots__ = (
+        "attempt", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease", "received", "reply", "request",
+        "response", "sent_at", "step", "wire",
+    )
+
+    def __init__(
+        self, entry: TraceEntry, lease: Lease, key: str | None, request: Request, answer_until: float
+    ) -> None:
+        engine, step = entry.engine, entry.step
+        self.entry = entry
+        self.engine = engine
+        self.step = step
+        self.attempt = entry.attempt
+        self.lease = lease
+        self.key = key
+        self.request = request
+        self.wire = engine.wires[step.model.provider]
+        self.clock = Clock(engine.timers, engine.loop)
+        self.sent_at = engine.loop.time()
+        self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
+        self.received = 0
+        self.response: Response | None = None
+        self.decoder: Decoder | None = None
+        self.reply: Reply | None = None
+
+    def __repr__(self) -> str:
+        return f"<SentAttempt {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
+
+    def now(self) -> float:
+        """Seconds since the call began."""
+        return self.engine.loop.time() - self.entry.call.began
+
+    def mark_headers(self, response: Response) -> None:
+        """The headers of the response are there."""
+        attempt = self.attempt
+        self.response = response
+        attempt.status = response.status
+        attempt.connected = response.connected_at - self.entry.call.began
+        attempt.request_id = self.wire.request_id(response.headers)
+        self.engine.policies.read_limits(self.lease.state, response.headers)
+
+    def feed(self, decoder: Decoder, data: bytes, chunks: list[Chunk] | None) -> None:
+        """Decode the next bytes of the body. Raises `BadReply` when the body has become too long."""
+        self.received += len(data)
+        if self.received > self.step.max_response_bytes:
+            raise BadReply(f"more than max_response_bytes = {self.step.max_response_bytes}")
+        decoder.feed(data, chunks)
+
+    def mark_slow(self) -> None:
+        """Another model would have been raced by now, were there a budget for it."""
+        if self.attempt.outcome is None:
+            self.lease.mark_slow(self.engine.loop.time())
+
+    def complete(self, reply: Reply) -> Reply:
+        """Put on the reply what only the router knows: its model here, its cost and its trace."""
+        self.reply = reply
+        self._account()
+        reply.model = self.attempt.model
+        reply.cost_usd = self.attempt.cost_usd
+        reply.trace = self.entry.trace
+        return reply
+
+    # The end.
+
+    def win(self, reply: Reply) -> Reply:
+        """End as won; the reply, complete."""
+        if self.reply is None:
+            self.complete(reply)
+        self.end("won")
+        return reply
+
+    def fail(self, error: AttemptError) -> AttemptError:
+        """End because of `error`; the error with everything a reader needs on it."""
+        credential = self.engine.credentials[self.step.model.provider]
+        key_is_bad = isinstance(error, Unauthorized) and error.status != 403
+        hint = ""
+        if key_is_bad and self.key is not None and not self.entry.call.headers:  # these may bring a key of their own
+            hint = f" (key of {self.attempt.provider} from {credential.origin})"
+        self.entry.complete_error(error, self.key, hint)
+        if key_is_bad and credential.renew(self.key):
+            error.again = "quick"
+        self.end(outcome_of(error), error)
+        return error
+
+    def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
+        """Stop the clock, close the response, count the cost, give the lease back. Only the first call has an effect.
+
+        It never awaits, so it can be called from a timer or from another task.
+        """
+        attempt, now = self.attempt, self.engine.loop.time()
+        if not self.entry.settle(outcome, error, now):
+            return
+        self.clock.stop()
+        if self.response is not None:
+            self.response.close()
+        if self.reply is None:
+            self._account()
+        renewed = isinstance(error, Unauthorized) and error.again == "quick"
+        first = attempt.first_content
+        first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
+        self.lease.end(now, outcome, None if renewed else error, first_content, attempt.usage)
+        self.entry.announce_end()
+
+    def timeout(self, limit_name: ClockName) -> AttemptTimeout:
+        """The error for a limit that has expired, in words that name it."""
+        if limit_name == "deadline":
+            return AttemptTimeout(limit_name, "the call's deadline came first")
+        step = self.step
+        seconds = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}
+        missing = {"connect": "connection", "first_token": "content", "idle": "more content", "total": "end"}
+        limit, spent = seconds[limit_name], self.engine.loop.time() - self.sent_at
+        if limit_name != "idle" and (limit is None or spent < limit):
+            text = f"no {missing[limit_name]} within {spent:.3g} s, its share of the deadline"
+        else:
+            text = f"no {missing[limit_name]} within {limit:g} s"
+        return AttemptTimeout(limit_name, text)
+
+    def _account(self) -> None:
+        """Enter the usage and the cost: what the provider says, else an estimate."""
+        attempt, decoder, model = self.attempt, self.decoder, self.step.model
+        if decoder is not None:
+            decoder.close()  # what has been read is all there will be
+        reply = self.reply or (decoder.reply if decoder is not None else None)
+        if decoder is not None and reply is not None and reply.usage is not None:
+            attempt.usage = reply.usage
+            stated = decoder.cost_usd
+            attempt.cost_usd = stated if stated is not None else price(model, reply.usage)
+        elif self._billed():
+            attempt.cost_usd = estimate(model, self.entry.call, reply)
+            attempt.cost_estimated = attempt.cost_usd is not None
+
+    def _billed(self) -> bool:
+        """Whether the provider may charge for an attempt without a usage report.
+
+        It does not for an error response, nor for a request that never reached it.
+        """
+        if self.decoder is not None:
+            return True
+        error = self.attempt.error
+        if error is None:
+            return True
+        return isinstance(error, AttemptTimeout) and error.clock != "connect"
+
+
+def _hard_limit(
+    sent_at: float, total: float | None, answer_until: float, deadline: float
+) -> tuple[float, ClockName]:
+    until = answer_until if total is None else min(answer_until, sent_at + total)
+    return (until, "total") if until < deadline else (deadline, "deadline")

@@ -1,0 +1,96 @@
+"""One attempt's entry in the trace of its call: opened when the attempt begins, settled once, whoever ends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncrouter._credentials import secrets_in
+from asyncrouter._errors import NotAccepted, NotSent
+from asyncrouter._events import AttemptEnded, AttemptStarted
+from asyncrouter._types import Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._config.plan import PlannedStep
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._types import Call, Cause, Outcome, Trace
+
+_OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
+"""How an attempt with an error of this class has ended; with any other class it has failed."""
+
+
+class TraceEntry:
+    """An attempt as its trace shows it: `attempt`, filled in as things happen.
+
+    An attempt that is never sent is nothing but its entry. A `SentAttempt` holds its entry, and more to be released.
+    """
+
+    __slots__ = ("attempt", "call", "engine", "step", "trace")
+
+    def __init__(self, engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause) -> None:
+        self.engine = engine
+        self.call = call
+        self.trace = trace
+        self.step = step
+        self.attempt = Attempt(
+            len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=engine.loop.time() - call.began
+        )
+        trace.attempts.append(self.attempt)
+
+    def __repr__(self) -> str:
+        return f"<TraceEntry {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
+
+    def mark_sent(self, now: float) -> None:
+        """The request is sent at the instant `now` of the loop's clock."""
+        self.attempt.sent = now - self.call.began
+        if not self.engine.events.quiet:
+            self.engine.events.emit(AttemptStarted(self.trace, self.attempt))
+
+    def fail(self, error: AttemptError) -> AttemptError:
+        """End an attempt that was not sent, because of `error`; the error with everything a reader needs on it."""
+        self.complete_error(error)
+        self.end(outcome_of(error), error)
+        return error
+
+    def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
+        """End an attempt that was not sent. Only the first call has an effect."""
+        if self.settle(outcome, error, self.engine.loop.time()):
+            self.announce_end()
+
+    def settle(self, outcome: Outcome, error: AttemptError | None, now: float) -> bool:
+        """Enter how the attempt ended; `False` when somebody else has done so before."""
+        attempt = self.attempt
+        if attempt.outcome is not None:
+            return False
+        attempt.outcome = outcome
+        attempt.error = error
+        attempt.ended = now - self.call.began
+        return True
+
+    def announce_end(self) -> None:
+        """Tell the listeners; the entry does not change any more."""
+        if not self.engine.events.quiet:
+            self.engine.events.emit(AttemptEnded(self.trace, self.attempt))
+
+    def complete_error(self, error: AttemptError, key: str | None = None, hint: str = "") -> None:
+        """Put on `error` which model failed; keep `key` and all other secrets out of its texts; `hint` is appended."""
+        attempt = self.attempt
+        error.model, error.provider = attempt.model, attempt.provider
+        error.message = self._mask(error.message, key) + hint
+        error.args = (error.message,)
+        if error.code is not None:
+            error.code = self._mask(error.code, key)
+        error.__traceback__ = None  # a trace that is kept would keep our frames alive
+        error.request_id = error.request_id or attempt.request_id
+        attempt.status = attempt.status or error.status
+
+    def _mask(self, text: str, key: str | None) -> str:
+        # `key` too: the credential may have been renewed since this attempt took its key.
+        return self.engine.credentials[self.step.model.provider].mask(text, key, *secrets_in(self.call.headers))
+
+
+def outcome_of(error: AttemptError) -> Outcome:
+    """How an attempt that met `error` has ended."""
+    return _OUTCOMES.get(type(error), "failed")
