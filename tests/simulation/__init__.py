@@ -1,7 +1,7 @@
-"""Deterministic simulation: whole routers over a world of faulty models, in virtual time, everything from one seed.
+"""Deterministic simulation: whole routers over simulated, faulty providers, in virtual time, all drawn from a seed.
 
 `python -m tests.simulation --seeds 1000` runs seeds 0 to 999; `--seed 17` replays one and prints all that happened.
-Each seed is a bad day of its own kind (`day.py`), lived through by a router, a world (`world.py`) and callers
-(`callers.py`); `run.py` ends the faults, looks whether everything comes back to life, and `checks*.py` say what must
-have held. `mutants.py` breaks the router on purpose: each break must be noticed.
+Each seed draws a scenario (`scenario.py`); `run.py` runs a router, its providers (`world.py`) and its callers
+(`callers.py`) through it, ends the faults and sees whether everything recovers; `live_checks.py` and `checks.py` say
+what must have held. `mutants.py` breaks the router on purpose: each break must be noticed.
 """

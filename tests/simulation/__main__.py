@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: runs seeds, replays one, or sees to it that every mutant is caught."""
+"""`python -m tests.simulation`: run seeds, replay one, or check that every mutant is caught."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 COMMAND = "python -m tests.simulation --seed"
 PROGRESS = 1000
-"""Seeds after which a word is said."""
+"""Seeds between two lines of progress."""
 PATIENCE = 300
-"""Seeds within which a mutant must be caught."""
+"""Seeds within which a mutant must be noticed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says; 1 when something does not hold."""
+    """Do what the command line says; 1 when an invariant does not hold or a mutant survives."""
     asked = _parser().parse_args(arguments)
     if asked.mutants is not None:
         return _hunt(asked.mutants or list(MUTANTS), asked.start)
@@ -45,11 +45,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(line: str) -> None:
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def _run(seeds: range, processes: int) -> int:
+    """Run these seeds and print a summary."""
     began = time.perf_counter()
     calls = requests = failed = 0
     met: set[tuple[str, str]] = set()
@@ -82,6 +84,7 @@ def _results(seeds: Iterable[int], processes: int) -> Iterator[Result]:
 
 
 def _tell(result: Result) -> None:
+    """Print the first violations of a seed, how the first one came about, and how to replay it."""
     for invariant, detail in result.violations[:3]:
         _say(f"seed {result.seed}: {invariant}: {detail}")
     for line in result.story:
@@ -90,6 +93,7 @@ def _tell(result: Result) -> None:
 
 
 def _replay(seed: int) -> int:
+    """Run one seed and print all that happened."""
     result = run_seed(seed, keep_log=True)
     for line in result.lines:
         _say(line)
@@ -100,7 +104,7 @@ def _replay(seed: int) -> int:
 
 
 def caught(name: str, start: int = 0, patience: int = PATIENCE) -> Result | None:
-    """A seed that notices a mutant, if there is one in time; the one that did the last time is asked first."""
+    """A result that notices the mutant, `None` if there is none; the seed that last did is tried first."""
     for seed in (CAUGHT_BY.get(name, start), *range(start, start + patience)):
         with MUTANTS[name]():
             result = run_seed(seed)
@@ -110,7 +114,7 @@ def caught(name: str, start: int = 0, patience: int = PATIENCE) -> Result | None
 
 
 def _hunt(names: list[str], start: int) -> int:
-    """Say which invariant catches which mutant, and at which seed."""
+    """Print which invariant catches which mutant, and at which seed."""
     survived = 0
     for name in names:
         result = caught(name, start)

@@ -1,4 +1,4 @@
-"""Those who call on one day: what each of them asks for, and what they do meanwhile."""
+"""The callers of a scenario: what each of them asks for, and what it does meanwhile."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One call: when, for what, and what its caller does."""
+    """One call: when it is made, for what task, and what its caller does."""
 
     at: float
     task: str
     stream: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
     accept: str | None = None
-    """How the reply is judged: yes, no, maybe, slow, raises."""
+    """What `accept` says: yes, no, maybe, slow (yes), raises; `None` for no `accept`."""
     accept_seconds: float = 0.0
     cancel_after: float | None = None
     cancel_at_event: str | None = None
-    """Cancelled in the very instant of: sent, connected, headers, content, end."""
+    """The event at whose very instant the caller is cancelled: sent, connected, headers, content, end."""
     cancels: int = 1
     timeout: float | None = None
     """The caller's own `asyncio.timeout`."""
     leave_after: int | None = None
-    """Chunks after which a reader leaves."""
+    """Chunks after which its reader leaves a stream."""
     leave_by_raising: bool = False
     pause: float = 0.0
     """Seconds between two reads of a stream."""
@@ -43,7 +43,7 @@ class Behaviour:
 
 
 class BehaviourMix:
-    """The callers of one day: how many of them cancel, stream, think, refuse."""
+    """Draws the calls of a scenario: the shares that cancel, stream, wait, judge or leave early."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -60,6 +60,7 @@ class BehaviourMix:
         self._drags = random.choice([0.0, 0.0, share(0.0, 0.1)])
 
     def call(self, at: float, task: str) -> Behaviour:
+        """Draw a call of this task at this instant."""
         random = self._random
         stream = random.random() < self._streams
         options: dict[str, object] = {}
@@ -89,6 +90,7 @@ class BehaviourMix:
         return Behaviour(at, task, stream, options, **settings)  # type: ignore[arg-type]  # drawn above, field by field
 
     def _given(self) -> dict[str, object]:
+        """Draw an argument of the call that differs from the configuration."""
         random = self._random
         return random.choice([
             {"deadline": log_uniform(random, 0.05, 30.0)},

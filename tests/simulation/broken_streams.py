@@ -1,4 +1,4 @@
-"""How streams go wrong after so many words, and how odd they may look when nothing is wrong."""
+"""How streams break after so many words, and unusual but correct ways of writing them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from .wire_openai import OpenAI
 
 HUGE = b": " + b"x" * 40_000 + b"\n\n"
-"""A comment that takes all the room there is, where there is not much."""
+"""A comment larger than `max_response_bytes`, where that is small."""
 
 
 def write_unusually(script: ScriptedResponse, random: Random) -> None:
-    """The same events as some servers write them; it must make no difference."""
+    """Write the same events as some servers do, which must make no difference."""
     match random.randrange(20):
         case 0:
             script.pieces = [(at, data.replace(b"\n", b"\r\n"), words) for at, data, words in script.pieces]
@@ -28,8 +28,10 @@ def write_unusually(script: ScriptedResponse, random: Random) -> None:
             script.pieces[0] = (script.pieces[0][0], b"\xef\xbb\xbf" + script.pieces[0][1], 0)
 
 
-def break_stream(script: ScriptedResponse, random: Random, wire: OpenAI, kind: str | None, at: float, stop: int) -> None:
-    """How a stream goes wrong after so many words."""
+def break_stream(
+    script: ScriptedResponse, random: Random, wire: OpenAI, kind: str | None, at: float, stop: int
+) -> None:
+    """Break a stream after `stop` words, at `at` seconds."""
     script.ends_at, pieces = at, script.pieces
     match kind:
         case "hang_content" | "hang_middle":

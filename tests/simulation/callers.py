@@ -1,4 +1,4 @@
-"""Those who call: they wait, read, think, judge, leave early, cancel twice, and note what they got, and when."""
+"""The callers: each makes one call, reads, waits, judges, leaves early or is cancelled, and records what it got."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
-from .record import said
+from .record import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class ReaderError(Exception):
-    """A reader raises it inside `async with`."""
+    """Raised by a reader inside `async with`."""
 
 
 class AcceptError(Exception):
-    """What an `accept` raises that cannot judge."""
+    """Raised by an `accept` that cannot judge."""
 
 
 class Caller:
@@ -37,7 +37,7 @@ class Caller:
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Call, and say how it ended."""
+        """Make the call and record how it ended."""
         call, now = self._call, self._loop.time()
         limit = call.behaviour.options.get("deadline", call.plan.deadline)
         call.began = now
@@ -53,11 +53,11 @@ class Caller:
         except TimeoutError:
             pass  # the caller's own
         error = "" if call.error is None else f" {type(call.error).__name__}"
-        text = "" if call.reply is None else f" {said(call.reply)!r}"
+        text = "" if call.reply is None else f" {words_of(call.reply)!r}"
         self._record.log(self._loop.time(), f"call {call.number} ends: {call.outcome}{error}{text}")
 
     def cancel(self) -> None:
-        """Somebody cancels the caller's task, perhaps more than once."""
+        """Cancel the caller's task, as often as its behaviour says."""
         call = self._call
         if call.over or call.cancelled_at is not None or self.task is None:
             return
@@ -67,6 +67,7 @@ class Caller:
         self._record.log(call.cancelled_at, f"call {call.number} is cancelled")
 
     async def _within_timeout(self) -> None:
+        """Make the call within the caller's own `asyncio.timeout`, if it has one."""
         timeout = self._call.behaviour.timeout
         if timeout is None:
             await self._ask()
@@ -80,6 +81,7 @@ class Caller:
                     self._call.cancels = 1
 
     async def _ask(self) -> None:
+        """Make the call, and check when and how it ended."""
         call = self._call
         try:
             await (self._stream() if call.behaviour.stream else self._chat())
@@ -99,7 +101,7 @@ class Caller:
             raise asyncio.CancelledError
 
     def _accounted(self, outcome: str) -> None:
-        """A cancellation is never swallowed, and never made up."""
+        """Check that a cancellation is neither swallowed nor made up."""
         call, task = self._call, asyncio.current_task()
         assert task is not None
         if call.cancelled_at is not None and call.behaviour.timeout is None:
@@ -113,6 +115,7 @@ class Caller:
             self._record.flag("cancel", f"call {call.number}: {call.cancels} cancels, {task.cancelling()} counted")
 
     def _on_time(self, began: float) -> None:
+        """Check that the router has answered by the deadline."""
         now = self._loop.time()
         if now > max(began, self._call.deadline):
             self._record.flag("deadline", f"call {self._call.number} at {now!r}, due {self._call.deadline!r}")
@@ -130,12 +133,13 @@ class Caller:
         return f"{self._call.number} {'word ' * self._call.behaviour.padding}"
 
     def _accept(self) -> Callable[[Reply], object]:
+        """The `accept` of this call."""
         behaviour = self._call.behaviour
         random = Random(f"accept {self._record.seed} {self._call.number}")
 
         def judge(reply: Reply) -> bool:
-            if not any(said(reply) == exchange.said() for exchange in self._call.exchanges):
-                self._record.flag("reply", f"accept of call {self._call.number} got {said(reply)!r}")
+            if not any(words_of(reply) == exchange.text() for exchange in self._call.exchanges):
+                self._record.flag("reply", f"accept of call {self._call.number} got {words_of(reply)!r}")
             if behaviour.accept == "raises":
                 raise AcceptError
             return behaviour.accept in {"yes", "slow"} or (behaviour.accept == "maybe" and random.random() < 0.5)
@@ -165,6 +169,7 @@ class Caller:
                 call.trace = getattr(stream, "trace", None)
 
     async def _read(self, stream: ReplyStream) -> None:
+        """Read a stream to its end, or as far as this reader does."""
         call = self._call
         behaviour = call.behaviour
         taken = 0

@@ -1,4 +1,4 @@
-"""Invariants of breakers: why they open and close, whom they let through, and for how long they keep others out."""
+"""Invariants of breakers: why they open and close, which calls they let through, and how long they refuse others."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 NEAR = 1e-9
 LAPSE = 120.0
-"""Seconds for which a probe may keep others out that has no limit of its own."""
+"""Seconds for which a probe without a `total` of its own may keep others out."""
 WINDOW = 33.0
-"""Seconds that failures are counted over, and a bucket's width more."""
+"""Seconds that failures are counted over, and one slice more."""
 SHORTEST_OPEN = 5.0
 
 
 def breakers(run: FinishedRun) -> None:
-    """A breaker opens for the failures that count, closes for an answer, and sends nobody away for longer than told."""
+    """A breaker opens for failures that count, closes for an answer, and stays open as long as it says."""
     for subject in {change.subject: None for change in run.record.changes if change.state.startswith("breaker")}:
         mine = [one for one in run.tries if subject in {one.attempt.model, one.attempt.provider} and one.exchange]
         host = subject in run.config.providers
@@ -31,7 +31,10 @@ def breakers(run: FinishedRun) -> None:
         _changes(run, subject, failures, mine, 5 if host else 3)
 
 
-def _changes(run: FinishedRun, subject: str, failures: list[MatchedAttempt], mine: list[MatchedAttempt], in_a_row: int) -> None:
+def _changes(
+    run: FinishedRun, subject: str, failures: list[MatchedAttempt], mine: list[MatchedAttempt], in_a_row: int
+) -> None:
+    """Check each change of one breaker against the failures and answers of that instant."""
     ends = [one.ended for one in failures]
     since, state = -inf, "closed"
     for change in run.record.changes:
@@ -58,7 +61,7 @@ def _changes(run: FinishedRun, subject: str, failures: list[MatchedAttempt], min
 
 
 def _counts(one: MatchedAttempt, *, host: bool) -> bool:
-    """Whether an attempt's failure says something against its model, or its host."""
+    """Whether the failure of an attempt counts against its model, or its host."""
     assert one.exchange is not None
     error, script = type(one.attempt.error).__name__, one.exchange.script
     if one.attempt.outcome != "failed":
@@ -82,7 +85,7 @@ def _ended(one: MatchedAttempt) -> float:
 
 
 def open_is_open(run: FinishedRun) -> None:
-    """While a breaker is open only calls go that have nobody else left to ask."""
+    """While a breaker is open only calls go that have no other model left."""
     spans = _open_spans(run)
     if not spans or run.config.defaults.breaker == "off":
         return
@@ -93,24 +96,24 @@ def open_is_open(run: FinishedRun) -> None:
             continue
         closed = [*spans.get(exchange.model, ()), *spans.get(exchange.provider, ())]
         if any(begin < exchange.at < end for begin, end in closed):
-            other = _somebody_else(run, by_call[one.call.number], exchange)
+            other = _other_model(run, by_call[one.call.number], exchange)
             if other is not None:
                 run.flag("open", f"{one} at {exchange.at!r} though it is open and {other} was not asked")
 
 
-def _somebody_else(run: FinishedRun, tries: list[MatchedAttempt], exchange: Exchange) -> str | None:
-    """Another model of the chain that nobody has tried yet, and nothing was known against; none after a refusal."""
+def _other_model(run: FinishedRun, tries: list[MatchedAttempt], exchange: Exchange) -> str | None:
+    """Another model of the chain that was not tried and that nothing is known against; none after a refusal."""
     if any(type(one.attempt.error).__name__ == "Refused" and one.ended <= exchange.at for one in tries):
         return None
     tried = {one.attempt.model for one in tries if one.queued <= exchange.at + NEAR}
-    for step in exchange.call.plan.steps[_begun_again(exchange, tries):]:
+    for step in exchange.call.plan.steps[_first_step_left(exchange, tries):]:
         if step.name not in tried and not run.was_held(step.name, exchange.at):
             return step.name
     return None
 
 
-def _begun_again(exchange: Exchange, tries: list[MatchedAttempt]) -> int:
-    """The first step that a stream may still ask: when it has begun again, none but those after the broken one."""
+def _first_step_left(exchange: Exchange, tries: list[MatchedAttempt]) -> int:
+    """The first step that a call may still try: after a restart, the one after the broken step."""
     before: list[MatchedAttempt] = []
     for one in tries:
         if one.attempt.cause == "restart" and one.queued <= exchange.at + NEAR:
@@ -122,7 +125,7 @@ def _begun_again(exchange: Exchange, tries: list[MatchedAttempt]) -> int:
 
 
 def _open_spans(run: FinishedRun) -> dict[str, list[tuple[float, float]]]:
-    """When which breaker was open, for sure: five seconds, or until it changed again."""
+    """The spans in which each breaker was open for sure: five seconds, or until it changed again."""
     spans: dict[str, list[tuple[float, float]]] = {}
     opened: dict[str, float] = {}
     for change in run.record.changes:
@@ -137,7 +140,7 @@ def _open_spans(run: FinishedRun) -> dict[str, list[tuple[float, float]]]:
 
 
 def one_probe(run: FinishedRun) -> None:
-    """While a breaker is half-open one request at a time finds out; all others had nobody else left to ask."""
+    """While a breaker is half-open, one call at a time goes as a probe; others go only with no other model left."""
     if run.config.defaults.breaker == "off":
         return
     spans: dict[str, list[tuple[float, float]]] = {}
@@ -152,7 +155,7 @@ def one_probe(run: FinishedRun) -> None:
                 if one.exchange is not None and subject in {one.exchange.model, one.exchange.provider}]
         for begin, end in half_open:
             probes = [exchange for exchange in mine if begin <= exchange.at < end
-                      and _somebody_else(run, run.by_call[exchange.call.number], exchange) is not None]
+                      and _other_model(run, run.by_call[exchange.call.number], exchange) is not None]
             for probe in probes:
                 longest = max(LAPSE if step.total is None else step.total + 1.0 for step in probe.call.plan.steps)
                 until = min(probe.at + longest, inf if probe.ended is None else probe.ended)
@@ -161,7 +164,7 @@ def one_probe(run: FinishedRun) -> None:
 
 
 def permits_lapse(run: FinishedRun) -> None:
-    """A probe keeps others out while it lives, for as long as it may take and a second more; then its permit lapses."""
+    """A probe keeps others out only while it runs, and at most a second longer than it may take."""
     if not run.record.has_listener:
         return  # nobody has the traces of those that were cancelled
     sent = [one for one in run.tries if one.sent is not None]
@@ -177,6 +180,7 @@ def permits_lapse(run: FinishedRun) -> None:
 
 
 def _lapses(one: MatchedAttempt) -> float:
+    """When the permit of this attempt, if it is a probe, ends at the latest."""
     totals = [step.total for step in one.call.plan.steps if step.name == one.attempt.model]
     longest = max(LAPSE if total is None else total + 1.0 for total in totals)
     return min(one.ended, (one.sent or 0.0) + longest)

@@ -1,4 +1,4 @@
-"""Invariants of what is rationed: hedges, retries, slots, and whose turn it is."""
+"""Invariants of what is limited: hedges, retries, slots, and the order of those who wait."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hedges_in_budget(run: FinishedRun) -> None:
 
 
 def hedges_when_late(run: FinishedRun) -> None:
-    """A hedge comes when every live attempt is late, counted from its sending, or when one has just failed."""
+    """A hedge is sent when every running attempt is late, counted from its sending, or when one has just failed."""
     by_call = run.by_call
     sent_by_model = run.sent_by_model
     for one in run.tries:
@@ -67,7 +67,7 @@ def hedges_when_late(run: FinishedRun) -> None:
 
 
 def retries_in_budget(run: FinishedRun) -> None:
-    """A provider is sent at most ten retries, and one for every ten answers, in every prefix."""
+    """In every prefix a provider is sent at most ten retries, and one more for ten answers."""
     answers: dict[str, list[float]] = {}
     retries: dict[str, list[MatchedAttempt]] = {}
     for one in run.tries:
@@ -92,7 +92,7 @@ def retries_in_budget(run: FinishedRun) -> None:
 
 
 def retries_bounded(run: FinishedRun) -> None:
-    """`retry.attempts` bounds the tries on one model, each time it is its turn."""
+    """`retry.attempts` bounds the tries of each step."""
     for tries in run.by_call.values():
         call = tries[0].call
         for model in {one.attempt.model: None for one in tries}:
@@ -104,7 +104,7 @@ def retries_bounded(run: FinishedRun) -> None:
 
 
 def slots(run: FinishedRun) -> None:
-    """Never more requests at a model than `max_concurrent`."""
+    """No model has more requests at once than `max_concurrent`."""
     for name, model in run.config.models.items():
         if model.max_concurrent is None:
             continue
@@ -122,7 +122,7 @@ def slots(run: FinishedRun) -> None:
 
 
 def ranks(run: FinishedRun) -> None:
-    """Whoever waits in a better place goes first, or longer in the same: first attempts, later ones, batch work."""
+    """Requests that wait go in the order of rank and arrival: first attempts, later ones, batch work."""
     for name in run.config.models:
         mine = run.of(name)
         waiting = [one for one in mine if _waited_until(one) > one.queued + NEAR]

@@ -1,4 +1,4 @@
-"""Invariants of calls and attempts: their ends, their times, the names of their failures."""
+"""Invariants of calls and attempts: how they end, when, and with which error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTCOMES = FAILURES | {"reply", "left", "cancelled", "accept raised", "StreamInt
 
 
 def ends_once(run: FinishedRun) -> None:
-    """Every call ends exactly once, in words that fit, and its trace is complete."""
+    """Every call ends exactly once, with a documented outcome, and its trace is complete."""
     for call in run.record.calls:
         if not call.over:
             run.flag("ends", f"call {call.number} never ended")
@@ -42,7 +42,7 @@ def _closed(run: FinishedRun, call: CallRecord) -> bool:
 
 
 def in_order(run: FinishedRun) -> None:
-    """The instants of an attempt come one after the other, within its call."""
+    """The instants of an attempt are in order, and within its call."""
     for one in run.tries:
         attempt = one.attempt
         told = (0.0, attempt.queued, attempt.sent, attempt.connected, attempt.first_content, attempt.last_content,
@@ -55,7 +55,7 @@ def in_order(run: FinishedRun) -> None:
 
 
 def connections(run: FinishedRun) -> None:
-    """A connection is gone when its attempt is, and a call has two at most."""
+    """A connection is closed when its attempt ends, and a call has two at most."""
     for one in run.tries:
         exchange = one.exchange
         if exchange is not None and (exchange.ended is None or exchange.ended > one.ended + NEAR):
@@ -69,7 +69,7 @@ def connections(run: FinishedRun) -> None:
 
 
 def attributed(run: FinishedRun) -> None:
-    """A failure has the name of what went wrong; a clock may always come first."""
+    """A failed attempt has the error of what went wrong with its request, or a timeout that came first."""
     for one in run.tries:
         attempt, exchange = one.attempt, one.exchange
         if attempt.outcome == "not_sent":
@@ -91,8 +91,8 @@ def attributed(run: FinishedRun) -> None:
             run.flag("isolation", f"{one}, request {exchange.number}, has the words of request {number[1]}")
 
 
-def own_clocks(run: FinishedRun) -> None:
-    """No attempt runs over its step's clocks."""
+def own_timeouts(run: FinishedRun) -> None:
+    """No attempt runs longer than its step's timeouts."""
     for one in run.tries:
         attempt, call = one.attempt, one.call
         if attempt.sent is None or call.behaviour.stream:
@@ -112,4 +112,4 @@ def own_clocks(run: FinishedRun) -> None:
             run.flag("clocks", f"{one}: silent for {silent} s, first_token {first_token}")
 
 
-CHECKS: list[Callable[[FinishedRun], None]] = [ends_once, in_order, connections, attributed, own_clocks]
+CHECKS: list[Callable[[FinishedRun], None]] = [ends_once, in_order, connections, attributed, own_timeouts]

@@ -1,4 +1,4 @@
-"""What a router has learned about how long its models take: a sample from each attempt that tells, none from others."""
+"""Invariants of the memory of latencies: one sample from each attempt that tells, none from others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FORGETS = 200
 
 
 def one_sample_each(run: FinishedRun) -> None:
-    """Content, a lost race and a clock are samples; whoever was cancelled without content says nothing.
+    """First content, a lost race and a timeout are one sample each; a cancellation without content is none.
 
-    What a model does while it is slow is not taken for what is usual.
+    What a demoted model does is not learned.
     """
     if not run.record.has_listener:
         return  # nobody has the traces of those that were cancelled

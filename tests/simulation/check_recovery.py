@@ -1,4 +1,4 @@
-"""What must be true of the time in which nothing fails any more: who was out is back."""
+"""Invariants of the time after the faults: whatever was out is back."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .record import CallRecord
 
 DEMOTED = 5.0
-"""Seconds between two tries of a model that has been slow, in its old place."""
+"""Seconds between two tries of a demoted model in its old place."""
 MODEL_OPEN, HOST_OPEN, KEY_OPEN = 15.0, 60.0, 600.0
 """The longest that a breaker stays open, and a key out."""
 
 
-def alive_again(run: FinishedRun) -> None:
-    """Once all is well, the first model serves within one open interval, or when what it has asked for is over."""
+def recovers(run: FinishedRun) -> None:
+    """After the faults the first model serves within one open interval, or when its own Retry-After is over."""
     world, recovered = run.world, run.record.recovered_at
     for call in run.record.calls:
         if not call.after_recovery:
@@ -40,7 +40,7 @@ def alive_again(run: FinishedRun) -> None:
 
 
 def _excused(run: FinishedRun, call: CallRecord, model: Model) -> bool:
-    """Whether a model need not serve: it keeps to its pace, or its key has just been found to be an old one."""
+    """Whether the first model need not serve: its pace has no room, or its key has just been found to be an old one."""
     paced = call.trace is not None and any(
         one.model == model.name and one.outcome == "not_sent" and "its pace of" in getattr(one.error, "message", "")
         for one in call.trace.attempts
@@ -49,7 +49,7 @@ def _excused(run: FinishedRun, call: CallRecord, model: Model) -> bool:
 
 
 def answered_in_the_end(run: FinishedRun) -> None:
-    """When whatever was out must be back, every call gets its answer."""
+    """At the end, when everything must have recovered, every call is answered."""
     for call in run.record.calls:
         at_last = call.after_recovery and call.began >= run.record.recovered_at + RECOVERY_CALLS[-1]
         old_key = any(_has_an_old_key(run, call, step.model) for step in call.plan.steps)
@@ -58,8 +58,9 @@ def answered_in_the_end(run: FinishedRun) -> None:
 
 
 def _has_an_old_key(run: FinishedRun, call: CallRecord, model: Model) -> bool:
-    """Whether it is this very call that finds out that there is a new key."""
-    return model.provider in run.scenario.key_rotations and any(exchange.script.kind == "401" for exchange in call.exchanges)
+    """Whether it is this call that finds out that there is a new key."""
+    rotated = model.provider in run.scenario.key_rotations
+    return rotated and any(exchange.script.kind == "401" for exchange in call.exchanges)
 
 
-CHECKS: list[Callable[[FinishedRun], None]] = [alive_again, answered_in_the_end]
+CHECKS: list[Callable[[FinishedRun], None]] = [recovers, answered_in_the_end]

@@ -1,11 +1,11 @@
-"""Invariants of answers: whose they are, that they are whole, when they win, what they cost."""
+"""Invariants of replies: whose they are, that they are whole, when they win, and what they cost."""
 
 from __future__ import annotations
 
 from math import isclose
 from typing import TYPE_CHECKING
 
-from .record import said
+from .record import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from .scripted_response import ScriptedResponse
 
 NEAR = 1e-9
-DRAIN, SIP = 0.25, 0.2
-"""Seconds that the end of a body after its last word, and a busy router's rest, may take."""
+DRAIN, BATCHED_READ = 0.25, 0.2
+"""Seconds that the end of a body after its last word, and a batched read of a busy router, may take."""
 
 
 def whole_replies(run: FinishedRun) -> None:
-    """A reply is one attempt's answer, all of it, and nothing else; what is handed over before is its beginning."""
+    """A reply is the whole answer of one attempt and nothing else; chunks handed over are its beginning."""
     winners: dict[int, list[MatchedAttempt]] = {id(call): [] for call in run.record.calls}
     for one in run.tries:
         if one.attempt.outcome == "won":
             winners[id(one.call)].append(one)
     for call in run.record.calls:
-        won, spoken = winners[id(call)], "".join(map(said, call.chunks))
+        won, spoken = winners[id(call)], "".join(map(words_of, call.chunks))
         if call.reply is None:
             if won and call.outcome not in {"left", "cancelled"}:
                 run.flag("reply", f"call {call.number}: {won[0]} won, yet {call.outcome}")
             partial = getattr(call.error, "partial", "")
-            if not any(exchange.said().startswith(spoken) for exchange in call.exchanges) and spoken:
+            if not any(exchange.text().startswith(spoken) for exchange in call.exchanges) and spoken:
                 run.flag("reply", f"call {call.number} was told {spoken!r}")
             if call.outcome == "StreamInterrupted" and not partial.startswith(text := "".join(map(_text, call.chunks))):
                 run.flag("reply", f"call {call.number}: partial {partial!r} of {text!r}")
@@ -40,8 +40,8 @@ def whole_replies(run: FinishedRun) -> None:
         if len(won) != 1 or won[0].exchange is None:
             run.flag("reply", f"call {call.number} has {len(won)} winners")
             continue
-        winner, text = won[0], said(call.reply)
-        if text != winner.exchange.said() or call.reply.model != winner.attempt.model:  # type: ignore[union-attr]
+        winner, text = won[0], words_of(call.reply)
+        if text != winner.exchange.text() or call.reply.model != winner.attempt.model:  # type: ignore[union-attr]
             run.flag("reply", f"call {call.number}: {text!r} from {call.reply.model}, {winner} won")
         if call.behaviour.stream and spoken != text:
             run.flag("reply", f"call {call.number}: chunks {spoken!r}, text {text!r}")
@@ -54,7 +54,7 @@ def _text(chunk: Chunk) -> str:
 
 
 def prompt_winner(run: FinishedRun) -> None:
-    """A winner waits for nobody: the call ends with its last byte, or when one that may come has been waited for."""
+    """A call ends with the last byte of its winner, or when one that may still come was waited for."""
     for one in run.tries:
         call, exchange = one.call, one.exchange
         behaviour = call.behaviour
@@ -66,19 +66,19 @@ def prompt_winner(run: FinishedRun) -> None:
         late = call.ended - exchange.connected - _last_word(script)
         idle = max((step.idle or 0.0 for step in call.plan.steps), default=0.0)
         silence = 0.0 if script.ending != "never" else 1e9 if idle == 0.0 else idle
-        if late > DRAIN + SIP + silence + NEAR or call.ended > one.ended + NEAR:
+        if late > DRAIN + BATCHED_READ + silence + NEAR or call.ended > one.ended + NEAR:
             run.flag("winner waits", f"{one}: whole {late:.3f} s before the call ended")
 
 
 def _last_word(script: ScriptedResponse) -> float:
-    """When a client can know that nothing more comes; seconds from `connected`."""
+    """Seconds from `connected` after which a client can know that nothing more comes."""
     if script.ending == "never" or script.done_sent:
         return script.pieces[-1][0]
     return script.ends_at
 
 
 def content_decides(run: FinishedRun) -> None:
-    """An attempt is superseded in the instant in which another one has its first content."""
+    """An attempt is superseded at the instant at which another one has its first content."""
     by_call = run.by_call
     for one in run.tries:
         if one.attempt.outcome != "superseded" or one.attempt.ended is None:
@@ -88,7 +88,7 @@ def content_decides(run: FinishedRun) -> None:
 
 
 def _decides(one: MatchedAttempt, now: float) -> bool:
-    """Whether an attempt has its first content now, or is whole without a word."""
+    """Whether an attempt has its first content now, or is whole without content."""
     first, exchange = one.attempt.first_content, one.exchange
     if first is not None or exchange is None or exchange.connected is None or exchange.script.words:
         return first is not None and abs(one.call.began + first - now) < NEAR
@@ -97,7 +97,7 @@ def _decides(one: MatchedAttempt, now: float) -> bool:
 
 
 def nothing_after_content(run: FinishedRun) -> None:
-    """Once an attempt has content, nobody else is sent while it lives."""
+    """Once an attempt has content, no other one is sent while it runs."""
     for tries in run.by_call.values():
         spoken = [one for one in tries if one.attempt.first_content is not None]
         for one in spoken:
@@ -108,7 +108,7 @@ def nothing_after_content(run: FinishedRun) -> None:
 
 
 def money(run: FinishedRun) -> None:
-    """What was counted costs what its price says; what was not is an estimate, and says so; errors cost nothing."""
+    """A counted answer costs its price, one that was not counted is an estimate, and an error costs nothing."""
     for one in run.tries:
         attempt, exchange = one.attempt, one.exchange
         if exchange is None:
@@ -140,4 +140,6 @@ def money(run: FinishedRun) -> None:
             run.flag("money", f"call {call.number}: {call.trace.cost_usd!r}, its attempts {total!r}")
 
 
-CHECKS: list[Callable[[FinishedRun], None]] = [whole_replies, prompt_winner, content_decides, nothing_after_content, money]
+CHECKS: list[Callable[[FinishedRun], None]] = [
+    whole_replies, prompt_winner, content_decides, nothing_after_content, money,
+]

@@ -1,4 +1,4 @@
-"""Invariants of chains: whose turn it is, that everybody has one, and that no time is lost between them."""
+"""Invariants of chains: every step is tried, in order, and no time is lost between them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NEAR = 1e-9
 
 
 def failure_never_wins(run: FinishedRun) -> None:
-    """A call fails when nobody runs any more, never over the head of a live attempt."""
+    """A call fails only when no attempt runs any more."""
     for one in run.tries:
         if one.attempt.outcome == "cancelled" and one.call.outcome in FAILURES:
             run.flag("failure wins", f"{one} was cancelled by {one.call.outcome}")
 
 
-def everybody_was_asked(run: FinishedRun) -> None:
-    """A call that says that all models failed has a word on each of them."""
+def every_model_was_tried(run: FinishedRun) -> None:
+    """A call that fails with `AllModelsFailed` has an attempt for every model."""
     for call in run.record.calls:
         if call.outcome != "AllModelsFailed" or call.trace is None:
             continue
@@ -33,8 +33,8 @@ def everybody_was_asked(run: FinishedRun) -> None:
             run.flag("left out", f"call {call.number} failed, and nobody asked {left_out}")
 
 
-def turns(run: FinishedRun) -> None:
-    """Each step has one turn; another one only when it was cancelled for the sake of another model."""
+def one_turn_each(run: FinishedRun) -> None:
+    """Each step is started once, and again only when it was cancelled because another model won."""
     for tries in run.by_call.values():
         call = tries[0].call
         if any(one.attempt.cause == "restart" for one in tries):
@@ -57,13 +57,13 @@ def _by_itself(loser: MatchedAttempt, mine: list[MatchedAttempt]) -> bool:
 
 
 def _pausing(failed: MatchedAttempt, tries: list[MatchedAttempt]) -> bool:
-    """Whether it may have been about to be tried again when somebody else had content."""
+    """Whether it may have been about to be retried when another attempt had content."""
     firsts = [one.call.began + one.attempt.first_content for one in tries if one.attempt.first_content is not None]
     return any(failed.ended <= first <= failed.ended + _longest(failed.call, inf) for first in firsts)
 
 
 def no_dead_time(run: FinishedRun) -> None:
-    """While a call runs something is tried or waited for; only a pause before a retry is a pause."""
+    """While a call runs an attempt runs or waits; the only pauses are those before a retry."""
     for call in run.record.calls:
         if call.trace is None or call.behaviour.stream:
             continue
@@ -81,7 +81,7 @@ def no_dead_time(run: FinishedRun) -> None:
 
 
 def _longest(call: CallRecord, until: float) -> float:
-    """The longest pause there may be after what has failed by then."""
+    """The longest pause there may be after what has failed until then."""
     assert call.trace is not None
     told = [attempt.error.retry_after or 0.0 for attempt in call.trace.attempts
             if attempt.error is not None and (attempt.ended or 0.0) <= until + NEAR]
@@ -90,9 +90,9 @@ def _longest(call: CallRecord, until: float) -> float:
 
 
 def stops_at_refusal(run: FinishedRun) -> None:
-    """After a refusal that is raised nobody's turn begins; after a prompt too long, nobody's with a window as small.
+    """After a raised refusal no step starts; after a prompt too long, none with a window as small.
 
-    A turn that has begun goes on, retries included. Only a success of its own ends a race.
+    A step that has started goes on, retries included. Only its own success ends a race.
     """
     by_call = run.by_call
     for one in run.tries:
@@ -121,5 +121,5 @@ def _no_larger(window: int | None, other: int | None) -> bool:
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
-    failure_never_wins, everybody_was_asked, turns, no_dead_time, stops_at_refusal,
+    failure_never_wins, every_model_was_tried, one_turn_each, no_dead_time, stops_at_refusal,
 ]

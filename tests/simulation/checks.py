@@ -1,4 +1,4 @@
-"""What must have held, looked at when a run is over: each attempt in a trace beside the request the world saw."""
+"""What must have held, checked when a run is over: each attempt of a trace beside the request the world saw."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from .world import World
 
 NEAR = 1e-9
-"""Seconds: an attempt's instants are told from the beginning of its call."""
+"""Seconds by which instants may differ: those of an attempt count from the beginning of its call."""
 
 
 @dataclass(slots=True, eq=False)
 class MatchedAttempt:
-    """An attempt of a trace, in the loop's time, and the request it made; `exchange` is `None` if it made none."""
+    """An attempt of a trace in the loop's time, and its request; `exchange` is `None` if it made none."""
 
     call: CallRecord
     attempt: Attempt
@@ -53,7 +53,7 @@ class MatchedAttempt:
 
 @dataclass(slots=True, eq=False)
 class FinishedRun:
-    """All there is to look at."""
+    """Everything that the checks look at."""
 
     scenario: Scenario
     record: Record
@@ -61,11 +61,11 @@ class FinishedRun:
     config: Config
     tries: list[MatchedAttempt]
     by_call: dict[int, list[MatchedAttempt]] = field(default_factory=dict)
-    """The tries of each call, in the order of its trace."""
+    """The attempts of each call, in the order of its trace."""
     sent_by_model: dict[str, list[float]] = field(default_factory=dict)
 
     def flag(self, invariant: str, detail: str) -> None:
-        """It does not hold."""
+        """Note that an invariant does not hold."""
         self.record.flag(invariant, detail)
 
     def was_held(self, model: str, since: float, until: float | None = None) -> bool:
@@ -74,12 +74,12 @@ class FinishedRun:
         return self.world.expected.was_held(provider, model, since, since if until is None else until)
 
     def of(self, model: str) -> list[MatchedAttempt]:
-        """The tries of one model, in the order in which they queued up."""
+        """The attempts of one model, in the order in which they queued up."""
         return sorted((one for one in self.tries if one.attempt.model == model), key=_queued)
 
 
 def check_all(scenario: Scenario, record: Record, world: World, config: Config) -> None:
-    """Look everything over; what is wrong goes into the record, with the story of the first of it."""
+    """Check everything; violations go into the record, with a report of the first one."""
     run = FinishedRun(scenario, record, world, config, [])
     for call in record.calls:
         run.tries += _tries(run, call)
@@ -106,11 +106,12 @@ def _seen(exchange: Exchange) -> tuple[float, str]:
 
 
 def _tries(run: FinishedRun, call: CallRecord) -> list[MatchedAttempt]:
-    """The attempts of a call, matched with what the world saw of it."""
+    """The attempts of a call, matched with the requests that the world saw."""
     if call.trace is None:
         # Without a listener nobody has the trace of a call that was cancelled; a closed router has made none.
         turned_away = call.outcome == "RouterClosed" and not call.exchanges
-        if not turned_away and (run.record.has_listener or call.outcome not in {"cancelled", "accept raised", "RouterClosed"}):
+        kept = run.record.has_listener or call.outcome not in {"cancelled", "accept raised", "RouterClosed"}
+        if not turned_away and kept:
             run.flag("trace", f"call {call.number} has none, {call.outcome}")
         return []
     tries = []

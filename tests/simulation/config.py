@@ -1,4 +1,4 @@
-"""A router's configuration, drawn: providers and their wires, models, clocks, retries, hedges, chains."""
+"""Draws a router's configuration: providers and wires, models, timeouts, retries, hedges, chains."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw_config(random: Random, models: Mapping[str, ModelProfile], providers: Sequence[str]) -> dict[str, object]:
+    """Draw the configuration of a scenario."""
     deadline = random.choices([None, log_uniform(random, 0.5, 60.0)], [10, 90])[0]
     defaults: dict[str, object] = {
         "connect": random.choice([None, log_uniform(random, 0.2, 5.0)]),
@@ -61,6 +62,7 @@ def _model(random: Random, model: ModelProfile) -> dict[str, object]:
 
 
 def draw_hedge(random: Random) -> dict[str, object]:
+    """Draw a hedge: its delay, cap, budget and whether it may use the same model."""
     hedge: dict[str, object] = {"budget": random.choice([0.0, 0.02, 0.05, 0.05, 0.1, 0.5, 1.0])}
     if random.random() < 0.5:
         hedge["after"] = log_uniform(random, 0.02, 3.0)
@@ -76,7 +78,8 @@ def _task(random: Random, models: Sequence[str], deadline: float | None) -> dict
     for _ in range(random.choice([1, 2, 2, 3, 3, 4])):
         name = random.choice(models)
         if random.random() < 0.2:
-            steps.append({"model": name, "total": log_uniform(random, 0.5, 20.0), "first_token": log_uniform(random, 0.2, 5.0)})
+            total, first_token = log_uniform(random, 0.5, 20.0), log_uniform(random, 0.2, 5.0)
+            steps.append({"model": name, "total": total, "first_token": first_token})
         else:
             steps.append(name)
     task: dict[str, object] = {"models": steps}

@@ -1,4 +1,4 @@
-"""Chance, where a uniform distribution will not do."""
+"""Random numbers where a uniform distribution will not do."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 
 def log_uniform(random: Random, low: float, high: float) -> float:
-    """A number from a wide range, each order of magnitude as likely as the next."""
+    """A number between `low` and `high` whose logarithm is uniform: each order of magnitude is as likely."""
     return exp(random.uniform(log(low), log(high)))

@@ -1,7 +1,7 @@
-"""What a client knows by now, and must act on: Retry-After, 404, 403, a bad key. An account of its own, from the world.
+"""The holds that a careful client keeps: Retry-After, 404, 403, a bad key. Kept by the world, apart from the router.
 
-It is told in the instant in which the client has read an error to its end, and there is no turn of the loop between
-that and the client's own bookkeeping: so "before" is exact, also within one instant.
+The world learns of an error at the instant at which the client has read it to its end, and no turn of the loop lies
+between that and the client's own bookkeeping: so "before" is exact, also within one instant.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from .record import Exchange
 
 NEAR = 1e-5
-"""Seconds by which a date may be misread: a wall clock's floats are no finer than a quarter of a microsecond."""
+"""Seconds by which a date may be misread: the floats of a wall clock are no finer than a quarter of a microsecond."""
 GONE, FORBIDDEN, KEY_OUT, LONGEST = 300.0, 60.0, 60.0, 600.0
-"""DESIGN §7: how long a 404, a 403 and a bad key put out, and the longest Retry-After that is kept."""
+"""Seconds that a 404, a 403 and a bad key put out, and the longest Retry-After that is kept."""
 
 
 @dataclass(slots=True)
 class ExpectedHolds:
-    """Until when what is not to be asked, and why."""
+    """Until when each model and key must not be used, and why."""
 
     held: dict[str, float] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
     keys: dict[tuple[str, str], float] = field(default_factory=dict)
     spans: list[tuple[str, str, float, float]] = field(default_factory=list)
-    """Provider and model ("" for all of it), from when to when there was no use in asking."""
+    """Provider and model ("" for all of its models), and from when to when there was a reason not to ask."""
     host_failures: set[str] = field(default_factory=set)
     """Providers whose connections have failed."""
     key_trouble: set[str] = field(default_factory=set)
 
     def learn(self, exchange: Exchange, now: float, wall: float, key_now: str) -> None:
-        """The client has heard an error to its end, when its own wall clock said `wall`."""
+        """Note that the client has read an error to its end, when its own wall clock said `wall`."""
         script = exchange.script
         if pause := script.retry_after.pause(wall):
             self._later(self.held, exchange, now, now + min(pause, LONGEST))
@@ -48,7 +48,7 @@ class ExpectedHolds:
                 self.spans.append((exchange.provider, "", now, now + LONGEST))
 
     def violation(self, provider: str, model: str, key: str, now: float) -> tuple[str, str] | None:
-        """The invariant that a request would break now, and how; `None` when it may go."""
+        """The invariant that a request would violate now, and how; `None` when it may go."""
         if now < self.held.get(model, 0.0) - NEAR:
             return "gate", f"{model} is held until {self.held[model]!r}"
         if now < self.gone.get(model, 0.0):
@@ -58,7 +58,7 @@ class ExpectedHolds:
         return None
 
     def was_held(self, provider: str, model: str, since: float, until: float) -> bool:
-        """Whether there was a reason, at some instant, not to ask a model; a key may stay out for long."""
+        """Whether there was a reason not to ask a model at some instant of a span; a key may stay out for long."""
         return any(whose == provider and which in {"", model} and begin <= until and since < end
                    for whose, which, begin, end in self.spans)
 

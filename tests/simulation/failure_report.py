@@ -1,4 +1,4 @@
-"""What happened to one call, told to whoever has to find out why an invariant did not hold."""
+"""How a violation came about: the timeline of the call it is about, for whoever has to find the defect."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from .record import CallRecord, Exchange
 
 NAMED = re.compile(r"\b(?:call|attempt) (\d+)")
-"""How a violation names the call it is about."""
-BEFORE = 12
+"""How the text of a violation names the call it is about."""
+LINES_BEFORE = 12
 """Lines of the log that are shown when it names none."""
 USUAL = Behaviour(0.0, "")
 
 
 def failure_report(run: FinishedRun) -> list[str]:
-    """The story of the first violation."""
+    """The report of the first violation, line by line."""
     if not run.record.violations:
         return []
     named = NAMED.search(run.record.violations[0][1])
@@ -29,7 +29,7 @@ def failure_report(run: FinishedRun) -> list[str]:
         return list(_call(run, run.record.calls[int(named[1])]))
     lines = run.record.lines
     at = next((index for index, line in enumerate(lines) if line.startswith("VIOLATED")), len(lines))
-    return lines[max(0, at - BEFORE):at]
+    return lines[max(0, at - LINES_BEFORE):at]
 
 
 def _call(run: FinishedRun, call: CallRecord) -> Iterator[str]:

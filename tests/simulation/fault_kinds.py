@@ -1,4 +1,4 @@
-"""The kinds of trouble, and the error that a client must make of each."""
+"""The kinds of faults, and the error that a client must make of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ CONNECTION, TIMEOUT, BAD, SERVER, LIMITED = (
 )
 
 STATUSES: dict[str, tuple[int, str, str]] = {
-    # kind: status, error the client must raise, the finer word in the body
+    # kind: status, error that the client must raise, code in the body
     "400": (400, "Rejected", ""),
     "301": (301, "Rejected", ""),
     "401": (401, "Unauthorized", "invalid_api_key"),
@@ -35,20 +35,20 @@ STATUSES: dict[str, tuple[int, str, str]] = {
 }
 CONNECT = ("refuse", "certificate", "hang_connect")
 EMPTY = {"empty": "stop", "length_empty": "length", "blocked": "content_filter"}
-"""Answers without a word, and why they end."""
-TORN: dict[str, str] = {
+"""Answers without a word, and their finish reasons."""
+BROKEN: dict[str, str] = {
     "reset_headers": CONNECTION, "hang_headers": TIMEOUT, "hang_content": TIMEOUT, "hang_middle": TIMEOUT,
     "cut_first": CONNECTION, "cut_middle": CONNECTION, "cut_inside": CONNECTION, "truncated": BAD, "empty": BAD,
     "malformed": BAD, "binary": BAD, "html": BAD, "huge": BAD, "error_body": SERVER, "error_first": SERVER,
     "error_middle": SERVER, "limited_inside": LIMITED, "blocked": "Refused",
 }
-"""What goes wrong in a response that began as a success, and the error the client must raise."""
+"""Faults of a response that began as a success, and the error that the client must raise."""
 SILENT = frozenset({"hang_content", "cut_first", "error_first"})
-"""These come before the first word."""
+"""Those that come before the first word."""
 HARMLESS = ("hang_done", "no_done", "cut_done", "cut_usage", "stall", "straggler", "mislabelled", "length_empty")
-"""What a client may live through: an end that does not come or breaks off, a pause, a slow day, a wrong label."""
-KINDS = (*STATUSES, *CONNECT, *TORN, *HARMLESS)
+"""Those that a client may survive: an end that is missing or breaks off, a pause, a straggler, a wrong label."""
+KINDS = (*STATUSES, *CONNECT, *BROKEN, *HARMLESS)
 PAUSED = frozenset({"429", "503", "529", "500"})
 """Statuses that may come with a Retry-After."""
 COUNTED = frozenset({CONNECTION, TIMEOUT, BAD, SERVER})
-"""Errors that say something against a model; a 529 does too, a 429 does not."""
+"""Errors that count against a model; a 529 does too, a 429 does not."""

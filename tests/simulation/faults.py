@@ -1,4 +1,4 @@
-"""The provider's side: what each request gets, by the scenario's faults and outages, limits and keys."""
+"""Which fault each request meets: by the scenario's faults and outages, rate limits and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPOCH = 1_767_225_600.0
 
 
 class Faults:
-    """Draws the script of each request; nothing but healthy answers once `healed`."""
+    """Draws the response of each request; only healthy ones once the faults are `over`."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
@@ -32,13 +32,13 @@ class Faults:
         self.over = False
 
     def key(self, provider: str, now: float) -> str:
-        """The key that a provider takes now."""
+        """The key that a provider accepts now."""
         return f"key-of-{provider}-{2 if now >= self._scenario.key_rotations.get(provider, now + 1.0) else 1}"
 
     def script(
         self, model: ModelProfile, now: float, number: int, key: str, slowdown: float, *, stream: bool, size: int
     ) -> ScriptedResponse:
-        """What a request gets that is sent now, for a prompt that takes `slowdown` times as long."""
+        """The response to a request that is sent now, for a prompt that takes `slowdown` times as long."""
         asked = RequestFacts(model, number, stream, size, EPOCH + now, slowdown)
         bad_key = "401" if key != self.key(model.provider, now) else None
         if self.over:
@@ -62,7 +62,7 @@ class Faults:
         return script
 
     def _outage(self, model: ModelProfile, now: float) -> tuple[str | None, float, float]:
-        """The trouble of all requests to a model now, by how much it is slower, and until when nothing gets through."""
+        """The fault of all requests to a model now, how much slower it is, and until when nothing gets through."""
         kind, slow, clogged = None, 1.0, now
         for outage in self._scenario.outages:
             if outage.begins <= now < outage.ends and outage.subject in {None, model.name, model.provider}:
@@ -78,6 +78,7 @@ class Faults:
         return kind, slow, clogged
 
     def _admits(self, model: ModelProfile, now: float) -> bool:
+        """Whether the provider's rate limit has room for a request."""
         if model.rps is None:
             return True
         rate = model.rps * (model.step[1] if now >= model.step[0] else 1.0)
@@ -88,6 +89,7 @@ class Faults:
         return left >= 1.0
 
     def _limited(self, asked: RequestFacts, now: float) -> ScriptedResponse:
+        """A 429 of the provider's rate limit."""
         script, model = self._draw(asked, "429"), asked.model
         for name in script.retry_after.headers:
             del script.headers[name]

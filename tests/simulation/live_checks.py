@@ -1,4 +1,4 @@
-"""What must hold at every instant: looked at with each sending, with each event, and by somebody who just looks."""
+"""What must hold at every instant: checked with each request, with each event, and now and then in between."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6
 SLOWEST = 0.05
-"""Requests a second that are left whatever comes."""
+"""Requests a second below which a hidden limit is never cut."""
 
 
 class LiveChecks:
-    """Stands beside one run."""
+    """Checks one run while it goes on."""
 
     def __init__(self, record: Record, world: World, router: Router, loop: asyncio.AbstractEventLoop) -> None:
         self._record = record
@@ -42,7 +42,7 @@ class LiveChecks:
     # At each sending.
 
     def check_sending(self, exchange: Exchange) -> None:
-        """A request goes: may it?"""
+        """Check a request at the instant at which it is sent."""
         self._engine = self._router._life.engine or self._engine
         call, now, flag = exchange.call, exchange.at, self._record.flag
         what = f"{exchange.model} for call {call.number} at {now!r}"
@@ -59,7 +59,7 @@ class LiveChecks:
             self._in_pace(model, now, what)
 
     def _in_pace(self, model: Model, now: float, what: str) -> None:
-        """The configured requests a minute, by a bucket of our own: a second's worth, and one for batch work."""
+        """Check the configured requests a minute with a token bucket: a second's worth, and one for batch work."""
         assert model.rpm is not None
         rate = model.rpm / 60.0
         size = max(1.0, rate) + 1.0
@@ -72,7 +72,7 @@ class LiveChecks:
     # At each event.
 
     def listen(self, event: Event) -> None:
-        """A listener of the router's."""
+        """Record an event of the router, and check it."""
         now, record = self._loop.time(), self._record
         match event:
             case AttemptStarted(trace, attempt):
@@ -100,7 +100,7 @@ class LiveChecks:
                 record.log(now, f"notice {subject}: {text}")
 
     def _in_steps(self, model: str, now: float) -> None:
-        """A rate that was found by 429s goes down once a second at most, and never below its floor."""
+        """Check that a hidden limit is cut once a second at most, and never below its floor."""
         if self._engine is None:
             return
         limit = self._engine.policies.state_of(self._router.config.models[model]).limits.hidden.limit
@@ -115,7 +115,7 @@ class LiveChecks:
     # Just looking.
 
     def check_health(self) -> None:
-        """Ask the router about itself, and hold it against what is known."""
+        """Ask the router about itself, and compare that with what is known."""
         record, now = self._record, self._loop.time()
         try:
             health = self._router.health()
@@ -134,7 +134,7 @@ class LiveChecks:
         self._not_idle(now)
 
     def _not_idle(self, now: float) -> None:
-        """Nobody waits for a turn that could be had now."""
+        """Check that no request waits that could go."""
         engine = self._router._life.engine
         if engine is None:
             return
@@ -145,7 +145,7 @@ class LiveChecks:
                 self._record.flag("idle slot", f"{model.name} at {now!r}: {state.pacer!r}")
 
     def check_recovered(self) -> None:
-        """What has served since all was well stands as if nothing had been."""
+        """Check that a model that has served since the faults is neither slow nor has an open breaker."""
         served = {call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None}
         for name, state in self._router.health().items():
             if name in served and (state.slow or state.breaker != "closed"):
@@ -154,7 +154,7 @@ class LiveChecks:
     # When all is quiet.
 
     def check_idle(self, when: str) -> None:
-        """Nothing runs, so nothing is held."""
+        """Check that nothing is held while nothing runs."""
         # The last one, also when the router has been closed: what its calls held must have come back.
         engine, flag, now = self._engine, self._record.flag, self._loop.time()
         if self._router._life.calls:

@@ -1,4 +1,4 @@
-"""How to break a router on purpose: a register of mutants, and a way to replace one piece."""
+"""How to break a router on purpose: a register of mutants, and a way to replace one function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MUTANTS: dict[str, Callable[[], Any]] = {}
 
 
 def mutant(function: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
-    """Enter it under its name."""
+    """Register a mutant under its name."""
     MUTANTS[function.__name__] = contextmanager(function)
     return function
 

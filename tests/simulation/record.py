@@ -1,4 +1,4 @@
-"""What one run leaves behind: calls and requests as they really were, a log of events, and what was wrong."""
+"""The record of one run: calls and requests as they really were, a log of events, and violations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .behaviour import Behaviour
     from .scripted_response import ScriptedResponse
 
-MOST = 20
+MAX_VIOLATIONS = 20
 """Violations of one run that are kept: the first one says what to look at."""
 
 
@@ -34,24 +34,24 @@ class Exchange:
     connected: float | None = None
     ended: float | None = None
     words: int = 0
-    """Pieces of content the client took."""
+    """Words of the answer that the client has read."""
     taken: bool = False
-    """The client has read the response to its end."""
+    """Whether the client has read the response to its end."""
 
-    def said(self) -> str:
-        """The whole answer it would bring, word for word."""
+    def text(self) -> str:
+        """The whole answer that its response would bring."""
         return "".join(word(self.number, index) for index in range(self.script.words))
 
 
-def said(answer: Reply | Chunk) -> str:
-    """All words of a reply, or of a piece of it: thoughts, text, tools."""
+def words_of(answer: Reply | Chunk) -> str:
+    """All words of a reply, or of a chunk of it: thoughts, text, tools."""
     tools = [str(call["function"].get("name", "")) for call in answer.tool_calls]
     return "".join([answer.reasoning, answer.text, *tools])
 
 
 @dataclass(slots=True, eq=False)
 class CallRecord:
-    """One call as its caller lived through it."""
+    """One call as its caller saw it."""
 
     number: int
     plan: Plan
@@ -66,17 +66,17 @@ class CallRecord:
     error: BaseException | None = None
     reply: Reply | None = None
     chunks: list[Chunk] = field(default_factory=list)
-    """What its reader was told, since the last restart."""
+    """What its reader got since the last restart."""
     trace: Trace | None = None
     attempt_events: int = 0
     end_events: int = 0
-    """How many `CallEnded` events told of it."""
+    """How many `CallEnded` events there were for it."""
     exchanges: list[Exchange] = field(default_factory=list)
     live: int = 0
     after_recovery: bool = False
 
     def finish(self, now: float, outcome: str, error: BaseException | None = None) -> None:
-        """It has ended."""
+        """Note that the call has ended."""
         self.over = True
         self.ended = now
         self.outcome = outcome
@@ -85,7 +85,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A `StateChanged` event, and when."""
+    """A `StateChanged` event, and when it came."""
 
     at: float
     subject: str
@@ -94,7 +94,7 @@ class Change:
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """All of one run."""
+    """Everything that one run leaves behind."""
 
     seed: int
     calls: list[CallRecord] = field(default_factory=list)
@@ -103,14 +103,14 @@ class Record:
     lines: list[str] = field(default_factory=list)
     violations: list[tuple[str, str]] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
-    """How the first of them came about."""
+    """How the first violation came about."""
     samples: dict[str, int] = field(default_factory=dict)
-    """How many times to first content the router has noted, by model."""
+    """How many latencies the router has recorded, by model."""
     recovered_at: float = inf
     closed_at: float = inf
     """When somebody began to close the router."""
     has_listener: bool = True
-    """Whether a listener was there to hear of events."""
+    """Whether the router has a listener; without one the traces of cancelled calls are lost."""
 
     def log(self, now: float, what: str) -> None:
         """Note that something has happened."""
@@ -118,11 +118,11 @@ class Record:
 
     def flag(self, invariant: str, detail: str) -> None:
         """Note that an invariant does not hold."""
-        if len(self.violations) < MOST:
+        if len(self.violations) < MAX_VIOLATIONS:
             self.violations.append((invariant, detail))
             self.lines.append(f"VIOLATED {invariant}: {detail}")
 
     @property
     def digest(self) -> str:
-        """The same for the same seed, in every process."""
+        """A hash of the log: the same for the same seed in every process."""
         return sha256("\n".join(self.lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A response as the client reads it: what has come by now, what is still to come, and how it ends."""
+"""A simulated response as the client reads it: what has come by now, what is still to come, and how it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedResponse:
-    """A `Response`: nothing runs for it, what has come is worked out when it is read."""
+    """A `Response` without a task of its own: what has come is worked out when it is read."""
 
     __slots__ = (
         "_base", "_exchange", "_failure", "_loop", "_next", "_over", "_pieces_left", "_waiter", "_world",
@@ -43,7 +43,8 @@ class SimulatedResponse:
 
     async def read(self, rest: float = 0.0) -> bytes:
         """Leave it alone for `rest` seconds, then take what has come, waiting if nothing has; b"" is the end."""
-        at_end = not self._pieces_left and self._next == len(self._exchange.script.pieces) and self._due() <= self._loop.time()
+        read_all = not self._pieces_left and self._next == len(self._exchange.script.pieces)
+        at_end = read_all and self._due() <= self._loop.time()
         if rest > 0.0 and not self._over and not at_end:
             await self._wait(self._loop.time() + rest)
         while not self._over:
@@ -55,7 +56,7 @@ class SimulatedResponse:
         return b""
 
     def close(self) -> None:
-        """Give the connection up at once."""
+        """Close the connection at once."""
         if not self._over:
             self._over = True
             self._failure = ConnectionFailed("closed while reading")
@@ -64,13 +65,14 @@ class SimulatedResponse:
                 wake(self._waiter)
 
     def _due(self) -> float:
+        """The instant of the next piece, or of the end."""
         script = self._exchange.script
         if self._next < len(script.pieces):
             return self._base + script.pieces[self._next][0]
         return inf if script.ending == "never" else self._base + script.ends_at
 
     def _take(self, rested: float) -> bytes:
-        """All that has come by now; with nothing before it, an ending ends the response."""
+        """All that has come by now; when nothing has and the end is due, the response ends."""
         now, exchange = self._loop.time(), self._exchange
         script, begin = exchange.script, self._next
         pieces = script.pieces
@@ -94,7 +96,7 @@ class SimulatedResponse:
         return b""
 
     def _next_fragment(self, rested: float) -> bytes:
-        """The next few bytes of what has come, cut wherever it may be: in a word, in a character; after a rest, all."""
+        """The next few bytes of what has come, cut anywhere, also inside a character; after a rest, all of it."""
         few = len(self._pieces_left) if rested else 1 + (len(self._pieces_left) * 7 + self._exchange.number) % 61
         data, self._pieces_left = self._pieces_left[:few], self._pieces_left[few:]
         return data
@@ -120,6 +122,6 @@ async def wait(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], at
 
 
 def wake(waiter: asyncio.Future[None]) -> None:
-    """Let it go on."""
+    """Resolve a future that is still pending."""
     if not waiter.done():
         waiter.set_result(None)

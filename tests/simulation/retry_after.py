@@ -1,4 +1,4 @@
-"""A Retry-After in all its forms, and what a careful client makes of each."""
+"""Retry-After headers in all their forms, and the pause that a careful client makes of each."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class RetryAfter(NamedTuple):
-    """Headers, and what they mean: seconds from when they are read, or an instant of the wall clock."""
+    """The headers and their meaning: seconds from when they are read, or an instant of the wall clock."""
 
     headers: dict[str, str]
     seconds: float | None = None
     instant: float | None = None
 
     def pause(self, wall: float) -> float:
-        """Seconds from now, for whoever reads it when its own wall clock says `wall`; 0.0 for none."""
+        """Seconds from now for a client whose wall clock says `wall`; 0.0 for none."""
         return max(0.0, self.instant - wall) if self.instant is not None else self.seconds or 0.0
 
 
@@ -25,12 +25,12 @@ NONE = RetryAfter({})
 
 
 def in_seconds(seconds: float) -> RetryAfter:
-    """The plainest one."""
+    """A Retry-After in seconds."""
     return RetryAfter({"retry-after": f"{seconds:g}"}, seconds)
 
 
 def draw_retry_after(random: Random, wall: float) -> RetryAfter:
-    """One of its forms; `wall` is the provider's clock."""
+    """Draw one of the forms; `wall` is the provider's clock."""
     match random.randrange(10):
         case 0:
             return NONE

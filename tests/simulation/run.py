@@ -1,4 +1,4 @@
-"""One seed, lived through: faults, quiet, health again, the end; and then everything is looked over."""
+"""One run of a seed: faults, quiet, recovery, the end, and then every check."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one seed."""
+    """The result of one seed."""
 
     seed: int
     calls: int
@@ -45,13 +45,13 @@ class Result:
     violations: tuple[tuple[str, str], ...]
     lines: tuple[str, ...] = ()
     met: frozenset[tuple[str, str]] = frozenset()
-    """The kinds of trouble that befell its requests, and on which wires."""
+    """The kinds of faults that its requests met, and on which wires."""
     story: tuple[str, ...] = ()
     """How the first violation came about."""
 
 
 def freeze() -> None:
-    """Put what the imports made out of the collector's sight: there is a collection after each seed.
+    """Put what the imports made out of the garbage collector's sight: there is a collection after each seed.
 
     It is not in `__main__`, for a process of a pool could not find it there.
     """
@@ -60,7 +60,7 @@ def freeze() -> None:
 
 
 def run_seed(seed: int, *, keep_log: bool = False) -> Result:
-    """Live through the scenario of this seed; the same result every time."""
+    """Run the scenario of this seed; the same result every time."""
     record, scenario = Record(seed), draw_scenario(seed)
     with _nothing_unnoticed(record):
         _live(scenario, record)
@@ -83,7 +83,7 @@ def _live(scenario: Scenario, record: Record) -> None:
 
 
 class Run:
-    """A scenario as it passes."""
+    """The router, the world and the callers of one scenario."""
 
     def __init__(self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop) -> None:
         self._scenario = scenario
@@ -102,7 +102,7 @@ class Run:
         loop.set_exception_handler(self._unhandled)
 
     async def live(self) -> None:
-        """From the first call to the last task."""
+        """Run from the first call to the last task."""
         loop, scenario = self._loop, self._scenario
         for behaviour in scenario.calls:
             loop.call_at(behaviour.at, self._start, behaviour)
@@ -126,7 +126,7 @@ class Run:
             self._record.flag("connections", "the transport was not closed")
 
     async def _close(self) -> None:
-        """End the router: at once, within two seconds, or when its calls have ended."""
+        """Close the router: at once, within two seconds, or when its calls have ended."""
         began, drains = self._loop.time(), self._scenario.ends.startswith("drain")
         self._record.closed_at = began
         await (self.router.drain() if drains else self.router.aclose())
@@ -139,18 +139,20 @@ class Run:
             self._record.flag("closing", f"drained, and calls {late} had not ended")
 
     async def _recover(self) -> None:
-        """Nothing fails any more: ask for each task now and then."""
+        """End the faults and make calls of each task, at intervals."""
         self.world.faults.over = True
         self._record.recovered_at = begun = self._loop.time()
         for after in RECOVERY_CALLS:
             await sleep_until(self._loop, begun + after)
             for task in self.router.config.tasks:
-                self._start(Behaviour(self._loop.time(), task, options={"deadline": 60.0, "hedge": None}), after_recovery=True)
+                options: dict[str, object] = {"deadline": 60.0, "hedge": None}
+                self._start(Behaviour(self._loop.time(), task, options=options), after_recovery=True)
                 await self._tasks[-1]
         self._checks.check_health()
         self._checks.check_recovered()
 
     def _start(self, behaviour: Behaviour, *, after_recovery: bool = False) -> None:
+        """Start a caller."""
         record = self._record
         given = {name: behaviour.options[name] for name in ("hedge", "retry") if name in behaviour.options}
         plan = self._plans.get(behaviour.task) if not given else None
@@ -192,13 +194,13 @@ class Run:
 
 
 async def sleep_until(loop: asyncio.AbstractEventLoop, at: float) -> None:
-    """Until this instant, exactly."""
+    """Sleep until this instant, exactly."""
     await wait(loop, loop.create_future(), at)
 
 
 @contextmanager
 def _nothing_unnoticed(record: Record) -> Iterator[None]:
-    """Warnings, exceptions nobody retrieved and garbage that complains become violations; logging is off."""
+    """Turn warnings, unretrieved exceptions and errors in finalizers into violations; logging is off."""
     logger = logging.getLogger("asyncrouter")
     level, hook, collects = logger.level, sys.unraisablehook, gc.isenabled()
     logger.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""A bad day, drawn from a seed: models and chains, what fails and when, who calls and how."""
+"""A scenario, drawn from a seed: models and chains, what fails and when, who calls and how."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from .behaviour import Behaviour
 
 RECOVERY_CALLS = (1.0, 4.0, 8.0, 16.0, 21.0, 66.0, 310.0, 625.0)
-"""Seconds after all is well at which each task is asked once more."""
+"""Seconds after the end of the faults at which each task is called once more."""
 OUTAGES = ("refuse", "hang_connect", "hang_headers", "hang_content", "503", "503", "500", "500", "529", "429",
            "429", "401", "404", "slow", "slow", "slow", "ramp", "ramp", "clog", "clog", "reset_headers")
-"""What befalls all requests for a while; "ramp": slower and slower, "clog": nothing gets through before its end."""
+"""Kinds of outages; "ramp": slower and slower, "clog": nothing gets through before its end."""
 LASTING = frozenset({"401", "402", "429_money", "403", "404"})
-STICKY = 0.03
-"""They put a model or a key out for minutes: often enough, but not all day."""
+LASTING_WEIGHT = 0.03
+"""The weight of faults that disable a model or a key for minutes, beside 1 for others: else nothing else happens."""
 
 
 @dataclass(slots=True)
 class ModelProfile:
-    """How a model behaves while nothing goes wrong; seconds to connect, to the first content, between two."""
+    """How a model behaves without faults; seconds to connect, to the first content, and between two."""
 
     name: str
     provider: str
@@ -40,22 +40,22 @@ class ModelProfile:
     words: int
     straggler_factor: float
     failure_share: float
-    """Share of its requests that suffer one of the day's faults."""
+    """The share of its requests that meet one of the scenario's faults."""
     rps: float | None = None
-    """Requests a second that its provider takes from us."""
+    """Requests a second that its provider accepts; `None` for no limit."""
     sends_retry_after: bool = True
-    """Whether it says when to come back."""
+    """Whether its 429s name a pause."""
     announced_rpm: float | None = None
-    """Requests a minute that its headers say there may be; true or not."""
+    """Requests a minute that its headers announce, true or not."""
     step: tuple[float, float] = (0.0, 1.0)
-    """An instant from which on its provider takes so many times as many."""
+    """An instant from which on its limit is so many times as large."""
     unlimited_size: bool = True
-    """Whether an answer may be as long as it likes."""
+    """Whether an answer may be of any size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """From one instant to another, what happens to every request to a model, a provider, or (`None`) anybody."""
+    """What happens from one instant to another to every request to a model, a provider, or (`None`) anybody."""
 
     subject: str | None
     begins: float
@@ -66,7 +66,7 @@ class Outage:
 
 @dataclass(slots=True)
 class Scenario:
-    """Everything that one seed decides in advance."""
+    """Everything that a seed decides in advance."""
 
     seed: int
     config: dict[str, object]
@@ -92,7 +92,7 @@ class Scenario:
 
 
 def draw_scenario(seed: int) -> Scenario:
-    """The day of this seed."""
+    """Draw the scenario of this seed."""
     random = Random(f"day {seed}")
     horizon = random.uniform(20.0, 240.0)
     unlimited_size = random.random() < 0.7
@@ -106,7 +106,7 @@ def draw_scenario(seed: int) -> Scenario:
         config=config,
         models=models,
         faults=faults,
-        weights=[random.uniform(0.1, 1.0) * (STICKY if kind in LASTING else 1.0) for kind in faults],
+        weights=[random.uniform(0.1, 1.0) * (LASTING_WEIGHT if kind in LASTING else 1.0) for kind in faults],
         outages=_outages(random, horizon, models, providers),
         calls=calls,
         health_checks=sorted(random.uniform(0.0, horizon) for _ in range(12)),

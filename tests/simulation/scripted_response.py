@@ -1,4 +1,4 @@
-"""What becomes of one request: when which bytes come, what goes wrong, and what a client must make of it."""
+"""Draws the response to one request: when which bytes come, what goes wrong, and the error a client must make of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from .broken_streams import HUGE, break_stream, write_unusually
-from .fault_kinds import CONNECT, CONNECTION, EMPTY, PAUSED, SILENT, STATUSES, TIMEOUT, TORN
+from .fault_kinds import BROKEN, CONNECT, CONNECTION, EMPTY, PAUSED, SILENT, STATUSES, TIMEOUT
 from .retry_after import NONE, RetryAfter, draw_retry_after, in_seconds
 from .wires import WIRES
 
@@ -25,11 +25,11 @@ SHAPES: tuple[Shape, ...] = ("text", "thoughtful", "tool")
 
 @dataclass(slots=True)
 class ScriptedResponse:
-    """One response before it happens; seconds count from the moment of sending (`connect`), then from `connected`."""
+    """One response in advance; seconds count from the sending (`connect`), then from `connected`."""
 
     kind: str
     error: str | None = None
-    """What the client must raise."""
+    """The error that the client must raise, `None` for none."""
     connect: float = 0.0
     broken: bool = False
     headers_at: float = 0.0
@@ -37,13 +37,13 @@ class ScriptedResponse:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     pieces: list[tuple[float, bytes, int]] = field(default_factory=list)
-    """When, what, and how many words have come with it."""
+    """When each piece comes, its bytes, and how many words have come by then."""
     ending: Literal["end", "cut", "never"] = "end"
     ends_at: float = inf
     done_sent: bool = False
-    """Whether its last piece says that it is the last."""
+    """Whether its last piece says that it is the last one."""
     fragmented: bool = False
-    """Its bytes come a few at a time, cut anywhere."""
+    """Whether its bytes come a few at a time, cut anywhere."""
     words: int = 0
     shape: Shape = "text"
     finish: str = "stop"
@@ -58,7 +58,7 @@ class ScriptedResponse:
         return "thought" if self.shape == "thoughtful" and index < (self.words + 1) // 2 else "text"
 
     def delay(self, until: float) -> None:
-        """Nothing comes before an instant; then all of it at once."""
+        """Let nothing come before an instant, and then all of it at once."""
         self.headers_at = max(self.headers_at, until)
         self.pieces = [(max(at, until), data, words) for at, data, words in self.pieces]
         self.ends_at = max(self.ends_at, until)
@@ -66,7 +66,7 @@ class ScriptedResponse:
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What a request's script depends on besides chance."""
+    """What the response to a request depends on besides chance."""
 
     model: ModelProfile
     number: int
@@ -78,7 +78,7 @@ class RequestFacts:
 
 
 def draw_response(random: Random, asked: RequestFacts, kind: str | None) -> ScriptedResponse:
-    """What a request gets that suffers from `kind` (`None`: from nothing)."""
+    """Draw the response to a request that meets the fault `kind` (`None`: no fault)."""
     model = asked.model
     script = ScriptedResponse(kind or "fine", connect=model.connect * random.uniform(0.5, 1.5))
     if kind in STATUSES:
@@ -111,7 +111,7 @@ def _answer(script: ScriptedResponse, random: Random, asked: RequestFacts, kind:
     first = random.lognormvariate(0.0, model.sigma) * model.median * asked.slow
     if kind == "straggler":
         first *= model.straggler_factor
-    script.error = TORN.get(kind or "")
+    script.error = BROKEN.get(kind or "")
     if kind == "huge" and model.unlimited_size:
         script.error = None
     script.words = 0 if kind in EMPTY else random.randint(1, model.words)
@@ -140,7 +140,7 @@ def _answer(script: ScriptedResponse, random: Random, asked: RequestFacts, kind:
 
 
 def _page(script: ScriptedResponse, wire: OpenAI, kind: str, at: float) -> None:
-    """Something else than an answer, in its place."""
+    """A web page or an error in the place of an answer."""
     body = b"<html><body>Sorry</body></html>"
     if kind == "error_body":
         body = orjson.dumps(wire.failure(500, f"it broke #{wire.number}", ""))
@@ -156,13 +156,13 @@ def _stream(script: ScriptedResponse, random: Random, wire: OpenAI, kind: str | 
     if random.random() < 0.3:
         pieces.append(((script.headers_at + first) / 2, b": PROCESSING\n\n", 0))
     stop = 0 if kind in SILENT or not script.words else random.randrange(script.words) + 1
-    torn = kind in TORN and kind not in EMPTY and script.error is not None
-    for index in range(stop if torn else script.words):
+    broken = kind in BROKEN and kind not in EMPTY and script.error is not None
+    for index in range(stop if broken else script.words):
         pieces.append((at, wire.word(index), index + 1))
         at += gap * random.uniform(0.2, 2.0)
         if kind == "stall" and index + 1 == stop:
             at += random.uniform(0.5, 20.0)
-    if torn:
+    if broken:
         break_stream(script, random, wire, kind, at, stop)
         return
     if kind == "huge":

@@ -1,6 +1,6 @@
-"""How Chat Completions words one answer, and one failure: a number of words, each unlike all other words of the run.
+"""How Chat Completions writes an answer or an error; every word of an answer is unlike all others of the run.
 
-Written down here once more, from the vendor's documents, so that no mistake of the router's can be the world's too.
+Written from the vendor's documents, apart from the router, so that a mistake of the router's is not the world's too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class OpenAI:
         self.finish = self.finishes.get(script.finish, script.finish)
 
     def opening(self) -> bytes:
-        """What comes before any content."""
+        """The event before any content."""
         return self._chunk({"role": "assistant", "content": ""})
 
     def word(self, index: int) -> bytes:
@@ -64,12 +64,12 @@ class OpenAI:
         return self._chunk({"content": said})
 
     def closing(self) -> list[bytes]:
-        """The finish reason, and then the usage."""
+        """The events of the finish reason and of the usage."""
         finished = {"choices": [{"index": 0, "delta": {}, "finish_reason": self.finish}]}
         return [event(finished), event({"choices": [], "usage": self._usage()})]
 
     def whole(self) -> bytes:
-        """The answer in one piece."""
+        """The answer as one JSON body."""
         thoughts, text, tools = spoken(self.script, self.number)
         message: Document = {"role": "assistant", "content": text}
         if thoughts:
@@ -84,7 +84,7 @@ class OpenAI:
         return {"error": {"message": message, "code": code or status}}
 
     def broken(self, status: int) -> bytes:
-        """An error in the middle of a stream."""
+        """The event of an error in the middle of a stream."""
         return event(self.failure(status, f"it broke #{self.number}", ""))
 
     def _chunk(self, delta: Document) -> bytes:

@@ -1,4 +1,4 @@
-"""The same in Anthropic's Messages and in Google's generateContent; and how to read a request in any of the three."""
+"""The same for Anthropic's Messages and Google's generateContent, and how to read a request of any of the three."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Anthropic(OpenAI):
     _open: Kind | None = None
 
     def opening(self) -> bytes:
-        """The message, empty, with a first count of its tokens."""
+        """The empty message, with a first count of its tokens."""
         usage = self._usage() | {"output_tokens": 1}
         message: Document = {"type": "message", "model": "served", "content": [], "usage": usage}
         return self._event({"type": "message_start", "message": message}) + self._event({"type": "ping"})
 
     def word(self, index: int) -> bytes:
-        """A delta, and before it the beginning of its block."""
+        """The delta of one word, and before it the beginning of its block."""
         kind, said = self.script.kind_of(index), word(self.number, index)
         begun = b""
         if kind != self._open:
@@ -54,12 +54,12 @@ class Anthropic(OpenAI):
         return begun + self._event({"type": "content_block_delta", "index": self._blocks - 1, "delta": delta})
 
     def closing(self) -> list[bytes]:
-        """Why it stops, and the final count."""
+        """The stop reason and the final count."""
         delta: Document = {"type": "message_delta", "delta": {"stop_reason": self.finish}, "usage": self._usage()}
         return [self._stop() + self._event(delta)]
 
     def whole(self) -> bytes:
-        """The message in one piece."""
+        """The message as one JSON body."""
         thoughts, text, tools = spoken(self.script, self.number)
         blocks = [_block("thought", "", thoughts)] * bool(thoughts) + [_block("text", "", text)] * bool(text)
         return orjson.dumps({
@@ -68,13 +68,13 @@ class Anthropic(OpenAI):
         })
 
     def failure(self, status: int, message: str, code: str) -> Document:
-        """The body of an error; its finer word is in the details."""
+        """The body of an error; its code is in the details."""
         kind = self._types.get(status, "invalid_request_error" if status < 500 else "api_error")
         details = {"details": {"error_code": code}} if code else {}
         return {"type": "error", "error": {"type": kind, "message": message, **details}}
 
     def broken(self, status: int) -> bytes:
-        """An event of its own."""
+        """The event of an error in the middle of a stream."""
         return event(self.failure(status, f"it broke #{self.number}", ""), b"error")
 
     def _stop(self) -> bytes:
@@ -91,7 +91,7 @@ class Anthropic(OpenAI):
 
 
 class Gemini(OpenAI):
-    """generateContent: each fragment is an answer of its own, and nothing says that one was the last."""
+    """generateContent: each event is an answer of its own, and none says that it is the last."""
 
     done = b""
     finishes: ClassVar[Mapping[str, str]] = {
@@ -109,19 +109,19 @@ class Gemini(OpenAI):
     """Where the others have a word for it, Google has a sentence."""
 
     def opening(self) -> bytes:
-        """A comment: there is nothing to say before the first fragment."""
+        """A comment: there is nothing to say before the first event."""
         return b": begun\n\n"
 
     def word(self, index: int) -> bytes:
-        """A fragment."""
+        """The event of one word."""
         return event(self._fragment([_part(self.script.kind_of(index), word(self.number, index))]))
 
     def closing(self) -> list[bytes]:
-        """A last fragment, or why there is none."""
+        """The last event, with the finish reason or why there is no answer."""
         return [event(self._fragment([], self.finish))]
 
     def whole(self) -> bytes:
-        """The fragment that says it all."""
+        """The answer as one JSON body."""
         thoughts, text, tools = spoken(self.script, self.number)
         parts = [_part("thought", thoughts)] * bool(thoughts) + [_part("text", text)] * bool(text)
         return orjson.dumps(self._fragment(parts + [_part("tool", said) for said in tools], self.finish))
@@ -148,7 +148,7 @@ class Gemini(OpenAI):
 WIRES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
 
 
-def asked(request: Request) -> tuple[str, str, bool]:
+def request_parts(request: Request) -> tuple[str, str, bool]:
     """The model, the number of the call, and whether a stream is wanted."""
     body = orjson.loads(request.body)
     if (turns := body.get("contents")) is not None:
@@ -160,7 +160,7 @@ def asked(request: Request) -> tuple[str, str, bool]:
 
 
 def key_in(headers: Mapping[str, str]) -> str:
-    """The key a request brings."""
+    """The key of a request."""
     bearer = headers.get("Authorization", "").removeprefix("Bearer ")
     return headers.get("x-api-key") or headers.get("x-goog-api-key") or bearer
 

@@ -1,4 +1,4 @@
-"""The world's end of every connection: a `Transport` that plays fates and keeps the books."""
+"""The simulated providers: a `Transport` that plays scripted responses and records every request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .expected_holds import ExpectedHolds
 from .faults import EPOCH, Faults
 from .record import Exchange
 from .response import SimulatedResponse, wait, wake
-from .wires import asked, key_in
+from .wires import key_in, request_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class World:
-    """One seed's providers. `send` and `aclose` make it a `Transport`."""
+    """The providers of one seed; `send` and `aclose` make it a `Transport`."""
 
     def __init__(self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop) -> None:
         self._scenario = scenario
@@ -36,7 +36,7 @@ class World:
         self.faults = Faults(scenario)
         self.expected = ExpectedHolds()
         self.live: Counter[str] = Counter()
-        """Connections by model."""
+        """Open connections by model."""
         self.closed = False
         self._answers: dict[SimulatedResponse, None] = {}
         self._sending: dict[Exchange, asyncio.Future[None]] = {}
@@ -45,16 +45,16 @@ class World:
         self.cancel: Callable[[CallRecord], None] = lambda _: None
 
     def wall(self) -> float:
-        """Seconds since the epoch, by our clock; somebody may set it."""
+        """Seconds since the epoch by the router's wall clock, which somebody may set."""
         now, (at, by) = self._loop.time(), self._scenario.wall_jump
         return EPOCH + now + (by if now >= at else 0.0)
 
     def key(self, provider: str) -> str:
-        """The key that a provider takes now."""
+        """The key that a provider accepts now."""
         return self.faults.key(provider, self._loop.time())
 
     async def send(self, request: Request) -> Response:
-        """Play one request up to its headers."""
+        """Play a request up to the headers of its response."""
         exchange = self._begin(request)
         script = exchange.script
         try:
@@ -82,7 +82,7 @@ class World:
         return answer
 
     async def aclose(self) -> None:
-        """Every connection ends, whether it is being made, waited for or read."""
+        """End every connection, whether it is being made, waited for or read."""
         self.closed = True
         for waiter in self._sending.values():
             wake(waiter)
@@ -91,7 +91,7 @@ class World:
         await asyncio.sleep(self._scenario.slow_close)
 
     def end(self, exchange: Exchange) -> None:
-        """The connection of a request is gone."""
+        """Note that the connection of a request is gone."""
         if exchange.ended is None:
             exchange.ended = self._loop.time()
             exchange.call.live -= 1
@@ -99,18 +99,18 @@ class World:
             self._record.log(exchange.ended, f"gone {exchange.number} with {exchange.words} words")
 
     def read_to_end(self, exchange: Exchange) -> None:
-        """The client has read a response to its end."""
+        """Note that the client has read a response to its end."""
         exchange.taken = True
         if exchange.script.status != 200:
             self.expected.learn(exchange, self._loop.time(), self.wall(), self.key(exchange.provider))
 
     def over(self, answer: SimulatedResponse, exchange: Exchange) -> None:
-        """A response has been read to its end, or closed."""
+        """Note that a response has been read to its end, or closed."""
         self._answers.pop(answer, None)
         self.end(exchange)
 
     async def _until(self, exchange: Exchange, at: float) -> None:
-        """Until this instant; `inf` = for ever. Raises when the transport has been closed."""
+        """Wait until this instant (`inf` = for ever). Raises when the transport is closed meanwhile."""
         if at <= self._loop.time():
             await asyncio.sleep(0)
         else:
@@ -123,8 +123,9 @@ class World:
             raise ConnectionFailed("closed while sending")
 
     def _begin(self, request: Request) -> Exchange:
+        """Record a request and draw its response."""
         now, record = self._loop.time(), self._record
-        name, prompt, stream = asked(request)
+        name, prompt, stream = request_parts(request)
         call, model = record.calls[int(prompt)], self._scenario.models[name]
         number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
         script = self.faults.script(model, now, number, key, call.behaviour.slowdown, stream=stream, size=size)
@@ -140,7 +141,7 @@ class World:
         return exchange
 
     def _lingers(self, exchange: Exchange) -> bool:
-        """A hedge that has lost may take a while to let go: a name look-up outlives what asked for it.
+        """Whether a cancelled hedge takes a while to let go, as a name look-up outlives what asked for it.
 
         Only one that has lost: whoever gives up waiting for something else does so at once.
         """
@@ -152,7 +153,7 @@ class World:
         return own and lost and self._random.random() < self._scenario.slow_cancel
 
     def _cancel_with(self, exchange: Exchange) -> None:
-        """Somebody cancels in the very instant in which something else happens."""
+        """Cancel the caller at the very instant of an event of its request, if its behaviour says so."""
         call, script = exchange.call, exchange.script
         event = call.behaviour.cancel_at_event
         if event is None or call.cancelled_at is not None:
