@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope
 from backoff import expo
 
 from asyncrouter._credentials import Credential
@@ -58,6 +59,8 @@ class Engine:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     """The tasks of hedges, kept until they are done."""
     closed: bool = False
+    shield: CancelScope = field(default_factory=partial(CancelScope, shield=True))
+    """For `aclose()`. Made now, because anyio imports half of itself with its first scope."""
     sleepers: set[asyncio.Future[None]] = field(default_factory=set)
     """The pauses that are being waited out; closing cuts them short."""
     exponential_backoff: Callable[..., Iterator[float]] = expo
@@ -85,7 +88,7 @@ class Engine:
         for sleeper in self.sleepers:
             _wake(sleeper)
         self.policies.close()
-        await shut_down(self.transport, self.tasks)
+        await shut_down(self.transport, self.tasks, self.shield)
 
     def keep_task(self, task: asyncio.Task[None]) -> None:
         """Hold a reference to a hedge's task until it is done, and retrieve its result."""

@@ -5,30 +5,38 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import anyio
-
 if TYPE_CHECKING:
+    from anyio import CancelScope
+
     from asyncrouter._transport.api import Transport
 
 MAX_SECONDS = 2.0
 """Seconds that closing a router takes at most: the transport, and tasks that are still being cancelled."""
 
 
-async def shut_down(transport: Transport, tasks: set[asyncio.Task[None]]) -> None:
-    """Close the transport and wait for the tasks. A cancellation meanwhile is raised when both are done."""
-    with anyio.CancelScope(shield=True):
-        await _shielded(asyncio.create_task(_shut_down(transport, tasks)))
+async def shut_down(transport: Transport, tasks: set[asyncio.Task[None]], shield: CancelScope) -> None:
+    """Close the transport and wait for the tasks. A cancellation meanwhile is raised when both are done.
+
+    `shield` holds off the scopes of anyio around the caller, which would cancel again and again until it gives in. Any
+    other cancellation comes once, and is kept.
+    """
+    with shield:
+        await _uncancelled(asyncio.create_task(_shut_down(transport, tasks)))
 
 
 async def _shut_down(transport: Transport, tasks: set[asyncio.Task[None]]) -> None:
-    with anyio.move_on_after(MAX_SECONDS):
-        await transport.aclose()
-        if tasks:
-            await asyncio.wait(tasks)
+    try:
+        async with asyncio.timeout(MAX_SECONDS) as limit:
+            await transport.aclose()
+            if tasks:
+                await asyncio.wait(tasks)
+    except TimeoutError:
+        if not limit.expired():  # the transport's own
+            raise
 
 
-async def _shielded(task: asyncio.Task[None]) -> None:
-    """Wait for the task to the end; a cancellation, which no scope of anyio holds off, is raised after that."""
+async def _uncancelled(task: asyncio.Task[None]) -> None:
+    """Wait until the task is done, and only then raise a cancellation that came meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

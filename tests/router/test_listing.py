@@ -1,0 +1,42 @@
+"""`Router.models`: the models that a provider serves."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import ConfigError, NotSent
+from tests.helpers.routers import router_of
+
+if TYPE_CHECKING:
+    from asyncrouter.sim import Clock, World
+
+
+def test_models_lists_what_the_provider_serves(clock: Clock, world: World) -> None:
+    """It lists the ids of the default provider, or of the one that is named; an unknown one is a `ConfigError`."""
+    world.model("a")
+    world.model("b")
+
+    async def scenario() -> None:
+        async with router_of(world, providers={"other": {"base_url": "http://other.test/v1"}}) as router:
+            assert await router.models() == ["a", "b"]
+            assert await router.models("other") == ["a", "b"]
+            with pytest.raises(ConfigError, match="unknown provider 'nobody'"):
+                await router.models("nobody")
+
+    clock.run(scenario())
+
+
+def test_models_without_a_key(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is not set is an error before anything is sent."""
+    monkeypatch.delenv("SIM_KEY", raising=False)
+
+    async def scenario() -> None:
+        async with router_of(world, providers={"sim": {"key": "env:SIM_KEY"}}) as router:
+            with pytest.raises(NotSent, match="SIM_KEY is not set"):
+                await router.models()
+
+    clock.run(scenario())
+    assert "SIM_KEY" not in os.environ
