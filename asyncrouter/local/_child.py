@@ -1,4 +1,4 @@
-"""A child process that says when it is ready, is quiet unless it fails, and never outlives us."""
+"""A child process that says when it is ready, keeps its output back unless it fails, and never outlives its parent."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_LAST_WORDS = 2000
+_MAX_LOG_TAIL = 2000
+"""Bytes of a child's output, from its end, that a `ChildFailed` quotes."""
 
 
 class ChildFailed(Exception):
-    """It ended, or was ended, before it was ready; the message has the last lines it wrote."""
+    """A child ended, or was killed, before it was ready. The message has the last lines it wrote."""
 
 
 class Child:
-    """A Python script, started at once.
+    """A Python script in a process of its own, started at once.
 
-    It reads its order, one line of JSON, from its standard input, and answers with one line on its standard output when
-    it is ready. The input then stays open and empty for as long as we live: its end is the script's sign to end too,
-    which reaches it however we die. (A parent-death signal would not do: Linux sends it when the *thread* that
-    started the child ends.) The order travels that way too because a command line is everybody's to read.
+    Protocol: the script reads its options, one line of JSON, from its standard input, and writes one line to its
+    standard output when it is ready. (The command line would show the options, and a key among them, to everybody on
+    the machine.) The standard input then stays open, and empty, for as long as the parent lives: the script ends when
+    it is closed, which happens however the parent dies. (A parent-death signal would not do: Linux sends it when the
+    *thread* that started the child ends.)
     """
 
-    def __init__(self, script: Path, order: Mapping[str, object]) -> None:
-        # A file, not a pipe: nobody need read it for the child to go on.
+    def __init__(self, script: Path, options: Mapping[str, object]) -> None:
+        # A file and not a pipe, which would have to be read for the child to go on.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  -- closed in end()
-        # A session of its own: Ctrl-C in our terminal is ours to answer.
+        # In a session of its own it does not get the Ctrl-C of our terminal: the parent decides.
         self._process = subprocess.Popen(  # noqa: S603  -- our interpreter, our script
             [sys.executable, "-P", str(script)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
@@ -42,17 +44,17 @@ class Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
-        with contextlib.suppress(BrokenPipeError):  # ended already: ready() tells why
-            self._input.write(json.dumps(dict(order)).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and ready() says why
+            self._input.write(json.dumps(dict(options)).encode() + b"\n")
             self._input.flush()
 
     @property
     def pid(self) -> int:
-        """The process's id, also when it has ended."""
+        """The id of the process, also after it has ended."""
         return self._process.pid
 
     def ready(self, timeout: float) -> str:
-        """Wait in this thread for the line it says when it is ready.
+        """Block this thread until the child is ready, and return the line it wrote.
 
         Raises `ChildFailed` when it ends instead, or after `timeout` seconds.
         """
@@ -67,15 +69,16 @@ class Child:
         if line:
             return line.decode().strip()
         status = self._process.wait()
-        late = time.monotonic() - began >= timeout
-        raise ChildFailed(f"{f'not ready in {timeout:g} s' if late else f'exit status {status}'}{self._last_words()}")
+        timed_out = time.monotonic() - began >= timeout
+        reason = f"not ready in {timeout:g} s" if timed_out else f"exit status {status}"
+        raise ChildFailed(f"{reason}{self._log_tail()}")
 
     def wait(self) -> int:
-        """Wait until it has ended, and return its exit status."""
+        """Block until the child has ended, and return its exit status."""
         return self._process.wait()
 
     def end(self) -> None:
-        """Kill it and give back what it held: it has nothing to save, and only this ends a stopped process too."""
+        """Kill the child and close its files: it has nothing to save, and only a kill ends a stopped process too."""
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(BrokenPipeError):
@@ -83,7 +86,7 @@ class Child:
         self._output.close()
         self._log.close()
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         self._log.seek(0)
-        said = self._log.read()[-_LAST_WORDS:].decode(errors="replace").strip()
-        return f"\n{said}" if said else ""
+        text = self._log.read()[-_MAX_LOG_TAIL:].decode(errors="replace").strip()
+        return f"\n{text}" if text else ""
