@@ -1,4 +1,4 @@
-"""Bad days by the thousand: whole routers under virtual time, and proof that the simulation notices what it should."""
+"""The deterministic simulation: a thousand seeds keep every invariant, and every mutant is noticed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.simulation.run import run_seed
 ROOT = Path(__file__).parent.parent
 SEEDS = 1000
 FIRST = 1_000_000
-"""Where the mutants' seeds begin: not those that the thousand have shown to be clean."""
+"""The first seed for the mutants: not one of the thousand that have shown to be clean."""
 
 
 def simulate(*arguments: str, hashseed: str = "random") -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own."""
+    """Run the command in a process of its own."""
     command = [sys.executable, "-m", "tests.simulation", *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": hashseed}
     return subprocess.run(
@@ -31,11 +31,11 @@ def simulate(*arguments: str, hashseed: str = "random") -> subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def thousand() -> subprocess.CompletedProcess[str]:
-    """A thousand seeds, once for all who ask."""
+    """The output of a thousand seeds, run once for all tests that ask."""
     return simulate("--seeds", str(SEEDS), "--processes", str(min(2, os.cpu_count() or 1)))
 
 
-def test_a_thousand_bad_days(thousand: subprocess.CompletedProcess[str]) -> None:
+def test_a_thousand_seeds_are_clean(thousand: subprocess.CompletedProcess[str]) -> None:
     """A thousand seeds of about 200 calls each keep every invariant.
 
     This is the long one, about a minute and a half on two cores: what it looks for are interleavings that happen once
@@ -47,8 +47,8 @@ def test_a_thousand_bad_days(thousand: subprocess.CompletedProcess[str]) -> None
     assert int(calls[1]) > 150 * SEEDS
 
 
-def test_all_kinds_of_trouble_are_met_on_all_wires(thousand: subprocess.CompletedProcess[str]) -> None:
-    """The thousand seeds leave out next to no kind of trouble on any wire; what puts a key out for minutes is rare."""
+def test_nearly_all_faults_are_met_on_all_wires(thousand: subprocess.CompletedProcess[str]) -> None:
+    """The thousand seeds meet nearly every kind of fault on every wire; those that disable a key are rare."""
     met = re.search(r"^(\d+) of (\d+) kinds of trouble met", thousand.stdout, re.MULTILINE)
 
     assert met is not None
@@ -62,7 +62,7 @@ def test_a_seed_is_one_history(seed: int) -> None:
 
 
 def test_a_history_does_not_depend_on_the_hashes_of_strings() -> None:
-    """Twenty seeds have the same digest in three processes that hash strings in three ways (three starts: seconds)."""
+    """Twenty seeds have the same digest in three processes with different hash seeds (three starts: seconds)."""
     digests = {re.search(r"digest (\w+)", simulate("--seeds", "20", hashseed=how).stdout)[1]  # type: ignore[index]
                for how in ("0", "1", "random")}
 
@@ -71,9 +71,9 @@ def test_a_history_does_not_depend_on_the_hashes_of_strings() -> None:
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_a_broken_router_is_noticed(name: str) -> None:
-    """Each mutant breaks an invariant within a few hundred seeds; most do within ten.
+    """Each mutant breaks an invariant within 300 seeds; most do within ten.
 
-    Some take seconds: what they break shows only when a rare thing meets another.
+    Some take seconds: what they break shows only when a rare event meets another.
     """
     result = caught(name, FIRST)
 
@@ -81,7 +81,7 @@ def test_a_broken_router_is_noticed(name: str) -> None:
 
 
 def test_a_seed_that_fails_says_how_to_replay_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """What did not hold, the story of the call it was about, and one line to copy."""
+    """A seed that fails prints what did not hold, the timeline of the call, and one line to replay it."""
     result = caught("retry_after_ignored", FIRST)
     assert result is not None
     with MUTANTS["retry_after_ignored"]():
@@ -97,9 +97,9 @@ def test_a_seed_that_fails_says_how_to_replay_it(capsys: pytest.CaptureFixture[s
 
 
 def test_a_replay_prints_all_that_happened(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every event, with its instant, and the digest of them all."""
+    """A replay prints every event with its instant, and the digest of them all."""
     code = main(["--seed", "7"])
 
     told = capsys.readouterr().out.splitlines()
     assert code == 0
-    assert (*run_seed(7, keep_log=True).lines, f"digest {run_seed(7).digest}") == tuple(told)
+    assert told == [*run_seed(7, keep_log=True).lines, f"digest {run_seed(7).digest}"]

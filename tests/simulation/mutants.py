@@ -1,6 +1,6 @@
-"""Routers broken on purpose, each as some library once was: the simulation must notice every one of them.
+"""Routers broken on purpose, each in a way in which a library once was: the simulation must notice every one.
 
-What a mutant restates of the engine it restates on purpose: the defect is in what it leaves out.
+What a mutant repeats of the engine it repeats on purpose: the defect is in what it leaves out.
 """
 
 from collections.abc import Mapping

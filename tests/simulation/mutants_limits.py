@@ -1,4 +1,4 @@
-"""Mutants that do not keep to what they were told: limits, pauses, keys, breakers, the order of a queue."""
+"""Mutants that ignore limits, pauses, bad keys, breakers, or the order of the queue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @mutant
 def retry_after_ignored() -> Iterator[None]:
-    """Nobody is held back by a Retry-After."""
+    """A Retry-After holds no model."""
 
     def make(refusal: Any) -> Any:
         def refuses(holds: Holds, *args: Any) -> Any:
@@ -38,7 +38,7 @@ def retry_after_ignored() -> Iterator[None]:
 
 @mutant
 def hint_shortened() -> Iterator[None]:
-    """A Retry-After is cut to the cap of the back-off, as decorators do (D1)."""
+    """A Retry-After is cut to the cap of the back-off, as decorators do (grpc-java overwrites it too)."""
 
     def make(learn: Any) -> Any:
         def learns(holds: Holds, model: Any, error: AttemptError, now: float) -> Any:
@@ -54,7 +54,7 @@ def hint_shortened() -> Iterator[None]:
 
 @mutant
 def bad_key_used_again() -> Iterator[None]:
-    """A key that was turned down is tried with the next model."""
+    """A key that was turned down is used for the next model."""
 
     def make(refusal: Any) -> Any:
         def refuses(holds: Holds, *args: Any) -> Any:
@@ -69,14 +69,14 @@ def bad_key_used_again() -> Iterator[None]:
 
 @mutant
 def open_breaker_ignored() -> Iterator[None]:
-    """Everybody is let through."""
+    """An open breaker refuses nothing."""
     with patch.object(Breaker, "refusal", lambda self, now: None):
         yield
 
 
 @mutant
 def batch_goes_first() -> Iterator[None]:
-    """Whoever waits is served in the order of coming, batch work too."""
+    """The queue serves batch work first, and every request queues."""
     with patch.object(Policies, "lease_now", lambda self, model, rank, tokens: None), around(
         Pacer, "join", lambda join: lambda self, rank, *more: join(self, Rank(3 - rank), *more)
     ):
@@ -85,14 +85,14 @@ def batch_goes_first() -> Iterator[None]:
 
 @mutant
 def rpm_ignored() -> Iterator[None]:
-    """Requests go as they come."""
+    """Requests go at once, whatever the rate limit."""
     with patch.object(Limits, "due", lambda self, now, tokens, *, batch: now):
         yield
 
 
 @mutant
 def many_probes() -> Iterator[None]:
-    """Half-open is open to all (D13)."""
+    """A half-open breaker lets every call through (hyx)."""
 
     def make(enter: Any) -> Any:
         def entered(breaker: Breaker, now: float, lapse: float) -> Any:
@@ -108,7 +108,7 @@ def many_probes() -> Iterator[None]:
 
 @mutant
 def last_come_first_served() -> Iterator[None]:
-    """Whoever comes goes to the head of the queue."""
+    """A request that joins the queue goes to its head."""
 
     def make(join: Any) -> Any:
         def joins(pacer: Pacer, rank: Rank, *more: Any) -> Ticket:
@@ -127,7 +127,7 @@ def last_come_first_served() -> Iterator[None]:
 
 @mutant
 def every_429_cuts() -> Iterator[None]:
-    """Ten 429s of one burst lower the rate ten times (M19)."""
+    """Each 429 of a burst cuts the hidden limit."""
 
     def make(rejected: Any) -> Any:
         def lowers(hidden: HiddenLimit, now: float, sent_at: float, *, hinted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Mutants that learn what they should not, or keep what is not theirs."""
+"""Mutants that learn what they should not, or keep or give back what they should not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def counting(outcome: str) -> Any:
-    """An attempt that ends like this is a failure of its model."""
+    """Count an attempt with this outcome as a failure of its model."""
 
     def make(end: Any) -> Any:
         def ended(lease: Lease, now: float, became: str, *more: Any) -> None:
@@ -39,21 +39,21 @@ def counting(outcome: str) -> Any:
 
 @mutant
 def losers_count() -> Iterator[None]:
-    """A loser is a failure of its model (D7)."""
+    """A lost race is a failure of its model (failsafe-go)."""
     with counting("superseded"):
         yield
 
 
 @mutant
 def cancellations_count() -> Iterator[None]:
-    """So is a caller's cancellation."""
+    """A cancelled attempt is a failure of its model."""
     with counting("cancelled"):
         yield
 
 
 @mutant
 def rate_limits_count() -> Iterator[None]:
-    """A 429 is a failure."""
+    """A 429 is a failure of its model."""
 
     def make(counts: Any) -> Any:
         return lambda error: isinstance(error, RateLimited) or counts(error)
@@ -64,21 +64,21 @@ def rate_limits_count() -> Iterator[None]:
 
 @mutant
 def requests_turned_down_count() -> Iterator[None]:
-    """So is a caller's bad request."""
+    """A rejected request is a failure of its model."""
     with patch.object(leases, "counts_against_model", lambda error: True):
         yield
 
 
 @mutant
 def stale_results_count() -> Iterator[None]:
-    """What was sent before the breaker opened is held against its probe (D6)."""
+    """The result of a call sent before the breaker opened counts as its probe's (resilience4j)."""
     with around(Breaker, "failed", lambda failed: lambda self, _, *more: failed(self, self.generation, *more)):
         yield
 
 
 @mutant
 def neutral_closes() -> Iterator[None]:
-    """A cancelled probe closes the breaker (D3)."""
+    """A cancelled probe closes the breaker (Polly 8)."""
 
     def released(breaker: Breaker, generation: int) -> None:
         if breaker.state == "half_open" and generation == breaker.generation:
@@ -97,7 +97,7 @@ def permit_leaks_on_cancel() -> Iterator[None]:
 
 @mutant
 def permits_do_not_lapse() -> Iterator[None]:
-    """A permit has no time-out."""
+    """A permit never lapses."""
     with around(Breaker, "enter", lambda enter: lambda self, now, lapse: enter(self, now, inf)):
         yield
 
@@ -120,7 +120,7 @@ def slots_leak_on_failure() -> Iterator[None]:
 
 @mutant
 def settled_twice() -> Iterator[None]:
-    """A lease that ends with an error is given back again."""
+    """The lease of a cancelled attempt is given back twice."""
 
     def make(end: Any) -> Any:
         def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
@@ -154,7 +154,7 @@ def hedge_outlives_its_caller() -> Iterator[None]:
 
 @mutant
 def nobody_is_served_next() -> Iterator[None]:
-    """A slot that becomes free wakes nobody."""
+    """A slot that becomes free wakes no waiting request."""
 
     def make(give_back: Any) -> Any:
         def given_back(pacer: Pacer, *args: Any, **more: Any) -> None:
@@ -169,7 +169,7 @@ def nobody_is_served_next() -> Iterator[None]:
 
 @mutant
 def only_the_quick_are_counted() -> Iterator[None]:
-    """A loser teaches nothing about how long its model takes (D8)."""
+    """The latency of a lost race is not recorded (tower, resilience4j)."""
 
     def make(add: Any) -> Any:
         def adds(latency: Latency, *args: Any, censored: bool = False) -> None:
@@ -184,14 +184,14 @@ def only_the_quick_are_counted() -> Iterator[None]:
 
 @mutant
 def slow_for_ever() -> Iterator[None]:
-    """A model that has been slow once stays behind the others, however quick it is."""
+    """A demoted model stays demoted, however quick it is."""
     with patch.object(Demotion, "was_quick", lambda self, now: None):
         yield
 
 
 @mutant
 def breaker_sticks() -> Iterator[None]:
-    """Open once, open for ever (OmniRoute #13836)."""
+    """An open breaker stays open for ever (OmniRoute #13836)."""
 
     def make(opens: Any) -> Any:
         def opened(breaker: Breaker, *more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Mutants that hedge and retry too much, or lose track of time."""
+"""Mutants that hedge and retry too much, or measure time wrongly."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 @mutant
 def hedges_without_budget() -> Iterator[None]:
-    """A hedge costs nothing."""
+    """A hedge takes no token."""
     with patch.object(HedgeBudget, "take", lambda self: True):
         yield
 
 
 @mutant
 def budget_asked_too_early() -> Iterator[None]:
-    """The budget is asked when the hedge is scheduled, not when it fires (D2)."""
+    """The budget is asked when the hedge is scheduled, not when it fires (grpc-java)."""
 
     def make(watch: Any) -> Any:
         def watched(hedging: Any) -> None:
@@ -50,7 +50,7 @@ def budget_asked_too_early() -> Iterator[None]:
 
 
 class Promised:
-    """A bucket that has said yes already."""
+    """A budget that has promised a token already."""
 
     @classmethod
     def of(cls, bucket: Any) -> Any:
@@ -71,14 +71,14 @@ class Promised:
 
 @mutant
 def retries_without_budget() -> Iterator[None]:
-    """Every failure may be retried, in an outage too."""
+    """A retry takes no token."""
     with patch.object(RetryBudget, "pay_for_retry", lambda self, error: True):
         yield
 
 
 @mutant
 def failures_pay_for_retries() -> Iterator[None]:
-    """A retry that fails as well costs nothing in the end (M14)."""
+    """The token of a retry that fails is refunded."""
 
     def make(end: Any) -> Any:
         def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
@@ -94,7 +94,7 @@ def failures_pay_for_retries() -> Iterator[None]:
 
 @mutant
 def hedge_clock_from_the_beginning() -> Iterator[None]:
-    """A step is late counted from its turn, not from its sending: a queue hedges itself."""
+    """Lateness counts from the start of the call instead of the sending: a queue causes hedges."""
 
     def make(after: Any) -> Any:
         def waits(hedging: Any, step_run: StepRun) -> float:
@@ -110,7 +110,7 @@ def hedge_clock_from_the_beginning() -> Iterator[None]:
 
 @mutant
 def hedges_queue() -> Iterator[None]:
-    """A hedge waits for its turn (M13)."""
+    """A hedge waits in the queue."""
 
     def make(admit: Any) -> Any:
         async def admits(engine: Any, call: Any, step_run: StepRun) -> Any:
@@ -130,7 +130,7 @@ def hedges_queue() -> Iterator[None]:
 
 @mutant
 def sleeps_after_the_last_try() -> Iterator[None]:
-    """A pause although no try comes after it."""
+    """There is a pause after the last try."""
 
     def make(retry: Any) -> Any:
         async def retried(engine: Any, call: Any, trace: Any, step_run: StepRun) -> Any:
@@ -147,7 +147,7 @@ def sleeps_after_the_last_try() -> Iterator[None]:
 
 @mutant
 def deadline_for_each_attempt() -> Iterator[None]:
-    """The deadline begins anew with each step."""
+    """The deadline starts anew with each step."""
 
     def make(opens: Any) -> Any:
         def opened(race: Any, index: int, cause: Any) -> Any:
@@ -164,7 +164,7 @@ def deadline_for_each_attempt() -> Iterator[None]:
 
 @mutant
 def clocks_round_up() -> Iterator[None]:
-    """Limits are rounded up to whole seconds (aiohttp above five)."""
+    """Time limits are rounded up to whole seconds (aiohttp, above five seconds)."""
 
     def make(restart: Any) -> Any:
         return lambda clock, until, name: restart(clock, until if until == inf else math.ceil(until), name)

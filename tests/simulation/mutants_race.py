@@ -1,4 +1,4 @@
-"""Mutants that let the wrong one win, or wait for the loser."""
+"""Mutants that let the wrong attempt win, or wait for the losers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @mutant
 def failure_wins() -> Iterator[None]:
-    """The first to end has decided, with an error too (D5, D8)."""
+    """The first attempt to end decides the race, also with an error (resilience4j, tower)."""
 
     def make(failed: Any) -> Any:
         def fails(race: Any, step_run: StepRun, error: AttemptError, newest: bool) -> None:
@@ -41,7 +41,7 @@ def failure_wins() -> Iterator[None]:
 
 @mutant
 def headers_win() -> Iterator[None]:
-    """The race is over with somebody's headers (D9, D12)."""
+    """The first headers decide the race (hedgedhttp)."""
 
     step_runs: dict[SentAttempt, StepRun] = {}
 
@@ -66,7 +66,7 @@ def headers_win() -> Iterator[None]:
 
 @mutant
 def losers_are_awaited() -> Iterator[None]:
-    """The winner waits until every loser has let go (D4)."""
+    """The winner is delivered only when every loser has ended (Polly 8)."""
 
     def make(run: Any) -> Any:
         async def runs(race: Any) -> Any:
@@ -83,14 +83,14 @@ def losers_are_awaited() -> Iterator[None]:
 
 @mutant
 def half_an_answer_will_do() -> Iterator[None]:
-    """A stream that ends has said all it had to say."""
+    """A stream that ends without its finish is taken for whole."""
 
     with around(OpenAI, "decoder", lambda decoder: lambda *args: Lenient(decoder(*args))):
         yield
 
 
 class Lenient:
-    """A decoder to whom every end is an end."""
+    """A decoder that takes every end for a good one."""
 
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
@@ -106,7 +106,7 @@ class Lenient:
 
 @mutant
 def retried_beyond_its_attempts() -> Iterator[None]:
-    """One try more than `retry.attempts`."""
+    """A model is tried once more than `retry.attempts`."""
 
     def make(pause: Any) -> Any:
         return lambda engine, step_run, error, tries: pause(engine, step_run, error, max(1, tries - 1))
@@ -117,7 +117,7 @@ def retried_beyond_its_attempts() -> Iterator[None]:
 
 @mutant
 def estimates_pass_for_counts() -> Iterator[None]:
-    """What a loser may have cost is told as if it had been counted."""
+    """The estimated cost of a loser is told as counted."""
 
     def make(account: Any) -> Any:
         def accounts(sent: SentAttempt) -> None:
@@ -132,7 +132,7 @@ def estimates_pass_for_counts() -> Iterator[None]:
 
 @mutant
 def hedged_after_its_content() -> Iterator[None]:
-    """Who has won already is still late."""
+    """An attempt that has won can still be late."""
 
     with patch.object(Hedging, "won", lambda self: None):
         yield
@@ -140,7 +140,7 @@ def hedged_after_its_content() -> Iterator[None]:
 
 @mutant
 def twins_take_turns() -> Iterator[None]:
-    """A loser has its turn again although it is its own model that has won."""
+    """With `hedge.same` the loser's step is tried again, although its own model has won."""
 
     def make(stop: Any) -> Any:
         def stops(race: Any, step_run: StepRun, outcome: str) -> None:
@@ -171,7 +171,7 @@ def steps_are_forgotten() -> Iterator[None]:
 
 @mutant
 def answers_are_spliced() -> Iterator[None]:
-    """A stream that begins again does not say so."""
+    """A stream that restarts does not say so."""
 
     def make(begin: Any) -> Any:
         async def begins(stream: Any, *more: Any) -> Chunk:
@@ -186,7 +186,7 @@ def answers_are_spliced() -> Iterator[None]:
 
 @mutant
 def errors_are_mixed_up() -> Iterator[None]:
-    """An attempt is told with the words of another one."""
+    """An attempt ends with the message of another one."""
     last: list[str] = []
 
     def make(fail: Any) -> Any:
