@@ -225,7 +225,7 @@ def test_progress_as_json_lines(batch_desk: Desk) -> None:
 def test_progress_on_one_line() -> None:
     """What is done, how fast, what it costs and will cost, how long it will take."""
     told = "400 of 1,000 done, 2 failed, 64 on their way, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
-    assert told == line(PROGRESS)
+    assert line(PROGRESS) == told
 
 
 def test_progress_on_a_terminal() -> None:
@@ -329,7 +329,7 @@ def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--json", "--ordered")
 
     assert done.status == 1, done.err
-    assert [row["id"] for row in rows(200)] == ids(Path("out.jsonl"))
+    assert ids(Path("out.jsonl")) == [row["id"] for row in rows(200)]
     report = json.loads(done.out)
     assert (report["done"], report["failed"], report["attempts"], report["left"]) == (200, 1, 201, 0)
     assert batch_desk.world.requests == 201
@@ -397,4 +397,4 @@ def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) 
     assert "stopped: a process died" in err
     batch_desk.world.model("m", Act())
     assert batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
-    assert sorted(str(row["id"]) for row in rows(60)) == sorted(map(str, ids(Path("out.jsonl"))))
+    assert sorted(map(str, ids(Path("out.jsonl")))) == sorted(str(row["id"]) for row in rows(60))

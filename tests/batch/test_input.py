@@ -142,7 +142,7 @@ def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> N
     assert line["response"]["body"]["choices"][0]["message"]["content"] == "you said hi"
     [failure] = read_lines(tmp_path / "out.errors.jsonl")
     error = failure.pop("_error")
-    assert bad == failure
+    assert failure == bad
     assert isinstance(error, dict)
     assert (error["class"], error["retryable"]) == ("ContextTooLong", False)
 
@@ -303,7 +303,7 @@ def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: Worl
             return await batch.estimate(router, Source(tmp_path / "in"))
 
     estimate = clock.run(scenario())
-    assert batch.Estimate(2, 11, 600, 110.0, 110.0, ["n"]) == estimate
+    assert estimate == batch.Estimate(2, 11, 600, 110.0, 110.0, ["n"])
     assert world.requests == 0
 
 

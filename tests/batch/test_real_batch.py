@@ -50,5 +50,5 @@ def test_a_killed_batch_of_real_answers_is_resumed(tmp_path: Path, monkeypatch: 
 
     whole = before[: before.rfind(b"\n") + 1]
     assert output.read_bytes().startswith(whole)
-    assert list(range(ROWS)) == sorted(ids(output))  # type: ignore[type-var]
+    assert sorted(ids(output)) == list(range(ROWS))  # type: ignore[type-var]
     assert all(line["text"] and line["usage"] for line in read_lines(output))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import orjson
@@ -80,11 +79,3 @@ def run(
             return await batch.run(router, *args, **options)  # type: ignore[arg-type]  # as the test has it
 
     return clock.run(scenario())
-
-
-async def until(condition: object, seconds: float = 30.0) -> None:
-    """Wait for what another process does."""
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

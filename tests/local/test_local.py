@@ -215,7 +215,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
             parent.kill()
     ended, _, _ = select.select([watch], [], [], 5.0)
     os.close(watch)
-    assert [watch] == ended
+    assert ended == [watch]
 
 
 def test_a_child_that_says_nothing_is_quoted(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
         snippet = tomllib.loads(serving.stdout.read().decode())
         errors = serving.stderr.read().decode()
     assert serving.returncode == 130
-    assert url == snippet["providers"]["local"]["base_url"]
+    assert snippet["providers"]["local"]["base_url"] == url
     assert snippet["models"]["smollm2"]["provider"] == "local"
     assert "Traceback" not in errors
     with pytest.raises(urllib.error.URLError):

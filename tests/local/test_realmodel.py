@@ -181,7 +181,7 @@ def test_a_prompt_too_long_for_one_model_goes_to_one_with_a_larger_window(server
 
     with local.serve(name="small", alias="small", slots=1, context=256) as small:
         trace = asyncio.run(scenario(small)).trace
-    assert [("first", "small", "failed", ContextTooLong), ("fallback", "smollm2", "won", None)] == told(trace)
+    assert told(trace) == [("first", "small", "failed", ContextTooLong), ("fallback", "smollm2", "won", None)]
 
 
 def test_a_prompt_too_long_for_all_says_so(server: local.Server) -> None:
@@ -193,7 +193,7 @@ def test_a_prompt_too_long_for_all_says_so(server: local.Server) -> None:
                 await router.chat("word " * 1100, model="smollm2")
             return raised.value
 
-    assert [("first", "smollm2", "failed", ContextTooLong)] == told(asyncio.run(scenario()).trace)
+    assert told(asyncio.run(scenario()).trace) == [("first", "smollm2", "failed", ContextTooLong)]
 
 
 def test_a_server_killed_in_mid_answer_is_replaced(server: local.Server, victim: local.Server) -> None:
@@ -229,7 +229,7 @@ def test_a_stream_whose_server_is_killed_is_interrupted(server: local.Server, vi
                             os.kill(victim.pid, signal.SIGKILL)
                         text += chunk.text
             assert text
-            assert text == raised.value.partial
+            assert raised.value.partial == text
             assert isinstance(raised.value.__cause__, ConnectionFailed)
 
     asyncio.run(scenario())
@@ -251,7 +251,7 @@ def test_a_killed_stream_can_begin_again_elsewhere(server: local.Server, victim:
                         os.kill(victim.pid, signal.SIGKILL)
                     text += chunk.text
         assert restarts == 1
-        assert text == stream.reply.text
+        assert stream.reply.text == text
         assert stream.reply.model == "smollm2"
         assert stream.reply.trace.attempts[-1].cause == "restart"
 
@@ -267,7 +267,7 @@ def test_a_frozen_server_is_given_up_when_its_first_token_is_late(server: local.
 
     with frozen(victim):
         reply = asyncio.run(scenario())
-    assert [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)] == told(reply.trace)
+    assert told(reply.trace) == [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)]
     late = reply.trace.attempts[0]
     assert isinstance(late.error, AttemptTimeout)
     assert late.error.clock == "first_token"
@@ -286,7 +286,7 @@ def test_a_server_that_freezes_in_mid_answer_is_given_up(server: local.Server, v
             return await router.chat(PROMPT, chain=steps, max_tokens=2)
 
     reply = asyncio.run(scenario())
-    assert [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)] == told(reply.trace)
+    assert told(reply.trace) == [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)]
     stalled = reply.trace.attempts[0].error
     assert isinstance(stalled, AttemptTimeout)
     assert stalled.clock == "idle"
@@ -308,7 +308,7 @@ def test_an_error_in_the_middle_of_a_200_is_no_answer(server: local.Server) -> N
             return await router.chat("What is the weather in Paris?", chain=steps, params=params)
 
     reply = asyncio.run(scenario())
-    assert [("first", "smollm2", "failed", ServerFailed), ("fallback", "smollm2", "won", None)] == told(reply.trace)
+    assert told(reply.trace) == [("first", "smollm2", "failed", ServerFailed), ("fallback", "smollm2", "won", None)]
     assert {call["function"]["name"] for call in reply.raw["choices"][0]["message"]["tool_calls"]} == {"get_weather"}
 
 
@@ -335,7 +335,7 @@ def test_the_loser_of_a_hedge_is_stopped_on_the_server(
     trace = asyncio.run(scenario()).trace
     outcomes = {"victim": "superseded", "smollm2": "won"}
     other = "smollm2" if hedged == "victim" else "victim"
-    assert [("first", hedged, outcomes[hedged], None), ("hedge", other, outcomes[other], None)] == told(trace)
+    assert told(trace) == [("first", hedged, outcomes[hedged], None), ("hedge", other, outcomes[other], None)]
 
 
 def test_two_hundred_prompts_at_once_through_one_session(server: local.Server) -> None:

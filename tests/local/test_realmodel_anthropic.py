@@ -100,7 +100,7 @@ def test_a_prompt_that_does_not_fit_is_named(server: local.Server) -> None:
 
     with pytest.raises(AllModelsFailed, match="exceeds the available context size") as raised:
         asyncio.run(scenario())
-    assert [ContextTooLong] == [type(attempt.error) for attempt in raised.value.trace.attempts]
+    assert [type(attempt.error) for attempt in raised.value.trace.attempts] == [ContextTooLong]
 
 
 def test_what_the_api_cannot_do_is_rejected_before_it_is_sent(server: local.Server) -> None:
@@ -113,7 +113,7 @@ def test_what_the_api_cannot_do_is_rejected_before_it_is_sent(server: local.Serv
     with pytest.raises(AllModelsFailed) as raised:
         asyncio.run(scenario())
     [attempt] = raised.value.trace.attempts
-    assert (Rejected, None, 0.0) == (type(attempt.error), attempt.sent, attempt.cost_usd)
+    assert (type(attempt.error), attempt.sent, attempt.cost_usd) == (Rejected, None, 0.0)
 
 
 def test_models_are_listed(server: local.Server) -> None:

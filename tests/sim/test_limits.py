@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import math
 import os
 import statistics
@@ -17,14 +16,9 @@ import pytest
 from asyncrouter import ConnectionFailed, Request, Router, sim
 from asyncrouter.sim import Act, Clock, LoggedRequest, SimTransport, World, lognormal
 from asyncrouter.sim.limits import TokenBucket
+from tests.helpers.simulated import chat_request
 
 ROOT = Path(__file__).parents[2]
-
-
-def request(model: str = "m", *, key: str = "k", said: str = "three little words", **body: object) -> Request:
-    asked = {"model": model, "messages": [{"role": "user", "content": said}], **body}
-    headers = {"Authorization": f"Bearer {key}"}
-    return Request("POST", "http://sim.test/v1/chat/completions", headers, json.dumps(asked).encode())
 
 
 async def fetch(transport: SimTransport, asked: Request) -> tuple[int, dict[str, str]]:
@@ -41,7 +35,7 @@ def at_instants(clock: Clock, world: World, instants: list[float], *asked: Reque
 
     async def one(at: float, index: int) -> tuple[int, dict[str, str]]:
         await asyncio.sleep(at)
-        return await fetch(transport, asked[index % len(asked)] if asked else request())
+        return await fetch(transport, asked[index % len(asked)] if asked else chat_request())
 
     async def scenario() -> list[tuple[int, dict[str, str]]]:
         return await asyncio.gather(*(one(at, index) for index, at in enumerate(instants)))
@@ -93,8 +87,8 @@ def test_the_truth_about_when_to_come_back(world: World, clock: Clock) -> None:
 def test_limits_are_announced(world: World, clock: Clock) -> None:
     """The rate, what is left, when it is full: in OpenAI's headers as durations, in Anthropic's as dates."""
     world.model("m").limit(10, burst=5, tps=100, announced=True)
-    _, headers = at_instants(clock, world, [0.0, 0.0], request(max_tokens=97))[1]
-    asked = Request("POST", "http://sim.test/v1/messages", {}, request(max_tokens=97).body)
+    _, headers = at_instants(clock, world, [0.0, 0.0], chat_request(max_tokens=97))[1]
+    asked = Request("POST", "http://sim.test/v1/messages", {}, chat_request(max_tokens=97).body)
     _, dated = at_instants(clock, world, [0.0], asked)[0]
 
     names = ("limit", "remaining", "reset")
@@ -122,7 +116,7 @@ def test_an_announced_limit_may_be_a_lie(clock: Clock) -> None:
 def test_tokens_are_limited_too(world: World, clock: Clock) -> None:
     """A request takes its prompt and its max_tokens; a minute's worth is there at first."""
     world.model("m").limit(tps=1)  # 60 at once
-    got = at_instants(clock, world, [0.0, 0.0, 0.0, 20.0, 27.0], request(max_tokens=27))
+    got = at_instants(clock, world, [0.0, 0.0, 0.0, 20.0, 27.0], chat_request(max_tokens=27))
 
     assert statuses(got) == [200, 200, 429, 429, 429]
     assert got[4][1]["retry-after"] == "3.0"
@@ -143,11 +137,11 @@ def test_a_limit_of_the_world_is_each_keys(world: World, clock: Clock) -> None:
     world.model("b")
     world.limit(1, burst=2)
     world.limit(1, burst=3, at=100.0)
-    asked = [request("a", key="x"), request("b", key="x"), request("a", key="x"), request("a", key="y")]
+    asked = [chat_request(model, key=key) for model, key in ("ax", "bx", "ax", "ay")]
 
     assert statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.3], *asked)) == [200, 200, 429, 200]
-    assert statuses(at_instants(clock, world, [0.0], request("b", key="x"))) == [429]
-    got = statuses(at_instants(clock, world, [110.0] * 4, request("b", key="z")))
+    assert statuses(at_instants(clock, world, [0.0], chat_request("b", key="x"))) == [429]
+    got = statuses(at_instants(clock, world, [110.0] * 4, chat_request("b", key="z")))
     assert sorted(got) == [200, 200, 200, 429]
 
 
@@ -188,7 +182,7 @@ def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
     world.rule(blackout)
 
     assert statuses(
-        at_instants(clock, world, [4.0, 5.0, 10.0, 5.0], *[request(key="x")] * 3, request(key="y"))
+        at_instants(clock, world, [4.0, 5.0, 10.0, 5.0], *[chat_request(key="x")] * 3, chat_request(key="y"))
     ) == [200, 503, 200, 200]
 
 
@@ -206,10 +200,10 @@ def test_a_deaf_model_keeps_its_place_taken(world: World, clock: Clock) -> None:
     async def scenario(deaf: bool) -> list[int]:
         world.model("m", Act(first_token=5.0, deaf=deaf)).capacity(1)
         transport = world.transport()
-        (await transport.send(request(stream=True))).close()
-        first = await fetch(transport, request())
+        (await transport.send(chat_request(stream=True))).close()
+        first = await fetch(transport, chat_request())
         await asyncio.sleep(6.0)
-        return [first[0], (await fetch(transport, request()))[0]]
+        return [first[0], (await fetch(transport, chat_request()))[0]]
 
     assert clock.run(scenario(deaf=True)) == [503, 200]
     assert clock.run(scenario(deaf=False)) == [200, 200]
@@ -228,7 +222,7 @@ def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
             for index in range(1500):
                 for name, kept in zip("ab", found, strict=True):
                     began = clock.now
-                    await fetch(transport, request(name, said=f"prompt {index}"))
+                    await fetch(transport, chat_request(name, prompt=f"prompt {index}"))
                     kept.append(math.log(clock.now - began))
 
         clock.run(scenario())
@@ -236,8 +230,8 @@ def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
 
     for wanted in (0.0, 0.6, 1.0):
         a, b = latencies(wanted)
-        assert wanted == pytest.approx(statistics.correlation(a, b), abs=0.07)
-        assert pytest.approx((statistics.mean(a), statistics.stdev(a)), abs=0.05) == (0.0, 0.5)
+        assert statistics.correlation(a, b) == pytest.approx(wanted, abs=0.07)
+        assert (statistics.mean(a), statistics.stdev(a)) == pytest.approx((0.0, 0.5), abs=0.05)
 
 
 def test_the_docstrings_second_example(world: World, clock: Clock) -> None:
@@ -262,7 +256,7 @@ def test_the_bill_of_an_answer_is_what_its_usage_says(world: World, clock: Clock
         async with Router(world.config(models=priced), transport=world.transport()) as router:
             return (await router.chat("three little words", model="m")).trace.cost_usd
 
-    assert 31e-6 == clock.run(scenario()) == world.usd
+    assert clock.run(scenario()) == world.usd == 31e-6
     assert (world.model("m").bill.requests, world.seen[0].input_tokens, world.seen[0].output_tokens) == (1, 3, 7)
 
 
@@ -292,7 +286,7 @@ def test_what_is_billed(
     async def scenario() -> None:
         try:
             async with asyncio.timeout(leave):
-                response = await world.transport().send(request(stream=stream))
+                response = await world.transport().send(chat_request(stream=stream))
                 try:
                     while await response.read():
                         pass
@@ -304,7 +298,7 @@ def test_what_is_billed(
     clock.run(scenario())
 
     assert billed == (world.seen[0].input_tokens, world.seen[0].output_tokens)
-    assert 0 == world.open == world.model("m").live
+    assert world.open == world.model("m").live == 0
 
 
 def test_a_reported_cost_is_the_bill(world: World, clock: Clock) -> None:
@@ -327,7 +321,7 @@ def test_a_pool_serves_again_at_no_time_to_connect(world: World, clock: Clock) -
         for rest, whole in ((0.0, True), (29.0, True), (31.0, False), (0.0, True)):
             await asyncio.sleep(rest)
             began = clock.now
-            response = await transport.send(request(stream=True))
+            response = await transport.send(chat_request(stream=True))
             found.append((response.reused, clock.now - began))
             while whole and await response.read():
                 pass
@@ -346,12 +340,12 @@ def test_a_stale_connection_is_resent_once(world: World, clock: Clock) -> None:
         transport = world.transport(pool=True)
         found = []
         for _ in range(2):
-            response = await transport.send(request())
+            response = await transport.send(chat_request())
             found.append(response.reused)
             while await response.read():
                 pass
         with pytest.raises(ConnectionFailed):
-            await transport.send(request())
+            await transport.send(chat_request())
         return found, transport.resends
 
     assert clock.run(scenario()) == ([False, False], 2)
@@ -371,7 +365,7 @@ def test_a_long_run_keeps_nothing(clock: Clock) -> None:
     async def some(count: int) -> None:
         transport = world.transport(pool=True)
         for index in range(count):
-            response = await transport.send(request(stream=True, said=f"{index % 7}"))
+            response = await transport.send(chat_request(stream=True, prompt=f"{index % 7}"))
             await response.read()
             if index % 3:
                 while await response.read():
@@ -413,7 +407,7 @@ def busy_day() -> str:
 
     async def one(index: int) -> None:
         await asyncio.sleep(index * 0.05)
-        asked = request("abc"[index % 3], key="xy"[index % 2], said=f"{index}", stream=bool(index % 2))
+        asked = chat_request("abc"[index % 3], key="xy"[index % 2], prompt=f"{index}", stream=bool(index % 2))
         try:
             response = await world.transport().send(asked)
             while data := await response.read():
@@ -439,4 +433,4 @@ def test_one_seed_is_one_history_in_every_process() -> None:
         for seed in ("0", "1")
     }
 
-    assert {busy_day()} == digests
+    assert digests == {busy_day()}

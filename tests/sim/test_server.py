@@ -141,7 +141,7 @@ def test_both_fronts_give_the_same(name: str, wire: str) -> None:
     assert [clock.run(in_process(inner, path, body)) for path, body in requests] == over_sockets
     logs = [[(seen.model, seen.status, seen.contents, seen.gone) for seen in world.seen] for world in (inner, outer)]
     assert logs[0] == logs[1]
-    assert 0 == inner.open == outer.open
+    assert inner.open == outer.open == 0
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from itertools import product
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,6 @@ from asyncrouter import (
     Refused,
     Rejected,
     Reply,
-    Request,
     Retry,
     Router,
     ServerFailed,
@@ -26,21 +24,10 @@ from asyncrouter import (
     Usage,
 )
 from asyncrouter.sim import FAULTS, ODDITIES, RETRY_AS, WHYS, WIRES, Act, Clock, World
+from tests.helpers.simulated import PROMPT, events, wire_request
 
 MODES = ("chat", "buffered", "stream")
-SAID = "three little words"
 TOOL = {"name": "look", "arguments": {"at": "sky"}}
-
-
-def request(wire: str, *, stream: bool, model: str = "m") -> Request:
-    """A minimal request in each language."""
-    if wire == "gemini":
-        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        url, body = f"/v1beta/models/{model}:{method}", {"contents": [{"role": "user", "parts": [{"text": SAID}]}]}
-    else:
-        url = "/v1/messages" if wire == "anthropic" else "/v1/chat/completions"
-        body = {"model": model, "stream": stream, "max_tokens": 99, "messages": [{"role": "user", "content": SAID}]}
-    return Request("POST", f"http://sim.test{url}", {}, json.dumps(body).encode())
 
 
 def sent(world: World, clock: Clock, act: Act, wire: str, *, stream: bool = True) -> bytes:
@@ -48,16 +35,12 @@ def sent(world: World, clock: Clock, act: Act, wire: str, *, stream: bool = True
     world.model("m", act)
 
     async def scenario() -> bytes:
-        response, body = await world.transport().send(request(wire, stream=stream)), b""
+        response, body = await world.transport().send(wire_request(wire, stream=stream)), b""
         while data := await response.read():
             body += data
         return body
 
     return clock.run(scenario())
-
-
-def events(data: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: {")]
 
 
 def ask(clock: Clock, world: World, act: Act, wire: str, mode: str = "chat", **step: object) -> Reply | CallError:
@@ -71,8 +54,8 @@ def ask(clock: Clock, world: World, act: Act, wire: str, mode: str = "chat", **s
         async with Router(config, transport=world.transport(), wall=clock.wall) as router:
             try:
                 if mode != "stream":
-                    return await router.chat(SAID, chain=["bad", "good"], retry=Retry(attempts=1))
-                async with router.stream(SAID, chain=["bad", "good"], retry=Retry(attempts=1)) as stream:
+                    return await router.chat(PROMPT, chain=["bad", "good"], retry=Retry(attempts=1))
+                async with router.stream(PROMPT, chain=["bad", "good"], retry=Retry(attempts=1)) as stream:
                     async for _ in stream:
                         pass
                 return stream.reply
@@ -114,9 +97,9 @@ def test_googles_fragments_are_answers_of_their_own(world: World, clock: Clock) 
     assert parts[:2] == [{"text": "hm", "thought": True}, {"text": "So."}]
     assert parts[2] == {"functionCall": {"name": "look", "args": {"at": "sky"}}}
     assert found[-1]["candidates"][0]["finishReason"] == "STOP"
-    assert {"promptTokenCount": 3, "candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 6} == (
-        found[-1]["usageMetadata"]
-    )
+    assert found[-1]["usageMetadata"] == {
+        "promptTokenCount": 3, "candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 6
+    }
     assert data.endswith(b"}\r\n\r\n")
 
 
@@ -130,7 +113,7 @@ def test_an_act_means_the_same_on_every_wire(world: World, clock: Clock, wire: s
     assert (answer.reasoning, answer.text, answer.finish_reason) == ("hm well", "So be it.", "tool_calls")
     assert call["function"] == {"name": "look", "arguments": '{"at":"sky"}'}
     # Google sends a call in one piece, the others its name first.
-    assert Usage(3, 6 if wire == "gemini" else 7, 0, 2) == answer.usage
+    assert answer.usage == Usage(3, 6 if wire == "gemini" else 7, 0, 2)
 
 
 @pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
@@ -144,7 +127,7 @@ def test_limits_filters_and_refusals_have_their_words(world: World, clock: Clock
     refused = "stop" if wire == "openai" else "content_filter"  # there it is a field of the message
     assert finish(Act(tokens=2, finish_reason="length")) == ("the quick", "length")
     assert finish(Act(tokens=2, finish_reason="content_filter")) == ("the quick", "content_filter")
-    assert ("I will not", refused) == finish(Act(refusal="I will not"))
+    assert finish(Act(refusal="I will not")) == ("I will not", refused)
     assert finish(Act(blocked=True)) == ("Refused", "")
 
 
@@ -154,7 +137,7 @@ def test_max_tokens_is_read_in_every_language(world: World, clock: Clock, wire: 
 
     async def scenario() -> Reply:
         async with Router(world.config(wire=wire), transport=world.transport()) as router:
-            return await router.chat(SAID, model="m", max_tokens=2)
+            return await router.chat(PROMPT, model="m", max_tokens=2)
 
     world.model("m", Act(tokens=9))
     answer = clock.run(scenario())
@@ -172,7 +155,7 @@ def test_one_model_is_reached_in_three_languages(world: World, clock: Clock) -> 
             return [*listed, *[(await router.chat("x", model=f"sim-{wire}:a/m")).text for wire in WIRES]]
 
     assert clock.run(scenario()) == [["a/m"], ["a/m"], ["a/m"], "hi", "hi", "hi"]
-    assert list(WIRES) == [seen.wire for seen in world.asked("a/m")]
+    assert [seen.wire for seen in world.asked("a/m")] == list(WIRES)
     assert world.requests == 3
 
 
@@ -276,7 +259,7 @@ def test_odd_pauses(world: World, clock: Clock, act: Act, seconds: float | None)
     error = first_error(ask(clock, world, act, "openai"))
 
     assert error is not None
-    assert seconds == error.retry_after
+    assert error.retry_after == seconds
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -308,7 +291,7 @@ def test_a_body_may_break_at_any_byte(world: World, clock: Clock, wire: str, mod
         if isinstance(answer, Reply):
             assert answer.text in {"hi", "one zwö"}
         else:
-            assert (mode, StreamInterrupted) == ("stream", type(answer))
+            assert (mode, type(answer)) == ("stream", StreamInterrupted)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +306,7 @@ def test_a_body_breaks_at_its_byte(world: World, clock: Clock, fault: str, endin
         world.model("m", Act(text="one two", fault=fault, **where))  # type: ignore[arg-type]
 
         async def scenario() -> tuple[int, str]:
-            response, size, how = await world.transport().send(request("openai", stream=stream)), 0, ""
+            response, size, how = await world.transport().send(wire_request("openai", stream=stream)), 0, ""
             try:
                 async with asyncio.timeout(9.0):
                     while data := await response.read():
@@ -336,11 +319,11 @@ def test_a_body_breaks_at_its_byte(world: World, clock: Clock, fault: str, endin
 
         return clock.run(scenario())
 
-    assert (100, ending) == broken(byte=100)
+    assert broken(byte=100) == (100, ending)
     if fault != "truncated":
         whole, how = broken(at="done")
         assert whole > 200
-        assert (ending if stream else "end") == how  # a Content-Length says that it is whole
+        assert how == (ending if stream else "end")  # a Content-Length says that it is whole
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -371,7 +354,7 @@ def test_oddities_of_a_stream_change_nothing(world: World, clock: Clock, wire: s
     plain = told()
     assert len(plain) == 2
     for other in ODDITIES[ODDITIES.index(oddity) :]:  # type: ignore[arg-type]
-        assert plain == told(oddity, other)
+        assert told(oddity, other) == plain
 
 
 def test_oddities_are_written(world: World, clock: Clock) -> None:
@@ -396,7 +379,7 @@ def test_a_stream_comes_in_pieces(world: World, clock: Clock, oddity: str) -> No
     world.model("m", Act(text="hi", sse=(oddity,)))  # type: ignore[arg-type]
 
     async def scenario() -> list[int]:
-        response = await world.transport().send(request("openai", stream=True))
+        response = await world.transport().send(wire_request("openai", stream=True))
         sizes = []
         while data := await response.read():
             sizes.append(len(data))

@@ -1,0 +1,102 @@
+"""Rate limits in a batch: they are used up, and no row fails of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import batch
+from asyncrouter.sim import Act
+from tests.helpers.batching import router_of, rows, run, write_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncrouter.batch import Report
+    from asyncrouter.sim import Clock, World
+
+
+def test_a_limit_told_only_by_429s_is_used_and_kept(clock: Clock, world: World, tmp_path: Path) -> None:
+    """50 requests a second: at least 95 % of that over the run, at most 3 % rejected."""
+    world.seen = type(world.seen)(maxlen=0)
+    model = world.model("m", Act(first_token=0.1)).limit(50)
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(6_000)), tmp_path / "out", deadline=None)
+
+    rejected = model.bill.statuses.get(429, 0)
+    assert report.done == 6_000
+    assert rejected <= 0.03 * model.bill.requests
+    assert report.done / report.seconds >= 0.95 * 50
+
+
+def test_a_row_that_only_met_a_limit_is_asked_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """It is no fault of the row; its place in the window waits meanwhile, and every attempt is counted."""
+    world.model("m", *[Act(why="rate_limit", retry_after=20)] * 2, Act())
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out", retry={"attempts": 1})
+
+    assert (report.done, report.failed, report.attempts) == (1, 0, 3)
+    assert clock.now >= 40.0
+
+
+@pytest.mark.parametrize(
+    ("config", "first"),
+    [({"models": {"m": {"provider": "sim", "id": "m", "rpm": 5}}}, 0), ({}, 9)], ids=["a slow pace", "a long hold"],
+)
+def test_rows_that_have_to_wait_longer_than_their_deadline_are_not_failures(
+    clock: Clock, world: World, tmp_path: Path, config: dict[str, object], first: int
+) -> None:
+    """A model that takes 5 requests a minute, or is held for 400 s, answers every row in the end."""
+    world.model("m", *[Act(first_token=0.1)] * first, *[Act(why="rate_limit", retry_after=400)] * (first > 0), Act())
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(150)), tmp_path / "out", config=config)
+
+    assert (report.done, report.failed) == (150, 0)
+    assert report.attempts == world.requests
+
+
+def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Within an hour, not after a day; no row is a failure."""
+    world.model("m", *[Act(first_token=0.1)] * 20, Act(why="rate_limit", retry_after=86_400))
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(200)), tmp_path / "out")
+
+    assert (report.done, report.failed, report.left, report.exit_status) == (20, 0, 180, 3)
+    assert report.stopped is not None
+    assert "rate-limited continuously for 30 minutes: m: " in report.stopped
+    assert 1800.0 < clock.now < 3600.0
+
+
+def test_a_long_wait_for_a_limit_is_told_once(
+    clock: Clock, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody should have to guess why nothing happens."""
+    world.model("m", Act(why="rate_limit", retry_after=60), Act(why="rate_limit", retry_after=60), Act())
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out")
+
+    told = [record.getMessage() for record in caplog.records if "rows wait" in record.getMessage()]
+    assert report.done == 1
+    assert len(told) == 1
+    assert "no answer for" in told[0]
+
+
+def test_stop_does_not_wait_for_rows_that_wait_themselves(
+    clock: Clock, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that met a limit, and would be asked again later, is left to the next run."""
+    monkeypatch.setattr("asyncrouter.batch._job.RETRY_PAUSES", (1e6,))
+    world.model("m", Act(why="rate_limit"))
+    source = write_lines(tmp_path / "in", rows(1))
+
+    async def scenario() -> Report:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.01, stop.set)
+        async with router_of(world) as router:
+            return await batch.run(router, source, tmp_path / "out", stop=stop, retry={"attempts": 1})
+
+    report = clock.run(scenario())
+    assert (report.done, report.failed, report.left) == (0, 0, 1)
+    assert clock.now < 0.1

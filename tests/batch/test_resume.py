@@ -1,0 +1,184 @@
+"""Resuming a batch: which rows are asked again, and which files are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from gzip import compress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import batch
+from asyncrouter.batch import BatchError
+from asyncrouter.sim import Act
+from tests.helpers.batching import asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncrouter.sim import Clock, World
+
+
+def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Only successes count as done; the errors file is of the last run."""
+    world.model("m", poisoned)
+    given = [*rows(20), {"id": "bad", "prompt": "broken"}]
+    source = write_lines(tmp_path / "in", given)
+    run(clock, world, source, tmp_path / "out.jsonl", retry={"attempts": 1})
+    world.seen.clear()
+
+    world.model("m", Act(text="better now"))
+    report = run(clock, world, source, tmp_path / "out.jsonl", retry={"attempts": 1})
+
+    assert asked(world) == ["broken"]
+    assert (report.skipped, report.done, report.failed, report.left) == (20, 1, 0, 0)
+    assert len(set(ids(tmp_path / "out.jsonl"))) == 21
+    assert not (tmp_path / "out.errors.jsonl").exists()
+
+
+def test_half_a_last_line_is_cut_and_its_row_asked_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Wherever in its line the writer was killed, every id stands in the output once."""
+    world.model("m", poisoned)
+    source, output = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
+    run(clock, world, source, output, ordered=True)
+    whole = output.read_bytes()
+    last = whole.rstrip().rfind(b"\n") + 1
+
+    for cut in (last, last + 1, len(whole) - 2, len(whole) - 1):
+        output.write_bytes(whole[:cut])
+        report = run(clock, world, source, output)
+        assert (report.skipped, report.done) == (2, 1)
+        assert ids(output) == ["r0", "r1", "r2"]
+
+
+def test_a_copied_output_resumes(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The fingerprint is of content: another directory, other times, a packed copy of the input, all the same."""
+    world.model("m", poisoned)
+    (tmp_path / "here").mkdir()
+    source = write_lines(tmp_path / "here" / "in.jsonl", rows(3))
+    run(clock, world, source, tmp_path / "here" / "out.jsonl")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    (tmp_path / "there" / "in.jsonl.gz").write_bytes(compress(source.read_bytes()))
+
+    report = run(clock, world, tmp_path / "there" / "in.jsonl.gz", tmp_path / "there" / "out.jsonl")
+
+    assert (report.skipped, report.done) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"task": "other"}, 'task was null and is "other"'), ({"params": {"temperature": 1}}, "params was {} and is"),
+     ({"format": "openai"}, 'format was "native" and is "openai"')],
+)
+def test_another_batch_does_not_write_into_an_output(
+    clock: Clock, world: World, tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    """What differs is said; nothing is sent and nothing is changed."""
+    world.model("m", poisoned)
+    source, output = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
+    tasks = {"default": ["m"], "other": ["m"]}
+    run(clock, world, source, output, config={"tasks": tasks})
+    before = output.read_bytes()
+
+    with pytest.raises(BatchError, match="belongs to another batch") as caught:
+        run(clock, world, source, output, config={"tasks": tasks}, **change)
+
+    assert told in str(caught.value)
+    assert world.requests == 3
+    assert output.read_bytes() == before
+
+
+def test_answers_of_other_rows_are_not_counted_as_done(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Somebody has put two outputs together."""
+    world.model("m")
+    source, out = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
+    run(clock, world, source, out)
+    write_lines(out, [*read_lines(out), *({"id": f"other {n}"} for n in range(4))])
+
+    again = run(clock, world, source, out)
+
+    assert (again.done, again.skipped, again.left) == (0, 3, 0)
+
+
+def test_another_input_needs_force_and_then_ids_decide(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Rows that were added are asked, those that have an answer are not; `restart` throws everything away."""
+    world.model("m", poisoned)
+    output = tmp_path / "out.jsonl"
+    run(clock, world, write_lines(tmp_path / "in", rows(3)), output)
+    longer = write_lines(tmp_path / "longer", rows(5)[1:])
+
+    with pytest.raises(BatchError, match="the content of the input has changed"):
+        run(clock, world, longer, output)
+    forced = run(clock, world, longer, output, force=True)
+    assert (forced.rows, forced.skipped, forced.done) == (4, 2, 2)
+    assert len(set(ids(output))) == 5
+    assert run(clock, world, longer, output, restart=True).done == 4
+    assert len(ids(output)) == 4
+
+
+def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Not even half a last line is cut before it is known what it is."""
+    world.model("m")
+    (tmp_path / "thesis").write_bytes(b"ten years of work")
+
+    with pytest.raises(BatchError, match="is not empty"):
+        run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "thesis")
+
+    assert (tmp_path / "thesis").read_bytes() == b"ten years of work"
+
+
+def test_an_errors_file_that_holds_something_else_is_left_alone(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """It would be emptied; nothing is sent."""
+    world.model("m")
+    source, notes = write_lines(tmp_path / "in", rows(1)), write_lines(tmp_path / "notes", rows(1))
+
+    with pytest.raises(BatchError, match="not the failures of an earlier run"):
+        run(clock, world, source, tmp_path / "out.jsonl", errors=notes)
+
+    assert read_lines(notes) == rows(1)
+    assert world.requests == 0
+
+
+def test_nothing_is_thrown_away_when_the_errors_file_cannot_be_used(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """What was paid is still there after a restart that could not begin."""
+    world.model("m")
+    source, out = write_lines(tmp_path / "in", rows(1)), tmp_path / "out.jsonl"
+    run(clock, world, source, out)
+
+    with pytest.raises(BatchError, match="not the failures of an earlier run"):
+        run(clock, world, source, out, errors=write_lines(tmp_path / "notes", rows(1)), restart=True)
+
+    assert ids(out) == ["r0"]
+
+
+def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A kill may have left no more than that."""
+    world.model("m", poisoned)
+    source = write_lines(tmp_path / "in", [{"id": "bad", "prompt": "malformed"}])
+    (tmp_path / "out.errors.jsonl").write_bytes(b'{"id":"bad","pro')
+
+    run(clock, world, source, tmp_path / "out.jsonl")
+
+    assert ids(tmp_path / "out.errors.jsonl") == ["bad"]
+
+
+def test_two_runs_do_not_write_into_one_output(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The second is told, before it has sent anything."""
+    world.model("m", Act(first_token=5.0))
+    source = write_lines(tmp_path / "in", rows(2))
+
+    async def scenario() -> None:
+        async with router_of(world) as router:
+            first = asyncio.create_task(batch.run(router, source, tmp_path / "out.jsonl"))
+            await asyncio.sleep(1.0)
+            with pytest.raises(BatchError, match="another run is writing"):
+                await batch.run(router, source, tmp_path / "out.jsonl")
+            assert (await first).done == 2
+
+    clock.run(scenario())
+    assert world.requests == 2

@@ -1,0 +1,171 @@
+"""When a batch stops early: budget, error rate, nobody who can answer, the caller."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import batch
+from asyncrouter.batch import BatchError
+from asyncrouter.sim import Act
+from tests.helpers.batching import PRICED, ids, poisoned, read_lines, router_of, rows, run, write_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from asyncrouter import Reply
+    from asyncrouter.batch import Report
+    from asyncrouter.sim import Clock, World
+
+
+def stopped_early(clock: Clock, world: World, tmp_path: Path, **options: object) -> tuple[Report, Callable[[], Report]]:
+    """A run of 400 rows that stops, and what resumes it without these options."""
+    source, output = write_lines(tmp_path / "in", rows(400)), tmp_path / "out.jsonl"
+    more = {"config": {"models": PRICED}, "concurrency": 16, "retry": {"attempts": 1}}
+    report = run(clock, world, source, output, **more, **options)
+    return report, lambda: run(clock, world, source, output, **more)
+
+
+def test_a_budget_is_kept_and_the_run_resumes(clock: Clock, world: World, tmp_path: Path) -> None:
+    """What is on its way is counted with what is spent: no row is begun that might not be paid for."""
+    world.model("m", Act(text="four", first_token=0.1)).price(1e6, 1e6)
+    report, resume = stopped_early(clock, world, tmp_path, budget_usd=600.0)
+
+    assert report.stopped is not None
+    assert "the budget of $600 has no room for another row" in report.stopped
+    assert report.exit_status == 3
+    assert 597.0 <= world.usd <= 600.0
+    assert report.cost_usd == world.usd
+    assert report.done + resume().done == 400
+
+
+def test_a_budget_smaller_than_a_window_is_used(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Not refused because a window of rows would cost more."""
+    world.model("m", Act(text="four", first_token=0.1)).price(1e6, 1e6)
+
+    report, _ = stopped_early(clock, world, tmp_path, budget_usd=10.0, params={"max_tokens": 2})
+
+    assert (report.done, world.usd) == (3, 9.0)
+
+
+def test_a_budget_needs_prices(clock: Clock, world: World, tmp_path: Path) -> None:
+    """It refuses to start when a model of any row's chain has none."""
+    source = write_lines(tmp_path / "in", [{"prompt": "a"}, {"prompt": "b", "chain": ["m", "secret"]}])
+
+    with pytest.raises(BatchError, match="the price of secret is not known"):
+        run(clock, world, source, tmp_path / "out.jsonl", config={"models": PRICED}, budget_usd=5.0)
+
+
+def test_too_many_failures_stop_it(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Once so many rows have ended and more than this share of them failed."""
+    world.model("m", lambda seen, random: Act(why="bad_request") if random.random() < 0.5 else Act())
+    report, resume = stopped_early(clock, world, tmp_path, max_error_rate=0.3, min_rows=50)
+
+    assert report.stopped is not None
+    assert "of the rows failed, more than 30.0%" in report.stopped
+    assert 50 <= report.done + report.failed < 90
+    world.model("m", Act())
+    assert report.done + resume().done == 400
+
+
+@pytest.mark.parametrize("why", ["key", "credit"])
+def test_a_chain_that_nobody_can_use_stops_it(clock: Clock, world: World, tmp_path: Path, why: str) -> None:
+    """A bad key costs a window of rows, not the whole file; with a good one the run goes on."""
+    world.model("m", Act(why=why))
+    report, resume = stopped_early(clock, world, tmp_path)
+
+    assert report.stopped is not None
+    assert "no row can be answered: " in report.stopped
+    assert (report.done, report.exit_status) == (0, 3)
+    assert report.failed < 40
+    world.model("m", Act())
+    assert resume().done == 400
+
+
+def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """Answers that are paid and thrown away help nobody; the next run asks for them again."""
+    world.model("m")
+
+    def broken(reply: Reply) -> bool:
+        raise KeyError(reply.model)
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(100)), tmp_path / "out", accept=broken)
+
+    assert report.stopped == "no row can be answered: AcceptFailed"
+    assert (report.done, report.failed, report.left) == (0, 17, 83)
+    [told] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
+    assert told == "accept() raised KeyError: 'm'"
+
+
+def test_an_accept_that_breaks_for_one_row_stops_nothing(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Nor does one that says yes in its own time."""
+    world.model("m", poisoned)
+
+    async def sceptical(reply: Reply) -> bool:
+        return 1 / ("say 3" not in reply.text) > 0
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(8)), tmp_path / "out", accept=sceptical)
+
+    assert (report.done, report.failed, report.errors) == (7, 1, {"AcceptFailed": 1})
+
+
+def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """The other rows' models are not its."""
+    world.model("m", Act(first_token=0.1))
+    world.model("n", Act(why="forbidden"))
+    own = [{"prompt": f"a{number}", "model": "n"} for number in range(9)]
+    given = [*rows(100), *own, *({"prompt": f"b{number}"} for number in range(50))]
+
+    report = run(clock, world, write_lines(tmp_path / "in", given), tmp_path / "out.jsonl")
+
+    assert (report.done, report.failed, report.stopped) == (150, 9, None)
+
+
+def test_a_chain_of_which_one_model_still_listens_goes_on(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Though it turns down every row: another row may suit it."""
+    world.model("m", Act(why="forbidden"))
+    world.model("n", Act(why="bad_request"))
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(30)), tmp_path / "out", chain=["m", "n"])
+
+    assert (report.failed, report.stopped) == (30, None)
+
+
+def test_stop_finishes_what_is_on_its_way(clock: Clock, world: World, tmp_path: Path) -> None:
+    """No row is begun after it, no answer is lost, and the status says that somebody did it."""
+    world.model("m", Act(first_token=1.0))
+    source = write_lines(tmp_path / "in", rows(100))
+
+    async def scenario() -> Report:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(1.5, stop.set)
+        async with router_of(world) as router:
+            return await batch.run(router, source, tmp_path / "out.jsonl", stop=stop)
+
+    report = clock.run(scenario())
+    assert (report.done, report.left, report.exit_status, report.interrupted) == (24, 76, 130, True)
+    assert clock.now == 2.0
+    assert world.requests == len(ids(tmp_path / "out.jsonl")) == 24
+
+
+def test_a_cancelled_run_keeps_what_it_has(clock: Clock, world: World, tmp_path: Path) -> None:
+    """And leaves no task behind."""
+    world.model("m", Act(first_token=1.0))
+    source = write_lines(tmp_path / "in", rows(100))
+
+    async def scenario() -> int:
+        async with router_of(world) as router:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    await batch.run(router, source, tmp_path / "out.jsonl")
+            return len(asyncio.all_tasks())
+
+    assert clock.run(scenario()) == 1
+    assert len(ids(tmp_path / "out.jsonl")) == 8
