@@ -44,7 +44,6 @@ LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
     "_engine.lifecycle": {"asyncrouter._engine.engine"},
     "_wire.registry": {"asyncrouter._wire.anthropic.wire", "asyncrouter._wire.gemini.wire"},
-    "_config.list_prices": {"importlib", "importlib.util"},
     "_config.builtin_catalog": {"importlib.resources", "tomllib"},
     "_config.load": {"tomllib"},
     "_config.checks": {"difflib"},

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from asyncrouter._events import MAX_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +18,7 @@ _PRICES_MODULE = "asyncrouter.prices"
 """The module that knows the package. It lies in a higher layer, so it is imported by its name, when first needed."""
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=MAX_NAMES)
 def list_price(base_url: str, model: str) -> Price | None:
     """The list price of a model at this address; `None` if the list does not have it or the package is missing.
 
@@ -29,9 +33,6 @@ def list_price(base_url: str, model: str) -> Price | None:
 
 @cache
 def _look_up() -> Callable[[str, str], Price | None] | None:
-    from importlib import import_module
-    from importlib.util import find_spec
-
     if find_spec("genai_prices") is None:
         return None
     found: Callable[[str, str], Price | None] = import_module(_PRICES_MODULE).look_up

@@ -1,9 +1,8 @@
-"""What callers hand in: bad arguments are named before anything is sent, good ones arrive and are never changed."""
+"""The arguments of calls: bad ones are errors before anything is sent, good ones arrive and are never changed."""
 
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -19,7 +18,7 @@ MESSAGES = [{"role": "user", "content": "x"}]
 def refused(
     clock: Clock, world: World, kind: type[Exception], prompt: object, **asking: object
 ) -> list[str]:
-    """The words with which `chat()` and `stream()` turn this down, with nothing sent and nothing left in flight."""
+    """The messages of the errors that `chat()` and `stream()` raise, with nothing sent and nothing left in flight."""
     world.model("a")
     asking = {"model": "a", **asking}
     said = []
@@ -41,7 +40,7 @@ def refused(
 
 
 def sent(clock: Clock, world: World, **asking: object) -> dict[str, object]:
-    """The body that arrives for these arguments."""
+    """The body that arrives for these arguments, without what the router writes into every body."""
     world.model("a")
 
     async def scenario() -> None:
@@ -53,7 +52,7 @@ def sent(clock: Clock, world: World, **asking: object) -> dict[str, object]:
     clock.run(scenario())
     [seen] = world.seen
     fixed = {"model": "a", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
-    assert fixed == {name: seen.body[name] for name in fixed}
+    assert {name: seen.body[name] for name in fixed} == fixed
     return {name: value for name, value in seen.body.items() if name not in fixed}
 
 
@@ -78,12 +77,12 @@ def sent(clock: Clock, world: World, **asking: object) -> dict[str, object]:
 def test_messages_are_a_list_of_role_dicts(
     clock: Clock, world: World, prompt: object, kind: type[Exception], words: str
 ) -> None:
-    """Anything else is named, with its place."""
-    assert [words, words] == refused(clock, world, kind, prompt)
+    """Anything else is an error that names it and its place."""
+    assert refused(clock, world, kind, prompt) == [words, words]
 
 
-def test_a_bare_prompt_is_one_user_message(clock: Clock, world: World) -> None:
-    """Text, also empty, is what the user says; a list or a tuple of messages goes as it is."""
+def test_text_is_one_user_message(clock: Clock, world: World) -> None:
+    """Text, also if it is empty, is one message of the user; a list or tuple of messages is sent as it is."""
     world.model("a")
     prompts: list[object] = ["x", "", MESSAGES, tuple(MESSAGES), [{"role": "user", "content": [{"type": "text"}]}]]
 
@@ -93,12 +92,12 @@ def test_a_bare_prompt_is_one_user_message(clock: Clock, world: World) -> None:
                 await router.chat(prompt, model="a")  # type: ignore[arg-type]
 
     clock.run(scenario())
-    assert [
-        MESSAGES, [{"role": "user", "content": ""}], MESSAGES, MESSAGES, prompts[-1]
-    ] == [seen.body["messages"] for seen in world.seen]
+    assert [seen.body["messages"] for seen in world.seen] == [
+        MESSAGES, [{"role": "user", "content": ""}], MESSAGES, MESSAGES, prompts[-1],
+    ]
 
 
-# ── what JSON cannot say ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── what JSON cannot hold ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass
@@ -123,39 +122,39 @@ class Point:
         (datetime(2026, 1, 1, tzinfo=UTC), "top: datetime cannot be written as JSON"),
     ],
 )
-def test_a_parameter_that_json_cannot_say(clock: Clock, world: World, value: object, words: str) -> None:
-    """A `TypeError` or `ValueError` that names it and its place, as a keyword and in `params`."""
-    assert [words, words] == refused(clock, world, (TypeError, ValueError), "x", top=value)  # type: ignore[arg-type]
-    assert [words, words] == refused(
-        clock, world, (TypeError, ValueError), "x", params={"top": value}  # type: ignore[arg-type]
-    )
+def test_a_parameter_that_json_cannot_hold(clock: Clock, world: World, value: object, words: str) -> None:
+    """It is a `TypeError` or `ValueError` that names it and its place, as a keyword and in `params`."""
+    either = (TypeError, ValueError)
+
+    assert refused(clock, world, either, "x", top=value) == [words, words]  # type: ignore[arg-type]
+    assert refused(clock, world, either, "x", params={"top": value}) == [words, words]  # type: ignore[arg-type]
 
 
-def test_messages_that_json_cannot_say(clock: Clock, world: World) -> None:
-    """The same for what is inside a message."""
-    assert "messages[0].content: not valid Unicode, a lone surrogate at position 0" in refused(
-        clock, world, ValueError, "\udfff"
-    )
-    assert "messages[0].content[0].n: JSON has no nan; give a finite number" in refused(
-        clock, world, ValueError, [{"role": "user", "content": [{"n": float("nan")}]}]
-    )
+def test_messages_that_json_cannot_hold(clock: Clock, world: World) -> None:
+    """A value in a message that JSON cannot hold is an error that names its place."""
+    surrogate = "messages[0].content: not valid Unicode, a lone surrogate at position 0"
+    nan = "messages[0].content[0].n: JSON has no nan; give a finite number"
+    messages = [{"role": "user", "content": [{"n": float("nan")}]}]
+
+    assert refused(clock, world, ValueError, "\udfff") == [surrogate, surrogate]
+    assert refused(clock, world, ValueError, messages) == [nan, nan]
 
 
-def test_a_parameter_without_a_bottom(clock: Clock, world: World) -> None:
-    """A list in itself is turned down, not followed for ever."""
+def test_a_parameter_that_contains_itself(clock: Clock, world: World) -> None:
+    """A list that contains itself is an error."""
     loop: list[object] = []
     loop.append(loop)
 
-    [said, _] = refused(clock, world, (TypeError, ValueError), "x", top=loop)  # type: ignore[arg-type]
+    [message, _] = refused(clock, world, (TypeError, ValueError), "x", top=loop)  # type: ignore[arg-type]
 
-    assert said == "top: nested deeper than 254 levels"
+    assert message == "top: nested deeper than 254 levels"
 
 
 def test_none_is_null(clock: Clock, world: World) -> None:
-    """`None` is a value, and the largest integers fit."""
+    """`None` is sent as null, and the largest integers of JSON fit."""
     asking = {"a": None, "b": 2**64 - 1, "c": -(2**63), "d": [None, {"e": None}]}
 
-    assert asking == sent(clock, world, model="a", **asking)
+    assert sent(clock, world, model="a", **asking) == asking
 
 
 # ── names that mean something else ───────────────────────────────────────────────────────────────────────────────────
@@ -171,10 +170,10 @@ def test_none_is_null(clock: Clock, world: World) -> None:
     ],
 )
 def test_names_of_other_libraries(clock: Clock, world: World, name: str, instead: str) -> None:
-    """What other clients call so is a `TypeError` that says what to use."""
+    """A name that other libraries use for an argument is a `TypeError` that says what to use."""
     words = f"{name}= is not a parameter here; use {instead}"
 
-    assert [words, words] == refused(clock, world, TypeError, "x", **{name: None})
+    assert refused(clock, world, TypeError, "x", **{name: None}) == [words, words]
 
 
 @pytest.mark.parametrize(
@@ -189,21 +188,21 @@ def test_names_of_other_libraries(clock: Clock, world: World, name: str, instead
 def test_a_parameter_cannot_replace_what_the_wire_writes(
     clock: Clock, world: World, name: str, instead: str
 ) -> None:
-    """What the router says itself is a `TypeError` in `params`, not dropped without a word."""
+    """A field of the body that the router writes is a `TypeError` in `params`."""
     words = f"params: {name!r} is for the router to say; use {instead}"
 
-    assert [words, words] == refused(clock, world, TypeError, "x", params={"temperature": 0.1, name: None})
+    assert refused(clock, world, TypeError, "x", params={"temperature": 0.1, name: None}) == [words, words]
 
 
 def test_priority_is_one_of_two_words(clock: Clock, world: World) -> None:
-    """Anything else is a `ValueError`; the two are taken and not sent."""
+    """Any other priority is a `ValueError`; the two are not sent to the provider."""
     words = "priority: expected \"interactive\" or \"batch\", got 'urgent'"
-    assert [words, words] == refused(clock, world, ValueError, "x", priority="urgent")
+    assert refused(clock, world, ValueError, "x", priority="urgent") == [words, words]
     assert sent(clock, world, model="a", priority="batch") == {}
 
 
 def test_accept_is_a_function(clock: Clock, world: World) -> None:
-    """Something that cannot be called is a `TypeError` before anything is sent."""
+    """An `accept` that cannot be called is a `TypeError` before anything is sent."""
     world.model("a")
 
     async def scenario() -> None:
@@ -227,46 +226,49 @@ def test_accept_is_a_function(clock: Clock, world: World) -> None:
 def test_headers_are_text(
     clock: Clock, world: World, headers: object, kind: type[Exception], words: str
 ) -> None:
-    """A header that could not be sent, or would be two, is named without its value."""
-    assert [words, words] == refused(clock, world, kind, "x", headers=headers)
+    """A header that cannot be sent, or would be two, is an error with its name and without its value."""
+    assert refused(clock, world, kind, "x", headers=headers) == [words, words]
 
 
 def test_params_is_a_mapping(clock: Clock, world: World) -> None:
-    """Anything else is a `TypeError`."""
+    """Any other value for `params` is a `TypeError`."""
     words = "params: expected a mapping, got list"
 
-    assert [words, words] == refused(clock, world, TypeError, "x", params=[("temperature", 1)])
+    assert refused(clock, world, TypeError, "x", params=[("temperature", 1)]) == [words, words]
 
 
 # ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_any_parameter_passes_through(clock: Clock, world: World) -> None:
-    """Whatever the provider calls its parameters arrives as it was given."""
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    """A parameter whose name means nothing to the router arrives as it was given."""
+    given = {
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "temperature": 0.2, "provider": {"order": ["x"]},
+    }
 
-    assert {"tools": tools, "temperature": 0.2, "provider": {"order": ["x"]}} == sent(
-        clock, world, model="a", tools=tools, temperature=0.2, provider={"order": ["x"]}
-    )
+    assert sent(clock, world, model="a", **given) == given
 
 
 def test_params_pass_names_that_mean_something_here(clock: Clock, world: World) -> None:
-    """`params` reaches the provider with names that the router takes for itself."""
-    assert sent(
-        clock, world, model="a", params={"task": "t", "deadline": 5, "headers": {"a": "b"}}
-    ) == {"task": "t", "deadline": 5, "headers": {"a": "b"}}
+    """`params` sends parameters whose names the router uses for its own arguments."""
+    params = {"task": "t", "deadline": 5, "headers": {"a": "b"}}
+
+    assert sent(clock, world, model="a", params=params) == params
 
 
-def test_what_the_router_takes_is_not_sent(clock: Clock, world: World) -> None:
-    """None of its own arguments ends up in a body."""
-    assert sent(
+def test_the_router_s_own_arguments_are_not_sent(clock: Clock, world: World) -> None:
+    """None of them is in the body."""
+    body = sent(
         clock, world, chain=["a"], deadline=9, hedge=2.0, retry={"attempts": 1}, accept=bool, priority="batch",
         tags={"k": "v"}, params={}, headers={"X-A": "b"},
-    ) == {}
+    )
+
+    assert body == {}
 
 
-def test_which_parameter_wins(clock: Clock, world: World) -> None:
-    """The task's, over them `params`, over these the keywords, over all the step's own."""
+def test_which_parameter_takes_precedence(clock: Clock, world: World) -> None:
+    """From the weakest to the strongest: the task's, those of `params`, keywords, the step's own."""
     assert sent(clock, world, task="warm") == {"temperature": 0.9, "top_p": 0.8, "seed": 1}
     world.seen.clear()
     assert sent(
@@ -276,14 +278,14 @@ def test_which_parameter_wins(clock: Clock, world: World) -> None:
 
 
 def test_what_a_model_does_not_take_is_dropped(clock: Clock, world: World) -> None:
-    """Names in the model's `drop` never reach it, wherever they come from."""
-    assert sent(
-        clock, world, task="warm", chain=[Step(model="strict", params={"seed": 4})], temperature=0.1
-    ) == {"top_p": 0.8}
+    """Parameters in the model's `drop` are not sent to it, wherever they come from."""
+    body = sent(clock, world, task="warm", chain=[Step(model="strict", params={"seed": 4})], temperature=0.1)
+
+    assert body == {"top_p": 0.8}
 
 
 def test_no_step_inherits_anothers_parameters(clock: Clock, world: World) -> None:
-    """What is laid over the call's for one step is gone for the next."""
+    """A step's own parameters are not sent to the models after it."""
     world.model("a", Act(status=400))
     world.model("b")
 
@@ -296,7 +298,7 @@ def test_no_step_inherits_anothers_parameters(clock: Clock, world: World) -> Non
 
 
 def test_headers_go_with_every_attempt(clock: Clock, world: World) -> None:
-    """The caller's headers are on the wire of each try, over the provider's, whatever their case."""
+    """The caller's headers are in each request, and replace the provider's of the same name in any case."""
     world.model("a", Act(status=400))
     world.model("b")
     providers = {"sim": {"headers": {"X-Title": "ours", "X-Kept": "yes"}}}
@@ -307,13 +309,14 @@ def test_headers_go_with_every_attempt(clock: Clock, world: World) -> None:
             await router.chat("x", chain=["b"])
 
     clock.run(scenario())
-    assert [
-        (seen.headers["x-title"], seen.headers["x-kept"], seen.headers.get("x-trace")) for seen in world.seen
-    ] == [("theirs", "yes", "1"), ("theirs", "yes", "1"), ("ours", "yes", None)]
+    names = ("x-title", "x-kept", "x-trace")
+    assert [tuple(seen.headers.get(name) for name in names) for seen in world.seen] == [
+        ("theirs", "yes", "1"), ("theirs", "yes", "1"), ("ours", "yes", None),
+    ]
 
 
 def test_the_callers_objects_are_never_changed(clock: Clock, world: World) -> None:
-    """Messages, parameters, headers, tags, chains and steps are the same after a call that tried everything."""
+    """Messages, parameters, headers, tags, chains and steps are the same after a call with retry, hedge and accept."""
     world.model("a", Act(status=500), Act(status=400))
     world.model("b", Act(text="no"))
     world.model("c", Act(text="yes", first_token=2.0))
@@ -328,7 +331,7 @@ def test_the_callers_objects_are_never_changed(clock: Clock, world: World) -> No
         "retry": {"attempts": 2},
         "hedge": {"after": 1.0},
     }
-    before, words = copy.deepcopy(given), json.dumps(messages)
+    given_before, messages_before = copy.deepcopy(given), copy.deepcopy(messages)
 
     async def scenario() -> None:
         async with Router(world.config(), transport=world.transport(), seed=1) as router:
@@ -338,12 +341,12 @@ def test_the_callers_objects_are_never_changed(clock: Clock, world: World) -> No
                     pass
 
     clock.run(scenario())
-    assert before == given
-    assert words == json.dumps(messages)
+    assert given == given_before
+    assert messages == messages_before
 
 
-def test_frozen_mappings_will_do(clock: Clock, world: World) -> None:
-    """Any mapping is good enough where one is asked for."""
+def test_any_mapping_will_do(clock: Clock, world: World) -> None:
+    """Parameters, headers and tags may be any mapping, not only a dict."""
     world.model("a")
 
     async def scenario() -> Reply:

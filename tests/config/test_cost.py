@@ -1,4 +1,4 @@
-"""Money: what the provider says, else price times tokens, else nothing is claimed; a guess is marked as one."""
+"""The cost of attempts and calls: as reported, else price times tokens, else unknown; estimates are marked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from asyncrouter import (
     Model,
     Price,
     Reply,
-    Retry,
     Router,
     Step,
     Trace,
@@ -22,8 +21,8 @@ from asyncrouter import (
 )
 from asyncrouter._config.cost import estimate, price, prompt_tokens
 from asyncrouter.sim import Act, Clock, World
+from tests.helpers.failing import ONCE
 
-ONCE = Retry(attempts=1)
 PRICED = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 4.0, "output": 8.0}}}
 
 
@@ -56,21 +55,21 @@ def failed(clock: Clock, world: World, act: Act, **settings: object) -> Attempt:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_what_the_provider_says_goes_first(clock: Clock, world: World, stream: bool) -> None:
-    """A reported cost stands over the configuration's price."""
+def test_a_reported_cost_takes_precedence(clock: Clock, world: World, stream: bool) -> None:
+    """The cost that the provider reports takes precedence over the configured price."""
     reply = answered(clock, world, Act(tokens=3, cost=0.0125), stream=stream, models=PRICED)
 
     assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (0.0125, 0.0125, False)
 
 
 def test_a_reported_cost_of_nothing_is_nothing(clock: Clock, world: World) -> None:
-    """A free model that says 0 costs 0, whatever the price list says."""
+    """An answer whose reported cost is 0 costs 0, whatever the configured price is."""
     assert answered(clock, world, Act(cost=0.0), models=PRICED).cost_usd == 0.0
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_price_times_usage(clock: Clock, world: World, stream: bool) -> None:
-    """Without a report it is the configured price times the counted tokens; that is no estimate."""
+    """Without a reported cost it is the configured price times the counted tokens, and no estimate."""
     reply = answered(clock, world, Act(tokens=3), stream=stream, models=PRICED)
 
     assert (reply.cost_usd, reply.trace.cost_estimated) == (pytest.approx((2 * 4.0 + 3 * 8.0) / 1e6), False)
@@ -90,8 +89,8 @@ def test_the_catalogues_price(clock: Clock, world: World) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_no_price_is_never_a_silent_zero(clock: Clock, world: World, stream: bool) -> None:
-    """A model without a price and without a report costs `None`, and so does the call."""
+def test_an_unknown_price_is_not_zero(clock: Clock, world: World, stream: bool) -> None:
+    """An answer without price and reported cost costs `None`, and so does the call."""
     reply = answered(clock, world, Act(tokens=3), stream=stream)
 
     assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (None, None, False)
@@ -99,7 +98,7 @@ def test_no_price_is_never_a_silent_zero(clock: Clock, world: World, stream: boo
 
 
 def test_cached_and_reasoning_tokens(clock: Clock, world: World) -> None:
-    """Cached input has its own price where there is one; reasoning tokens are part of the output."""
+    """Cached input has its own price if one is given; reasoning tokens are part of the output."""
     usage = {
         "prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 60},
         "completion_tokens_details": {"reasoning_tokens": 30},
@@ -113,7 +112,7 @@ def test_cached_and_reasoning_tokens(clock: Clock, world: World) -> None:
 
 
 def test_price_without_a_rate_for_cached_input() -> None:
-    """Then cached tokens cost what input costs."""
+    """Cached tokens cost what other input costs if they have no price of their own."""
     model = Model(provider="p", id="m", usd_per_mtok=Price(input=4.0, output=8.0))
 
     assert price(model, Usage(100, 50, cached_tokens=60)) == pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6)
@@ -124,7 +123,7 @@ def test_price_without_a_rate_for_cached_input() -> None:
 
 
 def test_an_answer_without_usage_is_estimated(clock: Clock, world: World) -> None:
-    """A whole answer that tells no usage costs about a token for four characters, and is marked so."""
+    """An answer without usage is taken to have a token for every four characters, and its cost is marked."""
     reply = answered(clock, world, Act(text="12345678", usage=False), models=PRICED)
 
     # "one two" is seven characters: one token, and one for good measure.
@@ -133,7 +132,7 @@ def test_an_answer_without_usage_is_estimated(clock: Clock, world: World) -> Non
 
 
 def test_a_loser_is_estimated_and_marked(clock: Clock, world: World) -> None:
-    """The winner's cost is counted, the loser's a guess; the trace's sum says that a guess is in it."""
+    """The cost of a lost race's attempt is an estimate, and so is the sum of the trace; the winner's is not."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(tokens=3, cost=0.5))
 
@@ -150,7 +149,7 @@ def test_a_loser_is_estimated_and_marked(clock: Clock, world: World) -> None:
 
 
 def test_a_loser_without_a_price_makes_the_sum_unknown(clock: Clock, world: World) -> None:
-    """One attempt that may have been billed and has no price: the answer's cost is known, the call's is not."""
+    """If an attempt that may have been billed has no price, the cost of the call is `None`; the answer's is known."""
     world.model("z", Act(first_token=9.0))
     world.model("b", Act(cost=0.5))
 
@@ -163,7 +162,7 @@ def test_a_loser_without_a_price_makes_the_sum_unknown(clock: Clock, world: Worl
 
 
 def test_a_cancelled_call_has_a_price(clock: Clock, world: World) -> None:
-    """What the caller cancelled may be billed all the same, words so far included."""
+    """An attempt that the caller cancelled may be billed, and is estimated with what it had written."""
     world.model("a", Act(text="12345678 more", first_token=1.0, gap=9.0))
     traces: list[Trace] = []
 
@@ -198,24 +197,24 @@ FAILURES = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_what_a_failure_costs(clock: Clock, world: World, name: str) -> None:
-    """Nothing where it cannot have been billed, an estimate where it may have been."""
-    act, cost, guessed = FAILURES[name]
+    """It costs 0 if it cannot have been billed, and an estimate if it may have been."""
+    act, cost, estimated = FAILURES[name]
 
     attempt = failed(clock, world, act, connect=1.0, first_token=2.0)
 
-    assert (pytest.approx(cost), guessed) == (attempt.cost_usd, attempt.cost_estimated)
+    assert (attempt.cost_usd, attempt.cost_estimated) == (pytest.approx(cost), estimated)
 
 
-def test_an_empty_answer_costs_what_it_says(clock: Clock, world: World) -> None:
-    """A bad reply that tells its usage is paid for by that."""
+def test_an_empty_answer_costs_its_usage(clock: Clock, world: World) -> None:
+    """A bad reply that reports usage costs price times these tokens."""
     attempt = failed(clock, world, Act(text="", usage={"prompt_tokens": 10, "completion_tokens": 5}))
 
     assert (attempt.cost_usd, attempt.cost_estimated) == (pytest.approx((10 * 4.0 + 5 * 8.0) / 1e6), False)
     assert attempt.usage == Usage(10, 5)
 
 
-def test_a_reply_that_was_turned_down_is_paid_for(clock: Clock, world: World) -> None:
-    """`accept` said no, the money is gone all the same; `accept` itself already sees the cost."""
+def test_a_reply_that_is_not_accepted_costs_the_same(clock: Clock, world: World) -> None:
+    """Its cost is part of the call's; `accept` itself sees it on the reply."""
     world.model("a", Act(cost=0.25))
     world.model("b", Act(cost=0.5))
     seen: list[float | None] = []
@@ -234,7 +233,7 @@ def test_a_reply_that_was_turned_down_is_paid_for(clock: Clock, world: World) ->
 
 
 def test_retries_add_up(clock: Clock, world: World) -> None:
-    """The cost of a call is that of all its tries."""
+    """The cost of a call is that of all its attempts."""
     cut = Act(text="12345678 more", gap=1.0, fault="cut", at=1)
     world.model("a", cut, Act(cost=0.5))
 
@@ -246,7 +245,7 @@ def test_retries_add_up(clock: Clock, world: World) -> None:
     assert reply.trace.cost_usd == pytest.approx(0.5 + (3 * 4.0 + 2 * 8.0) / 1e6)
 
 
-# ── the rules by themselves ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the functions by themselves ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def call(*contents: object) -> Call:
@@ -266,12 +265,12 @@ def call(*contents: object) -> Call:
     ],
 )
 def test_the_length_of_a_prompt(contents: list[object], tokens: int) -> None:
-    """Four characters a token, and one more; parts that are no text count nothing."""
-    assert tokens == prompt_tokens(call(*contents))
+    """It is estimated as a token for every four characters, and one more; parts other than text do not count."""
+    assert prompt_tokens(call(*contents)) == tokens
 
 
-def test_an_estimate_counts_words_and_thoughts() -> None:
-    """What was written until the end, reasoning included."""
+def test_an_estimate_counts_text_and_reasoning() -> None:
+    """Everything that was written until the end of the attempt counts as output."""
     model = Model(provider="p", id="m", usd_per_mtok=Price(input=1.0, output=10.0))
 
     assert estimate(model, call("1234"), Reply("x" * 12, "y" * 8)) == pytest.approx((2 + 10 * 5) / 1e6)
@@ -280,19 +279,17 @@ def test_an_estimate_counts_words_and_thoughts() -> None:
 
 
 def test_the_sum_of_a_trace() -> None:
-    """All attempts together, `None` if one is unknown, an estimate if one is."""
+    """It is that of all attempts, `None` if one is unknown, and an estimate if one is."""
 
-    def trace(*costs: tuple[float | None, bool]) -> Trace:
+    def cost(*costs: tuple[float | None, bool]) -> tuple[float | None, bool]:
         attempts = [
-            Attempt(number, "m", "p", "first", cost_usd=cost, cost_estimated=guessed)
-            for number, (cost, guessed) in enumerate(costs, 1)
+            Attempt(number, "m", "p", "first", cost_usd=cost, cost_estimated=estimated)
+            for number, (cost, estimated) in enumerate(costs, 1)
         ]
-        return Trace(None, 0.0, attempts)
-
-    def told(trace: Trace) -> tuple[float | None, bool]:
+        trace = Trace(None, 0.0, attempts)
         return trace.cost_usd, trace.cost_estimated
 
-    assert told(trace()) == (0.0, False)
-    assert told(trace((0.5, False), (0.25, False))) == (0.75, False)
-    assert told(trace((0.5, True), (0.25, False))) == (0.75, True)
-    assert told(trace((0.5, True), (None, False))) == (None, True)
+    assert cost() == (0.0, False)
+    assert cost((0.5, False), (0.25, False)) == (0.75, False)
+    assert cost((0.5, True), (0.25, False)) == (0.75, True)
+    assert cost((0.5, True), (None, False)) == (None, True)

@@ -1,4 +1,4 @@
-"""From TOML and mappings to a configuration: the design's example, bad files, junk, and the tables that ship."""
+"""Configurations from TOML and mappings: one with every key, bad files, random junk, and the built-in tables."""
 
 import tomllib
 from collections.abc import Mapping
@@ -79,22 +79,24 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def refused(source: Mapping[str, object]) -> ConfigError:
+    """The error that a mapping causes."""
     with pytest.raises(ConfigError) as caught:
         config_from_mapping(source)
     return caught.value
 
 
 def test_a_file_a_mapping_and_dataclasses_say_the_same(tmp_path: Path) -> None:
-    """The design's example, in its three forms; a path may be a string or a Path."""
+    """The three forms give equal configurations; the path of a file may be text or a `Path`."""
     path = written(tmp_path, EXAMPLE)
 
-    assert MEANT == config_from_toml(path) == config_from_toml(str(path))
+    assert config_from_toml(path) == MEANT
+    assert config_from_toml(str(path)) == MEANT
     assert config_from_mapping(tomllib.loads(EXAMPLE)) == MEANT
     assert list(config_from_toml(path).tiers) == ["budget", "standard"]
 
 
 def test_a_mapping_may_hold_dataclasses() -> None:
-    """In Python the two forms mix."""
+    """In Python mappings and dataclasses may be mixed."""
     mixed = {"providers": dict(MEANT.providers), "models": dict(MEANT.models), "defaults": Defaults(),
              "tasks": dict(MEANT.tasks), "tiers": {"budget": ["small"], "standard": MEANT.tiers["standard"]}}
 
@@ -102,7 +104,7 @@ def test_a_mapping_may_hold_dataclasses() -> None:
 
 
 def test_none_in_a_file_is_no_limit() -> None:
-    """TOML has no null; where a limit may be none, the word says so, and nowhere else."""
+    """The text "none" means `None` for a limit that may be that, and only there; TOML has no null."""
     config = config_from_mapping({
         "defaults": {"total": "none", "deadline": "none", "hedge": {"after": 2, "cap": "none"}},
         "tasks": {"a": {"models": [{"model": "x/y", "idle": "none"}], "hedge": "none", "deadline": "none",
@@ -116,14 +118,14 @@ def test_none_in_a_file_is_no_limit() -> None:
 
 
 def test_a_partial_table_keeps_the_other_defaults() -> None:
-    """`retry = { attempts = 3 }` says nothing about pauses; a number for a hedge is its delay."""
+    """`retry = { attempts = 3 }` leaves the pauses as they are; a number for a hedge is its delay."""
     config = config_from_mapping({"defaults": {"retry": {"attempts": 3}, "hedge": 1.5}})
 
     assert config.defaults == Defaults(retry=Retry(attempts=3), hedge=Hedge(after=1.5))
 
 
 def test_a_task_may_change_a_part_of_the_default_hedge() -> None:
-    """A hedge without a delay is complete when the defaults have one."""
+    """A task's hedge needs no delay if the defaults have one."""
     config = config_from_mapping({
         "defaults": {"hedge": 1.5}, "tasks": {"a": {"models": ["x/y"], "hedge": {"same": True}}}})
 
@@ -131,13 +133,13 @@ def test_a_task_may_change_a_part_of_the_default_hedge() -> None:
 
 
 def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
-    """Without an address of its own it adds to what is known; with one it stands alone, so no key goes elsewhere."""
+    """An entry without an address adds to the known provider; one with an address does not get the known key."""
     config = config_from_mapping({"providers": {
         "openrouter": {"headers": {"X-Title": "my app"}}, "openai": {"base_url": "http://127.0.0.1/v1"}}})
 
     known, own = config.provider("openrouter"), config.provider("openai")
-    assert (
-        known.base_url, known.key, known.headers) == ("https://openrouter.ai/api/v1", "env:OPENROUTER_API_KEY", {"X-Title": "my app"})
+    assert (known.base_url, known.key) == ("https://openrouter.ai/api/v1", "env:OPENROUTER_API_KEY")
+    assert known.headers == {"X-Title": "my app"}
     assert (own.base_url, own.key) == ("http://127.0.0.1/v1", None)
 
 
@@ -181,9 +183,9 @@ def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
          "providers.local.url: unknown key 'url'; known: name, base_url, wire, key, headers, query, proxy, ca"),
     ],
 )
-def test_a_complaint_says_where(source: Mapping[str, object], message: str) -> None:
-    """The path leads to the value as one would write it in the file."""
-    assert message == str(refused(source))
+def test_an_error_says_where(source: Mapping[str, object], message: str) -> None:
+    """Its path is that of the value, written as in the file."""
+    assert str(refused(source)) == message
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_a_complaint_says_where(source: Mapping[str, object], message: str) -> N
     ],
 )
 def test_a_key_in_a_file_is_refused_without_being_shown(source: Mapping[str, object]) -> None:
-    """A key belongs into the environment; the complaint does not spread it."""
+    """A key belongs in the environment; the error about one in a file does not repeat it."""
     error = refused(source)
 
     assert SECRET not in f"{error} {error!r} {error.__cause__!r} {error.__context__!r}"
@@ -215,25 +217,25 @@ def test_a_key_in_a_file_is_refused_without_being_shown(source: Mapping[str, obj
     ],
 )
 def test_a_broken_file_names_the_line(tmp_path: Path, text: str, message: str) -> None:
-    """What the parser says, after the file's name."""
+    """The error has the name of the file as its path, and the parser's message."""
     path = written(tmp_path, text)
 
     with pytest.raises(ConfigError) as caught:
         config_from_toml(path)
 
-    assert str(path) == caught.value.path
-    assert message == caught.value.message[: len(message)]
+    assert caught.value.path == str(path)
+    assert caught.value.message[: len(message)] == message
 
 
 def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
-    """Some editors put one there."""
+    """The mark with which some editors begin a file is ignored."""
     path = written(tmp_path, "\ufeff" + EXAMPLE)
 
-    assert config_from_mapping(tomllib.loads(EXAMPLE)) == config_from_toml(path)
+    assert config_from_toml(path) == MEANT
 
 
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
-    """Missing, a directory, not text: always the error of the configuration, with the file's name."""
+    """A file that is missing, a directory or not UTF-8 is a `ConfigError` with the name of the file."""
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'a = "\xe9"')
 
@@ -275,19 +277,19 @@ SHAPED = st.fixed_dictionaries({}, optional={
 @settings(max_examples=200, deadline=None)
 @given(SHAPED | st.dictionaries(WORDS | st.text() | st.integers(), JUNK, max_size=4) | JUNK)
 def test_junk_loads_or_is_a_config_error(junk: object) -> None:
-    """Whatever is given, nothing but a ConfigError comes out, and it can be printed."""
+    """Whatever is given, nothing but a `ConfigError` is raised, and it can be printed."""
     try:
         config_from_mapping(junk)  # type: ignore[arg-type]
     except ConfigError as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = "loads"
+        message = "loads"
 
-    assert told
+    assert message
 
 
 def test_the_catalogue_is_dated_and_sound() -> None:
-    """Every model in it stands with a known provider, and whatever was switched off names what replaced it."""
+    """Every model in it has a known provider, and every retired one a successor."""
     shipped = catalog()
 
     assert shipped.verified.isoformat() == "2026-11-23"
@@ -300,48 +302,50 @@ def test_the_catalogue_is_dated_and_sound() -> None:
         assert model.max_output is not None or shipped.providers[provider].wire != "anthropic"
 
 
-def test_classic_is_the_founding_document_s_to_the_letter() -> None:
-    """Its tasks and tiers, in its order."""
+def test_the_table_classic_stays_as_it_is() -> None:
+    """It has these tasks and tiers, in this order, because users of the first snippet rely on them."""
     classic = builtin("classic")
     cheap = ("anthropic/claude-3-haiku", "openai/gpt-3.5-turbo", "meta-llama/llama-3.1-8b-instruct")
 
-    assert {
+    assert {name: chain.models for name, chain in classic.tasks.items()} == {
         "coding": ("anthropic/claude-3.5-sonnet", "openai/gpt-4-turbo", "deepseek/deepseek-coder"),
         "creative": ("anthropic/claude-3-opus", "openai/gpt-4-turbo", "meta-llama/llama-3.1-70b-instruct"),
         "fast": cheap,
         "default": ("anthropic/claude-3.5-sonnet", "openai/gpt-4-turbo"),
-    } == {name: chain.models for name, chain in classic.tasks.items()}
-    assert [
+    }
+    assert [(name, chain.models) for name, chain in classic.tiers.items()] == [
         ("budget", cheap),
         ("standard", ("anthropic/claude-3.5-sonnet", "openai/gpt-4-turbo")),
         ("premium", ("anthropic/claude-3-opus", "openai/gpt-4")),
-    ] == [(name, chain.models) for name, chain in classic.tiers.items()]
+    ]
 
 
 def test_current_is_each_classic_model_s_successor() -> None:
-    """The same tasks and tiers with today's models; all of them are in the catalogue with window and price."""
+    """`current` has the tasks and tiers of `classic` with newer models, whose window and price are known."""
     models = catalog().models
     successor = {name: model.successor or name for (at, name), model in models.items() if at == "openrouter"}
     classic, current = builtin("classic"), builtin("current")
 
     for old, new in [(classic.tasks, current.tasks), (classic.tiers, current.tiers)]:
-        assert {name: tuple(successor[str(model)] for model in chain.models) for name, chain in old.items()} == {
-            name: chain.models for name, chain in new.items()}
+        assert {name: chain.models for name, chain in new.items()} == {
+            name: tuple(successor[str(model)] for model in chain.models) for name, chain in old.items()
+        }
         for chain in new.values():
             found = [current.model(name) for name in chain.models if isinstance(name, str)]
             assert all(model.context and model.usd_per_mtok and not model.retired for model in found)
 
 
 def test_which_table_a_router_uses() -> None:
-    """Without a source `current`, with one none; by name either way."""
+    """It is `current` without a configuration, and none with one, unless it is named."""
     own = {"tasks": {"default": ["x/y"]}}
 
-    assert builtin("current") == load() == load(None, "current") == load({}, "current")
-    assert builtin("classic") == load(None, "classic")
-    assert Config() == load(None, None) == load({})
-    assert Config(tasks={"default": Chain(["x/y"])}) == load(own) == load(Config(tasks={"default": Chain(["x/y"])}))
+    assert [load(), load(None, "current"), load({}, "current")] == [builtin("current")] * 3
+    assert load(None, "classic") == builtin("classic")
+    assert [load(None, None), load({})] == [Config()] * 2
+    assert load(own) == Config(tasks={"default": Chain(["x/y"])})
+    assert load(Config(tasks={"default": Chain(["x/y"])})) == load(own)
     assert load(own, "classic").tasks["default"].models == ("x/y",)
-    assert builtin("classic").tasks["coding"] == load(own, "classic").tasks["coding"]
+    assert load(own, "classic").tasks["coding"] == builtin("classic").tasks["coding"]
 
 
 @pytest.mark.parametrize(
@@ -355,15 +359,15 @@ def test_which_table_a_router_uses() -> None:
     ],
 )
 def test_what_does_not_fit_the_tables_is_refused(source: object, table: str, message: str) -> None:
-    """A wrong source, a table nobody knows, and a tier whose place among the built-in ones nobody knows."""
+    """A wrong source, an unknown table, or a tier without a place among the built-in ones is a `ConfigError`."""
     with pytest.raises(ConfigError) as caught:
         load(source, table)  # type: ignore[arg-type]
 
-    assert message == str(caught.value)
+    assert str(caught.value) == message
 
 
 def test_tiers_over_a_table_keep_one_order() -> None:
-    """Naming some replaces them where they stand; naming all says the order."""
+    """Giving some of the table's tiers replaces them in their places; giving all of them and more sets the order."""
     some = load({"tiers": {"standard": ["x/y"]}}, "current")
     every = load({"tiers": {"free": ["x/y"], "budget": ["x/z"], "standard": ["x/y"], "premium": ["x/y"]}}, "current")
 
@@ -371,8 +375,8 @@ def test_tiers_over_a_table_keep_one_order() -> None:
     assert list(every.tiers) == ["free", "budget", "standard", "premium"]
 
 
-def test_a_table_speaks_of_openrouter_whatever_the_default_provider_is() -> None:
-    """A configuration whose bare ids are local still gets the table's models from OpenRouter."""
+def test_a_table_s_models_are_openrouter_s_whatever_the_default_provider_is() -> None:
+    """A configuration with another default provider still gets the models of the table from OpenRouter."""
     local = {"local": Provider(base_url="http://127.0.0.1/v1")}
     config = with_tables(Config(default_provider="local", providers=local), "current")
 

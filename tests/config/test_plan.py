@@ -287,7 +287,7 @@ def test_chat_streams_on_the_wire_when_a_timeout_or_a_hedge_needs_it(
 
 
 def test_the_built_in_tasks_within_the_built_in_tiers() -> None:
-    """The cheapest coder of `current` is no dearer than its budget tier; the models of `classic` have no known price."""
+    """The cheapest coder of `current` is no dearer than its budget tier; models of `classic` have no known price."""
     current, classic = builtin("current"), builtin("classic")
 
     assert names(resolve(current, task="coding", tier="budget")) == ["deepseek/deepseek-v4-flash"]

@@ -1,4 +1,4 @@
-"""The plugin that looks for planted secrets finds one wherever it comes up, and only then."""
+"""The plugin `tests.helpers.planted` fails every test that lets a planted secret out, and no other."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_traced(clock, world, monkeypatch):
 '''
 
 
-def test_a_secret_that_comes_up_fails_its_test(tmp_path: Path) -> None:
-    """In output, a log, a command's output and files, an exception and what it hangs on to, and what is left of a call,
-    once masking is broken. (A pytest of its own: seconds.)
+def test_a_secret_that_gets_out_fails_its_test(tmp_path: Path) -> None:
+    """Tests that let one out fail: in output, a log, a command's output or files, an exception or its causes, or, where
+    masking is broken, in a call's trace. (It runs a pytest of its own, which takes seconds.)
     """
     (tmp_path / "test_leaks.py").write_text(LEAKS)
     plugins = ["-p", "tests.helpers.planted", "-p", "asyncrouter.sim.fixture", "-p", "no:cacheprovider"]
@@ -77,9 +77,8 @@ def test_a_secret_that_comes_up_fails_its_test(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     assert done.stdout is not None
-    with done.stdout as told:  # not `communicate`: the plugin here would find what the one there has found
-        failed = re.findall(r"^FAILED \S+::test_(\w+)", told.read(), re.MULTILINE)
+    with done.stdout as output:  # not `communicate`, in which the plugin of this run would find the same secrets
+        failed = re.findall(r"^FAILED \S+::test_(\w+)", output.read(), re.MULTILINE)
 
     assert done.wait() == 1
-    leaking = {"printed", "read", "logged", "warned", "run", "raised", "kept", "written", "traced"}
-    assert leaking == set(failed)
+    assert set(failed) == {"printed", "read", "logged", "warned", "run", "raised", "kept", "written", "traced"}

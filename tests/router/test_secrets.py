@@ -1,4 +1,4 @@
-"""No key, and no header that may be one, is ever in a text: not in a repr, a log, a trace or an exception's chain."""
+"""No key, and no header that may hold one, is in any text: a repr, a log, a trace, an exception or what caused it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from asyncrouter import (
     Provider,
     Refused,
     Request,
-    Retry,
     Router,
     RouterError,
     StreamInterrupted,
@@ -24,6 +23,7 @@ from asyncrouter import (
 )
 from asyncrouter._credentials import Credential
 from asyncrouter.sim import Act, Clock, Seen, World
+from tests.helpers.failing import ONCE
 from tests.helpers.loopback import Peer, run, serving
 from tests.helpers.planted import CALLERS, HEADER, KEY, PASSWORD, QUERY, ROTATED, SECRETS, chain_of, texts_of
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from random import Random
 
 ECHO = " ".join(SECRETS)
-ONCE = Retry(attempts=1)
+"""A message with every secret in it."""
 
 
 def configured(world: World) -> dict[str, object]:
@@ -49,15 +49,15 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaks(text: str) -> list[str]:
-    """The secrets in a text; twelve letters from the end of one are enough, or its first two thirds."""
+    """The secrets in a text; the last twelve characters of one are enough, or its first two thirds."""
     return [secret for secret in SECRETS if secret[-12:] in text or secret[: len(secret) * 2 // 3] in text]
 
 
-# ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what a router shows ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_router_does_not_show_its_secrets(clock: Clock, world: World) -> None:
-    """Configuration, router, transport, plan and health, before and after a call."""
+    """Configuration, router, plan, health, replies and traces hold no secret, before and after a call."""
     world.model("a")
 
     async def scenario() -> str:
@@ -76,21 +76,20 @@ def test_a_router_does_not_show_its_secrets(clock: Clock, world: World) -> None:
             return "\n".join(shown)
 
     assert leaks(clock.run(scenario())) == []
-    assert tuple(
-        world.seen[0].headers[name] for name in ("authorization", "x-auth", "x-user")
-    ) == (f"Bearer {KEY}", HEADER, CALLERS)
+    headers = world.seen[0].headers
+    assert (headers["authorization"], headers["x-auth"], headers["x-user"]) == (f"Bearer {KEY}", HEADER, CALLERS)
     assert world.seen[0].url.endswith(f"?code={QUERY}")
 
 
-def test_a_request_does_not_show_what_it_carries() -> None:
-    """Headers, body and proxy of a request are not printed."""
+def test_a_request_does_not_show_its_content() -> None:
+    """Headers, body and proxy of a request are not in its `repr`."""
     request = Request("POST", "http://h/v1", {"Authorization": KEY}, KEY.encode(), proxy=f"http://{PASSWORD}@p")
 
     assert leaks(repr(request)) == []
 
 
 def test_a_credential_does_not_show_its_key() -> None:
-    """Nor does the provider it belongs to, nor the function it comes from."""
+    """Neither a credential nor its provider shows the key, whether it comes from the environment or a function."""
     for source in ("env:SIM_KEY", lambda: KEY):
         provider = Provider(name="p", base_url="http://h/v1", key=source, headers={"X-Auth": HEADER})
         credential = Credential(provider)
@@ -98,7 +97,7 @@ def test_a_credential_does_not_show_its_key() -> None:
         assert leaks(repr(credential) + repr(provider)) == []
 
 
-# ── what a provider throws back ──────────────────────────────────────────────────────────────────────────────────────
+# ── what a provider echoes ───────────────────────────────────────────────────────────────────────────────────────────
 
 HTML = f"<html><head><title>Bad key {ECHO}</title></head><body>{ECHO}</body></html>".encode()
 LONG = f"{'x' * 470} {KEY} and so on {'y' * 200}"
@@ -125,7 +124,7 @@ ECHOES = {
 def test_what_a_provider_echoes_is_masked(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """The error, its chain and traceback, trace, events, log, health and plan: none has a secret in it."""
+    """Error, its causes and traceback, trace, events, log, health and plan hold no secret that an answer repeats."""
     world.model("a", ECHOES[name])
     events: list[Event] = []
     headers = {"X-User": CALLERS, "X-Old": f"Bearer {ROTATED}", "X-Proxy": PASSWORD}
@@ -150,8 +149,8 @@ def test_what_a_provider_echoes_is_masked(
     assert leaks(caplog.text) == []
 
 
-def test_a_masked_message_still_tells(clock: Clock, world: World) -> None:
-    """Only the secret is taken out of it."""
+def test_only_the_secret_of_a_message_is_masked(clock: Clock, world: World) -> None:
+    """The rest of the provider's message stays, and says what is wrong."""
     world.model("a", Act(status=401, message=f"Incorrect API key provided: {KEY}. See the dashboard."))
 
     async def scenario() -> None:
@@ -160,12 +159,12 @@ def test_a_masked_message_still_tells(clock: Clock, world: World) -> None:
 
     with pytest.raises(CallError) as caught:
         clock.run(scenario())
-    told = "Incorrect API key provided: ***. See the dashboard. (key of sim from env:SIM_KEY)"
-    assert told == caught.value.trace.attempts[0].error.message  # type: ignore[union-attr]
+    message = caught.value.trace.attempts[0].error.message  # type: ignore[union-attr]
+    assert message == "Incorrect API key provided: ***. See the dashboard. (key of sim from env:SIM_KEY)"
 
 
 def test_an_error_in_the_middle_of_a_stream_is_masked(clock: Clock, world: World) -> None:
-    """`StreamInterrupted`, its cause and its trace."""
+    """`StreamInterrupted`, its cause and its trace hold no secret."""
     world.model("a", Act(tokens=3, gap=1.0, fault="error", at=1, message=ECHO))
 
     async def scenario() -> None:
@@ -181,7 +180,7 @@ def test_an_error_in_the_middle_of_a_stream_is_masked(clock: Clock, world: World
 
 
 def test_a_list_of_models_that_fails_is_masked(clock: Clock, world: World) -> None:
-    """`models()` raises an error whose every text is clean, and which says where the key came from."""
+    """The error of `models()` holds no secret, and says where the key came from."""
 
     class Echoing:
         """Answers 401 with everything it was sent."""
@@ -216,7 +215,7 @@ def test_a_list_of_models_that_fails_is_masked(clock: Clock, world: World) -> No
 def test_blanks_around_a_key_are_stripped(
     clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
-    """A newline at the end of a key file is no part of the key, from the environment and from a function."""
+    """Blanks and newlines around a key, from the environment or a function, are not sent."""
     monkeypatch.setenv("SIM_KEY", written)
     world.model("a")
     providers = {"sim": {"key": "env:SIM_KEY"}, "other": {"base_url": "http://o.test/v1", "key": lambda: written}}
@@ -234,7 +233,7 @@ def test_blanks_around_a_key_are_stripped(
 def test_a_blank_key_is_no_key(
     clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
-    """An empty variable is as good as none: nothing is sent, and the error begins with that."""
+    """With an empty variable nothing is sent, and the error says that it is not set."""
     monkeypatch.setenv("SIM_KEY", written)
     world.model("a")
 
@@ -249,7 +248,7 @@ def test_a_blank_key_is_no_key(
 
 
 def test_a_key_function_is_asked_again_after_a_401(clock: Clock, world: World) -> None:
-    """A rotated key is used at once; the old one, echoed late, is masked all the same."""
+    """A rotated key is used at once, and the old one is still masked in answers that come later."""
     keys = iter([KEY, ROTATED])
 
     def turn(seen: Seen, _: Random) -> Act:
@@ -271,8 +270,8 @@ def test_a_key_function_is_asked_again_after_a_401(clock: Clock, world: World) -
     assert [seen.headers["authorization"].split()[1] for seen in world.seen] == [KEY, KEY, ROTATED, ROTATED]
 
 
-def test_a_key_function_with_nothing_new(clock: Clock, world: World) -> None:
-    """A function that returns nothing after a 401 leaves the 401 as the reason."""
+def test_a_key_function_without_a_new_key(clock: Clock, world: World) -> None:
+    """If the function returns nothing after a 401, the 401 stays the reason."""
     keys = iter([KEY, ""])
     world.model("a", Act(status=401, message="bad key"))
     config = world.config(providers={"sim": {"key": lambda: next(keys)}})
@@ -288,11 +287,11 @@ def test_a_key_function_with_nothing_new(clock: Clock, world: World) -> None:
 
 
 def test_arguments_that_cannot_be_sent_are_not_quoted(clock: Clock, world: World) -> None:
-    """A secret in a header or parameter that is turned down is not in the error."""
+    """A secret in an argument that is an error is not in the error's text."""
 
     async def scenario() -> list[str]:
         async with Router(configured(world), transport=world.transport()) as router:
-            said = []
+            shown = []
             for asking in (
                 {"headers": {"X-User": f"{CALLERS}\n"}},
                 {"headers": {"X-User": [CALLERS]}},
@@ -301,8 +300,8 @@ def test_arguments_that_cannot_be_sent_are_not_quoted(clock: Clock, world: World
             ):
                 with pytest.raises((TypeError, ValueError)) as caught:
                     await router.chat("x", **asking)  # type: ignore[arg-type]
-                said.append(texts_of(caught.value))
-        return said
+                shown.append(texts_of(caught.value))
+        return shown
 
     assert leaks("\n".join(clock.run(scenario()))) == []
 
@@ -311,10 +310,10 @@ def test_arguments_that_cannot_be_sent_are_not_quoted(clock: Clock, world: World
 
 
 def test_what_is_masked() -> None:
-    """The key and long values of headers, wherever they stand and however often; not words like "true"."""
+    """The key and long header values are masked wherever they stand; short values like "true" are not."""
     provider = Provider(base_url="http://h/v1", key=lambda: KEY, headers={"X-A": HEADER, "X-B": "true"})
     credential = Credential(provider)
-    assert credential.mask(f"{KEY} and true") == f"{KEY} and true"  # not read yet: nobody has it
+    assert credential.mask(f"{KEY} and true") == f"{KEY} and true"  # the key has not been read yet
     credential.get()
 
     assert credential.mask(f"{KEY} and {KEY} and {HEADER}, true") == "*** and *** and ***, true"
@@ -328,8 +327,8 @@ def test_what_is_masked() -> None:
 
 
 @pytest.mark.parametrize("how", ["refused", "reset", "cut", "not http", "name", "401"])
-def test_no_secret_comes_up_from_aiohttp(how: str, caplog: pytest.LogCaptureFixture) -> None:
-    """aiohttp's exceptions hold the request's headers; none of them hangs on to ours."""
+def test_no_secret_comes_from_aiohttp(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """aiohttp's exceptions, which hold the headers of the request, are not among the causes of ours."""
 
     async def handle(peer: Peer) -> None:
         request = await peer.request()
