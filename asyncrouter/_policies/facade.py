@@ -70,11 +70,12 @@ class Policies:
         if refusal is not None or forced or not self.breakers_on:
             return refusal
         state = self.state_of(model)
-        if state.breakers_closed:
+        host = state.provider.host
+        if state.breaker.state == host.state == "closed":
             return None
         if (refusal := state.breaker.refusal(now)) is not None:
             return refusal
-        refusal = state.provider.host.refusal(now)
+        refusal = host.refusal(now)
         return None if refusal is None else refusal._replace(provider=model.provider, host=True)
 
     def may_go_at_once(self, model: Model, now: float) -> bool:

@@ -89,9 +89,9 @@ class Lease:
         elif isinstance(error, RateLimited):
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
-            self._tell_demotion(now, error, first_content)
-            self._tell_host(now, outcome, error, first_content)
-            self._tell_model(now, outcome, error, first_content)
+            if first_content is not None and state.demotion.was_slow_lately(now):
+                self._tell_demotion(now, error, first_content)
+            self._tell_breakers(now, outcome, error, answering=first_content is not None)
 
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
         """Record that the first content would have come later; a loser that was silent for long was slow."""
@@ -104,40 +104,31 @@ class Lease:
         if self.state.limits.rejected(now, sent_at, hinted=error.retry_after is not None):
             self.state.changed("paced", error.message)
 
-    def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float | None) -> None:
-        """One quick first content ends a demotion, whatever became of the attempt after that."""
-        demotion = self.state.demotion
-        if first_content is None or self._slow or is_total_timeout(error) or not demotion.was_slow_lately(now):
+    def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float) -> None:
+        """A quick first content ends a demotion, whatever became of the attempt after that."""
+        if self._slow or is_total_timeout(error):
             return
         # An answer that came late because nobody could race it says nothing for the model.
         if first_content <= slow_delay(self.state.latency(streams=self._streams), self._size):
-            demotion.was_quick(now)
+            self.state.demotion.was_quick(now)
 
-    def _tell_host(
-        self, now: float, outcome: Outcome, error: AttemptError | None, first_content: float | None
-    ) -> None:
-        """Tell the host's breaker whether the host was reached."""
-        host = self.state.provider.host
+    def _tell_breakers(self, now: float, outcome: Outcome, error: AttemptError | None, *, answering: bool) -> None:
+        """Tell the host's breaker whether the host was reached, and the model's whether it did its work."""
+        model, host = self.state.breaker, self.state.provider.host
         if counts_against_host(error):
             host.failed(self._host_generation, now, error.message)
-        elif first_content is not None or outcome == "won" or (error is not None and error.status is not None):
+        elif answering or outcome == "won" or (error is not None and error.status is not None):
             host.succeeded(self._host_generation, now)
         else:
             host.released(self._host_generation)
-
-    def _tell_model(
-        self, now: float, outcome: Outcome, error: AttemptError | None, first_content: float | None
-    ) -> None:
-        """Tell the model's breaker whether the model did its work."""
-        breaker, generation = self.state.breaker, self._model_generation
         if outcome in {"won", "not_accepted"}:
-            breaker.succeeded(generation, now)
-        elif first_content is not None and is_total_timeout(error):
-            breaker.released(generation)  # the limit is ours; the model has only become slow
+            model.succeeded(self._model_generation, now)
+        elif answering and is_total_timeout(error):
+            model.released(self._model_generation)  # the limit is ours; the model has only become slow
             self.mark_slow(now)
         elif error is not None and counts_against_model(error):
-            breaker.failed(generation, now, error.message)
-        elif first_content is not None:
-            breaker.succeeded(generation, now)  # it was working when it was cancelled
+            model.failed(self._model_generation, now, error.message)
+        elif answering:
+            model.succeeded(self._model_generation, now)  # it was working when it was cancelled
         else:
-            breaker.released(generation)
+            model.released(self._model_generation)

@@ -104,8 +104,6 @@ class Limits:
     def take(self, now: float, tokens: float, *, batch: bool) -> None:
         """Note that a request goes now, with so many tokens as an estimate."""
         self.slots.take(batch=batch)
-        if self.unlimited:
-            return
         for limit in (self._requests, self.hidden.limit):
             if limit is not None:
                 limit.take(now, batch=batch)
@@ -120,8 +118,6 @@ class Limits:
         `tokens` is the estimate that was taken, `used` the real number, `None` when it is not known.
         """
         self.slots.give_back(batch=batch)
-        if self.unlimited:
-            return
         if self._tokens is not None and (used is not None or not sent):
             self._tokens.correct(now, (used or 0.0) - tokens, batch=batch)
         if not sent:

@@ -105,7 +105,10 @@ class Pacer:
 
     def take(self, tokens: float, rank: Rank = Rank.FIRST) -> None:
         """Note that a request goes now, and has not waited."""
-        now = 0.0 if self._limits.unlimited else self._loop.time()
+        if self._limits.unlimited:
+            self._limits.slots.take(batch=rank.batch)
+            return
+        now = self._loop.time()
         self._count_demand(now, rank)
         self._limits.take(now, tokens, batch=rank.batch)
 
@@ -113,10 +116,11 @@ class Pacer:
         self, tokens: float, rank: Rank = Rank.FIRST, *, sent: bool, used: float | None = None
     ) -> None:
         """Note that a request has ended, and let the next one go; `sent`, `used`: see `Limits.give_back`."""
-        now = 0.0 if self._limits.unlimited else self._loop.time()
-        self._limits.give_back(now, tokens, batch=rank.batch, sent=sent, used=used)
-        if not self._limits.unlimited:
-            self._serve()
+        if self._limits.unlimited:
+            self._limits.slots.give_back(batch=rank.batch)
+            return
+        self._limits.give_back(self._loop.time(), tokens, batch=rank.batch, sent=sent, used=used)
+        self._serve()
 
     def _count_demand(self, now: float, rank: Rank) -> None:
         if (limit := self._limits.requests) is not None:
