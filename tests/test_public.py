@@ -1,4 +1,4 @@
-"""What is public is what is said to be, and the wheel carries it."""
+"""The public names of the package, its version, its import, and what its wheel contains."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_all_is_what_can_be_imported() -> None:
-    """`__all__` names exactly the public names of the package, sorted."""
+    """`__all__` lists exactly the public names of the package, each once."""
     named = asyncrouter.__all__
     public = {
         name
@@ -22,46 +22,45 @@ def test_all_is_what_can_be_imported() -> None:
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
 
-    assert public == set(named)
+    assert set(named) == public
     assert len(named) == len(public)
     assert public < set(dir(asyncrouter))
 
 
-def test_everything_public_says_what_you_get() -> None:
-    """Every exported class has a docstring of its own."""
-    silent = [
+def test_every_public_class_has_a_docstring() -> None:
+    """`help()` of every exported class says what it is."""
+    missing = [
         name
         for name in asyncrouter.__all__
         if isinstance(value := getattr(asyncrouter, name), type) and not (value.__doc__ or "").strip()
     ]
 
-    assert silent == []
+    assert missing == []
 
 
-def test_version_is_read_when_asked() -> None:
-    """The version is the installed distribution's."""
+def test_the_version_is_the_distribution_s() -> None:
+    """`asyncrouter.__version__` is the version of the installed distribution."""
     assert asyncrouter.__version__ == "0.1.0"
 
 
-def test_the_wheel_carries_the_data(tmp_path: Path) -> None:
-    """A wheel built from this tree has the catalogue, the type marker and the template (a build takes seconds)."""
+def test_the_wheel_contains_the_data_files(tmp_path: Path) -> None:
+    """A wheel that is built from this tree has the catalogue, the type marker and the template (it takes seconds)."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
 
-    names = set(zipfile.ZipFile(wheel).namelist())
+    data = {"asyncrouter/_config/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"}
+    assert data - set(zipfile.ZipFile(wheel).namelist()) == set()
 
-    assert {"asyncrouter/_config/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"} <= names
 
-
-def test_a_name_that_is_not_there_is_an_error() -> None:
-    """The names are read when they are asked for; asking for another one fails as it does everywhere."""
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The names are imported when they are first used; any other name is an `AttributeError`, as in any module."""
     with pytest.raises(AttributeError, match="module 'asyncrouter' has no attribute 'Routr'"):
         asyncrouter.Routr  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_importing_does_nothing_else() -> None:
-    """Importing the package configures no logging, starts no loop and imports no optional package."""
+    """Importing the package configures no logging and imports no optional package."""
     code = (
         "import sys, logging; from asyncrouter import Router;"
         "assert not logging.getLogger('asyncrouter').handlers;"

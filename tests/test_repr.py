@@ -1,4 +1,4 @@
-"""What a record says of itself."""
+"""The `repr` of configurations and records."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ from asyncrouter import Attempt, Chain, Chunk, Defaults, Hedge, Model, Reply, Re
     (Trace(None, 5.0), "Trace(task=None, started=5.0)"),
     (Reply("b", usage=Usage(1, 1)), "Reply(text='b', usage=Usage(input_tokens=1, output_tokens=1))"),
 ])
-def test_only_what_is_not_as_usual_is_shown(record: object, shown: str) -> None:
-    """A field that has its default is left out; one that has none is always there, and `None` where it is set."""
-    assert shown == repr(record)
+def test_a_repr_leaves_out_default_values(record: object, shown: str) -> None:
+    """A field with its default value is left out; one without a default is shown always."""
+    assert repr(record) == shown

@@ -1,4 +1,4 @@
-"""Never run, only type-checked: what a user's code looks like to a type checker."""
+"""A user's code, as a type checker sees it. It is checked by mypy and never run."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The secrets that tests plant, and a plugin that fails a test in which one of them comes up.
+"""The secrets that tests use, and a pytest plugin that fails each test in which one of them gets out.
 
-Every key, header and password of a test that stands for a real one is taken from here: all bear one mark. The plugin
-gives every simulated provider of the suite such a key and such a header, and looks for the mark in what a test writes,
-logs and warns, in what its commands write, on a terminal or into files, in every exception it meets, and in the traces,
-errors and routers of its calls.
+Every key, header and password of a test is one of these, and all of them contain one mark. The plugin gives every
+simulated provider such a key and such a header. It looks for the mark in what a test prints, logs and warns, in what
+its commands print or write into files, in every exception that it raises or expects, and in the traces, errors and
+routers of its calls.
 """
 
 from __future__ import annotations
@@ -35,33 +35,35 @@ CALLERS = f"callers-{MARK}-header-abcdefgh"
 PASSWORD = f"proxy-{MARK}-password-stuvwxyz"
 SECRETS = (KEY, ROTATED, HEADER, QUERY, CALLERS, PASSWORD)
 VARIABLE = "PLANTED_KEY"
-"""Where the simulated providers' key is, for processes that a test starts, too."""
+"""The environment variable with the simulated providers' key, which processes that a test starts see as well."""
 CALLS = 50
-"""Of a test with more calls the first ones are looked at."""
+"""Calls of each test whose traces are searched; searching every call would make tests with many of them slow."""
 WRITTEN = (".jsonl", ".json", ".log", ".txt", ".html", ".csv")
-"""What commands write; a configuration may hold what a test must show to be refused."""
+"""Suffixes of files that commands write. Others, such as a configuration that is to be refused, may hold a secret."""
 
 _found: list[str] = []
-"""Where it came up in the test that is running."""
+"""Where the mark was found in the test that is running."""
 _warned: list[str] = []
+"""Tests in whose warnings the mark was found."""
 _calls = 0
+"""Calls of the test that is running."""
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An exception and everything it hangs on to, suppressed contexts and members of groups included."""
-    waiting, met = [error], set()
+    """An exception and every other that it refers to: causes, contexts (suppressed ones, too) and members of groups."""
+    waiting, seen = [error], set()
     while waiting:
         found = waiting.pop()
-        if id(found) in met:
+        if id(found) in seen:
             continue
-        met.add(id(found))
+        seen.add(id(found))
         yield found
         members = found.exceptions if isinstance(found, BaseExceptionGroup) else ()
         waiting += [other for other in (found.__cause__, found.__context__, *members) if other is not None]
 
 
 def texts_of(error: BaseException) -> str:
-    """Every text an exception can turn into."""
+    """Every text that an exception, or one that it refers to, can be turned into."""
     texts = traceback.format_exception(error)
     for found in chain_of(error):
         with contextlib.suppress(ValueError):  # an int too long to be written
@@ -70,8 +72,8 @@ def texts_of(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def look(where: str, text: object) -> None:
-    """Note it if the mark is in a text, or in bytes."""
+def search(where: str, text: object) -> None:
+    """Note the place if the mark is in a text, or in bytes."""
     shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
     if MARK in shown:
         at = shown.index(MARK)
@@ -80,37 +82,37 @@ def look(where: str, text: object) -> None:
 
 class _Records(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        look("the log", logging.Formatter().format(record))
+        search("the log", logging.Formatter().format(record))
 
 
-def _watched(cls: Any, name: str, after: Callable[[Any, Any], None]) -> None:
-    """Have `after` see what a method was called on and what came of it."""
+def _watch(cls: Any, name: str, after: Callable[[Any, Any], None]) -> None:
+    """Replace a method by one that calls `after` with the object and the result."""
     method = getattr(cls, name)
 
     @functools.wraps(method)
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
-        came = method(self, *args, **kwargs)
-        after(self, came)
-        return came
+        result = method(self, *args, **kwargs)
+        after(self, result)
+        return result
 
     setattr(cls, name, watched)
 
 
 def pytest_configure() -> None:
-    """Plant; watch the log, the calls, and what tests take away before the report sees it: output they read, exceptions
-    they expect.
+    """Give the providers their secrets, and search what pytest's reports do not have: the log, the calls, the output
+    that tests read, and the exceptions that they expect.
     """
     os.environ[VARIABLE] = KEY
     _plant()
     _watch_calls()
     logging.getLogger().addHandler(_Records())
-    _watched(pytest.CaptureFixture, "readouterr", lambda _, came: look("the output", "".join(map(str, came))))
-    _watched(subprocess.Popen, "communicate", lambda _, came: [look("a command's output", part) for part in came])
-    _watched(pytest.RaisesExc, "__exit__", lambda raises, _: _look_at(raises.excinfo))
+    _watch(pytest.CaptureFixture, "readouterr", lambda _, output: search("the output", "".join(map(str, output))))
+    _watch(subprocess.Popen, "communicate", lambda _, output: [search("a command's output", part) for part in output])
+    _watch(pytest.RaisesExc, "__exit__", lambda raises, _: _search_exception(raises.excinfo))
 
 
 def _plant() -> None:
-    """Give each simulated provider that has none a key and a header that must not come up."""
+    """Give each simulated provider that has none a secret key and a secret header."""
     begin = Router.__init__
 
     @functools.wraps(begin)
@@ -125,7 +127,7 @@ def _plant() -> None:
 
 
 def _watch_calls() -> None:
-    """Look at what is left of a call: its trace, its error, and the router that made it."""
+    """Search the trace and the error of each call that ends, and its router."""
     end = Router._end
 
     @functools.wraps(end)
@@ -134,28 +136,28 @@ def _watch_calls() -> None:
         _calls += 1
         end(self, engine, call, trace, error)
         if _calls <= CALLS:
-            look("a trace", f"{trace}\n{trace!r}")
-            look("a router", f"{self!r}\n{vars(self)!r}\n{self._life.engine!r}")
+            search("a trace", f"{trace}\n{trace!r}")
+            search("a router", f"{self!r}\n{vars(self)!r}\n{self._life.engine!r}")
             if error is not None:
-                look("the error of a call", texts_of(error))
+                search("the error of a call", texts_of(error))
 
     Router._end = watched  # type: ignore[method-assign]
 
 
-def _look_into(folder: Path) -> None:
-    """Look at the files that a test's commands have written."""
+def _search_files(folder: Path) -> None:
+    """Search the files that the commands of a test have written."""
     for path in folder.rglob("*"):
         if path.suffix in WRITTEN and path.is_file():
-            look(f"the file {path.name}", path.read_bytes())
+            search(f"the file {path.name}", path.read_bytes())
 
 
-def _look_at(caught: pytest.ExceptionInfo[BaseException] | None) -> None:
+def _search_exception(caught: pytest.ExceptionInfo[BaseException] | None) -> None:
     if caught is not None:
-        look("an exception", texts_of(caught.value))
+        search("an exception", texts_of(caught.value))
 
 
 def pytest_warning_recorded(warning_message: warnings.WarningMessage, nodeid: str) -> None:
-    """What is warned of is told when the test's reports are made: it fails the run."""
+    """Note a test whose warning holds the mark. Its report has been made by then, so the whole run fails instead."""
     if MARK in str(warning_message.message):
         _warned.append(nodeid)
 
@@ -167,25 +169,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for nodeid in _warned:
-        terminalreporter.line(f"FAILED {nodeid} - a planted secret came up in a warning")
+        terminalreporter.line(f"FAILED {nodeid} - a planted secret got out in a warning")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail what let a secret out, in the phase in which it did."""
+    """Fail a test that let a secret out, in the phase (setup, call or teardown) in which it did."""
     report = yield
     global _calls
     _calls = 0
     if call.when == "call" and "tmp_path" in getattr(item, "funcargs", {}):
-        _look_into(item.funcargs["tmp_path"])  # type: ignore[attr-defined]
+        _search_files(item.funcargs["tmp_path"])  # type: ignore[attr-defined]
     for name, content in report.sections:
-        look(name, content)
+        search(name, content)
     if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.fail.Exception | AssertionError):
-        look("an exception", texts_of(call.excinfo.value))
+        search("an exception", texts_of(call.excinfo.value))
     if _found:
         report.outcome = "failed"
-        report.longrepr = "a planted secret came up in " + "\nand in ".join(dict.fromkeys(_found))
+        report.longrepr = "a planted secret got out in " + "\nand in ".join(dict.fromkeys(_found))
         _found.clear()
     return report

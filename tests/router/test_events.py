@@ -1,11 +1,10 @@
-"""Events for listeners, lines for the log, and nothing at all when nobody looks."""
+"""Events for listeners, lines in the log, and no events where nobody would see them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,19 +17,15 @@ from asyncrouter import (
     Hedge,
     HedgeDenied,
     Notice,
-    Retry,
     Router,
     StateChanged,
 )
 from asyncrouter.sim import Act, Clock, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ONCE = Retry(attempts=1)
+from tests.helpers.failing import ONCE
+from tests.helpers.routers import router_of
 
 
-def told(event: Event) -> str:
+def in_words(event: Event) -> str:
     """An event in a few words."""
     match event:
         case AttemptStarted(_, attempt):
@@ -45,22 +40,18 @@ def told(event: Event) -> str:
             return f"notice {subject}: {text}"
 
 
-def opened(world: World, *listeners: Callable[[Event], None]) -> Router:
-    return Router(world.config(), transport=world.transport(), listeners=listeners, seed=1)
-
-
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> None:
-    """A failure, a hedge, the loser, the winner, the call: each told as it happens."""
+    """A failure, a hedge, the loser, the winner and the call are events at the moment they happen."""
     world.model("a", Act(status=500, first_token=0.5))
     world.model("b", Act(first_token=9.0))
     world.model("c", Act(first_token=0.5, tail=0.5))
     heard: list[tuple[float, str]] = []
 
     async def scenario() -> None:
-        async with opened(world, lambda event: heard.append((clock.now, told(event)))) as router:
+        async with router_of(world, lambda event: heard.append((clock.now, in_words(event)))) as router:
             await router.chat("x", chain=["a", "b", "c"], hedge=Hedge(after=1.5), retry=ONCE)
 
     clock.run(scenario())
@@ -76,7 +67,7 @@ def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> Non
 
 
 def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -> None:
-    """What `AttemptEnded` shows is final: outcome, cost and instants are all there, and the same afterwards."""
+    """At its `AttemptEnded` an attempt has its outcome, cost and times, and it is the same afterwards."""
     world.model("a", Act(tokens=3, cost=0.5), Act(tokens=3, gap=1.0, fault="cut", at=1), Act(first_token=9.0))
     shown: list[tuple[object, str]] = []
 
@@ -85,7 +76,7 @@ def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -
             shown.append((event.attempt, repr(event.attempt)))
 
     async def scenario() -> None:
-        async with opened(world, listen) as router:
+        async with router_of(world, listen) as router:
             await router.chat("x", model="a")
             for _ in range(2):
                 with pytest.raises(AllModelsFailed):
@@ -94,17 +85,17 @@ def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -
 
     clock.run(scenario())
     assert len(shown) == 3
-    assert [before for _, before in shown] == [repr(attempt) for attempt, _ in shown]
+    assert [repr(attempt) for attempt, _ in shown] == [before for _, before in shown]
 
 
-def test_what_was_not_sent_was_not_started(clock: Clock, world: World) -> None:
-    """A model that is passed over has an end and no beginning."""
+def test_an_attempt_that_was_not_sent_was_not_started(clock: Clock, world: World) -> None:
+    """A model that is passed over has an `AttemptEnded` and no `AttemptStarted`."""
     world.model("a", Act(status=404))
     world.model("b")
     heard: list[str] = []
 
     async def scenario() -> None:
-        async with opened(world, lambda event: heard.append(told(event))) as router:
+        async with router_of(world, lambda event: heard.append(in_words(event))) as router:
             await router.chat("x", chain=["a", "b"])
             heard.clear()
             await router.chat("x", chain=["a", "b"])
@@ -114,7 +105,7 @@ def test_what_was_not_sent_was_not_started(clock: Clock, world: World) -> None:
 
 
 def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> None:
-    """`CallEnded.error` is the very exception; its trace is complete, seconds included."""
+    """`CallEnded.error` is the very exception, and its trace is complete, `seconds` included."""
     world.model("a", Act(status=400, first_token=1.5))
     ends: list[CallEnded] = []
 
@@ -124,7 +115,7 @@ def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> Non
                 assert event.trace.seconds == 1.5
                 ends.append(event)
 
-        async with opened(world, listen) as router:
+        async with router_of(world, listen) as router:
             with pytest.raises(AllModelsFailed) as caught:
                 await router.chat("x", model="a", tags={"user": "u-1"})
         return caught.value
@@ -137,12 +128,12 @@ def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> Non
 
 
 def test_a_cancelled_call_ends_too(clock: Clock, world: World) -> None:
-    """The caller's cancellation is told as what it is."""
+    """`CallEnded.error` of a call that its caller cancels is the `CancelledError`."""
     world.model("a", Act(first_token=9.0))
     heard: list[str] = []
 
     async def scenario() -> None:
-        async with opened(world, lambda event: heard.append(told(event))) as router:
+        async with router_of(world, lambda event: heard.append(in_words(event))) as router:
             call = asyncio.create_task(router.chat("x", model="a"))
             await asyncio.sleep(1.0)
             call.cancel()
@@ -153,7 +144,7 @@ def test_a_cancelled_call_ends_too(clock: Clock, world: World) -> None:
 
 
 def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
-    """An empty budget, and a chain whose other model is out, are told apart."""
+    """An empty budget, and a chain whose other model is disabled, are different reasons."""
     world.model("a", Act(first_token=2.0))
     world.model("b", Act(first_token=9.0))
     world.model("gone", Act(status=404))
@@ -161,10 +152,10 @@ def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
 
     def listen(event: Event) -> None:
         if isinstance(event, HedgeDenied):
-            heard.append(told(event))
+            heard.append(in_words(event))
 
     async def scenario() -> None:
-        async with opened(world, listen) as router:
+        async with router_of(world, listen) as router:
             for _ in range(11):
                 await router.chat("x", chain=["a", "b"], hedge=Hedge(after=1.0, budget=0.0))
             with pytest.raises(AllModelsFailed):
@@ -175,8 +166,8 @@ def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
     assert heard == ["denied: the hedge budget is used up", "denied: no other model could be sent now"]
 
 
-def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock, world: World) -> None:
-    """However many calls wait for the one timer that they share."""
+def test_a_denied_hedge_is_an_event_in_the_context_of_its_call(clock: Clock, world: World) -> None:
+    """The listener sees the context variables of the call, however many calls share one timer."""
     world.model("a", Act(first_token=2.0))
     world.model("b")
     who = ContextVar("who", default="nobody")
@@ -191,7 +182,7 @@ def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock
         await router.chat("x", chain=["a", "b"], hedge=Hedge(after=after, budget=0.0), tags={"who": name})
 
     async def scenario() -> None:
-        async with opened(world, listen) as router, asyncio.TaskGroup() as group:
+        async with router_of(world, listen) as router, asyncio.TaskGroup() as group:
             for number in range(10):  # what a bucket begins with
                 group.create_task(ask(router, f"n{number}", 0.5))
             group.create_task(ask(router, "alice", 1.5))
@@ -202,23 +193,27 @@ def test_a_hedge_that_is_denied_is_heard_in_the_context_of_its_call(clock: Clock
 
 
 def test_two_listeners_hear_the_same(clock: Clock, world: World) -> None:
-    """Every listener gets every event, in the order given."""
+    """Every listener gets every event, in the order in which the listeners were given."""
     world.model("a")
     heard: list[tuple[int, str]] = []
 
     async def scenario() -> None:
-        listeners = [lambda event, who=who: heard.append((who, told(event))) for who in (1, 2)]
-        async with opened(world, *listeners) as router:
+        listeners = [lambda event, who=who: heard.append((who, in_words(event))) for who in (1, 2)]
+        async with router_of(world, *listeners) as router:
             await router.chat("x", model="a")
 
     clock.run(scenario())
-    assert [(who, what) for what in ("started 1 a", "ended 1 a won", "call answered") for who in (1, 2)] == heard
+    assert heard == [
+        (1, "started 1 a"), (2, "started 1 a"),
+        (1, "ended 1 a won"), (2, "ended 1 a won"),
+        (1, "call answered"), (2, "call answered"),
+    ]
 
 
 def test_a_listener_that_raises_is_logged_and_the_call_goes_on(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its traceback is in the log, the other listeners hear everything, the reply comes."""
+    """Its traceback is logged, the other listeners get every event, and the call is answered."""
     world.model("a", Act(text="hi"))
     heard: list[str] = []
 
@@ -226,16 +221,16 @@ def test_a_listener_that_raises_is_logged_and_the_call_goes_on(
         raise KeyError("mine")
 
     async def scenario() -> str:
-        async with opened(world, broken, lambda event: heard.append(told(event))) as router:
+        async with router_of(world, broken, lambda event: heard.append(in_words(event))) as router:
             return (await router.chat("x", model="a")).text
 
     assert clock.run(scenario()) == "hi"
     assert heard == ["started 1 a", "ended 1 a won", "call answered"]
     records = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [
-        record.getMessage().rpartition(" raised on ")[2] for record in records
-    ] == ["AttemptStarted", "AttemptEnded", "CallEnded"]
-    assert all(record.exc_info is not None and KeyError is record.exc_info[0] for record in records)
+    assert [record.getMessage().rpartition(" raised on ")[2] for record in records] == [
+        "AttemptStarted", "AttemptEnded", "CallEnded",
+    ]
+    assert [record.exc_info is not None and record.exc_info[0] for record in records] == [KeyError] * 3
     assert {record.name for record in records} == {"asyncrouter"}
 
 
@@ -243,11 +238,12 @@ def test_a_listener_that_raises_is_logged_and_the_call_goes_on(
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """The lines of this level in the log."""
     return [record.getMessage() for record in caplog.records if record.levelno == level]
 
 
 def test_one_info_line_a_call(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Which task, who answered (or what was raised), how long, how many attempts."""
+    """The line has the task, the model that answered or the error, the seconds and the number of attempts."""
     world.model("a", Act(status=500, first_token=0.5))
     world.model("b", Act(first_token=1.0))
 
@@ -276,11 +272,11 @@ def test_one_info_line_a_call(clock: Clock, world: World, caplog: pytest.LogCapt
 def test_a_stream_that_was_left_has_not_answered(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Leaving early is no answer, and is not told as one."""
+    """The line of a stream that was left before its end says so."""
     world.model("a", Act(tokens=9, first_token=0.5, gap=1.0))
 
     async def scenario() -> None:
-        async with opened(world) as router, router.stream("x", model="a"):
+        async with router_of(world) as router, router.stream("x", model="a"):
             pass
 
     with caplog.at_level(logging.INFO, "asyncrouter"):
@@ -291,12 +287,12 @@ def test_a_stream_that_was_left_has_not_answered(
 def test_attempts_and_denied_hedges_at_debug(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Below INFO a line for each attempt's end, with its error."""
+    """At DEBUG each attempt that ends has a line, with its error."""
     world.model("a", Act(status=500))
     world.model("b", Act(first_token=2.0))
 
     async def scenario() -> None:
-        async with opened(world) as router:
+        async with router_of(world) as router:
             hedge = Hedge(after=1.0, budget=0.0, same=True)
             await router.chat("x", chain=["a", "b"], hedge=hedge, retry=ONCE)
 
@@ -309,15 +305,15 @@ def test_attempts_and_denied_hedges_at_debug(
     ]
 
 
-def test_what_needs_a_person_is_a_warning_once(
+def test_a_notice_is_a_warning_once(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A rejected request that moves on, a key turned down: told once a model and message, listeners or not."""
+    """A rejected request is a warning once for each model and message, without a listener, too."""
     world.model("a", Act(status=422, message="no such parameter"))
     world.model("b", Act(text="hi"))
 
     async def scenario() -> None:
-        async with opened(world) as router:
+        async with router_of(world) as router:
             for _ in range(3):
                 await router.chat("x", chain=["a", "b"])
             world.model("a", Act(status=422, message="another one"))
@@ -331,10 +327,10 @@ def test_what_needs_a_person_is_a_warning_once(
     ]
 
 
-def test_a_retired_model_is_told_once_with_its_replacement(
+def test_the_warning_about_a_retired_model_names_its_successor(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A 404 from a model whose successor is known names it."""
+    """A 404 of a model whose successor is known is a warning, once, that names it."""
     world.model("old", Act(status=404, message="no longer served"))
     world.model("b")
     models = {"old": {"provider": "sim", "id": "old", "successor": "new"}}
@@ -350,12 +346,12 @@ def test_a_retired_model_is_told_once_with_its_replacement(
     assert lines(caplog, logging.WARNING) == ["old: no longer served (HTTP 404); it has been replaced by new"]
 
 
-def test_notices_have_an_end(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """A message that is new every time is no notice: after a thousand there is silence."""
+def test_there_are_a_thousand_notices_at_most(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Where every message is new, only the first thousand are logged."""
     world.model("a", lambda seen, _: Act(status=422, message=f"request {seen.number} is odd"))
 
     async def scenario() -> None:
-        async with opened(world) as router:
+        async with router_of(world) as router:
             for _ in range(1005):
                 with pytest.raises(AllModelsFailed):
                     await router.chat("x", model="a")
@@ -365,11 +361,13 @@ def test_notices_have_an_end(clock: Clock, world: World, caplog: pytest.LogCaptu
     assert len(lines(caplog, logging.WARNING)) == 1000
 
 
-# ── quiet ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── no events where nobody would see them ────────────────────────────────────────────────────────────────────────────
 
 
-def test_quiet_costs_nothing(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a listener, and with the log above INFO, no event is even made."""
+def test_no_event_is_made_if_nobody_would_see_it(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a listener, and with the log above INFO, no event object is made."""
     world.model("a", Act(status=500))
     world.model("b", Act(first_token=2.0))
     world.model("c", Act(status=404))
@@ -381,7 +379,7 @@ def test_quiet_costs_nothing(clock: Clock, world: World, monkeypatch: pytest.Mon
         monkeypatch.setattr(event, "__new__", never)
 
     async def scenario() -> None:
-        async with opened(world) as router:
+        async with router_of(world) as router:
             for _ in range(12):
                 await router.chat("x", chain=["a", "c", "b"], hedge=Hedge(after=1.0, budget=0.0), retry=ONCE)
             async with router.stream("x", model="b") as stream:
@@ -395,14 +393,14 @@ def test_quiet_costs_nothing(clock: Clock, world: World, monkeypatch: pytest.Mon
         logging.getLogger("asyncrouter").setLevel(logging.NOTSET)
 
 
-def test_log_and_listener_are_asked_each_time(
+def test_the_level_of_the_log_may_change(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Turning the log up in the middle of a router's life works."""
+    """The level that is set when a call ends decides whether its line is written."""
     world.model("a")
 
     async def scenario() -> None:
-        async with opened(world) as router:
+        async with router_of(world) as router:
             await router.chat("x", model="a")
             with caplog.at_level(logging.INFO, "asyncrouter"):
                 await router.chat("x", model="a")

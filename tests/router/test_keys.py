@@ -1,4 +1,4 @@
-"""Keys: out after a 401 or an empty account, asked for again where a function gives them, missing altogether."""
+"""Keys: disabled after a 401 or 402, renewed where a function provides them, or not set at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("status", [401, 402])
-def test_key_is_out_for_twice_as_long_each_time(clock: Clock, world: World, status: int) -> None:
-    """60 s, doubling to ten minutes; in between nothing is sent with it, although there is nobody else."""
+def test_a_key_is_disabled_for_twice_as_long_each_time(clock: Clock, world: World, status: int) -> None:
+    """It is disabled for 60 s, then twice as long each time up to ten minutes; meanwhile nothing is sent with it."""
     script(world, Act(status=status))
 
     async def scenario(router: Router) -> None:
@@ -32,7 +32,7 @@ def test_key_is_out_for_twice_as_long_each_time(clock: Clock, world: World, stat
 
 
 def test_success_resets_a_key(clock: Clock, world: World) -> None:
-    """After an answer the next outage begins with 60 s again."""
+    """After an answer a key is disabled for 60 s again at first."""
     script(world, (Act(status=401), Act(status=401), HEALTHY, Act(status=401), HEALTHY))
 
     async def scenario(router: Router) -> None:
@@ -45,8 +45,8 @@ def test_success_resets_a_key(clock: Clock, world: World) -> None:
     assert [seen.at for seen in world.asked("a")] == [0.0, 60.0, 180.0, 200.0, 260.0, 280.0]
 
 
-def test_one_piece_of_news_is_not_two(clock: Clock, world: World) -> None:
-    """Requests that were all under way when the key went out put it out once, not for longer each."""
+def test_requests_in_flight_disable_a_key_once(clock: Clock, world: World) -> None:
+    """Several 401s to requests that were in flight together disable the key once, not for longer each."""
     script(world, (*[Act(status=401, first_token=second) for second in (1.0, 2.0, 3.0)], HEALTHY))
 
     async def scenario(router: Router) -> Any:
@@ -58,7 +58,7 @@ def test_one_piece_of_news_is_not_two(clock: Clock, world: World) -> None:
 
 
 class Keys:
-    """A function that gives these keys, one after the other, the last one for ever."""
+    """A key function that returns these keys, one after the other, and then the last one always."""
 
     def __init__(self, *keys: str) -> None:
         self.keys = list(keys)
@@ -70,7 +70,7 @@ class Keys:
 
 
 def locked(good: str) -> Any:
-    """A model that takes this key only."""
+    """A model that accepts this key only."""
 
     def behave(seen: Seen, random: Random) -> Act:
         return HEALTHY if seen.headers.get("authorization") == f"Bearer {good}" else Act(status=401)
@@ -78,8 +78,8 @@ def locked(good: str) -> Any:
     return behave
 
 
-def test_renewed_key_is_tried_at_once(clock: Clock, world: World) -> None:
-    """After a 401 the key function is asked again; with another key the same model is tried again, within 0.25 s."""
+def test_a_renewed_key_is_tried_at_once(clock: Clock, world: World) -> None:
+    """After a 401 the key function is called again; with another key the same model is tried again within 0.25 s."""
     keys = Keys("old-key-1234", "new-key-1234")
     world.model("a", locked("new-key-1234"))
 
@@ -89,16 +89,16 @@ def test_renewed_key_is_tried_at_once(clock: Clock, world: World) -> None:
     first, second = play(clock, world, scenario, providers={"sim": {"key": keys}})
 
     [pause] = pauses(0.25)
-    assert [
+    assert tried(first.trace) == [
         Tried("a", "first", "failed", "Unauthorized", 401, 0.0, 0.0),
         Tried("a", "retry", "won", None, 200, pause, pause),
-    ] == tried(first.trace)
+    ]
     assert models_sent(second) == ["a"]
     assert keys.calls == 2
 
 
-def test_same_key_again_is_out(clock: Clock, world: World) -> None:
-    """A key function that has no other key does not help: no second try, and the key is out."""
+def test_the_same_key_again_is_disabled(clock: Clock, world: World) -> None:
+    """If the key function returns the same key after a 401, there is no retry, and the key is disabled."""
     keys = Keys("old-key-1234")
     world.model("a", locked("new-key-1234"))
 
@@ -111,8 +111,8 @@ def test_same_key_again_is_out(clock: Clock, world: World) -> None:
     assert keys.calls == 2
 
 
-def test_renewed_key_that_is_no_better(clock: Clock, world: World) -> None:
-    """When the renewed key is turned down too, it is out; two requests, not more."""
+def test_a_renewed_key_that_is_rejected_too(clock: Clock, world: World) -> None:
+    """If the renewed key is rejected as well, it is disabled after these two requests."""
     keys = Keys("old-key-1234", "bad-key-1234")
     world.model("a", locked("new-key-1234"))
 
@@ -125,8 +125,8 @@ def test_renewed_key_that_is_no_better(clock: Clock, world: World) -> None:
 
 
 @pytest.mark.parametrize("place", range(3))
-def test_key_that_is_not_set(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
-    """A model whose key variable is missing is passed over; the chain goes on."""
+def test_a_key_that_is_not_set(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """A model whose key variable is not set is passed over, and the next one is tried."""
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     providers = {"keyless": {"wire": "openai", "base_url": "http://keyless.test/v1", "key": "env:NO_SUCH_KEY"}}
     chain = ["a", "b", "c"]
@@ -142,8 +142,8 @@ def test_key_that_is_not_set(clock: Clock, world: World, monkeypatch: pytest.Mon
     assert isinstance(result, Reply if place < 2 else AllModelsFailed)
 
 
-def test_missing_key_is_told_first(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When all failed, the key that is not set is the cause to name, and a WARNING has told it once."""
+def test_a_missing_key_is_named_first(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If every model failed, a key that is not set is the cause that the error names."""
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     providers = {"keyless": {"wire": "openai", "base_url": "http://keyless.test/v1", "key": "env:NO_SUCH_KEY"}}
     script(world, REJECTED, HEALTHY, Act(status=403))
@@ -154,8 +154,8 @@ def test_missing_key_is_told_first(clock: Clock, world: World, monkeypatch: pyte
     assert asked(world) == [1, 0, 1]
 
 
-def test_other_providers_keys_are_untouched(clock: Clock, world: World) -> None:
-    """A key that is out at one provider says nothing about the same model elsewhere."""
+def test_a_disabled_key_concerns_its_provider_only(clock: Clock, world: World) -> None:
+    """The same model of another provider is still tried."""
     script(world, (Act(status=401), HEALTHY))
 
     async def scenario(router: Router) -> list[str]:
