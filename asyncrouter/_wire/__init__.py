@@ -1,1 +1,1 @@
-"""Wire formats without I/O: a call becomes a request, bytes become an answer, a failed response becomes an error."""
+"""Wire formats, without I/O: one package for each provider's API, and what they share."""

@@ -1,4 +1,7 @@
-"""Wire formats, sans-IO: a call becomes a request, bytes become an answer, a failed response becomes an error."""
+"""The interface of a wire format: a call becomes a request, bytes become a reply, a failed response becomes an error.
+
+A wire does no I/O ("sans-IO"): the engine sends what `encode` writes and feeds what comes back to a `Decoder`.
+"""
 
 from __future__ import annotations
 
@@ -14,74 +17,81 @@ if TYPE_CHECKING:
 
 
 class Decoder(Protocol):
-    """Turns the bytes of one successful response into a reply, piece by piece."""
+    """Decodes the body of one successful response: any number of `feed()`, then `close()`, then the reply is final.
+
+    `reply`, `content` and `cost_usd` may be read at any time and say what has come so far.
+    """
 
     done: bool
-    """The provider has said that nothing more comes, or has sent an error: stop reading."""
+    """Whether the provider has sent its last event, or an error: more bytes would be ignored, so stop reading."""
     skipped: int
-    """Malformed events passed over."""
+    """How many events could not be read and took nothing of the answer with them."""
 
     @property
     def reply(self) -> Reply:
-        """The answer so far; whole, and the same object every time, when `close()` says so."""
+        """The answer so far, the same object every time. It is whole once `close()` has returned `None`."""
         ...
 
     @property
     def content(self) -> int:
-        """Pieces of content so far: non-empty text, reasoning, refusal, a tool call's name or arguments."""
+        """How many pieces of content have come: non-empty text, reasoning, refusal, a tool call's name or arguments."""
         ...
 
     @property
     def cost_usd(self) -> float | None:
-        """What the provider says it charged, where it says so."""
+        """The US dollars the provider says it charged; `None` when it says nothing."""
         ...
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
-        """Take in the next bytes; with `chunks`, append what a reader of the stream is to see. Never raises."""
+        """Decode the next bytes; with `chunks`, append what a reader of the stream is to see. Never raises.
+
+        Bytes fed after `close()`, or once `done` is true, are ignored.
+        """
         ...
 
     def close(self) -> AttemptError | None:
-        """End the answer: no more bytes come. `None` for a whole answer, else the error that says why it is none.
+        """End the answer, because no more bytes come: `None` if it is whole, else the error that says why it is not.
 
-        The first call decides; later ones return the same. Nothing may be fed afterwards.
+        The first call decides, with the bytes fed until then; later calls return the same object.
         """
         ...
 
     def final(self) -> Chunk:
-        """The last chunk, once `close()` is `None`: finish reason and usage, and whatever no chunk has carried yet."""
+        """The last chunk, once `close()` has returned `None`: finish reason, usage, and what no chunk has carried."""
         ...
 
 
 class Wire(Protocol):
-    """One provider's way of speaking, bound to its address and headers."""
+    """One provider's API, bound to its address and headers."""
 
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
-        """The request for this call; `params` are the call's with the step's over them.
+        """The request for this call. `params` are the call's parameters with the step's on top.
 
-        Raises `TypeError` or `ValueError` that names the argument which cannot be written, and `Rejected` for what
-        this provider has no word for: the chain moves on to one that may have.
+        `key` is `None` for a provider without authentication; `connect` is the connect timeout in seconds, `None` for
+        no limit. Raises `TypeError` or `ValueError`, naming the argument, for what cannot be written as JSON, and
+        `Rejected` for what this API has no field for: the chain goes on, for another provider may have one.
         """
         ...
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
-        """A decoder for a 2xx response with these headers: of events, or of one JSON body."""
+        """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
         ...
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptError:
-        """What a response that is not 2xx means. Never raises."""
+        """The error for a response that is not 2xx. Never raises."""
         ...
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
-        """The id under which the provider knows this request, if its headers say so."""
+        """The id under which the provider knows this request, `None` if its headers have none."""
         ...
 
     def list_models(self, key: str | None) -> Request:
-        """The request that lists what the provider serves now."""
+        """The request for the provider's list of models."""
         ...
 
     def parse_models(self, body: bytes) -> list[str]:
-        """The ids in its answer. Raises `BadReply`."""
+        """The ids in the answer to `list_models`. Raises `BadReply`."""
         ...

@@ -1,8 +1,7 @@
-"""What every wire has in common: a provider's address, headers that are built once, errors, the list of models."""
+"""The base class of every wire: a provider's address, headers, decoders, errors and list of models."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -10,6 +9,8 @@ import orjson
 
 from asyncrouter._errors import BadReply
 from asyncrouter._transport.api import Request
+from asyncrouter._wire.decoding.body_decoder import BodyDecoder
+from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.failure.classify import Classifier
 from asyncrouter._wire.failure.error_body import excerpt, one_line
 
@@ -18,46 +19,74 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.catalog import Provider
     from asyncrouter._errors import AttemptError
-    from asyncrouter._types import Call
+    from asyncrouter._types import Call, Message, Reply
+    from asyncrouter._wire.api import Decoder
+    from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
 
-_REQUEST_IDS = ("x-request-id", "x-generation-id", "request-id")  # OpenAI's kind, OpenRouter, Anthropic
-_KEYS = 8  # keys whose headers are kept: one, or a few while a function rotates them
+_REQUEST_ID_HEADERS = ("x-request-id", "x-generation-id", "request-id")
+"""The response headers that hold a request's id, the first found counts: OpenAI and most others, OpenRouter, Anthropic.
+"""
+
+_MAX_HEADER_SETS = 8
+"""How many sets of request headers are kept, two a key: a provider has one key, or a few while they are rotated."""
+
+_QUOTED_CHARACTERS = 200
+"""How much of a body that is no list of models the error message quotes."""
 
 
 class BaseWire:
-    """One provider's address and headers. Everything that is the same for every call is built once."""
+    """What all wires share. Everything that is the same for every call is built once, here or at first use.
 
-    __slots__ = ("_classifier", "_headers", "_provider")
+    `new_builder` makes the wire's `AnswerBuilder`; `shortcut` may read its commonest body without one. `wall` is the
+    wall clock, for Retry-After dates.
+    """
 
-    def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
+    __slots__ = ("_classifier", "_headers", "_new_builder", "_provider", "_shortcut")
+
+    def __init__(
+        self,
+        provider: Provider,
+        wall: Callable[[], float],
+        new_builder: Callable[[], AnswerBuilder],
+        shortcut: Callable[[Message, Reply], bool] | None = None,
+    ) -> None:
         self._provider = provider
         self._classifier = Classifier(wall)
+        self._new_builder = new_builder
+        self._shortcut = shortcut
         self._headers: dict[tuple[str | None, bool], Mapping[str, str]] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
 
+    def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
+        """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
+        request_id = self.request_id(headers)
+        if "event-stream" in headers.get("content-type", "").lower():
+            return EventDecoder(self._new_builder(), self._classifier, params, request_id)
+        return BodyDecoder(self._new_builder, self._classifier, params, request_id, self._shortcut)
+
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptError:
-        """What a response that is not 2xx means."""
-        return self._classifier.failure(status, headers, body, self.request_id(headers))
+        """The error for a response that is not 2xx."""
+        return self._classifier.response_error(status, headers, body, self.request_id(headers))
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
-        """The id under which the provider knows this request."""
-        for name in _REQUEST_IDS:
+        """The id under which the provider knows this request, `None` if its headers have none."""
+        for name in _REQUEST_ID_HEADERS:
             if name in headers:
                 return headers[name]
         return None
 
     def list_models(self, key: str | None) -> Request:
-        """The request that lists what the provider serves now."""
-        return self._list(self._url("/models"), key)
+        """The request for the provider's list of models."""
+        return self._get(self._url("/models"), key)
 
     def parse_models(self, body: bytes) -> list[str]:
         """The ids in `{"data": [{"id": …}]}`, or in a bare list (Together). Raises `BadReply`."""
-        return listed(body, "data", "id")
+        return read_model_ids(body, "data", "id")
 
     def _url(self, path: str, **query: str) -> str:
-        """An address at this provider; its own query goes before ours."""
+        """An address at this provider; the query of its configuration goes before ours."""
         query = {**self._provider.query, **query}
         return f"{self._provider.base_url.rstrip('/')}{path}{'?' + urlencode(query) if query else ''}"
 
@@ -66,15 +95,15 @@ class BaseWire:
     ) -> Request:
         headers = self._headers.get((key, stream)) or self._build_headers(key, stream)
         if call.headers:
-            headers = lay_over(headers, call.headers)
+            headers = merge_headers(headers, call.headers)
         return Request("POST", url, headers, body, connect, self._provider.proxy, self._provider.ca)
 
-    def _list(self, url: str, key: str | None) -> Request:
+    def _get(self, url: str, key: str | None) -> Request:
         headers = {name: value for name, value in self._build_headers(key, False).items() if name != "Content-Type"}
         return Request("GET", url, headers, b"", proxy=self._provider.proxy, ca=self._provider.ca)
 
     def _auth(self, key: str | None) -> Mapping[str, str]:
-        """The headers that say who asks, and in which version of the language."""
+        """The headers that authenticate the request, and those that name the API's version."""
         return {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def _build_headers(self, key: str | None, stream: bool) -> Mapping[str, str]:
@@ -87,25 +116,25 @@ class BaseWire:
         if stream:
             # A compressor holds tokens back, and a gzip stream that is cut does not show it.
             headers["Accept-Encoding"] = "identity"
-        if len(self._headers) >= _KEYS:
+        if len(self._headers) >= _MAX_HEADER_SETS:
             self._headers.clear()
-        built = self._headers[key, stream] = lay_over(headers, self._provider.headers)
+        built = self._headers[key, stream] = merge_headers(headers, self._provider.headers)
         return built
 
 
-def listed(body: bytes, where: str, name: str) -> list[str]:
-    """What the models are called in a list that stands under `where`, or alone. Raises `BadReply`."""
+def read_model_ids(body: bytes, list_name: str, id_name: str) -> list[str]:
+    """The ids in a list of models, which stands under `list_name` or by itself. Raises `BadReply`."""
     try:
         document: object = orjson.loads(body)
     except ValueError:
         document = None
-    models = document.get(where) if isinstance(document, dict) else document
+    models = document.get(list_name) if isinstance(document, dict) else document
     if not isinstance(models, list):
-        raise BadReply(f"no list of models: {one_line(excerpt(body))[:200]!r}")
-    return [told for model in models if isinstance(model, dict) and isinstance(told := model.get(name), str)]
+        raise BadReply(f"no list of models: {one_line(excerpt(body))[:_QUOTED_CHARACTERS]!r}")
+    return [found for model in models if isinstance(model, dict) and isinstance(found := model.get(id_name), str)]
 
 
-def lay_over(headers: Mapping[str, str], over: Mapping[str, str]) -> Mapping[str, str]:
-    """`over` on top of `headers`; names of headers know no case (RFC 9110, 5.1)."""
-    named = {name.lower() for name in over}
-    return {**{name: value for name, value in headers.items() if name.lower() not in named}, **over}
+def merge_headers(headers: Mapping[str, str], override: Mapping[str, str]) -> Mapping[str, str]:
+    """`override` on top of `headers`; header names are compared without case (RFC 9110, 5.1)."""
+    overridden = {name.lower() for name in override}
+    return {**{name: value for name, value in headers.items() if name.lower() not in overridden}, **override}

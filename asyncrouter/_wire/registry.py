@@ -1,4 +1,4 @@
-"""Which wire speaks to a provider. A wire's module is read when the first provider needs it."""
+"""Finds the wire for a provider; imports a wire's module when the first provider needs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
-    """The wire of this provider. Raises `ConfigError` for one that is not known."""
+    """A new wire for this provider; `wall` is the wall clock. Raises `ConfigError` for a wire that does not exist."""
     match provider.wire:
         case "openai":
             return OpenAI(provider, wall)

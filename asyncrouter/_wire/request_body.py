@@ -1,7 +1,7 @@
-"""A request's body as JSON, or an exception that names the argument which cannot be written.
+"""Writes a request's body as JSON, or raises an exception that names the argument which cannot be written.
 
-orjson is strict where it is fast: it says *that* something cannot be written, not where; it writes NaN as `null` and
-dataclasses and dates without a word. A caller's mistake must be named before anything is sent.
+orjson is fast, but it does not say where the mistake is, it writes NaN as `null`, and it writes dataclasses and dates
+without complaint. So mistakes are looked for here, before anything is sent, and only in the bodies that may have one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call
 
 _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-_DEPTH = 254  # orjson's limit
+"""Options with which orjson refuses dataclasses and dates."""
+
+_MAX_DEPTH = 254
+"""Levels of nesting that orjson can write."""
 
 
 def write_body(body: Mapping[str, object]) -> bytes:
-    """JSON. Raises `TypeError` or `ValueError` with the path of the culprit: `messages[0].content: …`."""
+    """The body as JSON. Raises `TypeError` or `ValueError` that begins with a path: `messages[0].content: …`."""
     try:
         written = orjson.dumps(body, option=_STRICT)
     except TypeError as error:
@@ -34,7 +37,7 @@ def write_body(body: Mapping[str, object]) -> bytes:
 
 
 def write_translated(body: Mapping[str, object], call: Call, params: Mapping[str, object]) -> bytes:
-    """JSON of a body in another API's words; what cannot be written is named at the place where the caller wrote it."""
+    """The same for a body translated into another API: an exception names the path in the caller's own arguments."""
     try:
         return write_body(body)
     except (TypeError, ValueError):
@@ -43,9 +46,9 @@ def write_translated(body: Mapping[str, object], call: Call, params: Mapping[str
 
 
 def _check(value: object, path: str, depth: int) -> None:
-    """Raise for the first thing in `value` that JSON has no word for."""
-    if depth > _DEPTH:
-        raise ValueError(f"{path.split('.')[0].split('[')[0]}: nested deeper than {_DEPTH} levels")
+    """Raise for the first thing in `value` that JSON cannot express."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"{path.split('.')[0].split('[')[0]}: nested deeper than {_MAX_DEPTH} levels")
     if isinstance(value, dict):
         for key, inner in value.items():
             if type(key) is not str:

@@ -1,6 +1,6 @@
-"""What a call says in Chat Completions' words about tools and the shape of its answer, taken apart.
+"""Reads tools, `tool_choice` and `response_format` of a Chat Completions request, for wires that translate them.
 
-Like `messages`: what is wrong by itself is a `ValueError` that names the place.
+As in `messages`, what is wrong by itself is a `ValueError` that begins with the path of the mistake.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tool:
-    """A function the model may call. `parameters` is its JSON schema, empty when it takes nothing."""
+    """A function the model may call.
+
+    `parameters` is its JSON schema, empty when it takes nothing; `rest` are the fields beside the function.
+    """
 
     name: str
     description: str = ""
@@ -27,19 +30,19 @@ class Tool:
 
 @dataclass(slots=True)
 class ToolChoice:
-    """Whether the model may, must or must not call a tool; `names` are the only ones allowed, empty for all."""
+    """Whether the model may, must or must not call a tool, and which: `names` is empty when all are allowed."""
 
     mode: Literal["auto", "required", "none"]
     names: tuple[str, ...] = ()
 
 
 def read_tools(tools: object) -> list[Tool | Message]:
-    """The tools of a call; one that is no function is a provider's own and stays as it is. Raises `ValueError`."""
+    """The tools of a request; one that is no function is a provider's own and stays as it is. Raises `ValueError`."""
     return [_tool(f"tools[{index}]", tool) for index, tool in enumerate(list_at("tools", tools))]
 
 
 def read_tool_choice(choice: object) -> ToolChoice | Message:
-    """What the model is told about its tools; a mapping of a provider's own stays as it is. Raises `ValueError`."""
+    """The `tool_choice` of a request; a mapping of a provider's own stays as it is. Raises `ValueError`."""
     if choice in ("auto", "required", "none"):
         return ToolChoice(choice)
     if isinstance(choice, dict):
@@ -54,7 +57,7 @@ def read_tool_choice(choice: object) -> ToolChoice | Message:
 
 
 def read_schema(response_format: object) -> Message | Literal["json_object", "text"]:
-    """The JSON schema an answer must fit, or "json_object" for any object, or "text". Raises `ValueError`."""
+    """The JSON schema in a `response_format`, "json_object" for any object, or "text". Raises `ValueError`."""
     kind = response_format.get("type") if isinstance(response_format, dict) else None
     if kind == "text" or kind == "json_object":
         return "text" if kind == "text" else "json_object"
@@ -66,15 +69,15 @@ def read_schema(response_format: object) -> Message | Literal["json_object", "te
     raise ValueError(f'response_format.type: expected "text", "json_object" or "json_schema", got {kind!r:.80}')
 
 
-def _tool(place: str, tool: object) -> Tool | Message:
+def _tool(path: str, tool: object) -> Tool | Message:
     if not isinstance(tool, dict):
-        raise ValueError(f"{place}: expected a tool with a type, got {tool!r:.80}")
+        raise ValueError(f"{path}: expected a tool with a type, got {tool!r:.80}")
     function = tool.get("function")
     if tool.get("type", "function") != "function" or not isinstance(function, dict):
         return tool
     description, parameters, strict = (function.get(key) for key in ("description", "parameters", "strict"))
     return Tool(
-        name=text_at(f"{place}.function.name", function.get("name")),
+        name=text_at(f"{path}.function.name", function.get("name")),
         description=description if isinstance(description, str) else "",
         parameters=parameters if isinstance(parameters, dict) else {},
         strict=strict if isinstance(strict, bool) else None,

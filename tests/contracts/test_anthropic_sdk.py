@@ -92,7 +92,7 @@ def test_the_sdks_types_accept_what_we_send(
     body = {name: value for name, value in sent.items() if name not in SAMPLING}
     types = TypeAdapter(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming)
 
-    assert body == materialised(types.validate_python(body))
+    assert materialised(types.validate_python(body)) == body
 
 
 def client(answer: httpx2.Response, seen: list[httpx2.Request]) -> anthropic.Anthropic:
@@ -140,7 +140,7 @@ def assert_equal(theirs: Message, ours: Reply) -> None:
     assert usage.output_tokens == ours.usage.output_tokens
     if kept := choice["message"].get("thinking_blocks"):
         thoughts = [block for block in theirs.content if block.type in {"thinking", "redacted_thinking"}]
-        assert kept == [thought.to_dict() for thought in thoughts]
+        assert [thought.to_dict() for thought in thoughts] == kept
 
 
 GOOD = [row["capture"] for row in rows("/v1/messages") if row["status"] == "200 OK" and "error" not in row["capture"]]

@@ -165,10 +165,10 @@ def test_the_same_bytes_are_the_same_reply(sdk: Line, name: str, stream: bool) -
     reply = decoder.reply
     text, thoughts, calls, counts, finish = as_the_sdk_reads(fragments)
 
-    assert (text, thoughts) == (reply.text, reply.reasoning)
-    assert calls == [
+    assert (reply.text, reply.reasoning) == (text, thoughts)
+    assert [
         (call["function"]["name"], orjson.loads(call["function"]["arguments"])) for call in reply.tool_calls
-    ]
+    ] == calls
     assert fragments[-1].model_version == reply.served_model
     assert fragments[-1].response_id == reply.raw["id"]
     assert finish.value == reply.raw["choices"][0]["native_finish_reason"]

@@ -75,7 +75,7 @@ def test_the_sdks_types_accept_what_we_send(
     sent = orjson.loads(request.body)
     types = TypeAdapter(CompletionCreateParamsStreaming if stream else CompletionCreateParamsNonStreaming)
 
-    assert sent == materialised(types.validate_python(sent))
+    assert materialised(types.validate_python(sent)) == sent
 
 
 def ask(answer: httpx2.Response, *, stream: bool = False) -> ChatCompletion | list[ChatCompletionChunk]:
@@ -108,7 +108,7 @@ def same(completion: ChatCompletion, reply: Reply) -> None:
         assert reply.usage is None
     else:
         counts = completion.usage.prompt_tokens, completion.usage.completion_tokens
-        assert counts == (reply.usage.input_tokens, reply.usage.output_tokens)
+        assert (reply.usage.input_tokens, reply.usage.output_tokens) == counts
 
 
 @pytest.mark.parametrize("name", sorted({*STREAMS} - {ERROR, TWO} - CUT))
@@ -123,7 +123,7 @@ def test_a_recorded_stream_is_the_same_reply(name: str) -> None:
     assert error is None
     same(state.current_completion_snapshot, reply)
     theirs = [choice.message.content or None for choice in state.current_completion_snapshot.choices]
-    assert theirs == [choice.message.content or None for choice in ChatCompletion.model_validate(reply.raw).choices]
+    assert [choice.message.content or None for choice in ChatCompletion.model_validate(reply.raw).choices] == theirs
 
 
 def test_two_recorded_choices_are_the_same() -> None:
@@ -136,8 +136,8 @@ def test_two_recorded_choices_are_the_same() -> None:
     reply, error = decode(TWO)
 
     assert error is None
-    assert texts == [choice["message"]["content"] for choice in reply.raw["choices"]]
-    assert texts[0] == reply.text
+    assert [choice["message"]["content"] for choice in reply.raw["choices"]] == texts
+    assert reply.text == texts[0]
 
 
 @pytest.mark.parametrize("name", sorted(CUT))
@@ -148,7 +148,7 @@ def test_what_the_sdk_takes_for_an_answer_is_none(name: str) -> None:
     reply, error = decode(name)
 
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == reply.text
-    assert BadReply is type(error)
+    assert type(error) is BadReply
 
 
 def test_a_recorded_error_in_a_stream_is_the_same() -> None:
@@ -186,7 +186,7 @@ def test_every_raw_is_a_chat_completion(name: str) -> None:
     """As the SDK's type has it, every field in its place; nothing is lost on the way through it."""
     raw = decode(name)[0].raw
 
-    assert raw == ChatCompletion.model_validate(raw).to_dict(exclude_unset=True)
+    assert ChatCompletion.model_validate(raw).to_dict(exclude_unset=True) == raw
 
 
 ANTHROPIC = [row["capture"] for row in rows("/v1/messages") if row["status"] == "200 OK"]
@@ -200,7 +200,7 @@ def test_the_anthropic_wires_raw_is_one_too(name: str) -> None:
     decoder.feed(body)
     if decoder.close() is None:
         raw = decoder.reply.raw
-        assert raw == ChatCompletion.model_validate(raw).to_dict(exclude_unset=True)
+        assert ChatCompletion.model_validate(raw).to_dict(exclude_unset=True) == raw
 
 
 @pytest.mark.parametrize("name", GEMINI_STREAMS)
@@ -212,7 +212,7 @@ def test_the_gemini_wires_raw_is_one_too(name: str) -> None:
     raw = decoder.reply.raw
 
     assert decoder.close() is None
-    assert raw == ChatCompletion.model_validate(raw).to_dict(exclude_unset=True)
+    assert ChatCompletion.model_validate(raw).to_dict(exclude_unset=True) == raw
 
 
 @pytest.mark.parametrize("name", GEMINI_STREAMS)

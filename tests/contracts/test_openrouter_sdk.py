@@ -180,7 +180,7 @@ def test_a_failed_response_is_the_same(sdk: Line, status: int, document: dict[st
         sdk.ask(status, JSON, data)
     ours = WIRE.failure(status, JSON, data)
 
-    assert kind is type(ours)
+    assert type(ours) is kind
     assert (raised.value.status_code, raised.value.data.error.message) == (ours.status, ours.message)
 
 
@@ -193,7 +193,7 @@ def test_an_error_in_the_middle_of_a_stream(sdk: Line) -> None:
     decoder.feed(data)
     ours = decoder.close()
 
-    assert (ServerFailed, True) == (type(ours), decoder.done)
+    assert (type(ours), decoder.done) == (ServerFailed, True)
     assert (last.error.code, last.error.message) == (ours.status, ours.message)
     assert last.choices[0].finish_reason == "error"
 
@@ -215,7 +215,7 @@ def test_an_error_in_a_success(sdk: Line, document: dict[str, Any], kind: type[A
     data = orjson.dumps(document)
     decoder = WIRE.decoder(JSON, {})
     decoder.feed(data)
-    assert kind is type(decoder.close())
+    assert type(decoder.close()) is kind
 
     if "choices" not in document:
         with pytest.raises(errors.ResponseValidationError):

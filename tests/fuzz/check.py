@@ -11,10 +11,10 @@ import orjson
 
 from asyncrouter._config.catalog import Provider
 from asyncrouter._errors import AttemptError
-from asyncrouter._wire.failure.retry_after import parse_pause, pause_in_text
+from asyncrouter._wire.failure.retry_after import parse_retry_after, retry_after_in_text
 from asyncrouter._wire.registry import wire_for
 from tests.fuzz.mutate import mutate, mutate_text
-from tests.helpers.captured import state
+from tests.helpers.decoding import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,12 @@ def _decoded(answer: Answer, body: bytes, random: Random, reader: Reader | None)
     if random.random() < 0.2:
         whole = decoder_of(answer)
         whole.feed(body)
-        assert state(whole) == state(decoder), "cut otherwise, it is another answer"
+        whole.close()
+        assert state(decoder) == state(whole), "cut otherwise, it is another answer"
+    if random.random() < 0.05:
+        before = state(decoder)
+        decoder.feed(answer.body, pieces)
+        assert state(decoder) == before, "bytes after close() changed the answer"
     if error is not None:
         assert isinstance(error, AttemptError)
         str(error), repr(error)
@@ -100,7 +105,7 @@ def _decoded(answer: Answer, body: bytes, random: Random, reader: Reader | None)
         pieces.append(decoder.final())
         text = "".join(piece.text for piece in pieces)
         calls = "".join(_argued(call) for piece in pieces for call in piece.tool_calls)
-        assert text == reply.text, "the chunks are not the reply's text"
+        assert reply.text == text, "the chunks are not the reply's text"
         assert not calls or sorted(calls) == sorted("".join(map(_argued, reply.tool_calls))), "nor its arguments"
     ours = _said(answer, reply)
     if reader is not None:
@@ -134,7 +139,8 @@ def _undamaged(answer: Answer) -> Read | None:
     if answer.name not in _SAID:
         decoder = decoder_of(answer)
         decoder.feed(answer.body)
-        _SAID[answer.name] = _said(answer, decoder.reply) if decoder.close() is None else None
+        error = decoder.close()
+        _SAID[answer.name] = _said(answer, decoder.reply) if error is None else None
     return _SAID[answer.name]
 
 
@@ -169,8 +175,7 @@ def _said(answer: Answer, reply: Reply) -> Read:
 
 
 def _look(decoder: Decoder) -> None:
-    """All that may be asked at any time."""
-    decoder.close()
+    """Read everything that may be read at any time."""
     decoder.reply.raw, decoder.content, decoder.cost_usd, decoder.done, decoder.skipped, repr(decoder), decoder.final()
 
 
@@ -205,9 +210,9 @@ def _classified(status: int, headers: dict[str, str], body: bytes, random: Rando
         assert len(error.message) < 1000, "an endless message"
         assert error.retry_after is None or 0 <= error.retry_after < math.inf, f"a pause of {error.retry_after}"
     text = body.decode("utf-8", "replace")
-    for pause in (parse_pause(text, lambda: WALL), pause_in_text(text[:500]), *_pauses(headers)):
+    for pause in (parse_retry_after(text, lambda: WALL), retry_after_in_text(text[:500]), *_pauses(headers)):
         assert pause is None or 0 <= pause < math.inf, f"a pause of {pause}"
 
 
 def _pauses(headers: dict[str, str]) -> list[float | None]:
-    return [parse_pause(value, lambda: WALL) for value in headers.values()]
+    return [parse_retry_after(value, lambda: WALL) for value in headers.values()]

@@ -15,9 +15,9 @@ import orjson
 from google import genai
 from google.genai import types
 
-from asyncrouter._wire.anthropic.answer import FINISH as ANTHROPIC_FINISH
-from asyncrouter._wire.gemini.answer import FINISH as GEMINI_FINISH
-from asyncrouter._wire.openai.choice import FINISH as OPENAI_FINISH
+from asyncrouter._wire.anthropic.finish import FINISH as ANTHROPIC_FINISH
+from asyncrouter._wire.gemini.finish import FINISH as GEMINI_FINISH
+from asyncrouter._wire.openai.finish import FINISH as OPENAI_FINISH
 from tests.fuzz.check import Read
 
 if TYPE_CHECKING:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import orjson
-
-if TYPE_CHECKING:
-    from asyncrouter._wire.api import Decoder
 
 HERE = Path(__file__).parents[1] / "captures"
 
@@ -43,15 +39,6 @@ def unchunk(body: bytes) -> bytes:
         whole += body[: int(size, 16)]
         body = body[int(size, 16) + 2 :]
     return whole
-
-
-def state(decoder: Decoder) -> tuple[object, ...]:
-    """All that a decoder says about what it was fed."""
-    reply = decoder.reply
-    return (
-        str(decoder.close()), decoder.content, decoder.done, decoder.skipped, decoder.cost_usd,
-        reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.served_model, reply.usage, reply.raw,
-    )
 
 
 def _first_line(name: str) -> str:

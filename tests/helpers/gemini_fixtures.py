@@ -7,9 +7,27 @@ Shapes: "API reference: Generating content" (GenerateContentResponse, Candidate,
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import orjson
 
+from asyncrouter._config.catalog import Provider
+from asyncrouter._wire.gemini.wire import Gemini
+from tests.helpers import decoding
+from tests.helpers.decoding import JSON, SSE, decode
+
+if TYPE_CHECKING:
+    from asyncrouter._types import Chunk
+    from asyncrouter._wire.api import Decoder
+
 Json = dict[str, object]
+
+PROVIDER = Provider(name="gemini", base_url="https://generativelanguage.googleapis.com/v1beta", wire="gemini")
+WIRE = Gemini(PROVIDER, wall=lambda: 1_700_000_000.5)
+
+sse = partial(decoding.sse, end=b"\r\n\r\n")
+"""Server-sent events as Google writes them: with CRLF."""
 
 ANSWER = {"responseId": "mAitaLmkHPPlz7IPvtfUqQ4", "modelVersion": "gemini-3.1-flash"}
 
@@ -28,12 +46,6 @@ def usage(prompt: int, candidates: int | None = None, **more: int) -> Json:
         counts["candidatesTokenCount"] = candidates
     numbers = (value for name, value in counts.items() if name != "cachedContentTokenCount")
     return {**counts, "totalTokenCount": sum(value for value in numbers if isinstance(value, int))}
-
-
-def sse(*documents: object, end: bytes = b"\r\n\r\n") -> bytes:
-    """As Google writes events: a line, a blank line, CRLF."""
-    written = (document if isinstance(document, bytes) else orjson.dumps(document) for document in documents)
-    return b"".join(b"data: " + document + end for document in written)
 
 
 TEXT = (
@@ -105,3 +117,13 @@ def quota(*ids: str) -> Json:
 OVERLOADED = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
 BARE_ERROR = orjson.dumps(OVERLOADED, option=orjson.OPT_INDENT_2)
 """As it breaks a stream off: lines of JSON without `data:`."""
+
+
+def stream(*documents: object, chunks: list[Chunk] | None = None, **params: object) -> Decoder:
+    """A decoder of a stream that was fed these fragments and closed; `params` are the request's."""
+    return decode(WIRE, SSE, sse(*documents), params, chunks)
+
+
+def body(document: object, **params: object) -> Decoder:
+    """A decoder of a body that was fed this document and closed; `params` are the request's."""
+    return decode(WIRE, JSON, document, params)

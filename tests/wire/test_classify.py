@@ -17,11 +17,11 @@ from asyncrouter._errors import (
 )
 from asyncrouter._wire.failure.classify import Classifier
 from asyncrouter._wire.failure.retry_after import (
-    parse_pause,
-    pause_in_error,
-    pause_in_headers,
-    pause_in_text,
+    parse_retry_after,
     reset_in_headers,
+    retry_after_in_error,
+    retry_after_in_headers,
+    retry_after_in_text,
 )
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
@@ -31,7 +31,7 @@ CLASSIFIER = Classifier(lambda: NOW)
 
 def of(status: int, error: object, **headers: str):
     body = error if isinstance(error, bytes) else orjson.dumps(error)
-    return CLASSIFIER.failure(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+    return CLASSIFIER.response_error(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
 def err(message: str = "m", **fields: object) -> dict[str, object]:
@@ -151,8 +151,8 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
     """Status first, the provider's words second, the message where both leave it open."""
     error = of(status, body)
 
-    assert expected is type(error)
-    assert status == error.status
+    assert type(error) is expected
+    assert error.status == status
     assert error.message
     assert "\n" not in error.message
     assert len(error.message) <= 500
@@ -184,9 +184,9 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
 )
 def test_an_error_inside_a_200(error: object, expected: type, status: int | None) -> None:
     """Without a status the body's number decides, then its words; what fits nothing is a bad reply."""
-    found = CLASSIFIER.inside(error)
+    found = CLASSIFIER.document_error(error)
 
-    assert (expected, status) == (type(found), found.status)
+    assert (type(found), found.status) == (expected, status)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_message_and_code(body: object, message: str, code: str | None) -> None:
     """Every shape of error body gives one line of message and the provider's own word."""
     error = of(418, body)
 
-    assert (message, code) == (error.message, error.code)
+    assert (error.message, error.code) == (message, code)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_redirects_say_that_they_are_not_followed(location: str) -> None:
 )
 def test_x_should_retry(status: int, told: str, again: str) -> None:
     """The provider's word on retrying stands over ours; an empty account stays empty."""
-    assert again == of(status, err(), x_should_retry=told).again
+    assert of(status, err(), x_should_retry=told).again == again
     assert of(429, err(code="insufficient_quota"), x_should_retry=told).again == "never"
 
 
@@ -252,14 +252,14 @@ def test_a_402_with_a_pause_passes() -> None:
     """Credit reserved by requests in flight comes back; an empty account does not."""
     error = of(402, err(), retry_after="3")
 
-    assert (RateLimited, 3.0) == (type(error), error.retry_after)
+    assert (type(error), error.retry_after) == (RateLimited, 3.0)
 
 
 def test_a_spent_limit_says_when_it_begins_anew() -> None:
     """`resets_at` is hours away and makes no rate limit of it."""
     error = of(402, meta(reason="openrouter_key_limit", resets_at="2027-01-15T09:00:00Z"))
 
-    assert (OutOfCredit, 3600.0) == (type(error), error.retry_after)
+    assert (type(error), error.retry_after) == (OutOfCredit, 3600.0)
 
 
 def test_the_daily_quota_of_free_models_lasts_until_midnight() -> None:
@@ -287,7 +287,7 @@ def test_the_daily_quota_of_free_models_lasts_until_midnight() -> None:
 )
 def test_every_form_of_a_pause(value: object, seconds: float | None) -> None:
     """Numbers, durations and dates; the past is 0, garbage is nothing."""
-    assert seconds == parse_pause(value, lambda: NOW)
+    assert parse_retry_after(value, lambda: NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -302,14 +302,14 @@ def test_every_form_of_a_pause(value: object, seconds: float | None) -> None:
 )
 def test_pauses_in_sentences(text: str, seconds: float | None) -> None:
     """Groq, OpenAI, Google and Azure write it into the message."""
-    assert seconds == pytest.approx(pause_in_text(text))
+    assert pytest.approx(retry_after_in_text(text)) == seconds
 
 
 def test_pauses_in_headers() -> None:
     """Milliseconds are the finer word; one that cannot be read leaves the other."""
-    assert pause_in_headers({"retry-after-ms": "250", "retry-after": "1"}, lambda: NOW) == 0.25
-    assert pause_in_headers({"retry-after-ms": "x", "retry-after": "1"}, lambda: NOW) == 1.0
-    assert pause_in_headers({}, lambda: NOW) is None
+    assert retry_after_in_headers({"retry-after-ms": "250", "retry-after": "1"}, lambda: NOW) == 0.25
+    assert retry_after_in_headers({"retry-after-ms": "x", "retry-after": "1"}, lambda: NOW) == 1.0
+    assert retry_after_in_headers({}, lambda: NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -317,8 +317,8 @@ def test_pauses_in_headers() -> None:
 )
 def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -> None:
     """Epoch seconds, epoch milliseconds, or plainly seconds."""
-    assert seconds == reset_in_headers({"x-ratelimit-reset": reset}, lambda: NOW)
-    assert seconds == of(429, err(), x_ratelimit_reset=reset).retry_after
+    assert reset_in_headers({"x-ratelimit-reset": reset}, lambda: NOW) == seconds
+    assert of(429, err(), x_ratelimit_reset=reset).retry_after == seconds
 
 
 @pytest.mark.parametrize(
@@ -332,8 +332,8 @@ def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -
 )
 def test_pauses_in_bodies(error: dict[str, object], seconds: float | None) -> None:
     """OpenRouter's and Google's places."""
-    assert seconds == pause_in_error(error, lambda: NOW)
-    assert seconds == of(429, {"error": error}).retry_after
+    assert retry_after_in_error(error, lambda: NOW) == seconds
+    assert of(429, {"error": error}).retry_after == seconds
 
 
 def test_headers_come_before_the_body_before_the_message() -> None:

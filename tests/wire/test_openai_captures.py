@@ -1,14 +1,14 @@
-"""Every Chat Completions exchange recorded from llama.cpp's server, fed byte by byte and asked at each byte."""
+"""Every Chat Completions exchange recorded from llama.cpp's server, cut at every byte."""
 
 from __future__ import annotations
 
 import orjson
 import pytest
 
-from asyncrouter._config.catalog import Provider
 from asyncrouter._errors import AttemptError, BadReply, ContextTooLong, Rejected, ServerFailed, Unauthorized
-from asyncrouter._wire.openai.wire import OpenAI
-from tests.helpers.captured import read, rows, state
+from tests.helpers.captured import read, rows
+from tests.helpers.decoding import decode, decode_bytewise, decode_cuts, state
+from tests.helpers.openai_fixtures import WIRE
 
 ROWS = rows("/v1/chat/completions")
 STREAMS = [row["capture"] for row in ROWS if row["content-type"] == "text/event-stream"]
@@ -16,44 +16,45 @@ BODIES = [row["capture"] for row in ROWS if row["status"] == "200 OK" and row["c
 FAILURES = [row["capture"] for row in ROWS if row["status"] != "200 OK"]
 CUT = {"llamacpp-process-faults/01-sigkill-mid-stream", "llamacpp-process-faults/06-sigterm-mid-stream"}
 ERROR = "llamacpp-tools-key-ping/11-tool-auto-midstream-error-stream"
-WIRE = OpenAI(Provider(name="local", base_url="http://127.0.0.1/v1"), wall=lambda: 0.0)
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_is_no_success_before_its_finish_reason(name: str) -> None:
-    """At every byte an end is judged without an exception, and is no success before the last finish reason is there."""
+def test_a_cut_stream_is_no_success_before_its_finish_reason(name: str) -> None:
+    """Cut at any byte it is an error of ours, or a success whose last finish reason or `[DONE]` has come."""
     _, headers, body, params = read(name)
-    whole, feed = WIRE.decoder(headers, params), WIRE.decoder(headers, params)
-    whole.feed(body)
-    finished = body.rfind(b'"finish_reason":"')
-    done = body.find(b"[DONE]")
+    finished, done = body.rfind(b'"finish_reason":"'), body.find(b"[DONE]")
 
-    for at in range(len(body)):
-        feed.feed(body[at : at + 1])
-        error = feed.close()
+    for length, decoder in decode_cuts(WIRE, headers, body, params):
+        error = decoder.close()
         assert error is None or isinstance(error, AttemptError)
         if error is None:
             assert finished != -1
-            assert at > min(finished, done)
+            assert length > min(finished, done)
 
-    assert state(whole) == state(feed)
-    expected = BadReply if name in CUT else ServerFailed if name == ERROR else type(None)
-    assert expected is type(feed.close())
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_the_same_byte_by_byte(name: str) -> None:
+    """How the network cuts a stream changes nothing."""
+    _, headers, body, params = read(name)
+    decoder = decode_bytewise(WIRE, headers, body, params)
+
+    assert state(decoder) == state(decode(WIRE, headers, body, params))
+    assert type(decoder.close()) is (BadReply if name in CUT else ServerFailed if name == ERROR else type(None))
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_chunks_add_up_to_the_reply(name: str) -> None:
-    """What a reader of the stream sees is the reply, piece by piece; finish reason and usage stand on the last one."""
+    """A reader of the stream sees the reply piece by piece; finish reason and usage are on the last chunk."""
     _, headers, body, params = read(name)
-    decoder, chunks = WIRE.decoder(headers, params), []
-    decoder.feed(body, chunks)
+    chunks = []
+    decoder = decode(WIRE, headers, body, params, chunks)
     reply = decoder.reply
 
-    assert reply.text == "".join(chunk.text for chunk in chunks)
+    assert "".join(chunk.text for chunk in chunks) == reply.text
     assert all(chunk.finish_reason is None and chunk.usage is None for chunk in chunks)
     if decoder.close() is None:
         last = decoder.final()
-        assert ("", reply.finish_reason, reply.usage) == (last.text, last.finish_reason, last.usage)
+        assert (last.text, last.finish_reason, last.usage) == ("", reply.finish_reason, reply.usage)
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -61,16 +62,14 @@ def test_a_body_is_a_success_only_when_whole(name: str) -> None:
     """A JSON body that is cut anywhere is a `BadReply`; whole, it is the reply it holds."""
     _, headers, body, params = read(name)
     document = orjson.loads(body)
-    decoder = WIRE.decoder(headers, params)
-    for at in range(len(body)):
-        assert isinstance(decoder.close(), BadReply)
-        decoder.feed(body[at : at + 1])
+    *cut, (_, decoder) = decode_cuts(WIRE, headers, body, params)
 
+    assert {type(each.close()) for _, each in cut} == {BadReply}
     assert decoder.close() is None
     assert decoder.content == 1 + ("n2" in name)
-    assert document == decoder.reply.raw
-    assert document["choices"][0]["message"]["content"] in (decoder.reply.text, None)
-    assert document["usage"]["completion_tokens"] == decoder.reply.usage.output_tokens
+    assert decoder.reply.raw == document
+    assert decoder.reply.text == (document["choices"][0]["message"]["content"] or "")
+    assert decoder.reply.usage.output_tokens == document["usage"]["completion_tokens"]
 
 
 @pytest.mark.parametrize(
@@ -89,8 +88,7 @@ def test_a_stream_and_a_body_give_the_same_reply(streamed: str, buffered: str) -
     replies = []
     for name in (streamed, buffered):
         _, headers, body, params = read(name)
-        decoder = WIRE.decoder(headers, params)
-        decoder.feed(body)
+        decoder = decode(WIRE, headers, body, params)
         assert decoder.close() is None
         replies.append(decoder.reply)
     first, second = replies
@@ -98,11 +96,11 @@ def test_a_stream_and_a_body_give_the_same_reply(streamed: str, buffered: str) -
     assert first.text == second.text
     assert (first.finish_reason, first.served_model) == (second.finish_reason, second.served_model)
     assert [c["function"] for c in first.tool_calls] == [c["function"] for c in second.tool_calls]
-    assert comparable(second.raw["choices"]) == comparable(first.raw["choices"])
+    assert comparable(first.raw["choices"]) == comparable(second.raw["choices"])
 
 
 def comparable(choices: list[dict]) -> list[dict]:
-    """Ids are drawn at random, and beside a tool call this server writes no content as ""."""
+    """The choices without ids, which are drawn at random; and content beside a tool call may be null or ""."""
     for choice in choices:
         choice["message"]["content"] = choice["message"]["content"] or None
         for call in choice["message"].get("tool_calls", ()):
@@ -119,7 +117,7 @@ def test_failures_are_classified(name: str) -> None:
     status, headers, body, _ = read(name)
     error = WIRE.failure(status, headers, body)
 
-    assert (ContextTooLong if "context" in name else FAILED[status]) is type(error)
-    assert status == error.status
+    assert type(error) is (ContextTooLong if "context" in name else FAILED[status])
+    assert error.status == status
     assert error.message
-    assert orjson.loads(body)["error"]["message"] == error.message
+    assert error.message == orjson.loads(body)["error"]["message"]

@@ -48,7 +48,7 @@ def test_openais_older_models_keep_theirs(model: str) -> None:
 def test_other_hosts_get_what_was_given(base_url: str) -> None:
     """The rule is OpenAI's own; for a host without rules there is nothing to ask at a call."""
     assert sent(base_url, model="gpt-5", max_tokens=5)["max_tokens"] == 5
-    assert None is quirks_of(base_url)
+    assert quirks_of(base_url) is None
 
 
 def test_mistral_has_its_own_names() -> None:
@@ -76,11 +76,11 @@ def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
     messages = [{**USER, "name": "Ada"}, answer, result]
     before = copy.deepcopy(messages)
 
-    assert [
+    assert sent(MISTRAL, *messages)["messages"] == [
         USER,
         {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
         {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "1"},
-    ] == sent(MISTRAL, *messages)["messages"]
+    ]
     assert before == messages
 
 
@@ -123,9 +123,9 @@ def test_openai_and_groq_take_no_fields_of_other_hosts_replies(base_url: str) ->
     thoughts = {"reasoning": "Hm.", "reasoning_content": "Hm.", "thinking_blocks": [], "extra_content": {}}
     answer = {"role": "assistant", "content": "So.", **thoughts, "tool_calls": [{**made, "extra_content": {}}]}
 
-    assert [
+    assert sent(base_url, {**USER, "name": "Ada"}, answer)["messages"] == [
         {**USER, "name": "Ada"}, {"role": "assistant", "content": "So.", "tool_calls": [made]}
-    ] == sent(base_url, {**USER, "name": "Ada"}, answer)["messages"]
+    ]
 
 
 def test_groq_takes_no_nulls_in_answers() -> None:
@@ -133,8 +133,8 @@ def test_groq_takes_no_nulls_in_answers() -> None:
     made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     answer = {"role": "assistant", "content": None, "function_call": None, "refusal": None, "tool_calls": [made]}
 
-    assert [{"role": "assistant", "tool_calls": [made]}] == sent(GROQ, answer)["messages"]
-    assert None is sent(OPENAI, answer)["messages"][0]["content"]
+    assert sent(GROQ, answer)["messages"] == [{"role": "assistant", "tool_calls": [made]}]
+    assert sent(OPENAI, answer)["messages"][0]["content"] is None
 
 
 def test_groq_streams_no_answers_in_a_format() -> None:
@@ -152,7 +152,7 @@ def test_the_developer_is_the_system_elsewhere(base_url: str) -> None:
 
     assert sent(base_url, told, USER)["messages"] == [{"role": "system", "content": "Be brief."}, USER]
     assert told == {"role": "developer", "content": "Be brief."}
-    assert [told] == sent(OPENAI, told)["messages"]
+    assert sent(OPENAI, told)["messages"] == [told]
 
 
 @pytest.mark.parametrize("base_url", [DEEPSEEK, TOGETHER])

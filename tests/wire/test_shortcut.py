@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from asyncrouter._config.catalog import Provider
 from asyncrouter._types import Reply
-from asyncrouter._wire.openai import wire as openai
 from asyncrouter._wire.openai.shortcut import write_plain
 from asyncrouter._wire.openai.wire import OpenAI
 from tests.helpers.captured import read, rows
@@ -59,7 +58,7 @@ def both_ways(body: bytes) -> tuple[tuple[object, ...], tuple[object, ...]]:
     """The outcome of a body with the direct way open, and with it closed."""
     with pytest.MonkeyPatch.context() as patch:
         direct = outcome(body)
-        patch.setattr(openai, "write_plain", lambda document, reply: False)
+        patch.setattr(WIRE, "_shortcut", None)
         return direct, outcome(body)
 
 

@@ -1,4 +1,14 @@
-"""An answer of Anthropic's Messages API, put together from its events or taken from one message."""
+"""Builds an answer from JSON of Anthropic's Messages API: the events of a stream, or one message.
+
+How it works. A stream is a message in numbered content blocks: `message_start`; for each block `content_block_start`,
+deltas, `content_block_stop`; then `message_delta` with the stop reason and the counts, and `message_stop`. The blocks
+come strictly one after another, so whatever is out of order shows that an event was lost: the answer is marked as one
+that has lost something, and fails however well it ends.
+
+An answer is whole when it has a stop reason; `message_stop` only says that nothing more comes. The counts in
+`message_start` begin at one token of output and are final only with `message_delta`, so usage is given only then.
+One unstreamed message goes the same way: its blocks are begun one by one, and its end is read like a `message_delta`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +19,12 @@ import orjson
 from asyncrouter._errors import BadReply, Refused
 from asyncrouter._types import Chunk
 from asyncrouter._wire.anthropic.block import Block
-from asyncrouter._wire.anthropic.usage import read_counts, whole_counts, write_counts
-from asyncrouter._wire.decoding.not_an_answer import bare_fault
-from asyncrouter._wire.failure.error_body import one_line, part
+from asyncrouter._wire.anthropic.completion import joined, write_completion
+from asyncrouter._wire.anthropic.finish import finish_reason
+from asyncrouter._wire.anthropic.usage import has_both_counts, read_counts
+from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.failure.error_body import one_line
+from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,150 +32,124 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import FinishReason, Message, Reply
 
-FINISH: Mapping[str, FinishReason] = {
-    "end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop",
-    "max_tokens": "length", "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
-"""The API's stop reasons. One we do not know counts as "stop"."""
-
-_STOP = ("stop_reason", "stop_sequence", "stop_details", "container")
+_STOP_FIELDS = ("stop_reason", "stop_sequence", "stop_details", "container")
+"""The fields of a `message_delta`, or of a whole message, that tell why and how it ended."""
 
 
-class MessageDraft:
-    """A message as far as it has come. `created` is the wall clock's second that `raw` is dated with."""
+class MessageBuilder:
+    """Collects one message. Implements `AnswerBuilder`.
+
+    `created` (seconds since the epoch) dates `Reply.raw`, for the API gives no date.
+    """
 
     __slots__ = (
-        "_blocks", "_broken", "_calls", "_counts", "_created", "_message", "_stop", "_told", "content", "cost_usd",
-        "ended", "fault",
+        "_blocks", "_calls", "_counts", "_counts_are_final", "_created", "_lost", "_message", "_stop", "content",
+        "cost_usd", "ended", "error",
     )
 
     def __init__(self, created: int) -> None:
         self.content = 0
         self.cost_usd: float | None = None
         self.ended = False
-        self.fault: Message | None = None
+        self.error: Message | None = None
         self._created = created
         self._message: Message | None = None
         self._blocks: list[Block] = []
         self._calls = 0
-        self._stop: Message = {}  # stop_reason and what stands beside it
+        self._stop: Message = {}  # those of _STOP_FIELDS that have come
         self._counts: Message = {}
-        self._told = False  # the counts are final
-        self._broken = ""
+        self._counts_are_final = False
+        self._lost = ""  # why the answer cannot be whole, "" for no reason
 
     def __repr__(self) -> str:
-        return f"<MessageDraft {self.content} pieces of content, blocks {self._blocks}>"
+        return f"<MessageBuilder {self.content} pieces of content, blocks {self._blocks}>"
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether anything of an answer has come."""
         return self._message is not None
 
-    def take(self, event: Message, chunks: list[Chunk] | None) -> None:
-        """Take in one event."""
+    def add_event(self, event: Message, chunks: list[Chunk] | None) -> None:
+        """Add one event of a stream."""
         kind = event.get("type")
         if kind == "content_block_delta":
-            self._grow(event, chunks)
+            self._add_delta(event, chunks)
         elif kind == "content_block_start":
-            self._begin(event.get("index"), event.get("content_block"), chunks)
+            self._begin_block(event.get("index"), event.get("content_block"), chunks)
         elif kind == "content_block_stop":
-            self._close(self._block(event), chunks)
+            self._end_block(self._block_of(event), chunks)
         elif kind == "message_start":
-            begun = event.get("message")
-            if not isinstance(begun, dict) or begun.get("content") != []:
-                self._break("the message's beginning")
-            self._start(begun)
+            message = event.get("message")
+            if not isinstance(message, dict) or message.get("content") != []:
+                self._mark_lost("the message's beginning")
+            self._begin_message(message)
         elif kind == "message_delta":
-            self._stop_at(event.get("delta"), event.get("usage"), chunks)
+            self._add_stop(event.get("delta"), event.get("usage"), chunks)
         elif kind == "message_stop":
             self.ended = True
         elif event.get("error") or kind == "error":
-            self.fault, self.ended = event, True
+            self.error, self.ended = event, True
         elif type(kind) is not str:
-            self._break("an event without a type")
+            self._mark_lost("an event without a type")
 
-    def take_whole(self, document: Message) -> None:
-        """Take in a message that came in one piece."""
+    def add_document(self, document: Message) -> None:
+        """Add a message that came as one document."""
         content = document.get("content")
-        self.fault = document if document.get("error") else bare_fault(document)
+        self.error = document if document.get("error") else bare_error(document)
         if document.get("type") != "message" or not isinstance(content, list):
             return
-        self._start(document)
+        self._begin_message(document)
         for index, given in enumerate(content):
-            self._begin(index, given, None)
+            self._begin_block(index, given, None)
         if any(block.kind == "tool_use" and "input" not in block.given for block in self._blocks):
-            self._break("a tool's input")
-        self._stop_at(document, document.get("usage"), None)
+            self._mark_lost("a tool's input")
+        self._add_stop(document, document.get("usage"), None)
 
-    def write(self, reply: Reply) -> None:
-        """Put what has come so far into `reply`. Its usage only counts when it is final: it begins at one token."""
+    def write_to(self, reply: Reply) -> None:
+        """Write what has come so far into `reply`."""
         reply._build_raw = self.raw
         served = self._message.get("model") if self._message is not None else None
         reply.served_model = served if isinstance(served, str) else None
-        reply.text, reply.reasoning = self._said("text"), self._said("thinking")
+        reply.text, reply.reasoning = joined(self._blocks, "text"), joined(self._blocks, "thinking")
         reply.tool_calls = tuple(block.tool_call() for block in self._blocks if block.kind == "tool_use")
-        reply.finish_reason = self._finish()
-        reply.usage = read_counts(self._counts) if self._told else None
+        reply.finish_reason = self._finish_reason()
+        reply.usage = read_counts(self._counts) if self._counts_are_final else None
 
-    def verdict(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
-        """`None` for an answer that is whole and not empty, else what is wrong with it."""
+    def check(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
+        """`None` for an answer that is whole and not empty, else the error."""
         reason = self._stop.get("stop_reason")
-        if self._broken:
-            return BadReply(self._broken, request_id=request_id)
+        if self._lost:
+            return BadReply(f"something was lost on the way: {self._lost}", request_id=request_id)
         if reason is None:
-            told = "truncated: no stop reason has come" if self.begun else "no message came"
-            return BadReply(told, request_id=request_id)
-        if reason == "refusal" and not (self._calls or self._said("text")):
-            return self._refused(request_id)
-        cut = self._finish() == "length"
-        if not all(block.usable for block in (self._blocks[:-1] if cut else self._blocks)):
+            message = "truncated: no stop reason has come" if self.started else "no message came"
+            return BadReply(message, request_id=request_id)
+        if reason == "refusal" and not (self._calls or joined(self._blocks, "text")):
+            return self._refusal(request_id)
+        cut = self._finish_reason() == "length"
+        if not all(block.has_valid_input for block in (self._blocks[:-1] if cut else self._blocks)):
             return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
         if self.content or cut or reason == "stop_sequence" or params.get("stop"):
             return None
         return BadReply(f"empty: neither text nor tool call (stop reason {reason!r})", request_id=request_id)
 
     def raw(self) -> Message:
-        """The answer as one Chat Completions object; what that has no word for stands beside, under its own name.
+        """The answer as one Chat Completions object."""
+        counts = self._counts if self._counts_are_final else None
+        return write_completion(self._message, self._blocks, self._stop, counts, self._created)
 
-        `reasoning` is OpenRouter's name, `thinking_blocks` LiteLLM's: sent back in a later turn they keep signed
-        thoughts alive. `content_blocks` are all of them, if any is more than text, thoughts and tool calls.
-        """
-        blocks = self._blocks
-        message: Message = {"role": "assistant", "content": self._said("text") or None}
-        if reasoning := self._said("thinking"):
-            message["reasoning"] = reasoning
-        thoughts = [block for block in blocks if block.kind in {"thinking", "redacted_thinking"}]
-        if thoughts:
-            message["thinking_blocks"] = [block.native() for block in thoughts]
-        if not all(block.spoken or block in thoughts for block in blocks):
-            message["content_blocks"] = [block.native() for block in blocks]
-        if calls := [block.tool_call() for block in blocks if block.kind == "tool_use"]:
-            message["tool_calls"] = calls
-        choice: Message = {"index": 0, "message": message, "finish_reason": self._finish() if self._stop else None}
-        for name, value in self._stop.items():
-            if value is not None:
-                choice["native_finish_reason" if name == "stop_reason" else name] = value
-        head = {name: value for name, value in (self._message or {}).items() if name in {"id", "model"}}
-        raw: Message = {**head, "object": "chat.completion", "created": self._created, "choices": [choice]}
-        if self._told:
-            raw["usage"] = write_counts(self._counts)
-        return raw
-
-    def _grow(self, event: Message, chunks: list[Chunk] | None) -> None:
-        """The path of every token."""
-        block, delta = self._block(event), event.get("delta")
-        if block is None or block.closed or type(delta) is not dict or type(told := delta.get("type")) is not str:
-            self._break("a piece of a block that is not open")
+    def _add_delta(self, event: Message, chunks: list[Chunk] | None) -> None:
+        """Add a delta to its block: the path of every token."""
+        block, delta = self._block_of(event), event.get("delta")
+        if block is None or block.closed or type(delta) is not dict or type(kind := delta.get("type")) is not str:
+            self._mark_lost("a piece of a block that is not open")
             return
-        piece = delta.get("text") if told == "text_delta" and block.kind == "text" else block.piece(told, delta)
+        piece = delta.get("text") if kind == "text_delta" and block.kind == "text" else block.piece(kind, delta)
         if type(piece) is not str:
-            self._break("a piece without its words")
+            self._mark_lost("a piece without its words")
         elif piece:
-            self._say(block, piece, chunks)
+            self._add_piece(block, piece, chunks)
 
-    def _say(self, block: Block, piece: str, chunks: list[Chunk] | None) -> None:
+    def _add_piece(self, block: Block, piece: str, chunks: list[Chunk] | None) -> None:
         block.pieces.append(piece)
         self.content += 1
         if chunks is None:
@@ -172,95 +159,90 @@ class MessageDraft:
         elif block.kind == "thinking":
             chunks.append(Chunk("", piece))
         else:
-            chunks.append(Chunk("", "", ({"index": block.call, "function": {"arguments": piece}},)))
+            chunks.append(Chunk("", "", ({"index": block.call_index, "function": {"arguments": piece}},)))
 
-    def _block(self, event: Message) -> Block | None:
+    def _block_of(self, event: Message) -> Block | None:
         index = event.get("index")
         return self._blocks[index] if type(index) is int and 0 <= index < len(self._blocks) else None
 
-    def _begin(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
+    def _begin_block(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
         if type(given) is not dict or index != len(self._blocks) or self._message is None or self._stop:
-            self._break("a block out of its turn")
+            self._mark_lost("a block out of its turn")
             return
         self._blocks.append(block := Block(given, self._calls))
         if not block.kind:
-            self._break("a block's type")
+            self._mark_lost("a block's type")
         if block.kind == "tool_use":
             self._calls += 1
-            self._name(block, chunks)
+            self._begin_call(block, chunks)
         elif block.kind not in {"text", "thinking"}:
             self.content += 1
-        elif not isinstance(begun := given.get(block.kind), str):
-            self._break("a block without its words")
-        elif begun:
-            self._say(block, begun, chunks)
+        elif not isinstance(piece := given.get(block.kind), str):
+            self._mark_lost("a block without its words")
+        elif piece:
+            self._add_piece(block, piece, chunks)
 
-    def _name(self, block: Block, chunks: list[Chunk] | None) -> None:
-        told, name = block.given.get("id"), block.given.get("name")
-        if not (isinstance(told, str) and told and isinstance(name, str) and name):
-            self._break("a tool call without an id or a name")
+    def _begin_call(self, block: Block, chunks: list[Chunk] | None) -> None:
+        identifier, name = block.given.get("id"), block.given.get("name")
+        if not (isinstance(identifier, str) and identifier and isinstance(name, str) and name):
+            self._mark_lost("a tool call without an id or a name")
             block.given.update(id="", name="")
             return
         self.content += 1
         if chunks is not None:
-            chunks.append(Chunk("", "", ({"index": block.call, **block.tool_call()},)))
+            chunks.append(Chunk("", "", ({"index": block.call_index, **block.tool_call()},)))
 
-    def _close(self, block: Block | None, chunks: list[Chunk] | None) -> None:
-        """End a block; a tool that takes nothing, or whose input came whole, has its arguments now."""
+    def _end_block(self, block: Block | None, chunks: list[Chunk] | None) -> None:
+        """End a block. A tool call without deltas has its whole input in the block itself, often an empty one."""
         if block is None:
-            self._break("the beginning of a block")
+            self._mark_lost("the beginning of a block")
             return
         if block.kind == "tool_use" and not (block.closed or block.pieces):
             given = block.given.get("input")
             try:
-                self._say(block, orjson.dumps(given).decode(), chunks)
-            except TypeError:  # nested beyond all reason
+                self._add_piece(block, orjson.dumps(given).decode(), chunks)
+            except TypeError:  # it could be read, but is nested too deep to be written
                 given = None
             if not isinstance(given, dict):
-                self._break("a tool's input")
+                self._mark_lost("a tool's input")
         block.closed = True
 
-    def _start(self, message: object) -> None:
+    def _begin_message(self, message: object) -> None:
         if isinstance(message, dict) and self._message is None:
             self._message = message
-            self._count(message.get("usage"))
+            self._add_counts(message.get("usage"))
 
-    def _stop_at(self, told: object, usage: object, chunks: list[Chunk] | None) -> None:
-        """Take in why it stopped and what it took; the counts are cumulative."""
+    def _add_stop(self, stop: object, usage: object, chunks: list[Chunk] | None) -> None:
+        """Add why the message stopped, and what it took; the counts are cumulative."""
         if self._message is None:
-            self._break("the message's beginning")
-        if isinstance(told, dict):
-            self._stop |= {name: told[name] for name in _STOP if told.get(name) is not None}
+            self._mark_lost("the message's beginning")
+        if isinstance(stop, dict):
+            self._stop |= {name: stop[name] for name in _STOP_FIELDS if stop.get(name) is not None}
         else:
-            self._break("why it stopped")
+            self._mark_lost("why it stopped")
         if isinstance(self._stop.get("stop_reason"), str):
             for block in self._blocks:
-                self._close(block, chunks)
+                self._end_block(block, chunks)
         else:
             self._stop.pop("stop_reason", None)
-        self._count(usage)
-        self._told |= isinstance(usage, dict) and "output_tokens" in usage and whole_counts(self._counts)
+        self._add_counts(usage)
+        self._counts_are_final |= isinstance(usage, dict) and "output_tokens" in usage and has_both_counts(self._counts)
 
-    def _count(self, usage: object) -> None:
+    def _add_counts(self, usage: object) -> None:
         if isinstance(usage, dict):
             self._counts |= {name: value for name, value in usage.items() if value is not None}
 
-    def _break(self, why: str) -> None:
-        """Something was lost on the way: what is left is no whole answer, however it ends."""
-        self._broken = self._broken or f"something was lost on the way: {why}"
+    def _mark_lost(self, what: str) -> None:
+        """Note that a part of the answer is missing: the rest is no whole answer, however it ends."""
+        self._lost = self._lost or what
 
-    def _said(self, kind: str) -> str:
-        return "".join(block.said for block in self._blocks if block.kind == kind)
+    def _finish_reason(self) -> FinishReason:
+        return finish_reason(self._stop.get("stop_reason"), has_calls=self._calls > 0)
 
-    def _finish(self) -> FinishReason:
-        reason = self._stop.get("stop_reason")
-        if isinstance(reason, str):
-            return FINISH.get(reason, "stop")
-        return "tool_calls" if self._calls else "stop"
-
-    def _refused(self, request_id: str | None) -> Refused:
-        details = part(self._stop, "stop_details")
+    def _refusal(self, request_id: str | None) -> Refused:
+        details = object_in(self._stop, "stop_details")
         category, explanation = details.get("category"), details.get("explanation")
         code = category if isinstance(category, str) else "refusal"
-        told = one_line(explanation) if isinstance(explanation, str) else f"the model refused to answer ({code})"
-        return Refused(told, code=code, request_id=request_id)
+        default = f"the model refused to answer ({code})"
+        message = one_line(explanation) if isinstance(explanation, str) else default
+        return Refused(message, code=code, request_id=request_id)

@@ -1,4 +1,4 @@
-"""One content block of an Anthropic message as it grows."""
+"""One content block of an Anthropic message as it grows: text, thinking, a tool call, or a block of another kind."""
 
 from __future__ import annotations
 
@@ -7,81 +7,93 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncrouter._types import Message
 
-_PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-_GROWS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_use"}
+_FIELDS: Mapping[str, str] = {
+    "text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json",
+}
+"""The field of a delta that holds the next piece, by the delta's type."""
+
+_KINDS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_use"}
+"""The kind of block that a delta's type belongs to."""
 
 
 class Block:
-    """Text, thinking, the use of a tool, or something that is only kept: searches, code that ran, sealed thoughts."""
+    """One block so far.
 
-    __slots__ = ("call", "closed", "given", "kind", "pieces")
+    Blocks of other kinds (web searches, code that ran on the server, redacted thinking) are kept as they came, so that
+    they can go back to Anthropic.
+    """
 
-    def __init__(self, given: Message, call: int) -> None:
+    __slots__ = ("call_index", "closed", "given", "kind", "pieces")
+
+    def __init__(self, given: Message, call_index: int) -> None:
         kind = given.get("type")
         self.given = given
+        """The block's JSON object as it began, with what later deltas added beside the pieces."""
         self.kind = kind if isinstance(kind, str) else ""
-        self.call = call
-        """Of a tool's use: the how-many-th it is, from 0."""
+        self.call_index = call_index
+        """Its index among the tool calls, if it is one."""
         self.pieces: list[str] = []
         self.closed = False
 
     def __repr__(self) -> str:
-        return f"<Block {self.kind}, {len(self.said)} characters{'' if self.closed else ', open'}>"
+        return f"<Block {self.kind}, {len(self.joined)} characters{'' if self.closed else ', open'}>"
 
     @property
-    def said(self) -> str:
-        """Its pieces so far: words, thoughts, or the JSON text of a tool's input."""
+    def joined(self) -> str:
+        """Its pieces so far: the text, the thinking, or the JSON text of a tool's input."""
         if len(self.pieces) > 1:
-            self.pieces[:] = ["".join(self.pieces)]  # asked again, it is there
+            self.pieces[:] = ["".join(self.pieces)]  # joined once, however often it is asked for
         return self.pieces[0] if self.pieces else ""
 
     @property
-    def spoken(self) -> bool:
-        """Whether Chat Completions has a word for all of it."""
+    def fits_chat_completions(self) -> bool:
+        """Whether Chat Completions has fields for all of it."""
         return self.kind in {"text", "tool_use"} and not self.given.get("citations")
 
     @property
-    def usable(self) -> bool:
-        """Whether a tool's input is JSON; the API says so of all that have not been cut."""
+    def has_valid_input(self) -> bool:
+        """Whether a tool's input is JSON, as it always is unless it was cut; true for blocks without an input."""
         if self.kind in {"text", "thinking"} or not (self.pieces or self.kind == "tool_use"):
             return True
         try:
-            orjson.loads(self.said)
+            orjson.loads(self.joined)
         except ValueError:
             return False
         return True
 
-    def piece(self, told: str, delta: Message) -> object:
-        """The next piece in a delta of this type: "" when it only marks the block, no `str` when something is lost."""
-        if _GROWS.get(told) == self.kind:
-            return delta.get(_PIECES[told])
-        return self._mark(told, delta)
+    def piece(self, delta_type: str, delta: Message) -> object:
+        """The next piece in a delta. "" when it adds something else to the block; no `str` when something is lost."""
+        if _KINDS.get(delta_type) == self.kind:
+            return delta.get(_FIELDS[delta_type])
+        return self._add_other(delta_type, delta)
 
     def tool_call(self) -> Message:
-        """The use of a tool as a Chat Completions message carries it."""
-        function: Message = {"name": self.given["name"], "arguments": self.said}
+        """The tool call as a Chat Completions message has it."""
+        function: Message = {"name": self.given["name"], "arguments": self.joined}
         return {"id": self.given["id"], "type": "function", "function": function}
 
     def native(self) -> Message:
-        """The whole block as the API gives it when it does not stream."""
+        """The block as an unstreamed message of the API has it."""
         if self.kind in {"text", "thinking"}:
-            return {**self.given, self.kind: self.said}
+            return {**self.given, self.kind: self.joined}
         try:
-            return {**self.given, "input": orjson.loads(self.said)} if self.pieces else self.given
+            return {**self.given, "input": orjson.loads(self.joined)} if self.pieces else self.given
         except ValueError:  # cut by max_tokens
             return self.given
 
-    def _mark(self, told: str, delta: Message) -> object:
-        if told == "signature_delta":
+    def _add_other(self, delta_type: str, delta: Message) -> object:
+        if delta_type == "signature_delta":
             self.given["signature"] = delta.get("signature")
-        elif told == "citations_delta":
+        elif delta_type == "citations_delta":
             held = self.given.get("citations")
             if not isinstance(held, list):
                 held = self.given["citations"] = []
             held.append(delta.get("citation"))
-        elif told == "input_json_delta":  # of a tool that the server runs
+        elif delta_type == "input_json_delta":  # of a tool that runs on the server
             if not isinstance(piece := delta.get("partial_json"), str):
                 return None
             self.pieces.append(piece)

@@ -1,32 +1,33 @@
-"""What Anthropic counts: tokens read fresh, from a cache and into one, each apart."""
+"""Reads the token counts of the Messages API, which counts fresh, cached and cache-writing input apart."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from asyncrouter._types import Usage
-from asyncrouter._wire.openai.usage import count
+from asyncrouter._wire.fields import count_in
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
 
 
-def whole_counts(counts: Message) -> bool:
-    """Whether both ends are counted; half a count would make a wrong price."""
+def has_both_counts(counts: Message) -> bool:
+    """Whether input and output are counted; half a count would make a wrong price."""
     return all(isinstance(counts.get(name), int) for name in ("input_tokens", "output_tokens"))
 
 
 def read_counts(counts: Message) -> Usage:
-    """In the router's words: the input is all three together."""
-    cached, written = count(counts, "cache_read_input_tokens"), count(counts, "cache_creation_input_tokens")
-    thought = count(counts.get("output_tokens_details"), "thinking_tokens")
-    return Usage(count(counts, "input_tokens") + written + cached, count(counts, "output_tokens"), cached, thought)
+    """The counts as `Usage`, whose input is all three kinds together."""
+    cached, written = count_in(counts, "cache_read_input_tokens"), count_in(counts, "cache_creation_input_tokens")
+    reasoning = count_in(counts.get("output_tokens_details"), "thinking_tokens")
+    fresh, output = count_in(counts, "input_tokens"), count_in(counts, "output_tokens")
+    return Usage(fresh + written + cached, output, cached, reasoning)
 
 
 def write_counts(counts: Message) -> Message:
-    """In Chat Completions' words; `cache_write_tokens` is OpenRouter's."""
+    """The counts as the `usage` of Chat Completions; `cache_write_tokens` is OpenRouter's field."""
     usage = read_counts(counts)
-    written = count(counts, "cache_creation_input_tokens")
+    written = count_in(counts, "cache_creation_input_tokens")
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from asyncrouter._wire.anthropic.answer import MessageDraft
+from asyncrouter._wire.anthropic.answer import MessageBuilder
 from asyncrouter._wire.anthropic.request import translate
 from asyncrouter._wire.base import BaseWire
-from asyncrouter._wire.decoding.body import BodyDecoder
-from asyncrouter._wire.decoding.events import StreamDecoder
 from asyncrouter._wire.request_body import write_translated
 
 if TYPE_CHECKING:
@@ -18,21 +16,19 @@ if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
-    from asyncrouter._wire.api import Decoder
 
 VERSION = "2023-06-01"
-"""The language spoken. Later versions refuse parameters that this one forgives, so it is pinned."""
+"""The `anthropic-version` we send: it is pinned, for later ones refuse parameters that this one ignores."""
 
 
 class Anthropic(BaseWire):
     """The Messages API at one provider."""
 
-    __slots__ = ("_messages_url", "_wall")
+    __slots__ = ("_messages_url",)
 
     def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
-        super().__init__(provider, wall)
+        super().__init__(provider, wall, lambda: MessageBuilder(int(wall())))
         self._messages_url = self._url("/messages")
-        self._wall = wall
 
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
@@ -46,16 +42,9 @@ class Anthropic(BaseWire):
         written = write_translated(body, call, params)
         return self._post(self._messages_url, call, written, key, stream=stream, connect=connect)
 
-    def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
-        """A decoder for a 2xx response with these headers."""
-        request_id, created = self.request_id(headers), int(self._wall())
-        if "event-stream" in headers.get("content-type", "").lower():
-            return StreamDecoder(MessageDraft(created), self._classifier, params, request_id)
-        return BodyDecoder(lambda: MessageDraft(created), self._classifier, params, request_id)
-
     def list_models(self, key: str | None) -> Request:
-        """The request that lists what the provider serves now, all on one page."""
-        return self._list(self._url("/models", limit="1000"), key)
+        """The request for the provider's list of models, all on one page."""
+        return self._get(self._url("/models", limit="1000"), key)
 
     def _auth(self, key: str | None) -> Mapping[str, str]:
         version = {"anthropic-version": VERSION}

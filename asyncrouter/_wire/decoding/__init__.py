@@ -1,1 +1,1 @@
-"""Decoders for every wire: bytes become events, events or one JSON body become an answer."""
+"""Decoders for every wire: bytes become events, and events or one JSON body become a reply."""

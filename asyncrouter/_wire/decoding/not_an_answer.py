@@ -1,4 +1,4 @@
-"""What may stand where an answer is due: an error in disguise, or something that is no answer at all."""
+"""Successful responses that hold no answer: an error document in a 200, an HTML page, an empty body."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ if TYPE_CHECKING:
     from asyncrouter._types import Message
     from asyncrouter._wire.failure.classify import Classifier
 
+_QUOTED_CHARACTERS = 200
+"""How much of an unreadable body an error message quotes: enough to see whose page it is, short enough for a log."""
 
-def bare_fault(document: Message) -> Message | None:
-    """An error without the `error` around it (Mistral, older vLLM, FastAPI)."""
+
+def bare_error(document: Message) -> Message | None:
+    """The document in an `error` field, if it is an error without one (Mistral, older vLLM, FastAPI)."""
     if document.get("choices") or document.get("error"):
         return None
     named = "error" in (document.get("object"), document.get("type"))
     return {"error": document} if named or document.get("detail") or document.get("message") else None
 
 
-def hidden_error(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError | None:
-    """The error in bytes that were no event, if they hold one."""
+def error_in(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError | None:
+    """The error in bytes that were no event, if they are a JSON error document."""
     try:
         document: object = orjson.loads(body)
     except ValueError:
         return None
     if isinstance(document, list) and document:
         document = document[0]
-    if isinstance(document, dict) and (document.get("error") or bare_fault(document)):
-        return classifier.inside(document, request_id)
+    if isinstance(document, dict) and (document.get("error") or bare_error(document)):
+        return classifier.document_error(document, request_id)
     return None
 
 
 def no_answer(body: bytes, what: str) -> BadReply:
-    """A success that brought something else; the beginning of it is quoted."""
+    """The error for a body without an answer in it: `what` it is, and the beginning of its text."""
     shown = one_line(excerpt(body))
-    return BadReply(f"{what}: {shown[:200]!r}" if shown else "an empty body")
+    return BadReply(f"{what}: {shown[:_QUOTED_CHARACTERS]!r}" if shown else "an empty body")

@@ -1,33 +1,38 @@
-"""Server-sent events out of bytes, however they are cut (WHATWG HTML, "Parsing an event stream").
+"""Parses bytes into server-sent events (WHATWG HTML, "Parsing an event stream"), wherever the bytes are cut.
 
-It works on bytes: a character cut in two is whole again when its line is, and line ends are ASCII.
+It works on bytes, not on text: line ends are ASCII, and a character that was cut in two is whole again once its line
+is. Two things differ from the standard. `pending()` gives the last event even if its blank line is missing, and lines
+that are no field of the standard are not dropped but handed out under the name `STRAY`: they may be an error page, or
+a piece of an answer whose field name was lost.
 """
 
 from __future__ import annotations
 
 Event = tuple[bytes, bytes]
-"""Its name (`b""` for none, `STRAY` for what is none) and its data."""
+"""An event's name and its data. The name is `b""` for an event without one, and `STRAY` for stray lines."""
+
+STRAY = b"\n"
+"""The name under which stray lines are handed out; no event can have it, for it is a line end."""
+
+MAX_STRAY_BYTES = 16384
+"""How many bytes of stray lines are kept: more than any JSON error has, and a bound for a page that never ends."""
 
 _BOM = b"\xef\xbb\xbf"
-STRAY = b"\n"
-"""The name, which no event can have, of what stood in the place of one: lines that are no field of the standard."""
-
 _LF, _CR, _COLON = b"\n\r:"
-_LONGEST_STRAY = 16384
 
 
 class EventParser:
-    """Feed it bytes, get the events they complete. Linear in the bytes fed, whatever the cuts."""
+    """Takes bytes and returns the events they complete, in time linear in the bytes."""
 
-    __slots__ = ("_after_cr", "_data", "_fresh", "_line", "_name", "_stray")
+    __slots__ = ("_after_cr", "_at_start", "_data", "_line", "_name", "_stray")
 
     def __init__(self) -> None:
         self._line = bytearray()  # a line whose end has not come; appended to, never searched again
         self._data: list[bytes] = []
         self._name = b""
-        self._fresh = True
+        self._at_start = True
         self._after_cr = False
-        self._stray = b""  # lines without a field, of the event that is being read
+        self._stray = b""  # stray lines of the event that is being read
 
     def __repr__(self) -> str:
         return f"<EventParser {len(self._data)} data lines and {len(self._line)} bytes waiting>"
@@ -53,24 +58,24 @@ class EventParser:
         return events
 
     def pending(self) -> Event | None:
-        """The event that an end of the stream here would complete. Changes nothing.
+        """The event that would be complete if a blank line came now, `None` for none. Changes nothing.
 
-        The standard drops it; servers that forget the last blank line are commoner than events cut at a line's end,
-        and a cut inside JSON shows.
+        The standard drops it. But servers that forget the last blank line are more common than connections that break
+        exactly at the end of a line, and a cut inside the JSON shows.
         """
         data, name, stray = self._data.copy(), self._name, self._stray
         if self._line:
             line = bytes(self._line)
-            if self._fresh:
+            if self._at_start:
                 line = line.removeprefix(_BOM)
             name = _read_field(line, data, name)
-            stray += _read_stray(line)
+            stray += _stray_part(line)
         if data:
             return name, b"\n".join(data)
         return (STRAY, stray) if stray else None
 
     def _lines(self, chunk: bytes) -> list[bytes]:
-        """The lines that end in `chunk`; the rest waits."""
+        """The lines that end in `chunk`; what comes after the last line end is kept for the next one."""
         if self._after_cr and chunk:
             self._after_cr = False
             if chunk[0] == _LF:  # the second half of a CRLF
@@ -92,19 +97,20 @@ class EventParser:
             self._line.clear()
         if rest:
             self._line += rest
-        if self._fresh:
-            self._fresh = False
+        if self._at_start:
+            self._at_start = False
             lines[0] = lines[0].removeprefix(_BOM)
         return lines
 
     def _field(self, line: bytes, data: list[bytes], name: bytes) -> bytes:
-        if len(self._stray) < _LONGEST_STRAY:
-            self._stray += _read_stray(line)
+        """Read a line that is neither data nor a comment; the event's name after it."""
+        if len(self._stray) < MAX_STRAY_BYTES:
+            self._stray += _stray_part(line)
         return _read_field(line, data, name)
 
 
 def _read_field(line: bytes, data: list[bytes], name: bytes) -> bytes:
-    """Apply one field line to `data`; the event's name after it. `id` and `retry` are for clients that reconnect."""
+    """Append a data line's value to `data`; the event's name after it. `id` and `retry` serve reconnections."""
     field, _, value = line.partition(b":")
     value = value.removeprefix(b" ")
     if field == b"data":
@@ -112,11 +118,11 @@ def _read_field(line: bytes, data: list[bytes], name: bytes) -> bytes:
     return value if field == b"event" else name
 
 
-def _read_stray(line: bytes) -> bytes:
-    """The line, or what is worth keeping of it, if it is neither a field nor a comment.
+def _stray_part(line: bytes) -> bytes:
+    """The line, at most `MAX_STRAY_BYTES` of it, if it is neither a field nor a comment; else nothing.
 
-    A brace in a name or an id came from the next line: the end of this one was lost.
+    A brace in a name or an id came from the next line: the line end between them was lost.
     """
     field = line.partition(b":")[0]
     known = field in (b"", b"data") or (field in (b"event", b"id", b"retry") and b"{" not in line)
-    return b"" if known else line[:_LONGEST_STRAY] + b"\n"
+    return b"" if known else line[:MAX_STRAY_BYTES] + b"\n"

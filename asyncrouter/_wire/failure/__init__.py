@@ -1,1 +1,1 @@
-"""Errors for every wire: a failed response becomes one of our error classes, with its Retry-After."""
+"""Errors for every wire: a failed response becomes an exception of ours, with its Retry-After in seconds."""

@@ -1,4 +1,8 @@
-"""What an error body says, whatever its shape: a message, the provider's words for it, and its number."""
+"""Reads an error body of any shape: a message, the provider's names for the error, and the status it gives.
+
+Providers agree on little: `{"error": {…}}`, `{"error": "text"}`, `{"detail": […]}` (FastAPI), a list of one (Google),
+an error packed as text into another error's message (gateways), HTML, plain text.
+"""
 
 from __future__ import annotations
 
@@ -9,99 +13,108 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from asyncrouter._wire.fields import object_in
 
+if TYPE_CHECKING:
     from asyncrouter._types import Message
 
-LONGEST = 500
+_MAX_MESSAGE_CHARACTERS = 500
+"""The longest message an error carries: some providers send the whole prompt back in theirs."""
+
+_MAX_PAGE_BYTES = 4096
+"""How much of a body that is no JSON is looked at: a page's title and first words stand at its beginning."""
+
+_MAX_COMPLAINTS = 8
+"""How many of a list of messages are kept: FastAPI writes one for each field that is wrong."""
+
+_MAX_DEPTH = 4
+"""How many levels deep a message is looked for; hosts that nest it use two."""
+
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_SEEN = 4096  # of an error page
+_NOT_TEXT = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
-class Told:
-    """`names` are the provider's words for the error, the most telling first; `status` the HTTP status it names."""
+class ErrorBody:
+    """What an error body says."""
 
     message: str = ""
+    """One line for a person, "" when the body has none."""
     names: tuple[str, ...] = ()
+    """The provider's names for the error, the most specific first."""
     status: int | None = None
-    canonical: str | None = None
-    """OpenRouter's own word, from a documented list: it needs no guessing from the message."""
+    """The HTTP status the body gives, whatever the response's own is."""
+    openrouter_name: str | None = None
+    """OpenRouter's own name for the error: it is from a documented list, so nothing is guessed from the message."""
     error: Message = field(default_factory=dict)
+    """The JSON object of the error itself, for details."""
     request_id: str | None = None
 
     @property
     def relayed(self) -> bool:
-        """Whether a gateway tells what another one told it: true of the request, not of our key or our account."""
-        return not part(self.error, "metadata").keys().isdisjoint({"raw", "provider_code"})
+        """Whether a gateway passes on another provider's error, which is about its own key and account, not ours."""
+        return not object_in(self.error, "metadata").keys().isdisjoint({"raw", "provider_code"})
 
 
-def read_error(body: bytes) -> Told:
-    """What a failed response's body says; text and HTML are taken as the message."""
+def read_error_body(body: bytes) -> ErrorBody:
+    """Read the body of a failed response; text and HTML are taken as the message."""
     try:
         document: object = orjson.loads(body)
     except ValueError:
-        return Told(one_line(excerpt(body)))
-    return read_document(document)
+        return ErrorBody(one_line(excerpt(body)))
+    return read_error_document(document)
 
 
-def read_document(document: object) -> Told:
-    """What an error says that came as JSON: an object, a list of one (Google), or a bare string."""
+def read_error_document(document: object) -> ErrorBody:
+    """Read an error that is JSON: an object, a list of one (Google), or a bare string."""
     if isinstance(document, list) and document:
         document = document[0]
     if not isinstance(document, dict):
-        return Told(one_line(document if isinstance(document, str) else ""))
+        return ErrorBody(one_line(document if isinstance(document, str) else ""))
     inner = document.get("error")
     error: Message = inner if isinstance(inner, dict) else document
-    message = _text(inner if isinstance(inner, str) else error)
-    told = Told(message, _names(error), _status(error), _canonical(error), error)
+    message = _message(inner if isinstance(inner, str) else error)
+    body = ErrorBody(message, _names(error), _status(error), _openrouter_name(error), error)
     if isinstance(request_id := document.get("request_id"), str):
-        told.request_id = request_id
-    _unwrap(told)
-    told.message = one_line(told.message)
-    return told
+        body.request_id = request_id
+    _unpack(body)
+    body.message = one_line(body.message)
+    return body
 
 
 def excerpt(body: bytes) -> str:
-    """The readable beginning of a body that is no JSON: a page's title, or its text."""
-    text = body[:_SEEN].decode("utf-8", "replace")
+    """The readable beginning of a body that is no JSON: an HTML page's title, or the text."""
+    text = body[:_MAX_PAGE_BYTES].decode("utf-8", "replace")
     if "<" not in text[:256]:
         return text
     title = _TITLE.search(text)
-    return title[1] if title and title[1].strip() else _HIDDEN.sub(" ", text)
+    return title[1] if title and title[1].strip() else _NOT_TEXT.sub(" ", text)
 
 
 def one_line(text: str) -> str:
-    """A message as it fits into a log: one line, at most 500 characters."""
-    line = " ".join(text[: 8 * LONGEST].split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-
-
-def part(error: Mapping[str, object], name: str) -> Message:
-    """The object under `name`, empty when there is none."""
-    value = error.get(name)
-    return value if isinstance(value, dict) else {}
+    """The text as one line of at most 500 characters, fit for a log."""
+    line = " ".join(text[: 8 * _MAX_MESSAGE_CHARACTERS].split())
+    return line if len(line) <= _MAX_MESSAGE_CHARACTERS else line[: _MAX_MESSAGE_CHARACTERS - 1] + "…"
 
 
 def _names(error: Message) -> tuple[str, ...]:
-    metadata = part(error, "metadata")
+    """The names in every field in which a provider writes one, the most specific first."""
+    availability, metadata = object_in(error, "availability"), object_in(error, "metadata")
     candidates: chain[object] = chain(
-        (part(error, "availability").get("code"), metadata.get("error_type"), part(error, "details").get("error_code")),
-        (error.get("code"), part(error, "innererror").get("code"), error.get("type"), error.get("status")),
+        (availability.get("code"), metadata.get("error_type"), object_in(error, "details").get("error_code")),
+        (error.get("code"), object_in(error, "innererror").get("code"), error.get("type"), error.get("status")),
         (metadata.get("reason"), metadata.get("limit_source"), metadata.get("provider_code")),
     )
     return tuple(name for name in candidates if isinstance(name, str) and name and not name.isdigit())
 
 
-def _canonical(error: Message) -> str | None:
-    name = part(error, "availability").get("code") or part(error, "metadata").get("error_type")
+def _openrouter_name(error: Message) -> str | None:
+    name = object_in(error, "availability").get("code") or object_in(error, "metadata").get("error_type")
     return name if isinstance(name, str) else None
 
 
 def _status(error: Message) -> int | None:
-    """The HTTP status a body names, as a number or in digits. Mistral's four-digit codes are none."""
+    """The HTTP status in a body, a number or digits. Mistral's four-digit codes are none."""
     for name in ("raw_status_code", "status_code", "code", "status"):
         value = error.get(name)
         if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -111,40 +124,40 @@ def _status(error: Message) -> int | None:
     return None
 
 
-def _text(value: object, depth: int = 0) -> str:
-    """The words in whatever stands where a message is due: text, JSON in a text, FastAPI's list of complaints."""
-    if depth > 4:
+def _message(value: object, depth: int = 0) -> str:
+    """The text in whatever stands in the place of a message: text, an object around it, FastAPI's list of complaints.
+    """
+    if depth > _MAX_DEPTH:
         return ""
     if isinstance(value, list):
-        return "; ".join(filter(None, (_text(item, depth + 1) for item in value[:8])))
+        return "; ".join(filter(None, (_message(item, depth + 1) for item in value[:_MAX_COMPLAINTS])))
     if isinstance(value, dict):
-        where = value.get("loc")
-        place = ".".join(map(str, where)) + ": " if isinstance(where, list) else ""
+        location = value.get("loc")
+        field_name = ".".join(map(str, location)) + ": " if isinstance(location, list) else ""
         inner = value.get("message") or value.get("msg") or value.get("detail") or value.get("error")
-        return place + _text(inner, depth + 1)
+        return field_name + _message(inner, depth + 1)
     return value if isinstance(value, str) else ""
 
 
-def _unwrap(told: Told) -> None:
-    """Look into an error packed inside another one.
+def _unpack(body: ErrorBody) -> None:
+    """Read an error packed as JSON text inside another one.
 
-    OpenRouter keeps the upstream body in `metadata.raw` under a message that says nothing; Google's compatible
+    OpenRouter keeps the provider's body in `metadata.raw` under a message that says nothing; Google's OpenAI-compatible
     endpoint writes JSON into `message`.
     """
-    raw = part(told.error, "metadata").get("raw")
-    packed = raw if isinstance(raw, str) and raw.strip() else told.message
+    raw = object_in(body.error, "metadata").get("raw")
+    packed = raw if isinstance(raw, str) and raw.strip() else body.message
     if not packed.lstrip().startswith(("{", "[")):
         if packed is raw:
-            told.message = f"{told.message}: {packed}"
+            body.message = f"{body.message}: {packed}"
         return
     try:
         document: object = orjson.loads(packed)
     except ValueError:
         return
     inner = document[0] if isinstance(document, list) and document else document
-    error = part(inner, "error") or inner if isinstance(inner, dict) else {}
-    said = _text(inner)
-    if said:
-        told.message = f"{told.message}: {said}" if packed is raw else said
-    told.names += _names(error)
-    told.status = told.status or _status(error)
+    error = object_in(inner, "error") or inner if isinstance(inner, dict) else {}
+    if message := _message(inner):
+        body.message = f"{body.message}: {message}" if packed is raw else message
+    body.names += _names(error)
+    body.status = body.status or _status(error)

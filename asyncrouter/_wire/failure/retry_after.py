@@ -1,4 +1,4 @@
-"""How long a provider asks us to wait, in every form in which providers write it."""
+"""Reads how many seconds a provider asks us to wait, in every form in which providers write it."""
 
 from __future__ import annotations
 
@@ -9,43 +9,55 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 Wall = Callable[[], float]
-"""The wall clock, seconds since the epoch: dates need it, and tests bring their own."""
+"""The wall clock, in seconds since the epoch: waits given as dates need it, and tests bring their own."""
+
+_LARGEST_NUMBER = 1e18
+"""Numbers from here on are nonsense, and integers beyond the range of `float` would raise."""
+
+_FIRST_DATE = 1e9
+"""Numbers from here on (September 2001) are seconds since the epoch; as a wait they would be 31 years."""
+
+_FIRST_DATE_IN_MILLISECONDS = 1e11
+"""Numbers from here on are milliseconds since the epoch; as seconds they would lie after the year 5000."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _UNIT = r"(?:[mµun]s|milliseconds?|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?|rs?)?|d(?:ays?)?)(?![a-z])"
 _TERM = rf"[0-9]+(?:\.[0-9]+)?\s*{_UNIT}\s*"
 _DURATION = re.compile(rf"-?(?:{_TERM})+", re.IGNORECASE)
 _ONE_TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]+)\s*", re.IGNORECASE)
-_TOLD = re.compile(rf"\b(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE)
+_REQUEST_TO_WAIT = re.compile(
+    rf"\b(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE
+)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0, "d": 86400.0}
+"""Seconds in a unit, by its first two letters or its first one."""
 
 
-def parse_pause(value: object, wall: Wall) -> float | None:
+def parse_retry_after(value: object, wall: Wall) -> float | None:
     """Seconds from now: a number, a Go duration ("1m2.5s"), an HTTP-date or an ISO 8601 instant.
 
-    What lies in the past is 0.0; what cannot be read is `None`.
+    0.0 for an instant in the past, `None` for what cannot be read.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _clamp(float(value)) if abs(value) < 1e18 else None
+        return _not_negative(float(value)) if abs(value) < _LARGEST_NUMBER else None
     if not isinstance(value, str):
         return None
     text = value.strip()
     if _NUMBER.fullmatch(text):
-        return _clamp(float(text))
+        return _not_negative(float(text))
     if _DURATION.fullmatch(text):
         return 0.0 if text.startswith("-") else _duration(text)
     instant = _instant(text)
-    return None if instant is None else _clamp(instant - wall())
+    return None if instant is None else _not_negative(instant - wall())
 
 
-def pause_in_headers(headers: Mapping[str, str], wall: Wall) -> float | None:
-    """What the headers ask for: `retry-after-ms` (OpenAI's kind) before `Retry-After` (RFC 9110, 10.2.3)."""
-    millis = parse_pause(headers.get("retry-after-ms"), wall)
-    return millis / 1000.0 if millis is not None else parse_pause(headers.get("retry-after"), wall)
+def retry_after_in_headers(headers: Mapping[str, str], wall: Wall) -> float | None:
+    """Seconds in the headers: `retry-after-ms` (OpenAI and Azure) before `Retry-After` (RFC 9110, 10.2.3)."""
+    millis = parse_retry_after(headers.get("retry-after-ms"), wall)
+    return millis / 1000.0 if millis is not None else parse_retry_after(headers.get("retry-after"), wall)
 
 
-def pause_in_error(error: Mapping[str, object], wall: Wall) -> float | None:
-    """What an error object asks for.
+def retry_after_in_error(error: Mapping[str, object], wall: Wall) -> float | None:
+    """Seconds in an error object.
 
     OpenRouter: `availability.retry_after` and `metadata.headers`. Google: a `RetryInfo` among the `details`.
     """
@@ -56,26 +68,26 @@ def pause_in_error(error: Mapping[str, object], wall: Wall) -> float | None:
     if isinstance(metadata, dict):
         candidates += (metadata.get("retry_after"), metadata.get("retry_after_seconds"))
         if isinstance(headers := metadata.get("headers"), dict):
-            named = {str(name).lower(): value for name, value in headers.items()}
-            candidates += (named.get("retry-after"), reset_in_headers(named, wall))
+            lower = {str(name).lower(): value for name, value in headers.items()}
+            candidates += (lower.get("retry-after"), reset_in_headers(lower, wall))
     if isinstance(details, list):
         candidates += (detail.get("retryDelay") for detail in details if isinstance(detail, dict))
-    pauses = (parse_pause(candidate, wall) for candidate in candidates)
-    return next((pause for pause in pauses if pause is not None), None)
+    waits = (parse_retry_after(candidate, wall) for candidate in candidates)
+    return next((wait for wait in waits if wait is not None), None)
 
 
-def pause_in_text(text: str) -> float | None:
-    """What a sentence asks for: "Please try again in 5.289s", "retry after 60 seconds"."""
-    told = _TOLD.search(text)
-    return _duration(told[1]) if told else None
+def retry_after_in_text(text: str) -> float | None:
+    """Seconds in a sentence: "Please try again in 5.289s", "retry after 60 seconds"."""
+    found = _REQUEST_TO_WAIT.search(text)
+    return _duration(found[1]) if found else None
 
 
 def reset_in_headers(headers: Mapping[str, object], wall: Wall) -> float | None:
     """Seconds until `X-RateLimit-Reset`. Its unit is undocumented: epoch seconds and milliseconds are both seen."""
-    reset = parse_pause(headers.get("x-ratelimit-reset"), wall)
-    if reset is None or reset < 1e9:
+    reset = parse_retry_after(headers.get("x-ratelimit-reset"), wall)
+    if reset is None or reset < _FIRST_DATE:
         return reset
-    return _clamp((reset / 1000.0 if reset > 1e11 else reset) - wall())
+    return _not_negative((reset / 1000.0 if reset > _FIRST_DATE_IN_MILLISECONDS else reset) - wall())
 
 
 def _duration(text: str) -> float | None:
@@ -83,7 +95,7 @@ def _duration(text: str) -> float | None:
     for amount, unit in _ONE_TERM.findall(text):
         word = unit.lower()
         total += float(amount) * (1e-3 if word.startswith("milli") else _UNITS.get(word[:2], _UNITS.get(word[:1], 0.0)))
-    return _clamp(total)
+    return _not_negative(total)
 
 
 def _instant(text: str) -> float | None:
@@ -96,5 +108,5 @@ def _instant(text: str) -> float | None:
     return None
 
 
-def _clamp(seconds: float) -> float | None:
+def _not_negative(seconds: float) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,1 +1,1 @@
-"""Gemini's generateContent API."""
+"""The wire of Google's Gemini API (generateContent)."""

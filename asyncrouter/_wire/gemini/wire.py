@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from asyncrouter._wire.base import BaseWire, listed
-from asyncrouter._wire.decoding.body import BodyDecoder
-from asyncrouter._wire.decoding.events import StreamDecoder
-from asyncrouter._wire.gemini.answer import GeminiDraft
+from asyncrouter._wire.base import BaseWire, read_model_ids
+from asyncrouter._wire.gemini.answer import ResponseBuilder
 from asyncrouter._wire.gemini.request import translate
 from asyncrouter._wire.request_body import write_translated
 
@@ -26,11 +23,10 @@ if TYPE_CHECKING:
 class Gemini(BaseWire):
     """generateContent at one provider."""
 
-    __slots__ = ("_wall",)
+    __slots__ = ()
 
     def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
-        super().__init__(provider, wall)
-        self._wall = wall
+        super().__init__(provider, wall, lambda: ResponseBuilder(wall()))
 
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
@@ -50,21 +46,18 @@ class Gemini(BaseWire):
         return self._post(url, call, written, key, stream=stream, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
-        """A decoder for a 2xx response with these headers."""
-        request_id, now = self.request_id(headers), self._wall()
+        """A decoder for a 2xx response with these headers; `n` and `stop` may be given in Google's own words."""
         if isinstance(config := params.get("generationConfig"), dict):
             params = {**params, "n": config.get("candidateCount"), "stop": config.get("stopSequences")}
-        if "event-stream" in headers.get("content-type", "").lower():
-            return StreamDecoder(GeminiDraft(now), self._classifier, params, request_id)
-        return BodyDecoder(partial(GeminiDraft, now), self._classifier, params, request_id)
+        return super().decoder(headers, params)
 
     def list_models(self, key: str | None) -> Request:
-        """The request that lists what the provider serves now, all on one page."""
-        return self._list(self._url("/models", pageSize="1000"), key)
+        """The request for the provider's list of models, all on one page."""
+        return self._get(self._url("/models", pageSize="1000"), key)
 
     def parse_models(self, body: bytes) -> list[str]:
         """The ids in `{"models": [{"name": "models/…"}]}`. Raises `BadReply`."""
-        return [name.removeprefix("models/") for name in listed(body, "models", "name")]
+        return [name.removeprefix("models/") for name in read_model_ids(body, "models", "name")]
 
     def _auth(self, key: str | None) -> Mapping[str, str]:
         return {} if key is None else {"x-goog-api-key": key}

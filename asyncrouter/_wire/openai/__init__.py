@@ -1,1 +1,1 @@
-"""OpenAI's Chat Completions, and the hosts that speak it."""
+"""The wire of OpenAI's Chat Completions API, which most other hosts speak too."""

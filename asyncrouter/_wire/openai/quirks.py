@@ -1,7 +1,7 @@
-"""Chat Completions hosts that do not take what all others take, and what goes to them instead.
+"""Changes requests for Chat Completions hosts that refuse what others take: names of parameters, fields, roles.
 
-One entry a host. A host without one costs nothing: the wire asks once, when it is made. OpenRouter's attribution
-(`HTTP-Referer`, `X-OpenRouter-Title`) needs no rule: it belongs into the provider's `headers`.
+There is one entry a host, found once, when the wire is made; a host without one costs nothing. OpenRouter's attribution
+headers (`HTTP-Referer`, `X-OpenRouter-Title`) need no entry: they belong into the provider's `headers`.
 """
 
 from __future__ import annotations
@@ -16,34 +16,40 @@ if TYPE_CHECKING:
 
     from asyncrouter._types import Message
 
-_NONE = re.compile(r"(?!)")
+_NO_MODEL = re.compile(r"(?!)")
+"""Matches no model id."""
+
 _SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
+"""Parameters of sampling, which reasoning models refuse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """What a host does not take. `rename` is by parameter, for models whose id begins with `models`.
-
-    `fields` and `message_fields` (by role) are all that the host knows; `None` and a role that is missing: anything.
-    `roles` are other names for roles. `reasoners` are models that think, and so take no sampling, unless told not to;
-    `might_reason` those that do when told how much.
-    """
+    """What one host refuses."""
 
     models: re.Pattern[str] = re.compile("")
+    """The models `rename` is for, by the beginning of their ids; all by default."""
     rename: Mapping[str, str] = field(default_factory=dict)
-    reasoners: re.Pattern[str] = _NONE
-    might_reason: re.Pattern[str] = _NONE
+    """The host's names for parameters."""
+    reasoners: re.Pattern[str] = _NO_MODEL
+    """Models that reason, and so refuse sampling parameters, unless asked not to reason."""
+    might_reason: re.Pattern[str] = _NO_MODEL
+    """Models that reason, and so refuse sampling parameters, when an effort is given."""
     fields: frozenset[str] | None = None
+    """All fields of a request that the host knows; `None` when it ignores those it does not know."""
     message_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """All fields of a message that the host knows, by role; a role that is missing may have any."""
     call_fields: frozenset[str] = frozenset()
+    """All fields of a tool call that the host knows, for roles in `message_fields`."""
     roles: Mapping[str, str] = field(default_factory=dict)
+    """The host's names for roles."""
     nulls: bool = True
     """Whether fields of a message may be null."""
-    streams_shapes: bool = True
-    """Whether an answer in a given format can be streamed; if not, it is asked for in one piece."""
+    streams_formats: bool = True
+    """Whether an answer with a `response_format` can be streamed; if not, it is asked for as one body."""
 
-    def settle(self, body: Message) -> None:
-        """Put the body of a request into the host's terms; what is the caller's is copied, never changed."""
+    def apply(self, body: Message) -> None:
+        """Change a request's body for the host. What belongs to the caller is copied, never changed."""
         self._rename(body)
         if self._reasons(body):
             _leave_out(body, _SAMPLING)
@@ -51,7 +57,7 @@ class Quirks:
             _leave_out(body, body.keys() - self.fields)
             if not body.get("tools", True):
                 del body["tools"]
-        if not self.streams_shapes and _shaped(body):
+        if not self.streams_formats and _has_format(body):
             _leave_out(body, ("stream", "stream_options"))
         if (self.message_fields or self.roles) and isinstance(messages := body["messages"], list | tuple):
             body["messages"] = [self._message(message) for message in messages]
@@ -64,12 +70,12 @@ class Quirks:
 
     def _reasons(self, body: Message) -> bool:
         effort = body.get("reasoning_effort")
-        thinks = self.reasoners if effort is None else self.might_reason
-        return effort != "none" and thinks.match(str(body["model"])) is not None
+        models = self.reasoners if effort is None else self.might_reason
+        return effort != "none" and models.match(str(body["model"])) is not None
 
     def _message(self, message: Message) -> Message:
-        told = str(message.get("role"))
-        if (role := self.roles.get(told, told)) != told:
+        given = str(message.get("role"))
+        if (role := self.roles.get(given, given)) != given:
             message = {**message, "role": role}
         known = self.message_fields.get(role)
         if known is None or (message.keys() <= known and "tool_calls" not in message and self.nulls):
@@ -80,34 +86,41 @@ class Quirks:
         return kept
 
 
-# Replies of other hosts bring fields that these turn down when they come back ("Unknown parameter: 'messages[1].…'";
-# "property 'reasoning_content' is unsupported"). The fields: openai 3.54.0, `ChatCompletionAssistantMessageParam`.
-_ASSISTANT = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"})
-_CALL = frozenset({"id", "type", "function", "custom"})
-_SYSTEM = {"developer": "system"}  # what OpenAI calls it since o1, and others do not know
+# Replies of other hosts have fields that OpenAI and Groq refuse when they come back ("Unknown parameter:
+# 'messages[1].…'"; "property 'reasoning_content' is unsupported").
+_ASSISTANT_FIELDS = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"})
+"""The fields of an assistant's message: openai 3.54.0, `ChatCompletionAssistantMessageParam`."""
 
-# OpenAI's reference: `max_tokens` is deprecated, and an error for o-series models; so it is for GPT-5 and later.
-# Sampling: o-series, GPT-5.0 and from 5.5 on refuse it as they are; 5.1 to 5.4 only when told to think.
+_CALL_FIELDS = frozenset({"id", "type", "function", "custom"})
+"""The fields of a tool call: openai 3.54.0, `ChatCompletionMessageToolCallUnionParam`."""
+
+_ROLES_BEFORE_O1 = {"developer": "system"}
+"""OpenAI has called the system role "developer" since o1; these hosts know only the older name."""
+
 _SINCE_O1 = re.compile(r"o\d|gpt-(?:[5-9]|\d\d)")
+"""Models for which `max_tokens` is an error (OpenAI's reference: deprecated, and not for the o-series and later)."""
+
+# Sampling parameters: the o-series, GPT-5.0 and from 5.5 on refuse them as they are; 5.1 to 5.4 only with an effort.
 _OPENAI = Quirks(
     models=_SINCE_O1,
     rename={"max_tokens": "max_completion_tokens"},
     might_reason=_SINCE_O1,
     reasoners=re.compile(r"o\d|gpt-(?:5(?:$|-(?!chat))|5\.[5-9]|[6-9]|\d\d)"),
-    message_fields={"assistant": _ASSISTANT},
-    call_fields=_CALL,
+    message_fields={"assistant": _ASSISTANT_FIELDS},
+    call_fields=_CALL_FIELDS,
 )
 
-# They know the older name only, and a limit that they do not know limits nothing.
 _OLDER_LIMIT = {"max_completion_tokens": "max_tokens"}
-_DEEPSEEK = Quirks(rename=_OLDER_LIMIT, roles=_SYSTEM)
+"""Hosts that know only the older name ignore the newer one, and then nothing limits the answer."""
+
+_DEEPSEEK = Quirks(rename=_OLDER_LIMIT, roles=_ROLES_BEFORE_O1)
 _TOGETHER = Quirks(rename=_OLDER_LIMIT)
 
 _GROQ = Quirks(
-    message_fields={"assistant": _ASSISTANT - {"refusal", "audio"}},
-    call_fields=_CALL,
+    message_fields={"assistant": _ASSISTANT_FIELDS - {"refusal", "audio"}},
+    call_fields=_CALL_FIELDS,
     nulls=False,
-    streams_shapes=False,
+    streams_formats=False,
 )
 
 # An unknown field is a 422 `extra_forbidden`. The fields: mistralai 3.7.0, `ChatCompletionRequest` and its messages.
@@ -127,17 +140,18 @@ _MISTRAL = Quirks(
         "tool": frozenset({"role", "content", "tool_call_id", "name"}),
     },
     call_fields=frozenset({"id", "type", "function", "index"}),
-    roles=_SYSTEM,
+    roles=_ROLES_BEFORE_O1,
 )
 
 _HOSTS: Mapping[str, Quirks] = {
     "api.openai.com": _OPENAI, "api.deepseek.com": _DEEPSEEK, "api.groq.com": _GROQ, "api.mistral.ai": _MISTRAL,
     "api.together.xyz": _TOGETHER,
 }
+"""The entries, by host name."""
 
 
 def quirks_of(base_url: str) -> Quirks | None:
-    """What is peculiar about the host at this address; `None` for nothing."""
+    """The entry of the host at this address, `None` if it has none."""
     return _HOSTS.get(urlsplit(base_url).hostname or "")
 
 
@@ -146,9 +160,9 @@ def _leave_out(body: Message, names: Iterable[str]) -> None:
         body.pop(name, None)
 
 
-def _shaped(body: Message) -> bool:
-    shape = body.get("response_format")
-    return isinstance(shape, dict) and shape.get("type") != "text"
+def _has_format(body: Message) -> bool:
+    given = body.get("response_format")
+    return isinstance(given, dict) and given.get("type") != "text"
 
 
 def _only(known: frozenset[str], value: object) -> object:

@@ -1,4 +1,4 @@
-"""OpenRouter's `reasoning_details`, put together from the pieces in which a stream brings them."""
+"""Joins the pieces in which a stream brings OpenRouter's `reasoning_details`."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ if TYPE_CHECKING:
 
     from asyncrouter._types import Message
 
-_WORDS: Mapping[str, str] = {"reasoning.text": "text", "reasoning.summary": "summary"}
-"""Where the words of a detail stand; one of another kind comes in one piece."""
+_TEXT_FIELDS: Mapping[str, str] = {"reasoning.text": "text", "reasoning.summary": "summary"}
+"""The field that holds the text of a detail, by the detail's type. Details of other types come in one piece."""
 
 
-class Details:
-    """The details so far.
+class ReasoningDetails:
+    """The details of one choice so far.
 
-    Only the last piece of a thought bears its signature, and Anthropic turns down a conversation with a thought that
-    has none: to be of use in a later turn they must be whole again.
+    Only the last piece of a thought has its signature, and Anthropic turns down a conversation with a thought that has
+    none: the details can go back in a later request only if they are whole again.
     """
 
-    __slots__ = ("_found",)
+    __slots__ = ("_details",)
 
     def __init__(self) -> None:
-        self._found: list[tuple[object, list[str]]] = []
+        self._details: list[tuple[object, list[str]]] = []  # each with the pieces of its text
 
     def __repr__(self) -> str:
-        return f"<Details {len(self._found)}>"
+        return f"<ReasoningDetails {len(self._details)}>"
 
-    def take(self, details: Sequence[object]) -> None:
-        """Take in the details of one delta."""
+    def add(self, details: Sequence[object]) -> None:
+        """Add the details of one delta."""
         for detail in details:
-            word = _WORDS.get(str(detail.get("type"))) if isinstance(detail, dict) else None
-            if isinstance(detail, dict) and word is not None:
-                self._grow(detail, word)
+            text_field = _TEXT_FIELDS.get(str(detail.get("type"))) if isinstance(detail, dict) else None
+            if isinstance(detail, dict) and text_field is not None:
+                self._add_piece(detail, text_field)
             else:
-                self._found.append((detail, []))
+                self._details.append((detail, []))
 
-    def whole(self) -> list[object]:
-        """The details as a message carries them."""
+    def joined(self) -> list[object]:
+        """The details as a message of an unstreamed answer has them."""
         return [
-            {**detail, _WORDS[detail["type"]]: "".join(pieces)} if pieces and isinstance(detail, dict) else detail
-            for detail, pieces in self._found
+            {**detail, _TEXT_FIELDS[detail["type"]]: "".join(pieces)} if pieces and isinstance(detail, dict) else detail
+            for detail, pieces in self._details
         ]
 
-    def _grow(self, detail: Message, word: str) -> None:
-        held, pieces = self._found[-1] if self._found else (None, [])
+    def _add_piece(self, detail: Message, text_field: str) -> None:
+        held, pieces = self._details[-1] if self._details else (None, [])
         if not isinstance(held, dict) or any(held.get(name) != detail.get(name) for name in ("type", "index")):
             held, pieces = {}, []
-            self._found.append((held, pieces))
+            self._details.append((held, pieces))
         held.update((name, value) for name, value in detail.items() if value is not None or name not in held)
-        if isinstance(said := detail.get(word), str):
-            pieces.append(said)
+        if isinstance(piece := detail.get(text_field), str):
+            pieces.append(piece)

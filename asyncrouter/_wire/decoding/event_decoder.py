@@ -1,0 +1,201 @@
+"""Decodes a stream of server-sent events into a reply, for every wire.
+
+How it works. Bytes pass through three stages. `EventParser` cuts them into events, wherever the network has cut them.
+`_read_event` reads the JSON object an event holds. The wire's `AnswerBuilder` knows what the object means and collects
+the answer; nothing in this module depends on a vendor.
+
+Reading ends early: `done` becomes true, and later bytes are ignored, after the vendor's last event, the `[DONE]` mark
+of Chat Completions, an error event or a broken event. `close()` ends the rest: the caller has no more bytes, for
+whatever reason. It decides once whether the answer is whole; nothing is fed after it.
+
+Events that are no JSON object are of three kinds:
+
+- One that never was an object, such as the text "ping", took nothing away. It is skipped and counted.
+- One that was an object, but is garbled or has lost the name of its field, took a piece of the answer away. The answer
+  fails with `BadReply`, even if a finish reason follows: a text with a hole must not pass for a whole one.
+- Stray lines, which are no field of the standard at all, may be an error page, or the bare JSON with which Google
+  breaks off a stream. They are kept (up to `MAX_STRAY_BYTES`), and an error in them is the stream's error.
+
+The last event is special. Servers forget the blank line that should end it, so `close()` counts an event that lacks
+only this. An event that was cut in the middle is ignored, for the builder knows whether anything is missing: after a
+finish reason it was usage at most. What an event read by `close()` brings has been in no chunk; `final()` hands it out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from asyncrouter._errors import BadReply
+from asyncrouter._types import Chunk, Reply
+from asyncrouter._wire.decoding.not_an_answer import error_in, no_answer
+from asyncrouter._wire.decoding.sse import MAX_STRAY_BYTES, STRAY, EventParser
+from asyncrouter._wire.failure.error_body import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._types import Message
+    from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
+    from asyncrouter._wire.decoding.sse import Event
+    from asyncrouter._wire.failure.classify import Classifier
+
+_MARK_OF_AN_OBJECT: Final = re.compile(rb'\{\s*"|"\s*:|\}\s*\]')
+"""Matches bytes that are, or were, part of a JSON object with a field in it: they were a piece of the answer."""
+
+_QUOTED_BYTES = 200
+"""How much of a broken event the error message quotes: enough to recognise it, short enough for a log."""
+
+
+class EventDecoder:
+    """Decodes server-sent events that hold one JSON object each. Implements `Decoder`."""
+
+    __slots__ = (
+        "_builder", "_classifier", "_closed", "_error", "_ignores_bytes", "_params", "_parser", "_reply",
+        "_request_id", "_stray", "_unsent", "done", "skipped",
+    )
+
+    def __init__(
+        self,
+        builder: AnswerBuilder,
+        classifier: Classifier,
+        params: Mapping[str, object],
+        request_id: str | None = None,
+    ) -> None:
+        self._builder = builder
+        self._classifier = classifier
+        self._params = params
+        self._request_id = request_id
+        self._parser = EventParser()
+        self._reply = Reply()
+        self._error: AttemptError | None = None
+        self._stray = b""
+        self._unsent: list[Chunk] | None = None  # of the event that `close()` has read
+        self._closed = False
+        self._ignores_bytes = False  # done or closed: one test for both in each feed
+        self.done = False
+        self.skipped = 0
+
+    def __repr__(self) -> str:
+        return f"<EventDecoder {self._builder!r}{' done' if self.done else ''}>"
+
+    @property
+    def content(self) -> int:
+        """How many pieces of content have come."""
+        return self._builder.content
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The US dollars the provider says it charged."""
+        return self._builder.cost_usd
+
+    @property
+    def reply(self) -> Reply:
+        """The answer so far; the same object every time."""
+        self._builder.write_to(self._reply)
+        return self._reply
+
+    def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
+        """Decode the next bytes; append to `chunks` what they bring."""
+        if self._ignores_bytes:
+            return
+        builder = self._builder
+        for event in self._parser.feed(data):
+            document = _read_event(event)
+            if document is not None:
+                builder.add_event(document, chunks)
+            elif event[1].strip() == b"[DONE]":
+                builder.ended = True
+            else:
+                self._skip(event)
+            if builder.ended:
+                self.done = self._ignores_bytes = True
+                return
+
+    def close(self) -> AttemptError | None:
+        """End the answer: `None` if it is whole, else the error. The first call decides."""
+        if not self._closed:
+            self._closed = True
+            if not self.done:
+                self._ignores_bytes = True
+                self._read_unended_event()
+            self._error = self._error or self._check()
+        return self._error
+
+    def final(self) -> Chunk:
+        """The chunk that ends a stream: finish reason and usage, and the words of an event that `close()` has read."""
+        reply, unsent = self.reply, self._unsent or ()
+        return Chunk(
+            "".join(chunk.text for chunk in unsent),
+            "".join(chunk.reasoning for chunk in unsent),
+            tuple(call for chunk in unsent for call in chunk.tool_calls),
+            reply.finish_reason,
+            reply.usage,
+        )
+
+    def _skip(self, event: Event) -> None:
+        """Count an event that holds no object; fail if it once held one."""
+        name, data = event
+        if not data.strip():
+            return
+        self.skipped += 1
+        if name is STRAY:
+            self._stray += data[: max(0, MAX_STRAY_BYTES - len(self._stray))]
+        if _MARK_OF_AN_OBJECT.search(data):
+            found = error_in(data, self._classifier, self._request_id) if name is STRAY else None
+            self._error = found or self._broken_event(data)
+            self._builder.ended = True
+
+    def _read_unended_event(self) -> None:
+        """Count the last event if nothing but its blank line is missing."""
+        event = self._parser.pending()
+        if event is None:
+            return
+        if event[0] is STRAY:
+            self._stray += event[1][:MAX_STRAY_BYTES]
+            return
+        document = _read_event(event)
+        if document is not None:
+            self._unsent = []
+            self._builder.add_event(document, self._unsent)
+        elif event[1].strip() == b"[DONE]":
+            self._builder.ended = True
+
+    def _check(self) -> AttemptError | None:
+        """The error of the answer as it is now; `None` if it is whole."""
+        builder, stray = self._builder, self._stray
+        if builder.error is not None:
+            return self._classifier.document_error(builder.error, self._request_id)
+        error = builder.check(self._params, self._request_id)
+        if not stray:
+            return error
+        if (found := error_in(stray, self._classifier, self._request_id)) is not None:
+            return found
+        if error is not None and not builder.started:
+            return no_answer(stray, "no event stream")
+        return error or (self._broken_event(stray) if _MARK_OF_AN_OBJECT.search(stray) else None)
+
+    def _broken_event(self, data: bytes) -> BadReply:
+        quoted = one_line(data[:_QUOTED_BYTES].decode("utf-8", "replace"))
+        return BadReply(f"a broken event: {quoted!r}", request_id=self._request_id)
+
+
+def _read_event(event: Event) -> Message | None:
+    """The JSON object in an event, `None` when it holds none. An event named "error" is one, whatever its data are."""
+    name, data = event
+    try:
+        document: object = orjson.loads(data)
+    except ValueError:
+        document = data.decode("utf-8", "replace") if name == b"error" else None
+    if type(document) is dict and not name:
+        return document
+    if name is STRAY:
+        return None
+    if isinstance(document, list) and len(document) == 1:  # Google wraps its errors
+        document = document[0]
+    if name == b"error" and not (isinstance(document, dict) and document.get("error")):
+        return {"error": document or "an error event"}
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,103 @@
+"""The names and phrases that providers use in error bodies, sorted by what they mean.
+
+All names are written as `plain()` leaves them, so that "rate_limit_error" and "RateLimitError" are one. Phrases are
+searched in lower-case messages. Sources: the providers' error references, and bodies seen in public issue threads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OPENROUTER_BILLING_NAMES: Final = frozenset({
+    "openrouterguardrailbudget", "openrouterworkspacebudget", "openrouterkeylimit",
+})
+"""OpenRouter's names for a budget of our own account there that is spent."""
+
+BILLING_NAMES: Final = OPENROUTER_BILLING_NAMES | frozenset({
+    "insufficientquota", "creditbalanceexhausted", "organizationspendlimitexceeded", "projectspendlimitexceeded",
+    "organizationusagelimitexceeded", "enforcedspendlimitreached", "billingerror", "billinghardlimitreached",
+    "billingnotactive", "contractspendlimitreached", "linkedorganizationspendlimitreached",
+})
+"""Names for an account without money, which some providers send under 429."""
+
+IN_FLIGHT_NAMES: Final = frozenset({"inflightbudgetexhausted", "openrouterinflightbudget"})
+"""OpenRouter's names for credit that is reserved by requests in flight and comes back when they end."""
+
+CONTEXT_NAMES: Final = frozenset({
+    "contextlengthexceeded", "exceedcontextsizeerror", "contextexceeded", "stringtoolong", "requesttoolarge",
+    "maxtokensexceeded", "tokenlimitexceeded", "inputtoolarge", "requestbodytoolargeafterdecoding",
+})
+"""Names for a prompt that does not fit the model's context window."""
+
+FILTER_NAMES: Final = frozenset({
+    "contentpolicyviolation", "contentfilter", "contentfilterpolicy", "responsibleaipolicyviolation", "refusal",
+    "invalidprompt", "biopolicy", "cyberpolicy", "safetycheck", "moderation",
+})
+"""Names for content that the provider refuses. OpenAI's `invalid_prompt` is one; OpenRouter's means malformed."""
+
+STATUS_OF_NAME: Final[Mapping[str, int]] = {
+    "authentication": 401, "authenticationerror": 401, "invalidapikey": 401, "unauthenticated": 401,
+    "paymentrequired": 402, "permissiondenied": 403, "permissionerror": 403, "regionrestricted": 403,
+    "requestforbidden": 403, "unsupportedcountryregionterritory": 403,
+    "notfound": 404, "notfounderror": 404, "modelnotfound": 404, "noendpoints": 404, "modeldeprecated": 404,
+    "modelunavailableupstream": 404, "freevariantended": 404, "privacyrestricted": 404, "constraintfiltered": 404,
+    "ratelimitexceeded": 429, "ratelimiterror": 429, "ratelimited": 429, "toomanyrequests": 429, "slowdown": 429,
+    "resourceexhausted": 429, "capacityexhausted": 429, "overloadederror": 529,
+    "servererror": 500, "internalservererror": 500, "internalerror": 500, "apierror": 500, "server": 500,
+    "unmapped": 500, "internal": 500, "providerunavailable": 502, "serviceunavailable": 503,
+    "serviceunavailableerror": 503, "unavailable": 503, "unavailableerror": 503, "overcapacity": 503,
+    "capacityexceeded": 503, "servicetiercapacityexceeded": 503, "serverisoverloaded": 503,
+    "provideroverloaded": 503, "temporarilyunavailable": 503,
+    "conflicterror": 409, "timeout": 504, "timeouterror": 504, "deadlineexceeded": 504,
+    "invalidrequest": 400, "invalidrequesterror": 400, "invalidprompt": 400, "badrequesterror": 400,
+    "invalidargument": 400, "wrongendpoint": 400, "invalidimage": 400, "preconditionfailed": 412,
+    "payloadtoolarge": 413, "unprocessable": 422,
+}
+"""The HTTP status a name stands for, where there is none: in the middle of a stream, and in OpenRouter's own names."""
+
+CONTEXT_PHRASES: Final = re.compile(
+    r"maximum context length|exceeds the context window|exceed context limit|context size|context length"
+    r"|maximum context limit|prompt is too long|input is too long|input too (?:long|large)|input_too_large"
+    r"|prompt length|input length|maximum input length|maximum number of tokens|reduce the length"
+    r"|requested token count exceeds|input tokens exceed|max_new_tokens|max_tokens must be at least 1"
+    r"|size exceeds the limit|exceeded model token limit|current length is\b.*\bwhile limit is"
+)
+"""Phrases for a prompt that does not fit the model's context window."""
+
+TOO_MANY_TOKENS_PHRASES: Final = re.compile(
+    CONTEXT_PHRASES.pattern + r"|tokens.*(?:exceed|limit|maximum)|exceed.*tokens"
+)
+"""The same with vaguer phrases, for 403 only: under 429 they would be limits of tokens a minute."""
+
+FILTER_PHRASES: Final = re.compile(
+    r"content management|content[ _]filter|content[ _]policy|safety system|safety_check|blocked by"
+    r"|model produced invalid content|can't help with that request"
+)
+"""Phrases for content that the provider refuses."""
+
+BILLING_PHRASES: Final = re.compile(
+    r"credit balance is too low|spend(?:ing)? limit|reached your specified (?:workspace )?api usage limits"
+)
+"""Anthropic's phrases for an account without money, which it sends under 400."""
+
+ACCOUNT_PHRASES: Final = re.compile(r"billing|free tier|\bcountry\b|\blocation\b|\bregion\b")
+"""Google's phrases for an account that may not use the API, under FAILED_PRECONDITION, beside unrelated errors."""
+
+KEY_PHRASES: Final = re.compile(r"api key (?:not valid|not found|expired)")
+"""Google's phrases for a bad key, which it sends under 400."""
+
+_URL: Final = re.compile(r"https?://\S+")
+
+
+def plain(name: str) -> str:
+    """A name without case and punctuation."""
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def plain_message(message: str) -> str:
+    """A message in lower case and without URLs, whose words prove nothing."""
+    return _URL.sub("", message.lower())

@@ -1,0 +1,33 @@
+"""Fields of a provider's JSON, read without trusting their type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._types import Message
+
+_TOO_LARGE = 2**63
+"""Counts and prices from here on are nonsense; the usual 64-bit integers of JSON readers end here."""
+
+
+def object_in(document: Mapping[str, object], name: str) -> Message:
+    """The object under `name`, empty when there is none."""
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def count_in(counts: object, name: str) -> int:
+    """The number of tokens under `name`, 0 when there is none."""
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < _TOO_LARGE else 0
+
+
+def cost_in(usage: object) -> float | None:
+    """The US dollars charged, as OpenRouter writes them into its usage; `None` when it says nothing."""
+    cost = usage.get("cost") if isinstance(usage, dict) else None
+    if isinstance(cost, bool) or not isinstance(cost, (int, float)):
+        return None
+    return float(cost) if 0 <= cost < _TOO_LARGE else None

@@ -1,0 +1,26 @@
+"""Translates the token counts of generateContent into those of Chat Completions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncrouter._wire.fields import count_in
+
+if TYPE_CHECKING:
+    from asyncrouter._types import Message
+
+
+def write_counts(counts: Message | None) -> Message | None:
+    """`usageMetadata` as a `usage`: thoughts count as output, the results of Google's own tools as input."""
+    if counts is None or not ("promptTokenCount" in counts or "candidatesTokenCount" in counts):
+        return None
+    prompt = count_in(counts, "promptTokenCount") + count_in(counts, "toolUsePromptTokenCount")
+    thoughts = count_in(counts, "thoughtsTokenCount")
+    completion = count_in(counts, "candidatesTokenCount") + thoughts
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": count_in(counts, "cachedContentTokenCount")},
+        "completion_tokens_details": {"reasoning_tokens": thoughts},
+    }
