@@ -9,7 +9,7 @@ WINDOW_SECONDS = 30.0
 SLICES = 10
 """Parts of the window: the oldest part is forgotten at once, so what is counted is 27 to 30 seconds old at most."""
 MIN_CALLS = 20
-"""Calls in the window below which the share of failures says nothing: two of three are chance."""
+"""Calls in the window below which the share of failures does not count: two of three are chance."""
 FAILURE_SHARE = 0.5
 """Share of failures from which on the window counts as full of them."""
 

@@ -1,7 +1,7 @@
 """Which models and keys may not be tried until a certain instant, because their provider has said so.
 
-Three kinds, in the order in which they are told: a disabled key (401, 402, a 429 about money), a disabled model (404,
-or 403 with this key), and a model that is held until its Retry-After is over. They hold for every call of the router.
+Three kinds, the first that applies is reported: a disabled key (401, 402, a 429 about money), a disabled model (404, or
+403 with this key), and a model that is held until its Retry-After is over. They hold for every call of the router.
 Guaranteed: no request is sent before a Retry-After is over (ten minutes at most), and a later, shorter one does not
 shorten it.
 """

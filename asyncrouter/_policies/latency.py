@@ -1,4 +1,4 @@
-"""How long models take to their first content, learned from every attempt that tells, losers of races included.
+"""How long models take to their first content, learned from every attempt, losers of races included.
 
 What is kept: for each model and wire (streamed or not) and for six sizes of prompt, the last 16,000 durations or forty
 minutes, as counts in buckets. A sample costs O(1) and no object.
@@ -33,7 +33,7 @@ chance makes: 2.5 comes by chance once in 100,000 epochs (Kolmogorov and Smirnov
 REFRESH = 0.02
 """The share of the samples that must be new before the curve is worked out again: as much as the buckets can tell."""
 MIN_SAMPLES = 100
-"""Samples below which no quantile is told: a p95 of fewer rests on a handful of them."""
+"""Samples below which there is no quantile: the p95 of fewer rests on a handful of them."""
 SMALL_BYTES = 1024
 """Bytes of a request below which it belongs to the smallest size; each further size is four times as long."""
 SIZES = 6

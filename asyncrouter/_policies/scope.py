@@ -1,4 +1,4 @@
-"""What a failed attempt says, and about whom: the model, its host, or nobody but this call."""
+"""Whom a failure counts against: the model, its host, or nobody (the caller, the deadline, a rate limit)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
 
 OVERLOADED = 529
-"""The status with which Anthropic says that it is overloaded: a failure of the model as well as a rate limit."""
+"""Anthropic's status for an overloaded service: a failure of the model as well as a rate limit."""
 
 
 def counts_against_model(error: AttemptError) -> bool:

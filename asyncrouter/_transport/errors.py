@@ -57,8 +57,8 @@ def attempt_error(error: Exception, request: Request | None = None) -> AttemptEr
         case aiohttp.ClientConnectorError():
             return ConnectionFailed(f"{place} {_reason(error.os_error)}")
         case aiohttp.ClientHttpProxyError():
-            told = f"the proxy answered {error.status} when asked for {place}"
-            return permanent(told) if 400 <= error.status < 500 else ConnectionFailed(told)
+            message = f"the proxy answered {error.status} when asked for {place}"
+            return permanent(message) if 400 <= error.status < 500 else ConnectionFailed(message)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return permanent("the URL, or its proxy's, cannot be used: it needs http:// or https:// and a host")
         case aiohttp.ServerDisconnectedError() | aiohttp.EofStream():
