@@ -43,7 +43,7 @@ STEP_NEAR_CEILING = 0.01
 NEAR_CEILING = 0.95, 1.1
 """Where "near" begins and ends, in units of the rate at which the last 429 came."""
 GATE_REQUESTS = 2.0
-"""The pause after a 429 that names none, in requests at the present rate: time to hear what became of those under way."""
+"""The pause after a 429 that names none, in requests at the present rate: time to hear of those under way."""
 MAX_GATE_SECONDS = 0.2
 """Seconds that this silence lasts at most: at a slow rate two requests are a long time."""
 FORGET_AFTER = 300.0
