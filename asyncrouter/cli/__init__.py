@@ -1,6 +1,7 @@
 """The command line: `asyncrouter`, or `python -m asyncrouter`. It needs the extra `cli` (click and rich).
 
-Each command is a module of its own, imported when it is asked for.
+Each command is a module of its own that is imported when the command is used, so that none pays for another's packages.
+The modules without an underscore are the commands; those with one are shared.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line with this process's arguments; its exit status, 2 where the extra is not installed."""
-    # Everything is imported inside: that takes long enough for a Ctrl-C, which must not end in a traceback.
+    # All imports are inside `try`: they take long enough for a Ctrl-C, which must not end in a traceback.
     try:
-        _open_what_is_closed()
+        _replace_closed_streams()
         return _run()
     except KeyboardInterrupt:
         return 130
     finally:
-        # One more Ctrl-C would only interrupt, with a complaint, the interpreter's own end.
+        # Another Ctrl-C could only interrupt the exit of the interpreter, which would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _open_what_is_closed() -> None:
-    """Some services start programs without standard streams: then there is nothing to read, and nobody to tell."""
+def _replace_closed_streams() -> None:
+    """Open the null device for each standard stream that is closed: some services start programs without them."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # as long as the process
@@ -34,13 +35,13 @@ def _open_what_is_closed() -> None:
 
 def _run() -> int:
     try:
-        import click  # noqa: F401  -- only whether they are there
+        import click  # noqa: F401  -- whether the extra is installed
         import rich  # noqa: F401
     except ModuleNotFoundError as missing:
         if missing.name not in {"click", "rich"}:
             raise
         sys.stderr.write("asyncrouter: the command line needs click and rich: pip install 'asyncrouter[cli]'\n")
         return 2
-    from asyncrouter.cli._app import run
+    from asyncrouter.cli._app import run  # imports click
 
     return run()

@@ -1,4 +1,4 @@
-"""The commands there are, found without importing any of them, and how a command ends: its exit status."""
+"""The command group `asyncrouter`: its commands, found without importing them, and its exit status."""
 
 from __future__ import annotations
 
@@ -9,54 +9,55 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from asyncrouter.cli._endings import ended
+from asyncrouter.cli._exit import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "chat": "Ask, and print the answer.",
-    "batch": "Answer a file of prompts; none lost, none paid twice.",
-    "explain": "Show what a call would do; nothing is sent.",
-    "models": "List the models known here, or those a provider lists now.",
-    "check": "Look the configuration over: keys, ids, retired models, calls.",
-    "bench": "Measure chains beside one another, and replay recorded calls.",
+    "chat": "Send a prompt and print the answer.",
+    "batch": "Answer a file of prompts; finished rows are never asked again.",
+    "explain": "Show what a call would do, without sending anything.",
+    "models": "List the models of the configuration, or those a provider lists now.",
+    "check": "Check the configuration: keys, model ids, retired models, calls.",
+    "bench": "Compare chains by measurement, and estimate from recorded calls.",
     "local": "Run a small real model on this machine.",
-    "demo": "Watch a chain survive: no key, no account, no network.",
+    "demo": "Watch a chain survive two failures: no key, no account, no network.",
 }
-"""Each is a module here with a `command`; the line is its help's first."""
+"""The commands, in the order in which a newcomer meets them, with their line in the help. Each is the attribute
+`command` of the module of that name."""
 
 
 class CommandLine(click.Group):
-    """A group whose commands are imported when they are used, and whose failures become a line and a status."""
+    """A group that imports a command when it is used, and turns its failure into a message and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which a newcomer meets them."""
+        """The names, in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """The command, imported now; `None` for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"asyncrouter.cli.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What each does, without importing it."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> NoReturn:
         """Run a command, and exit with its status."""
-        _replace_what_cannot_be_encoded()
-        ctx.exit(ended(lambda: super(CommandLine, self).invoke(ctx)))
+        _replace_unencodable_characters()
+        ctx.exit(run_command(lambda: super(CommandLine, self).invoke(ctx)))
 
 
 @click.group(
     cls=CommandLine,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
-Exit status: 0 answered, 1 all models failed, 2 usage or configuration, 130 interrupted.
+Exit status: 0 answered, 1 all models failed, 2 wrong usage or configuration, 130 interrupted.
 
 \b
 Completion in your shell (bash; also zsh_source, fish_source):
@@ -65,10 +66,10 @@ Completion in your shell (bash; also zsh_source, fish_source):
 )
 @click.version_option(package_name="asyncrouter", message="%(prog)s %(version)s")
 def app() -> None:
-    """Ask the best language model that answers in time: chains, hedges, and a trace of why.
+    """Run chains of language models: the first complete answer wins, with a trace of every attempt.
 
-    The configuration is --config, else the file that $ASYNCROUTER_CONFIG names, else ./asyncrouter.toml, else the
-    built-in tables, which go through OpenRouter and need OPENROUTER_API_KEY.
+    The configuration is the file of --config, else of $ASYNCROUTER_CONFIG, else ./asyncrouter.toml, else the built-in
+    tasks and tiers, which go through OpenRouter and need OPENROUTER_API_KEY.
 
     \b
     Begin with:
@@ -78,13 +79,13 @@ def app() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line (`None`: with this process's arguments); always ends in `SystemExit` with its status."""
+    """Run the command line (`None`: with this process's arguments); always raises `SystemExit` with the status."""
     # A command ends inside; this is for a help that cannot be written.
-    sys.exit(ended(lambda: app.main(arguments, prog_name="asyncrouter", complete_var="_ASYNCROUTER_COMPLETE")))
+    sys.exit(run_command(lambda: app.main(arguments, prog_name="asyncrouter", complete_var="_ASYNCROUTER_COMPLETE")))
 
 
-def _replace_what_cannot_be_encoded() -> None:
-    """An answer in letters that the terminal's encoding lacks is printed with question marks, not lost."""
+def _replace_unencodable_characters() -> None:
+    """Print a question mark for what the terminal's encoding lacks, instead of losing the answer."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

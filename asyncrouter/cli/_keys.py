@@ -1,4 +1,4 @@
-"""Whether a provider's key is there, without ever looking at it."""
+"""Whether the key of a provider is set; the key itself is never read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from asyncrouter import Provider
 
 
-def variable(provider: Provider) -> str | None:
-    """The environment variable that holds its key; `None` when it wants none, or has a function for it."""
+def key_variable(provider: Provider) -> str | None:
+    """The environment variable that holds its key; `None` when it needs none, or has a function for it."""
     return provider.key.removeprefix("env:") if isinstance(provider.key, str) else None
 
 
-def missing(provider: Provider) -> str | None:
-    """What to say when its variable is not set, or is blank."""
-    name = variable(provider)
+def key_problem(provider: Provider) -> str | None:
+    """That its variable is not set or blank, as a message; `None` when all is well."""
+    name = key_variable(provider)
     return f"{name} is not set" if name is not None and not os.environ.get(name, "").strip() else None

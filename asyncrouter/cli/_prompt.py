@@ -1,4 +1,4 @@
-"""What is asked, from a command line's words, standard input and pictures: messages and parameters."""
+"""Messages and parameters of a call, from arguments, standard input and image files."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Message = dict[str, object]
 
 
 def messages(prompt: str, system: str | None, images: tuple[str, ...]) -> list[Message]:
-    """The messages of a call; "-" reads the prompt from standard input. Raises `click.UsageError`."""
+    """The messages of a call; the prompt "-" is read from standard input. Raises `click.UsageError`."""
     text = _text(_standard_input() if prompt == "-" else prompt, "PROMPT")
     content: object = text
     if images:
         content = [{"type": "text", "text": text}, *(_image(image) for image in images)]
-    asked: list[Message] = [{"role": "user", "content": content}]
-    return asked if system is None else [{"role": "system", "content": _text(system, "--system")}, *asked]
+    user: Message = {"role": "user", "content": content}
+    return [user] if system is None else [{"role": "system", "content": _text(system, "--system")}, user]
 
 
 def parameters(given: tuple[str, ...]) -> dict[str, object]:
-    """Parameters from `k=v`: a value is JSON where it can be read as that, else text.
+    """Parameters from `name=value`: a value is JSON where it can be read as that, else text.
 
     Raises `click.UsageError`, `ConfigError`.
     """
@@ -34,7 +34,7 @@ def parameters(given: tuple[str, ...]) -> dict[str, object]:
     for text, (name, equals, _) in zip(given, pairs, strict=True):
         if not (name and equals):
             raise click.BadParameter(f"expected name=value, got {text!r}", param_hint="--param")
-    # A step's rules for parameters are those of a file: JSON, and nothing that is the router's to say.
+    # A step checks parameters as a file's are checked: JSON values, and no name that the router writes itself.
     return dict(Step(model="-", params={name: _value(value) for name, _, value in pairs}).params)
 
 
@@ -63,7 +63,7 @@ def _image(given: str) -> Message:
 def _data_url(path: Path) -> str:
     kind, _ = mimetypes.guess_type(path.name)
     if kind is None or not kind.startswith("image/"):
-        raise click.BadParameter(f"{path}: expected a picture, by its name (.png, .jpg, …)", param_hint="--image")
+        raise click.BadParameter(f"{path}: expected an image, by its name (.png, .jpg, …)", param_hint="--image")
     try:
         return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A trace as a picture: a bar for each attempt over the seconds of the call, what became of it, what it cost."""
+"""Draws a trace: a bar for each attempt over the seconds of the call, with its outcome and its cost below."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from asyncrouter.cli._say import safe
-from asyncrouter.cli._words import count, dollars
+from asyncrouter.cli._format import count, dollars
+from asyncrouter.cli._output import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from asyncrouter import Attempt, Trace
 
-_WIDEST = 100
-"""Columns after which a picture is not easier to read for being wider."""
-_LEAST_BAR = 8
+_MAX_WIDTH = 100
+"""Columns of a drawing at most: a wider one is no easier to read."""
+_MIN_BAR = 8
+"""Columns of a bar at least: with fewer, a start and an end cannot be told apart."""
 
 
 class Glyphs(NamedTuple):
-    """What a bar is drawn with: silence, an answer coming, and an end for each outcome."""
+    """The characters of a bar: before the first content, after it, and at the end for each outcome."""
 
     silent: str
     answering: str
@@ -30,58 +31,59 @@ class Glyphs(NamedTuple):
 
 _FINE = Glyphs("╌", "━", {"won": "✓", "failed": "✗", "not_accepted": "≠", "not_sent": "○"})
 _PLAIN = Glyphs("-", "=", {"won": "*", "failed": "x", "not_accepted": "!", "not_sent": "o"})
-_CUT = "│", "|"
+_OTHER_ENDS = "│", "|"
+"""The end of a bar with any other outcome, for both sets of characters."""
 
 _STYLES = {
     "won": "green", "failed": "red", "not_accepted": "magenta", "superseded": "yellow", "cancelled": "yellow",
     "not_sent": "dim",
 }
-_SAID = {
-    "won": "answered", "failed": "failed", "not_accepted": "not accepted", "superseded": "overtaken",
-    "cancelled": "cancelled", "not_sent": "not sent", None: "left",
+_OUTCOMES = {
+    "won": "answered", "failed": "failed", "not_accepted": "not accepted", "superseded": "superseded",
+    "cancelled": "cancelled", "not_sent": "not sent", None: "unfinished",
 }
 
 
 def draw(trace: Trace, console: Console) -> None:
-    """Draw it on a console, as wide as that is."""
-    width = min(console.width, _WIDEST)
-    glyphs, cut = (_PLAIN, _CUT[1]) if console.options.ascii_only else (_FINE, _CUT[0])
+    """Draw a trace on a console, as wide as it is, up to 100 columns."""
+    width = min(console.width, _MAX_WIDTH)
+    glyphs, other_end = (_PLAIN, _OTHER_ENDS[1]) if console.options.ascii_only else (_FINE, _OTHER_ENDS[0])
     names = min(max((len(attempt.model) for attempt in trace.attempts), default=0), width // 3)
-    bar = max(width - names - 6, _LEAST_BAR)
+    bar = max(width - names - 6, _MIN_BAR)
     total = max([trace.seconds, *(attempt.ended or 0.0 for attempt in trace.attempts)]) or 1e-3
     if trace.attempts:
         console.print(Text(" " * (names + 6) + scale(total, bar), "dim"), no_wrap=True, overflow="crop")
     for attempt in trace.attempts:
         line = Text(f"{attempt.number:>2}  ")
-        line.append(_shortened(safe(attempt.model), names).ljust(names + 2), "bold")
-        line.append_text(_bar(attempt, total, bar, glyphs, cut))
+        line.append(_shortened(printable(attempt.model), names).ljust(names + 2), "bold")
+        line.append_text(_bar(attempt, total, bar, glyphs, other_end))
         line.rstrip()
         console.print(line, no_wrap=True, overflow="crop")
-        _print(console, Text(_told(attempt), "dim"), width, indent=4)
+        _print(console, Text(_description(attempt), "dim"), width, indent=4)
     _print(console, _summary(trace), width)
 
 
 def _print(console: Console, text: Text, width: int, indent: int = 0) -> None:
-    """Folded between words, every line as far in as the first, and no blanks behind them for a pipe to keep."""
+    """Print text folded between words, every line indented, without trailing blanks."""
     for line in text.wrap(console, width - indent):
         line.rstrip()
         console.print(Text(" " * indent) + line)
 
 
 def scale(total: float, cells: int) -> str:
-    """An axis for `total` seconds over so many characters: a mark at 0 and at round seconds."""
+    """An axis of `total` seconds over so many columns: a label at 0 and at round numbers of seconds."""
     step = _round_step(total * 8 / cells)
-    marks = [" "] * cells
+    columns = [" "] * cells
     for index in range(int(total / step) + 1):
-        said = f"{index * step:g}" + (" s" if index == 0 else "")
+        label = f"{index * step:g}" + (" s" if index == 0 else "")
         at = _cell(index * step, total, cells)
-        if at + len(said) <= cells:
-            marks[at : at + len(said)] = said
-    return "".join(marks).rstrip()
+        if at + len(label) <= cells:
+            columns[at : at + len(label)] = label
+    return "".join(columns).rstrip()
 
 
 def _round_step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20 … (or of their tenths …) that is at least `least`."""
+    """The smallest of 1, 2, 5, 10, 20 … (and of their tenths, hundredths …) that is at least `least`."""
     unit = 10.0 ** math.floor(math.log10(least))
     return round(next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= least * 0.999), 12)
 
@@ -90,8 +92,8 @@ def _cell(at: float, total: float, cells: int) -> int:
     return min(int(at / total * cells), cells - 1)
 
 
-def _bar(attempt: Attempt, total: float, cells: int, glyphs: Glyphs, cut: str) -> Text:
-    """Silence from its sending to the first content, then the answer, then the sign of its end."""
+def _bar(attempt: Attempt, total: float, cells: int, glyphs: Glyphs, other_end: str) -> Text:
+    """The bar of an attempt: from sending to the first content, then its content, then the sign of its outcome."""
     style = _STYLES.get(attempt.outcome or "", "dim")
     began, ended = _span(attempt, total)
     first, last = _cell(began, total, cells), _cell(ended, total, cells)
@@ -99,7 +101,7 @@ def _bar(attempt: Attempt, total: float, cells: int, glyphs: Glyphs, cut: str) -
     bar = Text(" " * first)
     bar.append(glyphs.silent * (content - first), "dim")
     bar.append(glyphs.answering * (last - content), style)
-    bar.append(glyphs.ends.get(attempt.outcome, cut), style)
+    bar.append(glyphs.ends.get(attempt.outcome, other_end), style)
     return bar
 
 
@@ -109,31 +111,31 @@ def _span(attempt: Attempt, total: float) -> tuple[float, float]:
     return began, ended
 
 
-def _told(attempt: Attempt) -> str:
+def _description(attempt: Attempt) -> str:
     began, ended = _span(attempt, attempt.ended or 0.0)
-    said = _SAID[attempt.outcome]
+    outcome = _OUTCOMES[attempt.outcome]
     if attempt.outcome != "not_sent":
-        said += f" after {ended - began:.2f} s"
-    words = [f"{attempt.cause}: {said}"]
+        outcome += f" after {ended - began:.2f} s"
+    parts = [f"{attempt.cause}: {outcome}"]
     if attempt.first_content is not None:
-        words.append(f"first content after {attempt.first_content - began:.2f} s")
+        parts.append(f"first content after {attempt.first_content - began:.2f} s")
     if attempt.usage is not None:
-        words.append(f"{attempt.usage.input_tokens} + {attempt.usage.output_tokens} tokens")
+        parts.append(f"{attempt.usage.input_tokens} + {attempt.usage.output_tokens} tokens")
     if attempt.cost_usd != 0.0:
-        words.append(dollars(attempt.cost_usd, estimated=attempt.cost_estimated))
-    told = ", ".join(words)
-    return told if attempt.error is None else f"{told}: {safe(attempt.error.message)}"
+        parts.append(dollars(attempt.cost_usd, estimated=attempt.cost_estimated))
+    text = ", ".join(parts)
+    return text if attempt.error is None else f"{text}: {printable(attempt.error.message)}"
 
 
 def _summary(trace: Trace) -> Text:
     winner = next((attempt.model for attempt in trace.attempts if attempt.outcome == "won"), None)
-    ended, style = ("no answer", "red") if winner is None else (f"{safe(winner)} answered", "green")
+    result, style = ("no answer", "red") if winner is None else (f"{printable(winner)} answered", "green")
     paid = dollars(trace.cost_usd, estimated=trace.cost_estimated)
     return Text.assemble(
-        (ended, f"bold {style}"), f" after {trace.seconds:.2f} s, {count(len(trace.attempts), 'attempt')}, {paid}"
+        (result, f"bold {style}"), f" after {trace.seconds:.2f} s, {count(len(trace.attempts), 'attempt')}, {paid}"
     )
 
 
 def _shortened(name: str, cells: int) -> str:
-    """The end of a long name tells more than its beginning."""
+    """The end of a long name: it says more than the beginning, which is the provider."""
     return name if len(name) <= cells else f"…{name[-(cells - 1) :]}"

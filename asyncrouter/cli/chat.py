@@ -1,4 +1,4 @@
-"""`asyncrouter chat`: ask, and print the answer."""
+"""`asyncrouter chat`: send a prompt and print the answer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import click
 import orjson
 
 from asyncrouter import AttemptError, CallEnded, CallError, Notice, Reply
-from asyncrouter.cli._choice import Choice, check, choosing
-from asyncrouter.cli._endings import INTERRUPTED, end_the_line
-from asyncrouter.cli._loop import run
+from asyncrouter.cli._configuration import Configuration, config_options
+from asyncrouter.cli._event_loop import run
+from asyncrouter.cli._exit import INTERRUPTED, end_line
+from asyncrouter.cli._json import JsonObject, failure_json, json_line, reply_json
+from asyncrouter.cli._options import CallOptions, call_options, check_call
+from asyncrouter.cli._output import print_warning, write
 from asyncrouter.cli._prompt import Message, messages, parameters
-from asyncrouter.cli._record import Record, of_failure, of_reply
-from asyncrouter.cli._say import tell, write
-from asyncrouter.cli._setup import Setup, configured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Question(NamedTuple):
-    """What is asked, of whom, and how the answer is wanted."""
+    """What is asked, of which models, and how the answer is printed."""
 
     messages: list[Message]
     params: dict[str, object]
-    choice: Choice
+    call: CallOptions
     stream: bool
     json: bool
     trace: bool
@@ -40,109 +40,111 @@ class Question(NamedTuple):
 Examples:
   asyncrouter chat "Sort a list in Rust." --task coding --deadline 30 --param temperature=0.2
   git diff | asyncrouter chat - --system "Write a commit message." --tier standard
-  asyncrouter chat "What is on it?" --image photo.jpg --model openai:gpt-6-luna --json
+  asyncrouter chat "What does this show?" --image photo.jpg --model openai:gpt-6-luna --json
 """,
 )
 @click.argument("prompt")
-@choosing
+@call_options
 @click.option("--system", metavar="TEXT", help="A system message before the prompt.")
-@click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter for the provider; V may be JSON.")
-@click.option("--image", "images", metavar="FILE|URL", multiple=True, help="A picture beside the prompt.")
-@click.option("--stream/--no-stream", default=None, help="Print as it comes.  [default: on a terminal]")
-@click.option("--trace", is_flag=True, help="Draw what was tried, on standard error.")
+@click.option("--param", "params", metavar="K=V", multiple=True,
+              help="A parameter for the provider; V may be JSON. May be repeated.")
+@click.option("--image", "images", metavar="FILE|URL", multiple=True,
+              help="An image to send with the prompt. May be repeated.")
+@click.option("--stream/--no-stream", default=None, help="Print the answer as it comes.  [default: on a terminal]")
+@click.option("--trace", is_flag=True, help="Draw every attempt, on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, model, usage, cost_usd, trace, …")
-@configured
+@config_options
 def command(
-    prompt: str, choice: Choice, system: str | None, params: tuple[str, ...], images: tuple[str, ...],
-    stream: bool | None, trace: bool, as_json: bool, setup: Setup,
+    prompt: str, call: CallOptions, system: str | None, params: tuple[str, ...], images: tuple[str, ...],
+    stream: bool | None, trace: bool, as_json: bool, configuration: Configuration,
 ) -> int | None:
-    """Ask, and print the answer. PROMPT is text, or - for standard input.
+    """Send a prompt and print the answer. PROMPT is text, or - for standard input.
 
-    On a terminal the answer is printed as it comes; should it break there, it begins again with the next model. Into a
-    pipe goes the whole answer or nothing.
+    On a terminal the answer is printed as it comes; if it breaks off, the next model begins it again. A pipe gets the
+    whole answer or nothing.
     """
     if stream is None:
         stream = sys.stdout.isatty()
     question = Question(
-        messages(prompt, system, images), parameters(params), choice, stream and not as_json, as_json, trace
+        messages(prompt, system, images), parameters(params), call, stream and not as_json, as_json, trace
     )
     notices: list[Notice] = []
     traces: list[Trace] = []
 
-    def hear(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, Notice):
             notices.append(event)
         elif isinstance(event, CallEnded):
             traces.append(event.trace)
 
-    router = setup.router(hear)
-    check(router, choice)
+    router = configuration.router(listen)
+    check_call(router, call)
     try:
         run(_ask(router, question))
-    except (CallError, AttemptError):  # which tells its own reason; that the task was another one it does not
-        _tell_of([notice for notice in notices if notice.subject == choice.get("task")])
+    except (CallError, AttemptError):  # its message has the reason, but not that another task's chain was used
+        _print_notices([notice for notice in notices if notice.subject == call.get("task")])
         raise
     except KeyboardInterrupt:
         if not (trace and traces):
             raise
-        end_the_line()
-        _afterwards(question, traces[0], None)
+        end_line()
+        _print_rest(question, traces[0], None)
         return INTERRUPTED
-    _tell_of(notices)
+    _print_notices(notices)
     return None
 
 
-def _tell_of(notices: Sequence[Notice]) -> None:
+def _print_notices(notices: Sequence[Notice]) -> None:
     for notice in notices:
-        tell(notice.text, style="yellow")
+        print_warning(notice.text)
 
 
 async def _ask(router: Router, question: Question) -> None:
     async with router:
         try:
-            reply = await (_streamed if question.stream else _whole)(router, question)
+            reply = await (_print_stream if question.stream else _print_whole)(router, question)
         except (CallError, AttemptError) as failed:
-            _afterwards(question, failed.trace, of_failure(failed) if question.json else None)
+            _print_rest(question, failed.trace, failure_json(failed) if question.json else None)
             raise
     if reply.finish_reason == "length":
-        tell("the answer stops here because it has reached its limit of tokens", style="yellow")
-    _afterwards(question, reply.trace, of_reply(reply) if question.json else None)
+        print_warning("the answer stops here because it has reached its limit of tokens")
+    _print_rest(question, reply.trace, reply_json(reply) if question.json else None)
 
 
-async def _whole(router: Router, question: Question) -> Reply:
-    reply = await router.chat(question.messages, params=question.params, **question.choice)
+async def _print_whole(router: Router, question: Question) -> Reply:
+    reply = await router.chat(question.messages, params=question.params, **question.call)
     if not question.json:
-        write(_lines(reply.text) + _tool_calls(reply))
+        write(_with_line_end(reply.text) + _tool_calls(reply))
     return reply
 
 
-async def _streamed(router: Router, question: Question) -> Reply:
+async def _print_stream(router: Router, question: Question) -> Reply:
     written = "\n"
-    again = sys.stdout.isatty()  # a person sees that it begins again, a program would take both halves for one answer
+    restart = sys.stdout.isatty()  # a person sees that it begins again; a program would take both parts for one answer
     stream = router.stream(
-        question.messages, params=question.params, on_interrupt="restart" if again else "raise", **question.choice
+        question.messages, params=question.params, on_interrupt="restart" if restart else "raise", **question.call
     )
     try:
         async with stream:
             async for chunk in stream:
                 if chunk.restart:
-                    write(_end_of(written))
-                    tell("that answer broke off; from its beginning, by the next model:", style="yellow")
+                    write(_line_end(written))
+                    print_warning("the answer broke off; the next model begins it again:")
                     written = "\n"
                 elif chunk.text:
                     write(chunk.text)
                     written = chunk.text
     finally:
-        write(_end_of(written))
+        write(_line_end(written))
     write(_tool_calls(stream.reply))
     return stream.reply
 
 
-def _lines(text: str) -> str:
-    return text + _end_of(text) if text else ""
+def _with_line_end(text: str) -> str:
+    return text + _line_end(text) if text else ""
 
 
-def _end_of(text: str) -> str:
+def _line_end(text: str) -> str:
     return "" if text.endswith("\n") else "\n"
 
 
@@ -150,11 +152,11 @@ def _tool_calls(reply: Reply) -> str:
     return "".join(f"{orjson.dumps(call).decode()}\n" for call in reply.tool_calls)
 
 
-def _afterwards(question: Question, trace: Trace | None, record: Record | None) -> None:
+def _print_rest(question: Question, trace: Trace | None, record: JsonObject | None) -> None:
     if record is not None:
-        write(orjson.dumps(record, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0).decode() + "\n")
+        write(json_line(record))
     if question.trace and trace is not None:
-        from asyncrouter.cli._screen import screen  # rich, which an answer alone does not need
+        from asyncrouter.cli._console import make_console  # rich takes a tenth of a second; an answer does not need it
         from asyncrouter.cli._timeline import draw
 
-        draw(trace, screen(stderr=True))
+        draw(trace, make_console(stderr=True))

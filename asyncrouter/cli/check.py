@@ -1,4 +1,4 @@
-"""`asyncrouter check`: is this configuration fit to be used?"""
+"""`asyncrouter check`: whether a configuration can be used."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ import click
 from rich.text import Text
 
 from asyncrouter import ConfigError, Router, RouterError
-from asyncrouter.cli._endings import ANSWERED, FAILED, USAGE
-from asyncrouter.cli._inventory import Used, retirement, used_models
-from asyncrouter.cli._keys import missing, variable
-from asyncrouter.cli._loop import run
-from asyncrouter.cli._say import safe, write
-from asyncrouter.cli._screen import write_table
-from asyncrouter.cli._setup import Setup, configured
-from asyncrouter.cli._words import count, dollars
+from asyncrouter.cli._configuration import Configuration, config_options
+from asyncrouter.cli._console import write_table
+from asyncrouter.cli._event_loop import run
+from asyncrouter.cli._exit import FAILED, OK, USAGE
+from asyncrouter.cli._format import count, dollars
+from asyncrouter.cli._keys import key_problem, key_variable
+from asyncrouter.cli._output import printable, write
+from asyncrouter.cli._used_models import UsedModel, retirement, used_models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncrouter import Config, Model, Provider
 
-Verdict = Literal["fine", "look", "wrong"]
-_MARKS = {"fine": Text("ok", "green"), "look": Text("look", "yellow"), "wrong": Text("wrong", "red")}
+Verdict = Literal["ok", "warn", "error"]
+_LABELS = {"ok": Text("ok", "green"), "warn": Text("warn", "yellow"), "error": Text("error", "red")}
 
 CALL_LIMIT = 30.0
-"""Seconds for one of the calls of --call."""
+"""Deadline in seconds of each call of --call: a small answer that takes longer is a failure here."""
+CALL_TOKENS = 16
+"""Output tokens of each call of --call: the fewest that OpenAI accepts."""
 
 
 class Finding(NamedTuple):
-    """Something that was looked at, and what is to be said of it."""
+    """The result of one check: of what, and what was found."""
 
     verdict: Verdict
     subject: str
-    told: str
+    text: str
 
 
 @click.command(
@@ -46,61 +48,63 @@ Examples:
   asyncrouter check --config router.toml --call
 
 \b
-Exit status: 0 usable, 1 a call failed, 2 something in the configuration is wrong or a key is missing.
+Exit status: 0 usable, 1 a call failed, 2 an error in the configuration or a missing key.
 """,
 )
-@click.option("--call", is_flag=True, help="One small call to each provider, of its cheapest model here.")
-@configured
-def command(call: bool, setup: Setup) -> int:
-    """Look the configuration over: can it be read, are the keys set, are the models known and in service?
+@click.option("--call", is_flag=True, help="Send one small call to each provider, to its cheapest model here.")
+@config_options
+def command(call: bool, configuration: Configuration) -> int:
+    """Check the configuration: that it can be read, keys are set, and models are known and in service.
 
-    Keys are looked for and never shown. A model that is retired, or that nothing is known of, is worth a look but not
-    wrong.
+    Keys are looked up and never shown. A model that is retired, or unknown to the catalog, is a warning, not an error.
     """
-    router = setup.router()
+    router = configuration.router()
     config, used = router.config, used_models(router.config)
     counts = [count(len(config.tasks), "task"), count(len(config.tiers), "tier"), count(len(used), "model")]
-    write(f"{setup}: {', '.join(counts)}\n")
+    write(f"{configuration}: {', '.join(counts)}\n")
     providers = {name: config.provider(name) for name in _provider_names(config, used)}
-    keys = [_key(name, provider) for name, provider in providers.items()]
-    _show("provider", keys)
+    keys = [_check_key(name, provider) for name, provider in providers.items()]
+    _write_findings("provider", keys)
     if "default" not in config.tasks:
-        _show("task", [Finding("look", "default", "no task default: a call has to name a task, tier, chain or model")])
-    _show("model", [_model(entry) for entry in used])
+        text = "no task default: a call has to name a task, tier, chain or model"
+        _write_findings("task", [Finding("warn", "default", text)])
+    _write_findings("model", [_check_model(entry) for entry in used])
     calls: list[Finding] = []
     if call:
-        able = [name for name, provider in providers.items() if not missing(provider)]
-        calls = run(_calls(router, [_cheapest(name, used) for name in able]))
-        _show("call", calls)
-    if any(found.verdict == "wrong" for found in keys):
+        with_key = [name for name, provider in providers.items() if not key_problem(provider)]
+        calls = run(_call_all(router, [(name, _cheapest(name, used)) for name in with_key]))
+        _write_findings("call", calls)
+    if any(found.verdict == "error" for found in keys):
         return USAGE
-    return FAILED if any(found.verdict == "wrong" for found in calls) else ANSWERED
+    return FAILED if any(found.verdict == "error" for found in calls) else OK
 
 
-def _provider_names(config: Config, used: Sequence[Used]) -> list[str]:
+def _provider_names(config: Config, used: Sequence[UsedModel]) -> list[str]:
     return list(dict.fromkeys([*config.providers, *(entry.model.provider for entry in used)]))
 
 
-def _key(name: str, provider: Provider) -> Finding:
-    if (problem := missing(provider)) is not None:
-        return Finding("wrong", name, f"{provider.base_url}  {problem}")
-    key = variable(provider)
-    return Finding("fine", name, f"{provider.base_url}  {'needs no key' if key is None else f'{key} is set'}")
+def _check_key(name: str, provider: Provider) -> Finding:
+    if (problem := key_problem(provider)) is not None:
+        return Finding("error", name, f"{provider.base_url}  {problem}")
+    variable = key_variable(provider)
+    state = "needs no key" if variable is None else f"{variable} is set"
+    return Finding("ok", name, f"{provider.base_url}  {state}")
 
 
-def _model(used: Used) -> Finding:
+def _check_model(used: UsedModel) -> Finding:
     model = used.model
-    if (gone := retirement(model)) is not None:
-        return Finding("look", model.name, gone)
+    if (retired := retirement(model)) is not None:
+        return Finding("warn", model.name, retired)
     if model.context is None and model.usd_per_mtok is None:
-        return Finding("look", model.name, "window and price unknown: say context and usd_per_mtok under [models]")
-    return Finding("fine", model.name, ", ".join(used.by) or "in no task or tier")
+        text = "window and price unknown: set context and usd_per_mtok under [models]"
+        return Finding("warn", model.name, text)
+    return Finding("ok", model.name, ", ".join(used.used_by) or "in no task or tier")
 
 
-def _cheapest(provider: str, used: Sequence[Used]) -> tuple[str, Model | None]:
-    """Of a provider's models that are in service the cheapest one; an unknown price is the dearest."""
-    ours = [entry.model for entry in used if entry.model.provider == provider and entry.model.retired is None]
-    return provider, min(ours, key=_price, default=None)
+def _cheapest(provider: str, used: Sequence[UsedModel]) -> Model | None:
+    """The cheapest model of a provider that is in service; one of unknown price comes last. `None`: there is none."""
+    models = [entry.model for entry in used if entry.model.provider == provider and entry.model.retired is None]
+    return min(models, key=_price, default=None)
 
 
 def _price(model: Model) -> float:
@@ -108,25 +112,26 @@ def _price(model: Model) -> float:
     return float("inf") if rates is None else rates.input + rates.output
 
 
-async def _calls(router: Router, models: list[tuple[str, Model | None]]) -> list[Finding]:
+async def _call_all(router: Router, models: list[tuple[str, Model | None]]) -> list[Finding]:
     async with router:
         return await asyncio.gather(*(_call(router, provider, model) for provider, model in models))
 
 
 async def _call(router: Router, provider: str, model: Model | None) -> Finding:
     if model is None:
-        return Finding("look", provider, "no model of it is used here")
+        return Finding("warn", provider, "none of its models is used here")
     try:
-        # Sixteen tokens: the least that OpenAI takes.
-        reply = await router.chat("Say ok.", model=model, deadline=CALL_LIMIT, retry={"attempts": 1}, max_tokens=16)
+        reply = await router.chat(
+            "Say ok.", model=model, deadline=CALL_LIMIT, retry={"attempts": 1}, max_tokens=CALL_TOKENS
+        )
     except ConfigError as error:
-        return Finding("wrong", provider, str(error))
+        return Finding("error", provider, str(error))
     except RouterError as error:
-        return Finding("wrong", provider, safe(str(error).partition("\n")[0]))
+        return Finding("error", provider, printable(str(error).partition("\n")[0]))
     paid = dollars(reply.cost_usd, estimated=reply.trace.cost_estimated)
-    return Finding("fine", provider, f"{model.name} answered in {reply.trace.seconds:.2f} s, {paid}")
+    return Finding("ok", provider, f"{model.name} answered in {reply.trace.seconds:.2f} s, {paid}")
 
 
-def _show(kind: str, findings: Sequence[Finding]) -> None:
+def _write_findings(kind: str, findings: Sequence[Finding]) -> None:
     write("\n")
-    write_table(["", kind, ""], [(_MARKS[verdict], subject, told) for verdict, subject, told in findings])
+    write_table(["", kind, ""], [(_LABELS[verdict], subject, text) for verdict, subject, text in findings])

@@ -1,4 +1,4 @@
-"""`asyncrouter demo`: a dead provider, a silent one and a real model in a chain, asked, and the trace drawn."""
+"""`asyncrouter demo`: a chain of a dead provider, a silent one and a real model, asked once, with its trace drawn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncrouter import Config, Model, Price, Provider, Router, local
-from asyncrouter.cli._say import write
-from asyncrouter.cli._screen import screen
+from asyncrouter.cli._console import make_console
+from asyncrouter.cli._output import write
 from asyncrouter.cli._timeline import draw
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from asyncrouter import Trace
 
 PROMPT = "What is the capital of France?"
-LATE = 0.4
-"""Seconds after which the next model is raced."""
+HEDGE_AFTER = 0.4
+"""Seconds without content after which the next model is started in parallel: long enough to be seen in the drawing,
+short enough for a demonstration."""
 
 _PRICE = Price(input=2.0, output=10.0)
-"""Invented for the two that do not answer, so that the trace has something to count."""
+"""An invented price for the two providers that do not answer, so that the trace has a cost to show."""
 
 
 @click.command(
@@ -37,25 +38,25 @@ Examples:
 )
 @click.argument("prompt", default=PROMPT)
 def command(prompt: str) -> None:
-    """Watch a chain survive: no key, no account, no network.
+    """Watch a chain survive two failures: no key, no account, no network.
 
-    Three models: `dead` refuses the connection, `silent` takes the request and says nothing, and SmolLM2 is a small
-    real model that is started on this machine. The first fails and is tried once more, the second is late, so the third
-    is raced and answers. The trace shows all of it.
+    The chain has three models: `dead` refuses the connection, `silent` accepts the request and never answers, and
+    SmolLM2 is a small real model that is started on this machine. The first fails and is retried once, the second is
+    too slow, so the third is started in parallel and answers. The trace shows every attempt.
     """
     if not prompt.strip():
         raise click.UsageError("PROMPT is empty")
-    trace = asyncio.run(_demonstrate(prompt))
+    trace = asyncio.run(_run(prompt))
     write("\n")
-    draw(trace, screen())
-    screen().print("The price of silent is made up; the model on this machine is free.", style="dim")
+    draw(trace, make_console())
+    make_console().print("The price of silent is invented; the model on this machine is free.", style="dim")
 
 
-async def _demonstrate(prompt: str) -> Trace:
+async def _run(prompt: str) -> Trace:
     with _address(listening=False) as dead, _address(listening=True) as silent:
         async with contextlib.AsyncExitStack() as stack:
             server = local.serve(slots=1)
-            with _starting():
+            with _starting_message():
                 await stack.enter_async_context(server)
             router = await stack.enter_async_context(Router(_config(server, dead, silent)))
             return await _ask(router, server.alias, prompt)
@@ -63,8 +64,8 @@ async def _demonstrate(prompt: str) -> Trace:
 
 async def _ask(router: Router, answering: str, prompt: str) -> Trace:
     chain = ["dead", "silent", answering]
-    write(f"{' → '.join(chain)}, the next one raced when one is {LATE:g} s late\n\n> {prompt}\n")
-    async with router.stream(prompt, chain=chain, hedge=LATE, max_tokens=120, temperature=0) as stream:
+    write(f"{' → '.join(chain)}; the next one is started after {HEDGE_AFTER:g} s without content\n\n> {prompt}\n")
+    async with router.stream(prompt, chain=chain, hedge=HEDGE_AFTER, max_tokens=120, temperature=0) as stream:
         async for chunk in stream:
             write(chunk.text)
     write("\n")
@@ -78,22 +79,22 @@ def _config(server: local.Server, dead: str, silent: str) -> Config:
 
 
 @contextlib.contextmanager
-def _starting() -> Iterator[None]:
-    """Say that it takes a moment; on a terminal in a line that goes away."""
-    told, terminal = "starting a small real model on this machine …", screen(stderr=True)
-    if terminal.is_terminal:
-        with terminal.status(told):
+def _starting_message() -> Iterator[None]:
+    """Say that starting takes a moment; on a terminal the message disappears afterwards."""
+    message, console = "starting a small real model on this machine …", make_console(stderr=True)
+    if console.is_terminal:
+        with console.status(message):
             yield
     else:
-        terminal.print(told)
+        console.print(message)
         yield
 
 
 @contextlib.contextmanager
 def _address(*, listening: bool) -> Iterator[str]:
-    """An address of our own that refuses connections or, listening, takes them and never answers."""
+    """A local address that refuses connections or, `listening`, accepts them and never answers."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         if listening:
-            held.listen()  # the kernel accepts; nobody ever reads
+            held.listen()  # the kernel accepts connections; nothing reads from them
         yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"

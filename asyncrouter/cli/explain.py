@@ -1,4 +1,4 @@
-"""`asyncrouter explain`: the plan of a call, before it is made."""
+"""`asyncrouter explain`: what a call would do, without making it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asyncrouter.cli._choice import Choice, check, choosing
-from asyncrouter.cli._keys import missing
-from asyncrouter.cli._say import write
-from asyncrouter.cli._screen import write_table
-from asyncrouter.cli._setup import Setup, configured
-from asyncrouter.cli._words import dollars_per_million, seconds
+from asyncrouter.cli._configuration import Configuration, config_options
+from asyncrouter.cli._console import write_table
+from asyncrouter.cli._format import dollars_per_million, seconds
+from asyncrouter.cli._keys import key_problem
+from asyncrouter.cli._options import CallOptions, call_options, check_call
+from asyncrouter.cli._output import write
 
 if TYPE_CHECKING:
     from asyncrouter import ExplainedStep, Router
+
+LEGEND = """
+timeouts: connect / first token / idle / total, seconds
+price: input / output, dollars for a million tokens
+"""
+"""What the numbers of a line are; it stands below the table."""
 
 
 @click.command(
@@ -24,35 +30,37 @@ Example:
   asyncrouter explain --task coding --tier standard --hedge 1.5
 """,
 )
-@choosing
-@configured
-def command(choice: Choice, setup: Setup) -> None:
-    """Show what a call would do: its models in order, their clocks, how they stand, what they cost.
+@call_options
+@config_options
+def command(call: CallOptions, configuration: Configuration) -> None:
+    """Show what a call would do: its models in order, their timeouts, their state, their prices.
 
-    Nothing is sent. The clocks are seconds: until the socket is ready, from sending until the first content, between
-    contents, and for the whole attempt. Prices are dollars for a million tokens in and out.
+    Nothing is sent. Timeouts are in seconds: until the connection is ready, from sending to the first content, between
+    contents, and for the whole attempt. Prices are dollars for a million input and output tokens.
     """
-    router = setup.router()
-    check(router, choice)
-    plan = router.explain(**choice)
-    write(f"{plan.task or 'chain'}: deadline {seconds(plan.deadline)}, hedge {plan.hedge or 'none'}  ({setup})\n")
+    router = configuration.router()
+    check_call(router, call)
+    plan = router.explain(**call)
+    hedge = plan.hedge or "none"
+    write(f"{plan.task or 'chain'}: deadline {seconds(plan.deadline)}, hedge {hedge}  ({configuration})\n")
     rows = [
-        (str(number), step.model, step.provider, _standing(router, step), _clocks(step), _price(step))
+        (str(number), step.model, step.provider, _state(router, step), _timeouts(step), _price(step))
         for number, step in enumerate(plan.steps, 1)
     ]
-    write_table(["", "model", "provider", "standing", "clocks", "$/M"], rows)
-    for problem in dict.fromkeys(missing(router.config.provider(step.provider)) for step in plan.steps):
+    write_table(["", "model", "provider", "state", "timeouts", "price"], rows)
+    write(LEGEND)
+    for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in plan.steps):
         if problem is not None:
             write(f"no key: {problem}\n")
 
 
-def _standing(router: Router, step: ExplainedStep) -> str:
-    return step.standing if missing(router.config.provider(step.provider)) is None else "no key"
+def _state(router: Router, step: ExplainedStep) -> str:
+    return step.standing if key_problem(router.config.provider(step.provider)) is None else "no key"
 
 
-def _clocks(step: ExplainedStep) -> str:
-    clocks = (step.connect, step.first_token, step.idle, step.total)
-    return "/".join("–" if clock is None else f"{clock:g}" for clock in clocks)
+def _timeouts(step: ExplainedStep) -> str:
+    timeouts = (step.connect, step.first_token, step.idle, step.total)
+    return "/".join("–" if timeout is None else f"{timeout:g}" for timeout in timeouts)
 
 
 def _price(step: ExplainedStep) -> str:

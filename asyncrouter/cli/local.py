@@ -1,4 +1,4 @@
-"""`asyncrouter local`: the small real model of this machine, asked or kept running."""
+"""`asyncrouter local`: the small real model of this machine, asked once or kept running."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ The model and its server are installed by
 """,
 )
 @click.argument("prompt", required=False)
-@click.option("--serve", is_flag=True, help="Ask nothing; keep the model running until Ctrl-C.")
-@click.option("--port", type=int, help="Port of its server.  [default: a free one]")
-@click.option("--slots", type=int, help="Requests answered at a time.  [default: 8]")
-@click.option("--context", type=int, help="Tokens a request may use.  [default: 1024]")
-@click.option("--key", metavar="env:NAME", help="Demand the key in this environment variable.")
+@click.option("--serve", is_flag=True, help="Send no prompt; keep the model running until Ctrl-C.")
+@click.option("--port", type=int, metavar="PORT", help="Port of its server.  [default: a free one]")
+@click.option("--slots", type=int, metavar="N", help="Requests answered at the same time.  [default: 8]")
+@click.option("--context", type=int, metavar="TOKENS", help="Tokens a request may use.  [default: 1024]")
+@click.option("--key", metavar="env:NAME", help="Require the key in this environment variable.")
 def command(prompt: str | None, serve: bool, **options: int | str | None) -> int:
-    """Run a small real model on this machine: ask it after a fallback, or serve it.
+    """Run a small real model on this machine: ask it, after a failed model in a chain, or serve it.
 
-    SmolLM2-135M behind llama.cpp's server: nothing is downloaded when it runs. It says little that is worth knowing,
-    but through a real API at a real pace.
+    The model is SmolLM2-135M behind llama.cpp's server; nothing is downloaded when it runs. It knows little, but it
+    answers through a real API at a real pace.
     """
     given = [f"--{name}={value}" for name, value in options.items() if value is not None]
     return local.main([*given, *(["--serve"] if serve else []), *([] if prompt is None else ["--", prompt])])

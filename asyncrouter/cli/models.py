@@ -1,4 +1,4 @@
-"""`asyncrouter models`: what is known here, or what a provider lists now."""
+"""`asyncrouter models`: the models of the configuration, or those that a provider lists now."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asyncrouter.cli._inventory import Used, retirement, used_models
-from asyncrouter.cli._loop import run
-from asyncrouter.cli._say import safe, tell, write
-from asyncrouter.cli._screen import write_table
-from asyncrouter.cli._setup import Setup, configured
-from asyncrouter.cli._words import dollars_per_million, tokens
+from asyncrouter.cli._configuration import Configuration, config_options
+from asyncrouter.cli._console import write_table
+from asyncrouter.cli._event_loop import run
+from asyncrouter.cli._format import dollars_per_million, tokens
+from asyncrouter.cli._output import print_warning, printable, write
+from asyncrouter.cli._used_models import UsedModel, retirement, used_models
 
 if TYPE_CHECKING:
     from asyncrouter import Router
@@ -25,31 +25,31 @@ Examples:
   asyncrouter models --remote --provider groq | grep llama
 """,
 )
-@click.option("--remote", is_flag=True, help="Ask the provider what it lists now: an id a line.")
-@click.option("--provider", metavar="NAME", help="Only this provider's.  [--remote: the default provider]")
-@configured
-def command(remote: bool, provider: str | None, setup: Setup) -> None:
-    """List the models of the configuration with their windows and prices, and the tasks and tiers they serve."""
-    router = setup.router()
+@click.option("--remote", is_flag=True, help="Ask the provider what it lists now, and print one id a line.")
+@click.option("--provider", metavar="NAME", help="Only models of this provider.  [with --remote: the default one]")
+@config_options
+def command(remote: bool, provider: str | None, configuration: Configuration) -> None:
+    """List the models of the configuration, with context window, price, and the tasks and tiers that use them."""
+    router = configuration.router()
     if remote:
-        write("".join(f"{safe(model)}\n" for model in run(_listed(router, provider))))
+        write("".join(f"{printable(model)}\n" for model in run(_list(router, provider))))
         return
     if provider is not None:
-        router.config.provider(provider)  # an unknown name is an error, an idle one an empty list
+        router.config.provider(provider)  # an unknown name is an error; an unused one is an empty list
     rows = [_row(used) for used in used_models(router.config) if provider in {None, used.model.provider}]
     if provider is not None and not rows:
-        tell(f"no model of {provider} is an entry or in a chain; --remote asks what it serves", style="yellow")
-    write_table(["model", "provider", "tokens", "$/M in", "$/M out", "serves", ""], rows)
+        print_warning(f"no model of {provider} is an entry or in a chain; --remote asks what it serves")
+    write_table(["model", "provider", "tokens", "$/M in", "$/M out", "used by", ""], rows)
 
 
-async def _listed(router: Router, provider: str | None) -> list[str]:
+async def _list(router: Router, provider: str | None) -> list[str]:
     async with router:
         return await router.models(provider)
 
 
-def _row(used: Used) -> tuple[str, ...]:
+def _row(used: UsedModel) -> tuple[str, ...]:
     model = used.model
     return (
         model.name, model.provider, tokens(model.context), *dollars_per_million(model.usd_per_mtok),
-        ", ".join(used.by), retirement(model) or "",
+        ", ".join(used.used_by), retirement(model) or "",
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter.batch import Progress
-from asyncrouter.cli._batch_show import line, picture
+from asyncrouter.cli._batch_output import progress_line, render
 from asyncrouter.sim import Act
 from tests.helpers.batching import ids, poisoned, read_lines, rows, write_lines
 from tests.helpers.commandline import ROOT, command, spawn
@@ -59,7 +59,7 @@ def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
     assert ids(Path("out.jsonl")) == ["r0", "r1", "r2"]
     assert ids(Path("out.errors.jsonl")) == ["bad"]
     assert "3 answered, 1 failed, of 4 rows" in done.err
-    assert "1 Rejected; their rows are in out.errors.jsonl" in done.err
+    assert "failed rows: 1 Rejected; they are in out.errors.jsonl" in done.err
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
@@ -156,7 +156,7 @@ def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
 
     assert (done.status, done.out, done.err) == (
-        0, "2 rows: about 4 tokens in, 1,000 out\nnot counted, because their price is not known: n\n", ""
+        0, "2 rows: about 4 tokens in, 1,000 out\nnot included, because their price is unknown: n\n", ""
     )
 
 
@@ -189,7 +189,7 @@ def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
 
 
 def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
-    """3, and the same command goes on."""
+    """3, and the same command resumes it."""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(30)])
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
@@ -224,8 +224,8 @@ def test_progress_as_json_lines(batch_desk: Desk) -> None:
 
 def test_progress_on_one_line() -> None:
     """What is done, how fast, what it costs and will cost, how long it will take."""
-    told = "400 of 1,000 done, 2 failed, 64 on their way, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
-    assert line(PROGRESS) == told
+    text = "400 of 1,000 done, 2 failed, 64 in flight, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
+    assert progress_line(PROGRESS) == text
 
 
 def test_progress_on_a_terminal() -> None:
@@ -234,7 +234,7 @@ def test_progress_on_a_terminal() -> None:
 
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     with console.capture() as captured:
-        console.print(picture(PROGRESS))
+        console.print(render(PROGRESS))
 
     shown = captured.get()
     assert "400 of 1,000 done" in shown
@@ -263,7 +263,7 @@ def test_ctrl_c_finishes_what_is_on_its_way(batch_desk: Desk, number: signal.Sig
     _, err = process.communicate(timeout=20)
 
     assert process.returncode == 130
-    assert "finishing what is on its way; once more to drop it" in err
+    assert "letting the rows in flight finish; Ctrl-C again cancels them" in err
     assert "92 left" in err
     assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) == 8
 
@@ -274,12 +274,12 @@ def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
     process = begun(batch_desk)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert "once more to drop it" in process.stderr.readline()
+    assert "Ctrl-C again cancels them" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
     assert process.returncode == 130
-    assert "the same command goes on" in err
+    assert "the same command resumes it" in err
     assert "Traceback" not in err
 
 
@@ -298,7 +298,7 @@ def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk,
     _, err = process.communicate(timeout=20)
 
     assert (process.returncode, batch_desk.world.requests) == (130, 0)
-    assert err == "asyncrouter: stopped; the same command goes on with the rows that have no answer yet\n"
+    assert err == "asyncrouter: stopped; the same command resumes it with the rows that have no answer\n"
     assert not Path("out.jsonl").exists()
 
 
@@ -318,7 +318,7 @@ def test_a_full_disk(batch_desk: Desk) -> None:
     done = batch_desk.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
 
     assert done.status == 3
-    assert "stopped: /dev/full: No space left on device; the same command goes on" in done.err
+    assert "stopped: /dev/full: No space left on device; the same command resumes it" in done.err
     assert "0 answered" in done.err
 
 

@@ -285,7 +285,7 @@ def test_replay_takes_names_with_spaces_and_refuses_impossible_limits(desk: Desk
 
 def test_a_long_run_shows_its_progress(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """On standard error: a line every few seconds where there is no terminal."""
-    monkeypatch.setattr("asyncrouter.cli._bench_show.EVERY", 0.0)
+    monkeypatch.setattr("asyncrouter.cli._bench_output.LINE_INTERVAL", 0.0)
     done = desk.run("bench", "run", "--scenario", "healthy", "--calls", "3", "--arm", "x: model=primary",
                     "--arm", "y: model=secondary")
 

@@ -1,4 +1,4 @@
-"""`asyncrouter chat`: what is asked, what is printed, and how it ends."""
+"""`asyncrouter chat`: what is sent, what is printed, and the exit status."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def body(desk: Desk) -> Mapping[str, object]:
 
 
 def test_the_whole_answer_goes_into_a_pipe(desk: Desk) -> None:
-    """The text and a line end, nothing else, and status 0."""
+    """The text and a line end are printed, nothing else, and the status is 0."""
     desk.world.model("a", Act(text="Good morning."))
 
     assert desk.run("chat", "Hello") == (0, "Good morning.\n", "")
@@ -39,7 +39,7 @@ def test_the_whole_answer_goes_into_a_pipe(desk: Desk) -> None:
 
 
 def test_a_pipe_never_sees_half_an_answer(desk: Desk) -> None:
-    """A model that breaks off is not printed; the next one's answer is."""
+    """An answer that breaks off is not printed; the next model's is."""
     desk.world.model("a", Act(text="one two three", fault="cut", at=2))
     desk.world.model("b", Act(text="sound"))
 
@@ -47,7 +47,7 @@ def test_a_pipe_never_sees_half_an_answer(desk: Desk) -> None:
 
 
 def test_the_prompt_from_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`-` reads it, as UTF-8."""
+    """`-` reads the prompt from standard input, as UTF-8."""
     desk.world.model("a", Act(text="ok"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Grüß dich\n".encode())))
 
@@ -55,8 +55,8 @@ def test_the_prompt_from_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert body(desk)["messages"] == [{"role": "user", "content": "Grüß dich\n"}]
 
 
-def test_standard_input_that_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A usage error that says where."""
+def test_standard_input_that_is_not_utf_8(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a usage error that says at which byte."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff")))
 
     done = desk.run("chat", "-")
@@ -66,7 +66,7 @@ def test_standard_input_that_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_system_message_comes_first(desk: Desk) -> None:
-    """Before the prompt."""
+    """--system is sent before the prompt."""
     desk.world.model("a", Act(text="ok"))
 
     assert desk.run("chat", "Hello", "--system", "Be brief.").status == 0
@@ -74,7 +74,7 @@ def test_the_system_message_comes_first(desk: Desk) -> None:
 
 
 def test_parameters_are_json_where_they_can_be(desk: Desk) -> None:
-    """Numbers, lists and null as such, everything else as text."""
+    """Numbers, lists and null are sent as such, everything else as text."""
     desk.world.model("a", Act(text="ok"))
     given = ["temperature=0.2", 'stop=["x"]', "user=alice=1", "seed=null", "tag="]
 
@@ -85,8 +85,8 @@ def test_parameters_are_json_where_they_can_be(desk: Desk) -> None:
     assert {name: body(desk)[name] for name in expected} == expected
 
 
-def test_pictures_from_a_file_and_from_an_address(desk: Desk) -> None:
-    """A file is sent inside the message, an address as it is."""
+def test_images_from_a_file_and_from_a_url(desk: Desk) -> None:
+    """A file is sent inside the message, a URL as it is."""
     desk.world.model("a", Act(text="ok"))
     picture = b"\x89PNG"
     Path("dot.png").write_bytes(picture)
@@ -95,13 +95,13 @@ def test_pictures_from_a_file_and_from_an_address(desk: Desk) -> None:
 
     assert done.status == 0, done.err
     inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    assert [
+    assert body(desk)["messages"] == [
         {"role": "user", "content": [
             {"type": "text", "text": "What is it?"},
             {"type": "image_url", "image_url": {"url": inside}},
             {"type": "image_url", "image_url": {"url": "https://h.test/x.jpg"}},
         ]}
-    ] == body(desk)["messages"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,17 @@ def test_pictures_from_a_file_and_from_an_address(desk: Desk) -> None:
     ],
 )
 def test_which_models_are_asked(desk: Desk, options: list[str], models: list[str]) -> None:
-    """The options of the router's own call; a bare --tier is `standard`."""
+    """The options are those of `Router.chat`; --tier without a name is `standard`."""
     for name in "ab":
         desk.world.model(name, Act(status=404))
 
     assert desk.run("chat", "Hello", *options).status == 1
     asked = [seen.model for seen in desk.world.seen]
-    assert list(dict.fromkeys(models)) == list(dict.fromkeys(asked))
+    assert list(dict.fromkeys(asked)) == list(dict.fromkeys(models))
 
 
-def test_a_deadline_and_a_hedge_are_the_call_s(desk: Desk) -> None:
-    """Silence ends at the deadline; the hedge has been sent by then."""
+def test_deadline_and_hedge_are_used(desk: Desk) -> None:
+    """Two silent models end at the deadline; the hedge was sent before."""
     for name in "ab":
         desk.world.model(name, Act(fault="hang"))
 
@@ -141,7 +141,7 @@ def test_a_deadline_and_a_hedge_are_the_call_s(desk: Desk) -> None:
 
 
 def test_json_is_one_object(desk: Desk) -> None:
-    """Text, model, usage, cost and the trace with every attempt; standard error is left alone."""
+    """--json prints text, model, usage, cost and the trace with every attempt, and nothing on standard error."""
     desk.world.model("b", Act(status=500, message="down"))
     desk.world.model("a", Act(text="two words", usage={"prompt_tokens": 3, "completion_tokens": 2}, served_model="a-1"))
 
@@ -164,21 +164,21 @@ def test_json_is_one_object(desk: Desk) -> None:
 
 
 def test_json_of_a_failure_has_the_same_keys(desk: Desk) -> None:
-    """No text, but the error and the trace; the status is 1 and the message is on standard error too."""
+    """It has the error and the trace; the status is 1, and the message is on standard error too."""
     desk.world.model("a", Act(text="ok")).then(Act(status=404, message="gone"))
 
     fine, failed = (desk.run("chat", "Hello", "--model", "a", "--json") for _ in range(2))
 
     assert failed.status == 1
     answer = json.loads(failed.out)
-    assert json.loads(fine.out).keys() == answer.keys()
+    assert answer.keys() == json.loads(fine.out).keys()
     assert answer["error"]["type"] == "AllModelsFailed"
-    assert None is answer["text"]
+    assert answer["text"] is None
     assert "asyncrouter: All models failed: a: gone" in failed.err
 
 
 def test_tool_calls_are_printed_a_line_each(desk: Desk) -> None:
-    """An answer without text is its tool calls, as JSON."""
+    """Of an answer without text, the tool calls are printed as JSON."""
     desk.world.model("a", Act(text="", tool_calls=[{"name": "look", "arguments": '{"x": 1}'}]))
 
     done = desk.run("chat", "Hello")
@@ -189,7 +189,7 @@ def test_tool_calls_are_printed_a_line_each(desk: Desk) -> None:
 
 
 def test_a_cut_answer_says_so(desk: Desk) -> None:
-    """The limit of tokens was reached: printed all the same, with a word on standard error."""
+    """An answer that has reached its limit of tokens is printed, with a warning on standard error."""
     desk.world.model("a", Act(text="one two", finish_reason="length"))
 
     done = desk.run("chat", "Hello")
@@ -199,7 +199,7 @@ def test_a_cut_answer_says_so(desk: Desk) -> None:
 
 
 def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
-    """The answer alone goes to standard output."""
+    """Only the answer goes to standard output."""
     desk.world.model("a", Act(status=500, message="down"))
     desk.world.model("b", Act(text="ok"))
 
@@ -212,19 +212,19 @@ def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
 
 
 def test_all_models_failed(desk: Desk) -> None:
-    """Status 1, nothing on standard output, one message with the most useful cause, and what to do next."""
+    """Status 1, and one message with the most useful cause and what to do next; nothing on standard output."""
     desk.world.model("a", Act(status=500))
     desk.world.model("b", Act(status=404, message="No such model"))
 
     done = desk.run("chat", "Hello")
 
     assert (done.status, done.out) == (1, "")
-    told = "asyncrouter: All default models failed: b: No such model (HTTP 404)\n  --trace draws what was tried\n"
-    assert told == done.err
+    message = "asyncrouter: All default models failed: b: No such model (HTTP 404)\n  --trace draws every attempt\n"
+    assert done.err == message
 
 
 def test_a_refusal_is_a_failure_of_its_own(desk: Desk) -> None:
-    """`Refused` is raised as it is: status 1 and the provider's words."""
+    """`Refused` is status 1 with the provider's message."""
     desk.world.model("a", Act(status=400, code="content_policy_violation", message="Not this."))
 
     done = desk.run("chat", "Hello")
@@ -233,18 +233,18 @@ def test_a_refusal_is_a_failure_of_its_own(desk: Desk) -> None:
     assert done.err.startswith("asyncrouter: a: Not this.")
 
 
-def test_a_missing_key_comes_with_its_cure(desk: Desk) -> None:
-    """The built-in tables without a key: the variable, and the demo that needs none."""
+def test_a_missing_key_says_what_to_do(desk: Desk) -> None:
+    """The message names the variable, and the commands that help."""
     Path("asyncrouter.toml").unlink()
 
     done = desk.run("chat", "Hello")
 
     assert done.status == 1
-    assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter demo` needs no key" in done.err
+    assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter check` checks all keys" in done.err
 
 
-def test_what_a_person_should_know_stands_beside_the_answer(desk: Desk) -> None:
-    """A notice is told once, after an answer."""
+def test_a_notice_is_printed_beside_the_answer(desk: Desk) -> None:
+    """It is printed once, on standard error."""
     desk.world.model("a", Act(text="ok"))
 
     done = desk.run("chat", "Hello", "--task", "cooking")
@@ -253,8 +253,8 @@ def test_what_a_person_should_know_stands_beside_the_answer(desk: Desk) -> None:
     assert done.err.count("unknown task 'cooking'") == 1
 
 
-def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
-    """It is another chain that failed; of the rest the failure speaks itself."""
+def test_an_unknown_task_is_named_beside_a_failure(desk: Desk) -> None:
+    """It was another task's chain that failed; other notices are not repeated."""
     desk.world.model("a", Act(status=400, message="no such thing"))
 
     done = desk.run("chat", "Hello", "--task", "codng")
@@ -265,7 +265,7 @@ def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Missing argument 'PROMPT'"),
         (["  "], "PROMPT is empty"),
@@ -278,19 +278,19 @@ def test_a_misspelt_task_is_told_beside_a_failure(desk: Desk) -> None:
         (["x", "--hedge", "p99"], "expected seconds or p95 or none, got 'p99'"),
         (["x", "--param", "temperature"], "expected name=value, got 'temperature'"),
         (["x", "--param", "stream=true"], "params.stream: is for the router to say"),
-        (["x", "--image", "notes.txt"], "notes.txt: expected a picture"),
+        (["x", "--image", "notes.txt"], "notes.txt: expected an image"),
         (["x", "--image", "none.png"], "none.png: No such file or directory"),
         (["x", "--chain", "a,,b"], "chain.models[1]: expected a model's name"),
         (["x", "--config", "none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["x", "--verbose"], "No such option"),
     ],
 )
-def test_what_cannot_be_used_is_named_and_nothing_is_sent(desk: Desk, arguments: list[str], told: str) -> None:
-    """Status 2, the argument and what is wrong with it."""
+def test_what_cannot_be_used_is_named_and_nothing_is_sent(desk: Desk, arguments: list[str], message: str) -> None:
+    """Status 2, with the argument and what is wrong with it."""
     done = desk.run("chat", *arguments)
 
     assert (done.status, done.out) == (2, "")
-    assert told in done.err
+    assert message in done.err
     assert not desk.world.seen
 
 
@@ -298,7 +298,7 @@ def test_what_cannot_be_used_is_named_and_nothing_is_sent(desk: Desk, arguments:
 
 
 def test_a_stream_into_a_pipe_that_breaks(desk: Desk) -> None:
-    """Asked for, a pipe gets it as it comes; it is never continued by another model."""
+    """With --stream a pipe gets the answer as it comes; another model never continues it."""
     desk.world.model("a", Act(text="one two three", fault="cut", at=2))
     desk.world.model("b", Act(text="sound"))
 
@@ -306,11 +306,11 @@ def test_a_stream_into_a_pipe_that_breaks(desk: Desk) -> None:
 
     assert (done.status, done.out) == (1, "one two\n")
     assert "the stream broke after 7 characters" in done.err
-    assert "--no-stream shows nothing until an answer is whole" in done.err
+    assert "with --no-stream nothing is printed until an answer is complete" in done.err
 
 
 class Terminal:
-    """A command on a terminal of its own, and everything it shows there."""
+    """A command on a pseudo-terminal, and everything it prints there."""
 
     def __init__(self, *arguments: str) -> None:
         self._ours, theirs = pty.openpty()
@@ -322,7 +322,7 @@ class Terminal:
         self.shown = ""
 
     def read(self, until: str | None = None) -> str:
-        """What it shows, up to `until` or to its end."""
+        """What it has printed, up to `until` or to its end."""
         while until is None or until not in self.shown:
             try:
                 data = os.read(self._ours, 65536)
@@ -339,22 +339,22 @@ class Terminal:
         return self.process.wait(10)
 
 
-def test_a_terminal_sees_it_come_and_begin_again(desk: Desk) -> None:
-    """The first part is shown, then that it begins again, then the whole of the next model's answer."""
+def test_on_a_terminal_a_broken_answer_begins_again(desk: Desk) -> None:
+    """The first part is printed, then a warning, then the whole answer of the next model."""
     desk.world.model("a", Act(text="one two three", fault="cut", at=2))
     desk.world.model("b", Act(text="a sound answer"))
 
     terminal = Terminal("chat", "Hello")
 
     assert terminal.end() == 0
-    first, told, whole = terminal.shown.splitlines()
+    first, warning, whole = terminal.shown.splitlines()
     assert first == "one two"
-    assert "that answer broke off; from its beginning, by the next model:" in told
+    assert "the answer broke off; the next model begins it again:" in warning
     assert whole == "a sound answer"
 
 
 def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
-    """Escape sequences of an answer are not the terminal's to obey."""
+    """Control characters of an answer are not sent to the terminal."""
     desk.world.model("a", Act(text="red \x1b[31mor\x07 \x9bnot"))
 
     terminal = Terminal("chat", "Hello")
@@ -363,8 +363,8 @@ def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
     assert terminal.shown.strip() == "red [31mor not"
 
 
-def test_ctrl_c_is_quick_and_clean(desk: Desk) -> None:
-    """Status 130, no traceback, and the connection is given up."""
+def test_ctrl_c_ends_a_stream_at_once(desk: Desk) -> None:
+    """Status 130 within seconds, without a traceback."""
     desk.world.model("a", Act(text="well begun", gap=60.0))
     terminal = Terminal("chat", "Hello")
     terminal.read(until="well")
@@ -373,13 +373,13 @@ def test_ctrl_c_is_quick_and_clean(desk: Desk) -> None:
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.end() == 130
-    assert 5.0 > time.monotonic() - began
+    assert time.monotonic() - began < 5.0
     assert terminal.shown.strip() == "well"
 
 
 @contextmanager
 def interrupted(desk: Desk, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A question whose answer has begun to come, to be interrupted; it does not outlive its test."""
+    """A command whose request has been sent, to be interrupted; it is killed at the end."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command("chat", "Hello", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -393,8 +393,8 @@ def interrupted(desk: Desk, *options: str) -> Iterator[subprocess.Popen[bytes]]:
             asking.kill()
 
 
-def test_ctrl_c_before_anything_came(desk: Desk) -> None:
-    """The same while the provider is silent and nothing has been printed."""
+def test_ctrl_c_before_the_first_content(desk: Desk) -> None:
+    """Status 130, and nothing is printed."""
     desk.world.model("a", Act(fault="hang"))
     with interrupted(desk) as asking:
         asking.send_signal(signal.SIGINT)
@@ -403,21 +403,21 @@ def test_ctrl_c_before_anything_came(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream"])
-def test_ctrl_c_with_trace_draws_it_so_far(desk: Desk, how: str) -> None:
-    """What was asked for is shown: the attempts until then, on standard error."""
+def test_ctrl_c_with_trace_draws_the_trace(desk: Desk, how: str) -> None:
+    """The attempts until then are drawn on standard error."""
     desk.world.model("a", Act(text="well begun", gap=60.0))
     with interrupted(desk, "--trace", how) as asking:
         asking.send_signal(signal.SIGINT)
-        _, told = asking.communicate(timeout=10)
+        _, drawn = asking.communicate(timeout=10)
 
     assert asking.returncode == 130
-    assert "first: cancelled" in told.decode()
-    assert "Traceback" not in told.decode()
+    assert "first: cancelled" in drawn.decode()
+    assert "Traceback" not in drawn.decode()
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.002, 0.01])
 def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
-    """The second cuts the closing short, wherever it comes, and nobody complains of what is left open."""
+    """The second one cuts the closing short, and nothing complains of connections left open."""
     desk.world.model("a", Act(text="well begun", gap=60.0))
     with interrupted(desk, "--no-stream") as asking:
         asking.send_signal(signal.SIGINT)
@@ -429,8 +429,8 @@ def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream", "--json"])
-def test_a_reader_that_has_gone_is_no_error(desk: Desk, how: str) -> None:
-    """Quiet, and the status a shell gives to a program that SIGPIPE ended."""
+def test_a_closed_pipe_is_no_error(desk: Desk, how: str) -> None:
+    """Nothing is printed, and the status is that of a program ended by SIGPIPE."""
     desk.world.model("a", Act(tokens=20_000))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ours, theirs = os.pipe()
@@ -445,8 +445,8 @@ def test_a_reader_that_has_gone_is_no_error(desk: Desk, how: str) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
 @pytest.mark.parametrize("arguments", [["chat", "Hello"], ["--help"], ["explain"]])
-def test_what_cannot_be_written(desk: Desk, arguments: list[str]) -> None:
-    """One message, status 1, and no complaint when the interpreter exits."""
+def test_a_full_device_is_one_message(desk: Desk, arguments: list[str]) -> None:
+    """Status 1, and no second message when the interpreter exits."""
     desk.world.model("a", Act(tokens=20_000))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with open("/dev/full", "wb") as full:
@@ -457,8 +457,8 @@ def test_what_cannot_be_written(desk: Desk, arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (1, b"asyncrouter: No space left on device\n")
 
 
-def test_letters_that_the_output_lacks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer is not lost to an encoding."""
+def test_characters_that_the_output_lacks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are printed as question marks; the answer is not lost."""
     desk.world.model("a", Act(text="naïve ✓"))
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
 

@@ -1,4 +1,4 @@
-"""`asyncrouter check`: keys, ids, retired models, calls."""
+"""`asyncrouter check`: keys, model ids, retired models, calls."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ unpriced = {{ provider = "sim", id = "u" }}
 """
 
 
-def test_a_configuration_that_is_fit(desk: Desk) -> None:
-    """What was read, a line for each provider and model, status 0; nothing is sent."""
+def test_a_usable_configuration(desk: Desk) -> None:
+    """It prints what was read and a line for each provider and model; status 0, and nothing is sent."""
     done = desk.run("check")
 
     assert (done.status, done.err) == (0, "")
@@ -33,17 +33,17 @@ def test_a_configuration_that_is_fit(desk: Desk) -> None:
     lines = [line.split() for line in done.out.splitlines()]
     assert ["ok", "sim", desk.base_url, "PLANTED_KEY", "is", "set"] in lines
     assert ["ok", "a", "task", "default,", "task", "coding,", "tier", "standard"] in lines
-    assert "look  b      window and price unknown: say context and usd_per_mtok under [models]" in done.out
+    assert "warn  b      window and price unknown: set context and usd_per_mtok under [models]" in done.out
     assert not desk.world.seen
 
 
-def test_keys_are_looked_for_and_never_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing one makes the configuration unusable: status 2. One that is set is only said to be."""
+def test_keys_are_checked_and_never_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing key is an error and status 2; of one that is set, only that it is set is printed."""
     Path("asyncrouter.toml").unlink()
 
     done = desk.run("check")
     assert done.status == 2
-    assert "wrong  openrouter  https://openrouter.ai/api/v1  OPENROUTER_API_KEY is not set" in done.out
+    assert "error  openrouter  https://openrouter.ai/api/v1  OPENROUTER_API_KEY is not set" in done.out
 
     monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
     done = desk.run("check")
@@ -53,21 +53,21 @@ def test_keys_are_looked_for_and_never_shown(desk: Desk, monkeypatch: pytest.Mon
 
 
 def test_retired_ids_come_with_their_successors(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first tables: what is gone, since when, and what replaced it; worth a look, not wrong."""
+    """A retired model is a warning with its date and its successor."""
     Path("asyncrouter.toml").unlink()
     monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
 
     done = desk.run("check", "--tables", "classic")
 
     assert done.status == 0
-    told = {line.split()[1]: line for line in done.out.splitlines() if line.startswith("look")}
-    assert len(told) == 8
-    assert told["openai/gpt-4-turbo"].endswith("  retired 2026-10-23: use openai/gpt-6.1-sol")
-    assert told["deepseek/deepseek-coder"].endswith("  superseded: use deepseek/deepseek-v4-flash")
+    warnings = {line.split()[1]: line for line in done.out.splitlines() if line.startswith("warn")}
+    assert len(warnings) == 8
+    assert warnings["openai/gpt-4-turbo"].endswith("  retired 2026-10-23: use openai/gpt-6.1-sol")
+    assert warnings["deepseek/deepseek-coder"].endswith("  superseded: use deepseek/deepseek-v4-flash")
 
 
 def test_one_cheap_call_a_provider(desk: Desk) -> None:
-    """--call asks the cheapest model for a few tokens, once, and says how long it took and what it cost."""
+    """--call asks the cheapest model of a provider for a few tokens, and prints seconds and cost."""
     desk.write(CHEAP)
     desk.world.model("c", Act(text="ok", usage={"prompt_tokens": 10, "completion_tokens": 2}))
 
@@ -82,19 +82,19 @@ def test_one_cheap_call_a_provider(desk: Desk) -> None:
 
 
 def test_a_call_that_fails(desk: Desk) -> None:
-    """Status 1 and the reason, in one line; it is not tried again."""
+    """Status 1 and the reason, in one line; the call is not retried."""
     desk.write(CHEAP)
     desk.world.model("c", Act(status=500, message="down"))
 
     done = desk.run("check", "--call")
 
     assert (done.status, done.err) == (1, "")
-    assert "wrong  sim   All models failed: cheap: down (HTTP 500)\n" in done.out
+    assert "error  sim   All models failed: cheap: down (HTTP 500)\n" in done.out
     assert len(desk.world.seen) == 1
 
 
 def test_a_provider_without_its_key_is_not_called(desk: Desk) -> None:
-    """It has been said already that the key is missing."""
+    """Its missing key is the only error."""
     desk.write(CHEAP.replace("[models]", 'key = "env:SIM_API_KEY"\n[models]'))
 
     done = desk.run("check", "--call")
@@ -104,29 +104,29 @@ def test_a_provider_without_its_key_is_not_called(desk: Desk) -> None:
     assert not desk.world.seen
 
 
-def test_a_provider_of_which_nothing_is_used(desk: Desk) -> None:
-    """It is listed, and there is nothing to call."""
+def test_a_provider_without_used_models(desk: Desk) -> None:
+    """It is listed with a warning, and not called."""
     desk.write(CHEAP + '[providers.idle]\nbase_url = "http://127.0.0.1:9/v1"\n')
     desk.world.model("c", Act(text="ok"))
 
     done = desk.run("check", "--call")
 
     assert done.status == 0
-    assert "look  idle  no model of it is used here" in done.out
+    assert "warn  idle  none of its models is used here" in done.out
 
 
-def test_an_empty_file_is_worth_a_look(desk: Desk) -> None:
-    """It can be read, but a call without a task would fail."""
+def test_an_empty_file_is_a_warning(desk: Desk) -> None:
+    """It can be read, but a call that names no models would fail."""
     desk.write("")
 
     done = desk.run("check")
 
     assert (done.status, done.err) == (0, "")
-    assert "look  default  no task default: a call has to name a task, tier, chain or model\n" in done.out
+    assert "warn  default  no task default: a call has to name a task, tier, chain or model\n" in done.out
 
 
-def test_a_default_task_is_not_worth_a_word(desk: Desk) -> None:
-    """The file's own, or a table's."""
+def test_a_default_task_is_no_warning(desk: Desk) -> None:
+    """It may be the file's own, or a built-in table's."""
     assert "no task default" not in desk.run("check").out
     desk.write("")
     assert "no task default" not in desk.run("check", "--tables", "current").out

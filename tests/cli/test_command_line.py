@@ -1,4 +1,4 @@
-"""The command line as a whole: its help, its statuses, the extra it needs, where it looks for a configuration."""
+"""The command line as a whole: help, exit statuses, the extra it needs, where its configuration comes from."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 STARTS = ["from asyncrouter.cli import main; sys.exit(main())", "runpy.run_module('asyncrouter', run_name='__main__')"]
-"""As the installed script does, and as a module."""
+"""Starts the command line as the installed script does, and as a module."""
 
 
 def test_help_names_every_command(desk: Desk) -> None:
-    """With the exit statuses and how to complete in a shell."""
+    """It has the exit statuses, too, and how to set up completion in a shell."""
     done = desk.run("--help")
 
     assert (done.status, done.err) == (0, "")
@@ -34,7 +34,7 @@ def test_help_names_every_command(desk: Desk) -> None:
 
 
 def test_help_imports_no_command() -> None:
-    """Only click and what shows a failure are loaded, not the commands and not the model's server."""
+    """Neither the commands nor rich nor the local model's server are imported."""
     code = (
         "import sys; from asyncrouter.cli._app import COMMANDS, run\n"
         "try: run(['--help'])\n"
@@ -51,7 +51,7 @@ def test_help_imports_no_command() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_an_example(desk: Desk, name: str) -> None:
-    """`--help` is 0, says what it does, and shows a command that can be copied."""
+    """`--help` has status 0, says what the command does, and shows an example."""
     done = desk.run(name, "--help")
 
     assert (done.status, done.err) == (0, "")
@@ -60,18 +60,18 @@ def test_every_command_explains_itself_with_an_example(desk: Desk, name: str) ->
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_is_listed_by_what_it_is(name: str) -> None:
-    """The line in the list belongs to a command of that name, with a help of its own."""
+def test_a_listed_command_exists(name: str) -> None:
+    """Every name of the list is a command of that name, with a help of its own."""
     command = app.get_command(app.make_context("asyncrouter", ["chat"]), name)
 
     assert command is not None
-    assert name == command.name
+    assert command.name == name
     assert command.help
     assert COMMANDS[name].endswith(".")
 
 
 def test_without_a_command_it_is_the_help(desk: Desk) -> None:
-    """A usage error, as click has it."""
+    """It is a usage error, as usual with click."""
     done = desk.run()
 
     assert done.status == 2
@@ -79,7 +79,7 @@ def test_without_a_command_it_is_the_help(desk: Desk) -> None:
 
 
 def test_an_unknown_command(desk: Desk) -> None:
-    """A usage error that names it."""
+    """It is a usage error that names the command."""
     done = desk.run("chta")
 
     assert done.status == 2
@@ -87,13 +87,13 @@ def test_an_unknown_command(desk: Desk) -> None:
 
 
 def test_the_version(desk: Desk) -> None:
-    """The installed one."""
+    """It is the installed package's."""
     assert desk.run("--version") == (0, "asyncrouter 0.1.0\n", "")
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
-    """Status 2 and no traceback, whichever of the two is missing."""
+    """Status 2 and no traceback, whichever package is missing."""
     code = (
         "import sys\n"
         "class Blocker:\n"
@@ -115,7 +115,7 @@ def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
 @pytest.mark.parametrize("module", ["click", "aiohttp", "asyncrouter._router", "rich"])
 @pytest.mark.parametrize("start", STARTS)
 def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None:
-    """Status 130 and quiet, by the installed script and as a module, however early it comes."""
+    """Status 130 without output, by the installed script and as a module, however early it comes."""
     code = (
         "import runpy, sys\n"
         "class Interrupted:\n"
@@ -137,7 +137,7 @@ def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None
      (["chat"], 2, 2)],
 )
 def test_without_a_standard_stream_it_is_empty(desk: Desk, arguments: list[str], closed: int, status: int) -> None:
-    """Some services start programs so; no traceback."""
+    """Some services start programs without them; there is no traceback."""
     desk.world.model("a", Act(text="ok"))
 
     done = subprocess.run(
@@ -146,12 +146,12 @@ def test_without_a_standard_stream_it_is_empty(desk: Desk, arguments: list[str],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
-    assert status == done.returncode, done.stderr
+    assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_it_runs_as_a_module(desk: Desk) -> None:
-    """`python -m asyncrouter` is the same."""
+    """`python -m asyncrouter` is the same command."""
     desk.world.model("a", Act(text="ok"))
 
     assert spawn("chat", "-", stdin="Hello") == (0, "ok\n", "")
@@ -160,13 +160,13 @@ def test_it_runs_as_a_module(desk: Desk) -> None:
 # ── where the configuration comes from ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_file_that_lies_here_is_used(desk: Desk) -> None:
-    """./asyncrouter.toml, without being named."""
+def test_the_file_in_the_working_directory_is_used(desk: Desk) -> None:
+    """./asyncrouter.toml needs no option."""
     assert "(asyncrouter.toml)" in desk.run("explain").out
 
 
 def test_the_environment_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes before the one that lies here."""
+    """$ASYNCROUTER_CONFIG goes before ./asyncrouter.toml."""
     desk.write(name="other.toml")
     monkeypatch.setenv("ASYNCROUTER_CONFIG", "other.toml")
 
@@ -174,7 +174,7 @@ def test_the_environment_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_option_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes before everything else."""
+    """--config goes before everything else."""
     desk.write(name="third.toml")
     monkeypatch.setenv("ASYNCROUTER_CONFIG", "other.toml")
 
@@ -182,7 +182,7 @@ def test_an_option_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_without_a_file_there_are_the_built_in_tables(desk: Desk) -> None:
-    """Today's, or the first ones."""
+    """They are today's, or with --tables the first ones."""
     Path("asyncrouter.toml").unlink()
 
     assert '(built-in table "current")' in desk.run("explain").out
@@ -200,7 +200,7 @@ def test_a_file_over_a_table_has_the_tasks_of_both(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", ["chat", "explain", "models", "check"])
 def test_a_file_that_cannot_be_used_is_named_with_the_place(desk: Desk, name: str) -> None:
-    """Status 2, the file and the path inside it, from every command that reads one."""
+    """Every command that reads a file gives status 2 with the file and the path inside it."""
     desk.write('[tasks.default]\nmodels = ["a/b"]\ndeadline = "soon"\n')
 
     done = desk.run(name, *(["Hello"] if name == "chat" else []))
@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_place(desk: Desk, name: st
 
 
 def test_a_proxy_of_the_environment_is_used(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTP_PROXY and NO_PROXY, as every other tool takes them."""
+    """HTTP_PROXY and NO_PROXY mean what they mean to other tools."""
     desk.world.model("a", Act(text="through"))
     proxy = desk.base_url.removesuffix("/v1")
     desk.write(FILE.replace("{base_url}", "http://nowhere.invalid/v1"))
@@ -235,7 +235,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, desk: Desk, words: str) -> list[s
 
 
 def test_commands_are_completed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the shell's own key."""
+    """Completion offers their names."""
     assert completed(monkeypatch, desk, "ch") == ["chat", "check"]
 
 
@@ -246,12 +246,12 @@ def test_commands_are_completed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
 def test_names_of_the_configuration_are_completed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, words: str, names: list[str]
 ) -> None:
-    """Tasks, tiers and models, of the file that would be used."""
-    assert names == completed(monkeypatch, desk, words)
+    """Completion offers the tasks, tiers and models of the file that would be used."""
+    assert completed(monkeypatch, desk, words) == names
 
 
 def test_a_broken_file_completes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And says nothing: a completion is no place for errors."""
+    """A completion prints no errors."""
     desk.write("tasks = 1")
 
     assert completed(monkeypatch, desk, "chat --task c") == []
@@ -274,7 +274,7 @@ def test_a_broken_file_completes_nothing(desk: Desk, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_no_command_prints_a_secret(desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    """Neither the key nor a secret header, also when the provider's error quotes them."""
+    """Neither the key nor a secret header is printed, not even when the provider's error quotes them."""
     desk.write(
         'default_provider = "sim"\n[providers.sim]\nbase_url = "{base_url}"\nkey = "env:SIM_KEY"\n'
         f'headers = {{{{ X-Team = "{HEADER}" }}}}\n[tasks.default]\nmodels = ["a"]\n'
@@ -291,7 +291,7 @@ def test_no_command_prints_a_secret(desk: Desk, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_key_in_a_file_is_refused_without_being_shown(desk: Desk) -> None:
-    """A literal key is an error of the configuration that says what to write instead."""
+    """A literal key is a configuration error that says what to write instead."""
     desk.write(f'[providers.sim]\nbase_url = "http://h.test/v1"\nkey = "{KEY}"\n')
 
     done = desk.run("check")
@@ -301,8 +301,8 @@ def test_a_key_in_a_file_is_refused_without_being_shown(desk: Desk) -> None:
     assert KEY not in done.err
 
 
-def test_nothing_of_the_environment_is_needed() -> None:
-    """Without HOME, a locale or a terminal type it still answers for itself."""
+def test_an_empty_environment_is_enough() -> None:
+    """Without HOME, a locale or a terminal type commands still run."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "asyncrouter", "explain"], capture_output=True, text=True, check=False, env=environment,

@@ -1,4 +1,4 @@
-"""`asyncrouter explain`: the plan, and nothing sent."""
+"""`asyncrouter explain`: the plan of a call, with nothing sent."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ if TYPE_CHECKING:
 
 
 def test_the_plan_of_a_task(desk: Desk) -> None:
-    """Its deadline and hedge, its steps in order with clocks, standing and prices; nothing is sent."""
+    """It prints deadline and hedge, then the steps in order with state, timeouts and prices, then a legend."""
     done = desk.run("explain", "--task", "coding", "--deadline", "20")
 
     assert (done.status, done.err) == (0, "")
-    head, columns, first, second = done.out.splitlines()
+    head, columns, first, second, _, timeouts, price = done.out.splitlines()
     assert head == "coding: deadline 20 s, hedge after 1.5 s  (asyncrouter.toml)"
-    assert columns == "   model  provider  standing  clocks       $/M"
-    assert first == "1  b      sim       ready     5/30/30/120  –/–"
-    assert second == "2  a      sim       ready     5/30/30/7.5  1e+06/2e+06"
+    assert columns == "   model  provider  state  timeouts     price"
+    assert first == "1  b      sim       ready  5/30/30/120  –/–"
+    assert second == "2  a      sim       ready  5/30/30/7.5  1e+06/2e+06"
+    assert timeouts == "timeouts: connect / first token / idle / total, seconds"
+    assert price == "price: input / output, dollars for a million tokens"
     assert not desk.world.seen
 
 
-def test_a_key_that_is_not_set_is_how_a_model_stands(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is named once; when it is set the model is ready. A blank one is none."""
+def test_a_missing_key_is_the_state_of_a_model(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named once; with a key the model is ready. A blank key is a missing one."""
     monkeypatch.setenv("GROQ_API_KEY", " ")
     asked = ("explain", "--chain", "groq:openai/gpt-oss-20b,groq:openai/gpt-oss-120b")
     done = desk.run(*asked)
@@ -37,14 +39,14 @@ def test_a_key_that_is_not_set_is_how_a_model_stands(desk: Desk, monkeypatch: py
 
 
 def test_no_limits(desk: Desk) -> None:
-    """`none` takes a limit away."""
+    """`none` removes a limit."""
     head = desk.run("explain", "--task", "coding", "--deadline", "none", "--hedge", "none").out.splitlines()[0]
 
     assert head == "coding: deadline none, hedge none  (asyncrouter.toml)"
 
 
-def test_a_choice_that_cannot_be_made(desk: Desk) -> None:
-    """The same errors as those of a call."""
+def test_options_that_contradict_one_another(desk: Desk) -> None:
+    """The error is that of a call."""
     done = desk.run("explain", "--chain", "a", "--tier", "budget")
 
     assert done.status == 2

@@ -1,4 +1,4 @@
-"""`asyncrouter local`: the small real model, by the same name as everything else."""
+"""`asyncrouter local`: the small real model as a subcommand."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
          ["--port=8080", "--slots=2", "--context=512", "--key=env:K", "--serve"]),
     ],
 )
-def test_it_is_the_module_s_own_command(
+def test_arguments_are_passed_to_the_module(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str], passed: list[str]
 ) -> None:
-    """What `python -m asyncrouter.local` would be given; its status is ours."""
+    """`python -m asyncrouter.local` gets the same arguments, and its status is returned."""
     given: list[list[str]] = []
 
     def main(arguments: list[str]) -> int:
@@ -37,11 +37,11 @@ def test_it_is_the_module_s_own_command(
     monkeypatch.setattr(module, "main", main)
 
     assert desk.run("local", *arguments).status == 1
-    assert [passed] == given
+    assert given == [passed]
 
 
 def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
-    """Usage errors are 2 here too, and the key is not repeated."""
+    """It is a usage error that does not repeat the key."""
     done = desk.run("local", "--key", KEY)
 
     assert done.status == 2
@@ -50,20 +50,20 @@ def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--port", "99999"], "port must be from 0 to 65535, got 99999"),
         (["--serve", "Hello"], "--serve asks nothing: leave it out, or the prompt"),
         ([" "], "PROMPT is empty"),
     ],
 )
-def test_what_cannot_be_used_is_told_as_everywhere(desk: Desk, arguments: list[str], told: str) -> None:
-    """One line with our name before it, status 2, nothing started."""
-    assert desk.run("local", *arguments) == (2, "", f"asyncrouter: {told}\n")
+def test_a_wrong_argument_is_one_line(desk: Desk, arguments: list[str], message: str) -> None:
+    """Status 2, and nothing is started."""
+    assert desk.run("local", *arguments) == (2, "", f"asyncrouter: {message}\n")
 
 
 def test_a_port_in_use(desk: Desk) -> None:
-    """One line instead of what llama.cpp has to say."""
+    """It is one line instead of the output of llama.cpp."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert desk.run("local", "--serve", "--port", str(port)) == (2, "", f"asyncrouter: port {port} is in use\n")

@@ -1,4 +1,4 @@
-"""`asyncrouter models`: what is known here, and what a provider lists."""
+"""`asyncrouter models`: the models of the configuration, and those that a provider lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_the_models_of_the_configuration(desk: Desk) -> None:
-    """Entries and whatever stands in a chain, once each, with window, prices and what they serve."""
+    """Entries and models of chains are listed once each, with window, prices, tasks and tiers."""
     done = desk.run("models")
 
     assert (done.status, done.err) == (0, "")
@@ -21,8 +21,8 @@ def test_the_models_of_the_configuration(desk: Desk) -> None:
     assert second == "b      sim       –       –       –        task default, task coding, tier budget"
 
 
-def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
-    """So that a list of the first tables is no trap."""
+def test_retired_models_have_their_successors(desk: Desk) -> None:
+    """The date and the successor stand at the end of the line."""
     Path("asyncrouter.toml").unlink()
 
     lines = desk.run("models", "--tables", "classic").out.splitlines()
@@ -32,7 +32,7 @@ def test_retired_models_stand_with_their_successors(desk: Desk) -> None:
 
 
 def test_only_one_provider_s(desk: Desk) -> None:
-    """--provider leaves out the others; a name that stands for nothing is an error."""
+    """--provider leaves out the others; an unknown name is an error."""
     idle = desk.run("models", "--provider", "groq")
     assert (idle.status, len(idle.out.splitlines())) == (0, 1)
     assert "no model of groq is an entry or in a chain; --remote asks what it serves" in idle.err
@@ -42,7 +42,7 @@ def test_only_one_provider_s(desk: Desk) -> None:
 
 
 def test_what_the_provider_lists_now(desk: Desk) -> None:
-    """An id a line, for other programs to read."""
+    """--remote prints one id a line, for other programs to read."""
     for name in ("a", "vendor/b:free"):
         desk.world.model(name, Act())
 
@@ -50,7 +50,7 @@ def test_what_the_provider_lists_now(desk: Desk) -> None:
 
 
 def test_a_provider_that_does_not_answer(desk: Desk) -> None:
-    """Status 1 and why."""
+    """Status 1 and the reason."""
     desk.write('default_provider = "sim"\n[providers.sim]\nbase_url = "http://127.0.0.1:9/v1"\n')
 
     done = desk.run("models", "--remote")

@@ -1,4 +1,4 @@
-"""`python -m asyncrouter.sim`: what its help says, and what it says of what it cannot use."""
+"""`python -m asyncrouter.sim`: its help and its usage errors."""
 
 from __future__ import annotations
 

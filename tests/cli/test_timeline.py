@@ -1,4 +1,4 @@
-"""The picture of a trace: exact, at any width, with or without colour."""
+"""The drawing of a trace: exact, at any width, with or without colour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncrouter.cli._timeline import draw, scale
 
 
 def raced() -> Trace:
-    """Refused, then silent and hedged, then answered; one more would not have been sent."""
+    """A refused connection, a request that was not sent, a silent model, and the hedge that answered."""
     return Trace("demo", 0.0, seconds=1.0, attempts=[
         Attempt(1, "dead", "p", "first", "failed", ConnectionFailed("h:1 refused"), queued=0.0, sent=0.0, ended=0.0),
         Attempt(2, "keyless", "p", "fallback", "not_sent", NotSent("K is not set"), queued=0.0, ended=0.0),
@@ -29,7 +29,7 @@ def drawn(trace: Trace, width: int, encoding: str = "utf-8", **options: object) 
 
 
 def test_a_race() -> None:
-    """Bars over seconds, each attempt's fate in words under its own, and one line for the whole."""
+    """There is a bar for each attempt, its outcome in words below, and a line for the call."""
     assert drawn(raced(), 40) == [
         "             0 s          0.5          1",
         " 1  dead     ✗",
@@ -38,7 +38,7 @@ def test_a_race() -> None:
         " 2  keyless  ○",
         "    fallback: not sent: K is not set",
         " 3  silent   ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌│",
-        "    fallback: overtaken after 0.75 s,",
+        "    fallback: superseded after 0.75 s,",
         "    about $0.5",
         " 4  sound                 ╌╌╌╌╌╌╌━━━━━━✓",
         "    hedge: answered after 0.50 s, first",
@@ -48,8 +48,8 @@ def test_a_race() -> None:
     ]
 
 
-def test_without_letters_beyond_ascii() -> None:
-    """The same bars with signs that every terminal has."""
+def test_an_ascii_terminal() -> None:
+    """Bars are drawn with characters that every terminal has."""
     lines = drawn(raced(), 40, "ascii")
 
     assert [lines[6], lines[9]] == [" 3  silent   --------------------|", " 4  sound                 -------======*"]
@@ -57,12 +57,12 @@ def test_without_letters_beyond_ascii() -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
-    """Whatever its width."""
-    assert width >= max(map(len, drawn(raced(), width)))
+    """Text is folded, and bars are cut."""
+    assert max(map(len, drawn(raced(), width))) <= width
 
 
 def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal gets it, NO_COLOR takes it away."""
+    """A terminal gets colour, unless NO_COLOR is set."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[32m" in "".join(drawn(raced(), 80, force_terminal=True, color_system="standard"))
     monkeypatch.setenv("NO_COLOR", "1")
@@ -70,20 +70,20 @@ def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_call_without_an_attempt() -> None:
-    """Nothing to draw, and a line that says so."""
+    """There is only the line for the call."""
     assert drawn(Trace(None, 0.0, seconds=0.25), 80) == ["no answer after 0.25 s, 0 attempts, $0"]
 
 
 def test_long_names_keep_their_ends() -> None:
-    """The vendor is cut off first."""
+    """The beginning is cut off first."""
     attempt = Attempt(1, "openrouter:vendor/model-7", "p", "first", "won", ended=1.0)
     trace = Trace(None, 0.0, seconds=1.0, attempts=[attempt])
 
     assert drawn(trace, 45)[1].startswith(" 1  …vendor/model-7")
 
 
-def test_what_a_provider_says_cannot_move_the_cursor() -> None:
-    """Control characters are left out."""
+def test_a_provider_s_message_cannot_move_the_cursor() -> None:
+    """Its control characters are left out."""
     trace = raced()
     trace.attempts[0].error = ConnectionFailed("no\x1b[2J\x07pe")
 
@@ -100,5 +100,5 @@ def test_what_a_provider_says_cannot_move_the_cursor() -> None:
     ],
 )
 def test_the_axis_has_round_seconds(total: float, cells: int, axis: str) -> None:
-    """A mark for each 1, 2 or 5, eight columns apart or more."""
-    assert axis == scale(total, cells)
+    """Labels are steps of 1, 2 or 5, at least eight columns apart."""
+    assert scale(total, cells) == axis

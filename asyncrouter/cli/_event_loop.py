@@ -1,4 +1,4 @@
-"""A command's event loop: the first Ctrl-C cancels it, a second one ends the process there and then."""
+"""Runs a command's event loop: the first Ctrl-C cancels it, a second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, TypeVar
 
-from asyncrouter.cli._endings import INTERRUPTED
+from asyncrouter.cli._exit import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -17,10 +17,11 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    """`asyncio.run`, but for a second Ctrl-C.
+    """`asyncio.run`, except that a second Ctrl-C ends the process.
 
-    asyncio raises that one wherever the loop happens to be. If it was about to wake a task, nobody ever will, and the
-    process waits for that task until a third comes. There is nothing left to lose: what was printed is out.
+    asyncio raises `KeyboardInterrupt` for the second one wherever the loop happens to be. If it was about to wake a
+    task, that task is never woken, and the process waits for it until a third Ctrl-C. There is nothing to lose by then:
+    what was printed is out.
     """
     restored = signal.getsignal(signal.SIGINT)
     try:
@@ -30,14 +31,14 @@ def run(main: Coroutine[object, object, T]) -> T:
 
 
 async def _guarded(main: Coroutine[object, object, T]) -> T:
-    cancel = signal.getsignal(signal.SIGINT)  # asyncio's: it cancels this task
-    heard = False
+    cancel = signal.getsignal(signal.SIGINT)  # asyncio's handler: it cancels this task
+    cancelled = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal heard
-        if heard or not callable(cancel):
+        nonlocal cancelled
+        if cancelled or not callable(cancel):
             os._exit(INTERRUPTED)
-        heard = True
+        cancelled = True
         cancel(number, frame)
 
     signal.signal(signal.SIGINT, interrupt)

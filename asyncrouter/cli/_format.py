@@ -1,4 +1,4 @@
-"""Numbers as people read them: seconds, tokens, dollars; what is not known is a dash or a word."""
+"""Numbers as text: seconds, tokens, dollars. What is not known is a dash or a word."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ if TYPE_CHECKING:
 
 
 def seconds(value: float | None) -> str:
-    """A limit."""
+    """A limit in seconds; `None` is "none"."""
     return "none" if value is None else f"{value:g} s"
 
 
 def tokens(value: int | None) -> str:
-    """A window."""
+    """The size of a context window; `None` (unknown) is a dash."""
     return "–" if value is None else f"{value:,}"
 
 
 def dollars_per_million(price: Price | None) -> tuple[str, str]:
-    """What a million tokens in, and out, cost."""
+    """Dollars for a million input and output tokens; dashes where they are not known."""
     return ("–", "–") if price is None else (f"{price.input:g}", f"{price.output:g}")
 
 
 def count(number: int, thing: str) -> str:
-    """So many of a thing."""
+    """A number of things: "1 row", "2 rows"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def dollars(value: float | None, *, estimated: bool = False) -> str:
-    """What was paid."""
+    """What was paid: "$0.000012", "about $0.5" for an estimate, "cost unknown" for `None`."""
     if value is None:
         return "cost unknown"
     return f"{'about ' if estimated else ''}${value:.6f}".rstrip("0").rstrip(".") if value else "$0"

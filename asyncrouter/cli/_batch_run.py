@@ -1,0 +1,89 @@
+"""Runs a batch with its progress on standard error, until it ends or is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from asyncrouter import batch
+from asyncrouter.batch import WriteFailed
+from asyncrouter.cli._batch_output import RESUMES, progress_display, summary
+from asyncrouter.cli._exit import INTERRUPTED
+from asyncrouter.cli._json import json_line
+from asyncrouter.cli._output import print_error, print_warning, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncrouter import Router
+    from asyncrouter.batch import Progress, Report, Source
+
+STOPPED_EARLY = 3
+"""Exit status of a run that a rule of its own, or the disk, has ended."""
+
+
+async def run(
+    router: Router, source: Source, output: str | None, progress: str, as_json: bool, options: dict[str, object]
+) -> int:
+    """Run the batch and print its summary; the exit status. `output` is `None` for standard output."""
+    stop, sending = asyncio.Event(), asyncio.Event()
+    status = STOPPED_EARLY
+    with progress_display(progress) as display, _signals(stop, sending):
+
+        def on_progress(progress: Progress) -> None:
+            sending.set()
+            if display is not None:
+                display(progress)
+
+        async with router:
+            try:
+                report = await batch.run(
+                    router, source, output, progress=on_progress, stop=stop, **options  # type: ignore[arg-type]  # click's
+                )
+                status = report.exit_status
+            except WriteFailed as failed:
+                if failed.report is None:  # the answers are written, but not in order
+                    print_error(str(failed))
+                    return status
+                report = failed.report  # which has the reason
+            except asyncio.CancelledError:
+                print_error("stopped" if output is None else f"stopped; {RESUMES} with the rows that have no answer")
+                return INTERRUPTED
+    _print_report(report, as_json)
+    return status
+
+
+def _print_report(report: Report, as_json: bool) -> None:
+    click.echo(summary(report), err=True, nl=False)
+    if as_json:
+        write(json_line({**asdict(report), "left": report.left}))
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, sending: asyncio.Event) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM sets `stop`; the second, or one before anything is sent, cancels this task."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        if stop.is_set() or not sending.is_set():
+            task.cancel()
+        else:
+            stop.set()
+            print_warning("letting the rows in flight finish; Ctrl-C again cancels them")
+
+    handled = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+            loop.add_signal_handler(number, interrupt)
+            handled.append(number)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)

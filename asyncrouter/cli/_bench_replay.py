@@ -1,0 +1,87 @@
+"""`asyncrouter bench replay`: estimate other policies from recorded calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from asyncrouter import bench
+from asyncrouter.cli._bench_usage import NATURAL, checked, parse_seconds
+from asyncrouter.cli._console import write_table
+from asyncrouter.cli._output import print_warning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncrouter.bench.trace import CallRow
+
+SHOWN = ("success", "p50_e2e", "p95_e2e", "p99_e2e", "hedges_fired", "attempts", "usd_per_1000")
+"""The measures of the table."""
+
+
+@click.command("replay", short_help="Estimate from recorded calls.", epilog="""\b
+Examples:
+  asyncrouter bench replay trace.jsonl
+  asyncrouter bench replay trace.jsonl --hedge none,1.5,p95 --order a,b --order b,a --deadline 20
+""")
+@click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--hedge", "hedges", default="none,p90,p95,p98", show_default=True, metavar="AFTER,…",
+              help="Hedge delays to try: seconds, quantiles of the first model's times, or none.")
+@click.option("--order", "orders", multiple=True, metavar="A,B,…",
+              help="An order of models to try. May be repeated.  [default: as recorded]")
+@click.option("--budget", type=float, metavar="SHARE", default=0.05, show_default=True, help="Hedges a call, at most.")
+@click.option("--first-token", type=float, metavar="SECONDS", help="Timeout until the first content of each model.")
+@click.option("--total", type=float, metavar="SECONDS", help="Timeout until the whole answer of each model.")
+@click.option("--deadline", type=float, metavar="SECONDS", help="Time limit of the whole call.")
+@click.option("--seed", type=NATURAL, metavar="N", default=0, show_default=True,
+              help="Seed of what is imputed and resampled.")
+def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **limits: float | None) -> None:
+    """Estimate from recorded calls how other hedges, timeouts and orders of models would have done.
+
+    TRACE is a file that `Router(listeners=[JsonlTrace("trace.jsonl")])` has written. Unobserved outcomes are imputed
+    repeatedly from observed ones; intervals are 95 %, and "≥" means that the recording reaches no further.
+    """
+    policies = checked(lambda: [
+        bench.Policy(order=order, hedge=after, **limits)  # type: ignore[arg-type]  # as the options name them
+        for order in ([tuple(map(str.strip, text.split(","))) for text in orders] if orders else [None])
+        for after in map(_hedge_delay, hedges.split(","))
+    ])
+    done = _estimate(checked(lambda: bench.read_trace(trace)), policies, seed)
+    write_table(["policy", "hedge after", *SHOWN], [_row(one) for one in done])
+    for warning in dict.fromkeys(warning for one in done for warning in one.warnings):
+        print_warning(f"not enough data: {warning}")
+
+
+def _estimate(calls: Sequence[CallRow], policies: Sequence[bench.Policy], seed: int) -> list[bench.Replayed]:
+    """Estimate each policy by itself: one that the recording cannot answer for does not prevent the others."""
+    done: list[bench.Replayed] = []
+    wrong: dict[str, None] = {}
+    for policy in policies:
+        try:
+            done += checked(lambda policy=policy: bench.replay(calls, [policy], seed=seed))  # type: ignore[misc]  # now
+        except click.UsageError as error:
+            wrong[error.message] = None
+    if not done:
+        raise click.UsageError("\n".join(wrong))
+    for reason in wrong:
+        print_warning(f"left out: {reason}")
+    return done
+
+
+def _row(one: bench.Replayed) -> tuple[str, ...]:
+    after = "–" if one.after is None else f"{one.after:.3f} s"
+    return str(one.policy), after, *(_figure(one, name) for name in SHOWN)
+
+
+def _figure(one: bench.Replayed, name: str) -> str:
+    estimate = one.measures[name]
+    bounded = estimate.high is not None or estimate.value is None
+    return ("" if bounded else "≥ ") + bench.figure(name, estimate, interval=True)
+
+
+def _hedge_delay(text: str) -> float | str | None:
+    """Seconds, a quantile like "p95", or `None` of "none"."""
+    word = text.strip()
+    return None if word == "none" else word if word.startswith("p") else parse_seconds("--hedge", word)

@@ -1,0 +1,71 @@
+"""Answers, failures and traces as JSON: what --json prints."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+import orjson
+
+from asyncrouter import AttemptTimeout
+
+if TYPE_CHECKING:
+    from asyncrouter import Attempt, AttemptError, CallError, Reply, Trace
+
+JsonObject = dict[str, object]
+
+
+def json_line(document: JsonObject) -> str:
+    """A JSON object as text: on one line into a pipe, indented on a terminal."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0).decode() + "\n"
+
+
+def reply_json(reply: Reply) -> JsonObject:
+    """A reply with its trace; its `error` is null."""
+    return {
+        "text": reply.text,
+        "reasoning": reply.reasoning,
+        "tool_calls": reply.tool_calls,
+        "finish_reason": reply.finish_reason,
+        "model": reply.model,
+        "served_model": reply.served_model,
+        "usage": None if reply.usage is None else asdict(reply.usage),
+        "cost_usd": reply.cost_usd,
+        "trace": trace_json(reply.trace),
+        "error": None,
+    }
+
+
+def failure_json(failed: CallError | AttemptError) -> JsonObject:
+    """A call without an answer, with the keys of an answer: only `trace` and `error` are not null."""
+    nothing = ("text", "reasoning", "tool_calls", "finish_reason", "model", "served_model", "usage", "cost_usd")
+    trace = None if failed.trace is None else trace_json(failed.trace)
+    error: JsonObject = {"type": type(failed).__name__, "message": failed.message}
+    return {**dict.fromkeys(nothing), "trace": trace, "error": error}
+
+
+def trace_json(trace: Trace) -> JsonObject:
+    """A trace with its attempts; times are seconds since the call began, `started` is seconds since the epoch."""
+    return {
+        "task": trace.task,
+        "started": trace.started,
+        "seconds": trace.seconds,
+        "cost_usd": trace.cost_usd,
+        "cost_estimated": trace.cost_estimated,
+        "attempts": [_attempt(attempt) for attempt in trace.attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> JsonObject:
+    document: JsonObject = {field.name: getattr(attempt, field.name) for field in fields(attempt)}
+    document["usage"] = None if attempt.usage is None else asdict(attempt.usage)
+    document["error"] = None if attempt.error is None else _error(attempt.error)
+    return document
+
+
+def _error(error: AttemptError) -> JsonObject:
+    clock = {"clock": error.clock} if isinstance(error, AttemptTimeout) else {}
+    return {
+        "type": type(error).__name__, "message": error.message, "status": error.status, "code": error.code, **clock,
+    }

@@ -1,0 +1,40 @@
+"""Output of commands: answers on standard output, messages on standard error, both without control characters."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import click
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but tab and newline."""
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: what a model or a provider sends must not control the terminal."""
+    return _CONTROL.sub("", text)
+
+
+def print_error(message: str, *, hint: str | None = None) -> None:
+    """Print an error on standard error, and below it what to do about it."""
+    _print(message, "red", hint)
+
+
+def print_warning(message: str) -> None:
+    """Print a warning, or a note on how a command goes, on standard error."""
+    _print(message, "yellow", None)
+
+
+def write(text: str) -> None:
+    """Write text to standard output at once: unchanged into a pipe, without control characters to a terminal."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def _print(message: str, colour: str, hint: str | None) -> None:
+    text = f"{click.style('asyncrouter', fg=colour)}: {printable(message)}"
+    if hint is not None:
+        text += f"\n  {click.style(hint, dim=True)}"
+    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)
