@@ -32,23 +32,24 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
 
     Raises `NotSent` when the step should be passed over, `RouterClosed` when the router is closing.
     """
-    return None if _hold(engine, step_run) else _lease(engine, call, step_run)
+    if _hold(engine, step_run):
+        return None
+    return engine.policies.lease_now(*_claim(engine, call, step_run))
 
 
 async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
-    """Wait for the lease. Raises `NotSent` when the wait would be too long, `RouterClosed` when the router closes."""
+    """Wait for the lease that `admit_now()` did not give.
+
+    Raises `NotSent` when the wait would be too long, `RouterClosed` when the router closes.
+    """
     while True:
         if hold := _hold(engine, step_run):
-            await engine.sleep(hold)  # then look again: it may have become longer, and nobody says so
-        else:
-            lease = _lease(engine, call, step_run) or await _lease_from_queue(engine, call, step_run)
-            if lease is not None:
-                return lease
-
-
-def _lease(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
-    """A lease, if no limit is in the way and nobody waits before us."""
-    return engine.policies.lease_now(*_claim(engine, call, step_run))
+            await engine.sleep(hold)
+        elif (lease := await _lease_from_queue(engine, call, step_run)) is not None:
+            return lease
+        # Begin again: a hold may have become longer meanwhile, or have been set while we were queued.
+        if (lease := admit_now(engine, call, step_run)) is not None:
+            return lease
 
 
 async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:

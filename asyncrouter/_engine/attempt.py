@@ -157,7 +157,7 @@ def _send(sent: SentAttempt, step_run: StepRun) -> None:
     sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
     step_run.mark_sent(now, size)
     sent.entry.mark_sent(now)
-    sent.clock.watch_task(*_silent_limit(sent, step_run))
+    sent.clock.restart(*_silent_limit(sent, step_run))
 
 
 def _silent_limit(sent: SentAttempt, step_run: StepRun) -> tuple[float, ClockName]:
@@ -207,7 +207,8 @@ async def _accepted(
 ) -> bool:
     """What the caller's `accept` says, under no limit but the deadline."""
     # What expired while the rest of the body was drained, after the end of the reply, does not count any more.
-    sent.clock.watch_task(sent.entry.call.deadline, "deadline")
+    sent.clock.watch_task()
+    sent.clock.restart(sent.entry.call.deadline, "deadline")
     cancelled = False
     try:
         verdict = accept(sent.complete(reply))

@@ -54,33 +54,25 @@ class Clock:
     def __repr__(self) -> str:
         return f"<Clock {self.expired} expired>" if self.expired else f"<Clock {self.limit_name} at {self.until:.3f}>"
 
-    def watch_task(self, until: float, limit_name: ClockName) -> None:
-        """Cancel the task that made this clock, unless it is done by `until`."""
+    def watch_task(self) -> None:
+        """From now on cancel, on expiry, the task that made this clock. So does a new clock."""
         self._watches_task = True
         self._on_expiry = self._task.cancel
-        self._confirm = None
-        self.restart(until, limit_name)
 
-    def watch_response(self, response: Response, confirm: Callable[[], bool] | None = None) -> None:
-        """From now on close `response` on expiry; the limit stays as it is.
-
-        `confirm` is called first: it may set another limit with `restart()` and return `False`, and nothing expires.
-        """
+    def watch_response(self, response: Response) -> None:
+        """From now on close `response` on expiry."""
         self._watches_task = False
         self._on_expiry = response.close
-        self._confirm = confirm
 
-    def restart(self, until: float, limit_name: ClockName) -> None:
-        """Forget what has expired; the limit is now the instant `until` (`inf` for none), called `limit_name`."""
+    def restart(self, until: float, limit_name: ClockName, confirm: Callable[[], bool] | None = None) -> None:
+        """Forget what has expired; the limit is now the instant `until` (`inf` for none), called `limit_name`.
+
+        `confirm` is called when the limit is reached: it may set another one and return `False`, and nothing expires.
+        """
         self.expired = None
-        self.until = until
         self.limit_name = limit_name
-        timer = self._timer
-        if timer is not None:
-            if timer.when <= until:
-                return  # a limit that moves away costs nothing: the timer comes due and looks again
-            self._timers.withdraw(timer)
-        self._timer = None if until == inf else self._timers.at(until, self._due)
+        self._confirm = confirm
+        self._set_timer(until)
 
     def stop(self) -> None:
         """Nothing expires from here on."""
@@ -103,6 +95,15 @@ class Clock:
     def _due(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None and timer.when < self.until:
-            self.restart(self.until, self.limit_name)
+            self._set_timer(self.until)
         elif self._confirm is None or self._confirm():
             self.expire()
+
+    def _set_timer(self, until: float) -> None:
+        self.until = until
+        timer = self._timer
+        if timer is not None:
+            if timer.when <= until:
+                return  # a limit that moves away costs nothing: the timer comes due and looks again
+            self._timers.withdraw(timer)
+        self._timer = None if until == inf else self._timers.at(until, self._due)

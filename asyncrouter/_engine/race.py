@@ -95,7 +95,7 @@ class Race:
 
     __slots__ = (
         "_call", "_caller", "_cancelling", "_cause", "_engine", "_hedging", "_outcome", "_plan", "_remaining",
-        "_running", "_trace", "_wake", "_winner",
+        "_running", "_trace", "_wake", "_winner_index",
     )
 
     def __init__(
@@ -113,7 +113,7 @@ class Race:
         self._cause: Cause = cause
         self._remaining = Remaining(engine, call, plan, range(len(plan.steps)) if left is None else left)
         self._running: list[StepRun] = []  # oldest first
-        self._winner: StepRun | None = None
+        self._winner_index: int | None = None
         self._outcome: Reply | ChunkReader | Raised | Refused | AttemptTimeout | None = None
         self._wake: asyncio.Future[None] | None = None
         self._hedging: Hedging | None = None
@@ -134,10 +134,12 @@ class Race:
         Raises `CallError`, `Refused`, or what is no provider's doing, unchanged.
         """
         try:
-            while not self._is_decided() and (step_run := self._next()) is not None:
+            while (step_run := self._next()) is not None:
                 await self._run_inline(step_run)
                 while self._running and not self._is_decided():
                     await self._changed()
+                if self._is_decided():
+                    break
             if isinstance(self._outcome, (Reply, ChunkReader)):
                 return self._outcome
             raise self._error()
@@ -150,10 +152,11 @@ class Race:
         finally:
             if self._hedging is not None:
                 self._hedging.close()
+                self._hedging = None  # it refers to this race: nothing is left for the garbage collector
 
     def later_than_winner(self) -> list[int]:
         """The steps whose turn would come after that of the winner."""
-        return [] if self._winner is None else self._remaining.later_than(self._winner.index)
+        return [] if self._winner_index is None else self._remaining.later_than(self._winner_index)
 
     # Called by the step runs (`RaceHooks`).
 
@@ -166,12 +169,13 @@ class Race:
         """The first content: every other step run is stopped now. `False` when `step_run` itself was stopped before."""
         if step_run not in self._running:
             return False
-        self._winner = step_run
+        self._winner_index = step_run.index
         if self._hedging is not None:
             self._hedging.won()
-        for other in tuple(self._running):
-            if other is not step_run:
-                self._stop(other, "superseded")
+        if len(self._running) > 1:
+            for other in tuple(self._running):
+                if other is not step_run:
+                    self._stop(other, "superseded")
         return True
 
     def others(self, step_run: StepRun, within: float, *, forced: bool = False) -> bool:
@@ -228,7 +232,7 @@ class Race:
         """A step run with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
         step, trace = self._plan.steps[index], self._trace
         try:
-            limits = self._remaining.limits(index, tried=any(attempt.sent is not None for attempt in trace.attempts))
+            limits = self._remaining.limits(trace)
         except NotSent as error:
             self._record_not_sent(step, cause, error)
             return None

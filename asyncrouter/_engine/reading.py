@@ -87,8 +87,7 @@ class ReplyReader:
         self._judge_idle = False  # the idle limit came due during that rest, and is judged after the read
         self._waiting = True  # somebody waits for the provider
         self._drained = False
-        self._clock.watch_response(response, self._confirm_expiry)
-        self._clock.restart(*self._next_limit(self._content_at))
+        self._clock.restart(*self._next_limit(self._content_at), self._confirm_expiry)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._sent!r}>"
@@ -141,7 +140,6 @@ class ReplyReader:
         return self._decoder.reply
 
     async def _drain(self) -> None:
-        self._clock.watch_response(self._response)
         self._clock.restart(min(self._engine.loop.time() + DRAIN_SECONDS, self._sent.hard_limit[0]), "total")
         with suppress(ConnectionFailed):
             while await self._response.read():
@@ -173,7 +171,7 @@ class ReplyReader:
         """Set the clock to the limit that comes next; whether it is reached already."""
         now = self._engine.loop.time()
         until, limit_name = self._next_limit(now)
-        self._clock.restart(until, limit_name)
+        self._clock.restart(until, limit_name, self._confirm_expiry)
         return until <= now
 
     def _confirm_expiry(self) -> bool:
@@ -182,7 +180,7 @@ class ReplyReader:
             # What has come during the rest is not read yet. If nothing has come, the read goes on waiting: look again.
             self._judge_idle = True
             latest = self._resting_until + BATCHED_READ_SECONDS
-            self._clock.restart(min(latest, self._sent.hard_limit[0]), "idle")
+            self._clock.restart(min(latest, self._sent.hard_limit[0]), "idle", self._confirm_expiry)
             return False
         return self._limit_reached()
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._types import Call
+    from asyncrouter._types import Call, Trace
 
 MIN_STEP_SECONDS = 0.25
 """Seconds of the deadline below which a step is not started: hardly any model answers in less."""
@@ -45,22 +45,23 @@ class Remaining:
         self._started.add(chosen)
         return chosen
 
-    def limits(self, index: int, *, tried: bool) -> tuple[float, float]:
-        """The step's share of the deadline: until when it may be silent, and until when it must have answered.
+    def limits(self, trace: Trace) -> tuple[float, float]:
+        """A step's share of the deadline, starting now: until when it may be silent, and until when it must have answered.
 
         With R seconds left and n steps that could be sent now (this one included) it may be silent for R / n. Once it
         answers, it has all of R but for what each later step usually needs, and never less than R / n.
 
-        Raises `NotSent` when the share is too short to begin. But the last step, if nothing was `tried` before it, has
-        whatever there is.
+        Raises `NotSent` when the share is too short to begin. But the last step, if no attempt of the trace was sent
+        before it, has whatever there is.
         """
         now, deadline = self._engine.loop.time(), self._call.deadline
         later = [other for other in self._left if self._is_sendable(other, 0.0)]
         share = (deadline - now) / (len(later) + 1)
-        if share < MIN_STEP_SECONDS and (later or tried):
+        if share < MIN_STEP_SECONDS and (later or any(attempt.sent is not None for attempt in trace.attempts)):
             raise NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
-        # Not `now + share` for the last step: a rounding error would end it just before the deadline.
-        silent_until = now + share if later else deadline
+        if not later:
+            return deadline, deadline  # not `now + share`: a rounding error would end it just before the deadline
+        silent_until = now + share
         return silent_until, max(silent_until, deadline - sum(self._reserve(other) for other in later))
 
     def sendable(self, within: float, *, forced: bool = False) -> bool:

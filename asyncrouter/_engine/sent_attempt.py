@@ -147,9 +147,10 @@ class SentAttempt:
     def _account(self) -> None:
         """Enter the usage and the cost: what the provider says, else an estimate."""
         attempt, decoder, model = self.attempt, self.decoder, self.step.model
-        if decoder is not None:
+        reply = self.reply
+        if reply is None and decoder is not None:
             decoder.close()  # what has been read is all there will be
-        reply = self.reply or (decoder.reply if decoder is not None else None)
+            reply = decoder.reply
         if decoder is not None and reply is not None and reply.usage is not None:
             attempt.usage = reply.usage
             stated = decoder.cost_usd
