@@ -1,4 +1,4 @@
-"""Calls through a simulated chain, told in a way that a test can compare: what was tried, when, and what came of it."""
+"""Calls through a simulated chain, and what they tried, in a form that tests can compare."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ ONCE = Retry(attempts=1)
 """One try a model."""
 HEALTHY = Act(text="hi")
 REJECTED = Act(status=400)
-"""Fails at once, is not tried again and not remembered."""
+"""An act that fails at once, is not retried and not remembered."""
 SILENT = Act(fault="hang", at="headers")
 SPREAD: dict[str, object] = {
     "providers": {name: {"wire": "openai", "base_url": f"http://{name}.test/v1"} for name in "xyz"},
     "models": {name: {"provider": provider, "id": name} for name, provider in zip("abc", "xyz", strict=True)},
 }
-"""Each model at a provider of its own, so that no key is shared."""
+"""Tables in which each model has a provider of its own, so that no key is shared."""
 OTHER = {"other": {"wire": "openai", "base_url": "http://other.test/v1"}}
 """A second provider beside the world's own, with a key of its own."""
 
 
 class Tried(NamedTuple):
-    """One attempt of a trace: `error` is its class, `sent` and `ended` are seconds since the call began."""
+    """One attempt of a trace: `error` is the name of its class, `sent` and `ended` are seconds since the call began."""
 
     model: str
     cause: str
@@ -47,7 +47,7 @@ class Tried(NamedTuple):
 
 
 def tried(trace: Trace | None) -> list[Tried]:
-    """Every attempt of a trace."""
+    """The attempts of a trace, in order."""
     assert trace is not None
     return [
         Tried(
@@ -65,7 +65,7 @@ def models_sent(result: Any) -> list[str]:
 
 
 def pauses(*highest: float, seed: int = SEED) -> list[float]:
-    """What the router's generator draws, one after the other, from U(0, highest)."""
+    """The numbers that the router's generator draws one after the other from U(0, highest)."""
     random = Random(seed)
     return [random.uniform(0.0, high) for high in highest]
 
@@ -108,7 +108,7 @@ def call(
     clock: Clock, world: World, *, mode: str = "chat", tables: Mapping[str, object] | None = None, seed: int = SEED,
     **arguments: Any,
 ) -> Reply | CallError | Refused:  # fmt: skip
-    """`ask` a router of its own. In the mode "buffered" the wire does not stream."""
+    """`ask` with a router of its own; in the mode "buffered" its wire does not stream."""
     given = dict(tables or {})
     if mode == "buffered":
         given["defaults"] = {**dict(given.get("defaults") or {}), "wire_stream": False}  # type: ignore[call-overload]
@@ -116,11 +116,11 @@ def call(
 
 
 def script(world: World, *acts: Act | tuple[Act, ...]) -> None:
-    """Let the models a, b, c … do these, one after the other."""
+    """Let the models a, b, c … play these acts, each one after the other."""
     for name, act in zip("abcdef", acts, strict=False):
         world.model(name, *(act if isinstance(act, tuple) else (act,)))
 
 
 def asked(world: World, names: str = "abc") -> list[int]:
-    """How many requests each of these models saw."""
+    """How many requests each of these models has seen."""
     return [len(world.asked(name)) for name in names]

@@ -26,7 +26,7 @@ async def new_policies() -> Policies:
     return Policies(asyncio.get_running_loop(), Random(0), Events([]))
 
 
-def router_of(world: World, **models: object) -> Router:
+def router_with(world: World, **models: object) -> Router:
     """A router to this world whose models have these limits; one try a model."""
     entries = {name: {"provider": "sim", "id": name, **limits} for name, limits in models.items()}  # type: ignore[dict-item]
     config = world.config(models=entries, defaults={"retry": {"attempts": 1}})

@@ -19,7 +19,7 @@ from asyncrouter._policies.hidden_limit import (
     HiddenLimit,
 )
 from asyncrouter.sim import Act
-from tests.helpers.policies import router_of, sent
+from tests.helpers.policies import router_with, sent
 
 if TYPE_CHECKING:
     from asyncrouter.sim import Clock, World
@@ -153,7 +153,7 @@ def test_a_429_paces_all_calls_of_a_model(clock: Clock, world: World) -> None:
     world.model("a", Act(status=429), Act())
 
     async def scenario() -> tuple[float | None, list[float]]:
-        async with router_of(world) as router:
+        async with router_with(world) as router:
             with pytest.raises(AllModelsFailed):
                 await router.chat("x", chain=["a"])
             rate = router.health()["a"].rate

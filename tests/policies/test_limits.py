@@ -9,7 +9,7 @@ import pytest
 
 from asyncrouter._policies.limits import MARGIN
 from asyncrouter.sim import Act
-from tests.helpers.policies import ROUNDED, router_of, sent
+from tests.helpers.policies import ROUNDED, router_with, sent
 
 if TYPE_CHECKING:
     from asyncrouter.sim import Clock, World
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def went(clock: Clock, world: World, calls: int, **limits: object) -> list[float]:
     """The instants at which the requests of so many calls at once were sent to a model with these limits."""
     async def scenario() -> list[float]:
-        async with router_of(world, a=limits) as router:
+        async with router_with(world, a=limits) as router:
             return await sent(world, router, calls)
 
     return clock.run(scenario())
@@ -61,7 +61,7 @@ def test_tokens_are_reserved_and_given_back(clock: Clock, world: World) -> None:
     async def scenario(words: int) -> float:
         world.seen.clear()
         world.model("a", Act(first_token=1.0, text="word " * words))
-        async with router_of(world, a={"tpm": 600}) as router:  # 9.8 a second
+        async with router_with(world, a={"tpm": 600}) as router:  # 9.8 a second
             await router.chat("x", chain=["a"], max_tokens=588)
             began = asyncio.get_running_loop().time()
             await router.chat("x", chain=["a"], max_tokens=588)
@@ -78,7 +78,7 @@ def test_an_announced_limit_is_kept(clock: Clock, world: World) -> None:
     world.model("a").limit(2.0, burst=3.0, announced=True)
 
     async def scenario() -> tuple[list[float], float | None]:
-        async with router_of(world) as router:
+        async with router_with(world) as router:
             await router.chat("x", chain=["a"])
             began = asyncio.get_running_loop().time()
             times = await sent(world, router, 4)
@@ -96,7 +96,7 @@ def test_the_lower_of_two_limits_is_kept(clock: Clock, world: World, rpm: float,
     world.model("a").limit(2.0, announced=True)
 
     async def scenario() -> float | None:
-        async with router_of(world, a={"rpm": rpm}) as router:
+        async with router_with(world, a={"rpm": rpm}) as router:
             await router.chat("x", chain=["a"])
             return router.health()["a"].rate
 

@@ -12,7 +12,7 @@ from asyncrouter import AllModelsFailed, CallError, Model, NotSent, Reply
 from asyncrouter._policies.limits import MARGIN, Limits
 from asyncrouter._policies.pacing import Pacer, Rank, Ticket
 from asyncrouter.sim import Act
-from tests.helpers.policies import router_of
+from tests.helpers.policies import router_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def test_a_call_that_cannot_be_sent_in_time_moves_on_at_once(clock: Clock, world
     world.model("b", Act(text="b"))
 
     async def scenario() -> Reply:
-        async with router_of(world, a={"rpm": 3}) as router:
+        async with router_with(world, a={"rpm": 3}) as router:
             await router.chat("x", chain=["a", "b"])
             return await router.chat("x", chain=["a", "b"])
 
@@ -121,7 +121,7 @@ def waited(clock: Clock, world: World, chain: list[str], **options: object) -> A
     world.model("b")
 
     async def scenario() -> Asked:
-        async with router_of(world, a={"max_concurrent": 1}) as router:
+        async with router_with(world, a={"max_concurrent": 1}) as router:
             busy = asyncio.create_task(router.chat("x", chain=["a"]))
             await asyncio.sleep(1.0)
             try:
@@ -154,7 +154,7 @@ def test_a_disabled_model_does_not_count_as_another(clock: Clock, world: World) 
     world.model("gone", Act(status=404))
 
     async def scenario() -> float | None:
-        async with router_of(world, a={"max_concurrent": 1}) as router:
+        async with router_with(world, a={"max_concurrent": 1}) as router:
             with pytest.raises(AllModelsFailed):
                 await router.chat("x", chain=["gone"])
             busy = asyncio.create_task(router.chat("x", chain=["a"]))
