@@ -13,14 +13,13 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from asyncrouter._events import MAX_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NEWEST: Final = (99, 0)
 """The version of an id that names none, such as `claude-opus-latest`: the rules of the newest version hold for it."""
-
-REMEMBERED_IDS: Final = 1000
-"""How many ids are remembered with their family: more than one router uses, and bounded where ids come from outside."""
 
 
 class ModelFamily(NamedTuple):
@@ -36,7 +35,7 @@ class ModelFamily(NamedTuple):
     """The words that follow the version, in order: "mini", "codex", "latest" …"""
 
 
-@lru_cache(REMEMBERED_IDS)
+@lru_cache(MAX_NAMES)
 def family_of(model_id: str) -> ModelFamily | None:
     """The family of a model, `None` if the id names none that is known here."""
     plain = _without_surroundings(model_id.lower())

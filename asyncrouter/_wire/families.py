@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
-from asyncrouter._config.families import NEWEST, REMEMBERED_IDS, ModelFamily, family_of
+from asyncrouter._config.families import NEWEST, ModelFamily, family_of
+from asyncrouter._events import MAX_NAMES
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -85,7 +86,7 @@ class FamilyRow:
         )
 
 
-@lru_cache(REMEMBERED_IDS)
+@lru_cache(MAX_NAMES)
 def rules_of(model_id: str) -> FamilyRules:
     """The rules for a model, found by its id."""
     family = family_of(model_id)
