@@ -48,13 +48,14 @@ class Router:
       without a `config`, `None` with one.
     - `transport`: sends the requests. `None`: an `AiohttpTransport()`. Pass one of your own for a proxy, certificates
       or a session of yours, or to test without a network.
-    - `listeners`: functions that are called with every `Event`, at once. What one raises is logged and ignored.
+    - `listeners`: functions that are called with every `Event` when it happens, in the event loop, so they should be
+      quick. What one raises is logged and ignored.
     - `seed`: of the generator that draws the pauses before retries. `None`: a random one.
     - `wall`: a function that returns the time in seconds since the epoch, for dates in Retry-After and in traces.
 
     The session opens at the first call, on the event loop of that call. `aclose()` closes it, and so does the end of
     `async with`, which is optional and may be nested. A closed router raises `RouterClosed` until it is entered again,
-    also on another loop. A call on a second loop while the first one is alive is a `RuntimeError`.
+    on the same or another loop. A call on a second loop while the first one is alive is a `RuntimeError`.
 
     Raises `ConfigError` for a configuration that cannot be used, `TypeError` for a transport or listener that is none.
     """
@@ -114,14 +115,19 @@ class Router:
     ) -> Reply:
         """Try the models of a chain in order, and return the first complete answer.
 
+        ```python
+        reply = await router.chat("Sort a list in Rust.", task="coding", deadline=30, temperature=0.2)
+        print(reply.text, reply.model, reply.cost_usd)
+        ```
+
         - `prompt`: text, which is one message of the user, or a list of Chat Completions messages.
         - `task`: the name of a chain in the configuration. An unknown one uses that of `default`, with one warning.
         - `tier`: the models of all tiers up to this one, cheapest first. With `task`: its models up to this tier.
-        - `chain`: a `Chain`, or a list of names, `Model`s and `Step`s. `model`: a chain of one. With `task`, whose
-          parameters, deadline and hedge then apply. None of these four: the task `default`.
+        - `chain`: a list of names, `Model`s and `Step`s, or a `Chain`. `model`: one name or `Model`. A `task` beside
+          either adds its parameters, deadline and hedge.
         - `deadline`: seconds for the whole call; `None`: no limit.
-        - `hedge`: start the next model in parallel when the current one is slow: after so many seconds, "p95" (after
-          95 % of its answers have begun), or a `Hedge`. `None`: never.
+        - `hedge`: when to start the next model in parallel because the current one is slow: after so many seconds;
+          "p95", the time within which 95 % of its answers begin; or a `Hedge`. `None`: never.
         - `retry`: how often the same model is tried: a `Retry`, or a mapping of the fields to change.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
@@ -130,11 +136,15 @@ class Router:
         - Any other keyword is sent to the provider as it is: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
           is a mapping of the same, for parameters whose names are taken here.
 
-        What is not given comes from the configuration. When the caller is cancelled, so are the requests.
+        What is not given comes from the configuration; a call without task, tier, chain and model uses the task
+        `default`. If the caller is cancelled, its requests are cancelled, too. Raises
 
-        Raises `AllModelsFailed`, `DeadlineExceeded`; `Refused` if a provider refuses the content; `RouterClosed`;
-        `ConfigError` for a name or value that cannot be used; `TypeError` or `ValueError` for an argument that cannot
-        be sent; and what `accept` raises.
+        - `AllModelsFailed` or `DeadlineExceeded`, both with the trace of every attempt;
+        - `Refused` if a provider refuses the content of the prompt;
+        - `RouterClosed` if the router is closed, or is closed during the call;
+        - `ConfigError` for an unknown name or a setting that cannot be used; `ValueError` if more than one of tier,
+          chain and model is given; `TypeError` or `ValueError` for what cannot be sent; all before anything is sent;
+        - whatever `accept` raises.
         """
         plan = self._plan(task, tier, chain, model, hedge, retry)
         engine = self._life.open()
@@ -178,7 +188,8 @@ class Router:
         - "restart": a chunk with `restart=True`, upon which the caller drops what it has shown; then the answer begins
           again, from the next model.
 
-        Leaving the block early cancels the request at once. Errors of `chat()` are raised when the block is entered.
+        Leaving the block early cancels the request at once. After the last chunk, `stream.reply` is the `Reply`. What
+        `chat()` raises is raised when the block is entered; arguments that cannot be used, by this method or then.
 
         A FastAPI route that streams to a browser as server-sent events; `app.state.router` is opened by the
         application's lifespan. When the browser leaves, the reply is cancelled:
@@ -232,15 +243,15 @@ class Router:
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
     ) -> Explanation:
-        """The plan of a call with these arguments of `chat()`: steps, timeouts, availability, prices. Sends nothing.
+        """The plan of a call with these arguments of `chat()`: steps, timeouts, prices, and whether each could be sent.
 
-        Raises `ConfigError` or `ValueError`, as the call would.
+        `print()` it. Nothing is sent. Raises `ConfigError` or `ValueError`, as the call would.
         """
         plan = self._plan(task, tier, chain, model, hedge, retry)
         return explain_plan(plan, deadline_of(plan, deadline), self._life.engine)
 
     def health(self) -> dict[str, ModelHealth]:
-        """The present state of each model of the tasks, the tiers and past calls, by its name. Sends nothing."""
+        """The present state of each model of the tasks, the tiers and past calls, by its name. Nothing is sent."""
         plans = [self._plans.plan(task=task) for task in self.config.tasks]
         plans += [self._plans.plan(tier=tier) for tier in self.config.tiers]
         steps = {step.name: step for plan in plans for step in plan.steps}
@@ -271,9 +282,10 @@ class Router:
         await self._life.drain()
 
     async def aclose(self) -> None:
-        """Close all connections, in 2 s at most. Calls in flight fail: `chat()` raises `RouterClosed`.
+        """Close all connections, in 2 s at most.
 
-        Closing again does nothing. A cancellation meanwhile is raised when everything is closed.
+        Calls in flight fail: `chat()` raises `RouterClosed`, a stream `StreamInterrupted`. Closing again does nothing.
+        A cancellation meanwhile is raised when everything is closed.
         """
         await self._life.aclose()
 

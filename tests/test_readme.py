@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 import asyncrouter
-from asyncrouter import Router, batch, sim
+from asyncrouter import Config, Router, batch, sim
 from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.planted import KEY
@@ -30,7 +30,10 @@ PACKAGES = ["asyncrouter", "asyncrouter/sim", "asyncrouter/batch", "asyncrouter/
 DOCSTRINGS = [
     block for package in PACKAGES
     for block in examples(ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))) or "")
-] + [block for method in (Router.chat, Router.stream) for block in examples(inspect.getdoc(method) or "")]
+] + [
+    block for documented in (Router, Router.chat, Router.stream, Config)
+    for block in examples(inspect.getdoc(documented) or "")
+]
 SERVICE = next(block for block in BLOCKS if "FastAPI(" in block)
 """The example on which those that only add a route are built."""
 HERE = {name: getattr(asyncrouter, name) for name in asyncrouter.__all__}

@@ -112,6 +112,14 @@ class Chain(Settings):
 class Config(ShortRepr, PickledByName):
     """The configuration of a router.
 
+    ```python
+    config = Config(
+        models={"small": Model(provider="openai", id="gpt-6-luna", rpm=60)},
+        tasks={"coding": Chain(["small", Step(model="anthropic:claude-sonnet-5", total=20.0)], hedge=1.5)},
+        tiers={"budget": Chain(["small"])},
+    )
+    ```
+
     - `default_provider`: the provider of model names that are neither an entry of `models` nor `provider:id`. Default
       "openrouter".
     - `unknown_task`: what a call with a task that is not in `tasks` does: "default" (the default) uses the chain of the
