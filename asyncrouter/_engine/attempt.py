@@ -3,43 +3,47 @@
 Theory of operation
 ===================
 
-An attempt is one HTTP request to one model. `attempt()` is a coroutine that runs it in the task of its step run and
-returns what came of it. It goes through these states:
+An attempt is one HTTP request to one model. The coroutine `attempt()` carries it out in the task of its step run and
+returns what came of it.
 
-    queued      The attempt is a `TraceEntry`. It waits for admission (`admission.py`) and holds nothing.
-    sent        The attempt is a `SentAttempt`. It holds a lease (slot, tokens, breaker permit) and a clock; from the
-                headers on also a response (a connection) and a decoder.
-    answering   The first content is there and the race has been told. `chat()` reads on to the end here; for `stream()`
-                the attempt is handed to the caller as a `ChunkReader` (`reading.py`), and `attempt()` is over.
-    ended       The entry has an outcome, and everything above has been given back.
+States:
 
-Who ends it. Ending is one plain call, `end()` of the entry or of the sent attempt: it never awaits, and only the first
-call has an effect. `attempt()` calls it on success, failure and cancellation. The race calls it when another step has
-won ("superseded") or the call is over ("cancelled"), from another task or a timer, while this coroutine is suspended at
-one of its awaits. So a loser is settled before the winner goes on, and its own coroutine finds nothing left to do.
+    queued      The attempt is a `TraceEntry` and holds nothing. It waits for admission (`admission.py`).
+    sent        The attempt is a `SentAttempt`. It holds a lease (a slot, tokens, breaker permits), a clock and, from
+                the headers on, a response (its connection) and a decoder.
+    answering   The first content has come, and the race knows. For `chat()` the rest is read here. For `stream()` the
+                caller gets a `ChunkReader` (`reading.py`), and `attempt()` is over.
+    ended       The entry in the trace has its outcome, and everything held has been given back.
 
-Who may cancel. Three parties cancel the task that runs an attempt:
+Who ends it. One plain call ends an attempt: `end()` of the entry or of the sent attempt. It never awaits, and only the
+first call has an effect. `attempt()` calls it on success, failure and cancellation. The race calls it when another step
+has won ("superseded") or the call is over ("cancelled"): from another task, while this coroutine is suspended at one of
+its awaits. So a loser is settled before the winner goes on. The loser's own coroutine, when the cancellation reaches
+it, finds nothing left to do.
 
-    the caller  (or a scope around it): the attempt ends as "cancelled", and the `CancelledError` goes on.
-    the race    ends the attempt first, notes the outcome in `step_run.stopped`, then cancels. The `CancelledError` goes
-                on to the race, which takes it back where it was meant for the caller's task.
-    the clock   until the headers have come, and while `accept` runs. It is taken back here (`uncancel()`), and the
-                attempt fails with an `AttemptTimeout`, unless somebody else has cancelled as well.
+Who may cancel. Three parties may cancel the task that runs an attempt:
 
-While a body is read the clock cancels nobody: it closes the response, the read raises `ConnectionFailed`, and
-`clock.expired` tells that this was a timeout.
+    the caller    or a scope around the call. The attempt ends as "cancelled", and the `CancelledError` goes on.
+    the race      It ends the attempt first, notes the outcome in `step_run.stopped`, and then cancels. The
+                  `CancelledError` goes on to the race, which knows that it is its own.
+    the clock     until the headers have come, and while `accept` runs. The cancellation is taken back here, as
+                  `asyncio.timeout` does, and the attempt fails with an `AttemptTimeout`; unless somebody else has
+                  cancelled as well.
+
+While a body is read, the clock cancels nobody. It closes the response, the pending read raises `ConnectionFailed`, and
+`clock.expired` says that this was a timeout.
 
 At each await:
 
-    admit_later()       Caller or race may cancel. No request was made; the place in a queue is given back. The wait ends
-                        by itself before the step's share of the deadline does.
-    transport.send()    Caller, race or clock may cancel. The transport drops the connection; nothing is left of it.
-    response.read()     Caller or race may cancel, the clock may close the response. `end()` closes it in every case.
-    accept(reply)       Only the caller or the deadline can cancel: all other step runs have been stopped. `accept` may
-                        swallow the clock's cancellation and answer; then its answer counts.
+    admit_later()      Caller or race may cancel. No request was made, and the place in a queue is given back. It ends
+                       by itself when the step's share of the deadline does, at the latest.
+    transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
+    response.read()    Caller or race may cancel, and the clock may close the response; `end()` closes it in any case.
+    accept(reply)      Only the caller or the deadline cancels, as all other step runs have been stopped. If `accept`
+                       catches the deadline's cancellation and returns, its verdict counts.
 
 Errors of the provider (`AttemptError`) are returned, never raised. What is raised is not the provider's doing: a
-cancellation, an exception of `accept`, a request that cannot be written, a router that is closing.
+cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
 """
 
 from __future__ import annotations
@@ -65,15 +69,15 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Chunk, Reply, Trace
     from asyncrouter._wire.api import Decoder
 
-ERROR_BYTES = 65_536
-"""Bytes of an error response that are read at most: what is wrong stands at its beginning."""
+MAX_ERROR_BYTES = 65_536
+"""Bytes of an error response that are read at most. What is wrong stands at the beginning of an error response."""
 
 
 async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> Reply | ChunkReader | AttemptError:
-    """Make one attempt; what came of it. The attempt has ended then, unless the result is a `ChunkReader`.
+    """Make one attempt and return what came of it.
 
-    A `Reply` is whole, accepted and final. A `ChunkReader` has won the race and is to be read on (only when the caller
-    reads a stream).
+    A `Reply` is whole and accepted, and its attempt has ended; so has that of an error. A `ChunkReader` (for a caller
+    that reads a stream) has won the race, and its attempt goes on in the caller's hands.
     """
     entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause)
     try:
@@ -91,7 +95,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
 
 
 def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
-    """The attempt with its key and its request. When there is no key, or no such request, the lease is given back."""
+    """The attempt with its key and its request. If either cannot be had, that is raised and the lease given back."""
     engine, call, step = entry.engine, entry.call, entry.step
     provider = step.model.provider
     try:
@@ -112,7 +116,7 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         try:
             answer = await _reach(sent, step_run)
         except AttemptError as error:
-            if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # we closed it
+            if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # the clock closed it
                 return sent.fail(sent.timeout(sent.clock.expired))
             return sent.fail(error)
         if isinstance(answer, ChunkReader):
@@ -132,7 +136,7 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
 
 
 async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
-    """Send and read: a whole answer for `chat()`, the won beginning of one for `stream()`."""
+    """Send and read: the whole answer for `chat()`; for `stream()` a reader that begins with its first content."""
     _send(sent, step_run)
     response = await sent.engine.transport.send(sent.request)
     sent.clock.watch_response(response)
@@ -143,7 +147,7 @@ async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
     chunks: list[Chunk] | None = [] if sent.entry.call.stream else None
     whole = await _first_content(sent, response, decoder, chunks)
     if not step_run.won():
-        # The race has cancelled this task before, so only a transport that swallows cancellations gets here.
+        # The race has cancelled this task before. Only a transport that swallowed the cancellation leads here.
         raise asyncio.CancelledError
     if chunks is not None:
         return ChunkReader(sent, response, decoder, chunks)
@@ -152,7 +156,7 @@ async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
 
 
 def _send(sent: SentAttempt, step_run: StepRun) -> None:
-    """Tell everybody that the request goes now, and start the clock."""
+    """Note everywhere that the request is sent now, and start the clock."""
     now, size = sent.sent_at, len(sent.request.body)
     sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
     step_run.mark_sent(now, size)
@@ -171,10 +175,8 @@ def _silent_limit(sent: SentAttempt, step_run: StepRun) -> tuple[float, ClockNam
     return until, limit_name
 
 
-async def _first_content(
-    sent: SentAttempt, response: Response, decoder: Decoder, chunks: list[Chunk] | None
-) -> bool:
-    """Read until there is content; whether it is a whole answer already. Raises when there will be neither."""
+async def _first_content(sent: SentAttempt, response: Response, decoder: Decoder, chunks: list[Chunk] | None) -> bool:
+    """Read until there is content; whether that is the whole answer already. Raises when the body ends without one."""
     whole = False
     while not (decoder.content or whole):
         data = await response.read()
@@ -184,7 +186,7 @@ async def _first_content(
                 raise error
             whole = True
     if not whole and (expired := sent.clock.expired) is not None:
-        # The loop was late: content came in the same turn of the loop in which the clock closed the response.
+        # The loop was late: the content arrived in the same turn of the loop in which the clock closed the response.
         raise sent.timeout(expired)
     if decoder.content:
         sent.attempt.first_content = sent.attempt.last_content = sent.now()
@@ -192,21 +194,19 @@ async def _first_content(
 
 
 async def _error_body(sent: SentAttempt, response: Response) -> bytes:
+    """The body of an error response, as far as it comes."""
     body = b""
     try:
-        while len(body) < ERROR_BYTES and (data := await response.read()):
+        while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
             body += data
     except ConnectionFailed:
         if sent.clock.expired is not None:
-            raise  # a timeout; otherwise the status has said enough
-    return body[:ERROR_BYTES]
+            raise  # a timeout; a connection that just breaks does not matter, as the status has said enough
+    return body[:MAX_ERROR_BYTES]
 
 
-async def _accepted(
-    sent: SentAttempt, accept: Callable[[Reply], bool | Awaitable[bool]], reply: Reply
-) -> bool:
-    """What the caller's `accept` says, under no limit but the deadline."""
-    # What expired while the rest of the body was drained, after the end of the reply, does not count any more.
+async def _accepted(sent: SentAttempt, accept: Callable[[Reply], bool | Awaitable[bool]], reply: Reply) -> bool:
+    """What the caller's `accept` says. Only the deadline limits it."""
     sent.clock.watch_task()
     sent.clock.restart(sent.entry.call.deadline, "deadline")
     cancelled = False
@@ -218,4 +218,4 @@ async def _accepted(
         raise
     finally:
         if not cancelled:
-            sent.clock.take_back_cancel()  # `accept` may have caught a cancellation of ours and kept it to itself
+            sent.clock.take_back_cancel()  # `accept` may have caught our cancellation and not raised it again

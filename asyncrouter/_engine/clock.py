@@ -77,7 +77,7 @@ class Clock:
     def stop(self) -> None:
         """Nothing expires from here on."""
         if self._timer is not None:
-            self._timers.withdraw(self._timer)
+            self._timers.cancel(self._timer)
             self._timer = None
 
     def expire(self) -> None:
@@ -105,5 +105,5 @@ class Clock:
         if timer is not None:
             if timer.when <= until:
                 return  # a limit that moves away costs nothing: the timer comes due and looks again
-            self._timers.withdraw(timer)
-        self._timer = None if until == inf else self._timers.at(until, self._due)
+            self._timers.cancel(timer)
+        self._timer = None if until == inf else self._timers.call_at(until, self._due)

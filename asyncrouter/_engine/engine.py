@@ -64,6 +64,7 @@ class Engine:
     sleepers: set[asyncio.Future[None]] = field(default_factory=set)
     """The pauses that are being waited out; closing cuts them short."""
     exponential_backoff: Callable[..., Iterator[float]] = expo
+    """Makes generators of growing pauses. It is kept here because importing `backoff` would slow every import down."""
 
     def connect_provider(self, provider: Provider) -> None:
         """Get a provider's wire and credential ready, unless they are."""
@@ -75,12 +76,12 @@ class Engine:
         """Wait so long, or until the router is closed."""
         sleeper = self.loop.create_future()
         self.sleepers.add(sleeper)
-        timer = self.timers.at(self.loop.time() + seconds, partial(_wake, sleeper))
+        timer = self.timers.call_at(self.loop.time() + seconds, partial(_wake, sleeper))
         try:
             await sleeper
         finally:
             self.sleepers.discard(sleeper)
-            self.timers.withdraw(timer)
+            self.timers.cancel(timer)
 
     async def aclose(self) -> None:
         """Let nobody wait any longer, close the transport, and wait up to 2 s for tasks that are being cancelled."""

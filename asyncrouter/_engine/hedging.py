@@ -10,7 +10,7 @@ admission is not late: its time begins with its sending, and anew with each retr
 When the timer comes due and nobody else runs, `start` is called with a step that could be sent at once. At most two
 step runs live, so the timer of the second one finds the first one and does nothing. What happens next depends on which
 of the two fails (`failed()`): the older one, and the newest is watched again; the newest, and another step is started
-at once in its place. A race ends with its first content (`won()`): the timer is withdrawn, and nobody is late until
+at once in its place. A race ends with its first content (`won()`): the timer is cancelled, and nobody is late until
 something is sent again (the winner broke, and a retry or a fallback has begun).
 
 A hedge is paid for from a token bucket when it starts, and gets its token back if it is never sent (`ended()`). A hedge
@@ -83,7 +83,7 @@ class Hedging:
 
     def won(self) -> None:
         """The first content has come, and only its step run goes on: it is not late."""
-        self._withdraw_timer()
+        self._cancel_timer()
 
     def failed(self, *, newest: bool) -> None:
         """A step run has failed while another one lives. `newest`: it was the one that was started last."""
@@ -99,13 +99,13 @@ class Hedging:
 
     def close(self) -> None:
         """The race is over."""
-        self._withdraw_timer()
+        self._cancel_timer()
 
     # Watching the newest step run.
 
     def _watch(self) -> None:
         """Set the timer for the instant at which the newest step run is late; while it is queued it cannot be."""
-        self._withdraw_timer()
+        self._cancel_timer()
         newest = self._running[-1]
         sent_at, after = newest.sent_at, self._after(newest)
         if sent_at is not None and after < inf:
@@ -118,11 +118,11 @@ class Hedging:
         )
 
     def _at(self, when: float, callback: Callable[..., None], *arguments: object) -> Timer:
-        return self._engine.timers.at(when, partial(self._context.run, callback, *arguments))
+        return self._engine.timers.call_at(when, partial(self._context.run, callback, *arguments))
 
-    def _withdraw_timer(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
-            self._engine.timers.withdraw(self._timer)
+            self._engine.timers.cancel(self._timer)
             self._timer = None
 
     # Acting on it.

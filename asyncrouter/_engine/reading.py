@@ -1,4 +1,4 @@
-"""The rest of a reply after its first content: idle, total and deadline, the check that it is whole, its end.
+"""The rest of a reply after its first content: the limits it is read under, and the check that it is whole.
 
 Theory of operation
 ===================

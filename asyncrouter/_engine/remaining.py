@@ -46,7 +46,7 @@ class Remaining:
         return chosen
 
     def limits(self, trace: Trace) -> tuple[float, float]:
-        """A step's share of the deadline, starting now: until when it may be silent, and until when it must have answered.
+        """The share of the deadline of a step that starts now: until when it may be silent, when it must have ended.
 
         With R seconds left and n steps that could be sent now (this one included) it may be silent for R / n. Once it
         answers, it has all of R but for what each later step usually needs, and never less than R / n.

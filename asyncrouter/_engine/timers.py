@@ -1,7 +1,7 @@
-"""One timer of the loop for all the limits of a router.
+"""The timers of a router: any number of them on one timer of the event loop.
 
-Nearly every limit is withdrawn before it is due. A timer of asyncio's own is dear at that: its heap compares handles in
-Python, and sifts each withdrawn one out again (together a twentieth of a call).
+Nearly every limit is cancelled before it is due, and that is what asyncio's own timers are slow at: its heap compares
+handles in Python, and has to sift each cancelled one out again. That was a twentieth of the cost of a call.
 """
 
 from __future__ import annotations
@@ -13,66 +13,72 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-SPARE = 64
-"""Withdrawn timers that may lie on the heap beyond the number of those that live."""
+CANCELLED_ON_HEAP = 64
+"""Cancelled timers that may lie on the heap beyond the number of live ones, before the heap is rebuilt without them.
+
+With none allowed, a heap of few timers would be rebuilt at nearly every cancellation.
+"""
 
 
 class Timer:
-    """Something to be called at an instant of the loop's clock; `call` is `None` once it was, or was withdrawn."""
+    """A callback to be called at the instant `when` of the loop's clock; `None` once it was called or cancelled."""
 
-    __slots__ = ("call", "when")
+    __slots__ = ("callback", "when")
 
-    def __init__(self, when: float, call: Callable[[], object]) -> None:
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
         self.when = when
-        self.call: Callable[[], object] | None = call
+        self.callback: Callable[[], object] | None = callback
 
     def __repr__(self) -> str:
-        return f"<Timer at {self.when:.3f}{'' if self.call is not None else ', over'}>"
+        return f"<Timer at {self.when:.3f}{'' if self.callback is not None else ', over'}>"
 
 
 class Timers:
-    """The timers of a router. While none lives, neither does the loop's."""
+    """The timers of one router. The loop has one timer, for the soonest of them; with no live timer it has none.
 
-    __slots__ = ("_handle", "_heap", "_living", "_loop", "_set")
+    Timers for the same instant are called in the order in which they were set.
+    """
+
+    __slots__ = ("_count", "_handle", "_heap", "_live", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._heap: list[tuple[float, int, Timer]] = []
         self._handle: asyncio.TimerHandle | None = None
-        self._living = 0
-        self._set = 0  # how many there have been: of two for the same instant the older one comes first
+        self._live = 0  # timers that are neither called nor cancelled
+        self._count = 0  # timers that have ever been set, which orders those of the same instant
 
     def __repr__(self) -> str:
-        return f"<Timers {self._living} living>"
+        return f"<Timers {self._live} live>"
 
-    def at(self, when: float, call: Callable[[], object]) -> Timer:
-        """Call `call` at the instant `when`, in no particular context."""
-        timer = Timer(when, call)
-        self._set += 1
-        self._living += 1
-        heappush(self._heap, (when, self._set, timer))
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` at the instant `when`, in no particular context."""
+        timer = Timer(when, callback)
+        self._count += 1
+        self._live += 1
+        heappush(self._heap, (when, self._count, timer))
         if self._heap[0][2] is timer:
-            self._arm()
+            self._set_handle()
         return timer
 
-    def withdraw(self, timer: Timer) -> None:
-        """Do not call it; nothing happens when it is over."""
-        if timer.call is None:
+    def cancel(self, timer: Timer) -> None:
+        """Do not call it. Nothing happens when it was called or cancelled before."""
+        if timer.callback is None:
             return
-        timer.call = None
-        self._living -= 1
-        if not self._living:
-            self._rest()
-        elif len(self._heap) > 2 * self._living + SPARE:
-            self._heap = [entry for entry in self._heap if entry[2].call is not None]
+        timer.callback = None
+        self._live -= 1
+        if not self._live:
+            self._clear()
+        elif len(self._heap) > 2 * self._live + CANCELLED_ON_HEAP:
+            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
             heapify(self._heap)
 
-    def _arm(self) -> None:
+    def _set_handle(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
         self._handle = self._loop.call_at(self._heap[0][0], self._due)
 
-    def _rest(self) -> None:
+    def _clear(self) -> None:
         self._heap.clear()
         if self._handle is not None:
             self._handle.cancel()
@@ -82,22 +88,22 @@ class Timers:
         self._handle = None
         now, heap = self._loop.time(), self._heap
         due: list[Timer] = []
-        while heap and (heap[0][0] <= now or heap[0][2].call is None):
+        while heap and (heap[0][0] <= now or heap[0][2].callback is None):
             due.append(heappop(heap)[2])
         for timer in due:
-            self._call(timer)
-        if not self._living:
-            self._rest()
+            self._run(timer)
+        if not self._live:
+            self._clear()
         elif self._handle is None:
-            self._arm()
+            self._set_handle()
 
-    def _call(self, timer: Timer) -> None:
-        call = timer.call
-        if call is None:  # withdrawn, perhaps by the one before
+    def _run(self, timer: Timer) -> None:
+        callback = timer.callback
+        if callback is None:  # cancelled, perhaps by the one before it
             return
-        timer.call = None
-        self._living -= 1
+        timer.callback = None
+        self._live -= 1
         try:
-            call()
-        except Exception as error:  # as the loop does, so that the others are called
-            self._loop.call_exception_handler({"message": f"{call!r} raised", "exception": error})
+            callback()
+        except Exception as error:  # reported as the loop would, so that the others are called
+            self._loop.call_exception_handler({"message": f"{callback!r} raised", "exception": error})

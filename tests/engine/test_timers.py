@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.timers import SPARE, Timers
+from asyncrouter._engine.timers import CANCELLED_ON_HEAP, Timers
 
 if TYPE_CHECKING:
     from asyncrouter.sim import Clock
@@ -24,7 +24,7 @@ def test_each_is_called_at_its_instant(clock: Clock) -> None:
     async def scenario() -> None:
         timers = Timers(asyncio.get_running_loop())
         for name, when in (("c", 3.0), ("a", 1.0), ("b", 2.0), ("d", 3.0)):
-            timers.at(when, lambda name=name: called.append((name, clock.now)))
+            timers.call_at(when, lambda name=name: called.append((name, clock.now)))
         await asyncio.sleep(10.0)
 
     clock.run(scenario())
@@ -32,18 +32,18 @@ def test_each_is_called_at_its_instant(clock: Clock) -> None:
     assert called == [("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 3.0)]
 
 
-def test_one_that_is_withdrawn_is_not_called(clock: Clock) -> None:
+def test_one_that_is_cancelled_is_not_called(clock: Clock) -> None:
     """Before its time, a second time, and by another one of the same instant."""
     called: list[str] = []
 
     async def scenario() -> None:
         timers = Timers(asyncio.get_running_loop())
-        early = timers.at(1.0, lambda: called.append("early"))
-        timers.at(2.0, lambda: timers.withdraw(same))
-        same = timers.at(2.0, lambda: called.append("same"))
-        timers.at(3.0, lambda: called.append("last"))
-        timers.withdraw(early)
-        timers.withdraw(early)
+        early = timers.call_at(1.0, lambda: called.append("early"))
+        timers.call_at(2.0, lambda: timers.cancel(same))
+        same = timers.call_at(2.0, lambda: called.append("same"))
+        timers.call_at(3.0, lambda: called.append("last"))
+        timers.cancel(early)
+        timers.cancel(early)
         await asyncio.sleep(10.0)
 
     clock.run(scenario())
@@ -52,19 +52,19 @@ def test_one_that_is_withdrawn_is_not_called(clock: Clock) -> None:
 
 
 def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
-    """However many are set, the loop holds the soonest; when the last one is withdrawn or called, none."""
+    """However many are set, the loop holds the soonest; when the last one is cancelled or called, none."""
     seen: list[list[float]] = []
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         timers = Timers(loop)
-        many = [timers.at(10.0 - number, list) for number in range(5)]
+        many = [timers.call_at(10.0 - number, list) for number in range(5)]
         seen.append(live(loop))
         for timer in many:
-            timers.withdraw(timer)
+            timers.cancel(timer)
         seen.append(live(loop))
-        timers.withdraw(timers.at(2.0, list))
-        timers.at(1.0, lambda: seen.append(live(loop)))
+        timers.cancel(timers.call_at(2.0, list))
+        timers.call_at(1.0, lambda: seen.append(live(loop)))
         await asyncio.sleep(5.0)
         seen.append(live(loop))
 
@@ -81,8 +81,8 @@ def test_one_that_raises_does_not_take_the_others_with_it(clock: Clock) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: called.append(repr(context["exception"])))
         timers = Timers(loop)
-        timers.at(1.0, lambda: [].pop())
-        timers.at(1.0, lambda: called.append("next"))
+        timers.call_at(1.0, lambda: [].pop())
+        timers.call_at(1.0, lambda: called.append("next"))
         await asyncio.sleep(2.0)
 
     clock.run(scenario())
@@ -100,11 +100,11 @@ def test_one_may_set_another(clock: Clock) -> None:
         def again() -> None:
             called.append(clock.now)
             if len(called) < 3:
-                timers.at(clock.now, again)
+                timers.call_at(clock.now, again)
             elif len(called) < 5:
-                timers.at(clock.now + 1.0, again)
+                timers.call_at(clock.now + 1.0, again)
 
-        timers.at(1.0, again)
+        timers.call_at(1.0, again)
         await asyncio.sleep(10.0)
 
     clock.run(scenario())
@@ -112,16 +112,16 @@ def test_one_may_set_another(clock: Clock) -> None:
     assert called == [1.0, 1.0, 1.0, 2.0, 3.0]
 
 
-def test_what_was_withdrawn_is_not_kept(clock: Clock) -> None:
-    """Ten thousand limits set and withdrawn beside one that lives leave a handful behind."""
+def test_what_was_cancelled_is_not_kept(clock: Clock) -> None:
+    """Ten thousand limits set and cancelled beside one that lives leave a handful behind."""
 
     async def scenario() -> int:
         timers = Timers(asyncio.get_running_loop())
-        lasting = timers.at(1.0, list)
+        lasting = timers.call_at(1.0, list)
         for _ in range(10_000):
-            timers.withdraw(timers.at(100.0, list))
+            timers.cancel(timers.call_at(100.0, list))
         kept = len(timers._heap)
-        timers.withdraw(lasting)
+        timers.cancel(lasting)
         return kept
 
-    assert clock.run(scenario()) <= SPARE + 2
+    assert clock.run(scenario()) <= CANCELLED_ON_HEAP + 2

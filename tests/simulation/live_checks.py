@@ -163,7 +163,7 @@ class LiveChecks:
             flag("connections", f"{when}: {open_!r} live")
         if engine is None:
             return
-        if engine.reading or engine.tasks or engine.timers._living:
+        if engine.reading or engine.tasks or engine.timers._live:
             flag("returned", f"{when}: {engine.reading} reading, {len(engine.tasks)} tasks, {engine.timers!r}")
         for model in self._router.config.models.values():
             state = engine.policies.state_of(model)
