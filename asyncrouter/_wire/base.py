@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-generation-id", "request-id")
-"""The response headers that hold a request's id, the first found counts: OpenAI and most others, OpenRouter, Anthropic.
-"""
+"""The response headers that hold a request's id, in order: OpenAI's and most others', OpenRouter's, Anthropic's."""
 
 _MAX_HEADER_SETS = 8
 """How many sets of request headers are kept, two a key: a provider has one key, or a few while they are rotated."""

@@ -28,11 +28,11 @@ def write_body(body: Mapping[str, object]) -> bytes:
     try:
         written = orjson.dumps(body, option=_STRICT)
     except TypeError as error:
-        _check(body, "", 0)
+        _raise_for_mistake(body, "", 0)
         raise TypeError(f"the request cannot be written as JSON: {error}") from None
     # NaN and infinities came out as null. Most bodies hold no null at all, so this usually costs one search.
     if b"null" in written:
-        _check(body, "", 0)
+        _raise_for_mistake(body, "", 0)
     return written
 
 
@@ -45,7 +45,7 @@ def write_translated(body: Mapping[str, object], call: Call, params: Mapping[str
         raise
 
 
-def _check(value: object, path: str, depth: int) -> None:
+def _raise_for_mistake(value: object, path: str, depth: int) -> None:
     """Raise for the first thing in `value` that JSON cannot express."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"{path.split('.')[0].split('[')[0]}: nested deeper than {_MAX_DEPTH} levels")
@@ -53,21 +53,21 @@ def _check(value: object, path: str, depth: int) -> None:
         for key, inner in value.items():
             if type(key) is not str:
                 raise TypeError(f"{path or 'params'}: a key must be a str, got {key!r:.80} ({type(key).__name__})")
-            _check_text(key, f"{path or 'params'}: the key")
-            _check(inner, f"{path}.{key}" if path else key, depth + 1)
+            _raise_for_text(key, f"{path or 'params'}: the key")
+            _raise_for_mistake(inner, f"{path}.{key}" if path else key, depth + 1)
     elif isinstance(value, (list, tuple)):
         for position, inner in enumerate(value):
-            _check(inner, f"{path}[{position}]", depth + 1)
+            _raise_for_mistake(inner, f"{path}[{position}]", depth + 1)
     else:
-        _check_scalar(value, path)
+        _raise_for_scalar(value, path)
 
 
-def _check_scalar(value: object, path: str) -> None:
+def _raise_for_scalar(value: object, path: str) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{path}: JSON has no {value}; give a finite number")
     elif isinstance(value, str):
-        _check_text(value, path)
+        _raise_for_text(value, path)
     elif isinstance(value, int):
         if not -(2**63) <= value < 2**64:
             raise ValueError(f"{path}: an integer of {value.bit_length()} bits; at most 64 can be written")
@@ -78,7 +78,7 @@ def _check_scalar(value: object, path: str) -> None:
             raise TypeError(f"{path}: {type(value).__name__} cannot be written as JSON") from None
 
 
-def _check_text(text: str, path: str) -> None:
+def _raise_for_text(text: str, path: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:

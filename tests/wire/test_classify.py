@@ -1,4 +1,4 @@
-"""Which error a provider means, shape by shape, and how long it asks us to wait."""
+"""Which of our errors a provider's error is, shape by shape."""
 
 from __future__ import annotations
 
@@ -16,20 +16,14 @@ from asyncrouter._errors import (
     Unauthorized,
 )
 from asyncrouter._wire.failure.classify import Classifier
-from asyncrouter._wire.failure.retry_after import (
-    parse_retry_after,
-    reset_in_headers,
-    retry_after_in_error,
-    retry_after_in_headers,
-    retry_after_in_text,
-)
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 MIDNIGHT = 16 * 3600.0
 CLASSIFIER = Classifier(lambda: NOW)
 
 
-def of(status: int, error: object, **headers: str):
+def classify(status: int, error: object, **headers: str):
+    """The error for a response with this status, body and headers."""
     body = error if isinstance(error, bytes) else orjson.dumps(error)
     return CLASSIFIER.response_error(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
@@ -48,8 +42,8 @@ def available(code: str, **fields: object) -> dict[str, object]:
 
 STATUS = [
     # Plain statuses
-    *((status, err(),
-     Rejected) for status in (300, 301, 302, 304, 307, 400, 404, 405, 410, 412, 413, 415, 422, 424, 451)),
+    *((status, err(), Rejected) for status in (300, 301, 302, 304, 307)),
+    *((status, err(), Rejected) for status in (400, 404, 405, 410, 412, 413, 415, 422, 424, 451)),
     *((status, err(), ServerFailed) for status in (408, 409, 425, 498, 499, 500, 501, 502, 503, 504, 520, 524)),
     (401, err(), Unauthorized), (402, err(), OutOfCredit), (403, err(), Unauthorized),
     (429, err(), RateLimited), (529, err(), RateLimited), (600, err(), BadReply), (101, err(), BadReply),
@@ -96,19 +90,19 @@ STATUS = [
     (429, available("capacity_exhausted"), RateLimited), (503, available("temporarily_unavailable"), ServerFailed),
     (400, err("Provider returned error", metadata={"raw": '{"error":{"message":"prompt is too long: 9 > 8"}}'}),
      ContextTooLong),
-    # What another one told OpenRouter about its own account is true of that account.
+    # What another provider says about its account is not about ours.
     (429, meta(error_type="rate_limit_exceeded", provider_code="insufficient_quota"), RateLimited),
     (429, err("Provider returned error", metadata={"raw": '{"error":{"message":"m","code":"insufficient_quota"}}'}),
      RateLimited),
     (400, err("Provider returned error", metadata={"raw": '{"message":"Your credit balance is too low"}'}), Rejected),
     (400, err("Provider returned error", metadata={"raw": '{"message":"API key not valid"}'}), Rejected),
     (429, err('{"error": {"message": "m", "code": "insufficient_quota"}}'), OutOfCredit),
-    # A reason that is newer than this: what OpenRouter says about another try.
+    # A reason that is newer than our list: OpenRouter says whether a retry makes sense.
     (404, available("brand_new", retryable=True), ServerFailed), (404, available("brand_new"), Rejected),
     (404, available("no_endpoints", retryable=True), Rejected),
     (429, available("brand_new", retryable=True), RateLimited),
     (503, available("brand_new", retryable=False), ServerFailed),
-    # Anthropic (native shapes, for the wire that follows)
+    # Anthropic
     (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}},
      ContextTooLong),
     (400, {"type": "error", "error": {"type": "invalid_request_error",
@@ -147,9 +141,9 @@ STATUS = [
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), STATUS)
-def test_a_failed_response(status: int, body: object, expected: type) -> None:
-    """Status first, the provider's words second, the message where both leave it open."""
-    error = of(status, body)
+def test_failed_responses_are_classified(status: int, body: object, expected: type) -> None:
+    """The status decides first, then the provider's names, then the message."""
+    error = classify(status, body)
 
     assert type(error) is expected
     assert error.status == status
@@ -182,8 +176,8 @@ def test_a_failed_response(status: int, body: object, expected: type) -> None:
         ({"error": {}}, BadReply, None), ({"error": ["?"]}, BadReply, None),
     ],
 )
-def test_an_error_inside_a_200(error: object, expected: type, status: int | None) -> None:
-    """Without a status the body's number decides, then its words; what fits nothing is a bad reply."""
+def test_errors_inside_a_200_are_classified(error: object, expected: type, status: int | None) -> None:
+    """The body's number decides, then its names; what fits nothing is a `BadReply`."""
     found = CLASSIFIER.document_error(error)
 
     assert (type(found), found.status) == (expected, status)
@@ -214,9 +208,9 @@ def test_an_error_inside_a_200(error: object, expected: type, status: int | None
         (available("no_endpoints"), "m", "no_endpoints"),
     ],
 )
-def test_message_and_code(body: object, message: str, code: str | None) -> None:
-    """Every shape of error body gives one line of message and the provider's own word."""
-    error = of(418, body)
+def test_every_error_body_has_a_message_and_a_code(body: object, message: str, code: str | None) -> None:
+    """The message is one line, and the code is the provider's most specific name."""
+    error = classify(418, body)
 
     assert (error.message, error.code) == (message, code)
 
@@ -227,123 +221,47 @@ def test_message_and_code(body: object, message: str, code: str | None) -> None:
 )
 def test_redirects_say_that_they_are_not_followed(location: str) -> None:
     """The message names the target, without the parts that hold secrets."""
-    error = of(302, b"", location=location)
+    error = classify(302, b"", location=location)
 
     assert error.message == "redirected to https://login.example/a; redirects are not followed"
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "again"),
+    ("status", "header", "again"),
     [(503, "false", "never"), (400, "true", "quick"), (429, "true", "hint"), (429, "maybe", "hint")],
 )
-def test_x_should_retry(status: int, told: str, again: str) -> None:
-    """The provider's word on retrying stands over ours; an empty account stays empty."""
-    assert of(status, err(), x_should_retry=told).again == again
-    assert of(429, err(code="insufficient_quota"), x_should_retry=told).again == "never"
+def test_x_should_retry_decides_whether_to_retry(status: int, header: str, again: str) -> None:
+    """The provider's header overrules our rule, except for an empty account."""
+    assert classify(status, err(), x_should_retry=header).again == again
+    assert classify(429, err(code="insufficient_quota"), x_should_retry=header).again == "never"
 
 
-def test_openrouters_word_on_a_reason_we_do_not_know() -> None:
-    """`retryable` says whether another try makes sense; of the reasons we know we know it ourselves."""
-    assert of(503, available("brand_new", retryable=False)).again == "never"
-    assert of(503, available("temporarily_unavailable", retryable=False)).again == "jitter"
+def test_openrouter_says_whether_to_retry_for_an_unknown_reason() -> None:
+    """For the reasons in our list we know it ourselves."""
+    assert classify(503, available("brand_new", retryable=False)).again == "never"
+    assert classify(503, available("temporarily_unavailable", retryable=False)).again == "jitter"
 
 
-def test_a_402_with_a_pause_passes() -> None:
-    """Credit reserved by requests in flight comes back; an empty account does not."""
-    error = of(402, err(), retry_after="3")
+def test_a_402_with_a_wait_is_a_rate_limit() -> None:
+    """Credit reserved by requests in flight comes back, an empty account does not."""
+    error = classify(402, err(), retry_after="3")
 
     assert (type(error), error.retry_after) == (RateLimited, 3.0)
 
 
-def test_a_spent_limit_says_when_it_begins_anew() -> None:
-    """`resets_at` is hours away and makes no rate limit of it."""
-    error = of(402, meta(reason="openrouter_key_limit", resets_at="2027-01-15T09:00:00Z"))
+def test_a_spent_limit_says_when_it_starts_again() -> None:
+    """`resets_at` is hours away and does not make a rate limit of it."""
+    error = classify(402, meta(reason="openrouter_key_limit", resets_at="2027-01-15T09:00:00Z"))
 
     assert (type(error), error.retry_after) == (OutOfCredit, 3600.0)
 
 
 def test_the_daily_quota_of_free_models_lasts_until_midnight() -> None:
-    """UTC, unless the body gives the instant itself."""
+    """It is midnight UTC, unless the body gives the time itself."""
     reset = {"X-RateLimit-Reset": str(int((NOW + 60) * 1000))}
 
-    assert of(429, meta(limit_source="openrouter_free_tier_daily")).retry_after == MIDNIGHT
-    assert of(429, meta(limit_source="openrouter_free_tier_daily", headers=reset)).retry_after == 60.0
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("3", 3.0), ("0.25", 0.25), (" 7 ", 7.0), (5, 5.0), (1.5, 1.5), ("-4", 0.0), ("1e2", 100.0), (".5", 0.5),
-        ("100ms", 0.1), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("1.5s", 1.5), ("2d", 172800.0), ("38s", 38.0),
-        ("-5s", 0.0),
-        ("Fri, 15 Jan 2027 08:01:00 GMT", 60.0), ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
-        ("Friday, 15-Jan-27 08:01:00 GMT", 60.0), ("Fri Jan 15 08:01:00 2027", 60.0),
-        ("2027-01-15T08:00:10Z", 10.0), ("2027-01-15T09:00:10.5+01:00", 10.5), ("2027-01-15T08:00:10", 10.0),
-        ("", None), ("soon", None), ("nan", None), ("inf", None), ("1e999", None), ("1_000", None), ("٣", None),
-        ("5 parsecs", None),
-        (None, None), (True, None), (float("nan"), None), (10**30, None), ("Fri, 99 Jan 2027 08:01:00 GMT", None),
-        ([], None), ("9" * 5000, None),
-    ],
-)
-def test_every_form_of_a_pause(value: object, seconds: float | None) -> None:
-    """Numbers, durations and dates; the past is 0, garbage is nothing."""
-    assert parse_retry_after(value, lambda: NOW) == seconds
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("Please try again in 5.289s. Visit x", 5.289), ("try again in 1m2s", 62.0),
-        ("Please retry after 60 seconds.", 60.0),
-        ("Please retry in 38.1s.", 38.1), ("try again in 20ms", 0.02), ("Try again in 2 minutes", 120.0),
-        ("try again in 1h 5m", 3900.0), ("try again in 300 milliseconds", 0.3), ("wait 3 seconds", 3.0),
-        ("try again later", None), ("try again in 5 marathons", None), ("in 5s", None), ("", None),
-    ],
-)
-def test_pauses_in_sentences(text: str, seconds: float | None) -> None:
-    """Groq, OpenAI, Google and Azure write it into the message."""
-    assert pytest.approx(retry_after_in_text(text)) == seconds
-
-
-def test_pauses_in_headers() -> None:
-    """Milliseconds are the finer word; one that cannot be read leaves the other."""
-    assert retry_after_in_headers({"retry-after-ms": "250", "retry-after": "1"}, lambda: NOW) == 0.25
-    assert retry_after_in_headers({"retry-after-ms": "x", "retry-after": "1"}, lambda: NOW) == 1.0
-    assert retry_after_in_headers({}, lambda: NOW) is None
-
-
-@pytest.mark.parametrize(
-    ("reset", "seconds"), [("1800000005", 5.0), ("1800000005000", 5.0), ("30", 30.0), ("1799999999", 0.0)]
-)
-def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -> None:
-    """Epoch seconds, epoch milliseconds, or plainly seconds."""
-    assert reset_in_headers({"x-ratelimit-reset": reset}, lambda: NOW) == seconds
-    assert of(429, err(), x_ratelimit_reset=reset).retry_after == seconds
-
-
-@pytest.mark.parametrize(
-    ("error", "seconds"),
-    [
-        ({"availability": {"code": "capacity_exhausted", "retry_after": 12}}, 12.0),
-        ({"details": [{"@type": "QuotaFailure"}, {"@type": "RetryInfo", "retryDelay": "38s"}]}, 38.0),
-        ({"metadata": {"headers": {"Retry-After": "4"}}}, 4.0),
-        ({"metadata": "?", "details": 5, "availability": []}, None),
-    ],
-)
-def test_pauses_in_bodies(error: dict[str, object], seconds: float | None) -> None:
-    """OpenRouter's and Google's places."""
-    assert retry_after_in_error(error, lambda: NOW) == seconds
-    assert of(429, {"error": error}).retry_after == seconds
-
-
-def test_headers_come_before_the_body_before_the_message() -> None:
-    """The most deliberate word counts."""
-    told = err("try again in 3s", availability={"retry_after": 2})
-
-    assert of(429, told, retry_after="1").retry_after == 1.0
-    assert of(429, told).retry_after == 2.0
-    assert of(429, err("try again in 3s")).retry_after == 3.0
-    assert of(400, err("try again in 3s")).retry_after is None
+    assert classify(429, meta(limit_source="openrouter_free_tier_daily")).retry_after == MIDNIGHT
+    assert classify(429, meta(limit_source="openrouter_free_tier_daily", headers=reset)).retry_after == 60.0
 
 
 @pytest.mark.parametrize(
@@ -355,6 +273,6 @@ def test_headers_come_before_the_body_before_the_message() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [200, 302, 400, 402, 403, 429, 500])
-def test_no_body_is_too_strange(status: int, body: bytes) -> None:
-    """Whatever stands there, it becomes an error of ours."""
-    assert of(status, body).message
+def test_every_body_becomes_an_error(status: int, body: bytes) -> None:
+    """However strange the body is, the error is one of ours and has a message."""
+    assert classify(status, body).message

@@ -1,4 +1,4 @@
-"""Pieces of one thing are put together once: what comes in many of them takes time by its length, not by its square."""
+"""Joining pieces takes time in proportion to their length, not to the square of it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def citations(count: int) -> Events:
 
 
 def seconds(wire: OpenAI | Anthropic, events: Events) -> float:
-    """The least of two tries: a slow moment of the machine is no property of the code."""
+    """CPU seconds to decode these events, the least of two tries: a slow moment of the machine is not the code's."""
     written = b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events)
     spent = []
     for _ in range(2):
@@ -58,6 +58,6 @@ def seconds(wire: OpenAI | Anthropic, events: Events) -> float:
     ("wire", "events"),
     [(OPENAI, calls_by_id), (OPENAI, a_name), (OPENAI, an_input), (ANTHROPIC, citations)],
 )
-def test_eight_times_the_pieces(wire: OpenAI | Anthropic, events: Callable[[int], Events]) -> None:
-    """They take about eight times as long; each looked at with all before it would be fifty."""
+def test_the_time_is_linear_in_the_pieces(wire: OpenAI | Anthropic, events: Callable[[int], Events]) -> None:
+    """Eight times the pieces take about eight times as long; with quadratic work it would be fifty."""
     assert seconds(wire, events(16_000)) < 20 * seconds(wire, events(2_000))

@@ -1,4 +1,4 @@
-"""What goes to hosts that do not take what all others take."""
+"""Requests to Chat Completions hosts that refuse what others take."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sent(
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025", "gpt-5", "gpt-5.4-mini", "gpt-6.1-sol", "gpt-10"])
 def test_openais_newer_models_take_the_newer_name(model: str) -> None:
-    """`max_tokens` is an error there; the newer name wins when both are given."""
+    """`max_tokens` is an error there, and the newer name counts when both are given."""
     assert sent(OPENAI, model=model, max_tokens=5).keys() == {"model", "messages", "max_completion_tokens"}
     assert sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)["max_completion_tokens"] == 7
     assert "max_tokens" not in sent(OPENAI, model=model, max_tokens=5, max_completion_tokens=7)
@@ -40,33 +40,33 @@ def test_openais_newer_models_take_the_newer_name(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-4-turbo", "gpt-3.5-turbo", "omni-moderation"])
 def test_openais_older_models_keep_theirs(model: str) -> None:
-    """As the caller gave it."""
+    """The parameter is sent as the caller gave it."""
     assert sent(OPENAI, model=model, max_tokens=5)["max_tokens"] == 5
 
 
 @pytest.mark.parametrize("base_url", [OTHER, "https://api.openai.com.evil.test/v1", "http://127.0.0.1:8080/v1"])
 def test_other_hosts_get_what_was_given(base_url: str) -> None:
-    """The rule is OpenAI's own; for a host without rules there is nothing to ask at a call."""
+    """A host without an entry has nothing to be looked up at a call."""
     assert sent(base_url, model="gpt-5", max_tokens=5)["max_tokens"] == 5
     assert quirks_of(base_url) is None
 
 
-def test_mistral_has_its_own_names() -> None:
-    """`random_seed`, and `max_tokens` only."""
+def test_mistral_has_its_own_names_of_parameters() -> None:
+    """They are `random_seed` and `max_tokens`."""
     body = sent(MISTRAL, seed=3, max_completion_tokens=9)
 
     assert body == {"model": "m", "messages": [USER], "random_seed": 3, "max_tokens": 9}
 
 
 def test_mistral_is_sent_nothing_it_does_not_know() -> None:
-    """An unknown field is a 422 there; usage comes without being asked for; an empty list of tools is an error."""
+    """An unknown field is a 422 there, and an empty list of tools is an error."""
     body = sent(MISTRAL, stream=True, user="u", logit_bias={}, store=True, tools=[], temperature=0.1, safe_prompt=True)
 
     assert body.keys() == {"model", "messages", "stream", "temperature", "safe_prompt"}
 
 
 def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
-    """An answer of another host is put into its terms; the caller's messages stay as they are."""
+    """Fields of another host's answer are left out, and the caller's messages are not changed."""
     function = {"name": "f", "arguments": "{}"}
     answer = {
         "role": "assistant", "content": None, "reasoning_content": "Hm.", "refusal": None, "annotations": [],
@@ -81,19 +81,19 @@ def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
         {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
         {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "1"},
     ]
-    assert before == messages
+    assert messages == before
 
 
 def test_mistral_takes_no_extras_in_tool_calls() -> None:
-    """Also where the message itself has nothing but what is known."""
+    """They are left out even where the message itself has only known fields."""
     made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     (message,) = sent(MISTRAL, {"role": "assistant", "tool_calls": [{**made, "extra_content": {}}]})["messages"]
 
-    assert [made] == message["tool_calls"]
+    assert message["tool_calls"] == [made]
 
 
-def test_mistral_is_asked_for_usage_by_nothing() -> None:
-    """It is in the last chunk anyway."""
+def test_mistral_is_not_asked_for_usage() -> None:
+    """It is in the last chunk without being asked for."""
     assert "stream_options" not in sent(MISTRAL, stream=True)
     assert "stream_options" in sent(OTHER, stream=True)
 
@@ -108,17 +108,17 @@ def test_mistral_is_asked_for_usage_by_nothing() -> None:
         ("gpt-4o", None, True), ("gpt-4.1", None, True),
     ],
 )
-def test_openais_models_that_think_take_no_sampling(model: str, effort: str | None, kept: bool) -> None:
-    """Unless they are told not to think, where they can be."""
+def test_openais_reasoning_models_take_no_sampling_parameters(model: str, effort: str | None, kept: bool) -> None:
+    """They take them only with an effort of "none", where there is one."""
     given = {"temperature": 0.2, "top_p": 0.9, "logprobs": True, "top_logprobs": 2}
     body = sent(OPENAI, model=model, **given, **({} if effort is None else {"reasoning_effort": effort}))
 
-    assert (given if kept else {}) == {name: body[name] for name in given if name in body}
+    assert {name: body[name] for name in given if name in body} == (given if kept else {})
 
 
 @pytest.mark.parametrize("base_url", [OPENAI, GROQ])
 def test_openai_and_groq_take_no_fields_of_other_hosts_replies(base_url: str) -> None:
-    """An answer of another host goes back without its thoughts, and without what Google keeps beside a call."""
+    """Another host's answer goes back without its reasoning, and without Google's fields beside a call."""
     made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     thoughts = {"reasoning": "Hm.", "reasoning_content": "Hm.", "thinking_blocks": [], "extra_content": {}}
     answer = {"role": "assistant", "content": "So.", **thoughts, "tool_calls": [{**made, "extra_content": {}}]}
@@ -137,8 +137,8 @@ def test_groq_takes_no_nulls_in_answers() -> None:
     assert sent(OPENAI, answer)["messages"][0]["content"] is None
 
 
-def test_groq_streams_no_answers_in_a_format() -> None:
-    """They are asked for in one piece; our reader of answers takes both."""
+def test_groq_streams_no_answers_with_a_response_format() -> None:
+    """They are asked for as one body, and our decoder takes both."""
     assert sent(GROQ, stream=True, response_format=SCHEMA).keys() == {"model", "messages", "response_format"}
     assert sent(GROQ, stream=True, response_format={"type": "text"})["stream"]
     assert sent(GROQ, stream=True)["stream"]
@@ -146,17 +146,17 @@ def test_groq_streams_no_answers_in_a_format() -> None:
 
 
 @pytest.mark.parametrize("base_url", [DEEPSEEK, MISTRAL])
-def test_the_developer_is_the_system_elsewhere(base_url: str) -> None:
-    """OpenAI's newer name for it is unknown there; the caller's message stays as it is."""
-    told = {"role": "developer", "content": "Be brief."}
+def test_the_developer_role_is_called_system_elsewhere(base_url: str) -> None:
+    """OpenAI's newer name of the role is unknown there, and the caller's message is not changed."""
+    message = {"role": "developer", "content": "Be brief."}
 
-    assert sent(base_url, told, USER)["messages"] == [{"role": "system", "content": "Be brief."}, USER]
-    assert told == {"role": "developer", "content": "Be brief."}
-    assert sent(OPENAI, told)["messages"] == [told]
+    assert sent(base_url, message, USER)["messages"] == [{"role": "system", "content": "Be brief."}, USER]
+    assert message == {"role": "developer", "content": "Be brief."}
+    assert sent(OPENAI, message)["messages"] == [message]
 
 
 @pytest.mark.parametrize("base_url", [DEEPSEEK, TOGETHER])
-def test_hosts_that_know_only_the_older_name_of_a_limit(base_url: str) -> None:
-    """Under the newer one it would limit nothing."""
+def test_hosts_that_know_only_the_older_name_of_the_limit(base_url: str) -> None:
+    """Under the newer name it would be ignored."""
     assert sent(base_url, max_completion_tokens=9) == {"model": "m", "messages": [USER], "max_tokens": 9}
     assert sent(base_url, max_tokens=9)["max_tokens"] == 9

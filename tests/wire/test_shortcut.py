@@ -1,4 +1,4 @@
-"""The direct way through a plain completion comes to what the general way comes to."""
+"""The shortcut for plain completions gives exactly what the builder gives."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncrouter._config.catalog import Provider
 from asyncrouter._types import Reply
 from asyncrouter._wire.openai.shortcut import write_plain
-from asyncrouter._wire.openai.wire import OpenAI
 from tests.helpers.captured import read, rows
+from tests.helpers.decoding import JSON, decode
+from tests.helpers.openai_fixtures import WIRE
 
-WIRE = OpenAI(Provider(name="local", base_url="http://127.0.0.1/v1"), wall=lambda: 0.0)
 USAGE = {"prompt_tokens": 12, "completion_tokens": 9, "cost": 0.25}
 BODIES = [row["capture"] for row in rows("/v1/chat/completions") if row["content-type"] == "application/json"]
 ODDITIES = [
@@ -46,57 +45,56 @@ def changed(changes: list[tuple[tuple[str, str], object]]) -> bytes:
 
 
 def outcome(body: bytes) -> tuple[object, ...]:
-    """Everything that a decoder tells of a body."""
-    decoder = WIRE.decoder({"content-type": "application/json"}, {})
-    decoder.feed(body)
+    """Everything that a decoder says about a body."""
+    decoder = decode(WIRE, JSON, body)
     error = decoder.close()
-    told = None if error is None else (type(error), error.message, error.code, error.status)
-    return told, decoder.content, decoder.cost_usd, decoder.reply, decoder.reply.raw, decoder.final()
+    verdict = None if error is None else (type(error), error.message, error.code, error.status)
+    return verdict, decoder.content, decoder.cost_usd, decoder.reply, decoder.reply.raw, decoder.final()
 
 
 def both_ways(body: bytes) -> tuple[tuple[object, ...], tuple[object, ...]]:
-    """The outcome of a body with the direct way open, and with it closed."""
+    """The outcome of a body with the shortcut, and with the builder alone."""
     with pytest.MonkeyPatch.context() as patch:
-        direct = outcome(body)
+        shortcut = outcome(body)
         patch.setattr(WIRE, "_shortcut", None)
-        return direct, outcome(body)
+        return shortcut, outcome(body)
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_captures_come_out_the_same_both_ways(name: str) -> None:
-    """Every recorded JSON body gives the same reply, or the same error."""
-    direct, general = both_ways(read(name)[2])
+    """A recorded JSON body gives the same reply, or the same error."""
+    shortcut, builder = both_ways(read(name)[2])
 
-    assert general == direct
+    assert shortcut == builder
 
 
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_an_oddity_comes_out_the_same_both_ways(place: tuple[str, str]) -> None:
-    """Whatever stands in the place of a field, or beside it, both ways agree."""
+    """Whatever value a field has, both ways agree."""
     for value in ODDITIES:
-        direct, general = both_ways(changed([(place, value)]))
+        shortcut, builder = both_ways(changed([(place, value)]))
 
-        assert general == direct
+        assert shortcut == builder
 
 
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(ODDITIES)), min_size=2, max_size=5))
 def test_oddities_come_out_the_same_both_ways(changes: list[tuple[tuple[str, str], object]]) -> None:
-    """So they do when there are several."""
-    direct, general = both_ways(changed(changes))
+    """Both ways agree on several odd values at once."""
+    shortcut, builder = both_ways(changed(changes))
 
-    assert general == direct
+    assert shortcut == builder
 
 
-def test_the_common_completion_goes_directly() -> None:
-    """The commonest answer takes the short way, or that would be there for nothing."""
+def test_the_most_common_completion_takes_the_shortcut() -> None:
+    """Otherwise it would be there for nothing."""
     reply = Reply()
 
     assert write_plain(completion()["document"], reply)
     assert (reply.text, reply.finish_reason, reply.served_model) == ("Hello", "stop", "served")
 
 
-def test_what_is_not_plain_leaves_the_reply_alone() -> None:
-    """A completion with reasoning is for the general way, and nothing of it has been written."""
+def test_the_shortcut_leaves_other_replies_alone() -> None:
+    """A completion with reasoning is left to the builder, and nothing of it has been written."""
     objects, reply = completion(), Reply()
     objects["message"]["reasoning"] = "Let me think."
 

@@ -1,4 +1,4 @@
-"""The event parser gives the same events however the bytes are cut and whatever ends the lines."""
+"""The event parser gives the same events however the bytes are cut and whichever line ends are used."""
 
 import itertools
 import re
@@ -11,9 +11,9 @@ from asyncrouter._wire.decoding.sse import STRAY, EventParser
 
 
 def reference(document: bytes) -> list[tuple[bytes, bytes]]:
-    """The standard's text, read slowly, with two liberties.
+    """The standard's algorithm, done slowly and with two differences.
 
-    An end of the stream completes the last event, and lines without a field are told of.
+    An end of the stream completes the last event, and stray lines are handed out.
     """
     lines = re.split(rb"\r\n|\r|\n", document.removeprefix(b"\xef\xbb\xbf"))
     events, data, name, stray = [], [], b"", b""
@@ -48,14 +48,11 @@ def cut(document: bytes, places: list[int]) -> list[bytes]:
     return [document[start:end] for start, end in itertools.pairwise(bounds)]
 
 
-words = st.sampled_from([b"", b" ", b"x", b" {}", b":", b"data", "é🙂".encode(), b"\xef\xbb\xbf", b"\xff\x00",
- b"\x0b\x1c\x85"])
-lines = st.one_of(
-    st.just(b""),
-    st.builds(lambda field, value: field + value,
-              st.sampled_from([b"data:", b"data", b"event:", b"id:", b"retry:", b":", b"other:", b"Data:",
-               b" data:"]), words),
-)
+fields = st.sampled_from([b"data:", b"data", b"event:", b"id:", b"retry:", b":", b"other:", b"Data:", b" data:"])
+values = st.sampled_from([
+    b"", b" ", b"x", b" {}", b":", b"data", "é🙂".encode(), b"\xef\xbb\xbf", b"\xff\x00", b"\x0b\x1c\x85",
+])
+lines = st.one_of(st.just(b""), st.builds(lambda field, value: field + value, fields, values))
 documents = st.builds(
     lambda bom, parts: bom + b"".join(line + end for line, end in parts),
     st.sampled_from([b"", b"\xef\xbb\xbf"]),
@@ -65,14 +62,14 @@ documents = st.builds(
 
 @given(documents, st.lists(st.integers(0, 400), max_size=8))
 def test_any_cut_gives_the_events_of_the_standard(document: bytes, places: list[int]) -> None:
-    """Cut anywhere, a document gives what the standard's algorithm gives for the whole."""
-    assert reference(document) == parse(cut(document, places))
+    """A document that is cut anywhere gives what the standard's algorithm gives for the whole."""
+    assert parse(cut(document, places)) == reference(document)
 
 
 @given(documents)
-def test_byte_by_byte(document: bytes) -> None:
-    """One byte at a time is no special case."""
-    assert reference(document) == parse([document[i : i + 1] for i in range(len(document))])
+def test_a_document_may_come_byte_by_byte(document: bytes) -> None:
+    """One byte at a time gives the same events."""
+    assert parse([document[i : i + 1] for i in range(len(document))]) == reference(document)
 
 
 @given(documents, st.integers(0, 400))
@@ -84,7 +81,7 @@ def test_asking_for_the_pending_event_changes_nothing(document: bytes, place: in
     events += parser.feed(document[place:])
     last = parser.pending()
 
-    assert reference(document) == (events if last is None else [*events, last])
+    assert (events if last is None else [*events, last]) == reference(document)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +102,15 @@ def test_asking_for_the_pending_event_changes_nothing(document: bytes, place: in
         (b"", []),
     ],
 )
-def test_forms(document: bytes, expected: list[tuple[bytes, bytes]]) -> None:
-    """Each form the standard allows, in small, whole and byte by byte."""
+def test_every_form_of_the_standard(document: bytes, expected: list[tuple[bytes, bytes]]) -> None:
+    """Each gives the same events whole and byte by byte."""
     assert parse([document]) == expected
     assert parse([document[i : i + 1] for i in range(len(document))]) == expected
     assert reference(document) == expected
 
 
 def test_an_event_is_given_as_soon_as_its_blank_line_has_come() -> None:
-    """Nothing waits for the next read, not even half of a CRLF."""
+    """Nothing waits for the next read, not even after half of a CRLF."""
     parser = EventParser()
 
     assert parser.feed(b"data: a\r\n\r") == [(b"", b"a")]
@@ -121,21 +118,17 @@ def test_an_event_is_given_as_soon_as_its_blank_line_has_come() -> None:
     assert parser.feed(b"data: b\n\n") == [(b"", b"b")]
 
 
-def test_what_is_no_event_is_told_of() -> None:
-    """An error page where a stream is due, a field that lost its name or its line end, and one of the future."""
+def test_stray_lines_are_handed_out() -> None:
+    """They may be an error page, a field that lost its name or its line end, or a field newer than the standard."""
     parser = EventParser()
 
-    assert parser.feed(
-        b"dta: {}\n\nnew: 1\ndata: 1\n\n<html>\n<title>Bad"
-    ) == [(STRAY, b"dta: {}\n"), (b"", b"1"), (STRAY, b"new: 1\n")]
+    events = parser.feed(b"dta: {}\n\nnew: 1\ndata: 1\n\n<html>\n<title>Bad")
+    assert events == [(STRAY, b"dta: {}\n"), (b"", b"1"), (STRAY, b"new: 1\n")]
     assert parser.pending() == (STRAY, b"<html>\n<title>Bad\n")
 
 
 def test_a_line_of_ten_megabytes_is_read_in_linear_time() -> None:
-    """Old bytes are never searched or copied again: 40 times the pieces cost about 40 times the work, not 1600.
-
-    Measured in bytes: the waiting line is one buffer that only grows at its end.
-    """
+    """The waiting line is one buffer that only grows at its end, so no byte is searched or copied twice."""
     parser, piece = EventParser(), b"x" * 1024
     parser.feed(b"data: ")
     buffer = parser._line
@@ -148,5 +141,5 @@ def test_a_line_of_ten_megabytes_is_read_in_linear_time() -> None:
 
 
 def test_thousands_of_events_in_one_read() -> None:
-    """A read may bring any number of events."""
+    """One read may bring any number of events."""
     assert len(EventParser().feed(b"data: {}\n\n" * 20_000)) == 20_000

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 def write_completion(
     message: Message | None, blocks: Sequence[Block], stop: Message, counts: Message | None, created: int
 ) -> Message:
-    """The whole object. `message` is the API's, `counts` its usage if it is final, `created` seconds since the epoch.
-    """
+    """The whole object. `counts` is the usage if it is final, `created` the date in seconds since the epoch."""
     head = {name: value for name, value in (message or {}).items() if name in {"id", "model"}}
     raw: Message = {**head, "object": "chat.completion", "created": created, "choices": [_choice(blocks, stop)]}
     if counts is not None:

@@ -125,8 +125,7 @@ def _status(error: Message) -> int | None:
 
 
 def _message(value: object, depth: int = 0) -> str:
-    """The text in whatever stands in the place of a message: text, an object around it, FastAPI's list of complaints.
-    """
+    """The text of a message, which may be text, an object around it, or FastAPI's list of complaints."""
     if depth > _MAX_DEPTH:
         return ""
     if isinstance(value, list):

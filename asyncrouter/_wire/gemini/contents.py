@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from asyncrouter._wire.conversation import ChatMessage, Part
 
 _NO_SIGNATURE = "skip_thought_signature_validator"
-"""The signature for a call that another model made (Google's page "Thought signatures"): Gemini 3 refuses one without.
-"""
+"""The signature for calls of other models, for Gemini 3 refuses a call without one (Google's "Thought signatures")."""
 
 _MEDIA_TYPES: Mapping[str, str] = {
     "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif",

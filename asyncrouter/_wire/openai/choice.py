@@ -20,8 +20,7 @@ _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 
 
 class Choice:
-    """One choice so far. Texts are kept as lists of pieces under the names they came with, and joined when asked for.
-    """
+    """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand."""
 
     __slots__ = ("details", "extra", "finish", "logprobs", "malformed", "pieces", "rest", "tool_calls")
 
@@ -131,8 +130,7 @@ class Choice:
         return "", ""
 
     def _add_parts(self, content: object) -> tuple[str, str]:
-        """Add a `content` that is a list of typed parts (Mistral's thinking models); the text and the reasoning in it.
-        """
+        """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning it brought."""
         texts, thoughts = [], []
         for part in self._objects("content", content):
             if isinstance(text := part.get("text"), str):

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
-    """The counts as `Usage`, `None` when there are none. `prompt_cache_hit_tokens` is DeepSeek's for the cached ones.
-    """
+    """The counts as `Usage`, `None` when there are none. DeepSeek counts cached tokens as `prompt_cache_hit_tokens`."""
     if usage is None or not isinstance(usage.get("prompt_tokens"), (int, float)):
         return None
     cached = count_in(usage.get("prompt_tokens_details"), "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
