@@ -1,4 +1,4 @@
-"""The command: so many damaged inputs, or so many seconds of them, over several processes; or one of them again."""
+"""The command `python -m tests.fuzz`: damaged inputs, so many or for so many seconds, over several processes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ if TYPE_CHECKING:
     from tests.fuzz.check import Reader
 
 BLOCK = 500
+"""How many inputs a process takes at once: about a second of work."""
+
 ENOUGH = 10
-"""After so many failures it ends."""
+"""After so many failures the run ends."""
+
 REPEATED = 2000
-"""One input in so many has a piece of it repeated, to see that the time grows no faster."""
+"""One input in so many has a piece of it repeated, to see that the time does not grow faster than the input."""
+
 SHOWN = 400
+"""How many bytes of an input are shown where the damage begins."""
+
 PULSE = 10.0
 """Seconds between two lines of progress where they do not overwrite one another."""
+
 Found = tuple[int, str]
+"""The number of an input, and what was wrong with it."""
 
 _ANSWERS = answers()
 _FAILURES = failures()
@@ -34,21 +42,22 @@ _WEIGHTS = [1.0 / (600 + len(answer.body)) for answer in _ANSWERS]
 
 
 def try_one(seed: int, number: int, reader: Reader | None) -> tuple[str, str | None]:
-    """What came of an input, and what was wrong. The same input for the same seed and number, everywhere."""
+    """The outcome of one input, and what was wrong. A seed and a number give the same input everywhere."""
     random = Random(f"{seed}:{number}")
     source = random.choice(_FAILURES) if random.random() < 0.2 else random.choices(_ANSWERS, _WEIGHTS)[0]
-    if number % REPEATED == REPEATED - 1 and (told := steep_repetition(source.body, random)) is not None:
-        return "slow", told
+    if number % REPEATED == REPEATED - 1 and (slow := steep_repetition(source.body, random)) is not None:
+        return "slow", slow
     try:
         if isinstance(source, Answer):
             return f"{source.wire}: {check_answer(source, random, reader)}", None
         return check_failure(source, random), None
     except Wrong as wrong:
-        told, body = wrong.args
-        return "wrong", f"{source.name}: {told}\n{_difference(source.body, body)}"
+        problem, body = wrong.args
+        return "wrong", f"{source.name}: {problem}\n{_difference(source.body, body)}"
 
 
 def try_block(seed: int, numbers: range, reader: Reader | None) -> tuple[Counter[str], list[Found]]:
+    """How often each outcome came, and the failures, of these inputs."""
     counts: Counter[str] = Counter()
     found: list[Found] = []
     for number in numbers:
@@ -60,22 +69,23 @@ def try_block(seed: int, numbers: range, reader: Reader | None) -> tuple[Counter
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status, 0 if nothing was wrong."""
     asked = _arguments(arguments)
     reader = _vendors_clients() if asked.clients else None
     if asked.only is not None:
         outcome, wrong = try_one(asked.seed, asked.only, reader)
-        _say(f"{outcome}\n{wrong or ''}")
+        _write(f"{outcome}\n{wrong or ''}")
         return int(wrong is not None)
     began = time.monotonic()
     slow = steep()
     counts, found = _run(asked, began, reader, _Progress(asked.inputs, began))
-    for told in slow:
-        _say(f"\n{told}")
+    for problem in slow:
+        _write(f"\n{problem}")
     seconds = time.monotonic() - began
-    _say(f"\n{counts.total()} inputs from seed {asked.seed} in {seconds:.0f} s; {len(found) + len(slow)} wrong")
-    _say(f"answers {'compared' if asked.clients else 'not compared'} with what the vendors' clients read")
+    _write(f"\n{counts.total()} inputs from seed {asked.seed} in {seconds:.0f} s; {len(found) + len(slow)} wrong")
+    _write(f"answers {'compared' if asked.clients else 'not compared'} with what the vendors' clients read")
     for outcome, count in sorted(counts.items()):
-        _say(f"{count:>9}  {outcome}")
+        _write(f"{count:>9}  {outcome}")
     return int(bool(found or slow or not counts))
 
 
@@ -109,14 +119,14 @@ def _run(
             for future in done:
                 block, wrong = future.result()
                 counts += block
-                for number, told in wrong[: ENOUGH - len(found)]:
-                    _say(f"\n{told}\nagain: {again} --only {number}")
+                for number, problem in wrong[: ENOUGH - len(found)]:
+                    _write(f"\n{problem}\nagain: {again} --only {number}")
                 found += wrong[: ENOUGH - len(found)]
             progress.show(counts.total(), len(found))
 
 
 class _Progress:
-    """How far it is, on standard error: in one line on a terminal, else in a line now and then."""
+    """Shows on standard error how far the run is: in one line on a terminal, else in a line now and then."""
 
     def __init__(self, inputs: int, began: float) -> None:
         self._inputs, self._began = inputs, began
@@ -128,18 +138,18 @@ class _Progress:
         if now - self._last < (0.2 if self._terminal else PULSE):
             return
         self._last = now
-        told = f"{done} of {self._inputs} inputs, {now - self._began:.0f} s, {wrong} wrong"
-        sys.stderr.write(f"\r{told}" if self._terminal else f"{told}\n")
+        line = f"{done} of {self._inputs} inputs, {now - self._began:.0f} s, {wrong} wrong"
+        sys.stderr.write(f"\r{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
 
 
-def _say(told: str) -> None:
-    sys.stdout.write(f"{told}\n")
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def _difference(before: bytes, after: bytes) -> str:
-    """Where the damage begins."""
+    """Both inputs where the damage begins."""
     same = next((at for at, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), None)
     at = max(0, (min(len(before), len(after)) if same is None else same) - SHOWN // 4)
     return f"  was {before[at : at + SHOWN]!r}\n  is  {after[at : at + SHOWN]!r}"

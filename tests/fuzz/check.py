@@ -1,4 +1,8 @@
-"""What must hold of a decoder and of the classifier, however bad the bytes are."""
+"""Checks what must hold of the decoders and the classifier, however bad the bytes are.
+
+No exception; the same answer however the bytes are cut; nothing changed by bytes after `close()`; chunks that add up
+to the reply; and, with a vendor's client at hand, no success that the client reads otherwise.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +29,14 @@ if TYPE_CHECKING:
     from tests.fuzz.seeds import Answer, Failure
 
 Outcome = Literal["error", "the same answer", "another answer", "classified"]
+"""What came of an input."""
+
 WALL = 1.8e9
-BLANK = re.compile(rb"(?s)(.*(?:\r\n\r\n|\n\n|\r\r)).*")
+"""The wall clock, in seconds since the epoch (January 2027)."""
+
+WHOLE_EVENTS = re.compile(rb"(?s)(.*(?:\r\n\r\n|\n\n|\r\r)).*")
+"""Matches a stream; the group is everything up to its last blank line."""
+
 PROVIDERS = {
     "openai": Provider(name="p", base_url="http://h/v1"),
     "anthropic": Provider(name="p", base_url="http://h/v1", wire="anthropic"),
@@ -50,43 +60,44 @@ if TYPE_CHECKING:
 
 
 class Wrong(Exception):
-    """What must hold does not; the damaged input is the second argument."""
+    """Something that must hold does not; the damaged input is the second argument."""
 
 
 def check_answer(answer: Answer, random: Random, reader: Reader | None = None) -> Outcome:
-    """Damage a success and decode it; what still is one must be what `reader` reads as well."""
+    """Damage a success and decode it; if it still is one, `reader` must read the same."""
     body = mutate(answer.body, random)
     try:
-        return _decoded(answer, body, random, reader)
+        return _check_decoding(answer, body, random, reader)
     except Exception as error:
         raise Wrong(f"{type(error).__name__}: {error}", body) from error
 
 
 def check_failure(failure: Failure, random: Random) -> Outcome:
-    """Damage an error's body and headers and classify it; it may come inside a success, too."""
+    """Damage the body and the headers of an error and classify it, as a failed response and inside a success."""
     body = mutate(failure.body, random)
     headers = {name: mutate_text(value, random) for name, value in failure.headers.items()}
     status = random.choice((failure.status, failure.status, random.randrange(300, 600), random.randrange(-1, 1000)))
     try:
-        _classified(status, headers, body, random)
+        _check_classifying(status, headers, body, random)
     except Exception as error:
         raise Wrong(f"{type(error).__name__}: {error}; status {status}, headers {headers}", body) from error
     return "classified"
 
 
 def decoder_of(answer: Answer) -> Decoder:
+    """A new decoder for this answer's wire and content type."""
     return WIRES[answer.wire].decoder({"content-type": answer.content_type}, answer.params)
 
 
-def _decoded(answer: Answer, body: bytes, random: Random, reader: Reader | None) -> Outcome:
+def _check_decoding(answer: Answer, body: bytes, random: Random, reader: Reader | None) -> Outcome:
     decoder, pieces = decoder_of(answer), []
     text = calls = ""
     for piece in _cut(body, random):
         decoder.feed(piece, pieces)
         if random.random() < 0.05:
-            _look(decoder)
+            _read_everything(decoder)
     error = decoder.close()
-    _look(decoder)
+    _read_everything(decoder)
     if random.random() < 0.2:
         whole = decoder_of(answer)
         whole.feed(body)
@@ -104,10 +115,10 @@ def _decoded(answer: Answer, body: bytes, random: Random, reader: Reader | None)
     if answer.content_type != "application/json" or pieces:
         pieces.append(decoder.final())
         text = "".join(piece.text for piece in pieces)
-        calls = "".join(_argued(call) for piece in pieces for call in piece.tool_calls)
+        calls = "".join(_arguments(call) for piece in pieces for call in piece.tool_calls)
         assert reply.text == text, "the chunks are not the reply's text"
-        assert not calls or sorted(calls) == sorted("".join(map(_argued, reply.tool_calls))), "nor its arguments"
-    ours = _said(answer, reply)
+        assert not calls or sorted(calls) == sorted("".join(map(_arguments, reply.tool_calls))), "nor its arguments"
+    ours = _read_reply(answer, reply)
     if reader is not None:
         _compare(answer, body, ours, reader)
     return "the same answer" if ours == _undamaged(answer) else "another answer"
@@ -117,8 +128,8 @@ def _compare(answer: Answer, body: bytes, ours: Read, reader: Reader) -> None:
     """A success is right if the official client reads the same in these bytes."""
     if ours == (theirs := _theirs(answer, body, ours, reader)):
         return
-    # The last line end may be missing, and what was cut after the answer's end took nothing of it along.
-    readings = [body + b"\n\n", BLANK.sub(rb"\1", body)]
+    # The last line end may be missing, and what was cut off after the answer's end is no part of it.
+    readings = [body + b"\n\n", WHOLE_EVENTS.sub(rb"\1", body)]
     if ours.finish == "length":  # tokens ran out in the arguments of a tool call
         readings.append(_without_last_input(body))
     others = [_theirs(answer, read, ours, reader) for read in readings]
@@ -135,16 +146,16 @@ def _without_last_input(body: bytes) -> bytes:
 
 
 def _undamaged(answer: Answer) -> Read | None:
-    """What it says before anything is done to it."""
-    if answer.name not in _SAID:
+    """What the answer says without damage."""
+    if answer.name not in _UNDAMAGED:
         decoder = decoder_of(answer)
         decoder.feed(answer.body)
         error = decoder.close()
-        _SAID[answer.name] = _said(answer, decoder.reply) if error is None else None
-    return _SAID[answer.name]
+        _UNDAMAGED[answer.name] = _read_reply(answer, decoder.reply) if error is None else None
+    return _UNDAMAGED[answer.name]
 
 
-_SAID: dict[str, Read | None] = {}
+_UNDAMAGED: dict[str, Read | None] = {}
 
 
 def _theirs(answer: Answer, body: bytes, ours: Read, reader: Reader) -> Read | str:
@@ -152,17 +163,17 @@ def _theirs(answer: Answer, body: bytes, ours: Read, reader: Reader) -> Read | s
         theirs = reader(answer, body)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    return _loose(theirs._replace(finish=theirs.finish or ours.finish))  # [DONE] is an end as well
+    return _without_cut_arguments(theirs._replace(finish=theirs.finish or ours.finish))  # [DONE] is an end as well
 
 
-def _loose(said: Read) -> Read:
-    """Without the last call's arguments when they may be cut: the SDKs mend them."""
-    if said.finish == "length" and said.calls:
-        said = said._replace(calls=[*said.calls[:-1], (said.calls[-1][0], None)])
-    return said
+def _without_cut_arguments(read: Read) -> Read:
+    """The same without the last call's arguments where they may be cut: the SDKs repair them."""
+    if read.finish == "length" and read.calls:
+        read = read._replace(calls=[*read.calls[:-1], (read.calls[-1][0], None)])
+    return read
 
 
-def _said(answer: Answer, reply: Reply) -> Read:
+def _read_reply(answer: Answer, reply: Reply) -> Read:
     calls: list[tuple[object, object]] = []
     for call in reply.tool_calls:
         function = call["function"]
@@ -171,22 +182,22 @@ def _said(answer: Answer, reply: Reply) -> Read:
             with contextlib.suppress(ValueError):  # cut
                 arguments = orjson.loads(function["arguments"])
         calls.append((function["name"], arguments))
-    return _loose(Read(reply.text, calls, reply.finish_reason))
+    return _without_cut_arguments(Read(reply.text, calls, reply.finish_reason))
 
 
-def _look(decoder: Decoder) -> None:
+def _read_everything(decoder: Decoder) -> None:
     """Read everything that may be read at any time."""
     decoder.reply.raw, decoder.content, decoder.cost_usd, decoder.done, decoder.skipped, repr(decoder), decoder.final()
 
 
-def _argued(call: dict[str, object]) -> str:
+def _arguments(call: dict[str, object]) -> str:
     function = call.get("function")
     arguments = function.get("arguments") if isinstance(function, dict) else None
     return arguments if isinstance(arguments, str) else ""
 
 
 def _cut(body: bytes, random: Random) -> list[bytes]:
-    """In one piece, in a few, or in many small ones."""
+    """The body in one piece, in a few, or in many small ones."""
     if random.random() < 0.3 or not body:
         return [body]
     if random.random() < 0.1:
@@ -196,7 +207,7 @@ def _cut(body: bytes, random: Random) -> list[bytes]:
     return [body[start:end] for start, end in zip([0, *places], [*places, len(body)], strict=True)]
 
 
-def _classified(status: int, headers: dict[str, str], body: bytes, random: Random) -> None:
+def _check_classifying(status: int, headers: dict[str, str], body: bytes, random: Random) -> None:
     wire = WIRES[random.choice(list(WIRES))]
     errors = [wire.failure(status, headers, body)]
     decoder = wire.decoder({"content-type": random.choice(("application/json", "text/event-stream"))}, {})

@@ -1,4 +1,4 @@
-"""Twice the input takes twice the time: inputs that grow where a careless reader would begin again at their start."""
+"""Checks that twice the input takes twice the time, with inputs that a careless reader would read again and again."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from random import Random
 
 STEEPEST = 3.0
-"""Twice the input may take so many times as long: 2 and the machine's noise; work that grows by the square takes 4."""
+"""How many times as long twice the input may take: 2 and the machine's noise; quadratic work takes 4."""
+
 TRIES = 6
+"""How often a ratio is measured at most before it counts."""
+
 SIZE = 100_000
+"""Bytes of the smaller input: some milliseconds of work."""
+
 Input = tuple[str, bytes, int]
 """Content type, body, and how many bytes are fed at a time."""
+
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 
 SHAPES: dict[str, Callable[[int], Input]] = {
@@ -40,7 +46,7 @@ _START = b'data: {"type":"message_start","message":{"type":"message","content":[
 
 
 def steep(progress: Callable[[str], None] = lambda _: None) -> list[str]:
-    """The shapes whose time grows faster than their size, with the ratio of a doubling."""
+    """The shapes whose time grows faster than their size, each with the ratio of a doubling."""
     found = []
     for name, shape in SHAPES.items():
         for wire in WIRES:
@@ -52,7 +58,7 @@ def steep(progress: Callable[[str], None] = lambda _: None) -> list[str]:
 
 
 def steep_repetition(body: bytes, random: Random) -> str | None:
-    """A piece of some input, repeated: what is wrong with the time that takes, if anything."""
+    """What is wrong with the time that a repeated piece of some input takes, `None` for nothing."""
     start = random.randrange(len(body) + 1)
     piece = body[start : start + random.choice((1, 3, 20, 200))] or b"x"
     wire, kind = random.choice(list(WIRES)), random.choice(("text/event-stream", "application/json"))
@@ -64,7 +70,7 @@ def steep_repetition(body: bytes, random: Random) -> str | None:
 
 
 def _ratio(wire: str, shape: Callable[[int], Input]) -> float:
-    """The least of a few tries: a slow moment of the machine is no property of the code."""
+    """How many times as long twice the input takes, the least of a few tries."""
     ratio = 9.9
     for _ in range(TRIES):
         once, twice = _seconds(wire, shape(SIZE)), _seconds(wire, shape(2 * SIZE))
@@ -81,7 +87,7 @@ def _seconds(wire: str, given: Input) -> float:
     for start in range(0, len(body), step):
         decoder.feed(body[start : start + step])
     decoder.close()
-    decoder.reply.raw  # noqa: B018  # put together when it is asked for
+    decoder.reply.raw  # noqa: B018  # it is put together on demand
     WIRES[wire].failure(400, {"retry-after": body[:8000].decode("utf-8", "replace")}, body)
     return time.process_time() - began
 

@@ -1,4 +1,4 @@
-"""Damage: to bytes, to events, and to what stands in the JSON."""
+"""Damages an answer or an error: its bytes, its events, or values in its JSON."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ import orjson
 if TYPE_CHECKING:
     from random import Random
 
-WORDS = [
+FRAGMENTS = [
     b'"', b"{", b"}", b"[", b"]", b":", b",", b"null", b"true", b"0", b"-1", b"1e400", b"5", b"\\", b"\\ud800", b"\xff",
     b"\xc3", b"\x00", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\r\n\r\n", b": ping\n\n", b"data: ", b"[]", b"{}",
     b"data: [DONE]\n\n", b"data: keep-alive\n\n", b"event: error\n", b"event: ping\n", b"id: 1\n", b'{"error":"x"}',
     b'data: {"error":{"message":"m","code":503}}\n\n', b'"index":1', b'"finish_reason":"stop"', b"message_stop",
     b"<html>", b" " * 50, b"[" * 300, b'{"a":' * 300,
 ]
+"""Bytes that are put into a body, or in the place of a piece of it."""
+
 VALUES: list[object] = [
     None, True, False, 0, 1, -1, 2**53, 1.5, "", "x", "stop", "length", "error", "tool_calls", "end_turn", "STOP",
     "é🙂", "9" * 400, [], {}, [None], ["x"], [[]], [{}], {"text": "x"}, {"message": "m"},
     {"error": {"message": "m", "code": 429}},
 ]
+"""Values that are put in the place of one in a document."""
+
 DEEP = b"[" * 260 + b"]" * 260
-_BLANK = re.compile(rb"(?:\r\n|\n|\r){2}")
+"""JSON that can be read, but is nested too deep for orjson to write."""
+
 Json = dict[str, object] | list[object]
 
 
@@ -35,7 +40,7 @@ def mutate(body: bytes, random: Random) -> bytes:
 
 
 def mutate_text(text: str, random: Random) -> str:
-    """The same for a header."""
+    """A header's value with a piece of damage, or a few."""
     return mutate(text.encode(), random).decode("utf-8", "replace")
 
 
@@ -48,9 +53,9 @@ def _bytes(body: bytes, random: Random) -> bytes:
         case 1:
             return body[:end] + body[start:]
         case 2:
-            return body[:start] + random.choice(WORDS) + body[end:]
+            return body[:start] + random.choice(FRAGMENTS) + body[end:]
         case 3:
-            return body[:start] + random.choice(WORDS) + body[start:]
+            return body[:start] + random.choice(FRAGMENTS) + body[start:]
         case 4:
             flipped = bytes([body[start] ^ 1 << random.randrange(8)]) if start < len(body) else b"\n"
             return body[:start] + flipped + body[start + 1 :]
@@ -61,7 +66,7 @@ def _bytes(body: bytes, random: Random) -> bytes:
 
 
 def _events(body: bytes, random: Random) -> bytes:
-    """Whole events lost, repeated, in the wrong order, or joined; other line ends."""
+    """Whole events are lost, repeated, swapped, renamed or joined, or the line ends are others."""
     events = body.split(b"\n\n")
     one, other = random.randrange(len(events)), random.randrange(len(events))
     match random.randrange(6):
@@ -81,7 +86,7 @@ def _events(body: bytes, random: Random) -> bytes:
 
 
 def _json(body: bytes, random: Random) -> bytes:
-    """A value in one of its documents changed, lost, renamed or put elsewhere."""
+    """A value in one of the documents is changed, lost, renamed or put into a list."""
     lines = body.split(b"\n")
     candidates = [number for number, line in enumerate(lines) if b"{" in line or b"[" in line]
     if not candidates:
@@ -125,7 +130,7 @@ def _changed(document: object, random: Random) -> object:
 
 
 def _places(value: object) -> list[tuple[Json, object]]:
-    """Every key of every object and list, with what it is in."""
+    """Every key of every object and list, with the object or list it is in."""
     found: list[tuple[Json, object]] = []
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -1,4 +1,4 @@
-"""How the vendors' own clients read an answer: text, tool calls, and why it ended, in the router's words."""
+"""How the vendors' own clients read an answer: text, tool calls, and the finish reason in our words."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from asyncrouter._wire.openai.finish import FINISH as OPENAI_FINISH
 from tests.fuzz.check import Read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.fuzz.seeds import Answer
 
 WHOLE = {"args", "input", "usage"}
+"""Fields of an answer that are kept with everything in them."""
+
 PARTS = {
     "choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "arguments",
     "error", "finish_reason", "type", "content_block", "text", "partial_json", "thinking", "stop_reason", "candidates",
     "parts", "thought", "functionCall", "finishReason",
 }
-"""What an answer is made of, in all three languages. Anthropic's client breaks without a usage."""
+"""The other fields an answer consists of, on all three wires."""
+
 DEEPEST = 20
-"""Levels of nesting in an answer."""
+"""Levels of nesting that an answer has at most."""
+
 HI: Any = {"role": "user", "content": "Hi"}
 
 
@@ -41,51 +43,64 @@ def read(answer: Answer, body: bytes) -> Read:
     """The official client's reading of `body` in the place of this answer's. Raises whatever the client raises."""
     stream = "event-stream" in answer.content_type
     if stream:
-        if answer.wire != "openai":  # the only ones who know the word
+        if answer.wire != "openai":  # the other clients do not know the mark
             body = body.replace(b"[DONE]", b"")
-        body = _legible(body)
-        body = _named(body) if answer.wire == "anthropic" else body
+        body = _without_noise(body)
+        body = _with_event_names(body) if answer.wire == "anthropic" else body
     reader = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[answer.wire]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return reader(body, stream)
         except Exception:
-            bare = _bare(body)
-            if bare == body:
+            known = _known_fields_of(body)
+            if known == body:
                 raise
-            return reader(bare, stream)
+            return reader(known, stream)
 
 
-def _bare(body: bytes) -> bytes:
-    """The documents of a body without the fields that are no part of the answer: clients judge these as well."""
+def _known_fields_of(body: bytes) -> bytes:
+    """The body's documents without the fields that are no part of the answer: clients judge these as well."""
     try:
-        return orjson.dumps(_kept(orjson.loads(body)))
+        return orjson.dumps(_known_fields(orjson.loads(body)))
     except (ValueError, TypeError):  # many documents, or none
         lines = []
     for line in re.split(rb"(\r\n|\n|\r)", body):
         prefix = b"data: " if line.startswith(b"data: ") else b""
         try:
-            lines.append(prefix + orjson.dumps(_kept(orjson.loads(line.removeprefix(prefix)))))
+            lines.append(prefix + orjson.dumps(_known_fields(orjson.loads(line.removeprefix(prefix)))))
         except (ValueError, TypeError):
             lines.append(line)
     return b"".join(lines)
 
 
-def _named(body: bytes) -> bytes:
-    """Each event under the name that its data gives it: Anthropic's client goes by the line before, we by the data.
+def _known_fields(value: object, depth: int = 0) -> object:
+    if depth > DEEPEST:
+        return None
+    if isinstance(value, dict):
+        if value.get("type") in ("message", "message_delta") or "content" in value:
+            value["usage"] = {"input_tokens": 1, "output_tokens": 1}  # Anthropic's client breaks without one
+        known = {key: inner for key, inner in value.items() if key in PARTS | WHOLE}
+        return {key: inner if key in WHOLE else _known_fields(inner, depth + 1) for key, inner in known.items()}
+    return [_known_fields(inner, depth + 1) for inner in value] if isinstance(value, list) else value
 
-    And none after the message's end, where we stop reading; and no blanks before a tool's input, which that client
-    reads piece by piece, as if each were the last.
+
+def _with_event_names(body: bytes) -> bytes:
+    """Each event under the name that its data gives: Anthropic's client goes by the line before, we by the data.
+
+    Events after the message's end, where we stop reading, are left out. So are blanks before a tool's input, which
+    that client reads piece by piece as if each were the last.
     """
     body = re.sub(rb'("partial_json": ?)"(?:\\[nrt]| )+"', rb'\1""', body)
     body = re.sub(rb'(?m)^(data: ?\{[^\r\n]*?"type": ?"(\w+)")', rb"event: \2\n\1", body)
     return re.sub(rb"(?s)(?<=\nevent: message_stop\n)([^\n]*\n\n).*", rb"\1", body)
 
 
-def _legible(body: bytes) -> bytes:
-    """Without what is no piece of an answer, but on which clients break: lines in which there is nothing of an object,
-    events that have a name or an id and no data, and bytes of comments and names that are not UTF-8.
+def _without_noise(body: bytes) -> bytes:
+    """The body without what is no piece of an answer, but breaks clients.
+
+    These are lines without a trace of an object, events with a name or an id but no data, and bytes of comments and
+    names that are not UTF-8.
     """
     lines = []
     for line in re.split(rb"\r\n|\n|\r", body):
@@ -98,80 +113,94 @@ def _legible(body: bytes) -> bytes:
     return re.sub(rb"(?m)^event[^\n]*\n(?=\n|\Z)", b"", b"\n".join(lines))
 
 
-def _kept(value: object, depth: int = 0) -> object:
-    if depth > DEEPEST:
-        return None
-    if isinstance(value, dict):
-        if value.get("type") in ("message", "message_delta") or "content" in value:
-            value["usage"] = {"input_tokens": 1, "output_tokens": 1}
-        kept = {key: inner for key, inner in value.items() if key in PARTS | WHOLE}
-        return {key: inner if key in WHOLE else _kept(inner, depth + 1) for key, inner in kept.items()}
-    return [_kept(inner, depth + 1) for inner in value] if isinstance(value, list) else value
-
-
-class _Line:
-    """One client a wire, with the answer where the network would be."""
+class _Network:
+    """One client's network: every request gets the response that was put here."""
 
     def __init__(self) -> None:
-        self.status, self.type, self.body = 200, "", b""
+        self.type, self.body = "", b""
 
-    def respond(self, library: Any) -> Callable[[Any], Any]:
-        return lambda _: library.Response(200, headers={"content-type": self.type}, content=self.body)
-
-    def hold(self, body: bytes, stream: bool) -> None:
+    def put(self, body: bytes, stream: bool) -> None:
         self.type, self.body = "text/event-stream" if stream else "application/json", body
+
+    def transport(self, library: Any) -> Any:
+        """A transport of httpx, or of httpx2."""
+
+        def respond(_: object) -> Any:
+            return library.Response(200, headers={"content-type": self.type}, content=self.body)
+
+        return library.MockTransport(respond)
 
 
 @functools.cache
-def _openai_client() -> tuple[_Line, openai.OpenAI]:
-    line = _Line()
-    http = httpx2.Client(transport=httpx2.MockTransport(line.respond(httpx2)))
-    return line, openai.OpenAI(api_key="k", base_url="http://h/v1", http_client=http, max_retries=0)
+def _openai_client() -> tuple[_Network, openai.OpenAI]:
+    network = _Network()
+    http = httpx2.Client(transport=network.transport(httpx2))
+    return network, openai.OpenAI(api_key="k", base_url="http://h/v1", http_client=http, max_retries=0)
 
 
 def _openai(body: bytes, stream: bool) -> Read:
-    line, sdk = _openai_client()
-    line.hold(body, stream)
+    network, sdk = _openai_client()
+    network.put(body, stream)
     answered: Any = sdk.chat.completions.create(model="m", messages=[HI], stream=stream)
-    text, finish = "", None
-    calls: dict[object, list[Any]] = {}
+    text, finish, calls = "", None, _OpenAICalls(stream)
     for document in answered if stream else [answered]:
         for choice in (document.choices or ()) if stream else document.choices[:1]:
-            said = choice.delta if stream else choice.message
             if stream and choice.index not in (0, None):
                 continue
+            message = choice.delta if stream else choice.message
             finish = choice.finish_reason or finish
-            if said is None:
-                continue
-            # Mistral's thinking models give a list of parts.
-            parts = said.content if isinstance(said.content, list) else [{"text": said.content}]
-            text += "".join(part.get("text") or "" for part in parts) + (getattr(said, "refusal", None) or "")
-            for number, call in enumerate(said.tool_calls or ()):
-                last = next(reversed(calls), 0)
-                if stream:  # some hosts give no index: then an id that is new begins a call
-                    known = call.id is None or any(held[2] == call.id for held in calls.values())
-                    number = call.index if call.index is not None else last if known else call.id
-                held = calls.setdefault(number, ["", "", None])
-                if call.id is None or call.id != held[2]:  # some hosts repeat the head of a call
-                    held[0] += (call.function and call.function.name) or ""
-                held[2] = call.id or held[2]
-                arguments = call.function and call.function.arguments
-                held[1] += orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments or ""
-    if finish is not None:
-        finish = OPENAI_FINISH.get(finish.lower(), "stop")
-    return Read(text, [(name, arguments) for name, arguments, _ in calls.values()], finish)
+            if message is not None:
+                text += _openai_text(message)
+                calls.add(message.tool_calls or ())
+    reason = None if finish is None else OPENAI_FINISH.get(finish.lower(), "stop")
+    return Read(text, calls.joined(), reason)
+
+
+def _openai_text(message: Any) -> str:
+    """Text and refusal; Mistral's thinking models give a list of parts."""
+    parts = message.content if isinstance(message.content, list) else [{"text": message.content}]
+    return "".join(part.get("text") or "" for part in parts) + (getattr(message, "refusal", None) or "")
+
+
+class _OpenAICalls:
+    """The tool calls of a choice, put together from what the client gives: name, arguments and id of each."""
+
+    def __init__(self, stream: bool) -> None:
+        self._stream = stream
+        self._calls: dict[object, list[Any]] = {}
+
+    def add(self, calls: Any) -> None:
+        for position, call in enumerate(calls):
+            held = self._calls.setdefault(self._number(position, call), ["", "", None])
+            if call.id is None or call.id != held[2]:  # some hosts repeat the beginning of a call
+                held[0] += (call.function and call.function.name) or ""
+            held[2] = call.id or held[2]
+            arguments = call.function and call.function.arguments
+            held[1] += orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments or ""
+
+    def joined(self) -> list[tuple[object, object]]:
+        return [(name, arguments) for name, arguments, _ in self._calls.values()]
+
+    def _number(self, position: int, call: Any) -> object:
+        """What identifies the call: some hosts give no index, and then an id that is new begins a call."""
+        if not self._stream:
+            return position
+        if call.index is not None:
+            return call.index
+        known = call.id is None or any(held[2] == call.id for held in self._calls.values())
+        return next(reversed(self._calls), 0) if known else call.id
 
 
 @functools.cache
-def _anthropic_client() -> tuple[_Line, anthropic.Anthropic]:
-    line = _Line()
-    http = httpx2.Client(transport=httpx2.MockTransport(line.respond(httpx2)))
-    return line, anthropic.Anthropic(api_key="k", base_url="http://h", http_client=http, max_retries=0)
+def _anthropic_client() -> tuple[_Network, anthropic.Anthropic]:
+    network = _Network()
+    http = httpx2.Client(transport=network.transport(httpx2))
+    return network, anthropic.Anthropic(api_key="k", base_url="http://h", http_client=http, max_retries=0)
 
 
 def _anthropic(body: bytes, stream: bool) -> Read:
-    line, sdk = _anthropic_client()
-    line.hold(body, stream)
+    network, sdk = _anthropic_client()
+    network.put(body, stream)
     asked: Any = {"model": "m", "max_tokens": 64, "messages": [HI]}
     if stream:
         with sdk.messages.stream(**asked) as events:
@@ -185,20 +214,21 @@ def _anthropic(body: bytes, stream: bool) -> Read:
 
 
 @functools.cache
-def _gemini_client() -> tuple[_Line, genai.Client]:
-    line = _Line()
-    http = httpx.Client(transport=httpx.MockTransport(line.respond(httpx)))
-    return line, genai.Client(api_key="k", http_options=types.HttpOptions(api_version="v1beta", httpx_client=http))
+def _gemini_client() -> tuple[_Network, genai.Client]:
+    network = _Network()
+    http = httpx.Client(transport=network.transport(httpx))
+    options = types.HttpOptions(api_version="v1beta", httpx_client=http)
+    return network, genai.Client(api_key="k", http_options=options)
 
 
 def _gemini(body: bytes, stream: bool) -> Read:
-    line, sdk = _gemini_client()
-    if stream:  # what the standard has besides "data: ", of which this client has never heard
+    if stream:  # this client knows nothing of the standard but "data: "
         body = re.sub(rb"(?m)^(?::|event|id|retry)[^\r\n]*$", b"", body)
         body = re.sub(rb"(?m)^data:(?! )", b"data: ", body)
     if not stream and body.lstrip()[:1] == b"[":  # a stream that was not asked for as events
         body, stream = b"".join(b"data: " + orjson.dumps(each) + b"\n\n" for each in orjson.loads(body)), True
-    line.hold(body, stream)
+    network, sdk = _gemini_client()
+    network.put(body, stream)
     asked: Any = {"model": "m", "contents": "Hi"}
     fragments: Any = sdk.models.generate_content_stream(**asked) if stream else [sdk.models.generate_content(**asked)]
     text, calls, finish = "", [], None

@@ -13,13 +13,14 @@ from tests.helpers.gemini_fixtures import BARE_ERROR, OVERLOADED, RETRY, quota
 Kind = Literal["openai", "anthropic", "gemini"]
 SSE = "text/event-stream"
 JSON = "application/json"
+
 LONGEST = 8000
-"""Bytes. A longer recording repeats what a shorter one has."""
+"""Bytes of the longest recording that is used: longer ones repeat what shorter ones have."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """A 200 of one wire; `params` are the call's."""
+    """A successful response of one wire; `params` are those of its request."""
 
     name: str
     wire: Kind
@@ -30,7 +31,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Failure:
-    """A response that is none."""
+    """A failed response."""
 
     name: str
     status: int
@@ -44,7 +45,7 @@ def answers() -> list[Answer]:
 
 
 def failures() -> list[Failure]:
-    """Failed responses, each with the headers in which a pause may stand."""
+    """Failed responses, each with the headers in which a provider may ask to wait."""
     found = []
     for path in ("/v1/chat/completions", "/v1/messages"):
         for row in captured.rows(path):

@@ -92,6 +92,7 @@ def test_an_error_in_a_stream(data: bytes) -> None:
     for _, decoder in decode_cuts(WIRE, SSE, data):
         assert isinstance(decoder.close(), AttemptError)
     error = decode(WIRE, SSE, data).close()
+
     assert (type(error), error.status, error.code) == (ServerFailed, 503, "UNAVAILABLE")
     assert error.message == "The model is overloaded. Please try again later."
 

@@ -34,11 +34,11 @@ def test_a_stream_becomes_a_reply() -> None:
     reply = decoder.reply
 
     assert decoder.close() is None
-    assert "One, two, thrée \u2028 \U0001f600." == reply.text == "".join(chunk.text for chunk in chunks)
+    assert reply.text == "".join(chunk.text for chunk in chunks) == "One, two, thrée \u2028 \U0001f600."
     assert (reply.finish_reason, reply.served_model, reply.usage) == ("stop", "gemini-3.1-flash", Usage(9, 7))
     assert (decoder.content, decoder.skipped, decoder.cost_usd) == (3, 0, None)
     assert decoder.final() == Chunk("", finish_reason="stop", usage=Usage(9, 7))
-    assert {
+    assert reply.raw == {
         "id": "mAitaLmkHPPlz7IPvtfUqQ4", "object": "chat.completion", "created": 1_700_000_000,
         "model": "gemini-3.1-flash",
         "choices": [{
@@ -49,7 +49,7 @@ def test_a_stream_becomes_a_reply() -> None:
             "prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16,
             "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0},
         },
-    } == reply.raw
+    }
 
 
 def test_thoughts_are_reasoning() -> None:
@@ -156,7 +156,7 @@ def test_a_body_is_the_same_reply_as_its_stream() -> None:
     for document in (joined, [joined], list(TEXT)):
         decoder = body(document)
         assert decoder.close() is None
-        assert (expected, expected.raw) == (decoder.reply, decoder.reply.raw)
+        assert (decoder.reply, decoder.reply.raw) == (expected, expected.raw)
 
 
 def test_candidates_are_choices() -> None:

@@ -171,18 +171,16 @@ def test_an_answer_goes_back_as_it_came(documents: tuple[dict, ...]) -> None:
     """The reply's message is Google's parts again, with signatures and Google's own ids."""
     message = stream(*documents).reply.raw["choices"][0]["message"]
     results = [{"role": "tool", "tool_call_id": made["id"], "content": "1"} for made in message["tool_calls"]]
-    came = copy.deepcopy(documents)
-    parts = [part for document in came for part in document["candidates"][0]["content"]["parts"]]
-    calls = [part for part in parts if part.get("text") != ""]
-    for part in calls:
-        if "functionCall" in part:
-            part["functionCall"].setdefault("args", {})
-    said = contents(*USER, message, *results)
+    received = copy.deepcopy(documents)
+    parts = [part for document in received for part in document["candidates"][0]["content"]["parts"]]
+    expected = [part for part in parts if part.get("text") != ""]
+    calls = [part["functionCall"] for part in expected if "functionCall" in part]
+    for each in calls:
+        each.setdefault("args", {})
+    _, answer, responses = contents(*USER, message, *results)
 
-    assert calls == said[1]["parts"]
-    assert [part["functionCall"].get("id") for part in calls if "functionCall" in part] == [
-        part["functionResponse"].get("id") for part in said[2]["parts"]
-    ]
+    assert answer["parts"] == expected
+    assert [part["functionResponse"].get("id") for part in responses["parts"]] == [each.get("id") for each in calls]
 
 
 def test_the_signature_of_a_text_goes_back_too() -> None:
