@@ -1,4 +1,4 @@
-"""Held against Anthropic's own SDK: its types validate what we send, its client reads the same bytes to the same reply.
+"""Contract with Anthropic's SDK: its types accept our requests, its client reads the same replies in the same bytes.
 
 The answers are recorded ones and those of the API's reference ("Streaming messages", "Extended thinking", "Tool use").
 """
@@ -6,7 +6,6 @@ The answers are recorded ones and those of the API's reference ("Streaming messa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import anthropic
@@ -21,6 +20,8 @@ from asyncrouter._types import Call
 from asyncrouter._wire.anthropic.wire import Anthropic
 from tests.helpers.anthropic_fixtures import STREAMS
 from tests.helpers.captured import read, rows
+from tests.helpers.decoding import decode
+from tests.helpers.validated import read_iterators
 
 if TYPE_CHECKING:
     from anthropic.types import Message
@@ -31,7 +32,7 @@ ADDRESS = "https://api.anthropic.com"
 WIRE = Anthropic(Provider(name="anthropic", base_url=f"{ADDRESS}/v1", wire="anthropic"), wall=lambda: 0.0)
 MODEL = Model(provider="anthropic", id="claude-x")
 SAMPLING = ("temperature", "top_p", "top_k")
-"""The API still takes them for models before Claude 4.7; this SDK has forgotten them."""
+"""Parameters that the API takes for models before Claude 4.7, but this SDK no longer knows."""
 
 HI = {"role": "user", "content": "Hi"}
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -39,15 +40,6 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": "d", "parameters": SCHEMA}}
 CALL = {"id": "c.1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'}}
 EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
-
-
-def materialised(value: object) -> object:
-    """What pydantic left as iterators, walked through: that is when their items are validated."""
-    if isinstance(value, dict):
-        return {name: materialised(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | Iterator):
-        return [materialised(inner) for inner in value]
-    return value
 
 
 REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
@@ -86,17 +78,17 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
 def test_the_sdks_types_accept_what_we_send(
     messages: list[dict[str, object]], params: dict[str, object], stream: bool
 ) -> None:
-    """And know every key of it: what comes out of their validation is what went in."""
+    """They know every key: what comes out of their validation is what went in."""
     call = Call(messages, {}, {}, 0.0, math.inf)
     sent = orjson.loads(WIRE.encode(call, MODEL, params, "k", stream=stream, connect=None).body)
     body = {name: value for name, value in sent.items() if name not in SAMPLING}
     types = TypeAdapter(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming)
 
-    assert materialised(types.validate_python(body)) == body
+    assert read_iterators(types.validate_python(body)) == body
 
 
 def client(answer: httpx2.Response, seen: list[httpx2.Request]) -> anthropic.Anthropic:
-    """The SDK's client, with one recorded answer where the network would be."""
+    """The SDK's client, whose network gives this answer and notes the requests in `seen`."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:
         seen.append(request)
@@ -118,29 +110,30 @@ def as_the_sdk_reads(content_type: str, answer: bytes) -> Message:
 
 
 def as_we_read(content_type: str, answer: bytes) -> Reply:
-    decoder = WIRE.decoder({"content-type": content_type}, {})
-    decoder.feed(answer)
+    """The reply that our decoder makes of these bytes."""
+    decoder = decode(WIRE, {"content-type": content_type}, answer)
     assert decoder.close() is None
     return decoder.reply
 
 
-def assert_equal(theirs: Message, ours: Reply) -> None:
+def assert_same(ours: Reply, theirs: Message) -> None:
+    """Text, thinking, tool calls, model, id, stop reason and usage are those of the SDK's message."""
     assert ours.text == "".join(block.text for block in theirs.content if block.type == "text")
     assert ours.reasoning == "".join(block.thinking for block in theirs.content if block.type == "thinking")
     uses = [block for block in theirs.content if block.type == "tool_use"]
-    assert [(use.id, use.name) for use in uses] == [(c["id"], c["function"]["name"]) for c in ours.tool_calls]
-    if theirs.stop_reason != "max_tokens":  # the last arguments may be cut; the SDK mends them
-        assert [use.input for use in uses] == [orjson.loads(c["function"]["arguments"]) for c in ours.tool_calls]
+    assert [(c["id"], c["function"]["name"]) for c in ours.tool_calls] == [(use.id, use.name) for use in uses]
+    if theirs.stop_reason != "max_tokens":  # the last arguments may be cut; the SDK repairs them
+        assert [orjson.loads(c["function"]["arguments"]) for c in ours.tool_calls] == [use.input for use in uses]
     choice = ours.raw["choices"][0]
-    assert (theirs.model, theirs.id, theirs.stop_reason) == (ours.served_model, ours.raw["id"],
-                                                             choice["native_finish_reason"])
+    assert (ours.served_model, ours.raw["id"]) == (theirs.model, theirs.id)
+    assert choice["native_finish_reason"] == theirs.stop_reason
     usage = theirs.usage
-    read_, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    assert (usage.input_tokens + read_ + written, read_) == (ours.usage.input_tokens, ours.usage.cached_tokens)
-    assert usage.output_tokens == ours.usage.output_tokens
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    assert (ours.usage.input_tokens, ours.usage.cached_tokens) == (usage.input_tokens + cached + written, cached)
+    assert ours.usage.output_tokens == usage.output_tokens
     if kept := choice["message"].get("thinking_blocks"):
         thoughts = [block for block in theirs.content if block.type in {"thinking", "redacted_thinking"}]
-        assert [thought.to_dict() for thought in thoughts] == kept
+        assert kept == [thought.to_dict() for thought in thoughts]
 
 
 GOOD = [row["capture"] for row in rows("/v1/messages") if row["status"] == "200 OK" and "error" not in row["capture"]]
@@ -148,30 +141,31 @@ GOOD = [row["capture"] for row in rows("/v1/messages") if row["status"] == "200 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_the_sdk_reads_a_recorded_answer_as_we_do(name: str) -> None:
-    """The same text, tool calls, stop reason and usage from the same bytes."""
+    """Text, tool calls, stop reason and usage are the same."""
     _, headers, answer, _ = read(name)
     kind = headers["content-type"]
 
-    assert_equal(as_the_sdk_reads(kind, answer), as_we_read(kind, answer))
-
+    assert_same(as_we_read(kind, answer), as_the_sdk_reads(kind, answer))
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_sdk_reads_a_stream_as_we_do(name: str) -> None:
-    """Every kind of event the reference shows; one neither knows is passed over by both."""
-    assert_equal(as_the_sdk_reads("text/event-stream", STREAMS[name]), as_we_read("text/event-stream", STREAMS[name]))
+    """Every kind of event in the reference is read alike, and one that neither knows is skipped by both."""
+    kind = "text/event-stream"
+
+    assert_same(as_we_read(kind, STREAMS[name]), as_the_sdk_reads(kind, STREAMS[name]))
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_sdk_reads_a_body_as_we_do(name: str) -> None:
-    """The message that the SDK made of a stream, sent as one body."""
+    """The message that the SDK makes of a stream is read alike when it comes as one body."""
     whole = as_the_sdk_reads("text/event-stream", STREAMS[name]).to_json(indent=None).encode()
 
-    assert_equal(as_the_sdk_reads("application/json", whole), as_we_read("application/json", whole))
+    assert_same(as_we_read("application/json", whole), as_the_sdk_reads("application/json", whole))
 
 
 def test_our_request_is_the_sdks() -> None:
-    """Method, address and body; the SDK speaks a later version of the language, in which sampling is gone."""
+    """Method, address and body are the same; the SDK uses a later API version, which has no sampling parameters."""
     seen: list[httpx2.Request] = []
     answer = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=STREAMS["text"])
     with client(answer, seen) as sdk, sdk.messages.stream(model="m", max_tokens=5, messages=[HI]) as stream:
@@ -180,6 +174,7 @@ def test_our_request_is_the_sdks() -> None:
     ours = WIRE.encode(call, model, {"max_tokens": 5}, "k", stream=True, connect=None)
     [theirs] = seen
 
-    assert (theirs.method, str(theirs.url)) == (ours.method, ours.url)
-    assert orjson.loads(theirs.content) == orjson.loads(ours.body)
-    assert theirs.headers["anthropic-version"] > ours.headers["anthropic-version"] == "2023-06-01"
+    assert (ours.method, ours.url) == (theirs.method, str(theirs.url))
+    assert orjson.loads(ours.body) == orjson.loads(theirs.content)
+    assert ours.headers["anthropic-version"] == "2023-06-01"
+    assert ours.headers["anthropic-version"] < theirs.headers["anthropic-version"]

@@ -1,4 +1,4 @@
-"""Held against Google's own SDK: its types validate what we send, its client reads the same bytes to the same reply."""
+"""Contract with Google's SDK: its types accept our requests, its client reads the same replies in the same bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._errors import Refused
 from asyncrouter._types import Call, Usage
 from asyncrouter._wire.gemini.wire import Gemini
+from tests.helpers.decoding import JSON, SSE, decode
 from tests.helpers.gemini_fixtures import BARE_ERROR, BLOCKED, OVERLOADED, STREAMS, TEXT, sse
 
 ADDRESS = "https://generativelanguage.googleapis.com"
 WIRE = Gemini(Provider(name="gemini", base_url=f"{ADDRESS}/v1beta", wire="gemini"), wall=lambda: 0.0)
 MODEL = Model(provider="gemini", id="gemini-3.1-pro")
 OLD = Model(provider="gemini", id="gemini-2.5-flash")
-SSE = {"content-type": "text/event-stream"}
-JSON = {"content-type": "application/json"}
 Fragment = types.GenerateContentResponse
 
 HI = {"role": "user", "content": "Hi"}
@@ -64,8 +63,8 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
 ]
 
 
-class Line:
-    """The SDK's client, with `answer` where the network would be; `seen` is what it sent."""
+class Client:
+    """The SDK's client, whose network gives `answer` and notes the requests in `seen`."""
 
     def __init__(self) -> None:
         self.answer = httpx.Response(200)
@@ -79,7 +78,7 @@ class Line:
         return self.answer
 
     def ask(self, data: bytes, headers: dict[str, str], status: int = 200, **asked: Any) -> list[Fragment]:
-        """What the SDK makes of these bytes."""
+        """What the SDK reads in these bytes."""
         self.answer = httpx.Response(status, headers=headers, content=data)
         asked = {"model": "m", "contents": "Hi", **asked}
         if headers is SSE:
@@ -88,23 +87,23 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def line() -> Line:
-    """One for all: making a client takes longer than all else here."""
-    return Line()
+def client() -> Client:
+    """One client for all tests: making one takes longer than all of them."""
+    return Client()
 
 
 @pytest.fixture
-def sdk(line: Line) -> Line:
-    line.seen.clear()
-    return line
+def sdk(client: Client) -> Client:
+    client.seen.clear()
+    return client
 
 
 @pytest.mark.parametrize(("messages", "params"), REQUESTS)
 @pytest.mark.parametrize(("model", "stream"), [(MODEL, False), (OLD, True)], ids=["body of 3", "stream of 2.5"])
 def test_the_sdk_would_send_the_same(
-    sdk: Line, messages: list[dict[str, object]], params: dict[str, object], model: Model, stream: bool
+    sdk: Client, messages: list[dict[str, object]], params: dict[str, object], model: Model, stream: bool
 ) -> None:
-    """Its types, which allow nothing they do not know, take our body apart; its client writes it again."""
+    """Its types, which allow no unknown field, read our body, and its client writes it again."""
     call = Call(messages, {}, {}, 0.0, math.inf)
     ours = WIRE.encode(call, model, params, "k", stream=stream, connect=None)
     body: dict[str, Any] = orjson.loads(ours.body)
@@ -116,13 +115,13 @@ def test_the_sdk_would_send_the_same(
     sdk.ask(data, headers, model=model.id, contents=contents, config=asked)
 
     (theirs,) = sdk.seen
-    assert str(theirs.url) == ours.url
-    assert theirs.headers["x-goog-api-key"] == ours.headers["x-goog-api-key"]
+    assert ours.url == str(theirs.url)
+    assert ours.headers["x-goog-api-key"] == theirs.headers["x-goog-api-key"]
     assert plain({"generationConfig": {}, **orjson.loads(ours.body)}) == plain(orjson.loads(theirs.content))
 
 
 def plain(value: object, key: str = "") -> object:
-    """In one spelling: the SDK mixes Google's two for keys and base64's two alphabets, and sorts tools otherwise."""
+    """The value in one spelling: the SDK mixes two for keys and two for base64, and orders tools differently."""
     if isinstance(value, dict):
         return {(name := camel(key)): plain(inner, name) for key, inner in value.items()}
     if isinstance(value, list):
@@ -132,6 +131,7 @@ def plain(value: object, key: str = "") -> object:
 
 
 def camel(name: str) -> str:
+    """A name in camel case."""
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
 
@@ -155,24 +155,20 @@ def as_the_sdk_reads(fragments: list[Fragment]) -> tuple[str, str, list[object],
 
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "body"])
-def test_the_same_bytes_are_the_same_reply(sdk: Line, name: str, stream: bool) -> None:
-    """Text, thoughts, tool calls, usage, model, finish reason."""
+def test_the_same_bytes_are_the_same_reply(sdk: Client, name: str, stream: bool) -> None:
+    """Text, thoughts, tool calls, usage, model and finish reason are the same."""
     data, headers = (sse(*STREAMS[name]), SSE) if stream else (orjson.dumps(STREAMS[name][-1]), JSON)
     fragments = sdk.ask(data, headers)
-    decoder = WIRE.decoder(headers, {})
-    decoder.feed(data)
-    decoder.close()
-    reply = decoder.reply
+    reply = decode(WIRE, headers, data).reply
     text, thoughts, calls, counts, finish = as_the_sdk_reads(fragments)
 
     assert (reply.text, reply.reasoning) == (text, thoughts)
     assert [
         (call["function"]["name"], orjson.loads(call["function"]["arguments"])) for call in reply.tool_calls
     ] == calls
-    assert fragments[-1].model_version == reply.served_model
-    assert fragments[-1].response_id == reply.raw["id"]
-    assert finish.value == reply.raw["choices"][0]["native_finish_reason"]
-    assert counts.total_token_count == reply.usage.input_tokens + reply.usage.output_tokens
+    assert (reply.served_model, reply.raw["id"]) == (fragments[-1].model_version, fragments[-1].response_id)
+    assert reply.raw["choices"][0]["native_finish_reason"] == finish.value
+    assert reply.usage.input_tokens + reply.usage.output_tokens == counts.total_token_count
     assert reply.usage == Usage(
         counts.prompt_token_count + (counts.tool_use_prompt_token_count or 0),
         (counts.candidates_token_count or 0) + (counts.thoughts_token_count or 0),
@@ -181,48 +177,42 @@ def test_the_same_bytes_are_the_same_reply(sdk: Line, name: str, stream: bool) -
     )
 
 
-@pytest.mark.parametrize(
-    "data", [sse(TEXT[0], OVERLOADED), sse(TEXT[0]) + BARE_ERROR], ids=["event", "bare"]
-)
-def test_the_same_error_in_a_stream(sdk: Line, data: bytes) -> None:
-    """Its number, its name, its words."""
+@pytest.mark.parametrize("data", [sse(TEXT[0], OVERLOADED), sse(TEXT[0]) + BARE_ERROR], ids=["event", "bare"])
+def test_the_same_error_in_a_stream(sdk: Client, data: bytes) -> None:
+    """Status, name and message are those of the SDK's exception."""
     with pytest.raises(errors.ServerError) as raised:
         sdk.ask(data, SSE)
-    decoder = WIRE.decoder(SSE, {})
-    decoder.feed(data)
-    error = decoder.close()
+    error = decode(WIRE, SSE, data).close()
 
-    assert (raised.value.code, raised.value.status, raised.value.message) == (error.status, error.code, error.message)
+    assert (error.status, error.code, error.message) == (raised.value.code, raised.value.status, raised.value.message)
 
 
 @pytest.mark.parametrize("document", [OVERLOADED, [OVERLOADED]], ids=["object", "list"])
-def test_the_same_failed_response(sdk: Line, document: object) -> None:
-    """Also wrapped in a list of one."""
+def test_the_same_failed_response(sdk: Client, document: object) -> None:
+    """Status, name and message are those of the SDK's exception, also when the error is in a list."""
     data = orjson.dumps(document)
     with pytest.raises(errors.ServerError) as raised:
         sdk.ask(data, JSON, 503)
     error = WIRE.failure(503, JSON, data)
 
-    assert (raised.value.code, raised.value.status, raised.value.message) == (error.status, error.code, error.message)
+    assert (error.status, error.code, error.message) == (raised.value.code, raised.value.status, raised.value.message)
 
 
-def test_the_same_blocked_prompt(sdk: Line) -> None:
-    """No candidates, and why."""
+def test_the_same_blocked_prompt(sdk: Client) -> None:
+    """There are no candidates, and the reason is the same."""
     (theirs,) = sdk.ask(orjson.dumps(BLOCKED), JSON)
-    decoder = WIRE.decoder(JSON, {})
-    decoder.feed(orjson.dumps(BLOCKED))
-    error = decoder.close()
+    error = decode(WIRE, JSON, BLOCKED).close()
 
     assert not theirs.candidates
-    assert (Refused, theirs.prompt_feedback.block_reason.value) == (type(error), error.code)
+    assert (type(error), error.code) == (Refused, theirs.prompt_feedback.block_reason.value)
 
 
-def test_the_same_list_of_models(sdk: Line) -> None:
-    """Named as the SDK takes them, without the collection."""
+def test_the_same_list_of_models(sdk: Client) -> None:
+    """The ids are those the SDK takes, without the name of their collection."""
     listed = {"models": [{"name": "models/gemini-x", "inputTokenLimit": 8}, {"name": "models/gemini-y"}]}
     sdk.answer = httpx.Response(200, headers=JSON, content=orjson.dumps(listed))
     names = [model.name for model in sdk.models.list(config={"page_size": 1000})]
 
     assert [f"models/{name}" for name in WIRE.parse_models(orjson.dumps(listed))] == names
-    assert sdk.seen[0].url.path == httpx.URL(WIRE.list_models("k").url).path
-    assert sdk.seen[0].url.params["pageSize"] == httpx.URL(WIRE.list_models("k").url).params["pageSize"]
+    ours, theirs = httpx.URL(WIRE.list_models("k").url), sdk.seen[0].url
+    assert (ours.path, ours.params["pageSize"]) == (theirs.path, theirs.params["pageSize"])

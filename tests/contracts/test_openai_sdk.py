@@ -1,9 +1,8 @@
-"""Held against OpenAI's own SDK: its client reads the recorded bytes to the same reply, its types take every `raw`."""
+"""Contract with OpenAI's SDK: its types accept our requests and every `raw`, its client reads the same replies."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import httpx2
 import openai
@@ -20,12 +19,11 @@ from pydantic import TypeAdapter
 from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._errors import AttemptError, BadReply
 from asyncrouter._types import Call, Reply
-from asyncrouter._wire.anthropic.wire import Anthropic
-from asyncrouter._wire.gemini.wire import Gemini
 from asyncrouter._wire.openai.wire import OpenAI
+from tests.helpers import anthropic_fixtures, gemini_fixtures
 from tests.helpers.captured import read, rows
-from tests.helpers.gemini_fixtures import STREAMS as GEMINI_STREAMS
-from tests.helpers.gemini_fixtures import sse
+from tests.helpers.decoding import decode
+from tests.helpers.validated import read_iterators
 
 ADDRESS = "https://api.openai.com/v1"
 WIRE = OpenAI(Provider(name="openai", base_url=ADDRESS), wall=lambda: 0.0)
@@ -36,7 +34,7 @@ FAILURES = [row["capture"] for row in ROWS if row["status"] != "200 OK"]
 CUT = {"llamacpp-process-faults/01-sigkill-mid-stream", "llamacpp-process-faults/06-sigterm-mid-stream"}
 ERROR = "llamacpp-tools-key-ping/11-tool-auto-midstream-error-stream"
 TWO = "llamacpp-smollm2/11-chat-n2-stream"
-"""Its choices take turns, the second before the first: the SDK's accumulator fails with an IndexError."""
+"""Its choices alternate, and the second comes before the first: the SDK's accumulator raises an IndexError."""
 
 HI = {"role": "user", "content": "Hi"}
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -54,56 +52,45 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
 ]
 
 
-def materialised(value: object) -> object:
-    """What pydantic left as iterators, walked through: that is when their items are validated."""
-    if isinstance(value, dict):
-        return {name: materialised(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | Iterator):
-        return [materialised(inner) for inner in value]
-    return value
-
-
 @pytest.mark.parametrize(("messages", "params"), REQUESTS)
 @pytest.mark.parametrize("model", ["gpt-4o", "o3", "gpt-6.1-sol"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_sdks_types_accept_what_we_send(
     messages: list[dict[str, object]], params: dict[str, object], model: str, stream: bool
 ) -> None:
-    """And know every key of it: what comes out of their validation is what went in."""
+    """They know every key: what comes out of their validation is what went in."""
     call = Call(messages, {}, {}, 0.0, math.inf)
     request = WIRE.encode(call, Model(provider="openai", id=model), params, "k", stream=stream, connect=None)
     sent = orjson.loads(request.body)
     types = TypeAdapter(CompletionCreateParamsStreaming if stream else CompletionCreateParamsNonStreaming)
 
-    assert materialised(types.validate_python(sent)) == sent
+    assert read_iterators(types.validate_python(sent)) == sent
 
 
 def ask(answer: httpx2.Response, *, stream: bool = False) -> ChatCompletion | list[ChatCompletionChunk]:
-    """What the SDK's client makes of an answer where the network would be."""
+    """What the SDK's client reads when the network gives this answer."""
     http = httpx2.Client(transport=httpx2.MockTransport(lambda _: answer))
     with openai.OpenAI(api_key="k", base_url=ADDRESS, http_client=http, max_retries=0) as sdk:
         answered = sdk.chat.completions.create(model="m", messages=[HI], stream=stream)
         return list(answered) if stream else answered
 
 
-def decode(name: str) -> tuple[Reply, AttemptError | None]:
+def decoded(name: str) -> tuple[Reply, AttemptError | None]:
+    """What our decoder reads in a recorded answer."""
     _, headers, body, params = read(name)
-    decoder = WIRE.decoder(headers, params)
-    decoder.feed(body)
-    error = decoder.close()
-    return decoder.reply, error
+    decoder = decode(WIRE, headers, body, params)
+    return decoder.reply, decoder.close()
 
 
-def same(completion: ChatCompletion, reply: Reply) -> None:
-    """Text, tool calls, finish reason, model and usage of the first choice."""
+def assert_same(reply: Reply, completion: ChatCompletion) -> None:
+    """Text, tool calls, finish reason, model and usage are those of the completion's first choice."""
     choice = completion.choices[0]
     calls = choice.message.tool_calls or []
-    assert (choice.message.content or "") == reply.text
-    assert [(call.id, call.function.name, call.function.arguments) for call in calls] == [
-        (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in reply.tool_calls
+    assert reply.text == (choice.message.content or "")
+    assert [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in reply.tool_calls] == [
+        (call.id, call.function.name, call.function.arguments) for call in calls
     ]
-    assert choice.finish_reason == reply.finish_reason
-    assert completion.model == reply.served_model
+    assert (reply.finish_reason, reply.served_model) == (choice.finish_reason, completion.model)
     if completion.usage is None:
         assert reply.usage is None
     else:
@@ -113,27 +100,27 @@ def same(completion: ChatCompletion, reply: Reply) -> None:
 
 @pytest.mark.parametrize("name", sorted({*STREAMS} - {ERROR, TWO} - CUT))
 def test_a_recorded_stream_is_the_same_reply(name: str) -> None:
-    """Put together by the SDK's own accumulator; and the choices of `raw` are its choices."""
+    """It is what the SDK's accumulator makes of it, and the choices of `raw` are its choices."""
     _, headers, body, _ = read(name)
     state = ChatCompletionStreamState()
     for chunk in ask(httpx2.Response(200, headers=headers, content=body), stream=True):
         state.handle_chunk(chunk)
-    reply, error = decode(name)
+    reply, error = decoded(name)
 
     assert error is None
-    same(state.current_completion_snapshot, reply)
+    assert_same(reply, state.current_completion_snapshot)
     theirs = [choice.message.content or None for choice in state.current_completion_snapshot.choices]
     assert [choice.message.content or None for choice in ChatCompletion.model_validate(reply.raw).choices] == theirs
 
 
 def test_two_recorded_choices_are_the_same() -> None:
-    """Added up by hand from the SDK's chunks."""
+    """Their texts are those of the SDK's chunks."""
     _, headers, body, _ = read(TWO)
     texts = ["", ""]
     for chunk in ask(httpx2.Response(200, headers=headers, content=body), stream=True):
         for choice in chunk.choices:
             texts[choice.index] += choice.delta.content or ""
-    reply, error = decode(TWO)
+    reply, error = decoded(TWO)
 
     assert error is None
     assert [choice["message"]["content"] for choice in reply.raw["choices"]] == texts
@@ -141,50 +128,50 @@ def test_two_recorded_choices_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CUT))
-def test_what_the_sdk_takes_for_an_answer_is_none(name: str) -> None:
-    """A stream whose server was killed: the SDK hands over half of it in silence; we have the same half, and say so."""
+def test_a_stream_whose_server_was_killed_is_no_answer(name: str) -> None:
+    """The SDK gives half of it without an error; we read the same half and an error."""
     _, headers, body, _ = read(name)
     chunks = ask(httpx2.Response(200, headers=headers, content=body), stream=True)
-    reply, error = decode(name)
+    reply, error = decoded(name)
 
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == reply.text
+    assert reply.text == "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert type(error) is BadReply
 
 
 def test_a_recorded_error_in_a_stream_is_the_same() -> None:
-    """Its words."""
+    """It has the same message."""
     _, headers, body, _ = read(ERROR)
     with pytest.raises(openai.APIError) as raised:
         ask(httpx2.Response(200, headers=headers, content=body), stream=True)
 
-    assert raised.value.message == decode(ERROR)[1].message
+    assert decoded(ERROR)[1].message == raised.value.message
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_a_recorded_body_is_the_same_reply(name: str) -> None:
-    """A completion in one piece."""
+    """A completion in one piece is read as the SDK reads it."""
     _, headers, body, _ = read(name)
-    reply, error = decode(name)
+    reply, error = decoded(name)
 
     assert error is None
-    same(ask(httpx2.Response(200, headers=headers, content=body)), reply)
+    assert_same(reply, ask(httpx2.Response(200, headers=headers, content=body)))
 
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_recorded_failure_is_the_same(name: str) -> None:
-    """Status and words."""
+    """Status and message are those of the SDK's exception."""
     status, headers, body, _ = read(name)
     with pytest.raises(openai.APIStatusError) as raised:
         ask(httpx2.Response(status, headers=headers, content=body))
     error = WIRE.failure(status, headers, body)
 
-    assert (raised.value.status_code, raised.value.body["message"]) == (error.status, error.message)
+    assert (error.status, error.message) == (raised.value.status_code, raised.value.body["message"])
 
 
 @pytest.mark.parametrize("name", sorted({*STREAMS, *BODIES} - {ERROR} - CUT))
 def test_every_raw_is_a_chat_completion(name: str) -> None:
-    """As the SDK's type has it, every field in its place; nothing is lost on the way through it."""
-    raw = decode(name)[0].raw
+    """The SDK's type knows every field of it, and nothing is lost in the validation."""
+    raw = decoded(name)[0].raw
 
     assert ChatCompletion.model_validate(raw).to_dict(exclude_unset=True) == raw
 
@@ -193,34 +180,30 @@ ANTHROPIC = [row["capture"] for row in rows("/v1/messages") if row["status"] == 
 
 
 @pytest.mark.parametrize("name", ANTHROPIC)
-def test_the_anthropic_wires_raw_is_one_too(name: str) -> None:
-    """Of every recorded answer that is whole."""
+def test_every_raw_of_the_anthropic_wire_is_one_too(name: str) -> None:
+    """The SDK's type knows every field of a recorded answer that is whole."""
     _, headers, body, params = read(name)
-    decoder = Anthropic(Provider(base_url="http://h", wire="anthropic"), wall=lambda: 0.0).decoder(headers, params)
-    decoder.feed(body)
+    decoder = decode(anthropic_fixtures.WIRE, headers, body, params)
     if decoder.close() is None:
         raw = decoder.reply.raw
         assert ChatCompletion.model_validate(raw).to_dict(exclude_unset=True) == raw
 
 
-@pytest.mark.parametrize("name", GEMINI_STREAMS)
-def test_the_gemini_wires_raw_is_one_too(name: str) -> None:
-    """Of every documented answer."""
-    wire = Gemini(Provider(base_url="http://h", wire="gemini"), wall=lambda: 0.0)
-    decoder = wire.decoder({"content-type": "text/event-stream"}, {})
-    decoder.feed(sse(*GEMINI_STREAMS[name]))
+@pytest.mark.parametrize("name", gemini_fixtures.STREAMS)
+def test_every_raw_of_the_gemini_wire_is_one_too(name: str) -> None:
+    """The SDK's type knows every field of a documented answer."""
+    decoder = gemini_fixtures.stream(*gemini_fixtures.STREAMS[name])
     raw = decoder.reply.raw
 
     assert decoder.close() is None
     assert ChatCompletion.model_validate(raw).to_dict(exclude_unset=True) == raw
 
 
-@pytest.mark.parametrize("name", GEMINI_STREAMS)
-def test_the_gemini_wires_chunks_are_chat_completions_too(name: str) -> None:
-    """A delta's tool calls validate as the SDK's, and its accumulator makes the reply's calls of them."""
-    wire, chunks = Gemini(Provider(base_url="http://h", wire="gemini"), wall=lambda: 0.0), []
-    decoder = wire.decoder({"content-type": "text/event-stream"}, {})
-    decoder.feed(sse(*GEMINI_STREAMS[name]), chunks)
+@pytest.mark.parametrize("name", gemini_fixtures.STREAMS)
+def test_the_chunks_of_the_gemini_wire_are_chat_completions_too(name: str) -> None:
+    """Their tool calls are valid for the SDK, and its accumulator makes the reply's calls of them."""
+    chunks = []
+    decoder = gemini_fixtures.stream(*gemini_fixtures.STREAMS[name], chunks=chunks)
     state = ChatCompletionStreamState()
     for chunk in [*chunks, decoder.final()]:
         delta = {"content": chunk.text, "tool_calls": list(chunk.tool_calls) or None}
@@ -229,7 +212,7 @@ def test_the_gemini_wires_chunks_are_chat_completions_too(name: str) -> None:
         state.handle_chunk(ChatCompletionChunk.model_validate({**head, "choices": [choice]}))
     message = state.current_completion_snapshot.choices[0].message
 
-    assert (message.content or "") == decoder.reply.text
-    assert [(call.id, call.function.arguments) for call in message.tool_calls or ()] == [
-        (call["id"], call["function"]["arguments"]) for call in decoder.reply.tool_calls
+    assert decoder.reply.text == (message.content or "")
+    assert [(call["id"], call["function"]["arguments"]) for call in decoder.reply.tool_calls] == [
+        (call.id, call.function.arguments) for call in message.tool_calls or ()
     ]

@@ -1,4 +1,4 @@
-"""Held against OpenRouter's own SDK: its `ChatRequest` takes what we send, its client reads what we read.
+"""Contract with OpenRouter's SDK: its types accept our requests, its client reads the same replies in the same bytes.
 
 The answers have the shapes of OpenRouter's pages "Errors and debugging", "Streaming" and "API reference".
 """
@@ -27,14 +27,13 @@ from asyncrouter._errors import (
 )
 from asyncrouter._types import Call
 from asyncrouter._wire.openai.wire import OpenAI
+from tests.helpers.decoding import JSON, SSE, decode
 from tests.helpers.openrouter_fixtures import COUNTS, HEAD, STREAMS, WHOLE, chunk, error, sse
 from tests.helpers.openrouter_fixtures import MODEL as SERVED
 
 ADDRESS = "https://openrouter.ai/api/v1"
 WIRE = OpenAI(Provider(name="openrouter", base_url=ADDRESS), wall=lambda: 0.0)
 MODEL = Model(provider="openrouter", id=SERVED)
-SSE = {"content-type": "text/event-stream"}
-JSON = {"content-type": "application/json"}
 
 HI = {"role": "user", "content": "Hi"}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -63,10 +62,10 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
 
 @pytest.mark.parametrize(("messages", "params"), REQUESTS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_sdks_request_takes_what_we_send(
+def test_the_sdks_types_accept_what_we_send(
     messages: list[dict[str, object]], params: dict[str, object], stream: bool
 ) -> None:
-    """And knows every key of it: what it writes again is what it read."""
+    """They know every key: what they write again is what they read."""
     call = Call(messages, {}, {}, 0.0, math.inf)
     body = WIRE.encode(call, MODEL, params, "k", stream=stream, connect=None).body
     theirs = components.ChatRequest.model_validate_json(body).model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -74,8 +73,8 @@ def test_the_sdks_request_takes_what_we_send(
     assert {"stream": False, **orjson.loads(body)} == {"stream": False, **theirs}
 
 
-class Line:
-    """The SDK's client, with `answer` where the network would be; `seen` is the last request."""
+class Client:
+    """The SDK's client, whose network gives `answer`; `seen` is the last request."""
 
     def __init__(self) -> None:
         self.answer = httpx.Response(200)
@@ -87,7 +86,7 @@ class Line:
         return self.answer
 
     def ask(self, status: int, headers: dict[str, str], data: bytes) -> Any:
-        """What the SDK makes of these bytes: chunks, or a result."""
+        """What the SDK reads in these bytes: chunks, or a result."""
         self.answer = httpx.Response(status, headers=headers, content=data)
         stream = headers is SSE
         answered = self._sdk.chat.send(model=MODEL.id, messages=[HI], stream=stream, retries=None)
@@ -95,60 +94,55 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def sdk() -> Line:
-    """One for all: making a client takes longer than all else here."""
-    return Line()
+def sdk() -> Client:
+    """One client for all tests: making one takes longer than all of them."""
+    return Client()
 
 
-def test_the_same_address_and_key(sdk: Line) -> None:
-    """Where it goes and who asks."""
+def test_the_same_address_and_key(sdk: Client) -> None:
+    """Address, key and body of a request are the same."""
     sdk.ask(200, JSON, orjson.dumps(WHOLE))
     ours = WIRE.encode(Call([HI], {}, {}, 0.0, math.inf), MODEL, {}, "k", stream=False, connect=None)
 
-    assert str(sdk.seen.url) == ours.url
-    assert sdk.seen.headers["authorization"] == ours.headers["Authorization"]
+    assert ours.url == str(sdk.seen.url)
+    assert ours.headers["Authorization"] == sdk.seen.headers["authorization"]
     assert {**orjson.loads(ours.body), "stream": False} == orjson.loads(sdk.seen.content)
 
 
-
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_is_the_same_reply(sdk: Line, name: str) -> None:
-    """Text, reasoning, tool calls, usage, and what it cost."""
+def test_a_stream_is_the_same_reply(sdk: Client, name: str) -> None:
+    """Text, reasoning, tool calls, usage and cost are the same."""
     data = sse(*STREAMS[name], {**chunk(), "choices": [], "usage": COUNTS})
     theirs = sdk.ask(200, SSE, data)
-    decoder = WIRE.decoder(SSE, {})
-    decoder.feed(data)
+    decoder = decode(WIRE, SSE, data)
     reply = decoder.reply
     deltas = [choice.delta for each in theirs for choice in each.choices]
     pieces = [call for delta in deltas for call in delta.tool_calls or ()]
 
     assert decoder.close() is None
-    assert "".join(delta.content or "" for delta in deltas) == reply.text
-    assert "".join(delta.reasoning or "" for delta in deltas) == reply.reasoning
-    assert "".join(call.function.arguments or "" for call in pieces) == "".join(
-        call["function"]["arguments"] for call in reply.tool_calls
+    assert reply.text == "".join(delta.content or "" for delta in deltas)
+    assert reply.reasoning == "".join(delta.reasoning or "" for delta in deltas)
+    assert "".join(call["function"]["arguments"] for call in reply.tool_calls) == "".join(
+        call.function.arguments or "" for call in pieces
     )
-    assert [choice.finish_reason for each in theirs for choice in each.choices][-1] == reply.finish_reason
+    assert reply.finish_reason == [choice.finish_reason for each in theirs for choice in each.choices][-1]
     counts = theirs[-1].usage
-    assert (counts.prompt_tokens, counts.completion_tokens) == (reply.usage.input_tokens, reply.usage.output_tokens)
-    assert counts.prompt_tokens_details.cached_tokens == reply.usage.cached_tokens
-    assert counts.completion_tokens_details.reasoning_tokens == reply.usage.reasoning_tokens
-    assert counts.cost == decoder.cost_usd
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (counts.prompt_tokens, counts.completion_tokens)
+    assert reply.usage.cached_tokens == counts.prompt_tokens_details.cached_tokens
+    assert reply.usage.reasoning_tokens == counts.completion_tokens_details.reasoning_tokens
+    assert decoder.cost_usd == counts.cost
 
 
-def test_a_body_is_the_same_reply(sdk: Line) -> None:
-    """And its cost."""
+def test_a_body_is_the_same_reply(sdk: Client) -> None:
+    """Text, reasoning, model and cost are the same."""
     data = orjson.dumps(WHOLE)
     theirs = sdk.ask(200, JSON, data)
-    decoder = WIRE.decoder(JSON, {})
-    decoder.feed(data)
+    decoder = decode(WIRE, JSON, data)
 
     assert decoder.close() is None
     message = theirs.choices[0].message
-    assert (message.content, message.reasoning) == (decoder.reply.text, decoder.reply.reasoning)
-    assert (theirs.model, theirs.usage.cost) == (decoder.reply.served_model, decoder.cost_usd)
-
-
+    assert (decoder.reply.text, decoder.reply.reasoning) == (message.content, message.reasoning)
+    assert (decoder.reply.served_model, decoder.cost_usd) == (theirs.model, theirs.usage.cost)
 
 
 FAILURES = [
@@ -173,33 +167,32 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("status", "document", "kind"), FAILURES)
-def test_a_failed_response_is_the_same(sdk: Line, status: int, document: dict[str, Any], kind: type) -> None:
-    """Before anything is generated: a status, and words."""
+def test_a_failed_response_is_the_same(sdk: Client, status: int, document: dict[str, Any], kind: type) -> None:
+    """An error before anything is generated has the SDK's status and message."""
     data = orjson.dumps(document)
     with pytest.raises(errors.OpenRouterError) as raised:
         sdk.ask(status, JSON, data)
     ours = WIRE.failure(status, JSON, data)
 
     assert type(ours) is kind
-    assert (raised.value.status_code, raised.value.data.error.message) == (ours.status, ours.message)
+    assert (ours.status, ours.message) == (raised.value.status_code, raised.value.data.error.message)
 
 
-def test_an_error_in_the_middle_of_a_stream(sdk: Line) -> None:
-    """In a chunk with both an error and a finish reason: the SDK hands it over as data, here it ends the answer."""
+def test_an_error_in_the_middle_of_a_stream(sdk: Client) -> None:
+    """In a chunk with a finish reason the SDK gives it as data; for us it ends the answer."""
     broken = {**chunk("error", content=""), **error(502, "Provider disconnected", error_type="provider_unavailable")}
     data = sse(chunk(content="Hel"), broken)
     *_, last = sdk.ask(200, SSE, data)
-    decoder = WIRE.decoder(SSE, {})
-    decoder.feed(data)
+    decoder = decode(WIRE, SSE, data)
     ours = decoder.close()
 
     assert (type(ours), decoder.done) == (ServerFailed, True)
-    assert (last.error.code, last.error.message) == (ours.status, ours.message)
+    assert (ours.status, ours.message) == (last.error.code, last.error.message)
     assert last.choices[0].finish_reason == "error"
 
 
 CHOICE_ERROR = {"code": 502, "message": "broke", "metadata": {"error_type": "provider_unavailable"}}
-DISGUISED = [
+ERRORS_IN_A_200 = [
     pytest.param({**error(502, error_type="provider_unavailable")}, ServerFailed, id="no choices"),
     pytest.param({**HEAD, "choices": [], **error(429, error_type="rate_limit_exceeded")}, RateLimited, id="beside"),
     pytest.param({**WHOLE, "choices": [{**WHOLE["choices"][0], "finish_reason": "error", "error": CHOICE_ERROR}]},
@@ -209,14 +202,12 @@ DISGUISED = [
 ]
 
 
-@pytest.mark.parametrize(("document", "kind"), DISGUISED)
-def test_an_error_in_a_success(sdk: Line, document: dict[str, Any], kind: type[AttemptError]) -> None:
-    """A 200 that is none. The SDK hands over what it can read as an answer, and chokes on the rest."""
+@pytest.mark.parametrize(("document", "kind"), ERRORS_IN_A_200)
+def test_an_error_in_a_200(sdk: Client, document: dict[str, Any], kind: type[AttemptError]) -> None:
+    """The SDK gives what it can read as an answer and raises for the rest; we always read an error."""
     data = orjson.dumps(document)
-    decoder = WIRE.decoder(JSON, {})
-    decoder.feed(data)
-    assert type(decoder.close()) is kind
 
+    assert type(decode(WIRE, JSON, data).close()) is kind
     if "choices" not in document:
         with pytest.raises(errors.ResponseValidationError):
             sdk.ask(200, JSON, data)

@@ -41,6 +41,7 @@ def fragment(*parts: Json, finish: str | None = None, usage: Json | None = None,
 
 
 def usage(prompt: int, candidates: int | None = None, **more: int) -> Json:
+    """A `usageMetadata` with these counts and their total."""
     counts: Json = {"promptTokenCount": prompt, **more}
     if candidates is not None:
         counts["candidatesTokenCount"] = candidates
@@ -101,7 +102,7 @@ BLOCKED: Json = {
 
 
 def error(code: int, status: str, message: str = "m", *details: Json) -> Json:
-    """google.rpc.Status as its JSON APIs write it."""
+    """A google.rpc.Status as Google's JSON APIs write it."""
     return {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
 
 
@@ -109,6 +110,7 @@ RETRY: Json = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay"
 
 
 def quota(*ids: str) -> Json:
+    """The detail that names the quotas which are exceeded."""
     metric = "generativelanguage.googleapis.com/generate_content_free_tier_requests"
     violations = [{"quotaMetric": metric, "quotaId": identifier} for identifier in ids]
     return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": violations}
@@ -116,7 +118,7 @@ def quota(*ids: str) -> Json:
 
 OVERLOADED = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
 BARE_ERROR = orjson.dumps(OVERLOADED, option=orjson.OPT_INDENT_2)
-"""As it breaks a stream off: lines of JSON without `data:`."""
+"""The error as it breaks off a stream: lines of JSON without `data:`."""
 
 
 def stream(*documents: object, chunks: list[Chunk] | None = None, **params: object) -> Decoder:

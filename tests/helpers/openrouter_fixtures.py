@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import orjson
+from tests.helpers import decoding
+from tests.helpers.decoding import DONE
 
 MODEL = "anthropic/claude-sonnet-5.5"
 
 
 def chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
+    """A chunk with one choice, whose delta has these fields."""
     choice = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish}
     head = {"id": "gen-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "provider": "Anthropic"}
     return {**head, "choices": [choice]}
 
 
 def sse(*documents: dict[str, object]) -> bytes:
-    """Comments while it thinks, chunks, and the end."""
-    written = b"".join(b"data: " + orjson.dumps(document) + b"\n\n" for document in documents)
-    return b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + written + b"data: [DONE]\n\n"
+    """Server-sent events as OpenRouter writes them: comments while it waits, chunks, and `[DONE]`."""
+    return b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + decoding.sse(*documents, DONE)
 
 
 COUNTS = {
@@ -39,4 +40,5 @@ STREAMS = {
 
 
 def error(code: int, message: str = "m", **metadata: object) -> dict[str, object]:
+    """An error document with this metadata."""
     return {"error": {"code": code, "message": message, "metadata": metadata}}
