@@ -1,4 +1,4 @@
-"""Exchanges recorded from a real server, byte by byte as they went over the socket."""
+"""Reads exchanges that were recorded from a real server, byte by byte as they went over the socket."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 import orjson
 
 HERE = Path(__file__).parents[1] / "captures"
+"""The recordings, and their index."""
 
 
 def rows(path: str) -> list[dict[str, str]]:
-    """The index of those that asked for this path and got any bytes."""
+    """The rows of the index whose request was for this path and got a response."""
     index = csv.DictReader((HERE / "INDEX.tsv").read_text().splitlines(), delimiter="\t")
     return [row for row in index if row["status"] != "(no bytes)" and f" {path} " in _first_line(row["capture"])]
 
 
 def read(name: str) -> tuple[int, dict[str, str], bytes, dict[str, object]]:
-    """Status, headers, body (unchunked) and the request's JSON."""
+    """Status, headers and body (unchunked) of a recording, and the JSON of its request, empty if it has none."""
     head, _, body = (HERE / f"{name}.response.http").read_bytes().partition(b"\r\n\r\n")
     first, *fields = head.decode().split("\r\n")
     headers = {key.lower(): value for key, _, value in (field.partition(": ") for field in fields)}
@@ -32,7 +33,7 @@ def read(name: str) -> tuple[int, dict[str, str], bytes, dict[str, object]]:
 
 
 def unchunk(body: bytes) -> bytes:
-    """A chunked body as it was before."""
+    """The body in one piece of a response with chunked transfer encoding."""
     whole = b""
     while body:
         size, _, body = body.partition(b"\r\n")
