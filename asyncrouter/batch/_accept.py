@@ -1,4 +1,4 @@
-"""The caller's `accept` function, with its own exceptions told apart from an answer it turned down."""
+"""The caller's `accept` function, wrapped so that an exception of its own is known from an answer not accepted."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from asyncrouter import ExplainedStep
 
 CHARACTERS_PER_TOKEN = 4
-"""Characters that are taken for a token: a rule of thumb for English text (OpenAI, "What are tokens and how to count
+"""Characters that count as one token: a rule of thumb for English text (OpenAI, "What are tokens and how to count
 them"). It is the same as in `asyncrouter._config.cost`, which a door may not import.
 """
 USUAL_ANSWER = 500
-"""Tokens that an answer is taken to have when its row sets no limit, as the engine takes it for its own limits."""
+"""Tokens that an answer counts as when its row sets no limit; the engine reserves as many under a `tpm` limit."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class RowGroup:
 
 
 def answer_tokens(options: Mapping[str, object]) -> int:
-    """How long an answer is taken to be under these arguments of `Router.chat`, in tokens."""
+    """How long an answer counts as under these arguments of `Router.chat`, in tokens."""
     params = options.get("params")
     for name in ("max_completion_tokens", "max_tokens"):
         given = params.get(name) if isinstance(params, dict) else None

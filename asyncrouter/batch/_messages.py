@@ -24,7 +24,7 @@ ANSWERS, FAILURES, STATE, END, WARNING = range(5)
 final counts, a log record's text.
 """
 STOP, ABORT = b"s", b"a"
-"""What a worker process is told: begin no more rows; begin no more rows and cancel those in flight."""
+"""The commands to a worker process: begin no more rows; begin no more rows and cancel those in flight."""
 BUFFER_SIZE = 65_536
 """Bytes that are read at once. The buffer is kept: asyncio's own allocates a larger one for each read, which costs more
 than what comes in it.
@@ -82,7 +82,7 @@ class MessageReader(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take the messages apart that have come; what is not whole waits for its rest."""
+        """Split what has come into messages; one that is not whole waits for its rest."""
         data, at = self._rest + self._buffer[:nbytes], 0
         while len(data) >= (begin := at + HEAD.size):
             kind, length = HEAD.unpack_from(data, at)

@@ -90,7 +90,7 @@ class ParallelJob:
         self._send_to_all(ABORT)
 
     async def _read_messages(self, number: int) -> str | None:
-        """Take in what a process sends until it has ended; its error, if it had one."""
+        """Read what a process sends until it has ended; its error, if it had one."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str | None] = loop.create_future()
         reader = MessageReader(partial(self._received, number, ended), partial(self._closed, number, ended))
@@ -126,7 +126,7 @@ class ParallelJob:
         elif stopped is not None:
             self._out_of_budget = True  # reported with the whole budget, once every process has spent its part
 
-    def _send_to_all(self, word: bytes) -> None:
+    def _send_to_all(self, command: bytes) -> None:
         for end in self._processes.sockets:
             with contextlib.suppress(OSError):  # that process has ended
-                end.send(word)
+                end.send(command)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asyncrouter import Reply, Trace
 
 BIN_RATIO = 1.05
-"""The upper end of a bin of latencies over its lower end; a quantile, told as the bin's middle, is within 2.5 %."""
+"""The upper end of a bin of latencies over its lower end; a quantile is the middle of its bin, within 2.5 %."""
 BIN_START = 1e-4
 """The lower end of the first bin, in seconds; what is shorter counts there."""
 

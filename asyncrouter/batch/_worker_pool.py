@@ -1,6 +1,6 @@
 """A pool of worker tasks: how many calls are in flight at once.
 
-A worker takes an item, handles it, and takes the next: an item that waits for its turn has no task and no memory. The
+A worker takes an item, handles it, and takes the next: an item that waits has no task and no memory. The
 pool begins with a few workers and adds one with each success, which doubles them in the time of one answer; it never
 shrinks. `size` is the only limit: what a provider takes is the router's business, whose calls wait inside `handle`.
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncrouter.sim.play import Play
 
 MAX_WRITE = 1 << 20
-"""Bytes that are written at once before the event loop has its turn, so that a huge body does not block it."""
+"""Bytes that are written at once before other tasks run, so that a huge body does not block the event loop."""
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which closing a socket resets its connection (socket(7))."""

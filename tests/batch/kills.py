@@ -36,7 +36,10 @@ base_url = "{base_url}"
 
 
 class Killed(NamedTuple):
-    """What came of a batch that was killed."""
+    """The result of a batch that was killed: how often, and the prompts asked, in all and more than once.
+
+    `lines` are the ids in the output, `violations` what should not have happened.
+    """
 
     kills: int
     asked: int
@@ -47,7 +50,7 @@ class Killed(NamedTuple):
 
 @contextmanager
 def counting_server(log: Path) -> Iterator[str]:
-    """A server's address; it writes a line for each prompt it is asked, and ends with its stdin."""
+    """The address of a server that appends each prompt it is asked to a log; it ends with its standard input."""
     command = [sys.executable, __file__, "--serve", str(log)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=ENVIRONMENT) as process:
@@ -55,8 +58,8 @@ def counting_server(log: Path) -> Iterator[str]:
         yield process.stdout.readline().strip()
 
 
-def torture(directory: Path, rows: int, kills: int, seed: int, *options: str) -> Killed:
-    """A batch of so many rows, killed at most so often, resumed each time; then run to its end."""
+def kill_and_resume(directory: Path, rows: int, kills: int, seed: int, *options: str) -> Killed:
+    """Run a batch of so many rows, kill and resume it at most `kills` times, then let it end."""
     dice = random.Random(seed)
     log, output = directory / "asked", directory / "out.jsonl"
     (directory / "in.jsonl").write_bytes(b"".join(b'{"id":"%d","prompt":"%d"}\n' % (n, n) for n in range(rows)))
@@ -96,7 +99,7 @@ def start(directory: Path, *options: str) -> subprocess.Popen[bytes]:
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether it ends by itself in this time."""
+    """Whether a process ends by itself within so many seconds."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -113,7 +116,7 @@ def whole(output: Path) -> list[object]:
 
 
 def serve(log: str) -> None:
-    """Answer after 100 ms, and note what was asked."""
+    """Serve a model that answers after 100 ms and logs each prompt."""
     import asyncio
 
     from asyncrouter.sim import Act, LoggedRequest, World
@@ -150,7 +153,7 @@ def main() -> int:
     kills = runs = again = 0
     while kills < options.kills:
         with tempfile.TemporaryDirectory() as directory:
-            killed = torture(
+            killed = kill_and_resume(
                 Path(directory), options.rows, options.kills - kills, options.seed + runs,
                 "--processes", str(options.processes),
             )

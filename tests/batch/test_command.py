@@ -50,7 +50,7 @@ def batch_desk(desk: Desk) -> Desk:
 
 
 def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
-    """Answers in one file, failures in another, the summary on standard error, a status that says that some failed."""
+    """Answers and failures go to two files, the summary to standard error, and the status says that rows failed."""
     write_lines(Path("in.jsonl"), [*rows(3), {"id": "bad", "prompt": "malformed"}])
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--ordered")
@@ -66,7 +66,7 @@ def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
 def test_a_proxy_of_the_environment_is_used(
     batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
-    """As by every other command, in every process. (Starting processes takes a second.)"""
+    """Every process uses the environment's proxy, as other commands do. (Starting processes takes a second.)"""
     batch_desk.write(CONFIG.replace("{base_url}", "http://nowhere.invalid/v1"))
     write_lines(Path("in.jsonl"), rows(4))
     monkeypatch.setenv("HTTP_PROXY", batch_desk.base_url.removesuffix("/v1"))
@@ -79,7 +79,7 @@ def test_a_proxy_of_the_environment_is_used(
 
 
 def test_the_summary_as_json(batch_desk: Desk) -> None:
-    """One object on standard output; a second run has nothing left to do."""
+    """`--json` prints one object to standard output; a second run has nothing left to do."""
     write_lines(Path("in.jsonl"), rows(3))
 
     first, second = (batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--json") for _ in range(2))
@@ -89,7 +89,7 @@ def test_the_summary_as_json(batch_desk: Desk) -> None:
 
 
 def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing but answers comes out."""
+    """With `-o -` nothing but answers goes to standard output."""
     Path("in.jsonl").write_bytes(b'{"id": "x", "prompt": "hi"}\n')
     with Path("in.jsonl").open("rb") as given:
         done = subprocess.run(
@@ -101,7 +101,7 @@ def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest
 
 
 def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> None:
-    """As of `<(head -100 in.jsonl)` in a shell: once, though a batch reads its input twice."""
+    """A named pipe, as of `<(head -100 in.jsonl)`, can be the input, although a batch reads its input twice."""
     os.mkfifo("pipe")
     writing = threading.Thread(target=Path("pipe").write_text, args=('{"prompt": "hi"}\n',))
     writing.start()
@@ -114,7 +114,7 @@ def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> No
 
 
 def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no name to tell its form by."""
+    """Standard input has no suffix, so a prompt template says that it is a CSV table."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"word\nhouse\n")))
 
     done = batch_desk.run("batch", "-", "-o", "out.jsonl", "--prompt-template", "Translate: {word}")
@@ -124,7 +124,7 @@ def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeyp
 
 
 def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
-    """Status 2, every line with its number."""
+    """Every invalid line is listed with its number, the status is 2, and nothing is sent."""
     Path("in.jsonl").write_text('{"prompt": "a"}\n{\n{"promt": "b"}\n')
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl")
@@ -137,20 +137,20 @@ def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
 
 
 def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
-    """It says what the rows would come to."""
+    """`--dry-run` prints the estimate, sends nothing and writes no file."""
     write_lines(Path("in.jsonl"), [{"prompt": "x" * 39, "max_tokens": 90}] * 2)
 
-    told = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run")
+    shown = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run")
     as_json = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--json")
 
-    assert "2 rows: about 20 tokens in, 180 out" in told.out
+    assert "2 rows: about 20 tokens in, 180 out" in shown.out
     assert (as_json.status, json.loads(as_json.out)["cost_usd"]) == (0, 200.0)
     assert batch_desk.world.requests == 0
     assert not Path("out.jsonl").exists()
 
 
 def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
-    """What is not known is no $0."""
+    """An estimate names a model without a known price and does not count it as $0."""
     write_lines(Path("in.jsonl"), rows(2))
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
@@ -160,8 +160,8 @@ def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
     )
 
 
-def test_a_task_that_nobody_knows_is_told_before_anything_is_paid(batch_desk: Desk) -> None:
-    """A slip in its name sends everything down the default chain."""
+def test_an_unknown_task_is_reported_before_anything_is_paid(batch_desk: Desk) -> None:
+    """An unknown task takes the default chain, and a warning says so first."""
     write_lines(Path("in.jsonl"), rows(1))
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
@@ -170,15 +170,15 @@ def test_a_task_that_nobody_knows_is_told_before_anything_is_paid(batch_desk: De
 
 
 def test_rows_that_name_their_own_models_need_no_default_task(batch_desk: Desk) -> None:
-    """The file has only tasks of other names."""
+    """A configuration without a default task is enough when each row names its own."""
     batch_desk.write(CONFIG.replace("default =", "coding ="))
     write_lines(Path("in.jsonl"), [{"prompt": "x", "task": "coding"}])
 
     assert batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
 
 
-def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
-    """The same command would pay again, and is not advised."""
+def test_a_run_to_standard_output_cannot_be_resumed(batch_desk: Desk) -> None:
+    """A run that wrote to standard output cannot be resumed, so the summary does not suggest it."""
     write_lines(Path("in.jsonl"), [{"prompt": "x", "max_tokens": 4}] * 9)
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "-", "--budget-usd", "20")
@@ -189,7 +189,7 @@ def test_from_standard_output_nothing_goes_on(batch_desk: Desk) -> None:
 
 
 def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
-    """3, and the same command resumes it."""
+    """A run that is out of budget ends with status 3, after some answers."""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(30)])
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
@@ -200,7 +200,7 @@ def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
 
 
 def test_options_reach_the_wire(batch_desk: Desk) -> None:
-    """Parameters and the chain; a limit of requests a minute paces them."""
+    """The chain and the parameters given as options are used for every row."""
     batch_desk.world.model("n", Act())
     write_lines(Path("in.jsonl"), rows(2))
 
@@ -213,23 +213,23 @@ def test_options_reach_the_wire(batch_desk: Desk) -> None:
 
 
 def test_progress_as_json_lines(batch_desk: Desk) -> None:
-    """On standard error, before the summary."""
+    """`--progress json` writes a JSON object a line to standard error, from the first to the last row."""
     write_lines(Path("in.jsonl"), rows(3))
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "json")
 
-    told = [json.loads(each) for each in done.err.splitlines() if each.startswith("{")]
-    assert (told[0]["done"], told[-1]["done"]) == (0, 3)
+    updates = [json.loads(each) for each in done.err.splitlines() if each.startswith("{")]
+    assert (updates[0]["done"], updates[-1]["done"]) == (0, 3)
 
 
 def test_progress_on_one_line() -> None:
-    """What is done, how fast, what it costs and will cost, how long it will take."""
-    text = "400 of 1,000 done, 2 failed, 64 in flight, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
-    assert progress_line(PROGRESS) == text
+    """The line of progress has rows, rate, cost, projected cost and time left."""
+    expected = "400 of 1,000 done, 2 failed, 64 in flight, 30.2/s, $1.5000 of about $4.5000, 19.8 s left"
+    assert progress_line(PROGRESS) == expected
 
 
 def test_progress_on_a_terminal() -> None:
-    """The same with a bar, the tokens and the models' shares."""
+    """On a terminal the progress also has the tokens and each model's share."""
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
@@ -255,8 +255,8 @@ def begun(batch_desk: Desk) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_finishes_what_is_on_its_way(batch_desk: Desk, number: signal.Signals) -> None:
-    """Every row that was sent is answered and written. It takes as long as an answer."""
+def test_ctrl_c_finishes_rows_in_flight(batch_desk: Desk, number: signal.Signals) -> None:
+    """After Ctrl-C or SIGTERM rows in flight are answered, and no more are sent. (Over 1 s: a whole answer.)"""
     batch_desk.world.model("m", Act(first_token=0.7))
     process = begun(batch_desk)
     process.send_signal(number)
@@ -269,7 +269,7 @@ def test_ctrl_c_finishes_what_is_on_its_way(batch_desk: Desk, number: signal.Sig
 
 
 def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
-    """Although nothing is ever answered."""
+    """A second Ctrl-C does not wait for answers that never come."""
     batch_desk.world.model("m", Act(fault="hang"))
     process = begun(batch_desk)
     process.send_signal(signal.SIGINT)
@@ -285,7 +285,7 @@ def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk, processes: str) -> None:
-    """Checking so many rows takes seconds, and nothing is lost by not going on with it; no other process complains."""
+    """Ctrl-C during the check of the input ends all processes, without a traceback. (The check takes seconds.)"""
     write_lines(Path("in.jsonl"), rows(300_000))
     process = subprocess.Popen(
         command("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes),
@@ -312,7 +312,7 @@ def opened(process: int) -> set[str]:
 
 
 def test_a_full_disk(batch_desk: Desk) -> None:
-    """Status 3, with what to do."""
+    """A full disk ends the run with status 3, and the summary says that the same command resumes."""
     write_lines(Path("in.jsonl"), rows(3))
 
     done = batch_desk.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
@@ -323,7 +323,7 @@ def test_a_full_disk(batch_desk: Desk) -> None:
 
 
 def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
-    """One file, one summary; failures too. The processes take a second to begin."""
+    """Two processes answer each row once, into one output with one summary. (Starting processes takes a second.)"""
     write_lines(Path("in.jsonl"), [*rows(200), {"id": "bad", "prompt": "malformed"}])
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--json", "--ordered")
@@ -337,7 +337,7 @@ def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
 
 
 def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
-    """Half of it is each one's. The processes take a second to begin."""
+    """Two processes together stay within the budget. (Starting processes takes a second.)"""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(60)])
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--budget-usd", "60", "--json")
@@ -348,19 +348,19 @@ def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
     assert report["stopped"] == f"the budget of $60 has no room for another row: ${report['cost_usd']:g} are spent"
 
 
-def test_what_every_process_warns_of_is_told_once(batch_desk: Desk) -> None:
-    """In the form of everything else that is told. The processes take a second to begin."""
+def test_a_warning_of_every_process_is_written_once(batch_desk: Desk) -> None:
+    """A warning that every process has is written once. (Starting processes takes a second.)"""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "model": "nowhere"} for n in range(4)])
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--progress", "none")
 
     assert done.status == 1, done.err
-    [told] = [line for line in done.err.splitlines() if "does not exist" in line]
-    assert told.startswith("asyncrouter: nowhere: ")
+    [warning] = [line for line in done.err.splitlines() if "does not exist" in line]
+    assert warning.startswith("asyncrouter: nowhere: ")
 
 
 def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
-    """What is on its way in any of them is finished and written."""
+    """After Ctrl-C the rows in flight in each process are answered. (Starting processes takes a second.)"""
     batch_desk.world.model("m", Act(first_token=0.7))
     write_lines(Path("in.jsonl"), rows(100))
     process = subprocess.Popen(
@@ -378,7 +378,7 @@ def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
 
 
 def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) -> None:
-    """Its rows that were on their way are asked again by the next run. The processes take a second to begin."""
+    """When a process is killed the run stops, and the next one answers the rest. (Processes take a second.)"""
     batch_desk.world.model("m", Act(first_token=0.7))
     write_lines(Path("in.jsonl"), rows(60))
     process = subprocess.Popen(

@@ -9,7 +9,7 @@ import pytest
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name of what is missing, and the extra that brings it."""
+    """The error names the missing package and the extra that installs it."""
     monkeypatch.delitem(sys.modules, "asyncrouter.integrations.ray", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 

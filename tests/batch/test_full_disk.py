@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from asyncrouter.sim import Clock, World
 
 
-def test_a_full_disk_is_told_and_stops_it_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Nothing more is sent than was on its way; the error has the report so far."""
+def test_a_full_disk_stops_the_run_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A full disk raises `WriteFailed` with the report so far, and no row is sent after those in flight."""
     world.model("m", Act(first_token=1.0))
     source = write_lines(tmp_path / "in", rows(100))
 
@@ -32,7 +32,7 @@ def test_a_full_disk_is_told_and_stops_it_at_once(clock: Clock, world: World, tm
 
 
 def test_a_disk_that_is_full_in_the_middle_of_a_line(clock: Clock, world: World, tmp_path: Path) -> None:
-    """What is left of the line is cut, and the next run goes on with it."""
+    """A line that was only partly written is cut off, and the next run asks its row again."""
     world.model("m", poisoned)
     source, output = write_lines(tmp_path / "in", rows(100)), tmp_path / "out"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line(clock: Clock, world: World,
 
 
 def test_an_errors_file_on_a_full_disk_loses_no_answer(clock: Clock, world: World, tmp_path: Path) -> None:
-    """No row is begun any more, but what is on its way is finished and written; the next run resumes."""
+    """With only the errors file on a full disk, rows in flight are still answered, and the next run resumes."""
     world.model("m", poisoned)
     source, output = write_lines(tmp_path / "in", [{"id": "bad", "prompt": "malformed"}, *rows(100)]), tmp_path / "out"
 
@@ -64,10 +64,10 @@ def test_an_errors_file_on_a_full_disk_loses_no_answer(clock: Clock, world: Worl
     assert (world.requests, len(set(ids(output)))) == (102, 100)
 
 
-def test_an_errors_file_that_cannot_be_written_is_told_before_anything_is_sent(
+def test_an_errors_file_that_cannot_be_written_is_an_error_before_anything_is_sent(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
-    """A directory that is not there."""
+    """An errors file in a directory that does not exist is an error before anything is sent."""
     with pytest.raises(BatchError, match="cannot be written"):
         run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out", errors=tmp_path / "no" / "errors")
 

@@ -12,7 +12,7 @@ def size(ids: IdSet) -> int:
 
 
 def test_every_id_is_found_and_no_other() -> None:
-    """Text and numbers."""
+    """A set finds every id that was added, as text or as a number, and no other."""
     ids = IdSet()
     new = [ids.add(number) for number in range(30_000)]
 
@@ -24,7 +24,7 @@ def test_every_id_is_found_and_no_other() -> None:
 
 
 def test_the_end_of_one_and_the_beginning_of_the_next_are_no_id() -> None:
-    """The bytes that are looked for have to stand where an id stands, wherever else they are."""
+    """Bytes that span two entries of a bucket are not found as an entry."""
     one = bytes(range(12))
     astride = bytes(6) + one + bytes(6)
 
@@ -33,7 +33,7 @@ def test_the_end_of_one_and_the_beginning_of_the_next_are_no_id() -> None:
 
 
 def test_an_id_takes_at_most_twenty_bytes() -> None:
-    """From 50,000 ids on, whatever their length."""
+    """From 50,000 ids on, each further one takes at most 20 bytes, whatever its length."""
     ids = IdSet()
     for number in range(50_000):
         ids.add(f"a rather long identifier of a row, number {number}")
@@ -45,5 +45,5 @@ def test_an_id_takes_at_most_twenty_bytes() -> None:
 
 
 def test_a_row_that_failed_keeps_its_name() -> None:
-    """What an errors file has beside a row's own fields changes nothing."""
+    """The `_error` of a row from an errors file does not change the id made of its content."""
     assert RowIds().next_id({"prompt": "a"}) == RowIds().next_id({"prompt": "a", "_error": {"class": "Rejected"}})

@@ -1,4 +1,4 @@
-"""What a file may say, and what is told of it before a cent is spent."""
+"""The input of a batch: its forms, what is reported of invalid rows before anything is sent, the estimate."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize(("line", "told"), PROBLEMS.values(), ids=PROBLEMS)
-def test_each_problem_is_told_with_its_line_and_nothing_is_sent(
-    clock: Clock, world: World, tmp_path: Path, line: bytes, told: str
+@pytest.mark.parametrize(("line", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_each_problem_is_reported_with_its_line_and_nothing_is_sent(
+    clock: Clock, world: World, tmp_path: Path, line: bytes, message: str
 ) -> None:
-    """The good rows around a bad one are not sent either, and no file is made."""
+    """One invalid line is reported with its number, no row is sent, and no file is made."""
     world.model("m")
     (tmp_path / "in").write_bytes(b'{"prompt": "good"}\n\n' + line + b'\n{"prompt": "good too"}\n')
 
@@ -58,13 +58,13 @@ def test_each_problem_is_told_with_its_line_and_nothing_is_sent(
         run(clock, world, tmp_path / "in", tmp_path / "out.jsonl")
 
     assert [problem.line for problem in caught.value.problems] == [3]
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert world.requests == 0
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_all_problems_are_told_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
-    """The first hundred with their lines, the others as a number."""
+def test_all_problems_are_reported_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The first 100 problems are listed with their lines, the others are counted."""
     (tmp_path / "in").write_bytes(b"{\n" * 150)
 
     with pytest.raises(InvalidInput) as caught:
@@ -76,7 +76,7 @@ def test_all_problems_are_told_at_once(clock: Clock, world: World, tmp_path: Pat
 
 
 def test_an_id_may_be_used_once(clock: Clock, world: World, tmp_path: Path) -> None:
-    """The second row of an id is the problem; a number and its text are one id."""
+    """A second row with the same id is a problem; a number and its text are the same id."""
     write_lines(tmp_path / "in", [{"id": 7, "prompt": "a"}, {"id": "7", "prompt": "b"}])
 
     with pytest.raises(InvalidInput, match=r"line 2: the id '7' has been used before"):
@@ -84,7 +84,7 @@ def test_an_id_may_be_used_once(clock: Clock, world: World, tmp_path: Path) -> N
 
 
 def test_rows_without_ids_get_ids_of_their_content(clock: Clock, world: World, tmp_path: Path) -> None:
-    """The same content is one id in every run and in every order of the rows; repeated, it is counted."""
+    """Equal content has the same id in every run and every order; repetitions are numbered."""
     world.model("m", poisoned)
     asked_for = [{"prompt": "a"}, {"prompt": "b"}, {"prompt": "a"}, {"prompt": "a"}]
     run(clock, world, write_lines(tmp_path / "in", asked_for), tmp_path / "out.jsonl", ordered=True)
@@ -95,8 +95,8 @@ def test_rows_without_ids_get_ids_of_their_content(clock: Clock, world: World, t
     assert {first, second, third, fourth} == set(ids(tmp_path / "other.jsonl"))
 
 
-def test_a_rows_own_words_go_before_those_for_all(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Its task instead of the model for all, its parameters over the others."""
+def test_a_rows_own_options_go_before_those_for_all(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A row's own task replaces the model for all rows, and its parameters go before theirs."""
     world.model("m")
     world.model("n")
     write_lines(tmp_path / "in", [{"prompt": "a"}, {"prompt": "b", "task": "other", "temperature": 1}])
@@ -115,7 +115,7 @@ def test_a_rows_own_words_go_before_those_for_all(clock: Clock, world: World, tm
 def test_the_model_of_an_openai_row(
     clock: Clock, world: World, tmp_path: Path, options: dict[str, str], expected: list[str]
 ) -> None:
-    """It may be a model, a task or a tier; what is said for all goes before it."""
+    """The `model` of a row in OpenAI's form is a model, a task or a tier; a task for all rows goes before it."""
     world.model("m")
     world.model("n")
     lines = [{"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": {**BODY, "model": name}}
@@ -128,7 +128,7 @@ def test_the_model_of_an_openai_row(
 
 
 def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> None:
-    """The answer's line is that of the Batch API, its body a Chat Completions object; a failure's line runs again."""
+    """Answers have the form of OpenAI's Batch API, and the line of a failure can be run again."""
     world.model("m", poisoned)
     good = {"custom_id": "good", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
     bad = {"custom_id": "bad", "method": "POST", "url": "/v1/chat/completions",
@@ -149,8 +149,8 @@ def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_json_lines_packed_or_not(clock: Clock, world: World, tmp_path: Path, packed: str, mark: bytes) -> None:
-    """A byte order mark does no harm."""
+def test_json_lines_compressed_or_not(clock: Clock, world: World, tmp_path: Path, packed: str, mark: bytes) -> None:
+    """JSON lines are read plain, as .gz and as .zst, with and without a byte order mark."""
     world.model("m")
     data = mark + b"".join(orjson.dumps(row) + b"\n" for row in rows(5))
     pack = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress}[packed]
@@ -162,8 +162,8 @@ def test_json_lines_packed_or_not(clock: Clock, world: World, tmp_path: Path, pa
 
 
 @pytest.mark.parametrize("packed", [".gz", ".zst"])
-def test_a_packed_file_that_is_cut_short(clock: Clock, world: World, tmp_path: Path, packed: str) -> None:
-    """It is said, not taken for the end."""
+def test_a_compressed_file_that_is_cut_short(clock: Clock, world: World, tmp_path: Path, packed: str) -> None:
+    """A compressed file that is cut short is an error, not the end of the input."""
     data = b"".join(orjson.dumps({"prompt": f"{number * 7919 % 10007}"}) + b"\n" for number in range(5000))
     whole = {".gz": gzip.compress, ".zst": zstd.compress}[packed](data)
     (tmp_path / f"in{packed}").write_bytes(whole[: len(whole) // 2])
@@ -174,7 +174,7 @@ def test_a_packed_file_that_is_cut_short(clock: Clock, world: World, tmp_path: P
 
 @pytest.mark.parametrize(("suffix", "sign"), [(".csv", ","), (".tsv", "\t")])
 def test_a_table_with_a_template(clock: Clock, world: World, tmp_path: Path, suffix: str, sign: str) -> None:
-    """Each row's prompt is made of its columns; quoted cells may hold anything; the failures are JSON lines."""
+    """A template makes each row's prompt of its columns, and a failure is written as a row of JSON lines."""
     world.model("m", poisoned)
     (tmp_path / f"in{suffix}").write_text(
         f'id{sign}text{sign}to\n1{sign}"two\nlines {{x}}"{sign}French\n2{sign}too long{sign}"Ewe"\n', "utf-8-sig"
@@ -188,68 +188,68 @@ def test_a_table_with_a_template(clock: Clock, world: World, tmp_path: Path, suf
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "message"),
     [("{text.__class__}", "name of a column"), ("{0[a]}", "name of a column"), ("{}", "name of a column"),
      ("{text", "written twice"), ("{nope}", "the template names 'nope'; the columns are 'id', 'text'")],
 )
 def test_a_template_that_cannot_be_used(
-    clock: Clock, world: World, tmp_path: Path, template: str, told: str
+    clock: Clock, world: World, tmp_path: Path, template: str, message: str
 ) -> None:
-    """It names columns and nothing behind them."""
+    """A template may only name columns of the table."""
     (tmp_path / "in.csv").write_text("id,text\n1,a\n")
 
     with pytest.raises(BatchError) as caught:
         run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl", prompt_template=template)
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"), [("1,a,b\n", "line 2: expected 2 columns"), ('1,"a\n', "line 2"), ("1\n", "2 columns")]
+    ("cells", "message"), [("1,a,b\n", "line 2: expected 2 columns"), ('1,"a\n', "line 2"), ("1\n", "2 columns")]
 )
-def test_a_table_that_is_none(clock: Clock, world: World, tmp_path: Path, cells: str, told: str) -> None:
-    """Ragged rows and open quotes have their line."""
+def test_a_malformed_table(clock: Clock, world: World, tmp_path: Path, cells: str, message: str) -> None:
+    """A row with too few or too many cells, or with an open quote, is reported with its line."""
     (tmp_path / "in.csv").write_text(f"id,prompt\n{cells}")
 
     with pytest.raises(BatchError) as caught:
         run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl")
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_no_file_is_two_things(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Input, output and errors file are three, also by a link; a packed output could not be resumed."""
+def test_input_output_and_errors_are_three_files(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Input, output and errors file must be three files, also through a link, and the output must not be compressed."""
     source = write_lines(tmp_path / "in.jsonl", rows(1))
     (tmp_path / "link").symlink_to(source)
-    for output, errors, told in [
+    for output, errors, message in [
         ("in.jsonl", None, "is the input as well as the output"), ("link", None, "is the input as well as the output"),
         ("out", "in.jsonl", "is the input as well as the errors file"),
         ("out", "out", "is the output as well as the errors file: name another errors file"),
         ("out.jsonl.gz", None, "plain JSON lines"),
     ]:
-        with pytest.raises(BatchError, match=told):
+        with pytest.raises(BatchError, match=message):
             run(clock, world, source, tmp_path / output, errors=None if errors is None else tmp_path / errors)
 
     assert b'{"id":"r0"' in source.read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [("prompt,prompt\na,b\n", "the column 'prompt' stands twice"),
      ("prompt;n\na;1\n", "line 1: expected a column \"prompt\", or a prompt template; the columns are 'prompt;n'")],
 )
-def test_a_table_with_other_columns(clock: Clock, world: World, tmp_path: Path, table: str, told: str) -> None:
-    """What it has is told."""
+def test_a_table_with_other_columns(clock: Clock, world: World, tmp_path: Path, table: str, message: str) -> None:
+    """A table without the column that is needed is an error that names its columns."""
     (tmp_path / "in.csv").write_text(table)
 
     with pytest.raises(BatchError) as caught:
         run(clock, world, tmp_path / "in.csv", tmp_path / "out.jsonl")
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_table_without_the_column_is_told_once(clock: Clock, world: World, tmp_path: Path) -> None:
-    """It is the header's fault, not that of each row."""
+def test_a_table_without_the_column_is_reported_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A column missing from the table is reported once, not for each row."""
     (tmp_path / "in.csv").write_text("id,text\n1,a\n2,b\n")
 
     with pytest.raises(BatchError) as caught:
@@ -259,27 +259,27 @@ def test_a_table_without_the_column_is_told_once(clock: Clock, world: World, tmp
 
 
 def test_a_file_that_is_not_there(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Its name, and why."""
+    """An input that does not exist is an error with its path."""
     with pytest.raises(BatchError, match=r"nowhere\.jsonl: No such file"):
         run(clock, world, tmp_path / "nowhere.jsonl", tmp_path / "out.jsonl")
 
 
 def test_what_can_be_read_only_once_is_refused(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Before it is opened, which would wait for a writer."""
+    """A pipe is refused before it is opened, because opening it would wait for a writer."""
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(BatchError, match="a batch reads its input twice: put it into a file"):
         run(clock, world, tmp_path / "pipe", tmp_path / "out.jsonl")
 
 
-def test_a_task_for_all_that_is_none_is_no_rows_fault(clock: Clock, world: World, tmp_path: Path) -> None:
-    """It is told once, as it is everywhere else."""
+def test_an_unknown_tier_for_all_is_no_rows_problem(clock: Clock, world: World, tmp_path: Path) -> None:
+    """An unknown tier for all rows is one `ConfigError`, not a problem of each row."""
     with pytest.raises(ConfigError, match="gold"):
         run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl", tier="gold")
 
 
 def test_rows_that_name_their_own_need_no_default_task(clock: Clock, world: World, tmp_path: Path) -> None:
-    """A deadline for all names no models either."""
+    """No default task is needed when each row names its model, even with a deadline for all."""
     world.model("m")
     source = write_lines(tmp_path / "in", [{"prompt": "a", "model": "m"}])
 
@@ -288,14 +288,14 @@ def test_rows_that_name_their_own_need_no_default_task(clock: Clock, world: Worl
     assert (report.done, report.failed) == (1, 0)
 
 
-def test_a_deadline_for_all_that_is_none_is_no_rows_fault(clock: Clock, world: World, tmp_path: Path) -> None:
-    """It is told once, as a task for all is."""
+def test_an_invalid_deadline_for_all_is_no_rows_problem(clock: Clock, world: World, tmp_path: Path) -> None:
+    """An invalid deadline for all rows is one `ConfigError`, not a problem of each row."""
     with pytest.raises(ConfigError, match="expected seconds, got '2s'"):
         run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl", deadline="2s")
 
 
 def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: World, tmp_path: Path) -> None:
-    """4 characters a token, answers at their limit or 500 tokens; models without a price are named."""
+    """An estimate counts tokens and money, names models without a price, and sends nothing."""
     write_lines(tmp_path / "in", [{"prompt": "x" * 39, "max_tokens": 100}, {"prompt": "x" * 3, "model": "n"}])
 
     async def scenario() -> batch.Estimate:

@@ -29,7 +29,7 @@ def collect(clock: Clock, world: World, calls: object, **options: object) -> lis
 
 
 def test_results_come_as_they_finish(clock: Clock, world: World) -> None:
-    """The fast one is handed over before the slow one that was asked first."""
+    """A fast call's result comes before that of a slow one that began earlier."""
     world.model("m", Act(first_token=2.0), Act(first_token=1.0))
 
     assert [name for name, _ in collect(clock, world, ["slow", "fast"])] == [1, 0]
@@ -37,7 +37,7 @@ def test_results_come_as_they_finish(clock: Clock, world: World) -> None:
 
 
 def test_every_form_of_a_call(clock: Clock, world: World) -> None:
-    """Prompts, messages, pairs and rows; a row's own fields go before the options."""
+    """A call may be a prompt, messages, a pair or a row, whose own fields go before the options."""
     world.model("m", poisoned)
     world.model("n", poisoned)
     message = {"role": "user", "content": "messages"}
@@ -52,7 +52,7 @@ def test_every_form_of_a_call(clock: Clock, world: World) -> None:
 
 
 def test_a_failure_is_a_value(clock: Clock, world: World) -> None:
-    """A row that fails, and one that cannot even be sent, are errors beside the others' replies."""
+    """The result of a call that fails, or that cannot be sent, is its exception."""
     world.model("m", poisoned)
 
     results = dict(collect(clock, world, [("a", "malformed"), ("b", "fine"), {"id": "c"}]))
@@ -64,7 +64,7 @@ def test_a_failure_is_a_value(clock: Clock, world: World) -> None:
 
 @pytest.mark.parametrize(("calls", "kind"), [("hello", "str"), (b"hello", "bytes"), ({"prompt": "hello"}, "dict")])
 def test_one_call_is_no_iterable_of_calls(clock: Clock, world: World, calls: object, kind: str) -> None:
-    """A text would be asked letter by letter, and each letter paid."""
+    """A single prompt in the place of an iterable is a `TypeError`, so that its letters are not asked one by one."""
     with pytest.raises(TypeError) as caught:
         collect(clock, world, calls)
 
@@ -72,14 +72,14 @@ def test_one_call_is_no_iterable_of_calls(clock: Clock, world: World, calls: obj
 
 
 @pytest.mark.parametrize("option", [{"task": 5}, {"deadline": "2s"}, {"tier": "gold"}])
-def test_what_is_wrong_for_all_is_no_calls_fault(clock: Clock, world: World, option: dict[str, object]) -> None:
-    """It is raised, and not handed over for each call of a stream that may have no end."""
+def test_invalid_options_are_no_calls_failure(clock: Clock, world: World, option: dict[str, object]) -> None:
+    """Options that no call could have raise `ConfigError` before the first call."""
     with pytest.raises(ConfigError):
         collect(clock, world, map(str, count()), **option)
 
 
-def test_never_more_than_the_window_and_it_grows_by_answers(clock: Clock, world: World) -> None:
-    """It begins with 8, doubles with each round of answers, and stops at the window."""
+def test_calls_in_flight_grow_by_answers_up_to_concurrency(clock: Clock, world: World) -> None:
+    """Eight calls begin at once, and each round of answers doubles that up to `concurrency`."""
     world.model("m", Act(first_token=1.0))
     most: dict[float, int] = {}
     world.rule(lambda seen, _: most.__setitem__(seen.at, world.model("m").live + 1))
@@ -94,7 +94,7 @@ def test_never_more_than_the_window_and_it_grows_by_answers(clock: Clock, world:
 def test_an_endless_stream_takes_no_more_memory_the_longer_it_runs(
     clock: Clock, world: World, asynchronous: bool
 ) -> None:
-    """After 800 of endless calls there is not more in memory than after 200, and 20 at most have been taken."""
+    """After 800 calls of an endless iterable memory is as after 200, and few more calls have been taken from it."""
     world.seen = type(world.seen)(maxlen=0)
     world.model("m", Act(first_token=0.1))
     taken = count()
@@ -129,7 +129,7 @@ def test_an_endless_stream_takes_no_more_memory_the_longer_it_runs(
 
 
 def test_a_reader_that_stops_reading_stops_the_calls(clock: Clock, world: World) -> None:
-    """While nobody takes results, at most a window of them waits and at most a window is on its way."""
+    """While nobody takes results, at most `concurrency` of them wait and as many calls are in flight."""
     world.model("m", Act(first_token=0.1))
 
     async def scenario() -> int:
@@ -141,7 +141,7 @@ def test_a_reader_that_stops_reading_stops_the_calls(clock: Clock, world: World)
     assert clock.run(scenario()) <= 17
 
 
-def test_leaving_early_cancels_what_is_on_its_way(clock: Clock, world: World) -> None:
+def test_leaving_early_cancels_calls_in_flight(clock: Clock, world: World) -> None:
     """After a `break` no connection and no task is left."""
     world.model("m", Act(first_token=0.1), Act(first_token=50.0))
 
@@ -156,8 +156,8 @@ def test_leaving_early_cancels_what_is_on_its_way(clock: Clock, world: World) ->
     assert clock.now == pytest.approx(0.1)
 
 
-def test_calls_that_raise_are_told_after_the_results_before_them(clock: Clock, world: World) -> None:
-    """What the caller's generator raises comes out of the loop, and no answer that was paid for is lost."""
+def test_an_exception_of_the_calls_comes_after_the_results_before_it(clock: Clock, world: World) -> None:
+    """An exception of the caller's iterable is raised after the results of the calls before it."""
     world.model("m", Act(first_token=0.1))
 
     def calls() -> Iterator[str]:
@@ -176,7 +176,7 @@ def test_calls_that_raise_are_told_after_the_results_before_them(clock: Clock, w
 
 
 def test_a_closed_router_ends_it(clock: Clock, world: World) -> None:
-    """Not a failure for each of an endless number of rows."""
+    """A closed router raises `RouterClosed` instead of failing every call of an endless iterable."""
     world.model("m")
 
     async def scenario() -> None:
@@ -190,7 +190,7 @@ def test_a_closed_router_ends_it(clock: Clock, world: World) -> None:
 
 
 def test_batch_work_has_the_priority_of_batch_work(clock: Clock, world: World) -> None:
-    """An interactive call that comes while a batch waits for its turn goes before it."""
+    """An interactive call goes before the calls of a batch that wait for the same limit."""
     world.model("m", Act(first_token=0.0))
     models = {"m": {"provider": "sim", "id": "m", "rpm": 60}}
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from asyncrouter.sim import Clock, World
 
 
-def test_a_limit_told_only_by_429s_is_used_and_kept(clock: Clock, world: World, tmp_path: Path) -> None:
-    """50 requests a second: at least 95 % of that over the run, at most 3 % rejected."""
+def test_a_limit_known_only_from_429s_is_used_and_kept(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A limit known only from 429s is used to 95 % over the whole run, with at most 3 % of requests rejected."""
     world.seen = type(world.seen)(maxlen=0)
     model = world.model("m", Act(first_token=0.1)).limit(50)
 
@@ -32,7 +32,7 @@ def test_a_limit_told_only_by_429s_is_used_and_kept(clock: Clock, world: World, 
 
 
 def test_a_row_that_only_met_a_limit_is_asked_again(clock: Clock, world: World, tmp_path: Path) -> None:
-    """It is no fault of the row; its place in the window waits meanwhile, and every attempt is counted."""
+    """A row that met only limits is asked again until it is answered, and every attempt is counted."""
     world.model("m", *[Act(why="rate_limit", retry_after=20)] * 2, Act())
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out", retry={"attempts": 1})
@@ -48,7 +48,7 @@ def test_a_row_that_only_met_a_limit_is_asked_again(clock: Clock, world: World, 
 def test_rows_that_have_to_wait_longer_than_their_deadline_are_not_failures(
     clock: Clock, world: World, tmp_path: Path, config: dict[str, object], first: int
 ) -> None:
-    """A model that takes 5 requests a minute, or is held for 400 s, answers every row in the end."""
+    """Rows that wait longer than their deadline for a slow limit or a long hold are all answered in the end."""
     world.model("m", *[Act(first_token=0.1)] * first, *[Act(why="rate_limit", retry_after=400)] * (first > 0), Act())
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(150)), tmp_path / "out", config=config)
@@ -58,7 +58,7 @@ def test_rows_that_have_to_wait_longer_than_their_deadline_are_not_failures(
 
 
 def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Within an hour, not after a day; no row is a failure."""
+    """A Retry-After of a day stops the run within an hour, and no row counts as failed."""
     world.model("m", *[Act(first_token=0.1)] * 20, Act(why="rate_limit", retry_after=86_400))
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(200)), tmp_path / "out")
@@ -69,24 +69,24 @@ def test_a_limit_that_lasts_until_tomorrow_stops_it(clock: Clock, world: World, 
     assert 1800.0 < clock.now < 3600.0
 
 
-def test_a_long_wait_for_a_limit_is_told_once(
+def test_a_long_wait_for_a_limit_is_reported_once(
     clock: Clock, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody should have to guess why nothing happens."""
+    """Rows that wait long for a limit are reported by one warning."""
     world.model("m", Act(why="rate_limit", retry_after=60), Act(why="rate_limit", retry_after=60), Act())
 
     report = run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out")
 
-    told = [record.getMessage() for record in caplog.records if "rows wait" in record.getMessage()]
+    warnings = [record.getMessage() for record in caplog.records if "rows wait" in record.getMessage()]
     assert report.done == 1
-    assert len(told) == 1
-    assert "no answer for" in told[0]
+    assert len(warnings) == 1
+    assert "no answer for" in warnings[0]
 
 
 def test_stop_does_not_wait_for_rows_that_wait_themselves(
     clock: Clock, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that met a limit, and would be asked again later, is left to the next run."""
+    """`stop` leaves rows that wait to be asked again to the next run."""
     monkeypatch.setattr("asyncrouter.batch._job.RETRY_PAUSES", (1e6,))
     world.model("m", Act(why="rate_limit"))
     source = write_lines(tmp_path / "in", rows(1))

@@ -51,7 +51,7 @@ def written(output: Path) -> list[dict[str, object]]:
 
 
 def test_a_killed_ray_job_goes_on_with_the_rows_that_have_no_answer(tmp_path: Path) -> None:
-    """2,000 rows, one in a hundred poisoned, killed once: every other row is answered, the poisoned ones are errors."""
+    """A killed job, started again, asks only the rows without an answer, and each has one result. (A minute.)"""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -29,7 +29,7 @@ id = "{alias}"
 
 
 def test_a_killed_batch_of_real_answers_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every row has its answer once, and what the kill found finished is as it was. A model takes its time."""
+    """After a kill the finished answers stay as they are, and every row has one answer. (Over 1 s: a model answers.)"""
     monkeypatch.chdir(tmp_path)
     output = Path("out.jsonl")
     write_lines(Path("in.jsonl"), ({"id": n, "prompt": f"Tell me about {n}.", "max_tokens": 12} for n in range(ROWS)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Only successes count as done; the errors file is of the last run."""
+    """A second run asks only the rows that failed, and the errors file is of the last run."""
     world.model("m", poisoned)
     given = [*rows(20), {"id": "bad", "prompt": "broken"}]
     source = write_lines(tmp_path / "in", given)
@@ -38,7 +38,7 @@ def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: Wo
 
 
 def test_half_a_last_line_is_cut_and_its_row_asked_again(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Wherever in its line the writer was killed, every id stands in the output once."""
+    """Wherever in its last line a file was cut, that row is asked again and every id is written once."""
     world.model("m", poisoned)
     source, output = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
     run(clock, world, source, output, ordered=True)
@@ -53,7 +53,7 @@ def test_half_a_last_line_is_cut_and_its_row_asked_again(clock: Clock, world: Wo
 
 
 def test_a_copied_output_resumes(clock: Clock, world: World, tmp_path: Path) -> None:
-    """The fingerprint is of content: another directory, other times, a packed copy of the input, all the same."""
+    """A copy in another directory, with a compressed copy of the input, is resumed: only content counts."""
     world.model("m", poisoned)
     (tmp_path / "here").mkdir()
     source = write_lines(tmp_path / "here" / "in.jsonl", rows(3))
@@ -67,14 +67,14 @@ def test_a_copied_output_resumes(clock: Clock, world: World, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [({"task": "other"}, 'task was null and is "other"'), ({"params": {"temperature": 1}}, "params was {} and is"),
      ({"format": "openai"}, 'format was "native" and is "openai"')],
 )
 def test_another_batch_does_not_write_into_an_output(
-    clock: Clock, world: World, tmp_path: Path, change: dict[str, object], told: str
+    clock: Clock, world: World, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    """What differs is said; nothing is sent and nothing is changed."""
+    """An output of other options is refused with what differs; nothing is sent and nothing changed."""
     world.model("m", poisoned)
     source, output = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
     tasks = {"default": ["m"], "other": ["m"]}
@@ -84,13 +84,13 @@ def test_another_batch_does_not_write_into_an_output(
     with pytest.raises(BatchError, match="belongs to another batch") as caught:
         run(clock, world, source, output, config={"tasks": tasks}, **change)
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert world.requests == 3
     assert output.read_bytes() == before
 
 
 def test_answers_of_other_rows_are_not_counted_as_done(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Somebody has put two outputs together."""
+    """Answers whose ids are not in the input do not count as skipped rows."""
     world.model("m")
     source, out = write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl"
     run(clock, world, source, out)
@@ -102,7 +102,7 @@ def test_answers_of_other_rows_are_not_counted_as_done(clock: Clock, world: Worl
 
 
 def test_another_input_needs_force_and_then_ids_decide(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Rows that were added are asked, those that have an answer are not; `restart` throws everything away."""
+    """Another input is refused; `force` asks the rows whose ids have no answer, `restart` asks all."""
     world.model("m", poisoned)
     output = tmp_path / "out.jsonl"
     run(clock, world, write_lines(tmp_path / "in", rows(3)), output)
@@ -118,7 +118,7 @@ def test_another_input_needs_force_and_then_ids_decide(clock: Clock, world: Worl
 
 
 def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Not even half a last line is cut before it is known what it is."""
+    """A file that is not empty and no output is refused and stays as it is."""
     world.model("m")
     (tmp_path / "thesis").write_bytes(b"ten years of work")
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_output_is_left_alone(clock: Clock, world: World, tmp_
 def test_an_errors_file_that_holds_something_else_is_left_alone(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
-    """It would be emptied; nothing is sent."""
+    """An errors file that holds anything but failures is refused and stays as it is."""
     world.model("m")
     source, notes = write_lines(tmp_path / "in", rows(1)), write_lines(tmp_path / "notes", rows(1))
 
@@ -145,7 +145,7 @@ def test_an_errors_file_that_holds_something_else_is_left_alone(
 def test_nothing_is_thrown_away_when_the_errors_file_cannot_be_used(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
-    """What was paid is still there after a restart that could not begin."""
+    """`restart` empties no output when the errors file is refused."""
     world.model("m")
     source, out = write_lines(tmp_path / "in", rows(1)), tmp_path / "out.jsonl"
     run(clock, world, source, out)
@@ -157,7 +157,7 @@ def test_nothing_is_thrown_away_when_the_errors_file_cannot_be_used(
 
 
 def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_path: Path) -> None:
-    """A kill may have left no more than that."""
+    """An errors file with half a line, as a kill leaves it, is accepted and begun anew."""
     world.model("m", poisoned)
     source = write_lines(tmp_path / "in", [{"id": "bad", "prompt": "malformed"}])
     (tmp_path / "out.errors.jsonl").write_bytes(b'{"id":"bad","pro')
@@ -168,7 +168,7 @@ def test_half_a_line_of_failures_is_begun_anew(clock: Clock, world: World, tmp_p
 
 
 def test_two_runs_do_not_write_into_one_output(clock: Clock, world: World, tmp_path: Path) -> None:
-    """The second is told, before it has sent anything."""
+    """A second run on the same output is refused before it sends anything."""
     world.model("m", Act(first_token=5.0))
     source = write_lines(tmp_path / "in", rows(2))
 

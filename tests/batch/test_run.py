@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Whose it is, what was said, by whom, what it cost, what was tried; metadata comes back."""
+    """The line of an answer has the text, the model, usage, cost, time, every attempt, and the row's metadata."""
     world.model("down", Act(status=500))
     world.model("m", Act(text="hello there", first_token=0.5))
     source = write_lines(tmp_path / "in", [{"id": "a", "prompt": "hi", "metadata": {"k": [1]}}])
@@ -55,7 +55,7 @@ def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
 
 
 def test_answers_are_written_as_they_come(clock: Clock, world: World, tmp_path: Path) -> None:
-    """One turn of the loop after an answer its line is in the file, while others are still on their way."""
+    """An answer is in the file one iteration of the event loop after it came, while other rows are in flight."""
     world.model("m", Act(first_token=1.0), Act(first_token=9.0))
     source = write_lines(tmp_path / "in", rows(2))
 
@@ -71,7 +71,7 @@ def test_answers_are_written_as_they_come(clock: Clock, world: World, tmp_path: 
 
 
 def test_ordered_answers_stand_in_the_order_of_the_input(clock: Clock, world: World, tmp_path: Path) -> None:
-    """At the end, in a file that is replaced at once; without it they stand as they came."""
+    """With `ordered` the answers are in the order of the input at the end, otherwise in that of their coming."""
     world.model("m", lambda seen, random: Act(first_token=random.random()))
     source = write_lines(tmp_path / "in", rows(300))
 
@@ -86,7 +86,7 @@ def test_ordered_answers_stand_in_the_order_of_the_input(clock: Clock, world: Wo
 def test_poisoned_rows_do_not_stop_the_others_and_run_again_after_a_fix(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
-    """Three ways of being poisoned, one row in a hundred; the errors file, mended, is the input of another run."""
+    """Rows that fail do not stop the others, and the errors file, mended, is the input of another run."""
     world.model("m", poisoned)
     given = rows(300)
     for number, poison in zip((50, 150, 250), ("too long", "filtered", "malformed"), strict=True):
@@ -114,10 +114,10 @@ def test_poisoned_rows_do_not_stop_the_others_and_run_again_after_a_fix(
     ({"accept": "json"}, "accept: expected a function of a reply, got str"),
     ({"params": {"model": "n"}}, "params.model: is for the router to say and cannot be a parameter"),
 ])
-def test_options_that_make_no_sense_are_told_before_anything_is_done(
+def test_invalid_options_are_reported_before_anything_is_done(
     clock: Clock, world: World, tmp_path: Path, options: dict[str, object], error: str
 ) -> None:
-    """With their value; no file is made."""
+    """An invalid option is an error with its name and value, and no file is made."""
     with pytest.raises((BatchError, ConfigError, TypeError)) as caught:
         run(clock, world, write_lines(tmp_path / "in", rows(1)), tmp_path / "out", **options)
 
@@ -126,7 +126,7 @@ def test_options_that_make_no_sense_are_told_before_anything_is_done(
 
 
 def test_rows_in_memory_are_no_file(clock: Clock, world: World, tmp_path: Path) -> None:
-    """They are for `map`."""
+    """A list in the place of a path is a `TypeError` that names `batch.map`."""
     with pytest.raises(TypeError) as caught:
         run(clock, world, rows(1), tmp_path / "out")
 
@@ -134,7 +134,7 @@ def test_rows_in_memory_are_no_file(clock: Clock, world: World, tmp_path: Path) 
 
 
 def test_a_limit_takes_the_next_rows_each_time(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Of those that have no answer yet."""
+    """`limit` asks the next rows that have no answer yet, in each run."""
     world.model("m", Act())
     source, output = write_lines(tmp_path / "in", rows(10)), tmp_path / "out"
 
@@ -144,25 +144,25 @@ def test_a_limit_takes_the_next_rows_each_time(clock: Clock, world: World, tmp_p
     assert len(set(ids(output))) == world.requests == 10
 
 
-def test_progress_is_told_four_times_a_second(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Not once a row; it says what is done, how fast, what it costs and will cost, and who answered."""
+def test_progress_is_reported_four_times_a_second(clock: Clock, world: World, tmp_path: Path) -> None:
+    """`progress` is called four times a second with rows, costs, projection and each model's share."""
     world.model("m", Act(text="four", first_token=1.0)).price(1e6, 1e6)
-    told: list[Progress] = []
+    updates: list[Progress] = []
 
     run(clock, world, write_lines(tmp_path / "in", rows(64)), tmp_path / "out", config={"models": PRICED},
-        concurrency=8, progress=told.append)
+        concurrency=8, progress=updates.append)
 
-    assert 32 <= len(told) <= 34
-    halfway = told[17]
+    assert 32 <= len(updates) <= 34
+    halfway = updates[17]
     assert (halfway.rows, halfway.done, halfway.in_flight, halfway.cost_usd) == (64, 32, 8, 32.0 * 3)
     assert (halfway.projected_usd, halfway.models) == (64.0 * 3, {"m": 1.0})
     assert halfway.seconds_left is not None
     assert 3.0 < halfway.seconds_left < 5.0
-    assert told[-1].done == 64
+    assert updates[-1].done == 64
 
 
 def test_the_report_counts_everything(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Answers and attempts by model, tokens, money, latencies to within 2.5 %."""
+    """The report has answers, attempts and cost by model, tokens, and latencies to within 2.5 %."""
 
     def behaviour(seen: LoggedRequest, random: Random) -> Act:
         return Act(text="four", first_token=1.0 + int(prompt_of(seen).split()[1]) / 100)
@@ -183,7 +183,7 @@ def test_the_report_counts_everything(clock: Clock, world: World, tmp_path: Path
 def test_processes_that_get_nothing_to_do_end(
     tmp_path: Path, row: dict[str, object], options: dict[str, object], error: str
 ) -> None:
-    """They are begun while the input is checked, and end with what is wrong; that they must first begin takes time."""
+    """Processes that are started but get nothing to do end with the error. (Starting processes takes a second.)"""
     source = write_lines(tmp_path / "in.jsonl", [row])
     config = {"default_provider": "p", "providers": {"p": {"base_url": "http://127.0.0.1:9/v1"}}, "tasks": ONE_MODEL}
 

@@ -30,7 +30,7 @@ def stopped_early(clock: Clock, world: World, tmp_path: Path, **options: object)
 
 
 def test_a_budget_is_kept_and_the_run_resumes(clock: Clock, world: World, tmp_path: Path) -> None:
-    """What is on its way is counted with what is spent: no row is begun that might not be paid for."""
+    """Rows in flight count with what is spent, so that the budget is never exceeded; the next run answers the rest."""
     world.model("m", Act(text="four", first_token=0.1)).price(1e6, 1e6)
     report, resume = stopped_early(clock, world, tmp_path, budget_usd=600.0)
 
@@ -42,8 +42,8 @@ def test_a_budget_is_kept_and_the_run_resumes(clock: Clock, world: World, tmp_pa
     assert report.done + resume().done == 400
 
 
-def test_a_budget_smaller_than_a_window_is_used(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Not refused because a window of rows would cost more."""
+def test_a_budget_for_fewer_rows_than_concurrency_is_used(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A budget that covers fewer rows than may be in flight is still spent."""
     world.model("m", Act(text="four", first_token=0.1)).price(1e6, 1e6)
 
     report, _ = stopped_early(clock, world, tmp_path, budget_usd=10.0, params={"max_tokens": 2})
@@ -52,7 +52,7 @@ def test_a_budget_smaller_than_a_window_is_used(clock: Clock, world: World, tmp_
 
 
 def test_a_budget_needs_prices(clock: Clock, world: World, tmp_path: Path) -> None:
-    """It refuses to start when a model of any row's chain has none."""
+    """A budget is refused when a model in any row's chain has no known price."""
     source = write_lines(tmp_path / "in", [{"prompt": "a"}, {"prompt": "b", "chain": ["m", "secret"]}])
 
     with pytest.raises(BatchError, match="the price of secret is not known"):
@@ -60,7 +60,7 @@ def test_a_budget_needs_prices(clock: Clock, world: World, tmp_path: Path) -> No
 
 
 def test_too_many_failures_stop_it(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Once so many rows have ended and more than this share of them failed."""
+    """The run stops once `min_rows` have ended and more than `max_error_rate` of them failed."""
     world.model("m", lambda seen, random: Act(why="bad_request") if random.random() < 0.5 else Act())
     report, resume = stopped_early(clock, world, tmp_path, max_error_rate=0.3, min_rows=50)
 
@@ -73,7 +73,7 @@ def test_too_many_failures_stop_it(clock: Clock, world: World, tmp_path: Path) -
 
 @pytest.mark.parametrize("why", ["key", "credit"])
 def test_a_chain_that_nobody_can_use_stops_it(clock: Clock, world: World, tmp_path: Path, why: str) -> None:
-    """A bad key costs a window of rows, not the whole file; with a good one the run goes on."""
+    """A bad key, or no credit, stops the run after a few rows, and a later run resumes it."""
     world.model("m", Act(why=why))
     report, resume = stopped_early(clock, world, tmp_path)
 
@@ -88,7 +88,7 @@ def test_a_chain_that_nobody_can_use_stops_it(clock: Clock, world: World, tmp_pa
 def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
-    """Answers that are paid and thrown away help nobody; the next run asks for them again."""
+    """An `accept` that raises for every row stops the run, and its rows are failures."""
     world.model("m")
 
     def broken(reply: Reply) -> bool:
@@ -98,12 +98,12 @@ def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
 
     assert report.stopped == "no row can be answered: AcceptFailed"
     assert (report.done, report.failed, report.left) == (0, 17, 83)
-    [told] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
-    assert told == "accept() raised KeyError: 'm'"
+    [message] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
+    assert message == "accept() raised KeyError: 'm'"
 
 
 def test_an_accept_that_breaks_for_one_row_stops_nothing(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Nor does one that says yes in its own time."""
+    """An async `accept` that raises for one row fails only that row."""
     world.model("m", poisoned)
 
     async def sceptical(reply: Reply) -> bool:
@@ -117,7 +117,7 @@ def test_an_accept_that_breaks_for_one_row_stops_nothing(clock: Clock, world: Wo
 def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
     clock: Clock, world: World, tmp_path: Path
 ) -> None:
-    """The other rows' models are not its."""
+    """Rows whose own model cannot be used fail, and the other rows are answered."""
     world.model("m", Act(first_token=0.1))
     world.model("n", Act(why="forbidden"))
     own = [{"prompt": f"a{number}", "model": "n"} for number in range(9)]
@@ -128,8 +128,8 @@ def test_a_model_of_one_rows_own_that_cannot_be_used_stops_nothing(
     assert (report.done, report.failed, report.stopped) == (150, 9, None)
 
 
-def test_a_chain_of_which_one_model_still_listens_goes_on(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Though it turns down every row: another row may suit it."""
+def test_a_chain_with_one_usable_model_goes_on(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A chain with one model that can still be used does not stop the run, although all rows fail."""
     world.model("m", Act(why="forbidden"))
     world.model("n", Act(why="bad_request"))
 
@@ -138,8 +138,8 @@ def test_a_chain_of_which_one_model_still_listens_goes_on(clock: Clock, world: W
     assert (report.failed, report.stopped) == (30, None)
 
 
-def test_stop_finishes_what_is_on_its_way(clock: Clock, world: World, tmp_path: Path) -> None:
-    """No row is begun after it, no answer is lost, and the status says that somebody did it."""
+def test_stop_finishes_rows_in_flight(clock: Clock, world: World, tmp_path: Path) -> None:
+    """After `stop` the rows in flight are answered, no more are sent, and the report says `interrupted`."""
     world.model("m", Act(first_token=1.0))
     source = write_lines(tmp_path / "in", rows(100))
 
@@ -156,7 +156,7 @@ def test_stop_finishes_what_is_on_its_way(clock: Clock, world: World, tmp_path: 
 
 
 def test_a_cancelled_run_keeps_what_it_has(clock: Clock, world: World, tmp_path: Path) -> None:
-    """And leaves no task behind."""
+    """A cancelled run keeps the answers it has written and leaves no task behind."""
     world.model("m", Act(first_token=1.0))
     source = write_lines(tmp_path / "in", rows(100))
 

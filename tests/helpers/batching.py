@@ -1,4 +1,4 @@
-"""Files of rows, and a world that answers them: what the tests of the batch door have in common."""
+"""Files of rows and a world that answers them, for the tests of batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ONE_MODEL = {"default": ["m"]}
 PRICED = {"m": {"provider": "sim", "id": "m", "usd_per_mtok": {"input": 1e6, "output": 1e6}}}
-"""A dollar a token."""
+"""A configuration's models in which "m" costs a dollar for each token."""
 
 
 def write_lines(path: Path, rows: Iterable[object]) -> Path:
@@ -46,12 +46,12 @@ def prompt_of(seen: LoggedRequest) -> str:
 
 
 def asked(world: World) -> list[str]:
-    """The prompts the world saw, in their order."""
+    """The prompts that the world was asked, in order."""
     return [prompt_of(seen) for seen in world.seen]
 
 
 def poisoned(seen: LoggedRequest, random: Random) -> Act:
-    """Fails in the way its prompt names, else answers after 0.1 s with its own prompt."""
+    """A behaviour that fails as the prompt says, or else repeats the prompt after 0.1 s."""
     text = prompt_of(seen)
     for word, act in _POISONS.items():
         if word in text:
@@ -72,7 +72,7 @@ def router_of(world: World, **config: object) -> Router:
 def run(
     clock: Clock, world: World, *args: object, config: dict[str, object] | None = None, **options: object
 ) -> Report:
-    """A batch in virtual time, with a router of its own."""
+    """Run a batch in virtual time, with a router of its own."""
 
     async def scenario() -> Report:
         async with router_of(world, **(config or {})) as router:

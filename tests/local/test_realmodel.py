@@ -69,8 +69,8 @@ def configuration(*servers: local.Server) -> Config:
     )
 
 
-def told(trace: Trace) -> list[tuple[str, str, str | None, type | None]]:
-    """What a trace says, without its times."""
+def tried(trace: Trace) -> list[tuple[str, str, str | None, type | None]]:
+    """Cause, model, outcome and error class of each attempt."""
     return [(each.cause, each.model, each.outcome, type(each.error) if each.error else None) for each in trace.attempts]
 
 
@@ -115,7 +115,7 @@ def frozen(server: local.Server) -> Iterator[None]:
 
 @pytest.mark.parametrize("wire_stream", [True, False])
 def test_chat_gives_an_answer_with_its_usage_and_its_trace(server: local.Server, wire_stream: bool) -> None:
-    """One attempt, won; the tokens the server counted; a price of nothing, known; instants in their order."""
+    """A reply has the server's usage, a cost of 0, and a trace of one attempt whose instants are in order."""
 
     async def scenario() -> Reply:
         async with Router(server.config()) as router:
@@ -129,7 +129,7 @@ def test_chat_gives_an_answer_with_its_usage_and_its_trace(server: local.Server,
     assert reply.usage.output_tokens == 5
     assert 10 < reply.usage.input_tokens < 30
     assert (reply.cost_usd, reply.trace.cost_usd, reply.trace.cost_estimated) == (0.0, 0.0, False)
-    assert told(reply.trace) == [("first", "smollm2", "won", None)]
+    assert tried(reply.trace) == [("first", "smollm2", "won", None)]
     [attempt] = reply.trace.attempts
     assert attempt.status == 200
     instants = [attempt.sent, attempt.connected, attempt.first_content, attempt.last_content, attempt.ended]
@@ -140,7 +140,7 @@ def test_chat_gives_an_answer_with_its_usage_and_its_trace(server: local.Server,
 
 
 def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
-    """The pieces are the reply's text; the last one has the finish reason and the usage."""
+    """The pieces are the reply's text, and the last one has the finish reason and the usage."""
 
     async def scenario() -> None:
         async with Router(server.config()) as router:  # its model is the `default` task
@@ -157,7 +157,7 @@ def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
 
 
 def test_leaving_a_stream_early_stops_the_generation(server: local.Server) -> None:
-    """A reader that goes costs no more tokens: the server is idle long before the 400 are written."""
+    """After a stream is left early the server is idle long before its 400 tokens are written."""
 
     async def scenario() -> None:
         async with Router(configuration(server)) as router:
@@ -173,7 +173,7 @@ def test_leaving_a_stream_early_stops_the_generation(server: local.Server) -> No
 
 
 def test_a_prompt_too_long_for_one_model_goes_to_one_with_a_larger_window(server: local.Server) -> None:
-    """The overflow is not tried again; the larger window takes it. (Over 1 s: 270 tokens are read, a model started.)"""
+    """A prompt too long for one model goes at once to one with a larger window. (Over 1 s: it starts a model.)"""
 
     async def scenario(small: local.Server) -> Reply:
         async with Router(configuration(server, small)) as router:
@@ -181,11 +181,11 @@ def test_a_prompt_too_long_for_one_model_goes_to_one_with_a_larger_window(server
 
     with local.serve(name="small", alias="small", slots=1, context=256) as small:
         trace = asyncio.run(scenario(small)).trace
-    assert told(trace) == [("first", "small", "failed", ContextTooLong), ("fallback", "smollm2", "won", None)]
+    assert tried(trace) == [("first", "small", "failed", ContextTooLong), ("fallback", "smollm2", "won", None)]
 
 
 def test_a_prompt_too_long_for_all_says_so(server: local.Server) -> None:
-    """The message names the overflow, with the server's count; it is tried once."""
+    """A prompt too long for all models is tried once, and the error has the server's count."""
 
     async def scenario() -> AllModelsFailed:
         async with Router(configuration(server)) as router:
@@ -193,11 +193,11 @@ def test_a_prompt_too_long_for_all_says_so(server: local.Server) -> None:
                 await router.chat("word " * 1100, model="smollm2")
             return raised.value
 
-    assert told(asyncio.run(scenario()).trace) == [("first", "smollm2", "failed", ContextTooLong)]
+    assert tried(asyncio.run(scenario()).trace) == [("first", "smollm2", "failed", ContextTooLong)]
 
 
 def test_a_server_killed_in_mid_answer_is_replaced(server: local.Server, victim: local.Server) -> None:
-    """The cut answer is no answer: one quick retry meets a closed door, then the next model gives a whole one."""
+    """An answer cut by a kill gets one quick retry, then the next model gives a whole one."""
 
     async def scenario() -> Reply:
         kill = when_answering("victim", lambda: os.kill(victim.pid, signal.SIGKILL))
@@ -206,18 +206,18 @@ def test_a_server_killed_in_mid_answer_is_replaced(server: local.Server, victim:
             return await router.chat(PROMPT, chain=steps, max_tokens=5, ignore_eos=True)
 
     reply = asyncio.run(scenario())
-    assert [
+    assert tried(reply.trace) == [
         ("first", "victim", "failed", ConnectionFailed),
         ("retry", "victim", "failed", ConnectionFailed),
         ("fallback", "smollm2", "won", None),
-    ] == told(reply.trace)
+    ]
     assert reply.trace.attempts[0].first_content is not None
     assert reply.usage is not None
     assert reply.usage.output_tokens == 5
 
 
 def test_a_stream_whose_server_is_killed_is_interrupted(server: local.Server, victim: local.Server) -> None:
-    """What was handed over is kept as `partial`, and nothing of another model is spliced on."""
+    """A stream whose server is killed keeps its text as `partial`, and no other model goes on with it."""
 
     async def scenario() -> None:
         text = ""
@@ -236,7 +236,7 @@ def test_a_stream_whose_server_is_killed_is_interrupted(server: local.Server, vi
 
 
 def test_a_killed_stream_can_begin_again_elsewhere(server: local.Server, victim: local.Server) -> None:
-    """With `on_interrupt="restart"` one chunk says so, and what follows it is a whole answer."""
+    """With `on_interrupt="restart"` one chunk announces the restart, and a whole answer follows."""
 
     async def scenario() -> None:
         text, restarts = "", 0
@@ -259,7 +259,7 @@ def test_a_killed_stream_can_begin_again_elsewhere(server: local.Server, victim:
 
 
 def test_a_frozen_server_is_given_up_when_its_first_token_is_late(server: local.Server, victim: local.Server) -> None:
-    """A process that accepts and says nothing is the first-token clock's business, and is not asked again."""
+    """A server that accepts and sends nothing is given up by the first-token timeout, without a retry."""
 
     async def scenario() -> Reply:
         async with Router(configuration(server, victim)) as router:
@@ -267,7 +267,7 @@ def test_a_frozen_server_is_given_up_when_its_first_token_is_late(server: local.
 
     with frozen(victim):
         reply = asyncio.run(scenario())
-    assert told(reply.trace) == [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)]
+    assert tried(reply.trace) == [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)]
     late = reply.trace.attempts[0]
     assert isinstance(late.error, AttemptTimeout)
     assert late.error.clock == "first_token"
@@ -277,7 +277,7 @@ def test_a_frozen_server_is_given_up_when_its_first_token_is_late(server: local.
 
 
 def test_a_server_that_freezes_in_mid_answer_is_given_up(server: local.Server, victim: local.Server) -> None:
-    """Silence between tokens is the idle clock's business; a buffered caller sees only the whole answer after it."""
+    """A server that falls silent between tokens is given up by the idle timeout, and the next model answers."""
 
     async def scenario() -> Reply:
         freeze = when_answering("victim", lambda: os.kill(victim.pid, signal.SIGSTOP))
@@ -286,14 +286,14 @@ def test_a_server_that_freezes_in_mid_answer_is_given_up(server: local.Server, v
             return await router.chat(PROMPT, chain=steps, max_tokens=2)
 
     reply = asyncio.run(scenario())
-    assert told(reply.trace) == [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)]
+    assert tried(reply.trace) == [("first", "victim", "failed", AttemptTimeout), ("fallback", "smollm2", "won", None)]
     stalled = reply.trace.attempts[0].error
     assert isinstance(stalled, AttemptTimeout)
     assert stalled.clock == "idle"
 
 
 def test_an_error_in_the_middle_of_a_200_is_no_answer(server: local.Server) -> None:
-    """The server begins an answer, cannot parse its own model's output and says so in the stream; the next one answers.
+    """An error in the middle of a stream is no answer, and the next model is asked.
 
     With tools offered and none demanded this model's output never parses; with one demanded a grammar makes it.
     """
@@ -308,7 +308,7 @@ def test_an_error_in_the_middle_of_a_200_is_no_answer(server: local.Server) -> N
             return await router.chat("What is the weather in Paris?", chain=steps, params=params)
 
     reply = asyncio.run(scenario())
-    assert told(reply.trace) == [("first", "smollm2", "failed", ServerFailed), ("fallback", "smollm2", "won", None)]
+    assert tried(reply.trace) == [("first", "smollm2", "failed", ServerFailed), ("fallback", "smollm2", "won", None)]
     assert {call["function"]["name"] for call in reply.raw["choices"][0]["message"]["tool_calls"]} == {"get_weather"}
 
 
@@ -316,7 +316,7 @@ def test_an_error_in_the_middle_of_a_200_is_no_answer(server: local.Server) -> N
 def test_the_loser_of_a_hedge_is_stopped_on_the_server(
     server: local.Server, victim: local.Server, hedged: str
 ) -> None:
-    """Whether it was the first or the hedge: it was writing when it lost, and 10 s of tokens are never written.
+    """The loser of a hedge, the first attempt or the second, is stopped on the server while it writes.
 
     On the buffered wire the end of an answer decides a race, so both lanes write until then. (Over 1 s: see `idle`.)
     """
@@ -335,11 +335,11 @@ def test_the_loser_of_a_hedge_is_stopped_on_the_server(
     trace = asyncio.run(scenario()).trace
     outcomes = {"victim": "superseded", "smollm2": "won"}
     other = "smollm2" if hedged == "victim" else "victim"
-    assert told(trace) == [("first", hedged, outcomes[hedged], None), ("hedge", other, outcomes[other], None)]
+    assert tried(trace) == [("first", hedged, outcomes[hedged], None), ("hedge", other, outcomes[other], None)]
 
 
 def test_two_hundred_prompts_at_once_through_one_session(server: local.Server) -> None:
-    """Eight slots, 200 callers: each is answered at the first try, however long it queued. (8 s: 800 tokens.)"""
+    """With 8 slots, 200 callers at once are each answered at the first try. (8 s: 800 tokens.)"""
 
     async def scenario() -> list[Reply]:
         async with Router(configuration(server)) as router:
@@ -349,5 +349,5 @@ def test_two_hundred_prompts_at_once_through_one_session(server: local.Server) -
 
     replies = asyncio.run(scenario())
     assert {reply.usage.output_tokens for reply in replies if reply.usage} == {4}
-    assert {attempt for reply in replies for attempt in told(reply.trace)} == {("first", "smollm2", "won", None)}
+    assert {attempt for reply in replies for attempt in tried(reply.trace)} == {("first", "smollm2", "won", None)}
     assert len(replies) == 200

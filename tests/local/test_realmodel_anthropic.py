@@ -33,7 +33,7 @@ def router(server: local.Server) -> Router:
 
 @pytest.mark.parametrize("wire_stream", [True, False])
 def test_chat_gives_an_answer_with_its_usage(server: local.Server, wire_stream: bool) -> None:
-    """Both ways of asking: the tokens that were asked for, all the prompt's counted, cached or not."""
+    """A reply has the tokens that were asked for, and all of the prompt's counted, cached or not."""
 
     async def scenario() -> Reply:
         async with router(server) as asked:
@@ -52,7 +52,7 @@ def test_chat_gives_an_answer_with_its_usage(server: local.Server, wire_stream: 
 
 
 def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
-    """The pieces are the reply's text; the last one has the finish reason and the usage."""
+    """The pieces are the reply's text, and the last one has the finish reason and the usage."""
 
     async def scenario() -> None:
         system = {"role": "system", "content": "Be brief."}
@@ -69,7 +69,7 @@ def test_a_stream_gives_its_answer_piece_by_piece(server: local.Server) -> None:
 
 
 def test_a_round_of_tools(server: local.Server) -> None:
-    """A tool is called with the arguments its schema allows, and call and result are understood when sent back."""
+    """A tool is called with arguments of its schema, and call and result are understood when sent back."""
 
     async def scenario() -> tuple[Reply, Reply]:
         async with router(server) as asked:
@@ -78,9 +78,9 @@ def test_a_round_of_tools(server: local.Server) -> None:
                 tool_choice="required",
             )
             call = first.tool_calls[0]  # it never stops calling: the last one is cut
-            said = {"role": "assistant", "tool_calls": [call]}
+            call_message = {"role": "assistant", "tool_calls": [call]}
             result = {"role": "tool", "tool_call_id": call["id"], "content": "18 degrees"}
-            messages = [{"role": "user", "content": "Weather in Paris?"}, said, result]
+            messages = [{"role": "user", "content": "Weather in Paris?"}, call_message, result]
             return first, await asked.chat(messages, model="smollm2", max_tokens=5, temperature=0, tools=[WEATHER])
 
     first, second = asyncio.run(scenario())
@@ -92,7 +92,7 @@ def test_a_round_of_tools(server: local.Server) -> None:
 
 
 def test_a_prompt_that_does_not_fit_is_named(server: local.Server) -> None:
-    """In llama.cpp's words, under the Anthropic path."""
+    """A prompt that does not fit is a `ContextTooLong` on the Anthropic path too."""
 
     async def scenario() -> None:
         async with router(server) as asked:
@@ -104,7 +104,7 @@ def test_a_prompt_that_does_not_fit_is_named(server: local.Server) -> None:
 
 
 def test_what_the_api_cannot_do_is_rejected_before_it_is_sent(server: local.Server) -> None:
-    """The attempt stands in the trace, unsent and free, and the chain may go on."""
+    """What the API cannot do is an attempt that is rejected, unsent and free."""
 
     async def scenario() -> None:
         async with router(server) as asked:
@@ -117,7 +117,7 @@ def test_what_the_api_cannot_do_is_rejected_before_it_is_sent(server: local.Serv
 
 
 def test_models_are_listed(server: local.Server) -> None:
-    """At the same address, with the same key."""
+    """The models are listed at the same address with the same key."""
 
     async def scenario() -> list[str]:
         async with router(server) as asked:

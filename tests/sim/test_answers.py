@@ -7,7 +7,7 @@ from tests.helpers.simulated import chat_request, contents, events, stream_reads
 
 
 def test_a_stream_comes_at_its_instants(world: World, clock: Clock) -> None:
-    """The role at once, the first word at first_token, the next ones a gap apart, the end with the last."""
+    """The role comes at once, the first word at `first_token`, each further one a gap later, the end with the last."""
     reads = stream_reads(world, clock, Act(text="one two three", first_token=0.5, gap=0.25))
 
     assert [at for at, _ in reads] == [0.0, 0.5, 0.75, 1.0, 1.0]
@@ -83,7 +83,7 @@ def test_reasoning_refusal_and_tools_have_their_fields(world: World, clock: Cloc
 
 
 def test_comments_fill_the_silence(world: World, clock: Clock) -> None:
-    """Comments come that far apart until there is something to say."""
+    """Comments come at their interval until there is content."""
     reads = stream_reads(world, clock, Act(first_token=1.0, comments=0.4))
 
     assert [at for at, _ in reads] == [0.0, 0.4, 0.8, 1.0, 1.0]
@@ -106,7 +106,7 @@ def test_an_error_has_status_shape_and_headers(world: World, clock: Clock) -> No
 
 
 def test_openrouters_errors_inside_a_200(world: World, clock: Clock) -> None:
-    """At the top of a body, in a choice with partial content, and in a chunk of a stream."""
+    """OpenRouter's errors stand at the top of a body, in a choice with partial content, and in a chunk of a stream."""
     nothing = whole_body(world, clock, Act(style="openrouter", code=502, fault="error"))
     partial = whole_body(world, clock, Act(style="openrouter", text="one two", fault="error", at=1))["choices"][0]
     reads = stream_reads(world, clock, Act(style="openrouter", text="one two", fault="error", at=1))

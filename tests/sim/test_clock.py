@@ -33,7 +33,7 @@ def test_now_follows_the_scenario(clock: Clock) -> None:
 
 
 def test_a_second_run_goes_on_where_the_first_ended(clock: Clock) -> None:
-    """Time never goes back between two runs of one clock; the wall clock moves with it."""
+    """A second run begins at the instant at which the first ended, and the wall clock moves with it."""
     clock.run(asyncio.sleep(2.0))
     clock.run(asyncio.sleep(0.5))
 
@@ -42,7 +42,7 @@ def test_a_second_run_goes_on_where_the_first_ended(clock: Clock) -> None:
 
 
 def test_instants_are_those_of_the_timers_not_sums(clock: Clock) -> None:
-    """Each timer fires at the very float it was set for, however close the next one is."""
+    """Each timer fires at exactly the instant it was set for, however close the next one is."""
     instants = [0.1, 0.3, math.nextafter(0.3, 1), 0.7, 1.0000000001]
     fired: list[float] = []
 
@@ -58,7 +58,7 @@ def test_instants_are_those_of_the_timers_not_sums(clock: Clock) -> None:
 
 
 def test_far_instants_neither_spin_nor_stop_at_a_day(clock: Clock) -> None:
-    """A jump may be longer than asyncio's longest select, and floats may be coarser than its resolution."""
+    """A timer may be further away than asyncio's longest select, and instants coarser than its clock resolution."""
     clock.run(asyncio.sleep(1e12))
     clock.run(asyncio.sleep(0.25))
 
@@ -66,7 +66,7 @@ def test_far_instants_neither_spin_nor_stop_at_a_day(clock: Clock) -> None:
 
 
 def test_timeouts_of_asyncio_and_anyio_are_exact(clock: Clock) -> None:
-    """The clocks that people write fire at their instants."""
+    """Timeouts of asyncio and anyio fire at exactly their instants."""
 
     async def scenario() -> tuple[float, float]:
         try:
@@ -82,7 +82,7 @@ def test_timeouts_of_asyncio_and_anyio_are_exact(clock: Clock) -> None:
 
 
 def test_deadlock_names_the_tasks_and_where_they_wait(clock: Clock) -> None:
-    """When nothing is left to wait for, the error says who waits, where, and since when."""
+    """With no timer left, the error names each task and where it waits."""
 
     async def never() -> None:
         await asyncio.get_running_loop().create_future()
@@ -108,7 +108,7 @@ def test_sleeping_for_ever_is_a_deadlock(clock: Clock) -> None:
 
 
 def test_a_deadlock_cleans_up(clock: Clock) -> None:
-    """The tasks are cancelled, so what they hold is closed."""
+    """After a deadlock the tasks are cancelled, so that what they hold is closed."""
     closed: list[float] = []
 
     async def scenario() -> None:
@@ -124,7 +124,7 @@ def test_a_deadlock_cleans_up(clock: Clock) -> None:
 
 
 def test_spinning_is_a_livelock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loop that turns without waiting is reported instead of running for ever."""
+    """A task that never waits is reported instead of running for ever."""
     monkeypatch.setattr(clock_module, "MAX_ITERATIONS", 1000)
 
     async def scenario() -> None:
@@ -146,7 +146,7 @@ def test_spinning_is_a_livelock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -
     ids=["thread", "name", "connection", "server"],
 )
 def test_threads_and_sockets_are_refused(clock: Clock, use) -> None:
-    """What needs real time says so at once instead of deadlocking."""
+    """A thread or a socket is refused with an error instead of a deadlock."""
 
     async def scenario() -> None:
         await use()
@@ -169,7 +169,7 @@ def test_what_the_scenario_raises_comes_through(clock: Clock) -> None:
 
 
 def test_run_and_the_loop_alone() -> None:
-    """`run` needs no clock object, and the loop fits `asyncio.Runner`."""
+    """`run` needs no clock, and `VirtualLoop` works with `asyncio.Runner`."""
 
     async def scenario() -> float:
         await asyncio.sleep(4)
@@ -181,7 +181,7 @@ def test_run_and_the_loop_alone() -> None:
 
 
 def test_not_inside_a_running_loop() -> None:
-    """Within a loop that runs there is a plain error, and nothing stays behind."""
+    """Inside a running event loop `run` raises a plain error and leaves nothing behind."""
     async def scenario() -> None:
         with pytest.raises(RuntimeError, match="call this outside of it"):
             Clock().run(asyncio.sleep(1.0))

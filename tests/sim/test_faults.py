@@ -12,7 +12,7 @@ from tests.helpers.simulated import chat_request, stream_reads, timed_reads
 
 
 @pytest.mark.parametrize(
-    ("act", "at", "said", "again"),
+    ("act", "at", "message", "again"),
     [
         (Act(fault="refuse", connect=0.5), 0.5, "connection refused", "quick"),
         (Act(fault="dns"), 0.0, "name not resolved", "quick"),
@@ -26,10 +26,10 @@ from tests.helpers.simulated import chat_request, stream_reads, timed_reads
     ],
 )
 def test_a_connection_fails_at_its_instant(
-    world: World, clock: Clock, act: Act, at: float, said: str, again: str
+    world: World, clock: Clock, act: Act, at: float, message: str, again: str
 ) -> None:
-    """Whatever the phase, the failure comes at exactly its instant and nothing stays open."""
-    with pytest.raises(ConnectionFailed, match=said) as caught:
+    """In every phase the failure comes at exactly its instant, and nothing stays open."""
+    with pytest.raises(ConnectionFailed, match=message) as caught:
         stream_reads(world, clock, act)
 
     assert (clock.now, caught.value.again, world.open, world.seen[0].gone) == (at, again, 0, False)
@@ -37,7 +37,7 @@ def test_a_connection_fails_at_its_instant(
 
 @pytest.mark.parametrize("act", [Act(connect=5.0), Act(fault="hang", at="connect"), Act(fault="refuse", connect=9.0)])
 def test_the_connect_clock_fires_exactly(world: World, clock: Clock, act: Act) -> None:
-    """A connection that is not ready when the clock fires is an AttemptTimeout at that instant."""
+    """A connection that is not ready at the connect timeout is an `AttemptTimeout` at that instant."""
     world.model("m", act)
 
     with pytest.raises(AttemptTimeout) as caught:
@@ -47,7 +47,7 @@ def test_the_connect_clock_fires_exactly(world: World, clock: Clock, act: Act) -
 
 
 def test_a_connection_ready_in_time_is_no_timeout(world: World, clock: Clock) -> None:
-    """Ready at the clock's own instant is in time."""
+    """A connection that is ready at the instant of the connect timeout is in time."""
     world.model("m", Act(connect=2.5))
 
     assert clock.run(timed_reads(world.transport(), chat_request(connect=2.5), clock))[-1][0] == 2.5
@@ -55,7 +55,7 @@ def test_a_connection_ready_in_time_is_no_timeout(world: World, clock: Clock) ->
 
 @pytest.mark.parametrize(("at", "reads"), [("headers", 0), (0, 1), (2, 2), ("end", 3)])
 def test_a_hang_is_silent_from_its_phase_on(world: World, clock: Clock, at: int | str, reads: int) -> None:
-    """Before the headers, the first content, in the middle or before the end: then nothing, for ever."""
+    """From its phase on, nothing comes any more."""
     world.model("m", Act(text="one two three", gap=1.0, fault="hang", at=at))
     came: list[bytes] = []
 
@@ -75,14 +75,14 @@ def test_a_hang_is_silent_from_its_phase_on(world: World, clock: Clock, at: int 
 
 
 def test_a_stall_goes_on_after_its_pause(world: World, clock: Clock) -> None:
-    """All later contents are late by the pause."""
+    """After a stall all later contents are late by its pause."""
     reads = stream_reads(world, clock, Act(text="one two three", gap=1.0, fault="stall", at=1, pause=10.0))
 
     assert [at for at, _ in reads] == [0.0, 11.0, 12.0, 12.0]
 
 
 def test_good_events_survive_a_malformed_one(world: World, clock: Clock) -> None:
-    """The stream goes on after an event that is no JSON, and nothing else is lost."""
+    """The stream goes on after an event that is no JSON, and no other event is lost."""
     data = stream_reads(world, clock, Act(text="one two three", fault="malformed", at=1))[0][1]
     lines = [line[6:] for line in data.split(b"\n") if line.startswith(b"data: ") and line != b"data: [DONE]"]
 
@@ -97,7 +97,7 @@ def test_good_events_survive_a_malformed_one(world: World, clock: Clock) -> None
 
 
 def test_missing_ends(world: World, clock: Clock) -> None:
-    """Finish reason and [DONE] can be missing, each alone and both."""
+    """Finish reason and [DONE] can be left out, each alone and both."""
 
     def found(fault: str | None) -> tuple[bool, bool]:
         data = stream_reads(world, clock, Act(fault=fault))[0][1]
@@ -109,7 +109,7 @@ def test_missing_ends(world: World, clock: Clock) -> None:
 
 
 def test_huge_and_endless_bodies_come_bit_by_bit(world: World, clock: Clock) -> None:
-    """A line of 100 MB or a stream without end costs the memory of one read."""
+    """A body of 100 MB, or without end, takes the memory of one read."""
     sizes = [len(data) for _, data in stream_reads(world, clock, Act(fault="huge", size=100_000_000))]
     world.model("m", Act(fault="endless", gap=0.5))
 
@@ -127,7 +127,7 @@ def test_huge_and_endless_bodies_come_bit_by_bit(world: World, clock: Clock) -> 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_router_survives_every_fault(world: World, clock: Clock, fault: str) -> None:
-    """No fault at any place keeps a chain from its second model, nor leaves anything open."""
+    """With any fault at any place a chain reaches its second model, and nothing stays open."""
     for at, streaming in product((0, 1, 2, "end"), (True, False)):
         world.model("bad", Act(text="one two", fault=fault, at=at, size=100_000, pause=500.0))
         world.model("good", Act(text="hi"))

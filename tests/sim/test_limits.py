@@ -51,7 +51,7 @@ def statuses(answers: list[tuple[int, dict[str, str]]]) -> list[int]:
 
 
 def test_a_token_bucket_lets_its_burst_and_its_rate_through(world: World, clock: Clock) -> None:
-    """Three at once, then one each half second."""
+    """A limit of 2 a second with a burst of 3 admits three requests at once, then one each half second."""
     world.model("m").limit(2, burst=3)
 
     got = statuses(at_instants(clock, world, [0.0] * 5 + [0.5, 0.6, 1.0, 1.4, 3.0, 3.0, 3.0, 3.0, 3.0]))
@@ -64,19 +64,19 @@ def test_a_token_bucket_lets_its_burst_and_its_rate_through(world: World, clock:
 
 
 def test_a_pace_at_the_limit_is_never_refused(world: World, clock: Clock) -> None:
-    """Evenly spaced at just the rate, with no burst at all, no rounding makes a 429."""
+    """Requests evenly spaced at exactly the rate, without any burst, never get a 429."""
     world.model("m").limit(50, burst=1)
 
     assert set(statuses(at_instants(clock, world, [index / 50 for index in range(2000)]))) == {200}
 
 
-def test_the_truth_about_when_to_come_back(world: World, clock: Clock) -> None:
-    """Who waits as long as it says gets through, to the millisecond; without it nothing is said; a lie is off."""
+def test_retry_after_is_true_missing_or_wrong(world: World, clock: Clock) -> None:
+    """A true Retry-After is right to the millisecond; it can also be missing or wrong."""
     world.model("m").limit(0.3, burst=1)
-    told = float(at_instants(clock, world, [0.0, 1.0])[1][1]["retry-after"])
+    seconds = float(at_instants(clock, world, [0.0, 1.0])[1][1]["retry-after"])
 
-    assert told == 2.334
-    assert statuses(at_instants(clock, world, [told])) == [200]
+    assert seconds == 2.334
+    assert statuses(at_instants(clock, world, [seconds])) == [200]
     world.model("m").limit(0.3, burst=1, retry_after=False)
     assert "retry-after" not in at_instants(clock, world, [0.0])[0][1]
     world.model("m").limit(0.3, burst=1, retry_after="lying")
@@ -85,7 +85,7 @@ def test_the_truth_about_when_to_come_back(world: World, clock: Clock) -> None:
 
 
 def test_limits_are_announced(world: World, clock: Clock) -> None:
-    """The rate, what is left, when it is full: in OpenAI's headers as durations, in Anthropic's as dates."""
+    """Rate, rest and reset are announced, in OpenAI's headers as durations, in Anthropic's as dates."""
     world.model("m").limit(10, burst=5, tps=100, announced=True)
     _, headers = at_instants(clock, world, [0.0, 0.0], chat_request(max_tokens=97))[1]
     asked = Request("POST", "http://sim.test/v1/messages", {}, chat_request(max_tokens=97).body)
@@ -101,20 +101,20 @@ def test_limits_are_announced(world: World, clock: Clock) -> None:
 
 
 def test_an_announced_limit_may_be_a_lie(clock: Clock) -> None:
-    """Off by one factor between a half and two, the same for a world's seed."""
+    """A lying announcement is off by one factor from 0.5 to 2, the same for a world's seed."""
 
-    def told(seed: int) -> int:
+    def announced(seed: int) -> int:
         world = World(seed)
         world.model("m").limit(10, announced="lying")
         return int(at_instants(clock, world, [0.0])[0][1]["x-ratelimit-limit-requests"])
 
-    found = [told(seed) for seed in range(20)]
+    found = [announced(seed) for seed in range(20)]
     assert 300 <= min(found) < 500 < 700 < max(found) <= 1200
-    assert found == [told(seed) for seed in range(20)]
+    assert found == [announced(seed) for seed in range(20)]
 
 
 def test_tokens_are_limited_too(world: World, clock: Clock) -> None:
-    """A request takes its prompt and its max_tokens; a minute's worth is there at first."""
+    """A request takes the tokens of its prompt and its max_tokens from a bucket that holds a minute's worth."""
     world.model("m").limit(tps=1)  # 60 at once
     got = at_instants(clock, world, [0.0, 0.0, 0.0, 20.0, 27.0], chat_request(max_tokens=27))
 
@@ -123,7 +123,7 @@ def test_tokens_are_limited_too(world: World, clock: Clock) -> None:
 
 
 def test_a_limit_changes_at_its_instants(world: World, clock: Clock) -> None:
-    """A step down, a step up, and none at all; what was in the bucket stays in it."""
+    """A limit can fall, rise and end at given instants; what was in the bucket stays."""
     world.model("m").limit(10).limit(2, at=10.0).limit(at=20.0)
 
     got = statuses(at_instants(clock, world, [0.0] * 12 + [10.0] * 4 + [20.0] * 50))
@@ -132,7 +132,7 @@ def test_a_limit_changes_at_its_instants(world: World, clock: Clock) -> None:
 
 
 def test_a_limit_of_the_world_is_each_keys(world: World, clock: Clock) -> None:
-    """Over all models together, and one key's requests do not touch another's."""
+    """A limit of the world holds for each key alone, over all models together."""
     world.model("a")
     world.model("b")
     world.limit(1, burst=2)
@@ -145,14 +145,14 @@ def test_a_limit_of_the_world_is_each_keys(world: World, clock: Clock) -> None:
     assert sorted(got) == [200, 200, 200, 429]
 
 
-def test_numbers_that_are_none_are_refused(world: World) -> None:
-    """A limit of nothing is no limit."""
+def test_a_limit_of_zero_is_refused(world: World) -> None:
+    """A limit of 0 requests a second is a `ValueError`."""
     with pytest.raises(ValueError, match="rps: expected a number above 0, got 0"):
         world.model("m").limit(0)
 
 
 def test_a_bucket_asked_for_more_than_it_holds_gives_all_it_has() -> None:
-    """A request larger than the limit itself passes when the bucket is full, and empties it below zero."""
+    """A request larger than the bucket passes when that is full, and empties it below zero."""
     bucket = TokenBucket(1.0, 10.0, 10.0, 0.0)
 
     assert bucket.seconds_until(0.0, 25.0) == 0.0
@@ -164,7 +164,7 @@ def test_a_bucket_asked_for_more_than_it_holds_gives_all_it_has() -> None:
 
 
 def test_a_model_changes_at_its_instants(world: World, clock: Clock) -> None:
-    """From each instant on another script; in whatever order they were given."""
+    """A model follows another script from each given instant on, in whatever order they were given."""
     world.model("m", Act(status=500)).at(20.0, Act(status=503), Act(status=504)).at(10.0, Act())
 
     assert statuses(
@@ -173,7 +173,7 @@ def test_a_model_changes_at_its_instants(world: World, clock: Clock) -> None:
 
 
 def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
-    """It may decide by the instant, the host, the key; what it leaves alone is the model's."""
+    """A rule may decide by the instant, the host or the key; what it leaves alone is decided by the model."""
 
     def blackout(seen: LoggedRequest, random: Random) -> Act | None:
         return Act(status=503) if 5 <= seen.at < 10 and seen.key == "Bearer x" else None
@@ -186,16 +186,16 @@ def test_a_rule_comes_before_any_model(world: World, clock: Clock) -> None:
     ) == [200, 503, 200, 200]
 
 
-def test_capacity_turns_away_who_finds_it_full(world: World, clock: Clock) -> None:
-    """Two at once; the third is told so, and the next one after an end is served."""
+def test_a_request_over_capacity_is_refused(world: World, clock: Clock) -> None:
+    """With a capacity of two the third request is refused, and the next one after an end is served."""
     world.model("m", Act(first_token=1.0)).capacity(2)
 
     assert statuses(at_instants(clock, world, [0.0, 0.1, 0.2, 0.9, 1.05])) == [200, 200, 503, 503, 200]
     assert world.model("m").live == 0
 
 
-def test_a_deaf_model_keeps_its_place_taken(world: World, clock: Clock) -> None:
-    """It goes on with what nobody waits for any more; another one is free at once."""
+def test_a_deaf_model_stays_busy(world: World, clock: Clock) -> None:
+    """A deaf model is busy until its abandoned answer is done; another one is free at once."""
 
     async def scenario(deaf: bool) -> list[int]:
         world.model("m", Act(first_token=5.0, deaf=deaf)).capacity(1)
@@ -210,7 +210,7 @@ def test_a_deaf_model_keeps_its_place_taken(world: World, clock: Clock) -> None:
 
 
 def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
-    """The logarithms of two models' latencies go together as told; the law itself stays what it was."""
+    """The logarithms of two models' latencies have the given correlation, and each keeps its distribution."""
 
     def latencies(correlation: float) -> tuple[list[float], list[float]]:
         world, found = World(3), ([], [])  # type: tuple[World, tuple[list[float], list[float]]]
@@ -235,7 +235,7 @@ def test_correlated_prompts_are_slow_everywhere(clock: Clock) -> None:
 
 
 def test_the_docstrings_second_example(world: World, clock: Clock) -> None:
-    """What it shows can be written so, and the model changes as it says."""
+    """The second example of the package's docstring works as it says."""
     names = {"Act": Act, "lognormal": lognormal, "world": world}
     exec(sim.__doc__.split("```")[3].removeprefix("python"), names)
 
@@ -248,7 +248,7 @@ def test_the_docstrings_second_example(world: World, clock: Clock) -> None:
 
 
 def test_the_bill_of_an_answer_is_what_its_usage_says(world: World, clock: Clock) -> None:
-    """What the world bills and what the router's trace adds up to are the same money."""
+    """What the world bills is what the router's trace adds up to."""
     world.model("m", Act(tokens=7)).price(input=1.0, output=4.0)
     priced = {"m": {"provider": "sim", "id": "m", "usd_per_mtok": {"input": 1.0, "output": 4.0}}}
 
@@ -280,7 +280,7 @@ def test_the_bill_of_an_answer_is_what_its_usage_says(world: World, clock: Clock
 def test_what_is_billed(
     world: World, clock: Clock, act: Act, stream: bool, leave: float | None, billed: tuple[int, int]
 ) -> None:
-    """Streams until the client left, in full where leaving is not heard or nothing streams; errors cost nothing."""
+    """A stream is billed until its client left, everything else in full; errors cost nothing."""
     world.model("m", act)
 
     async def scenario() -> None:
@@ -302,7 +302,7 @@ def test_what_is_billed(
 
 
 def test_a_reported_cost_is_the_bill(world: World, clock: Clock) -> None:
-    """OpenRouter's `cost` goes over the price, once the answer is whole."""
+    """An act's `cost` replaces the price once the answer is whole."""
     world.model("m", Act(style="openrouter", cost=0.5)).price(input=1.0, output=1.0)
     at_instants(clock, world, [0.0])
 
@@ -313,7 +313,7 @@ def test_a_reported_cost_is_the_bill(world: World, clock: Clock) -> None:
 
 
 def test_a_pool_serves_again_at_no_time_to_connect(world: World, clock: Clock) -> None:
-    """What was read to its end serves the same host again for 30 s; what was left early does not."""
+    """A connection whose response was read to its end serves its host again for 30 s; one left early does not."""
     world.model("m", Act(connect=1.0, tail=0.5))
 
     async def scenario() -> list[tuple[bool, float]]:
@@ -332,7 +332,7 @@ def test_a_pool_serves_again_at_no_time_to_connect(world: World, clock: Clock) -
 
 
 def test_a_stale_connection_is_resent_once(world: World, clock: Clock) -> None:
-    """One that dies before any byte costs one free resend on a new one, as with real sockets; a second is a failure."""
+    """A pooled connection that fails before the headers costs one free resend; a second failure is raised."""
     lost = Act(fault="reset", at="headers")
     world.model("m", Act(), lost, Act(), lost, lost)
 
@@ -356,7 +356,7 @@ def test_a_stale_connection_is_resent_once(world: World, clock: Clock) -> None:
 
 
 def test_a_long_run_keeps_nothing(clock: Clock) -> None:
-    """With keep=0 the memory stays flat, whatever is limited, planned, priced and left early."""
+    """With `keep=0` memory stays flat, whatever is limited, scheduled, priced and left early."""
     world = World(keep=0)
     law = lognormal(0.1, 0.5, stragglers=0.02, correlation=0.3)
     world.model("m", Act(first_token=law, tokens=3, deaf=True)).limit(100, announced=True).capacity(50).price(1.0, 1.0)
@@ -424,7 +424,7 @@ def busy_day() -> str:
 
 
 def test_one_seed_is_one_history_in_every_process() -> None:
-    """Byte for byte and instant for instant, whatever PYTHONHASHSEED says."""
+    """One seed gives the same bytes at the same instants, whatever PYTHONHASHSEED says."""
     digests = {
         subprocess.run(
             [sys.executable, "-c", HISTORY], capture_output=True, text=True, check=True,

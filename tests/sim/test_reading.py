@@ -10,7 +10,7 @@ from tests.helpers.simulated import chat_request, contents
 
 
 def test_a_rest_takes_all_that_has_come(world: World, clock: Clock) -> None:
-    """After a rest one read brings everything since; if nothing came it waits for the first byte."""
+    """A read after a rest returns everything since; if nothing came it waits for the first byte."""
     world.model("m", Act(text="one two three four", gap=1.0))
 
     async def scenario() -> list[tuple[float, int]]:
@@ -25,7 +25,7 @@ def test_a_rest_takes_all_that_has_come(world: World, clock: Clock) -> None:
 
 @pytest.mark.parametrize("rest", [0.0, 100.0])
 def test_closing_wakes_a_read_at_once(world: World, clock: Clock, rest: float) -> None:
-    """A read that waits, or rests, raises in the same instant as it is closed under it."""
+    """A read that waits, or rests, raises at the instant at which the response is closed."""
     world.model("m", Act(fault="hang"))
 
     async def scenario() -> float:
@@ -43,7 +43,7 @@ def test_closing_wakes_a_read_at_once(world: World, clock: Clock, rest: float) -
 
 
 def test_a_read_after_the_close_raises(world: World, clock: Clock) -> None:
-    """What was closed gives nothing more, not even what had come."""
+    """A closed response gives nothing more, not even what had come before."""
 
     async def scenario() -> None:
         response = await world.transport().send(chat_request(stream=True))
@@ -56,7 +56,7 @@ def test_a_read_after_the_close_raises(world: World, clock: Clock) -> None:
 
 
 def test_a_cancelled_send_leaves_nothing_open(world: World, clock: Clock) -> None:
-    """Cancelled while connecting or waiting for headers, the connection is given up in that instant."""
+    """A send cancelled while connecting, or before the headers, closes its connection at that instant."""
     world.model("m", Act(connect=1.0, headers_after=1.0))
 
     async def scenario() -> None:
@@ -72,7 +72,7 @@ def test_a_cancelled_send_leaves_nothing_open(world: World, clock: Clock) -> Non
 
 
 def test_closing_the_transport_closes_what_is_open(world: World, clock: Clock) -> None:
-    """`aclose` gives up every connection and may be called again."""
+    """`aclose` closes every connection and may be called again."""
     world.model("m", Act(fault="hang"))
 
     async def scenario() -> tuple[int, int]:
@@ -88,7 +88,7 @@ def test_closing_the_transport_closes_what_is_open(world: World, clock: Clock) -
 
 
 def test_closing_the_transport_wakes_a_send(world: World, clock: Clock) -> None:
-    """A request that still waits for its connection or its headers fails in the instant of the close."""
+    """A send that waits for its connection or its headers fails at the instant of `aclose`."""
     world.model("m", Act(fault="hang", at="connect"), Act(fault="hang", at="headers"))
 
     async def scenario() -> list[object]:

@@ -130,7 +130,7 @@ ACTS = {
 @pytest.mark.parametrize("wire", PATHS)
 @pytest.mark.parametrize("name", ACTS)
 def test_both_fronts_give_the_same(name: str, wire: str) -> None:
-    """The same script gives the same status, bytes and ending in-process and over a socket, and the same log."""
+    """An act gives the same status, bytes, ending and log in process and over a socket."""
     inner, outer, clock = World(), World(), Clock()
     inner.model("m", ACTS[name])
     outer.model("m", ACTS[name])
@@ -161,15 +161,15 @@ def post(body: bytes, path: str = CHAT, extra: str = "") -> bytes:
 
 
 def test_one_connection_serves_many_requests() -> None:
-    """Keep-alive, a request in pieces, and two in one packet that are answered in order."""
+    """A connection is kept alive; a request may come in parts, and two in one packet are answered in order."""
     world = World()
     world.model("m", Act(text="one", first_token=0.01), Act(text="two"), Act(text="three"))
 
     async def scenario() -> list[str]:
         async with world.server() as server:
             reader, writer = await raw(server)
-            told = post(asked(False))
-            for part in (told[:7], told[7:90], told[90:] + told + told):
+            request = post(asked(False))
+            for part in (request[:7], request[7:90], request[90:] + request + request):
                 writer.write(part)
                 await asyncio.sleep(0.005)
             texts = []
@@ -194,8 +194,8 @@ class Bare(asyncio.BaseTransport):
         self.written += data
 
 
-def test_a_loop_of_another_kind() -> None:
-    """Its connections need not be asyncio's own."""
+def test_transports_of_another_event_loop() -> None:
+    """The server works on transports that are not subclasses of asyncio's."""
     world, bare = World(), Bare()
     world.model("m", Act(text="hi"))
 
@@ -214,7 +214,7 @@ def test_a_loop_of_another_kind() -> None:
 
 
 def test_connection_close_is_honoured() -> None:
-    """Whoever asks for it gets an end of file after the answer."""
+    """A request with `Connection: close` gets an end of file after its answer."""
     world = World()
     world.model("m")
 
@@ -233,7 +233,7 @@ def test_connection_close_is_honoured() -> None:
 
 
 def test_a_client_that_leaves_is_noticed() -> None:
-    """The log says that it went away, nothing more is sent, and no connection is left."""
+    """When a client leaves, the log says so, nothing more is sent, and no connection is left."""
     world = World()
     world.model("m", Act(fault="endless", gap=0.001))
 
@@ -278,8 +278,8 @@ def test_a_slow_client_holds_the_server_back() -> None:
 
 
 @pytest.mark.parametrize("fault", [Act(fault="hang", at="connect"), Act(fault="hang", at="headers")])
-def test_silence_before_the_headers(fault: Act) -> None:
-    """A hang says nothing; leaving the server ends the connection with a reset."""
+def test_a_hang_before_the_headers(fault: Act) -> None:
+    """A hang sends nothing, and leaving the server resets the connection."""
     world = World()
     world.model("m", fault)
 
@@ -302,7 +302,7 @@ def test_silence_before_the_headers(fault: Act) -> None:
 
 
 def test_it_serves_over_tls() -> None:
-    """With a context the same world speaks https."""
+    """With an SSL context the world is served over https."""
     world, authority = World(), trustme.CA()
     world.model("m", Act(text="safe"))
     inside, outside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
@@ -341,7 +341,7 @@ def test_a_chain_over_sockets() -> None:
 
 
 def test_python_m_serves_until_interrupted() -> None:
-    """`python -m asyncrouter.sim` says where it listens, answers there, and ends cleanly on Ctrl-C."""
+    """`python -m asyncrouter.sim` prints its address, answers there, and ends cleanly on Ctrl-C."""
     mine = 'm={"text": "mine", "first_token": 0.01}'
     command = [sys.executable, "-m", "asyncrouter.sim", "--port", "0", "--model", mine]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -358,8 +358,8 @@ def test_python_m_serves_until_interrupted() -> None:
     assert process.returncode == 0
 
 
-def test_a_model_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command line names what it could not use."""
+def test_an_invalid_model_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """An invalid `--model` is a usage error that names it."""
     with pytest.raises(SystemExit) as caught:
         main(["--model", 'x={"fault": "explode"}'])
 
@@ -368,7 +368,7 @@ def test_a_model_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[s
 
 
 def test_times_hold_over_sockets() -> None:
-    """A stream of three words 50 ms apart takes 0.1 s and not much more."""
+    """A stream of three words 50 ms apart takes 0.1 s and little more."""
     world = World()
     world.model("m", Act(text="one two three", gap=0.05))
     began = time.monotonic()

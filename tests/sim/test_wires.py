@@ -76,20 +76,20 @@ def first_error(answer: Reply | CallError) -> AttemptError | None:
 
 
 def test_anthropics_events_come_in_their_order(world: World, clock: Clock) -> None:
-    """Message, ping, blocks with their deltas, the stop with its usage, the end."""
+    """Anthropic's stream has message_start, ping, blocks with their deltas, stop reason and usage, and the end."""
     found = events(sent(world, clock, Act(reasoning="hm", text="So be it.", tool_calls=[TOOL]), "anthropic"))
-    told = [event["type"] for event in found]
+    kinds = [event["type"] for event in found]
     deltas = [event["delta"]["type"] for event in found if event["type"] == "content_block_delta"]
 
-    assert told[:4] == ["message_start", "ping", "content_block_start", "content_block_delta"]
-    assert told[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert kinds[:4] == ["message_start", "ping", "content_block_start", "content_block_delta"]
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
     assert deltas == ["thinking_delta", "signature_delta", *["text_delta"] * 3, "input_json_delta"]
     assert [event["index"] for event in found if event["type"] == "content_block_start"] == [0, 1, 2]
     assert (found[-2]["delta"]["stop_reason"], found[-2]["usage"]["output_tokens"]) == ("tool_use", 6)
 
 
-def test_googles_fragments_are_answers_of_their_own(world: World, clock: Clock) -> None:
-    """Each has a candidate; the last has the reason and the usage, and nothing comes behind it."""
+def test_googles_events_are_responses_of_their_own(world: World, clock: Clock) -> None:
+    """Each event of Google's stream has a candidate; the last one has the finish reason and the usage."""
     data = sent(world, clock, Act(reasoning="hm", text="So.", tool_calls=[TOOL]), "gemini")
     found = events(data)
     parts = [event["candidates"][0]["content"]["parts"][0] for event in found]
@@ -105,7 +105,7 @@ def test_googles_fragments_are_answers_of_their_own(world: World, clock: Clock) 
 
 @pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
 def test_an_act_means_the_same_on_every_wire(world: World, clock: Clock, wire: str, mode: str) -> None:
-    """A router reads the same text, thoughts, calls, reason and counts out of each language, whole or streamed."""
+    """A router reads the same text, reasoning, calls, finish reason and usage from each wire, streamed or not."""
     answer = ask(clock, world, Act(reasoning="hm well", text="So be it.", tool_calls=[TOOL]), wire, mode)
     assert isinstance(answer, Reply)
     [call] = answer.tool_calls
@@ -117,8 +117,8 @@ def test_an_act_means_the_same_on_every_wire(world: World, clock: Clock, wire: s
 
 
 @pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
-def test_limits_filters_and_refusals_have_their_words(world: World, clock: Clock, wire: str, mode: str) -> None:
-    """max_tokens, a filter that struck, a refusal in words, and a prompt that is blocked."""
+def test_limits_filters_and_refusals_on_each_wire(world: World, clock: Clock, wire: str, mode: str) -> None:
+    """max_tokens, a content filter, a refusal and a blocked prompt are read alike from each wire."""
 
     def finish(act: Act) -> tuple[str, str]:
         answer = ask(clock, world, act, wire, mode)
@@ -132,8 +132,8 @@ def test_limits_filters_and_refusals_have_their_words(world: World, clock: Clock
 
 
 @pytest.mark.parametrize("wire", WIRES)
-def test_max_tokens_is_read_in_every_language(world: World, clock: Clock, wire: str) -> None:
-    """The answer stops where the request says."""
+def test_max_tokens_is_read_on_every_wire(world: World, clock: Clock, wire: str) -> None:
+    """The answer stops at the request's limit on each wire."""
 
     async def scenario() -> Reply:
         async with Router(world.config(wire=wire), transport=world.transport()) as router:
@@ -145,8 +145,8 @@ def test_max_tokens_is_read_in_every_language(world: World, clock: Clock, wire: 
     assert (answer.text, answer.finish_reason) == ("the quick", "length")
 
 
-def test_one_model_is_reached_in_three_languages(world: World, clock: Clock) -> None:
-    """`sim-anthropic:m` and `sim-gemini:m` are the model `m`, also with a slash in its name; each lists it."""
+def test_one_model_is_reached_on_three_wires(world: World, clock: Clock) -> None:
+    """`sim-anthropic:m` and `sim-gemini:m` are the model `m`, also with a slash in its name; each wire lists it."""
     world.model("a/m", Act(text="hi"))
 
     async def scenario() -> list[object]:
@@ -160,8 +160,8 @@ def test_one_model_is_reached_in_three_languages(world: World, clock: Clock) -> 
 
 
 @pytest.mark.parametrize("wire", WIRES)
-def test_the_key_is_seen(world: World, clock: Clock, wire: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each language has its own header for it; the log's repr shows none."""
+def test_the_key_is_logged_not_shown(world: World, clock: Clock, wire: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key is read from each wire's own header, and the log entry's repr does not show it."""
     monkeypatch.setenv("SIM_KEY", "k-1")
     config = world.config(wire=wire, providers={"sim": {"key": "env:SIM_KEY"}})  # type: ignore[arg-type]
     world.model("m")
@@ -176,8 +176,8 @@ def test_the_key_is_seen(world: World, clock: Clock, wire: str, monkeypatch: pyt
     assert "k-1" not in repr(world.seen[0])
 
 
-def test_anthropics_signs_of_life_are_pings(world: World, clock: Clock) -> None:
-    """What is a comment elsewhere is an event of its own there."""
+def test_anthropics_keep_alives_are_pings(world: World, clock: Clock) -> None:
+    """Anthropic's keep-alives are ping events, not comments."""
     assert sent(world, clock, Act(first_token=1.0, comments=0.3), "anthropic").count(b"event: ping") == 4
 
 
@@ -193,8 +193,8 @@ DIALECTS = [("openai", "openai"), ("openai", "openrouter"), ("openai", "bare"), 
 
 
 @pytest.mark.parametrize("why", WHYS)
-def test_each_cause_is_understood_in_every_dialect(world: World, clock: Clock, why: str) -> None:
-    """As an error response, as a body, in the place of a stream and in the middle of one, it is the same error."""
+def test_each_cause_is_understood_on_every_wire(world: World, clock: Clock, why: str) -> None:
+    """A cause is the same error on every wire: as a response, in a body, and at both places in a stream."""
     for wire, style in DIALECTS:
         acts = {
             "status": Act(why=why, style=style),
@@ -212,7 +212,7 @@ def test_each_cause_is_understood_in_every_dialect(world: World, clock: Clock, w
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_errors_have_their_vendors_shape(world: World, clock: Clock, wire: str) -> None:
-    """Envelope, names and details are those of the documents; what the act says goes over them."""
+    """Errors have the envelope, names and details of their vendor, with the act's own fields before them."""
     body = json.loads(sent(world, clock, Act(why="rate_limit", retry_after=3, message="Slow"), wire, stream=False))
 
     assert body == {
@@ -224,7 +224,7 @@ def test_errors_have_their_vendors_shape(world: World, clock: Clock, wire: str) 
 
 
 def test_google_breaks_a_stream_off_with_bare_json(world: World, clock: Clock) -> None:
-    """ "bare" is what its SDK has met: lines that are no event."""
+    """In style "bare" Google's error in a stream is lines of JSON that are no event."""
     data = sent(world, clock, Act(text="one two", fault="error", why="overloaded", style="bare", at=1), "gemini")
 
     assert b'[\n  {\n    "error": {\n      "code": 503' in data
@@ -232,7 +232,7 @@ def test_google_breaks_a_stream_off_with_bare_json(world: World, clock: Clock) -
 
 @pytest.mark.parametrize(("wire", "form"), [*product(WIRES, (None, *RETRY_AS))])
 def test_a_pause_is_read_in_every_form(world: World, clock: Clock, wire: str, form: str | None) -> None:
-    """Seconds, milliseconds, durations, dates, resets, fields and sentences all say the same."""
+    """A router reads the same pause from every form of `retry_as`."""
     error = first_error(ask(clock, world, Act(why="rate_limit", retry_after=7, retry_as=form), wire))
 
     assert error is not None
@@ -255,7 +255,7 @@ def test_a_pause_is_read_in_every_form(world: World, clock: Clock, wire: str, fo
     ],
 )
 def test_odd_pauses(world: World, clock: Clock, act: Act, seconds: float | None) -> None:
-    """None, garbage, the past, fractions, and two that differ."""
+    """A Retry-After in an unusual form is read as what it means, and garbage as none."""
     error = first_error(ask(clock, world, act, "openai"))
 
     assert error is not None
@@ -270,7 +270,7 @@ HARMLESS = {"no_done", "no_finish", "malformed", "not_utf8"}
 
 @pytest.mark.parametrize(("wire", "fault"), [*product(WIRES, FAULTS)])
 def test_a_whole_answer_or_the_next_model(world: World, clock: Clock, wire: str, fault: str) -> None:
-    """Every fault at every place, in each language, streamed or not: never a part of an answer, nothing left open."""
+    """Any fault at any place on any wire gives a whole answer or the next model's, and nothing stays open."""
     whole = {"hi", "one two"} if fault in HARMLESS else {"hi"}
     for at, mode in product((0, 1, "end"), MODES):
         act = Act(text="one two", gap=0.1, fault=fault, at=at, size=100_000, pause=500.0)  # type: ignore[arg-type]
@@ -284,7 +284,7 @@ def test_a_whole_answer_or_the_next_model(world: World, clock: Clock, wire: str,
 
 @pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
 def test_a_body_may_break_at_any_byte(world: World, clock: Clock, wire: str, mode: str) -> None:
-    """Cut, reset, ended or silent after any number of bytes: the whole answer, or the next model."""
+    """A body that ends after any number of bytes gives the whole answer or the next model's."""
     whole = len(sent(world, clock, Act(text="one zwö"), wire, stream=mode != "buffered"))
     for byte, fault in zip(range(0, whole + 9, 7), ("cut", "reset", "truncated", "hang") * whole, strict=False):
         answer = ask(clock, world, Act(text="one zwö", fault=fault, byte=byte), wire, mode)
@@ -300,7 +300,7 @@ def test_a_body_may_break_at_any_byte(world: World, clock: Clock, wire: str, mod
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_body_breaks_at_its_byte(world: World, clock: Clock, fault: str, ending: str, stream: bool) -> None:
-    """So many bytes come, then a cut, a reset, an early end, or nothing any more."""
+    """Exactly `byte` bytes come before the cut, the reset, the early end or the silence."""
 
     def broken(**where: object) -> tuple[int, str]:
         world.model("m", Act(text="one two", fault=fault, **where))  # type: ignore[arg-type]
@@ -328,8 +328,8 @@ def test_a_body_breaks_at_its_byte(world: World, clock: Clock, fault: str, endin
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", ["cut", "reset", "hang"])
-def test_a_break_behind_the_last_word_does_not_matter(world: World, clock: Clock, wire: str, fault: str) -> None:
-    """The answer was whole; only a stream that never ends costs time."""
+def test_a_fault_after_the_last_byte_does_not_matter(world: World, clock: Clock, wire: str, fault: str) -> None:
+    """A fault after the last byte leaves the answer whole."""
     for mode in MODES:
         answer = ask(clock, world, Act(text="one two", fault=fault, at="done"), wire, mode)
         assert isinstance(answer, Reply)
@@ -339,10 +339,10 @@ def test_a_break_behind_the_last_word_does_not_matter(world: World, clock: Clock
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("oddity", ODDITIES)
 def test_oddities_of_a_stream_change_nothing(world: World, clock: Clock, wire: str, oddity: str) -> None:
-    """Alone and in pairs, the same answer to the last letter."""
+    """Each oddity, alone and in pairs, leaves the answer the same."""
     tool = {"name": "f", "arguments": {"a": 'b, "c": \n data: {'}}
 
-    def told(*sse: str) -> list[object]:
+    def read_with(*sse: str) -> list[object]:
         act = Act(reasoning="hm so", text="data: [DONE] zwö\u2028", tool_calls=[tool], sse=sse)  # type: ignore[arg-type]
         answers = [ask(clock, world, act, wire, mode) for mode in ("chat", "stream")]
         return [
@@ -351,14 +351,14 @@ def test_oddities_of_a_stream_change_nothing(world: World, clock: Clock, wire: s
             if isinstance(answer, Reply)
         ]
 
-    plain = told()
+    plain = read_with()
     assert len(plain) == 2
     for other in ODDITIES[ODDITIES.index(oddity) :]:  # type: ignore[arg-type]
-        assert told(oddity, other) == plain
+        assert read_with(oddity, other) == plain
 
 
 def test_oddities_are_written(world: World, clock: Clock) -> None:
-    """Each changes the bytes as it says, so that passing the test above means something."""
+    """Each oddity changes the bytes of the stream as it says."""
     text = {oddity: sent(world, clock, Act(text="hi", sse=(oddity,)), "openai") for oddity in ODDITIES}
 
     assert b"}\r\n\r\n" in text["crlf"]
@@ -375,7 +375,7 @@ def test_oddities_are_written(world: World, clock: Clock) -> None:
 
 @pytest.mark.parametrize("oddity", ["cuts", "bytes"])
 def test_a_stream_comes_in_pieces(world: World, clock: Clock, oddity: str) -> None:
-    """Each read brings one: a byte, or as many as the dice say."""
+    """With "bytes" or "cuts" each read returns one piece."""
     world.model("m", Act(text="hi", sse=(oddity,)))  # type: ignore[arg-type]
 
     async def scenario() -> list[int]:

@@ -14,7 +14,7 @@ from tests.helpers.simulated import chat_request, timed_reads
 
 
 def test_a_script_goes_act_by_act_and_its_last_repeats(world: World, clock: Clock) -> None:
-    """One act a request; `then` adds to it, a new script replaces it."""
+    """Each request gets the next act of the script, and the last one repeats; `then` adds acts."""
     world.model("m", Act(text="one")).then(Act(text="two"))
 
     async def texts(count: int) -> list[str]:
@@ -27,7 +27,7 @@ def test_a_script_goes_act_by_act_and_its_last_repeats(world: World, clock: Cloc
 
 
 def test_a_behaviour_sees_the_request(world: World, clock: Clock) -> None:
-    """A function may decide by the request, the instant and the model's own dice."""
+    """A function may decide by the request, the instant and the model's own generator."""
 
     def behave(seen: LoggedRequest, random: Random) -> Act:
         return Act(text=f"{seen.body['messages'][0]['content']} at {seen.at} {seen.stream} {random.random() < 2}")
@@ -43,7 +43,7 @@ def test_a_behaviour_sees_the_request(world: World, clock: Clock) -> None:
 
 
 def test_the_log_of_a_request(world: World, clock: Clock) -> None:
-    """Model, body, headers by lower-case name, instants, contents sent, and who went away."""
+    """The log has model, body, headers by lower-case name, instants, contents sent, and whether the client left."""
     world.model("m", Act(text="one two three", connect=0.5, gap=1.0))
 
     async def scenario() -> None:
@@ -61,8 +61,8 @@ def test_the_log_of_a_request(world: World, clock: Clock) -> None:
     assert (seen.status, seen.contents, seen.gone) == (200, 2, True)
 
 
-def test_whoever_reads_to_the_end_did_not_go_away(world: World, clock: Clock) -> None:
-    """Closing after the last byte, read or not, is no leaving early."""
+def test_a_response_read_to_its_end_was_not_left_early(world: World, clock: Clock) -> None:
+    """A response closed after its last byte has come, read or not, does not count as left early."""
 
     async def scenario(reads: int) -> None:
         response = await world.transport().send(chat_request(stream=True))
@@ -78,7 +78,7 @@ def test_whoever_reads_to_the_end_did_not_go_away(world: World, clock: Clock) ->
 
 
 def test_what_the_world_does_not_have_is_a_404(world: World, clock: Clock) -> None:
-    """An unknown model is answered as a provider would, with the names there are; so is an unknown path."""
+    """An unknown model or path is a 404, and the list of models names those there are."""
     world.model("m")
 
     async def scenario(asked: Request) -> tuple[int, dict]:
@@ -96,7 +96,7 @@ def test_what_the_world_does_not_have_is_a_404(world: World, clock: Clock) -> No
 
 
 def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
-    """In each language; overrides are laid over ours; a provider's table adds to it."""
+    """`config` has a provider for each wire; overrides replace tables, and a provider's table adds to ours."""
     given = {"sim": {"ca": "c"}, "b": {"key": "k"}}
     config = world.config(base_url="http://x/v1", wire="gemini", unknown_task="error", providers=given)
 
@@ -114,7 +114,7 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Act(fault="explode"), "fault: expected one of refuse"),
         (lambda: Act(fault="cut", at="connect"), "at='connect' goes with fault='hang', not 'cut'"),
@@ -127,14 +127,14 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
         (lambda: Act(retry_as="poem"), "retry_as: expected one of seconds"),
     ],
 )
-def test_acts_that_cannot_be_are_refused(make: Callable[[], Act], said: str) -> None:
-    """A typo in a script fails where it stands, not as a strange answer."""
-    with pytest.raises(ValueError, match=said):
+def test_invalid_acts_are_refused(make: Callable[[], Act], message: str) -> None:
+    """An act that cannot be is a `ValueError` where it is made."""
+    with pytest.raises(ValueError, match=message):
         make()
 
 
 def test_one_seed_gives_one_world() -> None:
-    """Two worlds with one seed and the same requests send the same bytes at the same instants; another seed others."""
+    """Worlds with one seed send the same bytes at the same instants, and worlds with another seed do not."""
 
     def history(seed: int) -> str:
         clock, world = Clock(), World(seed)
@@ -146,15 +146,15 @@ def test_one_seed_gives_one_world() -> None:
             asked = [chat_request(name, stream=True) for name in "ab" * 20]
             return await asyncio.gather(*(timed_reads(world.transport(), one, clock) for one in asked))
 
-        told = [clock.run(scenario()), [repr(seen) for seen in world.seen]]
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        seen_and_read = [clock.run(scenario()), [repr(seen) for seen in world.seen]]
+        return hashlib.sha256(repr(seen_and_read).encode()).hexdigest()
 
     assert history(1) == history(1)
     assert history(1) != history(2)
 
 
 def test_one_models_traffic_does_not_move_another(clock: Clock) -> None:
-    """Each model has dice of its own, from the world's seed and its name."""
+    """The requests to one model do not change what another one draws."""
 
     def instants(also: bool) -> list[float]:
         clock, world = Clock(), World(7)
@@ -186,7 +186,7 @@ def test_stragglers_leave_the_other_draws_alone() -> None:
 
 
 def test_the_docstrings_example(world: World, clock: Clock) -> None:
-    """The first test a user reads is one that passes."""
+    """The example of the package's docstring is a test that passes."""
     names = {"Act": Act, "Retry": Retry, "Router": Router}
     exec(sim.__doc__.split("```")[1].removeprefix("python"), names)
 
@@ -196,7 +196,7 @@ def test_the_docstrings_example(world: World, clock: Clock) -> None:
 
 
 def test_the_log_can_be_kept_short(clock: Clock) -> None:
-    """`keep` bounds the log for long runs; what is open is counted all the same."""
+    """`keep` bounds the log, and open connections are counted all the same."""
     world = World(keep=2)
     world.model("m")
 
