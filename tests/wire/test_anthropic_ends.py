@@ -247,7 +247,7 @@ def test_an_error_page_under_the_content_type_of_a_stream(page: bytes, kind: typ
         ({"error": {"code": 503, "message": "m", "type": "unavailable_error"}}, ServerFailed, "m"),
         (message([{"type": "text", "text": "a"}], None), BadReply, "truncated: no stop reason has come"),
         (message([]), BadReply, "empty: neither text nor tool call (stop reason 'end_turn')"),
-        (message([5]), BadReply, "something was lost on the way: a block out of its turn"),
+        (message([5]), BadReply, "something was lost on the way: a block out of order"),
         (message("a"), BadReply, "no message came"),
         (message([{"type": "tool_use", "id": "t", "name": "f"}]), BadReply,
          "something was lost on the way: a tool's input"),

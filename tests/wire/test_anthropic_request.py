@@ -177,9 +177,9 @@ def test_thoughts_go_back_unchanged_and_first() -> None:
     """The message in `raw` can be sent back as it is: with tools the API demands the signed thoughts again."""
     thought = {"type": "thinking", "thinking": "hm", "signature": "s=="}
     content = [thought, {"type": "tool_use", "id": "t1", "name": "f", "input": {"x": 1}}]
-    said = body(message(content, "tool_use")).reply.raw["choices"][0]["message"]
+    assistant = body(message(content, "tool_use")).reply.raw["choices"][0]["message"]
 
-    assert messages_of(HI, said) == [HI, {"role": "assistant", "content": content}]
+    assert messages_of(HI, assistant) == [HI, {"role": "assistant", "content": content}]
 
 
 @pytest.mark.parametrize(

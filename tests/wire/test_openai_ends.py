@@ -216,7 +216,7 @@ def test_an_event_stream_under_another_content_type() -> None:
     [(b'{"error":{"code":429,"message":"slow"}}', RateLimited), (b"<title>Oops</title>\n", BadReply), (b"", BadReply)],
 )
 def test_an_error_page_under_the_content_type_of_a_stream(page: bytes, expected: type) -> None:
-    """It is told from a stream that was cut."""
+    """It is distinguished from a stream that was cut."""
     decoder = decode(WIRE, SSE, page)
 
     assert type(decoder.close()) is expected

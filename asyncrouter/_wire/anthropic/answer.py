@@ -167,7 +167,7 @@ class MessageBuilder:
 
     def _begin_block(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
         if type(given) is not dict or index != len(self._blocks) or self._message is None or self._stop:
-            self._mark_lost("a block out of its turn")
+            self._mark_lost("a block out of order")
             return
         self._blocks.append(block := Block(given, self._calls))
         if not block.kind:
