@@ -130,7 +130,7 @@ class Choice:
         return "", ""
 
     def _add_parts(self, content: object) -> tuple[str, str]:
-        """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning it brought."""
+        """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning in it."""
         texts, thoughts = [], []
         for part in self._objects("content", content):
             if isinstance(text := part.get("text"), str):
