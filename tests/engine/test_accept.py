@@ -57,7 +57,7 @@ def ask(clock: Clock, world: World, chain: list[str] | None = None, **options: o
                 return await router.chat("hello", chain=chain, **options)  # type: ignore[arg-type]
             finally:
                 await asyncio.sleep(0)
-                assert (0, {me}, 0) == (me.cancelling(), asyncio.all_tasks(), world.open)
+                assert (me.cancelling(), asyncio.all_tasks(), world.open) == (0, {me}, 0)
                 assert not any(model.in_flight for model in router.health().values())
 
     return clock.run(scenario())
@@ -309,11 +309,11 @@ def test_what_accept_raises_is_the_calls_error(
         ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=then if later else now, listeners=[events.append])
 
     assert caught.value is error or isinstance(error, asyncio.CancelledError)
-    assert said == str(error)
-    assert hedged + 1 == len(world.seen)
-    assert hedged + later * 0.25 == clock.now
+    assert str(error) == said
+    assert len(world.seen) == hedged + 1
+    assert clock.now == hedged + later * 0.25
     assert sum(isinstance(event, CallEnded) for event in events) == 1
-    assert hedged + 1 == sum(isinstance(event, AttemptEnded) for event in events)
+    assert sum(isinstance(event, AttemptEnded) for event in events) == hedged + 1
 
 
 def test_an_exception_of_accept_does_not_count_against_the_model(clock: Clock, world: World) -> None:
@@ -374,7 +374,7 @@ def test_a_slow_accept_meets_the_deadline(clock: Clock, world: World, *, hedged:
 
     assert cut == [5.0]
     assert clock.now == 5.0
-    assert hedged + 1 == len(caught.value.trace.attempts)
+    assert len(caught.value.trace.attempts) == hedged + 1
     error = caught.value.trace.attempts[-1].error
     assert isinstance(error, AttemptTimeout)
     assert error.clock == "deadline"
@@ -441,7 +441,7 @@ def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
     with pytest.raises(TimeoutError) as caught:
         ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
 
-    assert TimeoutError is type(caught.value)
+    assert type(caught.value) is TimeoutError
     assert clock.now == 1.0
 
 

@@ -122,7 +122,7 @@ def test_a_reply_ends_at_most_a_fifth_of_a_second_later(
 
     replies, ends, _ = crowd(clock, world, 40, "a")
 
-    assert {tokens} == {len(reply.text.split()) for reply in replies if isinstance(reply, Reply)}
+    assert {len(reply.text.split()) for reply in replies if isinstance(reply, Reply)} == {tokens}
     assert all(whole - 1e-9 <= end <= whole + 0.2 + 1e-9 for end in ends)
 
 
@@ -147,7 +147,7 @@ def test_no_rest_shortly_before_the_end_of_time(clock: Clock, world: World, limi
         results, ends, watch = crowd(clock, world, CROWD, "a", deadline=1.1)
 
     kind = AllModelsFailed if limit == "total" else DeadlineExceeded
-    assert {kind} == {type(result) for result in results}
+    assert {type(result) for result in results} == {kind}
     assert set(ends) == {1.1}
     last = watch.rests[-1]
     rested = [index for index, rest in enumerate(last) if rest]
@@ -162,7 +162,7 @@ def test_an_answer_just_before_the_deadline_is_in_time(clock: Clock, world: Worl
 
     results, ends, _ = crowd(clock, world, CROWD, "a", deadline=1.06)
 
-    assert {Reply} == {type(result) for result in results}
+    assert {type(result) for result in results} == {Reply}
     assert all(end < 1.06 for end in ends)
 
 

@@ -98,9 +98,9 @@ def test_cause_is_every_attempts_error(clock: Clock, world: World) -> None:
     assert isinstance(error, AllModelsFailed)
     assert isinstance(error.__cause__, ExceptionGroup)
     assert [attempt.error for attempt in error.trace.attempts] == list(error.__cause__.exceptions)
-    assert [ServerFailed, ServerFailed, ConnectionFailed, ConnectionFailed, Rejected] == [
+    assert [
         type(one) for one in error.__cause__.exceptions
-    ]
+    ] == [ServerFailed, ServerFailed, ConnectionFailed, ConnectionFailed, Rejected]
 
 
 def test_deadline_names_a_cause_too(clock: Clock, world: World) -> None:
@@ -115,7 +115,7 @@ def test_deadline_names_a_cause_too(clock: Clock, world: World) -> None:
         error.message == "no whole answer within the deadline of 7.5 s: a: The simulated model answers 400. (HTTP 400)"
     )
     assert isinstance(error.__cause__, ExceptionGroup)
-    assert [Rejected, AttemptTimeout] == [type(one) for one in error.__cause__.exceptions]
+    assert [type(one) for one in error.__cause__.exceptions] == [Rejected, AttemptTimeout]
 
 
 @pytest.mark.parametrize("deadline", [5.0, 60.0])
@@ -128,11 +128,11 @@ def test_error_reads_as_the_timeline(clock: Clock, world: World, deadline: float
     assert isinstance(error, CallError)
     ended = min(deadline, 30.5)
     last = "the call's deadline came first" if deadline == 5.0 else "no content within 30 s"
-    assert [
+    assert str(error).splitlines() == [
         error.message,
         " 1     0.000 s →    0.500 s  first     a  failed, Rejected: The simulated model answers 400.",
         f" 2     0.500 s → {ended:8.3f} s  fallback  b  failed, AttemptTimeout: {last}",
-    ] == str(error).splitlines()
+    ]
     assert str(error).endswith(str(error.trace))
 
 
@@ -246,4 +246,4 @@ def test_a_failed_call_can_be_made_again(clock: Clock, world: World) -> None:
     async def scenario(router: asyncrouter.Router) -> list[type]:
         return [type(await ask(router, chain=["a"])) for _ in range(2)]
 
-    assert [AllModelsFailed, Reply] == play(clock, world, scenario)
+    assert play(clock, world, scenario) == [AllModelsFailed, Reply]

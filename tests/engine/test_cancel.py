@@ -258,7 +258,7 @@ def tokens(router: Router) -> float:
 
 def check(run: Run, whole: Run) -> None:
     """Hold a cancelled run against all that was promised, and against the run that was not cancelled."""
-    assert (1, run.cancels) == (run.received, run.cancelling)
+    assert (run.received, run.cancelling) == (1, run.cancels)
     assert (run.left, run.timers, run.open, run.in_flight, run.later) == (set(), [], 0, 0, 0)
     assert run.standing[0] == run.standing[1]
     # What was to end in the same instant may have ended first; after it everything is cancelled.
@@ -266,7 +266,7 @@ def check(run: Run, whole: Run) -> None:
     first = next((index for index, outcome in enumerate(settled) if outcome == "cancelled"), len(settled))
     assert whole.outcomes[run.before : run.before + first] + ["cancelled"] * (len(settled) - first) == settled
     ends = [event for event in run.events if isinstance(event, CallEnded)]
-    assert [asyncio.CancelledError] == [type(end.error) for end in ends]
+    assert [type(end.error) for end in ends] == [asyncio.CancelledError]
     attempts = ends[0].trace.attempts
     assert sorted(run.outcomes, key=str) == sorted((each.outcome for each in attempts), key=str)
     assert all(each.ended is not None for each in attempts)
@@ -279,7 +279,7 @@ def check(run: Run, whole: Run) -> None:
 def test_a_cancel_at_any_await_leaves_nothing_behind(case: Case, stepper: Stepper) -> None:
     """After every single callback of the scenario: cancelled once, settled at once, gone one turn later."""
     whole = play(case, stepper)
-    assert (0, case.attempts) == (whole.cancels, len(whole.outcomes))
+    assert (whole.cancels, len(whole.outcomes)) == (0, case.attempts)
     unheard = [*whole.unheard]
 
     at = 1
@@ -365,7 +365,7 @@ def test_an_outer_scope_ends_a_call_exactly(case: Case, scope: Scope) -> None:
             late = await scope(seconds, case.run(router))
             took = loop.time() - began
             await asyncio.sleep(0)
-            assert (0, 0, {me}) == (me.cancelling(), world.open, asyncio.all_tasks())
+            assert (me.cancelling(), world.open, asyncio.all_tasks()) == (0, 0, {me})
             assert not any(model.in_flight for model in router.health().values())
             return late, took
 
@@ -375,7 +375,7 @@ def test_an_outer_scope_ends_a_call_exactly(case: Case, scope: Scope) -> None:
         for quarters in range(1, 40):
             late, took = runner.run(scoped(quarters / 4))
             assert late if quarters / 4 < whole else not late or quarters / 4 == whole
-            assert min(quarters / 4, whole) == pytest.approx(took)
+            assert took == pytest.approx(min(quarters / 4, whole))
 
 
 @pytest.mark.parametrize("already", [0, 1])
@@ -413,7 +413,7 @@ def test_a_call_leaves_the_count_of_cancels_as_it_was(
         async with Router(world.config(), transport=world.transport(), seed=0) as router:
             return await asyncio.create_task(call(router))
 
-    assert already == clock.run(scenario())
+    assert clock.run(scenario()) == already
 
 
 def test_the_routers_own_clocks_are_no_outer_scopes(clock: Clock, world: World) -> None:
@@ -448,7 +448,7 @@ def test_a_task_group_with_many_calls(clock: Clock, world: World, hedge: Hedge |
                     for _ in range(100):
                         group.create_task(router.chat("hello", chain=["a", "b"], hedge=hedge, retry=ONCE))
                     group.create_task(fail())
-            assert [LookupError] == [type(error) for error in caught.value.exceptions]
+            assert [type(error) for error in caught.value.exceptions] == [LookupError]
             assert (clock.now, world.open, len(asyncio.all_tasks())) == (4.0, 0, 1)
 
     clock.run(scenario())
@@ -518,7 +518,7 @@ def test_closing_the_router_ends_the_calls_that_run(case: Case) -> None:
         if running and (task.exception() is not None or "accept" not in case.name):
             assert isinstance(task.exception(), RouterClosed | StreamInterrupted)
         await asyncio.sleep(0)
-        assert (0, {me}) == (world.open, asyncio.all_tasks())
+        assert (world.open, asyncio.all_tasks()) == (0, {me})
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(closed(1000.0))
@@ -574,7 +574,7 @@ def test_a_reopened_router_can_be_drained_again(clock: Clock, world: World) -> N
                 task = asyncio.create_task(router.chat("hello", chain=["a"]))
                 await asyncio.sleep(1.0)
                 await router.drain()
-                assert (end, True) == (clock.now, task.done())
+                assert (clock.now, task.done()) == (end, True)
 
     clock.run(scenario())
 

@@ -101,13 +101,13 @@ def test_clock_fires(row: Row) -> None:
         expected = [Tried(model, cause, "failed", "AttemptTimeout", row.status, 0.0, row.fires)]
         if place < 2:
             expected.append(Tried("abc"[place + 1], "fallback", "won", None, 200, row.fires, row.fires))
-        assert (mode, expected) == (mode, tried(result.trace)[place:])
+        assert (mode, tried(result.trace)[place:]) == (mode, expected)
         error = result.trace.attempts[place].error
         assert isinstance(error, AttemptTimeout)
-        assert (row.clock, row.told, model, "sim") == (error.clock, error.message, error.model, error.provider)
+        assert (error.clock, error.message, error.model, error.provider) == (row.clock, row.told, model, "sim")
         assert isinstance(result, Reply if place < 2 else AllModelsFailed)
         assert [1] * min(place + 2, 3) + [0] * (1 - place) == asked(world)
-        assert (row.fires, 0) == (clock.now, world.open)
+        assert (clock.now, world.open) == (row.fires, 0)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_clock_does_not_fire(
     result = call(clock, world, mode=mode, tables={"defaults": defaults | limits}, chain=["a", "b"])
 
     assert isinstance(result, Reply)
-    assert ("a", 1, ends) == (result.model, len(result.trace.attempts), clock.now)
+    assert (result.model, len(result.trace.attempts), clock.now) == ("a", 1, ends)
 
 
 def test_buffered_wire_knows_no_tokens(clock: Clock, world: World) -> None:

@@ -37,7 +37,7 @@ def test_three_silent_models_share_alike(clock: Clock, world: World, mode: str) 
     clocks = [attempt.error.clock for attempt in result.trace.attempts if isinstance(attempt.error, AttemptTimeout)]
     gave_way = "total" if mode == BUFFERED else "first_token"
     assert [gave_way, gave_way, "deadline"] == clocks
-    assert (DeadlineExceeded, 30.0, 0) == (type(result), clock.now, world.open)
+    assert (type(result), clock.now, world.open) == (DeadlineExceeded, 30.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_split(
 
     assert spans(result) == expected
     last = expected[-1][2]
-    assert (DeadlineExceeded if last == deadline else AllModelsFailed, last) == (type(result), clock.now)
+    assert (type(result), clock.now) == (DeadlineExceeded if last == deadline else AllModelsFailed, last)
 
 
 def test_too_little_is_left_for_a_step(clock: Clock, world: World) -> None:
@@ -148,7 +148,7 @@ def test_where_a_deadline_comes_from(
 
     result = call(clock, world, tables=tables, **arguments)
 
-    assert (DeadlineExceeded, ends) == (type(result), clock.now)
+    assert (type(result), clock.now) == (DeadlineExceeded, ends)
 
 
 # ── on time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,7 +175,7 @@ def test_deadline_wins_ties(clock: Clock, world: World, mode: str, limits: dict[
 
     result = call(clock, world, mode=mode, tables={"defaults": NO_CLOCKS | limits}, chain=["a"], deadline=5)
 
-    assert (DeadlineExceeded, 5.0) == (type(result), clock.now)
+    assert (type(result), clock.now) == (DeadlineExceeded, 5.0)
     [attempt] = result.trace.attempts
     assert isinstance(attempt.error, AttemptTimeout)
     assert (attempt.error.clock, attempt.outcome, attempt.ended) == ("deadline", "failed", 5.0)
@@ -193,7 +193,7 @@ def test_deadline_wins_ties_in_the_answer(clock: Clock, world: World, limits: di
 
     result = call(clock, world, tables=tables, chain=["a"], deadline=5)
 
-    assert (DeadlineExceeded, 5.0) == (type(result), clock.now)
+    assert (type(result), clock.now) == (DeadlineExceeded, 5.0)
 
     with pytest.raises(StreamInterrupted) as caught:
         call(clock, world, mode=STREAM, tables=tables, chain=["a"], deadline=5)
@@ -211,7 +211,7 @@ def test_deadline_is_exact_wherever_the_clock_stands() -> None:
 
         result = call(clock, world, tables={"defaults": NO_CLOCKS}, chain=["a", "b"], deadline=2 * deadline)
 
-        assert (DeadlineExceeded, 2 * deadline) == (type(result), clock.now), (fails, deadline)
+        assert (type(result), clock.now) == (DeadlineExceeded, 2 * deadline), (fails, deadline)
 
 
 def test_models_used_up_before_the_deadline(clock: Clock, world: World) -> None:
@@ -220,7 +220,7 @@ def test_models_used_up_before_the_deadline(clock: Clock, world: World) -> None:
 
     result = call(clock, world, chain=["a", "b"], deadline=30)
 
-    assert (AllModelsFailed, 1.0) == (type(result), clock.now)
+    assert (type(result), clock.now) == (AllModelsFailed, 1.0)
 
 
 def test_deadline_runs_during_accept(clock: Clock, world: World) -> None:
@@ -234,7 +234,7 @@ def test_deadline_runs_during_accept(clock: Clock, world: World) -> None:
     limits = {"total": 2, "first_token": 2, "idle": 2}
     result = call(clock, world, tables={"defaults": limits}, chain=["a", "b"], deadline=20, accept=accept)
 
-    assert (DeadlineExceeded, 20.0) == (type(result), clock.now)
+    assert (type(result), clock.now) == (DeadlineExceeded, 20.0)
     assert asked(world, "ab") == [1, 0]
 
 
@@ -254,5 +254,5 @@ def test_no_pause_goes_past_the_deadline(
 
     result = play(clock, world, scenario)
 
-    assert sent == [one.sent for one in tried(result.trace) if one.sent is not None]
-    assert (AllModelsFailed, ends) == (type(result), clock.now)
+    assert [one.sent for one in tried(result.trace) if one.sent is not None] == sent
+    assert (type(result), clock.now) == (AllModelsFailed, ends)

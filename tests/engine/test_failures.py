@@ -120,12 +120,12 @@ def test_failure_at_every_place(row: Row) -> None:
         result = call(clock, world, mode=mode, tables=SPREAD, deadline=None)
 
         trace = expected(row, place)
-        assert (mode, trace) == (mode, tried(result.trace))
+        assert (mode, tried(result.trace)) == (mode, trace)
         assert [sum(one.model == name for one in trace) for name in "abc"] == asked(world)
-        assert (trace[-1].ended, 0) == (clock.now, world.open)
+        assert (clock.now, world.open) == (trace[-1].ended, 0)
         if place < 2:
             assert isinstance(result, Reply)
-            assert ("hi", "abc"[place + 1]) == (result.text, result.model)
+            assert (result.text, result.model) == ("hi", "abc"[place + 1])
         else:
             assert isinstance(result, AllModelsFailed)
 
@@ -141,9 +141,9 @@ def test_refusal_is_raised_as_it_is(row: Row) -> None:
 
         assert isinstance(result, Refused)
         status = None if row.status == 200 else row.status
-        assert ("abc"[place], "sim", status) == (result.model, result.provider, result.status)
-        assert (mode, expected(row, place)[: place + 1]) == (mode, tried(result.trace))
-        assert [1] * (place + 1) + [0] * (2 - place) == asked(world)
+        assert (result.model, result.provider, result.status) == ("abc"[place], "sim", status)
+        assert (mode, tried(result.trace)) == (mode, expected(row, place)[: place + 1])
+        assert asked(world) == [1] * (place + 1) + [0] * (2 - place)
         assert (clock.now, world.open) == (LASTS, 0)
 
 
@@ -156,7 +156,7 @@ def test_refusal_moves_on_when_told_to(row: Row) -> None:
 
         result = call(clock, world, mode=mode, tables={"defaults": {"on_refusal": "next"}})
 
-        assert (mode, expected(row, place)) == (mode, tried(result.trace))
+        assert (mode, tried(result.trace)) == (mode, expected(row, place))
         assert isinstance(result, Reply if place < 2 else AllModelsFailed)
 
 

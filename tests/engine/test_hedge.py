@@ -79,7 +79,7 @@ def test_a_late_model_is_raced_and_the_first_content_wins(clock: Clock, world: W
 
     assert (reply.text, reply.model) == ("hi", "b")
     assert story(reply.trace) == [("a", "first", "superseded", 0.0, 2.0), ("b", "hedge", "won", 1.5, 2.0)]
-    assert 2.0 == reply.trace.seconds == clock.now
+    assert (reply.trace.seconds, clock.now) == (2.0, 2.0)
 
 
 def test_the_first_model_may_still_answer_first(clock: Clock, world: World) -> None:
@@ -143,7 +143,7 @@ def test_a_model_in_the_queue_is_not_late(clock: Clock, world: World, hold: floa
 
     first, hedge = clock.run(scenario()).attempts
 
-    assert (hold, hold + after) == (first.sent, hedge.sent)
+    assert (first.sent, hedge.sent) == (hold, hold + after)
 
 
 def test_lateness_counts_from_the_newest_try_of_a_model(clock: Clock, world: World) -> None:
@@ -176,7 +176,7 @@ def test_a_very_short_delay_is_kept(clock: Clock, world: World, after: float) ->
     """A delay of a millisecond is a millisecond."""
     world.model("a", Act(first_token=9.0))
 
-    assert after == ask(clock, world, ["a", "b"], hedge=after).trace.attempts[1].sent
+    assert ask(clock, world, ["a", "b"], hedge=after).trace.attempts[1].sent == after
 
 
 def test_time_before_the_connection_counts(clock: Clock, world: World) -> None:
@@ -326,7 +326,7 @@ def test_when_all_fail_the_error_has_all_of_them(clock: Clock, world: World) -> 
         ask(clock, world, ["a", Step(model="b", first_token=3.0)], hedge=1.0)
 
     assert isinstance(caught.value.__cause__, ExceptionGroup)
-    assert [ServerFailed, AttemptTimeout] == [type(error) for error in caught.value.__cause__.exceptions]
+    assert [type(error) for error in caught.value.__cause__.exceptions] == [ServerFailed, AttemptTimeout]
     assert clock.now == 4.0
 
 
@@ -521,7 +521,7 @@ def test_ten_hedges_in_a_row_and_then_one_in_twenty(clock: Clock, world: World) 
             return [number for number in range(1, 101) if await hedged(world, router, "a", late=True)]
 
     # 10 + 0.05 n - k ≥ 1 allows the k+1st hedge at the nth call; the first payment finds the bucket full.
-    assert [*range(1, 11), 21, 41, 61, 81] == clock.run(scenario())
+    assert clock.run(scenario()) == [*range(1, 11), 21, 41, 61, 81]
 
 
 def test_calls_that_are_not_late_save_up_but_not_beyond_ten(clock: Clock, world: World) -> None:
@@ -591,7 +591,7 @@ def test_a_hedge_beyond_the_budget_is_denied_and_the_call_goes_on(clock: Clock, 
 
     assert story(trace) == [("a", "first", "won", 0.0, 2.0)]
     (denied,) = [event for event in events if isinstance(event, HedgeDenied)]
-    assert ("the hedge budget is used up", trace) == (denied.reason, denied.trace)
+    assert (denied.reason, denied.trace) == ("the hedge budget is used up", trace)
 
 
 def test_the_next_model_after_a_failed_hedge_is_paid_for_too(clock: Clock, world: World) -> None:
@@ -664,9 +664,9 @@ def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedg
     trace = ask(clock, world, ["a", "b"], hedge=1.0, listeners=[lambda event: events.append((clock.now, event))]).trace
 
     winner, loser = ("b", "a") if hedge_wins else ("a", "b")
-    assert [(1.75, loser), (3.25, winner)] == [
+    assert [
         (at, event.attempt.model) for at, event in events if isinstance(event, AttemptEnded)
-    ]
+    ] == [(1.75, loser), (3.25, winner)]
     (seen,) = world.asked(loser)
     assert (seen.ended, seen.gone) == (1.75, True)
     assert trace.seconds == 3.25
@@ -689,7 +689,7 @@ def test_the_trace_is_complete_with_the_reply(clock: Clock, world: World, *, str
                 return [each.ended for each in stream.trace.attempts]
 
     winner = None if streams else 1.75
-    assert ([1.75, winner] if hedge_wins else [winner, 1.75]) == clock.run(scenario())
+    assert (clock.run(scenario())) == [1.75, winner] if hedge_wins else [winner, 1.75]
 
 
 @pytest.mark.parametrize("loser", [
@@ -711,7 +711,7 @@ def test_the_losers_task_is_gone_one_turn_later(clock: Clock, world: World, lose
             alone = asyncio.all_tasks()
             await router.chat("hello", chain=["a", "b"], hedge=1.0)
             await asyncio.sleep(0)
-            assert alone == asyncio.all_tasks()
+            assert asyncio.all_tasks() == alone
             assert (clock.now, world.open) == (1.75, 0)
             assert not any(model.in_flight for model in router.health().values())
 
@@ -732,7 +732,7 @@ def test_what_a_loser_cost_is_an_estimate_and_says_so(clock: Clock, world: World
     # "hello": 5 characters at 4 a token, and one for what is around them.
     assert (loser.cost_usd, loser.cost_estimated, loser.usage) == (2 * 1.0 / 1e6, True, None)
     assert (winner.cost_usd, winner.cost_estimated) == (37.0 / 1e6, False)
-    assert (pytest.approx(trace.cost_usd), trace.cost_estimated) == (39.0 / 1e6, True)
+    assert (trace.cost_usd, trace.cost_estimated) == (pytest.approx(39.0 / 1e6), True)
 
 
 def test_the_reply_costs_what_the_winner_cost(clock: Clock, world: World) -> None:

@@ -69,13 +69,13 @@ def test_strangers_exception_propagates(clock: Clock, world: World, place: int) 
     async def scenario(router: Router) -> None:
         with pytest.raises(KeyError) as caught:
             await router.chat("hello", task="coding", accept=accept)
-        assert mine is caught.value
+        assert caught.value is mine
         assert {health.standing for health in router.health().values()} == {"ready"}
         assert {health.in_flight for health in router.health().values()} == {0}
 
     play(clock, world, scenario)
 
-    assert [1] * (place + 1) + [0] * (2 - place) == asked(world)
+    assert asked(world) == [1] * (place + 1) + [0] * (2 - place)
     assert world.open == 0
 
 
@@ -89,7 +89,7 @@ def test_listeners_exception_is_logged(clock: Clock, world: World, caplog: pytes
     result = play(clock, world, ask, listeners=(listener,))
 
     assert isinstance(result, Reply)
-    assert {KeyError} == {record.exc_info[0] for record in caplog.records if record.exc_info}
+    assert {record.exc_info[0] for record in caplog.records if record.exc_info} == {KeyError}
 
 
 def test_turned_down_request_is_told_once(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:

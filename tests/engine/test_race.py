@@ -263,7 +263,7 @@ def test_a_stream_that_breaks_after_its_commit_is_not_spliced(clock: Clock, worl
 
     heard, partial, trace = clock.run(scenario())
 
-    assert "the quick brown fox" == heard == partial
+    assert (heard, partial) == ("the quick brown fox", "the quick brown fox")
     assert story(trace) == [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5)]
 
 
@@ -404,7 +404,7 @@ def race(clock: Clock, moves: tuple[str, ...]) -> tuple[Reply | BaseException, l
             loop.call_at(1.75, move, ("a ends", "b ends"))
             await asyncio.wait([call])
             await asyncio.sleep(0)
-            assert {me} == asyncio.all_tasks()
+            assert asyncio.all_tasks() == {me}
             assert all(puppet.closed for puppet in puppets.each.values())
             assert not any(model.in_flight for model in router.health().values())
             assert (call.cancelling() == 0) is ("caller cancels" not in moves)
@@ -432,9 +432,9 @@ def test_what_happens_in_one_instant_counts_in_its_order(clock: Clock, moves: tu
         assert isinstance(result, AllModelsFailed)
     else:
         assert isinstance(result, Reply)
-        assert winner == result.text == result.model
+        assert (result.text, result.model) == (winner, winner)
     assert [expected["a"], expected["b"]] == outcomes
-    assert (1.75 if f"{winner} says" in moves else 1.5) == clock.now
+    assert (clock.now) == 1.75 if f"{winner} says" in moves else 1.5
     assert unheard == []
 
 
@@ -538,9 +538,9 @@ def over_sockets(acts: Mapping[str, Act], play: Callable[[Watched, Router], Asyn
                 async with asyncio.timeout(10.0):
                     await play(world, router)  # type: ignore[misc]
                 await world.until(0)
-                assert {me} == asyncio.all_tasks()
+                assert asyncio.all_tasks() == {me}
                 assert not any(model.in_flight for model in router.health().values())
-            assert {me} == asyncio.all_tasks()
+            assert asyncio.all_tasks() == {me}
         return world
 
     world = asyncio.run(scenario())
@@ -632,6 +632,6 @@ def test_closing_the_router_over_sockets(act: Act) -> None:
         await world.until(3 if act.fault is None else 6)
         await router.aclose()
         await asyncio.wait(calls)
-        assert [RouterClosed] * 3 == [type(call.exception()) for call in calls]
+        assert [type(call.exception()) for call in calls] == [RouterClosed] * 3
 
     over_sockets({"a": act, "b": act}, play)  # type: ignore[arg-type]

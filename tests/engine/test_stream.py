@@ -246,7 +246,7 @@ def test_leaving_early_cancels_at_once(clock: Clock, world: World) -> None:
     assert (attempt.outcome, attempt.error, attempt.ended) == ("cancelled", None, 1.0)
     # Eight characters are two tokens, and one is added to a prompt for good measure.
     assert (attempt.cost_usd, attempt.cost_estimated) == (pytest.approx((3 * 4.0 + 2 * 8.0) / 1e6), True)
-    assert (attempt.cost_usd, True) == (stream.trace.cost_usd, stream.trace.cost_estimated)
+    assert (stream.trace.cost_usd, stream.trace.cost_estimated) == (attempt.cost_usd, True)
     with pytest.raises(RuntimeError):
         _ = stream.reply
 
@@ -327,7 +327,7 @@ def test_cancelled_at_any_moment(clock: Clock, world: World, after: float) -> No
             reader.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reader
-            assert (after, 0) == (clock.now, world.open)
+            assert (clock.now, world.open) == (after, 0)
             assert "0 calls in flight" in repr(router)
             assert {name: model.in_flight for name, model in router.health().items()} == {"a": 0}
 
@@ -344,7 +344,7 @@ def test_a_timeout_of_the_callers_own_around_the_stream(clock: Clock, world: Wor
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(2.5), router.stream("x", model="a") as stream:
                     await texts(stream)
-            assert TimeoutError is type(caught.value)
+            assert type(caught.value) is TimeoutError
 
     clock.run(scenario())
     assert clock.now == 2.5
@@ -443,7 +443,7 @@ def test_a_failure_before_the_first_content_is_invisible(clock: Clock, world: Wo
     said, stream = clock.run(scenario())
     assert said == "from b"
     assert outcomes(stream) == [("a", "first", "failed"), ("b", "fallback", "won")]
-    assert (kind, at) == (type(stream.trace.attempts[0].error), clock.now)
+    assert (type(stream.trace.attempts[0].error), clock.now) == (kind, at)
 
 
 def test_when_nothing_answers_entering_raises(clock: Clock, world: World) -> None:
@@ -515,11 +515,11 @@ def test_a_failure_after_the_first_content_interrupts(clock: Clock, world: World
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
     error = caught.value
-    assert at == clock.now
-    assert "the quick" == error.partial == "".join(heard)
-    assert kind is type(error.__cause__)
+    assert clock.now == at
+    assert (error.partial, "".join(heard)) == ("the quick", "the quick")
+    assert type(error.__cause__) is kind
     [attempt] = error.trace.attempts
-    assert ("failed", error.__cause__) == (attempt.outcome, attempt.error)
+    assert (attempt.outcome, attempt.error) == ("failed", error.__cause__)
     assert str(error).startswith("the stream broke after 9 characters: a: ")
     assert [seen.model for seen in world.seen] == ["a"]
 
@@ -601,7 +601,7 @@ def test_idle_counts_only_while_we_wait(clock: Clock, world: World, thinks: floa
 
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
-    assert thinks + 3.0 == clock.now
+    assert clock.now == thinks + 3.0
     assert "no more content within 3 s" in str(caught.value)
 
 
@@ -712,7 +712,7 @@ def test_a_provider_that_keeps_the_connection_open(
             return stream.reply
 
     reply = clock.run(scenario())
-    assert ("the quick brown", 2 * gap + late) == (reply.text, clock.now)
+    assert (reply.text, clock.now) == ("the quick brown", 2 * gap + late)
     assert [(attempt.outcome, attempt.error) for attempt in reply.trace.attempts] == [("won", None)]
 
 
