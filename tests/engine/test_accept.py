@@ -19,64 +19,23 @@ from asyncrouter import (
     NotAccepted,
     Refused,
     Reply,
-    Request,
-    Response,
     Retry,
     Router,
     Trace,
 )
 from asyncrouter.sim import Act, Clock, World
+from tests.helpers.racing import HEDGE, PRICED, chat_once, timeline
+from tests.helpers.transports import KeptOpen, WrappingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ONCE = Retry(attempts=1)
-HEDGE = Hedge(after=1.0)
-PRICED = {name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": 1.0, "output": 10.0}} for name in "abc"}
-
-
-@pytest.fixture
-def world(world: World) -> World:
-    """A world whose models say their names."""
-    for name in "abc":
-        world.model(name, Act(text=name))
-    return world
-
-
-def ask(clock: Clock, world: World, chain: list[str] | None = None, **options: object) -> Reply:
-    """One call, from the beginning of time, without retries unless they are asked for."""
-    given = {name: options.pop(name) for name in ("listeners",) if name in options}
-    config = world.config(**options.pop("config", {}))  # type: ignore[arg-type]
-    options.setdefault("retry", ONCE)
-
-    async def scenario() -> Reply:
-        me = asyncio.current_task()
-        assert me is not None
-        async with Router(config, transport=world.transport(), seed=0, **given) as router:  # type: ignore[arg-type]
-            try:
-                return await router.chat("hello", chain=chain, **options)  # type: ignore[arg-type]
-            finally:
-                await asyncio.sleep(0)
-                assert (me.cancelling(), asyncio.all_tasks(), world.open) == (0, {me}, 0)
-                assert not any(model.in_flight for model in router.health().values())
-
-    return clock.run(scenario())
-
-
-def story(trace: Trace) -> list[tuple[str, str, str | None, float | None, float | None]]:
-    """Who was tried, why, what came of it, and when it was sent and ended."""
-    return [(each.model, each.cause, each.outcome, each.sent, each.ended) for each in trace.attempts]
+pytestmark = pytest.mark.usefixtures("models_say_their_names")
 
 
 def says(*models: str) -> Callable[[Reply], bool]:
     """An `accept` that takes only what these models say."""
     return lambda reply: reply.model in models
-
-
-async def slowly(reply: Reply) -> bool:
-    """An `accept` that takes everything, after half a second."""
-    await asyncio.sleep(0.5)
-    return True
 
 
 # ── yes and no ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +50,7 @@ def test_a_reply_that_is_accepted_is_the_answer(clock: Clock, world: World) -> N
         seen.append((reply.text, reply.model, reply.cost_usd, len(reply.trace.attempts)))
         return True
 
-    reply = ask(clock, world, ["a", "b"], accept=accept, config=config)
+    reply = chat_once(clock, world, ["a", "b"], accept=accept, config=config)
 
     assert [("a", "a", reply.cost_usd, 1)] == seen
     assert reply.cost_usd is not None
@@ -107,10 +66,10 @@ def test_a_reply_that_is_not_accepted_goes_on_to_the_next_model(
     world.model("a", Act(text="a", first_token=0.5))
     config = {"defaults": {"wire_stream": wire_stream}}
 
-    reply = ask(clock, world, ["a", "b"], accept=says("b"), hedge=hedge, config=config)
+    reply = chat_once(clock, world, ["a", "b"], accept=says("b"), hedge=hedge, config=config)
 
     assert reply.text == "b"
-    assert story(reply.trace) == [("a", "first", "not_accepted", 0.0, 0.5), ("b", "escalate", "won", 0.5, 0.5)]
+    assert timeline(reply.trace) == [("a", "first", "not_accepted", 0.0, 0.5), ("b", "escalate", "won", 0.5, 0.5)]
     error = reply.trace.attempts[0].error
     assert isinstance(error, NotAccepted)
     assert error.reply is not None
@@ -120,19 +79,19 @@ def test_a_reply_that_is_not_accepted_goes_on_to_the_next_model(
 @pytest.mark.parametrize("verdict", [True, 1, "yes", [0]])
 def test_whatever_is_true_is_a_yes(clock: Clock, world: World, verdict: object) -> None:
     """As everywhere in Python."""
-    assert ask(clock, world, ["a", "b"], accept=lambda _: verdict).text == "a"
+    assert chat_once(clock, world, ["a", "b"], accept=lambda _: verdict).text == "a"
 
 
 @pytest.mark.parametrize("verdict", [False, 0, "", None])
 def test_whatever_is_false_is_a_no(clock: Clock, world: World, verdict: object) -> None:
     """Also `None`, from a function that forgot to return something: better one model more than a bad answer."""
     with pytest.raises(AllModelsFailed):
-        ask(clock, world, ["a"], accept=lambda _: verdict)
+        chat_once(clock, world, ["a"], accept=lambda _: verdict)
 
 
 def test_a_no_is_not_retried_on_the_same_model(clock: Clock, world: World) -> None:
     """However many tries a model has: its answer would be as bad again."""
-    reply = ask(clock, world, ["a", "b"], accept=says("b"), retry=Retry(attempts=5))
+    reply = chat_once(clock, world, ["a", "b"], accept=says("b"), retry=Retry(attempts=5))
 
     assert [each.model for each in reply.trace.attempts] == ["a", "b"]
 
@@ -142,14 +101,14 @@ def test_a_failure_after_a_no_is_followed_by_a_fallback(clock: Clock, world: Wor
     world.model("b", Act(status=500))
 
     assert [
-        each.cause for each in ask(clock, world, ["a", "b", "c"], accept=says("c")).trace.attempts
+        each.cause for each in chat_once(clock, world, ["a", "b", "c"], accept=says("c")).trace.attempts
     ] == ["first", "escalate", "fallback"]
 
 
 def test_when_nothing_is_accepted_the_replies_are_in_the_error(clock: Clock, world: World) -> None:
     """`AllModelsFailed`, whose causes carry what was turned down."""
     with pytest.raises(AllModelsFailed) as caught:
-        ask(clock, world, ["a", "b", "c"], accept=lambda _: False)
+        chat_once(clock, world, ["a", "b", "c"], accept=lambda _: False)
 
     group = caught.value.__cause__
     assert isinstance(group, ExceptionGroup)
@@ -175,7 +134,7 @@ def test_what_was_not_accepted_costs_all_the_same(clock: Clock, world: World) ->
     for name in "ab":
         world.model(name, Act(text=name, usage={"prompt_tokens": 10, "completion_tokens": 1}))
 
-    reply = ask(clock, world, ["a", "b"], accept=says("b"), config={"models": PRICED})
+    reply = chat_once(clock, world, ["a", "b"], accept=says("b"), config={"models": PRICED})
 
     assert reply.cost_usd == 20.0 / 1e6
     assert (reply.trace.cost_usd, reply.trace.cost_estimated) == (40.0 / 1e6, False)
@@ -186,9 +145,9 @@ def test_tiers_are_climbed_until_one_is_good_enough(clock: Clock, world: World) 
     """Cheap model first, check, next tier: this is what tiers are for."""
     tiers = {"budget": {"models": ["a"]}, "standard": {"models": ["b"]}, "premium": {"models": ["c"]}}
 
-    reply = ask(clock, world, tier="premium", accept=says("b", "c"), config={"tiers": tiers})
+    reply = chat_once(clock, world, tier="premium", accept=says("b", "c"), config={"tiers": tiers})
 
-    assert story(reply.trace) == [("a", "first", "not_accepted", 0.0, 0.0), ("b", "escalate", "won", 0.0, 0.0)]
+    assert timeline(reply.trace) == [("a", "first", "not_accepted", 0.0, 0.0), ("b", "escalate", "won", 0.0, 0.0)]
 
 
 def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> None:
@@ -196,7 +155,7 @@ def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> Non
     tiers = {"budget": {"models": ["a"]}, "standard": {"models": ["b"]}, "premium": {"models": ["c"]}}
 
     with pytest.raises(AllModelsFailed, match="All budget-appropriate models failed"):
-        ask(clock, world, tier="standard", accept=says("c"), config={"tiers": tiers})
+        chat_once(clock, world, tier="standard", accept=says("c"), config={"tiers": tiers})
 
     assert [seen.model for seen in world.seen] == ["a", "b"]
 
@@ -207,7 +166,7 @@ def test_only_whole_answers_are_shown_to_accept(clock: Clock, world: World) -> N
     world.model("b", Act(tokens=9, fault="no_end"))
     shown: list[str] = []
 
-    ask(clock, world, ["a", "b", "c"], accept=lambda reply: shown.append(reply.model) or True)
+    chat_once(clock, world, ["a", "b", "c"], accept=lambda reply: shown.append(reply.model) or True)
 
     assert shown == ["c"]
 
@@ -224,7 +183,7 @@ def test_streams_cannot_be_accepted(clock: Clock, world: World) -> None:
 def test_accept_must_be_a_function(clock: Clock, world: World, accept: object) -> None:
     """A `TypeError` that says so, before anything is sent."""
     with pytest.raises(TypeError, match="accept: expected a function of a reply"):
-        ask(clock, world, ["a"], accept=accept)
+        chat_once(clock, world, ["a"], accept=accept)
 
     assert not world.seen
 
@@ -237,10 +196,10 @@ def test_the_race_is_over_before_accept_is_asked(clock: Clock, world: World) -> 
     world.model("a", Act(fault="hang"), Act(text="a again"))
     world.model("b", Act(text="b", first_token=0.5))
 
-    reply = ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=says("a", "c"))
+    reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=says("a", "c"))
 
     assert reply.text == "a again"
-    assert story(reply.trace) == [
+    assert timeline(reply.trace) == [
         ("a", "first", "superseded", 0.0, 1.5),
         ("b", "hedge", "not_accepted", 1.0, 1.5),
         ("a", "escalate", "won", 1.5, 1.5),
@@ -255,9 +214,9 @@ def test_a_slow_accept_is_not_late(clock: Clock, world: World) -> None:
         await asyncio.sleep(29.0)
         return True
 
-    reply = ask(clock, world, ["a", "b"], hedge=HEDGE, accept=accept, deadline=30.0, config=config)
+    reply = chat_once(clock, world, ["a", "b"], hedge=HEDGE, accept=accept, deadline=30.0, config=config)
 
-    assert story(reply.trace) == [("a", "first", "won", 0.0, 29.0)]
+    assert timeline(reply.trace) == [("a", "first", "won", 0.0, 29.0)]
 
 
 def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) -> None:
@@ -269,7 +228,7 @@ def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) 
         await asyncio.sleep(5.0)
         return True
 
-    ask(clock, world, ["a"], accept=accept)
+    chat_once(clock, world, ["a"], accept=accept)
 
     assert opened == [0]
 
@@ -306,7 +265,7 @@ def test_what_accept_raises_is_the_calls_error(
 
     events: list[object] = []
     with pytest.raises(type(error)) as caught:
-        ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=then if later else now, listeners=[events.append])
+        chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=then if later else now, listeners=[events.append])
 
     assert caught.value is error or isinstance(error, asyncio.CancelledError)
     assert str(error) == said
@@ -370,7 +329,7 @@ def test_a_slow_accept_meets_the_deadline(clock: Clock, world: World, *, hedged:
         return True
 
     with pytest.raises(DeadlineExceeded) as caught:
-        ask(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=accept, deadline=5.0)
+        chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=accept, deadline=5.0)
 
     assert cut == [5.0]
     assert clock.now == 5.0
@@ -387,7 +346,7 @@ def test_accept_at_the_very_deadline(clock: Clock, world: World) -> None:
         return True
 
     with suppress(DeadlineExceeded):
-        assert ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text == "a"
+        assert chat_once(clock, world, ["a", "b"], accept=accept, deadline=5.0).text == "a"
     assert clock.now == 5.0
 
 
@@ -397,7 +356,7 @@ def test_an_accept_without_a_deadline_takes_its_time(clock: Clock, world: World)
         await asyncio.sleep(100_000.0)
         return True
 
-    assert ask(clock, world, ["a"], accept=accept, deadline=None).text == "a"
+    assert chat_once(clock, world, ["a"], accept=accept, deadline=None).text == "a"
 
 
 @pytest.mark.parametrize("verdict", [True, False])
@@ -411,10 +370,10 @@ def test_an_accept_that_keeps_the_deadlines_cancel_to_itself(clock: Clock, world
         return True
 
     if verdict:
-        assert ask(clock, world, ["a", "b"], accept=accept, deadline=5.0).text == "a"
+        assert chat_once(clock, world, ["a", "b"], accept=accept, deadline=5.0).text == "a"
     else:
         with pytest.raises(DeadlineExceeded):
-            ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
+            chat_once(clock, world, ["a", "b"], accept=accept, deadline=5.0)
     assert clock.now == 5.0
 
 
@@ -428,7 +387,7 @@ def test_an_accept_that_turns_the_deadlines_cancel_into_an_error(clock: Clock, w
         return True
 
     with pytest.raises(LookupError):
-        ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
+        chat_once(clock, world, ["a", "b"], accept=accept, deadline=5.0)
 
 
 def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
@@ -439,38 +398,10 @@ def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
         return True
 
     with pytest.raises(TimeoutError) as caught:
-        ask(clock, world, ["a", "b"], accept=accept, deadline=5.0)
+        chat_once(clock, world, ["a", "b"], accept=accept, deadline=5.0)
 
     assert type(caught.value) is TimeoutError
     assert clock.now == 1.0
-
-
-class Held:
-    """A transport whose bodies do not end before they are closed."""
-
-    def __init__(self, world: World) -> None:
-        self._transport = world.transport()
-
-    async def send(self, request: Request) -> Response:
-        response = await self._transport.send(request)
-        over = asyncio.Event()
-        read, close = response.read, response.close
-
-        async def held(rest: float = 0.0) -> bytes:
-            if data := await read(rest):
-                return data
-            await over.wait()
-            raise ConnectionFailed("closed while reading")
-
-        def closed() -> None:
-            over.set()
-            close()
-
-        response.read, response.close = held, closed  # type: ignore[method-assign]
-        return response
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
 
 
 @pytest.mark.parametrize("act", [Act(text="at once"), Act(text="in two parts", gap=0.25)])
@@ -483,7 +414,7 @@ def test_a_cancel_in_accept_is_the_callers_after_a_body_that_did_not_end(clock: 
         return True
 
     async def scenario() -> None:
-        async with Router(world.config(), transport=Held(world)) as router:
+        async with Router(world.config(), transport=WrappingTransport(world, KeptOpen)) as router:
             task = asyncio.create_task(router.chat("hello", chain=["a", "b"], hedge=HEDGE, accept=accept))
             await asyncio.sleep(2.0)
             task.cancel()

@@ -151,7 +151,7 @@ def test_patience(clock: Clock, world: World, status: int, hint: float, patience
     result = call(clock, world, retry={"patience": patience})
 
     assert sent(result) == [("a", 0.0), ("a", hint) if waits else ("b", 0.0)]
-    assert (clock.now) == hint if waits else 0.0
+    assert clock.now == (hint if waits else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_last_model_waits_as_long_as_the_deadline_allows(
     again = [("b", at)] if at is not None else []
     assert sent(result) == [("a", 0.0), ("b", 0.0), *again]
     assert isinstance(result, Reply if again else AllModelsFailed)
-    assert (clock.now) == at or 0.0
+    assert clock.now == (at or 0.0)
 
 
 def test_last_usable_model_waits_too(clock: Clock, world: World) -> None:

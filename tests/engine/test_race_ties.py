@@ -1,0 +1,234 @@
+"""Several things in one instant: the first content wins, a failure never does, a cancel is the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from asyncrouter import (
+    AllModelsFailed,
+    AttemptEnded,
+    ConnectionFailed,
+    Reply,
+    Request,
+    Router,
+)
+from asyncrouter.sim import Act, Clock, World
+from tests.helpers.failing import ONCE
+from tests.helpers.racing import HEDGE, chat_once, hedge_tokens, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.usefixtures("models_say_their_names")
+
+
+# ── photo finish ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CONTENT = b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
+END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+class Puppet:
+    """A response in the hands of a test."""
+
+    status = 200
+    reused = False
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._name = name.encode()
+        self._data = bytearray()
+        self._broken = self._ended = False
+        self._waiter: asyncio.Future[None] | None = None
+        self.headers: Mapping[str, str] = {"content-type": "text/event-stream"}
+        self.connected_at = self._loop.time()
+        self.closed = False
+
+    async def read(self, rest: float = 0.0) -> bytes:
+        while not (self._data or self._broken or self._ended or self.closed):
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if self._broken or self.closed:
+            raise ConnectionFailed("broken")
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+    def says(self) -> None:
+        """Content."""
+        self._data += CONTENT % self._name
+        self._wake()
+
+    def ends(self) -> None:
+        """All that is missing for a whole answer."""
+        self._data += END
+        self._ended = True
+        self._wake()
+
+    def answers(self) -> None:
+        """A whole answer at once."""
+        self.says()
+        self.ends()
+
+    def breaks(self) -> None:
+        """A cut."""
+        self._broken = True
+        self._wake()
+
+    def close(self) -> None:
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Puppets:
+    """A transport whose responses a test moves as it likes."""
+
+    def __init__(self) -> None:
+        self.each: dict[str, Puppet] = {}
+
+    async def send(self, request: Request) -> Puppet:
+        name = orjson.loads(request.body)["model"]
+        self.each[name] = Puppet(name)
+        return self.each[name]
+
+    async def aclose(self) -> None:
+        for puppet in self.each.values():
+            puppet.close()
+
+
+ORDERS = [
+    order
+    for given in (("a says", "b says"), ("a answers", "b answers"), ("a breaks", "b says"), ("a says", "b breaks"),
+                  ("a breaks", "b breaks"), ("a answers", "b breaks"), ("a says", "b answers"))
+    for order in permutations(given)
+]
+
+
+def race(clock: Clock, moves: tuple[str, ...]) -> tuple[Reply | BaseException, list[str | None], list[object]]:
+    """A race of a and b of which nothing is heard until 1.5 s; then these moves in this order in one instant.
+
+    What comes of it, how the attempts ended, and what nobody heard of.
+    """
+    puppets, world, unheard, events = Puppets(), World(), [], []
+
+    async def scenario() -> Reply | BaseException:
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        loop.set_exception_handler(lambda _, context: unheard.append(context))
+        async with Router(world.config(), transport=puppets, listeners=[events.append], seed=0) as router:
+            call = asyncio.create_task(router.chat("hello", chain=["a", "b"], hedge=HEDGE, retry=ONCE))
+
+            def move(moves: tuple[str, ...]) -> None:
+                for each in moves:
+                    name, _, what = each.partition(" ")
+                    if name == "caller":
+                        call.cancel()
+                    else:
+                        getattr(puppets.each[name], what)()
+
+            loop.call_at(1.5, move, moves)
+            loop.call_at(1.75, move, ("a ends", "b ends"))
+            await asyncio.wait([call])
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {me}
+            assert all(puppet.closed for puppet in puppets.each.values())
+            assert not any(model.in_flight for model in router.health().values())
+            assert (call.cancelling() == 0) is ("caller cancels" not in moves)
+            return asyncio.CancelledError() if call.cancelled() else call.exception() or call.result()
+
+    result = clock.run(scenario())
+    gc.collect()
+    ended = {event.attempt.model: event.attempt.outcome for event in events if isinstance(event, AttemptEnded)}
+    return result, [ended["a"], ended["b"]], unheard
+
+
+@pytest.mark.parametrize("moves", ORDERS, ids=", ".join)
+def test_what_happens_in_one_instant_counts_in_its_order(clock: Clock, moves: tuple[str, ...]) -> None:
+    """The first content wins and settles the other, which is not heard any more; a failure never does."""
+    result, outcomes, unheard = race(clock, moves)
+
+    winner = next((move[0] for move in moves if "breaks" not in move), None)
+    expected: dict[str, str] = {}
+    for name, _, what in (move.partition(" ") for move in moves):
+        if what == "breaks" and winner not in expected:
+            expected[name] = "failed"
+        else:
+            expected[name] = "won" if name == winner else "superseded"
+    if winner is None:
+        assert isinstance(result, AllModelsFailed)
+    else:
+        assert isinstance(result, Reply)
+        assert (result.text, result.model) == (winner, winner)
+    assert [expected["a"], expected["b"]] == outcomes
+    assert clock.now == (1.75 if f"{winner} says" in moves else 1.5)
+    assert unheard == []
+
+
+@pytest.mark.parametrize("moves", [
+    order for given in ORDERS for at in range(3) for order in [(*given[:at], "caller cancels", *given[at:])]
+], ids=", ".join)
+def test_a_cancel_in_the_same_instant_is_the_callers(clock: Clock, moves: tuple[str, ...]) -> None:
+    """Before, between and after what the models do: the caller is cancelled, both attempts have ended."""
+    result, outcomes, unheard = race(clock, moves)
+
+    assert isinstance(result, asyncio.CancelledError)
+    assert None not in outcomes
+    assert clock.now == 1.5
+    assert unheard == []
+
+
+def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, world: World) -> None:
+    """Either there was no hedge, or it was cancelled at once; the first model answers and the tokens add up."""
+    world.model("a", Act(text="a", first_token=1.0))
+    world.model("b", Act(fault="hang"))
+
+    async def scenario() -> tuple[Reply, float]:
+        async with Router(world.config(), transport=world.transport()) as router:
+            reply = await router.chat("hello", chain=["a", "b"], hedge=HEDGE)
+            await asyncio.sleep(0)
+            assert {asyncio.current_task()} == asyncio.all_tasks()
+            return reply, hedge_tokens(router)
+
+    reply, tokens = clock.run(scenario())
+
+    assert (reply.text, reply.trace.seconds) == ("a", 1.0)
+    assert 10.0 - len(world.asked("b")) == tokens
+    assert ["a", "b"][: len(reply.trace.attempts)] == [each.model for each in reply.trace.attempts]
+
+
+def test_a_hedge_that_was_cancelled_before_its_first_step_is_refunded(clock: Clock) -> None:
+    """Its task had been made and nothing more: no request, no attempt in the trace, no token."""
+    puppets, world = Puppets(), World()
+
+    async def scenario() -> tuple[Reply, float]:
+        loop = asyncio.get_running_loop()
+        async with Router(world.config(), transport=puppets) as router:
+            # This timer was set before the hedge's own: content comes first, and the hedge's task in the same turn.
+            loop.call_at(1.0, lambda: puppets.each["a"].answers())
+            reply = await router.chat("hello", chain=["a", "b"], hedge=HEDGE)
+            return reply, hedge_tokens(router)
+
+    reply, tokens = clock.run(scenario())
+
+    assert list(puppets.each) == ["a"]
+    assert timeline(reply.trace) == [("a", "first", "won", 0.0, 1.0)]
+    assert tokens == 10.0
+
+
+def test_failure_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, world: World) -> None:
+    """The next model starts at that instant, once, as a hedge or as a fallback."""
+    world.model("a", Act(status=500, first_token=1.0))
+
+    reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE)
+
+    assert [seen.model for seen in world.seen] == ["a", "b"]
+    assert [(each.sent, each.ended) for each in reply.trace.attempts] == [(0.0, 1.0), (1.0, 1.0)]
