@@ -10,7 +10,10 @@ import orjson
 import pytest
 
 from asyncrouter import ConfigError, batch
+from asyncrouter._config import cost
+from asyncrouter._engine import admission
 from asyncrouter.batch import BatchError, InvalidInput, Source
+from asyncrouter.batch._estimate import CHARACTERS_PER_TOKEN, USUAL_ANSWER
 from asyncrouter.batch._source import zstd
 from tests.helpers.batching import PRICED, asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
 
@@ -307,3 +310,6 @@ def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: Worl
     assert world.requests == 0
 
 
+def test_an_estimate_counts_tokens_as_the_router_does() -> None:
+    """The two numbers that a door cannot import from the router are the router's."""
+    assert (CHARACTERS_PER_TOKEN, USUAL_ANSWER) == (cost.CHARACTERS_PER_TOKEN, admission.USUAL_ANSWER_TOKENS)
