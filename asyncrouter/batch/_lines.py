@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from asyncrouter.batch._rows import Fields, Id, Row
 
 Format = Literal["native", "openai"]
+"""The form of an answer's line."""
 SCHEMA = 1
 """The version of an answer's line. Raise it when an older asyncrouter must not go on with what this one writes.
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 Prompt = str | Sequence[Mapping[str, object]]
 Item = Prompt | tuple[Id, Prompt] | Mapping[str, object]
+"""A call: a prompt, a pair of an id and a prompt, or a row."""
 _END = object()
+"""Stands for the next call where there is none."""
 
 
 async def map(  # noqa: A001  # it is `batch.map`, and means what `map` means

@@ -39,6 +39,7 @@ VERSION = 1
 """The version of a side file. Raise it when an older asyncrouter must not read what this one writes."""
 
 Fingerprint = dict[str, object]
+"""What identifies a batch, as it stands in the side file."""
 
 
 def fingerprint(

@@ -40,6 +40,7 @@ ROW_FIELDS = frozenset(NATIVE_FIELDS) | PROVIDER_PARAMETERS
 """Every field that a row in our form may have."""
 
 _CHOICE = frozenset(("task", *MODEL_ARGUMENTS))
+"""Fields with which a row chooses its own models, in the place of those for all rows."""
 _PLAIN_FIELDS = frozenset(("id", "prompt", "messages", "metadata", "_error"))
 """Fields that change nothing about how a row is asked: with no others, its options are those of all rows."""
 

@@ -28,6 +28,7 @@ try:
 except ModuleNotFoundError:  # the extra `batch` is not installed
     zstd = None  # type: ignore[assignment]  # checked before it is used
 _ZstdError: type[Exception] = EOFError if zstd is None else zstd.ZstdError
+"""What zstd raises for damaged data; where it is not installed, an error that is caught anyway."""
 
 COMPRESSED = (".gz", ".zst")
 """The suffixes of compressed files that can be read."""
@@ -36,6 +37,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 MAX_CELL = min(sys.maxsize, 2**31 - 1)
 """The longest cell of a table, in characters: the most `csv` takes everywhere. A prompt may exceed its 128 KiB."""
 ONE_A_LINE = "expected one JSON object a line"
+"""The problem of a line that holds anything else."""
 
 Line = tuple[int, Fields | str]
 """One row: the number of its line, from 1, and its fields, or the text of what is wrong with it."""

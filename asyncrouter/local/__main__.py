@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PROMPT = "What is the capital of France?"
 _CLEAR_LINE = "\r\x1b[K"
+"""What a terminal is sent to empty the line that shows the loading."""
 _ANSWERED, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 """The exit statuses."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from asyncrouter.sim.model import Behaviour
 
 _FLAKY = (Act(status=500), Act(status=503), Act(tokens=40, gap=0.02, fault="cut", at=10), Act(fault="hang", at=5))
+"""The failures of the model "flaky"."""
 
 
 def _flaky(_: LoggedRequest, random: Random) -> Act:
@@ -41,6 +42,7 @@ MODELS: dict[str, tuple[str, Act | Behaviour]] = {
     "silent": ("accepts and never answers", Act(fault="hang", at="headers")),
     "dead": ("drops every connection", Act(fault="reset", at="headers")),
 }
+"""The models that are served in any case: what `--help` says of each, and what it does."""
 
 _PASTE = """\
 [providers.sim]
@@ -48,6 +50,7 @@ base_url = "http://127.0.0.1:8099/v1"
 [tasks.default]
 models = ["sim:flaky", "sim:fast"]
 """
+"""A configuration for the end of `--help`."""
 
 
 def main(argv: list[str] | None = None) -> int:

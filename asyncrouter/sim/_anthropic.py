@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+"""The event that keeps a silent stream open."""
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+"""The event that ends a stream."""
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+"""The stop reasons, by the words of Chat Completions."""
 _BLOCK_TYPES = {"reasoning": "thinking", "call": "tool_use", "arguments": "tool_use"}
+"""The types of blocks, by kind of content; any other kind is text."""
 
 
 class AnthropicEncoder(Encoder):
@@ -38,7 +42,7 @@ class AnthropicEncoder(Encoder):
 
     def content(self, piece: Piece) -> bytes:
         """The delta of one content, after the events that end one block and start another where it needs another."""
-        data = b"" if self._block is not None and _same(self._block, piece) else self._start_block(piece)
+        data = b"" if self._block is not None and _belongs_to(self._block, piece) else self._start_block(piece)
         return data if piece.kind == "call" else data + _delta(piece, self._blocks - 1)
 
     def text_event(self, text: bytes) -> bytes:
@@ -116,7 +120,7 @@ class AnthropicEncoder(Encoder):
         return message if self.act.usage is False else message | {"usage": self.usage(pieces)}
 
 
-def _same(block: Piece, piece: Piece) -> bool:
+def _belongs_to(block: Piece, piece: Piece) -> bool:
     """Whether a piece belongs to the block that this one began."""
     return piece.kind != "call" and _BLOCK_TYPES.get(block.kind) == _BLOCK_TYPES.get(piece.kind)
 

@@ -29,6 +29,7 @@ CREATED = 1_767_225_600
 HTML_PAGE = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>It works!</h1></body></html>"
 """The body of fault "html"."""
 _FILLER = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "runs", "far", "away"]
+"""The words of an answer whose text an act does not give, again and again."""
 
 
 class Piece(NamedTuple):

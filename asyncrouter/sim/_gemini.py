@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _FINISH_REASONS = {
     "stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY", "error": "OTHER",
 }
+"""The finish reasons, by the words of Chat Completions."""
 _TYPE_PREFIX = "type.googleapis.com/google.rpc."
+"""What the types of error details begin with."""
 
 
 class GeminiEncoder(Encoder):

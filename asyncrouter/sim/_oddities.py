@@ -18,6 +18,7 @@ SPLITTING = frozenset({"cuts", "bytes"})
 MAX_PIECE = 40
 """Bytes between two random cuts at most: short enough to cut most events, and characters of several bytes."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""U+FEFF in UTF-8, which a reader of event streams has to ignore at the beginning."""
 _PREFIXES: dict[str, bytes] = {
     "blank": b"data:\n\n",
     "chatter": b": so far, so good\n\n",

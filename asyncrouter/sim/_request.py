@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Wire = Literal["openai", "anthropic", "gemini"]
+"""The name of a wire."""
 WIRES: tuple[Wire, ...] = ("openai", "anthropic", "gemini")
 """The wires a world understands: OpenAI's Chat Completions, Anthropic's Messages, Google's generateContent."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from asyncrouter.sim._request import Wire
 
 _HEALTHY = Act()
+"""The act of requests that no model has taken."""
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 """The headers in which OpenAI-like providers, Anthropic and Google take an API key, in lower case."""
 

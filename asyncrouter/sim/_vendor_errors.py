@@ -97,6 +97,7 @@ _GEMINI: Mapping[Why, ErrorText] = {
     "timeout": ErrorText(504, "DEADLINE_EXCEEDED", "The request timed out. Please try again."),
 }
 _TEXTS: Mapping[Wire, Mapping[Why, ErrorText]] = {"openai": _OPENAI, "anthropic": _ANTHROPIC, "gemini": _GEMINI}
+"""What each vendor says of each cause; OpenRouter has a table of its own on OpenAI's wire."""
 _KINDS: Mapping[Wire, tuple[Mapping[int, str], str, str]] = {
     "openai": ({401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"},
                "invalid_request_error", "server_error"),

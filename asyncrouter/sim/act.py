@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from asyncrouter.sim.distributions import Seconds
 
 Phase = Literal["connect", "headers", "end", "done"]
+"""Where a fault can strike, beside contents: while connecting, before the headers, before the finish reason, at the end.
+"""
 Fault = Literal[
     "refuse",        # connection refused
     "dns",           # no such name

@@ -115,6 +115,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 _NO_SOCKETS = "virtual time cannot wait for a socket: use world.transport(), or run this under a real loop"
+"""The message of the `RuntimeError` for every use of a socket."""
 
 
 class Clock:

@@ -17,6 +17,7 @@ Seconds = float | Distribution
 """A fixed time in seconds, or a distribution of times."""
 
 _NORMAL = NormalDist()
+"""The standard normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ STREAM, JSON, HTML = "text/event-stream; charset=utf-8", "application/json", "te
 ENCODERS: Mapping[Wire, type[Encoder]] = {
     "openai": OpenAIEncoder, "anthropic": AnthropicEncoder, "gemini": GeminiEncoder,
 }
+"""The encoder of each wire."""
 
 
 @dataclass(slots=True)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 MAX_WRITE = 1 << 20
 """Bytes that are written at once before other tasks run, so that a huge body does not block the event loop."""
+BACKLOG = 4096
+"""Connections that may wait to be accepted: enough for thousands of callers that begin at one instant."""
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+"""The reason phrases of HTTP statuses."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which closing a socket resets its connection (socket(7))."""
 
@@ -64,7 +67,7 @@ class SimServer:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Connection(self._world, self.origin, self._connections),
-            self._host, self._port, ssl=self._tls, backlog=4096,
+            self._host, self._port, ssl=self._tls, backlog=BACKLOG,
         )
         self._port = self._server.sockets[0].getsockname()[1]
         return self
