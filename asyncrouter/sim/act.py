@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from asyncrouter.sim.distributions import Seconds
 
 Phase = Literal["connect", "headers", "end", "done"]
-"""Where a fault can strike, beside contents: while connecting, before the headers, before the finish reason, at the end.
+"""Where a fault can strike, beside contents: while connecting, before headers, before the finish reason, at the end.
 """
 Fault = Literal[
     "refuse",        # connection refused
