@@ -76,6 +76,7 @@ class Clock:
 
     def stop(self) -> None:
         """Nothing expires from here on."""
+        self._confirm = None  # it belongs to a reader that refers to this clock
         if self._timer is not None:
             self._timers.cancel(self._timer)
             self._timer = None

@@ -1,4 +1,4 @@
-"""The caller's own check of a reply: what it is given, what a no does, what it may cost, raise and take."""
+"""The caller's `accept`: what it is given, what its verdict does, what it may cost, raise and how long it may take."""
 
 from __future__ import annotations
 
@@ -78,26 +78,26 @@ def test_a_reply_that_is_not_accepted_goes_on_to_the_next_model(
 
 @pytest.mark.parametrize("verdict", [True, 1, "yes", [0]])
 def test_whatever_is_true_is_a_yes(clock: Clock, world: World, verdict: object) -> None:
-    """As everywhere in Python."""
+    """Any true value that `accept` returns accepts the reply."""
     assert chat_once(clock, world, ["a", "b"], accept=lambda _: verdict).text == "a"
 
 
 @pytest.mark.parametrize("verdict", [False, 0, "", None])
 def test_whatever_is_false_is_a_no(clock: Clock, world: World, verdict: object) -> None:
-    """Also `None`, from a function that forgot to return something: better one model more than a bad answer."""
+    """Any false value rejects the reply, `None` from a function without a `return` included."""
     with pytest.raises(AllModelsFailed):
         chat_once(clock, world, ["a"], accept=lambda _: verdict)
 
 
 def test_a_no_is_not_retried_on_the_same_model(clock: Clock, world: World) -> None:
-    """However many tries a model has: its answer would be as bad again."""
+    """A reply that is not accepted is not retried on its model, however many attempts that has."""
     reply = chat_once(clock, world, ["a", "b"], accept=says("b"), retry=Retry(attempts=5))
 
     assert [each.model for each in reply.trace.attempts] == ["a", "b"]
 
 
 def test_a_failure_after_a_no_is_followed_by_a_fallback(clock: Clock, world: World) -> None:
-    """Each cause tells what the attempt before it did."""
+    """The cause of an attempt says how the attempt before it ended."""
     world.model("b", Act(status=500))
 
     assert [
@@ -106,7 +106,7 @@ def test_a_failure_after_a_no_is_followed_by_a_fallback(clock: Clock, world: Wor
 
 
 def test_when_nothing_is_accepted_the_replies_are_in_the_error(clock: Clock, world: World) -> None:
-    """`AllModelsFailed`, whose causes carry what was turned down."""
+    """When no reply is accepted the call ends in `AllModelsFailed`, whose causes carry the replies."""
     with pytest.raises(AllModelsFailed) as caught:
         chat_once(clock, world, ["a", "b", "c"], accept=lambda _: False)
 
@@ -117,7 +117,7 @@ def test_when_nothing_is_accepted_the_replies_are_in_the_error(clock: Clock, wor
 
 
 def test_a_no_says_nothing_against_the_model(clock: Clock, world: World) -> None:
-    """It stands as it stood; the next call tries it first again."""
+    """A model whose reply was not accepted stays ready, and is tried first in the next call."""
 
     async def scenario() -> tuple[str, list[str]]:
         async with Router(world.config(), transport=world.transport()) as router:
@@ -130,7 +130,7 @@ def test_a_no_says_nothing_against_the_model(clock: Clock, world: World) -> None
 
 
 def test_what_was_not_accepted_costs_all_the_same(clock: Clock, world: World) -> None:
-    """The reply's cost is its own, the trace's is that of all."""
+    """The trace's cost includes replies that were not accepted; the reply's cost is its own."""
     for name in "ab":
         world.model(name, Act(text=name, usage={"prompt_tokens": 10, "completion_tokens": 1}))
 
@@ -142,7 +142,7 @@ def test_what_was_not_accepted_costs_all_the_same(clock: Clock, world: World) ->
 
 
 def test_tiers_are_climbed_until_one_is_good_enough(clock: Clock, world: World) -> None:
-    """Cheap model first, check, next tier: this is what tiers are for."""
+    """With `tier` a reply that is not accepted moves on to the next tier."""
     tiers = {"budget": {"models": ["a"]}, "standard": {"models": ["b"]}, "premium": {"models": ["c"]}}
 
     reply = chat_once(clock, world, tier="premium", accept=says("b", "c"), config={"tiers": tiers})
@@ -151,7 +151,7 @@ def test_tiers_are_climbed_until_one_is_good_enough(clock: Clock, world: World) 
 
 
 def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> None:
-    """Whatever `accept` thinks of the answers."""
+    """`accept` does not lead beyond the tier that was asked for."""
     tiers = {"budget": {"models": ["a"]}, "standard": {"models": ["b"]}, "premium": {"models": ["c"]}}
 
     with pytest.raises(AllModelsFailed, match="All budget-appropriate models failed"):
@@ -161,7 +161,7 @@ def test_no_tier_above_the_asked_one_is_tried(clock: Clock, world: World) -> Non
 
 
 def test_only_whole_answers_are_shown_to_accept(clock: Clock, world: World) -> None:
-    """A cut stream, an empty answer and an error never get so far."""
+    """`accept` is not called for a cut stream, an empty answer or an error."""
     world.model("a", Act(tokens=9, fault="cut", at=5))
     world.model("b", Act(tokens=9, fault="no_end"))
     shown: list[str] = []
@@ -172,7 +172,7 @@ def test_only_whole_answers_are_shown_to_accept(clock: Clock, world: World) -> N
 
 
 def test_streams_cannot_be_accepted(clock: Clock, world: World) -> None:
-    """Their chunks are the caller's before anybody could look at the whole: a `TypeError`, and nothing is sent."""
+    """`stream()` with `accept` is a `TypeError`, and nothing is sent."""
     router = Router(world.config(), transport=world.transport())
 
     with pytest.raises(TypeError, match="accept"):
@@ -181,7 +181,7 @@ def test_streams_cannot_be_accepted(clock: Clock, world: World) -> None:
 
 @pytest.mark.parametrize("accept", [True, "yes", 1])
 def test_accept_must_be_a_function(clock: Clock, world: World, accept: object) -> None:
-    """A `TypeError` that says so, before anything is sent."""
+    """An `accept` that is no function is a `TypeError` that says so, and nothing is sent."""
     with pytest.raises(TypeError, match="accept: expected a function of a reply"):
         chat_once(clock, world, ["a"], accept=accept)
 
@@ -192,7 +192,7 @@ def test_accept_must_be_a_function(clock: Clock, world: World, accept: object) -
 
 
 def test_the_race_is_over_before_accept_is_asked(clock: Clock, world: World) -> None:
-    """The loser is cancelled by the first content; a no then begins with its old place in the chain."""
+    """The first content decides the race before `accept` runs; after a no the loser's step comes first."""
     world.model("a", Act(fault="hang"), Act(text="a again"))
     world.model("b", Act(text="b", first_token=0.5))
 
@@ -207,7 +207,7 @@ def test_the_race_is_over_before_accept_is_asked(clock: Clock, world: World) -> 
 
 
 def test_a_slow_accept_is_not_late(clock: Clock, world: World) -> None:
-    """Only the deadline runs: no hedge, no idle clock, no total, no share of a later step."""
+    """Only the deadline limits `accept`: no hedge, no idle, no total, no share of a later step."""
     config = {"defaults": {"total": 2.0, "idle": 0.5, "first_token": 1.0}}
 
     async def accept(_: Reply) -> bool:
@@ -220,7 +220,7 @@ def test_a_slow_accept_is_not_late(clock: Clock, world: World) -> None:
 
 
 def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) -> None:
-    """The answer is whole: nothing is held open for the caller's thoughts."""
+    """While `accept` runs no connection is held open."""
     opened: list[int] = []
 
     async def accept(_: Reply) -> bool:
@@ -251,7 +251,7 @@ def test_the_connection_is_free_while_accept_thinks(clock: Clock, world: World) 
 def test_what_accept_raises_is_the_calls_error(
     clock: Clock, world: World, error: BaseException, *, later: bool, hedged: bool
 ) -> None:
-    """Unchanged, the very object, also where it looks like one of ours: no other model is asked, all is closed."""
+    """An exception of `accept`, even one of our classes, is raised unchanged, and no other model is asked."""
     said = str(error)
     if hedged:
         world.model("a", Act(fault="hang"))
@@ -276,7 +276,7 @@ def test_what_accept_raises_is_the_calls_error(
 
 
 def test_an_exception_of_accept_does_not_count_against_the_model(clock: Clock, world: World) -> None:
-    """An error of the caller's own says nothing about the provider, not even one that looks like a key's."""
+    """An exception of `accept` does not count against the model, even if it is one of our classes."""
 
     def accept(_: Reply) -> bool:
         raise ConnectionFailed("the judge is down")
@@ -291,7 +291,7 @@ def test_an_exception_of_accept_does_not_count_against_the_model(clock: Clock, w
 
 
 def test_accept_may_ask_the_same_router(clock: Clock, world: World) -> None:
-    """A judge is a call like any other, and a judge that fails is the outer call's error."""
+    """`accept` may call the router, and the error of that call is raised by the outer one."""
     world.model("c", Act(status=400, code="content_filter", message="content policy", first_token=0.5))
 
     async def scenario() -> None:
@@ -315,7 +315,7 @@ def test_accept_may_ask_the_same_router(clock: Clock, world: World) -> None:
 
 @pytest.mark.parametrize("hedged", [False, True])
 def test_a_slow_accept_meets_the_deadline(clock: Clock, world: World, *, hedged: bool) -> None:
-    """`DeadlineExceeded`, on time; what waits in `accept` is cancelled, and no other model is asked."""
+    """The deadline cancels `accept` on time, ends the call with `DeadlineExceeded`, and no other model is asked."""
     if hedged:
         world.model("a", Act(fault="hang"))
     cut: list[float] = []
@@ -340,7 +340,7 @@ def test_a_slow_accept_meets_the_deadline(clock: Clock, world: World, *, hedged:
 
 
 def test_accept_at_the_very_deadline(clock: Clock, world: World) -> None:
-    """A yes in the instant of the deadline: an answer or `DeadlineExceeded`, and nothing else."""
+    """An `accept` that returns in the instant of the deadline gives the reply or `DeadlineExceeded`, nothing else."""
     async def accept(_: Reply) -> bool:
         await asyncio.sleep(5.0)
         return True
@@ -351,7 +351,7 @@ def test_accept_at_the_very_deadline(clock: Clock, world: World) -> None:
 
 
 def test_an_accept_without_a_deadline_takes_its_time(clock: Clock, world: World) -> None:
-    """`deadline=None` is no limit."""
+    """With `deadline=None` nothing limits `accept`."""
     async def accept(_: Reply) -> bool:
         await asyncio.sleep(100_000.0)
         return True
@@ -361,7 +361,7 @@ def test_an_accept_without_a_deadline_takes_its_time(clock: Clock, world: World)
 
 @pytest.mark.parametrize("verdict", [True, False])
 def test_an_accept_that_keeps_the_deadlines_cancel_to_itself(clock: Clock, world: World, *, verdict: bool) -> None:
-    """Its word counts, as under `asyncio.timeout`; the caller's count of cancels is as it was (`ask` looks)."""
+    """If `accept` catches the deadline's cancellation and returns, its verdict counts; no cancellation is left over."""
     async def accept(_: Reply) -> bool:
         try:
             await asyncio.sleep(60.0)
@@ -378,7 +378,7 @@ def test_an_accept_that_keeps_the_deadlines_cancel_to_itself(clock: Clock, world
 
 
 def test_an_accept_that_turns_the_deadlines_cancel_into_an_error(clock: Clock, world: World) -> None:
-    """That error is the call's, and the caller's count of cancels is as it was (`ask` looks)."""
+    """If `accept` turns the deadline's cancellation into an error, that is raised, and no cancellation is left over."""
     async def accept(_: Reply) -> bool:
         try:
             await asyncio.sleep(60.0)
@@ -391,7 +391,7 @@ def test_an_accept_that_turns_the_deadlines_cancel_into_an_error(clock: Clock, w
 
 
 def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
-    """A scope of the caller's inside `accept` expires for itself; its `TimeoutError` is not taken for our clock's."""
+    """A `TimeoutError` of a scope inside `accept` is raised as it is, and not taken for a timeout of ours."""
     async def accept(_: Reply) -> bool:
         async with asyncio.timeout(1.0):
             await asyncio.sleep(60.0)
@@ -406,7 +406,7 @@ def test_a_timeout_inside_accept_is_its_own(clock: Clock, world: World) -> None:
 
 @pytest.mark.parametrize("act", [Act(text="at once"), Act(text="in two parts", gap=0.25)])
 def test_a_cancel_in_accept_is_the_callers_after_a_body_that_did_not_end(clock: Clock, world: World, act: Act) -> None:
-    """Waiting for the end of a body after its [DONE] has a limit; that limit is not what cancels `accept` later."""
+    """The limit on draining a body after its [DONE] does not turn a later cancellation in `accept` into a timeout."""
     world.model("a", act)
 
     async def accept(_: Reply) -> bool:

@@ -62,7 +62,7 @@ LEAST_TO_MOST_USEFUL = [
     ],
 )
 def test_message_says_what_was_asked_for(clock: Clock, world: World, asks: dict[str, Any], beginning: str) -> None:
-    """The error begins with the task's name as it was asked for, or with the founding document's words for a tier."""
+    """The error begins with the task's name as it was asked for, or with the fixed words for a tier or a chain."""
     script(world, REJECTED, REJECTED, REJECTED)
     chains = {"coding": {"models": ["a"]}, "default": {"models": ["b"]}}
 
@@ -157,7 +157,7 @@ def test_errors_know_where_they_come_from(clock: Clock, world: World) -> None:
 
 
 def attempt_errors() -> list[AttemptError]:
-    """One of each class, with every field set."""
+    """An error of each class of attempt error, with every field set."""
     common: dict[str, Any] = {"status": 418, "code": "teapot", "request_id": "r-1", "retry_after": 2.5}
     kinds = (ConnectionFailed, RateLimited, ServerFailed, BadReply, ContextTooLong, Refused, Rejected, Unauthorized)
     errors: list[AttemptError] = [kind("told", **common) for kind in (*kinds, OutOfCredit)]
@@ -178,7 +178,7 @@ def test_attempt_errors_survive_a_pickle(error: AttemptError, protocol: int) -> 
 
 
 def call_errors() -> list[CallError]:
-    """One of each class, with a trace that holds an error."""
+    """An error of each class of call error, with a trace that holds an error."""
     failed = Attempt(1, "a", "sim", "first", "failed", Rejected("no", status=400), 400, sent=0.0, ended=1.0)
     trace = Trace("coding", 5.0, [failed], 1.0, {"user": "1"})
     return [
@@ -203,7 +203,7 @@ def test_call_errors_survive_a_pickle(error: CallError) -> None:
 
 
 def test_other_errors_survive_a_pickle() -> None:
-    """So do the router's own two."""
+    """`ConfigError` and `RouterClosed` keep their fields in a pickle."""
     config = pickle.loads(pickle.dumps(ConfigError("expected seconds, got '20s'", "tasks.coding.total", "20s")))
     closed = pickle.loads(pickle.dumps(RouterClosed("the router is closed")))
 

@@ -1,8 +1,7 @@
-"""The four clocks of a step: the exact instant at which each gives way, and what it takes for content."""
+"""The limits of a step (connect, first_token, idle, total): when exactly each acts, and what counts as content."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -12,15 +11,14 @@ from asyncrouter import (
     AllModelsFailed,
     AttemptTimeout,
     CallError,
-    ConnectionFailed,
     Refused,
     Reply,
-    Request,
     Response,
     Router,
 )
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import HEALTHY, MODES, REJECTED, SILENT, Tried, ask, asked, call, script, tried
+from tests.helpers.transports import WrappedResponse, WrappingTransport
 
 CHAT, BUFFERED, STREAM = MODES
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
@@ -127,7 +125,7 @@ def test_clock_fires(row: Row) -> None:
 def test_clock_does_not_fire(
     clock: Clock, world: World, mode: str, limits: dict[str, float], act: Act, ends: float
 ) -> None:
-    """A model within its limits is left alone: content of any kind counts, each clock only for what it is about."""
+    """A model within its limits is left alone: content of any kind counts, and each limit is about one thing only."""
     defaults = {"connect": "none", "first_token": "none", "idle": "none", "total": "none", "wire_stream": True}
     script(world, act, HEALTHY)
 
@@ -138,7 +136,7 @@ def test_clock_does_not_fire(
 
 
 def test_buffered_wire_knows_no_tokens(clock: Clock, world: World) -> None:
-    """Where content cannot be seen before the end neither first_token nor idle acts."""
+    """Where content cannot be seen before the end, neither first_token nor idle acts."""
     script(world, Act(text="a b c", first_token=10.0, gap=10.0))
 
     result = call(clock, world, mode=BUFFERED, tables={"defaults": {"first_token": 1, "idle": 1}})
@@ -147,46 +145,26 @@ def test_buffered_wire_knows_no_tokens(clock: Clock, world: World) -> None:
     assert (result.text, clock.now) == ("a b c", 30.0)
 
 
-class Late:
-    """A transport whose first content is read when the connection is closed: a loop that was late does both at once."""
+class ReadWhenClosed(WrappedResponse):
+    """A response whose first content is read only when it is closed: a loop that was late does both at once."""
 
-    def __init__(self, world: World) -> None:
-        self._inner = world.transport()
-
-    async def send(self, request: Request) -> Response:
-        return LateResponse(await self._inner.send(request))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class LateResponse:
     def __init__(self, inner: Response) -> None:
-        self._inner = inner
-        self._closed = asyncio.Event()
+        super().__init__(inner)
         self._came: list[bytes] = [WORD]
-        self.status, self.headers = inner.status, inner.headers
-        self.connected_at, self.reused = inner.connected_at, inner.reused
 
     async def read(self, rest: float = 0.0) -> bytes:
-        await self._closed.wait()
-        if not self._came:
-            raise ConnectionFailed("closed while reading")
-        return self._came.pop()
-
-    def close(self) -> None:
-        self._closed.set()
-        self._inner.close()
+        await self.closed.wait()
+        return self._came.pop() if self._came else await self.closed_while_reading()
 
 
 @pytest.mark.parametrize("mode", [CHAT, STREAM])
 def test_content_in_the_turn_in_which_the_clock_fires(clock: Clock, world: World, mode: str) -> None:
-    """The response is closed by then: our own clock is told, not a connection that is said to have failed."""
+    """When the loop is late and content comes with the timeout, the error is the timeout, not a failed connection."""
     world.model("a")
 
     async def scenario() -> Reply | CallError | Refused:
         tables = {"defaults": {"first_token": 3.0, "retry": {"attempts": 1}}}
-        async with Router(world.config(**tables), transport=Late(world)) as router:
+        async with Router(world.config(**tables), transport=WrappingTransport(world, ReadWhenClosed)) as router:
             return await ask(router, mode, model="a")
 
     result = clock.run(scenario())
@@ -199,7 +177,7 @@ def test_content_in_the_turn_in_which_the_clock_fires(clock: Clock, world: World
 
 
 def test_steps_have_clocks_of_their_own(clock: Clock, world: World) -> None:
-    """A step's clock holds for that step alone."""
+    """A step's limit holds for that step alone."""
     script(world, SILENT, SILENT, SILENT)
     chain = [{"model": "a", "first_token": 1.5}, {"model": "b", "total": 2.5}, "c"]
 

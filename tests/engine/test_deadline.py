@@ -18,7 +18,7 @@ TALKS = Act(text="a b c", fault="endless", gap=0.5)
 
 
 def spans(result: Any) -> list[tuple[str, float | None, float | None]]:
-    """Which model had its turn from when to when; one that was passed over has no beginning."""
+    """For each attempt its model, when it was sent (`None`: it was not) and when it ended."""
     return [(one.model, one.sent, one.ended) for one in tried(result.trace)]
 
 
@@ -67,7 +67,7 @@ def test_split(
     clock: Clock, world: World, acts: tuple[Act, ...], deadline: float, limits: dict[str, float],
     expected: list[tuple[str, float | None, float | None]],
 ) -> None:  # fmt: skip
-    """Every turn begins and ends at its exact instant."""
+    """Each step starts and ends at its exact instant."""
     script(world, *acts)
 
     result = call(clock, world, tables={"defaults": NO_CLOCKS | limits}, deadline=deadline)
@@ -78,7 +78,7 @@ def test_split(
 
 
 def test_too_little_is_left_for_a_step(clock: Clock, world: World) -> None:
-    """A step that is passed over for want of time says so in the trace; the models are then used up."""
+    """A step with too little time left is passed over with an entry in the trace; then every model has failed."""
     script(world, Act(text="a b", gap=0.75), HEALTHY)
 
     async def too_slow(reply: Reply) -> bool:
@@ -106,7 +106,7 @@ def test_short_deadline_asks_somebody(clock: Clock, world: World, deadline: floa
 
 
 def test_steps_that_cannot_be_sent_have_no_share(clock: Clock, world: World) -> None:
-    """A model that is out now does not make the others' turns shorter."""
+    """A model that is out now does not make the shares of the others smaller."""
     script(world, (REJECTED, SILENT), Act(status=404), SILENT)
 
     async def scenario(router: Router) -> Any:
@@ -141,7 +141,7 @@ def test_no_deadline(clock: Clock, world: World, mode: str) -> None:
 def test_where_a_deadline_comes_from(
     clock: Clock, world: World, tables: dict[str, Any], arguments: dict[str, Any], ends: float
 ) -> None:
-    """The call's before the task's before the default, which is five minutes."""
+    """The call's deadline comes before the task's, and that before the default of five minutes."""
     script(world, SILENT)
     tables = {"tasks": {"coding": {"models": ["a"]}}, **tables}
     tables["defaults"] = {**NO_CLOCKS, **tables.get("defaults", {})}
@@ -187,7 +187,7 @@ def test_deadline_wins_ties(clock: Clock, world: World, mode: str, limits: dict[
     [({"idle": 3}, Act(text="a b", first_token=2.0, fault="hang", at=1)), ({"total": 5}, TALKS), ({}, TALKS)],
 )
 def test_deadline_wins_ties_in_the_answer(clock: Clock, world: World, limits: dict[str, float], act: Act) -> None:
-    """Also while an answer is coming in: for `chat()` the call is over, a stream is interrupted by the deadline."""
+    """The deadline also comes first while an answer is being read; it interrupts a stream."""
     script(world, act)
     tables = {"defaults": NO_CLOCKS | limits}
 
@@ -214,7 +214,7 @@ def test_deadline_is_exact_wherever_the_clock_stands() -> None:
         assert (type(result), clock.now) == (DeadlineExceeded, 2 * deadline), (fails, deadline)
 
 
-def test_models_used_up_before_the_deadline(clock: Clock, world: World) -> None:
+def test_every_model_failed_before_the_deadline(clock: Clock, world: World) -> None:
     """When the last model fails before the deadline, the call ends then, as `AllModelsFailed`."""
     script(world, Act(status=400, first_token=0.5), Act(status=400, first_token=0.5))
 

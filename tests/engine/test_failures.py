@@ -32,11 +32,13 @@ class Row:
 
 
 def _lost(fault: str, again: str | None = "quick", **when: object) -> Row:
+    """A connection that fails in this way."""
     act = Act(fault=fault, **(when or {"connect": LASTS}))  # type: ignore[arg-type]
     return Row(name=fault, act=act, error="ConnectionFailed", again=again)
 
 
 def _status(status: int, error: str, again: str | None = None, **told: object) -> Row:
+    """An error response with this status."""
     name = " ".join([str(status), *(str(value) for value in told.values())])
     act = Act(status=status, first_token=LASTS, **told)  # type: ignore[arg-type]
     return Row(name=name, act=act, error=error, status=status, again=again)
@@ -45,7 +47,7 @@ def _status(status: int, error: str, again: str | None = None, **told: object) -
 def _reply(
     fault: str, error: str = "BadReply", modes: tuple[str, ...] = MODES, name: str = "", **more: object
 ) -> Row:
-    """A 200 that goes wrong, if `more` does not say otherwise before any content."""
+    """A 200 that goes wrong, before any content unless `more` says otherwise."""
     act = Act(fault=fault, first_token=LASTS, **{"text": "one two three", "at": 0, **more})  # type: ignore[arg-type]
     return Row(name=name or f"200 {fault}", act=act, error=error, status=200, again="quick", modes=modes)
 
@@ -112,7 +114,7 @@ def expected(row: Row, place: int) -> list[Tried]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
 def test_failure_at_every_place(row: Row) -> None:
-    """The same model is tried again when its row says so, at the exact instant, then the next one at once."""
+    """The same model is retried as its row says, at the exact instant, and then the next one is asked at once."""
     for mode, place in product(row.modes, range(3)):
         clock, world = Clock(), World()
         script(world, *[REJECTED] * place, row.act, *[HEALTHY] * (2 - place))
@@ -161,7 +163,7 @@ def test_refusal_moves_on_when_told_to(row: Row) -> None:
 
 
 def test_filtered_words_are_a_reply(clock: Clock, world: World) -> None:
-    """A 200 with text is an answer, although its finish reason is `content_filter`."""
+    """A 200 with text is an answer, also when its finish reason is `content_filter`."""
     script(world, Act(text="I cannot", finish_reason="content_filter"), HEALTHY)
 
     result = call(clock, world, chain=["a", "b"])
@@ -196,7 +198,7 @@ def test_whole_answer_or_the_next_model(fault: str, wire_stream: bool) -> None:
 
 
 def test_several_faults_in_one_chain() -> None:
-    """Three models with three different faults: the whole answer is the fourth's, with nothing of the others in it."""
+    """After three models with three different faults the answer is the fourth's, with nothing of the others in it."""
     faults = ["cut", "reset", "error", "truncated", "html", "no_end", "huge", "hang", "refuse"]
     for first, second, third in zip(faults, faults[1:], faults[2:], strict=False):
         clock, world = Clock(), World()
@@ -215,7 +217,7 @@ def test_several_faults_in_one_chain() -> None:
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("mode", MODES)
 def test_too_large_a_reply(clock: Clock, world: World, mode: str, place: int) -> None:
-    """A reply over `max_response_bytes` is cut off as it passes the limit, tried again once, then the next model."""
+    """A reply over `max_response_bytes` is cut off there, retried once, and then the next model is asked."""
     huge = Act(fault="huge", size=400_000, first_token=LASTS)
     script(world, *[REJECTED] * place, huge, *[HEALTHY] * (2 - place))
 
@@ -227,7 +229,7 @@ def test_too_large_a_reply(clock: Clock, world: World, mode: str, place: int) ->
 
 
 def test_a_reply_of_the_largest_size() -> None:
-    """A body of exactly `max_response_bytes` is taken; one byte more is not."""
+    """A body of exactly `max_response_bytes` is accepted; one byte more is not."""
     body = b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}'
     for spare, expected_kind in ((0, Reply), (-1, AllModelsFailed)):
         clock, world = Clock(), World()

@@ -54,7 +54,7 @@ def test_the_first_model_may_still_answer_first(clock: Clock, world: World) -> N
 
 
 def test_a_model_that_is_not_late_is_not_raced(clock: Clock, world: World) -> None:
-    """Content just before `after` means one request and no second one, however long the answer then takes."""
+    """A model with content just before `after` is not raced, however long its answer then takes."""
     world.model("a", Act(tokens=20, first_token=1.25, gap=0.5))
 
     reply = chat_once(clock, world, ["a", "b"], hedge=1.5)
@@ -64,7 +64,7 @@ def test_a_model_that_is_not_late_is_not_raced(clock: Clock, world: World) -> No
 
 
 def test_without_a_hedge_nothing_is_raced(clock: Clock, world: World) -> None:
-    """No delay means a fallback chain: a slow first model is waited for."""
+    """Without a hedge a slow first model is waited for."""
     world.model("a", Act(first_token=20.0))
 
     chat_once(clock, world, ["a", "b"], hedge=None)
@@ -91,7 +91,7 @@ def test_lateness_counts_from_the_sending_and_not_from_the_queue(clock: Clock, w
 
 @pytest.mark.parametrize(("hold", "after"), [(0.5, 0.125), (0.75, 0.5), (1.9375, 0.25)])
 def test_a_model_in_the_queue_is_not_late(clock: Clock, world: World, hold: float, after: float) -> None:
-    """However much shorter `after` is than the hold, it counts from the sending at the hold's end."""
+    """A first model that is held is late `after` seconds after its sending, however short `after` is."""
     world.model("a", Act(status=429, retry_after=hold), Act(first_token=9.0))
 
     async def scenario() -> Trace:
@@ -103,6 +103,25 @@ def test_a_model_in_the_queue_is_not_late(clock: Clock, world: World, hold: floa
     first, hedge = clock.run(scenario()).attempts
 
     assert (first.sent, hedge.sent) == (hold, hold + after)
+
+
+def test_a_fallback_in_the_queue_is_not_late(clock: Clock, world: World) -> None:
+    """A fallback that is held when the failed step before it would have been late is not raced."""
+    world.model("a", Act(status=500, first_token=0.5))
+    world.model("b", Act(status=429, retry_after=1.5), Act(first_token=0.25))
+    events: list[object] = []
+
+    async def scenario() -> Trace:
+        async with open_router(world, events.append) as router:
+            with pytest.raises(AllModelsFailed):
+                await router.chat("hello", chain=["b"], retry=ONCE)
+            events.clear()
+            return (await router.chat("hello", chain=["a", "b", "c"], hedge=1.0, retry=ONCE)).trace
+
+    trace = clock.run(scenario())
+
+    assert timeline(trace) == [("a", "first", "failed", 0.0, 0.5), ("b", "fallback", "won", 1.5, 1.75)]
+    assert not [event for event in events if isinstance(event, HedgeDenied)]
 
 
 def test_lateness_counts_from_the_newest_try_of_a_model(clock: Clock, world: World) -> None:
@@ -120,7 +139,7 @@ def test_lateness_counts_from_the_newest_try_of_a_model(clock: Clock, world: Wor
 
 
 def test_a_model_is_late_in_the_pause_before_its_retry(clock: Clock, world: World) -> None:
-    """What the newest attempt waits for does not matter: its pause is cut when the hedge wins."""
+    """A model in the pause before its retry may be raced; the pause ends when the hedge wins."""
     world.model("a", Act(status=429, retry_after=1.75, first_token=0.5))
     world.model("b", Act(first_token=0.5))
 
@@ -132,7 +151,7 @@ def test_a_model_is_late_in_the_pause_before_its_retry(clock: Clock, world: Worl
 
 @pytest.mark.parametrize("after", [0.001, 0.0078125])
 def test_a_very_short_delay_is_kept(clock: Clock, world: World, after: float) -> None:
-    """A delay of a millisecond is a millisecond."""
+    """An `after` of a millisecond is kept exactly."""
     world.model("a", Act(first_token=9.0))
 
     assert chat_once(clock, world, ["a", "b"], hedge=after).trace.attempts[1].sent == after
@@ -149,7 +168,7 @@ def test_time_before_the_connection_counts(clock: Clock, world: World) -> None:
 
 
 def test_headers_comments_and_roles_do_not_make_a_model_less_late(clock: Clock, world: World) -> None:
-    """Only content counts: an SSE stream that opens and sends comments is as late as silence."""
+    """Headers and SSE comments are no content: a model that sends only those is late."""
     world.model("a", Act(first_token=9.0, headers_after=0.0, comments=0.25))
     world.model("b", Act(first_token=0.5))
 
@@ -157,7 +176,7 @@ def test_headers_comments_and_roles_do_not_make_a_model_less_late(clock: Clock, 
 
 
 def test_reasoning_is_content_too(clock: Clock, world: World) -> None:
-    """A model that has begun to think has begun to answer."""
+    """A model that has begun to reason is not late."""
     world.model("a", Act(reasoning="hm", text="so", first_token=0.5, gap=2.0))
 
     assert len(chat_once(clock, world, ["a", "b"], hedge=1.0).trace.attempts) == 1
@@ -167,7 +186,7 @@ def test_reasoning_is_content_too(clock: Clock, world: World) -> None:
 
 
 def test_at_most_two_run_at_once(clock: Clock, world: World) -> None:
-    """While two are silent the third waits, whatever the delay."""
+    """While two models are silent no third one is asked, whatever `after` is."""
     world.model("a", Act(fault="hang"))
     world.model("b", Act(first_token=8.0))
 
@@ -177,7 +196,7 @@ def test_at_most_two_run_at_once(clock: Clock, world: World) -> None:
 
 
 def test_nothing_starts_while_the_successor_of_the_failed_one_lives(clock: Clock, world: World) -> None:
-    """The first of two fails, the second is not late yet and answers: that was all."""
+    """When the first of two fails and the second is not late yet, no third one is asked."""
     world.model("a", Act(status=500, first_token=1.25))
     world.model("b", Act(first_token=0.75))
 
@@ -202,7 +221,7 @@ def test_the_successor_of_a_failed_one_may_be_late_itself(clock: Clock, world: W
 
 
 def test_a_successor_that_is_late_already_is_raced_at_once(clock: Clock, world: World) -> None:
-    """Two silent ones; when the older fails and the newer has been late for long, the next starts at that instant."""
+    """When the older of two fails and the newer is late already, the next model is asked at that instant."""
     world.model("a", Act(status=500, first_token=4.0))
     world.model("b", Act(fault="hang"))
 
@@ -212,7 +231,7 @@ def test_a_successor_that_is_late_already_is_raced_at_once(clock: Clock, world: 
 
 
 def test_when_none_is_alive_the_next_is_a_fallback(clock: Clock, world: World) -> None:
-    """Both of two have failed before the second was late: the third is a fallback and costs no token."""
+    """When both of two have failed, the third is a fallback and costs no token."""
     world.model("a", Act(status=500, first_token=1.25))
     world.model("b", Act(status=500, first_token=0.5))
 
@@ -226,7 +245,7 @@ def test_when_none_is_alive_the_next_is_a_fallback(clock: Clock, world: World) -
 
 
 def test_when_the_newest_fails_the_next_starts_at_once(clock: Clock, world: World) -> None:
-    """The older of two still lives when the newer fails: the next is its hedge at once, not one delay later."""
+    """When the newer of two fails, the next model is the older one's hedge at once."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(status=500, first_token=0.5))
     world.model("c", Act(first_token=0.25))
@@ -241,7 +260,7 @@ def test_when_the_newest_fails_the_next_starts_at_once(clock: Clock, world: Worl
 
 
 def test_a_failure_never_wins_while_another_attempt_lives(clock: Clock, world: World) -> None:
-    """The hedge and all that follow fail; the first model answers in the end."""
+    """When the hedges fail, the first model is waited for and may still answer."""
     world.model("a", Act(text="at last", first_token=9.0))
     world.model("b", Act(status=500))
     world.model("c", Act(status=400))
@@ -253,7 +272,7 @@ def test_a_failure_never_wins_while_another_attempt_lives(clock: Clock, world: W
 
 
 def test_a_refusal_does_not_win_over_a_living_attempt(clock: Clock, world: World) -> None:
-    """A refusal ends the chain, but the one that runs beside it may answer."""
+    """A refusal ends the chain, but the attempt beside it may still answer."""
     world.model("a", Act(text="gladly", first_token=3.0))
     world.model("b", BLOCKED)
 
@@ -264,7 +283,7 @@ def test_a_refusal_does_not_win_over_a_living_attempt(clock: Clock, world: World
 
 
 def test_a_refusal_is_raised_when_the_other_has_failed_too(clock: Clock, world: World) -> None:
-    """Nothing starts after a refusal; the call ends when the last living attempt has failed, with the refusal."""
+    """After a refusal nothing is started, and it is raised when the attempt beside it has failed."""
     world.model("a", Act(status=400, code="content_filter", message="content policy", first_token=1.25))
     world.model("b", Act(status=500, first_token=2.0))
 
@@ -277,7 +296,7 @@ def test_a_refusal_is_raised_when_the_other_has_failed_too(clock: Clock, world: 
 
 
 def test_when_all_fail_the_error_has_all_of_them(clock: Clock, world: World) -> None:
-    """The causes of every attempt are in the group, in the order they began."""
+    """The error's group has the error of every attempt, in the order in which they began."""
     world.model("a", Act(status=500, first_token=2.0))
     world.model("b", Act(fault="hang"))
 
@@ -290,7 +309,7 @@ def test_when_all_fail_the_error_has_all_of_them(clock: Clock, world: World) -> 
 
 
 def test_the_deadline_ends_both(clock: Clock, world: World) -> None:
-    """Two silent models: the call ends at its deadline, and so do they."""
+    """The deadline ends a call with two silent models, and both attempts."""
     world.model("a", Act(fault="hang"))
     world.model("b", Act(fault="hang", at="headers"))
 
@@ -324,7 +343,7 @@ def test_a_chain_of_one_can_race_itself(clock: Clock, world: World) -> None:
 
 
 def test_a_chain_of_one_is_not_hedged_otherwise(clock: Clock, world: World) -> None:
-    """There is nobody to race; no event says so."""
+    """A chain of one model is not hedged, and no event says so."""
     world.model("a", Act(first_token=9.0))
     events: list[object] = []
 
@@ -334,7 +353,7 @@ def test_a_chain_of_one_is_not_hedged_otherwise(clock: Clock, world: World) -> N
 
 
 def test_a_failed_hedge_on_the_same_model_is_followed_by_the_next_one(clock: Clock, world: World) -> None:
-    """The same model is raced because it was late; when that has failed too, the next model is the hedge."""
+    """When a hedge on the same model fails, the next model is the hedge."""
     world.model("a", Act(fault="hang"), Act(status=500, first_token=0.5))
 
     trace = chat_once(clock, world, ["a", "b"], hedge=Hedge(after=1.0, same=True)).trace
@@ -345,7 +364,7 @@ def test_a_failed_hedge_on_the_same_model_is_followed_by_the_next_one(clock: Clo
 
 
 def test_a_chain_of_one_does_not_race_itself_at_once_again(clock: Clock, world: World) -> None:
-    """While the first request lives, a hedge that failed is followed by another one only when that is late as well."""
+    """In a chain of one a hedge that failed is followed by another one only after `after` seconds more."""
     world.model("a", Act(first_token=2.5), Act(status=500))
 
     trace = chat_once(clock, world, ["a"], hedge=Hedge(after=1.0, same=True)).trace

@@ -47,7 +47,7 @@ def test_a_hedge_never_waits(clock: Clock, world: World) -> None:
 
 
 def test_a_hedge_does_not_wait_for_its_own_retry_after(clock: Clock, world: World) -> None:
-    """A first model would wait so long; for a hedge the next one is quicker."""
+    """A hedge that is asked to wait gives way to the next model."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(status=429, retry_after=1.0))
 
@@ -59,7 +59,7 @@ def test_a_hedge_does_not_wait_for_its_own_retry_after(clock: Clock, world: Worl
 
 
 def test_a_held_model_that_a_hedge_passed_over_comes_as_a_fallback(clock: Clock, world: World) -> None:
-    """When nothing else is left, the model that was passed over is waited for."""
+    """A held model that a hedge passed over is waited for when no other step is left."""
     world.model("a", Act(status=500, first_token=2.0))
     hold(world, "b", 4.0)
     world.model("c", Act(status=500, first_token=0.5))
@@ -79,7 +79,7 @@ def test_a_held_model_that_a_hedge_passed_over_comes_as_a_fallback(clock: Clock,
 
 
 def test_a_hedge_with_nobody_left_to_ask_is_denied(clock: Clock, world: World) -> None:
-    """When every other model is held the hedge is denied, once, and costs nothing."""
+    """When every other model is held the hedge is denied once, and costs nothing."""
     world.model("a", Act(first_token=5.0))
     hold(world, "b", 60.0)
     events: list[object] = []
@@ -99,7 +99,7 @@ def test_a_hedge_with_nobody_left_to_ask_is_denied(clock: Clock, world: World) -
 
 
 def test_a_hedge_without_a_useful_share_of_the_deadline_is_not_sent(clock: Clock, world: World) -> None:
-    """Less than 0.25 s for it, now that two held models can be sent again: passed over, and its token comes back."""
+    """A hedge whose share of the deadline is under 0.25 s is passed over, and its token comes back."""
     world.model("a", Act(fault="hang"))
     hold(world, "c", 0.25)
     hold(world, "d", 0.25)
@@ -134,7 +134,7 @@ async def hedged(world: World, router: Router, first: str, *, late: bool, hedge:
 
 
 def test_ten_hedges_in_a_row_and_then_one_in_twenty(clock: Clock, world: World) -> None:
-    """The bucket is full at the start, holds ten, and every call pays in a twentieth."""
+    """The budget starts with ten tokens, and every call pays in a twentieth."""
     async def scenario() -> list[int]:
         async with open_router(world) as router:
             return [number for number in range(1, 101) if await hedged(world, router, "a", late=True)]
@@ -144,7 +144,7 @@ def test_ten_hedges_in_a_row_and_then_one_in_twenty(clock: Clock, world: World) 
 
 
 def test_calls_that_are_not_late_save_up_but_not_beyond_ten(clock: Clock, world: World) -> None:
-    """The bucket is asked when the hedge fires: a call that is not late pays in and takes nothing."""
+    """Calls that are not late pay in, up to ten tokens."""
     async def scenario() -> tuple[int, float]:
         async with open_router(world) as router:
             for _ in range(50):
@@ -178,7 +178,7 @@ def test_no_prefix_of_calls_has_more_hedges_than_the_budget(clock: Clock, world:
 
 
 def test_a_budget_belongs_to_a_first_model_and_a_rate(clock: Clock, world: World) -> None:
-    """What one first model has used up another one still has, and so has the same one at another rate."""
+    """Each first model, and each rate, has a budget of its own."""
     async def scenario() -> list[bool]:
         async with open_router(world) as router:
             for _ in range(10):
@@ -194,7 +194,7 @@ def test_a_budget_belongs_to_a_first_model_and_a_rate(clock: Clock, world: World
 
 
 def test_a_hedge_beyond_the_budget_is_denied_and_the_call_goes_on(clock: Clock, world: World) -> None:
-    """An event says so; the late model is waited for."""
+    """A hedge that the budget denies is told by an event, and the late model is waited for."""
     world.model("a", Act(first_token=2.0))
     events: list[object] = []
 
@@ -214,7 +214,7 @@ def test_a_hedge_beyond_the_budget_is_denied_and_the_call_goes_on(clock: Clock, 
 
 
 def test_the_next_model_after_a_failed_hedge_is_paid_for_too(clock: Clock, world: World) -> None:
-    """The newest fails while the older lives: without a token nothing starts until the older one fails as well."""
+    """The model that follows a failed hedge costs a token; without one it starts when the older attempt fails too."""
     hedge = Hedge(after=1.0, budget=0.0)
 
     async def scenario() -> Trace:
@@ -232,7 +232,7 @@ def test_the_next_model_after_a_failed_hedge_is_paid_for_too(clock: Clock, world
 
 
 def test_a_hedge_that_was_not_sent_is_refunded(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model whose key is not set takes no token; the next one starts in its place at once."""
+    """A hedge whose key is not set costs nothing, and the next model is asked at once."""
     monkeypatch.delenv("KEY_OF_B", raising=False)
     keyed = {"keyed": {"wire": "openai", "base_url": "http://sim.test/v1", "key": "env:KEY_OF_B"}}
     config = {"providers": keyed, "models": {"b": {"provider": "keyed", "id": "b"}}}
@@ -256,7 +256,7 @@ def test_a_hedge_that_was_not_sent_is_refunded(clock: Clock, world: World, monke
 
 
 def test_a_hedge_that_was_sent_in_vain_is_not_refunded(clock: Clock, world: World) -> None:
-    """Sending is what costs, also when the connection fails or the hedge is cancelled before its headers."""
+    """A hedge that was sent costs its token, also when its connection fails or it is cancelled before its headers."""
     world.model("a", Act(first_token=1.5))
     world.model("b", Act(fault="refuse"))
     world.model("c", Act(fault="hang", at="connect"))

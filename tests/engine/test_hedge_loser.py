@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("models_say_their_names")
 
 @pytest.mark.parametrize("hedge_wins", [True, False])
 def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedge_wins: bool) -> None:
-    """At the instant of the first content the loser is settled, its event is out and its connection closed."""
+    """At the instant of the first content the loser has ended, its event is out and its connection closed."""
     slow, quick = Act(first_token=60.0), Act(tokens=4, first_token=0.75, gap=0.5)
     world.model("a", slow if hedge_wins else Act(tokens=4, first_token=1.75, gap=0.5))
     world.model("b", quick if hedge_wins else slow)
@@ -52,7 +52,7 @@ def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedg
 @pytest.mark.parametrize("hedge_wins", [True, False])
 @pytest.mark.parametrize("streams", [True, False])
 def test_the_trace_is_complete_with_the_reply(clock: Clock, world: World, *, streams: bool, hedge_wins: bool) -> None:
-    """In the very turn in which the caller has its reply, or the beginning of it, the loser has ended."""
+    """When the caller gets its reply, or the first content of a stream, the loser has ended."""
     world.model("a", Act(first_token=60.0 if hedge_wins else 1.75))
     world.model("b", Act(first_token=0.75 if hedge_wins else 60.0))
 
@@ -77,7 +77,7 @@ def test_the_trace_is_complete_with_the_reply(clock: Clock, world: World, *, str
 ])
 @pytest.mark.parametrize("hedge_wins", [True, False])
 def test_the_losers_task_is_gone_one_turn_later(clock: Clock, world: World, loser: Act, *, hedge_wins: bool) -> None:
-    """Whatever the loser was waiting for: one turn of the loop after the win nothing of it is left."""
+    """One turn of the loop after the win nothing of the loser is left, whatever it was waiting for."""
     world.model("a", loser if hedge_wins else Act(first_token=1.75))
     world.model("b", Act(first_token=0.75) if hedge_wins else loser)
     unheard: list[object] = []
@@ -99,7 +99,7 @@ def test_the_losers_task_is_gone_one_turn_later(clock: Clock, world: World, lose
 
 
 def test_what_a_loser_cost_is_an_estimate_and_says_so(clock: Clock, world: World) -> None:
-    """The prompt is what a silent loser may be billed for; the winner's cost is counted."""
+    """The cost of a silent loser is estimated from its prompt, and marked as an estimate."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(text="one two three", usage={"prompt_tokens": 7, "completion_tokens": 3}))
 
@@ -113,7 +113,7 @@ def test_what_a_loser_cost_is_an_estimate_and_says_so(clock: Clock, world: World
 
 
 def test_the_reply_costs_what_the_winner_cost(clock: Clock, world: World) -> None:
-    """`reply.cost_usd` is this answer's; the trace has the whole."""
+    """`reply.cost_usd` is the winner's cost alone."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(usage={"prompt_tokens": 7, "completion_tokens": 3}))
 
@@ -121,7 +121,7 @@ def test_the_reply_costs_what_the_winner_cost(clock: Clock, world: World) -> Non
 
 
 def test_a_loser_whose_price_is_unknown_makes_the_total_unknown(clock: Clock, world: World) -> None:
-    """`None`, never a silent 0."""
+    """When a loser's price is unknown the trace's cost is `None`."""
     world.model("a", Act(first_token=9.0))
 
     trace = chat_once(clock, world, ["a", "b"], hedge=1.0, config={"models": {"b": PRICED["b"]}}).trace
@@ -131,7 +131,7 @@ def test_a_loser_whose_price_is_unknown_makes_the_total_unknown(clock: Clock, wo
 
 
 def test_losing_does_not_count_against_a_model(clock: Clock, world: World) -> None:
-    """A loser stands as it stood."""
+    """A model that loses a race stays ready."""
     world.model("a", Act(first_token=9.0))
 
     async def scenario() -> dict[str, str]:
@@ -146,7 +146,7 @@ def test_losing_does_not_count_against_a_model(clock: Clock, world: World) -> No
 
 
 def test_the_first_attempt_runs_in_the_callers_task(clock: Clock, world: World) -> None:
-    """A second task exists only once the hedge has fired, and every fallback runs in the caller's again."""
+    """Only a hedge runs in a task of its own; the first attempt and every fallback run in the caller's."""
     where: list[tuple[str, bool, int]] = []
 
     def note(act: Act) -> object:
@@ -171,7 +171,7 @@ def test_the_first_attempt_runs_in_the_callers_task(clock: Clock, world: World) 
 
 
 def test_no_task_is_made_while_nothing_is_late(clock: Clock, world: World) -> None:
-    """A hedged call that is in time is one task: its caller's."""
+    """A hedged call whose first model is in time makes no second task."""
     world.model("a", Act(tokens=10, first_token=0.5, gap=0.5))
 
     async def scenario() -> int:
@@ -187,7 +187,7 @@ def test_no_task_is_made_while_nothing_is_late(clock: Clock, world: World) -> No
 
 
 def test_the_cause_of_every_attempt_is_told_by_its_event(clock: Clock, world: World) -> None:
-    """Listeners see the loser end before the winner, and nothing afterwards."""
+    """Listeners see the loser end before the winner, and nothing after the call's end."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(first_token=0.5))
     events: list[str] = []
@@ -198,7 +198,7 @@ def test_the_cause_of_every_attempt_is_told_by_its_event(clock: Clock, world: Wo
 
 
 def test_hedged_streams_commit_to_the_first_content(clock: Clock, world: World) -> None:
-    """For `stream()` the win is the commit: entering ends with the hedge's first content."""
+    """Entering a hedged stream returns at the hedge's first content."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(text="one two", first_token=0.5, gap=1.0))
 
@@ -218,7 +218,7 @@ def test_hedged_streams_commit_to_the_first_content(clock: Clock, world: World) 
 
 
 def test_a_hedge_runs_in_the_context_of_its_caller(clock: Clock, world: World) -> None:
-    """A context variable that a caller has set is seen by its hedge, whoever else's timers run beside it."""
+    """A hedge sees the context variables of its caller, whoever else's timers run beside it."""
     caller: ContextVar[str] = ContextVar("caller", default="nobody")
     seen: dict[str, list[str]] = {"a": [], "b": []}
     for name in seen:

@@ -1,4 +1,4 @@
-"""What takes a call to the next model and what does not: windows, `accept`, strangers' exceptions; and who is told."""
+"""What takes a call to the next model: context windows, `accept`; whose exceptions do not; and what is logged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.helpers.failing import HEALTHY, REJECTED, SPREAD, Tried, ask, asked, 
 def test_prompt_too_long_for_small_windows(
     clock: Clock, world: World, windows: tuple[int | None, ...], expected: list[str]
 ) -> None:
-    """A prompt over the window goes on only to a larger window, or one that nobody knows."""
+    """A prompt that is too long goes on only to models with a larger window, or an unknown one."""
     script(world, Act(status=400, code="context_length_exceeded"), HEALTHY, HEALTHY)
     models: dict[str, dict[str, object]] = {name: {"provider": "sim", "id": name} for name in "abc"}
     for name, window in zip("abc", windows, strict=True):
@@ -38,7 +38,7 @@ def test_prompt_too_long_for_small_windows(
 
 
 def test_unaccepted_reply_escalates(clock: Clock, world: World) -> None:
-    """A reply that `accept` turns down is kept with its cost, is not tried again, and the next model is asked."""
+    """A reply that is not accepted is kept with its cost, is not retried, and the next model is asked."""
     script(world, Act(text="no", first_token=0.5), Act(text="yes", first_token=0.5), HEALTHY)
     price = {"input": 1.0, "output": 1.0}
     models = {name: {"provider": "sim", "id": name, "usd_per_mtok": price} for name in "abc"}
@@ -59,7 +59,7 @@ def test_unaccepted_reply_escalates(clock: Clock, world: World) -> None:
 
 @pytest.mark.parametrize("place", range(3))
 def test_strangers_exception_propagates(clock: Clock, world: World, place: int) -> None:
-    """What `accept` raises is the caller's: it comes out unchanged, nothing else is asked, nothing is remembered."""
+    """An exception of `accept` is raised unchanged, nothing else is asked, and nothing is remembered."""
     script(world, *[REJECTED] * place, HEALTHY, HEALTHY, HEALTHY)
     mine = KeyError("mine")
 
@@ -80,7 +80,7 @@ def test_strangers_exception_propagates(clock: Clock, world: World, place: int) 
 
 
 def test_listeners_exception_is_logged(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """A listener that raises is told of with its traceback; the call goes on."""
+    """A listener's exception is logged with its traceback, and the call goes on."""
     script(world, HEALTHY)
 
     def listener(event: object) -> None:
@@ -93,7 +93,7 @@ def test_listeners_exception_is_logged(clock: Clock, world: World, caplog: pytes
 
 
 def test_turned_down_request_is_told_once(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """A `Rejected` that moves on is one WARNING for each model and message, however often it comes."""
+    """A `Rejected` is one WARNING for each model and message, however often it comes."""
     strange = Act(status=422, message="temperature: out of range")
     script(world, (REJECTED, REJECTED, strange), REJECTED, HEALTHY)
 
@@ -116,7 +116,7 @@ def test_turned_down_request_is_told_once(clock: Clock, world: World, caplog: py
 def test_what_needs_a_person_is_told_once(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture, act: Act
 ) -> None:
-    """A bad key, an empty account, a missing model: one WARNING, not one a call."""
+    """A bad key, an empty account or a missing model is one WARNING, not one for each call."""
     script(world, act, HEALTHY, HEALTHY)
 
     async def scenario(router: Router) -> None:
@@ -133,7 +133,7 @@ def test_what_needs_a_person_is_told_once(
 
 
 def test_retired_model_names_its_successor(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """A 404 for a model whose successor is known says which one that is."""
+    """The warning about a 404 names the model's successor where one is known."""
     script(world, Act(status=404), HEALTHY)
     old = Model(provider="sim", id="a", name="a", successor="b")
 

@@ -38,7 +38,7 @@ def test_without_a_delay_it_is_a_fallback_chain(clock: Clock, world: World) -> N
 
 
 def test_the_same_model_may_come_twice(clock: Clock, world: World) -> None:
-    """Steps are places in the chain, not models."""
+    """A chain may name a model twice: each is a step of its own."""
     world.model("a", FAILS, Act(text="a again"))
     world.model("b", FAILS)
 
@@ -53,7 +53,7 @@ BREAKS = Act(tokens=9, first_token=0.5, gap=0.25, fault="cut", at=4)
 
 
 def test_a_hedge_that_wins_and_breaks_gives_the_cancelled_step_its_place_back(clock: Clock, world: World) -> None:
-    """The first model was only cancelled: it is tried again before the models behind it."""
+    """When a hedge has won and breaks, the step it superseded is tried again before the models after it."""
     world.model("a", Act(fault="hang"), Act(text="a again"))
     world.model("b", BREAKS)
 
@@ -66,7 +66,7 @@ def test_a_hedge_that_wins_and_breaks_gives_the_cancelled_step_its_place_back(cl
 
 
 def test_a_first_model_that_wins_and_breaks_gives_the_hedge_its_place_back(clock: Clock, world: World) -> None:
-    """The hedge that lost is the next fallback."""
+    """When the first model has won and breaks, the hedge that lost is the next fallback."""
     world.model("a", Act(tokens=9, first_token=1.5, gap=0.25, fault="cut", at=4))
     world.model("b", Act(fault="hang"), Act(text="b again"))
 
@@ -78,7 +78,7 @@ def test_a_first_model_that_wins_and_breaks_gives_the_hedge_its_place_back(clock
 
 
 def test_several_cancelled_steps_come_in_their_old_order(clock: Clock, world: World) -> None:
-    """First the first, then the third, then what was never tried: the failed second does not come again."""
+    """Superseded steps come again in their old order, before those never tried; a failed one does not come again."""
     world.model("a", Act(fault="hang"), FAILS)
     world.model("b", Act(status=500, first_token=0.25))
     world.model("c", BREAKS)
@@ -92,7 +92,7 @@ def test_several_cancelled_steps_come_in_their_old_order(clock: Clock, world: Wo
 
 
 def test_a_broken_winner_is_tried_once_more_before_the_others(clock: Clock, world: World) -> None:
-    """A cut is worth one quick retry, whoever was cancelled for this winner."""
+    """A winner that is cut gets its quick retry before the step it superseded comes again."""
     world.model("a", Act(fault="hang"))
     world.model("b", BREAKS, Act(text="b again"))
 
@@ -104,7 +104,7 @@ def test_a_broken_winner_is_tried_once_more_before_the_others(clock: Clock, worl
 
 
 def test_the_retry_of_a_broken_winner_is_hedged(clock: Clock, world: World) -> None:
-    """Its win is over with it: the new attempt is late `after` seconds after its own sending, like any other."""
+    """The retry of a winner that broke is hedged `after` seconds after its own sending."""
     world.model("a", BREAKS, Act(fault="hang"))
 
     reply = chat_once(clock, world, ["a", "b"], hedge=HEDGE, retry=Retry(base=0.0))
@@ -115,7 +115,7 @@ def test_the_retry_of_a_broken_winner_is_hedged(clock: Clock, world: World) -> N
 
 
 def test_a_model_sent_in_the_instant_of_a_win_that_broke_is_hedged(clock: Clock, world: World) -> None:
-    """The win of one model is not taken for that of the next."""
+    """A fallback sent in the very instant in which the model before it won and broke is hedged like any other."""
     world.model("a", Act(tokens=9, fault="cut", at=4))
     world.model("b", Act(fault="hang"))
 
@@ -127,7 +127,7 @@ def test_a_model_sent_in_the_instant_of_a_win_that_broke_is_hedged(clock: Clock,
 
 
 def test_a_broken_winner_and_nothing_left(clock: Clock, world: World) -> None:
-    """The cancelled one fails as well, at the second try: all models failed, and every attempt is told."""
+    """When the winner breaks and the superseded step fails too, the error's trace has every attempt."""
     world.model("a", Act(fault="hang"), FAILS)
     world.model("b", BREAKS)
 
@@ -138,7 +138,7 @@ def test_a_broken_winner_and_nothing_left(clock: Clock, world: World) -> None:
 
 
 def test_a_hedge_may_follow_a_broken_winner(clock: Clock, world: World) -> None:
-    """The race begins anew: the cancelled step may be late again, and the next one is its hedge."""
+    """A superseded step that comes again may be late again, and then the next one is its hedge."""
     world.model("a", Act(fault="hang"))
     world.model("b", BREAKS)
 
@@ -167,7 +167,7 @@ def test_on_the_buffered_wire_the_race_is_decided_at_the_end(clock: Clock, world
 
 
 def test_on_the_streaming_wire_it_is_decided_by_the_first_content(clock: Clock, world: World) -> None:
-    """The same two models: the first one has begun to answer, and nothing is raced."""
+    """On the streaming wire a model whose content has begun in time is not raced, however long its answer takes."""
     world.model("a", Act(tokens=20, first_token=0.5, gap=0.5))
     world.model("b", Act(text="short", first_token=2.0))
 
@@ -188,7 +188,7 @@ def test_one_of_two_may_be_buffered(clock: Clock, world: World) -> None:
 
 
 def test_an_invalid_body_does_not_win(clock: Clock, world: World) -> None:
-    """A whole answer is what wins: an empty one is a failure, and the other one is waited for."""
+    """On the buffered wire an empty answer is a failure, and the other attempt is waited for."""
     config = {"defaults": {"wire_stream": False}}
     world.model("a", Act(text="late but good", first_token=4.0))
     world.model("b", Act(text="", tokens=0, first_token=0.5))
@@ -202,7 +202,7 @@ def test_an_invalid_body_does_not_win(clock: Clock, world: World) -> None:
 
 
 def test_a_stream_that_breaks_after_its_commit_is_not_spliced(clock: Clock, world: World) -> None:
-    """Its text so far is on the error, and the loser of the race is not asked again."""
+    """A hedged stream that breaks ends in `StreamInterrupted` with its text so far; the loser is not asked again."""
     world.model("a", Act(fault="hang"))
     world.model("b", BREAKS)
 
@@ -221,8 +221,8 @@ def test_a_stream_that_breaks_after_its_commit_is_not_spliced(clock: Clock, worl
     assert timeline(trace) == [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5)]
 
 
-def test_a_restart_is_a_race_over_the_steps_behind(clock: Clock, world: World) -> None:
-    """It is hedged like the first one, from the same budget, into which a call pays once."""
+def test_a_restart_is_a_race_over_the_later_steps(clock: Clock, world: World) -> None:
+    """A restart is hedged from the same budget, into which a call pays once."""
     world.model("a", BREAKS)
     world.model("b", Act(fault="hang"))
     world.model("c", Act(text="c", first_token=0.5))

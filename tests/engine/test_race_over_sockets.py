@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from asyncrouter.sim.play import Play
 
 
-# ── the same over sockets ────────────────────────────────────────────────────────────────────────────────────────────
-
-
 class Watched(World):
     """A world that tells when a connection begins or ends."""
 
@@ -97,8 +94,8 @@ def test_a_hedge_lost_over_sockets() -> None:
     assert [(seen.model, seen.gone) for seen in world.seen] == [("a", False), ("b", True)]
 
 
-def test_a_cancel_of_two_lanes_over_sockets() -> None:
-    """Both connections are closed, whatever they waited for."""
+def test_a_cancel_of_two_attempts_over_sockets() -> None:
+    """A cancelled call closes the connections of both of its attempts, whatever they waited for."""
     async def play(world: Watched, router: Router) -> None:
         call = asyncio.create_task(router.chat("hello", chain=["a", "b"], hedge=0.05))
         await world.until(2)
@@ -113,7 +110,7 @@ def test_a_cancel_of_two_lanes_over_sockets() -> None:
 
 
 def test_a_cancel_in_the_middle_of_a_stream_over_sockets() -> None:
-    """The server sees the connection go, and does not write to its end."""
+    """When a stream is cancelled the server sees its connection go, and does not write to the end."""
     async def play(world: Watched, router: Router) -> None:
         begun = asyncio.Event()
 
@@ -136,7 +133,7 @@ def test_a_cancel_in_the_middle_of_a_stream_over_sockets() -> None:
 
 
 def test_a_fallback_after_a_cut_over_sockets() -> None:
-    """A reply that is cut is none, also on the wire."""
+    """A reply whose connection is cut is a failure, and the next model answers."""
     async def play(world: Watched, router: Router) -> None:
         reply = await router.chat("hello", chain=["a", "b"], retry=ONCE)
         assert (reply.text, [each.outcome for each in reply.trace.attempts]) == ("b", ["failed", "won"])

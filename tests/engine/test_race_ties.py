@@ -28,14 +28,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("models_say_their_names")
 
 
-# ── photo finish ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
 CONTENT = b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
 END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 
-class Puppet:
-    """A response in the hands of a test."""
+class ScriptedResponse:
+    """A response whose bytes, end and break a test triggers."""
 
     status = 200
     reused = False
@@ -90,20 +88,20 @@ class Puppet:
             self._waiter.set_result(None)
 
 
-class Puppets:
-    """A transport whose responses a test moves as it likes."""
+class ScriptedTransport:
+    """A transport of scripted responses; `each` is the response of each model."""
 
     def __init__(self) -> None:
-        self.each: dict[str, Puppet] = {}
+        self.each: dict[str, ScriptedResponse] = {}
 
-    async def send(self, request: Request) -> Puppet:
+    async def send(self, request: Request) -> ScriptedResponse:
         name = orjson.loads(request.body)["model"]
-        self.each[name] = Puppet(name)
+        self.each[name] = ScriptedResponse(name)
         return self.each[name]
 
     async def aclose(self) -> None:
-        for puppet in self.each.values():
-            puppet.close()
+        for response in self.each.values():
+            response.close()
 
 
 ORDERS = [
@@ -115,16 +113,16 @@ ORDERS = [
 
 
 def race(clock: Clock, moves: tuple[str, ...]) -> tuple[Reply | BaseException, list[str | None], list[object]]:
-    """A race of a and b of which nothing is heard until 1.5 s; then these moves in this order in one instant.
+    """Race models a and b that are silent until 1.5 s, and make these moves in this order in one instant.
 
-    What comes of it, how the attempts ended, and what nobody heard of.
+    Returns what came of the call, how the attempts ended, and what the loop's exception handler was told.
     """
-    puppets, world, unheard, events = Puppets(), World(), [], []
+    transport, world, unheard, events = ScriptedTransport(), World(), [], []
 
     async def scenario() -> Reply | BaseException:
         loop, me = asyncio.get_running_loop(), asyncio.current_task()
         loop.set_exception_handler(lambda _, context: unheard.append(context))
-        async with Router(world.config(), transport=puppets, listeners=[events.append], seed=0) as router:
+        async with Router(world.config(), transport=transport, listeners=[events.append], seed=0) as router:
             call = asyncio.create_task(router.chat("hello", chain=["a", "b"], hedge=HEDGE, retry=ONCE))
 
             def move(moves: tuple[str, ...]) -> None:
@@ -133,14 +131,14 @@ def race(clock: Clock, moves: tuple[str, ...]) -> tuple[Reply | BaseException, l
                     if name == "caller":
                         call.cancel()
                     else:
-                        getattr(puppets.each[name], what)()
+                        getattr(transport.each[name], what)()
 
             loop.call_at(1.5, move, moves)
             loop.call_at(1.75, move, ("a ends", "b ends"))
             await asyncio.wait([call])
             await asyncio.sleep(0)
             assert asyncio.all_tasks() == {me}
-            assert all(puppet.closed for puppet in puppets.each.values())
+            assert all(response.closed for response in transport.each.values())
             assert not any(model.in_flight for model in router.health().values())
             assert (call.cancelling() == 0) is ("caller cancels" not in moves)
             return asyncio.CancelledError() if call.cancelled() else call.exception() or call.result()
@@ -153,7 +151,7 @@ def race(clock: Clock, moves: tuple[str, ...]) -> tuple[Reply | BaseException, l
 
 @pytest.mark.parametrize("moves", ORDERS, ids=", ".join)
 def test_what_happens_in_one_instant_counts_in_its_order(clock: Clock, moves: tuple[str, ...]) -> None:
-    """The first content wins and settles the other, which is not heard any more; a failure never does."""
+    """Of two attempts that get content in one instant the first to be read wins; a failure never does."""
     result, outcomes, unheard = race(clock, moves)
 
     winner = next((move[0] for move in moves if "breaks" not in move), None)
@@ -177,7 +175,7 @@ def test_what_happens_in_one_instant_counts_in_its_order(clock: Clock, moves: tu
     order for given in ORDERS for at in range(3) for order in [(*given[:at], "caller cancels", *given[at:])]
 ], ids=", ".join)
 def test_a_cancel_in_the_same_instant_is_the_callers(clock: Clock, moves: tuple[str, ...]) -> None:
-    """Before, between and after what the models do: the caller is cancelled, both attempts have ended."""
+    """A caller cancelled in the instant in which attempts end is cancelled, and both attempts have ended."""
     result, outcomes, unheard = race(clock, moves)
 
     assert isinstance(result, asyncio.CancelledError)
@@ -187,7 +185,7 @@ def test_a_cancel_in_the_same_instant_is_the_callers(clock: Clock, moves: tuple[
 
 
 def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, world: World) -> None:
-    """Either there was no hedge, or it was cancelled at once; the first model answers and the tokens add up."""
+    """When content comes in the instant at which the hedge is due, the first model answers and the budget adds up."""
     world.model("a", Act(text="a", first_token=1.0))
     world.model("b", Act(fault="hang"))
 
@@ -206,26 +204,26 @@ def test_content_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, worl
 
 
 def test_a_hedge_that_was_cancelled_before_its_first_step_is_refunded(clock: Clock) -> None:
-    """Its task had been made and nothing more: no request, no attempt in the trace, no token."""
-    puppets, world = Puppets(), World()
+    """A hedge whose task is cancelled before it ran sends nothing, is not in the trace, and gets its token back."""
+    transport, world = ScriptedTransport(), World()
 
     async def scenario() -> tuple[Reply, float]:
         loop = asyncio.get_running_loop()
-        async with Router(world.config(), transport=puppets) as router:
+        async with Router(world.config(), transport=transport) as router:
             # This timer was set before the hedge's own: content comes first, and the hedge's task in the same turn.
-            loop.call_at(1.0, lambda: puppets.each["a"].answers())
+            loop.call_at(1.0, lambda: transport.each["a"].answers())
             reply = await router.chat("hello", chain=["a", "b"], hedge=HEDGE)
             return reply, hedge_tokens(router)
 
     reply, tokens = clock.run(scenario())
 
-    assert list(puppets.each) == ["a"]
+    assert list(transport.each) == ["a"]
     assert timeline(reply.trace) == [("a", "first", "won", 0.0, 1.0)]
     assert tokens == 10.0
 
 
 def test_failure_at_the_instant_at_which_the_hedge_would_fire(clock: Clock, world: World) -> None:
-    """The next model starts at that instant, once, as a hedge or as a fallback."""
+    """When the first model fails in the instant at which the hedge is due, the next model starts once."""
     world.model("a", Act(status=500, first_token=1.0))
 
     reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE)

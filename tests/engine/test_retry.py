@@ -1,4 +1,4 @@
-"""The same model again: how often, and after exactly which pause."""
+"""Retries of the same model: how many, and after exactly which pause."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def limited(seconds: float | str | None = None, **more: object) -> Act:
 
 
 def sent(result: object) -> list[tuple[str, float | None]]:
-    """Which model was sent a request, and when."""
+    """The model and the instant of every attempt that was sent."""
     return [(one.model, one.sent) for one in tried(result.trace)]  # type: ignore[attr-defined]
 
 
@@ -99,7 +99,7 @@ def test_one_attempt_means_one(clock: Clock, world: World, act: Act) -> None:
 def test_attempts_bound_all_causes_together(
     clock: Clock, world: World, acts: tuple[Act, ...], expected_pauses: list[float]
 ) -> None:
-    """Three tries are three, whatever fails each; what is never tried again ends them early."""
+    """`retry.attempts` bounds the attempts of a model for all kinds of failure together."""
     script(world, acts, HEALTHY)
 
     result = call(clock, world, retry=Retry(attempts=3))
@@ -112,7 +112,7 @@ def test_attempts_bound_all_causes_together(
 
 
 def test_retry_that_helps(clock: Clock, world: World) -> None:
-    """A model that answers the second time has answered: nobody else is asked."""
+    """When a retry succeeds no other model is asked."""
     script(world, (BUSY, HEALTHY), HEALTHY)
 
     result = call(clock, world)
@@ -126,7 +126,7 @@ def test_retry_that_helps(clock: Clock, world: World) -> None:
 
 
 def test_step_has_retries_of_its_own(clock: Clock, world: World) -> None:
-    """A step's `retry` is laid over the call's: each model is tried as often as it says."""
+    """A step's `retry` overrides the call's."""
     script(world, BUSY, BUSY, BUSY)
     chain = [Step(model="a", retry={"attempts": 1}), "b", Step(model="c", retry={"attempts": 3, "base": 0.0})]
 
@@ -161,7 +161,7 @@ def test_patience(clock: Clock, world: World, status: int, hint: float, patience
 def test_last_model_waits_as_long_as_the_deadline_allows(
     clock: Clock, world: World, hint: float, deadline: float | None, at: float | None
 ) -> None:
-    """With nobody else to ask, a Retry-After of any length is waited out, unless the deadline comes first."""
+    """On the last model a Retry-After of any length is waited out, unless the deadline comes first."""
     script(world, REJECTED, (limited(hint), HEALTHY))
 
     result = call(clock, world, chain=["a", "b"], deadline=deadline)
@@ -173,7 +173,7 @@ def test_last_model_waits_as_long_as_the_deadline_allows(
 
 
 def test_last_usable_model_waits_too(clock: Clock, world: World) -> None:
-    """A model is alone when those after it could not be sent anything: they need not be waited for."""
+    """A model counts as the last one when those after it could not be sent anything."""
     script(world, (REJECTED, limited(5), HEALTHY), Act(status=404))
 
     async def scenario(router: Router) -> object:
@@ -186,7 +186,7 @@ def test_last_usable_model_waits_too(clock: Clock, world: World) -> None:
 
 
 def test_share_of_the_deadline_bounds_the_wait(clock: Clock, world: World) -> None:
-    """A pause that does not fit into the step's share is not begun, although patience would have lasted."""
+    """A pause that does not fit into the step's share of the deadline is not begun."""
     script(world, (limited(1), HEALTHY), HEALTHY)
 
     result = call(clock, world, deadline=3.0)
@@ -205,7 +205,7 @@ def test_limit_without_a_hint(clock: Clock, world: World, chain: list[str], at: 
 
 
 def test_limits_again_and_again(clock: Clock, world: World) -> None:
-    """A model that asks for one pause after the other is given up after `retry.attempts` tries."""
+    """A model that keeps asking for pauses is given up after `retry.attempts` attempts."""
     script(world, limited(2))
 
     result = call(clock, world, chain=["a"], retry=Retry(attempts=3))
@@ -227,7 +227,7 @@ def test_ways_to_write_a_pause(clock: Clock, world: World, headers: dict[str, st
 
 
 def test_pause_past_the_deadline_is_not_begun(clock: Clock, world: World) -> None:
-    """A jittered pause that would end at or after the step's share goes on at once instead."""
+    """A jittered pause that would end at or after the step's share is not begun; the next model is asked at once."""
     fails_late = Act(status=500, first_token=0.9)
     script(world, fails_late, HEALTHY)
 
@@ -238,7 +238,7 @@ def test_pause_past_the_deadline_is_not_begun(clock: Clock, world: World) -> Non
 
 
 def test_retries_spend_their_steps_share(clock: Clock, world: World) -> None:
-    """The second try of a model has what the first one left of its share, not a share of its own."""
+    """A retry has what the first attempt left of its step's share, not a share of its own."""
     script(world, (Act(status=500, first_token=0.5), SILENT), SILENT, SILENT)
 
     result = call(clock, world, deadline=3.0)

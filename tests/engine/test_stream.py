@@ -1,4 +1,4 @@
-"""`stream()`: it commits on the first content, hands over chunk by chunk, and is left without a trace."""
+"""`stream()`: it commits on the first content, hands over chunk by chunk, and may be left at any time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.helpers.streaming import opened, outcomes, streaming, texts
 
 
 def test_it_begins_with_the_first_content(clock: Clock, world: World) -> None:
-    """Entering returns at the first content: the headers and the chunk that only says who speaks are not enough."""
+    """Entering returns at the first content, not at the headers, nor at a chunk that has only a role."""
     world.model("a", Act(text="one two", headers_after=0.1, first_token=1.5, gap=1.0))
 
     async def scenario() -> float:
@@ -55,7 +55,7 @@ def test_chunks_come_as_they_are_sent(clock: Clock, world: World) -> None:
 
 
 def test_chunks_that_come_together_are_handed_over_one_by_one(clock: Clock, world: World) -> None:
-    """A reader who thought for a while gets every chunk, none merged and none lost, without waiting."""
+    """A reader who is late gets every chunk that came meanwhile, one by one and without waiting."""
     world.model("a", Act(text="one two three", gap=0.1))
 
     async def scenario() -> list[str]:
@@ -154,7 +154,7 @@ def test_a_provider_that_answers_with_one_body(clock: Clock, world: World) -> No
 
 
 def test_it_streams_on_the_wire_whatever_chat_would_do(clock: Clock, world: World) -> None:
-    """`wire_stream=False` is about `chat()`; a stream is asked for as a stream, with its usage."""
+    """`stream()` asks for a stream with its usage, also where `wire_stream=False` makes `chat()` ask for one body."""
     world.model("a")
 
     async def scenario() -> None:
@@ -166,7 +166,7 @@ def test_it_streams_on_the_wire_whatever_chat_would_do(clock: Clock, world: Worl
 
 
 def test_a_stream_that_is_over_leaves_nothing_in_the_loop(clock: Clock, world: World) -> None:
-    """No task and no timer of it is left."""
+    """A stream that is over leaves no task and no timer."""
     world.model("a", Act(tokens=5, gap=0.1))
 
     async def scenario() -> tuple[int, int]:
@@ -185,7 +185,7 @@ def test_a_stream_that_is_over_leaves_nothing_in_the_loop(clock: Clock, world: W
 
 
 def test_leaving_early_cancels_at_once(clock: Clock, world: World) -> None:
-    """The provider sees its client go in the same instant; the attempt is `cancelled`, its cost an estimate."""
+    """Leaving the block closes the connection at once; the attempt is `cancelled`, and its cost an estimate."""
     world.model("a", Act(text="12345678 more and more", first_token=1.0, gap=1.0))
     config = world.config(models=PRICED)
 
@@ -223,7 +223,7 @@ def test_leaving_before_the_first_chunk(clock: Clock, world: World) -> None:
 
 
 def test_after_leaving_nothing_more_is_handed_out(clock: Clock, world: World) -> None:
-    """Not even what had come: a cut answer would look like a whole one."""
+    """After the block was left no chunk is handed out, not even one that had come."""
     world.model("a", Act(text="one two three four", fault="hang", at=3))
 
     async def scenario() -> list[str]:
@@ -235,7 +235,7 @@ def test_after_leaving_nothing_more_is_handed_out(clock: Clock, world: World) ->
 
 
 def test_a_stream_has_one_reader_at_a_time(clock: Clock, world: World) -> None:
-    """A second one gets a `RuntimeError`, and the first goes on to the end."""
+    """A second reader gets a `RuntimeError`, and the first reads on to the end."""
     world.model("a", Act(text="one two three", gap=0.5))
 
     async def scenario() -> list[object]:
@@ -250,7 +250,7 @@ def test_a_stream_has_one_reader_at_a_time(clock: Clock, world: World) -> None:
 
 
 def test_an_exception_in_the_block_closes_it(clock: Clock, world: World) -> None:
-    """What the caller raises comes out unchanged, with the connection closed and the call ended with it."""
+    """An exception in the block is raised unchanged, closes the connection, and is the call's error."""
     world.model("a", Act(tokens=50, gap=1.0))
     events: list[Event] = []
 
@@ -347,7 +347,7 @@ def test_a_stream_is_entered_once(clock: Clock, world: World, act: Act) -> None:
 
 
 def test_what_stream_does_not_take(clock: Clock, world: World) -> None:
-    """`accept` makes no sense once chunks are out; `on_interrupt` has two words."""
+    """`accept`, an unknown `on_interrupt` and other libraries' names are errors, and nothing is sent."""
     world.model("a")
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""A stream that fails: unseen before its first content, as `StreamInterrupted` after it."""
+"""A stream that fails: the caller does not see it before the first content, and gets `StreamInterrupted` after it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from tests.helpers.streaming import outcomes, streaming, texts
 from tests.helpers.transports import KeptOpen, WrappingTransport
 
 if TYPE_CHECKING:
-
     from asyncrouter.sim.act import Fault
 
 
@@ -87,7 +86,7 @@ def test_when_nothing_answers_entering_raises(clock: Clock, world: World) -> Non
 
 
 def test_a_refusal_is_raised_on_entering(clock: Clock, world: World) -> None:
-    """A refused prompt is the caller's to know: no fallback."""
+    """A refusal is raised on entering, and no other model is asked."""
     world.model("a", Act(status=400, code="content_filter"))
     world.model("b")
 
@@ -128,7 +127,7 @@ AFTER = {
 
 @pytest.mark.parametrize("name", AFTER)
 def test_a_failure_after_the_first_content_interrupts(clock: Clock, world: World, name: str) -> None:
-    """It is never spliced: `StreamInterrupted` with the words so far, and the attempt's error as its cause."""
+    """A failure after the first content raises `StreamInterrupted` with the text so far and the attempt's error."""
     act, kind, at = AFTER[name]
     world.model("a", act)
     world.model("b", Act(text="never asked"))
@@ -152,7 +151,7 @@ def test_a_failure_after_the_first_content_interrupts(clock: Clock, world: World
 
 
 def test_too_much_after_the_first_content(clock: Clock, world: World) -> None:
-    """`max_response_bytes` bounds a stream without end."""
+    """`max_response_bytes` also bounds a stream that has committed."""
     world.model("a", Act(fault="endless", gap=0.1))
 
     async def scenario() -> None:
@@ -197,7 +196,7 @@ def test_the_deadline_runs_on_after_the_commit(clock: Clock, world: World) -> No
 
 
 def test_the_deadline_runs_while_the_caller_thinks(clock: Clock, world: World) -> None:
-    """Total and deadline are the caller's time too: the provider is let go on time, the caller told when it reads."""
+    """The deadline closes the connection on time while the caller is not reading; the next read raises."""
     world.model("a", Act(tokens=50, gap=1.0))
 
     async def scenario() -> float:
@@ -216,7 +215,7 @@ def test_the_deadline_runs_while_the_caller_thinks(clock: Clock, world: World) -
 
 @pytest.mark.parametrize("thinks", [0.0, 2.5, 3.0, 3.5, 100.0])
 def test_idle_counts_only_while_we_wait(clock: Clock, world: World, thinks: float) -> None:
-    """However long the caller thinks, a silent provider has its whole `idle` from the moment we wait again."""
+    """However long the caller pauses, a silent provider has its whole `idle` from the next read on."""
     world.model("a", Act(tokens=2, fault="hang", at=1))
 
     async def scenario() -> None:
@@ -248,7 +247,7 @@ def test_a_slow_caller_is_not_a_slow_provider(clock: Clock, world: World) -> Non
 
 
 def test_comments_do_not_feed_the_idle_clock(clock: Clock, world: World) -> None:
-    """Keep-alive comments are no content: `idle` runs from the last content."""
+    """Keep-alive comments are no content: `idle` counts from the last content."""
     world.model("a", Act(tokens=3, gap=1.0, fault="stall", at=2, pause=60.0, comments=0.5))
 
     async def scenario() -> None:
@@ -276,7 +275,7 @@ def test_after_an_interruption_the_stream_is_over(clock: Clock, world: World) ->
 
 
 def test_a_cut_after_the_finish_reason_cuts_nothing(clock: Clock, world: World) -> None:
-    """A connection that breaks after the finish reason, for want of a [DONE], has given a whole answer."""
+    """A connection that breaks after the finish reason, without a [DONE], has given a whole answer."""
     world.model("a", Act(text="one two", gap=1.0, fault="no_done"))
 
     async def scenario() -> ReplyStream:
@@ -295,7 +294,7 @@ def test_a_cut_after_the_finish_reason_cuts_nothing(clock: Clock, world: World) 
 def test_a_provider_that_keeps_the_connection_open(
     clock: Clock, world: World, gap: float, fault: Fault | None, late: float, how: str
 ) -> None:
-    """After [DONE] nobody waits for it longer than a quarter second; after a mere finish reason silence is an end."""
+    """After [DONE] the end of the body is awaited for 0.25 s; after a mere finish reason `idle` ends the reply."""
     world.model("a", Act(tokens=3, gap=gap, fault=fault))
 
     async def scenario() -> Reply:
@@ -313,7 +312,7 @@ def test_a_provider_that_keeps_the_connection_open(
 
 
 def test_the_deadline_does_not_wait_for_the_end_of_a_body(clock: Clock, world: World) -> None:
-    """A whole answer is handed over at the deadline, not a quarter of a second after it."""
+    """A whole answer is handed over at the deadline, though the end of its body has not come."""
     world.model("a", Act(tokens=3, gap=0.5))
 
     async def scenario() -> Reply:
@@ -325,7 +324,7 @@ def test_the_deadline_does_not_wait_for_the_end_of_a_body(clock: Clock, world: W
 
 
 def test_a_timeout_of_the_callers_own_after_done(clock: Clock, world: World) -> None:
-    """A reader that is cut off while the end of the body is awaited loses nothing: the last chunk is still to come."""
+    """A reader that is cancelled while the end of the body is awaited still gets the last chunk."""
     world.model("a", Act(text="one two"))
 
     async def scenario() -> tuple[Chunk, Reply]:

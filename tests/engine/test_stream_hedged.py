@@ -18,11 +18,9 @@ from asyncrouter import (
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.streaming import opened, outcomes, streaming, texts
 
-# ── hedged ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 
 def test_a_hedge_that_is_first_gives_the_stream(clock: Clock, world: World) -> None:
-    """The first content wins: the late model is let go in that instant, the other one's chunks follow."""
+    """When the hedge has the first content its chunks are the stream, and the late model is cancelled at once."""
     world.model("a", Act(text="late", first_token=5.0))
     world.model("b", Act(text="from b", first_token=1.0, gap=1.0))
 
@@ -39,7 +37,7 @@ def test_a_hedge_that_is_first_gives_the_stream(clock: Clock, world: World) -> N
 
 
 def test_a_hedge_that_comes_second_is_let_go(clock: Clock, world: World) -> None:
-    """The older model answers first: the hedge is superseded at the first content, long before the end."""
+    """When the older model has the first content the hedge is superseded at once."""
     world.model("a", Act(text="from a", first_token=2.0, gap=1.0))
     world.model("b", Act(text="later", first_token=1.0))
 
@@ -54,7 +52,7 @@ def test_a_hedge_that_comes_second_is_let_go(clock: Clock, world: World) -> None
 
 
 def test_a_hedged_stream_that_breaks_interrupts(clock: Clock, world: World) -> None:
-    """After the win there is no other lane to go back to, also when a hedge has won."""
+    """A stream that a hedge has won and that breaks raises `StreamInterrupted`."""
     world.model("a", Act(first_token=9.0))
     world.model("b", Act(tokens=5, gap=1.0, fault="cut", at=1))
 
@@ -70,7 +68,7 @@ def test_a_hedged_stream_that_breaks_interrupts(clock: Clock, world: World) -> N
 
 
 def test_clocks_of_a_stream_that_a_hedge_won(clock: Clock, world: World) -> None:
-    """Idle and deadline hold for a reply whose lane ran in a task of its own."""
+    """Idle and deadline hold for a stream that began in a hedge's task."""
     world.model("a", Act(first_token=90.0))
     world.model("b", Act(tokens=5, fault="hang", at=1))
 

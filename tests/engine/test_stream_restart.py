@@ -22,11 +22,9 @@ from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import ONCE
 from tests.helpers.streaming import opened, outcomes, streaming, texts
 
-# ── on_interrupt="restart" ───────────────────────────────────────────────────────────────────────────────────────────
-
 
 def test_restart_tells_and_begins_again(clock: Clock, world: World) -> None:
-    """One chunk says "drop what you have", then the next step's answer comes from its beginning."""
+    """A chunk with `restart=True` comes first, then the next step's answer from its beginning."""
     world.model("a", Act(tokens=5, gap=1.0, fault="cut", at=2))
     world.model("b", Act(text="from b", first_token=0.5, gap=0.5))
 
@@ -68,7 +66,7 @@ def test_restart_takes_only_the_steps_after_the_broken_one(clock: Clock, world: 
 
 
 def test_restart_again_and_again(clock: Clock, world: World) -> None:
-    """Every break begins again at the next step, each announced by a chunk of its own."""
+    """Every break restarts with the next step, each time with a chunk that says so."""
     for name in "ab":
         world.model(name, Act(tokens=5, gap=1.0, fault="cut", at=1))
     world.model("c", Act(text="from c"))
@@ -83,7 +81,7 @@ def test_restart_again_and_again(clock: Clock, world: World) -> None:
 
 
 def test_a_restart_that_is_cancelled_interrupts(clock: Clock, world: World) -> None:
-    """A time-out around one chunk while the next model is asked: half an answer does not end as if it were whole."""
+    """When a restart is cancelled, the next read raises `StreamInterrupted` rather than ending as if all was read."""
     world.model("a", Act(tokens=5, fault="cut", at=1))
     world.model("b", Act(first_token=9.0))
 
@@ -103,7 +101,7 @@ def test_a_restart_that_is_cancelled_interrupts(clock: Clock, world: World) -> N
 
 
 def test_restart_asks_a_step_that_was_passed_over(clock: Clock, world: World) -> None:
-    """One that goes last because it has become slow was not asked yet: it is left when the one after it breaks."""
+    """A step that was put off because its model is slow is asked when the one before it breaks."""
     heard: list[Event] = []
     hedge = Hedge(after=0.75, budget=1.0)
 
@@ -126,7 +124,7 @@ def test_restart_asks_a_step_that_was_passed_over(clock: Clock, world: World) ->
 
 
 def test_restart_with_nothing_left(clock: Clock, world: World) -> None:
-    """When the last step breaks, the error is `StreamInterrupted` with the last words and their cause."""
+    """When the last step breaks the error is `StreamInterrupted` with the text so far and its cause."""
     world.model("a", Act(tokens=5, gap=1.0, fault="cut", at=2))
 
     async def scenario() -> None:
@@ -140,7 +138,7 @@ def test_restart_with_nothing_left(clock: Clock, world: World) -> None:
 
 
 def test_restart_when_all_others_fail(clock: Clock, world: World) -> None:
-    """When nobody else answers, the error is still `StreamInterrupted`; its cause tells of the others."""
+    """When no other step answers the error is `StreamInterrupted`, caused by the error of the others."""
     world.model("a", Act(tokens=5, gap=1.0, fault="cut", at=2))
     world.model("b", Act(status=400))
 
@@ -157,7 +155,7 @@ def test_restart_when_all_others_fail(clock: Clock, world: World) -> None:
 
 
 def test_restart_keeps_to_the_deadline(clock: Clock, world: World) -> None:
-    """The deadline is the call's: beginning again gets what is left of it."""
+    """A restart has what is left of the call's deadline."""
     world.model("a", Act(tokens=5, gap=1.0, fault="cut", at=2))
     world.model("b", Act(first_token=60.0))
 
@@ -172,7 +170,7 @@ def test_restart_keeps_to_the_deadline(clock: Clock, world: World) -> None:
 
 
 def test_without_restart_no_chunk_says_so(clock: Clock, world: World) -> None:
-    """The default never sends a second model's words."""
+    """Without `on_interrupt="restart"` no other model's text follows."""
     world.model("a", Act(tokens=5, gap=1.0, fault="cut", at=2))
     world.model("b")
     chunks: list[Chunk] = []

@@ -1,4 +1,4 @@
-"""One timer of the loop for all the limits of a router: in order, on time, and gone when the last one is."""
+"""The timers of a router: called in order and on time, on one timer of the loop, which goes with the last of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def live(loop: asyncio.AbstractEventLoop) -> list[float]:
-    """When the loop's own timers are due."""
+    """The instants at which the loop's own timers are due."""
     handles: list[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]  # private to asyncio
     return sorted(handle.when() for handle in handles if not handle.cancelled())
 
 
 def test_each_is_called_at_its_instant(clock: Clock) -> None:
-    """Whatever the order in which they were set, they are called when they are due, once."""
+    """Timers are called once, when they are due, whatever the order in which they were set."""
     called: list[tuple[str, float]] = []
 
     async def scenario() -> None:
@@ -33,7 +33,7 @@ def test_each_is_called_at_its_instant(clock: Clock) -> None:
 
 
 def test_one_that_is_cancelled_is_not_called(clock: Clock) -> None:
-    """Before its time, a second time, and by another one of the same instant."""
+    """A cancelled timer is not called, also when one of the same instant cancels it; cancelling twice is allowed."""
     called: list[str] = []
 
     async def scenario() -> None:
@@ -52,7 +52,7 @@ def test_one_that_is_cancelled_is_not_called(clock: Clock) -> None:
 
 
 def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
-    """However many are set, the loop holds the soonest; when the last one is cancelled or called, none."""
+    """The loop has one timer, for the soonest of ours, and none when the last one was cancelled or called."""
     seen: list[list[float]] = []
 
     async def scenario() -> None:
@@ -74,7 +74,7 @@ def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
 
 
 def test_one_that_raises_does_not_take_the_others_with_it(clock: Clock) -> None:
-    """The loop's exception handler is told, as of any callback."""
+    """When a callback raises, the loop's exception handler is told and the others are called."""
     called: list[str] = []
 
     async def scenario() -> None:
@@ -91,7 +91,7 @@ def test_one_that_raises_does_not_take_the_others_with_it(clock: Clock) -> None:
 
 
 def test_one_may_set_another(clock: Clock) -> None:
-    """Also for the same instant: it comes in a later turn of the loop, and nothing spins."""
+    """A callback may set a timer for its own instant: it is called in a later turn of the loop."""
     called: list[float] = []
 
     async def scenario() -> None:
@@ -113,7 +113,7 @@ def test_one_may_set_another(clock: Clock) -> None:
 
 
 def test_what_was_cancelled_is_not_kept(clock: Clock) -> None:
-    """Ten thousand limits set and cancelled beside one that lives leave a handful behind."""
+    """Ten thousand cancelled timers beside a live one leave a handful on the heap."""
 
     async def scenario() -> int:
         timers = Timers(asyncio.get_running_loop())
