@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from asyncrouter._config.catalog import Price
     from asyncrouter._config.plan import Plan, PlannedStep
@@ -20,6 +20,8 @@ class ExplainedStep(NamedTuple):
     - `standing`: "ready", or why no request would be sent now; as in `ModelHealth`.
     - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
     - `usd_per_mtok`: the `Price` of the model; `None` if unknown.
+    - `wire`: the API that carries the call: "openai" (Chat Completions), "responses", "anthropic" or "gemini".
+    - `wire_reason`: why that one, where a provider serves two; else "".
     """
 
     model: str
@@ -30,13 +32,17 @@ class ExplainedStep(NamedTuple):
     idle: float | None
     total: float | None
     usd_per_mtok: Price | None
+    wire: str = ""
+    wire_reason: str = ""
 
     def __str__(self) -> str:
         names = ("connect", "first_token", "idle", "total")
         clocks = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in names)
         price = self.usd_per_mtok
         cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
-        return f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}"
+        wire = f"; wire {self.wire}" if self.wire else ""
+        reason = f" ({self.wire_reason})" if self.wire_reason else ""
+        return f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}"
 
 
 class Explanation(NamedTuple):
@@ -86,16 +92,20 @@ class ModelHealth(NamedTuple):
     p99: float | None = None
 
 
-def explain_plan(plan: Plan, deadline: float | None, engine: Engine | None) -> Explanation:
-    """Describe a plan, with the present state of each model."""
-    steps = tuple(
-        ExplainedStep(
-            step.name, step.model.provider, standing(step, engine),
-            step.connect, step.first_token, step.idle, step.total, step.model.usd_per_mtok,
-        )
-        for step in plan.steps
-    )
-    return Explanation(plan.task, steps, deadline, _hedge(plan.hedge))
+def explain_plan(
+    plan: Plan, deadline: float | None, params: Mapping[str, object], engine: Engine | None, wall: Callable[[], float]
+) -> Explanation:
+    """Describe a plan for a call with these parameters, with the present state of each model."""
+    from asyncrouter._wire.registry import wire_for  # some milliseconds at import that only explaining is worth
+
+    steps = []
+    for step in plan.steps:
+        choice = wire_for(step.provider, wall).explain_choice(step.model, {**params, **step.params})
+        steps.append(ExplainedStep(
+            step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
+            step.total, step.model.usd_per_mtok, choice.wire, choice.reason,
+        ))
+    return Explanation(plan.task, tuple(steps), deadline, _hedge(plan.hedge))
 
 
 def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[str, ModelHealth]:

@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Literal, Self
 
-from asyncrouter._config.arguments import check_messages, deadline_of, new_call
+from asyncrouter._config.arguments import check_messages, deadline_of, merge_params, new_call
 from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
@@ -242,13 +242,17 @@ class Router:
         deadline: float | NotGiven | None = NOT_GIVEN,
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
+        params: Mapping[str, object] | None = None,
+        **provider_params: object,
     ) -> Explanation:
         """The plan of a call with these arguments of `chat()`: steps, timeouts, prices, and whether each could be sent.
 
-        `print()` it. Nothing is sent. Raises `ConfigError` or `ValueError`, as the call would.
+        `print()` it. Nothing is sent. The parameters for the provider, such as `tools`, decide between the APIs of one
+        that serves two. Raises `ConfigError`, `TypeError` or `ValueError`, as the call would.
         """
         plan = self._plan(task, tier, chain, model, hedge, retry)
-        return explain_plan(plan, deadline_of(plan, deadline), self._life.engine)
+        merged = merge_params(plan.params, params, provider_params)
+        return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)
 
     def health(self) -> dict[str, ModelHealth]:
         """The present state of each model of the tasks, the tiers and past calls, by its name. Nothing is sent."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Cause = Literal["first", "retry", "fallback", "hedge", "escalate", "restart"]
 Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_accepted"]
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 Priority = Literal["interactive", "batch"]
 Message = dict[str, object]
 ToolCall = dict[str, Any]
@@ -180,7 +180,7 @@ class Reply(ShortRepr, PickledByName):
     - `text`: "" if there is none, as in an answer of tool calls only. A refusal in the model's own words is text, too.
     - `reasoning`: the model's reasoning, if the provider shows it; otherwise "".
     - `tool_calls`: as in Chat Completions: `call["function"]["name"]`, `call["function"]["arguments"]` (JSON as text).
-    - `finish_reason`: "stop", "length", "tool_calls" or "content_filter".
+    - `finish_reason`: "stop", "length", "tool_calls", "content_filter", or "other" for a reason that is none of these.
     - `model`: the name of the model in the configuration.
     - `served_model`: the model that answered, in the provider's words; `None` if it does not say.
     - `usage`: the tokens of this answer; `None` if the provider did not report them.

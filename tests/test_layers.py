@@ -43,7 +43,11 @@ CIRCLES = {frozenset({"_types", "_errors"})}
 LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
     "_engine.lifecycle": {"asyncrouter._engine.engine"},
-    "_wire.registry": {"asyncrouter._wire.anthropic.wire", "asyncrouter._wire.gemini.wire"},
+    "_explain": {"asyncrouter._wire.registry"},
+    "_wire.registry": {
+        "asyncrouter._wire.anthropic.wire", "asyncrouter._wire.auto", "asyncrouter._wire.gemini.wire",
+        "asyncrouter._wire.responses.wire",
+    },
     "_config.builtin_catalog": {"importlib.resources", "tomllib"},
     "_config.load": {"tomllib"},
     "_config.checks": {"difflib"},

@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 from asyncrouter._config import checks as check
+from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
-WireName = Literal["openai", "anthropic", "gemini"]
+WireName = Literal["auto", "openai", "responses", "anthropic", "gemini"]
 Key = str | Callable[[], str] | None
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -50,8 +51,9 @@ class Provider(ShortRepr, PickledByName):
       `Config.providers` takes its key as its name. Letters, digits, dots, dashes and underscores.
     - `base_url`: the http(s) URL that the paths of the protocol are added to, such as "https://api.openai.com/v1".
       Without user, password, query and fragment.
-    - `wire`: its protocol: "openai" (Chat Completions, the default), "anthropic" (Messages) or "gemini"
-      (generateContent).
+    - `wire`: its protocol: "openai" (Chat Completions), "responses" (OpenAI's Responses API), "anthropic" (Messages) or
+      "gemini" (generateContent). "auto" (the default) is "openai", except at the hosts that serve the Responses API,
+      too (OpenAI, Azure's v1 API, Bedrock, xAI): there it is used for the calls that need or prefer it.
     - `key`: "env:NAME" (the environment variable `NAME`), or a function that returns the key and is called again after
       a 401. Never the key itself. `None` (the default): no authentication header is sent.
     - `headers`, `query`: header fields and query parameters of every request.
@@ -63,7 +65,7 @@ class Provider(ShortRepr, PickledByName):
 
     name: str = ""
     base_url: str
-    wire: WireName = "openai"
+    wire: WireName = "auto"
     key: Key = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -75,7 +77,9 @@ class Provider(ShortRepr, PickledByName):
             provider_name("name", self.name)
         check.url("base_url", self.base_url)
         set_frozen(self, "base_url", self.base_url.rstrip("/"))
-        check.one_of("wire", self.wire, "openai", "anthropic", "gemini")
+        check.one_of("wire", self.wire, *get_args(WireName))
+        if self.wire == "auto" and not serves_both_apis(self.base_url):
+            set_frozen(self, "wire", "openai")
         _key(self.key)
         set_frozen(self, "headers", strings("headers", self.headers, headers=True))
         set_frozen(self, "query", strings("query", self.query))

@@ -100,13 +100,14 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
     provider = step.model.provider
     try:
         key = engine.credentials[provider].get()
-        request = engine.wires[provider].encode(
+        wire = engine.wires[provider].for_call(call, step.model, step_run.params)
+        request = wire.encode(
             call, step.model, step_run.params, key, stream=step_run.streams, connect=step.connect
         )
     except BaseException:
         lease.end(engine.loop.time(), "not_sent")
         raise
-    return SentAttempt(entry, lease, key, request, step_run.answer_until)
+    return SentAttempt(entry, lease, wire, key, request, step_run.answer_until)
 
 
 async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | AttemptError:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asyncrouter._policies.lease import Lease
     from asyncrouter._transport.api import Request, Response
     from asyncrouter._types import Chunk, Outcome, Reply
-    from asyncrouter._wire.api import Decoder
+    from asyncrouter._wire.api import Decoder, Wire
 
 
 class SentAttempt:
@@ -33,7 +33,7 @@ class SentAttempt:
     )
 
     def __init__(
-        self, entry: TraceEntry, lease: Lease, key: str | None, request: Request, answer_until: float
+        self, entry: TraceEntry, lease: Lease, wire: Wire, key: str | None, request: Request, answer_until: float
     ) -> None:
         engine, step = entry.engine, entry.step
         self.entry = entry
@@ -43,7 +43,7 @@ class SentAttempt:
         self.lease = lease
         self.key = key
         self.request = request
-        self.wire = engine.wires[step.model.provider]
+        self.wire = wire
         self.clock = Clock(engine.timers, engine.loop)
         self.sent_at = engine.loop.time()
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)

@@ -5,7 +5,7 @@ A wire does no I/O ("sans-IO"): the engine sends what `encode` writes and feeds 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call, Chunk, Reply
+
+
+class WireChoice(NamedTuple):
+    """Which of its APIs a provider is asked on, by the name that `Provider.wire` has for it, and why."""
+
+    wire: str
+    reason: str
 
 
 class Decoder(Protocol):
@@ -63,6 +70,14 @@ class Decoder(Protocol):
 
 class Wire(Protocol):
     """One provider's API, bound to its address and headers."""
+
+    def for_call(self, call: Call, model: Model, params: Mapping[str, object]) -> Wire:
+        """The wire that carries this call: this one, or its sibling where a provider serves two APIs. Never raises."""
+        ...
+
+    def explain_choice(self, model: Model, params: Mapping[str, object]) -> WireChoice:
+        """Which wire carries a call with these parameters, and why. Sends nothing."""
+        ...
 
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 import orjson
 
+from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._errors import BadReply
 from asyncrouter._transport.api import Request
+from asyncrouter._wire.api import WireChoice
 from asyncrouter._wire.decoding.body_decoder import BodyDecoder
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.failure.classify import Classifier
@@ -17,10 +19,10 @@ from asyncrouter._wire.failure.error_body import excerpt, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from asyncrouter._config.catalog import Provider
+    from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Call, Message, Reply
-    from asyncrouter._wire.api import Decoder
+    from asyncrouter._wire.api import Decoder, Wire
     from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-generation-id", "request-id")
@@ -57,6 +59,15 @@ class BaseWire:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
+
+    def for_call(self, call: Call, model: Model, params: Mapping[str, object]) -> Wire:
+        """The wire that carries this call: this one, unless the provider serves two APIs."""
+        return self  # type: ignore[return-value]  # each wire adds its own `encode`
+
+    def explain_choice(self, model: Model, params: Mapping[str, object]) -> WireChoice:
+        """Which wire carries a call with these parameters, and why, where there is a choice."""
+        wire = self._provider.wire
+        return WireChoice(wire, f'wire = "{wire}" is configured' if serves_both_apis(self._provider.base_url) else "")
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""

@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
     """A new wire for this provider; `wall` is the wall clock. Raises `ConfigError` for a wire that does not exist."""
     match provider.wire:
+        case "auto":
+            from asyncrouter._wire.auto import OpenAIOrResponses
+
+            return OpenAIOrResponses(provider, wall)
         case "openai":
             return OpenAI(provider, wall)
+        case "responses":
+            from asyncrouter._wire.responses.wire import Responses
+
+            return Responses(provider, wall)
         case "anthropic":
             from asyncrouter._wire.anthropic.wire import Anthropic
 
@@ -27,5 +35,5 @@ def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
             from asyncrouter._wire.gemini.wire import Gemini
 
             return Gemini(provider, wall)
-    known = 'expected "openai" or "anthropic" or "gemini"'
+    known = 'expected "auto" or "openai" or "responses" or "anthropic" or "gemini"'
     raise ConfigError(f"{known}, got {provider.wire!r}", f"providers.{provider.name}.wire", provider.wire)

@@ -18,8 +18,8 @@ def test_explain_says_what_a_call_would_do(world: World) -> None:
 
     assert (plan.task, plan.deadline, plan.hedge) == (None, 30, "after 1.5 s")
     assert plan.steps == (
-        ExplainedStep("a", "sim", "ready", 5.0, 30.0, None, 120.0, Price(input=0.5, output=2)),
-        ExplainedStep("b", "sim", "ready", 5.0, 30.0, None, 20.0, None),
+        ExplainedStep("a", "sim", "ready", 5.0, 30.0, None, 120.0, Price(input=0.5, output=2), "openai"),
+        ExplainedStep("b", "sim", "ready", 5.0, 30.0, None, 20.0, None, "openai"),
     )
     assert models_asked(world) == []
     assert "not opened" in repr(router)
@@ -40,6 +40,6 @@ def test_an_explanation_can_be_printed(clock: Clock, world: World) -> None:
     assert clock.run(scenario()) == (
         "coding: deadline 300 s, hedge after p95\n"
         " 1  a (sim): held for 20.00 s more: slow down; connect 5 s, first_token 30 s, idle 30 s, total 120 s; "
-        "$0.5 in, $2 out a million tokens\n"
-        " 2  b (sim): ready; connect 5 s, first_token 30 s, idle 30 s, total 120 s; price unknown"
+        "$0.5 in, $2 out a million tokens; wire openai\n"
+        " 2  b (sim): ready; connect 5 s, first_token 30 s, idle 30 s, total 120 s; price unknown; wire openai"
     )

@@ -35,7 +35,8 @@ CONTEXT_NAMES: Final = frozenset({
 
 FILTER_NAMES: Final = frozenset({
     "contentpolicyviolation", "contentfilter", "contentfilterpolicy", "responsibleaipolicyviolation", "refusal",
-    "invalidprompt", "biopolicy", "cyberpolicy", "safetycheck", "moderation",
+    "invalidprompt", "biopolicy", "cyberpolicy", "safetycheck", "moderation", "misalignmentpolicyviolation",
+    "imagecontentpolicyviolation",
 })
 """Names for content that the provider refuses. OpenAI's `invalid_prompt` is one; OpenRouter's means malformed."""
 
@@ -56,6 +57,11 @@ STATUS_OF_NAME: Final[Mapping[str, int]] = {
     "invalidrequest": 400, "invalidrequesterror": 400, "invalidprompt": 400, "badrequesterror": 400,
     "invalidargument": 400, "wrongendpoint": 400, "invalidimage": 400, "preconditionfailed": 412,
     "payloadtoolarge": 413, "unprocessable": 422,
+    # OpenAI's Responses API, about what a request holds (openai 3.57, `ResponseError.code`):
+    "dataresidencymismatch": 400, "emptyimagefile": 400, "failedtodownloadimage": 400, "imagefilenotfound": 400,
+    "imagefiletoolarge": 400, "imageparseerror": 400, "imagetoolarge": 400, "imagetoosmall": 400,
+    "invalidbase64image": 400, "invalidencryptedcontent": 400, "invalidimageformat": 400, "invalidimagemode": 400,
+    "invalidimageurl": 400, "unsupportedimagemediatype": 400, "vectorstoretimeout": 504,
 }
 """The HTTP status a name stands for, where there is none: in the middle of a stream, and in OpenRouter's own names."""
 

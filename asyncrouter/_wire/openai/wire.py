@@ -10,6 +10,7 @@ from asyncrouter._wire.openai.answer import CompletionBuilder
 from asyncrouter._wire.openai.quirks import quirks_of
 from asyncrouter._wire.openai.shortcut import write_plain
 from asyncrouter._wire.request_body import write_body
+from asyncrouter._wire.responses.kept import without_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ class OpenAI(BaseWire):
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError` or `ValueError` that names what cannot be written."""
-        ours: dict[str, object] = {"model": model.id, "messages": call.messages}
+        ours: dict[str, object] = {"model": model.id, "messages": without_kept(call.messages)}
         if stream:
             ours["stream"] = True
             ours["stream_options"] = {"include_usage": True}

@@ -1,0 +1,1 @@
+"""The wire for OpenAI's Responses API, and for the hosts that serve it."""

@@ -1,0 +1,263 @@
+"""Collects one answer of the Responses API, from its events or from one response.
+
+How it works. A response is a list of items, each with an id and a place in the list. In a stream an item is announced,
+grows by deltas and is given once more as a whole; the last event gives the whole response, which is the truth. Hosts
+leave out what they like of this: places, ids, the announcement, the deltas or the whole. So an event finds its item by
+place, else by id, else it means the newest one of its kind; whatever the whole has and the deltas had not is added, and
+handed to a reader of the stream like a delta. A whole that contradicts its deltas means that something was lost.
+
+Without the last event the stream was cut. An error ends the answer, wherever it stands: as an event, flat or nested, or
+in a response that failed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from asyncrouter._types import Chunk
+from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.fields import cost_in, object_in
+from asyncrouter._wire.responses.completion import write_completion
+from asyncrouter._wire.responses.judgement import finish_reason, judge
+from asyncrouter._wire.responses.output import CALLS, PARAGRAPH, OutputItem
+from asyncrouter._wire.responses.state import AnswerState
+from asyncrouter._wire.responses.usage import read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._types import Message, Reply
+    from asyncrouter._wire.responses.kept import Origin
+
+_DELTAS: Final = {
+    "response.output_text.delta": "message",
+    "response.refusal.delta": "message",
+    "response.reasoning_summary_text.delta": "reasoning",
+    "response.reasoning_text.delta": "reasoning",
+    "response.function_call_arguments.delta": "function_call",
+    "response.custom_tool_call_input.delta": "custom_tool_call",
+}
+"""The events that bring a piece of an item's text, and the kind of item each belongs to."""
+
+_LAST: Final = {
+    "response.completed": "completed", "response.incomplete": "incomplete", "response.failed": "failed",
+    "response.cancelled": "cancelled",
+}
+"""The last events of a stream, and the status each stands for."""
+
+
+class ResponseAnswer(AnswerState):
+    """Collects one answer. Implements `AnswerBuilder`.
+
+    `origin`, `created` and `limit` are those of `AnswerState`; `serial` is letters and digits that stand for the id of
+    a response without one.
+    """
+
+    __slots__ = ("_open", "_open_id", "_open_index", "_serial", "content", "ended", "error")
+
+    def __init__(self, origin: Origin, created: int, serial: str, limit: int | None = None) -> None:
+        super().__init__(origin, created, limit)
+        self._serial = serial
+        self._open: list[str] | None = None  # the pieces of the message that grows now, and the marks of its deltas
+        self._open_id: object = None
+        self._open_index: object = None
+        self.content = 0
+        self.ended = False
+        self.error: Message | None = None
+
+    def __repr__(self) -> str:
+        return f"<ResponseAnswer {self.content} pieces of content, items {self.items}>"
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The US dollars the provider says it charged."""
+        return cost_in(self.response.get("usage"))
+
+    def add_event(self, event: Message, chunks: list[Chunk] | None) -> None:
+        """Add one event."""
+        kind = event.get("type")
+        if kind == "response.output_text.delta" and self._open is not None:
+            # The path of nearly every token.
+            piece = event.get("delta")
+            if (
+                type(piece) is str
+                and event.get("item_id") == self._open_id
+                and event.get("output_index") == self._open_index
+            ):
+                if piece:
+                    self._open.append(piece)
+                    self.content += 1
+                    if chunks is not None:
+                        chunks.append(Chunk(piece))
+                return
+        if event.get("error") or kind == "error":
+            self._fail(event if event.get("error") else {"error": event})
+        elif kind in _DELTAS:
+            self._add_delta(event, _DELTAS[kind], chunks)
+        elif kind == "response.output_item.added":
+            self._announce(object_in(event, "item"), event.get("output_index"), chunks)
+        elif kind == "response.output_item.done":
+            self._complete(object_in(event, "item"), event.get("output_index"), chunks)
+        elif kind in _LAST:
+            self._end(object_in(event, "response"), _LAST[kind], chunks)
+        elif kind == "response.created":
+            self._begin(object_in(event, "response"))
+        elif type(kind) is not str:
+            self._break("an event without a type")
+
+    def add_document(self, document: Message) -> None:
+        """Add a response that came as one document."""
+        if document.get("object") != "response" and not isinstance(document.get("output"), list):
+            self.error = document if document.get("error") else bare_error(document)
+            return
+        if self.started:
+            self._break("more than one response")
+            return
+        status = document.get("status")
+        self._end(document, status if isinstance(status, str) else "completed", None)
+
+    def write_to(self, reply: Reply) -> None:
+        """Write what has come so far into `reply`."""
+        reply.served_model = self.served_model
+        reply.text = self.said + self.refused
+        reply.reasoning = self.reasoning
+        reply.tool_calls = tuple(item.tool_call() for item in self.calls)
+        reply.usage = read_usage(object_in(self.response, "usage"))
+        reply.finish_reason = finish_reason(self)
+        reply._build_raw = self.raw
+
+    def check(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
+        """`None` for an answer that is whole and not empty, else the error."""
+        return judge(self, params, request_id)
+
+    def raw(self) -> Message:
+        """The answer as one Chat Completions object."""
+        return write_completion(self)
+
+    def _begin(self, response: Message) -> None:
+        known, told = self.response.get("id"), response.get("id")
+        if known and told and known != told:
+            self._break("more than one response")
+        self.response = {**self.response, **response, "output": None}
+
+    def _find(self, item_id: object, index: object, kind: str = "") -> OutputItem | None:
+        """The item at this place, else with this id, else the newest of the kind if the event names neither."""
+        for item in reversed(self.items):
+            if index is not None and item.index is not None:
+                if item.index == index:
+                    return item
+            elif item_id is not None and item.given.get("id") is not None:
+                if item.given["id"] == item_id:
+                    return item
+            elif kind and item.kind == kind and not item.whole:
+                return item
+        return None
+
+    def _announce(self, given: Message, index: object, chunks: list[Chunk] | None) -> OutputItem:
+        """Add an item. A tool call is content with its name, also before its arguments come."""
+        self._open = None  # deltas without marks mean the newest item
+        item = OutputItem(given, index, len(self.calls))
+        if item.kind in CALLS and item.name:
+            self._name_call(item, chunks)
+        self.items.append(item)
+        return item
+
+    def _name_call(self, item: OutputItem, chunks: list[Chunk] | None) -> None:
+        """Give a call its id, now that its name is known, and say what has come of it."""
+        item.call_id = self._call_id(item.given)
+        self._say_call(item, item.said, chunks, first=True)
+
+    def _call_id(self, given: Message) -> str:
+        """The id of a call: no other call's, and made up where the host gives none."""
+        call_id = next((told for name in ("call_id", "id") if isinstance(told := given.get(name), str) and told), "")
+        if not call_id or self.origin.restarts_call_ids:
+            call_id = f"{call_id or f'call_{len(self.calls)}'}_{self._response_tail()}"
+        taken = [item.call_id for item in self.calls]
+        return call_id if call_id not in taken else f"{call_id}_{len(taken)}"
+
+    def _response_tail(self) -> str:
+        """Letters and digits that no other response has."""
+        told = self.response.get("id")
+        tail = "".join(filter(str.isalnum, told))[-16:] if isinstance(told, str) else ""
+        return tail or self._serial
+
+    def _add_delta(self, event: Message, kind: str, chunks: list[Chunk] | None) -> None:
+        item_id, index, piece = event.get("item_id"), event.get("output_index"), event.get("delta")
+        item = self._find(item_id, index, kind)
+        if item is None:
+            item = self._announce({"type": kind, "id": item_id} if item_id else {"type": kind}, index, chunks)
+        if type(piece) is not str or item.kind != kind:
+            self._break("a piece of an item")
+        elif event["type"] == "response.refusal.delta":
+            self._say(item, item.refusals, piece, chunks)
+        elif kind == "reasoning":
+            part = event.get("summary_index", event.get("content_index"))
+            between = PARAGRAPH if item.pieces and part != item.part else ""
+            item.part = part
+            self._say(item, item.pieces, between + piece if piece else "", chunks)
+        else:
+            self._say(item, item.pieces, piece, chunks)
+            if kind == "message":
+                self._open, self._open_id, self._open_index = item.pieces, item_id, index
+
+    def _complete(self, given: Message, index: object, chunks: list[Chunk] | None) -> None:
+        """Take a whole item, and say of it what no delta has said."""
+        kind = given.get("type")
+        item = self._find(given.get("id"), index, kind if isinstance(kind, str) else "")
+        if item is None or item.kind != kind:
+            item = self._announce(given, index, chunks)
+        if (rest := item.complete(given)) is None:
+            self._break("the pieces of an item do not add up to it")
+            return
+        if item.kind in CALLS and item.name and not item.call_id:
+            self._name_call(item, chunks)
+        text, refusal = rest
+        self._say(item, item.pieces, text, chunks)
+        self._say(item, item.refusals, refusal, chunks)
+        if item.kind in CALLS and not item.said:
+            self._say(item, item.pieces, "{}" if item.kind == "function_call" else "", chunks)
+
+    def _say(self, item: OutputItem, pieces: list[str], piece: str, chunks: list[Chunk] | None) -> None:
+        if not piece:
+            return
+        pieces.append(piece)
+        if item.kind in CALLS and item.call_id:
+            self._say_call(item, piece, chunks)
+            return
+        self.content += 1
+        if item.kind in CALLS:  # said as soon as its name is known
+            return
+        if chunks is not None:
+            chunks.append(Chunk("", piece) if item.kind == "reasoning" else Chunk(piece))
+
+    def _say_call(self, item: OutputItem, piece: str, chunks: list[Chunk] | None, *, first: bool = False) -> None:
+        self.content += 1
+        if chunks is not None:
+            chunks.append(Chunk("", "", (item.call_delta(piece, first=first),)))
+
+    def _end(self, response: Message, status: str, chunks: list[Chunk] | None) -> None:
+        """Take the whole response; what it does not repeat stands as it has come."""
+        self.ended = True
+        output = response.get("output")
+        self._begin(response)
+        nameless = [item for item in self.items if item.index is None]
+        for index, item in enumerate(output if isinstance(output, list) else ()):
+            if index < len(nameless) and len(nameless) == len(self.items) and "id" not in nameless[index].given:
+                nameless[index].index = index  # neither places nor ids: they stand in the order in which they came
+            if isinstance(item, dict):
+                self._complete(item, index, chunks)
+            else:
+                self._break("an item of the answer")
+        told = response.get("status")
+        self.status = told if isinstance(told, str) else status
+        if self.status == "failed" or (response.get("error") and not self.items):
+            self._fail(response if response.get("error") else {"error": "the response failed"})
+
+    def _fail(self, error: Message) -> None:
+        if self.error is None:
+            self.error, self.ended = {"error": error["error"]}, True
+
+    def _break(self, what: str) -> None:
+        """Something cannot be read: what is left is no whole answer, however it ends."""
+        self.broken = self.broken or what

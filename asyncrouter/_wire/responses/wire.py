@@ -1,0 +1,63 @@
+"""The Responses wire: OpenAI's Responses API (developers.openai.com, "Responses"), and the hosts that serve it."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING
+
+from asyncrouter._config.hosts import serves_both_apis
+from asyncrouter._wire.base import BaseWire
+from asyncrouter._wire.decoding.body_decoder import BodyDecoder
+from asyncrouter._wire.decoding.event_decoder import EventDecoder
+from asyncrouter._wire.request_body import write_translated
+from asyncrouter._wire.responses.answer import ResponseAnswer
+from asyncrouter._wire.responses.hosts import origin_of
+from asyncrouter._wire.responses.request import output_limit, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._transport.api import Request
+    from asyncrouter._types import Call
+    from asyncrouter._wire.api import Decoder
+
+
+class Responses(BaseWire):
+    """The Responses API at one provider."""
+
+    __slots__ = ("_answers", "_honest", "_origin", "_responses_url", "_wall")
+
+    def __init__(self, provider: Provider, wall: Callable[[], float]) -> None:
+        super().__init__(provider, wall, self._new_answer)
+        self._responses_url = self._url("/responses")
+        self._origin = origin_of(provider)
+        self._honest = serves_both_apis(provider.base_url)
+        self._answers = count(1)
+        self._wall = wall
+
+    def encode(
+        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        connect: float | None,
+    ) -> Request:
+        """The request for this call.
+
+        Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
+        """
+        body = translate(model, call.messages, params, self._origin._replace(model=model.id), stream=stream)
+        written = write_translated(body, call, params)
+        return self._post(self._responses_url, call, written, key, stream="stream" in body, connect=connect)
+
+    def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
+        """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
+        request_id = self.request_id(headers)
+        # The hosts that are known say themselves that an answer was cut by the limit.
+        new_answer = partial(self._new_answer, None if self._honest else output_limit(params))
+        if "event-stream" in headers.get("content-type", "").lower():
+            return EventDecoder(new_answer(), self._classifier, params, request_id)
+        return BodyDecoder(new_answer, self._classifier, params, request_id)
+
+    def _new_answer(self, limit: int | None = None) -> ResponseAnswer:
+        created = int(self._wall())
+        return ResponseAnswer(self._origin, created, f"{created:x}x{next(self._answers)}", limit)

@@ -1,0 +1,144 @@
+"""The Responses API through the router: chosen by itself, streamed and whole, over two turns, and explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import AllModelsFailed, Chunk, Provider, Rejected, Reply, Router, Usage
+from tests.helpers.canned import CannedTransport
+from tests.helpers.responses_fixtures import body, call, message, reasoning, response, stream_of
+
+if TYPE_CHECKING:
+    from asyncrouter import Request
+    from asyncrouter.sim import Clock
+
+TOOLS = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]
+ANSWER = response(reasoning("Plan."), message("Let me look."), call("now", "{}"))
+CHAT = {"id": "c", "object": "chat.completion", "model": "gpt-6-sol", "choices": [
+    {"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}]}
+
+
+def answer(request: Request) -> tuple[int, str, bytes]:
+    """Each API's own answer, streamed where the request asks for that."""
+    if "/chat/" in request.url:
+        return 200, "application/json", body(CHAT)
+    if b'"stream":true' in request.body:
+        return 200, "text/event-stream", stream_of(ANSWER)
+    return 200, "application/json", body(ANSWER)
+
+
+def router_over(transport: CannedTransport, **providers: dict[str, object]) -> Router:
+    """A router whose `openai` has a key, and these providers."""
+    known = {"openai": Provider(base_url="https://api.openai.com/v1", key=lambda: "sk"), **providers}
+    return Router({"default_provider": "openai", "providers": known}, transport=transport, seed=1)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_chat_with_tools_on_a_model_that_takes_them_only_there(clock: Clock, streams: bool) -> None:
+    """The whole answer, whichever way it comes over the wire."""
+    transport = CannedTransport(answer, size=100)
+
+    async def scenario() -> Reply:
+        async with router_over(transport) as router:
+            step = {"model": "gpt-6-sol", "wire_stream": streams}
+            return await router.chat("What time is it?", chain=[step], tools=TOOLS)
+
+    reply = clock.run(scenario())
+    [(url, sent)] = transport.seen
+
+    assert url == "https://api.openai.com/v1/responses"
+    assert (sent.get("stream", False), sent["store"]) == (streams, False)
+    assert (reply.text, reply.reasoning, reply.finish_reason) == ("Let me look.", "Plan.", "tool_calls")
+    assert reply.usage == Usage(30, 20, 10, 8)
+    assert reply.tool_calls[0]["function"] == {"name": "now", "arguments": "{}"}
+
+
+def test_stream_gives_the_chunks(clock: Clock) -> None:
+    """Piece by piece, and the reply at its end."""
+    transport = CannedTransport(answer, size=100)
+
+    async def scenario() -> tuple[list[Chunk], Reply]:
+        async with router_over(transport) as router:
+            async with router.stream("x", model="gpt-6-sol", tools=TOOLS) as stream:
+                chunks = [chunk async for chunk in stream]
+            return chunks, stream.reply
+
+    chunks, reply = clock.run(scenario())
+
+    assert "".join(chunk.text for chunk in chunks) == reply.text == "Let me look."
+    assert "".join(chunk.reasoning for chunk in chunks) == "Plan."
+    assert (chunks[-1].finish_reason, chunks[-1].usage) == ("tool_calls", Usage(30, 20, 10, 8))
+
+
+def test_the_next_turn_brings_the_reasoning_back(clock: Clock) -> None:
+    """`reply.raw`'s message stands in the history as it is; another vendor gets none of it."""
+    transport = CannedTransport(answer)
+    local = {"base_url": "http://127.0.0.1/v1"}
+
+    async def scenario() -> None:
+        async with router_over(transport, local=local) as router:
+            first = await router.chat("What time is it?", model="gpt-6-sol", tools=TOOLS)
+            said = first.raw["choices"][0]["message"]
+            history = [{"role": "user", "content": "What time is it?"}, said,
+                       {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "12:00"}]
+            await router.chat(history, model="gpt-6-sol", tools=TOOLS)
+            await router.chat(history, model="local:m", tools=TOOLS)
+
+    clock.run(scenario())
+    _, (_, again), (url, foreign) = transport.seen
+
+    assert [item["type"] for item in again["input"]] == [  # type: ignore[attr-defined]
+        "message", "reasoning", "message", "function_call", "function_call_output"]
+    assert again["input"][1]["encrypted_content"] == "gAAAA1"  # type: ignore[index]
+    assert url == "http://127.0.0.1/v1/chat/completions"
+    assert foreign["messages"][1].keys() >= {"role", "content", "tool_calls"}  # type: ignore[index]
+    assert "responses_output" not in foreign["messages"][1]  # type: ignore[index]
+
+
+def test_what_only_chat_completions_has_goes_there(clock: Clock) -> None:
+    """And where neither API can carry a call, it is refused before it is sent."""
+    transport = CannedTransport(answer)
+
+    async def scenario() -> tuple[str, AllModelsFailed]:
+        async with router_over(transport) as router:
+            reply = await router.chat("x", model="gpt-6-sol", stop=["x"])
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("x", model="gpt-6-sol", stop=["x"], tools=TOOLS)
+            return reply.text, caught.value
+
+    text, error = clock.run(scenario())
+
+    assert text == "Hello."
+    assert [url for url, _ in transport.seen] == ["https://api.openai.com/v1/chat/completions"]
+    assert isinstance(error.trace.attempts[0].error, Rejected)
+    assert error.trace.attempts[0].error.message.startswith("stop=['x']: the Responses API has no such parameter; ")
+
+
+def test_explain_says_which_api_and_why() -> None:
+    """For the parameters of the call and of each step; nothing is sent."""
+    transport = CannedTransport(answer)
+    router = router_over(transport, old={"base_url": "https://api.openai.com/v1", "wire": "openai"})
+    seeded = {"model": "gpt-6-sol", "params": {"seed": 7}}
+    plan = router.explain(chain=["gpt-6-sol", seeded, "gpt-4o", "old:gpt-6-sol", "anthropic:claude-x"])
+
+    assert [(step.wire, step.wire_reason) for step in plan.steps] == [
+        ("responses", "a reasoning model goes on where it was if its reasoning goes back"),
+        ("openai", "the Responses API has no seed"),
+        ("openai", "not known as a reasoning model, and nothing in the call needs another API"),
+        ("openai", 'wire = "openai" is configured'),
+        ("anthropic", ""),
+    ]
+    assert str(plan).splitlines()[1].endswith(
+        "; wire responses (a reasoning model goes on where it was if its reasoning goes back)")
+    assert [router.explain(model="gpt-6-sol", params={"tools": TOOLS}).steps[0].wire_reason,
+            router.explain(model="gpt-6-sol", tools=TOOLS).steps[0].wire_reason] == [
+        'Chat Completions takes no function tools for this model unless reasoning_effort is "none"'] * 2
+    assert transport.seen == []
+
+
+def test_explain_refuses_what_the_call_would_refuse() -> None:
+    """A misspelt argument would go to the provider."""
+    with pytest.raises(TypeError, match="did you mean"):
+        router_over(CannedTransport(answer)).explain(model="gpt-6-sol", modle="x")
