@@ -1,0 +1,109 @@
+"""Calls with every kind of await in them, for tests that cancel or close at each of those awaits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from asyncrouter import (
+    AllModelsFailed,
+    Reply,
+    Retry,
+    Router,
+    Step,
+)
+from asyncrouter.sim import Act
+from tests.helpers.failing import ONCE
+from tests.helpers.racing import HEDGE
+
+Scenario = Callable[[Router], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call (`run`) in a world with these acts; `before` is run first and is not cancelled.
+
+    `attempts` is how many the call makes when it is not cancelled, `hedges` how many of them are hedges.
+    """
+
+    name: str
+    acts: dict[str, tuple[Act, ...]]
+    run: Scenario
+    before: Scenario | None = None
+    attempts: int = 1
+    hedges: int = 0
+
+
+async def accept_slowly(reply: Reply) -> bool:
+    """An `accept` that takes half a second and does not accept what model a says."""
+    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.25)
+    return reply.model != "a"
+
+
+async def read(router: Router, **options: object) -> None:
+    """Read a stream from its beginning to its end."""
+    async with router.stream("hello", retry=ONCE, **options) as stream:  # type: ignore[arg-type]
+        async for _ in stream:
+            pass
+
+
+async def earn_a_hold(router: Router) -> None:
+    """Make a call after which model a is held."""
+    with pytest.raises(AllModelsFailed):
+        await router.chat("hello", chain=["a"], retry=ONCE)
+
+
+ANSWER = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=1.0, gap=0.5, tail=0.5)
+SILENT = Act(fault="hang", at="headers", connect=0.25)
+LATE = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=2.0, gap=0.5, tail=0.5)
+FAILS = Act(status=500, first_token=1.25)
+BREAKS = Act(tokens=5, first_token=0.5, gap=0.25, fault="error", at=2)
+CASES = [
+    Case("unhedged", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=["a"])),
+    Case("one body", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=[Step(model="a", wire_stream=False)])),
+    Case("fallback", {"a": (FAILS,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b"], retry=ONCE), attempts=2),
+    Case("hedge won", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
+    Case("hedge lost", {"a": (LATE,), "b": (SILENT,)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
+    Case("first failed, hedge alive", {"a": (FAILS,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE, retry=ONCE), attempts=2, hedges=1),
+    Case("both failed", {"a": (FAILS,), "b": (Act(status=500, first_token=0.5),), "c": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b", "c"], hedge=HEDGE, retry=ONCE), attempts=3, hedges=1),
+    Case("newest failed", {"a": (SILENT,), "b": (Act(status=500, first_token=0.5),), "c": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b", "c"], hedge=HEDGE, retry=ONCE), attempts=3, hedges=2),
+    Case("hedge won, then broke", {"a": (SILENT, ANSWER), "b": (BREAKS,)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE, retry=ONCE), attempts=3, hedges=1),
+    Case("content at one instant", {"a": (Act(first_token=1.5),), "b": (Act(first_token=0.5),)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
+    Case("retry pause", {"a": (Act(status=500), ANSWER)},
+         lambda router: router.chat("hello", chain=["a", "b"], retry=Retry(attempts=3)), attempts=2),
+    Case("retry after", {"a": (Act(status=429, retry_after=1.5), ANSWER)},
+         lambda router: router.chat("hello", chain=["a", "b"]), attempts=2),
+    Case("held", {"a": (Act(status=429, retry_after=1.5), ANSWER)},
+         lambda router: router.chat("hello", chain=["a", "b"]), before=earn_a_hold),
+    Case("timed out", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=[Step(model="a", first_token=1.0), "b"]), attempts=2),
+    Case("timed out reading", {"a": (Act(fault="hang"),), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=[Step(model="a", first_token=1.0), "b"]), attempts=2),
+    Case("timed out, hedge alive", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=[Step(model="a", first_token=1.25), "b"], hedge=HEDGE),
+         attempts=2, hedges=1),
+    Case("accept", {"a": (ANSWER,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b"], accept=accept_slowly), attempts=2),
+    Case("accept in a hedge", {"a": (SILENT, ANSWER), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE, accept=accept_slowly),
+         attempts=2, hedges=1),
+    Case("stream", {"a": (ANSWER,)}, lambda router: read(router, chain=["a"])),
+    Case("hedged stream", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: read(router, chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
+    Case("stream, hedge lost", {"a": (LATE,), "b": (SILENT,)},
+         lambda router: read(router, chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
+    Case("restarted stream", {"a": (Act(tokens=5, gap=0.25, fault="cut", at=2),), "b": (ANSWER,)},
+         lambda router: read(router, chain=["a", "b"], on_interrupt="restart"), attempts=2),
+]
