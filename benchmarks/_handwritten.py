@@ -1,4 +1,7 @@
-"""What a careful engineer writes without a library: one session, no limit on connections, no cookies, no fuss."""
+"""The hand-written client: what a careful engineer writes on aiohttp without a library. It is the baseline.
+
+One session, no limit on connections, no cookie jar, orjson, server-sent events split by hand; no checks, no retries.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ HEADERS = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
 
 
 def open_session() -> aiohttp.ClientSession:
-    """The session, with aiohttp's own time-outs."""
+    """The session, with aiohttp's own timeouts."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -19,7 +22,7 @@ def open_session() -> aiohttp.ClientSession:
 
 
 async def chat(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> str:
-    """The text of one completion."""
+    """The text of a buffered completion."""
     async with session.post(url, data=orjson.dumps(body)) as response:
         completion = orjson.loads(await response.read())
         text: str = completion["choices"][0]["message"]["content"]
@@ -27,7 +30,7 @@ async def chat(session: aiohttp.ClientSession, url: str, body: dict[str, object]
 
 
 async def stream(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> str:
-    """The text of a streamed one, put together as it comes."""
+    """The text of a streamed completion, joined as it comes."""
     words: list[str] = []
     rest = b""
     async with session.post(url, data=orjson.dumps(body)) as response:

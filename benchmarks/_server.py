@@ -1,11 +1,11 @@
-"""A provider that costs next to nothing: `python _server.py CORE` prints its port and serves until stdin ends.
+"""A provider that uses little CPU: `python _server.py CORE` prints its port and serves until stdin ends.
 
-It answers a Chat Completions request with one fixed body; one that asks to stream, with tokens. The model's name says
-how many and when: `t500` writes one more event to every open stream at each `GET /tick`, so that a client which ticks
-when it has read reads one event at a time, as from a real provider, on a busy machine too (with a timer, events pile up
-whenever the client has to wait for its core); `t500@0.01` writes one every 10 ms all the same, and `t500@0.01!100`
-falls silent after 100. What is asked under `/hold` is never answered; `GET /held` tells how many requests wait there.
-Loopback only.
+It answers a Chat Completions request with one fixed body, or with tokens if the request asks to stream. The model's
+name says how many, and when: with `t500`, each `GET /tick` writes one more event to every open stream. A client that
+ticks when it has read everything thus reads one event at a time, as from a real provider, on a busy machine too (with a
+timer, events pile up whenever the client waits for its core). `t500@0.01` writes one every 10 ms instead, and
+`t500@0.01!100` stops writing after 100. Requests under `/hold` are never answered; `GET /held` returns how many wait
+there. Loopback only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _completion() -> bytes:
 
 @cache
 def _events(tokens: int) -> list[bytes]:
-    """What is written, one after the other: the role and the first token, the other tokens, the end."""
+    """The events of a stream in their order: the role with the first token, the other tokens, the end."""
     deltas = [{"role": "assistant", "content": ""}, *({"content": f" word{number}"} for number in range(tokens))]
     events = [_event(choices=[_choice(delta, None)]) for delta in deltas]
     end = _event(choices=[_choice({}, "stop")]) + _event(choices=[], usage=_usage(tokens)) + _chunk(b"data: [DONE]\n\n")
@@ -72,7 +72,7 @@ STREAM: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer
 
 
 class Provider(asyncio.Protocol):
-    """One connection."""
+    """One connection to the provider."""
 
     held: ClassVar[set[Provider]] = set()
     streams: ClassVar[set[Provider]] = set()
@@ -104,7 +104,7 @@ class Provider(asyncio.Protocol):
     def _answer(self, path: bytes, body: bytes) -> None:
         if path == b"/tick":
             for stream in tuple(self.streams):
-                stream._tell()
+                stream._write_event()
             self._transport.write(_response(b""))
         elif path == b"/held":
             self._transport.write(_response(b"%d" % len(self.held)))
@@ -120,19 +120,19 @@ class Provider(asyncio.Protocol):
         self._events, self._left = iter(_events(int(tokens))), inf if silent is None else int(silent)
         self._transport.write(STREAM)
         if self._timer is not None:
-            self._timer.cancel()  # the one after the end of the last reply would hurry this one
+            self._timer.cancel()  # the last reply's timer must not write an event of this one
         if gap is None:
             self.streams.add(self)
         else:
-            self._tell_every(float(gap), asyncio.get_running_loop().time())
+            self._write_every(float(gap), asyncio.get_running_loop().time())
 
-    def _tell_every(self, gap: float, due: float) -> None:
-        """The next event, and a timer for the one after that, which is not late because this one was."""
-        if self._tell():
+    def _write_every(self, gap: float, due: float) -> None:
+        """Write the next event, and set a timer for the one after it, which is not late because this one was."""
+        if self._write_event():
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(due + gap, self._tell_every, gap, due + gap)
+            self._timer = loop.call_at(due + gap, self._write_every, gap, due + gap)
 
-    def _tell(self) -> bool:
+    def _write_event(self) -> bool:
         event = next(self._events, None) if self._left else None
         self._left -= 1
         if event is None or self._transport.is_closing():
@@ -149,7 +149,7 @@ async def main() -> None:
     server = await loop.create_server(Provider, "127.0.0.1", 0, backlog=16384)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
-        # Whoever started this holds the other end: when they are gone, however they went, so are we.
+        # The process that started this one holds the other end of stdin: when it is gone, this one ends too.
         await loop.run_in_executor(None, sys.stdin.read)
 
 

@@ -1,12 +1,12 @@
-"""What asyncrouter adds to a careful hand-written aiohttp call, each figure beside the goal that it has to keep.
+"""What does asyncrouter add to a careful hand-written aiohttp call? Each figure stands beside its goal.
 
     python benchmarks/overhead.py [--pairs 200] [--only chat,stream] [--json FILE]
-    python benchmarks/overhead.py --only growth --calls 1000000        # ten minutes; not run unless it is named
+    python benchmarks/overhead.py --only growth --calls 1000000        # ten minutes; runs only when it is named
 
-Two arms take turns, waves of 64 calls each, in one process, against a server on the other core; a ratio is the median
-of the pairs' ratios of CPU time (user and system), with its quartiles. Memory, imports and the loop's lag are measured
-in processes of their own, which take turns as well. Whole processes one after the other spread by 20 %, pairs by a few.
-How the peers fare is `peers.py`.
+Two arms alternate in one process, in rounds of 64 concurrent calls, against a server on the other core. A ratio is the
+median over all pairs of rounds of the ratio of CPU time (user and system), with its quartiles. Memory, imports and
+event-loop lag are measured in processes of their own, which alternate as well. Processes that run one after the other
+differ by 20 %, pairs of rounds by a few percent. `peers.py` compares with other libraries.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import _handwritten
-from _machine import HERE, circumstances, fresh, server
-from _sips import MODEL, clocks, sips
-from _waves import MESSAGES, Ask, Bench, paired, ticking
+from _batched_reads import MODEL, TASK, batched_reads, timeouts
+from _machine import HERE, environment, in_new_process, server
+from _paired_rounds import MESSAGES, Ask, Bench, paired, ticking
 
 from asyncrouter import Router
 
@@ -31,40 +31,49 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 WAITING = 10_000
+"""Concurrent calls whose memory is measured while they wait."""
 STREAMS, SECONDS = 2000, 15.0
+"""Concurrent streams while the event-loop lag is measured, and for how many seconds."""
 DEPENDENCIES = "aiohttp, anyio, backoff, orjson"
+"""The imports that the import of asyncrouter is compared with."""
 BODY: dict[str, object] = {"model": "m", "messages": MESSAGES, "temperature": 0.2}
 TOKENS = 500
+"""Tokens of a streamed reply."""
 
 Values = dict[str, list[float]]
+"""Measured values, one for each pair, by the name of their figure."""
 
 
 class Goal(NamedTuple):
-    """What is measured and the most it may be: `of` the values, one a pair."""
+    """What is measured, and the most that `of` the values may be."""
 
     what: str
     most: float
     of: Callable[[list[float]], float] = statistics.median
 
 
-class Question(NamedTuple):
-    """How to measure one or more goals, and how many of the pairs that are asked for it takes."""
+class Measurement(NamedTuple):
+    """How to measure one or more figures.
+
+    `share` is the share of --pairs that is run; with `named_only` it runs only when --only names it.
+    """
 
     goals: dict[str, Goal]
-    ask: Callable[[Bench, int], Awaitable[Values]]
+    measure: Callable[[Bench, int], Awaitable[Values]]
     share: float = 1.0
-    named: bool = False
+    named_only: bool = False
 
 
 async def chat(bench: Bench, pairs: int) -> Values:
-    return {"chat": await _cpu(bench, pairs, lambda: bench.router.chat(MESSAGES, temperature=0.2))}
+    return {"chat": await _cpu_ratios(bench, pairs, lambda: bench.router.chat(MESSAGES, temperature=0.2))}
 
 
 async def hedged(bench: Bench, pairs: int) -> Values:
-    return {"hedged": await _cpu(bench, pairs, lambda: bench.router.chat(MESSAGES, task="hedged", temperature=0.2))}
+    ours = lambda: bench.router.chat(MESSAGES, task="hedged", temperature=0.2)  # noqa: E731
+    return {"hedged": await _cpu_ratios(bench, pairs, ours)}
 
 
-async def _cpu(bench: Bench, pairs: int, ours: Ask) -> list[float]:
+async def _cpu_ratios(bench: Bench, pairs: int, ours: Ask) -> list[float]:
     found = await paired(pairs, ours, lambda: _handwritten.chat(bench.session, bench.completions, BODY))
     return [one.cpu / other.cpu for one, other in found]
 
@@ -84,40 +93,44 @@ async def stream(bench: Bench, pairs: int) -> Values:
 
 
 async def memory(bench: Bench, pairs: int) -> Values:
-    grown = lambda arm: fresh(str(HERE / "_waiting.py"), arm, bench.url, str(WAITING))  # noqa: E731
-    return {"memory": _in_turns(pairs, lambda: grown("asyncrouter"), lambda: grown("handwritten"), _ratio)}
+    def bytes_of(arm: str) -> float:
+        return in_new_process(str(HERE / "_waiting_memory.py"), arm, bench.url, str(WAITING))
+
+    return {"memory": _alternate(pairs, lambda: bytes_of("asyncrouter"), lambda: bytes_of("handwritten"), _ratio)}
 
 
 async def imports(bench: Bench, pairs: int) -> Values:
-    def spent(modules: str) -> float:
+    def cpu_of(modules: str) -> float:
         clock = "time.process_time()"
-        return fresh("-c", f"import time; began = {clock}; import {modules}; print({clock} - began)")
+        return in_new_process("-c", f"import time; began = {clock}; import {modules}; print({clock} - began)")
 
-    ours = "asyncrouter._api"  # all that is public; the package by itself reads it when it is first asked for a name
+    ours = "asyncrouter._api"  # all public names; the package itself imports it when the first name is used
     for modules in (ours, DEPENDENCIES):  # compiled, and in the page cache
-        spent(modules)
-    return {"import": _in_turns(pairs, lambda: spent(ours), lambda: spent(DEPENDENCIES), _ratio)}
+        cpu_of(modules)
+    return {"import": _alternate(pairs, lambda: cpu_of(ours), lambda: cpu_of(DEPENDENCIES), _ratio)}
 
 
 async def lag(bench: Bench, pairs: int) -> Values:
-    late = lambda arm: fresh(str(HERE / "_lag.py"), arm, bench.url, str(STREAMS), str(SECONDS))  # noqa: E731
-    later = lambda ours, theirs: ours - theirs  # noqa: E731
-    return {"lag": _in_turns(pairs, lambda: late("asyncrouter"), lambda: late("handwritten"), later)}
+    def lag_of(arm: str) -> float:
+        return in_new_process(str(HERE / "_loop_lag.py"), arm, bench.url, str(STREAMS), str(SECONDS))
+
+    difference = lambda ours, theirs: ours - theirs  # noqa: E731
+    return {"lag": _alternate(pairs, lambda: lag_of("asyncrouter"), lambda: lag_of("handwritten"), difference)}
 
 
-async def growth(bench: Bench, pairs: int) -> Values:
-    grown = fresh(str(HERE / "_growth.py"), bench.url, str(pairs))
-    return {"growth": [grown / pairs]}
+async def growth(bench: Bench, calls: int) -> Values:
+    grown = in_new_process(str(HERE / "_memory_growth.py"), bench.url, str(calls))
+    return {"growth": [grown / calls]}
 
 
-def _in_turns(
-    pairs: int, ours: Callable[[], float], theirs: Callable[[], float], told: Callable[[float, float], float]
+def _alternate(
+    pairs: int, ours: Callable[[], float], theirs: Callable[[], float], compare: Callable[[float, float], float]
 ) -> list[float]:
     found = []
     for pair in range(pairs):
         first, second = (ours, theirs) if pair % 2 else (theirs, ours)
         values = {first: first(), second: second()}
-        found.append(told(values[ours], values[theirs]))
+        found.append(compare(values[ours], values[theirs]))
     return found
 
 
@@ -125,24 +138,25 @@ def _ratio(ours: float, theirs: float) -> float:
     return ours / theirs
 
 
-QUESTIONS = {
-    "chat": Question({"chat": Goal("chat(), one JSON body", 1.10)}, chat),
-    "hedged": Question({"hedged": Goal("the same with a hedge that does not fire", 1.20)}, hedged),
-    "stream": Question({"stream": Goal(f"stream() of {TOKENS} tokens", 1.10)}, stream, 0.2),
-    "sips": Question({
+MEASUREMENTS = {
+    "chat": Measurement({"chat": Goal("chat(), one JSON body: CPU", 1.10)}, chat),
+    "hedged": Measurement({"hedged": Goal("the same with a hedge that does not fire: CPU", 1.20)}, hedged),
+    "stream": Measurement({"stream": Goal(f"stream() of {TOKENS} tokens: CPU", 1.10)}, stream, 0.2),
+    "batched": Measurement({
         "cpu": Goal("chat() streamed on the wire, 100 at once: CPU", 0.40),
-        "median": Goal("… its median reply", 1.05),
-        "latest": Goal("… no reply later by more than (s)", 0.25, max),
-    }, sips, 0.05),
-    "clocks": Question({"clocks": Goal("… its clocks, right to (s)", 0.25, max)}, clocks, 0.02),
-    "memory": Question({"memory": Goal(f"memory of a waiting call, {WAITING:,} at once", 1.25)}, memory, 0.02),
-    "lag": Question({"lag": Goal(f"loop lag p99, {STREAMS:,} streams: later by (ms)", 5.0)}, lag, 0.015),
-    "import": Question({"import": Goal(f"import, to that of {DEPENDENCIES}", 1.10)}, imports, 0.25),
-    "growth": Question({"growth": Goal("growth of the process (bytes a call)", 1.0)}, growth, named=True),
+        "median": Goal("… seconds of the median reply", 1.05),
+        "latest": Goal("… seconds by which a reply is later, at most", 0.25, max),
+    }, batched_reads, 0.05),
+    "clocks": Measurement({"clocks": Goal("… seconds by which a timeout is off, at most", 0.25, max)}, timeouts, 0.02),
+    "memory": Measurement({"memory": Goal(f"memory per waiting call, {WAITING:,} at once", 1.25)}, memory, 0.02),
+    "lag": Measurement({"lag": Goal(f"event-loop lag p99, {STREAMS:,} streams: ms later", 5.0)}, lag, 0.015),
+    "import": Measurement({"import": Goal(f"import: CPU, to {DEPENDENCIES}", 1.10)}, imports, 0.25),
+    "growth": Measurement({"growth": Goal("growth of the process, bytes a call", 1.0)}, growth, named_only=True),
 }
 
 
 async def measure(url: str, names: list[str], pairs: int, calls: int) -> dict[str, dict[str, object]]:
+    """Run these measurements, and print each figure as it comes."""
     config = {
         "default_provider": "local",
         "providers": {"local": {"base_url": f"{url}/v1"}},
@@ -151,21 +165,21 @@ async def measure(url: str, names: list[str], pairs: int, calls: int) -> dict[st
             "default": {"models": ["m", "n"], "wire_stream": False},
             "hedged": {"models": ["m", "n"], "wire_stream": False, "hedge": {"after": 30.0}},
             "stream": {"models": [f"t{TOKENS}", "n"]},
-            "sips": {"models": [MODEL, "n"]},
+            TASK: {"models": [MODEL, "n"]},
         },
     }
-    told: dict[str, dict[str, object]] = {}
+    figures: dict[str, dict[str, object]] = {}
     async with Router(config) as router, _handwritten.open_session() as session:
         for name in names:
-            question = QUESTIONS[name]
-            count = calls if name == "growth" else max(3, round(pairs * question.share))
-            for key, values in (await question.ask(Bench(url, router, session), count)).items():
-                told[key] = _told(question.goals[key], values, count)
-                _show(key, question.goals[key], told[key])
-    return told
+            one = MEASUREMENTS[name]
+            count = calls if name == "growth" else max(3, round(pairs * one.share))
+            for key, values in (await one.measure(Bench(url, router, session), count)).items():
+                figures[key] = _figure(one.goals[key], values, count)
+                _show(key, one.goals[key], figures[key])
+    return figures
 
 
-def _told(goal: Goal, values: list[float], count: int) -> dict[str, object]:
+def _figure(goal: Goal, values: list[float], count: int) -> dict[str, object]:
     low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
     measured = goal.of(values)
     return {
@@ -174,32 +188,33 @@ def _told(goal: Goal, values: list[float], count: int) -> dict[str, object]:
     }
 
 
-def _show(name: str, goal: Goal, told: dict[str, object]) -> None:
-    kept = "kept" if told["kept"] else "MISSED"
-    quartiles = "–".join(map(str, told["quartiles"]))  # type: ignore[call-overload]
-    print(f"{name:<8} {goal.what:<52} {goal.most:5.2f} {told['measured']:9} {quartiles:>15}  {kept}", flush=True)
+def _show(name: str, goal: Goal, figure: dict[str, object]) -> None:
+    verdict = "met" if figure["kept"] else "MISSED"
+    quartiles = "–".join(map(str, figure["quartiles"]))  # type: ignore[call-overload]
+    print(f"{name:<8} {goal.what:<52} {goal.most:5.2f} {figure['measured']:9} {quartiles:>15}  {verdict}", flush=True)
 
 
 def _names(given: str) -> list[str]:
     names = given.split(",")
-    if unknown := [name for name in names if name not in QUESTIONS]:
-        raise argparse.ArgumentTypeError(f"no figure {unknown[0]!r}; there are {', '.join(QUESTIONS)}")
+    if unknown := [name for name in names if name not in MEASUREMENTS]:
+        raise argparse.ArgumentTypeError(f"no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
     return names
 
 
-def _number(given: str) -> int:
+def _positive(given: str) -> int:
     if not given.isdigit() or not int(given):
         raise argparse.ArgumentTypeError(f"expected a positive number, got {given!r}")
     return int(given)
 
 
 def main() -> None:
-    usual = [name for name, question in QUESTIONS.items() if not question.named]
+    usual = [name for name, one in MEASUREMENTS.items() if not one.named_only]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=_number, default=200, help="pairs of waves a figure (default: 200)")
-    parser.add_argument("--calls", type=_number, default=1_000_000, help="of growth (default: 1000000)")
-    parser.add_argument("--only", type=_names, default=usual, help=f"some of {','.join(QUESTIONS)}")
-    parser.add_argument("--json", type=Path, help="where to keep the figures, beside those that are there")
+    parser.add_argument("--pairs", type=_positive, default=200, help="pairs of rounds a figure (default: 200)")
+    parser.add_argument("--calls", type=_positive, default=1_000_000, help="calls of growth (default: 1000000)")
+    parser.add_argument("--only", type=_names, default=usual, metavar="NAMES",
+                        help=f"some of {','.join(MEASUREMENTS)} (default: all but growth)")
+    parser.add_argument("--json", type=Path, help="file to write the figures to; others that it holds are kept")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -207,13 +222,13 @@ def main() -> None:
     print(f"{'figure':<8} {'':<52} {'goal':>5} {'measured':>9} {'quartiles':>15}")
     with server(cores[1]) as url:
         os.sched_setaffinity(0, {cores[0]})
-        told = asyncio.run(measure(url, options.only, options.pairs, options.calls))
+        measured = asyncio.run(measure(url, options.only, options.pairs, options.calls))
     if options.json is not None:
-        kept = json.loads(options.json.read_text())["figures"] if options.json.exists() else {}
-        known = kept | told
-        figures = {key: known[key] for question in QUESTIONS.values() for key in question.goals if key in known}
-        options.json.write_text(json.dumps({**circumstances(), "figures": figures}, indent=2) + "\n")
-    sys.exit(not all(one["kept"] for one in told.values()))
+        before = json.loads(options.json.read_text())["figures"] if options.json.exists() else {}
+        known = before | measured
+        figures = {key: known[key] for one in MEASUREMENTS.values() for key in one.goals if key in known}
+        options.json.write_text(json.dumps({**environment(), "figures": figures}, indent=2) + "\n")
+    sys.exit(not all(figure["kept"] for figure in measured.values()))
 
 
 if __name__ == "__main__":

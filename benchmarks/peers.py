@@ -1,13 +1,12 @@
-"""What a call costs with each contender: processor time, calls a second, memory while it waits, and the import.
+"""What does a call cost with other libraries? CPU, calls a second, memory per waiting call, and import.
 
     python benchmarks/peers.py [--only handwritten,litellm_router] [--load buffered,50,500] [--calls 64,1000,10000]
                                [--python PEERS_PYTHON] [--json FILE]
 
-Each contender (one file each in contenders/) is a process of its own on one core, against a server on the other. Waves
-of so many calls at once, buffered or streamed (tokens come one at a time), for at least two seconds after a warm-up in
-which all connections are opened. Processes that run one after the other differ by 20 % here for no reason of theirs:
-these figures are for factors; for percents there is overhead.py. README.md says what the contenders are, and how to
-install them.
+Each contender (one file each in contenders/) is a process of its own on one core, against a server on the other. It
+makes rounds of so many concurrent calls, buffered or streamed (tokens come one at a time), for at least two seconds
+after a warm-up in which all connections are opened. Processes that run one after the other differ by 20 %, so these
+figures show factors; overhead.py shows percents. README.md says what the contenders are, and how to install them.
 """
 
 from __future__ import annotations
@@ -22,39 +21,42 @@ import urllib.request
 from pathlib import Path
 from select import select
 
-from _machine import circumstances, every_file, server
+from _machine import environment, raise_file_limit, server
 
 HERE = Path(__file__).parent / "contenders"
 PACKAGES = ("aiohttp", "httpx", "openai", "haystack-ai", "langchain-core", "langchain-openai", "litellm",
             "pydantic-ai-slim", "tensorzero")
 TIMEOUT = 600.0
+"""Seconds that a contender is given for a call: it must not end one here."""
 WAITING = 1000
-SETTLED = 30.0
+"""Calls whose memory is measured while they wait."""
+SETTLE_SECONDS = 30.0
 """Seconds within which all waiting calls should have reached the server."""
 
 
 class Slow(Exception):
-    """It takes longer than it may."""
+    """A contender takes longer than it may."""
 
 
 class Process:
-    """A contender at work."""
+    """A running contender."""
 
     def __init__(self, python: str, name: str, limit: float, **job: object) -> None:
         self._until = time.monotonic() + limit
         self._process = subprocess.Popen([python, str(HERE / f"{name}.py")], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.tell(json.dumps({"timeout": TIMEOUT, "patience": TIMEOUT, **job}))
-        if self.line() != "ready":
+        self.send(json.dumps({"timeout": TIMEOUT, "call_timeout": TIMEOUT, **job}))
+        if self.receive() != "ready":
             self.end()
             raise Slow("did not start")
-        self.tell("go")
+        self.send("go")
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
-    def line(self) -> str:
+    def receive(self) -> str:
+        """Its next line. Raises `Slow`."""
         out = self._process.stdout
         if not select([out], [], [], max(0.0, self._until - time.monotonic()))[0]:
             self.end()
@@ -67,109 +69,111 @@ class Process:
 
 
 def main(only: list[str], loads: list[str], calls: list[int], limit: float, python: str, kept: Path | None) -> None:
-    every_file()
+    raise_file_limit()
     cores = sorted(os.sched_getaffinity(0))
     names = [name for name in contenders() if (name in only if only else name != "asyncrouter_hedged")]
     found: dict[str, dict[str, object]] = {name: {} for name in names}
     with server(cores[-1]) as url:
         os.sched_setaffinity(0, {cores[0]})
         for name in names:
-            found[name]["wait"] = told = waiting(name, url, python, limit)
-            print(f"{name:22} {_waited(told)}", flush=True)
+            found[name]["wait"] = cell = measure_waiting(name, url, python, limit)
+            print(f"{name:22} {_waiting_line(cell)}", flush=True)
         for load in loads:
             for count in calls:
-                print(f"\n{_named(load)}, {count:,} at once")
+                print(f"\n{_title(load)}, {count:,} at once")
                 for name in names:
-                    found[name][f"{load}/{count}"] = told = loaded(name, url, load, count, python, limit)
-                    print(f"  {name:22} {_line(told, found, load, count)}", flush=True)
-                    _keep(kept, found, python)
+                    found[name][f"{load}/{count}"] = cell = measure_load(name, url, load, count, python, limit)
+                    print(f"  {name:22} {_load_line(cell, found, load, count)}", flush=True)
+                    _write(kept, found, python)
 
 
 def contenders() -> list[str]:
-    """The hand-written one first: the others are told by it."""
+    """The names of all contenders, the hand-written one first: the others are compared with it."""
     return sorted((path.stem for path in HERE.glob("[a-z]*.py")), key=lambda name: (name != "handwritten", name))
 
 
-def loaded(name: str, url: str, load: str, calls: int, python: str, limit: float) -> dict[str, object]:
-    """What a call costs under this load, or why that cannot be said."""
+def measure_load(name: str, url: str, load: str, calls: int, python: str, limit: float) -> dict[str, object]:
+    """What a call costs under this load, or why there is no figure."""
     streamed = load != "buffered"
     job = {"kind": "load", "base_url": f"{url}/v1", "models": [f"t{load}" if streamed else "m"], "calls": calls,
            "stream": streamed, "words": int(load) if streamed else 8}
     try:
         process = Process(python, name, limit, **job)
-        told: dict[str, object] = json.loads(process.line() or '{"why": "it broke"}')
+        cell: dict[str, object] = json.loads(process.receive() or '{"why": "it broke"}')
     except Slow as why:
         return {"why": str(why)}
     process.end()
-    return told
+    return cell
 
 
-def waiting(name: str, url: str, python: str, limit: float) -> dict[str, object]:
-    """Bytes of a waiting call, how many it lets out at once, and the processor seconds until it is imported."""
+def measure_waiting(name: str, url: str, python: str, limit: float) -> dict[str, object]:
+    """Bytes of a waiting call, how many reached the server at once, and the CPU seconds of the import."""
     held = lambda: int(urllib.request.urlopen(f"{url}/held").read())  # noqa: E731
     try:
         process = Process(python, name, limit, kind="wait", base_url=f"{url}/hold/v1", models=["m"], calls=WAITING)
-        until = time.monotonic() + SETTLED
+        until = time.monotonic() + SETTLE_SECONDS
         while (reached := held()) < WAITING and time.monotonic() < until:
             time.sleep(0.1)
-        process.tell("look")
-        told = json.loads(process.line())
-        process.tell("end")
-        told |= json.loads(process.line())
+        process.send("measure")
+        cell = json.loads(process.receive())
+        process.send("end")
+        cell |= json.loads(process.receive())
     except Slow as why:
         return {"why": str(why)}
     process.end()
     while held():
         time.sleep(0.1)
-    return {"bytes": round(told["bytes"]), "reached": reached, "import": round(told["import"], 3)}
+    return {"bytes": round(cell["bytes"]), "reached": reached, "import": round(cell["import"], 3)}
 
 
-def _waited(told: dict[str, object]) -> str:
-    if "why" in told:
-        return str(told["why"])
-    return (f"start and import {told['import']:5.2f} s   waiting call {told['bytes'] / 1024:7.1f} KB   "
-            f"{told['reached']:,} of {WAITING:,} at once")
+def _waiting_line(cell: dict[str, object]) -> str:
+    if "why" in cell:
+        return str(cell["why"])
+    return (f"start and import {cell['import']:5.2f} s   waiting call {cell['bytes'] / 1024:7.1f} KB   "
+            f"{cell['reached']:,} of {WAITING:,} at once")
 
 
-def _line(told: dict[str, object], found: dict[str, dict[str, object]], load: str, count: int) -> str:
-    if "why" in told:
-        return str(told["why"])
+def _load_line(cell: dict[str, object], found: dict[str, dict[str, object]], load: str, count: int) -> str:
+    if "why" in cell:
+        return str(cell["why"])
     base = found.get("handwritten", {}).get(f"{load}/{count}")
-    ratio = f"{told['cpu_us'] / base['cpu_us']:6.1f} ×" if isinstance(base, dict) and "cpu_us" in base else " " * 8
-    failed = f"   {told['failed']:,} of {told['calls']:,} failed" if told["failed"] else ""
-    return f"{told['cpu_us']:10,.0f} µs a call {ratio} {told['calls_s']:9,.1f} calls/s{failed}"
+    ratio = f"{cell['cpu_us'] / base['cpu_us']:6.1f} ×" if isinstance(base, dict) and "cpu_us" in base else " " * 8
+    failed = f"   {cell['failed']:,} of {cell['calls']:,} failed" if cell["failed"] else ""
+    return f"{cell['cpu_us']:10,.0f} µs a call {ratio} {cell['calls_s']:9,.1f} calls/s{failed}"
 
 
-def _named(load: str) -> str:
+def _title(load: str) -> str:
     return load if load == "buffered" else f"streamed, {load} tokens"
 
 
-def _keep(kept: Path | None, found: dict[str, dict[str, object]], python: str) -> None:
+def _write(kept: Path | None, found: dict[str, dict[str, object]], python: str) -> None:
     if kept is None:
         return
     before = json.loads(kept.read_text())["contenders"] if kept.exists() else {}
     merged = {name: before.get(name, {}) | found.get(name, {}) for name in {**before, **found}}
-    kept.write_text(json.dumps({**circumstances(), "peers": peers(python), "contenders": merged}, indent=1) + "\n")
+    kept.write_text(json.dumps({**environment(), "peers": peers(python), "contenders": merged}, indent=1) + "\n")
 
 
 def peers(python: str) -> dict[str, object]:
-    """The versions of the peers, by their own interpreter."""
+    """The versions of the other libraries, read by their own interpreter."""
     code = f"from importlib.metadata import distributions as d; t = {{x.name.lower(): x.version for x in d()}}; " \
            f"import json, platform; print(json.dumps({{'python': platform.python_version()}} | " \
            f"{{n: t.get(n) for n in {PACKAGES!r}}}))"
-    told: dict[str, object] = json.loads(subprocess.run([python, "-c", code], check=True, capture_output=True).stdout)
-    return told
+    versions: dict[str, object] = json.loads(
+        subprocess.run([python, "-c", code], check=True, capture_output=True).stdout
+    )
+    return versions
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = lambda text: [part for part in text.split(",") if part]  # noqa: E731
-    parser.add_argument("--only", type=names, default=[])
-    parser.add_argument("--load", dest="loads", type=names, default=["buffered", "50", "500"],
+    parser.add_argument("--only", type=names, default=[], metavar="NAMES", help="some of the contenders (default: all)")
+    parser.add_argument("--load", dest="loads", type=names, default=["buffered", "50", "500"], metavar="LOADS",
                         help="buffered, or the tokens of a stream (default: buffered,50,500)")
     parser.add_argument("--calls", type=lambda text: [int(one) for one in names(text)], default=[64],
-                        help="how many at once (default: 64; up to 10000)")
-    parser.add_argument("--limit", type=float, default=90.0, help="seconds for one contender under one load")
-    parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--json", type=Path, dest="kept")
+                        metavar="COUNTS", help="concurrent calls (default: 64; up to 10000)")
+    parser.add_argument("--limit", type=float, default=90.0, help="seconds for one contender and load (default: 90)")
+    parser.add_argument("--python", default=sys.executable, help="interpreter of the contenders (default: this one)")
+    parser.add_argument("--json", type=Path, dest="kept", help="file to write the figures to; others are kept")
     main(**vars(parser.parse_args()))

@@ -1,8 +1,8 @@
-"""Draws the results page, results/README.md, from the JSON that the benchmarks have kept in results/.
+"""Writes the results page, results/README.md, from the JSON files that the benchmarks have written to results/.
 
     python -m pip install matplotlib && python benchmarks/plots.py
 
-What was not measured has no section. Each section ends with the command that measures it again.
+A benchmark without a file has no section. Each section ends with the command that measures it again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import _draw
+import _charts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,101 +19,105 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 LOADS = {"buffered": "one JSON body", "50": "streamed, 50 tokens", "500": "streamed, 500 tokens"}
 SHORT = {"50": "50 tokens", "500": "500 tokens"}
-Told = dict[str, Any]
+Document = dict[str, Any]
+"""The content of a file of results."""
 
 
-def overhead(told: Told) -> Iterable[str]:
-    figures: dict[str, Told] = told["figures"]
+def overhead(document: Document) -> Iterable[str]:
+    figures: dict[str, Document] = document["figures"]
     yield "## What asyncrouter adds to a careful hand-written aiohttp call"
-    yield ("Ratios of processor time (or memory) unless a unit is named; waves of 64 calls take turns in one process, "
-           "against a server on the other core. The goals were set beforehand.")
-    yield _picture(_draw.goals(figures), "Each figure as a share of its goal")
+    yield ("Ratios of CPU time (or memory) unless a unit is named; rounds of 64 concurrent calls alternate in one "
+           "process, against a server on the other core. The goals were set beforehand.")
+    yield _image(_charts.goals(figures), "Each figure as a share of its goal")
     yield _table(("", "goal", "measured", "quartiles", ""), (
         (one["what"], f"≤ {one['goal']:g}", f"**{one['measured']:g}**", _interval(*one["quartiles"], "{:g}"),
-         "kept" if one["kept"] else "missed") for one in figures.values()
+         "met" if one["kept"] else "missed") for one in figures.values()
     ))
-    yield _measured(told, "python benchmarks/overhead.py --json benchmarks/results/overhead.json")
+    yield _command(document, "python benchmarks/overhead.py --json benchmarks/results/overhead.json")
 
 
-def peers(told: Told) -> Iterable[str]:
-    found: dict[str, Told] = dict(sorted(told["contenders"].items(), key=lambda item: (_rank(item[0]), item[0])))
+def peers(document: Document) -> Iterable[str]:
+    contenders: dict[str, Document] = document["contenders"]
+    found = {name: contenders[name] for name in sorted(contenders, key=lambda name: (_rank(name), name))}
     counts = sorted({key.split("/")[1] for one in found.values() for key in one if "/" in key}, key=int)
     measured = {key.split("/")[0] for key in found["handwritten"]}
     loads = {load: title for load, title in LOADS.items() if load in measured}
-    yield "## The same call with others"
-    yield (f"Processor time of a call, {counts[0]} at once, beside the hand-written one (1×). Every contender is a "
+    yield "## What a call costs with other libraries"
+    yield (f"CPU time of a call, {counts[0]} at once, to that of the hand-written client (1×). Every contender is a "
            "process of its own on one core; processes differ by 20 %, so read factors, not percents.")
-    yield _picture(_draw.costs(found, loads, counts[0]), "Processor time of a call with each contender")
+    yield _image(_charts.costs(found, loads, counts[0]), "CPU time of a call with each contender")
     if len(counts) > 1:
-        yield _picture(_draw.rates(found, loads), "Calls a second against calls at once")
-    yield _picture(_draw.footprint(found), "Memory of a waiting call, time of the import")
+        yield _image(_charts.rates(found, loads), "Calls a second against concurrent calls")
+    yield _image(_charts.footprint(found), "Memory per waiting call, CPU time of the import")
     cells = [(load, count) for load in loads for count in counts]
     titles = (f"{SHORT.get(load, load)}, {int(count):,} at once" for load, count in cells)
-    yield _table(("µs of processor a call", *titles), (
+    yield _table(("µs of CPU a call", *titles), (
         (name, *(_cell(one.get(f"{load}/{count}")) for load, count in cells)) for name, one in found.items()
     ))
-    yield ("\"Too slow\" did not end within its time, 60 to 150 s: a warm-up and at least two seconds of waves. "
-           "What has a dash was not asked.")
-    versions = ", ".join(f"{name} {version}" for name, version in told["peers"].items() if version)
+    yield "\"Too slow\": the warm-up and two seconds of rounds did not end within 60 to 150 s. A dash: not measured."
+    versions = ", ".join(f"{name} {version}" for name, version in document["peers"].items() if version)
     yield f"Versions: {versions}."
-    yield _measured(told, "python benchmarks/peers.py --calls 64,1000,10000 --json benchmarks/results/peers.json")
+    yield _command(document, "python benchmarks/peers.py --calls 64,1000,10000 --json benchmarks/results/peers.json")
 
 
-def tail(told: Told) -> Iterable[str]:
+def tail(document: Document) -> Iterable[str]:
     names = {"success": "answered", "p50_e2e": "p50", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "hedges_fired": "hedged",
-             "extra_load": "more requests", "usd_per_1000": "$ for 1,000"}
+             "extra_load": "extra requests", "usd_per_1000": "$ for 1,000"}
     shares = {"success", "hedges_fired", "extra_load"}
-    yield "## What a hedge does to the tail"
-    yield ("Real sockets; one call in a hundred takes the first model 20 times as long. Seconds from the scheduled "
+    yield "## Tail latency with hedging"
+    yield ("Over real sockets; 1 % of the first model's answers take 20 times as long. Seconds from the scheduled "
            "start (open loop), with 95 % intervals.")
-    yield _picture(_draw.tail(told["arms"]), "Latency towards the tail, with and without a hedge")
+    yield _image(_charts.tail(document["arms"]), "Latency by quantile, with and without a hedge")
     yield _table(("", *names.values()), (
         (arm["name"], *(_estimate(arm["measures"].get(name), share=name in shares) for name in names))
-        for arm in told["arms"]
+        for arm in document["arms"]
     ))
-    yield from (f"Warning of the harness: {warning}." for warning in told["warnings"])
-    yield _measured({"machine": told["environment"]}, "python benchmarks/tail.py --json benchmarks/results/tail.json")
+    yield from (f"Warning of the harness: {warning}." for warning in document["warnings"])
+    machine = {"machine": document["environment"]}
+    yield _command(machine, "python benchmarks/tail.py --json benchmarks/results/tail.json")
 
 
-def faults(told: Told) -> Iterable[str]:
-    yield "## Bad days"
-    yield ("The simulated days of `asyncrouter bench scenarios`, behind real sockets, through each contender with a "
-           "chain of two models. A line goes from p50 to p99 of the seconds to the answer; a cross stands for never.")
-    yield _picture(_draw.faults(told["days"]), "Every contender on every bad day")
-    yield _table(("day", "contender", "answered", "torn", "p50", "p95", "p99", "requests a call"), (
-        (day, name, *_day(one)) for day, found in told["days"].items() for name, one in found.items() if "calls" in one
+def faults(document: Document) -> Iterable[str]:
+    yield "## Success rate under faults"
+    yield ("The scenarios of `asyncrouter bench scenarios`, behind real sockets, with a chain of two models in each "
+           "contender. A line goes from p50 to p99 of the latency; a cross means that more than 1 % of the calls got "
+           "no answer. Truncated answers were returned as complete.")
+    yield _image(_charts.faults(document["days"]), "Every contender in every scenario")
+    yield _table(("scenario", "contender", "answered", "truncated", "p50", "p95", "p99", "requests a call"), (
+        (scenario, name, *_fault_cells(one))
+        for scenario, found in document["days"].items() for name, one in found.items() if "calls" in one
     ))
-    yield _measured(told, "python benchmarks/faults.py --json benchmarks/results/faults.json")
+    yield _command(document, "python benchmarks/faults.py --json benchmarks/results/faults.json")
 
 
-def replay(told: Told) -> Iterable[str]:
-    yield "## Does `bench replay` tell the truth?"
-    yield (f"{told['seeds']} simulated recordings of {told['calls']:,} calls: how often the 95 % interval of an "
-           "estimate held what the router really did under the other policy. The goal is 90 %.")
-    yield _picture(_draw.coverage(told["hits"], told["stated"]), "Coverage of the intervals")
-    yield _measured(told, "python benchmarks/replay.py --json benchmarks/results/replay.json")
+def replay(document: Document) -> Iterable[str]:
+    yield "## Are the estimates of `bench replay` right?"
+    yield (f"{document['seeds']} simulated recordings of {document['calls']:,} calls: the share of the 95 % intervals "
+           "that held what the router really did under the other policy. The goal is 90 %.")
+    yield _image(_charts.coverage(document["hits"], document["stated"]), "Coverage of the intervals")
+    yield _command(document, "python benchmarks/replay.py --json benchmarks/results/replay.json")
 
 
-def simulation(told: Told) -> Iterable[str]:
-    yield "## The policies, in virtual time"
+def simulation(document: Document) -> Iterable[str]:
+    yield "## The policies in simulation"
     yield _table(("", "", "goal", "measured", "", ""), (
         (part, one["what"], "–" if one["goal"] is None else f"{'≥' if one['at_least'] else '≤'} {one['goal']:g}",
-         f"{one['measured']:.4g}", {True: "kept", False: "missed", None: ""}[one["passed"]], one["told"])
-        for part, figures in told["parts"].items() for one in figures
+         f"{one['measured']:.4g}", {True: "met", False: "missed", None: ""}[one["passed"]], _details(one))
+        for part, figures in document["parts"].items() for one in figures
     ))
-    yield _measured(told, "python benchmarks/simulation.py --json benchmarks/results/simulation.json")
+    yield _command(document, "python benchmarks/simulation.py --json benchmarks/results/simulation.json")
 
 
-def batch(told: Told) -> Iterable[str]:
+def batch(document: Document) -> Iterable[str]:
     yield "## Files of prompts"
     yield _table(("figure", "value"), (
         (f"{name}: {key}".replace("_", " "), json.dumps(value) if isinstance(value, list | dict) else value)
-        for name, figures in told["figures"].items() for key, value in figures.items() if key != "ratios"
+        for name, figures in document["figures"].items() for key, value in figures.items() if key != "ratios"
     ))
-    yield _measured(told, "python benchmarks/batch.py --json benchmarks/results/batch.json")
+    yield _command(document, "python benchmarks/batch.py --json benchmarks/results/batch.json")
 
 
-SECTIONS: dict[str, Callable[[Told], Iterable[str]]] = {
+SECTIONS: dict[str, Callable[[Document], Iterable[str]]] = {
     "overhead": overhead, "peers": peers, "tail": tail, "faults": faults, "replay": replay, "simulation": simulation,
     "batch": batch,
 }
@@ -123,21 +127,27 @@ def _rank(name: str) -> int:
     return 0 if name == "handwritten" else 1 if name.startswith("asyncrouter") else 2
 
 
-def _cell(told: Told | None) -> str:
-    if told is None or "cpu_us" not in told:
-        return "–" if told is None else str(told["why"])
-    failed = f" ({told['failed'] / told['calls']:.0%} failed)" if told["failed"] else ""
-    return f"{told['cpu_us']:,.0f}{failed}"
+def _cell(cell: Document | None) -> str:
+    if cell is None or "cpu_us" not in cell:
+        return "–" if cell is None else str(cell["why"])
+    failed = f" ({cell['failed'] / cell['calls']:.0%} failed)" if cell["failed"] else ""
+    return f"{cell['cpu_us']:,.0f}{failed}"
 
 
-def _day(one: Told) -> Iterable[str]:
+def _details(figure: Document) -> str:
+    """The details of a figure of the simulation; results of earlier versions have them under another name."""
+    details: str = figure["details"] if "details" in figure else figure["told"]
+    return details
+
+
+def _fault_cells(one: Document) -> Iterable[str]:
     calls = one["calls"]
     times = ("never" if one[name] is None else f"{one[name]:.2f}" for name in ("p50", "p95", "p99"))
     shares = (f"{one['outcomes'].get(name, 0) / calls:.1%}" for name in ("ok", "torn"))
     return (*shares, *times, f"{one['requests'] / calls:.2f}")
 
 
-def _estimate(one: Told | None, *, share: bool) -> str:
+def _estimate(one: Document | None, *, share: bool) -> str:
     if one is None or one["value"] is None or not one["enough"]:
         return "–" if one is None or one["enough"] else "n too small"
     form = "{:.2%}" if share else "{:.3f}"
@@ -154,23 +164,24 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)
 
 
-def _picture(path: str, what: str) -> str:
+def _image(path: str, what: str) -> str:
     return f"![{what}]({path})"
 
 
-def _measured(told: Told, command: str) -> str:
-    parts = [str(told[key]) for key in ("date", "python", "circumstances") if key in told]
-    machine = told.get("machine", {})
+def _command(document: Document, command: str) -> str:
+    """The command that measures a section again, and below it when and with what it was measured."""
+    parts = [str(document[key]) for key in ("date", "python", "circumstances") if key in document]
+    machine = document.get("machine", {})
     parts += [f"{name} {value}" for name, value in machine.items() if isinstance(value, str | int | float)]
-    versions = told.get("versions") or machine.get("versions") or {}
+    versions = document.get("versions") or machine.get("versions") or {}
     parts += [f"{name} {value}" for name, value in versions.items() if value]
     return f"`{command}`" + (f"  \n<sub>{', '.join(parts)}</sub>" if parts else "")
 
 
 def main() -> None:
-    page = ["# What was measured",
-            "Made by `python benchmarks/plots.py` from the JSON files beside it. How to measure, what the contenders "
-            "are and where we are biased is in [the benchmarks' README](../README.md)."]
+    page = ["# Results",
+            "Written by `python benchmarks/plots.py` from the JSON files beside it. [The benchmarks' README]"
+            "(../README.md) says how to measure, what the contenders are, and how we may be biased."]
     for name, section in SECTIONS.items():
         if (path := RESULTS / f"{name}.json").exists():
             page += section(json.loads(path.read_text(encoding="utf-8")))

@@ -1,9 +1,10 @@
-"""What a hedge does to the tail, over real sockets: 1 % of the calls take 20 times as long.
+"""Tail latency with hedging, over real sockets: 1 % of the first model's answers take 20 times as long.
 
     python benchmarks/tail.py [--calls 10000] [--rate 40] [--json FILE] [--out DIRECTORY]
 
-Every arm has a server of its own, in a process of its own, in which the same prompts meet the same fates; all arms are
-asked at the same instants, which do not depend on the answers. The figures are those of `asyncrouter.bench`.
+Every arm has a server of its own, in a process of its own, which treats the same prompts alike. All arms make their
+calls at the same instants, which do not depend on the answers (open loop). The measures are those of
+`asyncrouter.bench`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 
-from _serving import serving
+from _scenario_server import serving
 
 from asyncrouter import bench
 
@@ -36,7 +37,7 @@ def main(calls: int, rate: float, kept: Path | None, out: Path | None) -> None:
         arms = []
         for name, call in ARMS.items():
             server = stack.enter_context(serving("tail", calls / rate, rate, 0))
-            server.go()
+            server.begin()
             providers = {"sim": {"base_url": server.base_url}}
             models = {model: {"provider": "sim", "id": model, "usd_per_mtok": PRICE} for model in CHAIN}
             arms.append(bench.Arm(name, call, {"default_provider": "sim", "providers": providers, "models": models}))
@@ -48,7 +49,7 @@ def main(calls: int, rate: float, kept: Path | None, out: Path | None) -> None:
         for name in SHOWN:
             print(f"  {name:14} {bench.figure(name, arm.measures.get(name), interval=True)}")
     for warning in report.warnings:
-        print(f"! {warning}")
+        print(f"warning: {warning}")
     if kept is not None:
         kept.write_bytes(report.json())
     if out is not None:
@@ -57,8 +58,8 @@ def main(calls: int, rate: float, kept: Path | None, out: Path | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=40.0)
-    parser.add_argument("--json", type=Path, dest="kept")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--calls", type=int, default=10_000, help="calls of each arm (default: 10000)")
+    parser.add_argument("--rate", type=float, default=40.0, help="calls a second (default: 40)")
+    parser.add_argument("--json", type=Path, dest="kept", help="file to write the report to")
+    parser.add_argument("--out", type=Path, help="directory to write report.html and its data to")
     main(**vars(parser.parse_args()))

@@ -1,20 +1,20 @@
-"""asyncrouter: a chain with the same time for one try, no hedge; the other settings are the defaults."""
+"""asyncrouter: a chain without a hedge, with the same timeout for one try as the others; else default settings."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import Asked, Job, main
+from _contender import Client, Job, main
 
 from asyncrouter import Router
 
 
 @asynccontextmanager
-async def contender(job: Job, **task: object) -> AsyncIterator[Asked]:
-    # Under load everybody gets one JSON body where the answer is wanted whole.
-    wire = {} if job.kind == "day" else {"wire_stream": False}
+async def contender(job: Job, **task: object) -> AsyncIterator[Client]:
+    # Under load every contender gets one JSON body where the whole answer is wanted.
+    wire = {} if job.kind == "scenario" else {"wire_stream": False}
     config = {
         "default_provider": "sim", "providers": {"sim": {"base_url": job.base_url}},
-        "defaults": {"total": job.timeout, "deadline": job.patience, **wire},
+        "defaults": {"total": job.timeout, "deadline": job.call_timeout, **wire},
         "tasks": {"default": {"models": job.models, **task}},
     }
     async with Router(config) as router:
@@ -27,7 +27,7 @@ async def contender(job: Job, **task: object) -> AsyncIterator[Asked]:
                 async for chunk in reply:
                     yield chunk.text
 
-        yield Asked(chat, stream)
+        yield Client(chat, stream)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""asyncrouter: the same chain with its adaptive hedge and the hedge's default budget."""
+"""asyncrouter: the same chain with a hedge at p95, and the hedge's default budget."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What a careful engineer writes on aiohttp: each model twice at most, with jitter, the next one after that."""
+"""What a careful engineer writes on aiohttp: each model is tried twice at most, with jitter, then the next one."""
 
 import asyncio
 import random
@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import orjson
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 
-AGAIN = {408, 409, 429, 500, 502, 503, 504, 529}
+RETRIED = {408, 409, 429, 500, 502, 503, 504, 529}
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=job.timeout, sock_connect=5.0)
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     url = f"{job.base_url}/chat/completions"
@@ -40,7 +40,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
                         return await once(model, prompt)
                     except aiohttp.ClientResponseError as error:
                         last = error
-                        if error.status not in AGAIN:
+                        if error.status not in RETRIED:
                             break
                     except TimeoutError as error:
                         last = error
@@ -53,7 +53,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
             raise last
 
         async def stream(prompt: str) -> AsyncIterator[str]:
-            """From the first model; what comes after an error is up to the caller."""
+            """From the first model only: a fallback in the middle of a stream is left to the caller."""
             body = {"model": job.models[0], "messages": [{"role": "user", "content": prompt}], "stream": True}
             rest = b""
             async with session.post(url, data=orjson.dumps(body)) as response:
@@ -66,7 +66,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
                             if choices and (word := choices[0]["delta"].get("content")):
                                 yield word
 
-        yield Asked(chat, stream)
+        yield Client(chat, stream)
 
 
 if __name__ == "__main__":

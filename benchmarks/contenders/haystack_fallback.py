@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 from haystack.components.generators.chat import FallbackChatGenerator, OpenAIChatGenerator
 from haystack.dataclasses import ChatMessage, StreamingChunk
 from haystack.utils import Secret
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job) -> AsyncIterator[Client]:
     chain = FallbackChatGenerator([
         OpenAIChatGenerator(Secret.from_token(KEY), model=model, api_base_url=job.base_url, timeout=job.timeout)
         for model in job.models
@@ -26,13 +26,13 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
         async def take(chunk: StreamingChunk) -> None:
             chunks.put_nowait(chunk.content)
 
-        asked = asyncio.ensure_future(chain.run_async([ChatMessage.from_user(prompt)], streaming_callback=take))
-        asked.add_done_callback(lambda _: chunks.put_nowait(None))
+        call = asyncio.ensure_future(chain.run_async([ChatMessage.from_user(prompt)], streaming_callback=take))
+        call.add_done_callback(lambda _: chunks.put_nowait(None))
         while (text := await chunks.get()) is not None:
             yield text
-        await asked
+        await call
 
-    yield Asked(chat, stream)
+    yield Client(chat, stream)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 from langchain_openai import ChatOpenAI
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job) -> AsyncIterator[Client]:
     first, *others = [
         ChatOpenAI(model=model, base_url=job.base_url, api_key=KEY, timeout=job.timeout) for model in job.models
     ]
@@ -21,7 +21,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
         async for chunk in chain.astream(prompt):
             yield str(chunk.content)
 
-    yield Asked(chat, stream)
+    yield Client(chat, stream)
 
 
 if __name__ == "__main__":

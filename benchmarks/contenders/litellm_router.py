@@ -5,9 +5,9 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise the import asks the network
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise the import fetches a file from the network
 
 import litellm
 
@@ -17,7 +17,7 @@ logging.disable(logging.CRITICAL)
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job) -> AsyncIterator[Client]:
     first, *others = job.models
     router = litellm.Router(
         model_list=[
@@ -37,7 +37,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
         async for chunk in await router.acompletion(model=first, messages=messages, stream=True):
             yield chunk.choices[0].delta.content or ""
 
-    yield Asked(chat, stream)
+    yield Client(chat, stream)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 from openai import AsyncOpenAI, OpenAIError
 
 
-def asked(client: AsyncOpenAI, job: Job) -> Asked:
-    """Both ways of asking, over a client."""
+def chain_client(client: AsyncOpenAI, job: Job) -> Client:
+    """A loop over the models, with one client of the SDK."""
 
     async def chat(prompt: str) -> str:
         for model in job.models:
@@ -27,13 +27,13 @@ def asked(client: AsyncOpenAI, job: Job) -> Asked:
             if chunk.choices and (text := chunk.choices[0].delta.content):
                 yield text
 
-    return Asked(chat, stream)
+    return Client(chat, stream)
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job) -> AsyncIterator[Client]:
     async with AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout) as client:
-        yield asked(client, job)
+        yield chain_client(client, job)
 
 
 if __name__ == "__main__":

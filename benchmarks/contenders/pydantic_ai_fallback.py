@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 from openai import AsyncOpenAI
 from pydantic_ai import Agent
 from pydantic_ai.models.fallback import FallbackModel
@@ -12,7 +12,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
+async def contender(job: Job) -> AsyncIterator[Client]:
     async with AsyncOpenAI(base_url=job.base_url, api_key=KEY, timeout=job.timeout) as client:
         provider = OpenAIProvider(openai_client=client)
         agent = Agent(FallbackModel(*(OpenAIChatModel(model, provider=provider) for model in job.models)))
@@ -25,7 +25,7 @@ async def contender(job: Job) -> AsyncIterator[Asked]:
                 async for text in reply.stream_text(delta=True, debounce_by=None):
                     yield text
 
-        yield Asked(chat, stream)
+        yield Client(chat, stream)
 
 
 if __name__ == "__main__":

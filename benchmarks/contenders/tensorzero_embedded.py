@@ -1,13 +1,14 @@
-"""TensorZero: its gateway, written in Rust, inside this process; a model with two providers, tried in their order."""
+"""TensorZero: its embedded gateway, written in Rust; a model with two providers, tried in their order."""
 
 import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from _contender import KEY, Asked, Job, main
+from _contender import KEY, Client, Job, main
 
-os.environ |= {"CONTENDER_KEY": KEY, "RUST_LOG": "off"}  # read at the import; a log line for each failure is not asked
+# Both are read at import; without the second, every failure is logged.
+os.environ |= {"CONTENDER_KEY": KEY, "RUST_LOG": "off"}
 
 from tensorzero import AsyncTensorZeroGateway
 
@@ -29,28 +30,28 @@ timeouts = {{ non_streaming = {{ total_ms = {timeout} }} }}
 
 
 @asynccontextmanager
-async def contender(job: Job) -> AsyncIterator[Asked]:
-    told = CONFIG.format(routing=", ".join(f'"{model}"' for model in job.models)) + "".join(
+async def contender(job: Job) -> AsyncIterator[Client]:
+    text = CONFIG.format(routing=", ".join(f'"{model}"' for model in job.models)) + "".join(
         PROVIDER.format(model=model, base_url=job.base_url, timeout=round(job.timeout * 1000)) for model in job.models
     )
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
-        config.write(told)
+        config.write(text)
         config.flush()
         gateway = await AsyncTensorZeroGateway.build_embedded(config_file=config.name, async_setup=True)
     async with gateway:
 
-        def asked(prompt: str) -> dict[str, object]:
+        def arguments(prompt: str) -> dict[str, object]:
             return {"model_name": "chain", "input": {"messages": [{"role": "user", "content": prompt}]}}
 
         async def chat(prompt: str) -> str:
-            return (await gateway.inference(**asked(prompt))).content[0].text
+            return (await gateway.inference(**arguments(prompt))).content[0].text
 
         async def stream(prompt: str) -> AsyncIterator[str]:
-            async for chunk in await gateway.inference(**asked(prompt), stream=True):
+            async for chunk in await gateway.inference(**arguments(prompt), stream=True):
                 for block in chunk.content:
                     yield block.text
 
-        yield Asked(chat, stream)
+        yield Client(chat, stream)
 
 
 if __name__ == "__main__":

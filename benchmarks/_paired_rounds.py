@@ -1,4 +1,4 @@
-"""Two arms that take turns, a wave of calls each, in one process."""
+"""Two arms measured in pairs of rounds in one process: each round is a number of concurrent calls of one arm."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
     from asyncrouter import Router
 
-WAVE = 64
-LIMIT = 120.0
-"""Seconds after which a wave has hung."""
+CALLS = 64
+"""Concurrent calls of a round, unless another number is given: enough that a round takes some milliseconds."""
+ROUND_TIMEOUT = 120.0
+"""Seconds after which a round counts as hung."""
 MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "hello"}]
 
 Ask = Callable[[], Awaitable[object]]
+"""Makes one call."""
 
 
 class Bench(NamedTuple):
-    """Where the server is, and both arms, open."""
+    """The server's URL, and both clients, open: ours and the hand-written one's session."""
 
     url: str
     router: Router
@@ -33,28 +35,29 @@ class Bench(NamedTuple):
         return f"{self.url}/v1/chat/completions"
 
 
-class Wave(NamedTuple):
-    """CPU seconds of this process, and how long each call took."""
+class Round(NamedTuple):
+    """CPU seconds of this process, and the seconds of each call."""
 
     cpu: float
     seconds: list[float]
 
 
-async def paired(pairs: int, ours: Ask, theirs: Ask, *, calls: int = WAVE, warm: int = 2) -> list[tuple[Wave, Wave]]:
-    """Ours and theirs, pair by pair; who goes first takes turns, too."""
+async def paired(pairs: int, ours: Ask, theirs: Ask, *, calls: int = CALLS, warm: int = 2) -> list[tuple[Round, Round]]:
+    """So many pairs of rounds, ours and theirs, after `warm` rounds of each. Which one goes first alternates."""
     for ask in (ours, theirs) * warm:  # connections open, caches warm
-        await wave(ask, calls)
+        await run_round(ask, calls)
     found = []
     for pair in range(pairs):
         if pair % 2:
-            found.append((await wave(ours, calls), await wave(theirs, calls)))
+            found.append((await run_round(ours, calls), await run_round(theirs, calls)))
         else:
-            second = await wave(theirs, calls)
-            found.append((await wave(ours, calls), second))
+            second = await run_round(theirs, calls)
+            found.append((await run_round(ours, calls), second))
     return found
 
 
-async def wave(ask: Ask, calls: int) -> Wave:
+async def run_round(ask: Ask, calls: int) -> Round:
+    """Make so many calls at once."""
     loop = asyncio.get_running_loop()
 
     async def one() -> float:
@@ -62,15 +65,15 @@ async def wave(ask: Ask, calls: int) -> Wave:
         await ask()
         return loop.time() - began
 
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(ROUND_TIMEOUT):
         began = time.process_time()
         seconds = await asyncio.gather(*(one() for _ in range(calls)))
-        return Wave(time.process_time() - began, seconds)
+        return Round(time.process_time() - began, seconds)
 
 
 @asynccontextmanager
 async def ticking(url: str) -> AsyncIterator[None]:
-    """Let the server write the next event of every stream whenever the last ones are here."""
+    """Let the server write the next event of every stream whenever the last ones have been read."""
     task = asyncio.ensure_future(_tick(url))
     try:
         yield

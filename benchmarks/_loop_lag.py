@@ -1,6 +1,6 @@
-"""`python _lag.py ARM URL STREAMS SECONDS` prints the p99, in ms, of how late the event loop's timers are.
+"""`python _loop_lag.py ARM URL STREAMS SECONDS` prints the p99 event-loop lag in ms: how late timers run.
 
-ARM is "asyncrouter" or "handwritten"; so many streams of three tokens a second are being read all the while.
+ARM is "asyncrouter" or "handwritten"; meanwhile it reads so many streams of three tokens a second each.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ import statistics
 import sys
 
 import _handwritten
-from _machine import every_file
-from _waves import MESSAGES
+from _machine import raise_file_limit
+from _paired_rounds import MESSAGES
 
 from asyncrouter import Router
 
-EVERY = 0.01
+SAMPLE_SECONDS = 0.01
+"""Seconds between two samples of the lag."""
 GAP = 1.0 / 3.0
+"""Seconds between two tokens of a stream: 2,000 streams make 6,000 tokens a second."""
+OPENING = 4.0
+"""Seconds over which the streams are opened, so that they do not run in step."""
 
 
 async def measure(arm: str, url: str, streams: int, seconds: float) -> float:
-    opening = 4.0
-    model = f"t{round((seconds + 2.0 * opening) / GAP)}@{GAP:.4f}"
+    """The p99 lag in ms over so many seconds."""
+    model = f"t{round((seconds + 2.0 * OPENING) / GAP)}@{GAP:.4f}"
     config = {
         "default_provider": "local", "providers": {"local": {"base_url": f"{url}/v1"}},
         "tasks": {"default": {"models": [model]}},
@@ -37,32 +41,32 @@ async def measure(arm: str, url: str, streams: int, seconds: float) -> float:
             "".join(words)
 
         async def one(number: int) -> None:
-            await asyncio.sleep(number * opening / streams)
+            await asyncio.sleep(number * OPENING / streams)
             if arm == "asyncrouter":
                 await ours()
             else:
                 await _handwritten.stream(session, f"{url}/v1/chat/completions", body)
 
-        reading = [asyncio.ensure_future(one(number)) for number in range(streams)]
-        await asyncio.sleep(opening + 1.0)
-        late = await _late(seconds)
-        if broken := [task for task in reading if task.done()]:
+        tasks = [asyncio.ensure_future(one(number)) for number in range(streams)]
+        await asyncio.sleep(OPENING + 1.0)
+        lags = await _sample(seconds)
+        if broken := [task for task in tasks if task.done()]:
             raise RuntimeError(f"{len(broken)} streams ended early: {broken[0]}")
-        for task in reading:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
-    return statistics.quantiles(late, n=100)[98] * 1000.0
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return statistics.quantiles(lags, n=100)[98] * 1000.0
 
 
-async def _late(seconds: float) -> list[float]:
+async def _sample(seconds: float) -> list[float]:
     loop = asyncio.get_running_loop()
-    until, late = loop.time() + seconds, []
-    while (due := loop.time() + EVERY) < until:
-        await asyncio.sleep(EVERY)
-        late.append(loop.time() - due)
-    return late
+    until, lags = loop.time() + seconds, []
+    while (due := loop.time() + SAMPLE_SECONDS) < until:
+        await asyncio.sleep(SAMPLE_SECONDS)
+        lags.append(loop.time() - due)
+    return lags
 
 
 if __name__ == "__main__":
-    every_file()
+    raise_file_limit()
     print(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))

@@ -1,7 +1,7 @@
-"""The least world a whole router can run in: models that are functions, one future a request, virtual time.
+"""A transport whose models are functions, in virtual time: the cheapest way to run a whole router.
 
-`asyncrouter.sim` plays every byte of a reply; here a reply is one JSON body that comes after so many seconds, which is
-all that policies can see, and a million of them take a minute.
+`asyncrouter.sim` sends every byte of a reply; here a reply is one JSON body that comes after so many seconds. That is
+all that policies see, and a million replies take a minute of CPU.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ T = TypeVar("T")
 
 BODY = b'{"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
 ERROR = b'{"error":{"message":"no"}}'
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 REFUSED = 0
-"""The status of a connection that is refused."""
+"""The status that stands for a refused connection."""
 
 
-class Fate(NamedTuple):
-    """What becomes of a request: its status after so many seconds (`inf`: never)."""
+class Result(NamedTuple):
+    """The result of a request: its status after so many seconds (`inf`: never)."""
 
     seconds: float
     status: int = 200
 
 
-Model = Callable[[float], Fate]
-"""Decides the fate of a request that is sent at an instant."""
+Model = Callable[[float], Result]
+"""A model: the result of a request that is sent at an instant of the loop's clock."""
 
 
-class Answer:
-    """A whole body, read at once."""
+class BufferedResponse:
+    """A response whose body is there at once."""
 
     __slots__ = ("_body", "connected_at", "headers", "reused", "status")
 
     def __init__(self, status: int, at: float) -> None:
         self.status = status
-        self.headers = NOTHING
+        self.headers = NO_HEADERS
         self.connected_at = at
         self.reused = True
         self._body = BODY if status == 200 else ERROR
 
     async def read(self, rest: float = 0.0) -> bytes:
-        """Everything, then nothing."""
+        """The whole body, then the end."""
         body, self._body = self._body, b""
         return body
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
-class Lean:
-    """Carries requests to functions, by the host of their address."""
+class FunctionTransport:
+    """A transport that asks the function of a model, found by the host of the URL."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = {f"http://{name}.test/v1/chat/completions": model for name, model in models.items()}
 
-    async def send(self, request: Request) -> Answer:
-        """Wait until the fate of the request has come."""
+    async def send(self, request: Request) -> BufferedResponse:
+        """Wait until the result of the request is due."""
         loop = asyncio.get_running_loop()
         seconds, status = self._models[request.url](loop.time())
         waiter = loop.create_future()
@@ -78,16 +78,16 @@ class Lean:
                 timer.cancel()
         if status == REFUSED:
             raise ConnectionFailed("connection refused")
-        return Answer(status, loop.time())
+        return BufferedResponse(status, loop.time())
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
-def play(
+def run_router(
     models: Mapping[str, Model], main: Callable[[Router], Awaitable[T]], *, seed: int = 1, **chain: object
 ) -> T:
-    """Run `main` in virtual time with a router whose only task is these models, in their order."""
+    """Run `main` in virtual time with a router whose default task is these models in this order."""
     table: dict[str, object] = {
         "default_provider": next(iter(models)),
         "providers": {name: {"wire": "openai", "base_url": f"http://{name}.test/v1"} for name in models},
@@ -97,7 +97,7 @@ def play(
     }
 
     async def run() -> T:
-        async with Router(table, transport=Lean(models), seed=seed) as router:
+        async with Router(table, transport=FunctionTransport(models), seed=seed) as router:
             return await main(router)
 
     return Clock().run(run())

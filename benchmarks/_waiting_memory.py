@@ -1,7 +1,7 @@
-"""`python _waiting.py ARM URL CALLS` prints the bytes of memory a call takes while it waits for its answer.
+"""`python _waiting_memory.py ARM URL CALLS` prints the bytes of memory that a call takes while it waits for its answer.
 
-ARM is "asyncrouter" or "handwritten". The process grows by so many pages of resident memory (Linux counts them) between
-its first answered call and the moment when all calls have reached the server and wait.
+ARM is "asyncrouter" or "handwritten". Counted is the growth of resident memory (Linux) from the first answered call to
+the moment when all calls have reached the server and wait, divided by their number.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from _machine import every_file
+from _machine import raise_file_limit
 
 Ask = Callable[[str], Awaitable[object]]
+"""Makes one call below a path of the server."""
 
 
 async def asyncrouter_arm(stack: AsyncExitStack, url: str) -> Ask:
-    from asyncrouter import Router
+    from asyncrouter import Router  # as below
 
     router = await stack.enter_async_context(
         Router({
@@ -30,44 +31,46 @@ async def asyncrouter_arm(stack: AsyncExitStack, url: str) -> Ask:
             "tasks": {"v1": {"models": ["m", "n"]}, "hold/v1": {"models": ["hold:m", "hold:n"]}},
         })
     )
-    return lambda where: router.chat("hello", task=where, temperature=0.2)
+    return lambda path: router.chat("hello", task=path, temperature=0.2)
 
 
 async def handwritten_arm(stack: AsyncExitStack, url: str) -> Ask:
-    import _handwritten
+    import _handwritten  # aiohttp alone must not count for the other arm
 
     session = await stack.enter_async_context(_handwritten.open_session())
 
-    def ask(where: str) -> Awaitable[object]:
+    def ask(path: str) -> Awaitable[object]:
         body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "temperature": 0.2}
-        return _handwritten.chat(session, f"{url}/{where}/chat/completions", body)
+        return _handwritten.chat(session, f"{url}/{path}/chat/completions", body)
 
     return ask
 
 
 async def measure(arm: str, url: str, calls: int) -> float:
+    """Bytes of a waiting call."""
     async with AsyncExitStack() as stack:
         ask = await {"asyncrouter": asyncrouter_arm, "handwritten": handwritten_arm}[arm](stack, url)
         await ask("v1")
-        before = resident()
+        before = resident_bytes()
         waiting = [asyncio.ensure_future(ask("hold/v1")) for _ in range(calls)]
         async with asyncio.timeout(60.0):
-            while await held(url) < calls:  # noqa: ASYNC110  # the event is in another process
+            while await held_requests(url) < calls:  # noqa: ASYNC110  # the event is in another process
                 await asyncio.sleep(0.1)
-        grown = resident() - before
+        grown = resident_bytes() - before
         for call in waiting:
             call.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
     return grown / calls
 
 
-def resident() -> int:
+def resident_bytes() -> int:
+    """The resident memory of this process after a garbage collection."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-async def held(url: str) -> int:
-    """How many requests wait at the server."""
+async def held_requests(url: str) -> int:
+    """How many requests wait at the server for an answer that never comes."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -80,5 +83,5 @@ async def held(url: str) -> int:
 
 
 if __name__ == "__main__":
-    every_file()
+    raise_file_limit()
     print(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

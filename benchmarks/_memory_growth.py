@@ -1,6 +1,6 @@
-"""`python _growth.py URL CALLS` prints the bytes by which a process grows from its first tenth of so many calls to all.
+"""`python _memory_growth.py URL CALLS` prints the bytes by which a process grows from the first tenth of its calls on.
 
-Resident memory, after a collection, as Linux counts it; 64 calls at once, every eighth of them streamed.
+Counted is resident memory after a garbage collection (Linux); 64 calls are in flight, every eighth of them streamed.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from _waiting import resident
-from _waves import MESSAGES, WAVE
+from _paired_rounds import CALLS, MESSAGES
+from _waiting_memory import resident_bytes
 
 from asyncrouter import Router
 
 
 async def measure(url: str, calls: int) -> int:
+    """The growth in bytes."""
     config = {
         "default_provider": "local", "providers": {"local": {"base_url": f"{url}/v1"}},
         "defaults": {"wire_stream": False}, "tasks": {"default": {"models": ["t5@0", "n"], "hedge": {"after": "p95"}}},
     }
     async with Router(config) as router:
 
-        async def many(numbers: range) -> None:
+        async def make_calls(numbers: range) -> None:
             left = iter(numbers)
 
             async def worker() -> None:
@@ -33,12 +34,12 @@ async def measure(url: str, calls: int) -> int:
                             async for _ in stream:
                                 pass
 
-            await asyncio.gather(*(worker() for _ in range(WAVE)))
+            await asyncio.gather(*(worker() for _ in range(CALLS)))
 
-        await many(range(calls // 10))
-        before = resident()
-        await many(range(calls // 10, calls))
-        return resident() - before
+        await make_calls(range(calls // 10))
+        before = resident_bytes()
+        await make_calls(range(calls // 10, calls))
+        return resident_bytes() - before
 
 
 if __name__ == "__main__":

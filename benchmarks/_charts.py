@@ -1,4 +1,4 @@
-"""The pictures of the results page, as SVG that reads on white and on black: only this module knows matplotlib."""
+"""The charts of the results page, as SVG that is readable on white and on black; drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import matplotlib.pyplot as plt
 
 PLOTS = Path(__file__).parent / "results" / "plots"
 INK, OURS, HAND, PEER, MISSED = "#7d8590", "#3b82f6", "#10b981", "#a1a9b4", "#ef4444"
+"""Colours: text and axes, asyncrouter, the hand-written client, other libraries, a goal that was missed."""
 ARMS = ("#7d8590", "#3b82f6", "#10b981", "#f97316")
+NEVER = 22.0
+"""Seconds at which a p99 without a number is drawn: beyond the call timeout of 20 s."""
 TAIL = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99, "p99.9_e2e": 0.999}
 mpl.use("svg")
 mpl.rcParams.update({
@@ -23,7 +26,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 def goals(figures: Figures) -> str:
-    """Each figure as a share of its goal, with the quartiles of its pairs: left of the line it is kept."""
+    """Each figure as a share of its goal, with the quartiles of its pairs: left of the line the goal is met."""
     fig, ax = plt.subplots(figsize=(8, 0.6 + 0.34 * len(figures)))
     for place, one in enumerate(reversed(figures.values())):
         share, (low, high) = one["measured"] / one["goal"], (cut / one["goal"] for cut in one["quartiles"])
@@ -34,11 +37,11 @@ def goals(figures: Figures) -> str:
     ax.set_yticks(range(len(figures)), [one["what"] for one in reversed(figures.values())])
     ax.set_xlim(min(0.0, ax.get_xlim()[0]), max(1.4, ax.get_xlim()[1]))
     ax.set_xlabel("measured / goal (the bar: quartiles of the pairs)")
-    return _kept(fig, "goals")
+    return _save(fig, "goals")
 
 
 def costs(found: Figures, loads: dict[str, str], count: str) -> str:
-    """Processor time of a call beside the hand-written one, log scale, a panel a load."""
+    """CPU time of a call, to that of the hand-written client, on a log scale, in one panel for each load."""
     fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 0.9 + 0.36 * len(found)), sharey=True,
                                squeeze=False)
     names = list(reversed(found))
@@ -58,11 +61,11 @@ def costs(found: Figures, loads: dict[str, str], count: str) -> str:
         ax.minorticks_off()
         ax.set_title(title, fontsize=10, color=INK)
     panels[0][0].set_yticks(range(len(names)), names)
-    return _kept(fig, "peers")
+    return _save(fig, "peers")
 
 
 def rates(found: Figures, loads: dict[str, str]) -> str:
-    """Calls a second against how many are open at once."""
+    """Calls a second against concurrent calls."""
     fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 4.4), squeeze=False)
     for ax, (load, title) in zip(panels[0], loads.items(), strict=True):
         ends: list[tuple[float, int, str]] = []
@@ -74,7 +77,7 @@ def rates(found: Figures, loads: dict[str, str]) -> str:
                         linewidth=2.2 if _colour(name) != PEER else 1.2)
                 ends.append((points[-1][1], points[-1][0], name))
         heights: dict[int, float] = {}
-        for rate, count, name in sorted(ends):  # names that would lie on one another are moved up
+        for rate, count, name in sorted(ends):  # names that would overlap are moved up
             heights[count] = max(rate, heights.get(count, 0.0) * 1.35)
             at = (count, heights[count])
             ax.annotate(name, at, xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
@@ -86,64 +89,65 @@ def rates(found: Figures, loads: dict[str, str]) -> str:
         ax.set_xlim(40, 100_000)
         ax.set_ylim(2, 20_000)
         ax.set_title(title, fontsize=10, color=INK)
-        ax.set_xlabel("calls at once")
+        ax.set_xlabel("concurrent calls")
     panels[0][0].set_ylabel("calls a second, one core")
-    return _kept(fig, "rates")
+    return _save(fig, "rates")
 
 
 def footprint(found: Figures) -> str:
-    """Memory of a waiting call, and processor seconds of the import."""
+    """Memory per waiting call, and CPU seconds of the import."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 0.9 + 0.34 * len(found)), sharey=True)
     names = list(reversed(found))
     for place, name in enumerate(names):
-        told = found[name].get("wait", {})
-        kilobytes, seconds = told.get("bytes", 0) / 1024, told.get("import", 0)
+        cell = found[name].get("wait", {})
+        kilobytes, seconds = cell.get("bytes", 0) / 1024, cell.get("import", 0)
         for ax, value, label in ((left, kilobytes, f" {kilobytes:.0f} KB"), (right, seconds, f" {seconds:.2f} s")):
             ax.barh(place, value, color=_colour(name), height=0.66)
             ax.text(value, place, label, va="center", fontsize=9)
     left.set_yticks(range(len(names)), names)
-    left.set_xlabel("memory of a waiting call")
-    right.set_xlabel("processor time to start and import")
+    left.set_xlabel("memory per waiting call")
+    right.set_xlabel("CPU time to start and import")
     for ax in (left, right):
         ax.margins(x=0.2)
-    return _kept(fig, "footprint")
+    return _save(fig, "footprint")
 
 
 def tail(arms: list[dict[str, Any]]) -> str:
-    """Seconds to the answer at every quantile, the axis stretched towards the tail, with 95 % intervals."""
+    """Latency at every quantile, the axis stretched towards the tail, with 95 % intervals."""
     fig, ax = plt.subplots(figsize=(8, 3.6))
     for arm, colour in zip(arms, ARMS, strict=False):
-        told = {1.0 / (1.0 - share): arm["measures"][name] for name, share in TAIL.items()}
-        told = {at: one for at, one in told.items() if one["value"] is not None and one["enough"]}
-        ax.fill_between(list(told), [one["low"] for one in told.values()], [one["high"] for one in told.values()],
+        points = {1.0 / (1.0 - share): arm["measures"][name] for name, share in TAIL.items()}
+        points = {at: one for at, one in points.items() if one["value"] is not None and one["enough"]}
+        ax.fill_between(list(points), [one["low"] for one in points.values()], [one["high"] for one in points.values()],
                         color=colour, alpha=0.15, linewidth=0)
-        ax.plot(list(told), [one["value"] for one in told.values()], marker="o", color=colour, label=arm["name"])
+        ax.plot(list(points), [one["value"] for one in points.values()], marker="o", color=colour, label=arm["name"])
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks([1.0 / (1.0 - share) for share in TAIL.values()], [name.split("_")[0] for name in TAIL])
     ax.minorticks_off()
     ax.set_ylabel("seconds from the scheduled start")
     ax.legend(labelcolor=INK)
-    return _kept(fig, "tail")
+    return _save(fig, "tail")
 
 
-def faults(days: Figures) -> str:
-    """A panel a day: p99 (a cross: one call in a hundred was never answered) and requests a call."""
-    names = sorted({name for day in days.values() for name in day}, key=lambda name: (name[:5] == "async", name))
+def faults(scenarios: Figures) -> str:
+    """A panel for each scenario: p50 to p99 (a cross: 1 % of the calls were never answered) and requests a call."""
+    names = sorted({name for found in scenarios.values() for name in found},
+                   key=lambda name: (name.startswith("async"), name))
     columns = 2
-    rows = -(-len(days) // columns)
+    rows = -(-len(scenarios) // columns)
     fig, panels = plt.subplots(rows, columns, figsize=(9, 0.5 + rows * (0.5 + 0.22 * len(names))), sharey=True,
                                squeeze=False)
-    for ax, (title, day) in zip(panels.flat, days.items(), strict=False):
+    for ax, (title, found) in zip(panels.flat, scenarios.items(), strict=False):
         for place, name in enumerate(names):
-            told = day.get(name, {})
-            if "calls" not in told:
+            one = found.get(name, {})
+            if "calls" not in one:
                 continue
-            answered = told["outcomes"].get("ok", 0) / told["calls"]
-            known = told["p99"] if told["p99"] is not None else 22.0
-            ax.plot([told["p50"] or known, known], [place, place], color=_colour(name), linewidth=3, alpha=0.4)
-            ax.plot(known, place, "o" if told["p99"] is not None else "X", color=_colour(name), markersize=7)
-            note = f"{told['requests'] / told['calls']:.2f} req"
+            answered = one["outcomes"].get("ok", 0) / one["calls"]
+            known = one["p99"] if one["p99"] is not None else NEVER
+            ax.plot([one["p50"] or known, known], [place, place], color=_colour(name), linewidth=3, alpha=0.4)
+            ax.plot(known, place, "o" if one["p99"] is not None else "X", color=_colour(name), markersize=7)
+            note = f"{one['requests'] / one['calls']:.2f} req"
             note += f", {answered:.1%} answered" if answered < 1 else ""
             ax.text(26.0, place, note, va="center", fontsize=7)
         ax.set_xscale("log")
@@ -152,33 +156,33 @@ def faults(days: Figures) -> str:
         ax.minorticks_off()
         ax.set_title(title, fontsize=10, color=INK)
         ax.set_yticks(range(len(names)), names, fontsize=8)
-    for ax in list(panels.flat)[len(days):]:
+    for ax in list(panels.flat)[len(scenarios):]:
         ax.axis("off")
-    return _kept(fig, "faults")
+    return _save(fig, "faults")
 
 
 def coverage(hits: dict[str, dict[str, int]], stated: dict[str, dict[str, int]]) -> str:
-    """How often the true value lay in the interval, where one was stated."""
+    """The share of the stated intervals that held the true value."""
     labels = [(f"{policy}: {name}", hit, stated[policy][name]) for policy, one in hits.items()
               for name, hit in one.items()]
     fig, ax = plt.subplots(figsize=(8, 0.6 + 0.26 * len(labels)))
     for place, (_, hit, count) in enumerate(reversed(labels)):
         share = hit / count if count else 0.0
         ax.barh(place, share, color=OURS if share >= 0.9 else MISSED, height=0.6)
-        ax.text(share, place, f" {share:.1%}" if count else " n too small, and said so", va="center", fontsize=8)
+        ax.text(share, place, f" {share:.1%}" if count else " n too small, no interval stated", va="center", fontsize=8)
     ax.axvline(0.9, color=INK, linestyle="--", linewidth=1.2)
     ax.set_yticks(range(len(labels)), [name for name, *_ in reversed(labels)], fontsize=8)
     ax.set_xlim(0.0, 1.1)
-    ax.set_xlabel("share of the stated 95 % intervals that held the truth")
-    return _kept(fig, "coverage")
+    ax.set_xlabel("share of the stated 95 % intervals that held the true value")
+    return _save(fig, "coverage")
 
 
 def _colour(name: str) -> str:
     return OURS if name.startswith("asyncrouter") else HAND if name == "handwritten" else PEER
 
 
-def _kept(fig: Any, name: str) -> str:
-    """Written to its file; the path to it from the page."""
+def _save(fig: Any, name: str) -> str:
+    """Write a figure to its file; the path to it from the page."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     fig.savefig(PLOTS / f"{name}.svg", transparent=True, metadata={"Date": None})
     plt.close(fig)
