@@ -1,8 +1,8 @@
 """Admission: an attempt waits until the policies let it be sent, and gets its lease.
 
 `admit_now()` is the usual way, and never awaits. Only when it returns `None` is there something to wait for: a hold
-that the provider asked for, or a turn in the queue of a limit. Nothing is held while waiting, except a place in that
-queue, which is given back when the wait is cancelled.
+that the provider asked for, or the queue of a limit. While it waits an attempt has nothing but its place in that queue,
+which is given back when the wait is cancelled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
 
     Raises `NotSent` when the step should be passed over, `RouterClosed` when the router is closing.
     """
-    if _hold(engine, step_run):
+    if _check_admission(engine, step_run):
         return None
     return engine.policies.lease_now(*_claim(engine, call, step_run))
 
@@ -43,7 +43,7 @@ async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
     Raises `NotSent` when the wait would be too long, `RouterClosed` when the router closes.
     """
     while True:
-        if hold := _hold(engine, step_run):
+        if hold := _check_admission(engine, step_run):
             await engine.sleep(hold)
         elif (lease := await _lease_from_queue(engine, call, step_run)) is not None:
             return lease
@@ -53,14 +53,14 @@ async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
 
 
 async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
-    """Wait for a turn in the queue of the model's limits; `None` when the model has been held meanwhile."""
+    """Wait in the queue of the model's limits; `None` when the model has been held meanwhile."""
     if step_run.hedged:
         raise NotSent("a hedge does not wait for its turn")
     state, rank, tokens = _claim(engine, call, step_run)
     ticket = state.pacer.join(rank, tokens, step_run.silent_until, step_run.max_wait())
     try:
         await ticket.done
-        hold = _hold(engine, step_run)  # much may have happened since
+        hold = _check_admission(engine, step_run)  # much may have happened since
     except BaseException:
         state.pacer.leave(ticket)
         raise
@@ -70,7 +70,7 @@ async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Le
     return None
 
 
-def _hold(engine: Engine, step_run: StepRun) -> float:
+def _check_admission(engine: Engine, step_run: StepRun) -> float:
     """Seconds to wait before the model may be tried, 0 for none.
 
     Raises `NotSent` when it should not be tried at all: it is out, or held for longer than it is worth to wait.

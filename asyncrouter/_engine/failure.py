@@ -28,14 +28,14 @@ def all_failed(plan: Plan, trace: Trace) -> AllModelsFailed:
     """The error of a call when every model has failed. It names the cause its reader can do most about."""
     best = _most_useful(trace)
     message = f"{plan.failure_message}: {best}" if best is not None else plan.failure_message
-    return _caused(AllModelsFailed(message, trace), trace)
+    return _with_causes(AllModelsFailed(message, trace), trace)
 
 
 def deadline_error(call: Call, trace: Trace) -> DeadlineExceeded:
     """The error of a call when its deadline came before an answer. It names a cause like `all_failed()`."""
     best = _most_useful(trace)
     message = f"no whole answer within the deadline of {call.deadline - call.began:g} s"
-    return _caused(DeadlineExceeded(f"{message}: {best}" if best is not None else message, trace), trace)
+    return _with_causes(DeadlineExceeded(f"{message}: {best}" if best is not None else message, trace), trace)
 
 
 def warn(engine: Engine, step: PlannedStep, error: AttemptError) -> None:
@@ -59,7 +59,7 @@ def _usefulness(error: AttemptError) -> tuple[bool, int]:
     return isinstance(error, NotSent) and error.actionable, error.rank
 
 
-def _caused(error: E, trace: Trace) -> E:
+def _with_causes(error: E, trace: Trace) -> E:
     if errors := _errors(trace):
         error.__cause__ = ExceptionGroup("every attempt that failed", errors)
     return error

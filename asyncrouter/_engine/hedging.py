@@ -8,10 +8,10 @@ One timer looks at one step run, the newest. It is set when that one is sent (`s
 admission is not late: its time begins with its sending, and anew with each retry.
 
 When the timer comes due and nobody else runs, `start` is called with a step that could be sent at once. At most two
-step runs live, so the timer of the second one finds the first one and does nothing. What happens next depends on which
-of the two fails (`failed()`): the older one, and the newest is watched again; the newest, and another step is started
-at once in its place. A race ends with its first content (`won()`): the timer is cancelled, and nobody is late until
-something is sent again (the winner broke, and a retry or a fallback has begun).
+step runs live: if the timer of the second one comes due while the first still runs, nothing happens. If one of the two
+fails (`failed()`), it depends on which: after the older one the newest is watched again; after the newest another step
+is started at once in its place. A race ends with its first content (`won()`): the timer is cancelled, and nobody is
+late until something is sent again, because the winner broke and a retry or a fallback has begun.
 
 A hedge is paid for from a token bucket when it starts, and gets its token back if it is never sent (`ended()`). A hedge
 that is denied is not asked for again: who waits for a token gets it late, and takes it from a call that is late just

@@ -14,7 +14,7 @@ States of a step run:
     finished    It has ended by itself, with an answer or an error (`_finished()`).
     stopped     The race has ended it (`_stop()`), noted the outcome in `stopped` and cancelled its task: "superseded"
                 when another one has won, "cancelled" when the call is over. A step that was superseded goes back to the
-                remaining ones, and has its turn again if the winner breaks.
+                remaining ones, and may be started again if the winner breaks.
 
 How the race ends. `_outcome` is the one field that says so:
 
@@ -155,7 +155,7 @@ class Race:
                 self._hedging = None  # it refers to this race: nothing is left for the garbage collector
 
     def later_than_winner(self) -> list[int]:
-        """The steps whose turn would come after that of the winner."""
+        """The steps that would be started after the winner's, were it to break."""
         return [] if self._winner_index is None else self._remaining.later_than(self._winner_index)
 
     # Called by the step runs (`RaceHooks`).
@@ -289,7 +289,10 @@ class Race:
             self._outcome = Raised(error)
 
     def _stop(self, step_run: StepRun, outcome: Outcome) -> None:
-        """Settle a step run and cancel it, at once. A loser's step has its turn again, unless its twin has won."""
+        """Settle a step run and cancel it, at once.
+
+        A superseded step may be started again, unless the hedge that has won is the same step (`hedge.same`).
+        """
         self._running.remove(step_run)
         step_run.stopped = outcome
         if self._hedging is not None:

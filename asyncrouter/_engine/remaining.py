@@ -34,7 +34,7 @@ class Remaining:
         return f"<Remaining {', '.join(self._plan.steps[index].name for index in self._left) or 'none'}>"
 
     def take_next(self) -> int | None:
-        """The step whose turn it is, taken out: the first one, but models that have become slow after the others."""
+        """Take out the step to start now: the first one, but models that have become slow come after the others."""
         if not self._left:
             return None
         now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
@@ -71,7 +71,7 @@ class Remaining:
     def hedge_step(self, late: int | None) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
 
-        `late` is the step that is raced, `None` when that is not why. With `hedge.same` the hedge is its twin.
+        `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again.
         """
         plan, policies, now = self._plan, self._engine.policies, self._engine.loop.time()
         same = plan.hedge is not None and plan.hedge.same
@@ -86,7 +86,7 @@ class Remaining:
         return slow
 
     def mark_started(self, index: int) -> None:
-        """A step is started as a hedge. It may run already, if it is its own twin."""
+        """A step is started as a hedge. With `hedge.same` it runs already."""
         self._started.add(index)
         if index in self._left:
             self._left.remove(index)
@@ -97,7 +97,7 @@ class Remaining:
             insort(self._left, index)
 
     def later_than(self, index: int) -> list[int]:
-        """The steps whose turn would come after that of `index`: later ones, and earlier ones that were put off."""
+        """The steps that would be started after `index`: later ones, and earlier ones that were put off."""
         return [other for other in self._left if other > index or other not in self._started]
 
     def clear(self) -> None:

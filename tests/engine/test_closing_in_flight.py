@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("models_say_their_names")
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_closing_the_router_ends_the_calls_that_run(case: Case) -> None:
-    """A router closed at any quarter of a second ends its calls with an answer or `RouterClosed`, and nothing is left."""
+    """A router closed at any quarter of a second ends its calls, with `RouterClosed` at most, and nothing is left."""
     whole = 0.0
 
     async def closed(seconds: float) -> None:
