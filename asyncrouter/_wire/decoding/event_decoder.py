@@ -190,7 +190,7 @@ def _read_event(event: Event) -> Message | None:
         document: object = orjson.loads(data)
     except ValueError:
         document = data.decode("utf-8", "replace") if name == b"error" else None
-    if type(document) is dict and not name:
+    if type(document) is dict and (not name or (name is not STRAY and name != b"error")):
         return document
     if name is STRAY:
         return None

@@ -44,6 +44,8 @@ class EventParser:
         for line in self._lines(chunk):
             if line.startswith(b"data:"):
                 data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+            elif line.startswith(b"event: ") and b"{" not in line:  # each event of some vendors has a name
+                self._name = line[7:]
             elif line:
                 if line[0] != _COLON:
                     self._name = self._field(line, data, self._name)
