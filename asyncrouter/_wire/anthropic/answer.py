@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import FinishReason, Message, Reply
+    from asyncrouter._wire.origin import Origin
 
 _STOP_FIELDS = ("stop_reason", "stop_sequence", "stop_details", "container")
 """The fields of a `message_delta`, or of a whole message, that tell why and how it ended."""
@@ -39,20 +40,21 @@ _STOP_FIELDS = ("stop_reason", "stop_sequence", "stop_details", "container")
 class MessageBuilder:
     """Collects one message. Implements `AnswerBuilder`.
 
-    `created` (seconds since the epoch) dates `Reply.raw`, for the API gives no date.
+    `created` (seconds since the epoch) dates `Reply.raw`, for the API gives no date; `origin` is where it came from.
     """
 
     __slots__ = (
-        "_blocks", "_calls", "_counts", "_counts_are_final", "_created", "_lost", "_message", "_stop", "content",
-        "cost_usd", "ended", "error",
+        "_blocks", "_calls", "_counts", "_counts_are_final", "_created", "_lost", "_message", "_origin", "_stop",
+        "content", "cost_usd", "ended", "error",
     )
 
-    def __init__(self, created: int) -> None:
+    def __init__(self, created: int, origin: Origin) -> None:
         self.content = 0
         self.cost_usd: float | None = None
         self.ended = False
         self.error: Message | None = None
         self._created = created
+        self._origin = origin
         self._message: Message | None = None
         self._blocks: list[Block] = []
         self._calls = 0
@@ -135,7 +137,7 @@ class MessageBuilder:
     def raw(self) -> Message:
         """The answer as one Chat Completions object."""
         counts = self._counts if self._counts_are_final else None
-        return write_completion(self._message, self._blocks, self._stop, counts, self._created)
+        return write_completion(self._message, self._blocks, self._stop, counts, self._created, self._origin)
 
     def _add_delta(self, event: Message, chunks: list[Chunk] | None) -> None:
         """Add a delta to its block: the path of every token."""

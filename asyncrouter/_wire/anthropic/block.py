@@ -19,6 +19,9 @@ _FIELDS: Mapping[str, str] = {
 _KINDS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_use"}
 """The kind of block that a delta's type belongs to."""
 
+_DIRECT = (None, {"type": "direct"})
+"""The `caller` of a tool call that the model itself has made; another one is code that ran on the server."""
+
 
 class Block:
     """One block so far.
@@ -50,9 +53,16 @@ class Block:
         return self.pieces[0] if self.pieces else ""
 
     @property
+    def is_thought(self) -> bool:
+        """Whether it is thinking, readable or not."""
+        return self.kind in {"thinking", "redacted_thinking"}
+
+    @property
     def fits_chat_completions(self) -> bool:
         """Whether Chat Completions has fields for all of it."""
-        return self.kind in {"text", "tool_use"} and not self.given.get("citations")
+        if self.kind == "tool_use":
+            return self.given.get("caller") in _DIRECT
+        return self.kind == "text" and not self.given.get("citations")
 
     @property
     def has_valid_input(self) -> bool:

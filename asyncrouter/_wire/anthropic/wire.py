@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._wire.anthropic.answer import MessageBuilder
 from asyncrouter._wire.anthropic.request import translate
 from asyncrouter._wire.base import BaseWire
+from asyncrouter._wire.origin import origin_of
 from asyncrouter._wire.request_body import write_translated
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ VERSION = "2023-06-01"
 class Anthropic(BaseWire):
     """The Messages API at one provider."""
 
-    __slots__ = ("_messages_url",)
+    __slots__ = ("_messages_url", "_origin")
 
     def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
-        super().__init__(provider, wall, lambda: MessageBuilder(int(wall())))
+        origin = self._origin = origin_of(provider)
+        super().__init__(provider, wall, lambda: MessageBuilder(int(wall()), origin))
         self._messages_url = self._url("/messages")
 
     def encode(

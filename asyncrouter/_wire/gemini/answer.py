@@ -18,29 +18,34 @@ from asyncrouter._wire.gemini.candidate import CandidateReader
 from asyncrouter._wire.gemini.finish import BROKEN, NO_REASON
 from asyncrouter._wire.gemini.usage import write_counts
 from asyncrouter._wire.openai.answer import CompletionBuilder
+from asyncrouter._wire.origin import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Chunk, Message, Reply
+    from asyncrouter._wire.gemini.parts import PartsInOrder
+    from asyncrouter._wire.origin import Origin
 
 
 class ResponseBuilder:
     """Collects one generateContent response. Implements `AnswerBuilder`.
 
-    `now` (seconds since the epoch) dates `Reply.raw`, and is in the ids of function calls where Google gives none.
+    `now` (seconds since the epoch) dates `Reply.raw`, and is in the ids of function calls where Google gives none;
+    `origin` is where the response came from.
     """
 
-    __slots__ = ("_completion", "_counts", "_failed", "_reader", "content", "ended", "error")
+    __slots__ = ("_completion", "_counts", "_failed", "_origin", "_reader", "content", "ended", "error")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, origin: Origin) -> None:
         self.content = 0
         self.ended = False
         self.error: Message | None = None
         self._completion = CompletionBuilder()
         self._completion.envelope = {"id": "", "created": int(now)}
         self._reader = CandidateReader(f"{now * 1e6:.0f}")
+        self._origin = origin
         self._counts: Message | None = None
         self._failed: tuple[type[AttemptError], str, str] | None = None  # class, code and message of the error
 
@@ -103,7 +108,18 @@ class ResponseBuilder:
     def raw(self) -> Message:
         """The answer as one Chat Completions object."""
         self._completion.usage = write_counts(self._counts)
+        for index, parts in self._reader.parts.items():
+            if (choice := self._completion.choices.get(index)) is not None:
+                choice.extra |= self._kept(parts)
         return self._completion.raw()
+
+    def _kept(self, parts: PartsInOrder) -> Message:
+        """What a message needs besides its own fields to go back as it came, and who can read it."""
+        kept = parts.kept()
+        if kept is None and not parts.is_signed:
+            return {}
+        origin: Message = {ORIGIN: self._origin.written(self._completion.envelope.get("model"))}
+        return origin if kept is None else {"content_parts": kept, **origin}
 
     def _choice(self, candidate: Message, position: int) -> Message:
         index = self._reader.index(candidate, position)

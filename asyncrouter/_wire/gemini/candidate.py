@@ -8,6 +8,7 @@ import orjson
 
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.finish import FINISH, NO_REASON
+from asyncrouter._wire.gemini.parts import SIGNATURE, PartsInOrder, is_picture
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
@@ -24,11 +25,13 @@ class CandidateReader:
     `id_prefix` goes into the ids of function calls to which Google gives none.
     """
 
-    __slots__ = ("id_prefix", "malformed")
+    __slots__ = ("id_prefix", "malformed", "parts")
 
     def __init__(self, id_prefix: str) -> None:
         self.id_prefix = id_prefix
         self.malformed = ""
+        self.parts: dict[int, PartsInOrder] = {}
+        """The parts so far, by the candidate's index."""
 
     def index(self, candidate: Message, position: int) -> int:
         """The candidate's index, which Google leaves out for the first one."""
@@ -43,7 +46,10 @@ class CandidateReader:
         content = candidate.get("content")
         if not isinstance(content, dict | None):
             self._mark_malformed("content")
-        delta = self._delta(self.objects("parts", object_in(candidate, "content").get("parts")), calls_before)
+        parts = self.objects("parts", object_in(candidate, "content").get("parts"))
+        if parts:
+            self.parts.setdefault(index, PartsInOrder()).add(parts)
+        delta = self._delta(parts, calls_before)
         choice = {name: value for name, value in candidate.items() if name not in _TRANSLATED}
         reason = candidate.get("finishReason")
         if not isinstance(reason, str | None):
@@ -73,8 +79,8 @@ class CandidateReader:
                 self._mark_malformed("a part")  # which of the two is it?
             elif isinstance(text := part.get("text"), str):
                 (thoughts if part.get("thought") else texts).append(text)
-                if "thoughtSignature" in part:
-                    delta["extra_content"] = {"google": {"thought_signature": part["thoughtSignature"]}}
+                if SIGNATURE in part:
+                    delta["extra_content"] = _signature(part)
             elif isinstance(name := object_in(part, "functionCall").get("name"), str) and name:
                 calls.append(self._call(name, part, calls_before + len(calls)))
             elif part.get("text") is not None or "functionCall" in part:
@@ -93,7 +99,7 @@ class CandidateReader:
         """A function call as a tool call; its id is Google's, or made of the answer's where there is none."""
         call = object_in(part, "functionCall")
         google: Message = {}
-        if (signature := part.get("thoughtSignature")) is not None:
+        if (signature := part.get(SIGNATURE)) is not None:
             google["thought_signature"] = signature
         identifier = call.get("id")
         if isinstance(identifier, str) and identifier:
@@ -118,15 +124,19 @@ class CandidateReader:
         self.malformed = self.malformed or what
 
 
+def _signature(part: Message) -> Message:
+    """A part's signature, where Google puts it in a Chat Completions message (its page "OpenAI compatibility")."""
+    return {"google": {"thought_signature": part[SIGNATURE]}}
+
+
 def _add_other(part: Message, delta: Message) -> None:
     """Keep a part that is neither text nor call: an image under OpenRouter's name for one, others under Google's."""
     data = object_in(part, "inlineData")
-    media_type, inline = data.get("mimeType"), data.get("data")
-    if isinstance(media_type, str) and isinstance(inline, str) and media_type.startswith("image/"):
-        url = f"data:{media_type};base64,{inline}"
-        name, part = "images", {"type": "image_url", "image_url": {"url": url}}
-    else:
-        name = "parts"
+    name = "parts"
+    if is_picture(data):
+        url = f"data:{data['mimeType']};base64,{data['data']}"
+        extra: Message = {"extra_content": _signature(part)} if SIGNATURE in part else {}
+        name, part = "images", {"type": "image_url", "image_url": {"url": url}, **extra}
     held = delta.setdefault(name, [])
     assert isinstance(held, list)
     held.append(part)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from asyncrouter._wire.base import BaseWire, read_model_ids
 from asyncrouter._wire.gemini.answer import ResponseBuilder
 from asyncrouter._wire.gemini.request import translate
+from asyncrouter._wire.origin import origin_of
 from asyncrouter._wire.request_body import write_translated
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 class Gemini(BaseWire):
     """generateContent at one provider."""
 
-    __slots__ = ()
+    __slots__ = ("_origin",)
 
     def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
-        super().__init__(provider, wall, lambda: ResponseBuilder(wall()))
+        origin = self._origin = origin_of(provider)
+        super().__init__(provider, wall, lambda: ResponseBuilder(wall(), origin))
 
     def encode(
         self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._types import Chunk
 from asyncrouter._wire.openai.finish import FINISH
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
+from asyncrouter._wire.openai.thinking_blocks import ThinkingBlocks
 from asyncrouter._wire.openai.tool_calls import ToolCalls
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 class Choice:
     """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand."""
 
-    __slots__ = ("details", "extra", "finish", "logprobs", "malformed", "pieces", "rest", "tool_calls")
+    __slots__ = ("details", "extra", "finish", "logprobs", "malformed", "pieces", "rest", "thinking", "tool_calls")
 
     def __init__(self) -> None:
         self.malformed = ""
@@ -30,6 +31,7 @@ class Choice:
         self.pieces: dict[str, list[str]] = {"content": []}
         self.tool_calls = ToolCalls()
         self.details: ReasoningDetails | None = None
+        self.thinking: ThinkingBlocks | None = None
         self.logprobs: dict[str, list[object]] = {}
         self.finish: str | None = None
         """The finish reason in the host's words, `None` until it has come."""
@@ -86,6 +88,8 @@ class Choice:
         message |= self.extra
         if self.details is not None:
             message["reasoning_details"] = self.details.joined()
+        if self.thinking is not None:
+            message["thinking_blocks"] = self.thinking.joined()
         if self.tool_calls:
             message["tool_calls"] = list(self.tool_calls.joined())
         raw: Message = {"index": index, "message": message, "finish_reason": self.finish}
@@ -149,6 +153,10 @@ class Choice:
         if key == "reasoning_details" and isinstance(value, list):
             self.details = self.details or ReasoningDetails()
             self.details.add(value)
+            return
+        if key == "thinking_blocks" and isinstance(value, list):
+            self.thinking = self.thinking or ThinkingBlocks()
+            self.thinking.add(value)
             return
         held = self.extra.get(key)
         if isinstance(held, list) and isinstance(value, list):
