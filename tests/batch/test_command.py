@@ -23,7 +23,7 @@ from tests.helpers.batching import ids, poisoned, read_lines, rows, write_lines
 from tests.helpers.commandline import ROOT, command, spawn
 
 if TYPE_CHECKING:
-    from tests.helpers.commandline import Desk
+    from tests.helpers.commandline import Shell
 
 CONFIG = """
 default_provider = "sim"
@@ -43,17 +43,17 @@ PROGRESS = Progress(
 
 
 @pytest.fixture
-def batch_desk(desk: Desk) -> Desk:
-    desk.write(CONFIG)
-    desk.world.model("m", poisoned)
-    return desk
+def batch_shell(shell: Shell) -> Shell:
+    shell.write(CONFIG)
+    shell.world.model("m", poisoned)
+    return shell
 
 
-def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
+def test_a_file_in_a_file_out(batch_shell: Shell) -> None:
     """Answers and failures go to two files, the summary to standard error, and the status says that rows failed."""
     write_lines(Path("in.jsonl"), [*rows(3), {"id": "bad", "prompt": "malformed"}])
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--ordered")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--ordered")
 
     assert (done.status, done.out) == (1, "")
     assert ids(Path("out.jsonl")) == ["r0", "r1", "r2"]
@@ -64,31 +64,31 @@ def test_a_file_in_a_file_out(batch_desk: Desk) -> None:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_proxy_of_the_environment_is_used(
-    batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, processes: str
+    batch_shell: Shell, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
     """Every process uses the environment's proxy, as other commands do. (Starting processes takes a second.)"""
-    batch_desk.write(CONFIG.replace("{base_url}", "http://nowhere.invalid/v1"))
+    batch_shell.write(CONFIG.replace("{base_url}", "http://nowhere.invalid/v1"))
     write_lines(Path("in.jsonl"), rows(4))
-    monkeypatch.setenv("HTTP_PROXY", batch_desk.base_url.removesuffix("/v1"))
+    monkeypatch.setenv("HTTP_PROXY", batch_shell.base_url.removesuffix("/v1"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes)
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes)
 
     assert (done.status, done.out) == (0, "")
-    assert len(batch_desk.world.seen) == 4
+    assert len(batch_shell.world.seen) == 4
 
 
-def test_the_summary_as_json(batch_desk: Desk) -> None:
+def test_the_summary_as_json(batch_shell: Shell) -> None:
     """`--json` prints one object to standard output; a second run has nothing left to do."""
     write_lines(Path("in.jsonl"), rows(3))
 
-    first, second = (batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--json") for _ in range(2))
+    first, second = (batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--json") for _ in range(2))
 
     assert (first.status, json.loads(first.out)["done"], json.loads(first.out)["skipped"]) == (0, 3, 0)
     assert (second.status, json.loads(second.out)["done"], json.loads(second.out)["skipped"]) == (0, 0, 3)
 
 
-def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_standard_input_to_standard_output(batch_shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With `-o -` nothing but answers goes to standard output."""
     Path("in.jsonl").write_bytes(b'{"id": "x", "prompt": "hi"}\n')
     with Path("in.jsonl").open("rb") as given:
@@ -100,123 +100,123 @@ def test_standard_input_to_standard_output(batch_desk: Desk, monkeypatch: pytest
     assert json.loads(done.stdout)["text"] == "you said hi"
 
 
-def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_desk: Desk) -> None:
+def test_a_pipe_with_a_name_is_read_as_standard_input_is(batch_shell: Shell) -> None:
     """A named pipe, as of `<(head -100 in.jsonl)`, can be the input, although a batch reads its input twice."""
     os.mkfifo("pipe")
     writing = threading.Thread(target=Path("pipe").write_text, args=('{"prompt": "hi"}\n',))
     writing.start()
 
-    done = batch_desk.run("batch", "pipe", "-o", "out.jsonl")
+    done = batch_shell.run("batch", "pipe", "-o", "out.jsonl")
     writing.join()
 
     assert done.status == 0
     assert read_lines(Path("out.jsonl"))[0]["text"] == "you said hi"
 
 
-def test_a_template_for_standard_input_reads_it_as_csv(batch_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_for_standard_input_reads_it_as_csv(batch_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard input has no suffix, so a prompt template says that it is a CSV table."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"word\nhouse\n")))
 
-    done = batch_desk.run("batch", "-", "-o", "out.jsonl", "--prompt-template", "Translate: {word}")
+    done = batch_shell.run("batch", "-", "-o", "out.jsonl", "--prompt-template", "Translate: {word}")
 
     assert done.status == 0
     assert read_lines(Path("out.jsonl"))[0]["text"] == "you said Translate: house"
 
 
-def test_problems_are_listed_and_nothing_is_sent(batch_desk: Desk) -> None:
+def test_problems_are_listed_and_nothing_is_sent(batch_shell: Shell) -> None:
     """Every invalid line is listed with its number, the status is 2, and nothing is sent."""
     Path("in.jsonl").write_text('{"prompt": "a"}\n{\n{"promt": "b"}\n')
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl")
 
     assert done.status == 2
     assert "in.jsonl: 2 problems" in done.err
     assert "line 2: is not JSON" in done.err
     assert "line 3: unknown field 'promt': did you mean 'prompt'?" in done.err
-    assert batch_desk.world.requests == 0
+    assert batch_shell.world.requests == 0
 
 
-def test_a_dry_run_sends_nothing_and_writes_nothing(batch_desk: Desk) -> None:
+def test_a_dry_run_sends_nothing_and_writes_nothing(batch_shell: Shell) -> None:
     """`--dry-run` prints the estimate, sends nothing and writes no file."""
     write_lines(Path("in.jsonl"), [{"prompt": "x" * 39, "max_tokens": 90}] * 2)
 
-    shown = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run")
-    as_json = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--json")
+    shown = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run")
+    as_json = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--json")
 
     assert "2 rows: about 20 tokens in, 180 out" in shown.out
     assert (as_json.status, json.loads(as_json.out)["cost_usd"]) == (0, 200.0)
-    assert batch_desk.world.requests == 0
+    assert batch_shell.world.requests == 0
     assert not Path("out.jsonl").exists()
 
 
-def test_an_estimate_without_any_price_is_not_nothing(batch_desk: Desk) -> None:
+def test_an_estimate_without_any_price_is_not_nothing(batch_shell: Shell) -> None:
     """An estimate names a model without a known price and does not count it as $0."""
     write_lines(Path("in.jsonl"), rows(2))
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--dry-run", "--model", "n")
 
     assert (done.status, done.out, done.err) == (
         0, "2 rows: about 4 tokens in, 1,000 out\nnot included, because their price is unknown: n\n", ""
     )
 
 
-def test_an_unknown_task_is_reported_before_anything_is_paid(batch_desk: Desk) -> None:
+def test_an_unknown_task_is_reported_before_anything_is_paid(batch_shell: Shell) -> None:
     """An unknown task takes the default chain, and a warning says so first."""
     write_lines(Path("in.jsonl"), rows(1))
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
 
     assert done.err.splitlines()[0] == 'asyncrouter: unknown task \'codign\': taking the chain of "default"'
 
 
-def test_rows_that_name_their_own_models_need_no_default_task(batch_desk: Desk) -> None:
+def test_rows_that_name_their_own_models_need_no_default_task(batch_shell: Shell) -> None:
     """A configuration without a default task is enough when each row names its own."""
-    batch_desk.write(CONFIG.replace("default =", "coding ="))
+    batch_shell.write(CONFIG.replace("default =", "coding ="))
     write_lines(Path("in.jsonl"), [{"prompt": "x", "task": "coding"}])
 
-    assert batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
+    assert batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
 
 
-def test_a_run_to_standard_output_cannot_be_resumed(batch_desk: Desk) -> None:
+def test_a_run_to_standard_output_cannot_be_resumed(batch_shell: Shell) -> None:
     """A run that wrote to standard output cannot be resumed, so the summary does not suggest it."""
     write_lines(Path("in.jsonl"), [{"prompt": "x", "max_tokens": 4}] * 9)
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "-", "--budget-usd", "20")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "-", "--budget-usd", "20")
 
     assert done.status == 3
     assert "stopped: the budget of $20 has no room for another row" in done.err
     assert "goes on" not in done.err
 
 
-def test_a_budget_stops_it_with_a_status_of_its_own(batch_desk: Desk) -> None:
+def test_a_budget_stops_it_with_a_status_of_its_own(batch_shell: Shell) -> None:
     """A run that is out of budget ends with status 3, after some answers."""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(30)])
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--budget-usd", "40", "--max-concurrency", "2")
 
     assert done.status == 3
     assert "stopped: the budget of $40 has no room for another row" in done.err
     assert 0 < len(ids(Path("out.jsonl"))) < 30
 
 
-def test_options_reach_the_wire(batch_desk: Desk) -> None:
+def test_options_reach_the_wire(batch_shell: Shell) -> None:
     """The chain and the parameters given as options are used for every row."""
-    batch_desk.world.model("n", Act())
+    batch_shell.world.model("n", Act())
     write_lines(Path("in.jsonl"), rows(2))
 
-    done = batch_desk.run(
+    done = batch_shell.run(
         "batch", "in.jsonl", "-o", "out.jsonl", "--chain", "n,m", "--param", "temperature=0.5", "--max-attempts", "1"
     )
 
     assert done.status == 0
-    assert [(seen.model, seen.body["temperature"]) for seen in batch_desk.world.seen] == [("n", 0.5)] * 2
+    assert [(seen.model, seen.body["temperature"]) for seen in batch_shell.world.seen] == [("n", 0.5)] * 2
 
 
-def test_progress_as_json_lines(batch_desk: Desk) -> None:
+def test_progress_as_json_lines(batch_shell: Shell) -> None:
     """`--progress json` writes a JSON object a line to standard error, from the first to the last row."""
     write_lines(Path("in.jsonl"), rows(3))
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "json")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "json")
 
     updates = [json.loads(each) for each in done.err.splitlines() if each.startswith("{")]
     assert (updates[0]["done"], updates[-1]["done"]) == (0, 3)
@@ -242,36 +242,36 @@ def test_progress_on_a_terminal() -> None:
     assert "a 75%  b 25%  3 hedges" in shown
 
 
-def begun(batch_desk: Desk) -> subprocess.Popen[str]:
+def begun(batch_shell: Shell) -> subprocess.Popen[str]:
     """A batch of 100 rows in a process of its own, with its first rows on their way."""
     write_lines(Path("in.jsonl"), rows(100))
     process = subprocess.Popen(
         command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none"), stderr=subprocess.PIPE, text=True
     )
     limit = time.monotonic() + 20
-    while batch_desk.world.requests < 8 and time.monotonic() < limit:
+    while batch_shell.world.requests < 8 and time.monotonic() < limit:
         time.sleep(0.01)
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_finishes_rows_in_flight(batch_desk: Desk, number: signal.Signals) -> None:
+def test_ctrl_c_finishes_rows_in_flight(batch_shell: Shell, number: signal.Signals) -> None:
     """After Ctrl-C or SIGTERM rows in flight are answered, and no more are sent. (Over 1 s: a whole answer.)"""
-    batch_desk.world.model("m", Act(first_token=0.7))
-    process = begun(batch_desk)
+    batch_shell.world.model("m", Act(first_token=0.7))
+    process = begun(batch_shell)
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
 
     assert process.returncode == 130
     assert "letting the rows in flight finish; Ctrl-C again cancels them" in err
     assert "92 left" in err
-    assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) == 8
+    assert batch_shell.world.requests == len(ids(Path("out.jsonl"))) == 8
 
 
-def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
+def test_a_second_ctrl_c_stops_at_once(batch_shell: Shell) -> None:
     """A second Ctrl-C does not wait for answers that never come."""
-    batch_desk.world.model("m", Act(fault="hang"))
-    process = begun(batch_desk)
+    batch_shell.world.model("m", Act(fault="hang"))
+    process = begun(batch_shell)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     assert "Ctrl-C again cancels them" in process.stderr.readline()
@@ -284,7 +284,7 @@ def test_a_second_ctrl_c_stops_at_once(batch_desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk, processes: str) -> None:
+def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_shell: Shell, processes: str) -> None:
     """Ctrl-C during the check of the input ends all processes, without a traceback. (The check takes seconds.)"""
     write_lines(Path("in.jsonl"), rows(300_000))
     process = subprocess.Popen(
@@ -297,7 +297,7 @@ def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_desk: Desk,
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=20)
 
-    assert (process.returncode, batch_desk.world.requests) == (130, 0)
+    assert (process.returncode, batch_shell.world.requests) == (130, 0)
     assert err == "asyncrouter: stopped; the same command resumes it with the rows that have no answer\n"
     assert not Path("out.jsonl").exists()
 
@@ -311,18 +311,18 @@ def opened(process: int) -> set[str]:
     return names
 
 
-def test_a_full_disk(batch_desk: Desk) -> None:
+def test_a_full_disk(batch_shell: Shell) -> None:
     """A full disk ends the run with status 3, and the summary says that the same command resumes."""
     write_lines(Path("in.jsonl"), rows(3))
 
-    done = batch_desk.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
+    done = batch_shell.run("batch", "in.jsonl", "-o", "/dev/full", "--errors", "errors.jsonl")
 
     assert done.status == 3
     assert "stopped: /dev/full: No space left on device; the same command resumes it" in done.err
     assert "0 answered" in done.err
 
 
-def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
+def test_two_processes_answer_every_row_once(batch_shell: Shell) -> None:
     """Two processes answer each row once, into one output with one summary. (Starting processes takes a second.)"""
     write_lines(Path("in.jsonl"), [*rows(200), {"id": "bad", "prompt": "malformed"}])
 
@@ -332,11 +332,11 @@ def test_two_processes_answer_every_row_once(batch_desk: Desk) -> None:
     assert ids(Path("out.jsonl")) == [row["id"] for row in rows(200)]
     report = json.loads(done.out)
     assert (report["done"], report["failed"], report["attempts"], report["left"]) == (200, 1, 201, 0)
-    assert batch_desk.world.requests == 201
+    assert batch_shell.world.requests == 201
     assert ids(Path("out.errors.jsonl")) == ["bad"]
 
 
-def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
+def test_two_processes_share_a_budget(batch_shell: Shell) -> None:
     """Two processes together stay within the budget. (Starting processes takes a second.)"""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "max_tokens": 4} for n in range(60)])
 
@@ -348,7 +348,7 @@ def test_two_processes_share_a_budget(batch_desk: Desk) -> None:
     assert report["stopped"] == f"the budget of $60 has no room for another row: ${report['cost_usd']:g} are spent"
 
 
-def test_a_warning_of_every_process_is_written_once(batch_desk: Desk) -> None:
+def test_a_warning_of_every_process_is_written_once(batch_shell: Shell) -> None:
     """A warning that every process has is written once. (Starting processes takes a second.)"""
     write_lines(Path("in.jsonl"), [{"prompt": f"x{n}", "model": "nowhere"} for n in range(4)])
 
@@ -359,34 +359,34 @@ def test_a_warning_of_every_process_is_written_once(batch_desk: Desk) -> None:
     assert warning.startswith("asyncrouter: nowhere: ")
 
 
-def test_ctrl_c_reaches_every_process(batch_desk: Desk) -> None:
+def test_ctrl_c_reaches_every_process(batch_shell: Shell) -> None:
     """After Ctrl-C the rows in flight in each process are answered. (Starting processes takes a second.)"""
-    batch_desk.world.model("m", Act(first_token=0.7))
+    batch_shell.world.model("m", Act(first_token=0.7))
     write_lines(Path("in.jsonl"), rows(100))
     process = subprocess.Popen(
         command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )
     limit = time.monotonic() + 20
-    while batch_desk.world.requests < 16 and time.monotonic() < limit:
+    while batch_shell.world.requests < 16 and time.monotonic() < limit:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
     assert process.returncode == 130, err
-    assert batch_desk.world.requests == len(ids(Path("out.jsonl"))) < 100
+    assert batch_shell.world.requests == len(ids(Path("out.jsonl"))) < 100
 
 
-def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) -> None:
+def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_shell: Shell) -> None:
     """When a process is killed the run stops, and the next one answers the rest. (Processes take a second.)"""
-    batch_desk.world.model("m", Act(first_token=0.7))
+    batch_shell.world.model("m", Act(first_token=0.7))
     write_lines(Path("in.jsonl"), rows(60))
     process = subprocess.Popen(
         command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
         stderr=subprocess.PIPE, text=True,
     )
     limit = time.monotonic() + 20
-    while batch_desk.world.requests < 16 and time.monotonic() < limit:
+    while batch_shell.world.requests < 16 and time.monotonic() < limit:
         time.sleep(0.01)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -395,6 +395,6 @@ def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_desk: Desk) 
 
     assert process.returncode == 3
     assert "stopped: a process died" in err
-    batch_desk.world.model("m", Act())
-    assert batch_desk.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
+    batch_shell.world.model("m", Act())
+    assert batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
     assert sorted(map(str, ids(Path("out.jsonl")))) == sorted(str(row["id"]) for row in rows(60))

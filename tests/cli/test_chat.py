@@ -18,84 +18,84 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter.sim import Act
-from tests.helpers.commandline import ROOT, command, spawn
+from tests.helpers.commandline import command, environment, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.helpers.commandline import Desk
+    from tests.helpers.commandline import Shell
 
 
-def body(desk: Desk) -> Mapping[str, object]:
-    return desk.world.seen[-1].body
+def body(shell: Shell) -> Mapping[str, object]:
+    return shell.world.seen[-1].body
 
 
-def test_the_whole_answer_goes_into_a_pipe(desk: Desk) -> None:
+def test_the_whole_answer_goes_into_a_pipe(shell: Shell) -> None:
     """The text and a line end are printed, nothing else, and the status is 0."""
-    desk.world.model("a", Act(text="Good morning."))
+    shell.world.model("a", Act(text="Good morning."))
 
-    assert desk.run("chat", "Hello") == (0, "Good morning.\n", "")
-    assert body(desk)["messages"] == [{"role": "user", "content": "Hello"}]
+    assert shell.run("chat", "Hello") == (0, "Good morning.\n", "")
+    assert body(shell)["messages"] == [{"role": "user", "content": "Hello"}]
 
 
-def test_a_pipe_never_sees_half_an_answer(desk: Desk) -> None:
+def test_a_pipe_never_sees_half_an_answer(shell: Shell) -> None:
     """An answer that breaks off is not printed; the next model's is."""
-    desk.world.model("a", Act(text="one two three", fault="cut", at=2))
-    desk.world.model("b", Act(text="sound"))
+    shell.world.model("a", Act(text="one two three", fault="cut", at=2))
+    shell.world.model("b", Act(text="sound"))
 
-    assert desk.run("chat", "Hello") == (0, "sound\n", "")
+    assert shell.run("chat", "Hello") == (0, "sound\n", "")
 
 
-def test_the_prompt_from_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_prompt_from_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` reads the prompt from standard input, as UTF-8."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Grüß dich\n".encode())))
 
-    assert desk.run("chat", "-").status == 0
-    assert body(desk)["messages"] == [{"role": "user", "content": "Grüß dich\n"}]
+    assert shell.run("chat", "-").status == 0
+    assert body(shell)["messages"] == [{"role": "user", "content": "Grüß dich\n"}]
 
 
-def test_standard_input_that_is_not_utf_8(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_that_is_not_utf_8(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a usage error that says at which byte."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff")))
 
-    done = desk.run("chat", "-")
+    done = shell.run("chat", "-")
 
     assert done.status == 2
     assert "standard input is not UTF-8: byte 2" in done.err
 
 
-def test_the_system_message_comes_first(desk: Desk) -> None:
+def test_the_system_message_comes_first(shell: Shell) -> None:
     """--system is sent before the prompt."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
 
-    assert desk.run("chat", "Hello", "--system", "Be brief.").status == 0
-    assert body(desk)["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    assert shell.run("chat", "Hello", "--system", "Be brief.").status == 0
+    assert body(shell)["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
 
 
-def test_parameters_are_json_where_they_can_be(desk: Desk) -> None:
+def test_parameters_are_json_where_they_can_be(shell: Shell) -> None:
     """Numbers, lists and null are sent as such, everything else as text."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
     given = ["temperature=0.2", 'stop=["x"]', "user=alice=1", "seed=null", "tag="]
 
-    done = desk.run("chat", "Hello", *(part for text in given for part in ("--param", text)))
+    done = shell.run("chat", "Hello", *(part for text in given for part in ("--param", text)))
 
     assert done.status == 0, done.err
     expected = {"temperature": 0.2, "stop": ["x"], "user": "alice=1", "seed": None, "tag": ""}
-    assert {name: body(desk)[name] for name in expected} == expected
+    assert {name: body(shell)[name] for name in expected} == expected
 
 
-def test_images_from_a_file_and_from_a_url(desk: Desk) -> None:
+def test_images_from_a_file_and_from_a_url(shell: Shell) -> None:
     """A file is sent inside the message, a URL as it is."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
     picture = b"\x89PNG"
     Path("dot.png").write_bytes(picture)
 
-    done = desk.run("chat", "What is it?", "--image", "dot.png", "--image", "https://h.test/x.jpg")
+    done = shell.run("chat", "What is it?", "--image", "dot.png", "--image", "https://h.test/x.jpg")
 
     assert done.status == 0, done.err
     inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    assert body(desk)["messages"] == [
+    assert body(shell)["messages"] == [
         {"role": "user", "content": [
             {"type": "text", "text": "What is it?"},
             {"type": "image_url", "image_url": {"url": inside}},
@@ -116,22 +116,22 @@ def test_images_from_a_file_and_from_a_url(desk: Desk) -> None:
         (["--task", "coding", "--tier=budget"], ["b"]),
     ],
 )
-def test_which_models_are_asked(desk: Desk, options: list[str], models: list[str]) -> None:
+def test_which_models_are_asked(shell: Shell, options: list[str], models: list[str]) -> None:
     """The options are those of `Router.chat`; --tier without a name is `standard`."""
     for name in "ab":
-        desk.world.model(name, Act(status=404))
+        shell.world.model(name, Act(status=404))
 
-    assert desk.run("chat", "Hello", *options).status == 1
-    asked = [seen.model for seen in desk.world.seen]
+    assert shell.run("chat", "Hello", *options).status == 1
+    asked = [seen.model for seen in shell.world.seen]
     assert list(dict.fromkeys(asked)) == list(dict.fromkeys(models))
 
 
-def test_deadline_and_hedge_are_used(desk: Desk) -> None:
+def test_deadline_and_hedge_are_used(shell: Shell) -> None:
     """Two silent models end at the deadline; the hedge was sent before."""
     for name in "ab":
-        desk.world.model(name, Act(fault="hang"))
+        shell.world.model(name, Act(fault="hang"))
 
-    done = desk.run("chat", "Hello", "--deadline", "0.8", "--hedge", "0.05", "--json")
+    done = shell.run("chat", "Hello", "--deadline", "0.8", "--hedge", "0.05", "--json")
 
     assert done.status == 1
     answer = json.loads(done.out)
@@ -140,12 +140,13 @@ def test_deadline_and_hedge_are_used(desk: Desk) -> None:
     assert "give it a longer --deadline" in done.err
 
 
-def test_json_is_one_object(desk: Desk) -> None:
+def test_json_is_one_object(shell: Shell) -> None:
     """--json prints text, model, usage, cost and the trace with every attempt, and nothing on standard error."""
-    desk.world.model("b", Act(status=500, message="down"))
-    desk.world.model("a", Act(text="two words", usage={"prompt_tokens": 3, "completion_tokens": 2}, served_model="a-1"))
+    shell.world.model("b", Act(status=500, message="down"))
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    shell.world.model("a", Act(text="two words", usage=usage, served_model="a-1"))
 
-    done = desk.run("chat", "Hello", "--task", "coding", "--json")
+    done = shell.run("chat", "Hello", "--task", "coding", "--json")
 
     assert (done.status, done.err) == (0, "")
     assert done.out.count("\n") == 1
@@ -163,11 +164,11 @@ def test_json_is_one_object(desk: Desk) -> None:
     assert (won["model"], won["outcome"], won["cause"], won["error"]) == ("a", "won", "fallback", None)
 
 
-def test_json_of_a_failure_has_the_same_keys(desk: Desk) -> None:
+def test_json_of_a_failure_has_the_same_keys(shell: Shell) -> None:
     """It has the error and the trace; the status is 1, and the message is on standard error too."""
-    desk.world.model("a", Act(text="ok")).then(Act(status=404, message="gone"))
+    shell.world.model("a", Act(text="ok")).then(Act(status=404, message="gone"))
 
-    fine, failed = (desk.run("chat", "Hello", "--model", "a", "--json") for _ in range(2))
+    fine, failed = (shell.run("chat", "Hello", "--model", "a", "--json") for _ in range(2))
 
     assert failed.status == 1
     answer = json.loads(failed.out)
@@ -177,33 +178,33 @@ def test_json_of_a_failure_has_the_same_keys(desk: Desk) -> None:
     assert "asyncrouter: All models failed: a: gone" in failed.err
 
 
-def test_tool_calls_are_printed_a_line_each(desk: Desk) -> None:
+def test_tool_calls_are_printed_a_line_each(shell: Shell) -> None:
     """Of an answer without text, the tool calls are printed as JSON."""
-    desk.world.model("a", Act(text="", tool_calls=[{"name": "look", "arguments": '{"x": 1}'}]))
+    shell.world.model("a", Act(text="", tool_calls=[{"name": "look", "arguments": '{"x": 1}'}]))
 
-    done = desk.run("chat", "Hello")
+    done = shell.run("chat", "Hello")
 
     assert done.status == 0
     [line] = done.out.splitlines()
     assert json.loads(line)["function"] == {"name": "look", "arguments": '{"x": 1}'}
 
 
-def test_a_cut_answer_says_so(desk: Desk) -> None:
+def test_a_cut_answer_says_so(shell: Shell) -> None:
     """An answer that has reached its limit of tokens is printed, with a warning on standard error."""
-    desk.world.model("a", Act(text="one two", finish_reason="length"))
+    shell.world.model("a", Act(text="one two", finish_reason="length"))
 
-    done = desk.run("chat", "Hello")
+    done = shell.run("chat", "Hello")
 
     assert (done.status, done.out) == (0, "one two\n")
     assert done.err == "asyncrouter: the answer stops here because it has reached its limit of tokens\n"
 
 
-def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
+def test_the_trace_is_drawn_on_standard_error(shell: Shell) -> None:
     """Only the answer goes to standard output."""
-    desk.world.model("a", Act(status=500, message="down"))
-    desk.world.model("b", Act(text="ok"))
+    shell.world.model("a", Act(status=500, message="down"))
+    shell.world.model("b", Act(text="ok"))
 
-    done = desk.run("chat", "Hello", "--trace")
+    done = shell.run("chat", "Hello", "--trace")
 
     assert (done.status, done.out) == (0, "ok\n")
     assert "first: failed after" in done.err
@@ -211,53 +212,53 @@ def test_the_trace_is_drawn_on_standard_error(desk: Desk) -> None:
     assert "b answered after" in done.err
 
 
-def test_all_models_failed(desk: Desk) -> None:
+def test_all_models_failed(shell: Shell) -> None:
     """Status 1, and one message with the most useful cause and what to do next; nothing on standard output."""
-    desk.world.model("a", Act(status=500))
-    desk.world.model("b", Act(status=404, message="No such model"))
+    shell.world.model("a", Act(status=500))
+    shell.world.model("b", Act(status=404, message="No such model"))
 
-    done = desk.run("chat", "Hello")
+    done = shell.run("chat", "Hello")
 
     assert (done.status, done.out) == (1, "")
     message = "asyncrouter: All default models failed: b: No such model (HTTP 404)\n  --trace draws every attempt\n"
     assert done.err == message
 
 
-def test_a_refusal_is_a_failure_of_its_own(desk: Desk) -> None:
+def test_a_refusal_is_a_failure_of_its_own(shell: Shell) -> None:
     """`Refused` is status 1 with the provider's message."""
-    desk.world.model("a", Act(status=400, code="content_policy_violation", message="Not this."))
+    shell.world.model("a", Act(status=400, code="content_policy_violation", message="Not this."))
 
-    done = desk.run("chat", "Hello")
+    done = shell.run("chat", "Hello")
 
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("asyncrouter: a: Not this.")
 
 
-def test_a_missing_key_says_what_to_do(desk: Desk) -> None:
+def test_a_missing_key_says_what_to_do(shell: Shell) -> None:
     """The message names the variable, and the commands that help."""
     Path("asyncrouter.toml").unlink()
 
-    done = desk.run("chat", "Hello")
+    done = shell.run("chat", "Hello")
 
     assert done.status == 1
     assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter check` checks all keys" in done.err
 
 
-def test_a_notice_is_printed_beside_the_answer(desk: Desk) -> None:
+def test_a_notice_is_printed_beside_the_answer(shell: Shell) -> None:
     """It is printed once, on standard error."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
 
-    done = desk.run("chat", "Hello", "--task", "cooking")
+    done = shell.run("chat", "Hello", "--task", "cooking")
 
     assert (done.status, done.out) == (0, "ok\n")
     assert done.err.count("unknown task 'cooking'") == 1
 
 
-def test_an_unknown_task_is_named_beside_a_failure(desk: Desk) -> None:
+def test_an_unknown_task_is_named_beside_a_failure(shell: Shell) -> None:
     """It was another task's chain that failed; other notices are not repeated."""
-    desk.world.model("a", Act(status=400, message="no such thing"))
+    shell.world.model("a", Act(status=400, message="no such thing"))
 
-    done = desk.run("chat", "Hello", "--task", "codng")
+    done = shell.run("chat", "Hello", "--task", "codng")
 
     assert (done.status, done.out) == (1, "")
     assert "unknown task 'codng' (did you mean 'coding'?)" in done.err
@@ -285,24 +286,24 @@ def test_an_unknown_task_is_named_beside_a_failure(desk: Desk) -> None:
         (["x", "--verbose"], "No such option"),
     ],
 )
-def test_what_cannot_be_used_is_named_and_nothing_is_sent(desk: Desk, arguments: list[str], message: str) -> None:
+def test_what_cannot_be_used_is_named_and_nothing_is_sent(shell: Shell, arguments: list[str], message: str) -> None:
     """Status 2, with the argument and what is wrong with it."""
-    done = desk.run("chat", *arguments)
+    done = shell.run("chat", *arguments)
 
     assert (done.status, done.out) == (2, "")
     assert message in done.err
-    assert not desk.world.seen
+    assert not shell.world.seen
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stream_into_a_pipe_that_breaks(desk: Desk) -> None:
+def test_a_stream_into_a_pipe_that_breaks(shell: Shell) -> None:
     """With --stream a pipe gets the answer as it comes; another model never continues it."""
-    desk.world.model("a", Act(text="one two three", fault="cut", at=2))
-    desk.world.model("b", Act(text="sound"))
+    shell.world.model("a", Act(text="one two three", fault="cut", at=2))
+    shell.world.model("b", Act(text="sound"))
 
-    done = desk.run("chat", "Hello", "--stream")
+    done = shell.run("chat", "Hello", "--stream")
 
     assert (done.status, done.out) == (1, "one two\n")
     assert "the stream broke after 7 characters" in done.err
@@ -314,9 +315,9 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self._ours, theirs = pty.openpty()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
         self.process = subprocess.Popen(
-            command(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+            command(*arguments), stdin=theirs, stdout=theirs, stderr=theirs,
+            env=environment(TERM="xterm", COLUMNS="80"),
         )
         os.close(theirs)
         self.shown = ""
@@ -339,10 +340,10 @@ class Terminal:
         return self.process.wait(10)
 
 
-def test_on_a_terminal_a_broken_answer_begins_again(desk: Desk) -> None:
+def test_on_a_terminal_a_broken_answer_begins_again(shell: Shell) -> None:
     """The first part is printed, then a warning, then the whole answer of the next model."""
-    desk.world.model("a", Act(text="one two three", fault="cut", at=2))
-    desk.world.model("b", Act(text="a sound answer"))
+    shell.world.model("a", Act(text="one two three", fault="cut", at=2))
+    shell.world.model("b", Act(text="a sound answer"))
 
     terminal = Terminal("chat", "Hello")
 
@@ -353,9 +354,9 @@ def test_on_a_terminal_a_broken_answer_begins_again(desk: Desk) -> None:
     assert whole == "a sound answer"
 
 
-def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
+def test_a_model_cannot_move_the_cursor(shell: Shell) -> None:
     """Control characters of an answer are not sent to the terminal."""
-    desk.world.model("a", Act(text="red \x1b[31mor\x07 \x9bnot"))
+    shell.world.model("a", Act(text="red \x1b[31mor\x07 \x9bnot"))
 
     terminal = Terminal("chat", "Hello")
 
@@ -363,9 +364,9 @@ def test_a_model_cannot_move_the_cursor(desk: Desk) -> None:
     assert terminal.shown.strip() == "red [31mor not"
 
 
-def test_ctrl_c_ends_a_stream_at_once(desk: Desk) -> None:
+def test_ctrl_c_ends_a_stream_at_once(shell: Shell) -> None:
     """Status 130 within seconds, without a traceback."""
-    desk.world.model("a", Act(text="well begun", gap=60.0))
+    shell.world.model("a", Act(text="well begun", gap=60.0))
     terminal = Terminal("chat", "Hello")
     terminal.read(until="well")
 
@@ -378,14 +379,13 @@ def test_ctrl_c_ends_a_stream_at_once(desk: Desk) -> None:
 
 
 @contextmanager
-def interrupted(desk: Desk, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def interrupted(shell: Shell, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command whose request has been sent, to be interrupted; it is killed at the end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command("chat", "Hello", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        command("chat", "Hello", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as asking:
         try:
-            while not desk.world.seen:
+            while not shell.world.seen:
                 assert asking.poll() is None, asking.communicate()
                 time.sleep(0.01)
             yield asking
@@ -393,20 +393,20 @@ def interrupted(desk: Desk, *options: str) -> Iterator[subprocess.Popen[bytes]]:
             asking.kill()
 
 
-def test_ctrl_c_before_the_first_content(desk: Desk) -> None:
+def test_ctrl_c_before_the_first_content(shell: Shell) -> None:
     """Status 130, and nothing is printed."""
-    desk.world.model("a", Act(fault="hang"))
-    with interrupted(desk) as asking:
+    shell.world.model("a", Act(fault="hang"))
+    with interrupted(shell) as asking:
         asking.send_signal(signal.SIGINT)
         assert asking.communicate(timeout=10) == (b"", b"")
     assert asking.returncode == 130
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream"])
-def test_ctrl_c_with_trace_draws_the_trace(desk: Desk, how: str) -> None:
+def test_ctrl_c_with_trace_draws_the_trace(shell: Shell, how: str) -> None:
     """The attempts until then are drawn on standard error."""
-    desk.world.model("a", Act(text="well begun", gap=60.0))
-    with interrupted(desk, "--trace", how) as asking:
+    shell.world.model("a", Act(text="well begun", gap=60.0))
+    with interrupted(shell, "--trace", how) as asking:
         asking.send_signal(signal.SIGINT)
         _, drawn = asking.communicate(timeout=10)
 
@@ -416,10 +416,10 @@ def test_ctrl_c_with_trace_draws_the_trace(desk: Desk, how: str) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.002, 0.01])
-def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
+def test_ctrl_c_twice_is_as_quiet(shell: Shell, pause: float) -> None:
     """The second one cuts the closing short, and nothing complains of connections left open."""
-    desk.world.model("a", Act(text="well begun", gap=60.0))
-    with interrupted(desk, "--no-stream") as asking:
+    shell.world.model("a", Act(text="well begun", gap=60.0))
+    with interrupted(shell, "--no-stream") as asking:
         asking.send_signal(signal.SIGINT)
         time.sleep(pause)  # while it closes
         asking.send_signal(signal.SIGINT)
@@ -429,14 +429,13 @@ def test_ctrl_c_twice_is_as_quiet(desk: Desk, pause: float) -> None:
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream", "--json"])
-def test_a_closed_pipe_is_no_error(desk: Desk, how: str) -> None:
+def test_a_closed_pipe_is_no_error(shell: Shell, how: str) -> None:
     """Nothing is printed, and the status is that of a program ended by SIGPIPE."""
-    desk.world.model("a", Act(tokens=20_000))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shell.world.model("a", Act(tokens=20_000))
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(
-        command("chat", "Hello", how), stdout=theirs, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
+        command("chat", "Hello", how), stdout=theirs, stderr=subprocess.PIPE, env=environment(), check=False, timeout=30
     )
     os.close(theirs)
 
@@ -445,21 +444,20 @@ def test_a_closed_pipe_is_no_error(desk: Desk, how: str) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
 @pytest.mark.parametrize("arguments", [["chat", "Hello"], ["--help"], ["explain"]])
-def test_a_full_device_is_one_message(desk: Desk, arguments: list[str]) -> None:
+def test_a_full_device_is_one_message(shell: Shell, arguments: list[str]) -> None:
     """Status 1, and no second message when the interpreter exits."""
-    desk.world.model("a", Act(tokens=20_000))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shell.world.model("a", Act(tokens=20_000))
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment, check=False, timeout=30
+            command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment(), check=False, timeout=30
         )
 
     assert (done.returncode, done.stderr) == (1, b"asyncrouter: No space left on device\n")
 
 
-def test_characters_that_the_output_lacks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_characters_that_the_output_lacks(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are printed as question marks; the answer is not lost."""
-    desk.world.model("a", Act(text="naïve ✓"))
+    shell.world.model("a", Act(text="naïve ✓"))
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
 
     assert spawn("chat", "Hello") == (0, "na?ve ?\n", "")

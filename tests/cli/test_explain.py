@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-    from tests.helpers.commandline import Desk
+    from tests.helpers.commandline import Shell
 
 
-def test_the_plan_of_a_task(desk: Desk) -> None:
+def test_the_plan_of_a_task(shell: Shell) -> None:
     """It prints deadline and hedge, then the steps in order with state, timeouts and prices, then a legend."""
-    done = desk.run("explain", "--task", "coding", "--deadline", "20")
+    done = shell.run("explain", "--task", "coding", "--deadline", "20")
 
     assert (done.status, done.err) == (0, "")
     head, columns, first, second, _, timeouts, price = done.out.splitlines()
@@ -22,32 +22,32 @@ def test_the_plan_of_a_task(desk: Desk) -> None:
     assert second == "2  a      sim       ready  5/30/30/7.5  1e+06/2e+06"
     assert timeouts == "timeouts: connect / first token / idle / total, seconds"
     assert price == "price: input / output, dollars for a million tokens"
-    assert not desk.world.seen
+    assert not shell.world.seen
 
 
-def test_a_missing_key_is_the_state_of_a_model(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_the_state_of_a_model(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named once; with a key the model is ready. A blank key is a missing one."""
     monkeypatch.setenv("GROQ_API_KEY", " ")
     asked = ("explain", "--chain", "groq:openai/gpt-oss-20b,groq:openai/gpt-oss-120b")
-    done = desk.run(*asked)
+    done = shell.run(*asked)
     assert done.out.count("  no key  ") == 2
     assert done.out.endswith("\nno key: GROQ_API_KEY is not set\n")
 
     monkeypatch.setenv("GROQ_API_KEY", "gsk")
-    done = desk.run(*asked)
+    done = shell.run(*asked)
     assert (done.out.count("  ready  "), done.out.count("no key")) == (2, 0)
 
 
-def test_no_limits(desk: Desk) -> None:
+def test_no_limits(shell: Shell) -> None:
     """`none` removes a limit."""
-    head = desk.run("explain", "--task", "coding", "--deadline", "none", "--hedge", "none").out.splitlines()[0]
+    head = shell.run("explain", "--task", "coding", "--deadline", "none", "--hedge", "none").out.splitlines()[0]
 
     assert head == "coding: deadline none, hedge none  (asyncrouter.toml)"
 
 
-def test_options_that_contradict_one_another(desk: Desk) -> None:
+def test_options_that_contradict_one_another(shell: Shell) -> None:
     """The error is that of a call."""
-    done = desk.run("explain", "--chain", "a", "--tier", "budget")
+    done = shell.run("explain", "--chain", "a", "--tier", "budget")
 
     assert done.status == 2
     assert "tier, chain and model each say which models are tried: give one of them" in done.err

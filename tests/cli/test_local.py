@@ -11,7 +11,7 @@ from asyncrouter.local import __main__ as module
 from tests.helpers.planted import KEY
 
 if TYPE_CHECKING:
-    from tests.helpers.commandline import Desk
+    from tests.helpers.commandline import Shell
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_arguments_are_passed_to_the_module(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str], passed: list[str]
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str], passed: list[str]
 ) -> None:
     """`python -m asyncrouter.local` gets the same arguments, and its status is returned."""
     given: list[list[str]] = []
@@ -36,13 +36,13 @@ def test_arguments_are_passed_to_the_module(
 
     monkeypatch.setattr(module, "main", main)
 
-    assert desk.run("local", *arguments).status == 1
+    assert shell.run("local", *arguments).status == 1
     assert given == [passed]
 
 
-def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
+def test_a_key_on_the_command_line_is_refused(shell: Shell) -> None:
     """It is a usage error that does not repeat the key."""
-    done = desk.run("local", "--key", KEY)
+    done = shell.run("local", "--key", KEY)
 
     assert done.status == 2
     assert "--key: expected env:NAME" in done.err
@@ -57,13 +57,13 @@ def test_a_key_on_the_command_line_is_refused(desk: Desk) -> None:
         ([" "], "PROMPT is empty"),
     ],
 )
-def test_a_wrong_argument_is_one_line(desk: Desk, arguments: list[str], message: str) -> None:
+def test_a_wrong_argument_is_one_line(shell: Shell, arguments: list[str], message: str) -> None:
     """Status 2, and nothing is started."""
-    assert desk.run("local", *arguments) == (2, "", f"asyncrouter: {message}\n")
+    assert shell.run("local", *arguments) == (2, "", f"asyncrouter: {message}\n")
 
 
-def test_a_port_in_use(desk: Desk) -> None:
+def test_a_port_in_use(shell: Shell) -> None:
     """It is one line instead of the output of llama.cpp."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert desk.run("local", "--serve", "--port", str(port)) == (2, "", f"asyncrouter: port {port} is in use\n")
+        assert shell.run("local", "--serve", "--port", str(port)) == (2, "", f"asyncrouter: port {port} is in use\n")

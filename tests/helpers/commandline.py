@@ -1,4 +1,4 @@
-"""The command line as tests use it: run in this process against a world behind real sockets, or in one of its own."""
+"""Runs the command line in tests: in this process with a simulated world behind sockets, or in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from asyncrouter.sim import World
 
 ROOT = Path(__file__).parents[2]
+"""The repository."""
 
 FILE = """
 default_provider = "sim"
@@ -41,18 +42,19 @@ hedge = {{ after = 1.5 }}
 budget = ["b"]
 standard = ["a"]
 """
+"""The usual configuration: two models of the simulated world. `{base_url}` is its address."""
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it wrote."""
+    """How a command ended: its exit status, and what it wrote to standard output and standard error."""
 
     status: int
     out: str
     err: str
 
 
-class Desk:
-    """A directory with an `asyncrouter.toml` whose models are the world's, and commands run in it."""
+class Shell:
+    """A working directory with an asyncrouter.toml whose models are the world's, and commands run in it."""
 
     def __init__(self, world: World, base_url: str, capture: pytest.CaptureFixture[str]) -> None:
         self.world = world
@@ -60,11 +62,12 @@ class Desk:
         self._capture = capture
 
     def write(self, text: str = FILE, name: str = "asyncrouter.toml") -> None:
+        """Write a file, with the world's address in place of `{base_url}`."""
         Path(name).write_text(text.format(base_url=self.base_url), encoding="utf-8")
 
     def run(self, *arguments: str) -> Done:
-        """Run it in this process."""
-        from asyncrouter.cli._app import run
+        """Run a command in this process."""
+        from asyncrouter.cli._app import run  # click is not installed in every environment that tests run in
 
         self._capture.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -75,7 +78,7 @@ class Desk:
 
 @contextmanager
 def serving(world: World) -> Iterator[str]:
-    """The world behind sockets, on a loop in a thread of its own; its address."""
+    """Serve the world behind sockets, on an event loop in another thread; yields its address."""
     loop, server = asyncio.new_event_loop(), world.server()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -90,30 +93,34 @@ def serving(world: World) -> Iterator[str]:
 
 
 @pytest.fixture
-def desk(
+def shell(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    """A desk in an empty directory, without keys or settings of the machine's in the environment."""
+) -> Iterator[Shell]:
+    """A shell in an empty directory, without the machine's own keys and settings in the environment."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.endswith("_API_KEY") or name.startswith("ASYNCROUTER_")]:
         monkeypatch.delenv(name)
     for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     with serving(world) as base_url:
-        desk = Desk(world, base_url, capsys)
-        desk.write()
-        yield desk
+        shell = Shell(world, base_url, capsys)
+        shell.write()
+        yield shell
 
 
 def command(*arguments: str) -> list[str]:
-    """A command line for a process of its own, in which warnings are errors."""
+    """The arguments of a process that runs a command, with warnings as errors."""
     return [sys.executable, "-W", "error", "-m", "asyncrouter", *arguments]
 
 
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a process that imports this repository's package."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
 def spawn(*arguments: str, stdin: str | None = None) -> Done:
-    """Run it in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    """Run a command in a process of its own."""
     done = subprocess.run(
-        command(*arguments), input=stdin, capture_output=True, text=True, timeout=60, check=False, env=environment
+        command(*arguments), input=stdin, capture_output=True, text=True, timeout=60, check=False, env=environment()
     )
     return Done(done.returncode, done.stdout, done.stderr)
