@@ -75,6 +75,8 @@ def read_error_document(document: object) -> ErrorBody:
     error: Message = inner if isinstance(inner, dict) else document
     message = _message(inner if isinstance(inner, str) else error)
     body = ErrorBody(message, _names(error), _status(error), _openrouter_name(error), error)
+    if error is inner and isinstance(name := document.get("error_type"), str) and name:  # OpenRouter's Responses API
+        body.names, body.openrouter_name = (name, *body.names), body.openrouter_name or name
     if isinstance(request_id := document.get("request_id"), str):
         body.request_id = request_id
     _unpack(body)

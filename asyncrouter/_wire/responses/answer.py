@@ -256,7 +256,8 @@ class ResponseAnswer(AnswerState):
 
     def _fail(self, error: Message) -> None:
         if self.error is None:
-            self.error, self.ended = {"error": error["error"]}, True
+            self.error = {name: error[name] for name in ("error", "error_type") if name in error}
+            self.ended = True
 
     def _break(self, what: str) -> None:
         """Something cannot be read: what is left is no whole answer, however it ends."""
