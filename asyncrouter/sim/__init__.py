@@ -15,7 +15,7 @@ def test_a_dead_model_costs_no_time(clock, world):
 `Act` says what one request gets, `World` holds the models and logs their requests, `Clock` runs a scenario in virtual
 time. `async with world.server() as server` puts the same world behind real sockets at `server.base_url`.
 
-Every model answers on three wires: `world.config(wire="anthropic")`, or `sim-gemini:m` for the model `m` on Google's.
+Every model answers on four wires: `world.config(wire="responses")`, or `sim-gemini:m` for the model `m` on Google's.
 What it does may depend on the request and change with time, and it has limits, a price and a bill:
 
 ```python

@@ -34,6 +34,7 @@ class AnthropicEncoder(Encoder):
     id_header = "request-id"
     _block: Piece | None = None
     _blocks = 0
+    _thoughts = ""
 
     def opening(self) -> bytes:
         """The events `message_start` and `ping`."""
@@ -43,6 +44,8 @@ class AnthropicEncoder(Encoder):
     def content(self, piece: Piece) -> bytes:
         """The delta of one content, after the events that end one block and start another where it needs another."""
         data = b"" if self._block is not None and _belongs_to(self._block, piece) else self._start_block(piece)
+        if piece.kind == "reasoning":
+            self._thoughts += piece.text
         return data if piece.kind == "call" else data + _delta(piece, self._blocks - 1)
 
     def text_event(self, text: bytes) -> bytes:
@@ -86,7 +89,7 @@ class AnthropicEncoder(Encoder):
         return usage
 
     def _start_block(self, piece: Piece) -> bytes:
-        data, self._block = self._stop_block(), piece
+        data, self._block, self._thoughts = self._stop_block(), piece, ""
         start = {"type": "content_block_start", "index": self._blocks, "content_block": _block(piece._replace(text=""))}
         self._blocks += 1
         return data + _event("content_block_start", start)
@@ -97,7 +100,7 @@ class AnthropicEncoder(Encoder):
             return b""
         self._block, data = None, b""
         if block.kind == "reasoning":
-            signature = {"type": "signature_delta", "signature": "c2lt"}
+            signature = {"type": "signature_delta", "signature": self.signature(self._thoughts)}
             data = _event("content_block_delta", {"type": "content_block_delta", "index": index, "delta": signature})
         return data + _event("content_block_stop", {"type": "content_block_stop", "index": index})
 
@@ -109,7 +112,7 @@ class AnthropicEncoder(Encoder):
         return fields
 
     def _document(self, pieces: Sequence[Piece], finish_reason: str) -> Mapping[str, object]:
-        blocks = [_block(piece, whole=True) for piece in joined(pieces)]
+        blocks = [_block(piece, self.signature(piece.text)) for piece in joined(pieces)]
         return self._message(blocks, finish_reason if self.sends_finish_reason else None, pieces)
 
     def _message(
@@ -125,10 +128,10 @@ def _belongs_to(block: Piece, piece: Piece) -> bool:
     return piece.kind != "call" and _BLOCK_TYPES.get(block.kind) == _BLOCK_TYPES.get(piece.kind)
 
 
-def _block(piece: Piece, *, whole: bool = False) -> dict[str, object]:
+def _block(piece: Piece, signature: str = "") -> dict[str, object]:
     match piece.kind:
         case "reasoning":
-            return {"type": "thinking", "thinking": piece.text, "signature": "c2lt" if whole else ""}
+            return {"type": "thinking", "thinking": piece.text, "signature": signature}
         case "call" | "arguments":
             return {"type": "tool_use", "id": piece.id, "name": piece.name, "input": arguments(piece.text)}
     return {"type": "text", "text": piece.text}

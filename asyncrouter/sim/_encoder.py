@@ -120,13 +120,17 @@ class Encoder:
         """The body of an error response."""
         raise NotImplementedError
 
+    def signature(self, text: str) -> str:
+        """The signature of these thoughts, or the blob they are encrypted in: base64 that only this vendor can read."""
+        return "c2lt"
+
     @property
     def finish_reason(self) -> str:
         """Why the answer ends, in the words of Chat Completions, or as the act says it."""
         act = self.act
         if act.finish_reason is not None:
             return act.finish_reason
-        if act.blocked or (act.refusal and self.wire != "openai"):  # Chat Completions has a field for a refusal
+        if act.blocked or (act.refusal and self.wire not in ("openai", "responses")):  # they have a field
             return "content_filter"
         return "length" if self.truncated else "tool_calls" if act.tool_calls else "stop"
 

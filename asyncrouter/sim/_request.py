@@ -1,4 +1,4 @@
-"""What a request asks for, read from its URL and its body on each of the three wires."""
+"""What a request asks for, read from its URL and its body on each of the four wires."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from urllib.parse import unquote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Wire = Literal["openai", "anthropic", "gemini"]
+Wire = Literal["openai", "responses", "anthropic", "gemini"]
 """The name of a wire."""
-WIRES: tuple[Wire, ...] = ("openai", "anthropic", "gemini")
-"""The wires a world understands: OpenAI's Chat Completions, Anthropic's Messages, Google's generateContent."""
+WIRES: tuple[Wire, ...] = ("openai", "responses", "anthropic", "gemini")
+"""The wires a world understands: OpenAI's Chat Completions and Responses API, Anthropic's Messages, Google's
+generateContent.
+"""
 
 
 class Route(NamedTuple):
@@ -36,6 +38,8 @@ def route(url: str) -> Route:
         return Route(path, "gemini" if "/v1beta/" in path else "openai", listing=True)
     if path.endswith("/chat/completions"):
         return Route(path, "openai")
+    if path.endswith("/responses"):
+        return Route(path, "responses")
     if path.endswith("/messages"):
         return Route(path, "anthropic")
     resource, colon, method = path.rpartition(":")
@@ -50,6 +54,8 @@ def max_answer_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
     if wire == "gemini":
         config = body.get("generationConfig")
         found = config.get("maxOutputTokens") if isinstance(config, dict) else None
+    elif wire == "responses":
+        found = body.get("max_output_tokens")
     else:
         found = body.get("max_completion_tokens", body.get("max_tokens"))
     return found if isinstance(found, int) else None
@@ -58,7 +64,7 @@ def max_answer_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
 def prompt_text(body: Mapping[str, object]) -> str:
     """All text of the prompt, the system's included, one line for each part."""
     texts: list[str] = []
-    for name in ("system", "systemInstruction", "messages", "contents"):
+    for name in ("system", "systemInstruction", "instructions", "messages", "contents", "input"):
         if name in body:
             _gather(body[name], texts)
     return "\n".join(texts)
@@ -76,6 +82,6 @@ def _gather(part: object, texts: list[str]) -> None:
         for item in part:
             _gather(item, texts)
     elif isinstance(part, dict):
-        for name in ("content", "parts", "text"):
+        for name in ("content", "parts", "text", "output"):
             if name in part:
                 _gather(part[name], texts)

@@ -96,11 +96,16 @@ _GEMINI: Mapping[Why, ErrorText] = {
     "server": ErrorText(500, "INTERNAL", "An internal error has occurred."),
     "timeout": ErrorText(504, "DEADLINE_EXCEEDED", "The request timed out. Please try again."),
 }
-_TEXTS: Mapping[Wire, Mapping[Why, ErrorText]] = {"openai": _OPENAI, "anthropic": _ANTHROPIC, "gemini": _GEMINI}
-"""What each vendor says of each cause; OpenRouter has a table of its own on OpenAI's wire."""
+_TEXTS: Mapping[Wire, Mapping[Why, ErrorText]] = {
+    "openai": _OPENAI, "responses": _OPENAI, "anthropic": _ANTHROPIC, "gemini": _GEMINI,
+}
+"""What each vendor says of each cause; OpenRouter has a table of its own on OpenAI's wires."""
+_OPENAI_KINDS = (
+    {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"},
+    "invalid_request_error", "server_error",
+)
 _KINDS: Mapping[Wire, tuple[Mapping[int, str], str, str]] = {
-    "openai": ({401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"},
-               "invalid_request_error", "server_error"),
+    "openai": _OPENAI_KINDS, "responses": _OPENAI_KINDS,
     "anthropic": ({401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
                    409: "conflict_error", 413: "request_too_large", 429: "rate_limit_error", 504: "timeout_error",
                    529: "overloaded_error"}, "invalid_request_error", "api_error"),
@@ -140,4 +145,4 @@ def error_text(act: Act, wire: Wire) -> ErrorText:
 
 
 def _table(act: Act, wire: Wire) -> Mapping[Why, ErrorText]:
-    return _OPENROUTER if wire == "openai" and act.style == "openrouter" else _TEXTS[wire]
+    return _OPENROUTER if wire in ("openai", "responses") and act.style == "openrouter" else _TEXTS[wire]

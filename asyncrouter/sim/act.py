@@ -80,7 +80,8 @@ _BYTE_FAULTS = frozenset({"cut", "reset", "hang", "truncated"})
 class Act:
     """What one request gets. `Act()` is a healthy answer of one word at once; every field changes one thing.
 
-    An act says what happens; the wire of the request (Chat Completions, Messages, generateContent) gives it its form.
+    An act says what happens; the wire of the request (Chat Completions, Responses, Messages, generateContent) gives it
+    its form.
 
     **Times** are in seconds, or distributions of seconds (`lognormal`, or a function of a `Random`): `connect` until
     the connection is ready; from then on `headers_after` until the response's headers (`None`: at once when streaming,
@@ -101,7 +102,8 @@ class Act:
     **Errors.** `why` is an error with its provider's own status, shape and words: "context", "credit", "rate_limit", …
     Or give a `status` other than 200. `code`, `type`, `message` and `metadata` replace the words of `why`. `style` is
     whose form of Chat Completions is used; "bare" leaves out the envelope of an error (as Mistral does, and Google in a
-    stream). `retry_after` (seconds, or any text) is sent in the form `retry_as` (`None`: this provider's).
+    stream). Inside a 200 of the Responses API an error is flat, nested ("openrouter") or a failed response ("bare").
+    `retry_after` (seconds, or any text) is sent in the form `retry_as` (`None`: this provider's).
 
     **Faults.** `fault` strikes before the content with index `at` (beyond the last one: before the finish reason), or
     in a phase; or, with `byte`, after so many bytes of the body. With `why` or a status, fault "error" is that error

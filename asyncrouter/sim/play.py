@@ -16,6 +16,7 @@ from asyncrouter.sim._encoder import HTML_PAGE
 from asyncrouter.sim._gemini import GeminiEncoder
 from asyncrouter.sim._oddities import SPLITTING, ended_after, split, with_oddities
 from asyncrouter.sim._openai import OpenAIEncoder
+from asyncrouter.sim._responses import ResponsesEncoder
 from asyncrouter.sim._retry_after import in_headers
 from asyncrouter.sim.act import CONNECT_FAULTS, Act
 from asyncrouter.sim.distributions import draw
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 STREAM, JSON, HTML = "text/event-stream; charset=utf-8", "application/json", "text/html; charset=utf-8"
 """The values of Content-Type."""
 ENCODERS: Mapping[Wire, type[Encoder]] = {
-    "openai": OpenAIEncoder, "anthropic": AnthropicEncoder, "gemini": GeminiEncoder,
+    "openai": OpenAIEncoder, "responses": ResponsesEncoder, "anthropic": AnthropicEncoder, "gemini": GeminiEncoder,
 }
 """The encoder of each wire."""
 

@@ -40,7 +40,7 @@ BASE_URL = "http://sim.test/v1"
 
 
 class World:
-    """Simulated models behind one address, which understands the wires of three vendors.
+    """Simulated models behind one address, which understands the wires of three vendors, four in all.
 
     `seen` is the log of the requests, in the order in which they began: the last `keep` of them, `None` for all.
     `requests` counts them; `open` counts the connections that are open now, 0 when every call is over. Two worlds with
@@ -113,9 +113,9 @@ class World:
     def config(self, *, base_url: str = BASE_URL, wire: Wire = "openai", **overrides: object) -> dict[str, object]:
         """A configuration for `Router` whose default provider, "sim", is this world.
 
-        A name without a provider is a model of the world. "sim" uses `wire`; "sim-openai", "sim-anthropic" and
-        "sim-gemini" are the same world on each wire. `overrides` are tables of the configuration; a table of a provider
-        is merged into ours.
+        A name without a provider is a model of the world. "sim" uses `wire`; "sim-openai", "sim-responses",
+        "sim-anthropic" and "sim-gemini" are the same world on each wire. `overrides` are tables of the configuration; a
+        table of a provider is merged into ours.
         """
         providers: dict[str, object] = {"sim": _provider(wire, base_url)}
         providers |= {f"sim-{each}": _provider(each, base_url) for each in WIRES}

@@ -30,6 +30,8 @@ def wire_request(wire: str, *, stream: bool, model: str = "m") -> Request:
     if wire == "gemini":
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         url, body = f"/v1beta/models/{model}:{method}", {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}]}
+    elif wire == "responses":
+        url, body = "/v1/responses", {"model": model, "stream": stream, "input": PROMPT}
     else:
         url = "/v1/messages" if wire == "anthropic" else "/v1/chat/completions"
         body = {"model": model, "stream": stream, "max_tokens": 99, "messages": [{"role": "user", "content": PROMPT}]}

@@ -1,4 +1,4 @@
-"""One world in three languages: each vendor's bodies, streams and errors, and a router that lives with all of them."""
+"""One world in four languages: each vendor's bodies, streams and errors, and a router that lives with all of them."""
 
 import asyncio
 import json
@@ -103,6 +103,66 @@ def test_googles_events_are_responses_of_their_own(world: World, clock: Clock) -
     assert data.endswith(b"}\r\n\r\n")
 
 
+def test_the_events_of_the_responses_api_come_in_their_order(world: World, clock: Clock) -> None:
+    """The stream announces each item, lets it grow and gives it whole, numbers its events, and ends with the answer."""
+    found = events(sent(world, clock, Act(reasoning="hm", text="So be", tool_calls=[TOOL]), "responses"))
+    items = [event["item"] for event in found if event["type"] == "response.output_item.done"]
+
+    assert [event["type"].removeprefix("response.") for event in found] == [
+        "created", "in_progress",
+        "output_item.added", "reasoning_summary_part.added", "reasoning_summary_text.delta",
+        "reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done",
+        "output_item.added", "content_part.added", "output_text.delta", "output_text.delta", "output_text.done",
+        "content_part.done", "output_item.done",
+        "output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done",
+        "completed",
+    ]
+    assert [event["sequence_number"] for event in found] == list(range(20))
+    assert [item["type"] for item in items] == ["reasoning", "message", "function_call"]
+    assert (items[0]["summary"], items[0]["encrypted_content"]) == ([{"type": "summary_text", "text": "hm"}], "c2lt")
+    assert (items[2]["call_id"], items[2]["name"], items[2]["arguments"]) == ("call_0", "look", '{"at":"sky"}')
+    assert found[-1]["response"]["output"] == items
+    assert found[-1]["response"]["usage"] == {
+        "input_tokens": 3, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 1}, "total_tokens": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "reason"),
+    [
+        (Act(), "completed", None),
+        (Act(tool_calls=[TOOL]), "completed", None),
+        (Act(finish_reason="length"), "incomplete", "max_output_tokens"),
+        (Act(finish_reason="content_filter"), "incomplete", "content_filter"),
+        (Act(finish_reason="steered"), "incomplete", "steered"),
+        (Act(finish_reason="cancelled"), "cancelled", None),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_responses_api_says_how_it_ended(
+    world: World, clock: Clock, act: Act, status: str, reason: str | None, stream: bool
+) -> None:
+    """A response is completed, incomplete for a reason, or has the status that the act names."""
+    data = sent(world, clock, act, "responses", stream=stream)
+    response = events(data)[-1]["response"] if stream else json.loads(data)
+    details = response["incomplete_details"]
+
+    assert (response["status"], details and details["reason"]) == (status, reason)
+
+
+@pytest.mark.parametrize("style", ["openai", "openrouter", "bare"])
+def test_errors_inside_a_200_of_the_responses_api(world: World, clock: Clock, style: str) -> None:
+    """An error is a flat event, a nested one, or a response that failed, by the act's style."""
+    act = Act(text="one two", why="context", fault="error", at=1, style=style, message="Too long")  # type: ignore[arg-type]
+    last = events(sent(world, clock, act, "responses"))[-1]
+    error = last if style == "openai" else last["error"] if style == "openrouter" else last["response"]["error"]
+
+    code = 400 if style == "openrouter" else "context_length_exceeded"
+    assert last["type"] == ("response.failed" if style == "bare" else "error")
+    assert (error["code"], error["message"]) == (code, "Too long")
+
+
 @pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
 def test_an_act_means_the_same_on_every_wire(world: World, clock: Clock, wire: str, mode: str) -> None:
     """A router reads the same text, reasoning, calls, finish reason and usage from each wire, streamed or not."""
@@ -124,7 +184,7 @@ def test_limits_filters_and_refusals_on_each_wire(world: World, clock: Clock, wi
         answer = ask(clock, world, act, wire, mode)
         return (answer.text, answer.finish_reason) if isinstance(answer, Reply) else (type(answer).__name__, "")
 
-    refused = "stop" if wire == "openai" else "content_filter"  # there it is a field of the message
+    refused = "stop" if wire in {"openai", "responses"} else "content_filter"  # there it is a field of the message
     assert finish(Act(tokens=2, finish_reason="length")) == ("the quick", "length")
     assert finish(Act(tokens=2, finish_reason="content_filter")) == ("the quick", "content_filter")
     assert finish(Act(refusal="I will not")) == ("I will not", refused)
@@ -137,15 +197,15 @@ def test_max_tokens_is_read_on_every_wire(world: World, clock: Clock, wire: str)
 
     async def scenario() -> Reply:
         async with Router(world.config(wire=wire), transport=world.transport()) as router:
-            return await router.chat(PROMPT, model="m", max_tokens=2)
+            return await router.chat(PROMPT, model="m", max_tokens=16)
 
-    world.model("m", Act(tokens=9))
+    world.model("m", Act(tokens=18))
     answer = clock.run(scenario())
 
-    assert (answer.text, answer.finish_reason) == ("the quick", "length")
+    assert (len(answer.text.split()), answer.finish_reason) == (16, "length")
 
 
-def test_one_model_is_reached_on_three_wires(world: World, clock: Clock) -> None:
+def test_one_model_is_reached_on_every_wire(world: World, clock: Clock) -> None:
     """`sim-anthropic:m` and `sim-gemini:m` are the model `m`, also with a slash in its name; each wire lists it."""
     world.model("a/m", Act(text="hi"))
 
@@ -154,9 +214,9 @@ def test_one_model_is_reached_on_three_wires(world: World, clock: Clock) -> None
             listed = [await router.models(f"sim-{wire}") for wire in WIRES]
             return [*listed, *[(await router.chat("x", model=f"sim-{wire}:a/m")).text for wire in WIRES]]
 
-    assert clock.run(scenario()) == [["a/m"], ["a/m"], ["a/m"], "hi", "hi", "hi"]
+    assert clock.run(scenario()) == [*[["a/m"]] * len(WIRES), *["hi"] * len(WIRES)]
     assert [seen.wire for seen in world.asked("a/m")] == list(WIRES)
-    assert world.requests == 3
+    assert world.requests == len(WIRES)
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -189,7 +249,8 @@ KINDS = {
     "overloaded": ServerFailed, "server": ServerFailed, "timeout": ServerFailed,
 }
 DIALECTS = [("openai", "openai"), ("openai", "openrouter"), ("openai", "bare"), ("anthropic", "openai"),
-            ("gemini", "openai"), ("gemini", "bare")]
+            ("gemini", "openai"), ("gemini", "bare"), ("responses", "openai"), ("responses", "openrouter"),
+           ("responses", "bare")]
 
 
 @pytest.mark.parametrize("why", WHYS)
@@ -217,6 +278,7 @@ def test_errors_have_their_vendors_shape(world: World, clock: Clock, wire: str) 
 
     assert body == {
         "openai": {"error": {"message": "Slow", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
+        "responses": {"error": {"message": "Slow", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
         "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}, "request_id": "req-1"},
         "gemini": {"error": {"code": 429, "message": "Slow", "status": "RESOURCE_EXHAUSTED", "details": [
             {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3s"}]}},

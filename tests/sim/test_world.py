@@ -106,6 +106,7 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
         "providers": {
             "sim": {"wire": "gemini", "base_url": "http://x/v1beta", "ca": "c"},
             "sim-openai": {"wire": "openai", "base_url": "http://x/v1"},
+            "sim-responses": {"wire": "responses", "base_url": "http://x/v1"},
             "sim-anthropic": {"wire": "anthropic", "base_url": "http://x/v1"},
             "sim-gemini": {"wire": "gemini", "base_url": "http://x/v1beta"},
             "b": {"key": "k"},
