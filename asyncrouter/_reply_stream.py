@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from asyncrouter._engine.race import Race
-from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._errors import AttemptError, CallError, Refused, StreamInterrupted
-from asyncrouter._types import Chunk
+from asyncrouter._types import Chunk, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +13,11 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._types import Call, Reply, Trace
+    from asyncrouter._engine.race import Race
+    from asyncrouter._engine.reading import ChunkReader
+    from asyncrouter._types import Call, Cause, Trace
+
+    NewRace = Callable[[Engine, Call, Plan, Trace, list[int] | None, Cause], Race]
 
 
 class StreamCall(NamedTuple):
@@ -40,18 +42,20 @@ class ReplyStream:
     reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far, once it is entered.
     """
 
-    __slots__ = ("_begin", "_call", "_end", "_entered", "_over", "_plan", "_reply", "_restart", "_source")
+    __slots__ = ("_begin", "_call", "_end", "_entered", "_new_race", "_over", "_plan", "_reply", "_restart", "_source")
 
     def __init__(
         self,
         plan: Plan,
         begin: Callable[[], tuple[Engine, Call, Trace]],
+        new_race: NewRace,
         end: Callable[[Engine, Call, Trace, BaseException | None], None],
         *,
         restart: bool,
     ) -> None:
         self._plan = plan
         self._begin = begin
+        self._new_race = new_race
         self._end = end
         self._restart = restart
         self._call: StreamCall | None = None
@@ -126,9 +130,9 @@ class ReplyStream:
         raise self._interrupted(call, broken, error) from cause
 
     async def _race(self, call: StreamCall, left: list[int] | None, cause: Literal["first", "restart"]) -> Source:
-        race = Race(call.engine, call.call, self._plan, call.trace, left, cause)
+        race = self._new_race(call.engine, call.call, self._plan, call.trace, left, cause)
         reader = await race.run()
-        assert isinstance(reader, ChunkReader), "the race of a stream ends in a reader"
+        assert not isinstance(reader, Reply), "the race of a stream ends in a reader"
         return Source(reader, race.later_than_winner())
 
     def _interrupted(self, call: StreamCall, broken: Source, why: object) -> StreamInterrupted:

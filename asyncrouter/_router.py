@@ -11,7 +11,6 @@ from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._engine.lifecycle import Lifecycle
-from asyncrouter._engine.race import Race
 from asyncrouter._events import MAX_NAMES, CallEnded, Events, Notice
 from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._listing import list_models
@@ -154,7 +153,7 @@ class Router:
         )
         trace = self._begin(engine, plan, tags)
         try:
-            reply = await Race(engine, call, plan, trace).run()
+            reply = await self._life.race(engine, call, plan, trace).run()
         except BaseException as error:
             self._end(engine, call, trace, error)
             raise
@@ -228,7 +227,7 @@ class Router:
             )
             return engine, call, self._begin(engine, plan, tags)
 
-        return ReplyStream(plan, begin, self._end, restart=on_interrupt == "restart")
+        return ReplyStream(plan, begin, self._life.race, self._end, restart=on_interrupt == "restart")
 
     # Inspection.
 

@@ -42,7 +42,7 @@ CIRCLES = {frozenset({"_types", "_errors"})}
 
 LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
-    "_engine.lifecycle": {"asyncrouter._engine.engine"},
+    "_engine.lifecycle": {"asyncrouter._engine.engine", "asyncrouter._engine.race"},
     "_explain": {"asyncrouter._wire.registry"},
     "_wire.registry": {
         "asyncrouter._wire.anthropic.wire", "asyncrouter._wire.auto", "asyncrouter._wire.gemini.wire",

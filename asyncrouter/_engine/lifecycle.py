@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.race import Race
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
+    from asyncrouter._types import Call, Cause, Trace
 
 
 class Lifecycle:
@@ -25,8 +28,11 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_breakers", "_entered", "_events", "_idle", "_random", "_transport", "_wall", "calls", "closed", "engine",
+        "_breakers", "_entered", "_events", "_idle", "_new_race", "_random", "_transport", "_wall", "calls", "closed",
+        "engine",
     )
+
+    _new_race: type[Race]
 
     def __init__(
         self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], *, breakers: bool
@@ -62,12 +68,21 @@ class Lifecycle:
         return self._open_on(loop)
 
     def _open_on(self, loop: asyncio.AbstractEventLoop) -> Engine:
-        # What an open router needs takes some 15 milliseconds to import, which `import asyncrouter` should not cost.
+        # What an open router needs takes some 20 milliseconds to import, which `import asyncrouter` should not cost.
         from asyncrouter._engine.engine import open_engine
+        from asyncrouter._engine.race import Race
 
+        self._new_race = Race
         transport = self._transport if self._transport is not None else AiohttpTransport()
         self.engine = open_engine(loop, transport, self._events, self._random, self._wall, breakers=self._breakers)
         return self.engine
+
+    def race(
+        self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: list[int] | None = None,
+        cause: Cause = "first",
+    ) -> Race:
+        """The race of a call on the open engine, over all steps of its plan or those that are `left`."""
+        return self._new_race(engine, call, plan, trace, left, cause)
 
     def begin_call(self) -> None:
         """Count a call that begins."""
