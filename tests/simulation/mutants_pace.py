@@ -167,7 +167,7 @@ def clocks_round_up() -> Iterator[None]:
     """Time limits are rounded up to whole seconds (aiohttp, above five seconds)."""
 
     def make(restart: Any) -> Any:
-        return lambda clock, until, name: restart(clock, until if until == inf else math.ceil(until), name)
+        return lambda clock, until, *more: restart(clock, until if until == inf else math.ceil(until), *more)
 
     with around(Clock, "restart", make):
         yield
