@@ -26,7 +26,7 @@ class ModelFamily(NamedTuple):
     """What an id says about a model: `openai/gpt-6.1-sol` is ("openai", "gpt", (6, 1), ("sol",))."""
 
     vendor: str
-    """Who made the model, whoever serves it: "openai", "anthropic", "google", "xai", "deepseek", "mistral"."""
+    """Who made the model, whoever serves it: "openai", "anthropic", "google", "xai", "deepseek", "mistral", "qwen"."""
     name: str
     """The line of models: "gpt", "o", "opus", "gemini" …"""
     version: tuple[int, int]
@@ -92,6 +92,7 @@ _PATTERNS: Final[Sequence[tuple[str, str, re.Pattern[str]]]] = (
     ("deepseek", "deepseek-r", _pattern(r"deepseek-rMAJOR(?!\d)TAGS")),
     ("deepseek", "deepseek", _pattern(r"deepseek-(?:[a-z]+-)?v?MAJOR(?:[.-]MINOR)?(?!\d)TAGS")),
     ("deepseek", "deepseek", _pattern(r"deepseekTAGS")),
+    ("qwen", "qwen", _pattern(r"qwen-?MAJOR(?:\.MINOR)?(?!\d)TAGS")),
     ("mistral", "", _pattern(r"(?P<name>(?:mi|mini|magi|code|dev)stral|[mp]ixtral)TAGS(?:-MAJOR(?!\d))?")),
 )
 """Vendor, name ("" where the id's own word is the name) and the pattern of its ids; the first that is found counts."""
