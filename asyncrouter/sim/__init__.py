@@ -26,6 +26,14 @@ world.limit(200, retry_after="lying")      # for each key, over all models
 world.rule(lambda request, random: Act(fault="refuse") if "down.test" in request.url and request.at < 30 else None)
 m.bill, world.usd, world.requests, world.open
 ```
+
+A strict model refuses what its vendor refuses, with a 400 in the vendor's words: another vendor's thoughts, unknown
+fields, ids of the wrong form, calls without results, parameters that its family does not take.
+
+```python
+World(strict=True)                                      # all models, each by the wire on which it is asked
+world.model("open-mixtral", Act(text="hi"), strict="mistral")  # or groq, cerebras, deepseek on Chat Completions
+```
 """
 
 from asyncrouter.sim._billing import Bill

@@ -14,6 +14,7 @@ import orjson
 
 from asyncrouter.sim._request import max_answer_tokens, prompt_tokens
 from asyncrouter.sim._retry_after import in_message
+from asyncrouter.sim._strict.complaint import signature_of
 from asyncrouter.sim._vendor_errors import error_text, status_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Encoder:
         if self.truncated:
             self.pieces = self.pieces[:limit]
         self._model = act.served_model or request.model
+        self._asked_model, self._strict = request.model, request.strict
         self._request_body = request.body
         self._prompt_tokens: int | None = None
 
@@ -122,7 +124,7 @@ class Encoder:
 
     def signature(self, text: str) -> str:
         """The signature of these thoughts, or the blob they are encrypted in: base64 that only this vendor can read."""
-        return "c2lt"
+        return "c2lt" if self._strict is None else signature_of(self.wire, self._asked_model, text)
 
     @property
     def finish_reason(self) -> str:

@@ -36,7 +36,8 @@ class GeminiEncoder(Encoder):
 
     def content(self, piece: Piece) -> bytes:
         """The event of one content."""
-        return self._event(_part(piece))
+        part = self._signed(piece) if piece.kind == "arguments" and self._strict is not None else _part(piece)
+        return self._event(part)
 
     def text_event(self, text: bytes) -> bytes:
         """An event whose text is exactly these bytes, even if they are no UTF-8."""
@@ -88,6 +89,13 @@ class GeminiEncoder(Encoder):
             self._tail = b'],"role":"model"},"index":0}],' + orjson.dumps(self._ids())[1:] + self.event_end
         return b'data: {"candidates":[{"content":{"parts":[' + part + self._tail
 
+    def _signed(self, piece: Piece) -> bytes:
+        """A part as a strict model sends it: with a signature on the first call of the answer."""
+        part = _part(piece)
+        if piece.kind != "arguments" or piece.call:
+            return part
+        return part[:-1] + b',"thoughtSignature":' + orjson.dumps(self.signature(piece.name)) + b"}"
+
     def _ids(self) -> dict[str, object]:
         return {"modelVersion": self._model, "responseId": f"sim-{self.number}"}
 
@@ -95,7 +103,8 @@ class GeminiEncoder(Encoder):
         usage = {} if self.act.usage is False else {"usageMetadata": self.usage(pieces or self.pieces)}
         if self.act.blocked:
             return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **usage, **self._ids()}
-        parts = [orjson.Fragment(_part(piece)) for piece in joined(pieces) or [Piece("text", "")]]
+        encode = _part if self._strict is None else self._signed
+        parts = [orjson.Fragment(encode(piece)) for piece in joined(pieces) or [Piece("text", "")]]
         candidate: dict[str, object] = {"content": {"parts": parts, "role": "model"}, "index": 0}
         if self.sends_finish_reason:
             candidate["finishReason"] = _FINISH_REASONS.get(finish_reason, finish_reason)

@@ -127,7 +127,7 @@ class OpenAIEncoder(Encoder):
             if pause is not None:
                 error["availability"] = {"code": "capacity_exhausted", "retryable": True, "retry_after": pause}
         else:
-            error = {"message": text.message, "type": text.kind, "param": None, "code": text.code}
+            error = {"message": text.message, "type": text.kind, "param": self.act.param, "code": text.code}
             if act.style == "bare":
                 error |= {"object": "error", "raw_status_code": text.status}
             if pause is not None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter.sim._request import Wire
+    from asyncrouter.sim._strict.rules import Host
 
 _HEALTHY = Act()
 """The act of requests that no model has taken."""
@@ -26,7 +27,8 @@ class LoggedRequest:
     it was none. `at` is when the request began, `connected` when its connection was ready, `ended` when that was over.
     `status` is that of the response. `contents` counts the contents that were sent (in-process: that the client took).
     `gone` says that the client left before the end. `act` is what the model did. `input_tokens`, `output_tokens` and
-    `usd` are what the model bills for it; they are 0 until it has ended.
+    `usd` are what the model bills for it; they are 0 until it has ended. `strict` is the vendor whose rules the model
+    keeps, `None` for no rules.
     """
 
     number: int
@@ -46,6 +48,7 @@ class LoggedRequest:
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float = 0.0
+    strict: Host | None = None
 
     @property
     def key(self) -> str | None:

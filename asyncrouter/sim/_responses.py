@@ -176,7 +176,9 @@ class ResponsesEncoder(Encoder):
 
     def _error(self) -> dict[str, object]:
         text, pause = self._error_text(), in_body(self.act, self.wire)
-        error: dict[str, object] = {"message": text.message, "type": text.kind, "param": None, "code": text.code}
+        error: dict[str, object] = {
+            "message": text.message, "type": text.kind, "param": self.act.param, "code": text.code,
+        }
         if self.act.style == "openrouter":
             error = {"code": text.status if text.code is None else text.code, "message": text.message}
         if pause is not None:

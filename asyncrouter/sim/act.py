@@ -100,10 +100,11 @@ class Act:
     `deaf` the model does not notice that its client has left: it goes on, and bills.
 
     **Errors.** `why` is an error with its provider's own status, shape and words: "context", "credit", "rate_limit", …
-    Or give a `status` other than 200. `code`, `type`, `message` and `metadata` replace the words of `why`. `style` is
-    whose form of Chat Completions is used; "bare" leaves out the envelope of an error (as Mistral does, and Google in a
-    stream). Inside a 200 of the Responses API an error is flat, nested ("openrouter") or a failed response ("bare").
-    `retry_after` (seconds, or any text) is sent in the form `retry_as` (`None`: this provider's).
+    Or give a `status` other than 200. `code`, `type`, `message` and `metadata` replace the words of `why`; `param` is
+    the parameter that OpenAI's errors name. `style` is whose form of Chat Completions is used; "bare" leaves out the
+    envelope of an error (as Mistral does, and Google in a stream). Inside a 200 of the Responses API an error is flat,
+    nested ("openrouter") or a failed response ("bare"). `retry_after` (seconds, or any text) is sent in the form
+    `retry_as` (`None`: this provider's).
 
     **Faults.** `fault` strikes before the content with index `at` (beyond the last one: before the finish reason), or
     in a phase; or, with `byte`, after so many bytes of the body. With `why` or a status, fault "error" is that error
@@ -148,6 +149,7 @@ class Act:
     message: str | None = None
     type: str | None = None
     code: str | int | None = None
+    param: str | None = None
     metadata: Mapping[str, object] | None = None
     retry_after: float | str | None = None
     retry_as: RetryAs | None = None

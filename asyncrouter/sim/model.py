@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Self
 
 from asyncrouter.sim._billing import Bill, Price, charge
 from asyncrouter.sim._request_log import LoggedRequest
+from asyncrouter.sim._strict.rules import HOSTS, refusal
 from asyncrouter.sim.act import Act
 from asyncrouter.sim.limits import Limit, RateLimiter
 from asyncrouter.sim.play import Play, plan
 
 if TYPE_CHECKING:
+    from asyncrouter.sim._strict.rules import Host
     from asyncrouter.sim.limits import Announcement
 
 Behaviour = Callable[[LoggedRequest, Random], Act]
@@ -44,6 +46,7 @@ class SimModel:
         self._price: Price | None = None
         self._capacity: int | None = None
         self._over_capacity = Act(why="overloaded")
+        self._strict: Host | None = None
         self._abandoned_until: list[float] = []  # a heap: when the model is done with requests whose clients have left
 
     def __repr__(self) -> str:
@@ -74,6 +77,13 @@ class SimModel:
         self._limiter.schedule(at, limit_of(rps, tps, burst, retry_after, announced))
         return self
 
+    def strict(self, host: Host | bool = True) -> Self:
+        """Refuse what the vendor refuses, with a 400 in its words; `True` for the wire's own, `False` for nothing."""
+        if not isinstance(host, bool) and host not in HOSTS:
+            raise ValueError(f"strict: expected True, False or one of {', '.join(HOSTS)}, got {host!r}")
+        self._strict = None if host is False else "openai" if host is True else host
+        return self
+
     def capacity(self, most: int | None, act: Act | None = None) -> Self:
         """Serve at most so many requests at once, `None` for any number; one more gets `act`, or is "overloaded"."""
         self._capacity, self._over_capacity = most, act or Act(why="overloaded")
@@ -87,6 +97,7 @@ class SimModel:
     def play(self, request: LoggedRequest, refused: Act | None = None) -> Play:
         """Plan the response to a request; `refused` is what a rule of the world says it gets."""
         self.live += 1
+        request.strict = self._strict
         request.act = act = refused or self._refusal(request) or self._next_act(request)
         play = plan(act, request, self._random)
         if self._limiter is not None:
@@ -104,6 +115,8 @@ class SimModel:
                 heappush(self._abandoned_until, until)
 
     def _refusal(self, request: LoggedRequest) -> Act | None:
+        if self._strict is not None and (refused := refusal(request)) is not None:
+            return refused
         if self._limiter is not None and (limited := self._limiter.admit(request)) is not None:
             return limited
         if self._capacity is None:

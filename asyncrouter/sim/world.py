@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import ssl
 
     from asyncrouter.sim._request import Wire
+    from asyncrouter.sim._strict.rules import Host
     from asyncrouter.sim.limits import Announcement
 
 Rule = Callable[[LoggedRequest, Random], Act | None]
@@ -45,10 +46,13 @@ class World:
     `seen` is the log of the requests, in the order in which they began: the last `keep` of them, `None` for all.
     `requests` counts them; `open` counts the connections that are open now, 0 when every call is over. Two worlds with
     the same seed give the same requests the same responses.
+
+    With `strict` its models refuse, as the real vendors do, what another vendor has made and what a family of models
+    does not take: foreign thoughts and signatures, unknown fields, ids of the wrong form, calls without results.
     """
 
-    def __init__(self, seed: int = 0, *, keep: int | None = None) -> None:
-        self.seed = seed
+    def __init__(self, seed: int = 0, *, keep: int | None = None, strict: bool = False) -> None:
+        self.seed, self._strict = seed, strict
         self.models: dict[str, SimModel] = {}
         self.seen: deque[LoggedRequest] = deque(maxlen=keep)
         self.requests = 0
@@ -78,10 +82,15 @@ class World:
         """What all models that have a price bill together, in US dollars."""
         return sum(model.bill.usd for model in self.models.values())
 
-    def model(self, name: str, *script: Act | Behaviour) -> SimModel:
-        """The model of this name, made if there is none; with a script it follows that from now on."""
+    def model(self, name: str, *script: Act | Behaviour, strict: Host | bool | None = None) -> SimModel:
+        """The model of this name, made if there is none; with a script it follows that from now on.
+
+        `strict`: whether it refuses what its vendor refuses, see `SimModel.strict`; `None`: as it was.
+        """
         if name not in self.models:
-            self.models[name] = SimModel(name, f"{self.seed}:{name}")
+            self.models[name] = SimModel(name, f"{self.seed}:{name}").strict(self._strict)
+        if strict is not None:
+            self.models[name].strict(strict)
         return self.models[name].does(*script) if script else self.models[name]
 
     def rule(self, rule: Rule) -> None:

@@ -1,0 +1,1 @@
+"""What vendors refuse: the rules of a strict model, a file for each wire."""
