@@ -19,7 +19,7 @@ from asyncrouter._events import Notice
 if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._types import Call, Trace
+    from asyncrouter._types import Call, Reply, Trace
 
 E = TypeVar("E", bound=CallError)
 
@@ -44,6 +44,15 @@ def warn(engine: Engine, step: PlannedStep, error: AttemptError) -> None:
         engine.events.notice(Notice(step.name, f"{error}; it has been replaced by {step.model.successor}"))
     elif isinstance(error, Rejected | Unauthorized | OutOfCredit) or (isinstance(error, NotSent) and error.actionable):
         engine.events.notice(Notice(step.name, str(error)))
+
+
+def warn_unknown_end(engine: Engine, step: PlannedStep, reply: Reply) -> None:
+    """Give notice, once for each model and word, of an answer that ended with a word that the router does not know."""
+    choices = reply.raw.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    word = (choice.get("native_finish_reason") or choice.get("finish_reason")) if isinstance(choice, dict) else None
+    text = f"{step.name} ended its answer with {word!r:.80}, a finish reason that is not known; it counts as an end"
+    engine.events.notice(Notice(step.name, text))
 
 
 def _errors(trace: Trace) -> list[AttemptError]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.cost import estimate, price
 from asyncrouter._engine.clock import Clock
+from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
 from asyncrouter._errors import AttemptTimeout, BadReply, Unauthorized
 
@@ -87,6 +88,8 @@ class SentAttempt:
         reply.model = self.attempt.model
         reply.cost_usd = self.attempt.cost_usd
         reply.trace = self.entry.trace
+        if reply.finish_reason == "other":
+            warn_unknown_end(self.engine, self.step, reply)
         return reply
 
     # The end.

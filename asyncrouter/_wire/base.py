@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 _REQUEST_ID_HEADERS = ("x-request-id", "x-generation-id", "request-id")
 """The response headers that hold a request's id, in order: OpenAI's and most others', OpenRouter's, Anthropic's."""
 
+_COST_HEADER = "x-litellm-response-cost"
+"""The response header in which LiteLLM's proxy says what a request has cost, in US dollars."""
+
+_NONSENSE_COST = 1e6
+"""No request costs so many US dollars."""
+
 _MAX_HEADER_SETS = 8
 """How many sets of request headers are kept, two a key: a provider has one key, or a few while they are rotated."""
 
@@ -71,10 +77,15 @@ class BaseWire:
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
-        request_id = self.request_id(headers)
+        return self._decoder(headers, params, self._new_builder)
+
+    def _decoder(
+        self, headers: Mapping[str, str], params: Mapping[str, object], new_builder: Callable[[], AnswerBuilder]
+    ) -> Decoder:
+        request_id, cost = self.request_id(headers), told_cost(headers)
         if "event-stream" in headers.get("content-type", "").lower():
-            return EventDecoder(self._new_builder(), self._classifier, params, request_id)
-        return BodyDecoder(self._new_builder, self._classifier, params, request_id, self._shortcut)
+            return EventDecoder(new_builder(), self._classifier, params, request_id, cost)
+        return BodyDecoder(new_builder, self._classifier, params, request_id, self._shortcut, cost)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptError:
         """The error for a response that is not 2xx."""
@@ -130,6 +141,21 @@ class BaseWire:
             self._headers.clear()
         built = self._headers[key, stream] = merge_headers(headers, self._provider.headers)
         return built
+
+
+def told_cost(headers: Mapping[str, str]) -> float | None:
+    """The US dollars that a relay says a request has cost; `None` when it says nothing.
+
+    LiteLLM's proxy says 0 for a model whose price it does not know, and for a stream, of which it knows too little.
+    """
+    text = headers.get(_COST_HEADER)
+    if text is None:
+        return None
+    try:
+        cost = float(text)
+    except ValueError:
+        return None
+    return cost if 0.0 < cost < _NONSENSE_COST else None
 
 
 def read_model_ids(body: bytes, list_name: str, id_name: str) -> list[str]:

@@ -112,7 +112,7 @@ def test_a_body_is_the_same_reply_as_its_stream() -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        ("end_turn", "stop"), ("stop_sequence", "stop"), ("pause_turn", "stop"), ("something_new", "stop"),
+        ("end_turn", "stop"), ("stop_sequence", "stop"), ("pause_turn", "stop"), ("something_new", "other"),
         ("max_tokens", "length"), ("model_context_window_exceeded", "length"), ("tool_use", "tool_calls"),
         ("refusal", "content_filter"),
     ],
@@ -167,7 +167,7 @@ def test_nothing_but_content_counts_as_content() -> None:
     decoder = decode(WIRE, SSE, b": keep-alive\n\n" + sse(*events))
 
     assert (decoder.content, decoder.skipped) == (0, 0)
-    assert decoder.close().message == "empty: neither text nor tool call (stop reason 'end_turn')"
+    assert decoder.close().message.startswith("empty: its 7 output tokens went into reasoning")
 
 
 @pytest.mark.parametrize(

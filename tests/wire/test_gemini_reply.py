@@ -137,9 +137,11 @@ def test_finish_reasons_that_are_errors(reason: str, kind: type) -> None:
     assert error.message == f"finish reason {reason}: Malformed function call: f("
 
 
-def test_an_unknown_finish_reason_counts_as_stop() -> None:
-    """Without text it is the end of an empty answer."""
-    assert stream(fragment({"text": "x"}, finish="NEW")).reply.finish_reason == "stop"
+def test_an_unknown_finish_reason_is_an_end() -> None:
+    """The reply says "other", and `raw` has the word; without text it is the end of an empty answer."""
+    decoder = stream(fragment({"text": "x"}, finish="NEW"))
+    assert (decoder.close(), decoder.reply.finish_reason) == (None, "other")
+    assert decoder.reply.raw["choices"][0]["native_finish_reason"] == "NEW"
     assert type(stream(fragment(finish="NEW")).close()) is BadReply
     assert type(stream(fragment({"text": "x"}, finish="FINISH_REASON_UNSPECIFIED")).close()) is BadReply
 

@@ -60,11 +60,11 @@ def test_nothing_but_content_counts_as_content() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"content": "x"}, {"reasoning": "x"}, {"reasoning_content": "x"}, {"refusal": "x"},
+        {"content": "x"}, {"refusal": "x"}, {"content": [{"type": "text", "text": "x"}]},
         {"tool_calls": [{"index": 0, "function": {"name": "f"}}]},
-        {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{"}}]},
-        {"content": [{"type": "text", "text": "x"}]},
-        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "x"}]}]},
+        {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]},
+        {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]},
+        {"audio": {"id": "audio_1", "data": "AAAA"}}, {"content": [{"type": "image_url", "image_url": {"url": "u"}}]},
     ],
 )
 def test_every_kind_of_content_counts(fields: dict[str, object]) -> None:
@@ -229,7 +229,7 @@ def test_the_cost_is_a_number_that_was_charged(cost: object, expected: float | N
         ("stop", "stop"), ("eos", "stop"), ("length", "length"), ("model_length", "length"),
         ("tool_calls", "tool_calls"),
         ("function_call", "tool_calls"), ("content_filter", "content_filter"), ("STOP", "stop"),
-        ("something_new", "stop"),
+        ("something_new", "other"),
     ],
 )
 def test_finish_reasons_are_translated(native: str, expected: str) -> None:

@@ -5,8 +5,9 @@ deltas, `content_block_stop`; then `message_delta` with the stop reason and the 
 come strictly one after another, so whatever is out of order shows that an event was lost: the answer is marked as one
 that has lost something, and fails however well it ends.
 
-An answer is whole when it has a stop reason; `message_stop` only says that nothing more comes. The counts in
-`message_start` begin at one token of output and are final only with `message_delta`, so usage is given only then.
+An answer is whole when it has a stop reason, after which no content has come; `message_stop` only says that nothing
+more comes. The counts in `message_start` begin at one token of output and are final only with `message_delta`, so usage
+is given only then.
 One unstreamed message goes the same way: its blocks are begun one by one, and its end is read like a `message_delta`.
 """
 
@@ -20,8 +21,10 @@ from asyncrouter._errors import BadReply, Refused
 from asyncrouter._types import Chunk
 from asyncrouter._wire.anthropic.block import Block
 from asyncrouter._wire.anthropic.completion import joined, write_completion
-from asyncrouter._wire.anthropic.finish import finish_reason
+from asyncrouter._wire.anthropic.finish import FINISH, finish_reason
 from asyncrouter._wire.anthropic.usage import has_both_counts, read_counts
+from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 _STOP_FIELDS = ("stop_reason", "stop_sequence", "stop_details", "container")
 """The fields of a `message_delta`, or of a whole message, that tell why and how it ended."""
 
+_NO_ANSWER = ("text", "thinking", "redacted_thinking", "tool_use")
+"""Kinds of blocks that are an answer only if there is something in them, or never; tool calls are counted apart."""
+
 
 class MessageBuilder:
     """Collects one message. Implements `AnswerBuilder`.
@@ -44,8 +50,8 @@ class MessageBuilder:
     """
 
     __slots__ = (
-        "_blocks", "_calls", "_counts", "_counts_are_final", "_created", "_lost", "_message", "_origin", "_stop",
-        "content", "cost_usd", "ended", "error",
+        "_blocks", "_calls", "_closed_by_end", "_counts", "_counts_are_final", "_created", "_lost", "_message",
+        "_origin", "_stop", "content", "cost_usd", "ended", "error",
     )
 
     def __init__(self, created: int, origin: Origin) -> None:
@@ -58,6 +64,7 @@ class MessageBuilder:
         self._message: Message | None = None
         self._blocks: list[Block] = []
         self._calls = 0
+        self._closed_by_end: list[Block] = []  # blocks that had no end of their own when the stop reason came
         self._stop: Message = {}  # those of _STOP_FIELDS that have come
         self._counts: Message = {}
         self._counts_are_final = False
@@ -122,26 +129,47 @@ class MessageBuilder:
         reason = self._stop.get("stop_reason")
         if self._lost:
             return BadReply(f"something was lost on the way: {self._lost}", request_id=request_id)
-        if reason is None:
+        if not isinstance(reason, str):
             message = "truncated: no stop reason has come" if self.started else "no message came"
             return BadReply(message, request_id=request_id)
+        if reason not in FINISH and is_broken(reason):
+            return broken_off(reason, request_id=request_id)
         if reason == "refusal" and not (self._calls or joined(self._blocks, "text")):
             return self._refusal(request_id)
-        cut = self._finish_reason() == "length"
-        if not all(block.has_valid_input for block in (self._blocks[:-1] if cut else self._blocks)):
+        finish = self._finish_reason()
+        if not all(block.has_valid_input for block in (self._blocks[:-1] if finish == "length" else self._blocks)):
             return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
-        if self.content or cut or reason == "stop_sequence" or params.get("stop"):
-            return None
-        return BadReply(f"empty: neither text nor tool call (stop reason {reason!r})", request_id=request_id)
+        return None if self._is_answer(reason) else self._judge_empty(reason, finish, params, request_id)
 
     def raw(self) -> Message:
         """The answer as one Chat Completions object."""
         counts = self._counts if self._counts_are_final else None
         return write_completion(self._message, self._blocks, self._stop, counts, self._created, self._origin)
 
+    def _is_answer(self, reason: str) -> bool:
+        """Whether there is more in it than thoughts. A turn that pauses is sent back, and goes on from there."""
+        if self._calls or any(block.kind not in _NO_ANSWER for block in self._blocks) or reason == "pause_turn":
+            return True
+        text = joined(self._blocks, "text")
+        return bool(text) and not (text.isspace() and self._has_thoughts)
+
+    @property
+    def _has_thoughts(self) -> bool:
+        return any(block.kind in {"thinking", "redacted_thinking"} for block in self._blocks)
+
+    def _judge_empty(
+        self, reason: str, finish: FinishReason, params: Mapping[str, object], request_id: str | None
+    ) -> AttemptError | None:
+        if reason == "stop_sequence" and not self._has_thoughts:
+            return None
+        usage = read_counts(self._counts) if self._counts_are_final else None
+        return judge_empty(finish, reason, params, request_id, usage=usage, thoughts=self._has_thoughts)
+
     def _add_delta(self, event: Message, chunks: list[Chunk] | None) -> None:
         """Add a delta to its block: the path of every token."""
         block, delta = self._block_of(event), event.get("delta")
+        if block is not None and block.closed and block in self._closed_by_end:
+            self._take_back_end()
         if block is None or block.closed or type(delta) is not dict or type(kind := delta.get("type")) is not str:
             self._mark_lost("a piece of a block that is not open")
             return
@@ -150,6 +178,13 @@ class MessageBuilder:
             self._mark_lost("a piece without its words")
         elif piece:
             self._add_piece(block, piece, chunks)
+
+    def _take_back_end(self) -> None:
+        """Content has come after the stop reason, so that was no end: wait for the next one."""
+        self._stop = {}
+        for block in self._closed_by_end:
+            block.closed = False
+        self._closed_by_end.clear()
 
     def _add_piece(self, block: Block, piece: str, chunks: list[Chunk] | None) -> None:
         block.pieces.append(piece)
@@ -168,7 +203,10 @@ class MessageBuilder:
         return self._blocks[index] if type(index) is int and 0 <= index < len(self._blocks) else None
 
     def _begin_block(self, index: object, given: object, chunks: list[Chunk] | None) -> None:
-        if type(given) is not dict or index != len(self._blocks) or self._message is None or self._stop:
+        if self._stop:
+            self._closed_by_end.clear()
+            self._take_back_end()
+        if type(given) is not dict or index != len(self._blocks) or self._message is None:
             self._mark_lost("a block out of order")
             return
         self._blocks.append(block := Block(given, self._calls))
@@ -186,13 +224,21 @@ class MessageBuilder:
 
     def _begin_call(self, block: Block, chunks: list[Chunk] | None) -> None:
         identifier, name = block.given.get("id"), block.given.get("name")
-        if not (isinstance(identifier, str) and identifier and isinstance(name, str) and name):
-            self._mark_lost("a tool call without an id or a name")
-            block.given.update(id="", name="")
+        if not isinstance(identifier, str) or not identifier:
+            block.given["id"] = self._made_up_id(block)
+        if not isinstance(name, str) or not name:
+            self._mark_lost("a tool call without a name")
+            block.given["name"] = ""
             return
         self.content += 1
         if chunks is not None:
             chunks.append(Chunk("", "", ({"index": block.call_index, **block.tool_call()},)))
+
+    def _made_up_id(self, block: Block) -> str:
+        """An id for a tool call to which the host gives none; the reply, `raw` and the chunks all have it."""
+        told = self._message.get("id") if self._message is not None else None
+        tail = "".join(filter(str.isalnum, told))[-24:] if isinstance(told, str) else ""
+        return f"toolu_{tail or self._created}_{block.call_index}"
 
     def _end_block(self, block: Block | None, chunks: list[Chunk] | None) -> None:
         """End a block. A tool call without deltas has its whole input in the block itself, often an empty one."""
@@ -222,8 +268,9 @@ class MessageBuilder:
             self._stop |= {name: stop[name] for name in _STOP_FIELDS if stop.get(name) is not None}
         else:
             self._mark_lost("why it stopped")
-        if isinstance(self._stop.get("stop_reason"), str):
-            for block in self._blocks:
+        if is_word(self._stop.get("stop_reason")):
+            self._closed_by_end = [block for block in self._blocks if not block.closed]
+            for block in self._closed_by_end:
                 self._end_block(block, chunks)
         else:
             self._stop.pop("stop_reason", None)

@@ -4,9 +4,10 @@ How it works. `feed()` only collects bytes; all reading is done once, by `close(
 nothing. Until then `reply` is empty and `content` is 0, so a race over unstreamed answers is decided at the end.
 
 Four things may stand in a body: the vendor's document; Google's list of fragments, from a stream that was not asked
-for as events; an error document in the place of an answer; and an event stream under the wrong content type, which is
-handed to an `EventDecoder`. A wire may bring a `shortcut` for its commonest document (`openai/shortcut.py`): it writes
-the reply without an `AnswerBuilder`, or returns false and has changed nothing.
+for as events; an error document in the place of an answer; and an event stream under the wrong content type. The first
+bytes say which, and an event stream goes on to an `EventDecoder` as it comes, so that its content is seen at once. A
+wire may bring a `shortcut` for its commonest document (`openai/shortcut.py`): it writes the reply without an
+`AnswerBuilder`, or returns false and has changed nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import orjson
 
 from asyncrouter._types import Chunk, Reply
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
+from asyncrouter._wire.decoding.first_bytes import BOM, first_bytes
 from asyncrouter._wire.decoding.not_an_answer import no_answer
+from asyncrouter._wire.decoding.surrogates import read_mended
 from asyncrouter._wire.fields import cost_in
 
 if TYPE_CHECKING:
@@ -28,16 +31,16 @@ if TYPE_CHECKING:
     from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
     from asyncrouter._wire.failure.classify import Classifier
 
-_EVENT_STREAM_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
-"""How the first line of an event stream may begin; no JSON document begins like this."""
+_LONGEST_LEAD = 64
+"""How many blanks before a body are looked at in one piece; beyond them what has come is dropped."""
 
 
 class BodyDecoder:
     """Decodes one JSON body. Implements `Decoder`; `new_builder` makes an `AnswerBuilder` if one is needed."""
 
     __slots__ = (
-        "_body", "_classifier", "_closed", "_error", "_new_builder", "_params", "_request_id", "_shortcut", "content",
-        "cost_usd", "done", "reply", "skipped",
+        "_body", "_classifier", "_closed", "_error", "_events", "_is_document", "_new_builder", "_params", "_reply",
+        "_request_id", "_shortcut", "_told_cost", "content", "cost_usd", "done", "skipped",
     )
 
     def __init__(
@@ -47,49 +50,94 @@ class BodyDecoder:
         params: Mapping[str, object],
         request_id: str | None = None,
         shortcut: Callable[[Message, Reply], bool] | None = None,
+        told_cost: float | None = None,
     ) -> None:
         self._new_builder = new_builder
         self._classifier = classifier
         self._params = params
         self._request_id = request_id
         self._shortcut = shortcut
+        self._told_cost = told_cost  # the cost that a header says
         self._body = bytearray()
+        self._is_document = False  # whether the first bytes say so
+        self._events: EventDecoder | None = None  # reads the body if it is an event stream
         self._closed = False
         self._error: AttemptError | None = None
-        self.reply = Reply()
+        self._reply = Reply()
         self.content = 0
-        self.cost_usd: float | None = None
+        self.cost_usd = told_cost
         self.done = False
         self.skipped = 0
 
     def __repr__(self) -> str:
         return f"<BodyDecoder {len(self._body)} bytes>"
 
+    @property
+    def reply(self) -> Reply:
+        """The answer so far."""
+        return self._reply if self._events is None else self._events.reply
+
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
-        """Collect the next bytes. `chunks` gets nothing: the whole answer is in `final()`."""
-        self._body += data
+        """Collect the next bytes. `chunks` gets nothing, for the whole answer is in `final()`; unless they are events.
+        """
+        if self._is_document:
+            self._body += data
+        elif self._events is not None:
+            self._feed_events(self._events, data, chunks)
+        else:
+            self._begin(data, chunks)
 
     def close(self) -> AttemptError | None:
         """Read the body: `None` if it is a whole answer, else the error. The first call decides."""
         if not self._closed:
             self._closed = True
-            self._error = self._read(bytes(self._body))
+            if self._events is None:
+                self._error = self._read(bytes(self._body))
+            else:
+                self._error = self._events.close()
+                self._count(self._events)
         return self._error
 
     def final(self) -> Chunk:
         """The one chunk of an answer that came in one piece."""
-        reply = self.reply
+        if self._events is not None:
+            return self._events.final()
+        reply = self._reply
         return Chunk(reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.usage)
 
+    def _begin(self, data: bytes, chunks: list[Chunk] | None) -> None:
+        """Look at the first bytes: from them on it is a document, or events."""
+        self._body += data
+        if self._body.startswith(BOM):
+            del self._body[: len(BOM)]
+        match first_bytes(bytes(self._body[:_LONGEST_LEAD])):
+            case "events":
+                self._events = EventDecoder(
+                    self._new_builder(), self._classifier, self._params, self._request_id, self._told_cost, self._reply
+                )
+                self._feed_events(self._events, bytes(self._body), chunks)
+            case "document" | "neither":
+                self._is_document = True
+            case "blank" if len(self._body) >= _LONGEST_LEAD:
+                del self._body[:-1]
+
+    def _feed_events(self, events: EventDecoder, data: bytes, chunks: list[Chunk] | None) -> None:
+        events.feed(data, chunks)
+        self._count(events)
+
+    def _count(self, events: EventDecoder) -> None:
+        self.content, self.cost_usd = events.content, events.cost_usd
+        self.done, self.skipped = events.done, events.skipped
+
     def _read(self, body: bytes) -> AttemptError | None:
-        if body.lstrip().startswith(_EVENT_STREAM_STARTS):
-            return self._read_events(body)
         try:
             document: object = orjson.loads(body)
         except ValueError:
-            return no_answer(body, "not whole JSON")
-        if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self.reply):
-            self.content, self.cost_usd = 1, cost_in(document.get("usage"))
+            if (document := read_mended(body)) is None:
+                return no_answer(body, "not whole JSON")
+        if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self._reply):
+            stated = cost_in(document.get("usage"))
+            self.content, self.cost_usd = 1, stated if stated is not None else self._told_cost
             return None
         return self._read_documents(document if isinstance(document, list) and document else [document], body)
 
@@ -104,15 +152,7 @@ class BodyDecoder:
             return self._classifier.document_error(builder.error, self._request_id)
         return builder.check(self._params, self._request_id)
 
-    def _read_events(self, body: bytes) -> AttemptError | None:
-        builder = self._new_builder()
-        events = EventDecoder(builder, self._classifier, self._params, self._request_id)
-        events.feed(body)
-        error = events.close()
-        self.skipped = events.skipped
-        self._keep(builder)
-        return error
-
     def _keep(self, builder: AnswerBuilder) -> None:
-        self.content, self.cost_usd = builder.content, builder.cost_usd
-        builder.write_to(self.reply)
+        stated = builder.cost_usd
+        self.content, self.cost_usd = builder.content, stated if stated is not None else self._told_cost
+        builder.write_to(self._reply)

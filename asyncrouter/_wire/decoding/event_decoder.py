@@ -19,23 +19,30 @@ Events that are no JSON object are of three kinds:
 The last event is special. Servers forget the blank line that should end it, so `close()` counts an event that lacks
 only this. An event that was cut in the middle is ignored, for the builder knows whether anything is missing: after a
 finish reason it was usage at most. What an event read by `close()` brings has been in no chunk; `final()` hands it out.
+
+Headers lie. A body that begins like JSON is one, whatever its content type says: it is kept until it is whole, read as
+one document, and handed out by `final()`. A character that was cut in two by the server is put together
+(`surrogates.py`). All this is kept off the path of a token: `_is_special` is the one test for it in each feed.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk, Reply
+from asyncrouter._wire.decoding.first_bytes import BOM, first_bytes
 from asyncrouter._wire.decoding.not_an_answer import error_in, no_answer
 from asyncrouter._wire.decoding.sse import MAX_STRAY_BYTES, STRAY, EventParser
+from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
 from asyncrouter._wire.failure.error_body import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Message
@@ -46,6 +53,9 @@ if TYPE_CHECKING:
 _MARK_OF_AN_OBJECT: Final = re.compile(rb'\{\s*"|"\s*:|\}\s*\]')
 """Matches bytes that are, or were, part of a JSON object with a field in it: they were a piece of the answer."""
 
+_NEVER_HALVED: Final = (STRAY, b"error")
+"""Names of events in which no piece of an answer stands."""
+
 _QUOTED_BYTES = 200
 """How much of a broken event the error message quotes: enough to recognise it, short enough for a log."""
 
@@ -54,8 +64,8 @@ class EventDecoder:
     """Decodes server-sent events that hold one JSON object each. Implements `Decoder`."""
 
     __slots__ = (
-        "_builder", "_classifier", "_closed", "_error", "_ignores_bytes", "_params", "_parser", "_reply",
-        "_request_id", "_stray", "_unsent", "done", "skipped",
+        "_builder", "_classifier", "_closed", "_document", "_error", "_halves", "_is_special", "_params", "_parser",
+        "_reply", "_request_id", "_start", "_stray", "_told_cost", "_unsent", "done", "skipped",
     )
 
     def __init__(
@@ -64,18 +74,24 @@ class EventDecoder:
         classifier: Classifier,
         params: Mapping[str, object],
         request_id: str | None = None,
+        told_cost: float | None = None,
+        reply: Reply | None = None,
     ) -> None:
         self._builder = builder
         self._classifier = classifier
         self._params = params
         self._request_id = request_id
+        self._told_cost = told_cost  # the cost that a header says
         self._parser = EventParser()
-        self._reply = Reply()
+        self._reply = Reply() if reply is None else reply
         self._error: AttemptError | None = None
+        self._start = b""  # the first bytes, until they say what the body is
+        self._document: bytearray | None = None  # the body, if it is one JSON document
+        self._halves: HalfCharacters | None = None
         self._stray = b""
         self._unsent: list[Chunk] | None = None  # of the event that `close()` has read
         self._closed = False
-        self._ignores_bytes = False  # done or closed: one test for both in each feed
+        self._is_special = True  # at the start, a JSON document, halves of characters, done or closed
         self.done = False
         self.skipped = 0
 
@@ -90,7 +106,8 @@ class EventDecoder:
     @property
     def cost_usd(self) -> float | None:
         """The US dollars the provider says it charged."""
-        return self._builder.cost_usd
+        stated = self._builder.cost_usd
+        return stated if stated is not None else self._told_cost
 
     @property
     def reply(self) -> Reply:
@@ -100,34 +117,46 @@ class EventDecoder:
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
         """Decode the next bytes; append to `chunks` what they bring."""
-        if self._ignores_bytes:
+        if self._is_special:
+            self._feed_specially(data, chunks)
             return
         builder = self._builder
-        for event in self._parser.feed(data):
+        events = iter(self._parser.feed(data))
+        for event in events:
             document = _read_event(event)
             if document is not None:
                 builder.add_event(document, chunks)
             elif event[1].strip() == b"[DONE]":
                 builder.ended = True
+            elif self._has_halves(event):
+                self._feed_carefully(chain((event,), events), chunks)
+                return
             else:
                 self._skip(event)
             if builder.ended:
-                self.done = self._ignores_bytes = True
+                self.done = self._is_special = True
                 return
 
     def close(self) -> AttemptError | None:
         """End the answer: `None` if it is whole, else the error. The first call decides."""
         if not self._closed:
-            self._closed = True
-            if not self.done:
-                self._ignores_bytes = True
+            if self._document is not None:
+                self._read_document(bytes(self._document))
+            elif self._start:
+                self._begin_events(self._start, None)
+            if not self.done and self._document is None:
+                self._is_special = True
                 self._read_unended_event()
+                self._add_unended_halves()
+            self._closed = self._is_special = True
             self._error = self._error or self._check()
         return self._error
 
     def final(self) -> Chunk:
         """The chunk that ends a stream: finish reason and usage, and the words of an event that `close()` has read."""
         reply, unsent = self.reply, self._unsent or ()
+        if self._document is not None:
+            return Chunk(reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason, reply.usage)
         return Chunk(
             "".join(chunk.text for chunk in unsent),
             "".join(chunk.reasoning for chunk in unsent),
@@ -135,6 +164,80 @@ class EventDecoder:
             reply.finish_reason,
             reply.usage,
         )
+
+    def _feed_specially(self, data: bytes, chunks: list[Chunk] | None) -> None:
+        """Decode the next bytes where they are not simply more events."""
+        if self.done or self._closed:
+            return
+        if self._document is not None:
+            self._feed_document(data)
+        elif self._halves is not None:
+            self._feed_carefully(self._parser.feed(data), chunks)
+        else:
+            self._start = (self._start + data).removeprefix(BOM)
+            match first_bytes(self._start):
+                case "document":
+                    self._document = bytearray()
+                    self._feed_document(self._start)
+                case "events" | "neither":
+                    self._begin_events(self._start, chunks)
+                case "blank":
+                    self._start = self._start[-1:]
+
+    def _begin_events(self, start: bytes, chunks: list[Chunk] | None) -> None:
+        self._start, self._is_special = b"", False
+        self.feed(start, chunks)
+
+    def _feed_document(self, data: bytes) -> None:
+        """Keep a piece of a JSON document. A short one, which may be an error, is over when it can be read."""
+        assert self._document is not None
+        self._document += data
+        if len(self._document) <= MAX_STRAY_BYTES and data.rstrip().endswith((b"}", b"]")):
+            try:
+                orjson.loads(self._document)
+            except ValueError:
+                return
+            self.done = True
+
+    def _read_document(self, body: bytes) -> None:
+        """Read a body that begins like JSON: a document, a list of them (Google), or events after all."""
+        try:
+            read: object = orjson.loads(body)
+        except ValueError:
+            read = read_mended(body)
+        if read is None:
+            self._document = None
+            self._begin_events(body, None)
+            return
+        for document in read if isinstance(read, list) and read else [read]:
+            if not isinstance(document, dict):
+                self._error = no_answer(body, "no answer")
+                return
+            self._builder.add_document(document)
+
+    def _has_halves(self, event: Event) -> bool:
+        """Whether halves of characters are why an event cannot be read. From then on each event is read carefully."""
+        if event[0] in _NEVER_HALVED or read_mended(event[1]) is None:
+            return False
+        self._halves, self._is_special = HalfCharacters(), True
+        return True
+
+    def _feed_carefully(self, events: Iterable[Event], chunks: list[Chunk] | None) -> None:
+        """Add events, with the halves of characters in them put together."""
+        builder, halves = self._builder, self._halves
+        assert halves is not None
+        for event in events:
+            documents = halves.documents(_read_event(event), b"" if event[0] in _NEVER_HALVED else event[1])
+            last = not documents and event[1].strip() == b"[DONE]"
+            for document in halves.flush() if last else documents:
+                builder.add_event(document, chunks)
+            if last:
+                builder.ended = True
+            elif not documents:
+                self._skip(event)
+            if builder.ended:
+                self.done = True
+                return
 
     def _skip(self, event: Event) -> None:
         """Count an event that holds no object; fail if it once held one."""
@@ -157,12 +260,29 @@ class EventDecoder:
         if event[0] is STRAY:
             self._stray += event[1][:MAX_STRAY_BYTES]
             return
+        self._unsent = []
+        if self._halves is not None or (_read_event(event) is None and self._has_halves(event)):
+            self._add_last_carefully(event)
+            return
         document = _read_event(event)
         if document is not None:
-            self._unsent = []
             self._builder.add_event(document, self._unsent)
         elif event[1].strip() == b"[DONE]":
             self._builder.ended = True
+
+    def _add_last_carefully(self, event: Event) -> None:
+        assert self._halves is not None
+        documents = self._halves.documents(_read_event(event), b"" if event[0] in _NEVER_HALVED else event[1])
+        for document in documents:
+            self._builder.add_event(document, self._unsent)
+        if not documents and event[1].strip() == b"[DONE]":
+            self._builder.ended = True
+
+    def _add_unended_halves(self) -> None:
+        """Say what is left of a character whose second half has not come."""
+        for document in self._halves.flush() if self._halves is not None else ():
+            self._unsent = self._unsent or []
+            self._builder.add_event(document, self._unsent)
 
     def _check(self) -> AttemptError | None:
         """The error of the answer as it is now; `None` if it is whole."""

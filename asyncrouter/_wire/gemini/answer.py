@@ -15,7 +15,7 @@ from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.candidate import CandidateReader
-from asyncrouter._wire.gemini.finish import BROKEN, NO_REASON
+from asyncrouter._wire.gemini.finish import NO_REASON, error_class
 from asyncrouter._wire.gemini.usage import write_counts
 from asyncrouter._wire.openai.answer import CompletionBuilder
 from asyncrouter._wire.origin import ORIGIN
@@ -100,6 +100,7 @@ class ResponseBuilder:
         if self._failed is not None:
             kind, code, message = self._failed
             return kind(message, code=code, request_id=request_id)
+        self._completion.usage = write_counts(self._counts)
         error = self._completion.check(params, request_id)
         if isinstance(error, Refused) and (first := self._completion.first) is not None:
             error.code = str(first.rest.get("native_finish_reason", error.code))
@@ -110,7 +111,7 @@ class ResponseBuilder:
         self._completion.usage = write_counts(self._counts)
         for index, parts in self._reader.parts.items():
             if (choice := self._completion.choices.get(index)) is not None:
-                choice.extra |= self._kept(parts)
+                choice.other.replace(self._kept(parts))
         return self._completion.raw()
 
     def _kept(self, parts: PartsInOrder) -> Message:
@@ -125,8 +126,10 @@ class ResponseBuilder:
         index = self._reader.index(candidate, position)
         held = self._completion.choices.get(index)
         reason = candidate.get("finishReason")
-        if index == 0 and isinstance(reason, str) and (name := reason.upper()) in BROKEN:
-            self._fail(BROKEN[name], name, f"finish reason {name}", candidate.get("finishMessage"))
+        if index == 0 and isinstance(reason, str) and reason not in NO_REASON:
+            name = reason.upper()
+            if (kind := error_class(name)) is not None:
+                self._fail(kind, name, f"finish reason {name}", candidate.get("finishMessage"))
         return self._reader.choice(candidate, index, len(held.tool_calls) if held is not None else 0)
 
     def _read_feedback(self, feedback: Message) -> None:
@@ -136,7 +139,7 @@ class ResponseBuilder:
             return
         self.ended = True
         for choice in self._completion.choices.values():
-            choice.finish = choice.finish or "content_filter"
+            choice.finish, choice.has_ended = choice.finish or "content_filter", True
         if not self.content:
             explanation = feedback.get("blockReasonMessage")
             self._fail(Refused, str(reason), f"the prompt was blocked: {reason}", explanation)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._wire.fields import object_in
-from asyncrouter._wire.gemini.finish import FINISH, NO_REASON
+from asyncrouter._wire.gemini.finish import NO_REASON, finish_reason
 from asyncrouter._wire.gemini.parts import SIGNATURE, PartsInOrder, is_picture
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class CandidateReader:
         if isinstance(reason, str) and reason not in NO_REASON:
             reason = reason.upper()
             called = calls_before or "tool_calls" in delta
-            finish = FINISH.get(reason, "stop")
-            choice["finish_reason"] = "tool_calls" if finish == "stop" and called else finish
+            finish = finish_reason(reason)
+            ours = "tool_calls" if finish == "stop" and called else finish
+            choice["finish_reason"] = reason if ours == "other" else ours
             choice["native_finish_reason"] = reason
         return {**choice, "index": index, "delta": delta}
 
@@ -133,7 +134,7 @@ def _add_other(part: Message, delta: Message) -> None:
     """Keep a part that is neither text nor call: an image under OpenRouter's name for one, others under Google's."""
     data = object_in(part, "inlineData")
     name = "parts"
-    if is_picture(data):
+    if is_picture(data) and not part.get("thought"):
         url = f"data:{data['mimeType']};base64,{data['data']}"
         extra: Message = {"extra_content": _signature(part)} if SIGNATURE in part else {}
         name, part = "images", {"type": "image_url", "image_url": {"url": url}, **extra}

@@ -50,7 +50,8 @@ class Gemini(BaseWire):
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers; `n` and `stop` may be given in Google's own words."""
         if isinstance(config := params.get("generationConfig"), dict):
-            params = {**params, "n": config.get("candidateCount"), "stop": config.get("stopSequences")}
+            native = {"n": config.get("candidateCount"), "stop": config.get("stopSequences")}
+            params = {**params, **{name: value for name, value in native.items() if value}}
         return super().decoder(headers, params)
 
     def list_models(self, key: str | None) -> Request:

@@ -6,7 +6,10 @@ object is made but the caller's chunk. Everything else goes through `_add_chunk`
 belongs to. The text is joined when somebody asks for it.
 
 An answer is whole when `[DONE]` has come, or when as many choices as were asked for have begun and all have their
-finish reason. A part whose type is wrong (a list where text belongs) makes the answer malformed: what stood there is
+finish reason. Content that comes after a finish reason takes it back: some hosts send one too early, and a stream that
+is cut then must not pass for a whole one. Whether what is whole is an answer is judged by `check`: not without anything
+but thoughts, not if the finish reason says that the provider broke off, and not with a tool call that cannot be made.
+A part whose type is wrong (a list where text belongs) makes the answer malformed: what stood there is
 lost, and a finish reason does not bring it back. An error may stand in the chunk, in a choice, in `x_groq`, or be the
 whole document; it ends the answer wherever it stands.
 """
@@ -15,8 +18,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._errors import BadReply, Refused
+from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk
+from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.fields import cost_in
 from asyncrouter._wire.openai.choice import Choice
@@ -36,14 +40,18 @@ _NOT_IN_RAW = ("choices", "usage", "error", "obfuscation")
 
 
 class CompletionBuilder:
-    """Collects one Chat Completions answer with all its choices. Implements `AnswerBuilder`."""
+    """Collects one Chat Completions answer with all its choices. Implements `AnswerBuilder`.
+
+    `now` (seconds since the epoch) is in the ids of tool calls to which the host gives none.
+    """
 
     __slots__ = (
-        "_document", "_first_has_begun", "_first_texts", "_malformed", "_unnumbered", "choices", "content", "ended",
-        "envelope", "error", "usage",
+        "_document", "_first_is_open", "_first_texts", "_malformed", "_serial", "_unnumbered", "choices", "content",
+        "ended", "envelope", "error", "usage",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 0.0) -> None:
+        self._serial = now
         self.choices: dict[int, Choice] = {}
         self.content = 0
         self.ended = False
@@ -53,7 +61,7 @@ class CompletionBuilder:
         self.usage: Message | None = None
         self._document: Message | None = None  # the completion, if it came as one document
         self._malformed = ""
-        self._first_has_begun = False
+        self._first_is_open = False  # the first choice has begun, and has no finish reason
         self._first_texts: list[str] = []  # the first choice's pieces of text
         self._unnumbered = False  # a choice came without its index: it is the only one, or it could be any
 
@@ -78,7 +86,7 @@ class CompletionBuilder:
     def add_event(self, event: Message, chunks: list[Chunk] | None) -> None:
         """Add one chunk of a stream."""
         choices = event.get("choices")
-        if self._first_has_begun and type(choices) is list and len(choices) == 1:
+        if self._first_is_open and type(choices) is list and len(choices) == 1:
             # The path of every token: one more piece of text and nothing else.
             choice = choices[0]
             if (
@@ -116,7 +124,7 @@ class CompletionBuilder:
 
     def has_finished(self, choices: int = 1) -> bool:
         """Whether so many choices have begun, and all that have begun have their finish reason."""
-        return len(self.choices) >= choices and all(choice.finish for choice in self.choices.values())
+        return len(self.choices) >= choices and all(choice.has_ended for choice in self.choices.values())
 
     def mark_malformed(self, what: str) -> None:
         """Note that a part of the answer cannot be read: it is lost, so the rest is no whole answer."""
@@ -146,9 +154,29 @@ class CompletionBuilder:
             return BadReply("nothing came: no choices" if whole else "cut before anything came", request_id=request_id)
         if not whole:
             return BadReply("truncated: neither a finish reason nor [DONE] has come", request_id=request_id)
-        if not all(choice.tool_calls.all_named for choice in self.choices.values()):
-            return BadReply("a tool call without a name", request_id=request_id)
-        return None if self.content else _check_empty(first, params, request_id)
+        return self._check_choices(first, params, request_id)
+
+    def _check_choices(
+        self, first: Choice, params: Mapping[str, object], request_id: str | None
+    ) -> AttemptError | None:
+        """The error of choices that have all come; `None` for an answer."""
+        choices = self.choices.values()
+        if broken := next((choice.broken for choice in choices if choice.broken), ""):
+            return broken_off(broken, request_id=request_id)
+        for choice in choices:
+            calls, finish = choice.tool_calls, choice.finish_reason
+            if not calls.all_named:
+                return BadReply("a tool call without a name", request_id=request_id)
+            if not calls.all_usable(cut=finish == "length"):
+                return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
+            if finish == "tool_calls" and calls.only_begun:
+                return BadReply("a tool call of which nothing has come", request_id=request_id)
+        if any(choice.is_answer for choice in choices):
+            return None
+        return judge_empty(
+            first.finish_reason, first.finish, params, request_id,
+            usage=read_usage(self.usage), thoughts=any(choice.has_thoughts for choice in choices),
+        )
 
     def raw(self) -> Message:
         """The answer as one Chat Completions object."""
@@ -168,7 +196,9 @@ class CompletionBuilder:
                 self._add_choice(choice, position, chunks)
             else:
                 self.mark_malformed("a choice")
-        self.envelope.update((key, value) for key, value in chunk.items() if value is not None)
+        held = self.envelope
+        # What is empty takes nothing back: Azure's last chunk has no id and no model.
+        held.update((key, value) for key, value in chunk.items() if value or (value is not None and key not in held))
         usage = chunk.get("usage")
         groq = chunk.get("x_groq")  # Groq's place for usage and errors in the first and last chunk of a stream
         if isinstance(groq, dict):
@@ -187,15 +217,18 @@ class CompletionBuilder:
             return
         mine = self.choices.get(index)
         if mine is None:
-            mine = self.choices[index] = Choice()
+            serial = f"{self._serial * 1e6:.0f}"
+            mine = self.choices[index] = Choice(f"{serial}_{index}" if index else serial)
             if index == 0:
-                self._first_texts, self._first_has_begun = mine.pieces["content"], True
-        self.content += mine.add(choice, chunks if index == 0 else None)
+                self._first_texts = mine.pieces["content"]
+        self.content += mine.add(choice, chunks if index == 0 else None, in_document=self._document is not None)
+        if index == 0:
+            self._first_is_open = not mine.has_ended
         if mine.malformed:
             self.mark_malformed(mine.malformed)
         self._set_error(choice.get("error"))
-        if mine.finish == "error":
-            self._set_error("the provider ended the answer with finish reason 'error'")
+        if self.usage is None and isinstance(usage := choice.get("usage"), dict):  # Moonshot's place for it
+            self.usage = usage
 
     def _set_bare_error(self, document: Message) -> None:
         if (bare := bare_error(document)) is not None:
@@ -209,13 +242,3 @@ class CompletionBuilder:
 def _is_plain(delta: Message) -> bool:
     """Whether a delta brings nothing but text; some hosts repeat the role, or name what there is not."""
     return not [key for key, value in delta.items() if value and key not in _PLAIN_FIELDS]
-
-
-def _check_empty(first: Choice, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:
-    """`None` where an answer may rightly be empty: its tokens went unseen, or it began with the caller's stop word."""
-    if first.finish == "content_filter":
-        message = "the provider's content filter let nothing through"
-        return Refused(message, code=first.finish, request_id=request_id)
-    if first.finish is not None and (first.finish_reason == "length" or params.get("stop")):
-        return None
-    return BadReply(f"empty: neither text nor tool call (finish reason {first.finish!r})", request_id=request_id)

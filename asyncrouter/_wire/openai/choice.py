@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._types import Chunk
-from asyncrouter._wire.openai.finish import FINISH
+from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.openai.finish import finish_reason
+from asyncrouter._wire.openai.other_fields import OtherFields, has_media
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
 from asyncrouter._wire.openai.thinking_blocks import ThinkingBlocks
 from asyncrouter._wire.openai.tool_calls import ToolCalls
@@ -13,29 +15,43 @@ from asyncrouter._wire.openai.tool_calls import ToolCalls
 if TYPE_CHECKING:
     from asyncrouter._types import FinishReason, Message
 
-_REASONING_KEYS = ("reasoning", "reasoning_content")
-"""Names of the field that holds reasoning: OpenRouter's, Groq's and Ollama's; DeepSeek's and vLLM's."""
+_REASONING_KEYS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")
+"""Names of the field that holds reasoning: OpenRouter's, Groq's and Ollama's; DeepSeek's and vLLM's; those of
+others."""
 
 _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 """Fields of a delta that hold text, in pieces."""
 
 
 class Choice:
-    """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand."""
+    """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand.
 
-    __slots__ = ("details", "extra", "finish", "logprobs", "malformed", "pieces", "rest", "thinking", "tool_calls")
+    `serial` is text that no other choice has, for the ids of tool calls.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_is_messages", "broken", "details", "finish", "has_ended", "logprobs", "malformed", "media", "other", "pieces",
+        "rest", "thinking", "tool_calls",
+    )
+
+    def __init__(self, serial: str = "") -> None:
+        self._is_messages = False  # the pieces come as messages instead of deltas
         self.malformed = ""
         """Which part had a type in which nothing can be read; "" for none."""
         self.pieces: dict[str, list[str]] = {"content": []}
-        self.tool_calls = ToolCalls()
+        self.tool_calls = ToolCalls(serial)
         self.details: ReasoningDetails | None = None
         self.thinking: ThinkingBlocks | None = None
         self.logprobs: dict[str, list[object]] = {}
         self.finish: str | None = None
         """The finish reason in the host's words, `None` until it has come."""
-        self.extra: Message = {}  # fields of the message that are kept as they are
+        self.has_ended = False
+        """Whether the finish reason stands: content after it takes the end back."""
+        self.broken = ""
+        """The finish reason that said that the answer is not whole; "" for none. No later one mends it."""
+        self.media = False
+        """Whether there is a picture or sound in it."""
+        self.other = OtherFields()  # fields of the message that are no text and no call
         self.rest: Message = {}  # the same of the choice itself
 
     def __repr__(self) -> str:
@@ -56,36 +72,44 @@ class Choice:
     def finish_reason(self) -> FinishReason:
         """The finish reason in our words."""
         if self.finish:
-            return FINISH.get(self.finish.lower(), "stop")
+            return finish_reason(self.finish)
         return "tool_calls" if self.tool_calls else "stop"
 
-    def add(self, choice: Message, chunks: list[Chunk] | None) -> bool:
+    @property
+    def is_answer(self) -> bool:
+        """Whether there is more in it than thoughts. Blanks after thoughts are none: some models end them so."""
+        if self.media or self.tool_calls:
+            return True
+        text = self.text
+        return bool(text) and not (text.isspace() and self.has_thoughts)
+
+    @property
+    def has_thoughts(self) -> bool:
+        """Whether the model has shown any thoughts."""
+        return bool(self.reasoning or self.details is not None or self.thinking is not None)
+
+    def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> bool:
         """Add the choice's next piece, or the whole of it; whether it brought content."""
-        for key, value in choice.items():
-            if key == "finish_reason":
-                if isinstance(value, str):
-                    self.finish = value or self.finish
-                elif value is not None:
-                    self.malformed = "a finish reason"
-            elif key == "logprobs":
-                self._add_logprobs(value)
-            elif value is not None and key not in {"index", "delta", "message"}:
-                self.rest[key] = value
-        # Some hosts put a whole message into a stream where a delta belongs.
-        delta = choice.get("delta")
-        if whole := not delta and choice.get("message") is not None:
-            delta = choice["message"]
-        if isinstance(delta, dict):
-            return self._add_delta(delta, chunks, whole=whole)
-        if delta is not None:
+        delta, message = choice.get("delta"), choice.get("message")
+        if in_document and message:
+            delta = None
+        brought = False
+        if isinstance(delta, dict) and (delta or message is None):
+            brought = self._add_delta(delta, chunks, whole=in_document)
+        elif delta is not None and (delta or message is None):
             self.malformed = "a message"
-        return False
+        if isinstance(message, dict):
+            brought |= self._add_message(message, chunks, in_document=in_document)
+        elif message is not None:
+            self.malformed = "a message"
+        self._add_end(choice, brought=brought)
+        return brought
 
     def raw(self, index: int) -> Message:
         """The choice as an unstreamed answer has it."""
         message: Message = {"role": "assistant", "content": self._joined("content") or None}
         message |= {key: self._joined(key) for key in self.pieces if key != "content"}
-        message |= self.extra
+        message |= self.other.joined()
         if self.details is not None:
             message["reasoning_details"] = self.details.joined()
         if self.thinking is not None:
@@ -97,28 +121,84 @@ class Choice:
             raw["logprobs"] = self.logprobs
         return raw | self.rest
 
+    def _add_end(self, choice: Message, *, brought: bool) -> None:
+        """Add the fields beside the message: first of all the finish reason, which content after it takes back."""
+        if brought:
+            self.has_ended = False
+        for key, value in choice.items():
+            if key == "finish_reason":
+                if is_word(value):
+                    self.finish, self.has_ended = value, True
+                    if is_broken(value):
+                        self.broken = self.broken or value
+                elif value is not None and not isinstance(value, str):
+                    self.malformed = "a finish reason"
+            elif key == "logprobs":
+                self._add_logprobs(value)
+            elif value is not None and key not in {"index", "delta", "message"}:
+                self.rest[key] = value
+
+    def _add_message(self, message: Message, chunks: list[Chunk] | None, *, in_document: bool) -> bool:
+        """Add a whole message. Some hosts put one where a delta belongs; some repeat all deltas in one at the end."""
+        if in_document:
+            return self._add_delta(message, chunks, whole=True)
+        if not self._is_messages and (self.tool_calls or any(self.pieces.values())):
+            return self._add_delta(self._missing_from(message), chunks, whole=True)
+        self._is_messages = True
+        return self._add_delta(message, chunks, whole=True)
+
+    def _missing_from(self, message: Message) -> Message:
+        """What of a whole message, which repeats the deltas before it, none of them has brought."""
+        missing: Message = {}
+        for key, value in message.items():
+            if key in _TEXT_KEYS and isinstance(value, str):
+                come = self._joined(key) or (self.reasoning if key in _REASONING_KEYS else "")
+                if len(value) > len(come) and value.startswith(come):
+                    missing[key] = value[len(come) :]
+                elif key == "content" and not come.startswith(value) and value.strip() not in {"", come.strip()}:
+                    self.malformed = "a message that contradicts its deltas"
+            elif key == "tool_calls" and isinstance(value, list):
+                missing[key] = self.tool_calls.fill_up(value)
+            elif not self._has(key):
+                missing[key] = value
+        return missing
+
+    def _has(self, key: str) -> bool:
+        held = {"reasoning_details": self.details, "thinking_blocks": self.thinking}
+        return key == "function_call" or held.get(key) is not None or key in self.other or key in self.pieces
+
     def _add_delta(self, delta: Message, chunks: list[Chunk] | None, *, whole: bool) -> bool:
         text = reasoning = ""
         calls: list[Message] = []
+        called = shown = False
         for key, value in delta.items():
             if not value or key == "role":  # null, "" and [] say nothing
                 continue
             if key in _TEXT_KEYS:
+                before, self.media = self.media, False
                 more_text, more_reasoning = self._add_text(key, value)
+                shown |= self.media
+                self.media |= before
                 text += more_text
                 reasoning = reasoning or more_reasoning  # under two names it is the same
             elif key == "tool_calls":
                 calls = self._objects("tool calls", value)
-            elif key == "function_call":  # the name of tool calls before 2023-11
-                calls = [{"index": 0, "type": "function", "function": value}]
-            else:
-                self._add_field(key, value)
-        called = bool(calls) and self.tool_calls.add_deltas(calls, whole=whole)
+            elif key != "function_call":
+                shown |= self._add_field(key, value)
+        if not calls and (legacy := delta.get("function_call")):  # the name of tool calls before 2023-11
+            calls = [{"type": "function", "function": legacy}]
+            if not whole:
+                calls[0]["index"] = 0
+        if calls:
+            called, calls = self.tool_calls.add_deltas(calls, whole=whole)
+        if whole and (delta.get("function_call") or delta.get("tool_calls")):
+            delta["tool_calls"] = calls  # the message says what the reply says
+            delta.pop("function_call", None)
         if self.tool_calls.malformed:
             self.malformed = "a tool call"
         if chunks is not None and (text or reasoning or calls):
             chunks.append(Chunk(text, reasoning, tuple(calls)))
-        return bool(text or reasoning) or called
+        return bool(text or reasoning) or called or shown
 
     def _add_text(self, key: str, value: object) -> tuple[str, str]:
         """Add one of `_TEXT_KEYS`; the text and the reasoning it brought."""
@@ -135,12 +215,14 @@ class Choice:
 
     def _add_parts(self, content: object) -> tuple[str, str]:
         """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning in it."""
-        texts, thoughts = [], []
+        texts, thoughts = list[str](), list[str]()
         for part in self._objects("content", content):
             if isinstance(text := part.get("text"), str):
                 texts.append(text)
             elif part.get("type") == "thinking":
                 thoughts.append(_thinking_text(part.get("thinking")))
+            elif part:
+                self._add_field("images" if part.get("type") == "image_url" else "parts", [part])
         text, reasoning = "".join(texts), "".join(thoughts)
         if text:
             self.pieces["content"].append(text)
@@ -148,21 +230,20 @@ class Choice:
             self.pieces.setdefault("reasoning", []).append(reasoning)
         return text, reasoning
 
-    def _add_field(self, key: str, value: object) -> None:
-        """Keep a field of no other kind: lists grow, of anything else the last value counts."""
+    def _add_field(self, key: str, value: object) -> bool:
+        """Keep a field that is no text and no call; whether it is a picture or sound."""
         if key == "reasoning_details" and isinstance(value, list):
             self.details = self.details or ReasoningDetails()
             self.details.add(value)
-            return
+            return False
         if key == "thinking_blocks" and isinstance(value, list):
             self.thinking = self.thinking or ThinkingBlocks()
             self.thinking.add(value)
-            return
-        held = self.extra.get(key)
-        if isinstance(held, list) and isinstance(value, list):
-            held.extend(value)
-        else:
-            self.extra[key] = list(value) if isinstance(value, list) else value
+            return False
+        self.other.add(key, value)
+        shown = has_media(key, value)
+        self.media |= shown
+        return shown
 
     def _add_logprobs(self, value: object) -> None:
         if isinstance(value, dict):

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._wire.openai.finish import FINISH
+from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.openai.finish import FINISH, finish_reason
 from asyncrouter._wire.openai.usage import read_usage
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ def write_plain(document: Message, reply: Reply) -> bool:
     if type(message) is not dict or not (_holds_only(_CHOICE_FIELDS, choice) and _holds_only(_MESSAGE_FIELDS, message)):
         return False
     text = message.get("content")
-    if not (type(text) is str and text and type(finish) is str and finish) or finish == "error":
+    if not (type(text) is str and text and type(finish) is str and finish):
+        return False
+    if finish not in FINISH and (not is_word(finish) or is_broken(finish)):
         return False
     served, usage = document.get("model"), document.get("usage")
     reply.text = text
-    reply.finish_reason = FINISH.get(finish) or FINISH.get(finish.lower(), "stop")
+    reply.finish_reason = FINISH.get(finish) or finish_reason(finish)
     reply.served_model = served if type(served) is str else None
     reply.usage = read_usage(usage if type(usage) is dict else None)
     reply._build_raw = document.copy  # not a lambda: replies cross processes
@@ -50,7 +53,9 @@ def write_plain(document: Message, reply: Reply) -> bool:
 def _only_choice(document: Message) -> Message | None:
     """The choice of a document that has exactly one, and no error beside it."""
     choices = document.get("choices")
-    if type(choices) is not list or len(choices) != 1 or document.get("error") or document.get("x_groq"):
+    if type(choices) is not list or len(choices) != 1:
+        return None
+    if document.get("error") or document.get("x_groq") or document.get("base_resp"):
         return None
     choice: object = choices[0]
     return choice if type(choice) is dict else None

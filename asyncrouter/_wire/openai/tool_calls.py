@@ -1,4 +1,15 @@
-"""Joins the deltas of tool calls, however a host numbers them: by index, by id, or not at all."""
+"""Joins the deltas of tool calls, however a host numbers them: by index, by id, or not at all.
+
+Hosts disagree on what a delta repeats. Some send the name with every piece of the arguments, some the whole call twice,
+some number all calls 0, some end with a delta in which nothing is. The rules, for a delta that has a name and belongs
+by its numbers to a call that has one, too:
+
+- the same name: more of the same call, unless that call's arguments are whole and others come;
+- another name: the next call, if arguments have come or the delta is a beginning (it says its type); else the next
+  piece of a name that comes in pieces.
+
+What a reader of the stream is to see is mended as well: a name comes once, every call has its own index and an id.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._wire.decoding.surrogates import is_json
 from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
@@ -17,29 +29,33 @@ if TYPE_CHECKING:
 class _ToolCall:
     """One tool call so far: a function's name and arguments in pieces, or a call of another kind."""
 
-    __slots__ = ("arguments", "id", "malformed", "names", "names_length", "other_pieces", "rest")
+    __slots__ = ("arguments", "id", "malformed", "names", "names_length", "number", "other_pieces", "rest", "shown")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         self.id = ""
+        self.number = number
+        """Its index in the deltas that a reader of the stream sees."""
         self.names: list[str] = []  # the pieces of one name
         self.names_length = 0
         self.arguments: list[str] = []
         self.malformed = False
+        self.shown = False
+        """Whether a reader of the stream has seen its beginning."""
         self.rest: Message = {}  # the fields beside id and function
         self.other_pieces: dict[str, list[str]] = {}  # of a call that is no function: the pieces of its texts
 
     def add_delta(self, delta: Message, function: Message) -> bool:
         """Add a delta, with the `function` in it; whether it brought content."""
-        name, arguments, identifier = function.get("name"), function.get("arguments"), delta.get("id")
-        # A delta that gives the id again repeats the beginning of the call, and its name is not the next piece of it.
-        repeated = bool(identifier) and identifier == self.id and self._has_name(name)
-        name = "" if repeated or name is None else name
+        name, arguments = function.get("name"), function.get("arguments")
+        if name is None or self.has_name(name):  # a host that sends the name again does not mean its next piece
+            function.pop("name", None)
+            name = ""
         if isinstance(arguments, dict):  # some hosts send the object itself, not its JSON text
             arguments = function["arguments"] = _json_text(arguments)
         elif arguments is None:
             arguments = ""
-        if isinstance(identifier, str) and identifier:
-            self.id = identifier
+        if arguments and arguments == self._whole_arguments():  # the whole call again
+            function["arguments"] = arguments = ""
         brought_other = self._add_rest(delta)
         if not (isinstance(name, str) and isinstance(arguments, str)):
             self.malformed = True
@@ -57,21 +73,52 @@ class _ToolCall:
         kind = self.rest.get("type")
         return kind if isinstance(kind, str) and isinstance(self.rest.get(kind), dict) else "function"
 
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether there is nothing in it: some hosts end with such a delta."""
+        return not (self.names or self.arguments) and self.kind == "function"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its arguments are whole JSON; none at all count as none."""
+        text = self.joined_arguments()
+        return not text or text.isspace() or self.kind != "function" or is_json(text)
+
     def joined(self) -> Message:
         """The call as a message of an unstreamed answer has it."""
         kind = self.kind
         if kind != "function":
             texts = {key: "".join(pieces) for key, pieces in self.other_pieces.items() if pieces}
             return {"id": self.id, **self.rest, kind: {**object_in(self.rest, kind), **texts}}
-        if len(self.arguments) > 1:
-            self.arguments[:] = ["".join(self.arguments)]  # joined once, however often it is asked for
-        function: Message = {"name": "".join(self.names), "arguments": self.arguments[0] if self.arguments else ""}
-        head: Message = {"id": self.id} if self.id else {}
-        return {**head, "type": "function", **self.rest, "function": function}
+        function: Message = {"name": "".join(self.names), "arguments": self.joined_arguments()}
+        return {"id": self.id, "type": "function", **self.rest, "function": function}
 
-    def _has_name(self, name: object) -> bool:
+    def joined_arguments(self) -> str:
+        """The arguments so far; joined once, however often they are asked for."""
+        if len(self.arguments) > 1:
+            self.arguments[:] = ["".join(self.arguments)]
+        return self.arguments[0] if self.arguments else ""
+
+    def has_name(self, name: object) -> bool:
+        """Whether this is its name so far."""
         # Lengths first: joining the pieces for each of them would take time by their square.
         return isinstance(name, str) and len(name) == self.names_length and name == "".join(self.names)
+
+    def begins_anew(self, delta: Message, name: str, arguments: object, *, numbered: bool) -> bool:
+        """Whether a delta with a name, which belongs to this call by its numbers, is the beginning of another call."""
+        if not self.names:
+            return False
+        if self.has_name(name):
+            whole = self._whole_arguments()
+            return bool(arguments and whole) and arguments != whole
+        return not numbered or bool(self.arguments) or "type" in delta
+
+    def _whole_arguments(self) -> str:
+        """The arguments if they are a whole object, so that no further piece of them can come; else ""."""
+        if not (self.arguments and self.arguments[-1].endswith("}")):
+            return ""
+        text = self.joined_arguments()
+        return text if text.startswith("{") and is_json(text) else ""
 
     def _add_rest(self, delta: Message) -> bool:
         """Keep the fields beside a function; whether they are the call itself, of another kind (OpenAI's `custom`)."""
@@ -96,11 +143,15 @@ class _ToolCall:
 
 
 class ToolCalls:
-    """The tool calls of one choice so far, in the order in which they began."""
+    """The tool calls of one choice so far, in the order in which they began.
 
-    __slots__ = ("_by_id", "_by_index", "_calls", "malformed")
+    `serial` is text that no other answer has: it is in the ids of calls to which the host gives none.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_by_id", "_by_index", "_calls", "_serial", "malformed")
+
+    def __init__(self, serial: str = "") -> None:
+        self._serial = serial
         self._calls: list[_ToolCall] = []
         self._by_id: dict[str, _ToolCall] = {}
         self._by_index: dict[int, _ToolCall] = {}
@@ -108,49 +159,123 @@ class ToolCalls:
         """Whether a name, arguments or an index had a type in which nothing can be read."""
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return sum(not call.is_placeholder for call in self._calls)
 
     @property
     def all_named(self) -> bool:
         """Whether every call of a function has a name."""
-        return all(call.names or call.kind != "function" for call in self._calls)
+        return all(call.names or call.kind != "function" or call.is_placeholder for call in self._calls)
 
-    def add_deltas(self, deltas: Sequence[Message], *, whole: bool = False) -> bool:
-        """Add the deltas of one chunk, or the calls of a `whole` message; whether any brought content."""
+    @property
+    def only_begun(self) -> bool:
+        """Whether calls have begun, and none of them has come."""
+        return bool(self._calls) and not len(self)
+
+    def all_usable(self, *, cut: bool) -> bool:
+        """Whether the arguments of every call are JSON; of an answer that was `cut` the last call's may not be."""
+        calls = [call for call in self._calls if not call.is_placeholder]
+        return all(call.is_usable for call in (calls[:-1] if cut else calls))
+
+    def add_deltas(self, deltas: Sequence[Message], *, whole: bool = False) -> tuple[bool, list[Message]]:
+        """Add the deltas of one chunk, or the calls of a `whole` message.
+
+        Returns whether any brought content, and those that a reader of the stream is to see.
+        """
         content = False
+        shown: list[Message] = []
+        fresh: set[int] = set()  # the calls that this chunk has named
         for delta in deltas:
-            function, index = delta.get("function"), delta.get("index")
-            call = self._begin() if whole and index is None else self._call_of(delta)
-            if not isinstance(function, dict | None) or (index is not None and type(index) is not int):
+            function, identifier = delta.get("function"), _id_in(delta)
+            if not isinstance(function, dict | None):
                 self.malformed = True
-            content |= call.add_delta(delta, function if isinstance(function, dict) else {})
+            function = function if isinstance(function, dict) else {}
+            call = self._begin(None) if whole else self._call_of(delta, function, identifier, fresh)
+            if identifier and not call.id:
+                call.id = identifier
+            if function.get("name"):
+                fresh.add(id(call))
+            brought = call.add_delta(delta, function)
+            content |= brought
             self.malformed |= call.malformed
-            self._by_id.setdefault(call.id, call)
-        return content
+            if identifier:
+                self._by_id.setdefault(identifier, call)
+            self._mend(call, delta, function, whole=whole)
+            if call.shown and (brought or identifier):
+                shown.append(delta)
+        return content, shown
 
     def joined(self) -> tuple[Message, ...]:
         """The calls as a message of an unstreamed answer has them."""
-        return tuple(call.joined() for call in self._calls)
+        return tuple(call.joined() for call in self._calls if not call.is_placeholder)
 
-    def _call_of(self, delta: Message) -> _ToolCall:
+    def fill_up(self, calls: Sequence[Message]) -> list[Message]:
+        """The calls of a whole message that no delta has brought: those beyond the ones that have come."""
+        return list(calls[len(self) :])
+
+    def _call_of(self, delta: Message, function: Message, identifier: str, fresh: set[int]) -> _ToolCall:
         """The call a delta belongs to: by its index, else by its id; without either, a name begins a new call."""
-        index, identifier = delta.get("index"), delta.get("id")
-        function = delta.get("function")
-        has_name = isinstance(function, dict) and bool(function.get("name"))
-        if isinstance(index, int):
+        index = self._index_in(delta)
+        name, arguments = function.get("name"), function.get("arguments")
+        if index is not None:
             call = self._by_index.get(index)
-            # Gemini's OpenAI-compatible endpoint gives index 0 to every one of several calls.
-            if call is None or (identifier and call.id and identifier != call.id and has_name):
-                call = self._by_index[index] = self._begin()
+        elif identifier:
+            call = self._by_id.get(identifier)
+        else:
+            call = self._calls[-1] if self._calls else None
+        if call is None:
+            return self._begin(index)
+        if not (isinstance(name, str) and name):
             return call
-        if identifier:
-            known = self._by_id.get(identifier) if isinstance(identifier, str) else None
-            return known if known is not None else self._begin()
-        return self._calls[-1] if self._calls and not has_name else self._begin()
-
-    def _begin(self) -> _ToolCall:
-        self._calls.append(call := _ToolCall())
+        other_id = identifier and call.id and identifier != call.id and self._by_id.get(identifier) is not call
+        if identifier and identifier == call.id:
+            return call
+        twin = id(call) in fresh and call.has_name(name) and bool(call.arguments) and bool(arguments)
+        if other_id or twin or call.begins_anew(delta, name, arguments, numbered=index is not None):
+            # Google's compatible endpoint gives index 0 to every one of several calls.
+            return self._begin(index)
         return call
+
+    def _index_in(self, delta: Message) -> int | None:
+        index = delta.get("index")
+        if isinstance(index, str) and index.isascii() and index.isdigit():
+            index = int(index[:9])
+        elif isinstance(index, float) and index.is_integer():
+            index = int(index)
+        if index is None or type(index) is int:
+            return index
+        self.malformed = True
+        return None
+
+    def _begin(self, index: int | None) -> _ToolCall:
+        taken = {call.number for call in self._calls}
+        number = index if index is not None and index not in taken else len(self._calls)
+        while number in taken:
+            number += 1
+        self._calls.append(call := _ToolCall(number))
+        if index is not None:
+            self._by_index[index] = call
+        return call
+
+    def _mend(self, call: _ToolCall, delta: Message, function: Message, *, whole: bool) -> None:
+        """Give the call an id once its name is known, and the delta what a reader needs to tell the calls apart."""
+        if call.is_placeholder:
+            return
+        if not call.id and (call.names or call.kind != "function"):
+            call.id = f"call_{self._serial}_{call.number}"
+        if not call.shown and call.id:
+            call.shown = True
+            delta["id"] = call.id
+            if call.names and isinstance(delta.get("function"), dict) and not whole:
+                function["arguments"] = call.joined_arguments()
+        if not whole and delta.get("index") != call.number:
+            delta["index"] = call.number
+
+
+def _id_in(delta: Message) -> str:
+    identifier = delta.get("id")
+    if isinstance(identifier, str):
+        return identifier
+    return str(identifier) if type(identifier) is int else ""
 
 
 def _json_text(arguments: Message) -> str | None:

@@ -26,7 +26,7 @@ class OpenAI(BaseWire):
     __slots__ = ("_chat_url", "_quirks")
 
     def __init__(self, provider: Provider, wall: Callable[[], float] = time.time) -> None:
-        super().__init__(provider, wall, CompletionBuilder, write_plain)
+        super().__init__(provider, wall, lambda: CompletionBuilder(wall()), write_plain)
         self._chat_url = self._url("/chat/completions")
         self._quirks = quirks_of(provider.base_url)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from asyncrouter._errors import BadReply, Refused
+from asyncrouter._wire.decoding.ends import finish_of, is_broken
+from asyncrouter._wire.decoding.judgement import broken_off
 from asyncrouter._wire.fields import count_in, object_in
 from asyncrouter._wire.responses.request import MIN_OUTPUT_TOKENS, output_limit
 from asyncrouter._wire.responses.usage import read_usage
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import FinishReason
     from asyncrouter._wire.responses.state import AnswerState
-
-_REASONS: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-"""Why an answer is incomplete, in the router's words; the API knows others, which are "other"."""
 
 
 def incomplete_reason(answer: AnswerState) -> str:
@@ -31,7 +30,7 @@ def incomplete_reason(answer: AnswerState) -> str:
 def finish_reason(answer: AnswerState) -> FinishReason:
     """Why the answer ended, in the router's words."""
     if reason := incomplete_reason(answer):
-        return _REASONS.get(reason, "other")
+        return finish_of(reason)
     if _reached_limit(answer):
         return "length"
     return "tool_calls" if answer.calls else "stop"
@@ -46,6 +45,8 @@ def judge(answer: AnswerState, params: Mapping[str, object], request_id: str | N
         return BadReply(told, request_id=request_id)
     if answer.status not in {"completed", "incomplete"}:
         return BadReply(f"no answer: the response is {answer.status!r:.40}", request_id=request_id)
+    if is_broken(reason := incomplete_reason(answer)):
+        return broken_off(reason, request_id=request_id)
     finish, calls = finish_reason(answer), answer.calls
     if not all(call.name for call in calls):
         return BadReply("a tool call without a name", request_id=request_id)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._wire.base import BaseWire
-from asyncrouter._wire.decoding.body_decoder import BodyDecoder
-from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.request_body import write_translated
 from asyncrouter._wire.responses.answer import ResponseAnswer
 from asyncrouter._wire.responses.hosts import origin_of
@@ -51,12 +49,9 @@ class Responses(BaseWire):
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
-        request_id = self.request_id(headers)
         # The hosts that are known say themselves that an answer was cut by the limit.
         new_answer = partial(self._new_answer, None if self._honest else output_limit(params))
-        if "event-stream" in headers.get("content-type", "").lower():
-            return EventDecoder(new_answer(), self._classifier, params, request_id)
-        return BodyDecoder(new_answer, self._classifier, params, request_id)
+        return self._decoder(headers, params, new_answer)
 
     def _new_answer(self, limit: int | None = None) -> ResponseAnswer:
         created = int(self._wall())

@@ -1,0 +1,117 @@
+"""What the word with which a provider ends an answer means: one table for all wires.
+
+Providers agree on few of these words, and gateways pass on those of others: Google's words come through compatible
+endpoints of Chat Completions, Anthropic's through Bedrock. So a word is read by its meaning. The exact words are looked
+up first; of any other word the parts decide, the worst meaning first, because half an answer that passes for a whole
+one is the greater harm. Case, hyphens, underscores and blanks make no difference.
+
+A wire may have its own meaning for a word of its own API; that comes before this table.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._types import FinishReason
+
+End = Literal["stop", "length", "tool_calls", "content_filter", "interrupted", "malformed", "other"]
+"""What an end word means. "interrupted" (the provider broke off) and "malformed" (the model wrote something unusable)
+are no ends of an answer; "other" is a word that nobody knows."""
+
+_NO_WORDS: Final = frozenset({
+    "", "null", "none", "unspecified", "finishreasonunspecified", "reasoninvalid", "notfinished", "unfinished",
+    "inprogress", "blockreasonunspecified", "blockedreasonunspecified",
+})
+"""Words that stand for an absent one: protobuf's first value of an enum, watsonx's answer that goes on."""
+
+_WORDS: Final[Mapping[str, End]] = {
+    "stop": "stop", "eos": "stop", "eostoken": "stop", "endturn": "stop", "endofturn": "stop", "endoftext": "stop",
+    "stopsequence": "stop", "stoptoken": "stop", "stopword": "stop", "stopstr": "stop", "pauseturn": "stop",
+    "complete": "stop", "completed": "stop", "finish": "stop", "finished": "stop", "done": "stop", "normal": "stop",
+    "success": "stop", "stopped": "stop", "stopcriteriamet": "stop", "reasonstop": "stop", "finishreasonstop": "stop",
+    "length": "length", "maxtokens": "length", "maxoutputtokens": "length", "modellength": "length",
+    "modelcontextwindowexceeded": "length", "continuation": "length", "limit": "length", "errorlimit": "length",
+    "toolcalls": "tool_calls", "toolcall": "tool_calls", "tooluse": "tool_calls", "functioncall": "tool_calls",
+    "functioncalls": "tool_calls",
+    "contentfilter": "content_filter", "refusal": "content_filter", "safety": "content_filter",
+    "sensitive": "content_filter", "recitation": "content_filter", "prohibitedcontent": "content_filter",
+    "blocklist": "content_filter", "spii": "content_filter", "language": "content_filter",
+    "escalation": "content_filter", "modelarmor": "content_filter",
+    "noimage": "interrupted", "imageother": "interrupted", "other": "interrupted", "load": "interrupted",
+    "incomplete": "interrupted",
+}
+"""The meaning of the words that are in use, without case and punctuation.
+
+Together, Hugging Face, watsonx: eos, eos_token; Cohere: COMPLETE, ERROR_LIMIT (the context window); llama.cpp: limit;
+Mistral: model_length; Zhipu: sensitive, model_context_window_exceeded; Ollama: load; Google: the words in capitals,
+whose OTHER is a failure of which it does not say more.
+"""
+
+_PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
+    ("malformed", ("malform", "invalid", "unexpectedtool", "toomanytool", "unparsable", "parseerror", "corrupt")),
+    ("content_filter", (
+        "filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "blocked", "spii", "refus",
+        "moderat", "policy", "guardrail", "toxic", "harm", "copyright", "unsafe", "censor",
+    )),
+    ("interrupted", (
+        "abort", "cancel", "error", "timeout", "timedout", "timelimit", "deadline", "resource", "network", "preempt",
+        "interrupt", "disconnect", "connection", "fail", "unavailable", "overload", "capacity", "ratelimit", "quota",
+        "shutdown", "kill", "evict", "exception", "crash", "terminat", "expire", "memory", "incomplete", "dropped",
+        "lost", "broken", "reset", "unfinished", "notfinished", "stall", "exhaust",
+    )),
+    ("length", ("length", "maxtoken", "maxoutput", "maxlen", "maxcontext", "maxnew", "tokenlimit", "contextwindow",
+                "contextlimit", "outputlimit", "contextfull")),
+    ("tool_calls", ("toolcall", "tooluse", "functioncall")),
+    ("stop", ("stopsequence", "stoptoken", "stopword", "stopstring", "endofturn", "endturn", "eostoken")),
+)
+"""Parts of words and what they mean, in the order in which they are looked for."""
+
+_KEPT_WORDS = 512
+"""How many words are remembered with their meaning: a bound, for they come from outside."""
+
+_LONGEST_WORD = 200
+"""So many characters of a word are looked at: longer ones are no words."""
+
+FINISH_REASONS: Final[Mapping[End, FinishReason]] = {
+    "stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter",
+    "other": "other",
+}
+"""Our finish reason for each meaning that is an end."""
+
+
+@lru_cache(maxsize=_KEPT_WORDS)
+def meaning(word: str) -> End:
+    """What an end word means, whichever provider wrote it."""
+    bare = "".join(filter(str.isalnum, word[:_LONGEST_WORD].lower()))
+    exact = _WORDS.get(bare)
+    if exact is not None:
+        return exact
+    for end, parts in _PARTS:
+        if any(part in bare for part in parts):
+            return end
+    return "other"
+
+
+@lru_cache(maxsize=_KEPT_WORDS)
+def finish_of(word: str) -> FinishReason:
+    """Our finish reason for an end word; "other" for one that is no end, whose answer is no reply anyway."""
+    return FINISH_REASONS.get(meaning(word), "other")
+
+
+def is_word(word: object) -> TypeGuard[str]:
+    """Whether a provider has really said why the answer ended."""
+    return isinstance(word, str) and _says_something(word)
+
+
+@lru_cache(maxsize=_KEPT_WORDS)
+def _says_something(word: str) -> bool:
+    return "".join(filter(str.isalnum, word[:_LONGEST_WORD].lower())) not in _NO_WORDS
+
+
+def is_broken(word: str) -> bool:
+    """Whether the word says that there is no whole answer."""
+    return meaning(word) in {"interrupted", "malformed"}
