@@ -54,6 +54,14 @@ class ToolResult:
 
 
 @dataclass(slots=True)
+class Thought:
+    """What a model has thought, as a block of Anthropic's or a chunk of Mistral's, exactly as it came."""
+
+    path: str
+    block: Message
+
+
+@dataclass(slots=True)
 class Other:
     """A part that Chat Completions does not know: a provider's own, exactly as the caller wrote it."""
 
@@ -61,7 +69,7 @@ class Other:
     part: Message
 
 
-Part = Text | Media | ToolUse | ToolResult | Other
+Part = Text | Media | ToolUse | ToolResult | Thought | Other
 """`path` of a part is where it stands in the caller's arguments: `messages[0].content[1]`."""
 
 

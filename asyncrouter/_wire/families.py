@@ -68,12 +68,17 @@ class FamilyRules:
     """Anthropic: whether thoughts come empty unless their summary is asked for."""
     prefill: bool = True
     """Anthropic: whether it goes on with a message of the assistant's that stands last."""
-    schemas: bool = True
-    """Anthropic: whether it takes schemas, for its answer and for strict tools."""
+    schemas: Literal["any", "limited", "none"] = "any"
+    """Anthropic: the JSON schemas it takes, for its answer and for strict tools."""
     one_sampling: bool = False
     """Anthropic: whether it takes only one of `temperature` and `top_p`."""
     budget: tuple[int, int] | None = None
     """Google: the least and the most tokens of thinking, for models that take a budget and no level."""
+
+    @property
+    def can_rest(self) -> bool:
+        """Whether it can be asked not to reason."""
+        return self.efforts is not None and "none" in self.efforts
 
     @property
     def can_reason(self) -> bool:
@@ -176,7 +181,7 @@ def _claude(efforts: tuple[Effort, ...], off: Literal["absent", "disabled", "bet
     """The rules of Claude since 4.7: adaptive thinking that is hidden, no sampling, no prefill."""
     return FamilyRules(
         efforts, "high", refused=frozenset({"temperature", "top_p", "top_k"}), forced_tools=forced_tools,
-        tool_ids="anthropic", thinking=("adaptive",), off=off, hides_thoughts=True, prefill=False,
+        tool_ids="anthropic", thinking=("adaptive",), off=off, hides_thoughts=True, prefill=False, schemas="limited",
     )
 
 
@@ -186,7 +191,7 @@ def _gemini(efforts: tuple[Effort, ...], budget: tuple[int, int] | None = None) 
 
 _CLAUDE_4_5: Final = FamilyRules(
     refused_reasoning=frozenset({"temperature", "top_p", "top_k"}), forced_tools="unless_reasoning",
-    tool_ids="anthropic", thinking=("enabled",), off="absent", one_sampling=True,
+    tool_ids="anthropic", thinking=("enabled",), off="absent", one_sampling=True, schemas="limited",
 )
 _PENALTIES: Final = frozenset({"presence_penalty", "frequency_penalty"})
 _GROK_4: Final = FamilyRules((), refused=_PENALTIES, refused_reasoning=frozenset())
@@ -240,16 +245,18 @@ ROWS: Final = (
     FamilyRow("anthropic", "opus", replace(_CLAUDE_4_5, efforts=_NONE_TO_HIGH), _CLAUDE, (4, 5), (4, 5)),
     FamilyRow("anthropic", "", _CLAUDE_4_5, _CLAUDE, (4, 5), (4, 5)),
     FamilyRow("anthropic", "opus", _CLAUDE_4_5, _CLAUDE, (4, 1), (4, 4)),
-    FamilyRow("anthropic", "", replace(_CLAUDE_4_5, schemas=False, one_sampling=False), _CLAUDE, (3, 7), (4, 4)),
+    FamilyRow("anthropic", "", replace(_CLAUDE_4_5, schemas="none", one_sampling=False), _CLAUDE, (3, 7), (4, 4)),
     FamilyRow("anthropic", "", FamilyRules(
-        efforts=(), thinking=(), off="absent", schemas=False, tool_ids="anthropic"), _CLAUDE, until=(3, 6)),
+        efforts=(), thinking=(), off="absent", schemas="none", tool_ids="anthropic"), _CLAUDE, until=(3, 6)),
     # Google. A level of thinking since version 3, a budget of tokens before, neither for other kinds of models:
     FamilyRow("google", "gemma", _NO_EFFORT, _GEMINI),
     FamilyRow("google", "gemini", _NO_EFFORT, _GEMINI, tags=frozenset({"image", "tts", "live", "audio"})),
     FamilyRow("google", "gemini", _NO_EFFORT, _GEMINI, until=(2, 4)),
     FamilyRow("google", "gemini", _gemini(_MINIMAL_TO_HIGH, (128, 32_768)), _GEMINI, (2, 5), (2, 9),
               frozenset({"pro"})),
-    FamilyRow("google", "gemini", _gemini(("none", *_MINIMAL_TO_HIGH), (0, 24_576)), _GEMINI, (2, 5), (2, 9)),
+    FamilyRow("google", "gemini", _gemini(("none", *_MINIMAL_TO_HIGH), (512, 24_576)), _GEMINI, (2, 5), (2, 9),
+              frozenset({"lite"})),
+    FamilyRow("google", "gemini", _gemini(("none", *_MINIMAL_TO_HIGH), (1, 24_576)), _GEMINI, (2, 5), (2, 9)),
     FamilyRow("google", "gemini", _gemini(("low", "high")), _GEMINI, (3, 0), (3, 0), frozenset({"pro"})),
     FamilyRow("google", "gemini", _gemini(_LOW_TO_HIGH), _GEMINI, (3, 1), (3, 9), frozenset({"pro"})),
     FamilyRow("google", "gemini", _gemini(_MINIMAL_TO_HIGH), _GEMINI, (3, 0), (3, 6)),

@@ -1,7 +1,8 @@
 """Reads the messages of a Chat Completions request into typed parts, for wires that translate them.
 
 What is wrong by itself (no role, arguments that are no JSON) is a `ValueError` that begins with the path of the
-mistake. What only some provider has no field for is kept as it came, with its path, for the wire to judge.
+mistake. What only some provider has no field for is kept as it came, with its path, for the wire to judge. An
+assistant's message may hold what only its author can read; the wire says what of it may go out.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from asyncrouter._wire.conversation import ChatMessage, Conversation, Media, Other, Text, ToolResult, ToolUse
+from asyncrouter._wire.conversation import ChatMessage, Conversation, Media, Other, Text, Thought, ToolResult, ToolUse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from asyncrouter._types import Message
     from asyncrouter._wire.conversation import Part
+    from asyncrouter._wire.tool_ids import ToolIds
+
+    Readable = Callable[[str, Message, list[Part]], list[Part]]
+    """What may go out of an assistant's message: given its path, the message and its parts in the usual order."""
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
 """The beginning of a `data:` URL (RFC 2397): media type, parameters, and whether the data are base64."""
@@ -29,19 +34,24 @@ _AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 """The media type of each `format` of `input_audio`."""
 
 
-def read_messages(messages: Sequence[Message]) -> Conversation:
-    """Read a conversation. Raises `ValueError` like `messages[2].tool_calls[0].function.arguments: …`."""
+def read_messages(messages: Sequence[Message], ids: ToolIds, readable: Readable) -> Conversation:
+    """Read a conversation; tool calls and results get the ids that go out.
+
+    Raises `ValueError` like `messages[2].tool_calls[0].function.arguments: …`.
+    """
     conversation, names = Conversation(), dict[str, str]()
     for index, message in enumerate(messages):
         path, role = f"messages[{index}]", message.get("role")
         if role in {"system", "developer"}:
             conversation.system += _system_texts(path, message)
         elif role == "user":
-            _append(conversation, "user", _content(path, message))
+            _append(conversation, "user", _marked(message, _content(path, message)))
         elif role == "assistant":
-            _append(conversation, "assistant", _assistant_parts(path, message, names))
+            parts = _assistant_parts(path, message, ids)
+            names |= {part.id: part.name for part in parts if isinstance(part, ToolUse)}
+            _append(conversation, "assistant", _marked(message, readable(path, message, parts)))
         elif role == "tool":
-            _append(conversation, "user", [_tool_result(path, message, names)])
+            _append(conversation, "user", [_tool_result(path, message, ids, names)])
         else:
             raise ValueError(f"{path}.role: expected system, developer, user, assistant or tool, got {role!r:.80}")
     return conversation
@@ -73,38 +83,51 @@ def _append(conversation: Conversation, role: Literal["user", "assistant"], part
 
 
 def _system_texts(path: str, message: Message) -> list[Text]:
-    parts = _content(path, message)
+    parts = _marked(message, _content(path, message))
     texts = [part for part in parts if isinstance(part, Text)]
     if len(texts) < len(parts):
         raise ValueError(f"{path}.content: expected text in a {message['role']} message")
     return texts
 
 
-def _assistant_parts(path: str, message: Message, names: dict[str, str]) -> list[Part]:
-    """The parts of an assistant's message; notes in `names` which function each call's id is of."""
+def _marked(message: Message, parts: list[Part]) -> list[Part]:
+    """The parts, of which the last has the `cache_control` that stands beside the whole content."""
+    mark = message.get("cache_control")
+    if mark is not None and parts and not isinstance(last := parts[-1], Thought | Other):
+        last.rest = {"cache_control": mark, **last.rest}
+    return parts
+
+
+def _assistant_parts(path: str, message: Message, ids: ToolIds) -> list[Part]:
+    """The parts of an assistant's message in the usual order: thoughts, text, pictures, tool calls."""
     parts = _content(path, message)
     if isinstance(refusal := message.get("refusal"), str) and refusal:
         parts.append(Text(refusal))
     if parts and isinstance(parts[-1], Text) and "extra_content" in message:  # Google's signature of the thoughts
         parts[-1].rest["extra_content"] = message["extra_content"]
+    # OpenRouter's name for pictures that the model has made.
+    for picture in list_at(f"{path}.images", message.get("images")):
+        if isinstance(picture, dict) and picture.get("type") == "image_url":
+            parts.append(_part(f"{path}.images", picture))
     for index, call in enumerate(list_at(f"{path}.tool_calls", message.get("tool_calls"))):
-        use = _tool_use(f"{path}.tool_calls[{index}]", call)
-        names[use.id] = use.name
-        parts.append(use)
+        parts.append(_tool_use(f"{path}.tool_calls[{index}]", call, ids))
     # LiteLLM's name for Anthropic's signed thoughts, which must stand before everything else and unchanged.
     thoughts = list_at(f"{path}.thinking_blocks", message.get("thinking_blocks"))
-    return [*(Other(f"{path}.thinking_blocks", block) for block in thoughts if isinstance(block, dict)), *parts]
+    return [*(Thought(f"{path}.thinking_blocks", block) for block in thoughts if isinstance(block, dict)), *parts]
 
 
-def _tool_use(path: str, call: object) -> ToolUse:
+def _tool_use(path: str, call: object, ids: ToolIds) -> ToolUse:
     function = call.get("function") if isinstance(call, dict) else None
+    if isinstance(call, dict) and isinstance(custom := call.get("custom"), dict):
+        # OpenAI's custom tools take a text where functions take an object.
+        name = text_at(f"{path}.custom.name", custom.get("name"))
+        return ToolUse(path, ids.call(call.get("id")), name, {"input": custom.get("input")})
     if not isinstance(call, dict) or not isinstance(function, dict):
         raise ValueError(f"{path}: expected a call of a function, got {call!r:.80}")
     name = text_at(f"{path}.function.name", function.get("name"))
     arguments = _arguments(f"{path}.function.arguments", function.get("arguments"))
     rest = {key: value for key, value in call.items() if key not in {"id", "type", "index", "function"}}
-    identifier = call.get("id")
-    return ToolUse(path, identifier if isinstance(identifier, str) else "", name, arguments, rest)
+    return ToolUse(path, ids.call(call.get("id")), name, arguments, rest)
 
 
 def _arguments(path: str, arguments: object) -> Message:
@@ -121,9 +144,8 @@ def _arguments(path: str, arguments: object) -> Message:
     return arguments
 
 
-def _tool_result(path: str, message: Message, names: Mapping[str, str]) -> ToolResult:
-    call_id, given_name = message.get("tool_call_id"), message.get("name")
-    identifier = call_id if isinstance(call_id, str) else ""
+def _tool_result(path: str, message: Message, ids: ToolIds, names: Mapping[str, str]) -> ToolResult:
+    identifier, given_name = ids.result(message.get("tool_call_id")), message.get("name")
     rest = {key: value for key, value in message.items() if key not in {"role", "content", "tool_call_id", "name"}}
     name = names.get(identifier) or (given_name if isinstance(given_name, str) else "")
     return ToolResult(path, identifier, name, _content(path, message), rest)
@@ -147,6 +169,8 @@ def _part(path: str, part: object) -> Part:
     kind = part.get("type")
     inner = part.get(kind) if isinstance(kind, str) else None
     rest = {key: value for key, value in part.items() if key not in {"type", kind}}
+    if kind in {"thinking", "redacted_thinking"}:
+        return Thought(path, part)
     if kind in {"text", "refusal"}:
         return Text(text_at(f"{path}.{kind}", inner, empty=True), rest)
     if kind == "image_url":

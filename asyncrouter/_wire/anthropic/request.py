@@ -2,176 +2,144 @@
 
 Each parameter is treated in one of four ways. What the API has a field for is translated. What only shifts odds or
 serves bookkeeping, and has no field here, is left out, as Anthropic's own OpenAI-compatible endpoint does: `seed`,
-penalties, `logprobs`, … What would change the answer and has no field (`n` above 1, audio) is `Rejected`, so that the
-chain goes on. Everything else goes out as it is: `thinking`, `top_k`, and whatever the API will learn.
+penalties, `logprobs`, … and so is what is known as another vendor's own. What would change the answer and has no field
+(`n` above 1, audio) is `Rejected`, so that the chain goes on. Everything else goes out as it is: `top_k`, `container`,
+and whatever the API will learn.
+
+What only some models take (`_wire/families.py`) is adapted to the model that is asked.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from asyncrouter._errors import Rejected
-from asyncrouter._wire.conversation import Media, Other, Text, ToolResult, ToolUse
+from asyncrouter._wire.anthropic.blocks import extras, limit_marks, text_block, write_messages
+from asyncrouter._wire.anthropic.history import is_server_block, readable_parts
+from asyncrouter._wire.anthropic.schema import accepted_schema
+from asyncrouter._wire.anthropic.thinking import put_thinking
+from asyncrouter._wire.families import rules_of
 from asyncrouter._wire.messages import read_messages
+from asyncrouter._wire.request_body import write_body
+from asyncrouter._wire.tool_ids import ToolIds, digest
 from asyncrouter._wire.tools import Tool, ToolChoice, read_schema, read_tool_choice, read_tools
+from asyncrouter._wire.vendors import foreign_parameters, is_foreign_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from asyncrouter._config.catalog import Model
     from asyncrouter._types import Message
-    from asyncrouter._wire.conversation import ChatMessage, Part
+    from asyncrouter._wire.conversation import Conversation, Text
+    from asyncrouter._wire.families import FamilyRules
+    from asyncrouter._wire.origin import Origin
 
-MAX_TOKENS = 4096
-"""Tokens of output when the caller gave no limit and the model's `max_output` is not known. The API demands one, and
-every model since Claude 3 can write as much."""
-
-_LEFT_OUT = frozenset({
+_LEFT_OUT: Final = foreign_parameters("anthropic") | {
     "frequency_penalty", "logit_bias", "logprobs", "messages", "modalities", "model", "moderation", "n", "prediction",
     "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "seed", "store", "stream",
     "stream_options", "top_logprobs", "verbosity",
-})
+}
 """Parameters that have no field and do not change what is asked for."""
 
-_IMPOSSIBLE = frozenset({"audio", "function_call", "functions", "web_search_options"})
+_IMPOSSIBLE: Final = frozenset({"audio", "function_call", "functions", "web_search_options"})
 """Parameters that have no field and would change the answer."""
 
-_TIERS = frozenset({"auto", "standard_only"})
+_TIERS: Final = frozenset({"auto", "standard_only"})
 """The API's values of `service_tier`; OpenAI's parameter of that name has others."""
 
-_NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
-"""Characters that the API refuses in the id of a tool call."""
+_MAX_USER_ID: Final = 256
+_PERSONAL: Final = re.compile(r".*[^@\s]@[^@\s]+\.[^@\s].*|\+?\(?\d[\d\s().-]{6,16}\d", re.DOTALL)
+"""An e-mail address or a phone number: "user_id appears to contain an email address", 400 (BerriAI/litellm#10106)."""
 
 
-def translate(model: Model, messages: Sequence[Message], params: Mapping[str, object], *, stream: bool) -> Message:
-    """The body of the request. Raises `ValueError` for what is wrong, `Rejected` for what the API cannot do."""
+def translate(
+    model: Model, messages: Sequence[Message], params: Mapping[str, object], target: Origin, *, stream: bool
+) -> Message:
+    """The body of the request to `target`. Raises `ValueError` for what is wrong, `Rejected` for what it cannot do."""
     given = {name: value for name, value in params.items() if value is not None and name not in model.drop}
-    conversation = read_messages(messages)
-    limit = given.pop("max_completion_tokens", given.pop("max_tokens", model.max_output or MAX_TOKENS))
-    written = [{"role": message.role, "content": _content(message)} for message in conversation.messages]
-    body: Message = {"model": model.id, "max_tokens": limit, "messages": written}
+    rules = rules_of(model.id)
+    conversation = read_messages(messages, ToolIds("anthropic"), partial(readable_parts, target))
+    body: Message = {"model": model.id, "max_tokens": 0, "messages": write_messages(conversation.messages)}
+    _check_end(conversation, rules)
     if stream:
         body["stream"] = True
-    system = _system(given.pop("system", None), conversation.system)
-    if system and written:
-        body["system"] = system
-    elif system:  # the API wants at least one message that is not the system's
-        body["messages"] = [{"role": "user", "content": system}]
-    _put_tools(body, given)
-    _put_output(body, given)
-    for name, value in given.items():
-        if name in _IMPOSSIBLE or (name == "n" and value != 1):
-            cure = f"drop = [{name!r}] on the model leaves it out"
-            raise Rejected(f"{name}={value!r:.40}: the Messages API has no such thing; {cure}")
-        if name not in _LEFT_OUT:
-            body.setdefault(name, value)
-    if isinstance(temperature := body.get("temperature"), int | float):
-        body["temperature"] = min(temperature, 1)  # Chat Completions goes to 2
+    _put_system(body, given, conversation.system)
+    _put_tools(body, given, rules)
+    _put_format(given, rules)
+    put_thinking(body, given, rules, model.max_output)
+    _put_user(body, given)
+    _put_rest(body, given)
+    limit_marks(body)
     return body
 
 
-def _system(given: object, texts: list[Text]) -> object:
-    """The caller's `system` and the system messages: one text, or blocks when any of them has fields of its own."""
-    if not texts:
-        return given
-    first = [] if given is None else given if isinstance(given, list | tuple) else [{"type": "text", "text": given}]
-    if isinstance(given, str | None) and not any(text.rest for text in texts):
-        return "\n\n".join(filter(None, [given, *(text.text for text in texts)]))
-    return [*first, *(_text(text) for text in texts)]
+def _check_end(conversation: Conversation, rules: FamilyRules) -> None:
+    """Refuse a message of the assistant's at the end, which these models do not go on with, unless it was paused."""
+    last = conversation.messages[-1] if conversation.messages else None
+    if rules.prefill or last is None or last.role != "assistant" or any(map(is_server_block, last.parts)):
+        return
+    raise Rejected("messages: this model does not continue an assistant's message; the last one must be a user's")
 
 
-def _content(message: ChatMessage) -> object:
-    parts = message.parts
-    if len(parts) == 1 and isinstance(only := parts[0], Text) and not only.rest:
-        return only.text
-    if message.role == "user":  # the answer to a tool call must begin with its result
-        parts = sorted(parts, key=lambda part: not isinstance(part, ToolResult))
-    return _blocks(parts)
+def _put_system(body: Message, given: Message, texts: list[Text]) -> None:
+    """Write the caller's `system` and the system messages: one text, or blocks when one of them has other fields."""
+    native = given.pop("system", None)
+    texts = [text for text in texts if text.text.strip()]
+    system: object = native
+    if texts and isinstance(native, str | None) and not any(text.rest for text in texts):
+        system = "\n\n".join(filter(None, [native, *(text.text for text in texts)]))
+    elif texts:
+        first = [] if native is None else native if isinstance(native, list | tuple) else [_plain(native)]
+        system = [*first, *map(text_block, texts)]
+    if system and body["messages"]:
+        body["system"] = system
+    elif system:  # the API wants at least one message that is not the system's
+        body["messages"] = [{"role": "user", "content": system}]
+    elif not body["messages"]:
+        raise Rejected("messages: blank text only, which the Messages API refuses")
 
 
-def _blocks(parts: Sequence[Part]) -> list[Message]:
-    return [_block(part) for part in parts]
+def _plain(text: object) -> Message:
+    return {"type": "text", "text": text}
 
 
-def _block(part: Part) -> Message:
-    match part:
-        case Text():
-            return _text(part)
-        case Media():
-            return _media(part)
-        case ToolUse():
-            name = {"id": _id(part.path, part.id), "name": part.name}
-            return {"type": "tool_use", **name, "input": part.arguments, **_extras(part.rest)}
-        case ToolResult():
-            return _result(part)
-        case Other(path, {"type": "input_audio" | "file" as kind}):
-            raise Rejected(f"{path}: the Messages API takes no {kind} like this one")
-        case Other():
-            return part.part
-
-
-def _text(text: Text) -> Message:
-    return {"type": "text", "text": text.text, **_extras(text.rest)}
-
-
-def _media(media: Media) -> Message:
-    if media.kind == "audio":
-        raise Rejected(f"{media.path}: the Messages API takes no audio")
-    source: Message = {"type": "url", "url": media.url}
-    if not media.url:
-        source = {"type": "base64", "media_type": media.media_type, "data": media.data}
-    is_image = media.kind == "image" or media.media_type.startswith("image/")
-    title: Message = {"title": media.name} if media.name and not is_image else {}
-    return {"type": "image" if is_image else "document", "source": source, **title, **_extras(media.rest)}
-
-
-def _result(result: ToolResult) -> Message:
-    block: Message = {"type": "tool_result", "tool_use_id": _id(f"{result.path}.tool_call_id", result.id)}
-    parts = result.parts
-    if len(parts) == 1 and isinstance(only := parts[0], Text) and not only.rest:
-        block["content"] = only.text
-    elif parts:
-        block["content"] = _blocks(parts)
-    if isinstance(failed := result.rest.get("is_error"), bool):
-        block["is_error"] = failed
-    return {**block, **_extras(result.rest)}
-
-
-def _extras(rest: Message) -> Message:
-    """The fields beside a part that the API takes there; it does not know an image's `detail`, for one."""
-    return {name: rest[name] for name in ("cache_control", "citations") if name in rest}
-
-
-def _id(path: str, identifier: str) -> str:
-    """A call's id in the characters the API allows; other vendors' have dots and colons. Raises `ValueError`."""
-    if not identifier:
-        raise ValueError(f"{path}: expected the id of a tool call, got nothing")
-    return _NOT_IN_AN_ID.sub("_", identifier)
-
-
-def _put_tools(body: Message, given: Message) -> None:
-    tools = [_tool(tool) for tool in read_tools(given.pop("tools", None))]
+def _put_tools(body: Message, given: Message, rules: FamilyRules) -> None:
+    read = read_tools(given.pop("tools", None))
+    foreign = [tool for tool in read if is_foreign_tool(tool, "anthropic")]
+    tools = [
+        _tool(f"tools[{index}].function.parameters", tool, rules)
+        for index, tool in enumerate(read) if tool not in foreign
+    ]
     choice, parallel = given.pop("tool_choice", None), given.pop("parallel_tool_calls", None)
     if not tools:
         return
     body["tools"] = tools
     chosen: Message = {} if choice is None else _choice(read_tool_choice(choice))
+    if "name" in chosen and any(isinstance(tool, dict) and tool.get("name") == chosen["name"] for tool in foreign):
+        chosen = {}
     if parallel is False and chosen.get("type") != "none":
         chosen = {"type": "auto", **chosen, "disable_parallel_tool_use": True}
     if chosen:
         body["tool_choice"] = chosen
 
 
-def _tool(tool: Tool | Message) -> Message:
+def _tool(path: str, tool: Tool | Message, rules: FamilyRules) -> Message:
     if not isinstance(tool, Tool):
         return tool
-    written: Message = {"name": tool.name, "input_schema": tool.parameters or {"type": "object", "properties": {}}}
+    schema, strict = tool.parameters or {"type": "object", "properties": {}}, tool.strict
+    if strict and rules.schemas == "limited":
+        try:
+            schema = _checked_schema(path, schema)
+        except Rejected:
+            strict = None  # the tool can be used all the same
+    written: Message = {"name": tool.name, "input_schema": schema}
     if tool.description:
         written["description"] = tool.description
-    if tool.strict is not None:
-        written["strict"] = tool.strict
-    return {**written, **_extras(tool.rest)}
+    if strict is not None and rules.schemas != "none":
+        written["strict"] = strict
+    return {**written, **extras(tool.rest)}
 
 
 def _choice(choice: ToolChoice | Message) -> Message:
@@ -184,28 +152,23 @@ def _choice(choice: ToolChoice | Message) -> Message:
     raise Rejected("tool_choice: the Messages API takes one tool's name, not a list; give only the tools allowed")
 
 
-def _put_output(body: Message, given: Message) -> None:
-    """Move stop words, schema, effort, user and tier from the parameters to the body."""
-    if stop := given.pop("stop", None):
-        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    config = given.pop("output_config", None)
+def _put_format(given: Message, rules: FamilyRules) -> None:
+    """Write the schema of the answer into `output_config`. "Any JSON object" has no field, the prompt has to ask."""
+    response_format, config = given.pop("response_format", None), given.pop("output_config", None)
     output: Message = dict(config) if isinstance(config, dict) else {}
-    response_format = given.pop("response_format", None)
     if response_format is not None and isinstance(schema := read_schema(response_format), dict):
-        # "Any JSON object" has no field; the prompt has to ask for it anyway (OpenAI, "JSON mode").
+        if rules.schemas == "none":
+            raise Rejected("response_format: this model takes no schema for its answer")
+        if rules.schemas == "limited":
+            schema = _checked_schema("response_format.json_schema.schema", schema)
         output.setdefault("format", {"type": "json_schema", "schema": schema})
-    reasoning = given.pop("reasoning", None)  # OpenRouter's form of reasoning_effort
-    effort = given.pop("reasoning_effort", reasoning.get("effort") if isinstance(reasoning, dict) else None)
-    if effort == "none":
-        given.setdefault("thinking", {"type": "disabled"})
-    elif effort is not None:
-        given.setdefault("thinking", {"type": "adaptive"})
-        output.setdefault("effort", "low" if effort == "minimal" else effort)
     if output:
-        body["output_config"] = output
-    _put_user(body, given)
-    if given.get("service_tier") not in _TIERS:
-        given.pop("service_tier", None)
+        given["output_config"] = output
+
+
+def _checked_schema(path: str, schema: Message) -> Message:
+    write_body({path: schema})  # names what is no JSON, or nested too deep to be walked through
+    return accepted_schema(path, schema)
 
 
 def _put_user(body: Message, given: Message) -> None:
@@ -213,5 +176,28 @@ def _put_user(body: Message, given: Message) -> None:
     user, safety_identifier = given.pop("user", None), given.pop("safety_identifier", None)
     metadata = given.pop("metadata", None)
     native = metadata.get("user_id") if isinstance(metadata, dict) else None
-    if (user_id := native or safety_identifier or user) is not None:
-        body["metadata"] = {"user_id": user_id}
+    user_id = native or safety_identifier or user
+    if user_id is None:
+        return
+    if isinstance(user_id, str) and (len(user_id) > _MAX_USER_ID or _PERSONAL.fullmatch(user_id)):
+        user_id = digest(user_id)
+    body["metadata"] = {"user_id": user_id}
+
+
+def _put_rest(body: Message, given: Message) -> None:
+    stop = given.pop("stop", None)
+    words = [stop] if isinstance(stop, str) else stop
+    if isinstance(words, list | tuple):
+        words = [word for word in words if not (isinstance(word, str) and not word.strip())]
+    if words:
+        body["stop_sequences"] = words
+    if given.get("service_tier") not in _TIERS:
+        given.pop("service_tier", None)
+    for name, value in given.items():
+        if name in _IMPOSSIBLE or (name == "n" and value != 1):
+            cure = f"drop = [{name!r}] on the model leaves it out"
+            raise Rejected(f"{name}={value!r:.40}: the Messages API has no such thing; {cure}")
+        if name not in _LEFT_OUT:
+            body.setdefault(name, value)
+    if isinstance(temperature := body.get("temperature"), int | float):
+        body["temperature"] = min(temperature, 1)  # Chat Completions goes to 2

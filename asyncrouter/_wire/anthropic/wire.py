@@ -40,7 +40,7 @@ class Anthropic(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        body = translate(model, call.messages, params, stream=stream)
+        body = translate(model, call.messages, params, self._origin._replace(model=model.id), stream=stream)
         written = write_translated(body, call, params)
         return self._post(self._messages_url, call, written, key, stream=stream, connect=connect)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
 from asyncrouter._errors import Rejected
-from asyncrouter._wire.conversation import Media, Other, Text, ToolResult, ToolUse
+from asyncrouter._wire.conversation import Media, Other, Text, Thought, ToolResult, ToolUse
 from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.gemini.parts import SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from asyncrouter._wire.conversation import ChatMessage, Part
 
 _NO_SIGNATURE = "skip_thought_signature_validator"
-"""The signature for calls of other models, for Gemini 3 refuses a call without one (Google's "Thought signatures")."""
+"""The signature for what another model made (Google's page "Thought signatures"): Gemini 3 refuses a call without one.
+"""
+
+Signed = Literal["nothing", "calls", "pictures"]
+"""Where a model wants signatures: nowhere; on the first call of each of its messages; there, and on what it has drawn
+and said (models that draw: "Image part is missing a thought_signature", 400)."""
 
 _MEDIA_TYPES: Mapping[str, str] = {
     "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif",
@@ -27,14 +33,14 @@ _MEDIA_TYPES: Mapping[str, str] = {
 """The media type of a file at an address, by its suffix: the API wants it and does not ask the server there."""
 
 
-def write_contents(messages: Sequence[ChatMessage], *, signed: bool) -> list[Message]:
-    """The messages as contents. With `signed` the model wants a thought signature on the first call of each message."""
+def write_contents(messages: Sequence[ChatMessage], signed: Signed) -> list[Message]:
+    """The messages as contents; `signed` is where the model wants signatures."""
     contents: list[Message] = []
     google_ids: set[str] = set()  # ids of calls that came from Google: a model that gave none does not take any
     for message in messages:
         parts = [written for part in message.parts if (written := _part(part, google_ids)) is not None]
-        if message.role == "assistant" and signed:
-            _sign(parts)
+        if message.role == "assistant":
+            _sign(parts, signed)
         # Results are a content of their own: they must be as many as the calls.
         results = [part for part in parts if "functionResponse" in part]
         rest = [part for part in parts if "functionResponse" not in part]
@@ -43,10 +49,16 @@ def write_contents(messages: Sequence[ChatMessage], *, signed: bool) -> list[Mes
     return contents
 
 
-def _sign(parts: list[Message]) -> None:
+def _sign(parts: list[Message], signed: Signed) -> None:
+    """Put signatures where the model wants them and there are none."""
+    if signed == "nothing":
+        return
     calls = [part for part in parts if "functionCall" in part]
-    if calls and not any("thoughtSignature" in call for call in calls):
-        calls[0]["thoughtSignature"] = _NO_SIGNATURE
+    if calls and not any(SIGNATURE in call for call in calls):
+        calls[0][SIGNATURE] = _NO_SIGNATURE
+    if signed == "pictures" and parts and not any(SIGNATURE in part for part in parts):
+        for part in [parts[0], *(part for part in parts if "inlineData" in part)]:
+            part[SIGNATURE] = _NO_SIGNATURE
 
 
 def _part(part: Part, google_ids: set[str]) -> Message | None:
@@ -55,7 +67,9 @@ def _part(part: Part, google_ids: set[str]) -> Message | None:
         case Text():
             return {"text": part.text, **_signature(part.rest)}
         case Media():
-            return _media(part)
+            return {**_media(part), **_signature(part.rest)}
+        case Thought():
+            return None
         case ToolUse():
             call: Message = {"name": part.name, "args": part.arguments}
             if part.id and _google(part.rest).get("function_call_id") == part.id:
@@ -65,8 +79,6 @@ def _part(part: Part, google_ids: set[str]) -> Message | None:
         case ToolResult():
             return _result(part, google_ids)
         case Other(path, {"type": str(kind)}):
-            if path.endswith(".thinking_blocks"):  # another vendor's signed thoughts
-                return None
             raise Rejected(f"{path}: generateContent takes no part of type {kind!r:.40}")
         case Other():
             return {**part.part}
@@ -79,7 +91,7 @@ def _google(rest: Message) -> Message:
 
 def _signature(rest: Message) -> Message:
     signature = _google(rest).get("thought_signature")
-    return {"thoughtSignature": signature} if isinstance(signature, str) else {}
+    return {SIGNATURE: signature} if isinstance(signature, str) else {}
 
 
 def _media(media: Media) -> Message:

@@ -38,7 +38,7 @@ class Gemini(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        body = translate(model, call.messages, params)
+        body = translate(model, call.messages, params, self._origin._replace(model=model.id))
         written = write_translated(body, call, params)
         name = quote(model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}")
         if stream:
