@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._config.catalog import Provider
+    from asyncrouter._config.families import ModelFamily
     from asyncrouter._types import Message
 
 ORIGIN: Final = "origin"
 """The field of an assistant's message that says where it came from."""
+
+_EDITIONS: Final = frozenset({"exp", "experimental", "latest", "preview"})
+"""Words in an id that name a model's edition; numbers do so, too (`gemini-2.0-flash-001`)."""
 
 
 class Origin(NamedTuple):
@@ -60,10 +64,10 @@ def same_model(one: str, other: str) -> bool:
     family, wanted = family_of(one), family_of(other)
     if family is None or wanted is None or NEWEST in {family.version, wanted.version}:
         return True
-    return family == wanted
+    return family[:3] == wanted[:3] and _kind(family) == _kind(wanted)
 
 
-def made_by(model_id: str, vendor: str) -> bool:
-    """Whether the id names a model of this vendor; one that names none may be anybody's."""
-    family = family_of(model_id)
-    return family is None or family.vendor == vendor
+def _kind(family: ModelFamily) -> list[str]:
+    """The words of an id that make another model of it, not just another edition."""
+    return [tag for tag in family.tags if tag not in _EDITIONS and not tag.isdigit()]
+

@@ -17,6 +17,8 @@ from tests.helpers.gemini_fixtures import CALLS, NAMED_CALL, PROVIDER, THOUGHTS,
 
 MODEL = Model(provider="gemini", id="gemini-3.1-pro", drop=("user", "top_p"))
 OLD = Model(provider="gemini", id="gemini-2.5-flash")
+ANSWERED = Model(provider="gemini", id="gemini-3.1-flash")
+"""The model that the answers of the fixtures came from."""
 USER = [{"role": "user", "content": "Hi"}]
 
 
@@ -71,10 +73,13 @@ def test_a_stream_is_asked_for_in_the_address() -> None:
 
 @pytest.mark.parametrize(
     ("model_id", "expected"),
-    [("models/gemini-x", "models/gemini-x"), ("tunedModels/mine", "tunedModels/mine"), ("a b?c", "models/a%20b%3Fc")],
+    [
+        ("models/gemini-x", "models/gemini-x"), ("tunedModels/mine", "tunedModels/mine"),
+        ("gemini-3.8-flash@001", "models/gemini-3.8-flash@001"),
+    ],
 )
 def test_the_model_is_in_the_address(model_id: str, expected: str) -> None:
-    """A full resource name is kept, and nothing in an id can end the path."""
+    """A full resource name is kept, anything else is the name of a model."""
     url = encode(model=Model(provider="gemini", id=model_id)).url
 
     assert f"{PROVIDER.base_url}/{expected}:generateContent" == url
@@ -177,7 +182,7 @@ def test_an_answer_goes_back_as_it_came(documents: tuple[dict, ...]) -> None:
     calls = [part["functionCall"] for part in expected if "functionCall" in part]
     for each in calls:
         each.setdefault("args", {})
-    _, answer, responses = contents(*USER, message, *results)
+    _, answer, responses = contents(*USER, message, *results, model=ANSWERED)
 
     assert answer["parts"] == expected
     assert [part["functionResponse"].get("id") for part in responses["parts"]] == [each.get("id") for each in calls]
@@ -187,7 +192,8 @@ def test_the_signature_of_a_text_goes_back_too() -> None:
     """It is on the last part; the thoughts themselves stay out."""
     message = stream(*THOUGHTS).reply.raw["choices"][0]["message"]
 
-    assert contents(*USER, message)[1]["parts"] == [{"text": "There are three.", "thoughtSignature": "EpoBCpcB"}]
+    [_, answer] = contents(*USER, message, model=ANSWERED)
+    assert answer["parts"] == [{"text": "There are three.", "thoughtSignature": "EpoBCpcB"}]
 
 
 def test_a_call_of_another_vendor_has_no_signature() -> None:

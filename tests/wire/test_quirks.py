@@ -70,23 +70,23 @@ def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
     function = {"name": "f", "arguments": "{}"}
     answer = {
         "role": "assistant", "content": None, "reasoning_content": "Hm.", "refusal": None, "annotations": [],
-        "tool_calls": [{"id": "c1", "type": "function", "function": function, "extra_content": {"google": {}}}],
+        "tool_calls": [{"id": "aB3dE6gH9", "type": "function", "function": function, "extra_content": {"google": {}}}],
     }
-    result = {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "1", "is_error": False}
+    result = {"role": "tool", "tool_call_id": "aB3dE6gH9", "name": "f", "content": "1", "is_error": False}
     messages = [{**USER, "name": "Ada"}, answer, result]
     before = copy.deepcopy(messages)
 
     assert sent(MISTRAL, *messages)["messages"] == [
         USER,
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
-        {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "1"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "aB3dE6gH9", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "aB3dE6gH9", "name": "f", "content": "1"},
     ]
     assert messages == before
 
 
 def test_mistral_takes_no_extras_in_tool_calls() -> None:
     """They are left out even where the message itself has only known fields."""
-    made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    made = {"id": "aB3dE6gH9", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     (message,) = sent(MISTRAL, {"role": "assistant", "tool_calls": [{**made, "extra_content": {}}]})["messages"]
 
     assert message["tool_calls"] == [made]
@@ -116,15 +116,15 @@ def test_openais_reasoning_models_take_no_sampling_parameters(model: str, effort
     assert {name: body[name] for name in given if name in body} == (given if kept else {})
 
 
-@pytest.mark.parametrize("base_url", [OPENAI, GROQ])
-def test_openai_and_groq_take_no_fields_of_other_hosts_replies(base_url: str) -> None:
-    """Another host's answer goes back without its reasoning, and without Google's fields beside a call."""
+@pytest.mark.parametrize(("base_url", "user"), [(OPENAI, {**USER, "name": "Ada"}), (GROQ, USER)])
+def test_openai_and_groq_take_no_fields_of_other_hosts_replies(base_url: str, user: dict[str, object]) -> None:
+    """Another host's answer goes back without reasoning and Google's fields; Groq knows no names of users either."""
     made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     thoughts = {"reasoning": "Hm.", "reasoning_content": "Hm.", "thinking_blocks": [], "extra_content": {}}
     answer = {"role": "assistant", "content": "So.", **thoughts, "tool_calls": [{**made, "extra_content": {}}]}
 
     assert sent(base_url, {**USER, "name": "Ada"}, answer)["messages"] == [
-        {**USER, "name": "Ada"}, {"role": "assistant", "content": "So.", "tool_calls": [made]}
+        user, {"role": "assistant", "content": "So.", "tool_calls": [made]}
     ]
 
 

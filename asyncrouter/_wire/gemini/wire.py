@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Final
 
 from asyncrouter._wire.base import BaseWire, read_model_ids
 from asyncrouter._wire.gemini.answer import ResponseBuilder
-from asyncrouter._wire.gemini.request import translate
+from asyncrouter._wire.gemini.request import native_config, translate
 from asyncrouter._wire.origin import origin_of
 from asyncrouter._wire.request_body import write_translated
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
     from asyncrouter._wire.api import Decoder
+
+_DECODED: Final = (("n", "candidateCount", "candidate_count"), ("stop", "stopSequences", "stop_sequences"))
+"""The parameters that say how an answer is read, and Google's two names for each."""
+
+_ID: Final = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[A-Za-z0-9._~@+/-]+")
+"""The ids that stand in an address as they are, and in no other way: no empty part, no `.`, no `..`."""
 
 
 class Gemini(BaseWire):
@@ -40,18 +46,18 @@ class Gemini(BaseWire):
         """
         body = translate(model, call.messages, params, self._origin._replace(model=model.id))
         written = write_translated(body, call, params)
-        name = quote(model.id if model.id.startswith(("models/", "tunedModels/")) else f"models/{model.id}")
+        stream = stream and "stream" not in model.drop
         if stream:
-            url = self._url(f"/{name}:streamGenerateContent", alt="sse")
+            url = self._url(f"/{_resource(model.id)}:streamGenerateContent", alt="sse")
         else:
-            url = self._url(f"/{name}:generateContent")
+            url = self._url(f"/{_resource(model.id)}:generateContent")
         return self._post(url, call, written, key, stream=stream, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers; `n` and `stop` may be given in Google's own words."""
-        if isinstance(config := params.get("generationConfig"), dict):
-            native = {"n": config.get("candidateCount"), "stop": config.get("stopSequences")}
-            params = {**params, **{name: value for name, value in native.items() if value}}
+        if config := native_config(params):
+            own = ((name, config.get(camel, config.get(snake))) for name, camel, snake in _DECODED)
+            params = {**params, **{name: value for name, value in own if value is not None}}
         return super().decoder(headers, params)
 
     def list_models(self, key: str | None) -> Request:
@@ -64,3 +70,10 @@ class Gemini(BaseWire):
 
     def _auth(self, key: str | None) -> Mapping[str, str]:
         return {} if key is None else {"x-goog-api-key": key}
+
+
+def _resource(model_id: str) -> str:
+    """The model's name in the address. Raises `ValueError` for an id that would change the address."""
+    if not _ID.fullmatch(model_id):
+        raise ValueError(f"model: expected an id that can stand in an address, got {model_id!r:.80}")
+    return model_id if model_id.startswith(("models/", "tunedModels/")) else f"models/{model_id}"

@@ -1,130 +1,184 @@
-"""Changes requests for Chat Completions hosts that refuse what others take: names of parameters, fields, roles.
+"""What hosts of Chat Completions refuse that others take: one table, each entry with its source.
 
-There is one entry a host, found once, when the wire is made; a host without one costs nothing. OpenRouter's attribution
-headers (`HTTP-Referer`, `X-OpenRouter-Title`) need no entry: they belong into the provider's `headers`.
+An entry is found once, when the wire is made, by the host's name; a host without one costs nothing. What depends on the
+model and not on the host stands in `_wire/families.py`. `request.py` and `history.py` apply both.
+
+OpenRouter's attribution headers (`HTTP-Referer`, `X-OpenRouter-Title`) need no entry: they belong into the provider's
+`headers`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from asyncrouter._wire.families import NOTHING_KNOWN, FamilyRules
+from asyncrouter._wire.vendors import foreign_parameters
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from asyncrouter._types import Message
-
-_NO_MODEL = re.compile(r"(?!)")
-"""Matches no model id."""
-
-_SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
-"""Parameters of sampling, which reasoning models refuse."""
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
     """What one host refuses."""
 
-    models: re.Pattern[str] = re.compile("")
-    """The models `rename` is for, by the beginning of their ids; all by default."""
+    rules: FamilyRules = NOTHING_KNOWN
+    """The rules of its models whose family is not known."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """The host's names for parameters."""
-    reasoners: re.Pattern[str] = _NO_MODEL
-    """Models that reason, and so refuse sampling parameters, unless asked not to reason."""
-    might_reason: re.Pattern[str] = _NO_MODEL
-    """Models that reason, and so refuse sampling parameters, when an effort is given."""
+    newer_limit: bool = False
+    """Whether `max_tokens` is an error for models since o1, which want `max_completion_tokens`."""
+    left_out: frozenset[str] = _NOTHING
+    """Parameters that it refuses, or that are another vendor's."""
+    left_out_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The same for some lines of models, by the name of the line."""
     fields: frozenset[str] | None = None
-    """All fields of a request that the host knows; `None` when it ignores those it does not know."""
+    """All parameters that it knows; `None` when it ignores others, or when they are better refused than left out."""
     message_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """All fields of a message that the host knows, by role; a role that is missing may have any."""
-    call_fields: frozenset[str] = frozenset()
-    """All fields of a tool call that the host knows, for roles in `message_fields`."""
+    """All fields of a message that it knows, by role; a role that is missing may have any."""
+    call_fields: frozenset[str] = _NOTHING
+    """All fields of a tool call that it knows, for roles in `message_fields`."""
+    part_fields: frozenset[str] | None = None
+    """All fields of a part of a content that it knows; `None` when it ignores others."""
+    said_parts: frozenset[str] | None = None
+    """The types of parts that an assistant's content may have; `None` for any."""
     roles: Mapping[str, str] = field(default_factory=dict)
     """The host's names for roles."""
     nulls: bool = True
     """Whether fields of a message may be null."""
+    tool_types: frozenset[str] | None = None
+    """The types of tools that it takes; `None` when they are not known."""
+    names_tool: bool = True
+    """Whether `tool_choice` may name a tool; if not, only that tool is offered, and a call is "required"."""
+    one_choice: bool = False
+    """Whether `n` may only be 1."""
+    schemas: bool = True
+    """Whether an answer may be asked for by a JSON schema."""
     streams_formats: bool = True
     """Whether an answer with a `response_format` can be streamed; if not, it is asked for as one body."""
-
-    def apply(self, body: Message) -> None:
-        """Change a request's body for the host. What belongs to the caller is copied, never changed."""
-        self._rename(body)
-        if self._reasons(body):
-            _leave_out(body, _SAMPLING)
-        if self.fields is not None:
-            _leave_out(body, body.keys() - self.fields)
-            if not body.get("tools", True):
-                del body["tools"]
-        if not self.streams_formats and _has_format(body):
-            _leave_out(body, ("stream", "stream_options"))
-        if (self.message_fields or self.roles) and isinstance(messages := body["messages"], list | tuple):
-            body["messages"] = [self._message(message) for message in messages]
-
-    def _rename(self, body: Message) -> None:
-        if self.rename and self.models.match(str(body["model"])):
-            for name in self.rename.keys() & body.keys():
-                body.setdefault(self.rename[name], body[name])
-                del body[name]
-
-    def _reasons(self, body: Message) -> bool:
-        effort = body.get("reasoning_effort")
-        models = self.reasoners if effort is None else self.might_reason
-        return effort != "none" and models.match(str(body["model"])) is not None
-
-    def _message(self, message: Message) -> Message:
-        given = str(message.get("role"))
-        if (role := self.roles.get(given, given)) != given:
-            message = {**message, "role": role}
-        known = self.message_fields.get(role)
-        if known is None or (message.keys() <= known and "tool_calls" not in message and self.nulls):
-            return message
-        kept = {name: value for name, value in message.items() if name in known and (self.nulls or value is not None)}
-        if isinstance(calls := kept.get("tool_calls"), list | tuple):
-            kept["tool_calls"] = [_only(self.call_fields, call) for call in calls]
-        return kept
+    thinking_switch: bool = False
+    """Whether `thinking` turns reasoning on and off, in place of the effort "none"."""
+    wants_reasoning: bool = False
+    """Whether each message of a model that reasons must come back with its `reasoning_content`; "" will do."""
+    wants_prefix: bool = False
+    """Whether an assistant's message at the end must say that it is a `prefix`."""
+    default_effort_only: frozenset[str] = _NOTHING
+    """Vendors whose models take the efforts "none" and "default" here."""
+    max_id: int | None = None
+    """The most characters of `user`, `safety_identifier` and `prompt_cache_key`; `None` for no limit."""
 
 
 # Replies of other hosts have fields that OpenAI and Groq refuse when they come back ("Unknown parameter:
 # 'messages[1].…'"; "property 'reasoning_content' is unsupported").
-_ASSISTANT_FIELDS = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"})
-"""The fields of an assistant's message: openai 3.54.0, `ChatCompletionAssistantMessageParam`."""
+_ASSISTANT_FIELDS: Final = frozenset({"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"})
+"""The fields of an assistant's message: openai 3.57, `ChatCompletionAssistantMessageParam`."""
 
-_CALL_FIELDS = frozenset({"id", "type", "function", "custom"})
-"""The fields of a tool call: openai 3.54.0, `ChatCompletionMessageToolCallUnionParam`."""
+_CALL_FIELDS: Final = frozenset({"id", "type", "function", "custom"})
+"""The fields of a tool call: openai 3.57, `ChatCompletionMessageToolCallUnionParam`."""
 
-_ROLES_BEFORE_O1 = {"developer": "system"}
+_PART_FIELDS: Final = frozenset({"type", "text", "refusal", "image_url", "input_audio", "file"})
+"""The fields of the parts of a content: openai 3.57, `ChatCompletionContentPartParam`."""
+
+_SAID: Final = frozenset({"text", "refusal"})
+
+_ROLES_BEFORE_O1: Final = {"developer": "system"}
 """OpenAI has called the system role "developer" since o1; these hosts know only the older name."""
 
-_SINCE_O1 = re.compile(r"o\d|gpt-(?:[5-9]|\d\d)")
-"""Models for which `max_tokens` is an error (OpenAI's reference: deprecated, and not for the o-series and later)."""
+_NAMED: Final = frozenset({"role", "content", "name"})
+_PLAIN: Final = frozenset({"role", "content"})
+_RESULT: Final = frozenset({"role", "content", "tool_call_id"})
 
-# Sampling parameters: the o-series, GPT-5.0 and from 5.5 on refuse them as they are; 5.1 to 5.4 only with an effort.
-_OPENAI = Quirks(
-    models=_SINCE_O1,
-    rename={"max_tokens": "max_completion_tokens"},
-    might_reason=_SINCE_O1,
-    reasoners=re.compile(r"o\d|gpt-(?:5(?:$|-(?!chat))|5\.[5-9]|[6-9]|\d\d)"),
-    message_fields={"assistant": _ASSISTANT_FIELDS},
+_OPENAI: Final = Quirks(
+    newer_limit=True,
+    left_out=foreign_parameters("openai"),
+    message_fields={
+        "system": _NAMED, "developer": _NAMED, "user": _NAMED, "assistant": _ASSISTANT_FIELDS,
+        "tool": _RESULT | {"name"},
+    },
     call_fields=_CALL_FIELDS,
+    part_fields=_PART_FIELDS,
+    said_parts=_SAID,
+    tool_types=frozenset({"function", "custom"}),
+    max_id=64,
 )
 
-_OLDER_LIMIT = {"max_completion_tokens": "max_tokens"}
+_OLDER_LIMIT: Final = {"max_completion_tokens": "max_tokens"}
 """Hosts that know only the older name ignore the newer one, and then nothing limits the answer."""
 
-_DEEPSEEK = Quirks(rename=_OLDER_LIMIT, roles=_ROLES_BEFORE_O1)
-_TOGETHER = Quirks(rename=_OLDER_LIMIT)
+# api-docs.deepseek.com, "Thinking mode"; openclaw/openclaw#73417; "response_format type is unavailable now".
+_DEEPSEEK: Final = Quirks(
+    rename=_OLDER_LIMIT,
+    left_out=foreign_parameters("deepseek"),
+    message_fields={
+        "system": _NAMED, "user": _NAMED,
+        "assistant": frozenset({"role", "content", "name", "tool_calls", "prefix", "reasoning_content"}),
+        "tool": _RESULT | {"name"},
+    },
+    call_fields=frozenset({"id", "type", "function"}),
+    part_fields=_PART_FIELDS,
+    said_parts=_SAID,
+    roles=_ROLES_BEFORE_O1,
+    tool_types=frozenset({"function"}),
+    schemas=False,
+    thinking_switch=True,
+    wants_reasoning=True,
+)
+_TOGETHER: Final = Quirks(rename=_OLDER_LIMIT)
 
-_GROQ = Quirks(
-    message_fields={"assistant": _ASSISTANT_FIELDS - {"refusal", "audio"}},
+# console.groq.com, "OpenAI compatibility", "Currently unsupported OpenAI features".
+_GROQ: Final = Quirks(
+    left_out=foreign_parameters("groq") | {
+        "frequency_penalty", "logit_bias", "logprobs", "presence_penalty", "top_logprobs",
+    },
+    message_fields={
+        "system": _PLAIN, "developer": _PLAIN, "user": _PLAIN,
+        "assistant": frozenset({"role", "content", "tool_calls", "function_call"}),
+        "tool": _RESULT | {"name"},
+    },
     call_fields=_CALL_FIELDS,
+    part_fields=_PART_FIELDS,
+    said_parts=_SAID,
     nulls=False,
+    tool_types=frozenset({"function", "browser_search", "code_interpreter", "mcp"}),
+    one_choice=True,
     streams_formats=False,
+    default_effort_only=frozenset({"qwen"}),
+)
+
+# egoist/chatwise-releases#1442 ("wrong_api_format"); pydantic-ai-slim 2.68, Cerebras profile.
+_CEREBRAS: Final = Quirks(
+    left_out=foreign_parameters(),
+    left_out_of={"gpt-oss": frozenset({"parallel_tool_calls"})},
+    roles=_ROLES_BEFORE_O1,
+    message_fields={
+        "system": _NAMED, "developer": _NAMED, "user": _NAMED,
+        "assistant": frozenset({"role", "content", "name", "tool_calls", "reasoning"}), "tool": _RESULT | {"name"},
+    },
+    call_fields=frozenset({"id", "type", "function"}),
+    part_fields=_PART_FIELDS,
+    said_parts=_SAID,
+    tool_types=frozenset({"function"}),
+)
+
+# docs.x.ai, "Chat completions".
+_XAI: Final = Quirks(
+    left_out=foreign_parameters("xai"),
+    message_fields={
+        "system": _NAMED, "developer": _NAMED, "user": _NAMED,
+        "assistant": _ASSISTANT_FIELDS | {"reasoning_content"}, "tool": _RESULT | {"name"},
+    },
+    call_fields=_CALL_FIELDS,
+    part_fields=_PART_FIELDS,
+    said_parts=_SAID,
 )
 
 # An unknown field is a 422 `extra_forbidden`. The fields: mistralai 3.7.0, `ChatCompletionRequest` and its messages.
-_MISTRAL = Quirks(
+_MISTRAL: Final = Quirks(
+    rules=FamilyRules(tool_ids="mistral", bridges_results=True),
     rename={**_OLDER_LIMIT, "seed": "random_seed"},
     fields=frozenset({
         "frequency_penalty", "guardrails", "logprobs", "max_tokens", "messages", "metadata", "min_tokens", "model", "n",
@@ -134,36 +188,41 @@ _MISTRAL = Quirks(
         "top_prompt_logprobs",
     }),
     message_fields={
-        "system": frozenset({"role", "content"}),
-        "user": frozenset({"role", "content"}),
-        "assistant": frozenset({"role", "content", "tool_calls", "prefix"}),
-        "tool": frozenset({"role", "content", "tool_call_id", "name"}),
+        "system": _PLAIN, "user": _PLAIN, "assistant": frozenset({"role", "content", "tool_calls", "prefix"}),
+        "tool": _RESULT | {"name"},
     },
     call_fields=frozenset({"id", "type", "function", "index"}),
+    part_fields=_PART_FIELDS | {"document_url", "file_id", "reference_ids", "thinking", "closed"},
+    said_parts=frozenset({"text", "thinking", "reference"}),
     roles=_ROLES_BEFORE_O1,
+    tool_types=frozenset({"function"}),
+    wants_prefix=True,
 )
 
-_HOSTS: Mapping[str, Quirks] = {
-    "api.openai.com": _OPENAI, "api.deepseek.com": _DEEPSEEK, "api.groq.com": _GROQ, "api.mistral.ai": _MISTRAL,
-    "api.together.xyz": _TOGETHER,
+# can1357/oh-my-pi#6925: "Invalid tool_choice type: 'object'".
+_LM_STUDIO: Final = Quirks(names_tool=False)
+
+_HOSTS: Final[Mapping[str, Quirks]] = {
+    "api.cerebras.ai": _CEREBRAS, "api.deepseek.com": _DEEPSEEK, "api.groq.com": _GROQ, "api.mistral.ai": _MISTRAL,
+    "api.openai.com": _OPENAI, "api.together.xyz": _TOGETHER, "api.x.ai": _XAI,
 }
 """The entries, by host name."""
+
+_REGIONS: Final[Mapping[str, Quirks]] = {
+    ".api.openai.com": _OPENAI, ".openai.azure.com": _OPENAI, ".services.ai.azure.com": _OPENAI,
+    ".cognitiveservices.azure.com": _OPENAI, ".api.x.ai": _XAI,
+}
+"""The entries of vendors with several hosts, by what the hosts' names end with."""
+
+_LOCAL: Final[Mapping[int, Quirks]] = {1234: _LM_STUDIO}
+"""The entries of servers on this machine, by the port they listen on unless they are told otherwise."""
 
 
 def quirks_of(base_url: str) -> Quirks | None:
     """The entry of the host at this address, `None` if it has none."""
-    return _HOSTS.get(urlsplit(base_url).hostname or "")
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if host in {"localhost", "127.0.0.1", "::1"}:
+        return _LOCAL.get(parts.port or 0)
+    return _HOSTS.get(host) or next((quirks for end, quirks in _REGIONS.items() if host.endswith(end)), None)
 
-
-def _leave_out(body: Message, names: Iterable[str]) -> None:
-    for name in names:
-        body.pop(name, None)
-
-
-def _has_format(body: Message) -> bool:
-    given = body.get("response_format")
-    return isinstance(given, dict) and given.get("type") != "text"
-
-
-def _only(known: frozenset[str], value: object) -> object:
-    return {name: inner for name, inner in value.items() if name in known} if isinstance(value, dict) else value

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.openai.answer import CompletionBuilder
 from asyncrouter._wire.openai.quirks import quirks_of
+from asyncrouter._wire.openai.request import write_request
 from asyncrouter._wire.openai.shortcut import write_plain
 from asyncrouter._wire.request_body import write_body
-from asyncrouter._wire.responses.kept import without_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,14 +35,6 @@ class OpenAI(BaseWire):
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError` or `ValueError` that names what cannot be written."""
-        ours: dict[str, object] = {"model": model.id, "messages": without_kept(call.messages)}
-        if stream:
-            ours["stream"] = True
-            ours["stream_options"] = {"include_usage": True}
-        if model.drop:
-            params = {name: value for name, value in params.items() if name not in model.drop}
-        body = {**ours, **params, **ours}  # ours come first, and no parameter replaces them
-        if self._quirks is not None:
-            self._quirks.apply(body)
-        stream = "stream" in body
-        return self._post(self._chat_url, call, write_body(body), key, stream=stream, connect=connect)
+        body = write_request(model, call.messages, params, self._quirks, stream=stream)
+        written = write_body(body)
+        return self._post(self._chat_url, call, written, key, stream="stream" in body, connect=connect)
