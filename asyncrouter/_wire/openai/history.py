@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _OURS: Final = frozenset({KEPT, ORIGIN, "content_blocks", "content_parts", "parts", "phase"})
 """Fields in which this package keeps what another API said, and one of the Responses API. No host knows them here."""
 
+_WITH_ARTEFACTS: Final = frozenset({"assistant", "tool"})
+"""The roles of messages that may hold what only some vendors read, and ids of tool calls."""
+
 _READERS: Final[Mapping[str, str]] = {"thinking_blocks": "anthropic", "extra_content": "google"}
 """Fields that only the models of one vendor read: Anthropic's signed thoughts, Google's signatures."""
 
@@ -45,11 +48,20 @@ def write_messages(
     messages: Sequence[Message], rules: FamilyRules, vendor: str | None, quirks: Quirks | None, *, reasons: bool
 ) -> Sequence[Message]:
     """The messages for a model of this vendor, `None` for an unknown one. The caller's objects are never changed."""
-    if not isinstance(messages, list | tuple):
-        return messages
-    if quirks is None and not any(message.get("role") in {"assistant", "tool"} for message in messages):
-        return messages
-    return _Writer(rules, vendor, quirks, reasons=reasons).written(messages)
+    for message in messages:
+        role = message.get("role")
+        if role in _WITH_ARTEFACTS or (quirks is not None and not _is_plain(role, message, quirks)):
+            return _Writer(rules, vendor, quirks, reasons=reasons).written(messages)
+    return messages
+
+
+def _is_plain(role: object, message: Message, quirks: Quirks) -> bool:
+    """Whether a message goes out as it is: a text under a role and with fields that the host knows."""
+    known = quirks.message_fields.get(role) if isinstance(role, str) else None
+    return (
+        role not in quirks.roles and type(message.get("content")) is str
+        and (known is None or message.keys() <= known)
+    )
 
 
 class _Writer:

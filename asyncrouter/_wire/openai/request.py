@@ -18,7 +18,7 @@ from asyncrouter._wire.openai.tool_choice import forced_tool, free_choice, put_t
 from asyncrouter._wire.tool_ids import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from asyncrouter._config.catalog import Model
     from asyncrouter._types import Message
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _IDS: Final = ("user", "safety_identifier", "prompt_cache_key")
 """Parameters that are ids of the caller's."""
+
+_STREAMED: Final = frozenset({"stream", "stream_options"})
 
 _FIRST_NEWER_LIMIT: Final = (5, 0)
 """The version of GPT since which `max_tokens` is an error."""
@@ -75,15 +77,20 @@ def _put_reasoning(body: Message, rules: FamilyRules, quirks: Quirks | None, ven
         reasoning = {}
         del body["reasoning"]
     effort = body.get("reasoning_effort", reasoning.get("effort"))
-    effort = closest_effort(effort, rules.efforts) if rules.efforts != () else None
+    if effort is not None:
+        effort = closest_effort(effort, rules.efforts) if rules.efforts != () else None
     if rules.forced_tools != "always" and forced_tool(body.get("tool_choice")) is not None:
         if rules.forced_tools == "never":
             free_choice(body)
         elif rules.reasons(effort):
             effort = "none"
-    _put_effort(body, effort, reasoning, rules, quirks, vendor)
-    _leave_out(body, rules.refuses(effort))
-    return rules.reasons(effort)
+    if effort is not None or "reasoning_effort" in body or "thinking" in body:
+        _put_effort(body, effort, reasoning, rules, quirks, vendor)
+    reasons = rules.reasons(effort)
+    _leave_out(body, rules.refused)
+    if reasons:
+        _leave_out(body, rules.refused_reasoning)
+    return reasons
 
 
 def _put_effort(
@@ -111,25 +118,34 @@ def _put_effort(
 
 def _put_hosts(body: Message, quirks: Quirks, line: str, *, newer_limit: bool) -> None:
     """Change what the host has other names for, and leave out or refuse what it does not take."""
-    rename = {**quirks.rename, "max_tokens": "max_completion_tokens"} if newer_limit else quirks.rename
-    for name in rename.keys() & body.keys():
-        body.setdefault(rename[name], body[name])
-        del body[name]
-    _leave_out(body, quirks.left_out | quirks.left_out_of.get(line, frozenset()))
+    if newer_limit and "max_tokens" in body:
+        _rename(body, "max_tokens", "max_completion_tokens")
+    for old, new in quirks.rename.items():
+        if old in body:
+            _rename(body, old, new)
+    _leave_out(body, quirks.left_out)
+    if quirks.left_out_of:
+        _leave_out(body, quirks.left_out_of.get(line, frozenset()))
     if quirks.fields is not None:
-        _leave_out(body, body.keys() - quirks.fields)
+        _leave_out(body, frozenset(body.keys() - quirks.fields))
     if quirks.one_choice and body.get("n", 1) != 1:
         raise Rejected(f"n={body['n']!r:.40}: this host gives one answer; drop = ['n'] on the model leaves it out")
     if not quirks.schemas and object_in(body, "response_format").get("type") == "json_schema":
         raise Rejected("response_format: this host takes no JSON schema; ask for {'type': 'json_object'}")
     if not quirks.streams_formats and object_in(body, "response_format").get("type", "text") != "text":
-        _leave_out(body, ("stream", "stream_options"))
+        _leave_out(body, _STREAMED)
     if quirks.max_id is not None:
         for name in _IDS:
             if isinstance(value := body.get(name), str) and len(value) > quirks.max_id:
                 body[name] = digest(value)
 
 
-def _leave_out(body: Message, names: Iterable[str]) -> None:
-    for name in names:
-        body.pop(name, None)
+def _rename(body: Message, old: str, new: str) -> None:
+    body.setdefault(new, body[old])
+    del body[old]
+
+
+def _leave_out(body: Message, names: frozenset[str]) -> None:
+    if not names.isdisjoint(body):
+        for name in names.intersection(body):
+            del body[name]

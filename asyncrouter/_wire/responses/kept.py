@@ -53,13 +53,6 @@ def keep(origin: Origin, items: Sequence[Message]) -> Message:
     return {"host": origin.host, "provider": origin.provider, "model": origin.model, "output": list(items)}
 
 
-def without_kept(messages: Sequence[Message]) -> Sequence[Message]:
-    """The messages for another API: without the items, which it would refuse. The caller's objects stay as they are."""
-    if not any(KEPT in message for message in messages):
-        return messages
-    return [{name: value for name, value in message.items() if name != KEPT} for message in messages]
-
-
 def kept_items(
     message: Message, text: str, calls: Sequence[Message], origin: Origin, *, stored: bool
 ) -> list[Message] | None:
