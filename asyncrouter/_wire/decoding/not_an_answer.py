@@ -8,6 +8,7 @@ import orjson
 
 from asyncrouter._errors import BadReply
 from asyncrouter._wire.failure.error_body import excerpt, one_line
+from asyncrouter._wire.failure.numbered import numbered_error
 
 if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
@@ -19,8 +20,12 @@ _QUOTED_CHARACTERS = 200
 
 
 def bare_error(document: Message) -> Message | None:
-    """The document in an `error` field, if it is an error without one (Mistral, older vLLM, FastAPI)."""
-    if document.get("choices") or document.get("error"):
+    """The document in an `error` field, if it is an error without one (Mistral, older vLLM, FastAPI, MiniMax …)."""
+    if document.get("error"):
+        return None
+    if (numbered := numbered_error(document)) is not None:
+        return {"error": numbered}
+    if document.get("choices"):
         return None
     named = "error" in (document.get("object"), document.get("type"))
     return {"error": document} if named or document.get("detail") or document.get("message") else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._wire.failure.numbered import numbered_error
 from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def read_error_document(document: object) -> ErrorBody:
         document = document[0]
     if not isinstance(document, dict):
         return ErrorBody(one_line(document if isinstance(document, str) else ""))
-    inner = document.get("error")
+    inner = document.get("error") or numbered_error(document)
     error: Message = inner if isinstance(inner, dict) else document
     message = _message(inner if isinstance(inner, str) else error)
     body = ErrorBody(message, _names(error), _status(error), _openrouter_name(error), error)

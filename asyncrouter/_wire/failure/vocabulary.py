@@ -66,7 +66,8 @@ STATUS_OF_NAME: Final[Mapping[str, int]] = {
 """The HTTP status a name stands for, where there is none: in the middle of a stream, and in OpenRouter's own names."""
 
 CONTEXT_PHRASES: Final = re.compile(
-    r"maximum context length|exceeds the context window|exceed context limit|context size|context length"
+    r"maximum context length|exceeds the context window|context window exceeds limit"
+    r"|exceed context limit|context size|context length"
     r"|maximum context limit|prompt is too long|input is too long|input too (?:long|large)|input_too_large"
     r"|prompt length|input length|maximum input length|maximum number of tokens|reduce the length"
     r"|requested token count exceeds|input tokens exceed|max_new_tokens|max_tokens must be at least 1"

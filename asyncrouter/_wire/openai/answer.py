@@ -189,7 +189,7 @@ class CompletionBuilder:
 
     def _add_chunk(self, chunk: Message, choices: list[object], chunks: list[Chunk] | None) -> None:
         self._set_error(chunk.get("error"))
-        if "choices" not in chunk:
+        if "choices" not in chunk or "base_resp" in chunk:
             self._set_bare_error(chunk)
         for position, choice in enumerate(choices):
             if isinstance(choice, dict):
