@@ -32,6 +32,7 @@ class AnthropicEncoder(Encoder):
     wire = "anthropic"
     keep_alive = PING
     id_header = "request-id"
+    interruptions = ("error", "cancelled", "aborted")
     _block: Piece | None = None
     _blocks = 0
     _thoughts = ""
@@ -54,13 +55,15 @@ class AnthropicEncoder(Encoder):
 
     def closing(self) -> bytes:
         """The events of stop reason and usage, and `message_stop`, as far as the act sends them."""
-        data = self._stop_block()
-        if self.sends_finish_reason:
-            delta: dict[str, object] = {"type": "message_delta", "delta": self._stop_fields(self.finish_reason)}
-            if self.act.usage is not False:
-                delta["usage"] = self.usage(self.pieces)
-            data += _event("message_delta", delta)
+        data = self.early_end() if self.sends_finish_reason else self._stop_block()
         return data + MESSAGE_STOP * self.end_count
+
+    def early_end(self) -> bytes:
+        """The events that end a block, and the message but for its last event."""
+        delta: dict[str, object] = {"type": "message_delta", "delta": self._stop_fields(self.finish_reason)}
+        if self.act.usage is not False:
+            delta["usage"] = self.usage(self.pieces)
+        return self._stop_block() + _event("message_delta", delta)
 
     def error_event(self) -> bytes:
         """An error in the middle of a stream."""
@@ -87,6 +90,9 @@ class AnthropicEncoder(Encoder):
         if self.act.reasoning and (thinking := sum(piece.kind == "reasoning" for piece in pieces)):
             usage["output_tokens_details"] = {"thinking_tokens": thinking}
         return usage
+
+    def _pieces(self) -> Sequence[Piece]:
+        return tuple(piece for piece in super()._pieces() if piece.kind != "picture")
 
     def _start_block(self, piece: Piece) -> bytes:
         data, self._block, self._thoughts = self._stop_block(), piece, ""
@@ -133,7 +139,8 @@ def _block(piece: Piece, signature: str = "") -> dict[str, object]:
         case "reasoning":
             return {"type": "thinking", "thinking": piece.text, "signature": signature}
         case "call" | "arguments":
-            return {"type": "tool_use", "id": piece.id, "name": piece.name, "input": arguments(piece.text)}
+            read = arguments(piece.text) or _unreadable(piece.text)
+            return {"type": "tool_use", "id": piece.id, "name": piece.name, "input": read}
     return {"type": "text", "text": piece.text}
 
 
@@ -144,6 +151,15 @@ def arguments(text: str) -> dict[str, object]:
     except ValueError:
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def _unreadable(text: str) -> object:
+    """Arguments that are no JSON, as the text they are; `{}` for readable ones, and for none."""
+    try:
+        orjson.loads(text or "{}")
+    except ValueError:
+        return text
+    return {}
 
 
 def _event(name: str, document: Mapping[str, object]) -> bytes:

@@ -25,7 +25,7 @@ BLOCK = 65_536
 """Bytes in each part of a huge content."""
 ENDLESS_TEXT = b"and so on " * 100
 """What an endless body that is not streamed repeats."""
-FINAL_FAULTS = frozenset({"cut", "reset", "hang", "error", "truncated", "endless"})
+FINAL_FAULTS = frozenset({"cut", "reset", "hang", "error", "truncated", "endless", "interrupted"})
 """The faults after which nothing else of the answer comes."""
 
 
@@ -61,7 +61,8 @@ class Scene:
         contents = len(encoder.pieces)
         self.fault_index: float = math.inf
         if act.fault is not None and act.byte is None and act.at != "done":
-            self.fault_index = contents if isinstance(act.at, str) else min(act.at, contents)
+            last = contents - 1 if act.fault == "early_end" else contents  # some words must come after that end
+            self.fault_index = last if isinstance(act.at, str) else min(act.at, last)
 
     @property
     def contents(self) -> int:
@@ -108,6 +109,9 @@ def streamed_body(scene: Scene, start: float) -> Iterator[TimedBytes]:
         yield from _fault(scene, at, contents)
         if act.fault in FINAL_FAULTS:
             return
+    if act.fault == "early_end":
+        yield TimedBytes(at, ending="cut")
+        return
     yield TimedBytes(at, encoder.closing())
     yield from _end(scene, at)
 
@@ -122,6 +126,11 @@ def _fault(scene: Scene, at: float, index: int) -> Iterable[TimedBytes]:
             return _keep_alives(encoder.keep_alive, at, math.inf, act.comments)
         case "error":
             return [TimedBytes(at, encoder.error_event()), TimedBytes(at, ending="end")]
+        case "interrupted":
+            encoder.interrupt(index)
+            return [TimedBytes(at, encoder.closing()), TimedBytes(at, ending="end")]
+        case "early_end":
+            return [TimedBytes(at, encoder.early_end())]
         case "truncated":
             event = encoder.content(encoder.pieces[index]) if index < len(encoder.pieces) else encoder.closing()
             return [TimedBytes(at, event[: event.find(encoder.event_end) // 2]), TimedBytes(at, ending="end")]
@@ -193,12 +202,16 @@ def _body(scene: Scene, at: float, given: bytes | None) -> tuple[Iterable[TimedB
         before = frame.partition(b"\0")[0]
         later = (TimedBytes(max(at, scene.content_at(index)), ENDLESS_TEXT, 1) for index in count())
         return chain((TimedBytes(at, before),), later), None
+    if act.fault == "interrupted" and given is None:
+        encoder.interrupt(int(fault_index))
     contents = 0 if given is not None else len(encoder.pieces)
     data = given if given is not None else encoder.body()
     half = data[: len(data) // 2]
     match act.fault if fault_index < math.inf else None:
         case "cut" | "reset" as ending:
             return [TimedBytes(at, half), TimedBytes(at, ending=ending)], len(data)
+        case "early_end":
+            return [TimedBytes(at, half), TimedBytes(at, ending="cut")], len(data)
         case "hang":
             return [TimedBytes(at, half)], len(data)
         case "error" if given is None:

@@ -33,13 +33,19 @@ _FILLER = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", 
 """The words of an answer whose text an act does not give, again and again."""
 
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+"""A picture of one pixel, as base64."""
+_BAD_CALL: Sequence[Mapping[str, object]] = ({"name": "look", "arguments": '{"at":"sky"}'},)
+"""The tool call of fault "bad_arguments" where an act has none."""
+
+
 class Piece(NamedTuple):
-    """One content of an answer: a word, or a tool call's name ("call"), or its arguments as JSON.
+    """One content of an answer: a word, a tool call's name ("call"), its arguments as JSON, or a picture as base64.
 
     A tool call has the index `call`, a `name` and an `id`, in both of its pieces.
     """
 
-    kind: Literal["reasoning", "refusal", "text", "call", "arguments"]
+    kind: Literal["reasoning", "refusal", "text", "call", "arguments", "picture"]
     text: str
     call: int = 0
     name: str = ""
@@ -58,6 +64,8 @@ class Encoder:
     """The bytes that end an event of a stream."""
     keep_alive = b": keep-alive\n\n"
     """What a server sends to keep a silent stream open."""
+    interruptions: tuple[str, ...] = ("abort",)
+    """The finish reasons of fault "interrupted", in turn."""
     id_header: str | None = "x-request-id"
     """The response header with the request's id; `None`: there is none."""
 
@@ -65,7 +73,8 @@ class Encoder:
         self.act = act
         self.number = request.number
         self.status = status_of(act, self.wire)
-        self.streaming = request.stream and act.streams and self.status == 200
+        self.streaming = request.stream and act.streams and self.status == 200 and "one_body" not in act.sse
+        self.asked_for_stream = request.stream
         limit = max_answer_tokens(self.wire, request.body)
         self.pieces: Sequence[Piece] = () if act.blocked else self._pieces()
         self.truncated = limit is not None and limit < len(self.pieces)
@@ -75,6 +84,7 @@ class Encoder:
         self._asked_model, self._strict = request.model, request.strict
         self._request_body = request.body
         self._prompt_tokens: int | None = None
+        self._interruption: str | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -108,6 +118,15 @@ class Encoder:
         """The events after the last content: finish reason, usage, end of stream, as far as the act sends them."""
         raise NotImplementedError
 
+    def interrupt(self, count: int) -> None:
+        """End the answer after so many contents, with a finish reason that says that it broke off."""
+        self.pieces = self.pieces[:count]
+        self._interruption = self.act.finish_reason or self.interruptions[self.number % len(self.interruptions)]
+
+    def early_end(self) -> bytes:
+        """The finish reason before the answer has ended; nothing on a wire where it comes with the whole answer."""
+        return b""
+
     def error_event(self) -> bytes:
         """An error in the middle of a stream."""
         return b"data: " + self.error_body() + self.event_end
@@ -130,11 +149,14 @@ class Encoder:
     def finish_reason(self) -> str:
         """Why the answer ends, in the words of Chat Completions, or as the act says it."""
         act = self.act
+        if self._interruption is not None:
+            return self._interruption
         if act.finish_reason is not None:
             return act.finish_reason
         if act.blocked or (act.refusal and self.wire not in ("openai", "responses")):  # they have a field
             return "content_filter"
-        return "length" if self.truncated else "tool_calls" if act.tool_calls else "stop"
+        calls = act.tool_calls or act.fault == "bad_arguments"
+        return "length" if self.truncated else "tool_calls" if calls else "stop"
 
     @property
     def sends_finish_reason(self) -> bool:
@@ -152,12 +174,14 @@ class Encoder:
 
     def _pieces(self) -> Sequence[Piece]:
         act = self.act
-        tokens = 0 if act.tool_calls or act.refusal else act.tokens
+        tokens = 0 if act.tool_calls or act.refusal or act.pictures else act.tokens
         found = _text_pieces(act.text, tokens, act.reasoning, act.refusal)
-        if act.tool_calls:
-            calls = (piece for index, call in enumerate(act.tool_calls) for piece in _call_pieces(index, call))
-            found = (*found, *calls)
-        return found
+        if act.fault == "thoughts_only":
+            return tuple(piece._replace(kind="reasoning") for piece in found)
+        if given := act.tool_calls or (_BAD_CALL if act.fault == "bad_arguments" else ()):
+            calls = (piece for index, call in enumerate(given) for piece in _call_pieces(index, call))
+            found = (*found, *map(_without_end, calls)) if act.fault == "bad_arguments" else (*found, *calls)
+        return (*found, *[Piece("picture", PNG)] * act.pictures) if act.pictures else found
 
     def _error_text(self) -> ErrorText:
         text, sentence = error_text(self.act, self.wire), in_message(self.act, self.wire)
@@ -180,6 +204,11 @@ def _call_pieces(index: int, call: Mapping[str, object]) -> tuple[Piece, Piece]:
     return Piece("call", name, index, name, id), Piece("arguments", arguments, index, name, id)
 
 
+def _without_end(piece: Piece) -> Piece:
+    """The arguments of a call without their last character."""
+    return piece._replace(text=piece.text[:-1]) if piece.kind == "arguments" else piece
+
+
 def words(text: str) -> list[str]:
     """A text split into words with the spaces before them; joined again they are the text."""
     return re.findall(r"\s*\S+\s*$|\s*\S+|\s+", text)
@@ -199,7 +228,7 @@ def joined(pieces: Sequence[Piece]) -> list[Piece]:
         if piece.kind == "call":
             if after != "arguments":  # the answer ends after its name
                 found.append(piece._replace(kind="arguments", text=""))
-        elif piece.kind == after and after != "arguments":
+        elif piece.kind == after and after not in ("arguments", "picture"):
             run.append(piece.text)
         else:
             found.append(piece._replace(text="".join([*run, piece.text])))

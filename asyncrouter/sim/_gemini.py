@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FINISH_REASONS = {
     "stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY", "error": "OTHER",
+    "bad_arguments": "MALFORMED_FUNCTION_CALL",
 }
 """The finish reasons, by the words of Chat Completions."""
 _TYPE_PREFIX = "type.googleapis.com/google.rpc."
@@ -31,6 +32,7 @@ class GeminiEncoder(Encoder):
     wire = "gemini"
     event_end = b"\r\n\r\n"
     keep_alive = b": keep-alive\r\n\r\n"
+    interruptions = ("OTHER", "MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL")
     id_header = None
     _tail: bytes | None = None
 
@@ -47,6 +49,10 @@ class GeminiEncoder(Encoder):
         """A last event with the finish reason and the usage; this wire has nothing that ends a stream."""
         if not self.sends_finish_reason:
             return b""
+        return self.early_end()
+
+    def early_end(self) -> bytes:
+        """An event with the finish reason and no content."""
         return b"data: " + orjson.dumps(self._document((), self.finish_reason)) + self.event_end
 
     def error_event(self) -> bytes:
@@ -82,7 +88,14 @@ class GeminiEncoder(Encoder):
 
     def _pieces(self) -> Sequence[Piece]:
         pieces = super()._pieces()
+        if self.act.fault == "bad_arguments":  # they are an object here; where none can be read, the answer says so
+            return tuple(piece for piece in pieces if piece.kind not in ("call", "arguments"))
         return tuple(piece for piece in pieces if piece.kind != "call") if self.act.tool_calls else pieces
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the answer ends; a call whose arguments cannot be read has a reason of its own here."""
+        return "bad_arguments" if self.act.fault == "bad_arguments" else super().finish_reason
 
     def _event(self, part: bytes) -> bytes:
         if self._tail is None:
@@ -118,4 +131,6 @@ def _part(piece: Piece) -> bytes:
             return orjson.dumps({"functionCall": {"name": piece.name, "args": arguments(piece.text)}})
         case "reasoning":
             return orjson.dumps({"text": piece.text, "thought": True})
+        case "picture":
+            return orjson.dumps({"inlineData": {"mimeType": "image/png", "data": piece.text}})
     return orjson.dumps({"text": piece.text})

@@ -1,7 +1,7 @@
 """OpenAI's wire: the chunks, bodies and errors of Chat Completions.
 
 Shapes: OpenAI's API reference; the four places of errors as OpenRouter's errors page describes them; "bare" errors as
-Mistral and older vLLM send them.
+Mistral and older vLLM send them; numbers as MiniMax and Zhipu send them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter.sim._chat_oddities import BLANK_CHOICE, OF_CALLS, OF_DELTAS, odd_call, odd_deltas, placeholder
 from asyncrouter.sim._encoder import CREATED, Encoder, Piece, joined
 from asyncrouter.sim._retry_after import in_body
+from asyncrouter.sim._vendor_errors import numbered_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +28,7 @@ class OpenAIEncoder(Encoder):
 
     wire = "openai"
     keep_alive = b": OPENROUTER PROCESSING\n\n"
+    interruptions = ("abort", "network_error", "insufficient_system_resource", "cancelled", "timeout", "preempted")
     _head: bytes | None = None
 
     def opening(self) -> bytes:
@@ -34,6 +37,9 @@ class OpenAIEncoder(Encoder):
 
     def content(self, piece: Piece) -> bytes:
         """The chunk of one content."""
+        if not OF_DELTAS.isdisjoint(self.act.sse):
+            field = _field(piece, self._reasoning_field)
+            return b"".join(map(self._chunk, odd_deltas(piece, field, self.act.sse)))
         return self._chunk(_delta(piece, self._reasoning_field))
 
     def text_event(self, text: bytes) -> bytes:
@@ -42,10 +48,27 @@ class OpenAIEncoder(Encoder):
 
     def closing(self) -> bytes:
         """The chunks of finish reason and usage, and [DONE], as far as the act sends them."""
-        data = self._chunk(b"{}", orjson.dumps(self.finish_reason)) if self.sends_finish_reason else b""
-        if self._wants_usage():
+        odd, data = self.act.sse, self.early_end() if self.sends_finish_reason else b""
+        if "blank_envelope" in odd:
+            data += _event({"id": "", "object": "", "created": 0, "model": "", "choices": [BLANK_CHOICE]})
+        if self._wants_usage() and "usage_in_choice" not in odd:
             data += _event({**self._envelope("chat.completion.chunk"), "choices": [], "usage": self.usage()})
         return data + DONE * self.end_count
+
+    def early_end(self) -> bytes:
+        """The chunk of the finish reason."""
+        odd, more = self.act.sse, b""
+        calls = sum(piece.kind == "call" for piece in self.pieces)
+        if "placeholder_call" in odd and calls:
+            more = self._chunk(orjson.dumps({"tool_calls": [placeholder(calls)]}))
+        choice: dict[str, object] = {"index": 0, "delta": {}, "finish_reason": self.finish_reason}
+        if "whole_message" in odd:
+            choice["message"] = self._message(self.pieces)
+        if "usage_in_choice" in odd and self._wants_usage():
+            choice["usage"] = self.usage()
+        if len(choice) == len(("index", "delta", "finish_reason")):
+            return more + self._chunk(b"{}", orjson.dumps(self.finish_reason))
+        return more + _event({**self._envelope("chat.completion.chunk"), "choices": [choice]})
 
     def error_event(self) -> bytes:
         """An error in the middle of a stream. OpenRouter ends the stream with it, vLLM still sends [DONE]."""
@@ -56,12 +79,14 @@ class OpenAIEncoder(Encoder):
 
     def body(self, count: int | None = None) -> bytes:
         """The answer as one JSON body; with a `count`, as it is when an error struck after so many contents."""
-        if count == 0 or (count is not None and self.act.style == "bare"):
+        if count == 0 or (count is not None and self.act.style not in ("openai", "openrouter")):
             return self.error_body()
         return orjson.dumps(self._document(self.pieces[:count], self.finish_reason if count is None else "error"))
 
     def error_body(self) -> bytes:
         """The body of an error response."""
+        if self.act.style in ("minimax", "zhipu"):
+            return orjson.dumps(numbered_error(self.act, self._error_text()))
         return orjson.dumps(self._error() if self.act.style == "bare" else {"error": self._error()})
 
     def usage(self, count: int | None = None) -> Mapping[str, object]:
@@ -102,19 +127,32 @@ class OpenAIEncoder(Encoder):
         if finish_reason == "error":
             choice["error"] = self._error()
         body = {**self._envelope("chat.completion"), "choices": [choice]}
-        return body | {"usage": self.usage(len(pieces))} if self.act.usage is not False else body
+        if self.act.usage is False:
+            return body
+        if "usage_in_choice" in self.act.sse:
+            choice["usage"] = self.usage(len(pieces))
+            return body
+        return body | {"usage": self.usage(len(pieces))}
 
     def _message(self, pieces: Sequence[Piece]) -> dict[str, object]:
         message: dict[str, object] = {"role": "assistant", "content": None}
         calls: list[dict[str, object]] = []
+        images: list[dict[str, object]] = []
         for piece in joined(pieces):
             if piece.kind == "arguments":
                 function = {"name": piece.name, "arguments": piece.text}
                 calls.append({"id": piece.id, "type": "function", "function": function})
+            elif piece.kind == "picture":
+                images.append(_image(piece, len(images)))
             else:
                 message[_field(piece, self._reasoning_field)] = piece.text
         if message["content"] is None and not self.act.tool_calls and not self.act.refusal:
             message["content"] = ""
+        if calls and not OF_CALLS.isdisjoint(self.act.sse):
+            calls = [odd_call(call, self.act.sse) for call in calls]
+            calls += [placeholder(len(calls))] if "placeholder_call" in self.act.sse else []
+        if images:
+            message["images"] = images
         return message | {"tool_calls": calls} if calls else message
 
     def _error(self) -> dict[str, object]:
@@ -139,6 +177,11 @@ def _event(body: Mapping[str, object]) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
+def _image(piece: Piece, index: int) -> dict[str, object]:
+    """A picture as OpenRouter writes it."""
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{piece.text}"}, "index": index}
+
+
 def _field(piece: Piece, reasoning_field: str) -> str:
     return {"reasoning": reasoning_field, "text": "content"}.get(piece.kind, piece.kind)
 
@@ -152,4 +195,6 @@ def _delta(piece: Piece, reasoning_field: str) -> bytes:
             return orjson.dumps({"tool_calls": [call]})
         case "arguments":
             return orjson.dumps({"tool_calls": [{"index": piece.call, "function": {"arguments": piece.text}}]})
+        case "picture":
+            return orjson.dumps({"images": [_image(piece, 0)]})
     return orjson.dumps({_field(piece, reasoning_field): piece.text})

@@ -16,9 +16,11 @@ from asyncrouter.sim._retry_after import in_body
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_ITEM_TYPES = {"reasoning": "reasoning", "call": "function_call", "arguments": "function_call"}
+_ITEM_TYPES = {
+    "reasoning": "reasoning", "call": "function_call", "arguments": "function_call", "picture": "image_generation_call",
+}
 """The types of output items, by kind of content; any other kind belongs to a message."""
-_ID_PREFIXES = {"reasoning": "rs", "function_call": "fc", "message": "msg"}
+_ID_PREFIXES = {"reasoning": "rs", "function_call": "fc", "message": "msg", "image_generation_call": "ig"}
 """How the ids of the items of each type begin."""
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why an answer is incomplete, by the words of Chat Completions."""
@@ -33,6 +35,7 @@ class ResponsesEncoder(Encoder):
     """
 
     wire = "responses"
+    interruptions = ("cancelled",)
     _sequence = 0
     _items: list[dict[str, object]]
     _open: list[Piece]
@@ -47,7 +50,7 @@ class ResponsesEncoder(Encoder):
         """The delta of one content, after the events that end one item and announce another where it needs another."""
         data = b"" if self._open and _belongs_to(self._open[-1], piece) else self._end_item() + self._begin_item(piece)
         self._open.append(piece)
-        if piece.kind == "call":
+        if piece.kind in ("call", "picture"):
             return data
         return data + self._event(_delta_type(piece), **self._place(piece), delta=piece.text)
 
@@ -118,6 +121,8 @@ class ResponsesEncoder(Encoder):
         index, [*pieces], self._open = len(self._items) - 1, self._open, []
         [piece] = joined(pieces)
         item = self._items[index] = self._item([piece], index, whole=True)
+        if piece.kind == "picture":
+            return self._event("response.output_item.done", output_index=index, item=item)
         place, done = self._place(piece), _delta_type(piece).replace(".delta", ".done")
         name = {"refusal": "refusal", "arguments": "arguments"}.get(piece.kind, "text")
         data = self._event(done, **place, **{name: piece.text})
@@ -145,6 +150,8 @@ class ResponsesEncoder(Encoder):
             summary = [_summary(piece.text)] if whole else []
             return item | {"summary": summary, "encrypted_content": self.signature(piece.text) if whole else ""}
         item["status"] = "completed" if whole else "in_progress"
+        if kind == "image_generation_call":
+            return item | {"result": piece.text if whole else None}
         if kind == "function_call":
             return item | {"call_id": piece.id, "name": piece.name, "arguments": piece.text}
         return item | {"role": "assistant", "content": [_part(piece) for piece in pieces] if whole else []}
@@ -195,7 +202,7 @@ def _belongs_to(newest: Piece, piece: Piece) -> bool:
     """Whether a piece belongs to the item, and the part of it, that this one has grown last."""
     if piece.kind == "arguments":
         return newest.kind == "call" and newest.call == piece.call
-    return newest.kind == piece.kind != "call"
+    return newest.kind == piece.kind and piece.kind not in ("call", "picture")
 
 
 def _delta_type(piece: Piece) -> str:

@@ -116,6 +116,27 @@ _KINDS: Mapping[Wire, tuple[Mapping[int, str], str, str]] = {
 """The type of an error that has a status but no cause: by status, else for any other 4xx, else for any other 5xx."""
 
 
+_NUMBERS: Mapping[str, Mapping[Why, int]] = {
+    "minimax": {
+        "bad_request": 2013, "key": 1004, "forbidden": 1004, "credit": 1008, "missing": 2013, "context": 1039,
+        "policy": 1026, "rate_limit": 1002, "overloaded": 1002, "server": 1000, "timeout": 1001,
+    },
+    "zhipu": {
+        "bad_request": 1210, "key": 1000, "forbidden": 1220, "credit": 1113, "missing": 1211, "context": 1261,
+        "policy": 1301, "rate_limit": 1302, "overloaded": 1305, "server": 500, "timeout": 500,
+    },
+}
+"""The numbers of each cause at MiniMax and Zhipu (their references, "Error codes")."""
+
+
+def numbered_error(act: Act, text: ErrorText) -> Mapping[str, object]:
+    """An error of MiniMax or Zhipu: a number and a message, without an envelope that says that it is one."""
+    number = _NUMBERS[act.style][act.why or "server"]
+    if act.style == "minimax":
+        return {"base_resp": {"status_code": number, "status_msg": text.message}}
+    return {"code": number, "msg": text.message, "success": False}
+
+
 def status_of(act: Act, wire: Wire) -> int:
     """The HTTP status of the response; an error inside a 200 has its own in the body."""
     if act.fault == "error":

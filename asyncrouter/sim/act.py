@@ -33,6 +33,10 @@ Fault = Literal[
     "no_finish",     # no finish reason
     "no_done",       # no [DONE], no message_stop
     "no_end",        # neither: it just ends
+    "interrupted",   # a finish reason that says it broke off: abort, network_error, OTHER, cancelled …
+    "early_end",     # the finish reason too early: then the rest of the words, then a cut
+    "thoughts_only", # every word is a thought: a good end, and no answer
+    "bad_arguments", # a tool call whose arguments are no JSON
 ]
 Why = Literal[
     "bad_request", "key", "forbidden", "credit", "missing", "context", "policy", "rate_limit", "overloaded", "server",
@@ -51,7 +55,20 @@ Oddity = Literal[
     "two_done",      # the end of the stream twice
     "cuts",          # split anywhere
     "bytes",         # split at every byte
+    "as_text",       # events under Content-Type text/plain
+    "as_json",       # events under Content-Type application/json
+    "one_body",      # one JSON body under Content-Type text/event-stream
+    "whole_message", # the whole message once more in the last chunk
+    "usage_in_choice",  # the usage in the choice (Moonshot)
+    "blank_envelope",   # a last chunk with an empty id and model (Azure)
+    "calls_at_zero", # every tool call at index 0
+    "repeated_names",   # the tool's name again with its arguments
+    "empty_ids",     # tool calls with an empty id
+    "no_ids",        # tool calls without an id
+    "placeholder_call", # an empty tool call after the good ones
+    "surrogates",    # a character beyond U+FFFF in two halves, each in a delta of its own
 ]
+Style = Literal["openai", "openrouter", "bare", "minimax", "zhipu"]
 RetryAs = Literal["seconds", "ms", "duration", "date", "iso", "reset", "reset_ms", "body", "text"]
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -59,8 +76,9 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 WHYS: tuple[Why, ...] = get_args(Why)
 """Everything that `Act.why` can be: the cause of an error, which each provider words in its own way."""
 ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
-"""Everything that `Act.sse` can hold: forms of an event stream that are allowed and change nothing (WHATWG HTML,
-"Server-sent events").
+"""Everything that `Act.sse` can hold: forms of an event stream that change nothing of the answer. Up to "bytes" they
+are allowed ones (WHATWG HTML, "Server-sent events"); the others are not, but are met in the wild. Those from
+"whole_message" on belong to Chat Completions and have no effect on other wires.
 """
 RETRY_AS: tuple[RetryAs, ...] = get_args(RetryAs)
 """Everything that `Act.retry_as` can be: the forms in which providers say when to come back."""
@@ -89,11 +107,12 @@ class Act:
     `tail` from the last content to the end.
 
     **The answer** is `reasoning`, then `refusal`, then `text` (`None`: `tokens` words), then `tool_calls`
-    (`{"name": …, "arguments": …}`); each word is a content. It stops at the request's `max_tokens`. `blocked` answers
-    nothing, as providers do to a forbidden prompt. `finish_reason` is stop, length, tool_calls or content_filter, or a
-    provider's own word; `None`: the one that fits. `usage` is counted in words (`False`: not sent; a mapping: sent
-    instead); `cost` is billed, in US dollars, and stands in the usage of Chat Completions. `served_model` is the
-    model's name in the answer.
+    (`{"name": …, "arguments": …}`), then `pictures` pictures of one pixel (Anthropic's models draw none); each word,
+    each call's name, its arguments and each picture is a content. It stops at the request's `max_tokens`. `blocked`
+    answers nothing, as providers do to a forbidden prompt. `finish_reason` is stop, length, tool_calls or
+    content_filter, or a provider's own word, also one that nobody knows; `None`: the one that fits. `usage` is counted
+    in words (`False`: not sent; a mapping: sent instead); `cost` is billed, in US dollars, and stands in the usage of
+    Chat Completions. `served_model` is the model's name in the answer.
 
     **The stream.** `streams=False` answers a streamed request with one JSON body. `sse` names unusual forms of an event
     stream. `comments` sends SSE comments (Anthropic: pings) that many seconds apart while there is no content. With
@@ -103,8 +122,9 @@ class Act:
     Or give a `status` other than 200. `code`, `type`, `message` and `metadata` replace the words of `why`; `param` is
     the parameter that OpenAI's errors name. `style` is whose form of Chat Completions is used; "bare" leaves out the
     envelope of an error (as Mistral does, and Google in a stream). Inside a 200 of the Responses API an error is flat,
-    nested ("openrouter") or a failed response ("bare"). `retry_after` (seconds, or any text) is sent in the form
-    `retry_as` (`None`: this provider's).
+    nested ("openrouter") or a failed response ("bare"). With fault "error", "minimax" and "zhipu" write the numbers of
+    these two hosts into a 200. `retry_after` (seconds, or any text) is sent in the form `retry_as` (`None`: this
+    provider's).
 
     **Faults.** `fault` strikes before the content with index `at` (beyond the last one: before the finish reason), or
     in a phase; or, with `byte`, after so many bytes of the body. With `why` or a status, fault "error" is that error
@@ -113,8 +133,10 @@ class Act:
 
     Faults before an answer: refuse, dns, tls, certificate (no connection), html (a web page). Faults that end it early:
     cut, reset, truncated (looks like an end), gzip_cut, no_finish (no finish reason), no_done (no [DONE]), no_end
-    (neither). Silence: hang (for ever), stall (for `pause` seconds). Damage: error (in a 200), malformed (no JSON),
-    not_utf8. Too much: huge (one content of `size` bytes), endless.
+    (neither), interrupted (a finish reason like abort), early_end (words after the finish reason, then a cut). No
+    answer: thoughts_only, bad_arguments (of a tool call, which is added where there is none). Silence: hang (for ever),
+    stall (for `pause` seconds). Damage: error (in a 200), malformed (no JSON), not_utf8. Too much: huge (one content of
+    `size` bytes), endless.
 
     Causes of errors: bad_request, key, forbidden, credit, missing (no such model), context (too long), policy
     (refused), rate_limit, overloaded, server, timeout. `FAULTS`, `WHYS`, `ODDITIES` (for `sse`) and `RETRY_AS` list
@@ -131,6 +153,7 @@ class Act:
     tail: Seconds = 0.0
     text: str | None = None
     tokens: int = 1
+    pictures: int = 0
     reasoning: str = ""
     refusal: str = ""
     blocked: bool = False
@@ -143,7 +166,7 @@ class Act:
     sse: Sequence[Oddity] = ()
     comments: float | None = None
     deaf: bool = False
-    style: Literal["openai", "openrouter", "bare"] = "openai"
+    style: Style = "openai"
     why: Why | None = None
     status: int = 200
     message: str | None = None

@@ -97,12 +97,14 @@ def _response(act: Act, scene: Scene, random: Random, connect: float, headers_af
     length: int | None = None
     body: Iterable[TimedBytes]
     if encoder.streaming and act.body is None and act.fault != "html":
-        content_type, headers_at = STREAM, headers_after or 0.0
+        content_type = "text/plain" if "as_text" in act.sse else JSON if "as_json" in act.sse else STREAM
+        headers_at = headers_after or 0.0
         body = streamed_body(scene, headers_at)
         if act.sse:
             body = with_oddities(body, act.sse)
     else:
-        content_type = HTML if act.fault == "html" else STREAM if encoder.streaming else JSON
+        stream = encoder.streaming or (encoder.asked_for_stream and encoder.status == 200 and "one_body" in act.sse)
+        content_type = HTML if act.fault == "html" else STREAM if stream else JSON
         headers_at, body, length = buffered_body(scene, _given_body(act, encoder), headers_after)
     headers = {"content-type": content_type}
     if encoder.id_header is not None:

@@ -52,6 +52,14 @@ def break_stream(
             pieces.append((at, wire.broken(500), stop))
         case "limited_inside":
             pieces.append((at, wire.broken(429), stop))
+        case "numbered":
+            data = b"data: " + wire.numbered() + b"\n\n" if wire.finishes == {} else wire.broken(429)
+            pieces.append((at, data, stop))
+        case "early_end":
+            script.words += stop == script.words  # something comes after that end in any case
+            pieces.append((at, wire.early_end(), stop))
+            pieces += [(at, wire.word(index), index + 1) for index in range(stop, script.words)]
+            script.ending = "cut"
         case "huge":
             pieces.append((at, HUGE, stop))
             script.ending, script.ends_at = "never", inf

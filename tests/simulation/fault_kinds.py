@@ -40,13 +40,19 @@ BROKEN: dict[str, str] = {
     "reset_headers": CONNECTION, "hang_headers": TIMEOUT, "hang_content": TIMEOUT, "hang_middle": TIMEOUT,
     "cut_first": CONNECTION, "cut_middle": CONNECTION, "cut_inside": CONNECTION, "truncated": BAD, "empty": BAD,
     "malformed": BAD, "binary": BAD, "html": BAD, "huge": BAD, "error_body": SERVER, "error_first": SERVER,
-    "error_middle": SERVER, "limited_inside": LIMITED, "blocked": "Refused",
+    "error_middle": SERVER, "limited_inside": LIMITED, "blocked": "Refused", "interrupted": BAD, "thoughts_only": BAD,
+    "bad_arguments": BAD, "early_end": CONNECTION, "numbered": LIMITED,
 }
 """Faults of a response that began as a success, and the error that the client must raise."""
-SILENT = frozenset({"hang_content", "cut_first", "error_first"})
+SILENT = frozenset({"hang_content", "cut_first", "error_first", "numbered"})
 """Those that come before the first word."""
-HARMLESS = ("hang_done", "no_done", "cut_done", "cut_usage", "stall", "straggler", "mislabelled", "length_empty")
-"""Those that a client may survive: an end that is missing or breaks off, a pause, a straggler, a wrong label."""
+HARMLESS = ("hang_done", "no_done", "cut_done", "cut_usage", "stall", "straggler", "mislabelled", "length_empty",
+            "as_text", "one_body", "odd_end", "unknown_end")
+"""Those that a client may survive: an end that is missing or breaks off, a pause, a straggler, a wrong label, an end
+that is written oddly, an end that nobody knows.
+"""
+ENDED = frozenset({"interrupted", "thoughts_only", "bad_arguments"})
+"""Those that come to a good end in the transport's sense, and yet are no answer."""
 KINDS = (*STATUSES, *CONNECT, *BROKEN, *HARMLESS)
 PAUSED = frozenset({"429", "503", "529", "500"})
 """Statuses that may come with a Retry-After."""

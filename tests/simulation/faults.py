@@ -36,10 +36,11 @@ class Faults:
         return f"key-of-{provider}-{2 if now >= self._scenario.key_rotations.get(provider, now + 1.0) else 1}"
 
     def script(
-        self, model: ModelProfile, now: float, number: int, key: str, slowdown: float, *, stream: bool, size: int
+        self, model: ModelProfile, now: float, number: int, key: str, slowdown: float, *, stream: bool, size: int,
+        max_tokens: int | None = None,
     ) -> ScriptedResponse:
         """The response to a request that is sent now, for a prompt that takes `slowdown` times as long."""
-        asked = RequestFacts(model, number, stream, size, EPOCH + now, slowdown)
+        asked = RequestFacts(model, number, stream, size, EPOCH + now, slowdown, max_tokens)
         bad_key = "401" if key != self.key(model.provider, now) else None
         if self.over:
             return self._draw(replace(asked, model=self._healthy[model.name], slow=1.0), bad_key)

@@ -121,7 +121,8 @@ def draw_scenario(seed: int) -> Scenario:
 
 
 def _models(random: Random, horizon: float, *, unlimited_size: bool) -> dict[str, ModelProfile]:
-    wires = [random.choice(["openai", "openai", "anthropic", "gemini"]) for _ in range(random.randint(1, 3))]
+    names = ["openai", "openai", "responses", "anthropic", "gemini"]
+    wires = [random.choice(names) for _ in range(random.randint(1, 3))]
     fails = random.choices(
         [random.uniform(0.0, 0.02), random.uniform(0.02, 0.2), random.uniform(0.2, 0.6), 1.0], [15, 55, 22, 8]
     )[0]

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from .broken_streams import HUGE, break_stream, write_unusually
-from .fault_kinds import BROKEN, CONNECT, CONNECTION, EMPTY, PAUSED, SILENT, STATUSES, TIMEOUT
+from .fault_kinds import BAD, BROKEN, CONNECT, CONNECTION, EMPTY, ENDED, PAUSED, SILENT, STATUSES, TIMEOUT
 from .retry_after import NONE, RetryAfter, draw_retry_after, in_seconds
+from .wire_openai import OpenAI
 from .wires import WIRES
 
 if TYPE_CHECKING:
     from random import Random
 
     from .scenario import ModelProfile
-    from .wire_openai import Kind, OpenAI
+    from .wire_openai import Kind
 
-Shape = Literal["text", "thoughtful", "tool"]
+Shape = Literal["text", "thoughtful", "tool", "thoughts"]
+WARM_UP = 16
+"""Up to so many tokens asked for, an answer that ends at their limit without a word is one: a warm-up's."""
 SHAPES: tuple[Shape, ...] = ("text", "thoughtful", "tool")
 
 
@@ -46,6 +49,8 @@ class ScriptedResponse:
     """Whether its bytes come a few at a time, cut anywhere."""
     words: int = 0
     shape: Shape = "text"
+    arguments: str = "{}"
+    """The arguments of its tool."""
     finish: str = "stop"
     prompt_tokens: int = 0
     reported_usd: float | None = None
@@ -55,7 +60,9 @@ class ScriptedResponse:
         """Whether a word is text, a thought, or a tool."""
         if self.shape == "tool" and index == self.words - 1:
             return "tool"
-        return "thought" if self.shape == "thoughtful" and index < (self.words + 1) // 2 else "text"
+        if self.shape == "thoughts":
+            return "thought"
+        return "thought" if self.shape == "thoughtful" and index < self.words // 2 else "text"
 
     def delay(self, until: float) -> None:
         """Let nothing come before an instant, and then all of it at once."""
@@ -75,6 +82,7 @@ class RequestFacts:
     wall: float
     """The provider's clock."""
     slow: float = 1.0
+    max_tokens: int | None = None
 
 
 def draw_response(random: Random, asked: RequestFacts, kind: str | None) -> ScriptedResponse:
@@ -114,10 +122,14 @@ def _answer(script: ScriptedResponse, random: Random, asked: RequestFacts, kind:
     script.error = BROKEN.get(kind or "")
     if kind == "huge" and model.unlimited_size:
         script.error = None
+    if kind == "length_empty" and (asked.max_tokens or WARM_UP + 1) > WARM_UP:
+        script.error = BAD
     script.words = 0 if kind in EMPTY else random.randint(1, model.words)
     script.prompt_tokens = asked.size // 5 + 1
     script.shape = random.choices(SHAPES, [80, 10, 10])[0]
-    if kind in EMPTY:
+    if kind in ENDED or kind == "unknown_end":
+        _no_answer(script, random, model.wire, kind)
+    elif kind in EMPTY:
         script.finish = EMPTY[kind]
     elif script.shape == "tool":
         script.finish = "tool_calls"
@@ -129,14 +141,32 @@ def _answer(script: ScriptedResponse, random: Random, asked: RequestFacts, kind:
     if model.wire == "openai" and random.random() < 0.1:
         script.reported_usd = round(random.uniform(0.0, 0.01), 6)
     wire = WIRES[model.wire](script, asked.number)
+    if not script.finish:
+        wire.finish = random.choice(wire.interruptions)
     script.headers = {wire.request_id: f"req-{asked.number}"}
     script.fragmented = random.random() < 0.03
     if kind == "html" or kind == "error_body":
         _page(script, wire, kind, first)
+    elif asked.stream and kind == "one_body":
+        _document(script, random, wire, kind, first + model.gap * script.words)
+        script.headers["content-type"] = "text/event-stream"
     elif asked.stream:
         _stream(script, random, wire, kind, first, model.gap)
     else:
         _document(script, random, wire, kind, first + model.gap * script.words)
+
+
+def _no_answer(script: ScriptedResponse, random: Random, wire: str, kind: str | None) -> None:
+    """The shape and the end of what comes whole and is no answer, and of an end that nobody knows."""
+    if kind == "thoughts_only":
+        script.shape, script.finish = "thoughts", random.choice(["stop", "length"])
+    elif kind == "unknown_end":
+        script.shape, script.finish = "text", random.choice(["sunset", "NEW_WORD"])
+    elif kind == "bad_arguments" and wire != "gemini":
+        script.shape, script.finish, script.arguments = "tool", "tool_calls", "{"
+    else:
+        script.finish = "MALFORMED_FUNCTION_CALL" if kind == "bad_arguments" else ""
+        script.shape = "text"
 
 
 def _page(script: ScriptedResponse, wire: OpenAI, kind: str, at: float) -> None:
@@ -149,14 +179,15 @@ def _page(script: ScriptedResponse, wire: OpenAI, kind: str, at: float) -> None:
 
 
 def _stream(script: ScriptedResponse, random: Random, wire: OpenAI, kind: str | None, first: float, gap: float) -> None:
-    script.headers["content-type"] = "application/json" if kind == "mislabelled" else "text/event-stream"
+    labels = {"mislabelled": "application/json", "as_text": "text/plain"}
+    script.headers["content-type"] = labels.get(kind or "", "text/event-stream")
     script.headers_at = first * random.uniform(0.1, 0.9)
     pieces, at = script.pieces, first
     pieces.append((script.headers_at, wire.opening(), 0))
     if random.random() < 0.3:
         pieces.append(((script.headers_at + first) / 2, b": PROCESSING\n\n", 0))
     stop = 0 if kind in SILENT or not script.words else random.randrange(script.words) + 1
-    broken = kind in BROKEN and kind not in EMPTY and script.error is not None
+    broken = kind in BROKEN and kind not in EMPTY and kind not in ENDED and script.error is not None
     for index in range(stop if broken else script.words):
         pieces.append((at, wire.word(index), index + 1))
         at += gap * random.uniform(0.2, 2.0)
@@ -167,13 +198,13 @@ def _stream(script: ScriptedResponse, random: Random, wire: OpenAI, kind: str | 
         return
     if kind == "huge":
         pieces.append((at, HUGE, script.words))
-    ends = wire.closing()
+    ends = wire.odd_closing(random.randrange(4)) if kind == "odd_end" and type(wire) is OpenAI else wire.closing()
     pieces += [(at, piece, script.words) for piece in ends[: 1 if kind == "cut_usage" else None]]
     script.ends_at = at
     if kind == "hang_done":
         script.ending, script.ends_at = "never", inf
     elif kind not in {"no_done", "cut_usage"}:
-        script.done_sent = wire.done != b"" and kind != "mislabelled"
+        script.done_sent = wire.done != b"" and kind not in {"mislabelled", "as_text"}
         pieces += [(at, wire.done, script.words)] * random.choice([1, 1, 1, 2])
         script.ends_at += random.uniform(0.0, 0.4) if random.random() < 0.2 else 0.0
     if kind in {"cut_done", "cut_usage"}:
@@ -189,15 +220,18 @@ def _document(script: ScriptedResponse, random: Random, wire: OpenAI, kind: str 
         at += random.uniform(0.5, 20.0)
     script.headers_at, script.ends_at = at * random.uniform(0.5, 1.0), at
     body = wire.whole()
-    half, error = len(body) // 2, {"error_first": 500, "error_middle": 500, "limited_inside": 429}.get(kind or "")
+    errors = {"error_first": 500, "error_middle": 500, "limited_inside": 429, "numbered": 429}
+    half, error = len(body) // 2, errors.get(kind or "")
     if error is not None:
         body = orjson.dumps(wire.failure(error, f"it broke #{wire.number}", ""))
+        if kind == "numbered" and type(wire) is OpenAI:
+            body = wire.numbered()
     elif kind == "binary":
         body = body.replace(b'"', b'"\xff', 1)
     elif kind == "huge":
         body += b" " * 40_000
     script.pieces = [(at, body[:half], 0), (at, body[half:], script.words)]
-    if script.error is None or kind in EMPTY or error is not None or kind in {"binary", "huge"}:
+    if script.error is None or kind in EMPTY or kind in ENDED or error is not None or kind in {"binary", "huge"}:
         return  # what else may happen to the end of a stream cannot happen to a body of known length
     script.pieces = script.pieces[: 0 if kind in {"hang_content", "cut_first"} else 1]
     if kind in {"hang_content", "hang_middle"}:

@@ -43,6 +43,10 @@ class OpenAI:
     limits = "x-ratelimit-limit-requests"
     request_id = "x-request-id"
     finishes: ClassVar[Mapping[str, str]] = {}
+    interruptions: ClassVar[tuple[str, ...]] = (
+        "abort", "network_error", "insufficient_system_resource", "cancelled", "timeout", "preempted",
+    )
+    """The ends that say that an answer broke off."""
 
     def __init__(self, script: ScriptedResponse, number: int) -> None:
         self.script = script
@@ -65,18 +69,35 @@ class OpenAI:
 
     def closing(self) -> list[bytes]:
         """The events of the finish reason and of the usage."""
-        finished = {"choices": [{"index": 0, "delta": {}, "finish_reason": self.finish}]}
-        return [event(finished), event({"choices": [], "usage": self._usage()})]
+        return [self.early_end(), event({"choices": [], "usage": self._usage()})]
+
+    def early_end(self) -> bytes:
+        """The event of the finish reason."""
+        return event({"choices": [{"index": 0, "delta": {}, "finish_reason": self.finish}]})
+
+    def odd_closing(self, form: int) -> list[bytes]:
+        """The end as some hosts write it, which must make no difference."""
+        choice: Document = {"index": 0, "delta": {}, "finish_reason": self.finish}
+        match form % 4:
+            case 0:  # the whole message again
+                choice["message"] = self._message()
+            case 1:  # the usage in the choice
+                return [event({"choices": [choice | {"usage": self._usage()}]})]
+            case 2:  # an empty envelope
+                blank = {"id": "", "model": "", "choices": [{"index": 0, "delta": {}, "finish_reason": None}]}
+                return [event({"choices": [choice]}), event(blank), event({"choices": [], "usage": self._usage()})]
+            case 3 if self.script.shape == "tool":  # a tool call without anything in it
+                empty = {"index": 1, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+                return [self._chunk({"tool_calls": [empty]}), *self.closing()]
+        return [event({"choices": [choice]}), event({"choices": [], "usage": self._usage()})]
+
+    def numbered(self) -> bytes:
+        """The body of a rate limit that is told by a number alone, inside a 200 (MiniMax)."""
+        return orjson.dumps({"base_resp": {"status_code": 1002, "status_msg": f"rate limit, it broke #{self.number}"}})
 
     def whole(self) -> bytes:
         """The answer as one JSON body."""
-        thoughts, text, tools = spoken(self.script, self.number)
-        message: Document = {"role": "assistant", "content": text}
-        if thoughts:
-            message["reasoning"] = thoughts
-        if tools:
-            message["tool_calls"] = [self._tool(said) for said in tools]
-        choice = {"index": 0, "message": message, "finish_reason": self.finish}
+        choice = {"index": 0, "message": self._message(), "finish_reason": self.finish}
         return orjson.dumps({"id": f"r{self.number}", "model": "served", "choices": [choice], "usage": self._usage()})
 
     def failure(self, status: int, message: str, code: str) -> Document:
@@ -90,8 +111,18 @@ class OpenAI:
     def _chunk(self, delta: Document) -> bytes:
         return event({"id": f"r{self.number}", "model": "served", "choices": [{"index": 0, "delta": delta}]})
 
+    def _message(self) -> Document:
+        thoughts, text, tools = spoken(self.script, self.number)
+        message: Document = {"role": "assistant", "content": text}
+        if thoughts:
+            message["reasoning"] = thoughts
+        if tools:
+            message["tool_calls"] = [self._tool(said) for said in tools]
+        return message
+
     def _tool(self, said: str) -> Document:
-        return {"id": f"call{self.number}", "type": "function", "function": {"name": said, "arguments": "{}"}}
+        identifier = {} if self.number % 5 == 0 else {"id": "" if self.number % 5 == 1 else f"call{self.number}"}
+        return {**identifier, "type": "function", "function": {"name": said, "arguments": self.script.arguments}}
 
     def _usage(self) -> Document:
         counts: Document = {"prompt_tokens": self.script.prompt_tokens, "completion_tokens": self.script.words}

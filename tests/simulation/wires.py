@@ -1,4 +1,4 @@
-"""The same for Anthropic's Messages and Google's generateContent, and how to read a request of any of the three."""
+"""The same for Anthropic's Messages and Google's generateContent, and how to read a request of any of the four."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import orjson
 
 from .wire_openai import Document, Kind, OpenAI, event, spoken, word
+from .wire_responses import Responses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ class Anthropic(OpenAI):
     finishes: ClassVar[Mapping[str, str]] = {
         "stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use",
     }
+    interruptions = ("error", "cancelled", "aborted")
     _types: ClassVar[Mapping[int, str]] = {
         401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
         429: "rate_limit_error", 529: "overloaded_error",
@@ -46,7 +48,7 @@ class Anthropic(OpenAI):
             )
             self._open, self._blocks = kind, self._blocks + 1
         if kind == "tool":
-            delta: Document = {"type": "input_json_delta", "partial_json": "{}"}
+            delta: Document = {"type": "input_json_delta", "partial_json": self.script.arguments}
         elif kind == "thought":
             delta = {"type": "thinking_delta", "thinking": said}
         else:
@@ -55,15 +57,22 @@ class Anthropic(OpenAI):
 
     def closing(self) -> list[bytes]:
         """The stop reason and the final count."""
+        return [self.early_end()]
+
+    def early_end(self) -> bytes:
+        """The events that end a block, and the message but for its last event."""
         delta: Document = {"type": "message_delta", "delta": {"stop_reason": self.finish}, "usage": self._usage()}
-        return [self._stop() + self._event(delta)]
+        return self._stop() + self._event(delta)
 
     def whole(self) -> bytes:
         """The message as one JSON body."""
         thoughts, text, tools = spoken(self.script, self.number)
         blocks = [_block("thought", "", thoughts)] * bool(thoughts) + [_block("text", "", text)] * bool(text)
+        calls = [_block("tool", said, "") for said in tools]
+        if self.script.arguments != "{}":
+            calls = [call | {"input": self.script.arguments} for call in calls]
         return orjson.dumps({
-            "type": "message", "model": "served", "content": blocks + [_block("tool", said, "") for said in tools],
+            "type": "message", "model": "served", "content": blocks + calls,
             "stop_reason": self.finish, "usage": self._usage(),
         })
 
@@ -97,6 +106,7 @@ class Gemini(OpenAI):
     finishes: ClassVar[Mapping[str, str]] = {
         "stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP",
     }
+    interruptions = ("OTHER", "MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL")
     _states: ClassVar[Mapping[int, str]] = {
         401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED",
         500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
@@ -118,7 +128,11 @@ class Gemini(OpenAI):
 
     def closing(self) -> list[bytes]:
         """The last event, with the finish reason or why there is no answer."""
-        return [event(self._fragment([], self.finish))]
+        return [self.early_end()]
+
+    def early_end(self) -> bytes:
+        """An event with the finish reason and no word."""
+        return event(self._fragment([], self.finish))
 
     def whole(self) -> bytes:
         """The answer as one JSON body."""
@@ -145,18 +159,27 @@ class Gemini(OpenAI):
         return {"usageMetadata": counts}
 
 
-WIRES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
+WIRES: Mapping[str, type[OpenAI]] = {"openai": OpenAI, "responses": Responses, "anthropic": Anthropic, "gemini": Gemini}
 
 
-def request_parts(request: Request) -> tuple[str, str, bool]:
-    """The model, the number of the call, and whether a stream is wanted."""
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""The names of a limit of tokens."""
+
+
+def request_parts(request: Request) -> tuple[str, str, bool, int | None]:
+    """The model, the number of the call, whether a stream is wanted, and the most tokens of the answer."""
     body = orjson.loads(request.body)
     if (turns := body.get("contents")) is not None:
         model, _, method = request.url.partition("?")[0].rpartition("/")[2].partition(":")
         text, stream = turns[-1]["parts"][0]["text"], method.startswith("stream")
+    elif (items := body.get("input")) is not None:
+        said = items if isinstance(items, str) else items[-1]["content"]
+        text = said if isinstance(said, str) else said[0]["text"]
+        model, stream = body["model"], body.get("stream") is True
     else:
         model, text, stream = body["model"], body["messages"][-1]["content"], body.get("stream") is True
-    return model, text.partition(" ")[0], stream
+    limits = (*[body.get(name) for name in LIMITS], body.get("generationConfig", {}).get("maxOutputTokens"))
+    return model, text.partition(" ")[0], stream, next((limit for limit in limits if limit is not None), None)
 
 
 def key_in(headers: Mapping[str, str]) -> str:

@@ -125,10 +125,12 @@ class World:
     def _begin(self, request: Request) -> Exchange:
         """Record a request and draw its response."""
         now, record = self._loop.time(), self._record
-        name, prompt, stream = request_parts(request)
+        name, prompt, stream, max_tokens = request_parts(request)
         call, model = record.calls[int(prompt)], self._scenario.models[name]
         number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
-        script = self.faults.script(model, now, number, key, call.behaviour.slowdown, stream=stream, size=size)
+        script = self.faults.script(
+            model, now, number, key, call.behaviour.slowdown, stream=stream, size=size, max_tokens=max_tokens
+        )
         exchange = Exchange(number, call, model.provider, model.name, key, now, script)
         for watch in self.watchers:
             watch(exchange)
