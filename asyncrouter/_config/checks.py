@@ -1,4 +1,4 @@
-"""Checks of single values, and the `ConfigError` that says where a value stands and what was expected instead."""
+"""Checks of single values, which they never change, and the `ConfigError` that says where and what was expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables (mappings) turned into dataclasses, headers and parameters: which keys and values they may have."""
+"""Reads tables (of a file, or mappings) into dataclasses, headers and parameters: known keys, and "none" as `None`."""
 
 from __future__ import annotations
 

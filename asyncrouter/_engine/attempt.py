@@ -23,12 +23,13 @@ it, finds nothing left to do.
 
 Who may cancel. Three parties may cancel the task that runs an attempt:
 
-    the caller    or a scope around the call. The attempt ends as "cancelled", and the `CancelledError` goes on.
+    the caller    or a scope around the call. The attempt ends as "cancelled", and the `CancelledError` goes on. A hedge
+                  runs in a task of its own, so the race cancels it for the caller.
     the race      It ends the attempt first, notes the outcome in `step_run.stopped`, and then cancels. The
                   `CancelledError` goes on to the race, which knows that it is its own.
     the clock     until the headers have come, and while `accept` runs. The cancellation is taken back here, as
                   `asyncio.timeout` does, and the attempt fails with an `AttemptTimeout`; unless somebody else has
-                  cancelled as well.
+                  cancelled as well. (The connect timeout is the transport's, not the clock's.)
 
 While a body is read, the clock cancels nobody. It closes the response, the pending read raises `ConnectionFailed`, and
 `clock.expired` says that this was a timeout.
@@ -39,8 +40,9 @@ At each await:
                        by itself when the step's share of the deadline does, at the latest.
     transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
     response.read()    Caller or race may cancel, and the clock may close the response; `end()` closes it in any case.
-    accept(reply)      Only the caller or the deadline cancels, as all other step runs have been stopped. If `accept`
-                       catches the deadline's cancellation and returns, its verdict counts.
+    accept(reply)      Only the caller (of a hedge: the race, for the caller) or the deadline cancels, as all other step
+                       runs have been stopped. If `accept` catches the deadline's cancellation and returns, its verdict
+                       counts.
 
 Errors of the provider (`AttemptError`) are returned, never raised. What is raised is not the provider's doing: a
 cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.

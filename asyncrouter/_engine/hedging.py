@@ -10,8 +10,8 @@ admission is not late: its time begins with its sending, and anew with each retr
 When the timer comes due and nobody else runs, `start` is called with a step that could be sent at once. At most two
 step runs live: if the timer of the second one comes due while the first still runs, nothing happens. If one of the two
 fails (`failed()`), it depends on which: after the older one the newest is watched again; after the newest another step
-is started at once in its place. A race ends with its first content (`won()`): the timer is cancelled, and nobody is
-late until something is sent again, because the winner broke and a retry or a fallback has begun.
+is started at once in its place. The first content decides between them (`won()`): the timer is cancelled, and nobody is
+late until something is sent again, because the winner broke or was not accepted.
 
 A hedge is paid for from a token bucket when it starts, and gets its token back if it is never sent (`ended()`). A hedge
 that is denied is not asked for again: who waits for a token gets it late, and takes it from a call that is late just

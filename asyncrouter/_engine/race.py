@@ -19,7 +19,8 @@ States of a step run:
 How the race ends. `_outcome` is the one field that says so:
 
     Reply, ChunkReader     An answer. Nothing else runs any more. It replaces everything below.
-    Raised                 A hedge's task has raised what is no provider's doing. It ends the race at once.
+    Raised                 A hedge's task has raised what is no provider's doing. A step run in the caller's task goes
+                           on and may still answer; another hedge is stopped, and no fallback is started.
     Refused                The provider refuses the prompt, and its step says that this is final.
     AttemptTimeout         The deadline has come.
     None                   Nothing yet. With no step left to run, every model has failed.
@@ -87,7 +88,7 @@ class Raised(NamedTuple):
 
 
 _FINAL = (Reply, ChunkReader, Raised)
-"""Outcomes that end a race at once, whoever still runs."""
+"""Outcomes that the caller's task, once no step runs in it, does not wait beyond: whoever still runs is stopped."""
 
 
 class Race:

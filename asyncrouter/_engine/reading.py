@@ -8,10 +8,11 @@ For `stream()` the attempt's coroutine is over, and the caller pulls one chunk a
 
 States:
 
-    reading    Bytes are still to come. Two limits run: the attempt's hard limit (total or deadline, whichever is
-               sooner), which never moves, and the idle limit, which counts from the last content.
+    reading    Bytes are still to come. Two limits run: the attempt's hard limit (`total`, the step's share of the
+               deadline, or the deadline, whichever is soonest), which never moves, and the idle limit, which counts
+               from the last content.
     draining   The decoder has seen the end of the answer (`[DONE]`), the body has not ended yet. Its end is read for
-               0.25 s at most, so that the connection can serve again. Nothing that happens here makes the answer worse.
+               0.25 s at most, so that the connection can serve again. No break or silence here makes the answer worse.
     over       The whole answer was returned, or an error was raised, or the caller of a stream has left.
 
 Who ends the attempt. A `ReplyReader` returns or raises, and the attempt (`attempt.py`) ends itself. A `ChunkReader` has
@@ -25,7 +26,7 @@ The clock cancels no task. It closes the response; the pending read, or the next
 
 The idle clock costs nothing per chunk. `_content_at` notes when the last content came. Only when the timer comes due is
 that looked at, and the timer set again for what is left. While the caller of a stream does something else with a chunk,
-nobody waits for the provider, and the idle limit begins anew with the next read.
+nobody waits for the provider, and the idle limit begins anew with the next call of `next()`; the hard limit runs on.
 
 Batched reads. While many replies are read at once, `chat()` leaves each socket alone for a moment and then takes all
 that has come. Content may then be waiting in the socket when the idle limit is reached. The limit is therefore judged
@@ -35,8 +36,8 @@ At each await:
 
     response.read()        May be cancelled, or closed by the clock; also ends with `ConnectionFailed` when the
                            connection breaks. A break after the end of the answer is no failure.
-    response.read() in     May be cancelled; a reader that comes back does not drain again.
-    draining
+    response.read() in     May be cancelled. `chat()` then loses the answer with its attempt. A caller of `next()` who
+    draining               comes back gets the last chunk, without a second drain.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 States. *Closed*: every call goes and is counted. *Open*: no call goes until the open time is over. *Half-open*: one
 call at a time goes, as a probe; it holds a permit.
 
-What opens it: failures in a row, or half of at least 20 calls in 30 s. What closes it: one answer. A failed probe opens
-it again, for twice as long.
+What opens it: failures in a row (`model_state.py` says how many, of a model and of a host), or half of at least 20
+calls in 30 s (`failure_window.py`). What closes it: one answer. A failed probe opens it again, for twice as long.
 
 Guaranteed: a permit is always settled. A call that goes through `enter` is settled with `succeeded`, `failed` or
 `released` (neither: cancelled, beaten by a hedge, the caller's own mistake), and a permit that nobody settles lapses.

@@ -1,4 +1,4 @@
-"""How long models take to their first content, learned from every attempt, losers of races included.
+"""Quantiles of the time to first content, once there are enough samples; losers of races are samples too.
 
 What is kept: for each model and wire (streamed or not) and for six sizes of prompt, the last 16,000 durations or forty
 minutes, as counts in buckets. A sample costs O(1) and no object.

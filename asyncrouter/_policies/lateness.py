@@ -27,10 +27,10 @@ LOSER_SLOW_TIMES = 2.0
 
 
 def hedge_delay(hedge: Hedge, budget: HedgeBudget, latency: Latency, size: int) -> float:
-    """Seconds after sending from which on an attempt of `size` bytes is late; `inf` while that is not known.
+    """Seconds after sending from which on an attempt of `size` bytes is late; `inf` while there are too few samples.
 
     That is the p95, or a higher quantile if otherwise more attempts would be late than the budget can pay for; never
-    later than `hedge.cap`.
+    later than `hedge.cap`. How many samples are enough, `latency.py` says.
     """
     if hedge.after != "p95":
         return float(hedge.after)

@@ -1,4 +1,4 @@
-"""All that is known about one model at one provider, and about the provider itself: the memory the policies share."""
+"""All that is known about one model and about its provider: their breakers with their thresholds, limits, latencies."""
 
 from __future__ import annotations
 

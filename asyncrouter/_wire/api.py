@@ -41,7 +41,10 @@ class Decoder(Protocol):
 
     @property
     def content(self) -> int:
-        """How many pieces of content have come: non-empty text, reasoning, refusal, a tool call's name or arguments."""
+        """How many pieces of content have come: non-empty text, reasoning, refusal, a tool call's name or arguments.
+
+        Of Anthropic's blocks of other kinds each counts as one piece, when it begins.
+        """
         ...
 
     @property

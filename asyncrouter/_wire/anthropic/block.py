@@ -26,8 +26,8 @@ _DIRECT = (None, {"type": "direct"})
 class Block:
     """One block so far.
 
-    Blocks of other kinds (web searches, code that ran on the server, redacted thinking) are kept as they came, so that
-    they can go back to Anthropic.
+    Blocks of other kinds (web searches, code that ran on the server, redacted thinking) are kept as they began, with
+    the input, signature and citations of their deltas, so that they can go back to Anthropic. Other deltas are dropped.
     """
 
     __slots__ = ("call_index", "closed", "given", "kind", "pieces")

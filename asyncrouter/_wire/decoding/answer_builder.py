@@ -19,7 +19,10 @@ class AnswerBuilder(Protocol):
     """
 
     content: int
-    """How many pieces of content have come: non-empty text, reasoning, refusal, a tool call's name or arguments."""
+    """How many pieces of content have come: non-empty text, reasoning, refusal, a tool call's name or arguments.
+
+    Of Anthropic's blocks of other kinds each counts as one piece, when it begins.
+    """
     ended: bool
     """Whether nothing more comes: the vendor's last event, an error or something unreadable. Decoders set it too."""
     error: Message | None

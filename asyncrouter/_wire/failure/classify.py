@@ -2,14 +2,17 @@
 
 How it decides. Three things are looked at, in this order of trust:
 
-1. The HTTP status. For most it decides alone: 401, 403, 404, 429, 5xx. An error inside a 200 has none; then the status
-   its body gives counts, or the one its name stands for. Where OpenRouter gives its own documented name, that is
-   plainer than the status it happened to choose (`_effective_status`).
+1. The HTTP status. For most it decides alone: 401, 404, 5xx. 402 is an empty account unless there is a wait or a name
+   for one; under 429 a quota of the account is told from a rate limit, under 403 a filter or a long prompt from a bad
+   key. An error inside a 200 has no status; then the one its body gives counts, or the one its name stands for. Where
+   OpenRouter gives its own documented name, that is plainer than the status it happened to choose
+   (`_effective_status`).
 2. The provider's names for the error, in `code`, `type`, `status` and half a dozen other fields. They overrule the
    status for billing and content filters, and they decide for the statuses under which everything is filed: 400, 413,
    422 and 500, and no status at all.
-3. The message, as a last resort and only for those statuses. Prompts are echoed in messages, so a number in one proves
-   nothing, and phrases are matched only where neither status nor name says more.
+3. The message, as a last resort and only for those statuses, for 403, and for Google's quotas (`quota.py`). Prompts are
+   echoed in messages, so a number in one proves nothing, and phrases are matched only where neither status nor name
+   says more.
 
 A gateway passes on the errors of another provider. Those about the request count, such as context and content; those
 about keys and money are about the gateway's own account, so they do not.
