@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter.sim._request import Wire
-    from asyncrouter.sim._strict.rules import Host
+    from asyncrouter.sim._strict.complaint import Host
 
 _HEALTHY = Act()
 """The act of requests that no model has taken."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Self
 
 from asyncrouter.sim._billing import Bill, Price, charge
 from asyncrouter.sim._request_log import LoggedRequest
-from asyncrouter.sim._strict.rules import HOSTS, refusal
+from asyncrouter.sim._strict.complaint import HOSTS
+from asyncrouter.sim._strict.rules import refusal
 from asyncrouter.sim.act import Act
 from asyncrouter.sim.limits import Limit, RateLimiter
 from asyncrouter.sim.play import Play, plan
 
 if TYPE_CHECKING:
-    from asyncrouter.sim._strict.rules import Host
+    from asyncrouter.sim._strict.complaint import Host
     from asyncrouter.sim.limits import Announcement
 
 Behaviour = Callable[[LoggedRequest, Random], Act]

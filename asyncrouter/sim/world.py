@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import ssl
 
     from asyncrouter.sim._request import Wire
-    from asyncrouter.sim._strict.rules import Host
+    from asyncrouter.sim._strict.complaint import Host
     from asyncrouter.sim.limits import Announcement
 
 Rule = Callable[[LoggedRequest, Random], Act | None]

@@ -15,7 +15,7 @@ from asyncrouter.sim._strict.families import reasons_at, takes_chat_tools
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from asyncrouter.sim._strict.rules import Host
+    from asyncrouter.sim._strict.complaint import Host
 
 MAX_ID = 64
 """Characters that the id of a tool call may have at OpenAI."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from asyncrouter.sim._request import Wire
+
+Host = Literal["openai", "mistral", "groq", "cerebras", "deepseek"]
+"""The hosts of Chat Completions whose rules are known."""
+HOSTS: tuple[Host, ...] = get_args(Host)
+"""Everything that `strict` can be beside a bool; a bool stands for "openai"."""
 
 
 class Complaint(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from asyncrouter.sim._strict import anthropic, chat, gemini, responses
 from asyncrouter.sim.act import Act
@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 
     from asyncrouter.sim._request_log import LoggedRequest
     from asyncrouter.sim._strict.complaint import Complaint
-
-Host = Literal["openai", "mistral", "groq", "cerebras", "deepseek"]
-"""The hosts of Chat Completions whose rules are known."""
-HOSTS: tuple[Host, ...] = get_args(Host)
-"""Everything that `strict` can be beside a bool; a bool stands for "openai"."""
 
 
 def refusal(request: LoggedRequest) -> Act | None:
