@@ -61,9 +61,9 @@ def streamed_by(clock: Clock, wire: WireName, said: Said, **params: object) -> l
     """The chunks of `stream()` where the first model says this."""
 
     async def scenario() -> list[Chunk]:
-        async with two_models(wire, said.bytes(wire, streamed=True), size=40) as router:
-            async with router.stream("Hi", **params) as stream:
-                return [chunk async for chunk in stream]
+        router = two_models(wire, said.bytes(wire, streamed=True), size=40)
+        async with router, router.stream("Hi", **params) as stream:
+            return [chunk async for chunk in stream]
 
     return clock.run(scenario())
 

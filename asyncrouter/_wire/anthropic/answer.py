@@ -2,14 +2,14 @@
 
 How it works. A stream is a message in numbered content blocks: `message_start`; for each block `content_block_start`,
 deltas, `content_block_stop`; then `message_delta` with the stop reason and the counts, and `message_stop`. A block that
-does not have the next number, a delta to a block that is not open, a block after the stop reason: each shows that an
-event was lost. The answer is marked as one that has lost something, and fails however well it ends. A missing
-`content_block_stop` takes nothing away, for the stop reason ends all blocks. Events and deltas of unknown types are
-skipped, and so are deltas of another kind than their block's.
+does not have the next number, and a delta to a block that is not open, show that an event was lost: the answer is
+marked as one that has lost something, and fails however well it ends. A missing `content_block_stop` takes nothing
+away, for the stop reason ends all blocks. Events and deltas of unknown types are skipped, and so are deltas of another
+kind than their block's.
 
-An answer is whole when it has a stop reason, after which no content has come; `message_stop` only says that nothing
-more comes. The counts in `message_start` begin at one token of output and are final only with `message_delta`, so usage
-is given only then.
+An answer is whole when it has a stop reason, after which no content has come: content takes the stop reason back, and
+another one must follow. `message_stop` only says that nothing more comes. The counts in `message_start` begin at one
+token of output and are final only with `message_delta`, so usage is given only then.
 One unstreamed message goes the same way: its blocks are begun one by one, and its end is read like a `message_delta`.
 """
 
