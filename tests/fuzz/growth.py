@@ -40,6 +40,7 @@ SHAPES: dict[str, Callable[[int], Input]] = {
     "a page": lambda size: ("application/json", b"<title" * (size // 6), 1000),
     "a nest": lambda size: ("application/json", b"[" * size, 1000),
     "tool calls": lambda size: ("text/event-stream", b"".join(_call(n) for n in range(size // 100)), 1000),
+    "items": lambda size: ("text/event-stream", b"".join(_item(n) for n in range(size // 250)), 1000),
     "blocks": lambda size: ("text/event-stream", _START + b"".join(_block(n) for n in range(size // 200)), 1000),
 }
 _START = b'data: {"type":"message_start","message":{"type":"message","content":[],"usage":{}}}\n\n'
@@ -95,6 +96,14 @@ def _seconds(wire: str, given: Input) -> float:
 def _call(number: int) -> bytes:
     call = b'{"index":%d,"id":"c%d","function":{"name":"f","arguments":"{}"}}' % (number, number)
     return b'data: {"choices":[{"index":0,"delta":{"tool_calls":[%b]}}]}\n\n' % call
+
+
+def _item(number: int) -> bytes:
+    item = b'"item":{"type":"function_call","id":"fc_%d","call_id":"c","name":"f","arguments":"{}"}' % number
+    return (
+        b'data: {"type":"response.output_item.added","output_index":%d,%b}\n\n'
+        b'data: {"type":"response.output_item.done",%b}\n\n'
+    ) % (number, item, item)
 
 
 def _block(number: int) -> bytes:

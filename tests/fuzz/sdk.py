@@ -29,9 +29,10 @@ WHOLE = {"args", "input", "usage"}
 PARTS = {
     "choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "arguments",
     "error", "finish_reason", "type", "content_block", "text", "partial_json", "thinking", "stop_reason", "candidates",
-    "parts", "thought", "functionCall", "finishReason",
+    "parts", "thought", "functionCall", "finishReason", "response", "object", "status", "output", "item", "call_id",
+    "summary", "incomplete_details", "reason", "output_index", "item_id", "content_index", "summary_index", "part",
 }
-"""The other fields an answer consists of, on all three wires."""
+"""The other fields an answer consists of, on all four wires."""
 
 DEEPEST = 20
 """Levels of nesting that an answer has at most."""
@@ -42,12 +43,14 @@ HI: Any = {"role": "user", "content": "Hi"}
 def read(answer: Answer, body: bytes) -> Read:
     """The official client's reading of `body` in the place of this answer's. Raises whatever the client raises."""
     stream = "event-stream" in answer.content_type
+    if stream and answer.wire == "responses":
+        body = _until_the_last_event(body)
     if stream:
         if answer.wire != "openai":  # the other clients do not know the mark
             body = body.replace(b"[DONE]", b"")
         body = _without_noise(body)
         body = _with_event_names(body) if answer.wire == "anthropic" else body
-    reader = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[answer.wire]
+    reader = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini, "responses": _responses}[answer.wire]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -189,6 +192,58 @@ class _OpenAICalls:
             return call.index
         known = call.id is None or any(held[2] == call.id for held in self._calls.values())
         return next(reversed(self._calls), 0) if known else call.id
+
+
+def _until_the_last_event(body: bytes) -> bytes:
+    """A stream of the Responses API without comments, up to the event after which we stop reading."""
+    body = b"\n".join(line for line in re.split(rb"\r\n|\n|\r", body) if not line.startswith(b":"))
+    return re.sub(rb'(?s)(\n?data: ?\{[^\n]*?"type": ?"response\.(?:completed|incomplete)"[^\n]*\n\n).*', rb"\1", body)
+
+
+def _responses(body: bytes, stream: bool) -> Read:
+    network, sdk = _openai_client()
+    if not stream and body.lstrip()[:1] == b"[":  # we read a list of one as the one
+        [document] = orjson.loads(body)
+        body = orjson.dumps(document)
+    network.put(body, stream)
+    answered: Any = sdk.responses.create(model="m", input="Hi", stream=stream)
+    response = _last_response(answered) if stream else answered
+    if response.status not in ("completed", "incomplete", None):
+        raise ValueError(f"the response is {response.status}")
+    messages = [item for item in response.output if item.type == "message"]
+    refusals = [part.refusal for item in messages for part in item.content if part.type == "refusal"]
+    calls = [(item.name, _arguments(item.arguments)) for item in response.output if item.type == "function_call"]
+    reason = getattr(response.incomplete_details, "reason", None)
+    ends = {"max_output_tokens": "length", "content_filter": "content_filter"}
+    # Whether one that is complete was cut by the limit, the client does not say.
+    finish = None if response.status != "incomplete" else ends.get(str(reason), "other")
+    return Read(response.output_text + "".join(refusals), calls, finish)
+
+
+def _last_response(events: Any) -> Any:
+    """The response of the last event; an item that it does not repeat is the one that was given or has grown before."""
+    items: dict[object, Any] = {}
+    for event in events:
+        if event.type in ("response.completed", "response.incomplete"):
+            output = event.response.output or list(items.values())
+            event.response.output = [_fuller(item, items) for item in output]
+            return event.response
+        if event.type in ("response.output_item.added", "response.output_item.done") and event.item is not None:
+            items[str(event.item.id)] = event.item
+        elif event.type == "response.function_call_arguments.delta" and str(event.item_id) in items:
+            items[str(event.item_id)].arguments += event.delta
+    raise ValueError("no last event")
+
+
+def _fuller(item: Any, items: dict[object, Any]) -> Any:
+    return items.get(str(item.id), item) if item.type == "message" and not item.content else item
+
+
+def _arguments(text: str) -> object:
+    try:
+        return orjson.loads(text or "{}")
+    except ValueError:  # cut
+        return text
 
 
 @functools.cache

@@ -7,10 +7,10 @@ from typing import Literal
 
 import orjson
 
-from tests.helpers import anthropic_fixtures, captured, gemini_fixtures, openrouter_fixtures
+from tests.helpers import anthropic_fixtures, captured, gemini_fixtures, openrouter_fixtures, responses_fixtures
 from tests.helpers.gemini_fixtures import BARE_ERROR, OVERLOADED, RETRY, quota
 
-Kind = Literal["openai", "anthropic", "gemini"]
+Kind = Literal["openai", "anthropic", "gemini", "responses"]
 SSE = "text/event-stream"
 JSON = "application/json"
 
@@ -40,14 +40,17 @@ class Failure:
 
 
 def answers() -> list[Answer]:
-    """Streams and bodies of all three wires."""
-    return [*_recorded("openai", "/v1/chat/completions"), *_recorded("anthropic", "/v1/messages"), *_documented()]
+    """Streams and bodies of all four wires."""
+    return [
+        *_recorded("openai", "/v1/chat/completions"), *_recorded("anthropic", "/v1/messages"),
+        *_recorded("responses", "/v1/responses"), *_documented(),
+    ]
 
 
 def failures() -> list[Failure]:
     """Failed responses, each with the headers in which a provider may ask to wait."""
     found = []
-    for path in ("/v1/chat/completions", "/v1/messages"):
+    for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):
         for row in captured.rows(path):
             if row["status"] != "200 OK":
                 status, headers, body, _ = captured.read(row["capture"])
@@ -92,7 +95,7 @@ def _recorded(wire: Kind, path: str) -> list[Answer]:
     for row in captured.rows(path):
         status, headers, body, params = captured.read(row["capture"])
         if status == 200 and len(body) <= LONGEST:
-            kept = {name: params[name] for name in ("n", "stop") if name in params}
+            kept = {name: params[name] for name in ("n", "stop", "max_output_tokens") if name in params}
             found.append(Answer(row["capture"], wire, headers["content-type"], body, kept))
     return found
 
@@ -118,6 +121,9 @@ def _documented() -> list[Answer]:
         found.append(Answer(f"gemini {name}", "gemini", SSE, gemini_fixtures.sse(*fragments)))
         found.append(Answer(f"gemini body {name}", "gemini", JSON, orjson.dumps(fragments[-1])))
         found.append(Answer(f"gemini list {name}", "gemini", JSON, orjson.dumps(fragments)))
+    for name, response in responses_fixtures.ANSWERS.items():
+        found.append(Answer(f"responses {name}", "responses", SSE, responses_fixtures.stream_of(response)))
+        found.append(Answer(f"responses body {name}", "responses", JSON, responses_fixtures.body(response)))
     found += [
         Answer("gemini blocked", "gemini", JSON, orjson.dumps(gemini_fixtures.BLOCKED)),
         Answer("gemini bare error", "gemini", SSE, gemini_fixtures.sse(gemini_fixtures.TEXT[0]) + BARE_ERROR),

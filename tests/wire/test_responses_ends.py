@@ -30,6 +30,7 @@ from tests.helpers.responses_fixtures import (
     reasoning,
     response,
     stream_of,
+    without,
 )
 
 CREATED = {"type": "response.created", "response": response(status="in_progress", usage=None)}
@@ -39,6 +40,14 @@ HALF = events_of(ANSWERS["text"])[:7]
 def end_of(*documents: Item, params: Item | None = None) -> AttemptError | None:
     """What is wrong with a stream of these events."""
     return decode(WIRE, SSE, events(*documents), params).close()
+
+LOOSE_HALF = without(HALF, "output_index")
+TWO = events_of(ANSWERS["two messages"])
+SECOND = [event for event in TWO if event.get("output_index") == 1]
+SWAPPED = [CREATED, *SECOND, *(event for event in TWO[1:] if event not in SECOND)]
+"""Two messages, of which the second came first."""
+MIXED = [*(event for event in TWO if event["type"] == "response.output_item.added"), *SWAPPED]
+"""Two messages, announced in their order, of which the second speaks first."""
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -102,8 +111,29 @@ def test_a_mark_behind_the_last_event_is_tolerated() -> None:
       events_of(ANSWERS["text"])[-1]], "something was lost on the way: a piece of an item"),
     ([*HALF, {"delta": "x"}, events_of(ANSWERS["text"])[-1]],
      "something was lost on the way: an event without a type"),
+    ([*HALF, {"type": ["response.output_text.delta"], "delta": "x"}, events_of(ANSWERS["text"])[-1]],
+     "something was lost on the way: an event without a type"),
+    ([*HALF, {"type": "response.completed"}], "something was lost on the way: its response"),
+    ([*HALF, {"type": "response.completed", "response": response(status=["completed"])}],
+     "something was lost on the way: its status"),
+    ([*HALF, {"type": "response.completed", "response": response(output={})}],
+     "something was lost on the way: its output"),
+    ([*HALF, {"type": "response.completed", "response": response(call("f", "{}"))}],
+     "something was lost on the way: the pieces of an item do not add up to it"),
+    ([*LOOSE_HALF, {"type": "response.completed", "response": response(message("Hi", id="msg_9"))}],
+     "something was lost on the way: the response does not hold the items that have come"),
+    ([CREATED, {"type": "response.completed", "response": response(message(content=[{"type": "output_text"}]))}],
+     "something was lost on the way: an item"),
+    ([CREATED, {"type": "response.completed", "response": response(message(content="Hi"))}],
+     "something was lost on the way: an item"),
+    ([CREATED, {"type": "response.completed", "response": response(call("f", {"a": 1}))}],  # type: ignore[arg-type]
+     "something was lost on the way: an item"),
+    ([CREATED, {"type": "response.completed", "response": response({**message("Hi"), "type": None})}],
+     "something was lost on the way: an item"),
+    (MIXED, "something was lost on the way: its messages came out of order"),
+    (SWAPPED, "something was lost on the way: the response does not hold the items that have come"),
     ([CREATED, {"type": "response.completed", "response": response("x")}],  # type: ignore[arg-type]
-     "something was lost on the way: an item of the answer"),
+     "something was lost on the way: an item"),
     ([CREATED, {"type": "response.completed", "response": response(call("", "{}"))}], "a tool call without a name"),
     ([CREATED, {"type": "response.completed", "response": response(call("f", '{"a": "b'))}],
      "a tool call whose arguments are no JSON object"),

@@ -18,8 +18,9 @@ from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.fields import cost_in, object_in
 from asyncrouter._wire.responses.completion import write_completion
+from asyncrouter._wire.responses.item_index import ItemIndex
 from asyncrouter._wire.responses.judgement import finish_reason, judge
-from asyncrouter._wire.responses.output import CALLS, PARAGRAPH, OutputItem
+from asyncrouter._wire.responses.output import CALLS, PARAGRAPH, OutputItem, well_formed
 from asyncrouter._wire.responses.state import AnswerState
 from asyncrouter._wire.responses.usage import read_usage
 
@@ -54,12 +55,19 @@ class ResponseAnswer(AnswerState):
     a response without one.
     """
 
-    __slots__ = ("_open", "_open_id", "_open_index", "_serial", "content", "ended", "error")
+    __slots__ = (
+        "_call_count", "_call_ids", "_index", "_open", "_open_id", "_open_index", "_serial", "_speaking", "content",
+        "ended", "error",
+    )
 
     def __init__(self, origin: Origin, created: int, serial: str, limit: int | None = None) -> None:
         super().__init__(origin, created, limit)
         self._serial = serial
-        self._open: list[str] | None = None  # the pieces of the message that grows now, and the marks of its deltas
+        self._index = ItemIndex()
+        self._call_count = 0
+        self._call_ids: set[str] = set()
+        self._speaking: OutputItem | None = None  # the message that has said something last
+        self._open: list[str] | None = None  # its pieces, while it grows, and the marks of its deltas
         self._open_id: object = None
         self._open_index: object = None
         self.content = 0
@@ -93,34 +101,41 @@ class ResponseAnswer(AnswerState):
                 return
         if event.get("error") or kind == "error":
             self._fail(event if event.get("error") else {"error": event})
+        elif type(kind) is not str:
+            self._break("an event without a type")
         elif kind in _DELTAS:
             self._add_delta(event, _DELTAS[kind], chunks)
         elif kind == "response.output_item.added":
-            self._announce(object_in(event, "item"), event.get("output_index"), chunks)
+            item = object_in(event, "item")
+            known = self._index.find(item.get("id"), event.get("output_index"), "")
+            if known is None or known.kind != item.get("type"):
+                self._announce(item, event.get("output_index"), chunks)
         elif kind == "response.output_item.done":
             self._complete(object_in(event, "item"), event.get("output_index"), chunks)
         elif kind in _LAST:
+            if not isinstance(event.get("response"), dict):
+                self._break("its response")
             self._end(object_in(event, "response"), _LAST[kind], chunks)
         elif kind == "response.created":
             self._begin(object_in(event, "response"))
-        elif type(kind) is not str:
-            self._break("an event without a type")
 
     def add_document(self, document: Message) -> None:
         """Add a response that came as one document."""
         if document.get("object") != "response" and not isinstance(document.get("output"), list):
             self.error = document if document.get("error") else bare_error(document)
+            self._break("a document that is no response")
             return
         if self.started:
             self._break("more than one response")
             return
-        status = document.get("status")
-        self._end(document, status if isinstance(status, str) else "completed", None)
+        if not isinstance(document.get("output"), list):
+            self._break("its output")
+        self._end(document, "completed", None)
 
     def write_to(self, reply: Reply) -> None:
         """Write what has come so far into `reply`."""
         reply.served_model = self.served_model
-        reply.text = self.said + self.refused
+        reply.text = self.text
         reply.reasoning = self.reasoning
         reply.tool_calls = tuple(item.tool_call() for item in self.calls)
         reply.usage = read_usage(object_in(self.response, "usage"))
@@ -141,40 +156,33 @@ class ResponseAnswer(AnswerState):
             self._break("more than one response")
         self.response = {**self.response, **response, "output": None}
 
-    def _find(self, item_id: object, index: object, kind: str = "") -> OutputItem | None:
-        """The item at this place, else with this id, else the newest of the kind if the event names neither."""
-        for item in reversed(self.items):
-            if index is not None and item.index is not None:
-                if item.index == index:
-                    return item
-            elif item_id is not None and item.given.get("id") is not None:
-                if item.given["id"] == item_id:
-                    return item
-            elif kind and item.kind == kind and not item.whole:
-                return item
-        return None
-
     def _announce(self, given: Message, index: object, chunks: list[Chunk] | None) -> OutputItem:
         """Add an item. A tool call is content with its name, also before its arguments come."""
         self._open = None  # deltas without marks mean the newest item
-        item = OutputItem(given, index, len(self.calls))
-        if item.kind in CALLS and item.name:
-            self._name_call(item, chunks)
+        item = OutputItem(given, index, len(self.items), self._call_count)
         self.items.append(item)
+        self._index.add(item)
+        if item.kind in CALLS:
+            self._call_count += 1
+            if item.name:
+                self._name_call(item, chunks)
         return item
 
     def _name_call(self, item: OutputItem, chunks: list[Chunk] | None) -> None:
         """Give a call its id, now that its name is known, and say what has come of it."""
-        item.call_id = self._call_id(item.given)
+        item.call_id = self._call_id(item)
         self._say_call(item, item.said, chunks, first=True)
 
-    def _call_id(self, given: Message) -> str:
+    def _call_id(self, item: OutputItem) -> str:
         """The id of a call: no other call's, and made up where the host gives none."""
-        call_id = next((told for name in ("call_id", "id") if isinstance(told := given.get(name), str) and told), "")
+        told = item.given.get("call_id")
+        call_id = told if isinstance(told, str) and told else item.id or ""
         if not call_id or self.origin.restarts_call_ids:
-            call_id = f"{call_id or f'call_{len(self.calls)}'}_{self._response_tail()}"
-        taken = [item.call_id for item in self.calls]
-        return call_id if call_id not in taken else f"{call_id}_{len(taken)}"
+            call_id = f"{call_id or f'call_{item.call}'}_{self._response_tail()}"
+        if call_id in self._call_ids:
+            call_id = f"{call_id}_{item.call}"
+        self._call_ids.add(call_id)
+        return call_id
 
     def _response_tail(self) -> str:
         """Letters and digits that no other response has."""
@@ -184,7 +192,7 @@ class ResponseAnswer(AnswerState):
 
     def _add_delta(self, event: Message, kind: str, chunks: list[Chunk] | None) -> None:
         item_id, index, piece = event.get("item_id"), event.get("output_index"), event.get("delta")
-        item = self._find(item_id, index, kind)
+        item = self._index.find(item_id, index, kind)
         if item is None:
             item = self._announce({"type": kind, "id": item_id} if item_id else {"type": kind}, index, chunks)
         if type(piece) is not str or item.kind != kind:
@@ -201,15 +209,19 @@ class ResponseAnswer(AnswerState):
             if kind == "message":
                 self._open, self._open_id, self._open_index = item.pieces, item_id, index
 
-    def _complete(self, given: Message, index: object, chunks: list[Chunk] | None) -> None:
-        """Take a whole item, and say of it what no delta has said."""
+    def _complete(self, given: Message, index: object, chunks: list[Chunk] | None) -> OutputItem | None:
+        """Take a whole item, and say of it what no delta has said; the item, `None` if it cannot be read."""
         kind = given.get("type")
-        item = self._find(given.get("id"), index, kind if isinstance(kind, str) else "")
-        if item is None or item.kind != kind:
+        if type(kind) is not str or not well_formed(given):
+            self._break("an item")
+            return None
+        item = self._index.find(given.get("id"), index, kind)
+        if item is None:
             item = self._announce(given, index, chunks)
-        if (rest := item.complete(given)) is None:
+        rest = item.complete(given) if item.kind == kind else None
+        if rest is None:
             self._break("the pieces of an item do not add up to it")
-            return
+            return None
         if item.kind in CALLS and item.name and not item.call_id:
             self._name_call(item, chunks)
         text, refusal = rest
@@ -217,10 +229,16 @@ class ResponseAnswer(AnswerState):
         self._say(item, item.refusals, refusal, chunks)
         if item.kind in CALLS and not item.said:
             self._say(item, item.pieces, "{}" if item.kind == "function_call" else "", chunks)
+        return item
 
     def _say(self, item: OutputItem, pieces: list[str], piece: str, chunks: list[Chunk] | None) -> None:
         if not piece:
             return
+        if item.kind == "message" and item is not self._speaking:
+            # A reader has the text in the order in which it comes, so that is the order in which the items must speak.
+            if item.pieces or item.refusals or (self._speaking is not None and item.number < self._speaking.number):
+                self._break("its messages came out of order")
+            self._speaking = item
         pieces.append(piece)
         if item.kind in CALLS and item.call_id:
             self._say_call(item, piece, chunks)
@@ -241,16 +259,22 @@ class ResponseAnswer(AnswerState):
         self.ended = True
         output = response.get("output")
         self._begin(response)
-        nameless = [item for item in self.items if item.index is None]
-        for index, item in enumerate(output if isinstance(output, list) else ()):
-            if index < len(nameless) and len(nameless) == len(self.items) and "id" not in nameless[index].given:
-                nameless[index].index = index  # neither places nor ids: they stand in the order in which they came
-            if isinstance(item, dict):
-                self._complete(item, index, chunks)
-            else:
-                self._break("an item of the answer")
+        self._index.place(self.items)
+        if not isinstance(output, list | None):
+            self._break("its output")
+        repeated: list[int] = []
+        for index, given in enumerate(output if isinstance(output, list) else ()):
+            item = self._complete(given, index, chunks) if isinstance(given, dict) else None
+            if item is None:
+                self._break("an item")
+            elif item.answers:
+                repeated.append(item.number)
+        if repeated and repeated != [item.number for item in self.items if item.answers]:
+            self._break("the response does not hold the items that have come")
         told = response.get("status")
         self.status = told if isinstance(told, str) else status
+        if not isinstance(told, str | None):
+            self._break("its status")
         if self.status == "failed" or (response.get("error") and not self.items):
             self._fail(response if response.get("error") else {"error": "the response failed"})
 

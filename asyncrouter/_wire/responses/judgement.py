@@ -52,7 +52,7 @@ def judge(answer: AnswerState, params: Mapping[str, object], request_id: str | N
         return BadReply("a tool call without a name", request_id=request_id)
     if finish != "length" and not all(call.usable for call in calls):
         return BadReply("a tool call whose arguments are no JSON object", request_id=request_id)
-    if answer.said or answer.refused or calls or answer.pictures:
+    if answer.text or calls or answer.pictures:
         return None
     if finish == "content_filter":
         return Refused("the provider's content filter let nothing through", code=finish, request_id=request_id)

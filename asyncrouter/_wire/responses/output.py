@@ -14,26 +14,29 @@ if TYPE_CHECKING:
 CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
 """The items that are tool calls, and the field in which each has its text."""
 
-_HEAD: Final = ("type", "id", "call_id", "name")
-"""What of an item's announcement holds for the whole item, should that leave it out."""
+_TEXTS: Final = {"output_text": "text", "refusal": "refusal"}
+"""The parts of a message that are text, and the field in which each has it."""
 
 PARAGRAPH: Final = "\n\n"
 """What stands between two parts of a summary; each part is a paragraph with a heading of its own."""
 
 
 class OutputItem:
-    """What has come of an item. `call` is the how-many-th tool call of the answer it is, from 0.
+    """What has come of an item. It came as number `number` of the answer's items, and `call` of its tool calls, from 0.
 
     Its text grows by deltas. When the whole item comes, `complete` takes its fields and says which text was missing.
     """
 
-    __slots__ = ("call", "call_id", "given", "index", "kind", "part", "pieces", "refusals", "whole")
+    __slots__ = ("call", "call_id", "given", "id", "kind", "number", "part", "pieces", "place", "refusals", "whole")
 
-    def __init__(self, given: Message, index: object = None, call: int = 0) -> None:
-        kind = given.get("type")
+    def __init__(self, given: Message, place: object = None, number: int = 0, call: int = 0) -> None:
+        kind, told = given.get("type"), given.get("id")
         self.kind = kind if isinstance(kind, str) else ""
         self.given = given
-        self.index = index
+        self.id = told if isinstance(told, str) and told else None
+        self.place = place if type(place) is int else None
+        """Which of the answer's items it is, where the host says so."""
+        self.number = number
         self.call = call
         self.call_id = ""
         self.part: object = None
@@ -57,6 +60,11 @@ class OutputItem:
         return _joined(self.refusals)
 
     @property
+    def answers(self) -> bool:
+        """Whether it is part of the answer: a message that says something, or a tool call."""
+        return self.kind in CALLS or (self.kind == "message" and bool(self.pieces or self.refusals))
+
+    @property
     def name(self) -> str:
         """The name of the tool that a call is for, "" when it has none."""
         name = self.given.get("name")
@@ -78,9 +86,13 @@ class OutputItem:
         Space at the ends does not count, nor how JSON is laid out, nor how thoughts are worded: they are no part of the
         answer. Some hosts repeat the item without its text: then what has come stands.
         """
-        text, refusal = self._text_of(item), "".join(_texts(item.get("content"), "refusal", "refusal"))
-        self.given = {**{name: self.given[name] for name in _HEAD if name in self.given}, **item}
+        text, refusal = self._text_of(item), ""
+        if self.kind == "message":
+            refusal = "".join(_texts(item.get("content"), "refusal", "refusal"))
+        self.given = item if self.id is None else {"id": self.id, **item}
         self.whole = bool(text or refusal) or not (self.pieces or self.refusals)
+        if not (text or refusal or item.get("content")):  # it does not repeat what has come
+            return "", ""
         rest, refused = self._rest(self.said, text), self._rest(self.refused, refusal)
         return None if rest is None or refused is None else (rest, refused)
 
@@ -127,7 +139,7 @@ class OutputItem:
     def _rest(self, said: str, whole: str) -> str | None:
         if whole.startswith(said):
             return whole[len(said) :]
-        same = not whole or self.kind == "reasoning" or said.strip() == whole.strip()
+        same = self.kind == "reasoning" or said.strip() == whole.strip()
         return "" if same or (self.kind == "function_call" and _same_json(said, whole)) else None
 
 
@@ -136,6 +148,18 @@ def _same_json(one: str, other: str) -> bool:
         return bool(orjson.loads(one) == orjson.loads(other))
     except ValueError:
         return False
+
+
+def well_formed(item: Message) -> bool:
+    """Whether the text of a whole item can be read: nothing else stands in its place."""
+    if item.get("type") == "message":
+        content = item.get("content")
+        return isinstance(content, list) and all(
+            isinstance(part, dict) and isinstance(part.get(_TEXTS.get(str(part.get("type")), "type")), str)
+            for part in content
+        )
+    field = CALLS.get(str(item.get("type")))
+    return field is None or isinstance(item.get(field), str)
 
 
 def _texts(parts: object, kind: str, field: str) -> Iterator[str]:

@@ -38,6 +38,11 @@ class AnswerState:
         return bool(self.response or self.items)
 
     @property
+    def text(self) -> str:
+        """All that the model says, refusals included."""
+        return "".join([item.said + item.refused for item in self.items if item.kind == "message"])
+
+    @property
     def said(self) -> str:
         """What the model says, refusals not included."""
         return "".join([item.said for item in self.items if item.kind == "message"])
