@@ -153,7 +153,9 @@ def test_a_message_that_json_cannot_express_is_named() -> None:
 
 def test_what_json_can_express_is_sent_unchanged() -> None:
     """null, unsigned 64-bit integers, deep nesting and every plane of Unicode arrive as they were given."""
-    params = {"metadata": {"stop": None}, "seed": 2**64 - 1, "x": deep(250), "user": "é🙂\x00", "t": 1e300, "words": "null"}
+    params = {
+        "metadata": {"stop": None}, "seed": 2**64 - 1, "x": deep(250), "user": "é🙂\x00", "t": 1e300, "words": "null",
+    }
 
     assert {name: orjson.loads(encode(**params).body)[name] for name in params} == params
 

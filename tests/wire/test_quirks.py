@@ -76,9 +76,10 @@ def test_mistral_takes_no_fields_of_replies_in_messages() -> None:
     messages = [{**USER, "name": "Ada"}, answer, result]
     before = copy.deepcopy(messages)
 
+    calls = [{"id": "aB3dE6gH9", "type": "function", "function": function}]
     assert sent(MISTRAL, *messages)["messages"] == [
         USER,
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "aB3dE6gH9", "type": "function", "function": function}]},
+        {"role": "assistant", "content": None, "tool_calls": calls},
         {"role": "tool", "tool_call_id": "aB3dE6gH9", "name": "f", "content": "1"},
     ]
     assert messages == before
