@@ -15,9 +15,9 @@ import orjson
 from google import genai
 from google.genai import types
 
-from asyncrouter._wire.anthropic.finish import FINISH as ANTHROPIC_FINISH
-from asyncrouter._wire.gemini.finish import FINISH as GEMINI_FINISH
-from asyncrouter._wire.openai.finish import FINISH as OPENAI_FINISH
+from asyncrouter._wire.anthropic.finish import finish_reason as anthropic_finish
+from asyncrouter._wire.gemini.finish import finish_reason as gemini_finish
+from asyncrouter._wire.openai.finish import finish_reason as openai_finish
 from tests.fuzz.check import Read
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def read(answer: Answer, body: bytes) -> Read:
     stream = "event-stream" in answer.content_type
     if stream and answer.wire == "responses":
         body = _until_the_last_event(body)
+    body = _whole_characters(body)
     if stream:
         if answer.wire != "openai":  # the other clients do not know the mark
             body = body.replace(b"[DONE]", b"")
@@ -60,6 +61,17 @@ def read(answer: Answer, body: bytes) -> Read:
             if known == body:
                 raise
             return reader(known, stream)
+
+
+def _whole_characters(body: bytes) -> bytes:
+    """The body with U+FFFD in the place of lone halves of characters, on which clients break."""
+    return _LONE_HALF.sub(lambda found: found[0] if found[1] else rb"\ufffd", body)
+
+
+_LONE_HALF = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""Matches half a character; the group is a whole one, or a backslash that begins no escape."""
 
 
 def _known_fields_of(body: bytes) -> bytes:
@@ -155,7 +167,7 @@ def _openai(body: bytes, stream: bool) -> Read:
             if message is not None:
                 text += _openai_text(message)
                 calls.add(message.tool_calls or ())
-    reason = None if finish is None else OPENAI_FINISH.get(finish.lower(), "stop")
+    reason = None if finish is None else openai_finish(finish)
     return Read(text, calls.joined(), reason)
 
 
@@ -182,7 +194,8 @@ class _OpenAICalls:
             held[1] += orjson.dumps(arguments).decode() if isinstance(arguments, dict) else arguments or ""
 
     def joined(self) -> list[tuple[object, object]]:
-        return [(name, arguments) for name, arguments, _ in self._calls.values()]
+        """All but those of which nothing has come: some hosts end with one."""
+        return [(name, arguments) for name, arguments, _ in self._calls.values() if name or arguments]
 
     def _number(self, position: int, call: Any) -> object:
         """What identifies the call: some hosts give no index, and then an id that is new begins a call."""
@@ -265,7 +278,7 @@ def _anthropic(body: bytes, stream: bool) -> Read:
     text = "".join(block.text for block in message.content if block.type == "text")
     calls = [(block.name, block.input) for block in message.content if block.type == "tool_use"]
     finish = message.stop_reason
-    return Read(text, calls, None if finish is None else ANTHROPIC_FINISH.get(finish, "stop"))
+    return Read(text, calls, None if finish is None else anthropic_finish(finish, has_calls=False))
 
 
 @functools.cache
@@ -295,5 +308,5 @@ def _gemini(body: bytes, stream: bool) -> Read:
                     calls.append((part.function_call.name, part.function_call.args or {}))
                 elif not part.thought:
                     text += part.text or ""
-    reason = None if finish is None else GEMINI_FINISH.get(finish.value, "stop")
+    reason = None if finish is None else gemini_finish(finish.value)
     return Read(text, calls, "tool_calls" if reason == "stop" and calls else reason)

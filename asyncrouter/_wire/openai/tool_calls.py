@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 class _ToolCall:
     """One tool call so far: a function's name and arguments in pieces, or a call of another kind."""
 
-    __slots__ = ("arguments", "id", "malformed", "names", "names_length", "number", "other_pieces", "rest", "shown")
+    __slots__ = (
+        "arguments", "arguments_length", "id", "is_blank", "malformed", "names", "names_length", "number",
+        "other_pieces", "rest", "shown",
+    )
 
     def __init__(self, number: int) -> None:
         self.id = ""
@@ -38,6 +41,9 @@ class _ToolCall:
         self.names: list[str] = []  # the pieces of one name
         self.names_length = 0
         self.arguments: list[str] = []
+        self.arguments_length = 0
+        self.is_blank = True
+        """Whether every delta has said that it has no name."""
         self.malformed = False
         self.shown = False
         """Whether a reader of the stream has seen its beginning."""
@@ -47,6 +53,7 @@ class _ToolCall:
     def add_delta(self, delta: Message, function: Message) -> bool:
         """Add a delta, with the `function` in it; whether it brought content."""
         name, arguments = function.get("name"), function.get("arguments")
+        self.is_blank = self.is_blank and "name" in function
         if name is None or self.has_name(name):  # a host that sends the name again does not mean its next piece
             function.pop("name", None)
             name = ""
@@ -54,7 +61,8 @@ class _ToolCall:
             arguments = function["arguments"] = _json_text(arguments)
         elif arguments is None:
             arguments = ""
-        if arguments and arguments == self._whole_arguments():  # the whole call again
+        # Lengths first, here as well.
+        if arguments and len(arguments) == self.arguments_length and arguments == self._whole_arguments():
             function["arguments"] = arguments = ""
         brought_other = self._add_rest(delta)
         if not (isinstance(name, str) and isinstance(arguments, str)):
@@ -65,6 +73,7 @@ class _ToolCall:
             self.names_length += len(name)
         if arguments:
             self.arguments.append(arguments)
+            self.arguments_length += len(arguments)
         return bool(name or arguments) or brought_other
 
     @property
@@ -76,7 +85,7 @@ class _ToolCall:
     @property
     def is_placeholder(self) -> bool:
         """Whether there is nothing in it: some hosts end with such a delta."""
-        return not (self.names or self.arguments) and self.kind == "function"
+        return self.is_blank and not (self.names or self.arguments) and self.kind == "function"
 
     @property
     def is_usable(self) -> bool:
@@ -109,8 +118,9 @@ class _ToolCall:
         if not self.names:
             return False
         if self.has_name(name):
-            whole = self._whole_arguments()
-            return bool(arguments and whole) and arguments != whole
+            begins = isinstance(arguments, dict) or (isinstance(arguments, str) and arguments.startswith("{"))
+            whole = self._whole_arguments() if begins else ""
+            return bool(whole) and arguments != whole
         return not numbered or bool(self.arguments) or "type" in delta
 
     def _whole_arguments(self) -> str:
@@ -148,11 +158,12 @@ class ToolCalls:
     `serial` is text that no other answer has: it is in the ids of calls to which the host gives none.
     """
 
-    __slots__ = ("_by_id", "_by_index", "_calls", "_serial", "malformed")
+    __slots__ = ("_by_id", "_by_index", "_calls", "_numbers", "_serial", "malformed")
 
     def __init__(self, serial: str = "") -> None:
         self._serial = serial
         self._calls: list[_ToolCall] = []
+        self._numbers: set[int] = set()  # the calls' own
         self._by_id: dict[str, _ToolCall] = {}
         self._by_index: dict[int, _ToolCall] = {}
         self.malformed = False
@@ -247,10 +258,10 @@ class ToolCalls:
         return None
 
     def _begin(self, index: int | None) -> _ToolCall:
-        taken = {call.number for call in self._calls}
-        number = index if index is not None and index not in taken else len(self._calls)
-        while number in taken:
+        number = index if index is not None and index not in self._numbers else len(self._calls)
+        while number in self._numbers:
             number += 1
+        self._numbers.add(number)
         self._calls.append(call := _ToolCall(number))
         if index is not None:
             self._by_index[index] = call
