@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Chunk, Reply, Trace
     from asyncrouter._wire.api import Decoder
 
+ERROR_BODY_SECONDS = 1.0
+"""Seconds given to the body of an error response. It comes with its headers, or something is wrong with the server."""
 MAX_ERROR_BYTES = 65_536
 """Bytes of an error response that are read at most. What is wrong stands at the beginning of an error response."""
 
@@ -197,14 +199,20 @@ async def _first_content(sent: SentAttempt, response: Response, decoder: Decoder
 
 
 async def _error_body(sent: SentAttempt, response: Response) -> bytes:
-    """The body of an error response, as far as it comes."""
-    body = b""
+    """The body of an error response, as far as it comes within `ERROR_BODY_SECONDS`.
+
+    The status has said enough: a body that breaks off, or does not end, changes nothing about the error.
+    """
+    body, sooner = b"", sent.engine.loop.time() + ERROR_BODY_SECONDS < sent.hard_limit[0]
+    if sooner:
+        sent.clock.restart(sent.engine.loop.time() + ERROR_BODY_SECONDS, "total")
     try:
         while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
             body += data
     except ConnectionFailed:
-        if sent.clock.expired is not None:
-            raise  # a timeout; a connection that just breaks does not matter, as the status has said enough
+        if sent.clock.expired is not None and not sooner:
+            raise  # the time of the attempt itself is up
+    sent.clock.stop()
     return body[:MAX_ERROR_BYTES]
 
 

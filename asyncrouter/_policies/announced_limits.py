@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 HEADERS = (
     ("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
     ("anthropic-ratelimit-requests-limit", "anthropic-ratelimit-tokens-limit"),
+    ("llm_provider-x-ratelimit-limit-requests", "llm_provider-x-ratelimit-limit-tokens"),
+    ("llm_provider-anthropic-ratelimit-requests-limit", "llm_provider-anthropic-ratelimit-tokens-limit"),
 )
-"""Names of the headers for requests and for tokens a minute: OpenAI's, which most vendors share, and Anthropic's.
+"""Names of the headers for requests and for tokens a minute: OpenAI's, which most vendors share, and Anthropic's; and
+both as LiteLLM's proxy passes them on.
 Groq's limit of requests is a day's; read as a minute's it limits nothing, and does no harm."""
 READ_EVERY_SECONDS = 1.0
 """Seconds between two readings of a model's headers: limits change rarely, and a reading costs as much as all other

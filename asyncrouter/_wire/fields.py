@@ -26,8 +26,18 @@ def count_in(counts: object, name: str) -> int:
 
 
 def cost_in(usage: object) -> float | None:
-    """The US dollars charged, as OpenRouter writes them into its usage; `None` when it says nothing."""
-    cost = usage.get("cost") if isinstance(usage, dict) else None
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)):
+    """The US dollars charged, as OpenRouter writes them into its usage; `None` when it says nothing.
+
+    With a key of the caller's own there ("BYOK") `cost` is OpenRouter's share only, and the vendor's is beside it.
+    """
+    if not isinstance(usage, dict) or (cost := _amount(usage.get("cost"))) is None:
         return None
-    return float(cost) if 0 <= cost < _TOO_LARGE else None
+    if usage.get("is_byok") is not True:
+        return cost
+    return cost + (_amount(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0.0)
+
+
+def _amount(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < _TOO_LARGE else None

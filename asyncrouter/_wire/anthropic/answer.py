@@ -101,6 +101,8 @@ class MessageBuilder:
         elif event.get("error") or kind == "error":
             self.error, self.ended = event, True
         elif type(kind) is not str:
+            self.error = bare_error(event)
+            self.ended = self.error is not None
             self._mark_lost("an event without a type")
 
     def add_document(self, document: Message) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._errors import BadReply
+from asyncrouter._wire.failure.envelopes import error_in_envelope
 from asyncrouter._wire.failure.error_body import excerpt, one_line
-from asyncrouter._wire.failure.numbered import numbered_error
 
 if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
@@ -20,11 +20,11 @@ _QUOTED_CHARACTERS = 200
 
 
 def bare_error(document: Message) -> Message | None:
-    """The document in an `error` field, if it is an error without one (Mistral, older vLLM, FastAPI, MiniMax …)."""
+    """The document in an `error` field, if it is an error without one (Mistral, older vLLM, FastAPI, MiniMax)."""
     if document.get("error"):
         return None
-    if (numbered := numbered_error(document)) is not None:
-        return {"error": numbered}
+    if error_in_envelope(document) is not None:
+        return {"error": document}
     if document.get("choices"):
         return None
     named = "error" in (document.get("object"), document.get("type"))

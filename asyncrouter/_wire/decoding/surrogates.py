@@ -72,7 +72,7 @@ class HalfCharacters:
         found: list[Message] = []
         if self._half and document.get("type") != "ping":
             if isinstance(_at(document, self._path), str):
-                self._join(document)
+                self._join(document, mend=strict is not None)
             else:
                 found = self.flush()
         if strict is None:
@@ -92,10 +92,11 @@ class HalfCharacters:
         """A whole document, whose halves nothing continues."""
         return self._mended(document, (), None)
 
-    def _join(self, document: Message) -> None:
+    def _join(self, document: Message, *, mend: bool) -> None:
         """Put the half before the text that continues it; if it is not the other half, U+FFFD will stand there."""
         holder, key = _at(document, self._path[:-1]), self._path[-1]
-        holder[key] = _characters(self._half + holder[key])  # type: ignore[index]  # a text was found there
+        text = self._half + holder[key]  # type: ignore[index]  # a text was found there
+        holder[key] = _characters(text) if mend else text  # type: ignore[index]
         self._half = ""
 
     def _mended(self, value: object, path: Path, document: Message | None) -> object:

@@ -105,7 +105,7 @@ class Classifier:
         return error
 
     def _error(self, status: int | None, body: ErrorBody, retry_after: float | None) -> AttemptError:
-        names = {plain(name) for name in body.names}
+        names = {plain(name) for name in (*body.names, body.meaning) if name}
         if status is None:
             status = _status_of_names(body)
         if retry_after is None:
@@ -150,6 +150,8 @@ def _error_class(
         found = _class_of_names(body, names, status) or _class_of_message(body, names, status)
         if found is not None:
             return found
+    if status is None and words.RATE_PHRASES.search(plain_message(body.message)):
+        return RateLimited
     return _class_of_status(status)
 
 
@@ -224,6 +226,8 @@ def _unknown_availability(body: ErrorBody, *, retryable: bool) -> bool:
 
 def _status_of_names(body: ErrorBody) -> int | None:
     """The status that the names of an error without one stand for."""
+    if body.meaning:
+        return words.STATUS_OF_NAME.get(plain(body.meaning))
     candidates = (*body.names, body.message) if len(body.message) <= _LONGEST_NAME else body.names
     return next((status for name in candidates if (status := words.STATUS_OF_NAME.get(plain(name))) is not None), None)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter._wire.failure.numbered import numbered_error
+from asyncrouter._wire.failure.envelopes import MEANING, error_in_envelope
 from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class ErrorBody:
     """One line for a person, "" when the body has none."""
     names: tuple[str, ...] = ()
     """The provider's names for the error, the most specific first."""
+    meaning: str = ""
+    """What a number of the vendor's own means, as one of those names; "" for none."""
     status: int | None = None
     """The HTTP status the body gives, whatever the response's own is."""
     openrouter_name: str | None = None
@@ -72,10 +74,13 @@ def read_error_document(document: object) -> ErrorBody:
         document = document[0]
     if not isinstance(document, dict):
         return ErrorBody(one_line(document if isinstance(document, str) else ""))
-    inner = document.get("error") or numbered_error(document)
-    error: Message = inner if isinstance(inner, dict) else document
+    inner = document.get("error") or error_in_envelope(document)
+    error: Message = error_in_envelope(inner) or inner if isinstance(inner, dict) else document
     message = _message(inner if isinstance(inner, str) else error)
-    body = ErrorBody(message, _names(error), _status(error), _openrouter_name(error), error)
+    body = ErrorBody(message, _names(error), status=_status(error), error=error)
+    body.openrouter_name = _openrouter_name(error)
+    if isinstance(meaning := error.get(MEANING), str):
+        body.meaning = meaning
     if error is inner and isinstance(name := document.get("error_type"), str) and name:  # OpenRouter's Responses API
         body.names, body.openrouter_name = (name, *body.names), body.openrouter_name or name
     if isinstance(request_id := document.get("request_id"), str):

@@ -11,6 +11,9 @@ from email.utils import parsedate_to_datetime
 Wall = Callable[[], float]
 """The wall clock, in seconds since the epoch: waits given as dates need it, and tests bring their own."""
 
+RELAYED = "llm_provider-"
+"""How the names of headers begin that LiteLLM's proxy passes on from a provider."""
+
 _LARGEST_NUMBER = 1e18
 """Numbers from here on are nonsense, and integers beyond the range of `float` would raise."""
 
@@ -51,9 +54,16 @@ def parse_retry_after(value: object, wall: Wall) -> float | None:
 
 
 def retry_after_in_headers(headers: Mapping[str, str], wall: Wall) -> float | None:
-    """Seconds in the headers: `retry-after-ms` (OpenAI and Azure) before `Retry-After` (RFC 9110, 10.2.3)."""
-    millis = parse_retry_after(headers.get("retry-after-ms"), wall)
-    return millis / 1000.0 if millis is not None else parse_retry_after(headers.get("retry-after"), wall)
+    """Seconds in the headers: `retry-after-ms` (OpenAI and Azure) before `Retry-After` (RFC 9110, 10.2.3).
+
+    A relay's own headers count before those that it passes on from the provider.
+    """
+    for prefix in ("", RELAYED):
+        millis = parse_retry_after(headers.get(f"{prefix}retry-after-ms"), wall)
+        wait = millis / 1000.0 if millis is not None else parse_retry_after(headers.get(f"{prefix}retry-after"), wall)
+        if wait is not None:
+            return wait
+    return None
 
 
 def retry_after_in_error(error: Mapping[str, object], wall: Wall) -> float | None:
@@ -84,7 +94,7 @@ def retry_after_in_text(text: str) -> float | None:
 
 def reset_in_headers(headers: Mapping[str, object], wall: Wall) -> float | None:
     """Seconds until `X-RateLimit-Reset`. Its unit is undocumented: epoch seconds and milliseconds are both seen."""
-    reset = parse_retry_after(headers.get("x-ratelimit-reset"), wall)
+    reset = parse_retry_after(headers.get("x-ratelimit-reset") or headers.get(f"{RELAYED}x-ratelimit-reset"), wall)
     if reset is None or reset < _FIRST_DATE:
         return reset
     return _not_negative((reset / 1000.0 if reset > _FIRST_DATE_IN_MILLISECONDS else reset) - wall())

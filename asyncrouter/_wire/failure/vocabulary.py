@@ -21,7 +21,7 @@ OPENROUTER_BILLING_NAMES: Final = frozenset({
 BILLING_NAMES: Final = OPENROUTER_BILLING_NAMES | frozenset({
     "insufficientquota", "creditbalanceexhausted", "organizationspendlimitexceeded", "projectspendlimitexceeded",
     "organizationusagelimitexceeded", "enforcedspendlimitreached", "billingerror", "billinghardlimitreached",
-    "billingnotactive", "contractspendlimitreached", "linkedorganizationspendlimitreached",
+    "billingnotactive", "contractspendlimitreached", "arrearage", "linkedorganizationspendlimitreached",
 })
 """Names for an account without money, which some providers send under 429."""
 
@@ -37,7 +37,7 @@ CONTEXT_NAMES: Final = frozenset({
 FILTER_NAMES: Final = frozenset({
     "contentpolicyviolation", "contentfilter", "contentfilterpolicy", "responsibleaipolicyviolation", "refusal",
     "invalidprompt", "biopolicy", "cyberpolicy", "safetycheck", "moderation", "misalignmentpolicyviolation",
-    "imagecontentpolicyviolation",
+    "imagecontentpolicyviolation", "datainspectionfailed",
 })
 """Names for content that the provider refuses. OpenAI's `invalid_prompt` is one; OpenRouter's means malformed."""
 
@@ -58,6 +58,9 @@ STATUS_OF_NAME: Final[Mapping[str, int]] = {
     "invalidrequest": 400, "invalidrequesterror": 400, "invalidprompt": 400, "badrequesterror": 400,
     "invalidargument": 400, "wrongendpoint": 400, "invalidimage": 400, "preconditionfailed": 412,
     "payloadtoolarge": 413, "unprocessable": 422,
+    "arrearage": 402, "throttling": 429, "throttlingratequota": 429, "throttlingallocationquota": 429,
+    "limitrequests": 429, "requestlimitexceeded": 429, "authfailure": 401, "authfailuretokenfailure": 401,
+    "failedoperationresourcepackexhausted": 402, "failedoperationuserunauthorizederror": 401,
     # OpenAI's Responses API, about what a request holds (openai 3.57, `ResponseError.code`):
     "dataresidencymismatch": 400, "emptyimagefile": 400, "failedtodownloadimage": 400, "imagefilenotfound": 400,
     "imagefiletoolarge": 400, "imageparseerror": 400, "imagetoolarge": 400, "imagetoosmall": 400,
@@ -89,14 +92,20 @@ FILTER_PHRASES: Final = re.compile(
 
 BILLING_PHRASES: Final = re.compile(
     r"credit balance is too low|spend(?:ing)? limit|reached your specified (?:workspace )?api usage limits"
+    r"|insufficient (?:account )?(?:balance|funds|credits?)\b|余额不足|欠费|账户已用尽"
 )
-"""Anthropic's phrases for an account without money, which it sends under 400."""
+"""Phrases for an account without money, which Anthropic sends under 400, and others inside a 200."""
 
 ACCOUNT_PHRASES: Final = re.compile(r"billing|free tier|\bcountry\b|\blocation\b|\bregion\b")
 """Google's phrases for an account that may not use the API, under FAILED_PRECONDITION, beside unrelated errors."""
 
-KEY_PHRASES: Final = re.compile(r"api key (?:not valid|not found|expired)")
-"""Google's phrases for a bad key, which it sends under 400."""
+KEY_PHRASES: Final = re.compile(r"api key (?:not valid|not found|expired)|invalid api[ _-]?key|令牌已过期|身份验证失败")
+"""Phrases for a bad key, which Google sends under 400, and others inside a 200."""
+
+RATE_PHRASES: Final = re.compile(
+    r"\brate[ _-]?limit|too many requests|requests? too frequent|并发数过高|频率|请求过多|限流"
+)
+"""Phrases for a rate limit, for errors inside a 200 that have neither status nor name."""
 
 _URL: Final = re.compile(r"https?://\S+")
 

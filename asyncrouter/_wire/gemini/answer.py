@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import Refused
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.failure.envelopes import error_in_envelope
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.candidate import CandidateReader
@@ -79,6 +80,8 @@ class ResponseBuilder:
         completion.add_event(chunk, chunks)
         self.content, self.error = completion.content, completion.error
         self.ended = self.ended or completion.ended
+        if not candidates and self.error is None and error_in_envelope(event) is not None:
+            self.error, self.ended = {"error": event}, True
         if "promptFeedback" in event:
             self._read_feedback(object_in(event, "promptFeedback"))
 

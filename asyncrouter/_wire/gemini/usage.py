@@ -15,8 +15,10 @@ def write_counts(counts: Message | None) -> Message | None:
     if counts is None or not ("promptTokenCount" in counts or "candidatesTokenCount" in counts):
         return None
     prompt = count_in(counts, "promptTokenCount") + count_in(counts, "toolUsePromptTokenCount")
-    thoughts = count_in(counts, "thoughtsTokenCount")
-    completion = count_in(counts, "candidatesTokenCount") + thoughts
+    said, thoughts = count_in(counts, "candidatesTokenCount"), count_in(counts, "thoughtsTokenCount")
+    # A total that is more than its parts counts thoughts that have no count of their own.
+    thoughts += max(0, count_in(counts, "totalTokenCount") - prompt - said - thoughts)
+    completion = said + thoughts
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,

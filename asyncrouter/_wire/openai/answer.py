@@ -22,6 +22,7 @@ from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.failure.envelopes import error_in_envelope
 from asyncrouter._wire.fields import cost_in
 from asyncrouter._wire.openai.choice import Choice
 from asyncrouter._wire.openai.usage import read_usage
@@ -191,6 +192,8 @@ class CompletionBuilder:
         self._set_error(chunk.get("error"))
         if "choices" not in chunk or "base_resp" in chunk:
             self._set_bare_error(chunk)
+        elif not choices and error_in_envelope(chunk) is not None:
+            self._set_error(chunk)
         for position, choice in enumerate(choices):
             if isinstance(choice, dict):
                 self._add_choice(choice, position, chunks)

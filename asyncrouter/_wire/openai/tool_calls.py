@@ -61,8 +61,7 @@ class _ToolCall:
             arguments = function["arguments"] = _json_text(arguments)
         elif arguments is None:
             arguments = ""
-        # Lengths first, here as well.
-        if arguments and len(arguments) == self.arguments_length and arguments == self._whole_arguments():
+        if arguments and self._has_arguments(arguments):
             function["arguments"] = arguments = ""
         brought_other = self._add_rest(delta)
         if not (isinstance(name, str) and isinstance(arguments, str)):
@@ -122,6 +121,12 @@ class _ToolCall:
             whole = self._whole_arguments() if begins else ""
             return bool(whole) and arguments != whole
         return not numbered or bool(self.arguments) or "type" in delta
+
+    def _has_arguments(self, arguments: object) -> bool:
+        """Whether these are its arguments so far, and whole: then the call has been sent twice."""
+        if not isinstance(arguments, str) or len(arguments) != self.arguments_length:
+            return False
+        return arguments == self._whole_arguments()
 
     def _whole_arguments(self) -> str:
         """The arguments if they are a whole object, so that no further piece of them can come; else ""."""

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 
 def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
-    """The counts as `Usage`, `None` when there are none. DeepSeek counts cached tokens as `prompt_cache_hit_tokens`."""
+    """The counts as `Usage`, `None` when there are none. DeepSeek counts cached tokens as `prompt_cache_hit_tokens`.
+
+    A total that is more than its parts counts reasoning, which xAI leaves out of the completion, and bills as output.
+    """
     if usage is None or not isinstance(usage.get("prompt_tokens"), (int, float)):
         return None
+    prompt, completion = count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens")
+    hidden = max(0, count_in(usage, "total_tokens") - prompt - completion)
     cached = count_in(usage.get("prompt_tokens_details"), "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
     reasoning = count_in(usage.get("completion_tokens_details"), "reasoning_tokens")
-    return Usage(count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens"), cached, reasoning)
+    return Usage(prompt, completion + hidden, cached, reasoning or hidden)
