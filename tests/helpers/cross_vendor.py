@@ -21,14 +21,22 @@ VENDORS: Mapping[str, tuple[str, str, str]] = {
 }
 """By vendor: its wire, its address, and one of its models."""
 
+HOSTS: Mapping[str, tuple[str, str, str]] = {
+    "mistral": ("openai", "https://api.mistral.ai/v1", "mistral-large-3"),
+    "groq": ("openai", "https://api.groq.com/openai/v1", "llama-4-maverick"),
+    "cerebras": ("openai", "https://api.cerebras.ai/v1", "qwen-3-235b"),
+    "deepseek": ("openai", "https://api.deepseek.com/v1", "deepseek-v4"),
+}
+"""Hosts of Chat Completions with rules of their own, by the name of their rules."""
+
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SCHEMA = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"],
           "additionalProperties": False}
 TOOL = {"type": "function", "function": {
     "name": "look", "description": "Looks.", "parameters": {
         "type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"], "additionalProperties": False}}}
-IDS = {"chat": "call_aB3", "responses": "call_aB3", "anthropic": "toolu_01AbC", "gemini": "call_0"}
-"""The form of the tool calls' ids at each vendor; Google's have none, and the router makes them up."""
+IDS = {"anthropic": "toolu_01AbC", "gemini": "call_0", "mistral": "aBcDeF"}
+"""How tool calls' ids begin, at OpenAI with "call_aB3"; Google's calls have none, and the router makes them up."""
 
 Message = dict[str, Any]
 ASKED: Mapping[str, list[Message]] = {
@@ -52,7 +60,7 @@ PARAMS: Mapping[str, Message] = {
 def act_of(vendor: str, feature: str) -> Act:
     """What each vendor answers."""
     if feature == "tools":
-        calls = [{"name": "look", "arguments": {"at": at}, "id": f"{IDS[vendor]}{at}"} for at in ("sky", "sea")]
+        calls = [{"name": "look", "arguments": {"at": at}, "id": f"{IDS.get(vendor, 'call_aB3')}{at}"} for at in ("sky", "sea")]
         return Act(reasoning="I should look.", text="Looking.", tool_calls=calls)
     if feature == "structured":
         return Act(text='{"colour": "blue"}')
@@ -74,9 +82,11 @@ def converse(clock: Clock, first: str, second: str, feature: str, *, stream: boo
     Every model is strict: what it refuses is a 400, and the call raises.
     """
     world = World(strict=True)
-    for vendor, (_, _, model) in VENDORS.items():
-        world.model(model, act_of(vendor, feature))
-    providers = {vendor: {"wire": wire, "base_url": url} for vendor, (wire, url, _) in VENDORS.items()}
+    every = {**VENDORS, **HOSTS}
+    for vendor, (_, _, model) in every.items():
+        host = vendor if vendor in HOSTS else True
+        world.model(model, act_of(vendor, feature), strict=host)  # type: ignore[arg-type]  # the rules have these names
+    providers = {vendor: {"wire": wire, "base_url": url} for vendor, (wire, url, _) in every.items()}
     config = {"providers": providers, "defaults": {"wire_stream": stream}}
 
     async def scenario() -> None:
@@ -84,7 +94,7 @@ def converse(clock: Clock, first: str, second: str, feature: str, *, stream: boo
         async with Router(config, transport=world.transport()) as router:
             for vendor in (first, second, first):
                 reply = await router.chat(
-                    messages, model=f"{vendor}:{VENDORS[vendor][2]}", max_tokens=200, retry=Retry(attempts=1),
+                    messages, model=f"{vendor}:{every[vendor][2]}", max_tokens=200, retry=Retry(attempts=1),
                     **PARAMS[feature],
                 )
                 messages += said_next(feature, reply)
