@@ -72,18 +72,20 @@ class ReplyReader:
     """What is left of a reply, read to the end by `read()`."""
 
     __slots__ = (
-        "_clock", "_content_at", "_decoder", "_drained", "_engine", "_idle", "_judge_idle", "_response",
-        "_resting_until", "_sent", "_waiting",
+        "_attempt", "_clock", "_content_at", "_decoder", "_drained", "_engine", "_idle", "_judge_idle", "_response",
+        "_resting_until", "_sent", "_time", "_waiting",
     )
 
     def __init__(self, sent: SentAttempt, response: Response, decoder: Decoder) -> None:
         self._sent = sent
         self._engine = sent.engine
+        self._time = sent.engine.loop.time
+        self._attempt = sent.attempt
         self._clock = sent.clock
         self._response = response
         self._decoder = decoder
         self._idle = sent.step.idle
-        self._content_at = self._engine.loop.time()
+        self._content_at = self._time()
         self._resting_until = 0.0  # when the present batched read begins
         self._judge_idle = False  # the idle limit came due during that rest, and is judged after the read
         self._waiting = True  # somebody waits for the provider
@@ -107,7 +109,7 @@ class ReplyReader:
         """Feed the decoder once, `rest` seconds from now at the earliest; whether there may be more."""
         decoder = self._decoder
         if rest > 0.0:
-            self._resting_until = self._engine.loop.time() + rest
+            self._resting_until = self._time() + rest
         try:
             data = await self._response.read(rest)
         except ConnectionFailed:
@@ -122,8 +124,8 @@ class ReplyReader:
         before = decoder.content
         self._sent.feed(decoder, data, chunks)
         if decoder.content != before:
-            self._content_at = self._engine.loop.time()
-            self._sent.attempt.last_content = self._content_at - self._sent.entry.call.began
+            self._content_at = now = self._time()
+            self._attempt.last_content = now - self._sent.entry.call.began
         if self._judge_idle:
             self._judge_idle = False
             if self._limit_reached():
@@ -141,7 +143,7 @@ class ReplyReader:
         return self._decoder.reply
 
     async def _drain(self) -> None:
-        self._clock.restart(min(self._engine.loop.time() + DRAIN_SECONDS, self._sent.hard_limit[0]), "total")
+        self._clock.restart(min(self._time() + DRAIN_SECONDS, self._sent.hard_limit[0]), "total")
         with suppress(ConnectionFailed):
             while await self._response.read():
                 pass
@@ -151,7 +153,7 @@ class ReplyReader:
         ends_at, _ = self._sent.hard_limit
         if (
             self._engine.reading < BATCHED_READ_MIN_REPLIES
-            or ends_at - self._engine.loop.time() < 2 * BATCHED_READ_SECONDS
+            or ends_at - self._time() < 2 * BATCHED_READ_SECONDS
         ):
             return 0.0
         return BATCHED_READ_SECONDS if self._idle is None else min(BATCHED_READ_SECONDS, self._idle * MAX_IDLE_SHARE)
@@ -170,14 +172,14 @@ class ReplyReader:
 
     def _limit_reached(self) -> bool:
         """Set the clock to the limit that comes next; whether it is reached already."""
-        now = self._engine.loop.time()
+        now = self._time()
         until, limit_name = self._next_limit(now)
         self._clock.restart(until, limit_name, self._confirm_expiry)
         return until <= now
 
     def _confirm_expiry(self) -> bool:
         """Called when a limit of the clock comes due: whether it is really reached."""
-        if self._clock.limit_name == "idle" and self._engine.loop.time() < self._resting_until:
+        if self._clock.limit_name == "idle" and self._time() < self._resting_until:
             # What has come during the rest is not read yet. If nothing has come, the read goes on waiting: look again.
             self._judge_idle = True
             latest = self._resting_until + BATCHED_READ_SECONDS
@@ -205,7 +207,7 @@ class ChunkReader(ReplyReader):
     async def next(self) -> Chunk | None:
         """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
         if not self._chunks:
-            self._content_at = self._engine.loop.time()  # the caller's own time does not count as idle
+            self._content_at = self._time()  # the caller's own time does not count as idle
         while not self._chunks:
             if self._over:
                 return None

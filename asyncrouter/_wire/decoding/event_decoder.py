@@ -28,7 +28,6 @@ one document, and handed out by `final()`. A character that was cut in two by th
 from __future__ import annotations
 
 import re
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -121,7 +120,7 @@ class EventDecoder:
             self._feed_specially(data, chunks)
             return
         builder = self._builder
-        events = iter(self._parser.feed(data))
+        events = self._parser.feed(data)
         for event in events:
             document = _read_event(event)
             if document is not None:
@@ -129,7 +128,8 @@ class EventDecoder:
             elif event[1].strip() == b"[DONE]":
                 builder.ended = True
             elif self._has_halves(event):
-                self._feed_carefully(chain((event,), events), chunks)
+                here = next(index for index, one in enumerate(events) if one is event)
+                self._feed_carefully(events[here:], chunks)
                 return
             else:
                 self._skip(event)

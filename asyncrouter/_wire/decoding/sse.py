@@ -44,12 +44,7 @@ class EventParser:
         for line in self._lines(chunk):
             if line.startswith(b"data:"):
                 data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
-            elif line.startswith(b"event: ") and b"{" not in line:  # each event of some vendors has a name
-                self._name = line[7:]
-            elif line:
-                if line[0] != _COLON:
-                    self._name = self._field(line, data, self._name)
-            else:
+            elif not line:
                 if data:
                     events.append((self._name, data[0] if len(data) == 1 else b"\n".join(data)))
                     data.clear()
@@ -57,6 +52,10 @@ class EventParser:
                     events.append((STRAY, self._stray))
                     self._stray = b""
                 self._name = b""
+            elif line.startswith(b"event: ") and b"{" not in line:  # each event of some vendors has a name
+                self._name = line[7:]
+            elif line[0] != _COLON:
+                self._name = self._field(line, data, self._name)
         return events
 
     def pending(self) -> Event | None:
