@@ -22,6 +22,10 @@ SECRET_LENGTH = 8
 it would take ordinary words out of every message."""
 
 
+KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+"""Names of header fields that carry a key, in lower case: OpenAI's and most others', Anthropic's, Azure's, Google's."""
+
+
 class Credential:
     """The key of one provider."""
 
@@ -78,6 +82,11 @@ class Credential:
         if not key:
             raise NotSent(f"{name} returned no key" if callable(source) else f"{name} is not set", actionable=True)
         return key
+
+
+def has_key(headers: Mapping[str, str]) -> bool:
+    """Whether these headers of a call bring a key of the caller's own."""
+    return any(name.lower() in KEY_HEADERS for name in headers)
 
 
 def secrets_in(values: Mapping[str, str]) -> list[str]:

@@ -33,6 +33,10 @@ Again = Literal["never", "quick", "jitter", "hint"]
 """How the same model is tried again: "never"; "quick": once, after a short pause; "jitter": with growing random pauses;
 "hint": after the pause that the provider asked for."""
 
+Scope = Literal["request", "call", "model", "key", "host", "local"]
+"""Whose fault a failure is: this prompt with its parameters; this caller's own key, headers or clocks; the model; the
+key; the host; or this machine. Only failures of a model, a key or a host are remembered."""
+
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
 """The timeouts of an attempt, and the deadline of its call."""
 
@@ -83,6 +87,33 @@ class CallError(RouterError):
     def __str__(self) -> str:
         return f"{self.message}\n{self.trace}"
 
+    @property
+    def errors(self) -> list[AttemptError]:
+        """The errors of the attempts, in the order in which the attempts began."""
+        return [attempt.error for attempt in self.trace.attempts if attempt.error is not None]
+
+    @property
+    def last(self) -> AttemptError | None:
+        """The error of the attempt that began last; `None` if none has failed."""
+        errors = self.errors
+        return errors[-1] if errors else None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the first of the models may be asked again; `None` if no provider said so."""
+        latest = {error.model: error.retry_after for error in self.errors}
+        return min((seconds for seconds in latest.values() if seconds is not None), default=None)
+
+    @property
+    def http_status(self) -> int:
+        """The status for a server that passes this error on to its own client.
+
+        504: the deadline passed. 429: rate limits everywhere. 400: every model rejected the request, or its prompt is
+        too long for them. 503: nothing could be sent. 502: anything else. Never 401, 402 or 403, which would be about
+        the client's own key.
+        """
+        return 504 if isinstance(self, DeadlineExceeded) else _http_status(self.errors)
+
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.trace), self.__dict__
 
@@ -125,9 +156,17 @@ class AttemptError(RouterError):
     - `trace`: the `Trace` of the call, on an error that `chat()` raises; otherwise `None`.
     - `again`: whether and how the same model is tried again: "never", "quick" (once, after a short pause), "jitter"
       (after growing random pauses), "hint" (after the pause that the provider asked for).
+    - `scope`: whose fault it is: "request" (this prompt, these parameters), "call" (this caller's key, headers or
+      clocks), "model", "key", "host" or "local" (this machine). `None` if no request was sent, or nobody has said yet.
+    - `definite`: whether the provider's words name the model, the key or the account. What is not definite counts
+      against them only after three different requests in a row have met it.
     """
 
     again: Again = "never"
+    scope: Scope | None = None
+    definite: bool = False
+    _blames_others: ClassVar[bool] = False
+    """Whether a reader would take an error of this class for no fault of the request."""
     rank: ClassVar[int] = 0
     """Of several errors the one with the highest rank is named first: the one that its reader can do most about."""
 
@@ -152,7 +191,16 @@ class AttemptError(RouterError):
 
     def __str__(self) -> str:
         text = f"{self.model}: {self.message}" if self.model else self.message
-        return f"{text} (HTTP {self.status})" if self.status is not None else text
+        facts = [f"HTTP {self.status}"] if self.status is not None else []
+        if self._scope_explains:
+            facts.append(f"scope: {self.scope}")
+        return f"{text} ({', '.join(facts)})" if facts else text
+
+    @property
+    def _scope_explains(self) -> bool:
+        """Whether the scope is another one than a reader would expect of an error of this class."""
+        return self.scope in {"call", "local"} or (self.scope == "request" and self._blames_others)
+
 
 
 class ConnectionFailed(AttemptError):
@@ -228,17 +276,23 @@ class Rejected(AttemptError):
         """Whether the model does not exist: a 404, or a code that says so, some of which come with a 400."""
         return self.status == 404 or self.code in _GONE
 
+    @property
+    def _scope_explains(self) -> bool:
+        return super()._scope_explains or (self.scope == "request" and self.gone)
+
 
 class Unauthorized(AttemptError):
     """The key is not valid (401), or not allowed to use this model (403)."""
 
     rank = 6
+    _blames_others = True
 
 
 class OutOfCredit(AttemptError):
     """The account has no credit left: 402, or a 429 about billing."""
 
     rank = 6
+    _blames_others = True
 
 
 class NotSent(AttemptError):
@@ -259,3 +313,21 @@ class NotSent(AttemptError):
         self.forcible = forcible
         self.key_out = key_out
         self.actionable = actionable
+
+
+def _http_status(errors: list[AttemptError]) -> int:
+    sent = [error for error in errors if not isinstance(error, NotSent)]
+    limited = [error for error in errors if isinstance(error, RateLimited) or _is_held(error)]
+    if limited and all(error in limited or isinstance(error, NotSent) for error in errors):
+        return 429
+    if not sent:
+        return 503
+    return 400 if all(_is_about_the_request(error) for error in sent) else 502
+
+
+def _is_held(error: AttemptError) -> bool:
+    return isinstance(error, NotSent) and error.hold is not None
+
+
+def _is_about_the_request(error: AttemptError) -> bool:
+    return isinstance(error, ContextTooLong) or (isinstance(error, Rejected) and error.scope in {None, "request"})

@@ -12,7 +12,7 @@ from asyncrouter._repr import ShortRepr
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from asyncrouter._errors import AttemptError
+    from asyncrouter._errors import AttemptError, Scope
 
 Cause = Literal["first", "retry", "fallback", "hedge", "escalate", "restart"]
 Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_accepted"]
@@ -101,6 +101,7 @@ class Attempt(ShortRepr, PickledByName):
     - `cost_usd`: US dollars: as reported, or else tokens times price. 0.0 if the provider cannot have charged anything;
       `None` if it may have and no price is known.
     - `cost_estimated`: whether `cost_usd` rests on an estimate of the tokens, because no usage was reported.
+    - `scope`: whose fault a failure is, as on its error; `None` where nothing failed.
     """
 
     number: int
@@ -120,6 +121,7 @@ class Attempt(ShortRepr, PickledByName):
     usage: Usage | None = None
     cost_usd: float | None = 0.0
     cost_estimated: bool = False
+    scope: Scope | None = None
 
 
 @dataclass(slots=True, repr=False)
@@ -169,7 +171,8 @@ def _line(attempt: Attempt) -> str:
     if attempt.cost_usd:
         facts.append(f"{'≈' if attempt.cost_estimated else ''}${attempt.cost_usd:.6f}")
     if attempt.error is not None:
-        facts.append(f"{type(attempt.error).__name__}: {attempt.error.message}")
+        whose = f" (scope: {attempt.scope})" if attempt.error._scope_explains else ""
+        facts.append(f"{type(attempt.error).__name__}: {attempt.error.message}{whose}")
     return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {attempt.model}  {', '.join(facts)}"
 
 

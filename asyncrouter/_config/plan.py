@@ -47,6 +47,8 @@ class PlannedStep(NamedTuple):
     streams: bool
     """Whether `chat()` asks the provider for a stream."""
     params: Mapping[str, object] = MappingProxyType({})
+    clocks_of_call: bool = False
+    """Whether its clocks were given with the call, not in the configuration."""
 
 
 class Plan(NamedTuple):
@@ -92,7 +94,10 @@ def resolve(
     return Plan(
         task=tier if task is None else task,
         failure_message=_failure_message(task, tier, unknown=warning is not None),
-        steps=tuple(_step(config, candidate, retry, merged_hedge) for candidate in selection.candidates),
+        steps=tuple(
+            _step(config, candidate, retry, merged_hedge, of_call=chain is not None or model is not None)
+            for candidate in selection.candidates
+        ),
         params={name: value for settings in selection.chains for name, value in settings.params.items()},
         hedge=merged_hedge,
         deadline=_deadline(config.defaults, selection.chains, deadline),
@@ -144,7 +149,9 @@ def _deadline(defaults: Defaults, chains: list[Chain], given: float | NotGiven |
     return _first_given(given, *(chain.deadline for chain in reversed(chains)), default=defaults.deadline)
 
 
-def _step(config: Config, candidate: Candidate, retry: object, hedge: Hedge | None) -> PlannedStep:
+def _step(
+    config: Config, candidate: Candidate, retry: object, hedge: Hedge | None, *, of_call: bool
+) -> PlannedStep:
     model, step, chain = candidate
     base = config.defaults
     first_token = _first_given(step.first_token, chain.first_token, default=base.first_token)
@@ -166,6 +173,11 @@ def _step(config: Config, candidate: Candidate, retry: object, hedge: Hedge | No
         ),
         streams=needs_content if wire_stream == "auto" else wire_stream,
         params=step.params,
+        clocks_of_call=of_call and any(
+            not isinstance(clock, NotGiven)
+            for given in (step, chain)
+            for clock in (given.first_token, given.idle, given.total)
+        ),
     )
 
 

@@ -34,7 +34,7 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
     """
     if _check_admission(engine, step_run):
         return None
-    return engine.policies.lease_now(*_claim(engine, call, step_run))
+    return engine.policies.lease_now(*_claim(engine, call, step_run), own_key=step_run.own_key)
 
 
 async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
@@ -65,7 +65,7 @@ async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Le
         state.pacer.leave(ticket)
         raise
     if not hold:
-        return engine.policies.lease_granted(state, ticket)
+        return engine.policies.lease_granted(state, ticket, own_key=step_run.own_key)
     state.pacer.leave(ticket)
     return None
 
@@ -78,9 +78,9 @@ def _check_admission(engine: Engine, step_run: StepRun) -> float:
     if engine.closed:
         raise RouterClosed("the router was closed while the call was running")
     model, now = step_run.step.model, engine.loop.time()
-    refusal = engine.policies.refusal(model, now)
+    refusal = engine.policies.refusal(model, now, own_key=step_run.own_key)
     if refusal is not None and refusal.forcible and step_run.is_last():
-        refusal = engine.policies.refusal(model, now, forced=True)
+        refusal = engine.policies.refusal(model, now, forced=True, own_key=step_run.own_key)
     if refusal is None:
         return 0.0
     if refusal.hold is None or not step_run.should_wait(refusal.hold):

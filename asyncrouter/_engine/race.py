@@ -81,6 +81,10 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
+RATE_LIMITED = 429
+"""The status of a `ContextTooLong` about a limit of tokens a minute, which says nothing about context windows."""
+
+
 class Raised(NamedTuple):
     """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
 
@@ -278,7 +282,7 @@ class Race:
             self._remaining.clear()
             if not isinstance(self._outcome, Raised):
                 self._outcome = error
-        elif isinstance(error, ContextTooLong):
+        elif isinstance(error, ContextTooLong) and error.status != RATE_LIMITED:
             for step, why in self._remaining.drop_no_larger(step_run.step):
                 self._record_not_sent(step, "fallback", why)
         if self._running and self._hedging is not None and self._outcome is None:

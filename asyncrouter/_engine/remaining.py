@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import TYPE_CHECKING
 
+from asyncrouter._credentials import has_key
 from asyncrouter._errors import NotSent
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ MIN_STEP_SECONDS = 0.25
 class Remaining:
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_left", "_plan", "_started")
+    __slots__ = ("_call", "_engine", "_left", "_own_key", "_plan", "_started")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
         self._call = call
+        self._own_key = bool(call.headers) and has_key(call.headers)
         self._plan = plan
         self._left = list(left)
         self._started: set[int] = set()
@@ -117,7 +119,8 @@ class Remaining:
 
     def _is_sendable(self, index: int, within: float, *, forced: bool = False) -> bool:
         model = self._plan.steps[index].model
-        refusal = self._engine.policies.refusal(model, self._engine.loop.time(), forced=forced)
+        now, policies = self._engine.loop.time(), self._engine.policies
+        refusal = policies.refusal(model, now, forced=forced, own_key=self._own_key)
         return refusal is None or (refusal.hold is not None and refusal.hold <= within)
 
     def _reserve(self, index: int) -> float:

@@ -30,7 +30,7 @@ class SentAttempt:
 
     __slots__ = (
         "attempt", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease", "received", "reply", "request",
-        "response", "sent_at", "step", "wire",
+        "response", "sent_at", "shared_clock", "step", "wire",
     )
 
     def __init__(
@@ -49,6 +49,7 @@ class SentAttempt:
         self.sent_at = engine.loop.time()
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
         self.received = 0
+        self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
         self.response: Response | None = None
         self.decoder: Decoder | None = None
         self.reply: Reply | None = None
@@ -73,7 +74,9 @@ class SentAttempt:
         """Decode the next bytes of the body. Raises `BadReply` when the body has become too long."""
         self.received += len(data)
         if self.received > self.step.max_response_bytes:
-            raise BadReply(f"more than max_response_bytes = {self.step.max_response_bytes}")
+            error = BadReply(f"more than max_response_bytes = {self.step.max_response_bytes}")
+            error.scope = "call"  # the limit is the caller's
+            raise error
         decoder.feed(data, chunks)
 
     def mark_slow(self) -> None:
@@ -130,11 +133,29 @@ class SentAttempt:
         renewed = isinstance(error, Unauthorized) and error.again == "quick"
         first = attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
-        self.lease.end(now, outcome, None if renewed else error, first_content, attempt.usage)
+        if error is None or renewed:
+            self.lease.end(now, outcome, None, first_content, attempt.usage)
+        else:
+            self._end_failed(now, outcome, error, first_content)
         self.entry.announce_end()
+
+    def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None) -> None:
+        """Give the lease back with all that decides whose fault the error is."""
+        attempt, step = self.attempt, self.step
+        silence, clock_of_call = 0.0, True
+        if isinstance(error, AttemptTimeout):
+            since = self.sent_at if attempt.last_content is None else attempt.last_content + self.entry.call.began
+            silence = step.idle or 0.0 if error.clock == "idle" else now - since
+            clock_of_call = self.shared_clock or step.clocks_of_call
+        self.lease.end(
+            now, outcome, error, first_content, attempt.usage, body=hash(self.request.body), silence=silence,
+            clock_of_call=clock_of_call, billed=self._billed(),
+        )
+        attempt.scope = error.scope
 
     def timeout(self, limit_name: ClockName) -> AttemptTimeout:
         """The error for a limit that has expired, in words that name it."""
+        self.shared_clock = True
         if limit_name == "deadline":
             return AttemptTimeout(limit_name, "the call's deadline came first")
         step = self.step
@@ -144,6 +165,7 @@ class SentAttempt:
         if limit_name != "idle" and (limit is None or spent < limit):
             text = f"no {missing[limit_name]} within {spent:.3g} s, its share of the deadline"
         else:
+            self.shared_clock = False
             text = f"no {missing[limit_name]} within {limit:g} s"
         return AttemptTimeout(limit_name, text)
 

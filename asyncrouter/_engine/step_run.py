@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
+from asyncrouter._credentials import has_key
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
@@ -35,14 +37,14 @@ class StepRun:
     """One step while it runs: one attempt after the other, at most one at a time.
 
     `silent_until` and `answer_until` are its share of the deadline, instants of the loop's clock: by the first it must
-    have begun to answer, by the second it must have ended. `sent_at` is when its newest attempt was sent, `size` the
-    bytes of that request. `attempt` is the newest attempt, `task` the task that runs a hedge (`None`: the caller's
-    task runs the step), `stopped` how the race has ended it.
+    have begun to answer, by the second it must have ended. `own_key`: the caller has brought a key of its own.
+    `sent_at` is when its newest attempt was sent, `size` the bytes of that request. `attempt` is the newest attempt,
+    `task` the task that runs a hedge (`None`: the caller's task runs the step), `stopped` how the race has ended it.
     """
 
     __slots__ = (
-        "answer_until", "attempt", "cause", "hedged", "index", "loop", "params", "race", "sent_at", "silent_until",
-        "size", "step", "stopped", "streams", "task",
+        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "race", "sent_at",
+        "silent_until", "size", "step", "stopped", "streams", "task",
     )
 
     def __init__(
@@ -57,6 +59,7 @@ class StepRun:
         self.hedged = cause == "hedge"
         self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
         self.streams = call.stream or step.streams
+        self.own_key = bool(call.headers) and has_key(call.headers)
         self.silent_until = silent_until
         self.answer_until = answer_until
         self.sent_at: float | None = None

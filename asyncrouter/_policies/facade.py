@@ -64,9 +64,14 @@ class Policies:
 
     # May it go?
 
-    def refusal(self, model: Model, now: float, *, forced: bool = False) -> Refusal | None:
-        """Why `model` may not be tried now; `None` when it may. `forced` asks as the last one that could answer."""
-        refusal = self.holds.refusal(model, now)
+    def refusal(
+        self, model: Model, now: float, *, forced: bool = False, own_key: bool = False
+    ) -> Refusal | None:
+        """Why `model` may not be tried now; `None` when it may.
+
+        `forced` asks as the last one that could answer, `own_key` for a call that brings a key of its own.
+        """
+        refusal = self.holds.refusal(model, now, own_key=own_key)
         if refusal is not None or forced or not self.breakers_on:
             return refusal
         state = self.state_of(model)
@@ -91,16 +96,23 @@ class Policies:
             return Rank.BATCH_FIRST if cause == "first" else Rank.BATCH_AGAIN
         return Rank.FIRST if cause == "first" else Rank.AGAIN
 
-    def lease_now(self, state: ModelState, rank: Rank, tokens: float) -> Lease | None:
-        """The lease of an attempt that may go at this instant; `None` when it has to wait in the queue."""
+    def lease_now(
+        self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False
+    ) -> Lease | None:
+        """The lease of an attempt that may go at this instant; `None` when it has to wait in the queue.
+
+        With a key of its own a call is not paced, for the limits are our key's; it takes a slot like any other.
+        """
+        if own_key and state.pacer.take_slot(rank):
+            return Lease(state, rank, 0.0, own_key=True)
         if not state.pacer.may_go(tokens, rank):
             return None
         state.pacer.take(tokens, rank)
         return Lease(state, rank, tokens)
 
-    def lease_granted(self, state: ModelState, ticket: Ticket) -> Lease:
+    def lease_granted(self, state: ModelState, ticket: Ticket, *, own_key: bool = False) -> Lease:
         """The lease of an attempt whose ticket was granted."""
-        return Lease(state, ticket.rank, ticket.tokens)
+        return Lease(state, ticket.rank, ticket.tokens, own_key=own_key)
 
     def may_retry(self, model: Model, error: AttemptError) -> bool:
         """Whether the same model may be tried again after `error`; if so that is paid for."""

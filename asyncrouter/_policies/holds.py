@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from asyncrouter._errors import AttemptError, OutOfCredit, RateLimited, Rejected, ServerFailed, Unauthorized
+from asyncrouter._errors import AttemptError, RateLimited
 from asyncrouter._policies.refusal import DISABLED, HELD, KEY_DISABLED, Refusal
+from asyncrouter._policies.scope import asks_for_pause, rule_of
 
 if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
@@ -38,6 +39,8 @@ class Hold:
     until: float
     why: str
     seconds: float
+    of_key: bool = True
+    """Whether it is about the provider's key, so that a caller with a key of its own need not mind it."""
 
 
 class Holds:
@@ -53,29 +56,29 @@ class Holds:
     def __repr__(self) -> str:
         return f"<Holds held: {len(self.held)}, disabled: {len(self.models)}, keys: {len(self.keys)}>"
 
-    def refusal(self, model: Model, now: float) -> Refusal | None:
-        """Why a request to `model` would be pointless now; `None` when it would not."""
+    def refusal(self, model: Model, now: float, *, own_key: bool = False) -> Refusal | None:
+        """Why a request to `model` would be pointless now; `None` when it would not. `own_key`: with a caller's key."""
         if not (self.held or self.models or self.keys):
             return None
         key = (model.provider, model.id)
-        if (hold := _current(self.keys, model.provider, now)) is not None:
+        if (hold := _current(self.keys, model.provider, now, own_key)) is not None:
             return Refusal(KEY_DISABLED, hold.why, hold.until - now, model.provider, key_out=True)
-        if (hold := _current(self.models, key, now)) is not None:
+        if (hold := _current(self.models, key, now, own_key)) is not None:
             return Refusal(DISABLED, hold.why, hold.until - now)
-        if (hold := _current(self.held, key, now)) is not None:
+        if (hold := _current(self.held, key, now, own_key)) is not None:
             return Refusal(HELD, hold.why, hold.until - now, hold=hold.until - now)
         return None
 
     def learn(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
-        """Remember what a failed attempt says about the model and its key; what that changed, and why."""
-        if isinstance(error, RateLimited | ServerFailed) and error.retry_after:
-            return self._hold(model, error, now + min(error.retry_after, MAX_HOLD), now)
-        if isinstance(error, OutOfCredit) or (isinstance(error, Unauthorized) and error.status != 403):
+        """Remember a failure that is the model's or its key's (`scope.py`); what that changed, and why."""
+        rule = rule_of(error)
+        if rule.remembered == "key out":
             return self._disable_key(model.provider, error, now)
-        if isinstance(error, Unauthorized):
-            return self._disable(model, error, FORBIDDEN_SECONDS, now)
-        if isinstance(error, Rejected) and error.gone:
-            return self._disable(model, error, NOT_FOUND_SECONDS, now)
+        if rule.remembered == "model out":
+            seconds = NOT_FOUND_SECONDS if rule.scope == "model" else FORBIDDEN_SECONDS
+            return self._disable(model, error, seconds, now, of_key=rule.scope == "key")
+        if asks_for_pause(error):
+            return self._hold(model, error, now)
         return None
 
     def succeeded(self, model: Model, now: float) -> None:
@@ -84,15 +87,17 @@ class Holds:
         if (hold := self.keys.get(model.provider)) is not None and now >= hold.until:
             del self.keys[model.provider]
 
-    def _hold(self, model: Model, error: AttemptError, until: float, now: float) -> tuple[str, str] | None:
-        key = (model.provider, model.id)
+    def _hold(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
+        key, until = (model.provider, model.id), now + min(error.retry_after or 0.0, MAX_HOLD)
         if (held := self.held.get(key)) is not None and held.until >= until:
             return None
-        self.held[key] = Hold(until, error.message, until - now)
+        self.held[key] = Hold(until, error.message, until - now, of_key=isinstance(error, RateLimited))
         return f"held for {until - now:g} s", error.message
 
-    def _disable(self, model: Model, error: AttemptError, seconds: float, now: float) -> tuple[str, str]:
-        self.models[model.provider, model.id] = Hold(now + seconds, error.message, seconds)
+    def _disable(
+        self, model: Model, error: AttemptError, seconds: float, now: float, *, of_key: bool
+    ) -> tuple[str, str]:
+        self.models[model.provider, model.id] = Hold(now + seconds, error.message, seconds, of_key)
         return f"disabled for {seconds:g} s", error.message
 
     def _disable_key(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
@@ -104,6 +109,6 @@ class Holds:
         return f"key of {provider} disabled for {seconds:g} s", error.message
 
 
-def _current(holds: dict[K, Hold], key: K, now: float) -> Hold | None:
+def _current(holds: dict[K, Hold], key: K, now: float, own_key: bool) -> Hold | None:
     hold = holds.get(key)
-    return hold if hold is not None and now < hold.until else None
+    return hold if hold is not None and now < hold.until and not (own_key and hold.of_key) else None

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import AttemptTimeout, RateLimited
 from asyncrouter._policies.lateness import LOSER_SLOW_TIMES, slow_delay
-from asyncrouter._policies.scope import counts_against_host, counts_against_model, is_total_timeout
+from asyncrouter._policies.scope import (
+    USUAL_QUANTILE,
+    asks_for_pause,
+    counts_against_host,
+    is_the_calls,
+    is_total_timeout,
+    rule_of,
+    usual_silence_is_over,
+)
 
 if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
@@ -28,13 +36,18 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_host_generation", "_model_generation", "_rank", "_sent_at", "_size", "_slow", "_streams", "_tokens", "ended",
-        "state",
+        "_counts", "_host_generation", "_model_generation", "_observed", "_rank", "_released", "_sent_at", "_size",
+        "_slow", "_streams", "_tokens", "ended", "own_key", "state",
     )
 
-    def __init__(self, state: ModelState, rank: Rank, tokens: float) -> None:
+    def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
         self.state = state
+        self.own_key = own_key
+        """Whether the caller has brought a key of its own: then nothing is learned about ours."""
         self.ended = False
+        self._released = False
+        self._counts = False  # the failure counts for the model's breaker
+        self._observed = 0
         self._rank = rank
         self._tokens = tokens
         self._sent_at: float | None = None
@@ -52,6 +65,7 @@ class Lease:
         self._size = size
         self._streams = streams
         state = self.state
+        self._observed = state.doubts.observations
         if state.breakers_on:
             lapse = LAPSE_UNLIMITED if total is None else total + LAPSE_EXTRA
             self._model_generation = state.breaker.enter(now, lapse)
@@ -63,19 +77,38 @@ class Lease:
             self._slow = True
             self.state.demotion.was_slow(now)
 
+    def release(self, used: float | None = None, *, billed: bool = True) -> None:
+        """Give back the slot and the tokens that were not used, before the attempt is judged; a second call is idle.
+
+        `used`: the tokens of the attempt, `None` if not known. `billed`: whether the provider has counted it at all.
+        """
+        if self._released:
+            return
+        self._released = True
+        if used is None and not billed:
+            used = 0.0
+        self.state.pacer.give_back(self._tokens, self._rank, sent=self._sent_at is not None, used=used)
+
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
-        usage: Usage | None = None,
+        usage: Usage | None = None, *, body: int = 0, silence: float = 0.0, clock_of_call: bool = True,
+        billed: bool = True,
     ) -> None:
-        """Give everything back and learn. `first_content` is seconds since the request was sent, `None` for never."""
+        """Give everything back and learn; the scope of `error` is set.
+
+        - `first_content`: seconds since the request was sent, `None` for never.
+        - `body`: a hash of the request, if there is an error.
+        - `silence`: how long the attempt had been silent when a clock fired; `clock_of_call`: that clock was the
+          caller's own, or a share of the deadline.
+        - `billed`: whether the provider may have counted the request.
+        """
         if self.ended:
             return
         self.ended = True
         state, sent_at = self.state, self._sent_at
-        used = None if usage is None else float(usage.input_tokens + usage.output_tokens)
-        state.pacer.give_back(self._tokens, self._rank, sent=sent_at is not None, used=used)
+        self.release(None if usage is None else float(usage.input_tokens + usage.output_tokens), billed=billed)
         if error is not None:
-            state.learn(error, now)
+            self._judge(error, now, body, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
         if first_content is not None:
@@ -83,15 +116,48 @@ class Lease:
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
             self._record_silence(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
-            state.provider.retries.deposit()
-            state.limits.answered(now)
-            state.holds.succeeded(state.model, now)
-        elif isinstance(error, RateLimited):
+            self._record_answer(now)
+        elif isinstance(error, RateLimited) and not self.own_key:
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
             if first_content is not None and state.demotion.was_slow_lately(now):
                 self._tell_demotion(now, error, first_content)
-            self._tell_breakers(now, outcome, error, answering=first_content is not None)
+            self._tell_breakers(now, outcome, error, body, answering=first_content is not None)
+
+    def _judge(self, error: AttemptError, now: float, body: int, silence: float, *, clock_of_call: bool) -> None:
+        """Set the scope of a failure, and remember it where it is the model's, the key's or the host's."""
+        state, rule = self.state, rule_of(error)
+        excused = error.scope is not None  # by whoever knows: the wire, or the engine
+        if not excused:
+            if self._is_the_calls(error, silence, clock_of_call=clock_of_call):
+                error.scope = "call"
+            elif rule.doubtful and not error.definite and not asks_for_pause(error):
+                kind = rule.remembered, error.status
+                error.scope = rule.scope if state.doubts.met(kind, body, self._observed, now) else "request"
+            else:
+                error.scope = rule.scope
+        ours = error.scope in {"request", "call", "local"}
+        # A doubtful failure counts for the breaker, too, which has a memory of bodies of its own.
+        doubted = error.scope == "request" and not excused
+        self._counts = "breaker" in rule.remembered and not asks_for_pause(error) and (doubted or not ours)
+        if not ours:
+            state.learn(error, now)
+
+    def _is_the_calls(self, error: AttemptError, silence: float, *, clock_of_call: bool) -> bool:
+        if not isinstance(error, AttemptTimeout):
+            return is_the_calls(error, own_key=self.own_key)
+        if error.clock == "connect":
+            return False
+        usual = self.state.latency(streams=self._streams).quantile(USUAL_QUANTILE, self._size)
+        return not usual_silence_is_over(silence, usual, of_the_call=clock_of_call)
+
+    def _record_answer(self, now: float) -> None:
+        state = self.state
+        state.provider.retries.deposit()
+        state.doubts.succeeded()
+        if not self.own_key:
+            state.limits.answered(now)
+            state.holds.succeeded(state.model, now)
 
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
         """Record that the first content would have come later; a loser that was silent for long was slow."""
@@ -112,7 +178,9 @@ class Lease:
         if first_content <= slow_delay(self.state.latency(streams=self._streams), self._size):
             self.state.demotion.was_quick(now)
 
-    def _tell_breakers(self, now: float, outcome: Outcome, error: AttemptError | None, *, answering: bool) -> None:
+    def _tell_breakers(
+        self, now: float, outcome: Outcome, error: AttemptError | None, body: int, *, answering: bool
+    ) -> None:
         """Tell the host's breaker whether the host was reached, and the model's whether it did its work."""
         model, host = self.state.breaker, self.state.provider.host
         if counts_against_host(error):
@@ -126,8 +194,9 @@ class Lease:
         elif answering and is_total_timeout(error):
             model.released(self._model_generation)  # the limit is ours; the model has only become slow
             self.mark_slow(now)
-        elif error is not None and counts_against_model(error):
-            model.failed(self._model_generation, now, error.message)
+        elif error is not None and self._counts:
+            doubtful = rule_of(error).doubtful and not error.definite
+            model.failed(self._model_generation, now, error.message, body if doubtful else None)
         elif answering:
             model.succeeded(self._model_generation, now)  # it was working when it was cancelled
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.demotion import Demotion
+from asyncrouter._policies.doubts import Doubts
 from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.limits import Limits
 from asyncrouter._policies.pacing import Pacer
@@ -52,8 +53,8 @@ class ModelState:
     """
 
     __slots__ = (
-        "breaker", "breakers_on", "buffered", "changed", "demotion", "holds", "limits", "limits_read_at", "model",
-        "pacer", "provider", "streamed",
+        "breaker", "breakers_on", "buffered", "changed", "demotion", "doubts", "holds", "limits", "limits_read_at",
+        "model", "pacer", "provider", "streamed",
     )
 
     def __init__(
@@ -69,6 +70,7 @@ class ModelState:
             random, changed, in_a_row=MODEL_IN_A_ROW, quiet=MODEL_QUIET_SECONDS, longest=MODEL_LONGEST_OPEN
         )
         self.demotion = Demotion(changed)
+        self.doubts = Doubts()
         self.limits = Limits(model)
         self.pacer = Pacer(self.limits, loop)
         self.streamed = Latency()

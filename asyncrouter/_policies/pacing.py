@@ -112,6 +112,14 @@ class Pacer:
         self._count_demand(now, rank)
         self._limits.take(now, tokens, batch=rank.batch)
 
+    def take_slot(self, rank: Rank) -> bool:
+        """Take a slot for a request that is not paced; whether one was free."""
+        slots = self._limits.slots
+        if not slots.free(self._loop.time(), batch=rank.batch):
+            return False
+        slots.take(batch=rank.batch)
+        return True
+
     def give_back(
         self, tokens: float, rank: Rank = Rank.FIRST, *, sent: bool, used: float | None = None
     ) -> None:

@@ -27,6 +27,7 @@ from asyncrouter import (
     Refused,
     Rejected,
     Reply,
+    Router,
     RouterClosed,
     RouterError,
     ServerFailed,
@@ -247,3 +248,49 @@ def test_a_failed_call_can_be_made_again(clock: Clock, world: World) -> None:
         return [type(await ask(router, chain=["a"])) for _ in range(2)]
 
     assert play(clock, world, scenario) == [AllModelsFailed, Reply]
+
+
+# ── what a caller, or a server in between, makes of it ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("acts", "options", "status"), [
+    ((SILENT, SILENT), {"deadline": 1.0}, 504),
+    ((Act(status=429, retry_after=900), Act(status=429, retry_after=800)), {"deadline": 60.0}, 429),
+    ((Act(status=529, retry_after=900), Act(status=429, retry_after=800)), {"deadline": 60.0}, 429),
+    ((Act(status=400), Act(status=422)), {}, 400),
+    ((Act(why="context"), Act(status=400)), {}, 400),
+    ((Act(status=401), Act(status=401)), {}, 502),
+    ((Act(why="missing"), Act(status=400)), {}, 502),
+    ((Act(status=500), Act(status=400)), {}, 502),
+])  # fmt: skip
+def test_the_status_for_a_server_in_between(
+    clock: Clock, world: World, acts: tuple[Act, Act], options: dict[str, Any], status: int
+) -> None:
+    """A call's error has the status that a server passes on; it is never one about the client's own key."""
+    script(world, *acts)
+
+    error = call(clock, world, chain=["a", "b"], retry={"attempts": 1}, **options)
+
+    assert isinstance(error, CallError)
+    assert error.http_status == status
+
+
+def test_nothing_could_be_sent_is_503(clock: Clock, world: World) -> None:
+    """A call none of whose models could be sent anything is a 503."""
+    script(world, Act(status=401))
+
+    async def scenario(router: Router) -> list[int]:
+        return [(await ask(router, chain=["a"])).http_status for _ in range(2)]  # type: ignore[union-attr]
+
+    assert play(clock, world, scenario) == [502, 503]
+
+
+def test_the_errors_of_a_call(clock: Clock, world: World) -> None:
+    """The errors of the attempts in order, the last one, and the shortest wait that a provider asked for."""
+    script(world, Act(status=429, retry_after=900), Act(status=429, retry_after=800), Act(status=400))
+
+    error = call(clock, world, deadline=60)
+
+    assert isinstance(error, CallError)
+    assert [type(each).__name__ for each in error.errors] == ["RateLimited", "RateLimited", "Rejected"]
+    assert (error.last, error.retry_after) == (error.errors[-1], 800.0)

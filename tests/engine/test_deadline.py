@@ -107,7 +107,7 @@ def test_short_deadline_asks_somebody(clock: Clock, world: World, deadline: floa
 
 def test_steps_that_cannot_be_sent_have_no_share(clock: Clock, world: World) -> None:
     """A model that is out now does not make the shares of the others smaller."""
-    script(world, (REJECTED, SILENT), Act(status=404), SILENT)
+    script(world, (REJECTED, SILENT), Act(why="missing"), SILENT)
 
     async def scenario(router: Router) -> Any:
         await ask(router, chain=["a", "b"])

@@ -111,7 +111,12 @@ def test_turned_down_request_is_told_once(clock: Clock, world: World, caplog: py
 
 
 @pytest.mark.parametrize(
-    "act", [Act(status=401), Act(status=403), Act(status=402), Act(status=404)], ids=lambda act: str(act.status)
+    "act",
+    [
+        Act(status=401), Act(status=403), Act(status=402, code="insufficient_quota"),
+        Act(status=404, code="model_not_found"),
+    ],
+    ids=lambda act: str(act.status),
 )
 def test_what_needs_a_person_is_told_once(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture, act: Act
@@ -134,7 +139,7 @@ def test_what_needs_a_person_is_told_once(
 
 def test_retired_model_names_its_successor(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
     """The warning about a 404 names the model's successor where one is known."""
-    script(world, Act(status=404), HEALTHY)
+    script(world, Act(status=404, code="model_not_found"), HEALTHY)
     old = Model(provider="sim", id="a", name="a", successor="b")
 
     call(clock, world, chain=[old, "b"])

@@ -174,7 +174,7 @@ def test_last_model_waits_as_long_as_the_deadline_allows(
 
 def test_last_usable_model_waits_too(clock: Clock, world: World) -> None:
     """A model counts as the last one when those after it could not be sent anything."""
-    script(world, (REJECTED, limited(5), HEALTHY), Act(status=404))
+    script(world, (REJECTED, limited(5), HEALTHY), Act(why="missing"))
 
     async def scenario(router: Router) -> object:
         await ask(router, chain=["a", "b"])

@@ -161,7 +161,7 @@ def test_too_much_after_the_first_content(clock: Clock, world: World) -> None:
     with pytest.raises(StreamInterrupted) as caught:
         clock.run(scenario())
     assert isinstance(caught.value.__cause__, BadReply)
-    assert str(caught.value.__cause__) == "a: more than max_response_bytes = 2000"
+    assert str(caught.value.__cause__) == "a: more than max_response_bytes = 2000 (scope: call)"
 
 
 def test_total_runs_on_after_the_commit(clock: Clock, world: World) -> None:

@@ -87,14 +87,16 @@ def play(
     return clock.run(main())
 
 
-async def ask(router: Router, mode: str = "chat", **arguments: Any) -> Reply | CallError | Refused:
+async def ask(
+    router: Router, mode: str = "chat", prompt: str = "hello", **arguments: Any
+) -> Reply | CallError | Refused:
     """One call and what it ended with: its reply, or the error it raised. Without models: the task "coding"."""
     if not {"task", "tier", "chain", "model"} & arguments.keys():
         arguments["task"] = "coding"
     try:
         if mode != "stream":
-            return await router.chat("hello", **arguments)
-        async with router.stream("hello", **arguments) as stream:
+            return await router.chat(prompt, **arguments)
+        async with router.stream(prompt, **arguments) as stream:
             async for _ in stream:
                 pass
             return stream.reply

@@ -30,10 +30,10 @@ BUSY = Act(status=500)
 
 
 async def asks(router: Router, times: int, pause: float = 0.0, **options: object) -> list[object]:
-    """Make so many calls one after the other, with a pause after each, and return what each ended with."""
+    """Make so many different calls one after the other, with a pause after each; what each ended with."""
     results: list[object] = []
-    for _ in range(times):
-        results.append(await ask(router, **{"retry": ONCE, **options}))  # type: ignore[arg-type]
+    for number in range(times):
+        results.append(await ask(router, prompt=f"hello {number}", **{"retry": ONCE, **options}))  # type: ignore[arg-type]
         await asyncio.sleep(pause)
     return results
 
@@ -104,7 +104,7 @@ def test_the_deadline_is_not_the_models_fault(clock: Clock, world: World) -> Non
 
 def test_an_open_breaker_ends_the_retries(clock: Clock, world: World) -> None:
     """The failure that opens the breaker is not followed by a retry."""
-    script(world, BUSY, HEALTHY)
+    script(world, Act(status=503), HEALTHY)
 
     result = play(clock, world, lambda router: ask(router, retry=Retry(attempts=9, base=0.0)))
 
@@ -202,8 +202,8 @@ def test_an_outage_from_its_beginning_to_its_end(clock: Clock, world: World) -> 
 
     async def scenario(router: Router) -> list[tuple[str, str]]:
         seen = []
-        for _ in range(6):
-            reply = await ask(router, chain=["a", "b"], retry=ONCE)
+        for number in range(6):
+            reply = await ask(router, prompt=f"hello {number}", chain=["a", "b"], retry=ONCE)
             assert isinstance(reply, Reply)
             seen.append((reply.model, router.health()["a"].breaker))
             await asyncio.sleep(2.0)

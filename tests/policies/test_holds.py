@@ -27,13 +27,14 @@ class Row:
 
 OUTS = [
     Row(name="401", act=Act(status=401), out=60, key=True),
-    Row(name="402", act=Act(status=402), out=60, key=True),
+    Row(name="402", act=Act(status=402, code="insufficient_quota"), out=60, key=True),
     Row(name="429 billing", act=Act(status=429, code="insufficient_quota"), out=60, key=True),
     Row(name="403", act=Act(status=403), out=60),
-    Row(name="404", act=Act(status=404), out=300),
+    Row(name="404", act=Act(status=404, code="model_not_found"), out=300),
 ]
 FORGOTTEN = [
-    *(Row(name=str(status), act=Act(status=status)) for status in (400, 413, 422, 302, 429, 529, 500, 503, 408)),
+    *(Row(name=str(status), act=Act(status=status)) for status in (402, 404, 400, 413, 422, 302, 429, 529, 500)),
+    *(Row(name=str(status), act=Act(status=status)) for status in (503, 408)),
     Row(name="context", act=Act(status=400, code="context_length_exceeded")),
     Row(name="policy", act=Act(status=400, code="content_policy_violation")),
     Row(name="refuse", act=Act(fault="refuse")),

@@ -131,17 +131,17 @@ def late(clock: Clock, world: World, *before: str, hedge: float = 1.0, **options
 
 def test_a_breaker_that_is_not_closed_is_passed_over(clock: Clock, world: World) -> None:
     """A hedge passes over a model whose breaker is open, and not one with two failures."""
-    world.model("b", Act(status=500), Act(status=500), Act())
+    world.model("b", Act(status=503), Act(status=503), Act())
     world.model("c")
     assert late(clock, world, "b", "b") == [("a", "first"), ("b", "hedge")]
 
-    world.model("b", Act(status=500))
+    world.model("b", Act(status=503))
     assert late(clock, world, "b", "b", "b") == [("a", "first"), ("c", "hedge")]
 
 
 def test_a_probe_is_no_hedge(clock: Clock, world: World) -> None:
     """A hedge passes over a model whose breaker is due for a probe."""
-    world.model("b", Act(status=500))
+    world.model("b", Act(status=503))
     world.model("c")
 
     assert late(clock, world, "b", "b", "b", hedge=4.5) == [("a", "first"), ("c", "hedge")]

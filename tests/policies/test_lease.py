@@ -41,7 +41,9 @@ def test_a_lease_counts_what_is_in_flight_and_is_given_back_once(clock: Clock) -
 def test_a_lease_learns_from_an_error(clock: Clock) -> None:
     """A 404 disables the model, a Retry-After holds it, and a 401 disables its key for all its models."""
     policies = clock.run(new_policies())
-    lease_of(policies, A).end(10.0, "failed", Rejected("gone", status=404))
+    gone = Rejected("gone", status=404)
+    gone.definite = True
+    lease_of(policies, A).end(10.0, "failed", gone)
     assert str(policies.refusal(A, 10.0)) == "disabled for 300 s more: gone"
     assert policies.refusal(B, 10.0) is None
     assert policies.refusal(ELSEWHERE, 10.0) is None

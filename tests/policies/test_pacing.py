@@ -151,7 +151,7 @@ def test_a_call_with_no_other_model_waits_for_a_slot(clock: Clock, world: World)
 
 def test_a_disabled_model_does_not_count_as_another(clock: Clock, world: World) -> None:
     """A call whose only other model is disabled waits until a slot is free."""
-    world.model("gone", Act(status=404))
+    world.model("gone", Act(why="missing"))
 
     async def scenario() -> float | None:
         async with router_with(world, a={"max_concurrent": 1}) as router:

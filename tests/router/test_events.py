@@ -90,7 +90,7 @@ def test_an_attempt_that_has_ended_does_not_change(clock: Clock, world: World) -
 
 def test_an_attempt_that_was_not_sent_was_not_started(clock: Clock, world: World) -> None:
     """A model that is passed over has an `AttemptEnded` and no `AttemptStarted`."""
-    world.model("a", Act(status=404))
+    world.model("a", Act(why="missing"))
     world.model("b")
     heard: list[str] = []
 
@@ -147,7 +147,7 @@ def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
     """An empty budget, and a chain whose other model is disabled, are different reasons."""
     world.model("a", Act(first_token=2.0))
     world.model("b", Act(first_token=9.0))
-    world.model("gone", Act(status=404))
+    world.model("gone", Act(why="missing"))
     heard: list[str] = []
 
     def listen(event: Event) -> None:
@@ -331,7 +331,7 @@ def test_the_warning_about_a_retired_model_names_its_successor(
     clock: Clock, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A 404 of a model whose successor is known is a warning, once, that names it."""
-    world.model("old", Act(status=404, message="no longer served"))
+    world.model("old", Act(status=404, message="The model is no longer served"))
     world.model("b")
     models = {"old": {"provider": "sim", "id": "old", "successor": "new"}}
 
@@ -343,7 +343,8 @@ def test_the_warning_about_a_retired_model_names_its_successor(
 
     with caplog.at_level(logging.WARNING, "asyncrouter"):
         clock.run(scenario())
-    assert lines(caplog, logging.WARNING) == ["old: no longer served (HTTP 404); it has been replaced by new"]
+    warning = "old: The model is no longer served (HTTP 404); it has been replaced by new"
+    assert lines(caplog, logging.WARNING) == [warning]
 
 
 def test_there_are_a_thousand_notices_at_most(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -370,7 +371,7 @@ def test_no_event_is_made_if_nobody_would_see_it(
     """Without a listener, and with the log above INFO, no event object is made."""
     world.model("a", Act(status=500))
     world.model("b", Act(first_token=2.0))
-    world.model("c", Act(status=404))
+    world.model("c", Act(why="missing"))
 
     def never(*_: object) -> None:
         raise AssertionError("an event was made")

@@ -84,7 +84,7 @@ def test_health_says_what_holds_a_model_back(clock: Clock, world: World) -> None
 def test_an_open_breaker_becomes_due_for_a_probe(clock: Clock, world: World) -> None:
     """When its time is up the model is "probe due"; after a call has succeeded it is "ready" again."""
     down = True
-    world.model("a", lambda _seen, _random: Act(status=500) if down else Act())
+    world.model("a", lambda _seen, _random: Act(status=503) if down else Act())
     world.model("z")
 
     async def scenario() -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("status", [401, 402])
 def test_a_key_is_disabled_for_twice_as_long_each_time(clock: Clock, world: World, status: int) -> None:
     """It is disabled for 60 s, then twice as long each time up to ten minutes; meanwhile nothing is sent with it."""
-    script(world, Act(status=status))
+    script(world, Act(status=status, code="insufficient_quota" if status == 402 else None))
 
     async def scenario(router: Router) -> None:
         while clock.now < 2100:

@@ -56,7 +56,7 @@ def test_every_field_of_three_attempts(clock: Clock, world: World) -> None:
     assert failed == Attempt(
         number=1, model="a", provider="sim", cause="first", outcome="failed", error=failed.error, status=500,
         request_id="req-1", queued=0.0, sent=0.0, connected=0.125, first_content=None, last_content=None, ended=0.5,
-        usage=None, cost_usd=0.0, cost_estimated=False,
+        usage=None, cost_usd=0.0, cost_estimated=False, scope="request",
     )
     assert late == Attempt(
         number=2, model="b", provider="sim", cause="fallback", outcome="superseded", error=None, status=200,

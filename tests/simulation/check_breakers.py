@@ -69,7 +69,7 @@ def _counts(one: MatchedAttempt, *, host: bool) -> bool:
     if host:
         return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"
     if error == "AttemptTimeout":
-        return getattr(one.attempt.error, "clock", "") != "deadline"
+        return True  # whoever set the clock, if the model was silent for longer than usual
     return error in COUNTED or script.status == 529
 
 

@@ -11,7 +11,7 @@ STATUSES: dict[str, tuple[int, str, str]] = {
     "400": (400, "Rejected", ""),
     "301": (301, "Rejected", ""),
     "401": (401, "Unauthorized", "invalid_api_key"),
-    "402": (402, "OutOfCredit", ""),
+    "402": (402, "OutOfCredit", "insufficient_quota"),
     "402_soon": (402, LIMITED, ""),
     "403": (403, "Unauthorized", "permission_denied"),
     "404": (404, "Rejected", "model_not_found"),

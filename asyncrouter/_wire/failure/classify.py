@@ -119,6 +119,9 @@ class Classifier:
             error.again, error.retry_after = "never", until_google_day_ends(self._wall())
         elif _unknown_availability(body, retryable=False):
             error.again = "never"
+        if kind is ContextTooLong and status == 429:
+            error.retry_after = None  # no pause makes the request smaller
+        error.definite = _is_definite(error, body, names)
         return error
 
     def _wait_of(self, kind: type[AttemptError], body: ErrorBody) -> float | None:
@@ -144,6 +147,8 @@ def _error_class(
         return Unauthorized
     if status == 403:
         return _forbidden_class(body, names)
+    if status == 429 and _exceeds_whole_limit(body.message):
+        return ContextTooLong
     if status in {429, 529}:
         return OutOfCredit if exhausted_quota(body, names) == "account" else RateLimited
     if status in _UNSPECIFIC:
@@ -193,6 +198,30 @@ def _class_of_status(status: int | None) -> type[AttemptError]:
     if status in _TRANSIENT or 500 <= status < 600:
         return ServerFailed
     return Rejected if 300 <= status < 500 else BadReply
+
+
+def _is_definite(error: AttemptError, body: ErrorBody, names: set[str]) -> bool:
+    """Whether the provider's words name the model, the key or the account, so that it is not about one request."""
+    if names & words.DEFINITE_NAMES:
+        return True
+    message = plain_message(body.message)
+    if isinstance(error, Rejected):
+        return error.status == 404 and bool(words.DEFINITE_NOT_FOUND_PHRASES.search(message))
+    if isinstance(error, Unauthorized):
+        named = bool(body.error) and bool(words.DEFINITE_FORBIDDEN_PHRASES.search(message))
+        return error.status != 403 or named
+    if isinstance(error, OutOfCredit):
+        return error.status != 402 or bool(words.DEFINITE_CREDIT_PHRASES.search(message))
+    return False
+
+
+def _exceeds_whole_limit(message: str) -> bool:
+    """Whether a 429 says that this request alone is larger than the limit, which no pause changes."""
+    numbers = words.TOO_LARGE_FOR_LIMIT.search(message.lower())
+    if numbers is None:
+        return False
+    limit, requested = (int(number.replace(",", "") or 0) for number in numbers.groups())
+    return requested > limit > 0
 
 
 def _forbidden_class(body: ErrorBody, names: set[str]) -> type[AttemptError]:

@@ -107,6 +107,32 @@ RATE_PHRASES: Final = re.compile(
 )
 """Phrases for a rate limit, for errors inside a 200 that have neither status nor name."""
 
+DEFINITE_NAMES: Final = BILLING_NAMES | frozenset({
+    "modelnotfound", "modeldeprecated", "freevariantended", "modelunavailableupstream",
+    "unsupportedcountryregionterritory", "regionrestricted", "permissionerror", "permissiondenied",
+})
+"""Names that say for sure that a failure is the model's, the key's or the account's, and not one request's."""
+
+DEFINITE_NOT_FOUND_PHRASES: Final = re.compile(
+    r"no endpoints found for\b|no such model|unknown model|\bmodel:|\bmodels?/\S+ (?:is )?not found"
+    r"|\bmodels?\b.{0,120}(?:not found|does not exist|doesn't exist|not exist|deprecated|retired|no longer)"
+)
+"""Phrases of a 404 about the model itself. Others are about what one request needs, such as tools or images."""
+
+DEFINITE_FORBIDDEN_PHRASES: Final = re.compile(
+    r"\bapi[ -]?key|\bkeys?\b|\baccess\b|\bpermission|\bcredential|\bnot authori[sz]ed|\bcountry\b|\bregion\b"
+)
+"""Words of a JSON 403 about the key or what it may do. A page of HTML is a firewall's, and may be about one prompt."""
+
+DEFINITE_CREDIT_PHRASES: Final = re.compile(
+    r"insufficient (?:credits?|balance|funds|quota)|(?:credit )?balance is too low|credits are depleted|out of credits?"
+    r"|exceeded your current quota|billing"
+)
+"""Phrases about an account without money. A 402 that asks for fewer tokens is about one request."""
+
+TOO_LARGE_FOR_LIMIT: Final = re.compile(r"limit:?\s*([\d,]+).{0,40}?requested:?\s*([\d,]+)")
+"""The two numbers of a 429 for a request that is larger than the limit of a whole minute (OpenAI's words)."""
+
 _URL: Final = re.compile(r"https?://\S+")
 
 
