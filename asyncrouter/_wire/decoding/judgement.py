@@ -81,4 +81,5 @@ def _spent_unseen(
         told += "; max_tokens may be too low"
     error = BadReply(told, request_id=request_id)
     error.again = "never"
+    error.scope = "request"  # another prompt may well be answered
     return error
