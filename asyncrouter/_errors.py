@@ -151,6 +151,7 @@ class AttemptError(RouterError):
     - `model`, `provider`: their names in the configuration; `None` before they are known.
     - `status`: the HTTP status; `None` without a response.
     - `code`: the provider's own code for the error, such as "model_not_found"; `None` if it gave none.
+    - `param`: the parameter that the provider names as the cause, as it writes it; `None` if it names none.
     - `request_id`: the provider's id of the request; `None` if it gave none.
     - `retry_after`: seconds that the provider asked to wait; `None` if it did not.
     - `trace`: the `Trace` of the call, on an error that `chat()` raises; otherwise `None`.
@@ -185,6 +186,7 @@ class AttemptError(RouterError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
+        self.param: str | None = None
         self.model: str | None = None
         self.provider: str | None = None
         self.trace: Trace | None = None

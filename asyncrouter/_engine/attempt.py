@@ -108,6 +108,7 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
         request = wire.encode(
             call, step.model, step_run.params, key, stream=step_run.streams, connect=step.connect
         )
+        step_run.streams = step_run.streams and wire.streams(request)
     except BaseException:
         lease.end(engine.loop.time(), "not_sent")
         raise

@@ -6,7 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.attempt import attempt
-from asyncrouter._errors import AttemptError
+from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._errors import AttemptError, Rejected
+from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
     from asyncrouter._config.config import Retry
@@ -15,23 +17,48 @@ if TYPE_CHECKING:
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._types import Call, Reply, Trace
 
+MAX_ADAPTATIONS = 3
+"""How often one step may be asked again because the provider named a parameter that it refuses: each names one."""
+
+_ABOUT_THE_REQUEST = frozenset({400, 422})
+"""The statuses of a request that is wrong; FastAPI's is the second one."""
+
 UNHINTED_MAX_PAUSE = 1.0
 """Seconds that the pause after a rate limit without a Retry-After has at most; it is drawn from U(0, this)."""
 
 
 async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> Reply | ChunkReader | AttemptError:
     """Make attempts until the step answers, or another one makes no sense; then the error of the last one."""
-    tries = 0
+    tries = adaptations = 0
     while True:
         result = await attempt(engine, call, trace, step_run)
         if not isinstance(result, AttemptError):
             return result
+        if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result):
+            adaptations += 1
+            step_run.cause = "retry"
+            continue
         tries += 1
         pause = pause_before_next(engine, step_run, result, tries)
         if pause is None or engine.closed or not _policies_allow(engine, step_run, result):
             return result
         step_run.cause = "retry"
         await engine.sleep(pause)
+
+
+def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:
+    """Whether the request will be written otherwise now: the provider has named a parameter that it refuses.
+
+    Then the model is asked again at once. That is no retry of a failure, so it is charged to nobody.
+    """
+    sent = step_run.attempt
+    if not isinstance(error, Rejected) or error.status not in _ABOUT_THE_REQUEST or not isinstance(sent, SentAttempt):
+        return False
+    warning = sent.wire.adapt(step_run.step.model, sent.request, error)
+    if warning is None:
+        return False
+    engine.events.notice(Notice(step_run.step.name, f"{step_run.step.name}: {warning}"))
+    return True
 
 
 def pause_before_next(engine: Engine, step_run: StepRun, error: AttemptError, tries: int) -> float | None:

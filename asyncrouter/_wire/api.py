@@ -102,6 +102,18 @@ class Wire(Protocol):
         """The error for a response that is not 2xx. Never raises."""
         ...
 
+    def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
+        """Learn from a request that was refused because of one of its parameters.
+
+        Returns the warning to give when the next request to this model is written otherwise, so that it is worth to be
+        sent at once; `None` when nothing of the request can be changed. Never raises.
+        """
+        ...
+
+    def streams(self, request: Request) -> bool:
+        """Whether the answer to this request is asked for as a stream; not every model and host has one."""
+        ...
+
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """The id under which the provider knows this request, `None` if its headers have none."""
         ...

@@ -14,7 +14,9 @@ from asyncrouter._wire.api import WireChoice
 from asyncrouter._wire.decoding.body_decoder import BodyDecoder
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.failure.classify import Classifier
+from asyncrouter._wire.failure.complaint import read_complaint
 from asyncrouter._wire.failure.error_body import excerpt, one_line
+from asyncrouter._wire.learned import PROMPT, Learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +36,12 @@ _COST_HEADER = "x-litellm-response-cost"
 _NONSENSE_COST = 1e6
 """No request costs so many US dollars."""
 
+_EVENTS = "text/event-stream"
+"""The media type of a stream of events."""
+
+_NEVER_DROPPED = PROMPT | {"max_tokens"}
+"""Fields of a body that stay, whatever a model drops; the limit is the caller's there, and one API demands it."""
+
 _MAX_HEADER_SETS = 8
 """How many sets of request headers are kept, two a key: a provider has one key, or a few while they are rotated."""
 
@@ -48,7 +56,7 @@ class BaseWire:
     wall clock, for Retry-After dates.
     """
 
-    __slots__ = ("_classifier", "_headers", "_new_builder", "_provider", "_shortcut")
+    __slots__ = ("_classifier", "_headers", "_learned", "_new_builder", "_provider", "_shortcut")
 
     def __init__(
         self,
@@ -62,6 +70,7 @@ class BaseWire:
         self._new_builder = new_builder
         self._shortcut = shortcut
         self._headers: dict[tuple[str | None, bool], Mapping[str, str]] = {}
+        self._learned = Learned()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
@@ -91,6 +100,19 @@ class BaseWire:
         """The error for a response that is not 2xx."""
         return self._classifier.response_error(status, headers, body, self.request_id(headers))
 
+    def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
+        """Learn from a refused request; the warning to give if the same model should be asked once more, else `None`.
+        """
+        complaint = read_complaint(error.message, error.param, error.code)
+        if complaint is None:
+            return None
+        body: object = orjson.loads(request.body)
+        return self._learned.learn(model.id, body, complaint) if isinstance(body, dict) else None
+
+    def streams(self, request: Request) -> bool:
+        """Whether the answer to this request is asked for as a stream; not every model and host has one."""
+        return request.headers.get("Accept") == _EVENTS
+
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """The id under which the provider knows this request, `None` if its headers have none."""
         for name in _REQUEST_ID_HEADERS:
@@ -111,6 +133,15 @@ class BaseWire:
         query = {**self._provider.query, **query}
         return f"{self._provider.base_url.rstrip('/')}{path}{'?' + urlencode(query) if query else ''}"
 
+    def _finish(self, body: Message, model: Model) -> Message:
+        """The body without what the model drops or has refused, by the names that this API has for it."""
+        for name in model.drop:
+            if name not in _NEVER_DROPPED:
+                body.pop(name, None)
+        if self._learned:
+            self._learned.apply(model.id, body)
+        return body
+
     def _post(
         self, url: str, call: Call, body: bytes, key: str | None, *, stream: bool, connect: float | None
     ) -> Request:
@@ -130,7 +161,7 @@ class BaseWire:
     def _build_headers(self, key: str | None, stream: bool) -> Mapping[str, str]:
         headers = {
             "Content-Type": "application/json",
-            "Accept": "text/event-stream" if stream else "application/json",
+            "Accept": _EVENTS if stream else "application/json",
             "User-Agent": "asyncrouter",
             **self._auth(key),
         }

@@ -41,8 +41,8 @@ class Anthropic(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         body = translate(model, call.messages, params, self._origin._replace(model=model.id), stream=stream)
-        written = write_translated(body, call, params)
-        return self._post(self._messages_url, call, written, key, stream=stream, connect=connect)
+        written = write_translated(self._finish(body, model), call, params)
+        return self._post(self._messages_url, call, written, key, stream="stream" in body, connect=connect)
 
     def list_models(self, key: str | None) -> Request:
         """The request for the provider's list of models, all on one page."""

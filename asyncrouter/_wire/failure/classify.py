@@ -114,6 +114,8 @@ class Classifier:
         if retry_after is None:
             retry_after = self._wait_of(kind, body)
         error = kind(body.message or _phrase(status), status=status, code=_code(body), retry_after=retry_after)
+        if isinstance(param := body.error.get("param"), str) and param:
+            error.param = param
         if kind is RateLimited and exhausted_quota(body, names) == "model":
             # Google's own RetryInfo is about the minute, and wrong here.
             error.again, error.retry_after = "never", until_google_day_ends(self._wall())

@@ -45,7 +45,7 @@ class Gemini(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         body = translate(model, call.messages, params, self._origin._replace(model=model.id))
-        written = write_translated(body, call, params)
+        written = write_translated(self._finish(body, model), call, params)
         stream = stream and "stream" not in model.drop
         if stream:
             url = self._url(f"/{_resource(model.id)}:streamGenerateContent", alt="sse")

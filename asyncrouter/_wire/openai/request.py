@@ -39,11 +39,11 @@ def write_request(
 ) -> Message:
     """The body of the request. Raises `Rejected` for what the host or the model cannot do."""
     ours: Message = {"model": model.id, "messages": messages}
-    if stream:
+    if stream and "stream" not in model.drop:
         ours["stream"] = True
-        ours["stream_options"] = {"include_usage": True}
+        if "stream_options" not in model.drop:
+            ours["stream_options"] = {"include_usage": True}
     if model.drop:
-        ours = {name: value for name, value in ours.items() if name in {"model", "messages"} or name not in model.drop}
         params = {name: value for name, value in params.items() if name not in model.drop}
     if None in params.values():
         params = {name: value for name, value in params.items() if value is not None}

@@ -35,6 +35,6 @@ class OpenAI(BaseWire):
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError` or `ValueError` that names what cannot be written."""
-        body = write_request(model, call.messages, params, self._quirks, stream=stream)
+        body = self._finish(write_request(model, call.messages, params, self._quirks, stream=stream), model)
         written = write_body(body)
         return self._post(self._chat_url, call, written, key, stream="stream" in body, connect=connect)

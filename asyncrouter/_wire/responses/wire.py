@@ -44,7 +44,7 @@ class Responses(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         body = translate(model, call.messages, params, self._origin._replace(model=model.id), stream=stream)
-        written = write_translated(body, call, params)
+        written = write_translated(self._finish(body, model), call, params)
         return self._post(self._responses_url, call, written, key, stream="stream" in body, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
