@@ -1,8 +1,8 @@
 """API keys: where a provider's key comes from, and how it is kept out of every text.
 
 A key is a name of an environment variable (`env:NAME`) or a function. It is read when it is first needed, remembered,
-and read again after a 401. Masking replaces the key, the secrets of the provider's headers and query, and the beginning
-of one at the end of a text that was cut.
+and read again after a 401 (`SentAttempt.fail` decides that). Masking replaces the key, the secrets of the provider's
+headers and query, and the beginning of one at the end of a text that was cut.
 """
 
 from __future__ import annotations

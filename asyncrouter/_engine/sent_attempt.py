@@ -1,4 +1,4 @@
-"""An attempt from the sending of its request on: what it holds, what its provider has answered, and its one end."""
+"""An attempt from the sending of its request on: its response, its cost, the new key after a 401, and its one end."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """How many hedges there may be: a token bucket for each first model, which every call that may hedge pays into.
 
-What is limited: the extra requests of hedging, to a share of the calls (`hedge.budget`, 5 % unless set) plus ten. The
-state is one number a bucket. The bucket is asked when a hedge fires, not when it is scheduled: what others spend in
-between counts. A hedge that was taken from the bucket and then never sent is refunded.
+What is limited: the extra requests of hedging, to a share of the calls (`hedge.budget`, 5 % unless set) plus a burst
+of ten (`CAPACITY` in `token_bucket.py`, which the retry budget has too). The state is one number a bucket. The bucket
+is asked when a hedge fires, not when it is scheduled: what others spend in between counts. A hedge that was taken
+from the bucket and then never sent is refunded.
 """
 
 from __future__ import annotations

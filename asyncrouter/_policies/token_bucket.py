@@ -1,4 +1,7 @@
-"""A token bucket that events fill, not time: each event adds a fraction of a token, and an action takes whole ones."""
+"""The token bucket of the hedge and retry budgets: a burst of ten, refilled by events instead of by time.
+
+Each event adds a fraction of a token, and an action takes whole ones.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classifies failed responses: which of our error classes a provider's error is, and how long it asks us to wait.
+"""Classifies failed responses by HTTP status, names and message: which of our errors each is, and how long to wait.
 
 How it decides. Three things are looked at, in this order of trust:
 

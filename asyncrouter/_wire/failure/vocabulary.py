@@ -1,8 +1,8 @@
-"""The names and phrases that providers use in error bodies, sorted by what they mean.
+"""The names and phrases in error bodies that `classify.py` looks for, some only under certain statuses.
 
-Under which HTTP statuses they are looked for, `classify.py` says. All names are written as `plain()` leaves them, so
-that "rate_limit_error" and "RateLimitError" are one. Phrases are searched in lower-case messages. Sources: the
-providers' error references, and bodies seen in public issue threads.
+A name alone does not overrule every status: `classify.py` says where names and phrases are asked. All names are written
+as `plain()` leaves them, so that "rate_limit_error" and "RateLimitError" are one. Phrases are searched in lower-case
+messages. Sources: the providers' error references, and bodies seen in public issue threads.
 """
 
 from __future__ import annotations
