@@ -27,6 +27,10 @@ world.rule(lambda request, random: Act(fault="refuse") if "down.test" in request
 m.bill, world.usd, world.requests, world.open
 ```
 
+What people have met in the wild can be played too: `Act(fault="interrupted")` ends with a word like "abort",
+`Act(fault="thoughts_only")` is a good end without an answer, `Act(sse=("empty_ids", "as_text"))` writes tool calls
+without ids under a wrong label. `FAULTS` and `ODDITIES` list all of them.
+
 A strict model refuses what its vendor refuses, with a 400 in the vendor's words: another vendor's thoughts, unknown
 fields, ids of the wrong form, calls without results, parameters that its family does not take.
 

@@ -52,7 +52,7 @@ class ResponsesEncoder(Encoder):
         self._open.append(piece)
         if piece.kind in ("call", "picture"):
             return data
-        return data + self._event(_delta_type(piece), **self._place(piece), delta=piece.text)
+        return data + self._event(_delta_type(piece), **self._place(piece), delta=piece.text, **_logprobs(piece))
 
     def text_event(self, text: bytes) -> bytes:
         """A delta whose text is exactly these bytes, even if they are no UTF-8."""
@@ -125,7 +125,7 @@ class ResponsesEncoder(Encoder):
             return self._event("response.output_item.done", output_index=index, item=item)
         place, done = self._place(piece), _delta_type(piece).replace(".delta", ".done")
         name = {"refusal": "refusal", "arguments": "arguments"}.get(piece.kind, "text")
-        data = self._event(done, **place, **{name: piece.text})
+        data = self._event(done, **place, **{name: piece.text}, **_logprobs(piece))
         if item["type"] == "message":
             data += self._event("response.content_part.done", **place, part=_part(piece))
         elif item["type"] == "reasoning":
@@ -214,6 +214,11 @@ def _delta_type(piece: Piece) -> str:
         case "call" | "arguments":
             return "response.function_call_arguments.delta"
     return "response.output_text.delta"
+
+
+def _logprobs(piece: Piece) -> dict[str, object]:
+    """The field that the events of a text have and those of other contents have not."""
+    return {"logprobs": []} if piece.kind == "text" else {}
 
 
 def _summary(text: str) -> dict[str, object]:

@@ -60,7 +60,8 @@ PARAMS: Mapping[str, Message] = {
 def act_of(vendor: str, feature: str) -> Act:
     """What each vendor answers."""
     if feature == "tools":
-        calls = [{"name": "look", "arguments": {"at": at}, "id": f"{IDS.get(vendor, 'call_aB3')}{at}"} for at in ("sky", "sea")]
+        begun = IDS.get(vendor, "call_aB3")
+        calls = [{"name": "look", "arguments": {"at": at}, "id": f"{begun}{at}"} for at in ("sky", "sea")]
         return Act(reasoning="I should look.", text="Looking.", tool_calls=calls)
     if feature == "structured":
         return Act(text='{"colour": "blue"}')

@@ -42,6 +42,7 @@ def asked(stream: bool, **body: object) -> bytes:
 CHAT = "/v1/chat/completions"
 PATHS = {
     "openai": (CHAT, CHAT),
+    "responses": ("/v1/responses", "/v1/responses"),
     "anthropic": ("/v1/messages", "/v1/messages"),
     "gemini": ("/v1beta/models/m:streamGenerateContent?alt=sse", "/v1beta/models/m:generateContent"),
 }
@@ -105,6 +106,13 @@ ACTS = {
     "cut": Act(text="one two three", fault="cut", at=1),
     "cut at the end": Act(text="one two three", fault="cut", at="end"),
     "reset midway": Act(text="one two three", fault="reset", at=2, gap=0.01),
+    "interrupted": Act(text="one two three", fault="interrupted", at=1),
+    "early end": Act(text="one two three", fault="early_end", at=1),
+    "thoughts only": Act(text="one two three", fault="thoughts_only"),
+    "bad arguments": Act(text="one two three", fault="bad_arguments"),
+    "wrong label": Act(text="one two three", sse=("as_text",)),
+    "one body": Act(text="one two three", sse=("one_body",)),
+    "picture": Act(text="", pictures=2),
     "stall": Act(text="one two three", fault="stall", at=1, pause=0.05),
     "error": Act(text="one two three", fault="error"),
     "error midway": Act(text="one two three", style="openrouter", fault="error", at=1, code="server_error"),
