@@ -26,7 +26,7 @@ import aiohttp
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info
 from asyncrouter._transport.errors import attempt_error, permanent
-from asyncrouter._transport.exchange import SMALL_BODY, Destination, exchange, is_plain
+from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
 from asyncrouter._transport.response import AiohttpResponse
 from asyncrouter._transport.url import MAX_URLS, parse_url
 
@@ -146,7 +146,8 @@ class AiohttpTransport:
         self._destinations.clear()
         self._loop = loop
         self._session = self._given or aiohttp.ClientSession(
-            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest
+            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
+            max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES,
         )
         return self._session
 

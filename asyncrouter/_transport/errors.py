@@ -11,7 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError, LineTooLong
 
 from asyncrouter._errors import AttemptError, AttemptTimeout, ConnectionFailed
 from asyncrouter._transport.url import parse_url
@@ -67,6 +67,12 @@ def attempt_error(error: Exception, request: Request | None = None) -> AttemptEr
             return ConnectionFailed("the body cannot be decompressed")
         case aiohttp.ClientPayloadError():
             return ConnectionFailed("the body was cut before its end")
+        case aiohttp.ClientResponseError() | HttpProcessingError() if isinstance(
+            root := _cause(error), ContentEncodingError
+        ):
+            return permanent(f"{place} compressed its reply in a way that was not asked for: {_encoding(root)}")
+        case aiohttp.ClientResponseError() | HttpProcessingError() if isinstance(_cause(error), LineTooLong):
+            return ConnectionFailed(f"{place} sent a header, or a line before them, that is too long")
         case aiohttp.ClientResponseError() | HttpProcessingError():
             return ConnectionFailed(f"what {place} sent is not HTTP ({_root(error)})")
         case OSError():
@@ -99,10 +105,19 @@ def _reason(error: BaseException) -> str:
     return "did not answer in time" if isinstance(error, TimeoutError) else "closed the connection"
 
 
-def _root(error: BaseException) -> str:
+def _cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
-    return type(error).__name__
+    return error
+
+
+def _root(error: BaseException) -> str:
+    return type(_cause(error)).__name__
+
+
+def _encoding(error: BaseException) -> str:
+    """The name of an encoding that aiohttp cannot read, as its message has it."""
+    return next((name for name in ("zstd", "br") if f"({name})" in str(error)), "its encoding is not known")
 
 
 def _place(request: Request | None) -> str:

@@ -32,6 +32,8 @@ KNOWN_VERSION: Final = aiohttp.__version__.startswith("3.14.")
 """Whether aiohttp is of the version whose parts are put together here."""
 SMALL_BODY: Final = 1 << 15
 """Bytes of a body that a socket's buffer takes at once, so that writing them never waits for the other side."""
+MAX_HEADER_BYTES: Final = 1 << 16
+"""Bytes of one line of a response's head: relays send headers longer than aiohttp's own limit of 8,190."""
 _NO_TIMER: Final = TimerNoop()
 """Stands for the timeout of a read: reads have none of aiohttp's."""
 _WRITTEN: Final[Any] = SimpleNamespace(output_size=0)
@@ -94,7 +96,9 @@ async def exchange(
         protocol, loop = connection.protocol, asyncio.get_running_loop()
         assert protocol is not None
         head, body = destination.head(request.headers), request.body
-        protocol.set_response_params(timer=_NO_TIMER, read_until_eof=True)
+        protocol.set_response_params(
+            timer=_NO_TIMER, read_until_eof=True, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
+        )
         transport = protocol.transport
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was lost before the request was written")

@@ -16,6 +16,7 @@ from google import genai
 from google.genai import types
 
 from asyncrouter._wire.anthropic.finish import finish_reason as anthropic_finish
+from asyncrouter._wire.decoding.ends import finish_of
 from asyncrouter._wire.gemini.finish import finish_reason as gemini_finish
 from asyncrouter._wire.openai.finish import finish_reason as openai_finish
 from tests.fuzz.check import Read
@@ -227,9 +228,8 @@ def _responses(body: bytes, stream: bool) -> Read:
     refusals = [part.refusal for item in messages for part in item.content if part.type == "refusal"]
     calls = [(item.name, _arguments(item.arguments)) for item in response.output if item.type == "function_call"]
     reason = getattr(response.incomplete_details, "reason", None)
-    ends = {"max_output_tokens": "length", "content_filter": "content_filter"}
     # Whether one that is complete was cut by the limit, the client does not say.
-    finish = None if response.status != "incomplete" else ends.get(str(reason), "other")
+    finish = None if response.status != "incomplete" else finish_of(str(reason))
     return Read(response.output_text + "".join(refusals), calls, finish)
 
 

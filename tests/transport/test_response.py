@@ -52,9 +52,12 @@ def test_a_cut_body_is_a_failure_after_what_came(sent: bytes, reset: bool) -> No
         (GZIPPED + b"nope", "the body cannot be decompressed"),
         (CHUNKED + b"nope\r\n", "what 127.0.0.1:{port} sent is not HTTP (BadHttpMessage)"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "what 127.0.0.1:{port} sent is not HTTP (BadStatusLine)"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9000 + b"\r\n\r\n", "what 127.0.0.1:{port} sent is not HTTP (LineTooLong)"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000 + b"\r\n\r\n",
+         "127.0.0.1:{port} sent a header, or a line before them, that is too long"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx",
+         "127.0.0.1:{port} compressed its reply in a way that was not asked for: br"),
     ],
-    ids=["gzip", "chunk", "status", "header"],
+    ids=["gzip", "chunk", "status", "header", "br"],
 )
 def test_a_response_that_is_not_http_is_a_failure(sent: bytes, message: str) -> None:
     """A body that cannot be decompressed, and bytes that are not HTTP, fail the request with an error of ours."""

@@ -19,7 +19,9 @@ def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
     if usage is None or not isinstance(usage.get("prompt_tokens"), (int, float)):
         return None
     prompt, completion = count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens")
-    hidden = max(0, count_in(usage, "total_tokens") - prompt - completion)
+    total = usage.get("total_tokens")
+    shows_more = isinstance(total, (int, float)) and total > prompt + completion
+    hidden = max(0, count_in(usage, "total_tokens") - prompt - completion) if shows_more else 0
     cached = count_in(usage.get("prompt_tokens_details"), "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
     reasoning = count_in(usage.get("completion_tokens_details"), "reasoning_tokens")
     return Usage(prompt, completion + hidden, cached, reasoning or hidden)
