@@ -67,7 +67,7 @@ class ReplyStream:
     def reply(self) -> Reply:
         """The whole reply. Raises `RuntimeError` before the end."""
         if self._reply is None:
-            raise RuntimeError("stream.reply: the stream has not come to its end")
+            raise RuntimeError("stream.reply: the stream has not ended; read all its chunks first")
         return self._reply
 
     @property

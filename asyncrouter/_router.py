@@ -120,13 +120,14 @@ class Router:
         ```
 
         - `prompt`: text, which is one message of the user, or a list of Chat Completions messages.
-        - `task`: the name of a chain in the configuration. An unknown one uses that of `default`, with one warning.
+        - `task`: the name of a chain in the configuration. An unknown one uses that of `default`, with one warning; it
+          is a `ConfigError` if the configuration has no such task, or `unknown_task = "error"`.
         - `tier`: the models of all tiers up to this one, cheapest first. With `task`: its models up to this tier.
         - `chain`: a list of names, `Model`s and `Step`s, or a `Chain`. `model`: one name or `Model`. A `task` beside
           either adds its parameters, deadline and hedge.
         - `deadline`: seconds for the whole call; `None`: no limit.
         - `hedge`: when to start the next model in parallel because the current one is slow: after so many seconds;
-          "p95", the time within which 95 % of its answers begin; or a `Hedge`. `None`: never.
+          "p95", the time within which 95 % of its answers begin, once 100 are measured; or a `Hedge`. `None`: never.
         - `retry`: how often the same model is tried: a `Retry`, or a mapping of the fields to change.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.

@@ -189,6 +189,7 @@ class Reply(ShortRepr, PickledByName):
     - `usage`: the tokens of this answer; `None` if the provider did not report them.
     - `cost_usd`: US dollars for this answer; `None` if unknown. `trace.cost_usd` is the cost of all attempts.
     - `trace`: the record of the call.
+    - `raw`: the answer as a Chat Completions response; `raw["choices"][0]["message"]` goes into the history.
 
     A reply can be pickled.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Accept = Callable[[Reply], bool | Awaitable[bool]]
 
 USE_INSTEAD = {
-    "timeout": "deadline= (the whole call), or a Step's clocks",
+    "timeout": "deadline= (the whole call), or connect, first_token, idle and total of a Step",
     "stream": ROUTER_FIELDS["stream"],
     "stream_options": ROUTER_FIELDS["stream_options"],
     "extra_headers": "headers=",
@@ -32,7 +32,9 @@ USE_INSTEAD = {
 }
 """Names that other libraries use for arguments, or that only `stream()` has; and what to use instead."""
 
-ARGUMENTS = ("task", "tier", "chain", "model", "deadline", "hedge", "retry", "priority", "tags", "params", "headers")
+ARGUMENTS = (
+    "task", "tier", "chain", "model", "deadline", "hedge", "retry", "accept", "priority", "tags", "params", "headers",
+)
 """The router's own keyword arguments. A parameter for the provider that is one letter away from one is a mistake ..."""
 NO_MISTAKES = frozenset({"models"})
 """... unless it is one of these: real parameters of providers (OpenRouter's `models`)."""
@@ -78,9 +80,9 @@ def check_messages(prompt: Prompt) -> list[Message]:
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, (list, tuple)):
-        raise TypeError(f"messages: expected text or a list of messages, got {type(prompt).__name__}")
+        raise TypeError(f"prompt: expected text or a list of messages, got {type(prompt).__name__}")
     if not prompt:
-        raise ValueError("messages: expected at least one message, got none")
+        raise ValueError("prompt: expected at least one message, got none")
     for index, message in enumerate(prompt):
         if not isinstance(message, dict):
             raise TypeError(f"messages[{index}]: expected a dict with a role, got {type(message).__name__}")
@@ -113,7 +115,7 @@ def merge_params(
 def _check_params(params: Mapping[str, object]) -> None:
     if not ROUTER_FIELDS.keys().isdisjoint(params):
         name = next(name for name in ROUTER_FIELDS if name in params)
-        raise TypeError(f"params: {name!r} is for the router to say; use {ROUTER_FIELDS[name]}")
+        raise TypeError(f"params: {name!r} is set by the router; use {ROUTER_FIELDS[name]}")
 
 
 @lru_cache(maxsize=MAX_NAMES)

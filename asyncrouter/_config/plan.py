@@ -107,7 +107,7 @@ def resolve(
 
 def _default_task(config: Config) -> str:
     if "default" not in config.tasks:
-        raise ConfigError("expected a task, tier, chain or model: there is no task named default", "task")
+        raise ConfigError("there is no task named default: a call has to name a task, tier, chain or model", "task")
     return "default"
 
 

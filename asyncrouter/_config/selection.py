@@ -78,7 +78,8 @@ def select_tier(config: Config, tier: str, task: Chain | None) -> Selection:
     """
     names = list(config.tiers)
     if tier not in names:
-        raise ConfigError(f"unknown tier {check.show(tier)}; the tiers are {', '.join(names) or 'none'}", "tier", tier)
+        known = f"the tiers are {', '.join(names)}" if names else "the configuration has no tiers"
+        raise ConfigError(f"unknown tier {check.show(tier)}; {known}", "tier", tier)
     end = names.index(tier) + 1
     allowed = _in_tiers(config, names[:end])
     if task is None:

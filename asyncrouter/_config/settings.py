@@ -58,11 +58,13 @@ class Retry(ShortRepr, PickledByName):
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Hedge(ShortRepr, PickledByName):
     """When to start the next model in parallel because the current one is slow. The first content wins the race.
+    An answer that has begun is not hedged any more; if it stalls, `idle` ends it.
 
     - `after`: seconds from the sending of the newest request, or "p95": the time within which 95 % of this model's
-      recent answers began.
+      recent answers began. Until 100 of its requests are measured, "p95" means `cap`, or no hedge without one.
     - `budget`: the share of calls that may hedge, 0 to 1, default 0.05. It is a token bucket: each call adds this
-      much, a hedge takes 1, and it holds at most 10, with which it begins.
+      much, a hedge takes 1, and it holds at most 10, with which it begins. While it is empty, no hedge is started (the
+      event `HedgeDenied`).
     - `cap`: seconds; the longest delay that "p95" may come to. `None` (the default): no such limit.
     - `same`: race a second request to the same model instead of the next one. Default `False`.
 

@@ -23,7 +23,7 @@ MAX_NESTING = 250
 
 ROUTER_FIELDS = {
     "model": "model= or chain=",
-    "messages": "the first argument",
+    "messages": "prompt, the first argument",
     "stream": "router.stream(…)",
     "stream_options": "nothing: usage is always asked for",
 }
@@ -90,7 +90,7 @@ def parameters(path: str, given: object) -> dict[str, object]:
         raise expected("a table of parameters", given, path)
     for name in ROUTER_FIELDS:
         if name in given:
-            raise ConfigError("is for the router to say and cannot be a parameter", join(path, name), given[name])
+            raise ConfigError("is set by the router and cannot be a parameter", join(path, name), given[name])
     return cast("dict[str, object]", _json(path, given, 0))
 
 

@@ -75,7 +75,8 @@ def _raise_for_scalar(value: object, path: str) -> None:
         try:
             orjson.dumps(value, option=_STRICT)
         except TypeError:
-            raise TypeError(f"{path}: {type(value).__name__} cannot be written as JSON") from None
+            what = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+            raise TypeError(f"{path}: {what} cannot be written as JSON") from None
 
 
 def _raise_for_text(text: str, path: str) -> None:

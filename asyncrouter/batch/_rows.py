@@ -170,7 +170,7 @@ def _params(given: object) -> Mapping[str, object]:
     if not isinstance(given, Mapping):
         raise RowError(f"params: expected an object, got {given!r:.60}")
     for name in NOT_PARAMETERS & given.keys():
-        raise RowError(f"params.{name}: is for the router to say and cannot be a parameter")
+        raise RowError(f"params.{name}: is set by the router and cannot be a parameter")
     return given
 
 

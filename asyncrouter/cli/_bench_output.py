@@ -20,6 +20,8 @@ LINE_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal: a log of an hour stays readable."""
 REFRESH_INTERVAL = 0.1
 """Seconds between two updates of the bar on a terminal: ten a second look smooth and cost little."""
+UNITS = "times in seconds from the scheduled start, money in US dollars; `asyncrouter bench measures` defines each"
+"""The line below the short table: its units."""
 
 
 @contextlib.contextmanager
@@ -40,11 +42,12 @@ def progress_display() -> Iterator[Display]:
 
 
 def print_report(report: bench.Report) -> None:
-    """Print the short table, a column for each arm and a line for each measure that one of them has, and warnings."""
+    """Print the short table, a column for each arm and a line for each measure that one has; its units; warnings."""
     lines = [[label, *(bench.figure(name, arm.measures.get(name)) for arm in report.arms)]
              for name, label in bench.COLUMNS.items()]
     shown = [line for line in lines if any(cell != "–" for cell in line[1:])]
     write_table(["", *(arm.name for arm in report.arms)], shown)
+    write(f"\n{UNITS}\n")
     for warning in report.warnings:
         print_warning(warning)
 

@@ -39,7 +39,8 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
 130 interrupted.
 """)
 @click.option("--scenario", metavar="NAME",
-              help="Run against simulated models in virtual time; `bench scenarios` lists the names.")
+              help="Run against simulated models in virtual time; `bench scenarios` lists the names. "
+              "The models of each are primary, secondary and tertiary.")
 @click.option("--local", "on_local", is_flag=True, help="Run against the small real model of this machine.")
 @config_options
 @click.option("--arm", "arms", multiple=True, metavar="NAME: KEY=VALUE …",

@@ -126,6 +126,6 @@ _OPTIONS = [
     click.option(
         "--hedge", metavar="SECONDS", callback=_seconds_or("p95", "none"),
         help='Start the next model in parallel after so many seconds without content; "p95": later than 95 % of the '
-        'model\'s answers; "none": never.',
+        'model\'s answers, once 100 are measured; "none": never.',
     ),
 ]

@@ -33,11 +33,11 @@ def _flaky(_: LoggedRequest, random: Random) -> Act:
 
 MODELS: dict[str, tuple[str, Act | Behaviour]] = {
     "instant": ("answers at once", Act(tokens=20)),
-    "fast": ("0.2 s to the first word, 50 words/s", Act(tokens=40, first_token=lognormal(0.2, 0.3), gap=0.02)),
-    "slow": ("2 s to the first word, 10 words/s", Act(tokens=40, first_token=lognormal(2.0, 0.5), gap=0.1)),
-    "tail": ("0.2 s, but 20 times that for one in a hundred",
+    "fast": ("about 0.2 s to the first word, 50 words/s", Act(tokens=40, first_token=lognormal(0.2, 0.3), gap=0.02)),
+    "slow": ("about 2 s to the first word, 10 words/s", Act(tokens=40, first_token=lognormal(2.0, 0.5), gap=0.1)),
+    "tail": ("about 0.2 s, but 20 times that for one in a hundred",
              Act(tokens=20, first_token=lognormal(0.2, 0.5, stragglers=0.01), gap=0.01)),
-    "flaky": ("3 in 10 fail: 500, 503, cut or silent", _flaky),
+    "flaky": ("3 in 10 fail: 500, 503, cut off, or silent after 5 words", _flaky),
     "limited": ("429, retry after 1 s", Act(status=429, retry_after=1, code="rate_limit_exceeded")),
     "silent": ("accepts and never answers", Act(fault="hang", at="headers")),
     "dead": ("drops every connection", Act(fault="reset", at="headers")),

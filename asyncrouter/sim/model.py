@@ -91,7 +91,10 @@ class SimModel:
         return self
 
     def price(self, input: float, output: float) -> Self:  # noqa: A002  # as in the configuration
-        """Bill these US dollars for a million tokens."""
+        """Bill these US dollars for a million tokens.
+
+        Only `bill` and `World.usd` know this price. A router knows those of its configuration.
+        """
         self._price = Price(input, output)
         return self
 

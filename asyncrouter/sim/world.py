@@ -193,7 +193,7 @@ class World:
         if wire is None:
             request.act = Act(why="missing", message=f"no such path: {request.url}", code="not_found")
         else:
-            names = ", ".join(sorted(self.models)) or "none"
+            names = ", ".join(sorted(self.models)) or "no models"
             message = f"The model {request.model!r} does not exist; this world has {names}."
             request.act = Act(why="missing", message=message)
         return plan(request.act, request, self._random)

@@ -40,7 +40,7 @@ PROBLEMS = {
     "a tier that is none": (b'{"prompt": "a", "tier": "gold"}', "gold"),
     "a deadline that is none": (b'{"prompt": "a", "deadline": -1}', "deadline"),
     "params that are none": (b'{"prompt": "a", "params": 7}', "params: expected an object"),
-    "a model among the params": (b'{"prompt": "a", "params": {"model": "n"}}', "params.model: is for the router"),
+    "a model among the params": (b'{"prompt": "a", "params": {"model": "n"}}', "params.model: is set by the router"),
     "no custom id": (b'{"body": {"model": "m", "messages": [{"role": "user"}]}}', "custom_id: expected text"),
     "another endpoint": (b'{"custom_id": "a", "url": "/v1/embeddings", "body": {}}', "/v1/chat/completions"),
     "no body": (b'{"custom_id": "a", "url": "/v1/chat/completions"}', "body: expected an object"),

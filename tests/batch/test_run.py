@@ -112,7 +112,7 @@ def test_poisoned_rows_do_not_stop_the_others_and_run_again_after_a_fix(
     ({"budget_usd": "5"}, "budget_usd: expected US dollars above 0, got '5'"),
     ({"max_error_rate": 20}, "max_error_rate: expected a share from 0 to 1, got 20"),
     ({"accept": "json"}, "accept: expected a function of a reply, got str"),
-    ({"params": {"model": "n"}}, "params.model: is for the router to say and cannot be a parameter"),
+    ({"params": {"model": "n"}}, "params.model: is set by the router and cannot be a parameter"),
 ])
 def test_invalid_options_are_reported_before_anything_is_done(
     clock: Clock, world: World, tmp_path: Path, options: dict[str, object], error: str

@@ -23,13 +23,14 @@ SCENARIO = ("bench", "run", "--scenario", "flaky", "--rate", "20", "--calls", "1
 
 
 def test_a_scenario_is_run_and_shown(shell: Shell) -> None:
-    """The table has a column for each standard arm and a row for each measure; --out writes three files."""
+    """The table has a column for each standard arm, a row for each measure and its units; --out writes three files."""
     done = shell.run(*SCENARIO, "--out", "report")
 
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
     assert re.split(r" {2,}", lines[0])[1:] == ["direct", "retry", "fallback", "hedge p95", "hedge 1.5 s"]
     assert [line.split()[0] for line in lines[1:4]] == ["success", "mean", "p50"]
+    assert [line for line in lines if "times in seconds from the scheduled start" in line] != []
     assert {path.name for path in Path("report").iterdir()} == {"report.html", "report.json", "requests.jsonl"}
 
 

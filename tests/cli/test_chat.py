@@ -278,7 +278,7 @@ def test_an_unknown_task_is_named_beside_a_failure(shell: Shell) -> None:
         (["x", "--deadline", "1s"], "expected seconds or none, got '1s'"),
         (["x", "--hedge", "p99"], "expected seconds or p95 or none, got 'p99'"),
         (["x", "--param", "temperature"], "expected name=value, got 'temperature'"),
-        (["x", "--param", "stream=true"], "params.stream: is for the router to say"),
+        (["x", "--param", "stream=true"], "params.stream: is set by the router"),
         (["x", "--image", "notes.txt"], "notes.txt: expected an image"),
         (["x", "--image", "none.png"], "none.png: No such file or directory"),
         (["x", "--chain", "a,,b"], "chain.models[1]: expected a model's name"),

@@ -62,12 +62,12 @@ def sent(clock: Clock, world: World, **asking: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("prompt", "kind", "words"),
     [
-        (None, TypeError, "messages: expected text or a list of messages, got NoneType"),
-        (b"x", TypeError, "messages: expected text or a list of messages, got bytes"),
-        (7, TypeError, "messages: expected text or a list of messages, got int"),
-        ({"role": "user", "content": "x"}, TypeError, "messages: expected text or a list of messages, got dict"),
-        (iter(MESSAGES), TypeError, "messages: expected text or a list of messages, got list_iterator"),
-        ([], ValueError, "messages: expected at least one message, got none"),
+        (None, TypeError, "prompt: expected text or a list of messages, got NoneType"),
+        (b"x", TypeError, "prompt: expected text or a list of messages, got bytes"),
+        (7, TypeError, "prompt: expected text or a list of messages, got int"),
+        ({"role": "user", "content": "x"}, TypeError, "prompt: expected text or a list of messages, got dict"),
+        (iter(MESSAGES), TypeError, "prompt: expected text or a list of messages, got list_iterator"),
+        ([], ValueError, "prompt: expected at least one message, got none"),
         (["x"], TypeError, "messages[0]: expected a dict with a role, got str"),
         ([*MESSAGES, None], TypeError, "messages[1]: expected a dict with a role, got NoneType"),
         ([{}], ValueError, 'messages[0]: expected a "role" that is text, got None'),
@@ -119,6 +119,7 @@ class Point:
         (b"x", "top: bytes cannot be written as JSON"),
         ({1, 2}, "top: set cannot be written as JSON"),
         (Point(), "top: Point cannot be written as JSON"),
+        (Point, "top: the class Point cannot be written as JSON"),
         (datetime(2026, 1, 1, tzinfo=UTC), "top: datetime cannot be written as JSON"),
     ],
 )
@@ -163,7 +164,7 @@ def test_none_is_null(clock: Clock, world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("timeout", "deadline= (the whole call), or a Step's clocks"),
+        ("timeout", "deadline= (the whole call), or connect, first_token, idle and total of a Step"),
         ("stream", "router.stream(…)"),
         ("stream_options", "nothing: usage is always asked for"),
         ("extra_headers", "headers="),
@@ -176,11 +177,19 @@ def test_names_of_other_libraries(clock: Clock, world: World, name: str, instead
     assert refused(clock, world, TypeError, "x", **{name: None}) == [words, words]
 
 
+@pytest.mark.parametrize(("name", "meant"), [("dealine", "deadline"), ("taks", "task"), ("acept", "accept")])
+def test_a_typo_in_a_name_of_the_router(clock: Clock, world: World, name: str, meant: str) -> None:
+    """A name that is one letter away from an argument of the router is a `TypeError` with the name that was meant."""
+    words = f"{name}=: did you mean {meant}=? (params={{{name!r}: …}} sends it to the provider)"
+
+    assert refused(clock, world, TypeError, "x", **{name: None}) == [words, words]
+
+
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
         ("model", "model= or chain="),
-        ("messages", "the first argument"),
+        ("messages", "prompt, the first argument"),
         ("stream", "router.stream(…)"),
         ("stream_options", "nothing: usage is always asked for"),
     ],
@@ -189,7 +198,7 @@ def test_a_parameter_cannot_replace_what_the_wire_writes(
     clock: Clock, world: World, name: str, instead: str
 ) -> None:
     """A field of the body that the router writes is a `TypeError` in `params`."""
-    words = f"params: {name!r} is for the router to say; use {instead}"
+    words = f"params: {name!r} is set by the router; use {instead}"
 
     assert refused(clock, world, TypeError, "x", params={"temperature": 0.1, name: None}) == [words, words]
 

@@ -57,7 +57,7 @@ BAD = [
      'params.x."y z": expected what JSON can carry, got datetime.date(2026, 1, 1)'),
     (lambda: Step(model="a/b", params={3: 4}), "params: expected text as a key, got 3"),
     (lambda: Step(model="a/b", params={"stream": True}),
-     "params.stream: is for the router to say and cannot be a parameter"),
+     "params.stream: is set by the router and cannot be a parameter"),
     (lambda: Chain([]), "models: expected a list of at least one model, got an empty list"),
     (lambda: Chain("gpt"), "models: expected a list of at least one model, got 'gpt'"),
     (lambda: Chain({"a/b"}), "models: expected a list of at least one model, got {'a/b'}"),

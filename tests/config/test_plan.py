@@ -70,7 +70,7 @@ def test_without_arguments_it_is_the_default_task() -> None:
     assert (plan.task, plan.failure_message, plan.warning) == ("default", "All default models failed", None)
     with pytest.raises(ConfigError) as caught:
         resolve(config())
-    assert str(caught.value) == "task: expected a task, tier, chain or model: there is no task named default"
+    assert str(caught.value) == "task: there is no task named default: a call has to name a task, tier, chain or model"
 
 
 def test_an_unknown_task_uses_the_default_chain_under_its_own_name() -> None:
@@ -129,6 +129,14 @@ def test_an_unknown_tier_names_the_tiers() -> None:
         resolve(config(), tier="standart")
 
     assert str(caught.value) == "tier: unknown tier 'standart'; the tiers are budget, standard, premium"
+
+
+def test_an_unknown_tier_of_a_configuration_without_tiers() -> None:
+    """The error says that there are none."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(Config(), tier="standard")
+
+    assert str(caught.value) == "tier: unknown tier 'standard'; the configuration has no tiers"
 
 
 @pytest.mark.parametrize(

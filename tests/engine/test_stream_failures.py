@@ -268,7 +268,7 @@ def test_after_an_interruption_the_stream_is_over(clock: Clock, world: World) ->
             with pytest.raises(StreamInterrupted):
                 await texts(stream)
             assert await texts(stream) == ""
-            with pytest.raises(RuntimeError):
+            with pytest.raises(RuntimeError, match="the stream has not ended; read all its chunks first"):
                 _ = stream.reply
 
     clock.run(scenario())
