@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._config.checks import one_edit_apart, seconds
+from asyncrouter._config.headers import name_fault, value_fault
 from asyncrouter._config.settings import NotGiven
 from asyncrouter._config.tables import ROUTER_FIELDS
 from asyncrouter._events import MAX_NAMES
@@ -142,6 +143,6 @@ def check_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"headers[{name!r}]: expected text")
-        if "\n" in value or "\r" in value:
-            raise ValueError(f"headers[{name!r}]: expected one line")
+        if fault := name_fault(name) or value_fault(value):
+            raise ValueError(f"headers[{name!r}]: expected {fault}")
     return dict(headers)

@@ -22,6 +22,10 @@ NEWEST: Final = (99, 0)
 """The version of an id that names none, such as `claude-opus-latest`: the rules of the newest version hold for it."""
 
 
+_EDITIONS: Final = frozenset({"exp", "experimental", "latest", "preview"})
+"""Words of an id that name an edition of a model; numbers do so, too (`gemini-2.0-flash-001`)."""
+
+
 class ModelFamily(NamedTuple):
     """What an id says about a model: `openai/gpt-6.1-sol` is ("openai", "gpt", (6, 1), ("sol",))."""
 
@@ -33,6 +37,12 @@ class ModelFamily(NamedTuple):
     """Major and minor number, `NEWEST` where the id has none."""
     tags: tuple[str, ...]
     """The words that follow the version, in order: "mini", "codex", "latest" …"""
+
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """The words that make another model of it, without those that only name an edition or a date."""
+        return tuple(tag for tag in self.tags if tag not in _EDITIONS and not tag.isdigit())
 
 
 @lru_cache(MAX_NAMES)

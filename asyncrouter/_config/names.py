@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.checks import closest, expected, one_edit_apart, show, unknown
+from asyncrouter._config.known_models import known_model
 from asyncrouter._config.list_prices import list_price
 from asyncrouter._errors import ConfigError
 
@@ -63,10 +64,11 @@ def _no_entry(name: str, models: Mapping[str, Model]) -> ConfigError:
 def _completed(model: Model, providers: Mapping[str, Provider]) -> Model:
     """Copy the model with what the built-in catalogue and the price list know of it, where it does not say so."""
     facts: dict[str, Any] = {}
-    known = catalog().models.get((model.provider, model.id))
+    base_url = find_provider(model.provider, providers).base_url
+    known = known_model(model.provider, base_url, model.id)
     if known is not None:
         facts = {name: getattr(known, name) for name in _CATALOG_FIELDS if getattr(model, name) is None}
         facts["drop"] = model.drop or known.drop
     if facts.get("usd_per_mtok", model.usd_per_mtok) is None:
-        facts["usd_per_mtok"] = list_price(find_provider(model.provider, providers).base_url, model.id)
+        facts["usd_per_mtok"] = list_price(base_url, model.id)
     return replace(model, **facts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from asyncrouter._config.checks import expected, join, quoted, unknown, withheld
+from asyncrouter._config.headers import name_fault, value_fault
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ ROUTER_FIELDS = {
     "stream_options": "nothing: usage is always asked for",
 }
 """The fields of a request's body that the router writes, so that no parameter may; and what the caller uses instead."""
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2, token
 
 
 def entries(given: object, *, secret: bool = False) -> dict[str, object]:
@@ -77,10 +75,14 @@ def strings(path: str, given: object, *, headers: bool = False) -> dict[str, str
     if not isinstance(given, Mapping):
         raise withheld("a table of texts", path)
     for name, value in given.items():
-        if not isinstance(name, str) or not (_HEADER_NAME.fullmatch(name) if headers else name):
+        if not isinstance(name, str) or (not headers and not (name and _is_scalar(name))):
             raise expected("a header's name" if headers else "a name", name, path)
-        if not isinstance(value, str) or (headers and any(sign in value for sign in "\r\n\0")):
+        if headers and (fault := name_fault(name)):
+            raise expected(fault, name, path)
+        if not isinstance(value, str) or (headers and "one line" in value_fault(value)):
             raise withheld("one line of text" if headers else "text", join(path, quoted(name)))
+        if fault := value_fault(value) if headers else "" if _is_scalar(value) else "text that UTF-8 can express":
+            raise withheld(fault, join(path, quoted(name)))
     return dict(given)
 
 

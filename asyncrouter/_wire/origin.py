@@ -18,14 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._config.catalog import Provider
-    from asyncrouter._config.families import ModelFamily
     from asyncrouter._types import Message
 
 ORIGIN: Final = "origin"
 """The field of an assistant's message that says where it came from."""
-
-_EDITIONS: Final = frozenset({"exp", "experimental", "latest", "preview"})
-"""Words in an id that name a model's edition; numbers do so, too (`gemini-2.0-flash-001`)."""
 
 
 class Origin(NamedTuple):
@@ -64,10 +60,5 @@ def same_model(one: str, other: str) -> bool:
     family, wanted = family_of(one), family_of(other)
     if family is None or wanted is None or NEWEST in {family.version, wanted.version}:
         return True
-    return family[:3] == wanted[:3] and _kind(family) == _kind(wanted)
-
-
-def _kind(family: ModelFamily) -> list[str]:
-    """The words of an id that make another model of it, not just another edition."""
-    return [tag for tag in family.tags if tag not in _EDITIONS and not tag.isdigit()]
+    return family[:3] == wanted[:3] and family.kind == wanted.kind
 

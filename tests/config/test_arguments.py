@@ -151,11 +151,11 @@ def test_a_parameter_that_contains_itself(clock: Clock, world: World) -> None:
     assert message == "top: nested deeper than 254 levels"
 
 
-def test_none_is_null(clock: Clock, world: World) -> None:
-    """`None` is sent as null, and the largest integers of JSON fit."""
-    asking = {"a": None, "b": 2**64 - 1, "c": -(2**63), "d": [None, {"e": None}]}
+def test_a_parameter_that_is_none_is_not_given(clock: Clock, world: World) -> None:
+    """It is left out; within a parameter `None` is null, and the largest integers of JSON fit."""
+    asking = {"b": 2**64 - 1, "c": -(2**63), "d": [None, {"e": None}]}
 
-    assert sent(clock, world, model="a", **asking) == asking
+    assert sent(clock, world, model="a", a=None, temperature=None, **asking) == asking
 
 
 # ── names that mean something else ───────────────────────────────────────────────────────────────────────────────────
@@ -230,6 +230,17 @@ def test_accept_is_a_function(clock: Clock, world: World) -> None:
         ({"X-A": 7}, TypeError, "headers['X-A']: expected text"),
         ({7: "b"}, TypeError, "headers[7]: expected text"),
         ({"X-A": "b\r\nX-B: c"}, ValueError, "headers['X-A']: expected one line"),
+        ({"X-A": "b\n"}, ValueError, "headers['X-A']: expected one line"),
+        ({"": "b"}, ValueError, "headers['']: expected a header's name"),
+        ({"X:A": "b"}, ValueError, "headers['X:A']: expected a header's name"),
+        ({"X A": "b"}, ValueError, "headers['X A']: expected a header's name"),
+        ({"X-\u00e4": "b"}, ValueError, "headers['X-ä']: expected a header's name"),
+        ({"X-A\n": "b"}, ValueError, "headers['X-A\\n']: expected a header's name"),
+        ({"X-A": "\ud800"}, ValueError, "headers['X-A']: expected Latin-1 text without control characters"),
+        ({"X-A": "日"}, ValueError, "headers['X-A']: expected Latin-1 text without control characters"),
+        ({"X-A": "a\0b"}, ValueError, "headers['X-A']: expected Latin-1 text without control characters"),
+        *(({name: "x"}, ValueError, f"headers[{name!r}]: expected a header that the transport does not write itself")
+          for name in ("Transfer-Encoding", "content-length", "Connection", "Content-Encoding", "Expect", "TE")),
     ],
 )
 def test_headers_are_text(
