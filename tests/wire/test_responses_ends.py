@@ -41,6 +41,7 @@ def end_of(*documents: Item, params: Item | None = None) -> AttemptError | None:
     """What is wrong with a stream of these events."""
     return decode(WIRE, SSE, events(*documents), params).close()
 
+NOTHING = "empty: neither text nor tool call (finish reason 'completed')"
 LOOSE_HALF = without(HALF, "output_index")
 TWO = events_of(ANSWERS["two messages"])
 SECOND = [event for event in TWO if event.get("output_index") == 1]
@@ -144,13 +145,15 @@ def test_a_mark_behind_the_last_event_is_tolerated() -> None:
     ([CREATED, {"type": "response.incomplete", "response": incomplete("content_filter", call("f", '{"a'))}],
      "a tool call whose arguments are no JSON object"),
     ([CREATED, {"type": "response.completed", "response": response()}], "empty: 8 of 20 output tokens went into "
-     "reasoning, none into an answer"),
-    ([CREATED, {"type": "response.completed", "response": response(usage=None)}], "empty: neither text nor tool call"),
-    ([CREATED, {"type": "response.completed", "response": response(message(), usage=None)}],
-     "empty: neither text nor tool call"),
+     "reasoning, none into an answer; max_tokens may be too low"),
+    ([CREATED, {"type": "response.completed", "response": response(usage=None)}], NOTHING),
+    ([CREATED, {"type": "response.completed", "response": response(message(), usage=None)}], NOTHING),
     ([CREATED, {"type": "response.completed", "response": response(
-        {"type": "web_search_call", "id": "ws_1", "status": "completed"}, usage=None)}],
-     "empty: neither text nor tool call"),
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"}, usage=None)}], NOTHING),
+    ([CREATED, {"type": "response.incomplete", "response": incomplete("server_aborted", message("Half"))}],
+     "the provider did not finish the answer: finish reason 'server_aborted'"),
+    ([CREATED, {"type": "response.incomplete", "response": incomplete("timeout", message("Half"))}],
+     "the provider did not finish the answer: finish reason 'timeout'"),
 ])
 def test_what_is_no_whole_answer(documents: list[Item], told: str) -> None:
     """A `BadReply` that says what is missing; the chain goes on."""
@@ -180,7 +183,7 @@ def test_thoughts_alone_are_no_answer(answer: Item, streamed: bool) -> None:
     assert isinstance(error, BadReply)
     assert error.again == "never"
     assert error.message == "empty: 8 of 20 output tokens went into reasoning, none into an answer" + (
-        "; the limit of tokens was reached, a larger max_tokens may help" if cut else "")
+        "; the limit of tokens was reached, so max_tokens may be too low" if cut else "; max_tokens may be too low")
 
 
 @pytest.mark.parametrize(("limit", "usage", "whole"), [

@@ -8,6 +8,7 @@ import pytest
 
 from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._errors import Rejected
+from asyncrouter._wire.origin import ORIGIN
 from asyncrouter._wire.responses.kept import KEPT
 from asyncrouter._wire.responses.wire import Responses
 from tests.helpers.decoding import JSON, decode
@@ -15,6 +16,7 @@ from tests.helpers.responses_fixtures import SOL, WIRE, call, message, reasoning
 
 HI = {"role": "user", "content": "Hi"}
 PNG = "data:image/png;base64,iVBORw0KGgo="
+HERE = {"host": "api.openai.com", "provider": "openai", "model": "gpt-6-sol"}
 PDF = "data:application/pdf;base64,JVBERi0="
 
 
@@ -379,13 +381,13 @@ def test_ids_of_bedrock_mantle_are_unique_from_the_beginning() -> None:
     assert ids == [["call_0_resp1", "call_1_resp1"], ["call_0_resp2", "call_1_resp2"]]
 
 
-@pytest.mark.parametrize("kept", [
-    None, [], "x", {}, {"host": "api.openai.com"}, {"host": "api.openai.com", "output": "x"},
-    {"host": "api.openai.com", "output": [3]}, {"output": [message("Hi.")]},
+@pytest.mark.parametrize(("kept", "origin"), [
+    *((kept, HERE) for kept in (None, [], "x", {}, [3], [message("Hi."), None])),
+    *(([message("Hi.")], origin) for origin in (None, {}, "x", {"host": "api.openai.com"}, {**HERE, "host": 3})),
 ])
-def test_what_cannot_be_read_of_the_kept_items_is_ignored(kept: object) -> None:
+def test_what_cannot_be_read_of_the_kept_items_is_ignored(kept: object, origin: object) -> None:
     """The message's own words stand."""
-    assert items({"role": "assistant", "content": "Hi.", KEPT: kept}) == [said("assistant", "Hi.")]
+    assert items({"role": "assistant", "content": "Hi.", KEPT: kept, ORIGIN: origin}) == [said("assistant", "Hi.")]
 
 
 def test_an_answers_message_is_not_changed_by_sending_it() -> None:

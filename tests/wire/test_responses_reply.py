@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncrouter._types import Chunk, Usage
+from asyncrouter._wire.origin import ORIGIN
 from asyncrouter._wire.responses.kept import KEPT
 from tests.helpers.decoding import JSON, SSE, decode, decode_bytewise, state
 from tests.helpers.responses_fixtures import (
@@ -112,7 +113,7 @@ def test_raw_is_a_chat_completion_with_the_items_on_its_message() -> None:
             "index": 0,
             "message": {
                 "role": "assistant", "content": "Let me look.", "reasoning": "Plan.", "tool_calls": [NOW],
-                KEPT: {"host": "api.openai.com", "provider": "openai", "model": "gpt-6-sol", "output": output},
+                ORIGIN: {"host": "api.openai.com", "provider": "openai", "model": "gpt-6-sol"}, KEPT: output,
             },
             "finish_reason": "tool_calls", "native_finish_reason": "completed",
         }],
@@ -158,7 +159,7 @@ def test_a_picture_is_an_answer() -> None:
         assert decoder.close() is None
         assert decoder.reply.raw["choices"][0]["message"]["images"] == [
             {"type": "image_url", "image_url": {"url": "data:image/webp;base64,iVBO"}}]
-        assert decoder.reply.raw["choices"][0]["message"][KEPT]["output"] == [item]
+        assert decoder.reply.raw["choices"][0]["message"][KEPT] == [item]
 
 
 def test_a_custom_tools_call_has_free_text() -> None:

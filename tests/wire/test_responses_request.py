@@ -207,6 +207,34 @@ def test_the_choice_among_tools(choice: object, sent: object) -> None:
     assert request([HI], {"tools": [WEATHER], "tool_choice": choice})["tool_choice"] == sent
 
 
+@pytest.mark.parametrize(("choice", "offered", "sent"), [
+    ("required", ["f", "g"], "auto"), ("auto", ["f", "g"], "auto"), ("none", ["f", "g"], "none"),
+    ({"type": "function", "function": {"name": "g"}}, ["g"], "auto"),
+    ({"type": "function", "function": {"name": "h"}}, ["f", "g"], "auto"),
+    ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [
+        {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}]}},
+     ["f", "g"], {"type": "allowed_tools", "mode": "auto", "tools": [
+         {"type": "function", "name": "f"}, {"type": "function", "name": "g"}]}),
+])
+def test_a_model_that_cannot_be_made_to_call_a_tool_may_choose(
+    choice: object, offered: list[str], sent: object
+) -> None:
+    """gpt-oss, wherever it is served: it is offered no other tool than the one that was demanded."""
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    asked = request([HI], {"tools": tools, "tool_choice": choice}, Model(provider="b", id="openai.gpt-oss-120b"))
+
+    assert ([tool["name"] for tool in asked["tools"]], asked["tool_choice"]) == (offered, sent)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", [
+    "thinking", "top_k", "cache_control", "safetySettings", "provider", "chat_template_kwargs",
+])
+def test_parameters_of_other_vendors_are_left_out_where_they_are_known_to_be_refused(name: str) -> None:
+    """A chain gives each vendor the same call; a host about which nothing is known gets everything."""
+    assert request([HI], {name: {"a": 1}}) == request([HI])
+    assert request([HI], {name: {"a": 1}}, wire=LOOSE_WIRE)[name] == {"a": 1}
+
+
 def test_a_choice_without_tools_is_left_out() -> None:
     """The API refuses it."""
     assert request([HI], {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}) == request([HI])

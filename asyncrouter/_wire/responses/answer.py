@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Message, Reply
-    from asyncrouter._wire.responses.kept import Origin
+    from asyncrouter._wire.responses.hosts import Target
 
 _DELTAS: Final = {
     "response.output_text.delta": "message",
@@ -51,17 +51,18 @@ _LAST: Final = {
 class ResponseAnswer(AnswerState):
     """Collects one answer. Implements `AnswerBuilder`.
 
-    `origin`, `created` and `limit` are those of `AnswerState`; `serial` is letters and digits that stand for the id of
-    a response without one.
+    `target` is the host that answers, `created` and `limit` are those of `AnswerState`; `serial` is letters and digits
+    that stand for the id of a response without one.
     """
 
     __slots__ = (
-        "_call_count", "_call_ids", "_index", "_open", "_open_id", "_open_index", "_serial", "_speaking", "content",
-        "ended", "error",
+        "_call_count", "_call_ids", "_index", "_open", "_open_id", "_open_index", "_restarts_call_ids",
+        "_serial", "_speaking", "content", "ended", "error",
     )
 
-    def __init__(self, origin: Origin, created: int, serial: str, limit: int | None = None) -> None:
-        super().__init__(origin, created, limit)
+    def __init__(self, target: Target, created: int, serial: str, limit: int | None = None) -> None:
+        super().__init__(target.origin, created, limit)
+        self._restarts_call_ids = target.restarts_call_ids
         self._serial = serial
         self._index = ItemIndex()
         self._call_count = 0
@@ -177,7 +178,7 @@ class ResponseAnswer(AnswerState):
         """The id of a call: no other call's, and made up where the host gives none."""
         told = item.given.get("call_id")
         call_id = told if isinstance(told, str) and told else item.id or ""
-        if not call_id or self.origin.restarts_call_ids:
+        if not call_id or self._restarts_call_ids:
             call_id = f"{call_id or f'call_{item.call}'}_{self._response_tail()}"
         if call_id in self._call_ids:
             call_id = f"{call_id}_{item.call}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.origin import ORIGIN
 from asyncrouter._wire.responses.judgement import finish_reason, incomplete_reason
-from asyncrouter._wire.responses.kept import KEPT, keep
+from asyncrouter._wire.responses.kept import KEPT
 from asyncrouter._wire.responses.usage import write_usage
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ def write_completion(answer: AnswerState) -> Message:
 
 def _choice(answer: AnswerState) -> Message:
     choice: Message = {"index": 0, "message": _message(answer)}
-    choice["finish_reason"] = finish_reason(answer) if answer.status else None
-    choice["native_finish_reason"] = incomplete_reason(answer) or answer.status or None
+    finish, reason = finish_reason(answer), incomplete_reason(answer)
+    choice["finish_reason"] = (reason if finish == "other" else finish) if answer.status else None
+    choice["native_finish_reason"] = reason or answer.status or None
     if odds := [token for item in answer.items for token in item.logprobs()]:
         choice["logprobs"] = {"content": odds, "refusal": None}
     return choice
@@ -51,8 +53,8 @@ def _message(answer: AnswerState) -> Message:
         message["tool_calls"] = calls
     if pictures := [_picture(item) for item in answer.pictures]:
         message["images"] = pictures
-    origin = answer.origin._replace(model=answer.served_model or "")
-    message[KEPT] = keep(origin, [item.native() for item in answer.items])
+    message[ORIGIN] = answer.origin.written(answer.served_model)
+    message[KEPT] = [item.native() for item in answer.items]
     return message
 
 

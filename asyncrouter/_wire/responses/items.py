@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncrouter._types import Message
-    from asyncrouter._wire.responses.kept import Origin
+    from asyncrouter._wire.responses.hosts import Target
 
 
 def write_items(
-    messages: Sequence[Message], origin: Origin, *, whole: bool = True, stored: bool = False
+    messages: Sequence[Message], target: Target, *, whole: bool = True, stored: bool = False
 ) -> list[Message]:
-    """The items of a conversation that goes to `origin`. `whole`: no part of it is stored at the provider.
+    """The items of a conversation that goes to `target`. `whole`: no part of it is stored at the provider.
 
     `stored`: the caller lets the provider store answers, so that it knows a reasoning item by its id. Raises
     `ValueError` for what is wrong, like `messages[2].content[0]: …`, and `Rejected` for what cannot be said here.
@@ -37,7 +37,7 @@ def write_items(
     for index, message in enumerate(messages):
         path, role = f"messages[{index}]", message.get("role")
         if role == "assistant":
-            items += _said(path, message, ids, origin, stored=stored)
+            items += _said(path, message, ids, target, stored=stored)
         elif role == "tool":
             items.append(_result(path, message, ids, whole=whole))
         elif role in {"user", "system", "developer"}:
@@ -50,14 +50,14 @@ def write_items(
     return items
 
 
-def _said(path: str, message: Message, ids: CallIds, origin: Origin, *, stored: bool) -> list[Message]:
+def _said(path: str, message: Message, ids: CallIds, target: Target, *, stored: bool) -> list[Message]:
     """An assistant's message: what the vendor itself has said as it came, else text and calls."""
     calls = [
         _call(f"{path}.tool_calls[{index}]", call, ids)
         for index, call in enumerate(list_at(f"{path}.tool_calls", message.get("tool_calls")))
     ]
     text = said_text(path, message)
-    if (kept := kept_items(message, text, calls, origin, stored=stored)) is not None:
+    if (kept := kept_items(message, text, calls, target, stored=stored)) is not None:
         return kept
     said: list[Message] = [{"type": "message", "role": "assistant", "content": text}] if text else []
     return [*said, *calls]

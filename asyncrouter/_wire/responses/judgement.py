@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._errors import BadReply, Refused
+from asyncrouter._errors import BadReply
 from asyncrouter._wire.decoding.ends import finish_of, is_broken
-from asyncrouter._wire.decoding.judgement import broken_off
+from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
 from asyncrouter._wire.fields import count_in, object_in
-from asyncrouter._wire.responses.request import MIN_OUTPUT_TOKENS, output_limit
+from asyncrouter._wire.responses.request import MIN_OUTPUT_TOKENS
 from asyncrouter._wire.responses.usage import read_usage
 
 if TYPE_CHECKING:
@@ -54,27 +54,10 @@ def judge(answer: AnswerState, params: Mapping[str, object], request_id: str | N
         return BadReply("a tool call whose arguments are no JSON object", request_id=request_id)
     if answer.text or calls or answer.pictures:
         return None
-    if finish == "content_filter":
-        return Refused("the provider's content filter let nothing through", code=finish, request_id=request_id)
-    return _no_answer(answer, finish, params, request_id)
-
-
-def _no_answer(
-    answer: AnswerState, finish: FinishReason, params: Mapping[str, object], request_id: str | None
-) -> AttemptError | None:
-    """The error for a good end without text, tool call or picture. Warm-ups ask for no more than a few tokens."""
-    limit, usage = output_limit(params), read_usage(object_in(answer.response, "usage"))
-    thoughts = any(item.kind == "reasoning" for item in answer.items) or bool(usage and usage.reasoning_tokens)
-    if finish == "length" and limit is not None and limit <= MIN_OUTPUT_TOKENS and not thoughts:
-        return None
-    spent = f"{usage.reasoning_tokens} of {usage.output_tokens} output tokens went" if usage else "its tokens went"
-    told = f"empty: {spent} into reasoning, none into an answer" if thoughts else "empty: neither text nor tool call"
-    if finish == "length":
-        told += "; the limit of tokens was reached, a larger max_tokens may help"
-    error = BadReply(told, request_id=request_id)
-    if thoughts:
-        error.again = "never"  # it would think as long again
-    return error
+    usage = read_usage(object_in(answer.response, "usage"))
+    return judge_empty(
+        finish, reason or answer.status, params, request_id, usage=usage, thoughts=bool(answer.reasoning)
+    )
 
 
 def _reached_limit(answer: AnswerState) -> bool:

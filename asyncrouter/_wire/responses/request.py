@@ -18,7 +18,7 @@ from asyncrouter._errors import Rejected
 from asyncrouter._wire.families import closest_effort, rules_of
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.responses.items import write_items
-from asyncrouter._wire.responses.tools import write_tool_choice, write_tools
+from asyncrouter._wire.responses.tools import freed, write_tool_choice, write_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
     from asyncrouter._types import Message
     from asyncrouter._wire.families import FamilyRules
-    from asyncrouter._wire.responses.kept import Origin
+    from asyncrouter._wire.responses.hosts import Target
 
 MIN_OUTPUT_TOKENS: Final = 16
 """The smallest `max_output_tokens` that OpenAI takes; a lower limit is raised to it."""
@@ -40,9 +40,6 @@ CHAT_ONLY: Final = frozenset({
 })
 """Parameters of Chat Completions that the Responses API has no place for."""
 
-_SAMPLING: Final = ("temperature", "top_p", "logprobs", "top_logprobs")
-"""What a model refuses while it reasons."""
-
 _REASONING_FIELDS: Final = frozenset({"effort", "summary", "generate_summary", "context", "mode"})
 """The fields of `reasoning`; OpenRouter has others under the same name."""
 
@@ -51,10 +48,13 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def translate(
-    model: Model, messages: Sequence[Message], params: Mapping[str, object], origin: Origin, *, stream: bool
+    model: Model, messages: Sequence[Message], params: Mapping[str, object], target: Target, *, stream: bool
 ) -> Message:
     """The body of the request. Raises `ValueError` for what is wrong, `Rejected` for what cannot be said here."""
-    given = {name: value for name, value in params.items() if value is not None and name not in model.drop}
+    given = {
+        name: value for name, value in params.items()
+        if value is not None and name not in model.drop and name not in target.foreign
+    }
     refuse_chat_only(given)
     if "input" in given:
         raise ValueError("input: the router writes it from the messages")
@@ -62,14 +62,14 @@ def translate(
     server_side = "previous_response_id" in given or "conversation" in given
     body: Message = {
         "model": model.id,
-        "input": write_items(messages, origin, whole=not server_side, stored=given.get("store") is True),
+        "input": write_items(messages, target, whole=not server_side, stored=given.get("store") is True),
     }
     if stream:
         body["stream"] = True
     _put_limit(body, given)
     _put_reasoning(body, given, rules)
     _put_text(body, given)
-    _put_tools(body, given)
+    _put_tools(body, given, can_force=rules.forced_tools != "never")
     _put_storage(body, given, can_reason=rules.efforts != ())
     body |= {name: value for name, value in given.items() if name not in CHAT_ONLY and name not in body}
     for name in model.drop:
@@ -99,12 +99,6 @@ def _asks_nothing(name: str, value: object) -> bool:
     return value == 1 if name == "n" else not value and name != "seed"
 
 
-def output_limit(params: Mapping[str, object]) -> int | None:
-    """The most tokens the answer may have, as the caller gave it; `None` for no limit."""
-    value = next((params[name] for name in LIMIT_NAMES if params.get(name) is not None), None)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _put_limit(body: Message, given: Message) -> None:
     values = [given.pop(name) for name in LIMIT_NAMES if name in given]
     if values:
@@ -124,9 +118,8 @@ def _put_reasoning(body: Message, given: Message, rules: FamilyRules) -> None:
         reasoning["effort"] = closest_effort(reasoning["effort"], rules.efforts)
     if reasoning and rules.efforts != ():
         body["reasoning"] = reasoning
-    if rules.reasons(reasoning.get("effort")):
-        for name in _SAMPLING:
-            given.pop(name, None)
+    for name in rules.refuses(reasoning.get("effort")):
+        given.pop(name, None)
 
 
 def _put_text(body: Message, given: Message) -> None:
@@ -155,14 +148,15 @@ def _format(shape: object) -> Message:
     return {"type": "json_schema", "name": described.get("name") or "answer", **fields}
 
 
-def _put_tools(body: Message, given: Message) -> None:
+def _put_tools(body: Message, given: Message, *, can_force: bool) -> None:
     tools = write_tools(given.pop("tools", None))
     choice, parallel = given.pop("tool_choice", None), given.pop("parallel_tool_calls", None)
     if not tools:
         return
     body["tools"] = tools
     if choice is not None:
-        body["tool_choice"] = write_tool_choice(choice)
+        written = write_tool_choice(choice)
+        body["tools"], body["tool_choice"] = (tools, written) if can_force else freed(tools, written)
     if parallel is not None:
         body["parallel_tool_calls"] = parallel
 

@@ -8,7 +8,7 @@ from asyncrouter._wire.responses.output import CALLS, PARAGRAPH
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
-    from asyncrouter._wire.responses.kept import Origin
+    from asyncrouter._wire.origin import Origin
     from asyncrouter._wire.responses.output import OutputItem
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.tools import Tool, ToolChoice, read_tool_choice, read_tools
+from asyncrouter._wire.vendors import is_foreign_tool
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
@@ -14,13 +14,10 @@ if TYPE_CHECKING:
 _NO_PARAMETERS: Final[Message] = {"type": "object", "properties": {}}
 """The schema of a function that takes nothing; the API wants one."""
 
-_ANTHROPIC_TOOL: Final = re.compile(r"_20\d{6}$")
-"""How the types of Anthropic's built-in tools end (`web_search_20250305`); OpenAI's dates have separators."""
-
 
 def write_tools(tools: object) -> list[Message]:
     """The tools in the API's form; built-in tools of other vendors are left out. Raises `ValueError`."""
-    return [_tool(tool) for tool in read_tools(tools) if isinstance(tool, Tool) or _can_be_read(tool)]
+    return [_tool(tool) for tool in read_tools(tools) if not is_foreign_tool(tool, "openai")]
 
 
 def write_tool_choice(choice: object) -> object:
@@ -38,9 +35,15 @@ def write_tool_choice(choice: object) -> object:
     return {"type": "allowed_tools", "mode": read.mode, "tools": tools}
 
 
-def _can_be_read(tool: Message) -> bool:
-    kind = tool.get("type")
-    return isinstance(kind, str) and _ANTHROPIC_TOOL.search(kind) is None
+def freed(tools: list[Message], choice: object) -> tuple[list[Message], object]:
+    """Tools and choice for a model that cannot be made to call one: it is offered no other, and may choose."""
+    if choice == "required":
+        return tools, "auto"
+    if not isinstance(choice, dict) or choice.get("type") not in {"function", "custom", "allowed_tools"}:
+        return tools, choice
+    if choice["type"] == "allowed_tools":
+        return tools, {**choice, "mode": "auto"}
+    return [tool for tool in tools if tool.get("name") == choice.get("name")] or tools, "auto"
 
 
 def _tool(tool: Tool | Message) -> Message:

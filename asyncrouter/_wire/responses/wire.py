@@ -6,12 +6,12 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._wire.base import BaseWire
+from asyncrouter._wire.decoding.judgement import token_limit
 from asyncrouter._wire.request_body import write_translated
 from asyncrouter._wire.responses.answer import ResponseAnswer
-from asyncrouter._wire.responses.hosts import origin_of
-from asyncrouter._wire.responses.request import output_limit, translate
+from asyncrouter._wire.responses.hosts import target_of
+from asyncrouter._wire.responses.request import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 class Responses(BaseWire):
     """The Responses API at one provider."""
 
-    __slots__ = ("_answers", "_honest", "_origin", "_responses_url", "_wall")
+    __slots__ = ("_answers", "_responses_url", "_target", "_wall")
 
     def __init__(self, provider: Provider, wall: Callable[[], float]) -> None:
         super().__init__(provider, wall, self._new_answer)
         self._responses_url = self._url("/responses")
-        self._origin = origin_of(provider)
-        self._honest = serves_both_apis(provider.base_url)
+        self._target = target_of(provider)
         self._answers = count(1)
         self._wall = wall
 
@@ -43,16 +42,15 @@ class Responses(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        body = translate(model, call.messages, params, self._origin._replace(model=model.id), stream=stream)
+        body = translate(model, call.messages, params, self._target.for_model(model.id), stream=stream)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._responses_url, call, written, key, stream="stream" in body, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
         """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
-        # The hosts that are known say themselves that an answer was cut by the limit.
-        new_answer = partial(self._new_answer, None if self._honest else output_limit(params))
+        new_answer = partial(self._new_answer, None if self._target.tells_cuts else token_limit(params))
         return self._decoder(headers, params, new_answer)
 
     def _new_answer(self, limit: int | None = None) -> ResponseAnswer:
         created = int(self._wall())
-        return ResponseAnswer(self._origin, created, f"{created:x}x{next(self._answers)}", limit)
+        return ResponseAnswer(self._target, created, f"{created:x}x{next(self._answers)}", limit)
