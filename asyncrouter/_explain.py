@@ -100,7 +100,8 @@ def explain_plan(
 
     steps = []
     for step in plan.steps:
-        choice = wire_for(step.provider, wall).explain_choice(step.model, {**params, **step.params})
+        wire = None if engine is None else engine.wires.get(step.provider.name)
+        choice = (wire or wire_for(step.provider, wall)).explain_choice(step.model, {**params, **step.params})
         steps.append(ExplainedStep(
             step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
             step.total, step.model.usd_per_mtok, choice.wire, choice.reason,

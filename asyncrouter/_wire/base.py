@@ -104,7 +104,7 @@ class BaseWire:
         """Learn from a refused request; the warning to give if the same model should be asked once more, else `None`.
         """
         complaint = read_complaint(error.message, error.param, error.code)
-        if complaint is None:
+        if complaint is None or error.status == 404:  # what is not there is no parameter
             return None
         body: object = orjson.loads(request.body)
         return self._learned.learn(model.id, body, complaint) if isinstance(body, dict) else None

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 PROMPT: Final = frozenset({
     "model", "messages", "input", "contents", "system", "systemInstruction", "system_instruction", "instructions",
+    "previous_response_id", "conversation", "prompt",
 })
 """Fields of a body that no wire leaves out, nor anything within them."""
 
 _ESSENTIAL: Final[frozenset[Path]] = frozenset({
     ("tools",), ("functions",), ("n",), ("modalities",), ("audio",), ("max_tokens",), ("response_format",), ("text",),
+    ("max_completion_tokens",), ("max_output_tokens",),
     ("text", "format"), ("output_config",), ("output_config", "format"), ("generationConfig",),
     ("generationConfig", "candidateCount"), ("generationConfig", "responseModalities"),
     ("generationConfig", "responseMimeType"), ("generationConfig", "responseSchema"),

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import AllModelsFailed, Chunk, Provider, Rejected, Reply, Router, Usage
+from asyncrouter import AllModelsFailed, Chunk, Event, Notice, Provider, Rejected, Reply, Router, Usage
 from tests.helpers.canned import CannedTransport
-from tests.helpers.responses_fixtures import body, call, message, reasoning, response, stream_of
+from tests.helpers.decoding import JSON, decode
+from tests.helpers.responses_fixtures import WIRE, body, call, message, reasoning, response, stream_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from asyncrouter import Request
     from asyncrouter.sim import Clock
 
@@ -29,10 +32,12 @@ def answer(request: Request) -> tuple[int, str, bytes]:
     return 200, "application/json", body(ANSWER)
 
 
-def router_over(transport: CannedTransport, **providers: dict[str, object]) -> Router:
+def router_over(
+    transport: CannedTransport, *, listeners: Sequence[Callable[[Event], None]] = (), **providers: dict[str, object]
+) -> Router:
     """A router whose `openai` has a key, and these providers."""
     known = {"openai": Provider(base_url="https://api.openai.com/v1", key=lambda: "sk"), **providers}
-    return Router({"default_provider": "openai", "providers": known}, transport=transport, seed=1)
+    return Router({"default_provider": "openai", "providers": known}, transport=transport, listeners=listeners, seed=1)
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -114,6 +119,95 @@ def test_what_only_chat_completions_has_goes_there(clock: Clock) -> None:
     assert [url for url, _ in transport.seen] == ["https://api.openai.com/v1/chat/completions"]
     assert isinstance(error.trace.attempts[0].error, Rejected)
     assert error.trace.attempts[0].error.message.startswith("stop=['x']: the Responses API has no such parameter; ")
+
+
+def refusing(*errors: tuple[int, object]) -> CannedTransport:
+    """A transport that refuses so many requests, and answers the ones after them."""
+    left = list(errors)
+
+    def reply(request: Request) -> tuple[int, str, bytes]:
+        if left:
+            status, document = left.pop(0)
+            return status, "application/json", body({"error": document})
+        return answer(request)
+
+    return CannedTransport(reply)
+
+
+LOST = [
+    (400, {"message": "The encrypted content gAAA could not be verified.", "code": "invalid_encrypted_content"}),
+    (400, {"message": "The encrypted content gAAA could not be verified. Reason: …", "code": None}),  # Azure
+    (404, {"message": "Item with id 'rs_1' not found. Items are not persisted when `store` is false.", "code": None}),
+]
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_reasoning_that_cannot_be_read_is_left_out_at_once_and_later(clock: Clock, error: tuple[int, object]) -> None:
+    """Another account's, or one that is gone: the model is asked again without it, and a warning says so."""
+    said = decode(WIRE, JSON, ANSWER).reply.raw["choices"][0]["message"]
+    history = [{"role": "user", "content": "x"}, said, {"role": "tool", "tool_call_id": "call_1", "content": "1"}]
+    transport, notices = refusing(error), []
+
+    async def scenario() -> None:
+        async with router_over(transport, listeners=[notices.append]) as router:
+            for _ in range(2):
+                await router.chat(history, model="gpt-6-sol", retry={"attempts": 1})
+
+    clock.run(scenario())
+
+    assert [[item["type"] for item in sent["input"]].count("reasoning") for _, sent in transport.seen] == [1, 0, 0]  # type: ignore[attr-defined]
+    assert [event.text for event in notices if isinstance(event, Notice)] == [
+        "gpt-6-sol: the reasoning of earlier answers cannot be read there any more and is left out from now on"]
+
+
+@pytest.mark.parametrize("error", [
+    (404, {"message": "This model is only supported in v1/responses and not in v1/chat/completions."}),
+    (400, {"message": "Function tools with reasoning_effort are not supported for gpt-6-sol in /v1/chat/completions. "
+                      "To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+           "param": "reasoning_effort"}),
+])
+def test_a_deployment_that_chat_completions_sends_on_is_asked_there(clock: Clock, error: tuple[int, object]) -> None:
+    """Its name says nothing about the model behind it; what the provider says is remembered for it."""
+    transport = refusing(error)
+
+    async def scenario() -> str:
+        async with router_over(transport) as router:
+            for _ in range(2):
+                await router.chat("x", model="my-deployment", tools=TOOLS, retry={"attempts": 1})
+            return router.explain(model="my-deployment").steps[0].wire
+
+    assert clock.run(scenario()) == "responses"
+    assert [url.rpartition("/v1")[2] for url, _ in transport.seen] == ["/chat/completions", "/responses", "/responses"]
+
+
+def test_what_only_chat_completions_can_carry_stays_there(clock: Clock) -> None:
+    """With stop words the other API is no way out: the effort is, which the error names, too."""
+    transport = refusing((400, {
+        "message": "Function tools with reasoning_effort are not supported for gpt-6-sol in /v1/chat/completions. "
+                   "To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+        "param": "reasoning_effort"}))
+
+    async def scenario() -> None:
+        async with router_over(transport) as router:
+            await router.chat("x", model="my-deployment", tools=TOOLS, stop=["x"], retry={"attempts": 1})
+
+    clock.run(scenario())
+
+    assert [url.rpartition("/v1")[2] for url, _ in transport.seen] == ["/chat/completions", "/chat/completions"]
+    assert transport.seen[1][1]["reasoning_effort"] == "none"
+
+
+def test_a_parameter_that_is_refused_is_left_out(clock: Clock) -> None:
+    """`include` is one that some hosts do not know."""
+    transport = refusing((400, {"message": "Unknown parameter: 'include'.", "param": "include"}))
+
+    async def scenario() -> None:
+        async with router_over(transport) as router:
+            await router.chat("x", model="gpt-6-sol", retry={"attempts": 1})
+
+    clock.run(scenario())
+
+    assert ["include" in sent for _, sent in transport.seen] == [True, False]
 
 
 def test_explain_says_which_api_and_why() -> None:

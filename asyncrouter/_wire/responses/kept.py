@@ -101,7 +101,8 @@ def _reasoning(item: Message, target: Target, *, stored: bool) -> Message | None
         return None
     names = ("type", "id", "encrypted_content") if target.takes_reasoning_ids else ("type", "encrypted_content")
     kept = {name: item[name] for name in names if item.get(name)}
-    return {**kept, "summary": item.get("summary", [])}
+    written = {**kept, "summary": item.get("summary", [])}
+    return None if target.lost is not None and target.lost.holds(written) else written
 
 
 def _message(item: Message) -> Message:

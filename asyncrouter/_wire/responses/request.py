@@ -72,9 +72,6 @@ def translate(
     _put_tools(body, given, can_force=rules.forced_tools != "never")
     _put_storage(body, given, can_reason=rules.efforts != ())
     body |= {name: value for name, value in given.items() if name not in CHAT_ONLY and name not in body}
-    for name in model.drop:
-        if name not in {"model", "input"}:
-            body.pop(name, None)
     return body
 
 

@@ -6,17 +6,21 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+import orjson
+
 from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.decoding.judgement import token_limit
 from asyncrouter._wire.request_body import write_translated
 from asyncrouter._wire.responses.answer import ResponseAnswer
 from asyncrouter._wire.responses.hosts import target_of
+from asyncrouter._wire.responses.lost_reasoning import LostReasoning
 from asyncrouter._wire.responses.request import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
     from asyncrouter._wire.api import Decoder
@@ -25,12 +29,13 @@ if TYPE_CHECKING:
 class Responses(BaseWire):
     """The Responses API at one provider."""
 
-    __slots__ = ("_answers", "_responses_url", "_target", "_wall")
+    __slots__ = ("_answers", "_lost", "_responses_url", "_target", "_wall")
 
     def __init__(self, provider: Provider, wall: Callable[[], float]) -> None:
         super().__init__(provider, wall, self._new_answer)
         self._responses_url = self._url("/responses")
-        self._target = target_of(provider)
+        self._lost = LostReasoning()
+        self._target = target_of(provider, self._lost)
         self._answers = count(1)
         self._wall = wall
 
@@ -50,6 +55,13 @@ class Responses(BaseWire):
         """A decoder for a 2xx response with these headers: of server-sent events, or of one JSON body."""
         new_answer = partial(self._new_answer, None if self._target.tells_cuts else token_limit(params))
         return self._decoder(headers, params, new_answer)
+
+    def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
+        """Learn from a refused request; the warning to give if the same model should be asked once more, else `None`.
+        """
+        if self._lost.learn(orjson.loads(request.body), error):
+            return "the reasoning of earlier answers cannot be read there any more and is left out from now on"
+        return super().adapt(model, request, error)
 
     def _new_answer(self, limit: int | None = None) -> ResponseAnswer:
         created = int(self._wall())
