@@ -26,9 +26,9 @@ def retry_after_ignored() -> Iterator[None]:
     """A Retry-After holds no model."""
 
     def make(refusal: Any) -> Any:
-        def refuses(holds: Holds, *args: Any) -> Any:
+        def refuses(holds: Holds, *args: Any, **settings: Any) -> Any:
             holds.held.clear()
-            return refusal(holds, *args)
+            return refusal(holds, *args, **settings)
 
         return refuses
 
@@ -57,9 +57,9 @@ def bad_key_used_again() -> Iterator[None]:
     """A key that was turned down is used for the next model."""
 
     def make(refusal: Any) -> Any:
-        def refuses(holds: Holds, *args: Any) -> Any:
+        def refuses(holds: Holds, *args: Any, **settings: Any) -> Any:
             holds.keys.clear()
-            return refusal(holds, *args)
+            return refusal(holds, *args, **settings)
 
         return refuses
 
@@ -77,8 +77,8 @@ def open_breaker_ignored() -> Iterator[None]:
 @mutant
 def batch_goes_first() -> Iterator[None]:
     """The queue serves batch work first, and every request queues."""
-    with patch.object(Policies, "lease_now", lambda self, model, rank, tokens: None), around(
-        Pacer, "join", lambda join: lambda self, rank, *more: join(self, Rank(3 - rank), *more)
+    with patch.object(Policies, "lease_now", lambda self, model, rank, tokens, **settings: None), around(
+        Pacer, "join", lambda join: lambda self, rank, *more, **settings: join(self, Rank(3 - rank), *more, **settings)
     ):
         yield
 

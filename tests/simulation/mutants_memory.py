@@ -14,6 +14,7 @@ from asyncrouter._policies.demotion import Demotion
 from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.lease import Lease
 from asyncrouter._policies.pacing import Pacer
+from asyncrouter._policies.scope import Rule
 
 from .mutation import around, mutant
 
@@ -37,6 +38,15 @@ def counting(outcome: str) -> Any:
     return around(Lease, "end", make)
 
 
+COUNTS = Rule("model", "breaker")
+"""The rule of a failure that counts against its model."""
+
+
+def never(*_: object, **__: object) -> bool:
+    """No failure is the call's own."""
+    return False
+
+
 @mutant
 def losers_count() -> Iterator[None]:
     """A lost race is a failure of its model (failsafe-go)."""
@@ -55,17 +65,17 @@ def cancellations_count() -> Iterator[None]:
 def rate_limits_count() -> Iterator[None]:
     """A 429 is a failure of its model."""
 
-    def make(counts: Any) -> Any:
-        return lambda error: isinstance(error, RateLimited) or counts(error)
+    def make(rule_of: Any) -> Any:
+        return lambda error: COUNTS if isinstance(error, RateLimited) else rule_of(error)
 
-    with around(leases, "counts_against_model", make):
+    with around(leases, "rule_of", make):
         yield
 
 
 @mutant
 def requests_turned_down_count() -> Iterator[None]:
     """A rejected request is a failure of its model."""
-    with patch.object(leases, "counts_against_model", lambda error: True):
+    with patch.object(leases, "rule_of", lambda error: COUNTS), patch.object(leases, "is_the_calls", never):
         yield
 
 

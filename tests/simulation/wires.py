@@ -114,6 +114,7 @@ class Gemini(OpenAI):
     _told: ClassVar[Mapping[str, str]] = {
         "context_length_exceeded": "The input token count exceeds the maximum number of tokens allowed",
         "content_policy_violation": "The request was blocked by our safety system",
+        "model_not_found": "models/m is not found for API version v1beta, or is not supported for generateContent.",
         "insufficient_quota": "You exceeded your current quota, limit: 0",
     }
     """Where the others have a word for it, Google has a sentence."""
