@@ -68,6 +68,12 @@ def test_blank_stop_words_are_not_sent(clock: Clock, vendor: str, model: str) ->
     assert ask(clock, vendor, model, {"stop": ["END", " "]}) == [200]
 
 
+@pytest.mark.parametrize("model", ["gpt-5-mini", "gpt-6.1-sol", "o3"])
+def test_stop_words_that_a_model_refuses_are_left_out_after_its_word(clock: Clock, model: str) -> None:
+    """Stop words go to a model of OpenAI that reasons until it has named them as refused; then they are left out."""
+    assert ask(clock, "openai", model, {"stop": ["END"]}) == [400, 200]
+
+
 @pytest.mark.parametrize(("model", "stream"), [*product(MODELS["openai"], (True, False))])
 def test_function_tools_reach_every_model_of_openai(clock: Clock, model: str, stream: bool) -> None:
     """Function tools go to each model on the API that takes them there."""
