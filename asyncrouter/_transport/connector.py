@@ -5,7 +5,7 @@ A pool of aiohttp's without a limit on connections, with these differences:
 - At most 32 connections to a host are being opened at a time. A request that waits for one of these connect slots takes
   a connection that comes back to the pool meanwhile, instead of opening another.
 - The connect timeout covers name look-up, TCP, proxy and TLS as a whole, and does not run while a request waits for a
-  connect slot.
+  connect slot. When the program has blocked the event loop meanwhile, it is longer by as much.
 - A pooled connection on which something came unasked is not used again: it would be taken for the next response.
 - Closing is immediate: what is unsent is dropped, and nobody waits for the other side's goodbye.
 
@@ -21,6 +21,7 @@ import asyncio
 import math
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import ClientConnectionError, ClientConnectorError, ClientTimeout, TCPConnector
@@ -42,6 +43,8 @@ KEEP_ALIVE_SECONDS: Final = 30.0
 """Seconds that an idle connection stays in the pool: servers and load balancers close theirs after a minute or more."""
 DNS_SECONDS: Final = 300
 """Seconds that the addresses of a host are remembered, unless connecting to one fails."""
+LATE_SECONDS: Final = 0.01
+"""Seconds after its instant from which on the connect timeout is late: the event loop was blocked."""
 READ_SIZE: Final = 1 << 16
 """Bytes that are read at most at a time. asyncio's own 256 KiB are allocated for every read and given back, which past
 malloc's threshold for maps of their own is the kernel's work: up to 15 µs of each token (glibc, mallopt(3))."""
@@ -121,7 +124,7 @@ class Connector(TCPConnector):
     async def _open(self, req: ClientRequest, traces: list[Trace], seconds: float | None) -> ResponseHandler:
         """Open a connection within so many seconds (`None` = no limit)."""
         try:
-            async with asyncio.timeout(seconds):
+            async with _connect_timeout(seconds):
                 return await super()._create_connection(req, traces, NO_TIMEOUT)
         except (ClientConnectorError, TimeoutError):
             # The host may have moved: the next request asks for its address again.
@@ -148,6 +151,34 @@ class Connector(TCPConnector):
         if should_close:
             protocol.abort()
         super()._release(key, protocol, should_close=should_close)
+
+
+@asynccontextmanager
+async def _connect_timeout(seconds: float | None) -> AsyncIterator[None]:
+    """`asyncio.timeout(seconds)`, once longer by the time that the event loop was blocked when it was due.
+
+    A peer has often done its part by then, and a handshake takes several turns: looking once would not be enough.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        timer: asyncio.TimerHandle | None = None
+
+        def due(when: float, *, again: bool) -> None:
+            nonlocal timer
+            now = loop.time()
+            if again and now - when > LATE_SECONDS:
+                timer = loop.call_at(now + min(now - when, seconds or 0.0), partial(due, when, again=False))
+            else:
+                limit.reschedule(now)
+
+        if seconds is not None:
+            when = loop.time() + seconds
+            timer = loop.call_at(when, partial(due, when, again=True))
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 def _limit_read_size(transport: asyncio.Transport | None) -> None:
