@@ -21,8 +21,8 @@ MAX_ADAPTATIONS = 3
 """How often one step may be asked again because the provider named a parameter that it refuses: each names one."""
 
 _ABOUT_THE_REQUEST = frozenset({400, 404, 422})
-"""The statuses of a request that is wrong. With 404 it names what is not there, such as an item of an earlier answer, or
-a model that another API serves; FastAPI's is the last one."""
+"""The statuses of a request that is wrong. With 404 it names what is not there, such as an item of an earlier answer or
+a model that another API serves; 422 is FastAPI's."""
 
 UNHINTED_MAX_PAUSE = 1.0
 """Seconds that the pause after a rate limit without a Retry-After has at most; it is drawn from U(0, this)."""
