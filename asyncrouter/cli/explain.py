@@ -49,6 +49,8 @@ def command(call: CallOptions, configuration: Configuration) -> None:
     ]
     write_table(["", "model", "provider", "state", "timeouts", "price"], rows)
     write(LEGEND)
+    for text in dict.fromkeys(_wire(step) for step in plan.steps if step.wire_reason):
+        write(text)
     for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in plan.steps):
         if problem is not None:
             write(f"no key: {problem}\n")
@@ -56,6 +58,11 @@ def command(call: CallOptions, configuration: Configuration) -> None:
 
 def _state(router: Router, step: ExplainedStep) -> str:
     return step.standing if key_problem(router.config.provider(step.provider)) is None else "no key"
+
+
+def _wire(step: ExplainedStep) -> str:
+    """Which API of a provider that serves two is asked, and why."""
+    return f"{step.model} is asked on the wire {step.wire}: {step.wire_reason}\n"
 
 
 def _timeouts(step: ExplainedStep) -> str:

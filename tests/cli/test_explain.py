@@ -51,3 +51,16 @@ def test_options_that_contradict_one_another(shell: Shell) -> None:
 
     assert done.status == 2
     assert "tier, chain and model each say which models are tried: give one of them" in done.err
+
+
+def test_which_api_of_a_provider_that_serves_two(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each such model says which one is asked, and why."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk")
+    done = shell.run("explain", "--chain", "openai:gpt-6.1-sol,a,openai:gpt-4.1")
+
+    assert done.out.splitlines()[-2:] == [
+        "openai:gpt-6.1-sol is asked on the wire responses: "
+        "a reasoning model goes on where it was if its reasoning goes back",
+        "openai:gpt-4.1 is asked on the wire openai: "
+        "not known as a reasoning model, and nothing in the call needs another API",
+    ]
