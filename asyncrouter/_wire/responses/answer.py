@@ -199,6 +199,7 @@ class ResponseAnswer(AnswerState):
         if type(piece) is not str or item.kind != kind:
             self._break("a piece of an item")
         elif event["type"] == "response.refusal.delta":
+            self._open = None
             self._say(item, item.refusals, piece, chunks)
         elif kind == "reasoning":
             part = event.get("summary_index", event.get("content_index"))
@@ -240,6 +241,8 @@ class ResponseAnswer(AnswerState):
             if item.pieces or item.refusals or (self._speaking is not None and item.number < self._speaking.number):
                 self._break("its messages came out of order")
             self._speaking = item
+        if pieces is item.pieces and item.refusals:  # the reply has a message's text first
+            self._break("its messages came out of order")
         pieces.append(piece)
         if item.kind in CALLS and item.call_id:
             self._say_call(item, piece, chunks)
