@@ -229,7 +229,7 @@ def _responses(body: bytes, stream: bool) -> Read:
     calls = [(item.name, _arguments(item.arguments)) for item in response.output if item.type == "function_call"]
     reason = getattr(response.incomplete_details, "reason", None)
     # Whether one that is complete was cut by the limit, the client does not say.
-    finish = None if response.status != "incomplete" else finish_of(str(reason))
+    finish = None if response.status != "incomplete" else finish_of(reason if isinstance(reason, str) else "unknown")
     return Read(response.output_text + "".join(refusals), calls, finish)
 
 
