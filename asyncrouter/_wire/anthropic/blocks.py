@@ -22,14 +22,16 @@ _MAX_MARKS: Final = 4
 
 def write_messages(messages: Sequence[ChatMessage]) -> list[Message]:
     """The messages with their blocks, without the blank texts that the API refuses; an empty message is left out."""
-    written: list[Message] = []
+    turns: list[tuple[str, list[Part]]] = []
     for message in messages:
-        parts = [part for part in message.parts if not (isinstance(part, Text) and not part.text.strip())]
-        if message is messages[-1] and message.role == "assistant":
-            _strip_end(parts)
-        if parts:
-            written.append({"role": message.role, "content": _content(message.role, parts)})
-    return written
+        parts = _without_blank_texts(message.parts)
+        if parts and turns and turns[-1][0] == message.role:
+            turns[-1][1].extend(parts)
+        elif parts:
+            turns.append((message.role, parts))
+    if turns and turns[-1][0] == "assistant":
+        _strip_end(turns[-1][1])
+    return [{"role": role, "content": _content(role, parts)} for role, parts in turns]
 
 
 def text_block(text: Text) -> Message:
@@ -70,6 +72,10 @@ def _unmarked(items: list[object], surplus: int) -> tuple[list[object], int]:
                 surplus -= 1
         copied.append(item)
     return copied, surplus
+
+
+def _without_blank_texts(parts: Sequence[Part]) -> list[Part]:
+    return [part for part in parts if not (isinstance(part, Text) and not part.text.strip())]
 
 
 def _strip_end(parts: list[Part]) -> None:
@@ -119,7 +125,7 @@ def _result(result: ToolResult) -> Message:
     if not result.id:
         raise ValueError(f"{result.path}.tool_call_id: expected the id of a tool call, got nothing")
     block: Message = {"type": "tool_result", "tool_use_id": result.id}
-    parts = [part for part in result.parts if not (isinstance(part, Text) and not part.text.strip())]
+    parts = _without_blank_texts(result.parts)
     if len(parts) == 1 and isinstance(only := parts[0], Text) and not only.rest:
         block["content"] = only.text
     elif parts:

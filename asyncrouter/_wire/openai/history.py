@@ -93,6 +93,7 @@ class _Writer:
         return written
 
     def _assistant(self, message: Message) -> Message:
+        signed = self._is_read("extra_content", message)
         left_out = [name for name in message if not self._is_read(name, message)]
         if left_out or not message.get("tool_calls", True):
             message = {
@@ -100,7 +101,7 @@ class _Writer:
                 if name not in left_out and (name != "tool_calls" or value)
             }
         if isinstance(calls := message.get("tool_calls"), list | tuple):
-            written = [self._call(call, message) for call in calls]
+            written = [self._call(call, signed=signed) for call in calls]
             if any(new is not old for new, old in zip(written, calls, strict=True)):
                 message = {**message, "tool_calls": written}
         if "reasoning_details" in message:
@@ -122,10 +123,11 @@ class _Writer:
             return ORIGIN not in message
         return name != "reasoning_content" or self._vendor not in _SILENT
 
-    def _call(self, call: object, message: Message) -> object:
+    def _call(self, call: object, *, signed: bool) -> object:
+        """A call with the id that goes out; `signed`: with Google's signature, if it has one."""
         if not isinstance(call, dict):
             return call
-        if "extra_content" in call and not self._is_read("extra_content", message):
+        if "extra_content" in call and not signed:
             call = {name: value for name, value in call.items() if name != "extra_content"}
         return _replaced(call, "id", self._ids.call)
 

@@ -77,6 +77,8 @@ def _put_reasoning(body: Message, rules: FamilyRules, quirks: Quirks | None, ven
         reasoning = {}
         del body["reasoning"]
     effort = body.get("reasoning_effort", reasoning.get("effort"))
+    if quirks is not None and quirks.thinking_switch and object_in(body, "thinking").get("type") == "disabled":
+        effort = "none"
     if effort is not None:
         effort = closest_effort(effort, rules.efforts) if rules.efforts != () else None
     if rules.forced_tools != "always" and forced_tool(body.get("tool_choice")) is not None:
@@ -84,7 +86,7 @@ def _put_reasoning(body: Message, rules: FamilyRules, quirks: Quirks | None, ven
             free_choice(body)
         elif rules.reasons(effort):
             effort = "none"
-    if effort is not None or "reasoning_effort" in body or "thinking" in body:
+    if effort is not None or "reasoning_effort" in body or "effort" in reasoning or "thinking" in body:
         _put_effort(body, effort, reasoning, rules, quirks, vendor)
     reasons = rules.reasons(effort)
     _leave_out(body, rules.refused)
@@ -109,6 +111,8 @@ def _put_effort(
     if "effort" in reasoning:
         rest = {name: value for name, value in reasoning.items() if name != "effort"}
         body["reasoning"] = rest if absent else {**rest, "effort": effort}
+        if not body["reasoning"]:
+            del body["reasoning"]
         body.pop("reasoning_effort", None)
     elif absent:
         body.pop("reasoning_effort", None)
