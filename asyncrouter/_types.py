@@ -32,6 +32,7 @@ class Call(NamedTuple):
     - `began`, `deadline`: times of the event loop's clock, in seconds; `deadline` is `inf` if there is none.
     - `stream`: whether the caller reads the answer chunk by chunk.
     - `accept`, `priority`: as given to `Router.chat`.
+    - `deadline_given`: whether somebody has given the deadline, here or in the configuration; the default is none.
     """
 
     messages: Sequence[Message]
@@ -42,6 +43,7 @@ class Call(NamedTuple):
     stream: bool = False
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None
     priority: Priority = "interactive"
+    deadline_given: bool = False
 
     def __repr__(self) -> str:
         return f"<Call of {len(self.messages)} messages, {self.deadline - self.began:g} s>"

@@ -223,7 +223,9 @@ async def _accepted(sent: SentAttempt, accept: Callable[[Reply], bool | Awaitabl
     sent.clock.restart(sent.entry.call.deadline, "deadline")
     cancelled = False
     try:
-        verdict = accept(sent.complete(reply))
+        reply = sent.complete(reply)
+        sent.give_back_lease()  # `accept` may ask the same model, which may have this one slot
+        verdict = accept(reply)
         return bool(await verdict if isinstance(verdict, Awaitable) else verdict)
     except asyncio.CancelledError:
         cancelled = True

@@ -42,6 +42,7 @@ stop the step run in it ("superseded"), and takes that back with `uncancel()` wh
 At each await:
 
     _run_inline()    A step run in the caller's task. The caller may cancel it, or the race when a hedge has won.
+    _come_back()     Nothing runs; a step that is held will be free in time. The caller may cancel; closing ends it.
     _changed()       The step run of the caller's task has ended, a hedge still runs. `_finished()` wakes it. Only the
                      caller may cancel.
 
@@ -60,7 +61,7 @@ from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
 from asyncrouter._engine.step_run import StepRun
-from asyncrouter._engine.trace_entry import TraceEntry
+from asyncrouter._engine.trace_entry import TraceEntry, requests_to
 from asyncrouter._errors import (
     AttemptError,
     AttemptTimeout,
@@ -79,10 +80,6 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Cause, Outcome, Trace
-
-
-RATE_LIMITED = 429
-"""The status of a `ContextTooLong` about a limit of tokens a minute, which says nothing about context windows."""
 
 
 class Raised(NamedTuple):
@@ -139,7 +136,7 @@ class Race:
         Raises `CallError`, `Refused`, or what is no provider's doing, unchanged.
         """
         try:
-            while (step_run := self._next()) is not None:
+            while (step_run := self._next() or await self._come_back()) is not None:
                 await self._run_inline(step_run)
                 while self._running and not self._is_decided():
                     await self._changed()
@@ -224,13 +221,30 @@ class Race:
 
     def _next(self) -> StepRun | None:
         """The step to run, now that none does; `None` when no step is left."""
-        if self._engine.closed:
-            raise RouterClosed("the router was closed while the call was running")
+        self._check_open()
         while (index := self._remaining.take_next()) is not None:
             step_run = self._open(index, self._cause)
             if step_run is not None:
                 return step_run
             self._cause = "fallback"
+        return None
+
+    def _check_open(self) -> None:
+        if self._engine.closed:
+            raise RouterClosed("the router was closed while the call was running")
+
+    async def _come_back(self) -> StepRun | None:
+        """The step that was held or limited and is free first, once it is free; `None` if none is in time."""
+        while self._outcome is None and (found := self._remaining.first_free()) is not None:
+            index, seconds = found
+            if seconds > 0.0:
+                await self._engine.sleep(seconds)
+                self._check_open()
+                continue  # much may have happened since
+            cause = self._remaining.take_back(index)
+            if (step_run := self._open(index, cause)) is not None:
+                step_run.come_back(requests_to(self._trace, step_run.step.name) if cause == "retry" else 0)
+                return step_run
         return None
 
     def _open(self, index: int, cause: Cause) -> StepRun | None:
@@ -282,9 +296,11 @@ class Race:
             self._remaining.clear()
             if not isinstance(self._outcome, Raised):
                 self._outcome = error
-        elif isinstance(error, ContextTooLong) and error.status != RATE_LIMITED:
+        elif isinstance(error, ContextTooLong) and error.about_window:
             for step, why in self._remaining.drop_no_larger(step_run.step):
                 self._record_not_sent(step, "fallback", why)
+        elif not step_run.hedged:
+            self._remaining.may_come_back(step_run, error, self._trace)
         if self._running and self._hedging is not None and self._outcome is None:
             self._hedging.failed(newest=newest)
 

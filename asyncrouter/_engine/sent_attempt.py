@@ -95,6 +95,14 @@ class SentAttempt:
             warn_unknown_end(self.engine, self.step, reply)
         return reply
 
+    def give_back_lease(self) -> None:
+        """Give back slot, permits and connection: the answer is whole, whatever its caller makes of it."""
+        if self.response is not None:
+            self.response.close()
+        first = self.attempt.first_content
+        first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
+        self.lease.end(self.engine.loop.time(), "won", None, first_content, self.attempt.usage)
+
     # The end.
 
     def win(self, reply: Reply) -> Reply:

@@ -43,8 +43,8 @@ class StepRun:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "race", "sent_at",
-        "silent_until", "size", "step", "stopped", "streams", "task",
+        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "patient", "race",
+        "sent_at", "silent_until", "size", "step", "stopped", "streams", "task", "tried",
     )
 
     def __init__(
@@ -57,6 +57,8 @@ class StepRun:
         self.index = index
         self.cause: Cause = cause
         self.hedged = cause == "hedge"
+        self.patient = False
+        self.tried = 0
         self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
         self.streams = call.stream or step.streams
         self.own_key = bool(call.headers) and has_key(call.headers)
@@ -81,6 +83,11 @@ class StepRun:
         """Note the first content; `False` when the race has stopped this run before."""
         return self.race.won(self)
 
+    def come_back(self, tried: int) -> None:
+        """It has its turn again, as no other step is free sooner: it waits. `tried`: its requests before that."""
+        self.patient = True
+        self.tried = tried
+
     # Waiting, or giving way to another step.
 
     def fits(self, pause: float) -> bool:
@@ -97,7 +104,7 @@ class StepRun:
 
     def max_wait(self) -> float:
         """Seconds to wait in the queue of a limit at most: no longer than `retry.patience` if another step could go."""
-        return inf if self.is_alone(0.0) else self.step.retry.patience
+        return inf if self.patient or self.is_alone(0.0) else self.step.retry.patience
 
     def should_wait(self, hold: float) -> bool:
         """Whether to wait out a hold of the provider's rather than to go on with the next step. A hedge never waits."""

@@ -91,6 +91,11 @@ class TraceEntry:
         return self.engine.credentials[self.step.model.provider].mask(text, key, *secrets_in(self.call.headers))
 
 
+def requests_to(trace: Trace, model: str) -> int:
+    """How many requests of a call were sent to this model."""
+    return sum(attempt.sent is not None and attempt.model == model for attempt in trace.attempts)
+
+
 def outcome_of(error: AttemptError) -> Outcome:
     """How an attempt that met `error` has ended."""
     return _OUTCOMES.get(type(error), "failed")

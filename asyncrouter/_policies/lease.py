@@ -66,6 +66,8 @@ class Lease:
         self._streams = streams
         state = self.state
         self._observed = state.doubts.observations
+        if not self.own_key:
+            state.limits.hidden.sent(now)
         if state.breakers_on:
             lapse = LAPSE_UNLIMITED if total is None else total + LAPSE_EXTRA
             self._model_generation = state.breaker.enter(now, lapse)

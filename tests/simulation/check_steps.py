@@ -45,6 +45,7 @@ def one_turn_each(run: FinishedRun) -> None:
             had = sum(one.attempt.cause != "retry" for one in mine)
             again = sum(one.attempt.outcome == "superseded" and not (itself and _by_itself(one, mine)) for one in mine)
             again += sum(one.attempt.outcome == "failed" and _pausing(one, tries) for one in mine)
+            again += sum(one.attempt.outcome == "not_sent" for one in mine)  # it may come back when it is free
             hedges = sum(one.attempt.cause == "hedge" for one in mine) if itself else 0
             if had > names.count(name) + again + hedges:
                 run.flag("turns", f"call {call.number}: {had} turns of {name}")
@@ -70,7 +71,7 @@ def no_dead_time(run: FinishedRun) -> None:
         busy = 0.0
         for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
             queued = attempt.queued or 0.0
-            most = _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
+            most = _longest(call, busy) if attempt.cause in {"retry", "hedge", "fallback"} else NEAR
             if queued > busy + most:
                 what = f"call {call.number}: {queued - busy:.4f} s before"
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
