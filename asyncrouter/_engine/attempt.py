@@ -44,8 +44,12 @@ At each await:
                        runs have been stopped. If `accept` catches the deadline's cancellation and returns, its verdict
                        counts.
 
-Errors of the provider (`AttemptError`) are returned, never raised. What is raised is not the provider's doing: a
-cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
+Errors of the provider (`AttemptError`) are returned, never raised; so is an `OSError` of a transport. What is raised is
+not the provider's doing: a cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
+Such an exception is kept on the attempt, too.
+
+Closing the router cancels what its transport waits for, such as a name look-up. A task then gets a `CancelledError`
+that nobody has asked for; its attempt has failed.
 """
 
 from __future__ import annotations
@@ -92,8 +96,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     except asyncio.CancelledError:
         entry.end(step_run.stopped or "cancelled")
         raise
-    except BaseException:
-        entry.end("failed")
+    except BaseException as error:
+        entry.end("failed", entry.note_raised(error))
         raise
     return await _run(sent, step_run)
 
@@ -125,6 +129,8 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
             if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # the clock closed it
                 return sent.fail(sent.timeout(sent.clock.expired))
             return sent.fail(error)
+        except (OSError, EOFError) as error:
+            return sent.fail(sent.lost(error))
         if isinstance(answer, ChunkReader):
             return answer
         if accept is None or await _accepted(sent, accept, answer):
@@ -134,10 +140,12 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         expired = sent.clock.expired
         if expired is not None and sent.clock.take_back_cancel():
             return sent.fail(sent.timeout(expired))
+        if sent.engine.closed and not sent.clock.was_cancelled():
+            return sent.fail(ConnectionFailed("the router was closed"))
         sent.end(step_run.stopped or "cancelled")
         raise
-    except BaseException:
-        sent.end("failed")
+    except BaseException as error:
+        sent.end("failed", sent.entry.note_raised(error))
         raise
 
 
@@ -210,7 +218,7 @@ async def _error_body(sent: SentAttempt, response: Response) -> bytes:
     try:
         while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
             body += data
-    except ConnectionFailed:
+    except (ConnectionFailed, OSError, EOFError):
         if sent.clock.expired is not None and not sooner:
             raise  # the time of the attempt itself is up
     sent.clock.stop()

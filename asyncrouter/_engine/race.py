@@ -20,7 +20,8 @@ How the race ends. `_outcome` is the one field that says so:
 
     Reply, ChunkReader     An answer. Nothing else runs any more. It replaces everything below.
     Raised                 A hedge's task has raised what is no provider's doing. A step run in the caller's task goes
-                           on and may still answer; another hedge is stopped, and no fallback is started.
+                           on and may still answer; another hedge is stopped, and no fallback is started. An exception
+                           that the caller will not get is logged.
     Refused                The provider refuses the prompt, and its step says that this is final.
     AttemptTimeout         The deadline has come.
     None                   Nothing yet. With no step left to run, every model has failed.
@@ -55,7 +56,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._engine.failure import all_failed, deadline_error, warn
+from asyncrouter._engine.failure import all_failed, deadline_error, log_unseen, warn
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
@@ -145,7 +146,9 @@ class Race:
             if isinstance(self._outcome, (Reply, ChunkReader)):
                 return self._outcome
             raise self._error()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(self._outcome, Raised) and self._outcome.error is not error:
+                log_unseen(self._outcome.error)
             for step_run in tuple(self._running):
                 self._stop(step_run, "cancelled")
             if isinstance(self._outcome, ChunkReader):
@@ -195,6 +198,11 @@ class Race:
             # Our own cancellation is taken back; one that was asked for beyond it is not ours to swallow.
             if step_run.stopped is None or self._caller.uncancel() > self._cancelling:
                 raise
+        except Exception as error:
+            # A loser that raises while it is being stopped takes nothing from the winner.
+            if step_run.stopped is None or self._caller.uncancel() > self._cancelling:
+                raise
+            log_unseen(error)
         self._finished(step_run, result)
 
     async def _run_in_task(self, step_run: StepRun) -> None:
@@ -206,7 +214,10 @@ class Race:
             if step_run.stopped is None:  # not by us: raised in `accept`, or the whole loop is cancelled
                 self._raised(error)
         except Exception as error:
-            self._raised(error)
+            if step_run.stopped is None:
+                self._raised(error)
+            else:
+                log_unseen(error)
         self._finished(step_run, result)
 
     async def _changed(self) -> None:
@@ -281,6 +292,8 @@ class Race:
             if isinstance(result, AttemptError):
                 self._failed(step_run, result, newest)
             elif result is not None:
+                if isinstance(self._outcome, Raised):
+                    log_unseen(self._outcome.error)
                 self._outcome = result
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -305,8 +318,10 @@ class Race:
             self._hedging.failed(newest=newest)
 
     def _raised(self, error: BaseException) -> None:
-        """A hedge's task has raised, perhaps while it was being stopped; an answer that is there already stays."""
-        if not isinstance(self._outcome, (Reply, ChunkReader)):
+        """A hedge's task has raised; an answer, or an exception, that is there already stays."""
+        if isinstance(self._outcome, _FINAL):
+            log_unseen(error)
+        else:
             self._outcome = Raised(error)
 
     def _stop(self, step_run: StepRun, outcome: Outcome) -> None:

@@ -8,11 +8,12 @@ from asyncrouter._config.cost import estimate, price
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
-from asyncrouter._errors import AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
     from asyncrouter._engine.trace_entry import TraceEntry
-    from asyncrouter._errors import AttemptError, ClockName
+    from asyncrouter._errors import ClockName
     from asyncrouter._policies.lease import Lease
     from asyncrouter._transport.api import Request, Response
     from asyncrouter._types import Chunk, Outcome, Reply
@@ -161,6 +162,11 @@ class SentAttempt:
         )
         attempt.scope = error.scope
 
+    def lost(self, error: OSError | EOFError) -> AttemptError:
+        """The error for what a transport of the caller's own has raised: a timeout if the clock has closed it."""
+        expired = self.clock.expired
+        return lost_connection(error) if expired is None else self.timeout(expired)
+
     def timeout(self, limit_name: ClockName) -> AttemptTimeout:
         """The error for a limit that has expired, in words that name it."""
         self.shared_clock = True
@@ -201,6 +207,8 @@ class SentAttempt:
             return True
         error = self.attempt.error
         if error is None:
+            return True
+        if type(error) is AttemptError:  # what was raised says nothing about the request
             return True
         return isinstance(error, AttemptTimeout) and error.clock != "connect"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._credentials import secrets_in
-from asyncrouter._errors import NotAccepted, NotSent
+from asyncrouter._errors import AttemptError, NotAccepted, NotSent, RouterError
 from asyncrouter._events import AttemptEnded, AttemptStarted
 from asyncrouter._types import Attempt
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._errors import AttemptError
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
@@ -58,6 +57,15 @@ class TraceEntry:
         """End an attempt that was not sent. Only the first call has an effect."""
         if self.settle(outcome, error, self.engine.loop.time()):
             self.announce_end()
+
+    def note_raised(self, error: BaseException) -> AttemptError | None:
+        """What the trace keeps of an exception that is no provider's doing; the exception itself is the caller's."""
+        if isinstance(error, RouterError) or not isinstance(error, Exception):
+            return None
+        noted = AttemptError(f"{type(error).__name__}: {error}")
+        noted.scope = "call"
+        self.complete_error(noted)
+        return noted
 
     def settle(self, outcome: Outcome, error: AttemptError | None, now: float) -> bool:
         """Enter how the attempt ended; `False` when somebody else has done so before."""

@@ -64,6 +64,7 @@ RULES: Mapping[type[AttemptError], Rule] = {
     Unauthorized: Rule("key", "key out"),
     OutOfCredit: Rule("key", "key out", doubtful=True),
     NotSent: Rule(None, "nothing"),
+    AttemptError: Rule("call", "nothing"),  # an exception of `accept`, or of a transport of the caller's own
 }
 """What holds for each class of errors."""
 CONNECT_TIMEOUT = Rule("host", "breaker")

@@ -84,6 +84,11 @@ def attempt_error(error: Exception, request: Request | None = None) -> AttemptEr
     return None
 
 
+def lost_connection(error: OSError | EOFError) -> AttemptError:
+    """The error of an attempt whose transport, one of the caller's own, raised this instead of a `ConnectionFailed`."""
+    return attempt_error(error) or ConnectionFailed("the connection ended early")
+
+
 def permanent(message: str) -> ConnectionFailed:
     """A failed connection that another try would only repeat, so that none is made."""
     failed = ConnectionFailed(message)
