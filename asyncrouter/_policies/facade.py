@@ -156,7 +156,7 @@ class Policies:
         if now < state.limits_read_at + READ_EVERY_SECONDS:
             return
         state.limits_read_at = now
-        state.limits.announce(*read_limits(headers))
+        state.limits.announce(*read_limits(headers), now=now)
 
     def close(self) -> None:
         """Send away all who wait."""
