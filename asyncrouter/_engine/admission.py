@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.cost import prompt_tokens
+from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._errors import NotSent, RouterClosed
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.cost import estimate, price
+from asyncrouter._config.cost import cost_of, estimate
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
@@ -192,8 +192,9 @@ class SentAttempt:
             reply = decoder.reply
         if decoder is not None and reply is not None and reply.usage is not None:
             attempt.usage = reply.usage
-            stated = decoder.cost_usd
-            attempt.cost_usd = stated if stated is not None else price(model, reply.usage)
+            attempt.cost_usd = decoder.cost_usd
+            if attempt.cost_usd is None:
+                attempt.cost_usd, attempt.cost_estimated = cost_of(model, reply.usage)
         elif self._billed():
             attempt.cost_usd = estimate(model, self.entry.call, reply)
             attempt.cost_estimated = attempt.cost_usd is not None

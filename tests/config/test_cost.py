@@ -19,7 +19,8 @@ from asyncrouter import (
     Trace,
     Usage,
 )
-from asyncrouter._config.cost import estimate, price, prompt_tokens
+from asyncrouter._config.cost import cost_of, estimate
+from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import ONCE
 
@@ -115,8 +116,8 @@ def test_price_without_a_rate_for_cached_input() -> None:
     """Cached tokens cost what other input costs if they have no price of their own."""
     model = Model(provider="p", id="m", usd_per_mtok=Price(input=4.0, output=8.0))
 
-    assert price(model, Usage(100, 50, cached_tokens=60)) == pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6)
-    assert price(Model(provider="p", id="m"), Usage(1, 1)) is None
+    assert cost_of(model, Usage(100, 50, cached_tokens=60)) == (pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6), False)
+    assert cost_of(Model(provider="p", id="m"), Usage(1, 1)) == (None, False)
 
 
 # ── estimated ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,13 +260,13 @@ def call(*contents: object) -> Call:
         (["x" * 200, "y" * 200], 101),
         ([""], 1),
         ([None], 1),
-        ([[{"type": "text", "text": "x" * 40}, {"type": "image_url", "image_url": {"url": "u"}}, "odd"]], 11),
+        ([[{"type": "text", "text": "x" * 40}, {"type": "image_url", "image_url": {"url": "u"}}, "odd"]], 1035),
         ([({"type": "text", "text": "x" * 40},)], 11),
         ([7], 1),
     ],
 )
 def test_the_length_of_a_prompt(contents: list[object], tokens: int) -> None:
-    """It is estimated as a token for every four characters, and one more; parts other than text do not count."""
+    """It is estimated as a token for every four characters of English, 1,024 for a picture, and one more."""
     assert prompt_tokens(call(*contents)) == tokens
 
 
