@@ -16,6 +16,7 @@ from backoff import expo
 from asyncrouter._credentials import Credential
 from asyncrouter._engine.shutdown import shut_down
 from asyncrouter._engine.timers import Timers
+from asyncrouter._errors import RouterClosed
 from asyncrouter._policies.facade import Policies
 from asyncrouter._wire.registry import wire_for
 
@@ -71,6 +72,11 @@ class Engine:
         if provider.name not in self.wires:
             self.wires[provider.name] = wire_for(provider, self.wall)
             self.credentials[provider.name] = Credential(provider)
+
+    def check_open(self) -> None:
+        """Raise `RouterClosed` when the router has been closed."""
+        if self.closed:
+            raise RouterClosed("the router was closed while the call was running")
 
     async def sleep(self, seconds: float) -> None:
         """Wait so long, or until the router is closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asyncrouter._errors import (
     AllModelsFailed,
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Reply, Trace
 
 E = TypeVar("E", bound=CallError)
+
+
+class Raised(NamedTuple):
+    """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
+
+    error: BaseException
 
 
 def all_failed(plan: Plan, trace: Trace) -> AllModelsFailed:

@@ -54,15 +54,15 @@ closed.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from asyncrouter._engine.failure import all_failed, deadline_error, log_unseen, warn
+from asyncrouter._engine.failure import Raised, all_failed, deadline_error, log_unseen, warn
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
 from asyncrouter._engine.step_run import StepRun
-from asyncrouter._engine.trace_entry import TraceEntry, requests_to
+from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import (
     AttemptError,
     AttemptTimeout,
@@ -70,7 +70,6 @@ from asyncrouter._errors import (
     NotAccepted,
     NotSent,
     Refused,
-    RouterClosed,
 )
 from asyncrouter._types import Reply
 
@@ -81,12 +80,6 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Cause, Outcome, Trace
-
-
-class Raised(NamedTuple):
-    """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
-
-    error: BaseException
 
 
 _FINAL = (Reply, ChunkReader, Raised)
@@ -232,7 +225,7 @@ class Race:
 
     def _next(self) -> StepRun | None:
         """The step to run, now that none does; `None` when no step is left."""
-        self._check_open()
+        self._engine.check_open()
         while (index := self._remaining.take_next()) is not None:
             step_run = self._open(index, self._cause)
             if step_run is not None:
@@ -240,21 +233,11 @@ class Race:
             self._cause = "fallback"
         return None
 
-    def _check_open(self) -> None:
-        if self._engine.closed:
-            raise RouterClosed("the router was closed while the call was running")
-
     async def _come_back(self) -> StepRun | None:
         """The step that was held or limited and is free first, once it is free; `None` if none is in time."""
-        while self._outcome is None and (found := self._remaining.first_free()) is not None:
-            index, seconds = found
-            if seconds > 0.0:
-                await self._engine.sleep(seconds)
-                self._check_open()
-                continue  # much may have happened since
-            cause = self._remaining.take_back(index)
-            if (step_run := self._open(index, cause)) is not None:
-                step_run.come_back(requests_to(self._trace, step_run.step.name) if cause == "retry" else 0)
+        while self._outcome is None and (found := await self._remaining.wait_for_free()) is not None:
+            if (step_run := self._open(*found)) is not None:
+                step_run.come_back(self._trace)
                 return step_run
         return None
 

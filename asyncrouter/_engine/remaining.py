@@ -145,7 +145,17 @@ class Remaining:
         )
         self._held[step_run.index] = now + pause, "retry"
 
-    def first_free(self) -> tuple[int, float] | None:
+    async def wait_for_free(self) -> tuple[int, Cause] | None:
+        """Wait for the step that may have its turn again first; its index and the cause of its next attempt."""
+        while (found := self._first_free()) is not None:
+            index, seconds = found
+            if seconds <= 0.0:
+                return index, self._held.pop(index)[1]
+            await self._engine.sleep(seconds)  # and look again: much may have happened meanwhile
+            self._engine.check_open()
+        return None
+
+    def _first_free(self) -> tuple[int, float] | None:
         """The step that may have its turn again first, and the seconds until then; `None` if none in time."""
         found = [
             (max(wait, self._engine.policies.expected_wait(self._plan.steps[index].model, self._call.priority)),
@@ -156,10 +166,6 @@ class Remaining:
             return None
         _, index, wait = min(found)
         return index, wait
-
-    def take_back(self, index: int) -> Cause:
-        """A step that was held has its turn again; the cause of its next attempt."""
-        return self._held.pop(index)[1]
 
     def _seconds_until_free(self, index: int) -> float | None:
         """Seconds until a step may be sent again; `None` if not before the deadline."""

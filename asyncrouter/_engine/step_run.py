@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from asyncrouter._credentials import has_key
+from asyncrouter._engine.trace_entry import requests_to
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._engine.trace_entry import TraceEntry
-    from asyncrouter._types import Call, Cause, Outcome
+    from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
 class RaceHooks(Protocol):
@@ -83,10 +84,10 @@ class StepRun:
         """Note the first content; `False` when the race has stopped this run before."""
         return self.race.won(self)
 
-    def come_back(self, tried: int) -> None:
-        """It has its turn again, as no other step is free sooner: it waits. `tried`: its requests before that."""
+    def come_back(self, trace: Trace) -> None:
+        """It has its turn again, as no other step is free sooner: it waits. Its requests before that still count."""
         self.patient = True
-        self.tried = tried
+        self.tried = requests_to(trace, self.step.name) if self.cause == "retry" else 0
 
     # Waiting, or giving way to another step.
 
