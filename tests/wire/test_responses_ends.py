@@ -117,6 +117,9 @@ def test_a_mark_behind_the_last_event_is_tolerated() -> None:
     ([*HALF, {"type": "response.completed"}], "something was lost on the way: its response"),
     ([*HALF, {"type": "response.completed", "response": response(status=["completed"])}],
      "something was lost on the way: its status"),
+    ([*HALF, {"type": "response.incomplete", "response": response(
+        message("Hello there, é🙂!"), status="incomplete", incomplete_details={"reason": ["max_output_tokens"]})}],
+     "something was lost on the way: its status"),
     ([*HALF, {"type": "response.completed", "response": response(output={})}],
      "something was lost on the way: its output"),
     ([*HALF, {"type": "response.completed", "response": response(call("f", "{}"))}],

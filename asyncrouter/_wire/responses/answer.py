@@ -277,7 +277,9 @@ class ResponseAnswer(AnswerState):
             self._break("the response does not hold the items that have come")
         told = response.get("status")
         self.status = told if isinstance(told, str) else status
-        if not isinstance(told, str | None):
+        details = response.get("incomplete_details")
+        reason = details.get("reason") if isinstance(details, dict) else details
+        if not isinstance(told, str | None) or not isinstance(reason, str | None):
             self._break("its status")
         if self.status == "failed" or (response.get("error") and not self.items):
             self._fail(response if response.get("error") else {"error": "the response failed"})
