@@ -71,7 +71,10 @@ def no_dead_time(run: FinishedRun) -> None:
         busy = 0.0
         for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
             queued = attempt.queued or 0.0
-            most = _longest(call, busy) if attempt.cause in {"retry", "hedge", "fallback"} else NEAR
+            back = attempt.cause == "fallback" and any(
+                before.model == attempt.model and before.number < attempt.number for before in call.trace.attempts
+            )  # a step that was held has its turn again
+            most = _longest(call, busy) if back or attempt.cause in {"retry", "hedge"} else NEAR
             if queued > busy + most:
                 what = f"call {call.number}: {queued - busy:.4f} s before"
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")

@@ -109,7 +109,12 @@ def retried_beyond_its_attempts() -> Iterator[None]:
     """A model is tried once more than `retry.attempts`."""
 
     def make(pause: Any) -> Any:
-        return lambda engine, step_run, error, tries: pause(engine, step_run, error, max(1, tries - 1))
+        def pauses(engine: Any, call: Any, step_run: StepRun, error: AttemptError, tries: Any) -> Any:
+            if tries.everything == 1:
+                tries.everything = 0
+            return pause(engine, call, step_run, error, tries)
+
+        return pauses
 
     with around(retries, "pause_before_next", make):
         yield
