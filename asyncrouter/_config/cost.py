@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.tokens import prompt_tokens, text_tokens
+from asyncrouter._config.tokens import json_tokens, prompt_tokens, text_tokens
 from asyncrouter._types import Usage
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def estimate(model: Model, call: Call, reply: Reply | None) -> float | None:
     written = 0.0
     if reply is not None:
         written = text_tokens(reply.text) + text_tokens(reply.reasoning)
-        written += sum(text_tokens(str(tool_call.get("function"))) for tool_call in reply.tool_calls)
+        written += sum(json_tokens(tool_call) for tool_call in reply.tool_calls)
     asked = call.params.get("service_tier")
     tier = asked if isinstance(asked, str) and asked in _SAME_TIER else None
     return cost_of(model, Usage(prompt_tokens(call), int(written), service_tier=tier))[0]

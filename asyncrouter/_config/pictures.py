@@ -9,7 +9,7 @@ PATCH = 32
 """Pixels in the side of a square that counts as one token (OpenAI, "Images and vision": patches). A picture of
 1,024 by 1,024 counts 1,024 so; Anthropic's rule (width × height / 750) gives 1,398, Google's 1,032 to 1,120."""
 MOST = 1536
-"""Tokens of the largest picture: providers scale down what is larger. OpenAI's limit of patches; Anthropic's is 1,600."""
+"""Tokens of the largest picture: providers scale down what is larger. It is OpenAI's limit; Anthropic's is 1,600."""
 LEAST = 85
 """Tokens of the smallest picture, and of one that is sent with `"detail": "low"` (OpenAI)."""
 UNKNOWN = 1024

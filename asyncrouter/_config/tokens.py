@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+import orjson
 
 from asyncrouter._config.pictures import picture_tokens
 
@@ -16,19 +17,18 @@ TOKENS_PER_WIDE_CHARACTER = 0.85
 """Tokens of a Chinese, Japanese or Korean character: between the 0.6 of DeepSeek ("Token & Token Usage") and of
 GPT-4o, and the 1.2 of older vocabularies."""
 TOKENS_PER_OTHER_CHARACTER = 0.4
-"""Tokens of a character of another script, or with an accent: Russian, Greek and Arabic words are cut into pieces of two
-to three letters."""
+"""Tokens of a character of another script, or with an accent: Russian, Greek and Arabic words are cut into pieces of
+two to three letters."""
 BASE64_PER_AUDIO_TOKEN = 667
 """Characters of base64 in a token of sound: 32 tokens a second (Google, "Audio understanding") at 128 kbit/s."""
 BASE64_PER_FILE_TOKEN = 44
 """Characters of base64 in a token of a document: about 1,500 tokens for a page (Anthropic, "PDF support": the least)
 of 50 kB."""
 
-_WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
-                   "\U0001f000-\U0001faff\U00020000-\U0003ffff]+")
-"""Chinese, Japanese and Korean characters and their punctuation, full-width forms, and pictographs."""
-_PLAIN = re.compile("[\0-\x7f]+")
-"""ASCII."""
+_WIDE = bytes([*range(0xE3, 0xEE), 0xEF, *range(0xF0, 0xF5)])
+"""First bytes, in UTF-8, of Chinese, Japanese, Korean and full-width characters (from U+3000) and of pictographs."""
+_OTHER = bytes(range(0xC2, 0xE3))
+"""First bytes of the other characters that are not ASCII."""
 
 
 def prompt_tokens(call: Call) -> int:
@@ -36,7 +36,7 @@ def prompt_tokens(call: Call) -> int:
     tokens = sum(message_tokens(message) for message in call.messages)
     for name in ("tools", "response_format"):
         if (given := call.params.get(name)) is not None:
-            tokens += json_characters(given) / CHARACTERS_PER_TOKEN
+            tokens += json_tokens(given)
     return int(tokens) + 1
 
 
@@ -47,7 +47,7 @@ def message_tokens(message: object) -> float:
     tokens = content_tokens(message.get("content"))
     for name in ("tool_calls", "reasoning_content", "reasoning"):
         if (given := message.get(name)) is not None:
-            tokens += text_tokens(given) if isinstance(given, str) else json_characters(given) / CHARACTERS_PER_TOKEN
+            tokens += text_tokens(given) if isinstance(given, str) else json_tokens(given)
     return tokens
 
 
@@ -64,24 +64,23 @@ def text_tokens(text: str) -> float:
     """The length of a text in tokens, estimated from the scripts it is written in."""
     if text.isascii():  # costs nothing: a text knows
         return len(text) / CHARACTERS_PER_TOKEN
-    rest = _WIDE.sub("", text)
-    other = _PLAIN.sub("", rest)
+    data = text.encode("utf-8", "surrogatepass")
+    wide, other = (len(data) - len(data.translate(None, firsts)) for firsts in (_WIDE, _OTHER))
+    ascii_only = len(text) - wide - other
     return (
-        (len(text) - len(rest)) * TOKENS_PER_WIDE_CHARACTER
-        + len(other) * TOKENS_PER_OTHER_CHARACTER
-        + (len(rest) - len(other)) / CHARACTERS_PER_TOKEN
+        wide * TOKENS_PER_WIDE_CHARACTER
+        + other * TOKENS_PER_OTHER_CHARACTER
+        + ascii_only / CHARACTERS_PER_TOKEN
     )
 
 
-def json_characters(value: object) -> int:
-    """About how many characters a value has as JSON."""
-    if isinstance(value, str):
-        return int(text_tokens(value) * CHARACTERS_PER_TOKEN) + 2
-    if isinstance(value, dict):
-        return 2 + sum(len(str(name)) + 4 + json_characters(item) for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return 2 + sum(1 + json_characters(item) for item in value)
-    return 4
+def json_tokens(value: object) -> float:
+    """The length of a value in tokens, estimated from its JSON."""
+    try:
+        written = orjson.dumps(value).decode()
+    except TypeError:  # what JSON cannot carry is not sent
+        return 0.0
+    return text_tokens(written)
 
 
 def _part_tokens(part: dict[str, object]) -> float:

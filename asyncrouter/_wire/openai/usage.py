@@ -10,6 +10,9 @@ from asyncrouter._wire.fields import cost_in, count_in, object_in, tier_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_WRITES = frozenset({"cache_write_tokens", "cache_creation_tokens"})
+"""Names of the tokens that were written into the cache, among the details of a prompt's."""
+
 
 def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage | None:
     """The counts as `Usage`, `None` when there are none. DeepSeek counts cached tokens as `prompt_cache_hit_tokens`.
@@ -23,11 +26,15 @@ def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage
     total = usage.get("total_tokens")
     shows_more = isinstance(total, (int, float)) and total > prompt + completion
     hidden = max(0, count_in(usage, "total_tokens") - prompt - completion) if shows_more else 0
-    cached = count_in(usage.get("prompt_tokens_details"), "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
+    details = usage.get("prompt_tokens_details")
+    cached = count_in(details, "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
     reasoning = count_in(usage.get("completion_tokens_details"), "reasoning_tokens")
     read = Usage(prompt, completion + hidden, cached, reasoning or hidden)
-    _read_cache_writes(read, usage)
-    read.service_tier = tier_in(usage.get("service_tier"), tier)
+    # Most answers have none of these, and a look costs less than reading.
+    if (type(details) is dict and not details.keys().isdisjoint(_WRITES)) or "cache_creation_input_tokens" in usage:
+        _read_cache_writes(read, usage)
+    if (tier := usage.get("service_tier") or tier) is not None and tier != "default":
+        read.service_tier = tier_in(tier)
     if usage.get("is_byok") is True and "cost" in usage and cost_in(usage) is None:
         read.service_tier = "byok"
     return read
