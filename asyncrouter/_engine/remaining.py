@@ -179,10 +179,11 @@ class Remaining:
     def drop_no_larger(self, small: PlannedStep) -> list[tuple[PlannedStep, NotSent]]:
         """Take out the steps whose context window is known to be no larger than that of `small`; each with why."""
         window, dropped = small.model.context, []
-        for index in tuple(self._left):
+        for index in (*self._left, *self._held):
             step = self._plan.steps[index]
             if window is not None and step.model.context is not None and step.model.context <= window:
-                self._left.remove(index)
+                if self._held.pop(index, None) is None:
+                    self._left.remove(index)
                 why = f"its window of {step.model.context} tokens is no larger than {small.name}'s"
                 dropped.append((step, NotSent(why)))
         return dropped

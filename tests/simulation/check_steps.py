@@ -74,7 +74,7 @@ def no_dead_time(run: FinishedRun) -> None:
             back = attempt.cause == "fallback" and any(
                 before.model == attempt.model and before.number < attempt.number for before in call.trace.attempts
             )  # a step that was held has its turn again
-            most = _longest(call, busy) if back or attempt.cause in {"retry", "hedge"} else NEAR
+            most = inf if back else _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
             if queued > busy + most:
                 what = f"call {call.number}: {queued - busy:.4f} s before"
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")

@@ -111,7 +111,7 @@ class LiveChecks:
             too_soon = now < cut_at + 1.0 and hidden._crowd is None  # a crowd is counted while its answers come in
             if too_soon or rate < SLOWEST:
                 self._record.flag("steps", f"{model} at {now!r}: {rate} after {before}, cut at {cut_at!r}")
-            cut_at = now
+            cut_at = cut_at if hidden._crowd is not None else now
         self._rates[model] = rate, cut_at
 
     # Just looking.
