@@ -126,6 +126,12 @@ class SentAttempt:
         self.end(outcome_of(error), error)
         return error
 
+    def withdraw(self) -> None:
+        """Give everything back as if it had never been admitted: there was no room on this machine to send it."""
+        self.clock.stop()
+        self.lease.withdraw()
+        self.attempt.sent = None
+
     def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
         """Stop the clock, close the response, count the cost, give the lease back. Only the first call has an effect.
 
@@ -147,6 +153,8 @@ class SentAttempt:
         else:
             self._end_failed(now, outcome, error, first_content)
         self.entry.announce_end()
+        if self.engine.room.waiting:
+            self.engine.room.freed()
 
     def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None) -> None:
         """Give the lease back with all that decides whose fault the error is."""

@@ -80,6 +80,11 @@ class StepRun:
         self.size = size
         self.race.sent(self)
 
+    def delay(self, seconds: float, deadline: float) -> None:
+        """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on."""
+        self.silent_until = min(self.silent_until + seconds, deadline)
+        self.answer_until = min(self.answer_until + seconds, deadline)
+
     def won(self) -> bool:
         """Note the first content; `False` when the race has stopped this run before."""
         return self.race.won(self)

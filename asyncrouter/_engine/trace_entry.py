@@ -26,13 +26,14 @@ class TraceEntry:
     An attempt that is never sent is nothing but its entry. A `SentAttempt` holds its entry, and more to be released.
     """
 
-    __slots__ = ("attempt", "call", "engine", "step", "trace")
+    __slots__ = ("attempt", "call", "engine", "started", "step", "trace")
 
     def __init__(self, engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause) -> None:
         self.engine = engine
         self.call = call
         self.trace = trace
         self.step = step
+        self.started = False  # the listeners know of it
         self.attempt = Attempt(
             len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=engine.loop.time() - call.began
         )
@@ -44,12 +45,14 @@ class TraceEntry:
     def mark_sent(self, now: float) -> None:
         """The request is sent at the instant `now` of the loop's clock."""
         self.attempt.sent = now - self.call.began
-        if not self.engine.events.quiet:
+        if not self.started and not self.engine.events.quiet:
+            self.started = True
             self.engine.events.emit(AttemptStarted(self.trace, self.attempt))
 
     def fail(self, error: AttemptError) -> AttemptError:
         """End an attempt that was not sent, because of `error`; the error with everything a reader needs on it."""
         self.complete_error(error)
+        self.attempt.scope = error.scope
         self.end(outcome_of(error), error)
         return error
 

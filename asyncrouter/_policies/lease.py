@@ -91,6 +91,17 @@ class Lease:
             used = 0.0
         self.state.pacer.give_back(self._tokens, self._rank, sent=self._sent_at is not None, used=used)
 
+    def withdraw(self) -> None:
+        """Give everything back and learn nothing: the request could not be sent, for a reason of this machine's."""
+        if self.ended:
+            return
+        self.ended = True
+        if self._sent_at is not None and self.state.breakers_on:
+            self.state.breaker.released(self._model_generation)
+            self.state.provider.host.released(self._host_generation)
+        self._sent_at = None
+        self.release()
+
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
         usage: Usage | None = None, *, body: int = 0, silence: float = 0.0, clock_of_call: bool = True,
@@ -185,7 +196,7 @@ class Lease:
     ) -> None:
         """Tell the host's breaker whether the host was reached, and the model's whether it did its work."""
         model, host = self.state.breaker, self.state.provider.host
-        if counts_against_host(error):
+        if counts_against_host(error) and error.scope != "local":
             host.failed(self._host_generation, now, error.message)
         elif answering or outcome == "won" or (error is not None and error.status is not None):
             host.succeeded(self._host_generation, now)

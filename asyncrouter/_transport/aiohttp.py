@@ -25,7 +25,7 @@ import aiohttp
 
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info
-from asyncrouter._transport.errors import attempt_error, permanent
+from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
 from asyncrouter._transport.response import AiohttpResponse
 from asyncrouter._transport.url import MAX_URLS, parse_url
@@ -192,6 +192,8 @@ class AiohttpTransport:
             try:
                 context = tls.create_default_context(cafile=path)
             except OSError as error:
+                if is_local(error):
+                    raise
                 raise permanent(f"ca: {path}: {error.strerror}") from None
             context.set_alpn_protocols(("http/1.1",))
             self._contexts[path] = context
