@@ -73,14 +73,28 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
 ]
 
 
+SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+REQUESTS += [
+    ([HI, {"role": "assistant", "content": "So.", "content_blocks": [
+        {"type": "thinking", "thinking": "a", "signature": "s"}, SEARCH, FOUND, {"type": "text", "text": "So."}]}], {}),
+    ([{**HI, **EPHEMERAL}], {"reasoning_effort": "none", "tools": [TOOL], "tool_choice": "required"}),
+    ([HI], {"reasoning": {"max_tokens": 2000}, "response_format": {"type": "json_schema", "json_schema": {
+        "name": "w", "schema": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}}}}),
+]
+MODELS = [MODEL, *(Model(provider="anthropic", id=f"claude-{name}") for name in (
+    "haiku-4-5", "opus-4-5", "sonnet-4-6", "opus-4-8", "opus-5", "sonnet-5-5", "opus-5-5", "fable-5-2"))]
+
+
 @pytest.mark.parametrize(("messages", "params"), REQUESTS)
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", MODELS, ids=[model.id for model in MODELS])
 def test_the_sdks_types_accept_what_we_send(
-    messages: list[dict[str, object]], params: dict[str, object], stream: bool
+    model: Model, messages: list[dict[str, object]], params: dict[str, object], stream: bool
 ) -> None:
     """They know every key: what comes out of their validation is what went in."""
     call = Call(messages, {}, {}, 0.0, math.inf)
-    sent = orjson.loads(WIRE.encode(call, MODEL, params, "k", stream=stream, connect=None).body)
+    sent = orjson.loads(WIRE.encode(call, model, params, "k", stream=stream, connect=None).body)
     body = {name: value for name, value in sent.items() if name not in SAMPLING}
     types = TypeAdapter(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming)
 

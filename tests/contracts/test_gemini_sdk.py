@@ -99,7 +99,12 @@ def sdk(client: Client) -> Client:
 
 
 @pytest.mark.parametrize(("messages", "params"), REQUESTS)
-@pytest.mark.parametrize(("model", "stream"), [(MODEL, False), (OLD, True)], ids=["body of 3", "stream of 2.5"])
+@pytest.mark.parametrize(
+    ("model", "stream"),
+    [(MODEL, False), (OLD, True), *((Model(provider="gemini", id=f"gemini-{name}"), False) for name in (
+        "2.0-flash", "3-pro-preview", "3-pro-image-preview", "3.8-flash", "4-argon"))],
+    ids=lambda value: value.id if isinstance(value, Model) else None,
+)
 def test_the_sdk_would_send_the_same(
     sdk: Client, messages: list[dict[str, object]], params: dict[str, object], model: Model, stream: bool
 ) -> None:
