@@ -4,6 +4,10 @@ What is a retry, and what is only a wait. A guess of ours (a server error, a los
 `retry.attempts` counts it, and the retry budget pays for it. Whatever the provider asked for is a wait: a Retry-After
 of any status, a rate limit without one while no other step could serve, and a key that has been renewed. A wait is
 charged to nothing but the deadline. Only an `attempts` that somebody has given bounds waits, too.
+
+One error is not waited out but cured: a provider that names a parameter which it refuses (`Wire.adapt`). The request is
+written without it, and the model is asked once more at once. That is no retry of a failure, so it counts neither as one
+of the `attempts` nor against the retry budget.
 """
 
 from __future__ import annotations
@@ -72,10 +76,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
 
 
 def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:
-    """Whether the request will be written otherwise now: the provider has named a parameter that it refuses.
-
-    Then the model is asked again at once. That is no retry of a failure, so it is charged to nobody.
-    """
+    """Whether the next request will be written otherwise, because the provider has said what it refuses in this one."""
     sent = step_run.attempt
     if not isinstance(error, Rejected) or error.status not in _ABOUT_THE_REQUEST or not isinstance(sent, SentAttempt):
         return False
