@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
     from asyncrouter.sim import Clock, World
 
@@ -123,11 +125,18 @@ def test_the_list_has_anthropics_cache_writes() -> None:
     assert (listed.cache_write, listed.cache_write_1h, listed.tiers["fast"].output) == (5.0, 8.0, 40.0)
 
 
-def test_the_catalogue_agrees_with_the_list() -> None:
-    """Each model of each well-known provider costs the same in the catalogue and in genai-prices, long prompts and
-    tiers included.
+def test_the_catalogue_agrees_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model of each well-known provider cost the same in the catalogue and in genai-prices on the day on which the
+    catalogue was verified, long prompts and tiers included.
     """
     known = catalog()
+
+    class Verified(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Verified:
+            return cls(known.verified.year, known.verified.month, known.verified.day, tzinfo=tz)
+
+    monkeypatch.setattr("asyncrouter.prices.datetime", Verified)
     wrong = []
     for (provider, model), entry in known.models.items():
         listed, ours = look_up(known.providers[provider].base_url, model), entry.usd_per_mtok
