@@ -163,6 +163,17 @@ def test_a_picture_is_an_answer() -> None:
         assert decoder.reply.raw["choices"][0]["message"][KEPT] == [item]
 
 
+def test_items_that_are_no_part_of_the_answer_say_nothing() -> None:
+    """They are kept, and go back with the next turn; what stands in them is not the model's answer."""
+    part = {"type": "output_text", "text": "Not said.", "annotations": []}
+    item = {"type": "sparkle", "id": "sp_1", "content": [part]}
+    chunks: list[Chunk] = []
+    decoder = decode(WIRE, SSE, stream_of(response(item, message("Said."))), chunks=chunks)
+
+    assert (decoder.close(), decoder.reply.text, [chunk.text for chunk in chunks]) == (None, "Said.", ["Said", "."])
+    assert decoder.reply.raw["choices"][0]["message"][KEPT][0] == item
+
+
 def test_a_custom_tools_call_has_free_text() -> None:
     """It has no arguments, but an input."""
     item = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "name": "sql", "input": "select 1"}

@@ -134,7 +134,7 @@ class OutputItem:
         if self.kind == "reasoning":
             summary = PARAGRAPH.join(_texts(item.get("summary"), "summary_text", "text"))
             return summary or PARAGRAPH.join(_texts(item.get("content"), "reasoning_text", "text"))
-        return "".join(_texts(item.get("content"), "output_text", "text"))
+        return "".join(_texts(item.get("content"), "output_text", "text")) if self.kind == "message" else ""
 
     def _rest(self, said: str, whole: str) -> str | None:
         if whole.startswith(said):
