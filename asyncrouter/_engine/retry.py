@@ -103,8 +103,8 @@ def pause_before_next(
         if tries.renewed:
             return None
         tries.renewed = True
-        pause = engine.random.uniform(0.0, settings.base)
-        return pause if step_run.fits(pause) else None
+        renewal = engine.random.uniform(0.0, settings.base)
+        return renewal if step_run.fits(renewal) else None
     if error.retry_after is not None:
         return _pause_asked_for(engine, step_run, error.retry_after, tries)
     if isinstance(error, RateLimited) or (isinstance(error, ServerFailed) and error.status == UNAVAILABLE):
