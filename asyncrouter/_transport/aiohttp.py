@@ -110,7 +110,7 @@ class AiohttpTransport:
                     response.close()
                     raise ConnectionFailed("the transport was closed while sending")
                 connection = connection_info.get() or ConnectionInfo(session is not self._given, began)
-                return AiohttpResponse(response, connection, self._open)
+                return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
             except Exception as error:
                 failed = attempt_error(error, request)
                 if failed is None:
@@ -148,6 +148,7 @@ class AiohttpTransport:
         self._session = self._given or aiohttp.ClientSession(
             connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
             max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES,
+            auto_decompress=False,
         )
         return self._session
 

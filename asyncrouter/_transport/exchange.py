@@ -97,7 +97,8 @@ async def exchange(
         assert protocol is not None
         head, body = destination.head(request.headers), request.body
         protocol.set_response_params(
-            timer=_NO_TIMER, read_until_eof=True, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
+            timer=_NO_TIMER, read_until_eof=True, auto_decompress=False, max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
         transport = protocol.transport
         if transport is None or transport.is_closing():

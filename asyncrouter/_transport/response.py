@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.errors import attempt_error
+from asyncrouter._transport.unpacking import unpacker_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,21 +21,30 @@ if TYPE_CHECKING:
     import aiohttp
 
     from asyncrouter._transport.connector import ConnectionInfo
+    from asyncrouter._transport.unpacking import Unpacker
 
 
 class AiohttpResponse:
     """One response; it adds itself to `open_responses` until it has ended or is closed."""
 
-    __slots__ = ("_content", "_open_responses", "_response", "_resting", "connected_at", "headers", "reused", "status")
+    __slots__ = (
+        "_content", "_open_responses", "_response", "_resting", "_unpacker", "connected_at", "headers", "reused",
+        "status",
+    )
 
     def __init__(
-        self, response: aiohttp.ClientResponse, connection: ConnectionInfo, open_responses: set[AiohttpResponse]
+        self, response: aiohttp.ClientResponse, connection: ConnectionInfo, open_responses: set[AiohttpResponse], *,
+        packed: bool = True,
     ) -> None:
+        """`packed` says that aiohttp has not unpacked a compressed body."""
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self.reused, self.connected_at = connection
         self._response = response
         self._content = response.content
+        self._unpacker = None
+        if packed and "Content-Encoding" in self.headers:
+            self._unpacker = unpacker_for(self.headers, response.url.host_port_subcomponent)
         self._resting: asyncio.Future[None] | None = None
         self._open_responses = open_responses
         open_responses.add(self)
@@ -48,7 +58,7 @@ class AiohttpResponse:
         try:
             if rest > 0.0:
                 await self._rest(rest)
-            data = await self._content.readany()
+            data = await (self._content.readany() if self._unpacker is None else self._unpacked(self._unpacker))
         except Exception as error:
             failed = attempt_error(error)
             if isinstance(error, RuntimeError) and self._lost():  # how aiohttp says that the read began too late
@@ -68,6 +78,19 @@ class AiohttpResponse:
         if not self._content.is_eof():
             self._response.close()
         self._end_rest()
+
+    async def _unpacked(self, unpacker: Unpacker) -> bytes:
+        """The next piece of a compressed body, `b""` at its end."""
+        while True:
+            if unpacker.pending:
+                data = unpacker.take()
+            elif packed := await self._content.readany():
+                data = unpacker.take(packed)
+            else:
+                unpacker.end()
+                return b""
+            if data:
+                return data
 
     def _lost(self) -> bool:
         connection = self._response.connection
