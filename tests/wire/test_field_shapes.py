@@ -101,6 +101,24 @@ def test_each_word_of_an_interruption(world: World, clock: Clock, wire: str, mod
         assert (word, *got) == (word, HEALTHY, BadReply)
 
 
+@pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
+@pytest.mark.parametrize(
+    "act",
+    [
+        Act(tool_calls=TOOLS, fault="interrupted", at=2), Act(tool_calls=TOOLS, fault="interrupted", at="end"),
+        Act(text="", pictures=1, fault="interrupted", at="end"),
+        Act(text="one two", fault="interrupted", at="end", sse=("one_body",)),
+        Act(tool_calls=TOOLS, fault="thoughts_only"), Act(text="one", fault="thoughts_only", sse=("one_body",)),
+        Act(tool_calls=TOOLS, fault="bad_arguments", sse=("calls_at_zero", "no_ids")),
+        Act(tool_calls=TOOLS, fault="bad_arguments", sse=("whole_message", "repeated_names")),
+    ],
+    ids=["in calls", "after calls", "picture", "one body", "no calls", "thoughts", "at zero", "twice"],
+)
+def test_no_answer_in_other_shapes(world: World, clock: Clock, act: Act, wire: str, mode: str) -> None:
+    """Whole calls, pictures and unusual forms make no answer of what is none."""
+    assert outcome(world, clock, act, wire, mode) == (HEALTHY, BadReply)
+
+
 @pytest.mark.parametrize("wire", WIRES)
 def test_an_interruption_after_text_was_handed_out(world: World, clock: Clock, wire: str) -> None:
     """A stream whose caller has text already cannot go to another model: it fails, and names that text."""
@@ -110,11 +128,14 @@ def test_an_interruption_after_text_was_handed_out(world: World, clock: Clock, w
 
 
 @pytest.mark.parametrize(("wire", "mode"), [*product(WIRES, MODES)])
+@pytest.mark.parametrize("tools", [(), TOOLS], ids=["words", "calls"])
 @pytest.mark.parametrize("at", [0, 1])
-def test_words_after_an_end_and_then_a_cut(world: World, clock: Clock, wire: str, mode: str, at: int) -> None:
+def test_content_after_an_end_and_then_a_cut(
+    world: World, clock: Clock, wire: str, mode: str, at: int, tools: list[dict[str, object]]
+) -> None:
     """Content after a finish reason takes the end back, so the cut that follows is a failed connection."""
-    act = Act(text="one two", fault="early_end", at=at)
-    expected = (StreamInterrupted, "one two") if mode == "stream" else HEALTHY
+    act = Act(text=None if tools else "one two", tool_calls=tools, fault="early_end", at=at)
+    expected = (StreamInterrupted, "" if tools else "one two") if mode == "stream" else HEALTHY
 
     assert outcome(world, clock, act, wire, mode) == (expected, ConnectionFailed)
 
