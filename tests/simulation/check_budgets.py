@@ -156,7 +156,8 @@ def ranks(run: FinishedRun) -> None:
         waiting = [one for one in mine if _waited_until(one) > one.queued + NEAR]
         # Who sits out a Retry-After does so beside the queue, and joins it when that is over.
         spans = [(one.queued, _waited_until(one), one.rank, one) for one in waiting
-                 if not run.was_held(name, one.queued, _waited_until(one))]
+                 if not run.was_held(name, one.queued, _waited_until(one))
+                 and not run.was_crowded(one.queued, _waited_until(one))]
         for one in mine if spans else ():
             sent, rank = one.sent, one.rank
             if sent is None or one.attempt.cause == "hedge":

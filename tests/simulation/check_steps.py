@@ -63,6 +63,14 @@ def _pausing(failed: MatchedAttempt, tries: list[MatchedAttempt]) -> bool:
     return any(failed.ended <= first <= failed.ended + _longest(failed.call, inf) for first in firsts)
 
 
+def waits_for_room(run: FinishedRun) -> None:
+    """Where this machine has no room for a connection for some seconds, only the deadline ends an attempt."""
+    for one in run.tries:
+        in_time = one.ended < one.call.deadline - NEAR
+        if one.attempt.error is not None and "no descriptor" in one.attempt.error.message and in_time:
+            run.flag("room", f"{one} failed at {one.ended!r}")
+
+
 def no_dead_time(run: FinishedRun) -> None:
     """While a call runs an attempt runs or waits; the only pauses are those before a retry."""
     for call in run.record.calls:
@@ -125,5 +133,6 @@ def _no_larger(window: int | None, other: int | None) -> bool:
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
-    failure_never_wins, every_model_was_tried, one_turn_each, no_dead_time, stops_at_refusal,
+    failure_never_wins, every_model_was_tried, one_turn_each, waits_for_room, no_dead_time,
+    stops_at_refusal,
 ]
