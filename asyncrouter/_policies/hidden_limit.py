@@ -88,6 +88,10 @@ class HiddenLimit:
             self._sent = self._turned_down = 0
         self._sent += 1
 
+    def not_sent(self) -> None:
+        """Take back a request that was noted and did not go: there was no room for it on this machine."""
+        self._sent = max(0, self._sent - 1)
+
     def note_wait(self, now: float) -> None:
         """Note that this rate makes a request wait."""
         self._waited_at = now

@@ -98,6 +98,8 @@ class Lease:
         if self.ended:
             return
         self.ended = True
+        if self._sent_at is not None and not self.own_key:
+            self.state.limits.hidden.not_sent()
         if self._sent_at is not None and self.state.breakers_on:
             self.state.breaker.released(self._model_generation)
             self.state.provider.host.released(self._host_generation)

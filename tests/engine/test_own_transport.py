@@ -6,9 +6,20 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 
-from asyncrouter import AiohttpTransport, Hedge, Reply, Request, Response, Router, RouterClosed
+from asyncrouter import (
+    AiohttpTransport,
+    AttemptError,
+    ConnectionFailed,
+    Hedge,
+    Reply,
+    Request,
+    Response,
+    Router,
+    RouterClosed,
+)
 from asyncrouter.sim import Act
 from tests.helpers.failing import ONCE, Tried, tried
 from tests.helpers.transports import WrappedResponse, WrappingTransport
@@ -269,5 +280,47 @@ def test_a_cancelled_call_stays_cancelled_when_the_router_closes(monkeypatch: py
         with pytest.raises(asyncio.CancelledError):
             await calling
         await closing
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["own-session", "given-session"])
+def test_a_list_of_models_that_waits_for_a_name_fails(monkeypatch: pytest.MonkeyPatch, *, given: bool) -> None:
+    """`models()` that looks a name up when the router closes raises `ConnectionFailed`: nobody has cancelled it."""
+    asked = asyncio.Semaphore(0)
+
+    async def getaddrinfo(*_: object, **__: object) -> None:
+        asked.release()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "getaddrinfo", getaddrinfo)
+    tables = {"providers": {"x": {"wire": "openai", "base_url": "http://x.test/v1"}}}
+
+    async def main() -> None:
+        session = aiohttp.ClientSession() if given else None
+        router = Router(tables, transport=AiohttpTransport(session=session))
+        calling = asyncio.ensure_future(router.models("x"))
+        await asked.acquire()
+        await router.aclose()
+        if session is not None:
+            await session.close()
+        with pytest.raises(ConnectionFailed):
+            await calling
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", ERRORS[1:], ids=lambda error: type(error).__name__)
+def test_an_os_error_of_a_list_of_models_is_a_failed_attempt(world: World, error: Exception) -> None:
+    """What an own transport raises while `models()` waits is an `AttemptError`, too."""
+
+    class Broken(WrappingTransport):
+        async def send(self, request: Request) -> Response:
+            raise error
+
+    async def main() -> None:
+        async with Router(world.config(), transport=Broken(world, lambda response: response)) as router:
+            with pytest.raises(AttemptError):
+                await router.models()
 
     asyncio.run(main())
