@@ -211,7 +211,6 @@ async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
 def _send(sent: SentAttempt, step_run: StepRun) -> None:
     """Note everywhere that the request is sent now, and start the clock."""
     now, size = sent.sent_at, len(sent.request.body)
-    sent.watch_lag(now)
     sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
     step_run.mark_sent(now, size)
     sent.entry.mark_sent(now)
@@ -244,7 +243,6 @@ async def _first_content(sent: SentAttempt, response: Response, decoder: Decoder
         raise sent.timeout(expired)
     if decoder.content:
         sent.attempt.first_content = sent.attempt.last_content = sent.now()
-        sent.judge_lag()
     return whole
 
 

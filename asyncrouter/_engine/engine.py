@@ -15,7 +15,6 @@ from backoff import expo
 
 from asyncrouter._credentials import Credential
 from asyncrouter._engine.local_room import LocalRoom
-from asyncrouter._engine.loop_lag import LoopLag
 from asyncrouter._engine.shutdown import shut_down
 from asyncrouter._engine.timers import Timers
 from asyncrouter._errors import RouterClosed
@@ -39,7 +38,7 @@ def open_engine(
 ) -> Engine:
     """The engine of a router that opens on `loop`; it is connected to no provider yet."""
     policies, timers = Policies(loop, random, events, breakers=breakers), Timers(loop)
-    return Engine(loop, transport, policies, events, random, timers, LocalRoom(loop, timers), LoopLag(loop), wall)
+    return Engine(loop, transport, policies, events, random, timers, LocalRoom(loop, timers), wall)
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +52,6 @@ class Engine:
     random: Random
     timers: Timers
     room: LocalRoom
-    lag: LoopLag
     wall: Callable[[], float]
     """Seconds since the epoch, for the dates of Retry-After."""
     wires: dict[str, Wire] = field(default_factory=dict)
@@ -99,7 +97,6 @@ class Engine:
         for sleeper in self.sleepers:
             _wake(sleeper)
         self.room.close()
-        self.lag.close()
         self.policies.close()
         await shut_down(self.transport, self.tasks, self.shield)
 

@@ -8,7 +8,7 @@ from asyncrouter._config.cost import cost_of, estimate
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
-from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, Unauthorized
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
 from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from asyncrouter._transport.api import Request, Response
     from asyncrouter._types import Chunk, Outcome, Reply
     from asyncrouter._wire.api import Decoder, Wire
-
-
-MAX_LAG_SHARE = 0.1
-"""Share of an attempt's time for which the loop may have been blocked, so that its time still says something."""
 
 
 class SentAttempt:
@@ -34,8 +30,8 @@ class SentAttempt:
     """
 
     __slots__ = (
-        "attempt", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lag_before", "lease",
-        "received", "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
+        "attempt", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease", "received", "reply", "request",
+        "response", "sent_at", "shared_clock", "step", "wire",
     )
 
     def __init__(
@@ -54,7 +50,6 @@ class SentAttempt:
         self.sent_at = engine.loop.time()
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
         self.received = 0
-        self.lag_before: float | None = None  # of the loop; only while the attempt is in flight
         self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
         self.response: Response | None = None
         self.decoder: Decoder | None = None
@@ -87,7 +82,7 @@ class SentAttempt:
 
     def mark_slow(self) -> None:
         """Another model would have been raced by now, were there a budget for it."""
-        if self.attempt.outcome is None and not self._blocked():
+        if self.attempt.outcome is None:
             self.lease.mark_slow(self.engine.loop.time())
 
     def complete(self, reply: Reply) -> Reply:
@@ -131,31 +126,9 @@ class SentAttempt:
         self.end(outcome_of(error), error)
         return error
 
-    def watch_lag(self, now: float) -> None:
-        """The request is sent at the instant `now`: from here on count for how long the loop is blocked."""
-        self.lag_before = self.engine.lag.watch(now)
-
-    def judge_lag(self) -> None:
-        """If the program has blocked the loop for much of the time until now, let that time teach nothing."""
-        if self.engine.lag.seconds != self.lag_before and self._blocked():
-            self.lease.untimed = True
-
-    def _blocked(self) -> bool:
-        """Whether the loop was blocked for much of the time since the request was sent."""
-        if self.lag_before is None:
-            return False
-        lag = self.engine.lag.seconds - self.lag_before
-        return lag > MAX_LAG_SHARE * (self.engine.loop.time() - self.sent_at)
-
-    def _stop_lag(self) -> None:
-        if self.lag_before is not None:
-            self.engine.lag.attempts -= 1
-            self.lag_before = None
-
     def withdraw(self) -> None:
         """Give everything back as if it had never been admitted: there was no room on this machine to send it."""
         self.clock.stop()
-        self._stop_lag()
         self.lease.withdraw()
         self.attempt.sent = None
 
@@ -172,11 +145,6 @@ class SentAttempt:
             self.response.close()
         if self.reply is None:
             self._account()
-        if attempt.first_content is None:
-            self.judge_lag()
-        if isinstance(error, AttemptTimeout | ConnectionFailed) and error.scope is None and self._blocked():
-            error.scope = "local"
-        self._stop_lag()
         renewed = isinstance(error, Unauthorized) and error.again == "quick"
         first = attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
