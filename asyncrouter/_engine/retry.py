@@ -13,6 +13,7 @@ of the `attempts` nor against the retry budget.
 from __future__ import annotations
 
 from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.attempt import attempt
@@ -106,7 +107,7 @@ def pause_before_next(
         renewal = engine.random.uniform(0.0, settings.base)
         return renewal if step_run.fits(renewal) else None
     if error.retry_after is not None:
-        return _pause_asked_for(engine, step_run, error.retry_after, tries)
+        return _pause_asked_for(engine, call, step_run, error.retry_after, tries)
     if isinstance(error, RateLimited) or (isinstance(error, ServerFailed) and error.status == UNAVAILABLE):
         pause = _pause_without_hint(engine, call, step_run, tries)
         if pause is not None or isinstance(error, RateLimited) or step_run.is_alone(0.0):
@@ -114,7 +115,12 @@ def pause_before_next(
     return _pause_of_retry(engine, step_run, error, tries)
 
 
-def _pause_asked_for(engine: Engine, step_run: StepRun, seconds: float, tries: Tries) -> float | None:
+def _pause_asked_for(
+    engine: Engine, call: Call, step_run: StepRun, seconds: float, tries: Tries
+) -> float | None:
+    """The pause the provider asked for; only the deadline bounds how often. Without one, `UNHINTED_TRIES` do."""
+    if call.deadline == inf and tries.everything >= UNHINTED_TRIES:
+        return None
     if seconds <= 0.0:
         tries.zero_hints += 1
         if tries.zero_hints > 1:  # "at once" did not help: that is no hint
@@ -125,7 +131,8 @@ def _pause_asked_for(engine: Engine, step_run: StepRun, seconds: float, tries: T
 def _pause_without_hint(engine: Engine, call: Call, step_run: StepRun, tries: Tries) -> float | None:
     """The pause after a rate limit that says nothing about it; `None` when another step could answer meanwhile."""
     tries.unhinted += 1
-    if step_run.hedged or (tries.unhinted >= UNHINTED_TRIES and not call.deadline_given):
+    is_enough = tries.unhinted >= UNHINTED_TRIES and not call.deadline_given
+    if step_run.hedged or is_enough or not step_run.is_alone(0.0):
         return None
     longest = _longest_pause(engine, UNHINTED_FIRST_PAUSE, step_run.step.retry, tries.unhinted)
     pause = engine.random.uniform(0.0, longest)
