@@ -1,4 +1,4 @@
-"""Provider and Model: the address and key of a provider; the limits and price of a model."""
+"""Provider, Model and Price: the address and key of a provider; the limits and price of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Literal, get_args
 
 from asyncrouter._config import checks as check
 from asyncrouter._config.hosts import serves_both_apis
-from asyncrouter._config.price import Price, price_from
 from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
@@ -20,6 +19,28 @@ Key = str | Callable[[], str] | None
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _FROM_ENVIRONMENT = re.compile(r"env:[^\s=\0]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Price(ShortRepr, PickledByName):
+    """The price of a model, in US dollars per million tokens.
+
+    - `input`: tokens of the prompt.
+    - `output`: tokens of the answer, reasoning included.
+    - `cached_input`: tokens of the prompt that the provider read from its cache. `None` (the default): as `input`.
+
+    Raises `ConfigError` for a price that is not a number, or below 0.
+    """
+
+    input: float
+    output: float
+    cached_input: float | None = None
+
+    def __post_init__(self) -> None:
+        check.amount("input", self.input, "US dollars")
+        check.amount("output", self.output, "US dollars")
+        if self.cached_input is not None:
+            check.amount("cached_input", self.cached_input, "US dollars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -91,8 +112,7 @@ class Model(ShortRepr, PickledByName):
     - `max_output`: tokens that an answer may have. Sent as `max_tokens` where the protocol demands one (Anthropic) and
       the caller gave none. `None`: unknown.
     - `usd_per_mtok`: its `Price`. `None`: unknown, and so is what its answers cost.
-    - `drop`: names of parameters that this model does not accept; they are left out of its requests. Any but `model`
-      and `messages`, also `stream_options`; without `stream` an answer is asked for in one piece, and comes as one.
+    - `drop`: names of parameters that this model does not accept; they are left out of its requests.
     - `max_concurrent`, `rpm`, `tpm`: the most requests at once, requests a minute and tokens a minute that the router
       sends. `None` (the default): no limit, other than those the provider announces.
     - `retired`: the day on which its vendor switched it off. `None`: not retired, as far as is known.
@@ -144,5 +164,5 @@ def model_from(given: object) -> Model:
     price = values.get("usd_per_mtok")
     if not isinstance(price, Price | None):
         with check.at("usd_per_mtok"):
-            values["usd_per_mtok"] = price_from(price)
+            values["usd_per_mtok"] = build(Price, read(Price, price))
     return build(Model, values)

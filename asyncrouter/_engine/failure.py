@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from asyncrouter._errors import (
     AllModelsFailed,
@@ -15,7 +14,7 @@ from asyncrouter._errors import (
     Rejected,
     Unauthorized,
 )
-from asyncrouter._events import Notice, logger
+from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Reply, Trace
 
 E = TypeVar("E", bound=CallError)
-
-
-class Raised(NamedTuple):
-    """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
-
-    error: BaseException
 
 
 def all_failed(plan: Plan, trace: Trace) -> AllModelsFailed:
@@ -60,12 +53,6 @@ def warn_unknown_end(engine: Engine, step: PlannedStep, reply: Reply) -> None:
     word = (choice.get("native_finish_reason") or choice.get("finish_reason")) if isinstance(choice, dict) else None
     text = f"{step.name} ended its answer with {word!r:.80}, a finish reason that is not known; it counts as an end"
     engine.events.notice(Notice(step.name, text))
-
-
-def log_unseen(error: BaseException) -> None:
-    """Log an exception of a hedge, or of a loser, that the caller does not get because another step goes on."""
-    if not isinstance(error, CancelledError):
-        logger.error("an attempt raised while another one went on", exc_info=error)
 
 
 def _errors(trace: Trace) -> list[AttemptError]:
