@@ -21,7 +21,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "hint_shortened": 1_000_000, "last_come_first_served": 1_000_001, "losers_are_awaited": 1_000_002,
     "losers_count": 1_000_006, "many_probes": 1_000_002, "neutral_closes": 1_000_024,
     "nobody_is_served_next": 1_000_009, "only_the_quick_are_counted": 1_000_002, "open_breaker_ignored": 1_000_002,
-    "permit_leaks_on_cancel": 1_000_013, "permits_do_not_lapse": 1_000_752,
+    "permit_leaks_on_cancel": 1_000_013, "permits_do_not_lapse": 1_000_532,
     "rate_limits_count": 1_000_005, "requests_turned_down_count": 1_000_005,
     "retried_beyond_its_attempts": 1_000_002, "retries_without_budget": 1_000_005, "retry_after_ignored": 1_000_000,
     "rpm_ignored": 1_000_002, "settled_twice": 1_000_000, "sleeps_after_the_last_try": 1_000_000,
