@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 
 import orjson
 import pytest
@@ -150,6 +151,21 @@ def test_tool_calls_and_results_are_translated() -> None:
             {"type": "text", "text": "And?"},
         ]},
     ]
+
+
+@pytest.mark.parametrize("ids", [("", ""), (None, None), ("call_0", "call_0"), ("a.b", "a:b"), ("x" * 99, "y" * 99)])
+def test_each_call_has_an_id_of_its_own(ids: tuple[str | None, str | None]) -> None:
+    """In the characters that the API takes, made up where there is none, the same on both sides of the turn."""
+    calls = [{**tool_call(), "id": identifier} for identifier in ids]
+    results = [{"role": "tool", "tool_call_id": identifier, "content": text}
+               for identifier, text in zip(ids, "12", strict=True)]
+    _, said, answered = messages_of(HI, {"role": "assistant", "tool_calls": calls}, *results)
+    made = [block["id"] for block in said["content"]]
+
+    assert len(set(made)) == 2
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", identifier) for identifier in made)
+    assert [block["tool_use_id"] for block in answered["content"]] == made
+    assert [block["content"] for block in answered["content"]] == ["1", "2"]
 
 
 @pytest.mark.parametrize(
