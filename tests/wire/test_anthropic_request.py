@@ -118,6 +118,14 @@ def test_messages_of_one_role_are_joined() -> None:
     assert messages_of(HI, {"role": "assistant", "content": ""}, HI) == [{"role": "user", "content": both}]
 
 
+def test_a_conversation_begins_with_the_user() -> None:
+    """The API demands it; an assistant that greets first gets a full stop to answer to."""
+    greeting = {"role": "assistant", "content": "Hello!"}
+
+    assert messages_of(greeting, HI) == [{"role": "user", "content": "."}, greeting, HI]
+    assert messages_of({"role": "assistant", "content": " "}, HI) == [HI]
+
+
 def test_a_system_message_alone_becomes_the_users() -> None:
     """The API wants at least one message."""
     body = sent({"role": "system", "content": "Be brief."})

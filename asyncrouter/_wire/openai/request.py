@@ -102,10 +102,10 @@ def _put_effort(
     if quirks is not None and quirks.thinking_switch:
         switch = object_in(body, "thinking").get("type")
         body.pop("thinking", None)
-        if effort == "none" or switch in {"enabled", "disabled"}:
+        if effort == "none" or switch in ("enabled", "disabled"):
             body["thinking"] = {"type": "disabled" if effort == "none" else switch}
         effort = None if effort == "none" else effort
-    if quirks is not None and vendor in quirks.default_effort_only and effort not in {None, "none"}:
+    if quirks is not None and vendor in quirks.default_effort_only and effort is not None and effort != "none":
         effort = "default"
     absent = effort is None or (effort == "none" and rules.efforts is not None and "none" not in rules.efforts)
     if "effort" in reasoning:
