@@ -88,9 +88,6 @@ class Learned:
     def __repr__(self) -> str:
         return f"<Learned about {len(self._by_model)} models>"
 
-    def __bool__(self) -> bool:
-        return bool(self._by_model)
-
     def learn(self, model_id: str, body: Message, complaint: Complaint) -> str | None:
         """Remember why a request with this body was refused; the warning to give, `None` if nothing can be changed."""
         rewrites, keys = self._by_model.get(model_id, {}), _keys(complaint.name)

@@ -47,13 +47,14 @@ def write_request(
         params = {name: value for name, value in params.items() if name not in model.drop}
     if None in params.values():
         params = {name: value for name, value in params.items() if value is not None}
-    body = {**ours, **params, **ours}  # ours come first, and no parameter replaces them
     rules = rules_of(model.id)
     if quirks is None and rules is NOTHING_KNOWN:
-        if "tools" in body:
+        ours["messages"] = write_messages(messages, rules, None, None, reasons=False)
+        body = {**ours, **params, **ours}  # ours come first, and no parameter replaces them
+        if "tools" in body or "tool_choice" in body:
             put_tools(body, None)
-        body["messages"] = write_messages(messages, rules, None, None, reasons=False)
         return body
+    body = {**ours, **params, **ours}
     family = family_of(model.id)
     vendor, line = (None, "") if family is None else (family.vendor, family.name)
     if quirks is not None and rules is NOTHING_KNOWN:
