@@ -167,9 +167,7 @@ def _part(path: str, part: object) -> Part:
             return Text(part)
         raise ValueError(f"{path}: expected a part with a type, got {part!r:.80}")
     kind = part.get("type")
-    if not isinstance(kind, str):
-        return Other(path, part)
-    inner = part.get(kind)
+    inner = part.get(kind) if isinstance(kind, str) else None
     rest = {key: value for key, value in part.items() if key not in {"type", kind}}
     if kind in {"thinking", "redacted_thinking"}:
         return Thought(path, part)
