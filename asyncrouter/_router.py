@@ -133,8 +133,9 @@ class Router:
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
         - `tags`: text by name, for traces and events. Not sent.
         - `headers`: more header fields for every request.
-        - Any other keyword is sent to the provider as it is: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
-          is a mapping of the same, for parameters whose names are taken here.
+        - Any other keyword is a parameter for the provider: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
+          is a mapping of the same, for parameters whose names are taken here. `None` leaves a parameter out. Each model
+          gets what it can take: what its vendor is known to refuse, or has refused by name, is left out or adapted.
 
         What is not given comes from the configuration; a call without task, tier, chain and model uses the task
         `default`. If the caller is cancelled, its requests are cancelled, too. Raises

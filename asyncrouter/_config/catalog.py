@@ -112,7 +112,8 @@ class Model(ShortRepr, PickledByName):
     - `max_output`: tokens that an answer may have. Sent as `max_tokens` where the protocol demands one (Anthropic) and
       the caller gave none. `None`: unknown.
     - `usd_per_mtok`: its `Price`. `None`: unknown, and so is what its answers cost.
-    - `drop`: names of parameters that this model does not accept; they are left out of its requests.
+    - `drop`: names of parameters that this model does not accept; they are left out of its requests. Any but `model`
+      and `messages`, also `stream_options`; without `stream` an answer is asked for in one piece, and comes as one.
     - `max_concurrent`, `rpm`, `tpm`: the most requests at once, requests a minute and tokens a minute that the router
       sends. `None` (the default): no limit, other than those the provider announces.
     - `retired`: the day on which its vendor switched it off. `None`: not retired, as far as is known.

@@ -10,13 +10,10 @@ for the newest one on it. An id in which no family is found (an Azure deployment
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
 from asyncrouter._events import MAX_NAMES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NEWEST: Final = (99, 0)
 """The version of an id that names none, such as `claude-opus-latest`: the rules of the newest version hold for it."""
@@ -50,7 +47,7 @@ def family_of(model_id: str) -> ModelFamily | None:
     """The family of a model, `None` if the id names none that is known here."""
     plain = _without_surroundings(model_id.lower())
     for vendor, name, pattern in _PATTERNS:
-        if (found := pattern.search(plain)) is not None:
+        if (found := _compiled(pattern).search(plain)) is not None:
             groups = found.groupdict()
             version = _version(groups.get("major"), groups.get("minor"))
             tags = _words(groups.get("letter"), groups.get("tags"), plain[found.end() :])
@@ -61,56 +58,55 @@ def family_of(model_id: str) -> ModelFamily | None:
 _GEO: Final = r"(?:(?:us|eu|apac|jp|au|ca|in|global|us-gov)\.)?"
 """The regions that Bedrock puts before an id."""
 
-_SURROUNDINGS: Final = tuple(
-    (re.compile(pattern), replacement) for pattern, replacement in (
-        (r"^~?(?:ft:)?", ""),  # OpenRouter's aliases; OpenAI's fine-tuned models
-        (r"^.*/", ""),  # a vendor's name, or a path of resources
-        (rf"^{_GEO}(?:[a-z]+\.)?", ""),  # Bedrock
-        (r"@.*", ""),  # Vertex
-        (r"(?<!deepseek)-v\d+(?::\d+)?$", ""),  # Bedrock
-        (r":.*", ""),  # OpenRouter's variants; the rest of a fine-tuned model's name
-        (r"-20\d\d-?\d\d-?\d\d.*", ""),
-        (r"gpt-35(?!\d)", "gpt-3.5"),  # Azure, whose names have no dots
-        (r"(?<=\d)p(?=\d)", "."),  # Fireworks, likewise
-    )
+_SURROUNDINGS: Final = (
+    (r"^~?(?:ft:)?", ""),  # OpenRouter's aliases; OpenAI's fine-tuned models
+    (r"^.*/", ""),  # a vendor's name, or a path of resources
+    (rf"^{_GEO}(?:[a-z]+\.)?", ""),  # Bedrock
+    (r"@.*", ""),  # Vertex
+    (r"(?<!deepseek)-v\d+(?::\d+)?$", ""),  # Bedrock
+    (r":.*", ""),  # OpenRouter's variants; the rest of a fine-tuned model's name
+    (r"-20\d\d-?\d\d-?\d\d.*", ""),
+    (r"gpt-35(?!\d)", "gpt-3.5"),  # Azure, whose names have no dots
+    (r"(?<=\d)p(?=\d)", "."),  # Fireworks, likewise
 )
 """What is taken away or rewritten before the family is looked for, in this order."""
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    """A pattern in which MAJOR, MINOR and TAGS stand for the groups of these names."""
+@cache
+def _compiled(text: str) -> re.Pattern[str]:
+    """A pattern in which MAJOR, MINOR and TAGS stand for the groups of these names. Most programs need few of them."""
     for name, group in (("MAJOR", r"\d{1,2}"), ("MINOR", r"\d{1,2}"), ("TAGS", r"(?:-[a-z]+)*")):
         text = text.replace(name, f"(?P<{name.lower()}>{group})")
     return re.compile(text)
 
 
-_PATTERNS: Final[Sequence[tuple[str, str, re.Pattern[str]]]] = (
-    ("openai", "gpt-oss", _pattern(r"gpt-ossTAGS")),
-    ("openai", "gpt", _pattern(r"(?<![a-z])gpt-MAJOR(?:[.-](?P<minor>\d))?(?!\d)(?P<letter>o)?TAGS")),
-    ("openai", "gpt", _pattern(r"(?<![a-z])gpt(?P<tags>-rosalind(?:-[a-z]+)*|(?:-(?!image|live)[a-z]+)*-latest)")),
-    ("openai", "codex", _pattern(r"^codexTAGS")),
-    ("openai", "computer-use", _pattern(r"^computer-useTAGS")),
-    ("openai", "o", _pattern(r"^oMAJOR(?![a-z0-9.])TAGS")),
-    ("anthropic", "", _pattern(r"claude-(?P<name>[a-z]+)-MAJOR(?:[.-]MINOR)?(?!\d)TAGS")),
-    ("anthropic", "", _pattern(r"claude-MAJOR(?:[.-]MINOR)?-(?P<name>[a-z]+)TAGS")),
-    ("anthropic", "", _pattern(r"claude-(?P<name>opus|sonnet|haiku|fable|mythos)TAGS")),
-    ("google", "gemini", _pattern(r"gemini-MAJOR(?:[.-]MINOR)?(?!\d)TAGS")),
-    ("google", "gemini", _pattern(r"gemini(?P<tags>(?:-[a-z]+)*-latest)")),
-    ("google", "gemma", _pattern(r"gemma-?MAJORTAGS")),
-    ("xai", "grok", _pattern(r"grok-MAJOR(?:[.-]MINOR)?(?!\d)TAGS")),
-    ("xai", "grok", _pattern(r"grokTAGS")),
-    ("deepseek", "deepseek-r", _pattern(r"deepseek-rMAJOR(?!\d)TAGS")),
-    ("deepseek", "deepseek", _pattern(r"deepseek-(?:[a-z]+-)?v?MAJOR(?:[.-]MINOR)?(?!\d)TAGS")),
-    ("deepseek", "deepseek", _pattern(r"deepseekTAGS")),
-    ("qwen", "qwen", _pattern(r"qwen-?MAJOR(?:\.MINOR)?(?!\d)TAGS")),
-    ("mistral", "", _pattern(r"(?P<name>(?:mi|mini|magi|code|dev)stral|[mp]ixtral)TAGS(?:-MAJOR(?!\d))?")),
+_PATTERNS: Final = (
+    ("openai", "gpt-oss", r"gpt-ossTAGS"),
+    ("openai", "gpt", r"(?<![a-z])gpt-MAJOR(?:[.-](?P<minor>\d))?(?!\d)(?P<letter>o)?TAGS"),
+    ("openai", "gpt", r"(?<![a-z])gpt(?P<tags>-rosalind(?:-[a-z]+)*|(?:-(?!image|live)[a-z]+)*-latest)"),
+    ("openai", "codex", r"^codexTAGS"),
+    ("openai", "computer-use", r"^computer-useTAGS"),
+    ("openai", "o", r"^oMAJOR(?![a-z0-9.])TAGS"),
+    ("anthropic", "", r"claude-(?P<name>[a-z]+)-MAJOR(?:[.-]MINOR)?(?!\d)TAGS"),
+    ("anthropic", "", r"claude-MAJOR(?:[.-]MINOR)?-(?P<name>[a-z]+)TAGS"),
+    ("anthropic", "", r"claude-(?P<name>opus|sonnet|haiku|fable|mythos)TAGS"),
+    ("google", "gemini", r"gemini-MAJOR(?:[.-]MINOR)?(?!\d)TAGS"),
+    ("google", "gemini", r"gemini(?P<tags>(?:-[a-z]+)*-latest)"),
+    ("google", "gemma", r"gemma-?MAJORTAGS"),
+    ("xai", "grok", r"grok-MAJOR(?:[.-]MINOR)?(?!\d)TAGS"),
+    ("xai", "grok", r"grokTAGS"),
+    ("deepseek", "deepseek-r", r"deepseek-rMAJOR(?!\d)TAGS"),
+    ("deepseek", "deepseek", r"deepseek-(?:[a-z]+-)?v?MAJOR(?:[.-]MINOR)?(?!\d)TAGS"),
+    ("deepseek", "deepseek", r"deepseekTAGS"),
+    ("qwen", "qwen", r"qwen-?MAJOR(?:\.MINOR)?(?!\d)TAGS"),
+    ("mistral", "", r"(?P<name>(?:mi|mini|magi|code|dev)stral|[mp]ixtral)TAGS(?:-MAJOR(?!\d))?"),
 )
 """Vendor, name ("" where the id's own word is the name) and the pattern of its ids; the first that is found counts."""
 
 
 def _without_surroundings(model_id: str) -> str:
     for pattern, replacement in _SURROUNDINGS:
-        model_id = pattern.sub(replacement, model_id)
+        model_id = re.sub(pattern, replacement, model_id)
     return model_id
 
 

@@ -1,4 +1,9 @@
-"""Retries: the same model again after a pause, as long as its settings, its error and the retry budget allow."""
+"""Retries: the same model again after a pause, as long as its settings, its error and the retry budget allow.
+
+After one error the request is changed instead: a provider has named a parameter that it refuses (`Wire.adapt`). The
+request is written without it, and the model is asked once more at once. That is no retry of a failure, so it counts
+neither as one of the `attempts` nor against the retry budget.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +53,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
 
 
 def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:
-    """Whether the request will be written otherwise now: the provider has named a parameter that it refuses.
-
-    Then the model is asked again at once. That is no retry of a failure, so it is charged to nobody.
-    """
+    """Whether the next request will be written otherwise, because the provider has said what it refuses in this one."""
     sent = step_run.attempt
     if not isinstance(error, Rejected) or error.status not in _ABOUT_THE_REQUEST or not isinstance(sent, SentAttempt):
         return False

@@ -70,7 +70,7 @@ class BaseWire:
         self._new_builder = new_builder
         self._shortcut = shortcut
         self._headers: dict[tuple[str | None, bool], Mapping[str, str]] = {}
-        self._learned = Learned()
+        self._learned: Learned | None = None  # until a provider has refused something
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
@@ -107,7 +107,10 @@ class BaseWire:
         if complaint is None or error.status == 404:  # what is not there is no parameter
             return None
         body: object = orjson.loads(request.body)
-        return self._learned.learn(model.id, body, complaint) if isinstance(body, dict) else None
+        if not isinstance(body, dict):
+            return None
+        self._learned = self._learned or Learned()
+        return self._learned.learn(model.id, body, complaint)
 
     def streams(self, request: Request) -> bool:
         """Whether the answer to this request is asked for as a stream; not every model and host has one."""
@@ -135,10 +138,11 @@ class BaseWire:
 
     def _finish(self, body: Message, model: Model) -> Message:
         """The body without what the model drops or has refused, by the names that this API has for it."""
-        for name in model.drop:
-            if name not in _NEVER_DROPPED:
-                body.pop(name, None)
-        if self._learned:
+        if model.drop:
+            for name in model.drop:
+                if name not in _NEVER_DROPPED:
+                    body.pop(name, None)
+        if self._learned is not None:
             self._learned.apply(model.id, body)
         return body
 

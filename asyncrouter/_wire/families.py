@@ -98,7 +98,7 @@ class FamilyRules:
         if self.responses_only or self.chat_tools == "never":
             return False
         if self.chat_tools == "without_effort":
-            return effort in {None, "none"}
+            return effort is None or effort == "none"
         return self.chat_tools == "always" or effort == "none"
 
 

@@ -53,7 +53,7 @@ _MAX_OF_MODEL: Final = 32
 """Parameters that are remembered for one model."""
 
 
-class Cure(NamedTuple):
+class Rewrite(NamedTuple):
     """How a parameter is written from now on: it is left out, unless one of these says something else."""
 
     allowed: tuple[str, ...] = ()
@@ -83,17 +83,14 @@ class Learned:
     __slots__ = ("_by_model",)
 
     def __init__(self) -> None:
-        self._by_model: dict[str, dict[Path, Cure]] = {}
+        self._by_model: dict[str, dict[Path, Rewrite]] = {}
 
     def __repr__(self) -> str:
         return f"<Learned about {len(self._by_model)} models>"
 
-    def __bool__(self) -> bool:
-        return bool(self._by_model)
-
     def learn(self, model_id: str, body: Message, complaint: Complaint) -> str | None:
-        """Remember why a request with this body was refused; the warning to give, `None` if there is no cure."""
-        cures, keys = self._by_model.get(model_id, {}), _keys(complaint.name)
+        """Remember why a request with this body was refused; the warning to give, `None` if nothing can be changed."""
+        rewrites, keys = self._by_model.get(model_id, {}), _keys(complaint.name)
         if not keys or keys[0] in PROMPT:
             return None
         path = _find(body, keys)
@@ -102,23 +99,23 @@ class Learned:
         if path is None:
             self._forget(model_id, keys[-1])
             return None
-        cure = _cure(complaint, _value_at(body, path))
-        if cure is None or not _may_change(path, cure) or len(cures) >= _MAX_OF_MODEL:
+        rewrite = _rewrite(complaint, _value_at(body, path))
+        if rewrite is None or not _may_change(path, rewrite) or len(rewrites) >= _MAX_OF_MODEL:
             return None
         if model_id not in self._by_model and len(self._by_model) >= MAX_NAMES:
             del self._by_model[next(iter(self._by_model))]
-        self._by_model.setdefault(model_id, cures)[path] = cure
-        return cure.described(".".join(path))
+        self._by_model.setdefault(model_id, rewrites)[path] = rewrite
+        return rewrite.described(".".join(path))
 
     def apply(self, model_id: str, body: Message) -> None:
         """Change a request's body accordingly. What belongs to the caller is copied, never changed."""
-        for path, cure in self._by_model.get(model_id, {}).items():
-            if cure.with_tools and not body.get("tools"):
+        for path, rewrite in self._by_model.get(model_id, {}).items():
+            if rewrite.with_tools and not body.get("tools"):
                 continue
-            if cure.with_tools and len(path) == 1:
-                body[path[0]] = cure.allowed[0]
+            if rewrite.with_tools and len(path) == 1:
+                body[path[0]] = rewrite.allowed[0]
                 continue
-            changed = _changed(body, path, cure)
+            changed = _changed(body, path, rewrite)
             if isinstance(changed, dict) and changed is not body:
                 body.clear()
                 body.update(changed)
@@ -128,31 +125,31 @@ class Learned:
 
     def _forget(self, model_id: str, key: str) -> None:
         """Forget a parameter that was left out in vain."""
-        cures = self._by_model.get(model_id, {})
-        for path in [path for path in cures if _plain(path[-1]) == _plain(key)]:
-            del cures[path]
-        if not cures:
+        rewrites = self._by_model.get(model_id, {})
+        for path in [path for path in rewrites if _plain(path[-1]) == _plain(key)]:
+            del rewrites[path]
+        if not rewrites:
             self._by_model.pop(model_id, None)
 
 
-def _cure(complaint: Complaint, value: object) -> Cure | None:
+def _rewrite(complaint: Complaint, value: object) -> Rewrite | None:
     """How the parameter that had this value is to be written; `None` if nothing is known to be better."""
     if complaint.instead and complaint.instead != complaint.name:
-        return Cure(instead=complaint.instead)
+        return Rewrite(instead=complaint.instead)
     if complaint.most is not None:
-        return Cure(most=complaint.most) if isinstance(value, int) and value > complaint.most else None
+        return Rewrite(most=complaint.most) if isinstance(value, int) and value > complaint.most else None
     if complaint.allowed and isinstance(value, str | None):
         known = value in complaint.allowed
-        return None if known else Cure(allowed=complaint.allowed, with_tools=complaint.with_tools)
-    return Cure()
+        return None if known else Rewrite(allowed=complaint.allowed, with_tools=complaint.with_tools)
+    return Rewrite()
 
 
-def _may_change(path: Path, cure: Cure) -> bool:
+def _may_change(path: Path, rewrite: Rewrite) -> bool:
     if path[0] in PROMPT:
         return False
     if path[0] == "tools" and len(path) > 1:
         return path[-1] in _OF_TOOLS
-    return path not in _ESSENTIAL or bool(cure.instead) or cure.most is not None
+    return path not in _ESSENTIAL or bool(rewrite.instead) or rewrite.most is not None
 
 
 def _keys(name: str) -> Path:
@@ -218,16 +215,16 @@ def _value_at(value: object, path: Path) -> object:
     return value
 
 
-def _changed(value: object, path: Path, cure: Cure) -> object:
-    """The value with the cure at this path: copied as far as something changes, the same object if nothing does."""
+def _changed(value: object, path: Path, rewrite: Rewrite) -> object:
+    """The value with the rewrite at this path: copied as far as something changes, the same object if nothing does."""
     if isinstance(value, list | tuple):
-        items = [_changed(item, path, cure) for item in value]
+        items = [_changed(item, path, rewrite) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     if not isinstance(value, dict) or path[0] not in value:
         return value
     if len(path) == 1:
-        return _cured(value, path[0], cure)
-    inner = _changed(value[path[0]], path[1:], cure)
+        return _rewritten(value, path[0], rewrite)
+    inner = _changed(value[path[0]], path[1:], rewrite)
     if inner is value[path[0]]:
         return value
     copied = {**value, path[0]: inner}
@@ -236,16 +233,16 @@ def _changed(value: object, path: Path, cure: Cure) -> object:
     return copied
 
 
-def _cured(fields: Message, name: str, cure: Cure) -> Message:
+def _rewritten(fields: Message, name: str, rewrite: Rewrite) -> Message:
     """The fields with one of them left out, or written as it is taken."""
     value = fields[name]
     copied = {key: inner for key, inner in fields.items() if key != name}
-    if cure.instead:
-        copied.setdefault(cure.instead, value)
-    elif cure.most is not None:
-        copied[name] = min(value, cure.most) if isinstance(value, int) else value
-    elif value in cure.allowed:
+    if rewrite.instead:
+        copied.setdefault(rewrite.instead, value)
+    elif rewrite.most is not None:
+        copied[name] = min(value, rewrite.most) if isinstance(value, int) else value
+    elif value in rewrite.allowed:
         copied[name] = value
-    elif known := tuple(effort for effort in EFFORTS if effort in cure.allowed):
+    elif known := tuple(effort for effort in EFFORTS if effort in rewrite.allowed):
         copied[name] = known[0] if len(known) == 1 else closest_effort(value, known)
     return copied

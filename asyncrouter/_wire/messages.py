@@ -167,7 +167,9 @@ def _part(path: str, part: object) -> Part:
             return Text(part)
         raise ValueError(f"{path}: expected a part with a type, got {part!r:.80}")
     kind = part.get("type")
-    inner = part.get(kind) if isinstance(kind, str) else None
+    if not isinstance(kind, str):
+        return Other(path, part)
+    inner = part.get(kind)
     rest = {key: value for key, value in part.items() if key not in {"type", kind}}
     if kind in {"thinking", "redacted_thinking"}:
         return Thought(path, part)

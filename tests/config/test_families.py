@@ -29,6 +29,8 @@ from asyncrouter._config.families import NEWEST, family_of
     ("grok-4-0709", ("xai", "grok", (4, 0), ("0709",))),
     ("deepseek-v4-flash", ("deepseek", "deepseek", (4, 0), ("flash",))),
     ("mistral-large-4", ("mistral", "mistral", (4, 0), ("large",))),
+    ("qwen/qwen3-32b", ("qwen", "qwen", (3, 0), ("32b",))),
+    ("qwen2.5-coder:7b", ("qwen", "qwen", (2, 5), ("coder",))),
 ])
 def test_an_id_is_read_into_vendor_name_version_and_tags(model_id: str, expected: tuple[object, ...]) -> None:
     """As the vendor itself writes it, dated or not."""
@@ -76,3 +78,15 @@ def test_an_alias_without_a_number_counts_as_the_newest(model_id: str, name: str
 def test_an_id_without_a_known_family_has_none(model_id: str) -> None:
     """Azure's deployments may have any name; what is not recognised gets no rules."""
     assert family_of(model_id) is None
+
+
+@pytest.mark.parametrize(("model_id", "kind"), [
+    ("gemini-2.0-flash-001", ("flash",)), ("gemini-3.8-flash-preview-09-2026", ("flash",)),
+    ("claude-haiku-4-5-latest", ()), ("gpt-6-luna", ("luna",)), ("gemini-3.8-flash-lite", ("flash", "lite")),
+])
+def test_an_edition_is_no_other_kind(model_id: str, kind: tuple[str, ...]) -> None:
+    """Dates, numbers and words such as "preview" name an edition of the same model."""
+    family = family_of(model_id)
+
+    assert family is not None
+    assert family.kind == kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 
 import orjson
 import pytest
@@ -117,6 +118,14 @@ def test_messages_of_one_role_are_joined() -> None:
     assert messages_of(HI, {"role": "assistant", "content": ""}, HI) == [{"role": "user", "content": both}]
 
 
+def test_a_conversation_begins_with_the_user() -> None:
+    """The API demands it; an assistant that greets first gets a full stop to answer to."""
+    greeting = {"role": "assistant", "content": "Hello!"}
+
+    assert messages_of(greeting, HI) == [{"role": "user", "content": "."}, greeting, HI]
+    assert messages_of({"role": "assistant", "content": " "}, HI) == [HI]
+
+
 def test_a_system_message_alone_becomes_the_users() -> None:
     """The API wants at least one message."""
     body = sent({"role": "system", "content": "Be brief."})
@@ -150,6 +159,21 @@ def test_tool_calls_and_results_are_translated() -> None:
             {"type": "text", "text": "And?"},
         ]},
     ]
+
+
+@pytest.mark.parametrize("ids", [("", ""), (None, None), ("call_0", "call_0"), ("a.b", "a:b"), ("x" * 99, "y" * 99)])
+def test_each_call_has_an_id_of_its_own(ids: tuple[str | None, str | None]) -> None:
+    """In the characters that the API takes, made up where there is none, the same on both sides of the turn."""
+    calls = [{**tool_call(), "id": identifier} for identifier in ids]
+    results = [{"role": "tool", "tool_call_id": identifier, "content": text}
+               for identifier, text in zip(ids, "12", strict=True)]
+    _, said, answered = messages_of(HI, {"role": "assistant", "tool_calls": calls}, *results)
+    made = [block["id"] for block in said["content"]]
+
+    assert len(set(made)) == 2
+    assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", identifier) for identifier in made)
+    assert [block["tool_use_id"] for block in answered["content"]] == made
+    assert [block["content"] for block in answered["content"]] == ["1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -369,3 +369,99 @@ def test_the_registry_finds_the_wire() -> None:
 
     assert type(wire) is Gemini
     assert repr(wire) == "<Gemini wire of gemini>"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "levels"),
+    [
+        # effort:                      none       minimal    low    medium    high    max
+        ("gemini-3-pro-preview", ("LOW", "LOW", "LOW", "LOW", "HIGH", "HIGH")),
+        ("gemini-3-flash", ("MINIMAL", "MINIMAL", "LOW", "MEDIUM", "HIGH", "HIGH")),
+        ("gemini-3.1-pro", ("LOW", "LOW", "LOW", "MEDIUM", "HIGH", "HIGH")),
+        ("gemini-3.8-flash", ("LOW", "LOW", "LOW", "MEDIUM", "HIGH", "HIGH")),
+        ("models/gemini-4-argon", ("LOW", "LOW", "LOW", "MEDIUM", "HIGH", "HIGH")),
+        ("gemini-9-xenon", ("LOW", "LOW", "LOW", "MEDIUM", "HIGH", "HIGH")),
+        ("tunedModels/mine", ("MINIMAL", "MINIMAL", "LOW", "MEDIUM", "HIGH", "HIGH")),
+    ],
+)
+def test_levels_of_thinking_by_model(model_id: str, levels: tuple[str, ...]) -> None:
+    """An effort becomes the nearest level that the model has; "none" the least."""
+    model = Model(provider="gemini", id=model_id)
+    asked = ("none", "minimal", "low", "medium", "high", "max")
+
+    made = [config(model, reasoning_effort=effort)["thinkingConfig"] for effort in asked]
+    assert tuple(each["thinkingLevel"] for each in made) == levels
+
+
+@pytest.mark.parametrize(
+    ("model_id", "budgets"),
+    [
+        # asked for:              none   low    high   1   99_999   -1
+        ("gemini-2.5-pro", (128, 1024, 24_576, 128, 32_768, -1)),
+        ("gemini-2.5-flash-001", (0, 1024, 24_576, 1, 24_576, -1)),
+        ("gemini-2.5-flash-lite", (0, 1024, 24_576, 512, 24_576, -1)),
+    ],
+)
+def test_budgets_of_thinking_by_model(model_id: str, budgets: tuple[int, ...]) -> None:
+    """Within the model's bounds; 0 where it can rest, -1 leaves it to the model."""
+    model = Model(provider="gemini", id=model_id)
+    efforts = [config(model, reasoning_effort=effort) for effort in ("none", "low", "high")]
+    tokens = [config(model, reasoning={"max_tokens": tokens}) for tokens in (1, 99_999, -1)]
+
+    assert tuple(made["thinkingConfig"]["thinkingBudget"] for made in [*efforts, *tokens]) == budgets
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["gemini-2.0-flash", "gemini-1.5-pro", "gemma-3-27b-it", "gemini-2.5-flash-image", "gemini-2.5-pro-tts"],
+)
+def test_models_that_do_not_think_are_not_asked_to(model_id: str) -> None:
+    """They answer 400 to any `thinkingConfig`; what the caller writes there in Google's words goes out as it is."""
+    model = Model(provider="gemini", id=model_id)
+    native = {"thinkingConfig": {"thinkingBudget": 1}}
+
+    assert config(model, reasoning_effort="high", reasoning={"max_tokens": 5}) == {}
+    assert config(model, generationConfig=native) == native
+
+
+def test_googles_two_spellings_are_one() -> None:
+    """`generation_config` is `generationConfig`, and neither stands beside ours."""
+    body = sent(temperature=1.0, generation_config={"topK": 3}, generationConfig={"candidateCount": 2})
+
+    assert body.keys() == {"contents", "generationConfig"}
+    assert body["generationConfig"] == {"temperature": 1.0, "topK": 3, "candidateCount": 2}
+
+
+@pytest.mark.parametrize("name", ["generationConfig", "generation_config"])
+def test_stop_words_and_choices_hold_beside_a_config(name: str) -> None:
+    """What the answer is held against is what was asked for, in whichever words: one does not hide the other."""
+    empty = {"candidates": [{"finishReason": "STOP", "index": 0}], "responseId": "r"}
+    one = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP", "index": 0}]}
+
+    assert stream(empty, **{name: {"topK": 1}}, stop=["x"]).close() is None
+    assert type(stream(empty, **{name: {"topK": 1}}).close()) is BadReply
+    assert stream(empty, **{name: {"stop_sequences": ["x"]}}).close() is None
+    assert type(stream(one, **{name: {"topK": 1}}, n=2).close()) is BadReply
+    assert type(stream(one, **{name: {"candidate_count": 2}}, n=1).close()) is BadReply
+    assert stream(one, **{name: {"stopSequences": ["x"]}}, n=1).close() is None
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["../secret", "a/../../x", "a/..", "models/..", "a//b", "/a", "a/", ".", "a?key=1", "a#b", "a%2e%2e", "a b", "a:x",
+     "ä", "a\n", "\ud800", "a\\b"],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_id_that_would_change_the_address_is_refused(model_id: str, streamed: bool) -> None:
+    """Before anything is sent, and with the argument's name."""
+    with pytest.raises(ValueError, match=r"^model: expected an id that can stand in an address, got "):
+        encode(model=Model(provider="gemini", id=model_id), stream=streamed)
+
+
+def test_two_calls_without_ids_find_their_results() -> None:
+    """Each result belongs to the first call before it that has none yet, and so has its name."""
+    calls = {"role": "assistant", "tool_calls": [tool_call("", "weather"), tool_call("", "now")]}
+    results = [{"role": "tool", "tool_call_id": "", "content": text} for text in ("1", "2")]
+
+    assert [part["functionResponse"]["name"] for part in contents(*USER, calls, *results)[2]["parts"]] == [
+        "weather", "now"]

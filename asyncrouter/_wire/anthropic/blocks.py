@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MARK: Final = "cache_control"
 """The field of a block that says: the prompt until here is worth caching."""
 
+_OPENING: Final[Message] = {"role": "user", "content": "."}
+"""What stands before a greeting of the assistant's: "first message must use the user role", 400."""
+
 _MAX_MARKS: Final = 4
 """How many blocks of a request may be marked ("a maximum of 4 blocks with cache_control may be provided", 400)."""
 
@@ -31,7 +34,8 @@ def write_messages(messages: Sequence[ChatMessage]) -> list[Message]:
             turns.append((message.role, parts))
     if turns and turns[-1][0] == "assistant":
         _strip_end(turns[-1][1])
-    return [{"role": role, "content": _content(role, parts)} for role, parts in turns]
+    written: list[Message] = [{"role": role, "content": _content(role, parts)} for role, parts in turns]
+    return [_OPENING, *written] if turns and turns[0][0] == "assistant" else written
 
 
 def text_block(text: Text) -> Message:

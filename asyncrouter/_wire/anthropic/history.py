@@ -82,7 +82,7 @@ def _kept_parts(path: str, message: Message, parts: Sequence[Part]) -> list[Part
 def _kept_part(path: str, block: Message, uses: Iterator[ToolUse]) -> Part:
     """A block as the part it is; the tool calls have the ids that go out."""
     kind = block.get("type")
-    if kind in _SIGNED:
+    if str(kind) in _SIGNED:
         return Thought(path, block)
     rest = {name: value for name, value in block.items() if name not in {"type", "text", "id", "name", "input"}}
     if kind == "tool_use":

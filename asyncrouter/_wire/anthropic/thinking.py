@@ -31,7 +31,7 @@ every model since Claude 3 can write as much."""
 MIN_BUDGET: Final = 1024
 """The smallest budget of thinking that the API takes, in tokens."""
 
-_BUDGETS: Final[Mapping[object, int]] = {
+_BUDGETS: Final[Mapping[str, int]] = {
     "minimal": MIN_BUDGET, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 24_576,
 }
 """Tokens of thinking for each effort, for models that take no effort."""
@@ -39,8 +39,8 @@ _BUDGETS: Final[Mapping[object, int]] = {
 _UP_TO_HIGH: Final = EFFORTS[: EFFORTS.index("high") + 1]
 """The efforts at which thinking can be turned off."""
 
-_OFF: Final = frozenset({"disabled", "between_tools"})
-_ON: Final = frozenset({"enabled", "adaptive"})
+_OFF: Final = ("disabled", "between_tools")
+_ON: Final = ("enabled", "adaptive")
 
 
 class Wish(NamedTuple):
@@ -111,7 +111,7 @@ def _on(wish: Wish, rules: FamilyRules, effort: object) -> Message | None:
     """The `thinking` of a model that is to think: as it was given, or another kind where that one is refused."""
     kinds = rules.thinking
     kind = wish.native.get("type")
-    if wish.native and (kinds is None or kind in kinds or kind not in _ON | _OFF):
+    if wish.native and (kinds is None or kind in kinds or kind not in (*_ON, *_OFF)):
         return wish.native
     if kinds == ():
         return None
@@ -122,14 +122,14 @@ def _on(wish: Wish, rules: FamilyRules, effort: object) -> Message | None:
     if wanted == "adaptive":
         return {"type": "adaptive", **rest}
     budget = wish.native.get("budget_tokens", wish.budget)
-    tokens = budget if isinstance(budget, int) else _BUDGETS.get(effort, _BUDGETS["medium"])
+    tokens = budget if isinstance(budget, int) else _BUDGETS.get(str(effort), _BUDGETS["medium"])
     return {"type": "enabled", "budget_tokens": max(MIN_BUDGET, tokens), **rest}
 
 
 def _settle_tools(body: Message, config: Message | None, rules: FamilyRules) -> Message | None:
     """The `thinking` that goes together with the tools, whose choice becomes "auto" where it cannot be kept."""
     choice = object_in(body, "tool_choice")
-    if choice.get("type") in {"any", "tool"}:
+    if choice.get("type") in ("any", "tool"):
         if rules.forced_tools == "unless_reasoning":
             return None
         if rules.forced_tools == "never":
@@ -155,7 +155,7 @@ def _lacks_thought(messages: object) -> bool:
     if not isinstance(said, list) or not isinstance(results, list) or messages[-2]["role"] != "assistant":
         return False
     called = any(block.get("type") == "tool_use" for block in said)
-    return called and said[0].get("type") not in {"thinking", "redacted_thinking"}
+    return called and said[0].get("type") not in ("thinking", "redacted_thinking")
 
 
 def _put_limit(body: Message, given: Message, config: Message | None, max_output: int | None) -> Message | None:

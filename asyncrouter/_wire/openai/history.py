@@ -167,7 +167,7 @@ def _parts(content: object, role: str, quirks: Quirks) -> object:
     known, said = quirks.part_fields or frozenset(), quirks.said_parts if role == "assistant" else None
     return [
         _only(known, part) for part in parts
-        if said is None or not isinstance(part, dict) or part.get("type") in said
+        if said is None or not isinstance(part, dict) or str(part.get("type")) in said
     ] or ""
 
 

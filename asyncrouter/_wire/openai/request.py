@@ -47,13 +47,14 @@ def write_request(
         params = {name: value for name, value in params.items() if name not in model.drop}
     if None in params.values():
         params = {name: value for name, value in params.items() if value is not None}
-    body = {**ours, **params, **ours}  # ours come first, and no parameter replaces them
     rules = rules_of(model.id)
     if quirks is None and rules is NOTHING_KNOWN:
-        if "tools" in body:
+        ours["messages"] = write_messages(messages, rules, None, None, reasons=False)
+        body = {**ours, **params, **ours}  # ours come first, and no parameter replaces them
+        if "tools" in body or "tool_choice" in body:
             put_tools(body, None)
-        body["messages"] = write_messages(messages, rules, None, None, reasons=False)
         return body
+    body = {**ours, **params, **ours}
     family = family_of(model.id)
     vendor, line = (None, "") if family is None else (family.vendor, family.name)
     if quirks is not None and rules is NOTHING_KNOWN:
@@ -102,10 +103,10 @@ def _put_effort(
     if quirks is not None and quirks.thinking_switch:
         switch = object_in(body, "thinking").get("type")
         body.pop("thinking", None)
-        if effort == "none" or switch in {"enabled", "disabled"}:
+        if effort == "none" or switch in ("enabled", "disabled"):
             body["thinking"] = {"type": "disabled" if effort == "none" else switch}
         effort = None if effort == "none" else effort
-    if quirks is not None and vendor in quirks.default_effort_only and effort not in {None, "none"}:
+    if quirks is not None and vendor in quirks.default_effort_only and effort is not None and effort != "none":
         effort = "default"
     absent = effort is None or (effort == "none" and rules.efforts is not None and "none" not in rules.efforts)
     if "effort" in reasoning:

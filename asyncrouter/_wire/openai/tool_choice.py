@@ -71,5 +71,5 @@ def _is_read(tool: object, quirks: Quirks | None) -> bool:
     if not isinstance(tool, dict):
         return True
     if quirks is not None and quirks.tool_types is not None:
-        return tool.get("type", "function" if "function" in tool else "") in quirks.tool_types
+        return str(tool.get("type", "function" if "function" in tool else "")) in quirks.tool_types
     return not is_foreign_tool(tool, "openai") or isinstance(tool.get("function"), dict)

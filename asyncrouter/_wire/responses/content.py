@@ -53,9 +53,9 @@ def _part(path: str, part: object) -> Message:
     if not isinstance(part, dict):
         raise ValueError(f"{path}: expected a part with a type, got {part!r:.80}")
     kind = part.get("type")
-    if kind in _OWN_PARTS:
+    if isinstance(kind, str) and kind in _OWN_PARTS:
         return part
-    if kind in {"text", "refusal"}:
+    if kind == "text" or kind == "refusal":
         written: Message = {"type": "input_text", "text": text_at(f"{path}.{kind}", part.get(kind), empty=True)}
     elif kind == "image_url":
         written = _image(path, part.get("image_url"))

@@ -134,7 +134,7 @@ def _put_text(body: Message, given: Message) -> None:
 
 def _format(shape: object) -> Message:
     kind = shape.get("type") if isinstance(shape, dict) else None
-    if kind in {"text", "json_object"}:
+    if kind in ("text", "json_object"):
         return {"type": kind}
     if not isinstance(shape, dict) or kind != "json_schema":
         raise ValueError(f'response_format.type: expected "text", "json_object" or "json_schema", got {kind!r:.80}')
