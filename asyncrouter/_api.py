@@ -1,7 +1,8 @@
 """The public names, imported from the modules that define them; `asyncrouter` has them all."""
 
-from asyncrouter._config.catalog import Model, Price, Provider
+from asyncrouter._config.catalog import Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
+from asyncrouter._config.price import Price
 from asyncrouter._errors import (
     AllModelsFailed,
     AttemptError,

@@ -40,6 +40,8 @@ key; the host; or this machine. Only failures of a model, a key or a host are re
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
 """The timeouts of an attempt, and the deadline of its call."""
 
+_TOO_MANY_REQUESTS = 429
+
 _GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
 """Codes of errors that say that a model does not exist (any more)."""
 
@@ -247,9 +249,17 @@ class BadReply(AttemptError):
 
 
 class ContextTooLong(AttemptError):
-    """The prompt is too long for this model. Models with a larger context window, or an unknown one, are tried next."""
+    """The prompt is too long for this model. Models with a larger context window, or an unknown one, are tried next.
+
+    So is a request that is larger than a whole minute's limit of tokens (429); that says nothing about windows.
+    """
 
     rank = 8
+
+    @property
+    def about_window(self) -> bool:
+        """Whether it is the model's context window that is too small."""
+        return self.status != _TOO_MANY_REQUESTS
 
 
 class Refused(AttemptError):

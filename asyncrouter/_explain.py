@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from asyncrouter._config.catalog import Price
     from asyncrouter._config.plan import Plan, PlannedStep
+    from asyncrouter._config.price import Price
     from asyncrouter._config.settings import Hedge
     from asyncrouter._engine.engine import Engine
 

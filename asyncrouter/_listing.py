@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
@@ -31,6 +32,11 @@ async def list_models(transport: Transport, provider: str, wire: Wire, credentia
         raise
     except TimeoutError:
         raise AttemptTimeout("total", f"no list of models within {TIMEOUT:g} s") from None
+    except (OSError, EOFError) as error:  # of a transport of the caller's own
+        lost = lost_connection(error)
+        lost.provider, lost.message = provider, credential.mask(lost.message)
+        lost.args = (lost.message,)
+        raise lost from None
 
 
 async def _ask(transport: Transport, wire: Wire, key: str | None) -> list[str]:

@@ -32,6 +32,7 @@ class Call(NamedTuple):
     - `began`, `deadline`: times of the event loop's clock, in seconds; `deadline` is `inf` if there is none.
     - `stream`: whether the caller reads the answer chunk by chunk.
     - `accept`, `priority`: as given to `Router.chat`.
+    - `deadline_given`: whether somebody has given the deadline, here or in the configuration; the default is none.
     """
 
     messages: Sequence[Message]
@@ -42,6 +43,7 @@ class Call(NamedTuple):
     stream: bool = False
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None
     priority: Priority = "interactive"
+    deadline_given: bool = False
 
     def __repr__(self) -> str:
         return f"<Call of {len(self.messages)} messages, {self.deadline - self.began:g} s>"
@@ -51,16 +53,24 @@ class Call(NamedTuple):
 class Usage(ShortRepr, PickledByName):
     """The tokens of an answer, as the provider counted them.
 
-    - `input_tokens`: of the prompt, those read from the provider's cache included.
+    - `input_tokens`: of the prompt, those read from the provider's cache or written into it included.
     - `output_tokens`: of the answer, reasoning included.
     - `cached_tokens`: those of the prompt that were read from the cache; 0 if the provider does not say.
     - `reasoning_tokens`: those of the answer that were reasoning; 0 if the provider does not say.
+    - `cache_write_tokens`: those of the prompt that were written into the cache; 0 if the provider does not say.
+    - `cache_write_1h_tokens`: those of `cache_write_tokens` that are kept for an hour (Anthropic), which costs more.
+    - `service_tier`: the tier that the answer was served and billed at, in the provider's word: "flex", "priority",
+      "fast", "batch" …; "committed" for capacity bought in advance (Anthropic's "priority"); "byok" for an answer on
+      the caller's own key at OpenRouter whose price it did not tell. `None`: the standard tier, or not said.
     """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    service_tier: str | None = None
 
 
 @dataclass(slots=True, repr=False)
@@ -100,7 +110,8 @@ class Attempt(ShortRepr, PickledByName):
     - `usage`: the tokens, as the provider counted them; `None` if it did not report them.
     - `cost_usd`: US dollars: as reported, or else tokens times price. 0.0 if the provider cannot have charged anything;
       `None` if it may have and no price is known.
-    - `cost_estimated`: whether `cost_usd` rests on an estimate of the tokens, because no usage was reported.
+    - `cost_estimated`: whether `cost_usd` is an estimate: no usage was reported, or the price of its tier or of its
+      cache writes is not known.
     - `scope`: whose fault a failure is, as on its error; `None` where nothing failed.
     """
 
@@ -153,7 +164,7 @@ class Trace(ShortRepr, PickledByName):
 
     @property
     def cost_estimated(self) -> bool:
-        """Whether any part of `cost_usd` rests on an estimate of the tokens, because no usage was reported."""
+        """Whether any part of `cost_usd` is an estimate, as on `Attempt`."""
         return any(attempt.cost_estimated for attempt in self.attempts)
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.checks import one_edit_apart, seconds
 from asyncrouter._config.headers import name_fault, value_fault
-from asyncrouter._config.settings import NotGiven
+from asyncrouter._config.settings import DefaultSeconds, NotGiven
 from asyncrouter._config.tables import ROUTER_FIELDS
 from asyncrouter._events import MAX_NAMES
 from asyncrouter._types import Call
@@ -65,7 +65,8 @@ def new_call(
     check_tags(tags)
     limit = deadline_of(plan, deadline)
     until = inf if limit is None else now + limit
-    return Call(messages, merged, check_headers(headers), now, until, stream, accept, priority)
+    given = limit is not None and not isinstance(limit, DefaultSeconds)
+    return Call(messages, merged, check_headers(headers), now, until, stream, accept, priority, given)
 
 
 def deadline_of(plan: Plan, given: float | NotGiven | None) -> float | None:

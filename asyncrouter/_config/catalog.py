@@ -1,4 +1,4 @@
-"""Provider, Model and Price: the address and key of a provider; the limits and price of a model."""
+"""Provider and Model: the address and key of a provider; the limits and price of a model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from asyncrouter._config import checks as check
 from asyncrouter._config.hosts import serves_both_apis
+from asyncrouter._config.price import Price, price_from
 from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
@@ -19,28 +20,6 @@ Key = str | Callable[[], str] | None
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _FROM_ENVIRONMENT = re.compile(r"env:[^\s=\0]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Price(ShortRepr, PickledByName):
-    """The price of a model, in US dollars per million tokens.
-
-    - `input`: tokens of the prompt.
-    - `output`: tokens of the answer, reasoning included.
-    - `cached_input`: tokens of the prompt that the provider read from its cache. `None` (the default): as `input`.
-
-    Raises `ConfigError` for a price that is not a number, or below 0.
-    """
-
-    input: float
-    output: float
-    cached_input: float | None = None
-
-    def __post_init__(self) -> None:
-        check.amount("input", self.input, "US dollars")
-        check.amount("output", self.output, "US dollars")
-        if self.cached_input is not None:
-            check.amount("cached_input", self.cached_input, "US dollars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -165,5 +144,5 @@ def model_from(given: object) -> Model:
     price = values.get("usd_per_mtok")
     if not isinstance(price, Price | None):
         with check.at("usd_per_mtok"):
-            values["usd_per_mtok"] = build(Price, read(Price, price))
+            values["usd_per_mtok"] = price_from(price)
     return build(Model, values)

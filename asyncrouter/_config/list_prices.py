@@ -12,7 +12,7 @@ from asyncrouter._events import MAX_NAMES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asyncrouter._config.catalog import Price
+    from asyncrouter._config.price import Price
 
 _PRICES_MODULE = "asyncrouter.prices"
 """The module that knows the package. It lies in a higher layer, so it is imported by its name, when first needed."""

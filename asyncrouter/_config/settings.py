@@ -28,11 +28,21 @@ class NotGiven(enum.Enum):
 NOT_GIVEN: Final = NotGiven.token
 
 
+class DefaultCount(int):
+    """A number that nobody has given: the default."""
+
+
+class DefaultSeconds(float):
+    """Seconds that nobody has given: the default."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Retry(ShortRepr, PickledByName):
     """How often and when a failed request is sent again to the same model, before the next model is tried.
 
-    - `attempts`: requests to one model at most, the first included. 1 means no retry. Default 2.
+    - `attempts`: requests to one model at most, the first included. 1 means no retry. Default 2. The default does not
+      count waits: a pause that the provider asked for, or a rate limit while no other model could serve. A number that
+      is given bounds those, too.
     - `base`, `cap`: seconds. The pause before the n-th retry (n = 0 for the first) is drawn uniformly from 0 to
       min(cap, base · 2ⁿ): exponential backoff with full jitter. Defaults 0.25 and 8.
     - `patience`: seconds, default 2. The longest wait on this model while another one could serve the call: for a
@@ -44,7 +54,7 @@ class Retry(ShortRepr, PickledByName):
     cannot be used.
     """
 
-    attempts: int = 2
+    attempts: int = DefaultCount(2)  # immutable
     base: float = 0.25
     cap: float = 8.0
     patience: float = 2.0
@@ -53,6 +63,11 @@ class Retry(ShortRepr, PickledByName):
         check.count("attempts", self.attempts)
         for name in ("base", "cap", "patience"):
             check.amount(name, getattr(self, name), "seconds")
+
+    @property
+    def attempts_given(self) -> bool:
+        """Whether somebody has given `attempts`: then it bounds waits, too."""
+        return not isinstance(self.attempts, DefaultCount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -113,7 +128,7 @@ class Defaults(ShortRepr, PickledByName):
     first_token: float | None = 30.0
     idle: float | None = 30.0
     total: float | None = 120.0
-    deadline: float | None = 300.0
+    deadline: float | None = DefaultSeconds(300.0)  # immutable
     retry: Retry = field(default_factory=Retry)
     hedge: Hedge | None = None
     on_refusal: Literal["raise", "next"] = "raise"

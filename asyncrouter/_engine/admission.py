@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.cost import prompt_tokens
+from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._errors import NotSent, RouterClosed
 
 if TYPE_CHECKING:
@@ -97,5 +97,6 @@ def _claim(engine: Engine, call: Call, step_run: StepRun) -> tuple[ModelState, R
 
 def _tokens(call: Call, step_run: StepRun) -> float:
     """About as many tokens as the request will count."""
-    limit = step_run.params.get("max_completion_tokens") or step_run.params.get("max_tokens")
+    params = step_run.params
+    limit = params.get("max_completion_tokens") or params.get("max_tokens") or params.get("max_output_tokens")
     return prompt_tokens(call) + (float(limit) if isinstance(limit, int | float) else USUAL_ANSWER_TOKENS)

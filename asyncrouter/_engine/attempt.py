@@ -8,7 +8,8 @@ returns what came of it.
 
 States:
 
-    queued      The attempt is a `TraceEntry` and holds nothing. It waits for admission (`admission.py`).
+    queued      The attempt is a `TraceEntry` and holds nothing. It waits for admission (`admission.py`), or, before
+                that, for room on this machine (`local_room.py`): back in this state if the transport finds no room.
     sent        The attempt is a `SentAttempt`. It holds a lease (a slot, tokens, breaker permits), a clock and, from
                 the headers on, a response (its connection) and a decoder.
     answering   The first content has come, and the race knows. For `chat()` the rest is read here. For `stream()` the
@@ -36,6 +37,7 @@ While a body is read, the clock cancels nobody. It closes the response, the pend
 
 At each await:
 
+    room.wait()        Caller or race may cancel, or the deadline has come. No request was made.
     admit_later()      Caller or race may cancel. No request was made, and the place in a queue is given back. It ends
                        by itself when the step's share of the deadline does, at the latest.
     transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
@@ -44,8 +46,12 @@ At each await:
                        runs have been stopped. If `accept` catches the deadline's cancellation and returns, its verdict
                        counts.
 
-Errors of the provider (`AttemptError`) are returned, never raised. What is raised is not the provider's doing: a
-cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
+Errors of the provider (`AttemptError`) are returned, never raised; so is an `OSError` of a transport. What is raised is
+not the provider's doing: a cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
+Such an exception is kept on the attempt, too.
+
+Closing the router cancels what its transport waits for, such as a name look-up. A task then gets a `CancelledError`
+that nobody has asked for; its attempt has failed.
 """
 
 from __future__ import annotations
@@ -55,10 +61,12 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.admission import admit_later, admit_now
+from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted
+from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,18 +92,43 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     that reads a stream) has won the race, and its attempt goes on in the caller's hands.
     """
     entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause)
-    try:
-        lease = admit_now(engine, call, step_run) or await admit_later(engine, call, step_run)
-        sent = step_run.attempt = _prepare(entry, step_run, lease)
-    except AttemptError as error:
-        return entry.fail(error)
-    except asyncio.CancelledError:
-        entry.end(step_run.stopped or "cancelled")
-        raise
-    except BaseException:
-        entry.end("failed")
-        raise
-    return await _run(sent, step_run)
+    no_room: AttemptError | None = None
+    while True:
+        try:
+            if no_room is not None or engine.room.waiting:
+                await _wait_for_room(entry, step_run, no_room)
+            lease = admit_now(engine, call, step_run) or await admit_later(engine, call, step_run)
+            sent = step_run.attempt = _prepare(entry, step_run, lease)
+        except AttemptError as error:
+            return entry.fail(error)
+        except asyncio.CancelledError:
+            entry.end(step_run.stopped or "cancelled")
+            raise
+        except BaseException as error:
+            entry.end("failed", entry.note_raised(error))
+            raise
+        result = await _run(sent, step_run)
+        if not isinstance(result, AttemptError) or entry.attempt.outcome is not None:
+            return result
+        no_room, step_run.attempt = result, entry
+
+
+async def _wait_for_room(entry: TraceEntry, step_run: StepRun, no_room: AttemptError | None) -> None:
+    """Wait until there may be room on this machine for the attempt. Raises `no_room` when that takes too long."""
+    engine, call, began = entry.engine, entry.call, entry.engine.loop.time()
+    until = call.deadline
+    if not call.deadline_given:
+        local = [one for one in entry.trace.attempts if one.scope == "local"]
+        spent = sum((one.ended or 0.0) - (one.queued or 0.0) for one in local)
+        until = min(until, call.began + (entry.attempt.queued or 0.0) + MAX_WAIT_SECONDS - spent)
+    if no_room is not None:
+        engine.events.notice(Notice("this machine", OUT_OF_ROOM))
+    if until <= began or not await engine.room.wait(until, again=no_room is not None):
+        if no_room is not None:
+            no_room.again = "never"
+            raise no_room
+        return  # others wait, this one has not tried yet
+    step_run.delay(engine.loop.time() - began, call.deadline)
 
 
 def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
@@ -124,7 +157,9 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         except AttemptError as error:
             if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # the clock closed it
                 return sent.fail(sent.timeout(sent.clock.expired))
-            return sent.fail(error)
+            return _failed(sent, step_run, error)
+        except (OSError, EOFError) as error:
+            return _failed(sent, step_run, sent.lost(error))
         if isinstance(answer, ChunkReader):
             return answer
         if accept is None or await _accepted(sent, accept, answer):
@@ -134,11 +169,23 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         expired = sent.clock.expired
         if expired is not None and sent.clock.take_back_cancel():
             return sent.fail(sent.timeout(expired))
+        if sent.engine.closed and not sent.clock.was_cancelled():
+            return sent.fail(ConnectionFailed("the router was closed"))
         sent.end(step_run.stopped or "cancelled")
         raise
-    except BaseException:
-        sent.end("failed")
+    except BaseException as error:
+        sent.end("failed", sent.entry.note_raised(error))
         raise
+
+
+def _failed(sent: SentAttempt, step_run: StepRun, error: AttemptError) -> AttemptError:
+    """End the attempt because of `error`; or, if there was no room to send it, put it back into the queue."""
+    if error.scope != "local" or sent.response is not None or error.again == "never" or sent.engine.closed:
+        return sent.fail(error)
+    if sent.attempt.outcome is None:
+        sent.withdraw()
+        step_run.sent_at = None  # so it is not late
+    return error
 
 
 async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
@@ -210,7 +257,7 @@ async def _error_body(sent: SentAttempt, response: Response) -> bytes:
     try:
         while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
             body += data
-    except ConnectionFailed:
+    except (ConnectionFailed, OSError, EOFError):
         if sent.clock.expired is not None and not sooner:
             raise  # the time of the attempt itself is up
     sent.clock.stop()
@@ -223,7 +270,9 @@ async def _accepted(sent: SentAttempt, accept: Callable[[Reply], bool | Awaitabl
     sent.clock.restart(sent.entry.call.deadline, "deadline")
     cancelled = False
     try:
-        verdict = accept(sent.complete(reply))
+        reply = sent.complete(reply)
+        sent.give_back_lease()  # `accept` may ask the same model, which may have this one slot
+        verdict = accept(reply)
         return bool(await verdict if isinstance(verdict, Awaitable) else verdict)
     except asyncio.CancelledError:
         cancelled = True

@@ -93,6 +93,10 @@ class Clock:
             return False
         return self._task.uncancel() <= self._cancelling
 
+    def was_cancelled(self) -> bool:
+        """Whether anybody has cancelled the task since this clock was made, and has not taken it back."""
+        return self._task.cancelling() > self._cancelling
+
     def _due(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None and timer.when < self.until:

@@ -14,8 +14,10 @@ from anyio import CancelScope
 from backoff import expo
 
 from asyncrouter._credentials import Credential
+from asyncrouter._engine.local_room import LocalRoom
 from asyncrouter._engine.shutdown import shut_down
 from asyncrouter._engine.timers import Timers
+from asyncrouter._errors import RouterClosed
 from asyncrouter._policies.facade import Policies
 from asyncrouter._wire.registry import wire_for
 
@@ -35,8 +37,8 @@ def open_engine(
     *, breakers: bool,
 ) -> Engine:
     """The engine of a router that opens on `loop`; it is connected to no provider yet."""
-    policies = Policies(loop, random, events, breakers=breakers)
-    return Engine(loop, transport, policies, events, random, Timers(loop), wall)
+    policies, timers = Policies(loop, random, events, breakers=breakers), Timers(loop)
+    return Engine(loop, transport, policies, events, random, timers, LocalRoom(loop, timers), wall)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +51,7 @@ class Engine:
     events: Events
     random: Random
     timers: Timers
+    room: LocalRoom
     wall: Callable[[], float]
     """Seconds since the epoch, for the dates of Retry-After."""
     wires: dict[str, Wire] = field(default_factory=dict)
@@ -72,6 +75,11 @@ class Engine:
             self.wires[provider.name] = wire_for(provider, self.wall)
             self.credentials[provider.name] = Credential(provider)
 
+    def check_open(self) -> None:
+        """Raise `RouterClosed` when the router has been closed."""
+        if self.closed:
+            raise RouterClosed("the router was closed while the call was running")
+
     async def sleep(self, seconds: float) -> None:
         """Wait so long, or until the router is closed."""
         sleeper = self.loop.create_future()
@@ -88,6 +96,7 @@ class Engine:
         self.closed = True
         for sleeper in self.sleepers:
             _wake(sleeper)
+        self.room.close()
         self.policies.close()
         await shut_down(self.transport, self.tasks, self.shield)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asyncrouter._errors import (
     AllModelsFailed,
@@ -14,7 +15,7 @@ from asyncrouter._errors import (
     Rejected,
     Unauthorized,
 )
-from asyncrouter._events import Notice
+from asyncrouter._events import Notice, logger
 
 if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from asyncrouter._types import Call, Reply, Trace
 
 E = TypeVar("E", bound=CallError)
+
+
+class Raised(NamedTuple):
+    """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
+
+    error: BaseException
 
 
 def all_failed(plan: Plan, trace: Trace) -> AllModelsFailed:
@@ -53,6 +60,12 @@ def warn_unknown_end(engine: Engine, step: PlannedStep, reply: Reply) -> None:
     word = (choice.get("native_finish_reason") or choice.get("finish_reason")) if isinstance(choice, dict) else None
     text = f"{step.name} ended its answer with {word!r:.80}, a finish reason that is not known; it counts as an end"
     engine.events.notice(Notice(step.name, text))
+
+
+def log_unseen(error: BaseException) -> None:
+    """Log an exception of a hedge, or of a loser, that the caller does not get because another step goes on."""
+    if not isinstance(error, CancelledError):
+        logger.error("an attempt raised while another one went on", exc_info=error)
 
 
 def _errors(trace: Trace) -> list[AttemptError]:

@@ -141,7 +141,8 @@ class Hedging:
 
     def _start_hedge(self, late: StepRun | None) -> None:
         """Start a step beside the one that runs: because that one is `late`, or because its hedge failed (`None`)."""
-        index = None if self._engine.closed else self._remaining.hedge_step(None if late is None else late.index)
+        crowded = self._engine.closed or self._engine.room.waiting
+        index = None if crowded else self._remaining.hedge_step(None if late is None else late.index)
         if index is None:
             self._deny("no other model could be sent now")
         elif not self._budget.take():

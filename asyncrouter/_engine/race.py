@@ -20,7 +20,8 @@ How the race ends. `_outcome` is the one field that says so:
 
     Reply, ChunkReader     An answer. Nothing else runs any more. It replaces everything below.
     Raised                 A hedge's task has raised what is no provider's doing. A step run in the caller's task goes
-                           on and may still answer; another hedge is stopped, and no fallback is started.
+                           on and may still answer; another hedge is stopped, and no fallback is started. An exception
+                           that the caller will not get is logged.
     Refused                The provider refuses the prompt, and its step says that this is final.
     AttemptTimeout         The deadline has come.
     None                   Nothing yet. With no step left to run, every model has failed.
@@ -42,6 +43,7 @@ stop the step run in it ("superseded"), and takes that back with `uncancel()` wh
 At each await:
 
     _run_inline()    A step run in the caller's task. The caller may cancel it, or the race when a hedge has won.
+    _come_back()     Nothing runs; a step that is held will be free in time. The caller may cancel; closing ends it.
     _changed()       The step run of the caller's task has ended, a hedge still runs. `_finished()` wakes it. Only the
                      caller may cancel.
 
@@ -52,9 +54,9 @@ closed.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from asyncrouter._engine.failure import all_failed, deadline_error, warn
+from asyncrouter._engine.failure import Raised, all_failed, deadline_error, log_unseen, warn
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
@@ -68,7 +70,6 @@ from asyncrouter._errors import (
     NotAccepted,
     NotSent,
     Refused,
-    RouterClosed,
 )
 from asyncrouter._types import Reply
 
@@ -79,16 +80,6 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Cause, Outcome, Trace
-
-
-RATE_LIMITED = 429
-"""The status of a `ContextTooLong` about a limit of tokens a minute, which says nothing about context windows."""
-
-
-class Raised(NamedTuple):
-    """What was raised in a hedge's task and is no provider's doing: the caller gets it unchanged."""
-
-    error: BaseException
 
 
 _FINAL = (Reply, ChunkReader, Raised)
@@ -139,7 +130,7 @@ class Race:
         Raises `CallError`, `Refused`, or what is no provider's doing, unchanged.
         """
         try:
-            while (step_run := self._next()) is not None:
+            while (step_run := self._next() or await self._come_back()) is not None:
                 await self._run_inline(step_run)
                 while self._running and not self._is_decided():
                     await self._changed()
@@ -148,7 +139,9 @@ class Race:
             if isinstance(self._outcome, (Reply, ChunkReader)):
                 return self._outcome
             raise self._error()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(self._outcome, Raised) and self._outcome.error is not error:
+                log_unseen(self._outcome.error)
             for step_run in tuple(self._running):
                 self._stop(step_run, "cancelled")
             if isinstance(self._outcome, ChunkReader):
@@ -198,6 +191,11 @@ class Race:
             # Our own cancellation is taken back; one that was asked for beyond it is not ours to swallow.
             if step_run.stopped is None or self._caller.uncancel() > self._cancelling:
                 raise
+        except Exception as error:
+            # A loser that raises while it is being stopped takes nothing from the winner.
+            if step_run.stopped is None or self._caller.uncancel() > self._cancelling:
+                raise
+            log_unseen(error)
         self._finished(step_run, result)
 
     async def _run_in_task(self, step_run: StepRun) -> None:
@@ -209,7 +207,10 @@ class Race:
             if step_run.stopped is None:  # not by us: raised in `accept`, or the whole loop is cancelled
                 self._raised(error)
         except Exception as error:
-            self._raised(error)
+            if step_run.stopped is None:
+                self._raised(error)
+            else:
+                log_unseen(error)
         self._finished(step_run, result)
 
     async def _changed(self) -> None:
@@ -224,13 +225,20 @@ class Race:
 
     def _next(self) -> StepRun | None:
         """The step to run, now that none does; `None` when no step is left."""
-        if self._engine.closed:
-            raise RouterClosed("the router was closed while the call was running")
+        self._engine.check_open()
         while (index := self._remaining.take_next()) is not None:
             step_run = self._open(index, self._cause)
             if step_run is not None:
                 return step_run
             self._cause = "fallback"
+        return None
+
+    async def _come_back(self) -> StepRun | None:
+        """The step that was held or limited and is free first, once it is free; `None` if none is in time."""
+        while self._outcome is None and (found := await self._remaining.wait_for_free()) is not None:
+            if (step_run := self._open(*found)) is not None:
+                step_run.come_back(self._trace)
+                return step_run
         return None
 
     def _open(self, index: int, cause: Cause) -> StepRun | None:
@@ -267,6 +275,8 @@ class Race:
             if isinstance(result, AttemptError):
                 self._failed(step_run, result, newest)
             elif result is not None:
+                if isinstance(self._outcome, Raised):
+                    log_unseen(self._outcome.error)
                 self._outcome = result
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -282,15 +292,19 @@ class Race:
             self._remaining.clear()
             if not isinstance(self._outcome, Raised):
                 self._outcome = error
-        elif isinstance(error, ContextTooLong) and error.status != RATE_LIMITED:
+        elif isinstance(error, ContextTooLong) and error.about_window:
             for step, why in self._remaining.drop_no_larger(step_run.step):
                 self._record_not_sent(step, "fallback", why)
+        elif not step_run.hedged:
+            self._remaining.may_come_back(step_run, error, self._trace)
         if self._running and self._hedging is not None and self._outcome is None:
             self._hedging.failed(newest=newest)
 
     def _raised(self, error: BaseException) -> None:
-        """A hedge's task has raised, perhaps while it was being stopped; an answer that is there already stays."""
-        if not isinstance(self._outcome, (Reply, ChunkReader)):
+        """A hedge's task has raised; an answer, or an exception, that is there already stays."""
+        if isinstance(self._outcome, _FINAL):
+            log_unseen(error)
+        else:
             self._outcome = Raised(error)
 
     def _stop(self, step_run: StepRun, outcome: Outcome) -> None:

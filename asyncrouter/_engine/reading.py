@@ -112,7 +112,7 @@ class ReplyReader:
             self._resting_until = self._time() + rest
         try:
             data = await self._response.read(rest)
-        except ConnectionFailed:
+        except (ConnectionFailed, OSError, EOFError):
             # A connection that breaks, or falls silent, after the finish reason has cut nothing off.
             if decoder.close() is None:
                 return False
@@ -144,7 +144,7 @@ class ReplyReader:
 
     async def _drain(self) -> None:
         self._clock.restart(min(self._time() + DRAIN_SECONDS, self._sent.hard_limit[0]), "total")
-        with suppress(ConnectionFailed):
+        with suppress(ConnectionFailed, OSError, EOFError):
             while await self._response.read():
                 pass
 
@@ -234,5 +234,8 @@ class ChunkReader(ReplyReader):
         except AttemptError as error:
             self._over = True
             raise self._sent.fail(error) from None
+        except (OSError, EOFError) as error:
+            self._over = True
+            raise self._sent.fail(self._sent.lost(error)) from None
         finally:
             self._waiting = False

@@ -6,14 +6,19 @@ from bisect import insort
 from typing import TYPE_CHECKING
 
 from asyncrouter._credentials import has_key
-from asyncrouter._errors import NotSent
+from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
+from asyncrouter._engine.trace_entry import requests_to
+from asyncrouter._errors import NotSent, RateLimited
+from asyncrouter._policies.scope import asks_for_pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._types import Call, Trace
+    from asyncrouter._engine.step_run import StepRun
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._types import Call, Cause, Trace
 
 MIN_STEP_SECONDS = 0.25
 """Seconds of the deadline below which a step is not started: hardly any model answers in less."""
@@ -22,7 +27,7 @@ MIN_STEP_SECONDS = 0.25
 class Remaining:
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_left", "_own_key", "_plan", "_started")
+    __slots__ = ("_call", "_engine", "_held", "_left", "_own_key", "_plan", "_started")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
@@ -30,6 +35,7 @@ class Remaining:
         self._own_key = bool(call.headers) and has_key(call.headers)
         self._plan = plan
         self._left = list(left)
+        self._held: dict[int, tuple[float, Cause]] = {}  # steps that may have their turn again: from when on, and why
         self._started: set[int] = set()
 
     def __repr__(self) -> str:
@@ -68,7 +74,13 @@ class Remaining:
 
     def sendable(self, within: float, *, forced: bool = False) -> bool:
         """Whether one of the steps could be sent within `within` seconds; `forced`: though its breaker is open."""
-        return any(self._is_sendable(index, within, forced=forced) for index in self._left)
+        if any(self._is_sendable(index, within, forced=forced) for index in self._left):
+            return True
+        until = self._engine.loop.time() + within
+        return any(
+            since <= until and self._is_sendable(index, within, forced=forced)
+            for index, (since, _) in self._held.items()
+        )
 
     def hedge_step(self, late: int | None) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
@@ -105,14 +117,73 @@ class Remaining:
     def clear(self) -> None:
         """No further step is started."""
         self._left.clear()
+        self._held.clear()
+
+    # Steps that come back.
+
+    def may_come_back(self, step_run: StepRun, error: AttemptError, trace: Trace) -> None:
+        """Note that a step has ended; it may have its turn again if it was held or limited.
+
+        An `attempts` that was given bounds its requests in any case. Without a deadline that was given, a step that
+        does not say how long to wait comes back seven times.
+        """
+        if isinstance(error, NotSent):
+            if error.hold is not None and not step_run.patient:  # else its turn cannot come in time
+                self._held[step_run.index] = 0.0, "fallback"
+            return
+        if error.again == "never" or not (isinstance(error, RateLimited) or asks_for_pause(error)):
+            return
+        name, settings = step_run.step.name, step_run.step.retry
+        sent = requests_to(trace, name)
+        now, unhinted = self._engine.loop.time(), not error.retry_after
+        if (settings.attempts_given and sent >= settings.attempts) or (
+            unhinted and sent >= UNHINTED_TRIES and not self._call.deadline_given
+        ):
+            return
+        pause = error.retry_after or self._engine.random.uniform(
+            0.0, min(settings.cap, UNHINTED_FIRST_PAUSE * 2.0 ** min(sent - 1, 30))
+        )
+        self._held[step_run.index] = now + pause, "retry"
+
+    async def wait_for_free(self) -> tuple[int, Cause] | None:
+        """Wait for the step that may have its turn again first; its index and the cause of its next attempt."""
+        while (found := self._first_free()) is not None:
+            index, seconds = found
+            if seconds <= 0.0:
+                return index, self._held.pop(index)[1]
+            await self._engine.sleep(seconds)  # and look again: much may have happened meanwhile
+            self._engine.check_open()
+        return None
+
+    def _first_free(self) -> tuple[int, float] | None:
+        """The step that may have its turn again first, and the seconds until then; `None` if none in time."""
+        found = [
+            (max(wait, self._engine.policies.expected_wait(self._plan.steps[index].model, self._call.priority)),
+             index, wait)
+            for index in self._held if (wait := self._seconds_until_free(index)) is not None
+        ]
+        if not found:
+            return None
+        _, index, wait = min(found)
+        return index, wait
+
+    def _seconds_until_free(self, index: int) -> float | None:
+        """Seconds until a step may be sent again; `None` if not before the deadline."""
+        now, model = self._engine.loop.time(), self._plan.steps[index].model
+        refusal = self._engine.policies.refusal(model, now, forced=True, own_key=self._own_key)
+        if refusal is not None and refusal.hold is None:
+            return None
+        wait = max(self._held[index][0] - now, 0.0 if refusal is None else refusal.hold or 0.0)
+        return wait if now + wait < self._call.deadline else None
 
     def drop_no_larger(self, small: PlannedStep) -> list[tuple[PlannedStep, NotSent]]:
         """Take out the steps whose context window is known to be no larger than that of `small`; each with why."""
         window, dropped = small.model.context, []
-        for index in tuple(self._left):
+        for index in (*self._left, *self._held):
             step = self._plan.steps[index]
             if window is not None and step.model.context is not None and step.model.context <= window:
-                self._left.remove(index)
+                if self._held.pop(index, None) is None:
+                    self._left.remove(index)
                 why = f"its window of {step.model.context} tokens is no larger than {small.name}'s"
                 dropped.append((step, NotSent(why)))
         return dropped

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.cost import estimate, price
+from asyncrouter._config.cost import cost_of, estimate
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
-from asyncrouter._errors import AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
     from asyncrouter._engine.trace_entry import TraceEntry
-    from asyncrouter._errors import AttemptError, ClockName
+    from asyncrouter._errors import ClockName
     from asyncrouter._policies.lease import Lease
     from asyncrouter._transport.api import Request, Response
     from asyncrouter._types import Chunk, Outcome, Reply
@@ -95,6 +96,14 @@ class SentAttempt:
             warn_unknown_end(self.engine, self.step, reply)
         return reply
 
+    def give_back_lease(self) -> None:
+        """Give back slot, permits and connection: the answer is whole, whatever its caller makes of it."""
+        if self.response is not None:
+            self.response.close()
+        first = self.attempt.first_content
+        first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
+        self.lease.end(self.engine.loop.time(), "won", None, first_content, self.attempt.usage)
+
     # The end.
 
     def win(self, reply: Reply) -> Reply:
@@ -117,6 +126,12 @@ class SentAttempt:
         self.end(outcome_of(error), error)
         return error
 
+    def withdraw(self) -> None:
+        """Give everything back as if it had never been admitted: there was no room on this machine to send it."""
+        self.clock.stop()
+        self.lease.withdraw()
+        self.attempt.sent = None
+
     def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
         """Stop the clock, close the response, count the cost, give the lease back. Only the first call has an effect.
 
@@ -138,6 +153,8 @@ class SentAttempt:
         else:
             self._end_failed(now, outcome, error, first_content)
         self.entry.announce_end()
+        if self.engine.room.waiting:
+            self.engine.room.freed()
 
     def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None) -> None:
         """Give the lease back with all that decides whose fault the error is."""
@@ -152,6 +169,11 @@ class SentAttempt:
             clock_of_call=clock_of_call, billed=self._billed(),
         )
         attempt.scope = error.scope
+
+    def lost(self, error: OSError | EOFError) -> AttemptError:
+        """The error for what a transport of the caller's own has raised: a timeout if the clock has closed it."""
+        expired = self.clock.expired
+        return lost_connection(error) if expired is None else self.timeout(expired)
 
     def timeout(self, limit_name: ClockName) -> AttemptTimeout:
         """The error for a limit that has expired, in words that name it."""
@@ -178,8 +200,9 @@ class SentAttempt:
             reply = decoder.reply
         if decoder is not None and reply is not None and reply.usage is not None:
             attempt.usage = reply.usage
-            stated = decoder.cost_usd
-            attempt.cost_usd = stated if stated is not None else price(model, reply.usage)
+            attempt.cost_usd = decoder.cost_usd
+            if attempt.cost_usd is None:
+                attempt.cost_usd, attempt.cost_estimated = cost_of(model, reply.usage)
         elif self._billed():
             attempt.cost_usd = estimate(model, self.entry.call, reply)
             attempt.cost_estimated = attempt.cost_usd is not None
@@ -193,6 +216,8 @@ class SentAttempt:
             return True
         error = self.attempt.error
         if error is None:
+            return True
+        if type(error) is AttemptError:  # what was raised says nothing about the request
             return True
         return isinstance(error, AttemptTimeout) and error.clock != "connect"
 

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from asyncrouter._credentials import has_key
+from asyncrouter._engine.trace_entry import requests_to
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._engine.trace_entry import TraceEntry
-    from asyncrouter._types import Call, Cause, Outcome
+    from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
 class RaceHooks(Protocol):
@@ -43,8 +44,8 @@ class StepRun:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "race", "sent_at",
-        "silent_until", "size", "step", "stopped", "streams", "task",
+        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "patient", "race",
+        "sent_at", "silent_until", "size", "step", "stopped", "streams", "task", "tried",
     )
 
     def __init__(
@@ -57,6 +58,8 @@ class StepRun:
         self.index = index
         self.cause: Cause = cause
         self.hedged = cause == "hedge"
+        self.patient = False
+        self.tried = 0
         self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
         self.streams = call.stream or step.streams
         self.own_key = bool(call.headers) and has_key(call.headers)
@@ -77,9 +80,19 @@ class StepRun:
         self.size = size
         self.race.sent(self)
 
+    def delay(self, seconds: float, deadline: float) -> None:
+        """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on."""
+        self.silent_until = min(self.silent_until + seconds, deadline)
+        self.answer_until = min(self.answer_until + seconds, deadline)
+
     def won(self) -> bool:
         """Note the first content; `False` when the race has stopped this run before."""
         return self.race.won(self)
+
+    def come_back(self, trace: Trace) -> None:
+        """It has its turn again, as no other step is free sooner: it waits. Its requests before that still count."""
+        self.patient = True
+        self.tried = requests_to(trace, self.step.name) if self.cause == "retry" else 0
 
     # Waiting, or giving way to another step.
 
@@ -97,7 +110,7 @@ class StepRun:
 
     def max_wait(self) -> float:
         """Seconds to wait in the queue of a limit at most: no longer than `retry.patience` if another step could go."""
-        return inf if self.is_alone(0.0) else self.step.retry.patience
+        return inf if self.patient or self.is_alone(0.0) else self.step.retry.patience
 
     def should_wait(self, hold: float) -> bool:
         """Whether to wait out a hold of the provider's rather than to go on with the next step. A hedge never waits."""

@@ -2,6 +2,11 @@
 
 Nearly every limit is cancelled before it is due, and that is what asyncio's own timers are slow at: its heap compares
 handles in Python, and has to sift each cancelled one out again. That was a twentieth of the cost of a call.
+
+A timer that comes late. When the program has blocked the loop, an answer may lie in a socket whose limit passed in the
+meantime: the loop reads the socket and calls the timer in the same iteration, before the task that waits for the answer
+runs. So when timers come late, nothing is called yet. The loop first runs some more iterations, in which what has
+arrived is read and taken, and answers cancel their timers. What is still due then is called.
 """
 
 from __future__ import annotations
@@ -18,6 +23,17 @@ CANCELLED_ON_HEAP = 64
 
 With none allowed, a heap of few timers would be rebuilt at nearly every cancellation.
 """
+
+LATE_SECONDS = 0.01
+"""Seconds after its instant from which on a timer is late. A loop that is not blocked is late by 1 or 2 ms at most,
+because `epoll` counts in whole milliseconds."""
+MIN_LOOKS = 8
+"""Iterations of the loop before late timers are called, however long they take. To read a socket, to decrypt, to wake
+the task and to end a batched read takes five."""
+MAX_LOOKS = 64
+"""Iterations of the loop before late timers are called, at most: a long answer is read 64 KiB at a time."""
+LOOK_SECONDS = 0.1
+"""Seconds after which late timers are called, once `MIN_LOOKS` iterations have passed: the loop may be slow again."""
 
 
 class Timer:
@@ -36,7 +52,8 @@ class Timer:
 class Timers:
     """The timers of one router. The loop has one timer, for the soonest of them; with no live timer it has none.
 
-    Timers for the same instant are called in the order in which they were set.
+    Timers for the same instant are called in the order in which they were set. Late ones are called after a look at
+    what has arrived.
     """
 
     __slots__ = ("_count", "_handle", "_heap", "_live", "_loop")
@@ -44,7 +61,7 @@ class Timers:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._heap: list[tuple[float, int, Timer]] = []
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
         self._live = 0  # timers that are neither called nor cancelled
         self._count = 0  # timers that have ever been set, which orders those of the same instant
 
@@ -86,8 +103,25 @@ class Timers:
 
     def _due(self) -> None:
         self._handle = None
-        now, heap = self._loop.time(), self._heap
-        due: list[Timer] = []
+        heap, now = self._heap, self._loop.time()
+        while heap and heap[0][2].callback is None:
+            heappop(heap)
+        if heap and now - heap[0][0] > LATE_SECONDS:
+            self._look(now, 0)
+        else:
+            self._call_due(now)
+
+    def _look(self, began: float, looks: int) -> None:
+        """Let the loop run before the timers that were due at `began` are called; `looks` iterations have passed."""
+        if looks >= MIN_LOOKS and (looks >= MAX_LOOKS or self._loop.time() - began > LOOK_SECONDS):
+            self._handle = None
+            self._call_due(began)
+        else:
+            self._handle = self._loop.call_soon(self._look, began, looks + 1)
+
+    def _call_due(self, now: float) -> None:
+        """Call the timers that are due at `now`."""
+        heap, due = self._heap, []
         while heap and (heap[0][0] <= now or heap[0][2].callback is None):
             due.append(heappop(heap)[2])
         for timer in due:

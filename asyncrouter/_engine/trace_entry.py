@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._credentials import secrets_in
-from asyncrouter._errors import NotAccepted, NotSent
+from asyncrouter._errors import AttemptError, NotAccepted, NotSent, RouterError
 from asyncrouter._events import AttemptEnded, AttemptStarted
 from asyncrouter._types import Attempt
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._errors import AttemptError
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
@@ -27,13 +26,14 @@ class TraceEntry:
     An attempt that is never sent is nothing but its entry. A `SentAttempt` holds its entry, and more to be released.
     """
 
-    __slots__ = ("attempt", "call", "engine", "step", "trace")
+    __slots__ = ("attempt", "call", "engine", "started", "step", "trace")
 
     def __init__(self, engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause) -> None:
         self.engine = engine
         self.call = call
         self.trace = trace
         self.step = step
+        self.started = False  # the listeners know of it
         self.attempt = Attempt(
             len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=engine.loop.time() - call.began
         )
@@ -45,12 +45,14 @@ class TraceEntry:
     def mark_sent(self, now: float) -> None:
         """The request is sent at the instant `now` of the loop's clock."""
         self.attempt.sent = now - self.call.began
-        if not self.engine.events.quiet:
+        if not self.started and not self.engine.events.quiet:
+            self.started = True
             self.engine.events.emit(AttemptStarted(self.trace, self.attempt))
 
     def fail(self, error: AttemptError) -> AttemptError:
         """End an attempt that was not sent, because of `error`; the error with everything a reader needs on it."""
         self.complete_error(error)
+        self.attempt.scope = error.scope
         self.end(outcome_of(error), error)
         return error
 
@@ -58,6 +60,15 @@ class TraceEntry:
         """End an attempt that was not sent. Only the first call has an effect."""
         if self.settle(outcome, error, self.engine.loop.time()):
             self.announce_end()
+
+    def note_raised(self, error: BaseException) -> AttemptError | None:
+        """What the trace keeps of an exception that is no provider's doing; the exception itself is the caller's."""
+        if isinstance(error, RouterError) or not isinstance(error, Exception):
+            return None
+        noted = AttemptError(f"{type(error).__name__}: {error}")
+        noted.scope = "call"
+        self.complete_error(noted)
+        return noted
 
     def settle(self, outcome: Outcome, error: AttemptError | None, now: float) -> bool:
         """Enter how the attempt ended; `False` when somebody else has done so before."""
@@ -89,6 +100,11 @@ class TraceEntry:
     def _mask(self, text: str, key: str | None) -> str:
         # `key` too: the credential may have been renewed since this attempt took its key.
         return self.engine.credentials[self.step.model.provider].mask(text, key, *secrets_in(self.call.headers))
+
+
+def requests_to(trace: Trace, model: str) -> int:
+    """How many requests of a call were sent to this model."""
+    return sum(attempt.sent is not None and attempt.model == model for attempt in trace.attempts)
 
 
 def outcome_of(error: AttemptError) -> Outcome:

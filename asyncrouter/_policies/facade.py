@@ -114,9 +114,16 @@ class Policies:
         """The lease of an attempt whose ticket was granted."""
         return Lease(state, ticket.rank, ticket.tokens, own_key=own_key)
 
-    def may_retry(self, model: Model, error: AttemptError) -> bool:
-        """Whether the same model may be tried again after `error`; if so that is paid for."""
-        return self.state_of(model).provider.retries.pay_for_retry(error)
+    def may_retry(self, model: Model, error: AttemptError, *, given: bool = False) -> bool:
+        """Whether the same model may be tried again after `error`; if so that is paid for.
+
+        `given`: somebody has asked for so many attempts.
+        """
+        return self.state_of(model).provider.retries.pay_for_retry(error, given=given)
+
+    def expected_wait(self, model: Model, priority: Priority) -> float:
+        """About how many seconds a request would wait for its turn now; `inf` while that is not known."""
+        return self.state_of(model).pacer.expected_wait(Rank.BATCH_AGAIN if priority == "batch" else Rank.AGAIN)
 
     # Which model, and when is it late?
 
@@ -149,7 +156,7 @@ class Policies:
         if now < state.limits_read_at + READ_EVERY_SECONDS:
             return
         state.limits_read_at = now
-        state.limits.announce(*read_limits(headers))
+        state.limits.announce(*read_limits(headers), now=now)
 
     def close(self) -> None:
         """Send away all who wait."""

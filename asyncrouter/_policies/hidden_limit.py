@@ -8,6 +8,9 @@ The rate follows additive increase and multiplicative decrease, on the rate inst
 requests wait. Until the second 429 it doubles each second, to find the limit; from then on it grows by 4 % a second,
 and by 1 % near the rate at which the last 429 came. Five minutes without a 429 end it.
 
+A crowd that meets the limit at once tells more: of its requests as many get through as the provider's bucket holds,
+which is a second's worth as a rule. Then the rate begins with their number, and grows by a fifth a second.
+
 Guaranteed: the rate falls at most once a second, and never below three requests a minute.
 
 Pacing beats back-off: 400 workers at a limit of 50 a second get 2.25 rejections a success with the back-off of the
@@ -36,6 +39,11 @@ MIN_ANSWERS = 10
 """Answers in a second below which their number is mostly chance, and does not decide how deep a cut is."""
 STEP_INITIAL = 1.0
 """Requests a second that each answer adds until the second 429: the rate doubles each second."""
+STEP_AFTER_CROWD = 0.2
+"""Requests a second that each answer adds until the second 429 where a crowd has shown the limit: 20 % each second,
+for a bucket may hold less than a second's worth."""
+MIN_CROWD = 3
+"""Requests of one second that were turned down from which on they are a crowd."""
 STEP = 0.04
 """Requests a second that each answer adds from then on: 4 % each second, at any rate."""
 STEP_NEAR_CEILING = 0.01
@@ -53,7 +61,10 @@ FORGET_AFTER = 300.0
 class HiddenLimit:
     """What is known of a model's hidden limit: `limit` is `None` until a 429 has come; nothing goes before `gate`."""
 
-    __slots__ = ("_answers", "_answers_before", "_ceiling", "_cut_at", "_second", "_waited_at", "gate", "limit")
+    __slots__ = (
+        "_answers", "_answers_before", "_ceiling", "_crowd", "_cut_at", "_second", "_sent", "_sent_since",
+        "_turned_down", "_waited_at", "gate", "limit",
+    )
 
     def __init__(self) -> None:
         self.limit: Gcra | None = None
@@ -62,10 +73,24 @@ class HiddenLimit:
         self._cut_at = -inf
         self._waited_at = -inf
         self._second = -1
+        self._sent = self._turned_down = 0  # requests since `_sent_since`, a second at most, and those turned down
+        self._sent_since = -inf
+        self._crowd: float | None = None  # how many of a crowd got through
         self._answers = self._answers_before = 0  # in this second, and in the one before
 
     def __repr__(self) -> str:
         return "<HiddenLimit unknown>" if self.limit is None else f"<HiddenLimit {self.limit.rate:.3g}/s>"
+
+    def sent(self, now: float) -> None:
+        """Note that a request goes now."""
+        if now > self._sent_since + 1.0:
+            self._sent_since = now
+            self._sent = self._turned_down = 0
+        self._sent += 1
+
+    def not_sent(self) -> None:
+        """Take back a request that was noted and did not go: there was no room for it on this machine."""
+        self._sent = max(0, self._sent - 1)
 
     def note_wait(self, now: float) -> None:
         """Note that this rate makes a request wait."""
@@ -73,6 +98,9 @@ class HiddenLimit:
 
     def rejected(self, now: float, sent_at: float, *, hinted: bool) -> None:
         """Note a 429 or 529 for a request that was sent at `sent_at`; `hinted`: it came with a Retry-After."""
+        if sent_at >= self._sent_since:
+            self._turned_down += 1
+            self._learn_from_crowd(sent_at)
         if sent_at <= self._cut_at or now < self._cut_at + CUT_EVERY_SECONDS:
             return
         self._cut_at = now
@@ -99,20 +127,31 @@ class HiddenLimit:
     def _begin(self, now: float) -> None:
         self.limit = Gcra(RATE_AT_FIRST)
         self._ceiling = inf
+        self._crowd = None
         self._second = int(now)
         self._answers = self._answers_before = 0
+
+    def _learn_from_crowd(self, sent_at: float) -> None:
+        """The rate begins with the number of a crowd that got through, as far as is known."""
+        through = self._sent - self._turned_down
+        in_first_second = self._ceiling == inf and sent_at <= self._cut_at
+        if self.limit is not None and in_first_second and self._turned_down >= max(MIN_CROWD, 0.5 * through):
+            self.limit.rate = max(1.0, float(through))
+            self._crowd = float(through) or None  # none: another model of the same key has taken them all
 
     def _cut(self, now: float, limit: Gcra) -> None:
         self._rotate(now)
         self._ceiling = limit.rate
         lower = limit.rate * CUT
+        if self._crowd is not None:
+            lower, self._crowd = min(lower, max(self._crowd, DEEPEST_CUT * limit.rate)), None
         if self._answers_before >= MIN_ANSWERS:
             lower = max(limit.rate * DEEPEST_CUT, min(lower, float(self._answers_before)))
         limit.rate = max(FLOOR, lower)
 
     def _step(self, rate: float) -> float:
         if self._ceiling == inf:
-            return STEP_INITIAL
+            return STEP_INITIAL if self._crowd is None else STEP_AFTER_CROWD
         begin, end = NEAR_CEILING
         return STEP_NEAR_CEILING if begin * self._ceiling < rate < end * self._ceiling else STEP
 
@@ -122,5 +161,5 @@ class HiddenLimit:
         if second != self._second:
             self._answers_before = self._answers if second == self._second + 1 else 0
             self._second, self._answers = second, 0
-            if self.limit is not None and self._ceiling == inf:
+            if self.limit is not None and self._ceiling == inf and self._crowd is None:
                 self.limit.rate = max(self.limit.rate, float(self._answers_before))

@@ -66,6 +66,8 @@ class Lease:
         self._streams = streams
         state = self.state
         self._observed = state.doubts.observations
+        if not self.own_key:
+            state.limits.hidden.sent(now)
         if state.breakers_on:
             lapse = LAPSE_UNLIMITED if total is None else total + LAPSE_EXTRA
             self._model_generation = state.breaker.enter(now, lapse)
@@ -88,6 +90,19 @@ class Lease:
         if used is None and not billed:
             used = 0.0
         self.state.pacer.give_back(self._tokens, self._rank, sent=self._sent_at is not None, used=used)
+
+    def withdraw(self) -> None:
+        """Give everything back and learn nothing: the request could not be sent, for a reason of this machine's."""
+        if self.ended:
+            return
+        self.ended = True
+        if self._sent_at is not None and not self.own_key:
+            self.state.limits.hidden.not_sent()
+        if self._sent_at is not None and self.state.breakers_on:
+            self.state.breaker.released(self._model_generation)
+            self.state.provider.host.released(self._host_generation)
+        self._sent_at = None
+        self.release()
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
@@ -183,7 +198,7 @@ class Lease:
     ) -> None:
         """Tell the host's breaker whether the host was reached, and the model's whether it did its work."""
         model, host = self.state.breaker, self.state.provider.host
-        if counts_against_host(error):
+        if counts_against_host(error) and error.scope != "local":
             host.failed(self._host_generation, now, error.message)
         elif answering or outcome == "won" or (error is not None and error.status is not None):
             host.succeeded(self._host_generation, now)

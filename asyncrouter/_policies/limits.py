@@ -16,6 +16,7 @@ from asyncrouter._policies.slots import Slots
 
 if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
+    from asyncrouter._policies.announced_limits import AnnouncedLimit
 
 MARGIN = 0.98
 """Share of a stated limit that is used: providers count over windows and clocks that are not ours."""
@@ -62,10 +63,11 @@ class Limits:
 
     # What the provider has said.
 
-    def announce(self, requests: float | None, tokens: float | None) -> None:
-        """Take the limits a minute that the provider has announced; a lower one that is configured stays."""
-        self._requests = _announced(self._requests, requests, self._model.rpm)
-        self._tokens = _announced(self._tokens, tokens, self._model.tpm)
+    def announce(self, requests: AnnouncedLimit | None, tokens: AnnouncedLimit | None, *, now: float) -> None:
+        """Take the limits that the provider has announced; a lower one that is configured stays."""
+        in_flight = float(max(self.slots.running - 1, 0))
+        self._requests = _announced(self._requests, requests, self._model.rpm, now, in_flight)
+        self._tokens = _announced(self._tokens, tokens, self._model.tpm, now, 0.0)
         self._update()
 
     def answered(self, now: float) -> None:
@@ -138,11 +140,21 @@ def _per_minute(per_minute: float | None) -> Gcra | None:
     return Gcra(rate, max(1.0, rate))
 
 
-def _announced(known: Gcra | None, per_minute: float | None, configured: float | None) -> Gcra | None:
-    if per_minute is None or per_minute <= 0.0:
+def _announced(
+    known: Gcra | None, limit: AnnouncedLimit | None, configured: float | None, now: float, in_flight: float
+) -> Gcra | None:
+    """The limit that binds, with as much room as the provider says there is, but for what is on its way to it."""
+    if limit is None:
         return known
-    now = _per_minute(per_minute if configured is None else min(per_minute, configured))
-    if known is None or now is None:
-        return now
-    known.rate, known.burst = now.rate, now.burst  # in place: what has been taken stays taken
+    binds = configured is None or limit.per_minute <= configured
+    fresh = _per_minute(limit.per_minute if binds else configured)
+    if known is None or fresh is None:
+        known = fresh
+    else:
+        known.rate, known.burst = fresh.rate, fresh.burst  # in place: what has been taken stays taken
+    if known is not None and binds and limit.remaining is not None:
+        room = max(0.0, limit.remaining - in_flight)
+        known.burst = max(known.burst, room)
+        wait = 0.0 if room >= 1.0 or limit.reset is None else limit.reset
+        known.leave(now, room, at_most=max(1.0 / known.rate, wait))
     return known

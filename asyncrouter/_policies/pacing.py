@@ -180,6 +180,14 @@ class Pacer:
                 return queue[0]
         return None
 
+    def expected_wait(self, rank: Rank) -> float:
+        """About how many seconds a request that joins now would wait; `inf` while all slots are taken."""
+        if self._limits.unlimited:
+            return 0.0
+        now, rate = self._loop.time(), self.rate
+        due = self._limits.due(now, 0.0, batch=rank.batch)
+        return due - now + (0.0 if rate is None else sum(self._waiting[: rank + 1]) / rate)
+
     def _check_in_time(self, now: float, rank: Rank, tokens: float, until: float) -> None:
         """Raise `NotSent` when a request that joins now would go later than `until`."""
         ahead, rate = sum(self._waiting[: rank + 1]), self.rate

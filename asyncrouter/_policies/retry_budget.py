@@ -25,6 +25,10 @@ PRICE = 1.0
 PRICE_AFTER_TIMEOUT = 2.0
 """Tokens that a retry costs after a timeout: a provider that is slow needs fewer requests, not more."""
 
+GIVEN_SHARE = 0.1
+"""Share of the price where somebody has asked for a number of attempts: one retry for each answer, and a hundred in an
+outage. At 50 % failures nearly every retry is still paid for."""
+
 
 class RetryBudget(TokenBucket):
     """What may be spent on asking the same provider again."""
@@ -34,6 +38,10 @@ class RetryBudget(TokenBucket):
     def __init__(self) -> None:
         super().__init__(DEPOSIT)
 
-    def pay_for_retry(self, error: AttemptError) -> bool:
-        """Whether a retry after `error` may be sent; if so it is paid for. A retry that fails is not refunded."""
-        return self.take(PRICE_AFTER_TIMEOUT if isinstance(error, AttemptTimeout) else PRICE)
+    def pay_for_retry(self, error: AttemptError, *, given: bool = False) -> bool:
+        """Whether a retry after `error` may be sent; if so it is paid for. A retry that fails is not refunded.
+
+        `given`: somebody has asked for a number of attempts.
+        """
+        price = PRICE_AFTER_TIMEOUT if isinstance(error, AttemptTimeout) else PRICE
+        return self.take(price * GIVEN_SHARE if given else price)

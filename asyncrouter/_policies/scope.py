@@ -64,8 +64,11 @@ RULES: Mapping[type[AttemptError], Rule] = {
     Unauthorized: Rule("key", "key out"),
     OutOfCredit: Rule("key", "key out", doubtful=True),
     NotSent: Rule(None, "nothing"),
+    AttemptError: Rule("call", "nothing"),  # an exception of `accept`, or of a transport of the caller's own
 }
 """What holds for each class of errors."""
+NOBODY = Rule(None, "nothing")
+"""An error of no known class."""
 CONNECT_TIMEOUT = Rule("host", "breaker")
 """A connection that was not made in time."""
 SERVICE_UNAVAILABLE = Rule("model", "breaker")
@@ -93,7 +96,7 @@ def rule_of(error: AttemptError) -> Rule:
         return NOT_FOUND
     if isinstance(error, Unauthorized) and error.status == 403:
         return FORBIDDEN
-    return RULES.get(type(error)) or next(RULES[kind] for kind in type(error).__mro__ if kind in RULES)
+    return RULES.get(type(error)) or next((RULES[kind] for kind in type(error).__mro__ if kind in RULES), NOBODY)
 
 
 def asks_for_pause(error: AttemptError) -> bool:

@@ -25,7 +25,7 @@ import aiohttp
 
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info
-from asyncrouter._transport.errors import attempt_error, permanent
+from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
 from asyncrouter._transport.response import AiohttpResponse
 from asyncrouter._transport.url import MAX_URLS, parse_url
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+    from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request, Response
 
 _LARGE_BODY: Final = 1 << 20
@@ -101,6 +102,7 @@ class AiohttpTransport:
         if session is None or self._loop is not loop:
             session = self._begin(loop)
         resent = False
+        failed: AttemptError | None
         while True:
             began = loop.time()
             connection_info.set(None)
@@ -111,11 +113,18 @@ class AiohttpTransport:
                     raise ConnectionFailed("the transport was closed while sending")
                 connection = connection_info.get() or ConnectionInfo(session is not self._given, began)
                 return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._session is session or task is None or task.cancelling():
+                    raise
+                # Nobody has cancelled this task: closing has cancelled the name look-up that it waits for.
+                pool, failed = None, ConnectionFailed("the transport was closed while sending")
             except Exception as error:
                 failed = attempt_error(error, request)
                 if failed is None:
                     raise
                 pool = None if resent else _resend_pool(session, error)
+            assert failed is not None
             # Raised outside the handler: aiohttp's error holds the request's headers, with the key.
             if pool is None:
                 raise failed
@@ -193,6 +202,8 @@ class AiohttpTransport:
             try:
                 context = tls.create_default_context(cafile=path)
             except OSError as error:
+                if is_local(error):
+                    raise
                 raise permanent(f"ca: {path}: {error.strerror}") from None
             context.set_alpn_protocols(("http/1.1",))
             self._contexts[path] = context

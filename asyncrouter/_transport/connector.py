@@ -5,8 +5,11 @@ A pool of aiohttp's without a limit on connections, with these differences:
 - At most 32 connections to a host are being opened at a time. A request that waits for one of these connect slots takes
   a connection that comes back to the pool meanwhile, instead of opening another.
 - The connect timeout covers name look-up, TCP, proxy and TLS as a whole, and does not run while a request waits for a
-  connect slot.
+  connect slot. When the program has blocked the event loop meanwhile, it is longer by as much.
 - A pooled connection on which something came unasked is not used again: it would be taken for the next response.
+- There are at most as many connections as the process may have descriptors, less those it needs elsewhere. Beyond that
+  idle ones are closed, and then a request fails with `EMFILE`, as it does when the system has none left: whoever sends
+  waits and tries again.
 - Closing is immediate: what is unsent is dropped, and nobody waits for the other side's goodbye.
 
 State: aiohttp's pool, and for each host that is being connected to a semaphore. Guaranteed: a request that is cancelled
@@ -18,12 +21,22 @@ Names of aiohttp's that begin with an underscore are overridden and used here; t
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
+import os
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import ClientConnectionError, ClientConnectorError, ClientTimeout, TCPConnector
+
+from asyncrouter._transport.errors import is_local
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,10 +51,16 @@ if TYPE_CHECKING:
 MAX_CONNECTING: Final = 32
 """Connections to one host that are being opened at a time. A TLS handshake is 2 to 3 ms of CPU: thousands at once would
 hold the loop for seconds, and all of them would miss their connect timeout."""
+RESERVED_DESCRIPTORS: Final = 64
+"""Descriptors that are left for look-ups, files and whatever else the program opens; a quarter of a small limit."""
+MIN_CONNECTIONS: Final = 8
+"""Connections that are tried for, however few descriptors seem to be left."""
 KEEP_ALIVE_SECONDS: Final = 30.0
 """Seconds that an idle connection stays in the pool: servers and load balancers close theirs after a minute or more."""
 DNS_SECONDS: Final = 300
 """Seconds that the addresses of a host are remembered, unless connecting to one fails."""
+LATE_SECONDS: Final = 0.01
+"""Seconds after its instant from which on the connect timeout is late: the event loop was blocked."""
 READ_SIZE: Final = 1 << 16
 """Bytes that are read at most at a time. asyncio's own 256 KiB are allocated for every read and given back, which past
 malloc's threshold for maps of their own is the kernel's work: up to 15 µs of each token (glibc, mallopt(3))."""
@@ -79,6 +98,7 @@ class Connector(TCPConnector):
     def __init__(self) -> None:
         super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS)
         self._connect_slots: dict[tuple[str, int | None], _ConnectSlots] = {}
+        self._max_connections = max_connections()
 
     def forget(self, url: URL) -> None:
         """Drop the idle connections to a host: one was found dead, and a restart or a lost route kills them all."""
@@ -91,6 +111,7 @@ class Connector(TCPConnector):
     ) -> ResponseHandler:
         """Wait for a connect slot, then take a connection from the pool or open one."""
         connection_info.set(ConnectionInfo(reused=False, ready=math.inf))
+        self._make_room()
         async with self._connect_slot(req.host, req.port):
             if self.closed:
                 raise ClientConnectionError("Connector is closed.")
@@ -121,12 +142,32 @@ class Connector(TCPConnector):
     async def _open(self, req: ClientRequest, traces: list[Trace], seconds: float | None) -> ResponseHandler:
         """Open a connection within so many seconds (`None` = no limit)."""
         try:
-            async with asyncio.timeout(seconds):
+            async with _connect_timeout(seconds):
                 return await super()._create_connection(req, traces, NO_TIMEOUT)
-        except (ClientConnectorError, TimeoutError):
+        except (ClientConnectorError, TimeoutError) as error:
+            if is_local(getattr(error, "os_error", error)):
+                self._close_idle(math.inf)
+                raise
             # The host may have moved: the next request asks for its address again.
             self.clear_dns_cache(req.host, req.port)
             raise
+
+    def _make_room(self) -> None:
+        """Close as many idle connections as another one needs descriptors. Raises `OSError`: too many are busy."""
+        if len(self._acquired) > self._max_connections:  # this request's own is among them
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        idle = sum(map(len, self._conns.values()))
+        self._close_idle(len(self._acquired) + idle - self._max_connections)
+
+    def _close_idle(self, count: float) -> None:
+        """Close so many idle connections, if there are."""
+        while count > 0 and self._conns:
+            key, idle = next(iter(self._conns.items()))
+            protocol, _ = idle.popleft()
+            if not idle:
+                del self._conns[key]
+            protocol.abort()
+            count -= 1
 
     @asynccontextmanager
     async def _connect_slot(self, host: str, port: int | None) -> AsyncIterator[None]:
@@ -148,6 +189,48 @@ class Connector(TCPConnector):
         if should_close:
             protocol.abort()
         super()._release(key, protocol, should_close=should_close)
+
+
+def max_connections() -> float:
+    """How many connections this process may have: its limit of descriptors, less those in use and a reserve."""
+    if resource is None:
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    try:
+        used = len(os.listdir("/dev/fd"))
+    except OSError:
+        used = 0
+    return max(limit - used - min(RESERVED_DESCRIPTORS, limit // 4), MIN_CONNECTIONS)
+
+
+@asynccontextmanager
+async def _connect_timeout(seconds: float | None) -> AsyncIterator[None]:
+    """`asyncio.timeout(seconds)`, once longer by the time that the event loop was blocked when it was due.
+
+    A peer has often done its part by then, and a handshake takes several turns: looking once would not be enough.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        timer: asyncio.TimerHandle | None = None
+
+        def due(when: float, *, again: bool) -> None:
+            nonlocal timer
+            now = loop.time()
+            if again and now - when > LATE_SECONDS:
+                timer = loop.call_at(now + min(now - when, seconds or 0.0), partial(due, when, again=False))
+            else:
+                limit.reschedule(now)
+
+        if seconds is not None:
+            when = loop.time() + seconds
+            timer = loop.call_at(when, partial(due, when, again=True))
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 def _limit_read_size(transport: asyncio.Transport | None) -> None:

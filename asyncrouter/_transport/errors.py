@@ -6,6 +6,7 @@ Every message is ours: aiohttp's may quote the URL or a header, and so a key.
 from __future__ import annotations
 
 import errno
+import socket
 import ssl as tls
 import zlib
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,15 @@ _REASONS: Final = {
 }
 """What the errors of a socket say about the other side, in the words of a message."""
 
+_LOCAL: Final = {
+    errno.EMFILE: "this process has no descriptor free (`ulimit -n`)",
+    errno.ENFILE: "this machine has no descriptor free",
+    errno.ENOBUFS: "this machine has no buffer free",
+    errno.ENOMEM: "this machine has no memory free",
+    errno.EADDRNOTAVAIL: "this machine has no port free",
+}
+"""Errors of a socket that say something about this machine, and nothing about the other side."""
+
 _UNKNOWN_ISSUER: Final = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's verify codes for an issuer that is not in the bundle (x509_vfy.h): only these go away with another one."""
 
@@ -36,6 +46,10 @@ _UNKNOWN_ISSUER: Final = frozenset({2, 18, 19, 20, 21})
 def attempt_error(error: Exception, request: Request | None = None) -> AttemptError | None:
     """The error of an attempt that met `error`; `None` for a bug, which is raised as it is."""
     place = _place(request)
+    if (trouble := _local_trouble(error)) is not None:
+        failed = ConnectionFailed(f"no connection to {place}: {trouble}")
+        failed.scope = "local"
+        return failed
     match error:
         case AttemptError():
             return error
@@ -82,6 +96,40 @@ def attempt_error(error: Exception, request: Request | None = None) -> AttemptEr
         case aiohttp.ClientError():
             return ConnectionFailed(f"the exchange with {place} failed ({type(error).__name__})")
     return None
+
+
+def is_local(error: BaseException) -> bool:
+    """Whether an error says that this machine has no room for a connection."""
+    return isinstance(error, OSError) and error.errno in _LOCAL
+
+
+def _local_trouble(error: Exception) -> str | None:
+    """What this machine has run out of, if that is what `error` says."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        # A look-up without a descriptor says that the name is not known, or to try again: so try for a descriptor.
+        return _LOCAL.get(error.os_error.errno or 0) or _missing_descriptor()
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and not isinstance(cause, tls.SSLError):
+        return _LOCAL.get(cause.errno or 0)
+    if isinstance(error, MemoryError):
+        return _LOCAL[errno.ENOMEM]
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "this process can start no thread"
+    return None
+
+
+def _missing_descriptor() -> str | None:
+    """Why no socket can be opened just now, `None` if one can."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return _LOCAL.get(error.errno or 0)
+    return None
+
+
+def lost_connection(error: OSError | EOFError) -> AttemptError:
+    """The error of an attempt whose transport, one of the caller's own, raised this instead of a `ConnectionFailed`."""
+    return attempt_error(error) or ConnectionFailed("the connection ended early")
 
 
 def permanent(message: str) -> ConnectionFailed:

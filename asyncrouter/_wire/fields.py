@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 _TOO_LARGE = 2**63
 """Counts and prices from here on are nonsense; the usual 64-bit integers of JSON readers end here."""
 
+_STANDARD = ("default", "standard", "standard_only", "auto", "on_demand", "unspecified")
+"""What the standard tier is called: OpenAI, Anthropic, Anthropic's request, OpenAI's, Groq, Gemini."""
+_LONGEST_TIER = 40
+"""Characters of a tier's name that are kept: a name is one word."""
+
 
 def object_in(document: Mapping[str, object], name: str) -> Message:
     """The object under `name`, empty when there is none."""
@@ -26,7 +31,7 @@ def count_in(counts: object, name: str) -> int:
 
 
 def cost_in(usage: object) -> float | None:
-    """The US dollars charged, as OpenRouter writes them into its usage; `None` when it says nothing.
+    """The US dollars charged, as OpenRouter writes them into its usage; `None` when it does not say all of it.
 
     With a key of the caller's own there ("BYOK") `cost` is OpenRouter's share only, and the vendor's is beside it.
     """
@@ -34,7 +39,16 @@ def cost_in(usage: object) -> float | None:
         return None
     if usage.get("is_byok") is not True:
         return cost
-    return cost + (_amount(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0.0)
+    upstream = _amount(object_in(usage, "cost_details").get("upstream_inference_cost"))
+    return None if upstream is None else cost + upstream
+
+
+def tier_in(*places: object) -> str | None:
+    """The service tier that the first of these values names; `None` for the standard tier, or for none."""
+    for value in places:
+        if isinstance(value, str) and (tier := value[:_LONGEST_TIER].strip().lower()):
+            return None if tier in _STANDARD else tier
+    return None
 
 
 def _amount(value: object) -> float | None:

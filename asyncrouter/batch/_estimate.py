@@ -12,8 +12,17 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4
 """Characters that count as one token: a rule of thumb for English text (OpenAI, "What are tokens and how to count
-them"). It is the same as in `asyncrouter._config.cost`, which a door may not import.
+them"). It is the same as in `asyncrouter._config.tokens`, which a door may not import; so are the other numbers.
 """
+CHARACTERS_OF_WIDE = 3.4
+"""Characters of English that a Chinese, Japanese or Korean one counts as: it is 0.85 tokens."""
+CHARACTERS_OF_OTHER = 1.6
+"""Characters of English that one of another script counts as: it is 0.4 tokens."""
+PICTURE = 1024
+"""Tokens that a picture counts as."""
+_WIDE = bytes([*range(0xE3, 0xEE), 0xEF, *range(0xF0, 0xF5)])
+_OTHER = bytes(range(0xC2, 0xE3))
+"""First bytes, in UTF-8, of these characters."""
 USUAL_ANSWER = 500
 """Tokens that an answer counts as when its row sets no limit; the engine reserves as many under a `tpm` limit."""
 
@@ -47,7 +56,7 @@ class RowGroup:
     def add(self, prompt: object, answer_tokens: int) -> None:
         """Count a row with this prompt, or these messages, and an answer of this length."""
         self.rows += 1
-        self.input_tokens += _characters(prompt) // CHARACTERS_PER_TOKEN + 1
+        self.input_tokens += int(_characters(prompt) / CHARACTERS_PER_TOKEN) + 1
         self.output_tokens += answer_tokens
 
     def add_to(self, estimate: Estimate) -> None:
@@ -75,9 +84,24 @@ def answer_tokens(options: Mapping[str, object]) -> int:
     return USUAL_ANSWER
 
 
-def _characters(content: object) -> int:
+def _characters(content: object) -> float:
+    """The length of a prompt, of messages or of parts, in characters of English."""
     if isinstance(content, str):
-        return len(content)
+        return _length(content)
     if isinstance(content, list):
-        return sum(_characters(part.get("content", part.get("text"))) for part in content if isinstance(part, dict))
-    return 0
+        return sum(_part(part) for part in content if isinstance(part, dict))
+    return 0.0
+
+
+def _part(part: Mapping[str, object]) -> float:
+    if part.get("type") == "image_url":
+        return PICTURE * CHARACTERS_PER_TOKEN
+    return _characters(part.get("content", part.get("text")))
+
+
+def _length(text: str) -> float:
+    if text.isascii():
+        return len(text)
+    data = text.encode("utf-8", "surrogatepass")
+    wide, other = (len(data) - len(data.translate(None, firsts)) for firsts in (_WIDE, _OTHER))
+    return len(text) - wide - other + wide * CHARACTERS_OF_WIDE + other * CHARACTERS_OF_OTHER

@@ -58,7 +58,7 @@ class RunOptions:
         """The rules by which the run stops; until a row has ended, one costs what it does in the estimate."""
         return StopRules(
             budget_usd=self.budget_usd, max_error_rate=self.max_error_rate, min_rows=self.min_rows,
-            usd_a_row=estimate.cost_usd / max(1, estimate.rows),
+            usd_a_row=estimate.most_usd / max(1, estimate.rows),
         )
 
     def job_options(self, rules: StopRules) -> JobOptions:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter import ExplainedStep
+    from asyncrouter import ExplainedStep, Price
     from asyncrouter.bench.rows import Row
 
 DEFAULT_OUTPUT = 1024
@@ -104,6 +104,16 @@ def reserve(steps: tuple[ExplainedStep, ...], prompt: str, call: Mapping[str, ob
         if step.usd_per_mtok is None:
             raise ValueError(f"{step.model} has no price, so no budget can be kept: give it `usd_per_mtok`")
         price = step.usd_per_mtok
-        prompt_tokens = len(prompt) / CHARACTERS_PER_TOKEN + MESSAGE_TOKENS
-        total += prompt_tokens * price.input / 1e6 + output * price.output / 1e6
+        # A character that is not ASCII may be a token and more.
+        prompt_tokens = len(prompt.encode("utf-8", "surrogatepass")) / CHARACTERS_PER_TOKEN + MESSAGE_TOKENS
+        dearest = [price, *price.tiers.values()] if call.get("service_tier") else [price]
+        total += max(_usd(each, prompt_tokens, output) for each in dearest)
     return total
+
+
+def _usd(price: Price, prompt_tokens: float, output: float) -> float:
+    """USD of a call at this price, at that of long prompts if its prompt is one, and written into the cache."""
+    while price.long_context is not None and prompt_tokens > (price.long_context_tokens or 0):
+        price = price.long_context
+    rate = max(price.input, price.cache_write or 0.0, price.cache_write_1h or 0.0)
+    return (prompt_tokens * rate + output * price.output) / 1e6

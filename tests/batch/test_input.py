@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from asyncrouter import ConfigError, batch
-from asyncrouter._config import cost
+from asyncrouter import Call, ConfigError, batch
+from asyncrouter._config import tokens
 from asyncrouter._engine import admission
 from asyncrouter.batch import BatchError, InvalidInput, Source
-from asyncrouter.batch._estimate import CHARACTERS_PER_TOKEN, USUAL_ANSWER
+from asyncrouter.batch._estimate import CHARACTERS_PER_TOKEN, USUAL_ANSWER, RowGroup
 from asyncrouter.batch._source import zstd
 from tests.helpers.batching import PRICED, asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
 
@@ -312,4 +312,8 @@ def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: Worl
 
 def test_an_estimate_counts_tokens_as_the_router_does() -> None:
     """The two numbers that a door cannot import from the router are the router's."""
-    assert (CHARACTERS_PER_TOKEN, USUAL_ANSWER) == (cost.CHARACTERS_PER_TOKEN, admission.USUAL_ANSWER_TOKENS)
+    assert (CHARACTERS_PER_TOKEN, USUAL_ANSWER) == (tokens.CHARACTERS_PER_TOKEN, admission.USUAL_ANSWER_TOKENS)
+    for content in ("x" * 400, "中" * 400, "я" * 400, [{"type": "image_url", "image_url": {"url": "https://h.test"}}]):
+        group = RowGroup(())
+        group.add([{"role": "user", "content": content}], 0)
+        assert group.input_tokens == tokens.prompt_tokens(Call([{"content": content}], {}, {}, 0.0, 1.0))

@@ -44,7 +44,10 @@ def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
     [line] = read_lines(tmp_path / "out.jsonl")
     assert line == {
         "id": "a", "index": 0, "text": "hello there", "finish_reason": "stop", "model": "m", "served_model": "m",
-        "usage": {"input_tokens": 1, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0}, "cost_usd": 3.0,
+        "usage": {
+            "input_tokens": 1, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0, "cache_write_tokens": 0,
+        },
+        "cost_usd": 3.0,
         "seconds": 0.5, "metadata": {"k": [1]}, "schema_version": 1,
         "attempts": [
             {"model": "down", "cause": "first", "outcome": "failed", "status": 500, "error": "ServerFailed",

@@ -156,7 +156,10 @@ def test_json_is_one_object(shell: Shell) -> None:
     assert answer == {
         "text": "two words", "reasoning": "", "tool_calls": [], "finish_reason": "stop", "model": "a",
         "served_model": "a-1", "cost_usd": 7.0, "error": None,
-        "usage": {"input_tokens": 3, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0},
+        "usage": {
+            "input_tokens": 3, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0, "cache_write_tokens": 0,
+            "cache_write_1h_tokens": 0, "service_tier": None,
+        },
     }
     assert (trace["task"], trace["cost_usd"], trace["cost_estimated"]) == ("coding", 7.0, False)
     failed, won = trace["attempts"]

@@ -306,7 +306,9 @@ def test_the_catalogue_fills_in_what_an_entry_leaves_out() -> None:
     luna = CONFIG.model("openai/gpt-6-luna")
 
     assert (luna.max_concurrent, luna.context) == (8, 1_050_000)
-    assert luna.usd_per_mtok == Price(input=0.1, output=0.5, cached_input=0.01)
+    price = luna.usd_per_mtok
+    assert price is not None
+    assert (price.input, price.output, price.cached_input, price.cache_write) == (0.1, 0.5, 0.01, 0.125)
     assert CONFIG.model("anthropic:claude-sonnet-5-5").max_output == 128_000
     assert CONFIG.model("small").context == 8192
     assert CONFIG.model("openai:gpt-x").usd_per_mtok is None

@@ -19,7 +19,8 @@ from asyncrouter import (
     Trace,
     Usage,
 )
-from asyncrouter._config.cost import estimate, price, prompt_tokens
+from asyncrouter._config.cost import cost_of, estimate
+from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import ONCE
 
@@ -115,8 +116,35 @@ def test_price_without_a_rate_for_cached_input() -> None:
     """Cached tokens cost what other input costs if they have no price of their own."""
     model = Model(provider="p", id="m", usd_per_mtok=Price(input=4.0, output=8.0))
 
-    assert price(model, Usage(100, 50, cached_tokens=60)) == pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6)
-    assert price(Model(provider="p", id="m"), Usage(1, 1)) is None
+    assert cost_of(model, Usage(100, 50, cached_tokens=60)) == (pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6), False)
+    assert cost_of(Model(provider="p", id="m"), Usage(1, 1)) == (None, False)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_writing_the_cache_without_a_price_for_it_is_an_estimate(clock: Clock, world: World, stream: bool) -> None:
+    """Tokens written into the cache are taken as a quarter dearer, and the cost is marked."""
+    usage = {"prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cache_write_tokens": 80}}
+
+    reply = answered(clock, world, Act(usage=usage), stream=stream, models=PRICED)
+
+    assert (reply.cost_usd, reply.trace.cost_estimated) == (
+        pytest.approx((20 * 4.0 + 80 * 5.0 + 50 * 8.0) / 1e6), True)
+    assert reply.usage == Usage(100, 50, cache_write_tokens=80)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_ones_own_key_at_openrouter(clock: Clock, world: World, stream: bool) -> None:
+    """An answer on the caller's own key costs what the vendor charged, or else an estimate by the price; never nothing.
+    """
+    counts = {"prompt_tokens": 100, "completion_tokens": 50, "cost": 0, "is_byok": True}
+    told = answered(
+        clock, world, Act(usage={**counts, "cost_details": {"upstream_inference_cost": 0.036}}), stream=stream,
+        models=PRICED,
+    )
+    assert (told.cost_usd, told.trace.cost_estimated) == (0.036, False)
+
+    untold = answered(clock, world, Act(usage=counts), stream=stream, models=PRICED)
+    assert (untold.cost_usd, untold.trace.cost_estimated) == (pytest.approx((100 * 4.0 + 50 * 8.0) / 1e6), True)
 
 
 # ── estimated ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,13 +287,13 @@ def call(*contents: object) -> Call:
         (["x" * 200, "y" * 200], 101),
         ([""], 1),
         ([None], 1),
-        ([[{"type": "text", "text": "x" * 40}, {"type": "image_url", "image_url": {"url": "u"}}, "odd"]], 11),
+        ([[{"type": "text", "text": "x" * 40}, {"type": "image_url", "image_url": {"url": "u"}}, "odd"]], 1035),
         ([({"type": "text", "text": "x" * 40},)], 11),
         ([7], 1),
     ],
 )
 def test_the_length_of_a_prompt(contents: list[object], tokens: int) -> None:
-    """It is estimated as a token for every four characters, and one more; parts other than text do not count."""
+    """It is estimated as a token for every four characters of English, 1,024 for a picture, and one more."""
     assert prompt_tokens(call(*contents)) == tokens
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
     from asyncrouter.sim import Clock, World
 
@@ -100,24 +102,46 @@ def test_the_module_says_what_to_install() -> None:
     assert "ImportError: asyncrouter.prices needs genai-prices: pip install 'asyncrouter[prices]'" in done.stderr
 
 
-def test_the_list_has_prices_of_short_prompts() -> None:
-    """It has them by address and id, cached input included; an unknown model or address has none."""
-    assert look_up("https://api.openai.com/v1", "gpt-5.5") == Price(input=5.0, output=30.0, cached_input=0.5)
-    assert look_up("https://api.openai.com/v1", "gpt-6-luna") == Price(input=0.1, output=0.5, cached_input=0.01)
+def test_the_list_has_long_prompts_and_tiers() -> None:
+    """It has prices by address and id, with cache, long prompts and tiers; an unknown model or address has none."""
+    long = Price(input=10.0, output=45.0, cached_input=1.0)
+    half = Price(
+        input=2.5, output=15.0, cached_input=0.25, long_context_tokens=272_000,
+        long_context=Price(input=5.0, output=22.5, cached_input=0.5),
+    )
+    assert look_up("https://api.openai.com/v1", "gpt-5.5") == Price(
+        input=5.0, output=30.0, cached_input=0.5, long_context_tokens=272_000, long_context=long,
+        tiers={"flex": half, "priority": Price(input=12.5, output=75.0, cached_input=1.25), "batch": half},
+    )
     assert look_up("https://api.openai.com/v1", "no-such-model") is None
     assert look_up("https://h.test/v1", "gpt-5.5") is None
 
 
-def test_the_catalogue_agrees_with_the_list() -> None:
-    """Each model of each well-known provider costs the same in the catalogue and in genai-prices."""
+def test_the_list_has_anthropics_cache_writes() -> None:
+    """Those kept for an hour have their own price; "fast" is its fast mode."""
+    listed = look_up("https://api.anthropic.com/v1", "claude-opus-5-5")
+
+    assert listed is not None
+    assert (listed.cache_write, listed.cache_write_1h, listed.tiers["fast"].output) == (5.0, 8.0, 40.0)
+
+
+def test_the_catalogue_agrees_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model of each well-known provider cost the same in the catalogue and in genai-prices on the day on which the
+    catalogue was verified, long prompts and tiers included.
+    """
     known = catalog()
+
+    class Verified(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Verified:
+            return cls(known.verified.year, known.verified.month, known.verified.day, tzinfo=tz)
+
+    monkeypatch.setattr("asyncrouter.prices.datetime", Verified)
     wrong = []
     for (provider, model), entry in known.models.items():
         listed, ours = look_up(known.providers[provider].base_url, model), entry.usd_per_mtok
-        if ours is not None and listed is not None:
-            cached = ours.input if ours.cached_input is None else ours.cached_input
-            if (ours.input, ours.output, cached) != (listed.input, listed.output, listed.cached_input):
-                wrong.append((provider, model))
+        if ours is not None and listed is not None and ours != listed:
+            wrong.append((provider, model))
 
     assert wrong == []
 

@@ -20,7 +20,7 @@ class Row:
     """A failure that shows 0.125 s after the request, the error it is, and when the same model is tried again.
 
     `again` is "quick" (once, within retry.base), "hint" (after the Retry-After of 1 s), "alone" (within 1 s, if nobody
-    else could answer) or `None`.
+    else could answer), "overload" (within 1 s if nobody else could answer, else "quick") or `None`.
     """
 
     name: str
@@ -52,6 +52,9 @@ def _reply(
     return Row(name=name or f"200 {fault}", act=act, error=error, status=200, again="quick", modes=modes)
 
 
+TWICE = SPREAD | {"defaults": {"retry": {"attempts": 2}}}
+"""With `attempts` given: it bounds the waits that a provider asks for, too."""
+
 ROWS = [
     _lost("refuse"),
     _lost("dns"),
@@ -68,7 +71,8 @@ ROWS = [
     _status(529, "RateLimited", "alone"),
     _status(529, "RateLimited", "hint", retry_after=1),
     _status(402, "RateLimited", "hint", retry_after=1),
-    *(_status(status, "ServerFailed", "quick") for status in (500, 501, 502, 503, 504, 408, 409, 425, 498, 499)),
+    *(_status(status, "ServerFailed", "quick") for status in (500, 501, 502, 504, 408, 409, 425, 498, 499)),
+    _status(503, "ServerFailed", "overload"),
     _status(503, "ServerFailed", "hint", retry_after=1),
     _reply("html"),
     _reply("error", type="strange"),
@@ -103,7 +107,11 @@ def expected(row: Row, place: int) -> list[Tried]:
              for index in range(place)]
     cause = "fallback" if place else "first"
     trace.append(Tried("abc"[place], cause, "failed", row.error, row.status, now, now := now + LASTS))
-    pause = {"quick": pauses(0.25)[0], "hint": 1.0, "alone": pauses(1.0)[0] if last else None}.get(row.again or "")
+    limited = pauses(1.0)[0]
+    pause = {
+        "quick": pauses(0.25)[0], "hint": 1.0, "alone": limited if last else None,
+        "overload": limited if last else pauses(0.25)[0],
+    }.get(row.again or "")
     if pause is not None:
         sent = now + pause
         trace.append(Tried("abc"[place], "retry", "failed", row.error, row.status, sent, now := sent + LASTS))
@@ -119,7 +127,7 @@ def test_failure_at_every_place(row: Row) -> None:
         clock, world = Clock(), World()
         script(world, *[REJECTED] * place, row.act, *[HEALTHY] * (2 - place))
 
-        result = call(clock, world, mode=mode, tables=SPREAD, deadline=None)
+        result = call(clock, world, mode=mode, tables=TWICE, deadline=None)
 
         trace = expected(row, place)
         assert (mode, tried(result.trace)) == (mode, trace)

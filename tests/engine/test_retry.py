@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import formatdate
+from itertools import accumulate
+from typing import Any
 
 import pytest
 
 from asyncrouter import AllModelsFailed, DeadlineExceeded, Reply, Retry, Router, Step
 from asyncrouter.sim import Act, Clock, World
-from tests.helpers.failing import HEALTHY, REJECTED, SILENT, Tried, ask, asked, call, pauses, play, script, tried
+from tests.helpers.failing import HEALTHY, MODES, REJECTED, SILENT, Tried, ask, asked, call, pauses, play, script, tried
 
 BUSY = Act(status=500)
 REFUSED_CONNECTION = Act(fault="refuse")
@@ -194,14 +197,124 @@ def test_share_of_the_deadline_bounds_the_wait(clock: Clock, world: World) -> No
     assert sent(result) == [("a", 0.0), ("b", 0.0)]
 
 
-@pytest.mark.parametrize(("chain", "at"), [(["a"], pauses(1.0)[0]), (["a", "b"], None)])
-def test_limit_without_a_hint(clock: Clock, world: World, chain: list[str], at: float | None) -> None:
-    """Without a Retry-After the last model is tried once more within a second; others go on at once."""
-    script(world, limited(), HEALTHY)
+@pytest.mark.parametrize("act", [limited(), Act(status=529), Act(status=503)], ids=["429", "529", "503"])
+def test_limit_without_a_hint(clock: Clock, world: World, act: Act) -> None:
+    """Without a Retry-After the last model is tried again with full jitter, as often as `attempts` that was given."""
+    script(world, act)
 
-    result = call(clock, world, chain=chain, retry=Retry(attempts=5))
+    result = call(clock, world, chain=["a"], retry=Retry(attempts=5), tables={"defaults": {"breaker": "off"}})
 
-    assert sent(result) == [("a", 0.0), ("b", 0.0) if at is None else ("a", at)]
+    at = list(accumulate([0.0, *pauses(1.0, 2.0, 4.0, 8.0)]))
+    assert sent(result) == [("a", instant) for instant in at]
+
+
+@pytest.mark.parametrize("act", [limited(), Act(status=529)], ids=["429", "529"])
+def test_a_limit_without_a_hint_goes_on_where_another_could_serve(clock: Clock, world: World, act: Act) -> None:
+    """While another model could serve, a rate limit without a Retry-After is no reason to wait."""
+    script(world, act, HEALTHY)
+
+    assert sent(call(clock, world, chain=["a", "b"])) == [("a", 0.0), ("b", 0.0)]
+
+
+@pytest.mark.parametrize("act", [limited(), Act(status=529), Act(status=503)], ids=["429", "529", "503"])
+@pytest.mark.parametrize(("deadline", "tries"), [(None, 8), ({}, 8), (60, None)])
+def test_a_limit_is_waited_out_until_the_deadline(
+    clock: Clock, world: World, act: Act, deadline: Any, tries: int | None
+) -> None:
+    """Where nobody gave `attempts`, a deadline that was given is the only bound; without one eight tries are."""
+    world.model("a", act).at(55.0 if tries is None else 10_000.0, HEALTHY)
+
+    result = call(clock, world, chain=["a"], **({} if deadline == {} else {"deadline": deadline}))
+
+    if tries is None:
+        assert isinstance(result, Reply)
+        assert clock.now < 60.0
+    else:
+        assert (type(result), len(sent(result))) == (AllModelsFailed, tries)
+
+
+@pytest.mark.parametrize("status", [429, 503, 529, 500, 502, 402, 408])
+def test_a_pause_asked_for_is_no_retry(clock: Clock, world: World, status: int) -> None:
+    """Five pauses of 3 s that the provider asked for are waited out, whatever the status, and open no breaker."""
+    script(world, (*[Act(status=status, retry_after=3)] * 5, HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        result = await ask(router, chain=["a"])
+        return result, router.health()["a"].breaker
+
+    result, breaker = play(clock, world, scenario)
+
+    assert sent(result) == [("a", 3.0 * tries) for tries in range(6)]
+    assert breaker == "closed"
+
+
+@pytest.mark.parametrize(("first", "second", "deadline", "expected"), [
+    (20, 100, 60, [("a", 0.0), ("b", 0.0), ("a", 20.0)]),
+    (5, 60, 300, [("a", 0.0), ("b", 0.0), ("a", 5.0)]),
+    (100, 20, 60, [("a", 0.0), ("b", 0.0), ("b", 20.0)]),
+    (100, 90, 60, [("a", 0.0), ("b", 0.0)]),
+])  # fmt: skip
+@pytest.mark.parametrize("mode", MODES)
+def test_the_step_that_is_free_first_has_its_turn_again(
+    clock: Clock, world: World, mode: str, first: float, second: float, deadline: float,
+    expected: list[tuple[str, float]],
+) -> None:  # fmt: skip
+    """With every step held, the call waits for the one that is free first, wherever it stands in the chain."""
+    script(world, (limited(first), HEALTHY), (limited(second), HEALTHY))
+
+    result = call(clock, world, mode=mode, chain=["a", "b"], deadline=deadline)
+
+    assert [(attempt.model, attempt.sent) for attempt in result.trace.attempts if attempt.sent is not None] == expected
+
+
+def test_steps_held_by_others_come_back_too(clock: Clock, world: World) -> None:
+    """A step that was passed over because another call's failure holds it has its turn again."""
+    script(world, (limited(20), HEALTHY), (limited(100), HEALTHY))
+
+    async def scenario(router: Router) -> list[Any]:
+        return await asyncio.gather(*(ask(router, chain=["a", "b"], deadline=60) for _ in range(3)))
+
+    results = play(clock, world, scenario)
+
+    assert [result.model for result in results] == ["a", "a", "a"]
+
+
+def test_a_renewed_key_is_no_retry(clock: Clock, world: World) -> None:
+    """A hundred calls in flight whose key is renewed go once more each."""
+    keys = iter(["sk-old-key-1", *["sk-new-key-2"] * 1000])
+    world.model("a", Act(first_token=1.0))
+    world.rule(lambda request, random: Act(status=401, first_token=1.0) if request.key == "sk-old-key-1" else None)
+
+    async def scenario(router: Router) -> list[Any]:
+        return await asyncio.gather(*(ask(router, chain=["a"]) for _ in range(100)))
+
+    results = play(clock, world, scenario, providers={"sim": {"key": lambda: next(keys)}})
+
+    assert [type(result) for result in results] == [Reply] * 100
+
+
+def test_attempts_that_were_asked_for_are_made(clock: Clock, world: World) -> None:
+    """With `attempts=8` at half the requests failing, nearly every call is answered."""
+    world.model("a", lambda seen, random: Act(status=500) if random.random() < 0.5 else Act())
+
+    async def scenario(router: Router) -> int:
+        results = [await ask(router, prompt=f"{n}", chain=["a"], retry={"attempts": 8}) for n in range(200)]
+        return sum(isinstance(result, Reply) for result in results)
+
+    assert play(clock, world, scenario) >= 198
+
+
+def test_a_budget_that_overrules_attempts_says_so(clock: Clock, world: World) -> None:
+    """A retry that the budget does not pay for is told in the trace."""
+    script(world, BUSY)
+
+    async def scenario(router: Router) -> str:
+        results = [await ask(router, prompt=f"{n}", chain=["a"]) for n in range(11)]
+        return str(results[-1].trace)
+
+    assert "retry budget of its provider is used up" in play(
+        clock, world, scenario, defaults={"breaker": "off"}
+    )
 
 
 def test_limits_again_and_again(clock: Clock, world: World) -> None:

@@ -82,7 +82,7 @@ def requests(clock: Clock, world: World, *, calls: int, chain: tuple[str, ...] =
     """The models that each call asked, with two tries a model; breakers are off, so only the budget limits retries."""
     async def scenario() -> list[list[str]]:
         asked = []
-        config = world.config(defaults={"breaker": "off", "retry": {"attempts": 2}})
+        config = world.config(defaults={"breaker": "off"})
         async with Router(config, transport=world.transport(), seed=1) as router:
             for _ in range(calls):
                 world.seen.clear()

@@ -56,7 +56,7 @@ def test_chat_with_tools_on_a_model_that_takes_them_only_there(clock: Clock, str
     assert url == "https://api.openai.com/v1/responses"
     assert (sent.get("stream", False), sent["store"]) == (streams, False)
     assert (reply.text, reply.reasoning, reply.finish_reason) == ("Let me look.", "Plan.", "tool_calls")
-    assert reply.usage == Usage(30, 20, 10, 8)
+    assert reply.usage == Usage(30, 20, 10, 8, cache_write_tokens=4)
     assert reply.tool_calls[0]["function"] == {"name": "now", "arguments": "{}"}
 
 
@@ -74,7 +74,7 @@ def test_stream_gives_the_chunks(clock: Clock) -> None:
 
     assert "".join(chunk.text for chunk in chunks) == reply.text == "Let me look."
     assert "".join(chunk.reasoning for chunk in chunks) == "Plan."
-    assert (chunks[-1].finish_reason, chunks[-1].usage) == ("tool_calls", Usage(30, 20, 10, 8))
+    assert (chunks[-1].finish_reason, chunks[-1].usage) == ("tool_calls", Usage(30, 20, 10, 8, cache_write_tokens=4))
 
 
 def test_the_next_turn_brings_the_reasoning_back(clock: Clock) -> None:

@@ -75,7 +75,8 @@ def _counts(one: MatchedAttempt, *, host: bool) -> bool:
 
 def _good(one: MatchedAttempt, now: float) -> bool:
     """Whether an attempt has shown at this instant that its model works."""
-    if abs(one.ended - now) > NEAR:
+    answered = one.exchange is not None and one.exchange.ended is not None and abs(one.exchange.ended - now) <= NEAR
+    if abs(one.ended - now) > NEAR and not answered:  # its answer is whole before `accept` has judged it
         return False
     return one.attempt.first_content is not None or one.attempt.outcome in {"won", "not_accepted", "failed"}
 

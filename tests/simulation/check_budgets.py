@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NEAR = 1e-9
 BURST = 10.0
 DEPOSIT = 0.1
+GIVEN_SHARE = 0.1
 WARM = 100
 
 
@@ -67,16 +68,20 @@ def hedges_when_late(run: FinishedRun) -> None:
 
 
 def retries_in_budget(run: FinishedRun) -> None:
-    """In every prefix a provider is sent at most ten retries, and one more for ten answers."""
+    """In every prefix a provider is sent at most ten retries, and one more for ten answers.
+
+    Waits are free, and a retry costs a tenth where a number of attempts was given.
+    """
+    waits = _waits(run)
     answers: dict[str, list[float]] = {}
     retries: dict[str, list[MatchedAttempt]] = {}
     for one in run.tries:
         if one.attempt.outcome in {"won", "not_accepted"}:
             answers.setdefault(one.attempt.provider, []).append(one.ended)
-        elif one.attempt.cause == "retry" and one.sent is not None:
+        elif one.attempt.cause == "retry" and one.sent is not None and one not in waits:
             retries.setdefault(one.attempt.provider, []).append(one)
     for one in run.tries:
-        if one.attempt.cause == "retry" and one.attempt.outcome in {"won", "not_accepted"}:
+        if one.attempt.cause == "retry" and one.attempt.outcome in {"won", "not_accepted"} and one not in waits:
             retries.setdefault(one.attempt.provider, []).append(one)
     for call in run.record.calls:
         if call.trace is None:  # nobody can tell how its attempts ended: all of them may have been answers
@@ -84,21 +89,44 @@ def retries_in_budget(run: FinishedRun) -> None:
                 answers.setdefault(exchange.provider, []).append(exchange.ended or exchange.at)
     for provider, sent in retries.items():
         good = sorted(answers.get(provider, []))
-        instants = sorted(one.sent or 0.0 for one in sent)
-        for number, instant in enumerate(instants, 1):
+        number = 0.0
+        for one in sorted(sent, key=lambda each: each.sent or 0.0):
+            instant = one.sent or 0.0
+            number += GIVEN_SHARE if any(step.retry.attempts_given for step in one.call.plan.steps) else 1.0
             if number > BURST + DEPOSIT * bisect_right(good, instant) + 1e-6:
                 run.flag("retry budget", f"{number} retries at {provider} for {bisect_right(good, instant)} answers")
                 break
 
 
+def _waits(run: FinishedRun) -> list[MatchedAttempt]:
+    """The attempts after a wait: the provider asked for a pause, a limit was reached, or the key was renewed."""
+    waits: list[MatchedAttempt] = []
+    for tries in run.by_call.values():
+        last: dict[str, MatchedAttempt] = {}
+        for one in sorted(tries, key=lambda each: each.attempt.number):
+            before = last.get(one.attempt.model)
+            error = None if before is None else before.attempt.error
+            if error is not None and one.attempt.cause == "retry" and (
+                error.retry_after is not None or error.status == 503
+                or type(error).__name__ in {"RateLimited", "NotSent", "Unauthorized"}
+            ):
+                waits.append(one)
+            last[one.attempt.model] = one
+    return waits
+
+
 def retries_bounded(run: FinishedRun) -> None:
-    """`retry.attempts` bounds the tries of each step."""
+    """`retry.attempts`, where it was given, bounds the requests of each step."""
+    waits = _waits(run)
     for tries in run.by_call.values():
         call = tries[0].call
         for model in {one.attempt.model: None for one in tries}:
             mine = [one for one in tries if one.attempt.model == model]
+            mine = [one for one in mine if one.sent is not None]
             again = sum(one.attempt.cause == "retry" for one in mine)
             most = max(step.retry.attempts for step in call.plan.steps if step.name == model) - 1
+            if not all(step.retry.attempts_given for step in call.plan.steps):
+                again -= sum(one in waits for one in mine)
             if again > most * (len(mine) - again):
                 run.flag("retries", f"call {call.number}: {again} retries at {model}, {most} allowed")
 
@@ -128,7 +156,8 @@ def ranks(run: FinishedRun) -> None:
         waiting = [one for one in mine if _waited_until(one) > one.queued + NEAR]
         # Who sits out a Retry-After does so beside the queue, and joins it when that is over.
         spans = [(one.queued, _waited_until(one), one.rank, one) for one in waiting
-                 if not run.was_held(name, one.queued, _waited_until(one))]
+                 if not run.was_held(name, one.queued, _waited_until(one))
+                 and not run.was_crowded(one.queued, _waited_until(one))]
         for one in mine if spans else ():
             sent, rank = one.sent, one.rank
             if sent is None or one.attempt.cause == "hedge":

@@ -79,7 +79,7 @@ def attributed(run: FinishedRun) -> None:
         if exchange is None or attempt.outcome not in {"failed", "won", "not_accepted"}:
             continue
         script, told = exchange.script, type(attempt.error).__name__
-        if attempt.outcome == "failed" and one.call.outcome == "accept raised" and attempt.error is None:
+        if attempt.outcome == "failed" and told in {"AttemptError", "NoneType"} and one.call.behaviour.accept:
             continue
         expected: set[str | None] = {script.error, TIMEOUT} if attempt.outcome == "failed" else {None}
         if one.ended >= run.record.closed_at - NEAR:

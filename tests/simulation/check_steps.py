@@ -45,6 +45,7 @@ def one_turn_each(run: FinishedRun) -> None:
             had = sum(one.attempt.cause != "retry" for one in mine)
             again = sum(one.attempt.outcome == "superseded" and not (itself and _by_itself(one, mine)) for one in mine)
             again += sum(one.attempt.outcome == "failed" and _pausing(one, tries) for one in mine)
+            again += sum(one.attempt.outcome == "not_sent" for one in mine)  # it may come back when it is free
             hedges = sum(one.attempt.cause == "hedge" for one in mine) if itself else 0
             if had > names.count(name) + again + hedges:
                 run.flag("turns", f"call {call.number}: {had} turns of {name}")
@@ -62,6 +63,14 @@ def _pausing(failed: MatchedAttempt, tries: list[MatchedAttempt]) -> bool:
     return any(failed.ended <= first <= failed.ended + _longest(failed.call, inf) for first in firsts)
 
 
+def waits_for_room(run: FinishedRun) -> None:
+    """Where this machine has no room for a connection for some seconds, only the deadline ends an attempt."""
+    for one in run.tries:
+        in_time = one.ended < one.call.deadline - NEAR
+        if one.attempt.error is not None and "no descriptor" in one.attempt.error.message and in_time:
+            run.flag("room", f"{one} failed at {one.ended!r}")
+
+
 def no_dead_time(run: FinishedRun) -> None:
     """While a call runs an attempt runs or waits; the only pauses are those before a retry."""
     for call in run.record.calls:
@@ -70,7 +79,10 @@ def no_dead_time(run: FinishedRun) -> None:
         busy = 0.0
         for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
             queued = attempt.queued or 0.0
-            most = _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
+            back = attempt.cause == "fallback" and any(
+                before.model == attempt.model and before.number < attempt.number for before in call.trace.attempts
+            )  # a step that was held has its turn again
+            most = inf if back else _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
             if queued > busy + most:
                 what = f"call {call.number}: {queued - busy:.4f} s before"
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
@@ -121,5 +133,6 @@ def _no_larger(window: int | None, other: int | None) -> bool:
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
-    failure_never_wins, every_model_was_tried, one_turn_each, no_dead_time, stops_at_refusal,
+    failure_never_wins, every_model_was_tried, one_turn_each, waits_for_room, no_dead_time,
+    stops_at_refusal,
 ]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NEAR = 1e-9
 """Seconds by which instants may differ: those of an attempt count from the beginning of its call."""
+DRAINED = 2.0
+"""Seconds after which nobody waits any more for room on this machine, once there is some."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +74,10 @@ class FinishedRun:
         """Whether there was a reason not to ask this model, at an instant or at some time in a span."""
         provider = self.scenario.models[model].provider
         return self.world.expected.was_held(provider, model, since, since if until is None else until)
+
+    def was_crowded(self, since: float, until: float) -> bool:
+        """Whether attempts waited for room on this machine at some time in a span, behind one another."""
+        return any(begins <= until and since <= ends + DRAINED for begins, ends in self.scenario.crowded)
 
     def of(self, model: str) -> list[MatchedAttempt]:
         """The attempts of one model, in the order in which they queued up."""

@@ -24,8 +24,10 @@ def draw_config(random: Random, models: Mapping[str, ModelProfile], providers: S
         "total": None if deadline is not None and random.random() < 0.1 else log_uniform(random, 1.0, 40.0),
         "deadline": deadline,
         "retry": {
-            "attempts": random.choice([1, 2, 2, 2, 3, 4]), "base": random.uniform(0.05, 0.5),
-            "cap": random.uniform(0.5, 8.0), "patience": random.choice([0.0, 2.0, 5.0]),
+            name: value for name, value in {
+                "attempts": random.choice([1, 2, None, None, 3, 4]), "base": random.uniform(0.05, 0.5),
+                "cap": random.uniform(0.5, 8.0), "patience": random.choice([0.0, 2.0, 5.0]),
+            }.items() if value is not None
         },
         "breaker": "off" if random.random() < 0.1 else "auto",
         "on_refusal": random.choice(["raise", "next"]),

@@ -103,13 +103,15 @@ class LiveChecks:
         """Check that a hidden limit is cut once a second at most, and never below its floor."""
         if self._engine is None:
             return
-        limit = self._engine.policies.state_of(self._router.config.models[model]).limits.hidden.limit
+        hidden = self._engine.policies.state_of(self._router.config.models[model]).limits.hidden
+        limit = hidden.limit
         before, cut_at = self._rates.get(model, (inf, -inf))
         rate = inf if limit is None else limit.rate
         if rate < before:
-            if now < cut_at + 1.0 or rate < SLOWEST:
+            too_soon = now < cut_at + 1.0 and hidden._crowd is None  # a crowd is counted while its answers come in
+            if too_soon or rate < SLOWEST:
                 self._record.flag("steps", f"{model} at {now!r}: {rate} after {before}, cut at {cut_at!r}")
-            cut_at = now
+            cut_at = cut_at if hidden._crowd is not None else now
         self._rates[model] = rate, cut_at
 
     # Just looking.
@@ -127,7 +129,7 @@ class LiveChecks:
         if now >= record.closed_at:
             return  # what its callers still hold is not the router's any more
         for name, state in health.items():
-            if record.has_listener and state.in_flight != self._running[name]:
+            if record.has_listener and state.in_flight > self._running[name]:  # `accept` holds nothing
                 record.flag("in flight", f"{name} at {now!r}: {state.in_flight} told, {self._running[name]} running")
             if self._world.live[name] > state.in_flight:
                 record.flag("in flight", f"{name} at {now!r}: {self._world.live[name]} connections, {state}")

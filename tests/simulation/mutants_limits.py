@@ -9,6 +9,7 @@ from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.hidden_limit import HiddenLimit
 from asyncrouter._policies.holds import Holds
+from asyncrouter._policies.lease import Lease
 from asyncrouter._policies.limits import Limits
 from asyncrouter._policies.pacing import Pacer, Rank
 
@@ -64,6 +65,21 @@ def bad_key_used_again() -> Iterator[None]:
         return refuses
 
     with around(Holds, "refusal", make):
+        yield
+
+
+@mutant
+def definite_words_are_doubted() -> Iterator[None]:
+    """A model that its provider says does not exist is asked until three requests have met that."""
+
+    def make(judge: Any) -> Any:
+        def judges(lease: Lease, error: AttemptError, *args: Any, **more: Any) -> None:
+            error.definite = False
+            judge(lease, error, *args, **more)
+
+        return judges
+
+    with around(Lease, "_judge", make):
         yield
 
 

@@ -72,7 +72,7 @@ class Promised:
 @mutant
 def retries_without_budget() -> Iterator[None]:
     """A retry takes no token."""
-    with patch.object(RetryBudget, "pay_for_retry", lambda self, error: True):
+    with patch.object(RetryBudget, "pay_for_retry", lambda self, error, *, given=False: True):
         yield
 
 

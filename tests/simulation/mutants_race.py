@@ -13,6 +13,7 @@ from asyncrouter._engine import retry as retries
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._reply_stream import ReplyStream
+from asyncrouter._transport import errors as transport_errors
 from asyncrouter._wire.openai.wire import OpenAI
 
 from .mutation import around, mutant
@@ -109,7 +110,12 @@ def retried_beyond_its_attempts() -> Iterator[None]:
     """A model is tried once more than `retry.attempts`."""
 
     def make(pause: Any) -> Any:
-        return lambda engine, step_run, error, tries: pause(engine, step_run, error, max(1, tries - 1))
+        def pauses(engine: Any, call: Any, step_run: StepRun, error: AttemptError, tries: Any) -> Any:
+            if tries.everything == 1:
+                tries.everything = 0
+            return pause(engine, call, step_run, error, tries)
+
+        return pauses
 
     with around(retries, "pause_before_next", make):
         yield
@@ -198,4 +204,18 @@ def errors_are_mixed_up() -> Iterator[None]:
         return fails
 
     with around(SentAttempt, "fail", make):
+        yield
+
+
+@mutant
+def no_room_is_a_failure() -> Iterator[None]:
+    """An attempt that finds no descriptor free fails, instead of waiting for one (aiohttp#4067)."""
+    with patch.object(attempts, "_failed", lambda sent, step_run, error: sent.fail(error)):
+        yield
+
+
+@mutant
+def no_room_is_the_hosts_fault() -> Iterator[None]:
+    """A connection that could not be made for want of a descriptor counts against the host."""
+    with patch.dict(transport_errors._LOCAL, clear=True):
         yield

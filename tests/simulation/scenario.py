@@ -87,6 +87,8 @@ class Scenario:
     """Share of second requests that take a while to notice that they are cancelled."""
     slow_close: float = 0.0
     """Seconds that closing the transport takes."""
+    crowded: tuple[tuple[float, float], ...] = ()
+    """Times, from one instant to another, at which this machine has no descriptor free for a connection."""
     wall_jump: tuple[float, float] = (0.0, 0.0)
     """An instant at which our wall clock is set, and by how many seconds."""
 
@@ -116,6 +118,7 @@ def draw_scenario(seed: int) -> Scenario:
         key_rotations={name: random.uniform(0.0, horizon) for name in providers if random.random() < 0.15},
         slow_cancel=random.choice([0.0, 0.0, 0.3]),
         slow_close=random.choice([0.0, 0.0, random.uniform(0.0, 10.0)]),
+        crowded=_crowded(Random(f"crowded {seed}"), horizon),
         wall_jump=(random.uniform(0.0, horizon), random.choice([0.0, 0.0, 0.0, -3600.0, 3600.0])),
     )
 
@@ -162,6 +165,11 @@ def _outages(
         factor = log_uniform(random, 2.0, 20.0)
         outages.append(Outage(random.choice(subjects), begins, begins + lasts, random.choice(OUTAGES), factor))
     return outages
+
+
+def _crowded(random: Random, horizon: float) -> tuple[tuple[float, float], ...]:
+    begins = [random.uniform(0.0, horizon) for _ in range(random.choice([0, 0, 0, 1, 2]))]
+    return tuple((at, at + log_uniform(random, 0.05, 10.0)) for at in begins)
 
 
 def _calls(random: Random, horizon: float, tasks: Sequence[str]) -> list[Behaviour]:

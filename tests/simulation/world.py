@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import Counter
 from math import inf
 from random import Random
@@ -55,6 +56,8 @@ class World:
 
     async def send(self, request: Request) -> Response:
         """Play a request up to the headers of its response."""
+        if any(begins <= self._loop.time() < ends for begins, ends in self._scenario.crowded):
+            raise OSError(errno.EMFILE, "simulated: no descriptor is free")
         exchange = self._begin(request)
         script = exchange.script
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import socket
 import ssl
 import zlib
 
 import aiohttp
 import pytest
 from aiohttp import client_exceptions, http_exceptions
+from aiohttp.client_reqrep import ConnectionKey
 
 from asyncrouter._errors import AttemptTimeout, ConnectionFailed
 from asyncrouter._transport.aiohttp import AiohttpTransport
@@ -106,3 +109,58 @@ def test_no_error_carries_the_key() -> None:
             await transport.aclose()
 
     run(main())
+
+
+# ── this machine ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def connect_key() -> ConnectionKey:
+    """What aiohttp's errors of a connection carry."""
+    return ConnectionKey("host.test", 80, False, False, None, None, None)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOMEM])
+def test_what_this_machine_lacks_is_nobodys_fault(number: int) -> None:
+    """No descriptor, buffer, memory or port: the scope is local, whoever has met it."""
+    met: list[Exception] = [
+        OSError(number, "x"), aiohttp.ClientOSError(number, "x"),
+        aiohttp.ClientConnectorError(connect_key(), OSError(number, "x")),
+        aiohttp.ClientProxyConnectionError(connect_key(), OSError(number, "x")),
+        aiohttp.ClientConnectorDNSError(connect_key(), OSError(number, "x")),
+    ]
+
+    scopes = [None if failed is None else failed.scope for failed in map(attempt_error, met)]
+
+    assert scopes == ["local"] * 5
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_no_memory_and_no_thread_are_local(error: Exception) -> None:
+    """What Python raises when there is no memory, or no thread for a name look-up, is local, too."""
+    failed = attempt_error(error)
+    assert failed is not None
+    assert failed.scope == "local"
+
+
+def test_a_lookup_without_a_descriptor_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is not found while no socket can be opened says nothing about the name."""
+    error = aiohttp.ClientConnectorDNSError(connect_key(), socket.gaierror(socket.EAI_AGAIN, "try again"))
+    found = attempt_error(error)
+
+    def none_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    crowded = attempt_error(error)
+
+    assert found is not None
+    assert crowded is not None
+    assert (found.scope, crowded.scope) == (None, "local")
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT])
+def test_what_the_other_side_does_is_not_local(number: int) -> None:
+    """A refused connection, and a host that cannot be reached, are not this machine's."""
+    failed = attempt_error(aiohttp.ClientConnectorError(connect_key(), OSError(number, "x")))
+    assert failed is not None
+    assert failed.scope is None

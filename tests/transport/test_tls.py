@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ import pytest
 import trustme
 
 from asyncrouter._transport.aiohttp import AiohttpTransport
-from tests.helpers.loopback import CHUNKED, Server, answering, failing, run, serving
+from tests.helpers.blocking import block
+from tests.helpers.loopback import CHUNKED, Server, answering, failing, run, serving, turns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,3 +272,32 @@ def test_two_thousand_calls_at_once_over_tls(authority: trustme.CA, ca: str, tmp
         finally:
             server.kill()
     assert max(stalls) < 0.5
+
+
+def test_a_blocked_loop_does_not_spend_the_connect_timeout(context: ssl.SSLContext, ca: str) -> None:
+    """A connection that is being opened while the program blocks the loop has as much time more, TLS included."""
+    ready, over = threading.Event(), threading.Event()
+    found: list[Server] = []
+
+    async def serve() -> None:
+        async with serving(answering, context) as server:
+            found.append(server)
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        sending = asyncio.ensure_future(transport.send(found[0].post(host="localhost", ca=ca, connect=0.3)))
+        await turns(5)
+        block(asyncio.get_running_loop().time(), 0.5)
+        assert await (await sending).read() == b"hello"
+        await transport.aclose()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(5.0)
+        run(main())
+    finally:
+        over.set()
+        thread.join()

@@ -43,7 +43,9 @@ def test_a_stream_becomes_a_reply() -> None:
     assert decoder.close() is None
     assert (decoder.content, decoder.done, decoder.cost_usd, decoder.skipped) == (2, True, None, 0)
     assert (reply.text, reply.reasoning, reply.tool_calls) == ("Hello", "", ())
-    assert (reply.finish_reason, reply.served_model, reply.usage) == ("stop", "claude-x-1", Usage(130, 7, 100, 3))
+    assert (reply.finish_reason, reply.served_model, reply.usage) == (
+        "stop", "claude-x-1", Usage(130, 7, 100, 3, cache_write_tokens=20)
+    )
     assert reply.raw == {
         "id": "msg_1", "model": "claude-x-1", "object": "chat.completion", "created": 1_700_000_000,
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop",

@@ -345,11 +345,12 @@ def test_characters_cut_in_two(wire: WireName, pieces: tuple[str, ...], expected
         ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.036}}, 0.036),
         ({"cost": 0.5, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.25}}, 0.75),
         ({"cost": 0.5, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.5}}, 0.5),
-        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, 0.0),
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, None),
+        ({"cost": 0.5, "is_byok": True}, None),
     ],
 )
-def test_what_openrouter_and_a_key_of_ones_own_cost(usage: Json, cost: float) -> None:
-    """OpenRouter's share and the vendor's."""
+def test_what_openrouter_and_a_key_of_ones_own_cost(usage: Json, cost: float | None) -> None:
+    """OpenRouter's share and the vendor's; `None` where the vendor's is not told."""
     assert body({**completion(content="a"), "usage": usage}).cost_usd == cost
     assert stream(delta("stop", content="a"), {"choices": [], "usage": usage}).cost_usd == cost
 

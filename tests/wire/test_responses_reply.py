@@ -57,7 +57,8 @@ def test_an_answer_becomes_a_reply(name: str, streamed: bool) -> None:
 
     assert decoder.close() is None
     assert (reply.text, reply.reasoning, reply.tool_calls, reply.finish_reason) == EXPECTED[name]
-    assert (reply.served_model, reply.usage, decoder.cost_usd) == ("gpt-6-sol", Usage(30, 20, 10, 8), None)
+    usage = Usage(30, 20, 10, 8, cache_write_tokens=4)
+    assert (reply.served_model, reply.usage, decoder.cost_usd) == ("gpt-6-sol", usage, None)
     assert decoder.skipped == 0
 
 
@@ -98,7 +99,7 @@ def test_chunks_add_up_to_the_reply(name: str) -> None:
 
     assert assembled([*chunks, last]) == EXPECTED[name][:3]
     assert all((chunk.finish_reason, chunk.usage) == (None, None) for chunk in chunks)
-    assert (last.finish_reason, last.usage) == (EXPECTED[name][3], Usage(30, 20, 10, 8))
+    assert (last.finish_reason, last.usage) == (EXPECTED[name][3], Usage(30, 20, 10, 8, cache_write_tokens=4))
     assert decoder.content >= len(chunks)
 
 
@@ -301,7 +302,7 @@ def test_a_call_without_arguments_has_an_empty_object() -> None:
     ({"input_tokens": 5, "output_tokens": 7, "total_tokens": 12, "input_tokens_details": None}, Usage(5, 7)),
     ({"input_tokens": 5, "output_tokens": 7, "total_tokens": 40, "output_tokens_details": {"reasoning_tokens": 28}},
      Usage(5, 35, 0, 28)),  # xAI: reasoning that was not counted as output
-    ({**USAGE, "cost": 0.25}, Usage(30, 20, 10, 8)),
+    ({**USAGE, "cost": 0.25}, Usage(30, 20, 10, 8, cache_write_tokens=4)),
     (None, None), ({}, None), ({"input_tokens": None}, None), ("x", None),
 ])
 def test_usage(usage: object, read: Usage | None) -> None:

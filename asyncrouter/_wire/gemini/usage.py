@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._wire.fields import count_in
+from asyncrouter._wire.fields import count_in, tier_in
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
@@ -19,10 +19,20 @@ def write_counts(counts: Message | None) -> Message | None:
     # A total that is more than its parts counts thoughts that have no count of their own.
     thoughts += max(0, count_in(counts, "totalTokenCount") - prompt - said - thoughts)
     completion = said + thoughts
-    return {
+    usage: Message = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": count_in(counts, "cachedContentTokenCount")},
         "completion_tokens_details": {"reasoning_tokens": thoughts},
     }
+    if (tier := _tier(counts)) is not None:
+        usage["service_tier"] = tier
+    return usage
+
+
+def _tier(counts: Message) -> str | None:
+    """`serviceTier` of the Gemini API, or Vertex AI's `trafficType`: ON_DEMAND, ON_DEMAND_FLEX, PROVISIONED_…"""
+    traffic = tier_in(counts.get("trafficType")) or ""
+    traffic = "" if traffic.endswith("unspecified") else traffic.removeprefix("on_demand_")
+    return tier_in(counts.get("serviceTier")) or traffic or None

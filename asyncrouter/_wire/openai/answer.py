@@ -138,7 +138,7 @@ class CompletionBuilder:
         reply._build_raw = self.raw if self._document is None else self._document.copy
         served = self.envelope.get("model")
         reply.served_model = served if isinstance(served, str) else None
-        reply.usage = read_usage(self.usage)
+        reply.usage = read_usage(self.usage, self.envelope.get("service_tier"))
         if (first := self.first) is not None:
             reply.text, reply.reasoning, reply.tool_calls = first.text, first.reasoning, first.tool_calls.joined()
             reply.finish_reason = first.finish_reason

@@ -45,7 +45,7 @@ def write_plain(document: Message, reply: Reply) -> bool:
     reply.text = text
     reply.finish_reason = FINISH.get(finish) or finish_reason(finish)
     reply.served_model = served if type(served) is str else None
-    reply.usage = read_usage(usage if type(usage) is dict else None)
+    reply.usage = read_usage(usage if type(usage) is dict else None, document.get("service_tier"))
     reply._build_raw = document.copy  # not a lambda: replies cross processes
     return True
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._types import Usage
-from asyncrouter._wire.fields import count_in
+from asyncrouter._wire.fields import cost_in, count_in, object_in, tier_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_WRITES = frozenset({"cache_write_tokens", "cache_creation_tokens"})
+"""Names of the tokens that were written into the cache, among the details of a prompt's."""
 
-def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
+
+def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage | None:
     """The counts as `Usage`, `None` when there are none. DeepSeek counts cached tokens as `prompt_cache_hit_tokens`.
 
-    A total that is more than its parts counts reasoning, which xAI leaves out of the completion, and bills as output.
+    `tier` is the completion's `service_tier`. A total that is more than its parts counts reasoning, which xAI leaves
+    out of the completion, and bills as output.
     """
     if usage is None or not isinstance(usage.get("prompt_tokens"), (int, float)):
         return None
@@ -22,6 +26,25 @@ def read_usage(usage: Mapping[str, object] | None) -> Usage | None:
     total = usage.get("total_tokens")
     shows_more = isinstance(total, (int, float)) and total > prompt + completion
     hidden = max(0, count_in(usage, "total_tokens") - prompt - completion) if shows_more else 0
-    cached = count_in(usage.get("prompt_tokens_details"), "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
+    details = usage.get("prompt_tokens_details")
+    cached = count_in(details, "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
     reasoning = count_in(usage.get("completion_tokens_details"), "reasoning_tokens")
-    return Usage(prompt, completion + hidden, cached, reasoning or hidden)
+    read = Usage(prompt, completion + hidden, cached, reasoning or hidden)
+    # Most answers have none of these, and a look costs less than reading.
+    if (type(details) is dict and not details.keys().isdisjoint(_WRITES)) or "cache_creation_input_tokens" in usage:
+        _read_cache_writes(read, usage)
+    if (tier := usage.get("service_tier") or tier) is not None and tier != "default":
+        read.service_tier = tier_in(tier)
+    if usage.get("is_byok") is True and "cost" in usage and cost_in(usage) is None:
+        read.service_tier = "byok"
+    return read
+
+
+def _read_cache_writes(read: Usage, usage: Mapping[str, object]) -> None:
+    """OpenAI and OpenRouter count them as `cache_write_tokens`, LiteLLM's proxy as Anthropic does."""
+    details = object_in(usage, "prompt_tokens_details")
+    written = count_in(details, "cache_write_tokens") or count_in(details, "cache_creation_tokens")
+    read.cache_write_tokens = written or count_in(usage, "cache_creation_input_tokens")
+    if read.cache_write_tokens:
+        for split in (object_in(details, "cache_creation_token_details"), object_in(usage, "cache_creation")):
+            read.cache_write_1h_tokens = read.cache_write_1h_tokens or count_in(split, "ephemeral_1h_input_tokens")

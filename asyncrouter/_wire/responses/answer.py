@@ -139,7 +139,7 @@ class ResponseAnswer(AnswerState):
         reply.text = self.text
         reply.reasoning = self.reasoning
         reply.tool_calls = tuple(item.tool_call() for item in self.calls)
-        reply.usage = read_usage(object_in(self.response, "usage"))
+        reply.usage = read_usage(object_in(self.response, "usage"), self.response.get("service_tier"))
         reply.finish_reason = finish_reason(self)
         reply._build_raw = self.raw
 

@@ -50,7 +50,8 @@ def judge(answer: AnswerState, params: Mapping[str, object], request_id: str | N
     finish, calls = finish_reason(answer), answer.calls
     if not all(call.name for call in calls):
         return BadReply("a tool call without a name", request_id=request_id)
-    if finish != "length" and not all(call.usable for call in calls):
+    whole = calls[:-1] if finish == "length" else calls  # only the last one may be cut by the limit
+    if not all(call.usable for call in whole):
         return BadReply("a tool call whose arguments are no JSON object", request_id=request_id)
     if answer.text or calls or answer.pictures:
         return None

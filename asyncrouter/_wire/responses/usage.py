@@ -5,23 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._types import Usage
-from asyncrouter._wire.fields import count_in
+from asyncrouter._wire.fields import cost_in, count_in, tier_in
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
 
 
-def read_usage(usage: Message | None) -> Usage | None:
+def read_usage(usage: Message | None, tier: object = None) -> Usage | None:
     """The counts, `None` where none are given. Input includes what was cached, output what was reasoned.
 
-    Where the total is more than both, the rest is reasoning that a host has not counted as output (xAI).
+    `tier` is the response's `service_tier`. Where the total is more than both, the rest is reasoning that a host has
+    not counted as output (xAI).
     """
     if usage is None or not isinstance(usage.get("input_tokens"), int | float):
         return None
     asked, answered = count_in(usage, "input_tokens"), count_in(usage, "output_tokens")
-    cached = count_in(usage.get("input_tokens_details"), "cached_tokens")
+    details = usage.get("input_tokens_details")
+    cached, written = count_in(details, "cached_tokens"), count_in(details, "cache_write_tokens")
     reasoned = count_in(usage.get("output_tokens_details"), "reasoning_tokens")
-    return Usage(asked, max(answered, count_in(usage, "total_tokens") - asked), cached, reasoned)
+    untold = usage.get("is_byok") is True and "cost" in usage and cost_in(usage) is None
+    output = max(answered, count_in(usage, "total_tokens") - asked)
+    return Usage(asked, output, cached, reasoned, written, 0, "byok" if untold else tier_in(tier))
 
 
 def write_usage(usage: Message) -> Message:
@@ -29,12 +33,11 @@ def write_usage(usage: Message) -> Message:
     read = read_usage(usage)
     if read is None:
         return usage
-    written = count_in(usage.get("input_tokens_details"), "cache_write_tokens")
     counts: Message = {
         "prompt_tokens": read.input_tokens,
         "completion_tokens": read.output_tokens,
         "total_tokens": read.input_tokens + read.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": read.cached_tokens, "cache_write_tokens": written},
+        "prompt_tokens_details": {"cached_tokens": read.cached_tokens, "cache_write_tokens": read.cache_write_tokens},
         "completion_tokens_details": {"reasoning_tokens": read.reasoning_tokens},
     }
     known = {"input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details"}

@@ -1,0 +1,187 @@
+"""This machine has no room for another connection: calls wait for one, nothing is lost, and nobody is blamed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import AllModelsFailed, DeadlineExceeded, Hedge, Notice, Reply, Request, Response, Router, RouterClosed
+from asyncrouter._engine.local_room import OUT_OF_ROOM
+from asyncrouter.sim import Act
+from tests.helpers.failing import ONCE, Tried, tried
+from tests.helpers.transports import WrappingTransport
+
+if TYPE_CHECKING:
+    from asyncrouter import CallError
+    from asyncrouter.sim import Clock, World
+
+NUMBERS = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOMEM]
+
+
+class Crowded(WrappingTransport):
+    """A transport that has no room until the instant `until`, and then for `places` requests at a time."""
+
+    def __init__(self, world: World, *, until: float = 0.0, places: int = 1000, number: int = errno.EMFILE) -> None:
+        super().__init__(world, lambda response: response)
+        self._world, self._until, self._places, self._number = world, until, places, number
+        self.turned_away = 0
+
+    async def send(self, request: Request) -> Response:
+        if asyncio.get_running_loop().time() < self._until or self._world.open >= self._places:
+            self.turned_away += 1
+            raise OSError(self._number, "no room")
+        return await super().send(request)
+
+
+def unmoved(router: Router) -> bool:
+    """Whether no breaker has counted anything, and nobody is in flight."""
+    return all(
+        (model.breaker, model.in_flight) == ("closed", 0) for model in router.health().values()
+    )
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=[errno.errorcode[number] for number in NUMBERS])
+@pytest.mark.parametrize("mode", ["chat", "stream"])
+def test_a_call_waits_for_room(clock: Clock, world: World, *, number: int, mode: str) -> None:
+    """A call that finds no room is sent to its first model as soon as there is, at most 0.1 s later; one notice."""
+    world.model("a")
+    world.model("b")
+    events: list[object] = []
+
+    async def scenario() -> tuple[list[Tried], bool]:
+        transport = Crowded(world, until=45.0, number=number)
+        async with Router(world.config(), transport=transport, seed=0, listeners=[events.append]) as router:
+            if mode == "stream":
+                async with router.stream("hello", chain=["a", "b"]) as stream:
+                    async for _ in stream:
+                        pass
+                    return tried(stream.trace), unmoved(router)
+            reply = await router.chat("hello", chain=["a", "b"])
+            return tried(reply.trace), unmoved(router)
+
+    (attempt,), still = clock.run(scenario())
+
+    assert (attempt.model, attempt.outcome, attempt.error, still) == ("a", "won", None, True)
+    assert attempt.sent == pytest.approx(45.0, abs=0.11)
+    assert [event for event in events if isinstance(event, Notice)] == [Notice("this machine", OUT_OF_ROOM)]
+
+
+def test_many_calls_share_what_room_there_is(clock: Clock, world: World) -> None:
+    """A hundred calls with room for ten at a time are all answered, ten after the other, first come, first served."""
+    world.model("a", Act(first_token=1.0))
+    done: list[int] = []
+
+    async def scenario() -> tuple[float, bool]:
+        async with Router(world.config(), transport=Crowded(world, places=10), seed=0) as router:
+
+            async def call(number: int) -> None:
+                reply = await router.chat("hello", chain=["a"])
+                assert len(reply.trace.attempts) == 1
+                done.append(number)
+
+            await asyncio.gather(*(call(number) for number in range(100)))
+            return clock.now, unmoved(router)
+
+    seconds, still = clock.run(scenario())
+
+    assert (seconds, still) == (10.0, True)
+    assert [number // 10 for number in done] == [number // 10 for number in range(100)]
+
+
+def test_without_a_deadline_a_call_waits_for_a_minute(clock: Clock, world: World) -> None:
+    """A call without a deadline fails after 60 s without room, whatever the number of models; the scope is local."""
+    world.model("a")
+    world.model("b")
+
+    async def scenario() -> tuple[CallError, float, bool]:
+        async with Router(world.config(), transport=Crowded(world, until=1000.0), seed=0) as router:
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("hello", chain=["a", "b"])
+            return caught.value, clock.now, unmoved(router)
+
+    error, seconds, still = clock.run(scenario())
+
+    assert (seconds, still) == (60.0, True)
+    assert [(attempt.model, attempt.scope, attempt.sent) for attempt in error.trace.attempts] == [
+        ("a", "local", None), ("b", "local", None),
+    ]
+    assert "this process has no descriptor free" in str(error)
+
+
+def test_the_deadline_bounds_the_wait(clock: Clock, world: World) -> None:
+    """A call with a deadline waits for room until that instant, be it more than a minute away."""
+    world.model("a")
+
+    async def scenario() -> float:
+        async with Router(world.config(), transport=Crowded(world, until=1000.0), seed=0) as router:
+            with pytest.raises(DeadlineExceeded, match="no descriptor free"):
+                await router.chat("hello", chain=["a"], deadline=90.0)
+            return clock.now
+
+    assert clock.run(scenario()) == 90.0
+
+
+def test_no_hedge_is_started_without_room(clock: Clock, world: World) -> None:
+    """A call that waits for room is not late, and while others wait no hedge takes what room there is."""
+    world.model("a")
+    world.model("b")
+
+    async def scenario() -> list[Tried]:
+        async with Router(world.config(), transport=Crowded(world, until=5.0), seed=0) as router:
+            reply = await router.chat("hello", chain=["a", "b"], hedge=Hedge(after=0.5), retry=ONCE)
+            return tried(reply.trace)
+
+    assert [(one.model, one.outcome) for one in clock.run(scenario())] == [("a", "won")]
+
+
+def test_a_cancelled_waiter_gives_its_turn_away(clock: Clock, world: World) -> None:
+    """A call that is cancelled while it waits for room, or just has its turn, leaves nothing and blocks nobody."""
+    world.model("a", Act(first_token=1.0))
+
+    async def scenario() -> tuple[float, bool]:
+        async with Router(world.config(), transport=Crowded(world, places=1), seed=0) as router:
+            calls = [asyncio.ensure_future(router.chat("hello", chain=["a"])) for _ in range(4)]
+            await asyncio.sleep(0.55)
+            calls[1].cancel()
+            asyncio.get_running_loop().call_at(1.0, lambda: asyncio.get_running_loop().call_soon(calls[2].cancel))
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert [isinstance(result, Reply) for result in results] == [True, False, False, True]
+            return clock.now, unmoved(router)
+
+    seconds, still = clock.run(scenario())
+
+    assert (seconds <= 2.1, still) == (True, True)
+
+
+def test_closing_ends_the_wait(clock: Clock, world: World) -> None:
+    """A router that closes lets nobody wait for room: the calls raise `RouterClosed`."""
+    world.model("a")
+
+    async def scenario() -> float:
+        router = Router(world.config(), transport=Crowded(world, until=1000.0), seed=0)
+        calling = asyncio.ensure_future(router.chat("hello", chain=["a"]))
+        await asyncio.sleep(1.0)
+        await router.aclose()
+        with pytest.raises(RouterClosed):
+            await calling
+        return clock.now
+
+    assert clock.run(scenario()) == 1.0
+
+
+def test_it_is_logged_once(clock: Clock, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A process that runs out says so in one line, however many calls wait."""
+    world.model("a")
+    caplog.set_level(logging.WARNING, "asyncrouter")
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=Crowded(world, until=5.0), seed=0) as router:
+            await asyncio.gather(*(router.chat("hello", chain=["a"]) for _ in range(20)))
+
+    clock.run(scenario())
+
+    assert [record.message for record in caplog.records] == [OUT_OF_ROOM]

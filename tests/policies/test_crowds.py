@@ -1,0 +1,78 @@
+"""Crowds at a limit that nobody announces: all are answered, in hardly more time than the limit allows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import Router
+from asyncrouter.sim import Act
+
+if TYPE_CHECKING:
+    from asyncrouter.sim import Clock, World
+
+CALLS = 100
+PER_SECOND = 5.0
+LATENCY = 0.3
+
+
+async def ask(router: Router, number: int, chain: list[str], *, streams: bool) -> None:
+    """One call of a crowd."""
+    if not streams:
+        await router.chat(f"{number}", chain=chain, deadline=120)
+        return
+    async with router.stream(f"{number}", chain=chain, deadline=120) as stream:
+        async for _ in stream:
+            pass
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("hinted", [False, True])
+@pytest.mark.parametrize("models", [1, 2])
+def test_a_crowd_is_answered(clock: Clock, world: World, models: int, hinted: bool, streams: bool) -> None:
+    """A hundred calls at once are all answered in 1.10 of the least time; a second crowd meets hardly a 429."""
+    chain = ["a", "b"][:models]
+    for name in chain:
+        world.model(name, Act(first_token=LATENCY)).limit(PER_SECOND, retry_after=hinted)
+
+    async def crowd(router: Router) -> tuple[float, int]:
+        began, before = clock.now, world.requests
+        await asyncio.gather(*(ask(router, number, chain, streams=streams) for number in range(CALLS)))
+        return clock.now - began, world.requests - before - CALLS
+
+    async def scenario() -> tuple[float, float, int]:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            seconds, _ = await crowd(router)
+            again, rejected = await crowd(router)
+            return seconds, again, rejected
+
+    seconds, again, rejected = clock.run(scenario())
+
+    rate = PER_SECOND * models
+    assert seconds <= 1.10 * ((CALLS - rate) / rate + LATENCY)
+    assert again <= 1.10 * (CALLS / rate + LATENCY)
+    assert rejected <= 0.05 * CALLS
+
+
+def test_a_loop_of_single_calls(clock: Clock, world: World) -> None:
+    """Sixty calls one after the other at a limit of two a second are all answered."""
+    world.model("a").limit(2.0)
+
+    async def scenario() -> int:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            return len([await router.chat(f"{number}", chain=["a"]) for number in range(60)])
+
+    assert clock.run(scenario()) == 60
+
+
+def test_503_with_retry_after_is_a_limit_too(clock: Clock, world: World) -> None:
+    """A crowd at a service that is away for ten seconds is answered when it is back."""
+    world.model("a", Act(status=503, retry_after=3)).at(10.0, Act())
+
+    async def scenario() -> int:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            return len(await asyncio.gather(*(router.chat(f"{n}", chain=["a"], deadline=60) for n in range(CALLS))))
+
+    assert clock.run(scenario()) == CALLS
