@@ -118,7 +118,7 @@ async def _wait_for_room(entry: TraceEntry, step_run: StepRun, no_room: AttemptE
     engine, call, began = entry.engine, entry.call, entry.engine.loop.time()
     until = call.deadline
     if not call.deadline_given:
-        local = [one for one in entry.trace.attempts if one.scope == "local"]
+        local = [one for one in entry.trace.attempts if one.scope == "local" and one.sent is None]
         spent = sum((one.ended or 0.0) - (one.queued or 0.0) for one in local)
         until = min(until, call.began + (entry.attempt.queued or 0.0) + MAX_WAIT_SECONDS - spent)
     if no_room is not None:
@@ -242,7 +242,7 @@ async def _first_content(sent: SentAttempt, response: Response, decoder: Decoder
         # The loop was late: the content arrived in the same turn of the loop in which the clock closed the response.
         raise sent.timeout(expired)
     if decoder.content:
-        sent.attempt.first_content = sent.attempt.last_content = sent.now()
+        sent.mark_first_content()
     return whole
 
 

@@ -8,7 +8,7 @@ from asyncrouter._config.cost import cost_of, estimate
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
-from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, Unauthorized
 from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from asyncrouter._transport.api import Request, Response
     from asyncrouter._types import Chunk, Outcome, Reply
     from asyncrouter._wire.api import Decoder, Wire
+
+MAX_BLOCKED_SHARE = 0.1
+"""Share of an attempt's time for which the program may have blocked the event loop, so that it still says something
+about the model."""
+GAVE_UP = 408
+"""The status of a server that has waited too long for the rest of a request."""
 
 
 class SentAttempt:
@@ -30,8 +36,8 @@ class SentAttempt:
     """
 
     __slots__ = (
-        "attempt", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease", "received", "reply", "request",
-        "response", "sent_at", "shared_clock", "step", "wire",
+        "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease", "received",
+        "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
     )
 
     def __init__(
@@ -48,6 +54,7 @@ class SentAttempt:
         self.wire = wire
         self.clock = Clock(engine.timers, engine.loop)
         self.sent_at = engine.loop.time()
+        self.blocked_before = engine.timers.blocked(self.sent_at)
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
         self.received = 0
         self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
@@ -57,10 +64,6 @@ class SentAttempt:
 
     def __repr__(self) -> str:
         return f"<SentAttempt {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
-
-    def now(self) -> float:
-        """Seconds since the call began."""
-        return self.engine.loop.time() - self.entry.call.began
 
     def mark_headers(self, response: Response) -> None:
         """The headers of the response are there."""
@@ -80,10 +83,22 @@ class SentAttempt:
             raise error
         decoder.feed(data, chunks)
 
+    def mark_first_content(self) -> None:
+        """The first content has come; how long that took is learned, unless the program has blocked the loop."""
+        now = self.engine.loop.time()
+        self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
+        self.lease.untimed = self._was_blocked(now)
+
     def mark_slow(self) -> None:
         """Another model would have been raced by now, were there a budget for it."""
-        if self.attempt.outcome is None:
-            self.lease.mark_slow(self.engine.loop.time())
+        now = self.engine.loop.time()
+        if self.attempt.outcome is None and not self._was_blocked(now):
+            self.lease.mark_slow(now)
+
+    def _was_blocked(self, now: float) -> bool:
+        """Whether the program has blocked the loop for much of the time since the request was sent."""
+        blocked = self.engine.timers.blocked(now) - self.blocked_before
+        return blocked > 0.0 and blocked > MAX_BLOCKED_SHARE * (now - self.sent_at)
 
     def complete(self, reply: Reply) -> Reply:
         """Put on the reply what only the router knows: its model here, its cost and its trace."""
@@ -140,6 +155,8 @@ class SentAttempt:
         attempt, now = self.attempt, self.engine.loop.time()
         if not self.entry.settle(outcome, error, now):
             return
+        if attempt.first_content is None or error is not None:
+            self._excuse(error, now)  # before the clock stops, and with it the watch on the loop
         self.clock.stop()
         if self.response is not None:
             self.response.close()
@@ -155,6 +172,16 @@ class SentAttempt:
         self.entry.announce_end()
         if self.engine.room.waiting:
             self.engine.room.freed()
+
+    def _excuse(self, error: AttemptError | None, now: float) -> None:
+        """If the program has blocked the loop meanwhile, let silence teach nothing, and blame nobody for `error`."""
+        if not self._was_blocked(now):
+            return
+        if self.attempt.first_content is None:
+            self.lease.untimed = True
+        lost = isinstance(error, AttemptTimeout | ConnectionFailed) or (error is not None and error.status == GAVE_UP)
+        if error is not None and lost and error.scope is None:
+            error.scope = "local"
 
     def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None) -> None:
         """Give the lease back with all that decides whose fault the error is."""

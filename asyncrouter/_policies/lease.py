@@ -37,13 +37,15 @@ class Lease:
 
     __slots__ = (
         "_counts", "_host_generation", "_model_generation", "_observed", "_rank", "_released", "_sent_at", "_size",
-        "_slow", "_streams", "_tokens", "ended", "own_key", "state",
+        "_slow", "_streams", "_tokens", "ended", "own_key", "state", "untimed",
     )
 
     def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
         self.state = state
         self.own_key = own_key
         """Whether the caller has brought a key of its own: then nothing is learned about ours."""
+        self.untimed = False
+        """Whether its time says nothing about the model: the program has blocked the event loop meanwhile."""
         self.ended = False
         self._released = False
         self._counts = False  # the failure counts for the model's breaker
@@ -126,7 +128,9 @@ class Lease:
             self._judge(error, now, body, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
-        if first_content is not None:
+        if self.untimed:
+            pass
+        elif first_content is not None:
             state.record_latency(first_content, self._size, now, streams=self._streams)
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
             self._record_silence(now, now - sent_at, outcome)
@@ -135,7 +139,7 @@ class Lease:
         elif isinstance(error, RateLimited) and not self.own_key:
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
-            if first_content is not None and state.demotion.was_slow_lately(now):
+            if first_content is not None and not self.untimed and state.demotion.was_slow_lately(now):
                 self._tell_demotion(now, error, first_content)
             self._tell_breakers(now, outcome, error, body, answering=first_content is not None)
 
@@ -206,6 +210,8 @@ class Lease:
             host.released(self._host_generation)
         if outcome in {"won", "not_accepted"}:
             model.succeeded(self._model_generation, now)
+        elif error is not None and error.scope == "local":
+            model.released(self._model_generation)
         elif answering and is_total_timeout(error):
             model.released(self._model_generation)  # the limit is ours; the model has only become slow
             self.mark_slow(now)

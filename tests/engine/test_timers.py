@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.timers import CANCELLED_ON_HEAP, Timers
+from asyncrouter._engine.timers import CANCELLED_ON_HEAP, FIRST_WATCH_SECONDS, Timers
 
 if TYPE_CHECKING:
     from asyncrouter.sim import Clock
@@ -52,7 +52,7 @@ def test_one_that_is_cancelled_is_not_called(clock: Clock) -> None:
 
 
 def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
-    """The loop has one timer, for the soonest of ours, and none when the last one was cancelled or called."""
+    """The loop has one timer, for the soonest of ours or a look before it, and none when the last one has gone."""
     seen: list[list[float]] = []
 
     async def scenario() -> None:
@@ -70,7 +70,7 @@ def test_the_loop_has_one_timer_and_none_without_need(clock: Clock) -> None:
 
     clock.run(scenario())
 
-    assert seen == [[6.0], [], [5.0], []]
+    assert seen == [[FIRST_WATCH_SECONDS], [], [5.0], []]
 
 
 def test_one_that_raises_does_not_take_the_others_with_it(clock: Clock) -> None:
