@@ -24,7 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from asyncrouter._errors import ConnectionFailed
-from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info
+from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info, make_connector
 from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
 from asyncrouter._transport.response import AiohttpResponse
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _LARGE_BODY: Final = 1 << 20
 """Bytes of a body from which on aiohttp warns that it holds the loop; from a file in memory it writes them piece by
 piece."""
+_FAILED_HOST: Final = 500
+"""The status from which on a response may come from a host that the name no longer stands for."""
 _TURNS_TO_CLOSE: Final = 2
 """Turns of the loop after which closed connections are gone: TCP in the next one, TLS in the one after."""
 
@@ -111,7 +113,9 @@ class AiohttpTransport:
                 if self._session is not session:  # closed meanwhile; a session of the caller's goes on
                     response.close()
                     raise ConnectionFailed("the transport was closed while sending")
-                connection = connection_info.get() or ConnectionInfo(session is not self._given, began)
+                connection = connection_info.get() or ConnectionInfo(isinstance(session.connector, Connector), began)
+                if response.status >= _FAILED_HOST and isinstance(session.connector, Connector):
+                    session.connector.doubt(response.url)
                 return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -155,7 +159,7 @@ class AiohttpTransport:
         self._destinations.clear()
         self._loop = loop
         self._session = self._given or aiohttp.ClientSession(
-            connector=Connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
+            connector=make_connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
             max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES,
             auto_decompress=False,
         )

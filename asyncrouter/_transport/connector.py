@@ -7,6 +7,9 @@ A pool of aiohttp's without a limit on connections, with these differences:
 - The connect timeout covers name look-up, TCP, proxy and TLS as a whole, and does not run while a request waits for a
   connect slot. When the program has blocked the event loop meanwhile, it is longer by as much.
 - A pooled connection on which something came unasked is not used again: it would be taken for the next response.
+- Nor is one that is older than two minutes, or whose address its host's name no longer has. Names that are in use are
+  looked up again every ten seconds, beside the requests, and soon after an error (`names.py`).
+- Idle and silent connections are probed, so that a NAT does not forget them (`keep_alive.py`).
 - There are at most as many connections as the process may have descriptors, less those it needs elsewhere. Beyond that
   idle ones are closed, and then a request fails with `EMFILE`, as it does when the system has none left: whoever sends
   waits and tries again.
@@ -15,7 +18,9 @@ A pool of aiohttp's without a limit on connections, with these differences:
 State: aiohttp's pool, and for each host that is being connected to a semaphore. Guaranteed: a request that is cancelled
 while it waits or connects gives its slot back and leaves no connection.
 
-Names of aiohttp's that begin with an underscore are overridden and used here; they are those of 3.14.
+Names of aiohttp's that begin with an underscore are overridden and used here; they are those of 3.14 and 3.15. With any
+other version `make_connector` gives a pool of aiohttp's own, with what can be set from outside: no limit, probes, and
+names that are looked up after 30 s.
 """
 
 from __future__ import annotations
@@ -26,12 +31,16 @@ import math
 import os
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from aiohttp import ClientConnectionError, ClientConnectorError, ClientTimeout, TCPConnector
 
+from asyncrouter._transport import exchange
+from asyncrouter._transport.connect_timeout import connect_timeout
 from asyncrouter._transport.errors import is_local
+from asyncrouter._transport.keep_alive import open_socket
+from asyncrouter._transport.names import Names
 
 try:
     import resource
@@ -42,11 +51,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp import ClientRequest
+    from aiohttp.abc import ResolveResult
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
     from yarl import URL
+
+    from asyncrouter._transport.names import Key
 
 MAX_CONNECTING: Final = 32
 """Connections to one host that are being opened at a time. A TLS handshake is 2 to 3 ms of CPU: thousands at once would
@@ -57,10 +69,13 @@ MIN_CONNECTIONS: Final = 8
 """Connections that are tried for, however few descriptors seem to be left."""
 KEEP_ALIVE_SECONDS: Final = 30.0
 """Seconds that an idle connection stays in the pool: servers and load balancers close theirs after a minute or more."""
-DNS_SECONDS: Final = 300
-"""Seconds that the addresses of a host are remembered, unless connecting to one fails."""
-LATE_SECONDS: Final = 0.01
-"""Seconds after its instant from which on the connect timeout is late: the event loop was blocked."""
+MAX_AGE_SECONDS: Final = 120.0
+"""Seconds after which a connection takes no further request, however busy it is: load balancers that drain, and routes
+that have moved, must come to an end. A handshake every two minutes costs nothing that shows."""
+MIN_AGE_SHARE: Final = 0.5
+"""The shortest age as a share of the longest: connections that were opened together are not all replaced at once."""
+DNS_SECONDS: Final = 30
+"""Seconds for which new connections use the addresses of a host, unless connecting to one fails."""
 READ_SIZE: Final = 1 << 16
 """Bytes that are read at most at a time. asyncio's own 256 KiB are allocated for every read and given back, which past
 malloc's threshold for maps of their own is the kernel's work: up to 15 µs of each token (glibc, mallopt(3))."""
@@ -92,19 +107,45 @@ class _ConnectSlots:
         self.users = 0
 
 
+class _Opened(NamedTuple):
+    """When a connection retires (the loop's time), and which address of which name it goes to (`None`: not known)."""
+
+    until: float
+    name: Key | None
+    address: str
+
+
 class Connector(TCPConnector):
     """The pool. The connect timeout is the `sock_connect` of a request's `ClientTimeout`."""
 
     def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS)
+        self._names = Names()
+        super().__init__(
+            limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS, resolver=self._names,
+            socket_factory=open_socket,
+        )
         self._connect_slots: dict[tuple[str, int | None], _ConnectSlots] = {}
         self._max_connections = max_connections()
+        self._opened: WeakKeyDictionary[ResponseHandler, _Opened] = WeakKeyDictionary()
+        self._count = 0
 
     def forget(self, url: URL) -> None:
         """Drop the idle connections to a host: one was found dead, and a restart or a lost route kills them all."""
+        if url.raw_host is not None and url.port is not None:
+            self._forget_name((url.raw_host, url.port))
         for key in [key for key in self._conns if key.host == url.raw_host and key.port == url.port]:
             for protocol, _ in self._conns.pop(key):
                 protocol.abort()
+
+    def doubt(self, url: URL) -> None:
+        """Note that a host has answered with an error of its own: its name is looked up again soon."""
+        if url.raw_host is not None and url.port is not None:
+            self._names.doubt((url.raw_host, url.port))
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections, and the resolver."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._names.close()
 
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
@@ -120,16 +161,60 @@ class Connector(TCPConnector):
             if protocol is None:
                 protocol = await self._open(req, traces, timeout.sock_connect)
                 _limit_read_size(protocol.transport)
+                self._note(req.connection_key, protocol)
         connection_info.set(ConnectionInfo(reused, self._loop.time()))
         return protocol
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        """A connection from the pool on which nothing has come unasked."""
+        """A connection from the pool that still goes to its host, and on which nothing has come unasked."""
+        name = _name_of(key)
+        if name is not None and self._names.is_due(name):
+            self._look_up_again(name)
         while (connection := await super()._get(key, traces)) is not None:
-            if connection.protocol is not None and not connection.protocol.should_close:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close and self._may_serve(protocol):
                 return connection
             connection.close()
         return None
+
+    def _note(self, key: ConnectionKey, protocol: ResponseHandler) -> None:
+        """Remember when a new connection retires, and which address it goes to."""
+        # Multiples of the golden ratio are spread evenly, in whichever order connections are opened (Weyl).
+        self._count += 1
+        share = MIN_AGE_SHARE + (1 - MIN_AGE_SHARE) * (self._count * 0.6180339887 % 1.0)
+        name, peer = _name_of(key), protocol.transport and protocol.transport.get_extra_info("peername")
+        address = peer[0] if isinstance(peer, tuple) else ""
+        known = name is not None and self._names.has(name, address)  # an address in a URL has no name
+        self._opened[protocol] = _Opened(
+            self._loop.time() + MAX_AGE_SECONDS * share, name if known else None, address
+        )
+
+    def _may_serve(self, protocol: ResponseHandler) -> bool:
+        """Whether a connection is young enough, and goes to an address that its host's name still has."""
+        opened = self._opened.get(protocol)
+        if opened is None:
+            return True
+        current = opened.name is None or self._names.has(opened.name, opened.address)
+        return current and self._loop.time() < opened.until
+
+    def _look_up_again(self, name: Key) -> None:
+        """Look a name up while requests go on with what is known of it."""
+        task = self._loop.create_task(self._refresh(*name))
+        self._resolve_host_tasks.add(task)  # closing cancels these, and waits for them
+        task.add_done_callback(self._resolve_host_tasks.discard)
+
+    async def _refresh(self, host: str, port: int) -> list[ResolveResult]:
+        try:
+            found = await self._names.resolve(host, port, self._family)
+        except (OSError, ClientConnectionError):  # it is tried again when it is due the next time
+            return []
+        self._cached_hosts.add((host, port), found)
+        return found
+
+    def _forget_name(self, name: Key | None) -> None:
+        if name is not None:
+            self._names.forget(name)
+            self.clear_dns_cache(*name)
 
     async def _freed(self, req: ClientRequest, traces: list[Trace]) -> ResponseHandler | None:
         """A connection that came back to the pool while this request waited for a connect slot."""
@@ -142,14 +227,14 @@ class Connector(TCPConnector):
     async def _open(self, req: ClientRequest, traces: list[Trace], seconds: float | None) -> ResponseHandler:
         """Open a connection within so many seconds (`None` = no limit)."""
         try:
-            async with _connect_timeout(seconds):
+            async with connect_timeout(seconds):
                 return await super()._create_connection(req, traces, NO_TIMEOUT)
         except (ClientConnectorError, TimeoutError) as error:
             if is_local(getattr(error, "os_error", error)):
                 self._close_idle(math.inf)
                 raise
             # The host may have moved: the next request asks for its address again.
-            self.clear_dns_cache(req.host, req.port)
+            self._forget_name(_name_of(req.connection_key))
             raise
 
     def _make_room(self) -> None:
@@ -191,6 +276,21 @@ class Connector(TCPConnector):
         super()._release(key, protocol, should_close=should_close)
 
 
+def make_connector() -> TCPConnector:
+    """A `Connector`; with a version of aiohttp whose inner parts are not known, a pool of aiohttp's own."""
+    if exchange.KNOWN_VERSION:
+        return Connector()
+    return TCPConnector(
+        limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS, socket_factory=open_socket
+    )
+
+
+def _name_of(key: ConnectionKey) -> Key | None:
+    """The host and port that a connection is made to: the proxy's, if there is one."""
+    host, port = (key.host, key.port) if key.proxy is None else (key.proxy.raw_host, key.proxy.port)
+    return None if host is None or port is None else (host, port)
+
+
 def max_connections() -> float:
     """How many connections this process may have: its limit of descriptors, less those in use and a reserve."""
     if resource is None:
@@ -203,34 +303,6 @@ def max_connections() -> float:
     except OSError:
         used = 0
     return max(limit - used - min(RESERVED_DESCRIPTORS, limit // 4), MIN_CONNECTIONS)
-
-
-@asynccontextmanager
-async def _connect_timeout(seconds: float | None) -> AsyncIterator[None]:
-    """`asyncio.timeout(seconds)`, once longer by the time that the event loop was blocked when it was due.
-
-    A peer has often done its part by then, and a handshake takes several turns: looking once would not be enough.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as limit:
-        timer: asyncio.TimerHandle | None = None
-
-        def due(when: float, *, again: bool) -> None:
-            nonlocal timer
-            now = loop.time()
-            if again and now - when > LATE_SECONDS:
-                timer = loop.call_at(now + min(now - when, seconds or 0.0), partial(due, when, again=False))
-            else:
-                limit.reschedule(now)
-
-        if seconds is not None:
-            when = loop.time() + seconds
-            timer = loop.call_at(when, partial(due, when, again=True))
-        try:
-            yield
-        finally:
-            if timer is not None:
-                timer.cancel()
 
 
 def _limit_read_size(transport: asyncio.Transport | None) -> None:

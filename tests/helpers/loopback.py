@@ -87,7 +87,8 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(
-    handle: Callable[[Peer], Awaitable[object]], context: ssl.SSLContext | None = None
+    handle: Callable[[Peer], Awaitable[object]], context: ssl.SSLContext | None = None, *,
+    address: str = "127.0.0.1", port: int = 0,
 ) -> AsyncIterator[Server]:
     """A server that runs `handle` for every connection, and closes it after that."""
     running: set[asyncio.Task[None]] = set()
@@ -105,7 +106,7 @@ async def serving(
             running.discard(task)
             writer.close()
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    listener = await asyncio.start_server(accept, address, port, ssl=context)
     server = Server(listener.sockets[0].getsockname()[1], "http" if context is None else "https")
     try:
         yield server
