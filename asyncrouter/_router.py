@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._config.arguments import check_messages, deadline_of, merge_params, new_call
 from asyncrouter._config.load import config_from_toml, load
+from asyncrouter._config.parameter_names import misspelt
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._engine.lifecycle import Lifecycle
@@ -153,7 +154,7 @@ class Router:
             plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority, tags=tags,
             params=params, headers=headers, provider_params=provider_params, stream=False,
         )
-        trace = self._begin(engine, plan, tags)
+        trace = self._begin(engine, call, plan, tags)
         try:
             reply = await self._life.race(engine, call, plan, trace).run()
         except BaseException as error:
@@ -227,7 +228,7 @@ class Router:
                 plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority, tags=tags,
                 params=params, headers=headers, provider_params=provider_params, stream=True,
             )
-            return engine, call, self._begin(engine, plan, tags)
+            return engine, call, self._begin(engine, call, plan, tags)
 
         return ReplyStream(plan, begin, self._life.race, self._end, restart=on_interrupt == "restart")
 
@@ -305,7 +306,9 @@ class Router:
             self._events.notice(Notice(str(task), plan.warning))
         return plan
 
-    def _begin(self, engine: Engine, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
+    def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
+        if call.params:
+            self._warn_of_misspelt(call.params)
         for step in plan.steps:
             if step.name not in self._used or step.provider.name not in engine.wires:
                 self._register(engine, step)
@@ -314,8 +317,13 @@ class Router:
 
     def _register(self, engine: Engine, step: PlannedStep) -> None:
         engine.connect_provider(step.provider)
+        self._warn_of_misspelt(step.params)
         if len(self._used) < MAX_NAMES:
             self._used[step.name] = step
+
+    def _warn_of_misspelt(self, params: Mapping[str, object]) -> None:
+        for warning in misspelt(params):
+            self._events.notice(Notice("parameters", warning))
 
     def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
         self._life.end_call()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.checks import one_edit_apart, seconds
+from asyncrouter._config.checks import seconds
 from asyncrouter._config.headers import name_fault, value_fault
+from asyncrouter._config.parameter_names import check_keywords, check_params
 from asyncrouter._config.settings import DefaultSeconds, NotGiven
-from asyncrouter._config.tables import ROUTER_FIELDS
-from asyncrouter._events import MAX_NAMES
 from asyncrouter._types import Call
 
 if TYPE_CHECKING:
@@ -22,24 +20,6 @@ if TYPE_CHECKING:
 
     Prompt = str | Sequence[Mapping[str, object]]
     Accept = Callable[[Reply], bool | Awaitable[bool]]
-
-USE_INSTEAD = {
-    "timeout": "deadline= (the whole call), or connect, first_token, idle and total of a Step",
-    "stream": ROUTER_FIELDS["stream"],
-    "stream_options": ROUTER_FIELDS["stream_options"],
-    "extra_headers": "headers=",
-    "messages": ROUTER_FIELDS["messages"],
-    "on_interrupt": "router.stream(…)",
-}
-"""Names that other libraries use for arguments, or that only `stream()` has; and what to use instead."""
-
-ARGUMENTS = (
-    "task", "tier", "chain", "model", "deadline", "hedge", "retry", "accept", "priority", "tags", "params", "headers",
-)
-"""The router's own keyword arguments. A parameter for the provider that is one letter away from one is a mistake ..."""
-NO_MISTAKES = frozenset({"models"})
-"""... unless it is one of these: real parameters of providers (OpenRouter's `models`)."""
-
 
 def new_call(
     plan: Plan,
@@ -98,35 +78,17 @@ def merge_params(
 ) -> Mapping[str, object]:
     """Merge the parameters for the provider: those of the plan, of `params=` and of keywords; later ones win.
 
-    Raises `TypeError` for names that mean something to the router, or are probably misspelt.
+    Raises `TypeError` for names that mean something to the router, are probably misspelt, or hold a credential.
     """
-    if not USE_INSTEAD.keys().isdisjoint(given):
-        name = next(name for name in USE_INSTEAD if name in given)
-        raise TypeError(f"{name}= is not a parameter here; use {USE_INSTEAD[name]}")
+    if given:
+        check_keywords(given)
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params: expected a mapping, got {type(params).__name__}")
     if params:
-        _check_params(params)
-    for name in given:
-        _check_spelling(name)
+        check_params(params)
     if not (of_plan or params):
         return given
     return {**of_plan, **(params or {}), **given}
-
-
-def _check_params(params: Mapping[str, object]) -> None:
-    if not ROUTER_FIELDS.keys().isdisjoint(params):
-        name = next(name for name in ROUTER_FIELDS if name in params)
-        raise TypeError(f"params: {name!r} is set by the router; use {ROUTER_FIELDS[name]}")
-
-
-@lru_cache(maxsize=MAX_NAMES)
-def _check_spelling(name: str) -> None:
-    """Refuse a misspelt argument of the router, which the provider would get instead. Raises `TypeError`."""
-    # Remembered, because this is too slow to be done at every call.
-    for ours in ARGUMENTS:
-        if name != ours and one_edit_apart(name, ours) and name not in NO_MISTAKES:
-            raise TypeError(f"{name}=: did you mean {ours}=? (params={{{name!r}: …}} sends it to the provider)")
 
 
 def check_tags(tags: Mapping[str, str] | None) -> None:

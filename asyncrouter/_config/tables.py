@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from asyncrouter._config.checks import expected, join, quoted, unknown, withheld
 from asyncrouter._config.headers import name_fault, value_fault
+from asyncrouter._config.secret_names import secret_in
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def parameters(path: str, given: object) -> dict[str, object]:
     for name in ROUTER_FIELDS:
         if name in given:
             raise ConfigError("is set by the router and cannot be a parameter", join(path, name), given[name])
+    if secret := secret_in(given):
+        raise withheld('no credential among parameters but `key = "env:NAME"` on its provider', join(path, secret))
     return cast("dict[str, object]", _json(path, given, 0))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from asyncrouter import Router
+from asyncrouter import Model, Router
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +19,6 @@ FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
 """The names of the models that every simulated scenario has."""
 NOT_IN_TEXT = {"accept", "headers", "messages", "on_interrupt", "params", "prompt", "self", "tags"}
 """Arguments of a call that no text on a command line can be, or that the run sets itself."""
-INSTEAD = {
-    "timeout": "deadline", "stream_options": "nothing (usage is always asked for)",
-    "extra_headers": "the headers of a provider in the configuration",
-}
-"""Arguments that other clients have and a router refuses, and what to use here."""
 CLOSE = 0.75
 """Similarity (0 to 1, `difflib`) from which an unknown argument is taken for a typo of a known one: one wrong letter in
 a name of four."""
@@ -92,9 +87,12 @@ def _check_keys(call: Mapping[str, object]) -> None:
         raise ValueError("stream: expected the word alone, without a value")
     parameters = inspect.signature(Router.chat).parameters.values()
     arguments = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
-    for name in call.keys() - arguments - PROVIDERS_OWN:
-        if name in INSTEAD:
-            raise ValueError(f"{name}= is not an argument here; use {INSTEAD[name]}")
+    others = call.keys() - arguments - PROVIDERS_OWN
+    try:
+        Router().explain(model=Model(provider="openrouter", id="any/model"), **dict.fromkeys(others))  # type: ignore[arg-type]  # names are all that is looked at
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    for name in others:
         if near := get_close_matches(name, arguments, 1, CLOSE):
             raise ValueError(f"{name}=: did you mean {near[0]}=?")
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from asyncrouter import ExplainedStep, Price, bench
-from asyncrouter._config.arguments import ARGUMENTS, USE_INSTEAD
+from asyncrouter._config.parameter_names import ARGUMENTS, USE_INSTEAD
 from asyncrouter.bench import Arm, ArmReport, AttemptRow, Estimate, Load, Report, Row, Scenario, figure
 from asyncrouter.bench.scenarios import add_model
 from asyncrouter.bench.stop import reserve
@@ -170,7 +170,7 @@ def test_an_arm_can_be_written_on_one_line() -> None:
 @pytest.mark.parametrize("name", [*USE_INSTEAD, *(f"{ours}x" for ours in ARGUMENTS)])
 def test_an_arm_refuses_the_arguments_that_a_call_refuses(name: str) -> None:
     """Other clients' names, and typos of ours: a call would refuse them, or send them to the provider."""
-    with pytest.raises(ValueError, match=r"not an argument|did you mean|the word alone"):
+    with pytest.raises(ValueError, match=r"not an? (argument|parameter)|did you mean|the word alone"):
         bench.parse_arm(f"x: {name}=1")
 
 

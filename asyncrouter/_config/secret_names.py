@@ -1,0 +1,63 @@
+"""Names under which people pass credentials: header fields, and parameters that would put a key into a request's body.
+
+A key in a body, or in a header of every attempt, would go to every vendor of a chain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+_WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-.\s]+")
+"""Where a word of a name ends: `apiKey`, `api-key`, `api.key`."""
+_PARAMETER: Final = re.compile(
+    r"(?:.+_)?(?:api_?key|access_?key(?:_id)?|(?:client_|app_)?secret|secret_?(?:access_?)?key|subscription_?key"
+    r"|authorization|bearer|(?:api|auth|access|ad|bearer|security|session|refresh|id)_?token(?:_provider)?"
+    r"|password|passwd|credentials?)|key|token|auth"
+)
+"""A parameter, its words joined by "_", that is a credential in every library that has it."""
+_HEADER: Final = re.compile(
+    r"(?:.+_)?(?:authorization|auth|api_?key|apikey|access_?key|secret(?:_key)?|subscription_?key|password"
+    r"|cookie|(?:api|auth|access|bearer|security|session|refresh|id)_?token|token|credentials?)"
+)
+"""The same for a header field: `Authorization`, `api-key`, `x-goog-api-key`, `Ocp-Apim-Subscription-Key`, `Cookie` …"""
+_OF_HEADERS: Final = frozenset({"headers", "extra_headers", "default_headers"})
+_OF_BODY: Final = frozenset({"extra_body"})
+"""Parameters of other libraries that hold header fields, or more parameters."""
+_REMEMBERED: Final = 1000
+"""Names whose answer is kept."""
+
+
+@lru_cache(_REMEMBERED)
+def is_secret_parameter(name: str) -> bool:
+    """Whether a parameter of this name holds a credential."""
+    return _PARAMETER.fullmatch(_WORDS.sub("_", name).lower()) is not None
+
+
+@lru_cache(_REMEMBERED)
+def is_secret_header(name: str) -> bool:
+    """Whether a header field of this name holds a credential."""
+    return _HEADER.fullmatch(_WORDS.sub("_", name).lower()) is not None
+
+
+def secret_in(params: Mapping[str, object]) -> str:
+    """The path of a credential among parameters, "" if there is none.
+
+    Tools are not searched: what a tool's server wants to see stands there on purpose.
+    """
+    for name, value in params.items():
+        if not isinstance(name, str):
+            continue
+        if is_secret_parameter(name):
+            return name
+        if isinstance(value, Mapping) and name in _OF_HEADERS | _OF_BODY:
+            inner = _secret_header_in(value) if name in _OF_HEADERS else secret_in(value)
+            if inner:
+                return f"{name}.{inner}"
+    return ""
+
+
+def _secret_header_in(headers: Mapping[str, object]) -> str:
+    return next((name for name in headers if isinstance(name, str) and is_secret_header(name)), "")
