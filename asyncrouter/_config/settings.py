@@ -47,8 +47,8 @@ class Retry(ShortRepr, PickledByName):
       min(cap, base · 2ⁿ): exponential backoff with full jitter. Defaults 0.25 and 8.
     - `patience`: seconds, default 2. The longest wait on this model while another one could serve the call: for a
       Retry-After of the provider, or for a turn under a rate limit. (While more requests arrive than that limit lets
-      through, a call waits a tenth of it at most, or two turns if that is longer.) On the last model of a chain a wait
-      may last until the deadline.
+      through, a call waits a tenth of it at most, or two turns if that is longer.) For a limit that only 429s tell it
+      is a quarter of that. On the last model of a chain a wait may last until the deadline.
 
     Which failures are retried depends on the error; see the error classes. Raises `ConfigError` for a value that
     cannot be used.

@@ -13,12 +13,15 @@ from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._errors import NotSent, RouterClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._policies.lease import Lease
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
-    from asyncrouter._types import Call
+    from asyncrouter._types import Call, Cause
 
 USUAL_ANSWER_TOKENS = 500.0
 """Tokens that an answer is assumed to have when the caller set no maximum, for a provider's limit of tokens a minute.
@@ -32,9 +35,17 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
 
     Raises `NotSent` when the step should be passed over, `RouterClosed` when the router is closing.
     """
-    if _check_admission(engine, step_run):
-        return None
-    return engine.policies.lease_now(*_claim(engine, call, step_run), own_key=step_run.own_key)
+    ticket, step_run.ticket = step_run.ticket, None
+    try:
+        if _check_admission(engine, step_run):
+            return None
+        if ticket is None:
+            return engine.policies.lease_now(*_claim(engine, call, step_run), own_key=step_run.own_key)
+        lease, ticket = engine.policies.lease_granted(engine.policies.state_of(step_run.step.model), ticket), None
+        return lease
+    finally:
+        if ticket is not None:
+            engine.policies.state_of(step_run.step.model).pacer.leave(ticket)
 
 
 async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
@@ -88,15 +99,20 @@ def _check_admission(engine: Engine, step_run: StepRun) -> float:
     return refusal.hold
 
 
+def claim(
+    engine: Engine, call: Call, step: PlannedStep, params: Mapping[str, object], cause: Cause
+) -> tuple[ModelState, Rank, float]:
+    """What an attempt asks of whose limits: the model's state, its rank among those who wait, its tokens."""
+    state = engine.policies.state_of(step.model)
+    rank = engine.policies.rank(cause, call.priority)
+    return state, rank, _tokens(call, params) if state.limits.counts_tokens else 0.0
+
+
 def _claim(engine: Engine, call: Call, step_run: StepRun) -> tuple[ModelState, Rank, float]:
-    """What the attempt asks of whose limits: the model's state, its rank among those who wait, its tokens."""
-    state = engine.policies.state_of(step_run.step.model)
-    rank = engine.policies.rank(step_run.cause, call.priority)
-    return state, rank, _tokens(call, step_run) if state.limits.counts_tokens else 0.0
+    return claim(engine, call, step_run.step, step_run.params, step_run.cause)
 
 
-def _tokens(call: Call, step_run: StepRun) -> float:
+def _tokens(call: Call, params: Mapping[str, object]) -> float:
     """About as many tokens as the request will count."""
-    params = step_run.params
     limit = params.get("max_completion_tokens") or params.get("max_tokens") or params.get("max_output_tokens")
     return prompt_tokens(call) + (float(limit) if isinstance(limit, int | float) else USUAL_ANSWER_TOKENS)

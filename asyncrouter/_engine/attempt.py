@@ -91,11 +91,13 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     A `Reply` is whole and accepted, and its attempt has ended; so has that of an error. A `ChunkReader` (for a caller
     that reads a stream) has won the race, and its attempt goes on in the caller's hands.
     """
-    entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause)
+    queued = None if step_run.ticket is None else step_run.ticket.joined
+    entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause, queued)
     no_room: AttemptError | None = None
     while True:
         try:
             if no_room is not None or engine.room.waiting:
+                step_run.leave_queue(engine.policies)
                 await _wait_for_room(entry, step_run, no_room)
             lease = admit_now(engine, call, step_run) or await admit_later(engine, call, step_run)
             sent = step_run.attempt = _prepare(entry, step_run, lease)

@@ -235,10 +235,12 @@ class Race:
 
     async def _come_back(self) -> StepRun | None:
         """The step that was held or limited and is free first, once it is free; `None` if none is in time."""
-        while self._outcome is None and (found := await self._remaining.wait_for_free()) is not None:
-            if (step_run := self._open(*found)) is not None:
-                step_run.come_back(self._trace)
+        while self._outcome is None and (found := await self._remaining.wait_for_free(self._trace)) is not None:
+            index, cause, ticket = found
+            if (step_run := self._open(index, cause)) is not None:
+                step_run.come_back(self._trace, ticket)
                 return step_run
+            self._remaining.leave_queue(index, ticket)
         return None
 
     def _open(self, index: int, cause: Cause) -> StepRun | None:

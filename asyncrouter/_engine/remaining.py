@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from asyncrouter._credentials import has_key
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
 from asyncrouter._engine.trace_entry import requests_to
+from asyncrouter._engine.turns import Turns
 from asyncrouter._errors import NotSent, RateLimited
 from asyncrouter._policies.scope import asks_for_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.pacing import Ticket
     from asyncrouter._types import Call, Cause, Trace
 
 MIN_STEP_SECONDS = 0.25
@@ -140,32 +142,75 @@ class Remaining:
             unhinted and sent >= UNHINTED_TRIES and not self._call.deadline_given
         ):
             return
-        pause = error.retry_after or self._engine.random.uniform(
-            0.0, min(settings.cap, UNHINTED_FIRST_PAUSE * 2.0 ** min(sent - 1, 30))
-        )
+        pause = error.retry_after or 0.0
+        if not pause and not self._engine.policies.queues(step_run.step.model):
+            pause = self._engine.random.uniform(
+                0.0, min(settings.cap, UNHINTED_FIRST_PAUSE * 2.0 ** min(sent - 1, 30))
+            )
         self._held[step_run.index] = now + pause, "retry"
 
-    async def wait_for_free(self) -> tuple[int, Cause] | None:
-        """Wait for the step that may have its turn again first; its index and the cause of its next attempt."""
-        while (found := self._first_free()) is not None:
-            index, seconds = found
-            if seconds <= 0.0:
-                return index, self._held.pop(index)[1]
-            await self._engine.sleep(seconds)  # and look again: much may have happened meanwhile
-            self._engine.check_open()
-        return None
+    async def wait_for_free(self, trace: Trace) -> tuple[int, Cause, Ticket | None] | None:
+        """Wait for the step that may have its turn again first: its index, and the cause of its next attempt.
 
-    def _first_free(self) -> tuple[int, float] | None:
-        """The step that may have its turn again first, and the seconds until then; `None` if none in time."""
-        found = [
-            (max(wait, self._engine.policies.expected_wait(self._plan.steps[index].model, self._call.priority)),
-             index, wait)
-            for index in self._held if (wait := self._seconds_until_free(index)) is not None
-        ]
-        if not found:
+        Of several that are limited it is the one that lets the call go first, with the ticket of that turn.
+        """
+        turns = Turns(self._engine, self._call, trace)
+        try:
+            while waits := self._waits(turns):
+                ready = self._one_a_model(index for index, seconds in waits.items() if seconds <= 0.0)
+                turns.keep(ready)
+                if (granted := turns.granted()) is not None:
+                    return granted, self._held.pop(granted)[1], turns.take(granted)
+                if ready and (len(waits) == 1 or self._own_key or min(map(self._queue_of, ready)) <= 0.0):
+                    index = min(ready, key=self._queue_of)
+                    return index, self._held.pop(index)[1], None
+                await self._queue(turns, ready, waits)  # and look again: much may have happened meanwhile
+                self._engine.check_open()
             return None
-        _, index, wait = min(found)
-        return index, wait
+        finally:
+            turns.keep(())
+
+    def leave_queue(self, index: int, ticket: Ticket | None) -> None:
+        """Give up a turn: there is no time left to use it."""
+        if ticket is not None:
+            self._engine.policies.state_of(self._plan.steps[index].model).pacer.leave(ticket)
+
+    async def _queue(self, turns: Turns, ready: list[int], waits: Mapping[int, float]) -> None:
+        """Wait in the queues of all steps that are `ready`, and until the next one is."""
+        late = [index for index in ready if not self._join(turns, index, len(waits))]
+        later = [seconds for seconds in waits.values() if seconds > 0.0]
+        if len(late) < len(ready):
+            await turns.wait(min(later, default=None))
+            late += turns.expired()
+        elif later:
+            await self._engine.sleep(min(later))
+        for index in late:
+            self._held.pop(index, None)
+
+    def _one_a_model(self, indices: Iterable[int]) -> list[int]:
+        """The first step of each model: a call queues once for a model, however often it stands in the chain."""
+        steps = self._plan.steps
+        first = {(steps[i].model.provider, steps[i].model.id): i for i in sorted(indices, reverse=True)}
+        return sorted(first.values())
+
+    def _join(self, turns: Turns, index: int, queues: int) -> bool:
+        return turns.join(index, self._plan.steps[index], self._held[index][1], queues=queues)
+
+    def _queue_of(self, index: int) -> float:
+        """About how many seconds the call would wait in the queue of a step."""
+        return self._engine.policies.expected_wait(self._plan.steps[index].model, self._call.priority)
+
+    def _waits(self, turns: Turns) -> dict[int, float]:
+        """The seconds until each step may be sent again that may have its turn again before the deadline."""
+        waits = {
+            index: seconds for index in self._held if (seconds := self._seconds_until_free(index)) is not None
+        }
+        for index in turns.indices():
+            if index not in waits:  # something has happened to it while the call stood in its queue
+                model, now = self._plan.steps[index].model, self._engine.loop.time()
+                refusal = self._engine.policies.refusal(model, now, forced=True)
+                turns.give_up(index, NotSent("its turn did not come in time") if refusal is None else refusal.error())
+        return waits
 
     def _seconds_until_free(self, index: int) -> float | None:
         """Seconds until a step may be sent again; `None` if not before the deadline."""

@@ -134,8 +134,11 @@ def _pause_without_hint(engine: Engine, call: Call, step_run: StepRun, tries: Tr
     is_enough = tries.unhinted >= UNHINTED_TRIES and not call.deadline_given
     if step_run.hedged or is_enough or not step_run.is_alone(0.0):
         return None
-    longest = _longest_pause(engine, UNHINTED_FIRST_PAUSE, step_run.step.retry, tries.unhinted)
-    pause = engine.random.uniform(0.0, longest)
+    pause = 0.0
+    if not engine.policies.queues(step_run.step.model):
+        pause = engine.random.uniform(
+            0.0, _longest_pause(engine, UNHINTED_FIRST_PAUSE, step_run.step.retry, tries.unhinted)
+        )
     return pause if step_run.is_alone(pause) and step_run.fits(pause) else None
 
 

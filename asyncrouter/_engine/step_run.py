@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._engine.trace_entry import TraceEntry
+    from asyncrouter._policies.facade import Policies
+    from asyncrouter._policies.pacing import Ticket
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
@@ -41,11 +43,12 @@ class StepRun:
     have begun to answer, by the second it must have ended. `own_key`: the caller has brought a key of its own.
     `sent_at` is when its newest attempt was sent, `size` the bytes of that request. `attempt` is the newest attempt,
     `task` the task that runs a hedge (`None`: the caller's task runs the step), `stopped` how the race has ended it.
+    `ticket` lets its next attempt go: it has waited already.
     """
 
     __slots__ = (
         "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "patient", "race",
-        "sent_at", "silent_until", "size", "step", "stopped", "streams", "task", "tried",
+        "sent_at", "silent_until", "size", "step", "stopped", "streams", "task", "ticket", "tried",
     )
 
     def __init__(
@@ -70,6 +73,7 @@ class StepRun:
         self.attempt: TraceEntry | SentAttempt | None = None
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
+        self.ticket: Ticket | None = None
 
     def __repr__(self) -> str:
         return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
@@ -89,10 +93,17 @@ class StepRun:
         """Note the first content; `False` when the race has stopped this run before."""
         return self.race.won(self)
 
-    def come_back(self, trace: Trace) -> None:
+    def come_back(self, trace: Trace, ticket: Ticket | None) -> None:
         """It has its turn again, as no other step is free sooner: it waits. Its requests before that still count."""
         self.patient = True
+        self.ticket = ticket
         self.tried = requests_to(trace, self.step.name) if self.cause == "retry" else 0
+
+    def leave_queue(self, policies: Policies) -> None:
+        """Give up the ticket, if there is one: the attempt will not go now."""
+        if self.ticket is not None:
+            policies.state_of(self.step.model).pacer.leave(self.ticket)
+            self.ticket = None
 
     # Waiting, or giving way to another step.
 

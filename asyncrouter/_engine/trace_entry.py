@@ -28,14 +28,18 @@ class TraceEntry:
 
     __slots__ = ("attempt", "call", "engine", "started", "step", "trace")
 
-    def __init__(self, engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause) -> None:
+    def __init__(
+        self, engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause, queued: float | None = None
+    ) -> None:
+        """`queued` is the instant of the loop's clock at which its waiting began; `None`: now."""
         self.engine = engine
         self.call = call
         self.trace = trace
         self.step = step
         self.started = False  # the listeners know of it
+        since = engine.loop.time() if queued is None else queued
         self.attempt = Attempt(
-            len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=engine.loop.time() - call.began
+            len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=since - call.began
         )
         trace.attempts.append(self.attempt)
 

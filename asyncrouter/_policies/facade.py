@@ -121,6 +121,11 @@ class Policies:
         """
         return self.state_of(model).provider.retries.pay_for_retry(error, given=given)
 
+    def queues(self, model: Model) -> bool:
+        """Whether many wait for their turn at the model's limit: its queue spreads their requests, not their pauses."""
+        state = self.state_of(model)
+        return state.pacer.waiting > 0 or state.limits.hidden.met_by_crowd
+
     def expected_wait(self, model: Model, priority: Priority) -> float:
         """About how many seconds a request would wait for its turn now; `inf` while that is not known."""
         return self.state_of(model).pacer.expected_wait(Rank.BATCH_AGAIN if priority == "batch" else Rank.AGAIN)

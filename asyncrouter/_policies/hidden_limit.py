@@ -4,14 +4,17 @@ What is limited: requests a second to one model with one key. The state is a rat
 and nothing is paced or counted, before the first 429.
 
 The rate follows additive increase and multiplicative decrease, on the rate instead of on the number of connections. A
-429 lowers it by a tenth, at most once a second. An answer raises it a little, but only while the rate is what makes
-requests wait. Until the second 429 it doubles each second, to find the limit; from then on it grows by 4 % a second,
-and by 1 % near the rate at which the last 429 came. Five minutes without a 429 end it.
+429 lowers it by a tenth, at most once a second. An answer to a request that this rate has paced raises it a little, but
+only while the rate is what makes requests wait. Until the second 429 it doubles each second, to find the limit; from
+then on it grows by 4 % a second, by 1 % near the limit, and more slowly at a slow rate. Five minutes without a 429 end
+it.
 
 A crowd that meets the limit at once tells more: of its requests as many get through as the provider's bucket holds,
-which is a second's worth as a rule. Then the rate begins with their number, and grows by a fifth a second.
+which is a second's worth as a rule. Then the rate begins with their number, and grows by a fifth a second. At the
+second 429 it goes back to that number or by a tenth, whichever is lower, and that number is taken for the limit.
 
-Guaranteed: the rate falls at most once a second, and never below three requests a minute.
+Guaranteed: the rate falls at most once a second (but for that return to a crowd's number), and never below three
+requests a minute.
 
 Pacing beats back-off: 400 workers at a limit of 50 a second get 2.25 rejections a success with the back-off of the
 OpenAI SDK, and 0.02 with this rate (simulated).
@@ -47,13 +50,18 @@ MIN_CROWD = 3
 STEP = 0.04
 """Requests a second that each answer adds from then on: 4 % each second, at any rate."""
 STEP_NEAR_CEILING = 0.01
-"""The same near the rate at which the last 429 came: 1 % each second, for that rate is likely to be the limit."""
-NEAR_CEILING = 0.95, 1.1
-"""Where "near" begins and ends, in units of the rate at which the last 429 came."""
+"""The same near the limit as far as it is known: 1 % each second."""
+NEAR_CEILING = 0.9, 1.1
+"""Where "near" begins and ends, in units of that limit."""
+MAX_GROWTH = 0.004
+"""What one answer raises the rate by at most, as a share of it: from a cut to the next 429 there are 25 requests then,
+however slow the rate is."""
 GATE_REQUESTS = 2.0
 """The pause after a 429 that names none, in requests at the present rate: time to hear of those under way."""
 MAX_GATE_SECONDS = 0.2
 """Seconds that this silence lasts at most: at a slow rate two requests are a long time."""
+MAX_GATE_AFTER_CROWD = 1.0
+"""Seconds that it lasts at most after a crowd, which has emptied the provider's bucket: one request's time."""
 FORGET_AFTER = 300.0
 """Seconds without a 429 after which the limit is forgotten."""
 
@@ -62,14 +70,15 @@ class HiddenLimit:
     """What is known of a model's hidden limit: `limit` is `None` until a 429 has come; nothing goes before `gate`."""
 
     __slots__ = (
-        "_answers", "_answers_before", "_ceiling", "_crowd", "_cut_at", "_second", "_sent", "_sent_since",
+        "_answers", "_answers_before", "_began_at", "_ceiling", "_crowd", "_cut_at", "_second", "_sent", "_sent_since",
         "_turned_down", "_waited_at", "gate", "limit",
     )
 
     def __init__(self) -> None:
         self.limit: Gcra | None = None
         self.gate = -inf
-        self._ceiling = inf  # the rate at which the last 429 came
+        self._began_at = -inf  # when the first 429 came
+        self._ceiling = inf  # where the limit lies: the rate at which the last 429 came
         self._cut_at = -inf
         self._waited_at = -inf
         self._second = -1
@@ -80,6 +89,11 @@ class HiddenLimit:
 
     def __repr__(self) -> str:
         return "<HiddenLimit unknown>" if self.limit is None else f"<HiddenLimit {self.limit.rate:.3g}/s>"
+
+    @property
+    def met_by_crowd(self) -> bool:
+        """Whether many requests at once have met the limit: then those that were turned down queue for it."""
+        return self.limit is not None and self._turned_down >= MIN_CROWD
 
     def sent(self, now: float) -> None:
         """Note that a request goes now."""
@@ -100,8 +114,9 @@ class HiddenLimit:
         """Note a 429 or 529 for a request that was sent at `sent_at`; `hinted`: it came with a Retry-After."""
         if sent_at >= self._sent_since:
             self._turned_down += 1
-            self._learn_from_crowd(sent_at)
-        if sent_at <= self._cut_at or now < self._cut_at + CUT_EVERY_SECONDS:
+            self._learn_from_crowd(now, sent_at)
+        after_crowd = self._crowd is not None and sent_at > self._began_at  # back to its number, whenever that is
+        if sent_at <= self._cut_at or (now < self._cut_at + CUT_EVERY_SECONDS and not after_crowd):
             return
         self._cut_at = now
         if self.limit is None:
@@ -111,8 +126,8 @@ class HiddenLimit:
         if not hinted and self.limit is not None:
             self.gate = now + min(MAX_GATE_SECONDS, GATE_REQUESTS / self.limit.rate)
 
-    def answered(self, now: float) -> None:
-        """Note that a request was answered."""
+    def answered(self, now: float, sent_at: float) -> None:
+        """Note that a request that was sent at `sent_at` was answered."""
         limit = self.limit
         if limit is None:
             return
@@ -121,30 +136,35 @@ class HiddenLimit:
             return
         self._rotate(now)
         self._answers += 1
-        if now - self._waited_at < max(1.0, 2.0 / limit.rate):
+        if sent_at > self._began_at and now - self._waited_at < max(1.0, 2.0 / limit.rate):
             limit.rate += self._step(limit.rate)
 
     def _begin(self, now: float) -> None:
         self.limit = Gcra(RATE_AT_FIRST)
+        self._began_at = now
         self._ceiling = inf
         self._crowd = None
         self._second = int(now)
         self._answers = self._answers_before = 0
 
-    def _learn_from_crowd(self, sent_at: float) -> None:
+    def _learn_from_crowd(self, now: float, sent_at: float) -> None:
         """The rate begins with the number of a crowd that got through, as far as is known."""
         through = self._sent - self._turned_down
         in_first_second = self._ceiling == inf and sent_at <= self._cut_at
         if self.limit is not None and in_first_second and self._turned_down >= max(MIN_CROWD, 0.5 * through):
             self.limit.rate = max(1.0, float(through))
             self._crowd = float(through) or None  # none: another model of the same key has taken them all
+            if self.gate > now:  # no hint: the next one goes when the bucket holds one again
+                self.gate = now + min(MAX_GATE_AFTER_CROWD, 1.0 / self.limit.rate)
 
     def _cut(self, now: float, limit: Gcra) -> None:
         self._rotate(now)
         self._ceiling = limit.rate
         lower = limit.rate * CUT
         if self._crowd is not None:
-            lower, self._crowd = min(lower, max(self._crowd, DEEPEST_CUT * limit.rate)), None
+            if (crowd := self._crowd) >= DEEPEST_CUT * limit.rate:
+                self._ceiling = crowd
+            lower, self._crowd = min(lower, max(crowd, DEEPEST_CUT * limit.rate)), None
         if self._answers_before >= MIN_ANSWERS:
             lower = max(limit.rate * DEEPEST_CUT, min(lower, float(self._answers_before)))
         limit.rate = max(FLOOR, lower)
@@ -153,7 +173,8 @@ class HiddenLimit:
         if self._ceiling == inf:
             return STEP_INITIAL if self._crowd is None else STEP_AFTER_CROWD
         begin, end = NEAR_CEILING
-        return STEP_NEAR_CEILING if begin * self._ceiling < rate < end * self._ceiling else STEP
+        near = begin * self._ceiling < rate < end * self._ceiling
+        return min(STEP_NEAR_CEILING if near else STEP, MAX_GROWTH * rate)
 
     def _rotate(self, now: float) -> None:
         """Count anew each second; until the second 429, what got through in one can get through in the next."""

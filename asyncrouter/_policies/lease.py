@@ -135,7 +135,7 @@ class Lease:
         elif outcome == "superseded" or isinstance(error, AttemptTimeout):
             self._record_silence(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
-            self._record_answer(now)
+            self._record_answer(now, sent_at)
         elif isinstance(error, RateLimited) and not self.own_key:
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
@@ -170,12 +170,12 @@ class Lease:
         usual = self.state.latency(streams=self._streams).quantile(USUAL_QUANTILE, self._size)
         return not usual_silence_is_over(silence, usual, of_the_call=clock_of_call)
 
-    def _record_answer(self, now: float) -> None:
+    def _record_answer(self, now: float, sent_at: float) -> None:
         state = self.state
         state.provider.retries.deposit()
         state.doubts.succeeded()
         if not self.own_key:
-            state.limits.answered(now)
+            state.limits.answered(now, sent_at)
             state.holds.succeeded(state.model, now)
 
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
@@ -188,6 +188,7 @@ class Lease:
     def _record_rejection(self, now: float, sent_at: float, error: RateLimited) -> None:
         if self.state.limits.rejected(now, sent_at, hinted=error.retry_after is not None):
             self.state.changed("paced", error.message)
+        self.state.pacer.was_rejected(self._rank)
 
     def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float) -> None:
         """A quick first content ends a demotion, whatever became of the attempt after that."""

@@ -57,6 +57,11 @@ class Limits:
         return stated if stated.rate <= hidden.rate else hidden
 
     @property
+    def hidden_binds(self) -> bool:
+        """Whether the limit that binds is one that nobody states."""
+        return self.hidden.limit is not None and self.requests is self.hidden.limit
+
+    @property
     def counts_tokens(self) -> bool:
         """Whether there is a limit of tokens."""
         return self._tokens is not None
@@ -70,10 +75,10 @@ class Limits:
         self._tokens = _announced(self._tokens, tokens, self._model.tpm, now, 0.0)
         self._update()
 
-    def answered(self, now: float) -> None:
-        """Note that a request was answered."""
+    def answered(self, now: float, sent_at: float) -> None:
+        """Note that a request that was sent at `sent_at` was answered."""
         if self.hidden.limit is not None:
-            self.hidden.answered(now)
+            self.hidden.answered(now, sent_at)
             self._update()
 
     def rejected(self, now: float, sent_at: float, *, hinted: bool) -> bool:

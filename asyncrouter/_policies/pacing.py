@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from asyncrouter._policies.limits import Limits
 
 
+HIDDEN_LIMIT_SHARE = 0.25
+"""The share of its patience that a call has for a limit that only 429s tell. That queue is an estimate, and of a crowd
+so many should go on to the next model that both are done at the same time. Under overload a call that has been turned
+down before does not wait at all."""
+
+
 class Rank(IntEnum):
     """The place of a request among those who wait; lower goes first. `batch` says whether it is batch work."""
 
@@ -48,9 +54,11 @@ class Rank(IntEnum):
 class Ticket:
     """A place in the queue. `done` is resolved when its request may go, or fails with `NotSent` when it is too late."""
 
-    __slots__ = ("done", "expiry", "granted", "rank", "tokens", "withdrawn")
+    __slots__ = ("done", "expiry", "granted", "joined", "rank", "tokens", "withdrawn")
 
-    def __init__(self, rank: Rank, tokens: float, done: asyncio.Future[None]) -> None:
+    def __init__(self, rank: Rank, tokens: float, done: asyncio.Future[None], joined: float) -> None:
+        self.joined = joined
+        """The instant of the loop's clock at which it joined the queue."""
         self.rank = rank
         self.tokens = tokens
         self.done = done
@@ -130,23 +138,38 @@ class Pacer:
         self._limits.give_back(self._loop.time(), tokens, batch=rank.batch, sent=sent, used=used)
         self._serve()
 
+    def was_rejected(self, rank: Rank) -> None:
+        """Note that the provider has turned a request down for its limit: more is asked for than that lets through."""
+        self._count_demand(self._loop.time(), rank)
+
+    def _patience(self, now: float, rank: Rank, patience: float) -> float:
+        """The seconds to wait of a request that could go to another model instead."""
+        if not self._limits.hidden_binds:
+            return self._demand.patience(now, patience, batch=rank.batch)
+        patience *= HIDDEN_LIMIT_SHARE
+        shortened = self._demand.patience(now, patience, batch=rank.batch)
+        return 0.0 if shortened < patience and rank in {Rank.AGAIN, Rank.BATCH_AGAIN} else shortened
+
     def _count_demand(self, now: float, rank: Rank) -> None:
         if (limit := self._limits.requests) is not None:
             self._demand.add(now, limit, batch=rank.batch)
 
     # The queue.
 
-    def join(self, rank: Rank, tokens: float, until: float, patience: float = inf) -> Ticket:
+    def join(
+        self, rank: Rank, tokens: float, until: float, patience: float = inf, *, queues: int = 1
+    ) -> Ticket:
         """Queue up, until the instant `until` and for `patience` seconds at most, shorter under overload.
 
-        Raises `NotSent` when the request could not go in time.
+        `queues`: the request stands in so many queues, and goes with the first model that lets it. Raises `NotSent`
+        when it could not go in time.
         """
         now = self._loop.time()
         if patience < inf:
-            until = min(until, now + self._demand.patience(now, patience, batch=rank.batch))
+            until = min(until, now + self._patience(now, rank, patience))
         self._count_demand(now, rank)
-        self._check_in_time(now, rank, tokens, until)
-        ticket = Ticket(rank, tokens, self._loop.create_future())
+        self._check_in_time(now, rank, tokens, until, queues)
+        ticket = Ticket(rank, tokens, self._loop.create_future(), now)
         if until < inf:
             ticket.expiry = self._loop.call_at(until, self._expire, ticket)
         self._queues[rank].append(ticket)
@@ -188,11 +211,11 @@ class Pacer:
         due = self._limits.due(now, 0.0, batch=rank.batch)
         return due - now + (0.0 if rate is None else sum(self._waiting[: rank + 1]) / rate)
 
-    def _check_in_time(self, now: float, rank: Rank, tokens: float, until: float) -> None:
+    def _check_in_time(self, now: float, rank: Rank, tokens: float, until: float, queues: int) -> None:
         """Raise `NotSent` when a request that joins now would go later than `until`."""
         ahead, rate = sum(self._waiting[: rank + 1]), self.rate
         due = self._limits.due(now, tokens, batch=rank.batch)
-        expected = due if rate is None else due + ahead / rate
+        expected = due if rate is None else due + ahead / queues / rate
         if until <= expected < inf:
             why = f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting"
             raise NotSent(why, hold=expected - now)

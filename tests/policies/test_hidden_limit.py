@@ -12,6 +12,7 @@ from asyncrouter._policies.hidden_limit import (
     FLOOR,
     FORGET_AFTER,
     MAX_GATE_SECONDS,
+    MAX_GROWTH,
     RATE_AT_FIRST,
     STEP,
     STEP_INITIAL,
@@ -48,7 +49,7 @@ def test_nothing_is_paced_before_the_first_rejection() -> None:
     """Before the first 429 no limit is known, however much is answered."""
     hidden = HiddenLimit()
     for number in range(100):
-        hidden.answered(number / 100)
+        hidden.answered(number / 100, number / 100)
 
     assert hidden.limit is None
     assert repr(hidden) == "<HiddenLimit unknown>"
@@ -59,8 +60,8 @@ def test_the_first_rejection_leaves_ten_a_second_until_more_got_through() -> Non
     hidden = rejected_once()
     assert rate_of(hidden) == RATE_AT_FIRST
     for number in range(30):
-        hidden.answered(0.5 + number / 1000)
-    hidden.answered(1.0)
+        hidden.answered(0.5 + number / 1000, 0.5 + number / 1000)
+    hidden.answered(1.0, 1.0)
 
     assert rate_of(hidden) == 30.0
 
@@ -90,7 +91,7 @@ def test_when_far_fewer_get_through_it_takes_more(answers: int, left: float) -> 
     """A cut goes down to the answers of the last whole second, by half at most, if these are at least ten."""
     hidden = rejected_once(40.0, ceiling=40.0)
     for number in range(answers):
-        hidden.answered(4.0 + number / 100)
+        hidden.answered(4.0 + number / 100, 4.0 + number / 100)
     hidden.rejected(5.0, 4.5, hinted=True)
 
     assert rate_of(hidden) == pytest.approx(left)
@@ -106,23 +107,65 @@ def test_three_a_minute_are_always_left() -> None:
 
 
 @pytest.mark.parametrize(("rate", "ceiling", "step"), [
-    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (19.0, 20.0, STEP), (19.5, 20.0, STEP_NEAR_CEILING),
-    (21.9, 20.0, STEP_NEAR_CEILING), (22.1, 20.0, STEP),
+    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (17.9, 20.0, STEP), (18.1, 20.0, STEP_NEAR_CEILING),
+    (21.9, 20.0, STEP_NEAR_CEILING), (22.1, 20.0, STEP), (1.0, 20.0, MAX_GROWTH), (1.0, 1.0, MAX_GROWTH),
 ])  # fmt: skip
 def test_an_answer_raises_the_rate(rate: float, ceiling: float, step: float) -> None:
-    """An answer raises the rate by 1 until the second 429, then by 0.04, and by 0.01 near the last 429's rate."""
+    """An answer raises the rate by 1 until the second 429, then by 0.04, by 0.01 near the last 429's rate,
+    and by 0.4 % at most where the rate is slow.
+    """
     hidden = rejected_once(rate, ceiling=ceiling)
     hidden.note_wait(5.0)
-    hidden.answered(5.0)
+    hidden.answered(5.0, 5.0)
 
     assert rate_of(hidden) == pytest.approx(rate + step)
+
+
+def test_requests_that_were_not_paced_say_nothing_about_the_pace() -> None:
+    """An answer to a request that was sent before the first 429 does not raise the rate."""
+    hidden = rejected_once(10.0)
+    hidden.note_wait(0.5)
+    hidden.answered(0.5, -1.0)
+    hidden.answered(0.6, 0.0)
+
+    assert rate_of(hidden) == 10.0
+
+
+def met_by(calls: int, through: int) -> HiddenLimit:
+    """A limit that so many calls at once have met, of which so many got through."""
+    hidden = HiddenLimit()
+    for _ in range(calls):
+        hidden.sent(-0.1)
+    for _ in range(calls - through):
+        hidden.rejected(0.0, -0.1, hinted=False)
+    return hidden
+
+
+def test_a_crowd_shows_the_limit() -> None:
+    """The rate begins with the number of a crowd that got through, and the next request with the next free place."""
+    hidden = met_by(100, through=5)
+
+    assert (rate_of(hidden), hidden.gate, hidden.met_by_crowd) == (5.0, 0.2, True)
+
+
+def test_a_crowds_number_is_the_limit_at_the_second_rejection() -> None:
+    """The second 429 cuts the rate at once, and near a crowd's number it grows slowly from then on."""
+    hidden = met_by(100, through=5)
+    hidden.note_wait(0.5)
+    hidden.answered(0.5, 0.2)
+    assert rate_of(hidden) == 5.2
+    hidden.rejected(0.8, 0.7, hinted=True)
+    hidden.note_wait(0.9)
+    hidden.answered(0.9, 0.8)
+
+    assert rate_of(hidden) == pytest.approx(4.69)
 
 
 def test_only_a_pace_that_holds_somebody_back_is_raised() -> None:
     """An answer does not raise the rate when the last request that waited for it did so more than a second ago."""
     hidden = rejected_once(10.0, ceiling=20.0)
     hidden.note_wait(5.0)
-    hidden.answered(6.5)
+    hidden.answered(6.5, 6.5)
 
     assert rate_of(hidden) == 10.0
 
@@ -141,9 +184,9 @@ def test_a_rejection_without_a_hint_is_followed_by_silence(rate: float, hinted: 
 def test_a_limit_is_forgotten_after_five_minutes() -> None:
     """Five minutes after the last 429 the limit is forgotten."""
     hidden = rejected_once(10.0)
-    hidden.answered(FORGET_AFTER)
+    hidden.answered(FORGET_AFTER, FORGET_AFTER)
     assert hidden.limit is not None
-    hidden.answered(FORGET_AFTER + 0.1)
+    hidden.answered(FORGET_AFTER + 0.1, FORGET_AFTER + 0.1)
 
     assert hidden.limit is None
 

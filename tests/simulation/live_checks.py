@@ -105,13 +105,13 @@ class LiveChecks:
             return
         hidden = self._engine.policies.state_of(self._router.config.models[model]).limits.hidden
         limit = hidden.limit
-        before, cut_at = self._rates.get(model, (inf, -inf))
+        before, cut_at = self._rates.get(model, (inf, -inf))  # that it begins is no cut
         rate = inf if limit is None else limit.rate
         if rate < before:
             too_soon = now < cut_at + 1.0 and hidden._crowd is None  # a crowd is counted while its answers come in
             if too_soon or rate < SLOWEST:
                 self._record.flag("steps", f"{model} at {now!r}: {rate} after {before}, cut at {cut_at!r}")
-            cut_at = cut_at if hidden._crowd is not None else now
+            cut_at = cut_at if hidden._crowd is not None or before == inf else now
         self._rates[model] = rate, cut_at
 
     # Just looking.

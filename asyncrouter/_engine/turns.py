@@ -1,0 +1,114 @@
+"""One call's places in the queues of several models at once: it goes with the model that lets it go first.
+
+A call that waits for one of several limited models does not choose a queue: rates change while it waits, and in the
+queue chosen it could stand for minutes while another model is idle. So it has a ticket for each, goes with the first
+that is granted, and withdraws the others. All calls together then wait as in one queue that all models serve.
+
+Guaranteed: every ticket is withdrawn but the one that is taken, however the wait ends. Who takes one has to use it, or
+to leave it with its pacer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter._engine.admission import claim
+from asyncrouter._engine.trace_entry import TraceEntry
+from asyncrouter._errors import NotSent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncrouter._config.plan import PlannedStep
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._policies.pacing import Pacer, Ticket
+    from asyncrouter._types import Call, Cause, Trace
+
+
+class Turn(NamedTuple):
+    """One ticket, and for which step, why, and with whom."""
+
+    ticket: Ticket
+    pacer: Pacer
+    step: PlannedStep
+    cause: Cause
+
+
+class Turns:
+    """The tickets of one call, by the index of their step."""
+
+    __slots__ = ("_call", "_engine", "_since", "_tickets", "_trace")
+
+    def __init__(self, engine: Engine, call: Call, trace: Trace) -> None:
+        self._engine = engine
+        self._call = call
+        self._trace = trace
+        self._tickets: dict[int, Turn] = {}
+        self._since: dict[int, float] = {}  # when it first joined a queue, which it may have had to leave meanwhile
+
+    def __repr__(self) -> str:
+        return f"<Turns {', '.join(map(str, self._tickets)) or 'none'}>"
+
+    def join(self, index: int, step: PlannedStep, cause: Cause, *, queues: int) -> bool:
+        """Queue up for a step, unless done before; whether its turn can come before the deadline.
+
+        `queues` is in how many queues the call stands in all.
+        """
+        if index not in self._tickets:
+            call = self._call
+            params = {**call.params, **step.params} if step.params else call.params
+            state, rank, tokens = claim(self._engine, call, step, params, cause)
+            try:
+                ticket = state.pacer.join(rank, tokens, call.deadline, queues=queues)
+            except NotSent as error:
+                TraceEntry(self._engine, call, self._trace, step, cause).fail(error)
+                return False
+            ticket.joined = self._since.setdefault(index, ticket.joined)
+            self._tickets[index] = Turn(ticket, state.pacer, step, cause)
+        return True
+
+    def indices(self) -> list[int]:
+        """The steps it has tickets for."""
+        return list(self._tickets)
+
+    def keep(self, indices: Iterable[int]) -> None:
+        """Leave all other queues."""
+        for index in self._tickets.keys() - set(indices):
+            self._leave(index)
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until a ticket is granted or too late, `seconds` at most (`None`: however long)."""
+        waiting = [turn.ticket.done for turn in self._tickets.values()]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+    def granted(self) -> int | None:
+        """The first step whose ticket is granted."""
+        return next((index for index in sorted(self._tickets) if self._tickets[index].ticket.granted), None)
+
+    def expired(self) -> list[int]:
+        """The steps whose turn did not come in time; they are entered in the trace, and their tickets dropped."""
+        late = [index for index, (ticket, *_) in self._tickets.items() if ticket.done.done() and not ticket.granted]
+        for index in late:
+            error = self._tickets[index].ticket.done.exception()
+            self.give_up(index, error if isinstance(error, NotSent) else NotSent("its turn did not come in time"))
+        return late
+
+    def give_up(self, index: int, error: NotSent) -> None:
+        """Leave the queue of a step that cannot be sent any more, and enter that in the trace."""
+        if not self._engine.closed:
+            ticket, _, step, cause = self._tickets[index]
+            TraceEntry(self._engine, self._call, self._trace, step, cause, ticket.joined).fail(error)
+        self._leave(index)
+
+    def take(self, index: int) -> Ticket:
+        """Take a ticket that is granted, and leave all other queues."""
+        ticket = self._tickets.pop(index).ticket
+        self.keep(())
+        return ticket
+
+    def _leave(self, index: int) -> None:
+        ticket, pacer, *_ = self._tickets.pop(index)
+        pacer.leave(ticket)
+        if not ticket.done.cancel() and not ticket.done.cancelled():
+            ticket.done.exception()  # it has been looked at
