@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from asyncrouter._config.arguments import Accept, Prompt
+    from asyncrouter._config.arguments_headers import Headers
     from asyncrouter._config.catalog import Model
     from asyncrouter._config.config import Config
     from asyncrouter._config.plan import ChainLike, HedgeLike, Plan, PlannedStep, RetryLike
@@ -110,7 +111,7 @@ class Router:
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         **provider_params: object,
     ) -> Reply:
         """Try the models of a chain in order, and return the first complete answer.
@@ -133,7 +134,8 @@ class Router:
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
         - `tags`: text by name, for traces and events. Not sent.
-        - `headers`: more header fields for every request.
+        - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`. A
+          credential goes to one provider. What is met under a key of the caller's own is remembered for nobody else.
         - Any other keyword is a parameter for the provider: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
           is a mapping of the same, for parameters whose names are taken here. `None` leaves a parameter out. Each model
           gets what it can take: what its vendor is known to refuse, or has refused by name, is left out or adapted.
@@ -151,8 +153,8 @@ class Router:
         plan = self._plan(task, tier, chain, model, hedge, retry)
         engine = self._life.open()
         call = new_call(
-            plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority, tags=tags,
-            params=params, headers=headers, provider_params=provider_params, stream=False,
+            self.config, plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority,
+            tags=tags, params=params, headers=headers, provider_params=provider_params, stream=False,
         )
         trace = self._begin(engine, call, plan, tags)
         try:
@@ -178,7 +180,7 @@ class Router:
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         **provider_params: object,
     ) -> ReplyStream:
         """Answer like `chat()`, but chunk by chunk: `async with router.stream(…) as stream: async for chunk in stream`.
@@ -225,8 +227,8 @@ class Router:
         def begin() -> tuple[Engine, Call, Trace]:
             engine = self._life.open()
             call = new_call(
-                plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority, tags=tags,
-                params=params, headers=headers, provider_params=provider_params, stream=True,
+                self.config, plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority,
+                tags=tags, params=params, headers=headers, provider_params=provider_params, stream=True,
             )
             return engine, call, self._begin(engine, call, plan, tags)
 

@@ -23,16 +23,24 @@ ToolCall = dict[str, Any]
 """A tool call of Chat Completions: `{"id": …, "type": "function", "function": {"name": …, "arguments": "{…}"}}`."""
 
 
+def merge_headers(headers: Mapping[str, str], override: Mapping[str, str]) -> Mapping[str, str]:
+    """`override` on top of `headers`; header names are compared without case (RFC 9110, 5.1)."""
+    overridden = {name.lower() for name in override}
+    return {**{name: value for name, value in headers.items() if name.lower() not in overridden}, **override}
+
+
 class Call(NamedTuple):
     """The request of a caller. It is immutable, and the same for every model that is tried.
 
     - `messages`: Chat Completions messages.
     - `params`: parameters for the provider: those of the task, and those of the caller, which take precedence.
-    - `headers`: more header fields for every attempt. `repr()` does not show them, for they may hold secrets.
+    - `headers`: more header fields for every attempt; `provider_headers`: for those at one provider, by its name.
+      `repr()` does not show them, for they may hold secrets.
     - `began`, `deadline`: times of the event loop's clock, in seconds; `deadline` is `inf` if there is none.
     - `stream`: whether the caller reads the answer chunk by chunk.
     - `accept`, `priority`: as given to `Router.chat`.
     - `deadline_given`: whether somebody has given the deadline, here or in the configuration; the default is none.
+    - `own_keys`: the providers for which these headers bring a key of the caller's own.
     """
 
     messages: Sequence[Message]
@@ -44,6 +52,13 @@ class Call(NamedTuple):
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None
     priority: Priority = "interactive"
     deadline_given: bool = False
+    provider_headers: Mapping[str, Mapping[str, str]] = {}
+    own_keys: frozenset[str] = frozenset()
+
+    def headers_for(self, provider: str) -> Mapping[str, str]:
+        """The header fields for attempts at this provider: those for all, and its own, which replace others."""
+        own = self.provider_headers.get(provider)
+        return merge_headers(self.headers, own) if own else self.headers
 
     def __repr__(self) -> str:
         return f"<Call of {len(self.messages)} messages, {self.deadline - self.began:g} s>"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING
 
+from asyncrouter._config.arguments_headers import check_headers
 from asyncrouter._config.checks import seconds
-from asyncrouter._config.headers import name_fault, value_fault
 from asyncrouter._config.parameter_names import check_keywords, check_params
 from asyncrouter._config.settings import DefaultSeconds, NotGiven
 from asyncrouter._types import Call
@@ -15,6 +15,8 @@ from asyncrouter._types import Call
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from asyncrouter._config.arguments_headers import Headers
+    from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan
     from asyncrouter._types import Message, Priority, Reply
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     Accept = Callable[[Reply], bool | Awaitable[bool]]
 
 def new_call(
+    config: Config,
     plan: Plan,
     now: float,
     prompt: Prompt,
@@ -31,7 +34,7 @@ def new_call(
     priority: Priority,
     tags: Mapping[str, str] | None,
     params: Mapping[str, object] | None,
-    headers: Mapping[str, str] | None,
+    headers: Headers | None,
     provider_params: dict[str, object],
     stream: bool,
 ) -> Call:
@@ -46,7 +49,13 @@ def new_call(
     limit = deadline_of(plan, deadline)
     until = inf if limit is None else now + limit
     given = limit is not None and not isinstance(limit, DefaultSeconds)
-    return Call(messages, merged, check_headers(headers), now, until, stream, accept, priority, given)
+    if not headers:
+        return Call(messages, merged, {}, now, until, stream, accept, priority, given)
+    for_all, by_provider, own_keys = check_headers(headers, config, plan)
+    return Call(
+        messages, merged, for_all, now, until, stream, accept, priority, given, provider_headers=by_provider,
+        own_keys=own_keys,
+    )
 
 
 def deadline_of(plan: Plan, given: float | NotGiven | None) -> float | None:
@@ -95,17 +104,3 @@ def check_tags(tags: Mapping[str, str] | None) -> None:
     """Check that tags are a mapping. Raises `TypeError`."""
     if tags is not None and not isinstance(tags, Mapping):
         raise TypeError(f"tags: expected a mapping, got {type(tags).__name__}")
-
-
-def check_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Copy the headers of a call. Raises `TypeError` or `ValueError`, with names but no values in the message."""
-    if not headers:
-        return {}
-    if not isinstance(headers, Mapping):
-        raise TypeError(f"headers: expected a mapping, got {type(headers).__name__}")
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"headers[{name!r}]: expected text")
-        if fault := name_fault(name) or value_fault(value):
-            raise ValueError(f"headers[{name!r}]: expected {fault}")
-    return dict(headers)

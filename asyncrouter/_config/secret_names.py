@@ -22,7 +22,11 @@ _HEADER: Final = re.compile(
     r"(?:.+_)?(?:authorization|auth|api_?key|apikey|access_?key|secret(?:_key)?|subscription_?key|password"
     r"|cookie|(?:api|auth|access|bearer|security|session|refresh|id)_?token|token|credentials?)"
 )
-"""The same for a header field: `Authorization`, `api-key`, `x-goog-api-key`, `Ocp-Apim-Subscription-Key`, `Cookie` …"""
+"""The same for a header field: `Authorization`, `x-goog-api-key`, `Ocp-Apim-Subscription-Key`, `Cookie` …"""
+_KEY_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+"""Header fields in which a model's provider reads its key: OpenAI's and most others', Anthropic's, Azure's, Google's."""
+_VALUE: Final = re.compile(r"(?:bearer|basic|token) |sk-", re.IGNORECASE)
+"""How a header field's value begins that is a credential, whatever the field is called."""
 _OF_HEADERS: Final = frozenset({"headers", "extra_headers", "default_headers"})
 _OF_BODY: Final = frozenset({"extra_body"})
 """Parameters of other libraries that hold header fields, or more parameters."""
@@ -40,6 +44,16 @@ def is_secret_parameter(name: str) -> bool:
 def is_secret_header(name: str) -> bool:
     """Whether a header field of this name holds a credential."""
     return _HEADER.fullmatch(_WORDS.sub("_", name).lower()) is not None
+
+
+def is_secret_value(value: str) -> bool:
+    """Whether the value of a header field is a credential by its form."""
+    return _VALUE.match(value) is not None
+
+
+def is_key_header(name: str) -> bool:
+    """Whether a header field of this name brings the key for a model's provider."""
+    return name.lower() in _KEY_HEADERS
 
 
 def secret_in(params: Mapping[str, object]) -> str:

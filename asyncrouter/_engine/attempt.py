@@ -138,7 +138,7 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
     engine, call, step = entry.engine, entry.call, entry.step
     provider = step.model.provider
     try:
-        key = engine.credentials[provider].get()
+        key = None if step_run.own_key else engine.credentials[provider].get()
         wire = engine.wires[provider].for_call(call, step.model, step_run.params)
         request = wire.encode(
             call, step.model, step_run.params, key, stream=step_run.streams, connect=step.connect

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import insort
 from typing import TYPE_CHECKING
 
-from asyncrouter._credentials import has_key
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
 from asyncrouter._engine.trace_entry import requests_to
 from asyncrouter._engine.turns import Turns
@@ -29,12 +28,11 @@ MIN_STEP_SECONDS = 0.25
 class Remaining:
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_held", "_left", "_own_key", "_plan", "_started")
+    __slots__ = ("_call", "_engine", "_held", "_left", "_plan", "_started")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
         self._call = call
-        self._own_key = bool(call.headers) and has_key(call.headers)
         self._plan = plan
         self._left = list(left)
         self._held: dict[int, tuple[float, Cause]] = {}  # steps that may have their turn again: from when on, and why
@@ -161,7 +159,7 @@ class Remaining:
                 turns.keep(ready)
                 if (granted := turns.granted()) is not None:
                     return granted, self._held.pop(granted)[1], turns.take(granted)
-                if ready and (len(waits) == 1 or self._own_key or min(map(self._queue_of, ready)) <= 0.0):
+                if ready and (len(waits) == 1 or min(map(self._queue_of, ready)) <= 0.0):
                     index = min(ready, key=self._queue_of)
                     return index, self._held.pop(index)[1], None
                 await self._queue(turns, ready, waits)  # and look again: much may have happened meanwhile
@@ -197,8 +195,11 @@ class Remaining:
         return turns.join(index, self._plan.steps[index], self._held[index][1], queues=queues)
 
     def _queue_of(self, index: int) -> float:
-        """About how many seconds the call would wait in the queue of a step."""
-        return self._engine.policies.expected_wait(self._plan.steps[index].model, self._call.priority)
+        """About how many seconds the call would wait in the queue of a step; under a key of its own it waits in none."""
+        model = self._plan.steps[index].model
+        if model.provider in self._call.own_keys:
+            return 0.0
+        return self._engine.policies.expected_wait(model, self._call.priority)
 
     def _waits(self, turns: Turns) -> dict[int, float]:
         """The seconds until each step may be sent again that may have its turn again before the deadline."""
@@ -215,7 +216,7 @@ class Remaining:
     def _seconds_until_free(self, index: int) -> float | None:
         """Seconds until a step may be sent again; `None` if not before the deadline."""
         now, model = self._engine.loop.time(), self._plan.steps[index].model
-        refusal = self._engine.policies.refusal(model, now, forced=True, own_key=self._own_key)
+        refusal = self._engine.policies.refusal(model, now, forced=True, own_key=model.provider in self._call.own_keys)
         if refusal is not None and refusal.hold is None:
             return None
         wait = max(self._held[index][0] - now, 0.0 if refusal is None else refusal.hold or 0.0)
@@ -236,7 +237,7 @@ class Remaining:
     def _is_sendable(self, index: int, within: float, *, forced: bool = False) -> bool:
         model = self._plan.steps[index].model
         now, policies = self._engine.loop.time(), self._engine.policies
-        refusal = policies.refusal(model, now, forced=forced, own_key=self._own_key)
+        refusal = policies.refusal(model, now, forced=forced, own_key=model.provider in self._call.own_keys)
         return refusal is None or (refusal.hold is not None and refusal.hold <= within)
 
     def _reserve(self, index: int) -> float:

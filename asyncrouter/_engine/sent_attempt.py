@@ -72,7 +72,8 @@ class SentAttempt:
         attempt.status = response.status
         attempt.connected = response.connected_at - self.entry.call.began
         attempt.request_id = self.wire.request_id(response.headers)
-        self.engine.policies.read_limits(self.lease.state, response.headers)
+        if not self.lease.own_key:  # else the limits are those of the caller's account
+            self.engine.policies.read_limits(self.lease.state, response.headers)
 
     def feed(self, decoder: Decoder, data: bytes, chunks: list[Chunk] | None) -> None:
         """Decode the next bytes of the body. Raises `BadReply` when the body has become too long."""
@@ -133,7 +134,8 @@ class SentAttempt:
         credential = self.engine.credentials[self.step.model.provider]
         key_is_bad = isinstance(error, Unauthorized) and error.status != 403
         hint = ""
-        if key_is_bad and self.key is not None and not self.entry.call.headers:  # these may bring a key of their own
+        key_is_bad = key_is_bad and not self.lease.own_key
+        if key_is_bad and self.key is not None:
             hint = f" (key of {self.attempt.provider} from {credential.origin})"
         self.entry.complete_error(error, self.key, hint)
         if key_is_bad and credential.renew(self.key):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
-from asyncrouter._credentials import has_key
 from asyncrouter._engine.trace_entry import requests_to
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class StepRun:
         self.tried = 0
         self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
         self.streams = call.stream or step.streams
-        self.own_key = bool(call.headers) and has_key(call.headers)
+        self.own_key = step.model.provider in call.own_keys
         self.silent_until = silent_until
         self.answer_until = answer_until
         self.sent_at: float | None = None

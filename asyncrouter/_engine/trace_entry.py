@@ -103,7 +103,8 @@ class TraceEntry:
 
     def _mask(self, text: str, key: str | None) -> str:
         # `key` too: the credential may have been renewed since this attempt took its key.
-        return self.engine.credentials[self.step.model.provider].mask(text, key, *secrets_in(self.call.headers))
+        provider = self.step.model.provider
+        return self.engine.credentials[provider].mask(text, key, *secrets_in(self.call.headers_for(provider)))
 
 
 def requests_to(trace: Trace, model: str) -> int:

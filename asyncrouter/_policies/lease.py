@@ -173,8 +173,8 @@ class Lease:
     def _record_answer(self, now: float, sent_at: float) -> None:
         state = self.state
         state.provider.retries.deposit()
-        state.doubts.succeeded()
         if not self.own_key:
+            state.doubts.succeeded()
             state.limits.answered(now, sent_at)
             state.holds.succeeded(state.model, now)
 

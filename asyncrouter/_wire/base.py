@@ -10,6 +10,7 @@ import orjson
 from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._errors import BadReply
 from asyncrouter._transport.api import Request
+from asyncrouter._types import merge_headers
 from asyncrouter._wire.api import WireChoice
 from asyncrouter._wire.decoding.body_decoder import BodyDecoder
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
@@ -150,8 +151,8 @@ class BaseWire:
         self, url: str, call: Call, body: bytes, key: str | None, *, stream: bool, connect: float | None
     ) -> Request:
         headers = self._headers.get((key, stream)) or self._build_headers(key, stream)
-        if call.headers:
-            headers = merge_headers(headers, call.headers)
+        if call.headers or call.provider_headers:
+            headers = merge_headers(headers, call.headers_for(self._provider.name))
         return Request("POST", url, headers, body, connect, self._provider.proxy, self._provider.ca)
 
     def _get(self, url: str, key: str | None) -> Request:
@@ -203,9 +204,3 @@ def read_model_ids(body: bytes, list_name: str, id_name: str) -> list[str]:
     if not isinstance(models, list):
         raise BadReply(f"no list of models: {one_line(excerpt(body))[:_QUOTED_CHARACTERS]!r}")
     return [found for model in models if isinstance(model, dict) and isinstance(found := model.get(id_name), str)]
-
-
-def merge_headers(headers: Mapping[str, str], override: Mapping[str, str]) -> Mapping[str, str]:
-    """`override` on top of `headers`; header names are compared without case (RFC 9110, 5.1)."""
-    overridden = {name.lower() for name in override}
-    return {**{name: value for name, value in headers.items() if name.lower() not in overridden}, **override}

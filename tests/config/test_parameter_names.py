@@ -42,7 +42,9 @@ def refusal(clock: Clock, world: World, **asking: Any) -> str:
     ("extra_body", "params={…}"), ("extra_query", "query of a Provider"), ("response_model", "response_format="),
     ("messages", "prompt, the first argument"), ("api_version", "base_url of a Provider"), ("retries", "retry="),
     ("request_timeout", "deadline="), ("fallback_models", "chain="), ("output_type", "response_format="),
-    ("model_kwargs", "params={…}"), ("task_type", "task="), ("default_headers", "headers="), ("callbacks", "listeners="),
+    ("model_kwargs", "params={…}"), ("task_type", "task="),
+    ("default_headers", "headers="),
+    ("callbacks", "listeners="),
 ])  # fmt: skip
 def test_a_foreign_name_is_answered_with_ours(clock: Clock, world: World, name: str, ours: str) -> None:
     """A keyword of another library is a `TypeError` that names what to use here, and shows no value."""
