@@ -134,8 +134,8 @@ class Router:
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
         - `tags`: text by name, for traces and events. Not sent.
-        - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`. A
-          credential goes to one provider. What is met under a key of the caller's own is remembered for nobody else.
+        - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`.
+          A credential goes to one provider. What is met under a key of the caller's own is remembered for nobody else.
         - Any other keyword is a parameter for the provider: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
           is a mapping of the same, for parameters whose names are taken here. `None` leaves a parameter out. Each model
           gets what it can take: what its vendor is known to refuse, or has refused by name, is left out or adapted.

@@ -24,7 +24,7 @@ _HEADER: Final = re.compile(
 )
 """The same for a header field: `Authorization`, `x-goog-api-key`, `Ocp-Apim-Subscription-Key`, `Cookie` …"""
 _KEY_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
-"""Header fields in which a model's provider reads its key: OpenAI's and most others', Anthropic's, Azure's, Google's."""
+"""Header fields in which a provider reads its key: OpenAI's and most others', Anthropic's, Azure's, Gemini's."""
 _VALUE: Final = re.compile(r"(?:bearer|basic|token) |sk-", re.IGNORECASE)
 """How a header field's value begins that is a credential, whatever the field is called."""
 _OF_HEADERS: Final = frozenset({"headers", "extra_headers", "default_headers"})
