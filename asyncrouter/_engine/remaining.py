@@ -195,7 +195,7 @@ class Remaining:
         return turns.join(index, self._plan.steps[index], self._held[index][1], queues=queues)
 
     def _queue_of(self, index: int) -> float:
-        """About how many seconds the call would wait in the queue of a step; under a key of its own it waits in none."""
+        """About how many seconds the call would wait in the queue of a step; with a key of its own it does not wait."""
         model = self._plan.steps[index].model
         if model.provider in self._call.own_keys:
             return 0.0
