@@ -89,6 +89,8 @@ def _check_admission(engine: Engine, step_run: StepRun) -> float:
     if engine.closed:
         raise RouterClosed("the router was closed while the call was running")
     model, now = step_run.step.model, engine.loop.time()
+    if now >= step_run.silent_until:  # a wait has ended late: the program has blocked the event loop
+        raise NotSent("its share of the deadline was over before it could be sent")
     refusal = engine.policies.refusal(model, now, own_key=step_run.own_key)
     if refusal is not None and refusal.forcible and step_run.is_last():
         refusal = engine.policies.refusal(model, now, forced=True, own_key=step_run.own_key)

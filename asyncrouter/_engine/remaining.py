@@ -60,12 +60,14 @@ class Remaining:
         answers, it has all of R but for what each later step usually needs, and never less than R / n.
 
         Raises `NotSent` when the share is too short to begin. But the last step, if no attempt of the trace was sent
-        before it, has whatever there is.
+        before it, has whatever there is, if there is anything: the program may have blocked the loop beyond the
+        deadline.
         """
         now, deadline = self._engine.loop.time(), self._call.deadline
         later = [other for other in self._left if self._is_sendable(other, 0.0)]
         share = (deadline - now) / (len(later) + 1)
-        if share < MIN_STEP_SECONDS and (later or any(attempt.sent is not None for attempt in trace.attempts)):
+        begun = later or any(attempt.sent is not None for attempt in trace.attempts)
+        if share <= 0.0 or (share < MIN_STEP_SECONDS and begun):
             raise NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
         if not later:
             return deadline, deadline  # not `now + share`: a rounding error would end it just before the deadline

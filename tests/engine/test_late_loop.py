@@ -169,3 +169,36 @@ def test_calls_over_sockets_survive_a_blocked_loop(mode: str) -> None:
 
     with serving_in_a_thread(world) as base_url:
         assert asyncio.run(main(base_url)) == {("hi", 1)}
+
+
+# ── nothing is sent too late ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mode", ["chat", "stream"])
+@pytest.mark.parametrize("waits", ["for its turn", "for a hold", "between two steps"])
+def test_nothing_is_sent_after_the_deadline(clock: Clock, world: World, *, mode: str, waits: str) -> None:
+    """A request that waited while the loop was blocked beyond its deadline is not sent any more."""
+    world.model("a", Act(text="hi", first_token=5.0) if waits == "for its turn" else Act(status=429, retry_after=1.5))
+    limits: dict[str, object] = {"a": {"provider": "sim", "id": "a", "max_concurrent": 1}}
+
+    async def scenario() -> tuple[list[float | None], float]:
+        config = world.config(models=limits) if waits == "for its turn" else world.config()
+        async with Router(config, transport=world.transport(), seed=0) as router:
+            if waits == "for its turn":
+                first = asyncio.ensure_future(router.chat("first", chain=["a"]))
+                await asyncio.sleep(0)
+            block(1.0, 6.0)
+            chain = ["a", "a"] if waits == "between two steps" else ["a"]
+            with pytest.raises(DeadlineExceeded) as caught:
+                if mode == "stream":
+                    async with router.stream("hello", chain=chain, deadline=3.0):
+                        pass
+                else:
+                    await router.chat("hello", chain=chain, deadline=3.0)
+            if waits == "for its turn":
+                await first
+            return [one.sent for one in caught.value.trace.attempts if one.sent is not None], clock.now
+
+    sent, ended = clock.run(scenario())
+
+    assert (sent, ended) == ([] if waits == "for its turn" else [0.0], 7.0)

@@ -25,6 +25,7 @@ def block(at: float, seconds: float) -> None:
 def _stand_still(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
     if isinstance(loop, VirtualLoop):
         loop._now += seconds
+        loop._sharpen()
     else:
         time.sleep(seconds)
 
