@@ -117,7 +117,7 @@ class Caller:
     def _on_time(self, began: float) -> None:
         """Check that the router has answered by the deadline."""
         now = self._loop.time()
-        if now > max(began, self._call.deadline):
+        if now > max(began, self._record.late(self._call.deadline)):
             self._record.flag("deadline", f"call {self._call.number} at {now!r}, due {self._call.deadline!r}")
 
     async def _chat(self) -> None:

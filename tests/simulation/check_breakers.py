@@ -27,7 +27,7 @@ def breakers(run: FinishedRun) -> None:
     for subject in {change.subject: None for change in run.record.changes if change.state.startswith("breaker")}:
         mine = [one for one in run.tries if subject in {one.attempt.model, one.attempt.provider} and one.exchange]
         host = subject in run.config.providers
-        failures = sorted((one for one in mine if _counts(one, host=host)), key=_ended)
+        failures = sorted((one for one in mine if _counts(run, one, host=host)), key=_ended)
         _changes(run, subject, failures, mine, 5 if host else 3)
 
 
@@ -60,11 +60,13 @@ def _changes(
         since, state = now, became
 
 
-def _counts(one: MatchedAttempt, *, host: bool) -> bool:
+def _counts(run: FinishedRun, one: MatchedAttempt, *, host: bool) -> bool:
     """Whether the failure of an attempt counts against its model, or its host."""
     assert one.exchange is not None
     error, script = type(one.attempt.error).__name__, one.exchange.script
     if one.attempt.outcome != "failed":
+        return False
+    if error in {"AttemptTimeout", "ConnectionFailed"} and run.was_blocked(one, one.ended):
         return False
     if host:
         return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"

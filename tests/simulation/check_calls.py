@@ -100,16 +100,16 @@ def own_timeouts(run: FinishedRun) -> None:
         steps = [step for step in call.plan.steps if step.name == attempt.model]
         total = max(inf if step.total is None else step.total for step in steps)
         first_token = max(inf if step.first_token is None else step.first_token for step in steps)
-        took = attempt.ended - attempt.sent
-        if call.behaviour.accept is None and took > total + NEAR:
-            run.flag("clocks", f"{one}: {took} s, total {total}")
+        sent, late = call.began + attempt.sent, run.record.late
+        if call.behaviour.accept is None and one.ended > late(sent + total) + NEAR:
+            run.flag("clocks", f"{one}: {one.ended - sent} s, total {total}")
         if attempt.first_content is None and attempt.outcome in {"won", "not_accepted"}:
             continue  # whole without a word
         # So may others have been; they were silent until the end of the body, not while `accept` ran.
         heard = attempt.ended if one.exchange is None or one.exchange.ended is None else one.exchange.ended - call.began
-        silent = (heard if attempt.first_content is None else attempt.first_content) - attempt.sent
-        if steps[0].streams and silent > first_token + NEAR:
-            run.flag("clocks", f"{one}: silent for {silent} s, first_token {first_token}")
+        heard = call.began + (heard if attempt.first_content is None else attempt.first_content)
+        if steps[0].streams and heard > late(sent + first_token) + NEAR:
+            run.flag("clocks", f"{one}: silent for {heard - sent} s, first_token {first_token}")
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [ends_once, in_order, connections, attributed, own_timeouts]

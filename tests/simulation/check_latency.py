@@ -16,21 +16,29 @@ FORGETS = 200
 def one_sample_each(run: FinishedRun) -> None:
     """First content, a lost race and a timeout are one sample each; a cancellation without content is none.
 
-    What a demoted model does is not learned.
+    What a demoted model does is not learned, nor how long something took while the event loop was blocked.
     """
     if not run.record.has_listener:
         return  # nobody has the traces of those that were cancelled
     slow = {change.subject for change in run.record.changes if change.state == "slow"}
     for model, count in run.record.samples.items():
-        telling = sum(_tells(one) for one in run.tries if one.attempt.model == model and one.exchange is not None)
-        if count > telling or (count < telling < FORGETS and model not in slow):
-            run.flag("samples", f"{model}: {count} of {telling}")
+        telling = [one for one in run.tries if one.attempt.model == model and one.exchange is not None and _tells(one)]
+        most = sum(not run.was_blocked(one, _told_at(one)) for one in telling)
+        least = sum(run.record.blocked_between(one.sent or 0.0, _told_at(one)) == 0.0 for one in telling)
+        if count > most or (count < least < FORGETS and model not in slow):
+            run.flag("samples", f"{model}: {count}, not {least} to {most}")
 
 
 def _tells(one: MatchedAttempt) -> bool:
     attempt = one.attempt
     timed_out = type(attempt.error).__name__ == "AttemptTimeout"
     return attempt.first_content is not None or attempt.outcome == "superseded" or timed_out
+
+
+def _told_at(one: MatchedAttempt) -> float:
+    """When it was known how quick the model was."""
+    first = one.attempt.first_content
+    return one.ended if first is None else one.call.began + first
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [one_sample_each]

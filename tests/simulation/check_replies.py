@@ -63,11 +63,12 @@ def prompt_winner(run: FinishedRun) -> None:
         script = exchange.script
         if script.error is not None or call.ended is None or exchange.connected is None:
             continue
-        late = call.ended - exchange.connected - _last_word(script)
+        whole = run.record.late(exchange.connected + _last_word(script))
         idle = max((step.idle or 0.0 for step in call.plan.steps), default=0.0)
         silence = 0.0 if script.ending != "never" else 1e9 if idle == 0.0 else idle
-        if late > DRAIN + BATCHED_READ + silence + NEAR or call.ended > one.ended + NEAR:
-            run.flag("winner waits", f"{one}: whole {late:.3f} s before the call ended")
+        latest = run.record.late(whole + DRAIN + BATCHED_READ + silence)
+        if call.ended > latest + NEAR or call.ended > one.ended + NEAR:
+            run.flag("winner waits", f"{one}: whole {call.ended - whole:.3f} s before the call ended")
 
 
 def _last_word(script: ScriptedResponse) -> float:

@@ -88,7 +88,8 @@ def no_dead_time(run: FinishedRun) -> None:
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
             busy = max(busy, attempt.ended or queued)
         ended = 0.0 if call.ended is None else call.ended - call.began
-        if call.outcome in FAILURES and ended > busy + NEAR:
+        late = any(call.began + busy < ends == call.ended for _, ends in run.record.blocked)
+        if call.outcome in FAILURES and ended > busy + NEAR and not late:  # it waited, and its deadline has passed
             run.flag("dead time", f"call {call.number}: {ended - busy:.4f} s before its end")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import (
+    check_blocked,
     check_breakers,
     check_budgets,
     check_calls,
@@ -30,6 +31,11 @@ NEAR = 1e-9
 """Seconds by which instants may differ: those of an attempt count from the beginning of its call."""
 DRAINED = 2.0
 """Seconds after which nobody waits any more for room on this machine, once there is some."""
+
+LONG = 0.3
+"""Seconds from which on a block of the event loop is seen for sure."""
+MUCH = 0.5
+"""Share of an attempt's time for which the loop was blocked, so that its time says nothing for sure."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +84,11 @@ class FinishedRun:
     def was_crowded(self, since: float, until: float) -> bool:
         """Whether attempts waited for room on this machine at some time in a span, behind one another."""
         return any(begins <= until and since <= ends + DRAINED for begins, ends in self.scenario.crowded)
+
+    def was_blocked(self, one: MatchedAttempt, until: float) -> bool:
+        """Whether the loop was blocked for so much of an attempt's time until then that it says nothing for sure."""
+        sent = one.ended if one.sent is None else one.sent
+        return until > sent and self.record.blocked_between(sent, until, LONG) >= MUCH * (until - sent)
 
     def of(self, model: str) -> list[MatchedAttempt]:
         """The attempts of one model, in the order in which they queued up."""
@@ -139,5 +150,7 @@ def _tries(run: FinishedRun, call: CallRecord) -> list[MatchedAttempt]:
     return tries
 
 
-MODULES = (check_calls, check_steps, check_replies, check_budgets, check_breakers, check_latency, check_recovery)
+MODULES = (
+    check_calls, check_steps, check_replies, check_budgets, check_breakers, check_latency, check_blocked, check_recovery
+)
 CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for check in room.CHECKS]

@@ -128,6 +128,8 @@ class LiveChecks:
         record.log(now, f"health {[(name, state.standing, state.in_flight) for name, state in health.items()]} {told}")
         if now >= record.closed_at:
             return  # what its callers still hold is not the router's any more
+        if any(now == ends for _, ends in record.blocked):
+            return  # whatever came due meanwhile happens in this very turn of the loop
         for name, state in health.items():
             if record.has_listener and state.in_flight > self._running[name]:  # `accept` holds nothing
                 record.flag("in flight", f"{name} at {now!r}: {state.in_flight} told, {self._running[name]} running")

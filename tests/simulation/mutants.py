@@ -5,27 +5,31 @@ What a mutant repeats of the engine it repeats on purpose: the defect is in what
 
 from collections.abc import Mapping
 
-from . import mutants_limits, mutants_memory, mutants_pace, mutants_race
+from . import mutants_blocked, mutants_limits, mutants_memory, mutants_pace, mutants_race
 from .mutation import MUTANTS
 
-__all__ = ["CAUGHT_BY", "MUTANTS", "mutants_limits", "mutants_memory", "mutants_pace", "mutants_race"]
+__all__ = [
+    "CAUGHT_BY", "MUTANTS", "mutants_blocked", "mutants_limits", "mutants_memory", "mutants_pace", "mutants_race",
+]
 
 CAUGHT_BY: Mapping[str, int] = {
     "answers_are_spliced": 1_000_000, "bad_key_used_again": 1_000_021, "batch_goes_first": 1_000_000,
+    "blocked_time_is_blamed": 1_000_008, "blocked_time_is_learned": 1_000_008,
     "breaker_sticks": 1_000_002, "budget_asked_too_early": 1_000_032, "cancellations_count": 1_000_002,
     "clocks_round_up": 1_000_000, "deadline_for_each_attempt": 1_000_010, "errors_are_mixed_up": 1_000_000,
     "estimates_pass_for_counts": 1_000_000, "every_429_cuts": 1_000_002, "failure_wins": 1_000_002,
     "failures_pay_for_retries": 1_000_005, "half_an_answer_will_do": 1_000_000, "headers_win": 1_000_002,
     "hedge_clock_from_the_beginning": 1_000_006, "hedge_outlives_its_caller": 1_000_002,
     "hedged_after_its_content": 1_000_019, "hedges_queue": 1_000_006, "hedges_without_budget": 1_000_002,
-    "hint_shortened": 1_000_000, "last_come_first_served": 1_000_001, "losers_are_awaited": 1_000_002,
-    "losers_count": 1_000_006, "many_probes": 1_000_002, "neutral_closes": 1_000_024,
+    "hint_shortened": 1_000_000, "last_come_first_served": 1_000_001, "late_timers_strike_at_once": 1_000_008,
+    "losers_are_awaited": 1_000_002, "losers_count": 1_000_006, "many_probes": 1_000_002, "neutral_closes": 1_000_024,
     "no_room_is_a_failure": 1_000_000, "no_room_is_the_hosts_fault": 1_000_000, "nobody_is_served_next": 1_000_009,
     "only_the_quick_are_counted": 1_000_002, "open_breaker_ignored": 1_000_002,
     "permit_leaks_on_cancel": 1_000_013, "permits_do_not_lapse": 1_000_532,
     "rate_limits_count": 1_000_005, "requests_turned_down_count": 1_000_005,
     "retried_beyond_its_attempts": 1_000_002, "retries_without_budget": 1_000_005, "retry_after_ignored": 1_000_000,
-    "rpm_ignored": 1_000_002, "settled_twice": 1_000_000, "sleeps_after_the_last_try": 1_000_000,
+    "rpm_ignored": 1_000_002, "sent_after_its_deadline": 1_000_179, "settled_twice": 1_000_000,
+    "sleeps_after_the_last_try": 1_000_000,
     "slots_leak_on_failure": 1_000_000, "slow_for_ever": 1_000_007, "stale_results_count": 1_000_013,
     "steps_are_forgotten": 1_000_000, "twins_take_turns": 1_000_104,
 }

@@ -106,11 +106,22 @@ class Record:
     """How the first violation came about."""
     samples: dict[str, int] = field(default_factory=dict)
     """How many latencies the router has recorded, by model."""
+    blocked: list[tuple[float, float]] = field(default_factory=list)
+    """Times for which the program has blocked the event loop."""
     recovered_at: float = inf
     closed_at: float = inf
     """When somebody began to close the router."""
     has_listener: bool = True
     """Whether the router has a listener; without one the traces of cancelled calls are lost."""
+
+    def late(self, at: float) -> float:
+        """When something happens that is due at this instant: at the end of the block in which that lies."""
+        return next((ends for begins, ends in self.blocked if begins <= at < ends), at)
+
+    def blocked_between(self, since: float, until: float, least: float = 0.0) -> float:
+        """Seconds of a span for which the event loop was blocked, by blocks that took in it `least` seconds or more."""
+        spans = [min(ends, until) - max(begins, since) for begins, ends in self.blocked]
+        return sum(span for span in spans if span > 0.0 and span >= least)
 
     def log(self, now: float, what: str) -> None:
         """Note that something has happened."""

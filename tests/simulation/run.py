@@ -73,8 +73,9 @@ def run_seed(seed: int, *, keep_log: bool = False) -> Result:
 
 def _live(scenario: Scenario, record: Record) -> None:
     try:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            run = Run(scenario, record, runner.get_loop())
+        loop = VirtualLoop()
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            run = Run(scenario, record, loop)
             runner.run(run.live())
     except Exception as error:  # a deadlock, or anything that should not have come out
         record.flag("alive", f"{type(error).__name__}: {error}")
@@ -85,7 +86,7 @@ def _live(scenario: Scenario, record: Record) -> None:
 class Run:
     """The router, the world and the callers of one scenario."""
 
-    def __init__(self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, scenario: Scenario, record: Record, loop: VirtualLoop) -> None:
         self._scenario = scenario
         self._record = record
         self._loop = loop
@@ -106,6 +107,8 @@ class Run:
         loop, scenario = self._loop, self._scenario
         for behaviour in scenario.calls:
             loop.call_at(behaviour.at, self._start, behaviour)
+        for begins, ends in scenario.blocked:
+            loop.call_at(begins, self._block, begins, ends)
         for instant in scenario.health_checks:
             loop.call_at(instant, self._checks.check_health)
         if scenario.ends.endswith("early"):
@@ -124,6 +127,14 @@ class Run:
             self._record.flag("tasks", f"{len(left)} left")
         if self._record.exchanges and not self.world.closed:
             self._record.flag("connections", "the transport was not closed")
+
+    def _block(self, begins: float, ends: float) -> None:
+        """Block the event loop, as a program does that computes, or waits without `await`; never after the faults."""
+        if not self.world.faults.over:
+            self._record.log(self._loop.time(), f"blocked until {ends!r}")
+            self._record.blocked.append((begins, ends))
+            self._loop._now = max(self._loop._now, ends)
+            self._loop._sharpen()
 
     async def _close(self) -> None:
         """Close the router: at once, within two seconds, or when its calls have ended."""

@@ -89,6 +89,8 @@ class Scenario:
     """Seconds that closing the transport takes."""
     crowded: tuple[tuple[float, float], ...] = ()
     """Times, from one instant to another, at which this machine has no descriptor free for a connection."""
+    blocked: tuple[tuple[float, float], ...] = ()
+    """Times, from one instant to another, for which the program blocks the event loop."""
     wall_jump: tuple[float, float] = (0.0, 0.0)
     """An instant at which our wall clock is set, and by how many seconds."""
 
@@ -119,6 +121,7 @@ def draw_scenario(seed: int) -> Scenario:
         slow_cancel=random.choice([0.0, 0.0, 0.3]),
         slow_close=random.choice([0.0, 0.0, random.uniform(0.0, 10.0)]),
         crowded=_crowded(Random(f"crowded {seed}"), horizon),
+        blocked=_blocked(Random(f"blocked {seed}"), horizon),
         wall_jump=(random.uniform(0.0, horizon), random.choice([0.0, 0.0, 0.0, -3600.0, 3600.0])),
     )
 
@@ -170,6 +173,14 @@ def _outages(
 def _crowded(random: Random, horizon: float) -> tuple[tuple[float, float], ...]:
     begins = [random.uniform(0.0, horizon) for _ in range(random.choice([0, 0, 0, 1, 2]))]
     return tuple((at, at + log_uniform(random, 0.05, 10.0)) for at in begins)
+
+
+def _blocked(random: Random, horizon: float) -> tuple[tuple[float, float], ...]:
+    blocked: list[tuple[float, float]] = []
+    for begins in sorted(random.uniform(0.0, horizon) for _ in range(random.choice([0, 0, 0, 1, 3]))):
+        if not blocked or begins > blocked[-1][1]:
+            blocked.append((begins, begins + log_uniform(random, 0.05, 10.0)))
+    return tuple(blocked)
 
 
 def _calls(random: Random, horizon: float, tasks: Sequence[str]) -> list[Behaviour]:
