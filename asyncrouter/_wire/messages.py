@@ -139,6 +139,8 @@ def _arguments(path: str, arguments: object) -> Message:
             arguments = orjson.loads(arguments)
         except ValueError as error:
             raise ValueError(f"{path}: not JSON: {error}") from None
+        if arguments is None:  # what some models write for none
+            return {}
     if not isinstance(arguments, dict):
         raise ValueError(f"{path}: expected a JSON object, got {arguments!r:.80}")
     return arguments

@@ -26,8 +26,9 @@ from asyncrouter._wire.anthropic.completion import joined, write_completion
 from asyncrouter._wire.anthropic.finish import FINISH, finish_reason
 from asyncrouter._wire.anthropic.usage import has_both_counts, read_counts
 from asyncrouter._wire.decoding.ends import is_broken, is_word
-from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
+from asyncrouter._wire.decoding.judgement import broken_off, is_only_thought, judge_empty, lost_call
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.failure.envelopes import is_error
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 _STOP_FIELDS = ("stop_reason", "stop_sequence", "stop_details", "container")
 """The fields of a `message_delta`, or of a whole message, that tell why and how it ended."""
 
+_EVENTS = ("message_", "content_block_", "ping", "error")
+"""How the types of events begin; they come as documents where a stream was not written as events."""
+
 _NO_ANSWER = ("text", "thinking", "redacted_thinking", "tool_use")
 """Kinds of blocks that are an answer only if there is something in them, or never; tool calls are counted apart."""
 
@@ -52,8 +56,8 @@ class MessageBuilder:
     """
 
     __slots__ = (
-        "_blocks", "_calls", "_closed_by_end", "_counts", "_counts_are_final", "_created", "_lost", "_message",
-        "_origin", "_stop", "content", "cost_usd", "ended", "error",
+        "_blocks", "_call_ids", "_calls", "_closed_by_end", "_counts", "_counts_are_final", "_created", "_lost",
+        "_message", "_origin", "_stop", "content", "cost_usd", "ended", "error",
     )
 
     def __init__(self, created: int, origin: Origin) -> None:
@@ -66,6 +70,7 @@ class MessageBuilder:
         self._message: Message | None = None
         self._blocks: list[Block] = []
         self._calls = 0
+        self._call_ids: set[str] = set()
         self._closed_by_end: list[Block] = []  # blocks that had no end of their own when the stop reason came
         self._stop: Message = {}  # those of _STOP_FIELDS that have come
         self._counts: Message = {}
@@ -98,7 +103,8 @@ class MessageBuilder:
             self._add_stop(event.get("delta"), event.get("usage"), chunks)
         elif kind == "message_stop":
             self.ended = True
-        elif event.get("error") or kind == "error":
+            self._add_usage(event.get("usage"))
+        elif is_error(event.get("error")) or kind == "error":
             self.error, self.ended = event, True
         elif type(kind) is not str:
             self.error = bare_error(event)
@@ -107,13 +113,16 @@ class MessageBuilder:
 
     def add_document(self, document: Message) -> None:
         """Add a message that came as one document."""
-        content = document.get("content")
-        self.error = document if document.get("error") else bare_error(document)
-        if document.get("type") != "message" or not isinstance(content, list):
+        content, kind = document.get("content"), document.get("type")
+        if isinstance(kind, str) and kind.startswith(_EVENTS):
+            self.add_event(document, None)
+            return
+        self.error = document if is_error(document.get("error")) else bare_error(document)
+        if kind != "message" or not isinstance(content, list):
             return
         self._begin_message(document)
         for index, given in enumerate(content):
-            self._begin_block(index, given, None)
+            self._begin_block(index, _with_object(given), None)
         if any(block.kind == "tool_use" and "input" not in block.given for block in self._blocks):
             self._mark_lost("a tool's input")
         self._add_stop(document, document.get("usage"), None)
@@ -143,6 +152,9 @@ class MessageBuilder:
         finish = self._finish_reason()
         if not all(block.has_valid_input for block in (self._blocks[:-1] if finish == "length" else self._blocks)):
             return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
+        nothing_else = not self._calls and all(block.kind in _NO_ANSWER for block in self._blocks)
+        if finish == "tool_calls" and nothing_else and (lost := lost_call(params, request_id)) is not None:
+            return lost
         return None if self._is_answer(reason) else self._judge_empty(reason, finish, params, request_id)
 
     def raw(self) -> Message:
@@ -155,11 +167,15 @@ class MessageBuilder:
         if self._calls or any(block.kind not in _NO_ANSWER for block in self._blocks) or reason == "pause_turn":
             return True
         text = joined(self._blocks, "text")
-        return bool(text) and not (text.isspace() and self._has_thoughts)
+        return bool(text) and not (self._has_thoughts and (text.isspace() or self._is_only_thought))
 
     @property
     def _has_thoughts(self) -> bool:
-        return any(block.kind in {"thinking", "redacted_thinking"} for block in self._blocks)
+        return any(block.is_thought for block in self._blocks) or self._is_only_thought
+
+    @property
+    def _is_only_thought(self) -> bool:
+        return is_only_thought(joined(self._blocks, "text"), cut=self._finish_reason() == "length")
 
     def _judge_empty(
         self, reason: str, finish: FinishReason, params: Mapping[str, object], request_id: str | None
@@ -177,7 +193,7 @@ class MessageBuilder:
         if block is None or block.closed or type(delta) is not dict or type(kind := delta.get("type")) is not str:
             self._mark_lost("a piece of a block that is not open")
             return
-        piece = delta.get("text") if kind == "text_delta" and block.kind == "text" else block.piece(kind, delta)
+        piece: object = delta.get("text") if kind == "text_delta" and block.kind == "text" else block.piece(kind, delta)
         if type(piece) is not str:
             self._mark_lost("a piece without its words")
         elif piece:
@@ -229,7 +245,10 @@ class MessageBuilder:
     def _begin_call(self, block: Block, chunks: list[Chunk] | None) -> None:
         identifier, name = block.given.get("id"), block.given.get("name")
         if not isinstance(identifier, str) or not identifier:
-            block.given["id"] = self._made_up_id(block)
+            identifier = block.given["id"] = self._made_up_id(block)
+        elif identifier in self._call_ids:
+            identifier = block.given["id"] = f"{identifier}_{block.call_index}"
+        self._call_ids.add(identifier)
         if not isinstance(name, str) or not name:
             self._mark_lost("a tool call without a name")
             block.given["name"] = ""
@@ -278,6 +297,10 @@ class MessageBuilder:
                 self._end_block(block, chunks)
         else:
             self._stop.pop("stop_reason", None)
+        self._add_usage(usage or object_in(stop if isinstance(stop, dict) else {}, "usage"))
+
+    def _add_usage(self, usage: object) -> None:
+        """Add counts that come with the end, or after it: they are final."""
         self._add_counts(usage)
         self._counts_are_final |= isinstance(usage, dict) and "output_tokens" in usage and has_both_counts(self._counts)
 
@@ -299,3 +322,14 @@ class MessageBuilder:
         default = f"the model refused to answer ({code})"
         message = one_line(explanation) if isinstance(explanation, str) else default
         return Refused(message, code=code, request_id=request_id)
+
+
+def _with_object(block: object) -> object:
+    """A block of a whole message, with a tool's input as the object that some hosts write as JSON text."""
+    text = block.get("input") if isinstance(block, dict) and block.get("type") == "tool_use" else None
+    if not isinstance(block, dict) or not isinstance(text, str):
+        return block
+    try:
+        return {**block, "input": orjson.loads(text or "{}")}
+    except ValueError:
+        return block

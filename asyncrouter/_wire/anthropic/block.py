@@ -66,14 +66,13 @@ class Block:
 
     @property
     def has_valid_input(self) -> bool:
-        """Whether a tool's input is JSON, as it always is unless it was cut; true for blocks without an input."""
+        """Whether a tool's input is a JSON object, as it is unless it was cut; true for blocks without an input."""
         if self.kind in {"text", "thinking"} or not (self.pieces or self.kind == "tool_use"):
             return True
         try:
-            orjson.loads(self.joined)
+            return isinstance(orjson.loads(self.joined), dict)
         except ValueError:
             return False
-        return True
 
     def piece(self, delta_type: str, delta: Message) -> object:
         """The next piece in a delta. "" when it adds something else to the block; no `str` when something is lost."""
@@ -107,4 +106,15 @@ class Block:
             if not isinstance(piece := delta.get("partial_json"), str):
                 return None
             self.pieces.append(piece)
+        elif delta_type == f"{self.kind}_delta":  # of a summary of what came before: "compaction"
+            self._grow(delta)
         return ""
+
+    def _grow(self, delta: Message) -> None:
+        """Add the fields of a delta to those of the block: its content grows, what else it has comes whole."""
+        for name, value in delta.items():
+            held = self.given.get(name)
+            if name == "content" and isinstance(value, str) and isinstance(held, str):
+                self.given[name] = held + value
+            elif name != "type" and value is not None:
+                self.given[name] = value

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from asyncrouter._types import FinishReason
 
 FINISH: Mapping[str, FinishReason] = {
-    "end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop",
+    "end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop", "compaction": "stop",
     "max_tokens": "length", "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",

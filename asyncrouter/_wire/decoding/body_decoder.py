@@ -3,11 +3,11 @@
 How it works. `feed()` only collects bytes; all reading is done once, by `close()`, because half a JSON document says
 nothing. Until then `reply` is empty and `content` is 0, so a race over unstreamed answers is decided at the end.
 
-Four things may stand in a body: the vendor's document; Google's list of fragments, from a stream that was not asked
-for as events; an error document in the place of an answer; and an event stream under the wrong content type. The first
-bytes say which, and an event stream goes on to an `EventDecoder` as it comes, so that its content is seen at once. A
-wire may bring a `shortcut` for its commonest document (`openai/shortcut.py`): it writes the reply without an
-`AnswerBuilder`, or returns false and has changed nothing.
+Four things may stand in a body: the vendor's document; the pieces of a stream that was not written as events, in a
+list (Google) or one a line; an error document in the place of an answer; and an event stream under the wrong content
+type. The first bytes say which, and an event stream goes on to an `EventDecoder` as it comes, so that its content is
+seen at once. A wire may bring a `shortcut` for its commonest document (`openai/shortcut.py`): it writes the reply
+without an `AnswerBuilder`, or returns false and has changed nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._types import Chunk, Reply
+from asyncrouter._wire.decoding.documents import read_documents
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
-from asyncrouter._wire.decoding.first_bytes import BOM, first_bytes
+from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
 from asyncrouter._wire.decoding.not_an_answer import no_answer
-from asyncrouter._wire.decoding.surrogates import read_mended
 from asyncrouter._wire.fields import cost_in
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from asyncrouter._types import Message
     from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
     from asyncrouter._wire.failure.classify import Classifier
-
-_LONGEST_LEAD = 64
-"""How many blanks before a body are looked at in one piece; beyond them what has come is dropped."""
-
 
 class BodyDecoder:
     """Decodes one JSON body. Implements `Decoder`; `new_builder` makes an `AnswerBuilder` if one is needed."""
@@ -108,10 +104,8 @@ class BodyDecoder:
 
     def _begin(self, data: bytes, chunks: list[Chunk] | None) -> None:
         """Look at the first bytes: from them on it is a document, or events."""
-        self._body += data
-        if self._body.startswith(BOM):
-            del self._body[: len(BOM)]
-        match first_bytes(bytes(self._body[:_LONGEST_LEAD])):
+        self._body[:] = without_lead(bytes(self._body) + data)
+        match first_bytes(bytes(self._body)):
             case "events":
                 self._events = EventDecoder(
                     self._new_builder(), self._classifier, self._params, self._request_id, self._told_cost, self._reply
@@ -119,8 +113,6 @@ class BodyDecoder:
                 self._feed_events(self._events, bytes(self._body), chunks)
             case "document" | "neither":
                 self._is_document = True
-            case "blank" if len(self._body) >= _LONGEST_LEAD:
-                del self._body[:-1]
 
     def _feed_events(self, events: EventDecoder, data: bytes, chunks: list[Chunk] | None) -> None:
         events.feed(data, chunks)
@@ -134,8 +126,8 @@ class BodyDecoder:
         try:
             document: object = orjson.loads(body)
         except ValueError:
-            if (document := read_mended(body)) is None:
-                return no_answer(body, "not whole JSON")
+            documents = read_documents(body)
+            return no_answer(body, "not whole JSON") if documents is None else self._read_documents(documents, body)
         if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self._reply):
             stated = cost_in(document.get("usage"))
             self.content, self.cost_usd = 1, stated if stated is not None else self._told_cost

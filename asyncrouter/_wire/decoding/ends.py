@@ -24,7 +24,7 @@ are no ends of an answer; "other" is a word that nobody knows."""
 
 _NO_WORDS: Final = frozenset({
     "", "null", "none", "unspecified", "finishreasonunspecified", "reasoninvalid", "notfinished", "unfinished",
-    "inprogress", "blockreasonunspecified", "blockedreasonunspecified",
+    "inprogress", "reasonunspecified", "blockreasonunspecified", "blockedreasonunspecified",
 })
 """Words that stand for an absent one: protobuf's first value of an enum, watsonx's answer that goes on."""
 
@@ -33,38 +33,49 @@ _WORDS: Final[Mapping[str, End]] = {
     "stopsequence": "stop", "stoptoken": "stop", "stopword": "stop", "stopstr": "stop", "pauseturn": "stop",
     "complete": "stop", "completed": "stop", "finish": "stop", "finished": "stop", "done": "stop", "normal": "stop",
     "success": "stop", "stopped": "stop", "stopcriteriamet": "stop", "reasonstop": "stop", "finishreasonstop": "stop",
+    "end": "stop", "ended": "stop", "ok": "stop", "final": "stop", "eot": "stop", "eotid": "stop", "imend": "stop",
+    "s": "stop", "return": "stop", "matchedstop": "stop", "eosfound": "stop", "stopeos": "stop",
     "length": "length", "maxtokens": "length", "maxoutputtokens": "length", "modellength": "length",
     "modelcontextwindowexceeded": "length", "continuation": "length", "limit": "length", "errorlimit": "length",
+    "max": "length", "tokens": "length", "budget": "length",
     "toolcalls": "tool_calls", "toolcall": "tool_calls", "tooluse": "tool_calls", "functioncall": "tool_calls",
-    "functioncalls": "tool_calls",
+    "functioncalls": "tool_calls", "tool": "tool_calls", "tools": "tool_calls", "call": "tool_calls",
+    "requiresaction": "tool_calls",
     "contentfilter": "content_filter", "refusal": "content_filter", "safety": "content_filter",
     "sensitive": "content_filter", "recitation": "content_filter", "prohibitedcontent": "content_filter",
     "blocklist": "content_filter", "spii": "content_filter", "language": "content_filter",
-    "escalation": "content_filter", "modelarmor": "content_filter",
+    "escalation": "content_filter", "modelarmor": "content_filter", "pii": "content_filter", "hap": "content_filter",
     "noimage": "interrupted", "imageother": "interrupted", "other": "interrupted", "load": "interrupted",
-    "incomplete": "interrupted",
+    "incomplete": "interrupted", "internal": "interrupted", "oom": "interrupted", "dataloss": "interrupted",
+    "queued": "interrupted", "partial": "interrupted", "dead": "interrupted", "died": "interrupted",
+    "nan": "malformed",
 }
 """The meaning of the words that are in use, without case and punctuation.
 
 Together, Hugging Face, watsonx: eos, eos_token; Cohere: COMPLETE, ERROR_LIMIT (the context window); llama.cpp: limit;
-Mistral: model_length; Zhipu: sensitive, model_context_window_exceeded; Ollama: load; Google: the words in capitals,
-whose OTHER is a failure of which it does not say more.
+Mistral: model_length; Zhipu: sensitive, model_context_window_exceeded; Ollama: load; watsonx: hap; Google: the words in
+capitals, whose OTHER is a failure of which it does not say more. Some hosts give the token that ended the text: `</s>`,
+`<|im_end|>`, `<|eot_id|>`, `<|call|>`.
 """
 
 _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
     ("malformed", ("malform", "invalid", "unexpectedtool", "toomanytool", "unparsable", "parseerror", "corrupt")),
     ("content_filter", (
         "filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "blocked", "spii", "refus",
-        "moderat", "policy", "guardrail", "toxic", "harm", "copyright", "unsafe", "censor",
+        "moderat", "policy", "guardrail", "toxic", "harm", "copyright", "unsafe", "censor", "profan", "jailbreak",
+        "violen", "sexual", "inappropriate", "flagged",
     )),
     ("interrupted", (
         "abort", "cancel", "error", "timeout", "timedout", "timelimit", "deadline", "resource", "network", "preempt",
         "interrupt", "disconnect", "connection", "fail", "unavailable", "overload", "capacity", "ratelimit", "quota",
         "shutdown", "kill", "evict", "exception", "crash", "terminat", "expire", "memory", "incomplete", "dropped",
-        "lost", "broken", "reset", "unfinished", "notfinished", "stall", "exhaust",
+        "lost", "broken", "reset", "unfinished", "notfinished", "stall", "exhaust", "throttl", "gateway", "panic",
+        "cudaoom", "enginedead", "workerdied", "restart", "migrat", "halt", "hangup", "hungup", "closed", "unexpected",
+        "insufficient", "byuser", "byclient", "byserver", "suspend", "drain", "reject", "denied", "retry", "sigterm",
     )),
-    ("length", ("length", "maxtoken", "maxoutput", "maxlen", "maxcontext", "maxnew", "tokenlimit", "contextwindow",
-                "contextlimit", "outputlimit", "contextfull")),
+    ("length", ("length", "maxtoken", "maxoutput", "maxlen", "maxcontext", "maxnew", "maxturn", "maxiter", "maxstep",
+                "tokenlimit", "contextwindow", "contextlimit", "outputlimit", "contextfull", "contextexceed",
+                "limitreach", "limitexceed", "budgetexceed", "budgetreach", "thinkingbudget", "truncat", "cutoff")),
     ("tool_calls", ("toolcall", "tooluse", "functioncall")),
     ("stop", ("stopsequence", "stoptoken", "stopword", "stopstring", "endofturn", "endturn", "eostoken")),
 )

@@ -34,8 +34,9 @@ import orjson
 
 from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk, Reply
-from asyncrouter._wire.decoding.first_bytes import BOM, first_bytes
-from asyncrouter._wire.decoding.not_an_answer import error_in, no_answer
+from asyncrouter._wire.decoding.documents import read_documents
+from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
+from asyncrouter._wire.decoding.not_an_answer import bare_error, error_in, no_answer
 from asyncrouter._wire.decoding.sse import MAX_STRAY_BYTES, STRAY, EventParser
 from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
 from asyncrouter._wire.failure.error_body import one_line
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
 _MARK_OF_AN_OBJECT: Final = re.compile(rb'\{\s*"|"\s*:|\}\s*\]')
 """Matches bytes that are, or were, part of a JSON object with a field in it: they were a piece of the answer."""
+
+_ERROR_IN_WORDS: Final = re.compile(rb"\s*\W?(?:error|exception|traceback)\b(?!\s*$)", re.IGNORECASE)
+"""Matches data that say in plain words that the answer has failed: `data: [ERROR] engine died`."""
 
 _NEVER_HALVED: Final = (STRAY, b"error")
 """Names of events in which no piece of an answer stands."""
@@ -174,42 +178,37 @@ class EventDecoder:
         elif self._halves is not None:
             self._feed_carefully(self._parser.feed(data), chunks)
         else:
-            self._start = (self._start + data).removeprefix(BOM)
+            self._start = without_lead(self._start + data)
             match first_bytes(self._start):
                 case "document":
                     self._document = bytearray()
                     self._feed_document(self._start)
                 case "events" | "neither":
                     self._begin_events(self._start, chunks)
-                case "blank":
-                    self._start = self._start[-1:]
 
     def _begin_events(self, start: bytes, chunks: list[Chunk] | None) -> None:
         self._start, self._is_special = b"", False
         self.feed(start, chunks)
 
     def _feed_document(self, data: bytes) -> None:
-        """Keep a piece of a JSON document. A short one, which may be an error, is over when it can be read."""
+        """Keep a piece of a JSON document. A short one that is an error is over when it can be read."""
         assert self._document is not None
         self._document += data
         if len(self._document) <= MAX_STRAY_BYTES and data.rstrip().endswith((b"}", b"]")):
             try:
-                orjson.loads(self._document)
+                document: object = orjson.loads(self._document)
             except ValueError:
                 return
-            self.done = True
+            self.done = isinstance(document, dict) and bool(document.get("error") or bare_error(document))
 
     def _read_document(self, body: bytes) -> None:
-        """Read a body that begins like JSON: a document, a list of them (Google), or events after all."""
-        try:
-            read: object = orjson.loads(body)
-        except ValueError:
-            read = read_mended(body)
-        if read is None:
+        """Read a body that begins like JSON: a document, several of them, or events after all."""
+        documents = read_documents(body)
+        if documents is None:
             self._document = None
             self._begin_events(body, None)
             return
-        for document in read if isinstance(read, list) and read else [read]:
+        for document in documents:
             if not isinstance(document, dict):
                 self._error = no_answer(body, "no answer")
                 return
@@ -247,7 +246,10 @@ class EventDecoder:
         self.skipped += 1
         if name is STRAY:
             self._stray += data[: max(0, MAX_STRAY_BYTES - len(self._stray))]
-        if _MARK_OF_AN_OBJECT.search(data):
+        if name is not STRAY and _ERROR_IN_WORDS.match(data):
+            self._error = self._classifier.document_error({"error": one_line(data.decode("utf-8", "replace"))})
+            self._builder.ended = True
+        elif _MARK_OF_AN_OBJECT.search(data):
             found = error_in(data, self._classifier, self._request_id) if name is STRAY else None
             self._error = found or self._broken_event(data)
             self._builder.ended = True

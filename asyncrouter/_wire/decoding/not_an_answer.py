@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._errors import BadReply
-from asyncrouter._wire.failure.envelopes import error_in_envelope
+from asyncrouter._wire.failure.envelopes import error_by_name, error_in_envelope
 from asyncrouter._wire.failure.error_body import excerpt, one_line
+from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
@@ -27,8 +28,12 @@ def bare_error(document: Message) -> Message | None:
         return {"error": document}
     if document.get("choices"):
         return None
-    named = "error" in (document.get("object"), document.get("type"))
-    return {"error": document} if named or document.get("detail") or document.get("message") else None
+    if "error" in {str(document.get(name)) for name in ("object", "type", "event", "status")}:
+        return {"error": object_in(document, "data") or document}
+    if document.get("detail") or isinstance(document.get("message"), str | list):
+        return {"error": document}
+    named = error_by_name(document)
+    return None if named is None else {"error": named}
 
 
 def error_in(body: bytes, classifier: Classifier, request_id: str | None) -> AttemptError | None:

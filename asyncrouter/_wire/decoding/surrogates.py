@@ -1,14 +1,15 @@
-"""Reads JSON in which a character is cut in two: UTF-16's halves of it, each written as an escape of its own.
+"""Reads JSON that strict readers refuse: with a character cut in two, UTF-16's halves of it each an escape of its own.
 
 A server that sends one token at a time may put the halves of an emoji into two events. Neither is a character, and
 strict readers refuse both. Here the first half is held back until the next event brings the second; a half that stays
-alone becomes U+FFFD, as everywhere in Unicode.
+alone becomes U+FFFD, as everywhere in Unicode. Beside them `NaN` and `Infinity` are read, as null.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from asyncrouter._types import Message
 
 _ESCAPED_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_NO_NUMBER: Final = re.compile(rb"\bNaN\b|\bInfinity\b")
+"""Matches what Python writes for numbers that JSON does not have, such as the logarithm of no probability."""
 _FIRST_HALF: Final = re.compile("[\ud800-\udbff]\\Z")
 _ENDS: Final = re.compile(rb'"(?:finish_reason|stop_reason|finishReason)":\s*"')
 """Matches an event that ends its answer: no second half comes after it."""
@@ -63,24 +66,19 @@ class HalfCharacters:
 
         `document` is the event's, if a strict reader can read its `data`; nothing comes of data that nobody can read.
         """
-        strict = document
-        if document is None:
-            read = _lenient(data)
-            document = read if isinstance(read, dict) else None
-        if document is None:
-            return []
-        found: list[Message] = []
-        if self._half and document.get("type") != "ping":
-            if isinstance(_at(document, self._path), str):
-                self._join(document, mend=strict is not None)
-            else:
-                found = self.flush()
-        if strict is None:
-            hold = not self._half and _ENDS.search(data) is None
-            mended = self._mended(document, (), document if hold else None)
-            assert isinstance(mended, dict)
-            document = mended
-        return [*found, document]
+        if document is not None:
+            return self._continued(document, strict=True, last=False)
+        read = _lenient(data)
+        return self._continued(read, strict=False, last=_is_last(data)) if isinstance(read, dict) else []
+
+    def listed(self, data: bytes) -> list[Message] | None:
+        """The same for a list of documents in which halves are; `None` if it is none."""
+        read = _lenient(data)
+        if not isinstance(read, list) or not all(isinstance(item, dict) for item in read):
+            return None
+        last = [_is_last(json.dumps(item).encode()) for item in read]
+        found = [self._continued(item, strict=False, last=end) for item, end in zip(read, last, strict=True)]
+        return [*chain.from_iterable(found), *self.flush()]
 
     def flush(self) -> list[Message]:
         """An event that brings U+FFFD where a half was found that nothing continues; none if there is no such half."""
@@ -91,6 +89,20 @@ class HalfCharacters:
     def mended(self, document: object) -> object:
         """A whole document, whose halves nothing continues."""
         return self._mended(document, (), None)
+
+    def _continued(self, document: Message, *, strict: bool, last: bool) -> list[Message]:
+        """What a document brings; `strict`: there are no halves in it, `last`: no second half comes after it."""
+        found: list[Message] = []
+        if self._half and document.get("type") != "ping":
+            if isinstance(_at(document, self._path), str):
+                self._join(document, mend=strict)
+            else:
+                found = self.flush()
+        if not strict:
+            mended = self._mended(document, (), document if not (self._half or last) else None)
+            assert isinstance(mended, dict)
+            document = mended
+        return [*found, document]
 
     def _join(self, document: Message, *, mend: bool) -> None:
         """Put the half before the text that continues it; if it is not the other half, U+FFFD will stand there."""
@@ -117,13 +129,18 @@ class HalfCharacters:
 
 
 def _lenient(data: bytes) -> object:
-    """The document, with lone halves in it; `None` if they are not why a strict reader cannot read it."""
-    if _ESCAPED_HALF.search(data) is None:
+    """The document, with lone halves in it; `None` if a strict reader cannot read it for another reason."""
+    if _ESCAPED_HALF.search(data) is None and _NO_NUMBER.search(data) is None:
         return None
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_last(data: bytes) -> bool:
+    """Whether these are the data of an event that ends its answer."""
+    return _ENDS.search(data) is not None
 
 
 def _characters(text: str) -> str:

@@ -11,6 +11,7 @@ cloud.baidu.com "Error codes", docs.z.ai).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._wire.fields import object_in
@@ -53,6 +54,13 @@ _SUCCESS: Final = frozenset({None, 0, "0", 200, "200", "", "success", "Success",
 """Values of a code that say that all is well."""
 
 
+_NAMES_ERROR: Final = re.compile(
+    r"^(?:err|errors|Errors|Message|fault|failure)$|exception$|^err(?:or)?_?(?:msg|message)$|[a-z]Error$",
+    re.IGNORECASE,
+)
+"""Matches the names of fields that hold an error, beside the usual `error`."""
+
+
 def error_in_envelope(document: Message) -> Message | None:
     """The error in the vendor's envelope, as an object with `message` and `code`; `None` if there is none."""
     if isinstance(base := document.get("base_resp"), dict):
@@ -66,6 +74,27 @@ def error_in_envelope(document: Message) -> Message | None:
         return None
     if document.get("success") is False or _has_code(document):
         return _failed(document)
+    return None
+
+
+def is_error(value: object) -> bool:
+    """Whether the value of a field `error` says that something has failed; some hosts fill it in with every answer."""
+    if not isinstance(value, dict):
+        return bool(value)
+    if not any(value.values()):
+        return False
+    code, told = value.get("code"), value.get("message")
+    return "code" not in value or not _is_success(code) or not (told is None or _is_success(told))
+
+
+def error_by_name(document: Message) -> Message | None:
+    """The error in a field whose name says that it is one (`errors`, `err_msg`, Bedrock's `throttlingException`)."""
+    for name, value in document.items():
+        if value and _NAMES_ERROR.search(name):
+            first = value[0] if isinstance(value, list) else value
+            if isinstance(first, dict):
+                return {"type": name, **first} if name not in {"errors", "Errors"} else first
+            return {"message": first, "type": name} if isinstance(first, str) else None
     return None
 
 

@@ -75,6 +75,8 @@ def read_error_document(document: object) -> ErrorBody:
     if not isinstance(document, dict):
         return ErrorBody(one_line(document if isinstance(document, str) else ""))
     inner = document.get("error") or error_in_envelope(document)
+    if isinstance(inner, list) and inner:
+        inner = inner[0]
     error: Message = error_in_envelope(inner) or inner if isinstance(inner, dict) else document
     message = _message(inner if isinstance(inner, str) else error)
     body = ErrorBody(message, _names(error), status=_status(error), error=error)
@@ -111,6 +113,7 @@ def _names(error: Message) -> tuple[str, ...]:
     candidates: chain[object] = chain(
         (availability.get("code"), metadata.get("error_type"), object_in(error, "details").get("error_code")),
         (error.get("code"), object_in(error, "innererror").get("code"), error.get("type"), error.get("status")),
+        (str(error.get("__type", "")).rpartition("#")[2],),  # AWS
         (metadata.get("reason"), metadata.get("limit_source"), metadata.get("provider_code")),
     )
     return tuple(name for name in candidates if isinstance(name, str) and name and not name.isdigit())

@@ -61,6 +61,11 @@ STATUS_OF_NAME: Final[Mapping[str, int]] = {
     "arrearage": 402, "throttling": 429, "throttlingratequota": 429, "throttlingallocationquota": 429,
     "limitrequests": 429, "requestlimitexceeded": 429, "authfailure": 401, "authfailuretokenfailure": 401,
     "failedoperationresourcepackexhausted": 402, "failedoperationuserunauthorizederror": 401,
+    # Amazon Bedrock, also in the middle of a stream:
+    "throttlingexception": 429, "servicequotaexceededexception": 429, "modelnotreadyexception": 503,
+    "serviceunavailableexception": 503, "internalserverexception": 500, "modelerrorexception": 500,
+    "modelstreamerrorexception": 500, "modeltimeoutexception": 504, "accessdeniedexception": 403,
+    "validationexception": 400, "resourcenotfoundexception": 404, "unrecognizedclientexception": 401,
     # OpenAI's Responses API, about what a request holds (openai 3.57, `ResponseError.code`):
     "dataresidencymismatch": 400, "emptyimagefile": 400, "failedtodownloadimage": 400, "imagefilenotfound": 400,
     "imagefiletoolarge": 400, "imageparseerror": 400, "imagetoolarge": 400, "imagetoosmall": 400,

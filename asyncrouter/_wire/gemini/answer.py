@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import Refused
 from asyncrouter._wire.decoding.not_an_answer import bare_error
-from asyncrouter._wire.failure.envelopes import error_in_envelope
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.candidate import CandidateReader
@@ -80,16 +79,14 @@ class ResponseBuilder:
         completion.add_event(chunk, chunks)
         self.content, self.error = completion.content, completion.error
         self.ended = self.ended or completion.ended
-        if not candidates and self.error is None and error_in_envelope(event) is not None:
-            self.error, self.ended = {"error": event}, True
+        if not candidates and self.error is None and (bare := bare_error(event)) is not None:
+            self.error, self.ended = bare, True
         if "promptFeedback" in event:
             self._read_feedback(object_in(event, "promptFeedback"))
 
     def add_document(self, document: Message) -> None:
         """Add a response that came as one document, or one of a list of fragments."""
         self.add_event(document, None)
-        if self.error is None:
-            self.error = bare_error(document)
 
     def write_to(self, reply: Reply) -> None:
         """Write what has come so far into `reply`."""

@@ -114,9 +114,11 @@ class CandidateReader:
     def _arguments(self, arguments: object) -> str:
         """The arguments as JSON text."""
         try:
+            if isinstance(arguments, str) and isinstance(orjson.loads(arguments or "{}"), dict):
+                return arguments or "{}"
             if isinstance(arguments, dict | None):
                 return orjson.dumps(arguments or {}).decode()
-        except TypeError:  # they could be read, but are nested too deep to be written
+        except (TypeError, ValueError):  # they could be read, but are nested too deep to be written; or are no JSON
             pass
         self._mark_malformed("a call's arguments")
         return "{}"

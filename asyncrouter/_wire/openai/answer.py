@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk
-from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
+from asyncrouter._wire.decoding.judgement import broken_off, judge_empty, lost_call
 from asyncrouter._wire.decoding.not_an_answer import bare_error
-from asyncrouter._wire.failure.envelopes import error_in_envelope
+from asyncrouter._wire.failure.envelopes import error_in_envelope, is_error
 from asyncrouter._wire.fields import cost_in
 from asyncrouter._wire.openai.choice import Choice
 from asyncrouter._wire.openai.usage import read_usage
@@ -115,8 +115,11 @@ class CompletionBuilder:
         self._add_chunk(event, choices, chunks)
 
     def add_document(self, document: Message) -> None:
-        """Add a completion that came as one document."""
-        if self._document is not None:
+        """Add a completion that came as one document, or one of the chunks of a stream that came as documents."""
+        if self._document is None and _is_chunk(document):
+            self.add_event(document, None)
+            return
+        if self._document is not None or self.choices:
             self._set_error("more than one completion")
             return
         self._document = document
@@ -152,6 +155,7 @@ class CompletionBuilder:
             wanted = 1  # a document has all its choices; a stream may be cut before the second has begun
         whole = self.ended or self.has_finished(wanted)
         if first is None:
+            whole = whole or self._document is not None
             return BadReply("nothing came: no choices" if whole else "cut before anything came", request_id=request_id)
         if not whole:
             return BadReply("truncated: neither a finish reason nor [DONE] has come", request_id=request_id)
@@ -170,8 +174,11 @@ class CompletionBuilder:
                 return BadReply("a tool call without a name", request_id=request_id)
             if not calls.all_usable(cut=finish == "length"):
                 return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
-            if finish == "tool_calls" and calls.only_begun:
-                return BadReply("a tool call of which nothing has come", request_id=request_id)
+            if finish == "tool_calls" and not calls:
+                if calls.only_begun:
+                    return BadReply("a tool call of which nothing has come", request_id=request_id)
+                if (lost := lost_call(params, request_id)) is not None:
+                    return lost
         if any(choice.is_answer for choice in choices):
             return None
         return judge_empty(
@@ -229,17 +236,30 @@ class CompletionBuilder:
             self._first_is_open = not mine.has_ended
         if mine.malformed:
             self.mark_malformed(mine.malformed)
-        self._set_error(choice.get("error"))
-        if self.usage is None and isinstance(usage := choice.get("usage"), dict):  # Moonshot's place for it
-            self.usage = usage
+        for fields in (choice, choice.get("delta"), choice.get("message")):
+            if isinstance(fields, dict):
+                self._set_error(fields.get("error"))
+                if self.usage is None and isinstance(usage := fields.get("usage"), dict):  # Moonshot's place for it
+                    self.usage = usage
 
     def _set_bare_error(self, document: Message) -> None:
         if (bare := bare_error(document)) is not None:
             self._set_error(bare["error"])
 
     def _set_error(self, error: object) -> None:
-        if error and self.error is None:
+        if error and self.error is None and is_error(error):
             self.error, self.ended = {"error": error}, True
+
+
+def _is_chunk(document: Message) -> bool:
+    """Whether a document is a piece of a stream."""
+    choices = document.get("choices")
+    if document.get("object") == "chat.completion.chunk":
+        return True
+    return isinstance(choices, list) and bool(choices) and all(
+        isinstance(choice, dict) and isinstance(choice.get("delta"), dict) and not choice.get("message")
+        for choice in choices
+    )
 
 
 def _is_plain(delta: Message) -> bool:

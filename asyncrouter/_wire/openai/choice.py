@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.decoding.judgement import is_only_thought
 from asyncrouter._wire.openai.finish import finish_reason
 from asyncrouter._wire.openai.other_fields import OtherFields, has_media
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _REASONING_KEYS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")
 """Names of the field that holds reasoning: OpenRouter's, Groq's and Ollama's; DeepSeek's and vLLM's; those of
 others."""
+
+_THOUGHTS = ("thinking", "reasoning", "thought")
+"""What the type of a part says that is a thought, and no part of the answer."""
 
 _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 """Fields of a delta that hold text, in pieces."""
@@ -81,12 +85,16 @@ class Choice:
         if self.media or self.tool_calls:
             return True
         text = self.text
+        if is_only_thought(text, cut=self.finish_reason == "length"):
+            return False
         return bool(text) and not (text.isspace() and self.has_thoughts)
 
     @property
     def has_thoughts(self) -> bool:
         """Whether the model has shown any thoughts."""
-        return bool(self.reasoning or self.details is not None or self.thinking is not None)
+        if self.reasoning or self.details is not None or self.thinking is not None:
+            return True
+        return is_only_thought(self.text, cut=self.finish_reason == "length")
 
     def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> bool:
         """Add the choice's next piece, or the whole of it; whether it brought content."""
@@ -131,7 +139,7 @@ class Choice:
                     self.finish, self.has_ended = value, True
                     if is_broken(value):
                         self.broken = self.broken or value
-                elif value is not None and not isinstance(value, str):
+                elif value and not isinstance(value, str):
                     self.malformed = "a finish reason"
             elif key == "logprobs":
                 self._add_logprobs(value)
@@ -143,9 +151,20 @@ class Choice:
         if in_document:
             return self._add_delta(message, chunks, whole=True)
         if not self._is_messages and (self.tool_calls or any(self.pieces.values())):
-            return self._add_delta(self._missing_from(message), chunks, whole=True)
+            missing = self._missing_from(message)
+            brought = self._complete_calls(message.get("tool_calls"), chunks)
+            return self._add_delta(missing, chunks, whole=True) or brought
         self._is_messages = True
         return self._add_delta(message, chunks, whole=True)
+
+    def _complete_calls(self, calls: object, chunks: list[Chunk] | None) -> bool:
+        """Add the arguments of calls that stand only in a whole message; whether there are any."""
+        brought, shown = self.tool_calls.complete(calls if isinstance(calls, list) else ())
+        if self.tool_calls.malformed:
+            self.malformed = "a message that contradicts its deltas"
+        if chunks is not None and shown:
+            chunks.append(Chunk("", "", tuple(shown)))
+        return brought
 
     def _missing_from(self, message: Message) -> Message:
         """What of a whole message, which repeats the deltas before it, none of them has brought."""
@@ -217,10 +236,11 @@ class Choice:
         """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning in it."""
         texts, thoughts = list[str](), list[str]()
         for part in self._objects("content", content):
-            if isinstance(text := part.get("text"), str):
+            kind = part.get("type")
+            if isinstance(kind, str) and any(word in kind for word in _THOUGHTS):
+                thoughts.append(_thinking_text(part))
+            elif isinstance(text := part.get("text"), str):
                 texts.append(text)
-            elif part.get("type") == "thinking":
-                thoughts.append(_thinking_text(part.get("thinking")))
             elif part:
                 self._add_field("images" if part.get("type") == "image_url" else "parts", [part])
         text, reasoning = "".join(texts), "".join(thoughts)
@@ -252,10 +272,10 @@ class Choice:
                     self.logprobs.setdefault(key, []).extend(tokens)
 
     def _objects(self, what: str, value: object) -> list[Message]:
-        """The objects in a list; anything else in its place is lost, and the answer with it."""
-        listed = value if isinstance(value, list) else [value]
-        found = [item for item in listed if isinstance(item, dict)]
-        if not isinstance(value, list) or len(found) != len(listed):
+        """The objects in a list, or the one in its place; anything else is lost, and the answer with it."""
+        listed = [value] if isinstance(value, dict) and "type" in value else value
+        found = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+        if not isinstance(listed, list) or len(found) != len(listed):
             self.malformed = what
         return found
 
@@ -268,8 +288,9 @@ class Choice:
         return pieces[0]
 
 
-def _thinking_text(thinking: object) -> str:
-    """The text of a thinking part: a string, or a list of text parts."""
+def _thinking_text(part: Message) -> str:
+    """The text of a part that is a thought: a string, or a list of text parts."""
+    thinking = next((part[name] for name in ("thinking", *_REASONING_KEYS, "summary", "text") if part.get(name)), None)
     if isinstance(thinking, str):
         return thinking
     parts = [part for part in thinking if isinstance(part, dict)] if isinstance(thinking, list) else []

@@ -28,6 +28,10 @@ _MESSAGE_FIELDS = ("content", "role")
 """The fields that its message may have."""
 
 
+_BEFORE_THOUGHTS = frozenset("< \n\r\t")
+"""How a text begins that may be nothing but thoughts which the server has left in it."""
+
+
 def write_plain(document: Message, reply: Reply) -> bool:
     """Write a plain completion into `reply`; false, with nothing written, if it is not one."""
     choice = _only_choice(document)
@@ -38,6 +42,8 @@ def write_plain(document: Message, reply: Reply) -> bool:
         return False
     text = message.get("content")
     if not (type(text) is str and text and type(finish) is str and finish):
+        return False
+    if text[0] in _BEFORE_THOUGHTS or finish == "tool_calls":
         return False
     if finish not in FINISH and (not is_word(finish) or is_broken(finish)):
         return False

@@ -31,11 +31,13 @@ class _ToolCall:
 
     __slots__ = (
         "arguments", "arguments_length", "id", "is_blank", "malformed", "names", "names_length", "number",
-        "other_pieces", "rest", "shown",
+        "other_pieces", "rest", "shown", "told_id",
     )
 
     def __init__(self, number: int) -> None:
         self.id = ""
+        self.told_id = ""
+        """Its id in the host's words, which may be another call's as well."""
         self.number = number
         """Its index in the deltas that a reader of the stream sees."""
         self.names: list[str] = []  # the pieces of one name
@@ -88,9 +90,9 @@ class _ToolCall:
 
     @property
     def is_usable(self) -> bool:
-        """Whether its arguments are whole JSON; none at all count as none."""
-        text = self.joined_arguments()
-        return not text or text.isspace() or self.kind != "function" or is_json(text)
+        """Whether its arguments are a whole JSON object; nothing, or null, stands for none."""
+        text = self.joined_arguments().strip()
+        return not text or self.kind != "function" or text == "null" or (text.startswith("{") and is_json(text))
 
     def joined(self) -> Message:
         """The call as a message of an unstreamed answer has it."""
@@ -111,6 +113,19 @@ class _ToolCall:
         """Whether this is its name so far."""
         # Lengths first: joining the pieces for each of them would take time by their square.
         return isinstance(name, str) and len(name) == self.names_length and name == "".join(self.names)
+
+    def missing_from(self, call: Message) -> str | None:
+        """What the whole call has of the arguments that has not come yet; `None` if it is another call."""
+        function = object_in(call, "function") or call
+        whole = function.get("arguments")
+        if isinstance(whole, dict):
+            whole = _json_text(whole)
+        held = self.joined_arguments()
+        if not self.has_name(function.get("name")) or not isinstance(whole, str | None):
+            return None
+        if not whole or held.startswith(whole.strip()):
+            return ""
+        return whole[len(held) :] if whole.startswith(held) else "" if _same_json(held, whole) else None
 
     def begins_anew(self, delta: Message, name: str, arguments: object, *, numbered: bool) -> bool:
         """Whether a delta with a name, which belongs to this call by its numbers, is the beginning of another call."""
@@ -163,13 +178,14 @@ class ToolCalls:
     `serial` is text that no other answer has: it is in the ids of calls to which the host gives none.
     """
 
-    __slots__ = ("_by_id", "_by_index", "_calls", "_numbers", "_serial", "malformed")
+    __slots__ = ("_by_id", "_by_index", "_calls", "_ids", "_numbers", "_serial", "malformed")
 
     def __init__(self, serial: str = "") -> None:
         self._serial = serial
         self._calls: list[_ToolCall] = []
         self._numbers: set[int] = set()  # the calls' own
-        self._by_id: dict[str, _ToolCall] = {}
+        self._ids: set[str] = set()  # those that are given out
+        self._by_id: dict[str, _ToolCall] = {}  # by the host's ids
         self._by_index: dict[int, _ToolCall] = {}
         self.malformed = False
         """Whether a name, arguments or an index had a type in which nothing can be read."""
@@ -202,12 +218,14 @@ class ToolCalls:
         fresh: set[int] = set()  # the calls that this chunk has named
         for delta in deltas:
             function, identifier = delta.get("function"), _id_in(delta)
+            if function is None and ("name" in delta or "arguments" in delta):  # some hosts do not nest it
+                function = delta["function"] = {key: delta.pop(key) for key in ("name", "arguments") if key in delta}
             if not isinstance(function, dict | None):
                 self.malformed = True
             function = function if isinstance(function, dict) else {}
             call = self._begin(None) if whole else self._call_of(delta, function, identifier, fresh)
-            if identifier and not call.id:
-                call.id = identifier
+            if identifier and not call.told_id:
+                call.told_id = identifier
             if function.get("name"):
                 fresh.add(id(call))
             brought = call.add_delta(delta, function)
@@ -228,6 +246,21 @@ class ToolCalls:
         """The calls of a whole message that no delta has brought: those beyond the ones that have come."""
         return list(calls[len(self) :])
 
+    def complete(self, calls: Sequence[object]) -> tuple[bool, list[Message]]:
+        """Add what a whole message has of the calls that have come: arguments that no delta has brought."""
+        content = False
+        shown: list[Message] = []
+        for call, given in zip([call for call in self._calls if not call.is_placeholder], calls, strict=False):
+            missing = call.missing_from(given) if isinstance(given, dict) else ""
+            if missing is None:
+                self.malformed = True
+            elif missing and call.kind == "function":
+                delta: Message = {"function": {"arguments": missing}}
+                content |= call.add_delta(delta, object_in(delta, "function"))
+                self._mend(call, delta, object_in(delta, "function"), whole=False)
+                shown.append(delta)
+        return content, shown
+
     def _call_of(self, delta: Message, function: Message, identifier: str, fresh: set[int]) -> _ToolCall:
         """The call a delta belongs to: by its index, else by its id; without either, a name begins a new call."""
         index = self._index_in(delta)
@@ -242,8 +275,9 @@ class ToolCalls:
             return self._begin(index)
         if not (isinstance(name, str) and name):
             return call
-        other_id = identifier and call.id and identifier != call.id and self._by_id.get(identifier) is not call
-        if identifier and identifier == call.id:
+        known = call.told_id
+        other_id = identifier and known and identifier != known and self._by_id.get(identifier) is not call
+        if identifier and identifier == known:
             return call
         twin = id(call) in fresh and call.has_name(name) and bool(call.arguments) and bool(arguments)
         if other_id or twin or call.begins_anew(delta, name, arguments, numbered=index is not None):
@@ -276,8 +310,8 @@ class ToolCalls:
         """Give the call an id once its name is known, and the delta what a reader needs to tell the calls apart."""
         if call.is_placeholder:
             return
-        if not call.id and (call.names or call.kind != "function"):
-            call.id = f"call_{self._serial}_{call.number}"
+        if not call.id and (call.told_id or call.names or call.kind != "function"):
+            call.id = self._new_id(call)
         if not call.shown and call.id:
             call.shown = True
             delta["id"] = call.id
@@ -286,12 +320,27 @@ class ToolCalls:
         if not whole and delta.get("index") != call.number:
             delta["index"] = call.number
 
+    def _new_id(self, call: _ToolCall) -> str:
+        """The host's id, unless it has given none, or the same to two calls."""
+        identifier = call.told_id or f"call_{self._serial}_{call.number}"
+        if identifier in self._ids:
+            identifier = f"{identifier}_{call.number}"
+        self._ids.add(identifier)
+        return identifier
+
 
 def _id_in(delta: Message) -> str:
     identifier = delta.get("id")
     if isinstance(identifier, str):
         return identifier
     return str(identifier) if type(identifier) is int else ""
+
+
+def _same_json(one: str, other: str) -> bool:
+    try:
+        return bool(orjson.loads(one) == orjson.loads(other))
+    except ValueError:
+        return False
 
 
 def _json_text(arguments: Message) -> str | None:

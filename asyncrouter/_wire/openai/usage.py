@@ -20,8 +20,12 @@ def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage
     `tier` is the completion's `service_tier`. A total that is more than its parts counts reasoning, which xAI leaves
     out of the completion, and bills as output.
     """
-    if usage is None or not isinstance(usage.get("prompt_tokens"), (int, float)):
+    if usage is None:
         return None
+    if not isinstance(usage.get("prompt_tokens"), (int, float)):
+        if not isinstance(usage.get("input_tokens"), (int, float)):
+            return None
+        usage = _renamed(usage)
     prompt, completion = count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens")
     total = usage.get("total_tokens")
     shows_more = isinstance(total, (int, float)) and total > prompt + completion
@@ -38,6 +42,15 @@ def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage
     if usage.get("is_byok") is True and "cost" in usage and cost_in(usage) is None:
         read.service_tier = "byok"
     return read
+
+
+def _renamed(usage: Mapping[str, object]) -> Mapping[str, object]:
+    """The counts of a relay that passes on another API's, under the names of this one."""
+    return {
+        "prompt_tokens": usage["input_tokens"], "completion_tokens": usage.get("output_tokens"),
+        "prompt_tokens_details": usage.get("input_tokens_details"),
+        "completion_tokens_details": usage.get("output_tokens_details"), **usage,
+    }
 
 
 def _read_cache_writes(read: Usage, usage: Mapping[str, object]) -> None:

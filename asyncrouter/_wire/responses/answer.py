@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.failure.envelopes import is_error
 from asyncrouter._wire.fields import cost_in, object_in
 from asyncrouter._wire.responses.completion import write_completion
 from asyncrouter._wire.responses.item_index import ItemIndex
@@ -40,6 +41,14 @@ _DELTAS: Final = {
     "response.custom_tool_call_input.delta": "custom_tool_call",
 }
 """The events that bring a piece of an item's text, and the kind of item each belongs to."""
+
+_WHOLE_TEXTS: Final = {
+    "response.output_text.done": ("message", "text"),
+    "response.refusal.done": ("message", "refusal"),
+    "response.function_call_arguments.done": ("function_call", "arguments"),
+    "response.custom_tool_call_input.done": ("custom_tool_call", "input"),
+}
+"""The events that repeat an item's text, the kind of item each belongs to, and the field in which it stands."""
 
 _LAST: Final = {
     "response.completed": "completed", "response.incomplete": "incomplete", "response.failed": "failed",
@@ -100,12 +109,16 @@ class ResponseAnswer(AnswerState):
                     if chunks is not None:
                         chunks.append(Chunk(piece))
                 return
-        if event.get("error") or kind == "error":
+        if is_error(event.get("error")) or kind == "error":
             self._fail(event if event.get("error") else {"error": event})
         elif type(kind) is not str:
+            if (bare := bare_error(event)) is not None:
+                self._fail(bare)
             self._break("an event without a type")
         elif kind in _DELTAS:
             self._add_delta(event, _DELTAS[kind], chunks)
+        elif kind in _WHOLE_TEXTS:
+            self._add_whole_text(event, *_WHOLE_TEXTS[kind], chunks)
         elif kind == "response.output_item.added":
             item = object_in(event, "item")
             known = self._index.find(item.get("id"), event.get("output_index"), "")
@@ -121,9 +134,12 @@ class ResponseAnswer(AnswerState):
             self._begin(object_in(event, "response"))
 
     def add_document(self, document: Message) -> None:
-        """Add a response that came as one document."""
+        """Add a response that came as one document, or one of the events of a stream that came as documents."""
+        if isinstance(kind := document.get("type"), str) and kind.startswith("response."):
+            self.add_event(document, None)
+            return
         if document.get("object") != "response" and not isinstance(document.get("output"), list):
-            self.error = document if document.get("error") else bare_error(document)
+            self.error = document if is_error(document.get("error")) else bare_error(document)
             self._break("a document that is no response")
             return
         if self.started:
@@ -211,6 +227,15 @@ class ResponseAnswer(AnswerState):
             if kind == "message":
                 self._open, self._open_id, self._open_index = item.pieces, item_id, index
 
+    def _add_whole_text(
+        self, event: Message, kind: str, field: str, chunks: list[Chunk] | None
+    ) -> None:
+        """Take a text that is whole where no delta has brought any of it; hosts that give no other event say it here.
+        """
+        text, item = event.get(field), self._index.find(event.get("item_id"), event.get("output_index"), kind)
+        if isinstance(text, str) and text and (item is None or not (item.pieces or item.refusals or item.whole)):
+            self._add_delta({**event, "type": f"response.{field}.delta", "delta": text}, kind, chunks)
+
     def _complete(self, given: Message, index: object, chunks: list[Chunk] | None) -> OutputItem | None:
         """Take a whole item, and say of it what no delta has said; the item, `None` if it cannot be read."""
         kind = given.get("type")
@@ -281,7 +306,7 @@ class ResponseAnswer(AnswerState):
         reason = details.get("reason") if isinstance(details, dict) else details
         if not isinstance(told, str | None) or not isinstance(reason, str | None):
             self._break("its status")
-        if self.status == "failed" or (response.get("error") and not self.items):
+        if self.status == "failed" or is_error(response.get("error")):
             self._fail(response if response.get("error") else {"error": "the response failed"})
 
     def _fail(self, error: Message) -> None:

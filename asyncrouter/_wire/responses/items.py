@@ -81,7 +81,7 @@ def _arguments(path: str, arguments: object) -> str:
     """A call's arguments as the JSON text that the API demands; "{}" for none."""
     if isinstance(arguments, dict):
         return orjson.dumps(arguments).decode()
-    if arguments is None or arguments == "":
+    if arguments is None or (isinstance(arguments, str) and arguments.strip() in {"", "null"}):
         return "{}"
     try:
         if isinstance(arguments, str) and isinstance(orjson.loads(arguments), dict):

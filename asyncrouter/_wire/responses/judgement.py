@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import BadReply
 from asyncrouter._wire.decoding.ends import finish_of, is_broken
-from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
+from asyncrouter._wire.decoding.judgement import broken_off, is_only_thought, judge_empty
 from asyncrouter._wire.fields import count_in, object_in
 from asyncrouter._wire.responses.request import MIN_OUTPUT_TOKENS
 from asyncrouter._wire.responses.usage import read_usage
@@ -31,7 +31,7 @@ def finish_reason(answer: AnswerState) -> FinishReason:
     """Why the answer ended, in the router's words."""
     if reason := incomplete_reason(answer):
         return finish_of(reason)
-    if _reached_limit(answer):
+    if _reached_limit(answer) or _is_cut(answer):
         return "length"
     return "tool_calls" if answer.calls else "stop"
 
@@ -53,12 +53,18 @@ def judge(answer: AnswerState, params: Mapping[str, object], request_id: str | N
     whole = calls[:-1] if finish == "length" else calls  # only the last one may be cut by the limit
     if not all(call.usable for call in whole):
         return BadReply("a tool call whose arguments are no JSON object", request_id=request_id)
-    if answer.text or calls or answer.pictures:
+    only_thought = is_only_thought(answer.text, cut=finish == "length")
+    if calls or answer.pictures or answer.wants_action or (answer.text and not only_thought):
         return None
     usage = read_usage(object_in(answer.response, "usage"))
-    return judge_empty(
-        finish, reason or answer.status, params, request_id, usage=usage, thoughts=bool(answer.reasoning)
-    )
+    thoughts = only_thought or bool(answer.reasoning)
+    return judge_empty(finish, reason or answer.status, params, request_id, usage=usage, thoughts=thoughts)
+
+
+def _is_cut(answer: AnswerState) -> bool:
+    """Whether the last part of an answer that calls itself complete says that it is not (vllm-project/vllm#24184)."""
+    last = next((item for item in reversed(answer.items) if item.answers), None)
+    return last is not None and last.given.get("status") == "incomplete"
 
 
 def _reached_limit(answer: AnswerState) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from asyncrouter._wire.responses.output import CALLS, PARAGRAPH
 
@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from asyncrouter._types import Message
     from asyncrouter._wire.origin import Origin
     from asyncrouter._wire.responses.output import OutputItem
+
+
+_ACTIONS: Final = frozenset({
+    "apply_patch_call", "computer_call", "local_shell_call", "mcp_approval_request", "shell_call",
+})
+"""The items, beside calls of functions, that wait for the caller (openai 3.57, `ResponseOutputItem`)."""
 
 
 class AnswerState:
@@ -66,6 +72,11 @@ class AnswerState:
     def pictures(self) -> list[OutputItem]:
         """The pictures that the model has drawn."""
         return [item for item in self.items if item.kind == "image_generation_call" and item.given.get("result")]
+
+    @property
+    def wants_action(self) -> bool:
+        """Whether there is an item that the caller has to act on, for which Chat Completions has no place."""
+        return any(item.kind in _ACTIONS for item in self.items)
 
     @property
     def served_model(self) -> str | None:
