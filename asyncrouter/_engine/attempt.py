@@ -65,7 +65,7 @@ from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.trace_entry import TraceEntry
-from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent
 from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
@@ -116,7 +116,12 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
 
 
 async def _wait_for_room(entry: TraceEntry, step_run: StepRun, no_room: AttemptError | None) -> None:
-    """Wait until there may be room on this machine for the attempt. Raises `no_room` when that takes too long."""
+    """Wait until there may be room on this machine for the attempt. Raises `no_room` when that takes too long.
+
+    A hedge does not wait, but gives way: raises `NotSent`.
+    """
+    if step_run.hedged:
+        raise NotSent("a hedge does not wait for room on this machine")
     engine, call, began = entry.engine, entry.call, entry.engine.loop.time()
     until = call.deadline
     if not call.deadline_given:

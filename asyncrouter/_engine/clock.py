@@ -29,18 +29,21 @@ if TYPE_CHECKING:
 class Clock:
     """One limit at a time: the instant `until` of the loop's clock, called `limit_name`.
 
-    `expired` is the name of the limit that was reached, `None` as long as none was.
+    `expired` is the name of the limit that was reached, `None` as long as none was. `expired_at` is the instant at
+    which that was seen, and `blocked` the time for which the loop had been blocked until then (`Timers.blocked()`):
+    the reader of a stream may ask much later.
     """
 
     __slots__ = (
-        "_cancelling", "_confirm", "_on_expiry", "_task", "_timer", "_timers", "_watches_task", "expired", "limit_name",
-        "until",
+        "_cancelling", "_confirm", "_loop", "_on_expiry", "_task", "_timer", "_timers", "_watches_task", "blocked",
+        "expired", "expired_at", "limit_name", "until",
     )
 
     def __init__(self, timers: Timers, loop: asyncio.AbstractEventLoop) -> None:
         task = asyncio.current_task(loop)
         assert task is not None
         self._timers = timers
+        self._loop = loop
         self._timer: Timer | None = None
         self._task = task
         self._cancelling = task.cancelling()
@@ -50,6 +53,7 @@ class Clock:
         self.until = inf
         self.limit_name: ClockName = "total"
         self.expired: ClockName | None = None
+        self.expired_at = self.blocked = 0.0
 
     def __repr__(self) -> str:
         return f"<Clock {self.expired} expired>" if self.expired else f"<Clock {self.limit_name} at {self.until:.3f}>"
@@ -85,6 +89,8 @@ class Clock:
         """The limit is reached: remember which one, and end what is being waited for."""
         self.stop()
         self.expired = self.limit_name
+        self.expired_at = self._loop.time()
+        self.blocked = self._timers.blocked(self.expired_at)
         self._on_expiry()
 
     def take_back_cancel(self) -> bool:

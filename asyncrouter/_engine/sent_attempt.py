@@ -88,18 +88,28 @@ class SentAttempt:
         """The first content has come; how long that took is learned, unless the program has blocked the loop."""
         now = self.engine.loop.time()
         self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
-        self.lease.untimed = self._was_blocked(now)
+        self.lease.untimed = self._was_blocked(now, self.engine.timers.blocked(now))
 
     def mark_slow(self) -> None:
         """Another model would have been raced by now, were there a budget for it."""
         now = self.engine.loop.time()
-        if self.attempt.outcome is None and not self._was_blocked(now):
+        if self.attempt.outcome is None and not self._was_blocked(now, self.engine.timers.blocked(now)):
             self.lease.mark_slow(now)
 
-    def _was_blocked(self, now: float) -> bool:
-        """Whether the program has blocked the loop for much of the time since the request was sent."""
-        blocked = self.engine.timers.blocked(now) - self.blocked_before
+    def _was_blocked(self, now: float, blocked: float) -> bool:
+        """Whether the program has blocked the loop for much of the time since the request was sent.
+
+        `blocked` are the seconds for which the loop has been blocked until the instant `now`, since the router opened.
+        """
+        blocked -= self.blocked_before
         return blocked > 0.0 and blocked > MAX_BLOCKED_SHARE * (now - self.sent_at)
+
+    def _silent_until(self, error: AttemptError | None, now: float) -> tuple[float, float]:
+        """The instant at which a limit was reached, or else `now`; for how long the loop had been blocked then."""
+        clock = self.clock
+        if clock.expired is not None and isinstance(error, AttemptTimeout):
+            return clock.expired_at, clock.blocked
+        return now, self.engine.timers.blocked(now)
 
     def complete(self, reply: Reply) -> Reply:
         """Put on the reply what only the router knows: its model here, its cost and its trace."""
@@ -177,7 +187,7 @@ class SentAttempt:
 
     def _excuse(self, error: AttemptError | None, now: float) -> None:
         """If the program has blocked the loop meanwhile, let silence teach nothing, and blame nobody for `error`."""
-        if not self._was_blocked(now):
+        if not self._was_blocked(*self._silent_until(error, now)):
             return
         if self.attempt.first_content is None:
             self.lease.untimed = True
@@ -191,7 +201,7 @@ class SentAttempt:
         silence, clock_of_call = 0.0, True
         if isinstance(error, AttemptTimeout):
             since = self.sent_at if attempt.last_content is None else attempt.last_content + self.entry.call.began
-            silence = step.idle or 0.0 if error.clock == "idle" else now - since
+            silence = step.idle or 0.0 if error.clock == "idle" else self._silent_until(error, now)[0] - since
             clock_of_call = self.shared_clock or step.clocks_of_call
         self.lease.end(
             now, outcome, error, first_content, attempt.usage, body=hash(self.request.body), silence=silence,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from asyncrouter import Hedge, Request, Response, Router, Trace
+from asyncrouter import Hedge, Request, Response, Router, StreamInterrupted, Trace
 from asyncrouter._config.plan import resolve
 from asyncrouter._engine.timers import Timers
 from asyncrouter.sim import Act, Clock, World
@@ -260,3 +260,28 @@ def test_waiting_long_is_cheap(clock: Clock) -> None:
     blocked, wakes = clock.run(scenario())
 
     assert (blocked, wakes <= 30) == (0.0, True)
+
+
+# ── a reader of a stream that is slow ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_what_a_reader_does_after_the_limit_is_not_the_models_silence(
+    clock: Clock, world: World, *, blocked: bool
+) -> None:
+    """A limit that was reached while the reader of a stream was busy, or blocked the loop, ended the silence then."""
+    world.model("a", Act(text="one two three", tokens=3, gap=10.0))
+
+    async def scenario() -> tuple[str | None, str | None]:
+        async with open_router(world) as router:
+            stream = router.stream("hello", chain=["a"], deadline=1.0, retry=ONCE)
+            with pytest.raises(StreamInterrupted):
+                async with stream:
+                    async for _ in stream:
+                        if blocked:
+                            block(clock.now + 5.0, 60.0)
+                        await asyncio.sleep(60.0)
+            error = stream.trace.attempts[0].error
+            return stream.trace.attempts[0].scope, None if error is None else error.message
+
+    assert clock.run(scenario()) == ("call", "the call's deadline came first")

@@ -13,6 +13,7 @@ from asyncrouter import AllModelsFailed, DeadlineExceeded, Hedge, Notice, Reply,
 from asyncrouter._engine.local_room import OUT_OF_ROOM
 from asyncrouter.sim import Act
 from tests.helpers.failing import ONCE, Tried, tried
+from tests.helpers.racing import hedge_tokens
 from tests.helpers.transports import WrappingTransport
 
 if TYPE_CHECKING:
@@ -136,6 +137,29 @@ def test_no_hedge_is_started_without_room(clock: Clock, world: World) -> None:
             return tried(reply.trace)
 
     assert [(one.model, one.outcome) for one in clock.run(scenario())] == [("a", "won")]
+
+
+@pytest.mark.parametrize("mode", ["chat", "stream"])
+def test_a_hedge_does_not_wait_for_room(clock: Clock, world: World, mode: str) -> None:
+    """A hedge that finds no room is given up, and costs nothing of the hedge budget; the first model answers."""
+    world.model("a", Act(text="hi", first_token=3.0))
+    world.model("b")
+
+    async def scenario() -> tuple[list[tuple[str, str | None, float | None]], bool]:
+        async with Router(world.config(), transport=Crowded(world, places=1), seed=0) as router:
+            await router.chat("hello", chain=["a", "b"], hedge=Hedge(after=9.0))
+            budget = hedge_tokens(router)
+            if mode == "stream":
+                async with router.stream("hello", chain=["a", "b"], hedge=Hedge(after=0.5), retry=ONCE) as stream:
+                    async for _ in stream:
+                        pass
+                    trace = stream.trace
+            else:
+                trace = (await router.chat("hello", chain=["a", "b"], hedge=Hedge(after=0.5), retry=ONCE)).trace
+            assert unmoved(router)
+            return [(one.model, one.outcome, one.ended) for one in trace.attempts], hedge_tokens(router) >= budget
+
+    assert clock.run(scenario()) == ([("a", "won", 3.0), ("b", "not_sent", 0.5)], True)
 
 
 def test_a_cancelled_waiter_gives_its_turn_away(clock: Clock, world: World) -> None:

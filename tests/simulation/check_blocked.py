@@ -35,7 +35,10 @@ def nobody_is_blamed(run: FinishedRun) -> None:
     """A limit that passed, or a connection that was lost, while the loop was blocked is a failure of this machine."""
     for one in run.tries:
         error, scope = one.attempt.error, one.attempt.scope
-        ours = type(error).__name__ in {"AttemptTimeout", "ConnectionFailed"} and run.was_blocked(one, one.ended)
+        kind, exchange = type(error).__name__, one.exchange
+        # The reader of a stream may see only later that a limit has closed the connection.
+        at = one.ended if exchange is None or kind == "ConnectionFailed" else exchange.ended or one.ended
+        ours = kind in {"AttemptTimeout", "ConnectionFailed"} and run.was_blocked(one, at)
         if ours and scope != "local":
             run.flag("blame", f"{one}: {error!r} has the scope {scope}, and the loop was blocked")
 
