@@ -83,7 +83,7 @@ def no_dead_time(run: FinishedRun) -> None:
                 before.model == attempt.model and before.number < attempt.number for before in call.trace.attempts
             )  # a step that was held has its turn again
             most = inf if back else _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
-            if queued > busy + most:
+            if call.began + queued > run.record.late(call.began + busy + most) + NEAR:
                 what = f"call {call.number}: {queued - busy:.4f} s before"
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
             busy = max(busy, attempt.ended or queued)
