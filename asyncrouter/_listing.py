@@ -10,6 +10,7 @@ from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
+    from asyncrouter._credentials.secret import Secret
     from asyncrouter._transport.api import Transport
     from asyncrouter._wire.api import Wire
 
@@ -17,29 +18,54 @@ TIMEOUT = 30.0
 """Seconds for the whole request: as long as `first_token` is by default."""
 MAX_BYTES = 64 << 20
 """Bytes that a list may have, as many as an answer by default; OpenRouter's has about one million."""
+_FORBIDDEN = 403
+"""The status of a key that is valid, but not allowed to do this."""
 
 
 async def list_models(transport: Transport, provider: str, wire: Wire, credential: Credential) -> list[str]:
-    """The ids of the models that a provider serves. Raises `AttemptError`."""
+    """The ids of the models that a provider serves; after a 401 once more, if its key has changed.
+
+    Raises `AttemptError`.
+    """
+    failed: AttemptError | None = None
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await _ask(transport, wire, credential.get())
+            return await _ask_twice(transport, wire, credential)
     except AttemptError as error:
-        error.provider, error.message = provider, credential.mask(error.message)
-        if isinstance(error, Unauthorized) and error.status != 403 and credential.get() is not None:
-            error.message += f" (key of {provider} from {credential.origin})"
-        error.args = (error.message,)
-        raise
+        failed = error
     except TimeoutError:
-        raise AttemptTimeout("total", f"no list of models within {TIMEOUT:g} s") from None
+        failed = AttemptTimeout("total", f"no list of models within {TIMEOUT:g} s")
     except (OSError, EOFError) as error:  # of a transport of the caller's own
-        lost = lost_connection(error)
-        lost.provider, lost.message = provider, credential.mask(lost.message)
-        lost.args = (lost.message,)
-        raise lost from None
+        failed = lost_connection(error)
+    # Raised outside the handlers: what is below may hold the request.
+    raise _completed(failed, provider, credential)
 
 
-async def _ask(transport: Transport, wire: Wire, key: str | None) -> list[str]:
+def _completed(error: AttemptError, provider: str, credential: Credential) -> AttemptError:
+    """The error with what its reader needs, and without secrets."""
+    error.provider, error.message = provider, credential.mask(error.message)
+    error.code = None if error.code is None else credential.mask(error.code)
+    if isinstance(error, Unauthorized) and error.status != _FORBIDDEN and credential.origin is not None:
+        error.message += f" (key of {provider} from {credential.origin})"
+    error.args = (error.message,)
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
+async def _ask_twice(transport: Transport, wire: Wire, credential: Credential) -> list[str]:
+    loop = asyncio.get_running_loop()
+    if credential.due(loop.time()):
+        await credential.fetch()
+    key, sent_at = credential.get(), loop.time()
+    try:
+        return await _ask(transport, wire, key)
+    except Unauthorized as error:
+        if error.status == _FORBIDDEN or not await credential.renew(key, sent_at):
+            raise
+    return await _ask(transport, wire, credential.get())
+
+
+async def _ask(transport: Transport, wire: Wire, key: Secret | None) -> list[str]:
     response = await transport.send(wire.list_models(key))
     try:
         body = bytearray()

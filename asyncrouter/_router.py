@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._config.arguments import check_messages, deadline_of, merge_params, new_call
+from asyncrouter._config.arguments_headers import seal_headers
 from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.parameter_names import misspelt
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
+from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._engine.lifecycle import Lifecycle
 from asyncrouter._events import MAX_NAMES, CallEnded, Events, Notice
 from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
@@ -150,12 +152,18 @@ class Router:
           chain and model is given; `TypeError` or `ValueError` for what cannot be sent; all before anything is sent;
         - whatever `accept` raises.
         """
-        plan = self._plan(task, tier, chain, model, hedge, retry)
-        engine = self._life.open()
-        call = new_call(
-            self.config, plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority,
-            tags=tags, params=params, headers=headers, provider_params=provider_params, stream=False,
-        )
+        sealed, headers = seal_headers(headers), None  # first: nothing that can raise holds them in plain text
+        try:
+            plan = self._plan(task, tier, chain, model, hedge, retry)
+            engine = self._life.open()
+            call = new_call(
+                self.config, plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority,
+                tags=tags, params=params, headers=sealed, provider_params=provider_params, stream=False,
+            )
+        except Exception as error:
+            params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
+            forget_locals(error)
+            raise
         trace = self._begin(engine, call, plan, tags)
         try:
             reply = await self._life.race(engine, call, plan, trace).run()
@@ -217,6 +225,7 @@ class Router:
             return StreamingResponse(events(), media_type="text/event-stream")
         ```
         """
+        sealed, headers = seal_headers(headers), None  # as in `chat()`
         if "accept" in provider_params:
             raise TypeError("accept= cannot be used with stream(): its chunks are yours before the reply is whole")
         if on_interrupt not in {"raise", "restart"}:
@@ -225,11 +234,17 @@ class Router:
         messages = check_messages(prompt)
 
         def begin() -> tuple[Engine, Call, Trace]:
+            nonlocal params, provider_params
             engine = self._life.open()
-            call = new_call(
-                self.config, plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority,
-                tags=tags, params=params, headers=headers, provider_params=provider_params, stream=True,
-            )
+            try:
+                call = new_call(
+                    self.config, plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority,
+                    tags=tags, params=params, headers=sealed, provider_params=provider_params, stream=True,
+                )
+            except Exception as error:
+                params, provider_params = None, {}  # as in `chat()`
+                forget_locals(error)
+                raise
             return engine, call, self._begin(engine, call, plan, tags)
 
         return ReplyStream(plan, begin, self._life.race, self._end, restart=on_interrupt == "restart")

@@ -12,6 +12,7 @@ from asyncrouter._repr import ShortRepr
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError, Scope
 
 Cause = Literal["first", "retry", "fallback", "hedge", "escalate", "restart"]
@@ -23,7 +24,7 @@ ToolCall = dict[str, Any]
 """A tool call of Chat Completions: `{"id": …, "type": "function", "function": {"name": …, "arguments": "{…}"}}`."""
 
 
-def merge_headers(headers: Mapping[str, str], override: Mapping[str, str]) -> Mapping[str, str]:
+def merge_headers(headers: Mapping[str, Sealed], override: Mapping[str, Sealed]) -> Mapping[str, Sealed]:
     """`override` on top of `headers`; header names are compared without case (RFC 9110, 5.1)."""
     overridden = {name.lower() for name in override}
     return {**{name: value for name, value in headers.items() if name.lower() not in overridden}, **override}
@@ -34,8 +35,8 @@ class Call(NamedTuple):
 
     - `messages`: Chat Completions messages.
     - `params`: parameters for the provider: those of the task, and those of the caller, which take precedence.
-    - `headers`: more header fields for every attempt; `provider_headers`: for those at one provider, by its name.
-      `repr()` does not show them, for they may hold secrets.
+    - `headers`: more header fields for every attempt; `provider_headers`: for those at one provider, by its name. Their
+      values are opaque, for they may be secret.
     - `began`, `deadline`: times of the event loop's clock, in seconds; `deadline` is `inf` if there is none.
     - `stream`: whether the caller reads the answer chunk by chunk.
     - `accept`, `priority`: as given to `Router.chat`.
@@ -45,17 +46,17 @@ class Call(NamedTuple):
 
     messages: Sequence[Message]
     params: Mapping[str, object]
-    headers: Mapping[str, str]
+    headers: Mapping[str, Sealed]
     began: float
     deadline: float
     stream: bool = False
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None
     priority: Priority = "interactive"
     deadline_given: bool = False
-    provider_headers: Mapping[str, Mapping[str, str]] = {}
+    provider_headers: Mapping[str, Mapping[str, Sealed]] = {}
     own_keys: frozenset[str] = frozenset()
 
-    def headers_for(self, provider: str) -> Mapping[str, str]:
+    def headers_for(self, provider: str) -> Mapping[str, Sealed]:
         """The header fields for attempts at this provider: those for all, and its own, which replace others."""
         own = self.provider_headers.get(provider)
         return merge_headers(self.headers, own) if own else self.headers

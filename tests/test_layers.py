@@ -16,7 +16,7 @@ import asyncrouter
 ROOT = Path(asyncrouter.__file__).parent
 
 LAYERS: list[list[str]] = [
-    ["_repr", "_pickles", "_types", "_errors", "_events", "_transport.api"],
+    ["_repr", "_pickles", "_types", "_errors", "_events", "_transport.api", "_credentials.secret"],
     ["_config"],
     ["_transport", "_wire", "_policies", "_credentials"],
     ["_engine"],
@@ -30,7 +30,7 @@ LAYERS: list[list[str]] = [
 """Words; plans; tools, strangers to one another; the engine; the router; the public names; the doors, lowest first.
 
 "" is the package itself: its public names. `_transport.api` is what a wire writes and a transport carries, so it stands
-below both.
+below both; so does `_credentials.secret`, in which keys travel through all of them.
 """
 TOOLS = LAYERS[2]
 DOORS = LAYERS[6:]

@@ -15,9 +15,9 @@ from asyncrouter._types import Call
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from asyncrouter._config.arguments_headers import Headers
     from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan
+    from asyncrouter._credentials.secret import SealedHeaders
     from asyncrouter._types import Message, Priority, Reply
 
     Prompt = str | Sequence[Mapping[str, object]]
@@ -34,11 +34,13 @@ def new_call(
     priority: Priority,
     tags: Mapping[str, str] | None,
     params: Mapping[str, object] | None,
-    headers: Headers | None,
+    headers: SealedHeaders,
     provider_params: dict[str, object],
     stream: bool,
 ) -> Call:
     """Check the arguments of a call that begins `now`. Raises `TypeError`, `ValueError` or `ConfigError`."""
+    if headers.fault is not None:
+        raise headers.fault
     if priority not in {"interactive", "batch"}:
         raise ValueError(f'priority: expected "interactive" or "batch", got {priority!r}')
     if accept is not None and not callable(accept):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from asyncrouter._config.checks import at
 from asyncrouter._config.headers import name_fault, value_fault
 from asyncrouter._config.secret_names import is_key_header, is_secret_header, is_secret_value
+from asyncrouter._credentials.secret import NO_HEADERS, SealedHeaders, Secret, reveal
 
 if TYPE_CHECKING:
     from asyncrouter._config.config import Config
@@ -19,27 +20,41 @@ if TYPE_CHECKING:
 class CallHeaders(NamedTuple):
     """The header fields of a call: for all attempts, by provider, and the providers for which they bring a key."""
 
-    for_all: Mapping[str, str]
-    by_provider: Mapping[str, Mapping[str, str]]
+    for_all: Mapping[str, Secret]
+    by_provider: Mapping[str, Mapping[str, Secret]]
     own_keys: frozenset[str]
 
 
-def check_headers(headers: Headers, config: Config, plan: Plan) -> CallHeaders:
-    """Copy the headers of a call. Raises `TypeError`, `ValueError` or `ConfigError`, with names but no values.
+def seal_headers(headers: Headers | None) -> SealedHeaders:
+    """Check and copy the headers of a call; the values are opaque from here on.
+
+    Never raises, because this frame and its caller's hold the values: what is wrong is the `fault` of the result. Its
+    message has names but no values.
+    """
+    if not headers:
+        return NO_HEADERS
+    if isinstance(headers, SealedHeaders):
+        return headers
+    if not isinstance(headers, Mapping):
+        return SealedHeaders(fault=TypeError(f"headers: expected a mapping, got {type(headers).__name__}"))
+    groups = [(f"headers[{name!r:.80}]", value) for name, value in headers.items() if _is_group(name, value)]
+    for_all = {name: value for name, value in headers.items() if not _is_group(name, value)}
+    for path, fields in [("headers", for_all), *groups]:
+        if (fault := _fault(path, fields)) is not None:
+            return SealedHeaders(fault=fault)
+    return SealedHeaders(headers)
+
+
+def check_headers(headers: SealedHeaders, config: Config, plan: Plan) -> CallHeaders:
+    """The headers of a call, by whom they are for. Raises `TypeError` or `ConfigError`, with names but no values.
 
     A credential may stand among the fields for every attempt only if all steps of the plan are at one provider.
     """
-    if not isinstance(headers, Mapping):
-        raise TypeError(f"headers: expected a mapping, got {type(headers).__name__}")
-    for_all: dict[str, str] = {}
-    by_provider: dict[str, Mapping[str, str]] = {}
-    for name, value in headers.items():
-        if isinstance(value, Mapping) and isinstance(name, str):
-            with at("headers"):
-                config.provider(name)
-            by_provider[name] = {field: _checked(f"headers[{name!r}]", field, text) for field, text in value.items()}
-        else:
-            for_all[name] = _checked("headers", name, value)
+    for_all = {name: value for name, value in headers.items() if isinstance(value, Secret)}
+    by_provider = {name: value for name, value in headers.items() if not isinstance(value, Secret)}
+    with at("headers"):
+        for name in by_provider:
+            config.provider(name)
     providers = {step.model.provider: None for step in plan.steps}  # in their order
     if len(providers) > 1:
         _check_one_provider(for_all, next(iter(providers)))
@@ -49,19 +64,29 @@ def check_headers(headers: Headers, config: Config, plan: Plan) -> CallHeaders:
     return CallHeaders(for_all, by_provider, frozenset(keys))
 
 
-def _checked(path: str, name: object, value: object) -> str:
-    """The value of a header field. Raises `TypeError` or `ValueError`."""
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"{path}[{name!r}]: expected text")
-    if fault := name_fault(name) or value_fault(value):
-        raise ValueError(f"{path}[{name!r}]: expected {fault}")
-    return value
+def _is_group(name: object, value: object) -> bool:
+    """Whether these are the fields for one provider."""
+    return isinstance(value, Mapping) and isinstance(name, str)
 
 
-def _check_one_provider(headers: Mapping[str, str], provider: str) -> None:
+def _fault(path: str, fields: Mapping[str, object]) -> TypeError | ValueError | None:
+    """What is wrong with header fields."""
+    seen: set[str] = set()
+    for name, value in fields.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            return TypeError(f"{path}[{name!r:.80}]: expected text")
+        if fault := name_fault(name) or value_fault(value):
+            return ValueError(f"{path}[{name!r:.80}]: expected {fault}")
+        if name.lower() in seen:
+            return ValueError(f"{path}[{name!r:.80}]: given twice; names of headers are the same in upper and lower case")
+        seen.add(name.lower())
+    return None
+
+
+def _check_one_provider(headers: Mapping[str, Secret], provider: str) -> None:
     """Refuse credentials that would go to several providers. Raises `TypeError`."""
     for name, value in headers.items():
-        if is_secret_header(name) or is_secret_value(value):
+        if is_secret_header(name) or is_secret_value(reveal(value)):
             raise TypeError(
                 f"headers[{name!r}]: a credential would go to every provider of the chain; give it to the one it is "
                 f'for: headers={{"{provider}": {{"{name}": …}}}}'

@@ -19,11 +19,21 @@ _OF_THE_CONNECTION: Final = frozenset({
 """Fields that say how the body is framed or the connection is used: the transport writes what is needed of them."""
 
 
-def name_fault(name: object) -> str:
-    """What was expected in place of this name of a header field, "" if nothing is wrong with it."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+def is_token(text: object) -> bool:
+    """Whether this can be the name of a header field, or of a method."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def name_fault(name: object, *, allowed: str = "") -> str:
+    """What was expected in place of this name of a header field, "" if nothing is wrong with it.
+
+    `allowed`: a field of the connection, in lower case, that may be given all the same.
+    """
+    if not isinstance(name, str) or not is_token(name):
         return "a header's name"
-    return "a header that the transport does not write itself" if name.lower() in _OF_THE_CONNECTION else ""
+    lower = name.lower()
+    ours = lower in _OF_THE_CONNECTION and lower != allowed
+    return "a header that the transport does not write itself" if ours else ""
 
 
 def value_fault(value: str) -> str:

@@ -42,6 +42,8 @@ At each await:
                        by itself when the step's share of the deadline does, at the latest.
     transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
     response.read()    Caller or race may cancel, and the clock may close the response; `end()` closes it in any case.
+    fetch(), renew_key() Caller or race may cancel. A key function that runs goes on for the other calls. While a key is
+                       renewed the attempt is sent; its slot has been given back.
     accept(reply)      Only the caller (of a hedge: the race, for the caller) or the deadline cancels, as all other step
                        runs have been stopped. If `accept` catches the deadline's cancellation and returns, its verdict
                        counts.
@@ -65,7 +67,7 @@ from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.trace_entry import TraceEntry
-from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, Unauthorized
 from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
 
 ERROR_BODY_SECONDS = 1.0
 """Seconds given to the body of an error response. It comes with its headers, or something is wrong with the server."""
+FORBIDDEN = 403
+"""The status of a key that is valid, but not allowed to do this: another one is no use."""
 MAX_ERROR_BYTES = 65_536
 """Bytes of an error response that are read at most. What is wrong stands at the beginning of an error response."""
 
@@ -99,6 +103,9 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
             if no_room is not None or engine.room.waiting:
                 step_run.leave_queue(engine.policies)
                 await _wait_for_room(entry, step_run, no_room)
+            credential, now = engine.credentials[step_run.step.model.provider], engine.loop.time()
+            if credential.due(now) and not step_run.own_key:
+                await credential.fetch(step_run.silent_until - now)
             lease = admit_now(engine, call, step_run) or await admit_later(engine, call, step_run)
             sent = step_run.attempt = _prepare(entry, step_run, lease)
         except AttemptError as error:
@@ -164,6 +171,8 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         except AttemptError as error:
             if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # the clock closed it
                 return sent.fail(sent.timeout(sent.clock.expired))
+            if isinstance(error, Unauthorized) and error.status != FORBIDDEN and not step_run.own_key:
+                await sent.renew_key(error, step_run.silent_until)
             return _failed(sent, step_run, error)
         except (OSError, EOFError) as error:
             return _failed(sent, step_run, sent.lost(error))

@@ -73,7 +73,7 @@ class Engine:
         """Get a provider's wire and credential ready, unless they are."""
         if provider.name not in self.wires:
             self.wires[provider.name] = wire_for(provider, self.wall)
-            self.credentials[provider.name] = Credential(provider)
+            self.credentials[provider.name] = Credential(provider, self.keep_task)
 
     def check_open(self) -> None:
         """Raise `RouterClosed` when the router has been closed."""
@@ -96,6 +96,8 @@ class Engine:
         self.closed = True
         for sleeper in self.sleepers:
             _wake(sleeper)
+        for credential in self.credentials.values():
+            credential.close()
         self.room.close()
         self.policies.close()
         await shut_down(self.transport, self.tasks, self.shield)

@@ -58,7 +58,8 @@ def warn_unknown_end(engine: Engine, step: PlannedStep, reply: Reply) -> None:
     choices = reply.raw.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     word = (choice.get("native_finish_reason") or choice.get("finish_reason")) if isinstance(choice, dict) else None
-    text = f"{step.name} ended its answer with {word!r:.80}, a finish reason that is not known; it counts as an end"
+    word = engine.credentials[step.model.provider].mask(f"{word!r:.80}")
+    text = f"{step.name} ended its answer with {word}, a finish reason that is not known; it counts as an end"
     engine.events.notice(Notice(step.name, text))
 
 

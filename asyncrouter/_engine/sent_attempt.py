@@ -12,6 +12,7 @@ from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Connecti
 from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
+    from asyncrouter._credentials.secret import Secret
     from asyncrouter._engine.trace_entry import TraceEntry
     from asyncrouter._errors import ClockName
     from asyncrouter._policies.lease import Lease
@@ -41,7 +42,7 @@ class SentAttempt:
     )
 
     def __init__(
-        self, entry: TraceEntry, lease: Lease, wire: Wire, key: str | None, request: Request, answer_until: float
+        self, entry: TraceEntry, lease: Lease, wire: Wire, key: Secret | None, request: Request, answer_until: float
     ) -> None:
         engine, step = entry.engine, entry.step
         self.entry = entry
@@ -148,10 +149,16 @@ class SentAttempt:
         if key_is_bad and self.key is not None:
             hint = f" (key of {self.attempt.provider} from {credential.origin})"
         self.entry.complete_error(error, self.key, hint)
-        if key_is_bad and credential.renew(self.key):
-            error.again = "quick"
         self.end(outcome_of(error), error)
         return error
+
+    async def renew_key(self, error: Unauthorized, until: float) -> None:
+        """Read the key again that was turned down, by the instant `until`; with another one, `error` may be retried."""
+        self.clock.stop()
+        self.lease.release(billed=False)
+        credential, now = self.engine.credentials[self.step.model.provider], self.engine.loop.time()
+        if await credential.renew(self.key, self.sent_at, until - now):
+            error.again = "quick"
 
     def withdraw(self) -> None:
         """Give everything back as if it had never been admitted: there was no room on this machine to send it."""

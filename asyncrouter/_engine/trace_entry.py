@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._credentials import secrets_in
+from asyncrouter._credentials import secrets_of_call
 from asyncrouter._errors import AttemptError, NotAccepted, NotSent, RouterError
 from asyncrouter._events import AttemptEnded, AttemptStarted
 from asyncrouter._types import Attempt
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._config.plan import PlannedStep
+    from asyncrouter._credentials.secret import Secret
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
@@ -89,7 +90,7 @@ class TraceEntry:
         if not self.engine.events.quiet:
             self.engine.events.emit(AttemptEnded(self.trace, self.attempt))
 
-    def complete_error(self, error: AttemptError, key: str | None = None, hint: str = "") -> None:
+    def complete_error(self, error: AttemptError, key: Secret | None = None, hint: str = "") -> None:
         """Put on `error` which model failed; keep `key` and all other secrets out of its texts; `hint` is appended."""
         attempt = self.attempt
         error.model, error.provider = attempt.model, attempt.provider
@@ -97,14 +98,17 @@ class TraceEntry:
         error.args = (error.message,)
         if error.code is not None:
             error.code = self._mask(error.code, key)
+        if error.param is not None:
+            error.param = self._mask(error.param, key)
         error.__traceback__ = None  # a trace that is kept would keep our frames alive
-        error.request_id = error.request_id or attempt.request_id
+        if (request_id := error.request_id or attempt.request_id) is not None:
+            error.request_id = attempt.request_id = self._mask(request_id, key)
         attempt.status = attempt.status or error.status
 
-    def _mask(self, text: str, key: str | None) -> str:
+    def _mask(self, text: str, key: Secret | None) -> str:
         # `key` too: the credential may have been renewed since this attempt took its key.
         provider = self.step.model.provider
-        return self.engine.credentials[provider].mask(text, key, *secrets_in(self.call.headers_for(provider)))
+        return self.engine.credentials[provider].mask(text, key, *secrets_of_call(self.call.headers_for(provider)))
 
 
 def requests_to(trace: Trace, model: str) -> int:

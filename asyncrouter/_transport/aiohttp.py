@@ -23,10 +23,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info, make_connector
 from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
+from asyncrouter._transport.outgoing import check_fields
 from asyncrouter._transport.response import AiohttpResponse
 from asyncrouter._transport.url import MAX_URLS, parse_url
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request, Response
 
@@ -87,7 +90,7 @@ class AiohttpTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[AiohttpResponse] = set()
         self._contexts: dict[str, tls.SSLContext] = {}
-        self._destinations: dict[tuple[str, str | None], Destination] = {}
+        self._destinations: dict[tuple[Sealed, str | None], Destination] = {}
         self._proxies: dict[str, str | None] = {}
 
     def __repr__(self) -> str:
@@ -110,14 +113,16 @@ class AiohttpTransport:
             connection_info.set(None)
             try:
                 response = await self._ask(session, request)
-                if self._session is not session:  # closed meanwhile; a session of the caller's goes on
-                    response.close()
-                    raise ConnectionFailed("the transport was closed while sending")
-                connection = connection_info.get() or ConnectionInfo(isinstance(session.connector, Connector), began)
-                if response.status >= _FAILED_HOST and isinstance(session.connector, Connector):
-                    session.connector.doubt(response.url)
-                return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
-            except asyncio.CancelledError:
+                if self._session is session:
+                    connection = connection_info.get() or ConnectionInfo(isinstance(session.connector, Connector), began)
+                    if response.status >= _FAILED_HOST and isinstance(session.connector, Connector):
+                        session.connector.doubt(response.url)
+                    return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
+                response.close()  # closed meanwhile; a session of the caller's goes on
+                del response  # it shows its URL
+                pool, failed = None, ConnectionFailed("the transport was closed while sending")
+            except asyncio.CancelledError as cancelled:
+                forget_locals(cancelled, everything=True)
                 task = asyncio.current_task()
                 if self._session is session or task is None or task.cancelling():
                     raise
@@ -126,14 +131,15 @@ class AiohttpTransport:
             except Exception as error:
                 failed = attempt_error(error, request)
                 if failed is None:
+                    forget_locals(error, everything=True)
                     raise
                 pool = None if resent else _resend_pool(session, error)
-            assert failed is not None
             # Raised outside the handler: aiohttp's error holds the request's headers, with the key.
             if pool is None:
-                raise failed
+                failed.__context__ = None
+                raise failed.with_traceback(None)
             # Nothing awaits between here and the pool, so it will be a new connection.
-            pool.forget(parse_url(request.url))
+            pool.forget(parse_url(request.sealed_url))
             self.resends += 1
             resent = True
 
@@ -171,11 +177,15 @@ class AiohttpTransport:
         proxy = request.proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
         small = request.method == "POST" and 0 < len(body) <= SMALL_BODY
         short = small and proxy is None and session is not self._given
-        if short and (destination := self._destinations.get((request.url, request.ca))) is not None:
+        if short and (destination := self._destinations.get((request.sealed_url, request.ca))) is not None:
+            destination.prepare(request.sealed_headers)
             return exchange(session, destination, request, timeout)
-        url = parse_url(request.url)
+        url = parse_url(request.sealed_url)
         if short and is_plain(url):
-            return exchange(session, self._remember(url, session, request), request, timeout)
+            destination = self._remember(url, session, request)
+            destination.prepare(request.sealed_headers)
+            return exchange(session, destination, request, timeout)
+        check_fields(request.method, request.sealed_headers)
         return session.request(
             request.method,
             url,
@@ -193,7 +203,7 @@ class AiohttpTransport:
         if len(self._destinations) >= MAX_URLS:
             self._destinations.clear()
         destination = Destination(url, asyncio.get_running_loop(), session, self._ssl_for(request))
-        self._destinations[request.url, request.ca] = destination
+        self._destinations[request.sealed_url, request.ca] = destination
         return destination
 
     def _ssl_for(self, request: Request) -> tls.SSLContext | aiohttp.Fingerprint | bool:

@@ -4,28 +4,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from asyncrouter._credentials.secret import reveal, reveal_all
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from asyncrouter._credentials.secret import Sealed
 
-class Request(NamedTuple):
+
+class SealedRequest(NamedTuple):
+    """A request whose URL, header values and proxy may be `Secret`s."""
+
+    method: str
+    url: Sealed
+    headers: Mapping[str, Sealed]
+    body: bytes
+    connect: float | None = None
+    proxy: Sealed | None = None
+    ca: str | None = None
+
+
+class Request(SealedRequest):
     """One HTTP request, complete: a transport adds nothing to it but the connection.
 
     `connect` is the connect timeout in seconds, `None` for no limit; it runs from the moment a new connection is begun
     until it is ready, TLS handshake included. `proxy` is a URL, `ca` the path of a bundle of certificates.
-    The headers and the body hold secrets, so neither is printed.
+
+    Secrets are sealed inside: neither `repr()` nor a listing of local variables shows one, and a request that has one
+    cannot be pickled. `url`, `headers` and `proxy` give them out; read them as late as possible.
     """
 
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    connect: float | None = None
-    proxy: str | None = None
-    ca: str | None = None
+    __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"Request(method={self.method!r}, url={self.url!r}, connect={self.connect!r}, ca={self.ca!r})"
+        url = self.sealed_url
+        shown = url if isinstance(url, str) else f"{reveal(url).partition('?')[0]}?…"
+        return f"Request(method={self.method!r}, url={shown!r}, connect={self.connect!r}, ca={self.ca!r})"
+
+    @property
+    def url(self) -> str:
+        """The URL, with the query that the configuration adds."""
+        return reveal(self[1])
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields, with the key."""
+        return reveal_all(self[2])
+
+    @property
+    def proxy(self) -> str | None:
+        """The URL of the proxy, with its password; `None` for none."""
+        return None if self[5] is None else reveal(self[5])
+
+    @property
+    def sealed_url(self) -> Sealed:
+        """The URL; opaque if the configuration adds a query to it."""
+        return self[1]
+
+    @property
+    def sealed_headers(self) -> Mapping[str, Sealed]:
+        """The header fields; their values are opaque where they may be secret."""
+        return self[2]
 
 
 class Response(Protocol):

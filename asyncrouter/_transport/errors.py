@@ -173,7 +173,7 @@ def _place(request: Request | None) -> str:
     if request is None:
         return "the server"
     try:
-        url = parse_url(request.url)
+        url = parse_url(request.sealed_url)
     except aiohttp.InvalidURL:
         return "the server"
     return f"{url.host}:{url.port}"

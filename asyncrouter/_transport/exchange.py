@@ -23,12 +23,16 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import TimerNoop
 from multidict import CIMultiDict
 
+from asyncrouter._credentials.secret import reveal_all
+from asyncrouter._transport.outgoing import check_fields
+
 if TYPE_CHECKING:
     import ssl as tls
     from collections.abc import Mapping
 
     from yarl import URL
 
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
 
 _PARAMETERS: Final = (
@@ -77,25 +81,35 @@ class Destination:
         self.url = url
         self.template = aiohttp.ClientRequest("POST", url, loop=loop, session=session, ssl=ssl)
         self.info = self.template.request_info
-        self._headers: Mapping[str, str] | None = None
+        self._headers: Mapping[str, Sealed] | None = None
         self._head = b""
 
     def __repr__(self) -> str:
         return f"<Destination {self.url.host_port_subcomponent}>"
 
-    def head(self, headers: Mapping[str, str]) -> bytes:
-        """All lines before the length of the body; kept, because nearly every request has the very same headers."""
-        if headers is not self._headers:
-            self._head, self._headers = self._build(headers), headers
-        return self._head
+    def prepare(self, headers: Mapping[str, Sealed]) -> None:
+        """Build the head of a request. Raises `ValueError`, which names the field, for what HTTP cannot carry.
 
-    def _build(self, headers: Mapping[str, str]) -> bytes:
+        It is kept, because nearly every request has the very same headers.
+        """
+        if headers is not self._headers:
+            check_fields("POST", headers)
+            self._head, self._headers = self._build(headers), headers
+
+    def write(self, transport: asyncio.Transport, headers: Mapping[str, Sealed], body: bytes) -> None:
+        """Write a request that has been prepared.
+
+        This is the one place where secrets are in plain text, and nothing in it can raise.
+        """
+        if headers is not self._headers:  # another request was prepared while this one waited for its connection
+            self._head, self._headers = self._build(headers), headers
+        transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
+
+    def _build(self, headers: Mapping[str, Sealed]) -> bytes:
         named = CIMultiDict({"Host": self.url.host_port_subcomponent or ""})
-        named.update(headers)
+        named.update(reveal_all(headers))
         named.pop("Content-Length", None)
         lines = [f"POST {self.url.raw_path_qs} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items()), ""]
-        if any(line.splitlines() != [line] or "\0" in line for line in lines[:-1]):
-            raise ValueError("a line break in a header, which would begin another one")  # not shown: it may be a key
         return "\r\n".join(lines).encode()
 
 
@@ -117,7 +131,6 @@ async def exchange(
     try:
         protocol, loop = connection.protocol, asyncio.get_running_loop()
         assert protocol is not None
-        head, body = destination.head(request.headers), request.body
         protocol.set_response_params(
             timer=_NO_TIMER, read_until_eof=True, auto_decompress=False, max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
@@ -125,7 +138,7 @@ async def exchange(
         transport = protocol.transport
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was lost before the request was written")
-        transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+        destination.write(transport, request.sealed_headers, request.body)
         response = aiohttp.ClientResponse(
             "POST", destination.url, writer=None, continue100=None, timer=_NO_TIMER, request_info=destination.info,
             traces=[], loop=loop, session=session, stream_writer=_WRITTEN,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._config.catalog import Model
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call, Chunk, Reply
@@ -83,7 +84,7 @@ class Wire(Protocol):
         ...
 
     def encode(
-        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        self, call: Call, model: Model, params: Mapping[str, object], key: Sealed | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
         """The request for this call. `params` are the call's parameters with the step's on top.
@@ -118,7 +119,7 @@ class Wire(Protocol):
         """The id under which the provider knows this request, `None` if its headers have none."""
         ...
 
-    def list_models(self, key: str | None) -> Request:
+    def list_models(self, key: Sealed | None) -> Request:
         """The request for the provider's list of models."""
         ...
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import orjson
 
 from asyncrouter._config.hosts import serves_both_apis
+from asyncrouter._credentials.secret import Secret, reveal, seal
 from asyncrouter._errors import BadReply
 from asyncrouter._transport.api import Request
 from asyncrouter._types import merge_headers
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Call, Message, Reply
     from asyncrouter._wire.api import Decoder, Wire
@@ -57,7 +59,7 @@ class BaseWire:
     wall clock, for Retry-After dates.
     """
 
-    __slots__ = ("_classifier", "_headers", "_learned", "_new_builder", "_provider", "_shortcut")
+    __slots__ = ("_classifier", "_headers", "_learned", "_new_builder", "_provider", "_proxy", "_shortcut")
 
     def __init__(
         self,
@@ -70,7 +72,8 @@ class BaseWire:
         self._classifier = Classifier(wall)
         self._new_builder = new_builder
         self._shortcut = shortcut
-        self._headers: dict[tuple[str | None, bool], Mapping[str, str]] = {}
+        self._headers: dict[tuple[Sealed | None, bool], Mapping[str, Sealed]] = {}
+        self._proxy = None if provider.proxy is None else Secret(provider.proxy)
         self._learned: Learned | None = None  # until a provider has refused something
 
     def __repr__(self) -> str:
@@ -115,7 +118,7 @@ class BaseWire:
 
     def streams(self, request: Request) -> bool:
         """Whether the answer to this request is asked for as a stream; not every model and host has one."""
-        return request.headers.get("Accept") == _EVENTS
+        return reveal(request.sealed_headers.get("Accept", "")) == _EVENTS
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """The id under which the provider knows this request, `None` if its headers have none."""
@@ -124,7 +127,7 @@ class BaseWire:
                 return headers[name]
         return None
 
-    def list_models(self, key: str | None) -> Request:
+    def list_models(self, key: Sealed | None) -> Request:
         """The request for the provider's list of models."""
         return self._get(self._url("/models"), key)
 
@@ -132,10 +135,12 @@ class BaseWire:
         """The ids in `{"data": [{"id": …}]}`, or in a bare list (Together). Raises `BadReply`."""
         return read_model_ids(body, "data", "id")
 
-    def _url(self, path: str, **query: str) -> str:
-        """An address at this provider; the query of its configuration goes before ours."""
-        query = {**self._provider.query, **query}
-        return f"{self._provider.base_url.rstrip('/')}{path}{'?' + urlencode(query) if query else ''}"
+    def _url(self, path: str, **query: str) -> Sealed:
+        """An address at this provider; the query of its configuration, which may be secret, goes before ours."""
+        configured = self._provider.query
+        query = {**configured, **query}
+        url = f"{self._provider.base_url.rstrip('/')}{path}{'?' + urlencode(query) if query else ''}"
+        return Secret(url) if configured else url
 
     def _finish(self, body: Message, model: Model) -> Message:
         """The body without what the model drops or has refused, by the names that this API has for it."""
@@ -148,23 +153,23 @@ class BaseWire:
         return body
 
     def _post(
-        self, url: str, call: Call, body: bytes, key: str | None, *, stream: bool, connect: float | None
+        self, url: Sealed, call: Call, body: bytes, key: Sealed | None, *, stream: bool, connect: float | None
     ) -> Request:
         headers = self._headers.get((key, stream)) or self._build_headers(key, stream)
         if call.headers or call.provider_headers:
             headers = merge_headers(headers, call.headers_for(self._provider.name))
-        return Request("POST", url, headers, body, connect, self._provider.proxy, self._provider.ca)
+        return Request("POST", url, headers, body, connect, self._proxy, self._provider.ca)
 
-    def _get(self, url: str, key: str | None) -> Request:
+    def _get(self, url: Sealed, key: Sealed | None) -> Request:
         headers = {name: value for name, value in self._build_headers(key, False).items() if name != "Content-Type"}
-        return Request("GET", url, headers, b"", proxy=self._provider.proxy, ca=self._provider.ca)
+        return Request("GET", url, headers, b"", proxy=self._proxy, ca=self._provider.ca)
 
-    def _auth(self, key: str | None) -> Mapping[str, str]:
+    def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         """The headers that authenticate the request, and those that name the API's version."""
-        return {} if key is None else {"Authorization": f"Bearer {key}"}
+        return {} if key is None else {"Authorization": Secret(f"Bearer {reveal(key)}")}
 
-    def _build_headers(self, key: str | None, stream: bool) -> Mapping[str, str]:
-        headers = {
+    def _build_headers(self, key: Sealed | None, stream: bool) -> Mapping[str, Sealed]:
+        headers: dict[str, Sealed] = {
             "Content-Type": "application/json",
             "Accept": _EVENTS if stream else "application/json",
             "User-Agent": "asyncrouter",
@@ -175,7 +180,7 @@ class BaseWire:
             headers["Accept-Encoding"] = "identity"
         if len(self._headers) >= _MAX_HEADER_SETS:
             self._headers.clear()
-        built = self._headers[key, stream] = merge_headers(headers, self._provider.headers)
+        built = self._headers[key, stream] = merge_headers(headers, seal(self._provider.headers))
         return built
 
 

@@ -56,6 +56,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     `start` is its first instant and `epoch` the wall time of instant 0.0, in seconds.
     """
 
+    is_virtual = True
+    """Whether its time is virtual, so that it cannot wait for a thread."""
+
     def __init__(self, start: float = 0.0, epoch: float = EPOCH) -> None:
         selector = _VirtualSelector()
         selector.loop = self

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
 
@@ -33,7 +34,7 @@ class Anthropic(BaseWire):
         self._messages_url = self._url("/messages")
 
     def encode(
-        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        self, call: Call, model: Model, params: Mapping[str, object], key: Sealed | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
         """The request for this call.
@@ -44,10 +45,10 @@ class Anthropic(BaseWire):
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._messages_url, call, written, key, stream="stream" in body, connect=connect)
 
-    def list_models(self, key: str | None) -> Request:
+    def list_models(self, key: Sealed | None) -> Request:
         """The request for the provider's list of models, all on one page."""
         return self._get(self._url("/models", limit="1000"), key)
 
-    def _auth(self, key: str | None) -> Mapping[str, str]:
+    def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         version = {"anthropic-version": VERSION}
         return version if key is None else {"x-api-key": key, **version}

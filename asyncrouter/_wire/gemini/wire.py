@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
     from asyncrouter._wire.api import Decoder
@@ -37,7 +38,7 @@ class Gemini(BaseWire):
         super().__init__(provider, wall, lambda: ResponseBuilder(wall(), origin))
 
     def encode(
-        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        self, call: Call, model: Model, params: Mapping[str, object], key: Sealed | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
         """The request for this call.
@@ -60,7 +61,7 @@ class Gemini(BaseWire):
             params = {**params, **{name: value for name, value in own if value is not None}}
         return super().decoder(headers, params)
 
-    def list_models(self, key: str | None) -> Request:
+    def list_models(self, key: Sealed | None) -> Request:
         """The request for the provider's list of models, all on one page."""
         return self._get(self._url("/models", pageSize="1000"), key)
 
@@ -68,7 +69,7 @@ class Gemini(BaseWire):
         """The ids in `{"models": [{"name": "models/…"}]}`. Raises `BadReply`."""
         return [name.removeprefix("models/") for name in read_model_ids(body, "models", "name")]
 
-    def _auth(self, key: str | None) -> Mapping[str, str]:
+    def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         return {} if key is None else {"x-goog-api-key": key}
 
 

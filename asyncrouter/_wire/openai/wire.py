@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
 
@@ -31,7 +32,7 @@ class OpenAI(BaseWire):
         self._quirks = quirks_of(provider.base_url)
 
     def encode(
-        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        self, call: Call, model: Model, params: Mapping[str, object], key: Sealed | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError` or `ValueError` that names what cannot be written."""

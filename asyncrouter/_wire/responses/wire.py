@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
@@ -40,7 +41,7 @@ class Responses(BaseWire):
         self._wall = wall
 
     def encode(
-        self, call: Call, model: Model, params: Mapping[str, object], key: str | None, *, stream: bool,
+        self, call: Call, model: Model, params: Mapping[str, object], key: Sealed | None, *, stream: bool,
         connect: float | None,
     ) -> Request:
         """The request for this call.

@@ -1,0 +1,188 @@
+"""Masking: replaces secrets in a text by `***`, however they are written there.
+
+A provider may quote a key as it was sent, percent-encoded, escaped for HTML or JSON or by `repr`, in other case, or in
+base64. So the text is unescaped, up to three times (an escape may itself be escaped), and each stage is searched
+without regard to case; what is found is replaced where it stands in the original. Linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+VALUE_LENGTH: Final = 7
+"""Characters from which on the value of a header field or query parameter is masked. A shorter one is a word like
+"true", and masking it would take ordinary words out of every message."""
+KEY_LENGTH: Final = 4
+"""Characters from which on a key is masked."""
+WORD_LENGTH: Final = 8
+"""Characters below which a secret is masked only where it stands as a word of its own, and from which on the beginning
+of one is masked at the end of a text that was cut."""
+
+_SECRET_NAME: Final = re.compile("key|token|auth|secret|session|cookie|passw|credential|signature", re.IGNORECASE)
+"""Parts of names of header fields whose values consist of secrets: then each part of the value is masked, too."""
+_SEPARATORS: Final = re.compile(r"[;,\s]+")
+_ESCAPE: Final = re.compile(
+    r"%([0-9a-f]{2})|&#x([0-9a-f]{1,6});?|&#([0-9]{1,7});?|&([a-z]{2,6});|\\u([0-9a-f]{4})|\\u\{([0-9a-f]{1,6})\}"
+    r"|\\U([0-9a-f]{8})|\\x([0-9a-f]{2})|\\([0-7]{3})|\\(.)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Escapes of URLs, HTML, JSON, `repr` and C."""
+_CUT_ESCAPE: Final = re.compile(r"(?:%[0-9a-f]?|&#?[0-9a-z]{0,6}|\\[ux]?[0-9a-f]{0,3})?\Z")
+"""The beginning of an escape at the end of a text; "" where there is none."""
+_LONGEST_CUT: Final = 9
+_QUOTES: Final = "…'\"\\"
+_HEX_GROUPS: Final = frozenset({1, 2, 5, 6, 7, 8})
+_OCTAL_GROUP, _DECIMAL_GROUP, _NAMED_GROUP = 9, 3, 4
+_CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
+_STAGES: Final = 3
+_TO_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+"""Only ASCII: other letters may change their number when they change their case."""
+_UNPRINTED: Final = "\ufffd"
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """`text` without any of the secrets, in whatever spelling; nor the beginning of one at its end."""
+    spellings = sorted({spelling for secret in secrets for spelling in _spellings(secret)}, key=len, reverse=True)
+    if not spellings:
+        return text
+    spans: list[tuple[int, int]] = []
+    for stage, starts in _stages(text):
+        for spelling in spellings:
+            spans += ((starts[at], starts[at + len(spelling)]) for at in _finds(stage, spelling))
+        if (cut := _beginning_at_the_end(stage, spellings)) is not None:
+            spans.append((starts[cut[0]], starts[cut[1]]))
+    return _without(text, spans)
+
+
+def secrets_in(values: Mapping[str, str]) -> list[str]:
+    """What may be secret in the values of these header fields or query parameters: see `VALUE_LENGTH`.
+
+    The value itself, what follows its first word ("Bearer …") and, where the name says that it is a secret, its parts.
+    """
+    found: list[str] = []
+    for name, value in values.items():
+        scheme, _, rest = value.partition(" ")
+        parts = [value, rest]
+        if _SECRET_NAME.search(name):
+            pieces = _SEPARATORS.split(value)
+            parts += [part.strip("\"'") for piece in pieces for part in (piece, piece.partition("=")[2])]
+        if scheme.lower() == "basic":
+            parts += _basic(rest)
+        found += (part for part in parts if len(part) >= VALUE_LENGTH or (part == rest and len(part) >= KEY_LENGTH))
+    return found
+
+
+def secrets_in_url(url: str | None) -> list[str]:
+    """The password of a URL, as it stands there and as it is sent in `Proxy-Authorization`."""
+    parts = urlsplit(url or "")
+    if not parts.password:
+        return []
+    user, password = unquote(parts.username or ""), unquote(parts.password)
+    pair = f"{user}:{password}"
+    return [password, pair, base64.b64encode(pair.encode("utf-8", "replace")).decode()]
+
+
+def _basic(encoded: str) -> list[str]:
+    """User and password of Basic authentication (RFC 7617), and the password alone."""
+    try:
+        pair = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return []
+    return [pair, pair.partition(":")[2]]
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """The ways to write a secret that are no escapes, in lower case."""
+    if len(secret) < KEY_LENGTH:
+        return
+    raw = secret.encode("utf-8", "replace")
+    yield secret.translate(_TO_LOWER)
+    if not secret.isascii():
+        yield raw.decode("latin-1").translate(_TO_LOWER)  # what unescaping `%C3%A9` gives
+    if " " in secret:
+        yield secret.replace(" ", "+").translate(_TO_LOWER)
+    if len(secret) >= VALUE_LENGTH:
+        yield base64.b64encode(raw).decode().rstrip("=").translate(_TO_LOWER)
+
+
+def _stages(text: str) -> Iterator[tuple[str, list[int] | range]]:
+    """The text in lower case, then unescaped once, twice …; and where each of its characters begins in the original."""
+    starts: list[int] | range = range(len(text) + 1)
+    yield text.translate(_TO_LOWER), starts
+    for _ in range(_STAGES):
+        unescaped, starts = _unescape(text, starts)
+        if unescaped == text:
+            return
+        text = unescaped
+        yield text.translate(_TO_LOWER), starts
+
+
+def _unescape(text: str, starts: list[int] | range) -> tuple[str, list[int]]:
+    parts: list[str] = []
+    moved: list[int] = []
+    done = 0
+    for found in _ESCAPE.finditer(text):
+        parts += (text[done : found.start()], _character(found))
+        moved += starts[done : found.start()]
+        moved.append(starts[found.start()])
+        done = found.end()
+    parts.append(text[done:])
+    moved += starts[done:]
+    return "".join(parts), moved
+
+
+def _character(found: re.Match[str]) -> str:
+    """The one character that an escape stands for."""
+    group = found.lastindex or 0
+    value = found[group]
+    if group in _HEX_GROUPS or group in {_OCTAL_GROUP, _DECIMAL_GROUP}:
+        number = int(value, 16 if group in _HEX_GROUPS else 8 if group == _OCTAL_GROUP else 10)
+        return chr(number) if number <= 0x10FFFF else _UNPRINTED
+    if group == _NAMED_GROUP:
+        named = html.unescape(f"&{value.lower()};")
+        return named if len(named) == 1 else _UNPRINTED
+    return _CONTROLS.get(value, value)
+
+
+def _finds(stage: str, spelling: str) -> Iterator[int]:
+    """Where a spelling stands; a short one only as a word of its own."""
+    at = stage.find(spelling)
+    while at >= 0:
+        end = at + len(spelling)
+        if len(spelling) >= WORD_LENGTH or not (_in_word(stage, at - 1) or _in_word(stage, end)):
+            yield at
+        at = stage.find(spelling, at + 1)
+
+
+def _in_word(stage: str, at: int) -> bool:
+    return 0 <= at < len(stage) and (stage[at].isalnum() or stage[at] == "_")
+
+
+def _beginning_at_the_end(stage: str, spellings: Iterable[str]) -> tuple[int, int] | None:
+    """Where the longest beginning of a secret stands at the end: a message that quotes one may have been cut there."""
+    quoted = stage.rstrip(_QUOTES)
+    quoted = quoted[: len(quoted) - len(_CUT_ESCAPE.search(quoted[-_LONGEST_CUT:])[0])]  # type: ignore[index]  # always
+    for spelling in spellings:
+        for length in range(min(len(spelling) - 1, len(quoted)), WORD_LENGTH - 1, -1):
+            if quoted.endswith(spelling[:length]):
+                return len(quoted) - length, len(quoted)
+    return None
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """`text` with `***` in place of these spans; those that overlap or touch become one."""
+    parts: list[str] = []
+    done, open_until = 0, -1
+    for start, end in sorted(spans):
+        if start > open_until:
+            parts += (text[done:start], "***")
+        open_until = done = max(open_until, end)
+    return "".join([*parts, text[done:]])
