@@ -37,9 +37,14 @@ def seal_headers(headers: Headers | None) -> SealedHeaders:
         return headers
     if not isinstance(headers, Mapping):
         return SealedHeaders(fault=TypeError(f"headers: expected a mapping, got {type(headers).__name__}"))
-    groups = [(f"headers[{name!r:.80}]", value) for name, value in headers.items() if _is_group(name, value)]
-    for_all = {name: value for name, value in headers.items() if not _is_group(name, value)}
-    for path, fields in [("headers", for_all), *groups]:
+    groups: dict[str, Mapping[str, object]] = {}
+    for_all: dict[str, object] = {}
+    for name, value in headers.items():
+        if isinstance(name, str) and isinstance(value, Mapping):
+            groups[f"headers[{name!r:.80}]"] = value
+        else:
+            for_all[name] = value
+    for path, fields in ({"headers": for_all} | groups).items():
         if (fault := _fault(path, fields)) is not None:
             return SealedHeaders(fault=fault)
     return SealedHeaders(headers)
@@ -64,11 +69,6 @@ def check_headers(headers: SealedHeaders, config: Config, plan: Plan) -> CallHea
     return CallHeaders(for_all, by_provider, frozenset(keys))
 
 
-def _is_group(name: object, value: object) -> bool:
-    """Whether these are the fields for one provider."""
-    return isinstance(value, Mapping) and isinstance(name, str)
-
-
 def _fault(path: str, fields: Mapping[str, object]) -> TypeError | ValueError | None:
     """What is wrong with header fields."""
     seen: set[str] = set()
@@ -78,7 +78,7 @@ def _fault(path: str, fields: Mapping[str, object]) -> TypeError | ValueError | 
         if fault := name_fault(name) or value_fault(value):
             return ValueError(f"{path}[{name!r:.80}]: expected {fault}")
         if name.lower() in seen:
-            return ValueError(f"{path}[{name!r:.80}]: given twice; names of headers are the same in upper and lower case")
+            return ValueError(f"{path}[{name!r:.80}]: given twice; upper and lower case are the same")
         seen.add(name.lower())
     return None
 

@@ -1,13 +1,13 @@
 """The key of a provider: read when it is first needed, kept for a while, and read again after a 401.
 
 A key is a name of an environment variable (`env:NAME`) or a function, sync or async. A variable is read in place. A
-function may be slow, so it never runs on the event loop, unless it is async (`key_function.py`): `fetch()` waits for it.
+function may be slow, so it does not run on the event loop unless it is async (`key_function.py`); `fetch()` waits.
 Calls that need the key at the same time share one run of the function, and one that is cancelled or out of time leaves
 it to the others.
 
-States of a key from a function: none yet (`due()`, and calls wait for it); known; and `KEPT_SECONDS` later old: `due()`,
-but calls wait only `OLD_KEY_SECONDS` for the new one and then use the old one, which is also kept where the function
-fails. A 401 (`renew()`) makes the key old at once, and the attempt waits for the next one.
+States of a key from a function: none yet (`due()`, and calls wait for it); known; and old `KEPT_SECONDS` later (`due()`,
+but calls wait for the new one only `OLD_KEY_SECONDS`, and use the old one then, or where the function fails). A 401
+(`renew()`) makes the key old at once, and the attempt waits for the next one.
 """
 
 from __future__ import annotations

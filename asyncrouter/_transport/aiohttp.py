@@ -114,7 +114,8 @@ class AiohttpTransport:
             try:
                 response = await self._ask(session, request)
                 if self._session is session:
-                    connection = connection_info.get() or ConnectionInfo(isinstance(session.connector, Connector), began)
+                    ours = isinstance(session.connector, Connector)
+                    connection = connection_info.get() or ConnectionInfo(ours, began)
                     if response.status >= _FAILED_HOST and isinstance(session.connector, Connector):
                         session.connector.doubt(response.url)
                     return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
