@@ -5,7 +5,7 @@ function may be slow, so it does not run on the event loop unless it is async (`
 Calls that need the key at the same time share one run of the function, and one that is cancelled or out of time leaves
 it to the others.
 
-States of a key from a function: none yet (`due()`, and calls wait for it); known; and old `KEPT_SECONDS` later (`due()`,
+States of a key from a function: none yet (`due()`, and calls wait for it); known; and old `KEPT_SECONDS` later (due,
 but calls wait for the new one only `OLD_KEY_SECONDS`, and use the old one then, or where the function fails). A 401
 (`renew()`) makes the key old at once, and the attempt waits for the next one.
 """
