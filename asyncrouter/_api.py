@@ -28,6 +28,7 @@ from asyncrouter._errors import (
 from asyncrouter._events import AttemptEnded, AttemptStarted, CallEnded, Event, HedgeDenied, Notice, StateChanged
 from asyncrouter._explain import ExplainedStep, Explanation, ModelHealth
 from asyncrouter._reply_stream import ReplyStream
+from asyncrouter._repr import visible
 from asyncrouter._router import Router
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.api import Request, Response, Transport
@@ -87,4 +88,5 @@ __all__ = [
     "Transport",
     "Unauthorized",
     "Usage",
+    "visible",
 ]

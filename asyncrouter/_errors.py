@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from asyncrouter._repr import visible, visible_name
+
 if TYPE_CHECKING:
     from asyncrouter._types import Reply, Trace
 
@@ -59,6 +61,7 @@ class ConfigError(RouterError, ValueError):
     """
 
     def __init__(self, message: str, path: str = "", value: object = None) -> None:
+        message, path = visible(message), visible(path)
         super().__init__(message)
         self.message = message
         self.path = path
@@ -82,6 +85,7 @@ class CallError(RouterError):
     """
 
     def __init__(self, message: str, trace: Trace) -> None:
+        message = visible(message, lines=True)
         super().__init__(message)
         self.message = message
         self.trace = trace
@@ -149,7 +153,7 @@ class StreamInterrupted(CallError):
 class AttemptError(RouterError):
     """Why one attempt at one model gave no answer. `chat()` raises none of these but `Refused`; they are in the trace.
 
-    - `message`: the reason, in the provider's words where it gave any.
+    - `message`: the reason, in the provider's words where it gave any. Its control characters are shown as escapes.
     - `model`, `provider`: their names in the configuration; `None` before they are known.
     - `status`: the HTTP status; `None` without a response.
     - `code`: the provider's own code for the error, such as "model_not_found"; `None` if it gave none.
@@ -182,11 +186,12 @@ class AttemptError(RouterError):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        message = visible(message)
         super().__init__(message)
         self.message = message
         self.status = status
-        self.code = code
-        self.request_id = request_id
+        self.code = None if code is None else visible_name(code)
+        self.request_id = None if request_id is None else visible_name(request_id)
         self.retry_after = retry_after
         self.param: str | None = None
         self.model: str | None = None
@@ -194,7 +199,7 @@ class AttemptError(RouterError):
         self.trace: Trace | None = None
 
     def __str__(self) -> str:
-        text = f"{self.model}: {self.message}" if self.model else self.message
+        text = f"{visible(self.model)}: {self.message}" if self.model else self.message
         facts = [f"HTTP {self.status}"] if self.status is not None else []
         if self._scope_explains:
             facts.append(f"scope: {self.scope}")
@@ -204,7 +209,6 @@ class AttemptError(RouterError):
     def _scope_explains(self) -> bool:
         """Whether the scope is another one than a reader would expect of an error of this class."""
         return self.scope in {"call", "local"} or (self.scope == "request" and self._blames_others)
-
 
 
 class ConnectionFailed(AttemptError):

@@ -1,7 +1,7 @@
 """Events for the listeners of a router, and their lines in the log.
 
 The logger `asyncrouter` writes an INFO line for each call; a DEBUG line for each attempt that ends, each hedge that is
-denied and each change of state; and a WARNING for each `Notice`.
+denied and each change of state; and a WARNING for each `Notice`. Whatever names and errors hold, a record is one line.
 """
 
 from __future__ import annotations
@@ -9,12 +9,25 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncrouter._repr import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from asyncrouter._types import Attempt, Trace
 
 logger = logging.getLogger("asyncrouter")
+
+
+def one_visible_line(record: logging.LogRecord) -> bool:
+    """Write what is hidden in a record's text as escapes: names of models and words of providers come from outside."""
+    text = record.getMessage()
+    if not text.isprintable():
+        record.msg, record.args = visible(text), ()
+    return True
+
+
+logger.addFilter(one_visible_line)  # a logger takes the same filter only once
 
 
 class AttemptStarted(NamedTuple):
@@ -106,6 +119,7 @@ class Events:
 
     def notice(self, notice: Notice) -> None:
         """Emit a notice, unless the same has been given before, or so many that they are no news any more."""
+        notice = notice._replace(text=visible(notice.text))
         if notice not in self._given and len(self._given) < MAX_NAMES:
             self._given.add(notice)
             self.emit(notice)

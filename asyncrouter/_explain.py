@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncrouter._repr import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -42,7 +44,7 @@ class ExplainedStep(NamedTuple):
         cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
         wire = f"; wire {self.wire}" if self.wire else ""
         reason = f" ({self.wire_reason})" if self.wire_reason else ""
-        return f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}"
+        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}")
 
 
 class Explanation(NamedTuple):
@@ -60,7 +62,7 @@ class Explanation(NamedTuple):
     hedge: str | None
 
     def __str__(self) -> str:
-        head = f"{self.task or 'chain'}: deadline {_seconds(self.deadline)}, hedge {self.hedge or 'none'}"
+        head = f"{visible(self.task or 'chain')}: deadline {_seconds(self.deadline)}, hedge {self.hedge or 'none'}"
         return "\n".join([head, *(f"{number:>2}  {step}" for number, step in enumerate(self.steps, 1))])
 
 

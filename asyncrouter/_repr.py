@@ -1,8 +1,39 @@
-"""The `repr` of our dataclasses, and the default values that it leaves out."""
+"""How values are shown: the `repr` of our dataclasses, and texts from outside in which nothing is hidden."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, Field, fields
+from typing import Final
+
+MAX_NAME_CHARACTERS: Final = 200
+"""Characters of a name or an id from outside that are kept: a provider's own are shorter."""
+_HIDDEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+"""Characters that do something instead of showing something: controls (with ESC, CR, newline and the C1 set), marks of
+direction (Unicode bidi, UAX 9), line separators, blanks of no width, tags, and halves of characters."""
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """The text with its hidden characters written as escapes: they control no terminal and forge no line of a log.
+
+    Hidden are control characters (ESC is shown as `\\x1b`, a newline as `\\n`), marks of direction such as U+202E, line
+    separators, blanks of no width, and halves of characters. With `lines` the newlines of a text stay.
+    """
+    if text.isprintable():
+        return text
+    return "\n".join(map(visible, text.split("\n"))) if lines else _HIDDEN.sub(_escape, text)
+
+
+def visible_name(text: str) -> str:
+    """A name or an id from outside, as `visible` shows it, cut after 200 characters."""
+    return visible(text[:MAX_NAME_CHARACTERS])
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 class ShortRepr:

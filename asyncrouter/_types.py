@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._pickles.decoders import Decoder
-from asyncrouter._repr import ShortRepr
+from asyncrouter._repr import ShortRepr, visible
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -200,7 +200,8 @@ def _line(attempt: Attempt) -> str:
     if attempt.error is not None:
         whose = f" (scope: {attempt.scope})" if attempt.error._scope_explains else ""
         facts.append(f"{type(attempt.error).__name__}: {attempt.error.message}{whose}")
-    return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {attempt.model}  {', '.join(facts)}"
+    model = visible(attempt.model)
+    return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {model}  {', '.join(facts)}"
 
 
 @dataclass(slots=True, repr=False)

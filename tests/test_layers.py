@@ -22,7 +22,7 @@ LAYERS: list[list[str]] = [
     ["_engine"],
     ["_explain", "_listing", "_reply_stream", "_router"],
     ["_api", ""],
-    ["prices", "local", "sim"],
+    ["files", "prices", "local", "sim"],
     ["batch", "bench"],
     ["integrations"],
     ["cli", "__main__"],

@@ -10,6 +10,7 @@ import orjson
 from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._credentials.secret import Secret, reveal, seal
 from asyncrouter._errors import BadReply
+from asyncrouter._repr import visible_name
 from asyncrouter._transport.api import Request
 from asyncrouter._types import merge_headers
 from asyncrouter._wire.api import WireChoice
@@ -124,7 +125,7 @@ class BaseWire:
         """The id under which the provider knows this request, `None` if its headers have none."""
         for name in _REQUEST_ID_HEADERS:
             if name in headers:
-                return headers[name]
+                return visible_name(headers[name])
         return None
 
     def list_models(self, key: Sealed | None) -> Request:

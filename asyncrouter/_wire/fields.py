@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from asyncrouter._types import Message
 
-_TOO_LARGE = 2**63
-"""Counts and prices from here on are nonsense; the usual 64-bit integers of JSON readers end here."""
+_TOO_LARGE = 10**12
+"""Tokens and dollars of one answer from which on they are nonsense: sums over 18 million such would not fit 64 bits."""
 
 _STANDARD = ("default", "standard", "standard_only", "auto", "on_demand", "unspecified")
 """What the standard tier is called: OpenAI, Anthropic, Anthropic's request, OpenAI's, Groq, Gemini."""

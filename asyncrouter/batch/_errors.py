@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter import RouterError
+from asyncrouter import RouterError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,14 @@ class Problem(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.text}"
+        return f"line {self.line}: {visible(self.text)}"
 
 
 class BatchError(RouterError, ValueError):
     """A batch that cannot run as it was asked for; nothing has been sent, unless what raises it says otherwise."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), lines=True)
 
 
 class InvalidInput(BatchError):
@@ -37,7 +40,8 @@ class InvalidInput(BatchError):
 
     def __str__(self) -> str:
         more = self.count - len(self.problems)
-        lines = [f"{self.source}: {self.count} problem{'' if self.count == 1 else 's'}", *map(str, self.problems)]
+        head = f"{visible(self.source)}: {self.count} problem{'' if self.count == 1 else 's'}"
+        lines = [head, *map(str, self.problems)]
         return "\n  ".join([*lines, f"and {more} more"] if more else lines)
 
 
@@ -55,7 +59,7 @@ class WriteFailed(RouterError, OSError):
     @property
     def reason(self) -> str:
         """The file, and the operating system's message."""
-        return f"{self.filename}: {self.strerror}"
+        return visible(f"{self.filename}: {self.strerror}")
 
     def __str__(self) -> str:
         return f"{self.reason}; what is written is whole, and the same call goes on from there"

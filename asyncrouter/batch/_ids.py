@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter.batch._rows import id_of
+from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,13 +72,20 @@ class RowIds:
         if given is not None:
             return given
         content = {name: value for name, value in fields.items() if name != "_error"}
-        digest = blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+        digest = blake2b(_sorted_json(content), digest_size=12).hexdigest()
         self._digests = self._digests or IdSet()
         if self._digests.add(digest):
             return digest
         # The same content again is another row: people ask one question a hundred times.
         self._count_of[digest] = count = self._count_of.get(digest, 1) + 1
         return f"{digest}-{count}"
+
+
+def _sorted_json(content: dict[str, object]) -> bytes:
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # nested deeper than orjson writes
+        return json_bytes(dict(sorted(content.items())))
 
 
 def _is_entry(digest: bytes, bucket: bytearray) -> bool:

@@ -138,6 +138,7 @@ class Job:
         while True:
             try:
                 reply = await self._router.chat(row.prompt, **row.options)  # type: ignore[arg-type]  # checked before
+                line = answer_line(row, reply, self._options.format, raw=self._options.raw)
             except RouterClosed:
                 raise
             except Exception as error:  # one bad row is no reason to lose the others
@@ -151,7 +152,7 @@ class Job:
                 pause = _pause_after(tries, limit)
                 tries += 1
             else:
-                self._answers(answer_line(row, reply, self._options.format, raw=self._options.raw))
+                self._answers(line)
                 self.tally.add_answer(reply)
                 self._answered_at = self._loop.time()
                 return True

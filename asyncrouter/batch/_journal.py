@@ -24,6 +24,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._errors import BatchError, WriteFailed
+from asyncrouter.files import open_to_append
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Journal:
     `sync` forces every write onto the disk with `fsync`; it does nothing where the file is not a regular one. Opening
     changes nothing in the file: `begin` does. `on_failure` is called with the error when a write fails, at most once.
 
-    Raises `BatchError` when the file cannot be opened for writing, or when another run has it open.
+    Raises `BatchError` when the file cannot be opened for writing (a symbolic link is not), or another run has it open.
     """
 
     def __init__(self, path: Path | None, *, sync: bool = False) -> None:
@@ -57,7 +58,7 @@ class Journal:
         self._syncing: asyncio.Future[None] | None = None
         self._unsynced = False
         try:
-            self._file = 1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._file = 1 if path is None else open_to_append(path)
         except OSError as error:
             raise BatchError(f"{self.name}: cannot be written: {error.strerror}") from None
         self.regular = path is not None and stat.S_ISREG(os.fstat(self._file).st_mode)

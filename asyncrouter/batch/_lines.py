@@ -9,10 +9,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
-import orjson
-
-from asyncrouter import AttemptError, AttemptTimeout, CallError
+from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError
 from asyncrouter.batch._failure import cause_of, is_retryable
+from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     from asyncrouter import Attempt, Reply, Trace, Usage
@@ -28,11 +27,19 @@ Lines of asyncrouter 0.1.0 do not name theirs: it is 1.
 
 
 def answer_line(row: Row, reply: Reply, form: Format, *, raw: bool = False) -> bytes:
-    """The line of an answer, with its line end; `raw` adds `reply.raw` in the native form, OpenAI's has it anyway."""
+    """The line of an answer, with its line end; `raw` adds `reply.raw` in the native form, OpenAI's has it anyway.
+
+    Raises `BadReply` for an answer that could not be read from its line again.
+    """
     record = _openai(row, reply) if form == "openai" else _native(row, reply)
     if raw and form == "native":
         record["raw"] = reply.raw
-    return orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    try:
+        return json_bytes(record, line=True)
+    except ValueError as error:
+        unwritable = BadReply(f"the answer cannot be written: {error}")
+        unwritable.trace = reply.trace
+        raise unwritable from None
 
 
 def schema_version(record: Fields) -> object:
@@ -44,8 +51,7 @@ def schema_version(record: Fields) -> object:
 def failure_line(row: Row, error: Exception) -> bytes:
     """The line of a failure, with its line end: the row, which can be asked again."""
     name = "custom_id" if "custom_id" in row.fields else "id"
-    again = {name: row.id, **row.fields, "_error": failure_record(error)}
-    return orjson.dumps(again, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return json_bytes({name: row.id, **row.fields, "_error": failure_record(error)}, line=True)
 
 
 def failure_record(error: Exception) -> Fields:

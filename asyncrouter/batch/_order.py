@@ -16,6 +16,7 @@ from asyncrouter.batch._errors import WriteFailed
 from asyncrouter.batch._ids import RowIds
 from asyncrouter.batch._resume import answer_id
 from asyncrouter.batch._rows import ROWS_PER_YIELD
+from asyncrouter.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +30,10 @@ async def put_in_order(output: Path, source: Source) -> None:
 
     The file is replaced in one step or not at all. Raises `WriteFailed` when the new file cannot be written.
     """
-    half = output.with_name(f"{output.name}.ordered.tmp")
     try:
         # "" is a table on the disk that is deleted when it is closed; SQLite caches 2 MB of it in memory.
-        with contextlib.closing(sqlite3.connect("")) as table, output.open("rb") as answers, half.open("wb") as ordered:
+        table = sqlite3.connect("")
+        with contextlib.closing(table), output.open("rb") as answers, replacing(output) as ordered:
             await _note_positions(table, answers, output)
             for count, (at, length) in enumerate(_positions_in_order(table, source)):
                 if count % ROWS_PER_YIELD == 0:
@@ -41,13 +42,8 @@ async def put_in_order(output: Path, source: Source) -> None:
                 ordered.write(answers.read(length))
             ordered.flush()
             os.fsync(ordered.fileno())
-        os.replace(half, output)
     except OSError as error:
-        half.unlink(missing_ok=True)
-        raise WriteFailed(str(half), error) from None
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
+        raise WriteFailed(f"{output}, sorted", error) from None
 
 
 async def _note_positions(table: sqlite3.Connection, answers: IO[bytes], output: Path) -> None:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import orjson
-
 from asyncrouter import RouterError, Step
 from asyncrouter.batch._errors import InvalidInput, Problem
 from asyncrouter.batch._estimate import Estimate, RowGroup, answer_tokens
 from asyncrouter.batch._ids import IdSet, RowIds
 from asyncrouter.batch._rows import MODEL_ARGUMENTS, ROWS_PER_YIELD, Row, RowError
 from asyncrouter.batch._source import source_of
+from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     import os
@@ -110,7 +109,7 @@ class _Validator:
     def _group(self, options: dict[str, object]) -> RowGroup:
         """The group of the rows that choose their models like this. Raises `RowError` if the choice is invalid."""
         choice = choice_of(options)
-        key = orjson.dumps(choice, default=repr, option=orjson.OPT_SORT_KEYS)
+        key = json_bytes(dict(sorted(choice.items())))
         group = self._groups.get(key)
         if group is None:
             if len(self._groups) == MAX_ROW_GROUPS:

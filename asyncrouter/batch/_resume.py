@@ -13,7 +13,6 @@ never mix; `restart` empties the output, `force` keeps it and trusts the ids alo
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import orjson
@@ -24,6 +23,7 @@ from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._lines import SCHEMA, schema_version
 from asyncrouter.batch._preflight import choice_of
 from asyncrouter.batch._rows import ROWS_PER_YIELD
+from asyncrouter.files import json_bytes, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,10 +95,9 @@ def check_errors_file(path: Path) -> None:
 def write_side_file(output: Path, now: Fingerprint) -> None:
     """Replace the side file in one step. Raises `BatchError` when it cannot be written."""
     side = side_file(output)
-    half = side.with_name(f"{side.name}.tmp")
     try:
-        half.write_bytes(orjson.dumps(now, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        os.replace(half, side)
+        with replacing(side) as file:
+            file.write(orjson.dumps(now, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     except OSError as error:
         raise BatchError(f"{side}: cannot be written: {error.strerror}") from None
 
@@ -147,7 +146,7 @@ def _models(router: Router, choice: dict[str, object]) -> list[str]:
 
 def _as_json(value: object) -> object:
     """The value as it will be when it is read from the side file."""
-    plain: object = orjson.loads(orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS))
+    plain: object = orjson.loads(_json(value))
     return plain
 
 
@@ -158,4 +157,11 @@ def _change(name: str, before: object, now: object) -> str:
 
 
 def _shortened(value: object) -> str:
-    return f"{orjson.dumps(value, default=repr).decode():.80}"
+    return f"{_json(value).decode():.80}"
+
+
+def _json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # parameters that no request can carry
+        return json_bytes(value)

@@ -6,6 +6,8 @@ import html
 import math
 from typing import TYPE_CHECKING, Any
 
+from asyncrouter import visible
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,8 +51,8 @@ def log_seconds(values: Sequence[float], height: int) -> dict[str, Any]:
 
 
 def as_text(name: str) -> str:
-    """A name as text: plotly reads some HTML in labels."""
-    return html.escape(name)
+    """A name as text: plotly reads some HTML in labels, and nothing in it is hidden."""
+    return html.escape(visible(name))
 
 
 def attempt_text(attempt: AttemptRow, part: str = "") -> str:

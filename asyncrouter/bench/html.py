@@ -7,6 +7,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
 
+from asyncrouter import visible
 from asyncrouter.bench import charts
 from asyncrouter.bench.chart_style import PALETTE
 from asyncrouter.bench.definitions import DEFINITIONS
@@ -30,15 +31,15 @@ _CONFIG = {"responsive": True, "displayModeBar": False}
 def page(report: Report, run: RunData) -> str:
     """The text of report.html."""
     return Template(files("asyncrouter.bench").joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        title=escape(_title(report)),
-        subtitle=escape(_subtitle(report)),
-        warnings="".join(f"<p class=warning>{escape(warning)}</p>" for warning in report.warnings),
+        title=_shown(_title(report)),
+        subtitle=_shown(_subtitle(report)),
+        warnings="".join(f"<p class=warning>{_shown(warning)}</p>" for warning in report.warnings),
         table=_table(report.arms),
         tail=_chart(charts.tail(run.arms), "tail"),
         timeline=_chart(charts.timeline(run.arms), "timeline"),
         cost=_chart(charts.cost(report), "cost"),
         waterfalls="".join(
-            f"<details{' open' if number == 0 else ''}><summary>{escape(arm.name)}</summary>"
+            f"<details{' open' if number == 0 else ''}><summary>{_shown(arm.name)}</summary>"
             f"{_chart(waterfall(arm), f'waterfall-{number}')}</details>"
             for number, arm in enumerate(run.arms)
         ),
@@ -47,6 +48,10 @@ def page(report: Report, run: RunData) -> str:
         environment=_definition_list({**report.environment, **_set(report.settings)}),
         plotly=charts.script(),
     )
+
+
+def _shown(text: str) -> str:
+    return escape(visible(text))
 
 
 def _title(report: Report) -> str:
@@ -62,11 +67,11 @@ def _subtitle(report: Report) -> str:
 
 def _table(arms: Sequence[ArmReport]) -> str:
     """The short table: a column for each arm, a line for each measure that at least one arm has."""
-    head = "".join(f"<th><i style='background:{PALETTE[at % len(PALETTE)]}'></i>{escape(arm.name)}"
+    head = "".join(f"<th><i style='background:{PALETTE[at % len(PALETTE)]}'></i>{_shown(arm.name)}"
                    for at, arm in enumerate(arms))
     lines = {name: [_cell(name, arm) for arm in arms] for name in COLUMNS}
     rows = "".join(
-        f"<tr><th title='{escape(DEFINITIONS[name])}'>{escape(COLUMNS[name])}<td>{'<td>'.join(cells)}"
+        f"<tr><th title='{_shown(DEFINITIONS[name])}'>{_shown(COLUMNS[name])}<td>{'<td>'.join(cells)}"
         for name, cells in lines.items() if any(cell != "–" for cell in cells)
     )
     many = " class=many" if len(arms) > MANY_ARMS else ""
@@ -75,11 +80,11 @@ def _table(arms: Sequence[ArmReport]) -> str:
 
 def _cell(name: str, arm: ArmReport) -> str:
     estimate = arm.measures.get(name)
-    text = escape(figure(name, estimate))
+    text = _shown(figure(name, estimate))
     if estimate is None or not estimate.enough:
         return text
     bounds = figure(name, estimate, interval=True).partition(" ")[2]
-    return f"{text}<small>{escape(bounds)}</small>" if bounds else text
+    return f"{text}<small>{_shown(bounds)}</small>" if bounds else text
 
 
 def _errors(arms: Sequence[ArmReport]) -> str:
@@ -92,25 +97,25 @@ def _errors(arms: Sequence[ArmReport]) -> str:
             "failed attempts": arm.attempt_errors,
         }
         entries = "".join(
-            f"<dt>{label}<dd>{escape(', '.join(f'{name}: {value}' for name, value in values.items()))}"
+            f"<dt>{label}<dd>{_shown(', '.join(f'{name}: {value}' for name, value in values.items()))}"
             for label, values in lines.items() if values
         )
-        parts.append(f"<section><h3>{escape(arm.name)}</h3><dl>{entries}</dl></section>")
+        parts.append(f"<section><h3>{_shown(arm.name)}</h3><dl>{entries}</dl></section>")
     return "".join(parts)
 
 
 def _all_measures(arms: Sequence[ArmReport]) -> str:
-    head = "".join(f"<th>{escape(arm.name)}" for arm in arms)
+    head = "".join(f"<th>{_shown(arm.name)}" for arm in arms)
     rows = "".join(
-        f"<tr><th>{escape(name)}<td class=text>{escape(text)}"
-        + "".join(f"<td>{escape(figure(name, arm.measures.get(name), interval=True))}" for arm in arms)
+        f"<tr><th>{_shown(name)}<td class=text>{_shown(text)}"
+        + "".join(f"<td>{_shown(figure(name, arm.measures.get(name), interval=True))}" for arm in arms)
         for name, text in DEFINITIONS.items() if any(name in arm.measures for arm in arms)
     )
     return f"<table><thead><tr><th>measure<th>definition{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _definition_list(values: Mapping[str, object]) -> str:
-    return "".join(f"<dt>{escape(name)}<dd>{escape(str(value))}" for name, value in values.items())
+    return "".join(f"<dt>{_shown(name)}<dd>{_shown(str(value))}" for name, value in values.items())
 
 
 def _set(settings: Mapping[str, object]) -> dict[str, object]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import orjson
-
 from asyncrouter.bench.arm_run import ArmRun, RunData
+from asyncrouter.files import json_bytes, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +61,14 @@ class Run(RunData):
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         report = self.report()
-        (folder / "report.json").write_bytes(report.json())
-        (folder / "requests.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in self.rows()))
-        (folder / "report.html").write_text(page(report, self), encoding="utf-8")
+        texts = {
+            "report.json": report.json(),
+            "requests.jsonl": b"".join(json_bytes(row, line=True) for row in self.rows()),
+            "report.html": page(report, self).encode("utf-8", "replace"),
+        }
+        for name, text in texts.items():
+            with replacing(folder / name) as file:
+                file.write(text)
         return folder
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import orjson
-
+from asyncrouter import visible
 from asyncrouter.cli._format import count, dollars
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def progress_display(how: str) -> Iterator[Display | None]:
     if how == "none":
         yield None
     elif how == "json":
-        yield lambda progress: _write_line(orjson.dumps(asdict(progress)).decode())
+        yield lambda progress: _write_line(json.dumps(asdict(progress)))  # in ASCII: nothing hidden
     elif how == "plain" or (how == "auto" and not sys.stderr.isatty()):
         yield _line_display()
     else:
@@ -58,7 +58,7 @@ def render(progress: Progress) -> RenderableType:
 
     ended = progress.skipped + progress.done + progress.failed
     shares = sorted(progress.models.items(), key=lambda item: -item[1])[:MAX_MODELS]
-    models = "  ".join(f"{name} {share:.0%}" for name, share in shares)
+    models = "  ".join(f"{visible(name)} {share:.0%}" for name, share in shares)
     lines = [progress_line(progress),
              f"{_tokens(progress.input_tokens)} tokens in, {_tokens(progress.output_tokens)} out"]
     if models:
@@ -105,7 +105,7 @@ def summary(report: Report) -> str:
     if report.errors:
         errors = ", ".join(f"{number:,} {name}" for name, number in report.errors.items())
         lines.append(f"failed rows: {errors}; they are in {report.errors_file}")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{visible(line)}\n" for line in lines)
 
 
 def estimate_text(estimate: Estimate) -> str:
@@ -119,7 +119,7 @@ def estimate_text(estimate: Estimate) -> str:
         lines.append(f"about {first} if the first model of each chain answers, {dearest} if the dearest one does")
     if estimate.unpriced:
         lines.append(f"not included, because their price is unknown: {', '.join(estimate.unpriced)}")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{visible(line)}\n" for line in lines)
 
 
 def _line_display() -> Display:

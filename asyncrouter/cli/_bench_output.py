@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from asyncrouter import bench
+from asyncrouter import bench, visible
 from asyncrouter.cli._console import make_console, write_table
 from asyncrouter.cli._output import print_warning, write
 
@@ -33,11 +33,12 @@ def progress_display() -> Iterator[Display]:
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # slow to import: terminals only
 
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
     with Progress(*columns, console=make_console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=None)
         yield _at_most_every(REFRESH_INTERVAL, lambda now: bar.update(
-            task, total=now.total, completed=now.ended, description=f"{now.arm}: {_progress_line(now)}", refresh=True
+            task, total=now.total, completed=now.ended, refresh=True,
+            description=f"{visible(now.arm)}: {_progress_line(now)}",
         ))
 
 
@@ -58,8 +59,8 @@ def print_failures(report: bench.Report) -> None:
         if arm.errors:
             calls = arm.measures["calls"].value or 0.0
             attempts = f"; attempts: {_counts(arm.attempt_errors)}" if arm.attempt_errors else ""
-            write(f"{arm.name}: {sum(arm.errors.values()):,} of {calls:,.0f} calls failed: {_counts(arm.errors)}"
-                  f"{attempts}\n")
+            failed = f"{sum(arm.errors.values()):,} of {calls:,.0f} calls failed"
+            write(f"{visible(arm.name)}: {failed}: {_counts(arm.errors)}{attempts}\n")
 
 
 def _counts(errors: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from asyncrouter import ConfigError
+from asyncrouter import ConfigError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ def checked(make: Callable[[], T]) -> T:
     except ConfigError:  # a `ValueError` too, but it has a message of its own
         raise
     except (ValueError, ModuleNotFoundError) as wrong:
-        raise click.UsageError(str(wrong)) from None
+        raise click.UsageError(visible(str(wrong), lines=True)) from None
 
 
 def parse_seconds(option: str, text: str) -> float:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from asyncrouter import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -37,9 +39,9 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) ->
     """Write a table to standard output: folded to the width of a terminal, one line for each row into a pipe."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(visible(column), overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(visible(cell) if isinstance(cell, str) else cell for cell in row))
     console = make_console()
     if console.is_terminal:
         console.print(table)

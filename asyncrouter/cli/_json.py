@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter import AttemptTimeout
+from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     from asyncrouter import Attempt, AttemptError, CallError, Reply, Trace
@@ -18,7 +20,10 @@ JsonObject = dict[str, object]
 
 def json_line(document: JsonObject) -> str:
     """A JSON object as text: on one line into a pipe, indented on a terminal."""
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0).decode() + "\n"
+    if sys.stdout.isatty():
+        with contextlib.suppress(TypeError):  # nested deeper than orjson writes
+            return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_bytes(document, line=True).decode()
 
 
 def reply_json(reply: Reply) -> JsonObject:

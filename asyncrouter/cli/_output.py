@@ -1,4 +1,10 @@
-"""Output of commands: answers on standard output, messages on standard error, both without control characters."""
+"""Output of commands: answers on standard output, messages on standard error.
+
+What a model or a provider sends must not control the terminal, nor pretend to be something else. In messages, tables
+and progress nothing is hidden: control characters and marks of direction are written as escapes. An answer is text for
+a reader, in which marks of direction may be right: to a terminal it goes without control characters, into a pipe as it
+is.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,14 @@ import sys
 
 import click
 
+from asyncrouter import visible
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but tab and newline."""
 
 
 def printable(text: str) -> str:
-    """`text` without control characters: what a model or a provider sends must not control the terminal."""
+    """An answer without control characters."""
     return _CONTROL.sub("", text)
 
 
@@ -34,7 +42,7 @@ def write(text: str) -> None:
 
 
 def _print(message: str, colour: str, hint: str | None) -> None:
-    text = f"{click.style('asyncrouter', fg=colour)}: {printable(message)}"
+    text = f"{click.style('asyncrouter', fg=colour)}: {visible(message, lines=True)}"
     if hint is not None:
-        text += f"\n  {click.style(hint, dim=True)}"
+        text += f"\n  {click.style(visible(hint, lines=True), dim=True)}"
     click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from asyncrouter import visible
 from asyncrouter.cli._format import count, dollars
-from asyncrouter.cli._output import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,14 +48,14 @@ def draw(trace: Trace, console: Console) -> None:
     """Draw a trace on a console, as wide as it is, up to 100 columns."""
     width = min(console.width, _MAX_WIDTH)
     glyphs, other_end = (_PLAIN, _OTHER_ENDS[1]) if console.options.ascii_only else (_FINE, _OTHER_ENDS[0])
-    names = min(max((len(attempt.model) for attempt in trace.attempts), default=0), width // 3)
+    names = min(max((len(visible(attempt.model)) for attempt in trace.attempts), default=0), width // 3)
     bar = max(width - names - 6, _MIN_BAR)
     total = max([trace.seconds, *(attempt.ended or 0.0 for attempt in trace.attempts)]) or 1e-3
     if trace.attempts:
         console.print(Text(" " * (names + 6) + scale(total, bar), "dim"), no_wrap=True, overflow="crop")
     for attempt in trace.attempts:
         line = Text(f"{attempt.number:>2}  ")
-        line.append(_shortened(printable(attempt.model), names).ljust(names + 2), "bold")
+        line.append(_shortened(visible(attempt.model), names).ljust(names + 2), "bold")
         line.append_text(_bar(attempt, total, bar, glyphs, other_end))
         line.rstrip()
         console.print(line, no_wrap=True, overflow="crop")
@@ -124,12 +124,12 @@ def _description(attempt: Attempt) -> str:
     if attempt.cost_usd != 0.0:
         parts.append(dollars(attempt.cost_usd, estimated=attempt.cost_estimated))
     text = ", ".join(parts)
-    return text if attempt.error is None else f"{text}: {printable(attempt.error.message)}"
+    return text if attempt.error is None else f"{text}: {visible(attempt.error.message)}"
 
 
 def _summary(trace: Trace) -> Text:
     winner = next((attempt.model for attempt in trace.attempts if attempt.outcome == "won"), None)
-    result, style = ("no answer", "red") if winner is None else (f"{printable(winner)} answered", "green")
+    result, style = ("no answer", "red") if winner is None else (f"{visible(winner)} answered", "green")
     paid = dollars(trace.cost_usd, estimated=trace.cost_estimated)
     return Text.assemble(
         (result, f"bold {style}"), f" after {trace.seconds:.2f} s, {count(len(trace.attempts), 'attempt')}, {paid}"

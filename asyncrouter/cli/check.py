@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import click
 from rich.text import Text
 
-from asyncrouter import ConfigError, Router, RouterError
+from asyncrouter import ConfigError, Router, RouterError, visible
 from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._console import write_table
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._exit import FAILED, OK, USAGE
 from asyncrouter.cli._format import count, dollars
 from asyncrouter.cli._keys import key_problem, key_variable
-from asyncrouter.cli._output import printable, write
+from asyncrouter.cli._output import write
 from asyncrouter.cli._used_models import UsedModel, retirement, used_models
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(call: bool, configuration: Configuration) -> int:
     router = configuration.router()
     config, used = router.config, used_models(router.config)
     counts = [count(len(config.tasks), "task"), count(len(config.tiers), "tier"), count(len(used), "model")]
-    write(f"{configuration}: {', '.join(counts)}\n")
+    write(f"{visible(str(configuration))}: {', '.join(counts)}\n")
     providers = {name: config.provider(name) for name in _provider_names(config, used)}
     keys = [_check_key(name, provider) for name, provider in providers.items()]
     _write_findings("provider", keys)
@@ -127,7 +127,7 @@ async def _call(router: Router, provider: str, model: Model | None) -> Finding:
     except ConfigError as error:
         return Finding("error", provider, str(error))
     except RouterError as error:
-        return Finding("error", provider, printable(str(error).partition("\n")[0]))
+        return Finding("error", provider, visible(str(error).partition("\n")[0]))
     paid = dollars(reply.cost_usd, estimated=reply.trace.cost_estimated)
     return Finding("ok", provider, f"{model.name} answered in {reply.trace.seconds:.2f} s, {paid}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asyncrouter import visible
 from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._console import write_table
 from asyncrouter.cli._format import dollars_per_million, seconds
@@ -42,7 +43,8 @@ def command(call: CallOptions, configuration: Configuration) -> None:
     check_call(router, call)
     plan = router.explain(**call)
     hedge = plan.hedge or "none"
-    write(f"{plan.task or 'chain'}: deadline {seconds(plan.deadline)}, hedge {hedge}  ({configuration})\n")
+    head = f"{plan.task or 'chain'}: deadline {seconds(plan.deadline)}, hedge {hedge}  ({configuration})"
+    write(f"{visible(head)}\n")
     rows = [
         (str(number), step.model, step.provider, _state(router, step), _timeouts(step), _price(step))
         for number, step in enumerate(plan.steps, 1)
@@ -50,10 +52,10 @@ def command(call: CallOptions, configuration: Configuration) -> None:
     write_table(["", "model", "provider", "state", "timeouts", "price"], rows)
     write(LEGEND)
     for text in dict.fromkeys(_wire(step) for step in plan.steps if step.wire_reason):
-        write(text)
+        write(visible(text, lines=True))
     for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in plan.steps):
         if problem is not None:
-            write(f"no key: {problem}\n")
+            write(f"no key: {visible(problem)}\n")
 
 
 def _state(router: Router, step: ExplainedStep) -> str:

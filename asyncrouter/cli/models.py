@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asyncrouter import visible
 from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._console import write_table
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._format import dollars_per_million, tokens
-from asyncrouter.cli._output import print_warning, printable, write
+from asyncrouter.cli._output import print_warning, write
 from asyncrouter.cli._used_models import UsedModel, retirement, used_models
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def command(remote: bool, provider: str | None, configuration: Configuration) ->
     """List the models of the configuration, with context window, price, and the tasks and tiers that use them."""
     router = configuration.router()
     if remote:
-        write("".join(f"{printable(model)}\n" for model in run(_list(router, provider))))
+        write("".join(f"{visible(model)}\n" for model in run(_list(router, provider))))
         return
     if provider is not None:
         router.config.provider(provider)  # an unknown name is an error; an unused one is an empty list

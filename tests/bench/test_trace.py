@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -80,3 +81,65 @@ def test_recording_needs_neither_numpy_nor_plotly() -> None:
     code = "import sys, asyncrouter.bench\nassert not {'numpy', 'plotly', 'asyncrouter.sim'} & set(sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("cut", [1, 5, 30, -3])
+def test_half_a_line_anywhere_is_skipped_and_counted(
+    tmp_path: Path, clock: Clock, world: World, cut: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk leaves half a line in the middle, with or without the next one right behind it: all others count."""
+    world.model("a", Act())
+    path = tmp_path / "t.jsonl"
+    record(path, clock, world, "x", "y", "z")
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+
+    path.write_bytes(first + second[:cut] + b"\n" + third)
+    assert (len(read_trace(path)), read_trace(path).skipped) == (2, 1)
+    path.write_bytes(first + second[:cut] + third)
+    assert (len(read_trace(path)), read_trace(path).skipped) == (2, 1)
+    path.write_bytes(first + second + third[:cut])
+    assert (len(read_trace(path)), read_trace(path).skipped) == (2, 1)
+    assert caplog.messages[0] == f"{path}: 1 incomplete line(s) skipped: the disk was full, or a process killed"
+
+
+def test_a_whole_recording_has_nothing_skipped(tmp_path: Path, clock: Clock, world: World) -> None:
+    """Nothing is counted, and nothing is warned about."""
+    world.model("a", Act())
+    path = tmp_path / "t.jsonl"
+    record(path, clock, world, "x")
+
+    assert read_trace(path).skipped == 0
+
+
+def test_after_half_a_line_the_next_one_begins_anew(
+    tmp_path: Path, clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a disk that was full has room again, what is recorded then is whole, in this process and in the next one."""
+    world.model("a", Act())
+    path = tmp_path / "t.jsonl"
+    write, room = os.write, [100]
+
+    def short_of_room(file: int, data: bytes) -> int:
+        return write(file, data[: room.pop()] if room else data)
+
+    monkeypatch.setattr("asyncrouter.bench.trace.os.write", short_of_room)
+    record(path, clock, world, "x", "y")
+    assert (len(read_trace(path)), read_trace(path).skipped) == (1, 1)
+
+    room.append(50)
+    record(path, clock, world, "z")
+    record(path, clock, world, "x")
+    assert (len(read_trace(path)), read_trace(path).skipped) == (2, 2)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_recorded_through_a_link(tmp_path: Path, there: bool) -> None:
+    """A symbolic link is refused: it may lead anywhere."""
+    target = tmp_path / "precious"
+    if there:
+        target.write_text("mine")
+    (tmp_path / "t.jsonl").symlink_to(target)
+
+    with pytest.raises(OSError, match="symbolic link"):
+        JsonlTrace(tmp_path / "t.jsonl")
+    assert (target.read_text() if there else target.exists()) == ("mine" if there else False)

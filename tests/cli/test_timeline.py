@@ -83,11 +83,11 @@ def test_long_names_keep_their_ends() -> None:
 
 
 def test_a_provider_s_message_cannot_move_the_cursor() -> None:
-    """Its control characters are left out."""
+    """Its control characters are shown as escapes."""
     trace = raced()
     trace.attempts[0].error = ConnectionFailed("no\x1b[2J\x07pe")
 
-    assert drawn(trace, 80)[2] == "    first: failed after 0.00 s: no[2Jpe"
+    assert drawn(trace, 80)[2] == r"    first: failed after 0.00 s: no\x1b[2J\x07pe"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from asyncrouter._errors import (
     ServerFailed,
     Unauthorized,
 )
+from asyncrouter._repr import visible_name
 from asyncrouter._wire.failure import vocabulary as words
 from asyncrouter._wire.failure.error_body import ErrorBody, one_line, read_error_body, read_error_document
 from asyncrouter._wire.failure.quota import exhausted_quota, until_google_day_ends, until_openrouter_day_ends
@@ -88,7 +89,7 @@ class Classifier:
         if retry_after is None and status == 429:
             retry_after = reset_in_headers(headers, self._wall)
         error = self._error(status, read, retry_after)
-        error.request_id = request_id or read.request_id
+        error.request_id = request_id or (read.request_id and visible_name(read.request_id))
         # By this header OpenAI, Anthropic and Together say whether the same request could succeed.
         match headers.get("x-should-retry", "").lower():
             case "false":
@@ -101,7 +102,7 @@ class Classifier:
         """The error for an error document inside a 200: as its body, in a choice, or in the middle of a stream."""
         read = read_error_document(document)
         error = self._error(read.status, read, None)
-        error.request_id = request_id or read.request_id
+        error.request_id = request_id or (read.request_id and visible_name(read.request_id))
         return error
 
     def _error(self, status: int | None, body: ErrorBody, retry_after: float | None) -> AttemptError:
@@ -115,7 +116,7 @@ class Classifier:
             retry_after = self._wait_of(kind, body)
         error = kind(body.message or _phrase(status), status=status, code=_code(body), retry_after=retry_after)
         if isinstance(param := body.error.get("param"), str) and param:
-            error.param = param
+            error.param = visible_name(param)
         if kind is RateLimited and exhausted_quota(body, names) == "model":
             # Google's own RetryInfo is about the minute, and wrong here.
             error.again, error.retry_after = "never", until_google_day_ends(self._wall())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._wire.decoding.surrogates import read_mended
 from asyncrouter._wire.failure.envelopes import MEANING, error_in_envelope
 from asyncrouter._wire.fields import object_in
 
@@ -64,7 +65,8 @@ def read_error_body(body: bytes) -> ErrorBody:
     try:
         document: object = orjson.loads(body)
     except ValueError:
-        return ErrorBody(one_line(excerpt(body)))
+        if (document := read_mended(body)) is None:  # half a character is no reason not to read the rest
+            return ErrorBody(one_line(excerpt(body)))
     return read_error_document(document)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import Refused
+from asyncrouter._repr import visible_name
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
@@ -103,7 +104,7 @@ class ResponseBuilder:
         self._completion.usage = write_counts(self._counts)
         error = self._completion.check(params, request_id)
         if isinstance(error, Refused) and (first := self._completion.first) is not None:
-            error.code = str(first.rest.get("native_finish_reason", error.code))
+            error.code = visible_name(str(first.rest.get("native_finish_reason", error.code)))
         return error
 
     def raw(self) -> Message:
