@@ -143,7 +143,7 @@ def standing(step: PlannedStep, engine: Engine | None) -> str:
 def _hedge(hedge: Hedge | None) -> str | None:
     if hedge is None:
         return None
-    return "after p95" if hedge.after == "p95" else f"after {_seconds(float(hedge.after))}"
+    return f"after {hedge.after}" if isinstance(hedge.after, str) else f"after {_seconds(hedge.after)}"
 
 
 def _seconds(value: float | None) -> str:

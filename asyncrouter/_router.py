@@ -106,6 +106,7 @@ class Router:
         tier: str | None = None,
         chain: ChainLike | None = None,
         model: str | Model | None = None,
+        system: str | None = None,
         deadline: float | NotGiven | None = NOT_GIVEN,
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
@@ -129,10 +130,12 @@ class Router:
         - `tier`: the models of all tiers up to this one, cheapest first. With `task`: its models up to this tier.
         - `chain`: a list of names, `Model`s and `Step`s, or a `Chain`. `model`: one name or `Model`. A `task` beside
           either adds its parameters, deadline and hedge.
+        - `system`: text of a first system message, before one that is there.
         - `deadline`: seconds for the whole call; `None`: no limit.
         - `hedge`: when to start the next model in parallel because the current one is slow: after so many seconds;
-          "p95", the time within which 95 % of its answers begin, once 100 are measured; or a `Hedge`. `None`: never.
-        - `retry`: how often the same model is tried: a `Retry`, or a mapping of the fields to change.
+          "p95" (or "p99" …), the time within which 95 % of its answers begin, once 100 are measured; or a `Hedge`.
+          `None`: never.
+        - `retry`: how often the same model is tried: a number, a `Retry`, or a mapping of the fields to change.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
         - `tags`: text by name, for traces and events. Not sent.
@@ -157,8 +160,8 @@ class Router:
             plan = self._plan(task, tier, chain, model, hedge, retry)
             engine = self._life.open()
             call = new_call(
-                self.config, plan, engine.loop.time(), prompt, deadline=deadline, accept=accept, priority=priority,
-                tags=tags, params=params, headers=sealed, provider_params=provider_params, stream=False,
+                self.config, plan, engine.loop.time(), prompt, system=system, deadline=deadline, accept=accept,
+                priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params, stream=False,
             )
         except Exception as error:
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
@@ -181,6 +184,7 @@ class Router:
         tier: str | None = None,
         chain: ChainLike | None = None,
         model: str | Model | None = None,
+        system: str | None = None,
         deadline: float | NotGiven | None = NOT_GIVEN,
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
@@ -231,15 +235,16 @@ class Router:
         if on_interrupt not in {"raise", "restart"}:
             raise ValueError(f'on_interrupt: expected "raise" or "restart", got {on_interrupt!r}')
         plan = self._plan(task, tier, chain, model, hedge, retry)
-        messages = check_messages(prompt)
+        messages = check_messages(prompt, system)
 
         def begin() -> tuple[Engine, Call, Trace]:
             nonlocal params, provider_params
             engine = self._life.open()
             try:
                 call = new_call(
-                    self.config, plan, engine.loop.time(), messages, deadline=deadline, accept=None, priority=priority,
-                    tags=tags, params=params, headers=sealed, provider_params=provider_params, stream=True,
+                    self.config, plan, engine.loop.time(), messages, system=None, deadline=deadline, accept=None,
+                    priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params,
+                    stream=True,
                 )
             except Exception as error:
                 params, provider_params = None, {}  # as in `chat()`

@@ -37,6 +37,8 @@ async def ask() -> None:
         assert_type(reply.trace.attempts[0], Attempt)
         await router.chat([{"role": "user", "content": "hi"}], tier="standard", deadline=None, hedge=None)
         await router.chat("hi", chain=["a", Step(model="b", total=20)], hedge=Hedge(after=1.5), retry=Retry(attempts=1))
+        await router.chat("hi", chain=["a", Step("b", total=20)], hedge=Hedge(1.5), retry=Retry(1), system="Be brief.")
+        await router.chat("hi", chain=["a", "b"], hedge="p99", retry=3, headers={"openai": {"Authorization": "x"}})
         await router.chat("hi", model="openai:gpt-x", hedge=1.5, params={"model_kwargs": {}}, headers={"x-a": "b"})
         await router.chat("hi", chain=["a", "b"], hedge="p95")
         await router.chat("hi", accept=lambda reply: bool(reply.text))

@@ -29,6 +29,7 @@ def new_call(
     now: float,
     prompt: Prompt,
     *,
+    system: str | None,
     deadline: float | NotGiven | None,
     accept: Accept | None,
     priority: Priority,
@@ -45,7 +46,7 @@ def new_call(
         raise ValueError(f'priority: expected "interactive" or "batch", got {priority!r}')
     if accept is not None and not callable(accept):
         raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
-    messages = check_messages(prompt)
+    messages = check_messages(prompt, system)
     merged = merge_params(plan.params, params, provider_params)
     check_tags(tags)
     limit = deadline_of(plan, deadline)
@@ -68,8 +69,20 @@ def deadline_of(plan: Plan, given: float | NotGiven | None) -> float | None:
     return given
 
 
-def check_messages(prompt: Prompt) -> list[Message]:
-    """The messages of a call; a text is one message of the user. Raises `TypeError` or `ValueError`."""
+def check_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
+    """The messages of a call: `system` as the first one; a text is one message of the user.
+
+    Raises `TypeError` or `ValueError`.
+    """
+    messages = _messages_of(prompt)
+    if system is None:
+        return messages
+    if not isinstance(system, str):
+        raise TypeError(f"system: expected text, got {type(system).__name__}")
+    return [{"role": "system", "content": system}, *messages]
+
+
+def _messages_of(prompt: Prompt) -> list[Message]:
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, (list, tuple)):

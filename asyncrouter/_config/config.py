@@ -36,14 +36,15 @@ class Settings(ShortRepr, PickledByName):
     """The settings that a step, or a chain for all its steps, may give instead of the defaults.
 
     Each means what it means in `Defaults`, and those not given are taken from there. `retry` as a mapping changes only
-    the fields it names. `params` are parameters for the provider, such as `{"temperature": 0.2}`.
+    the fields it names, as a number its `attempts`. `params` are parameters for the provider,
+    such as `{"temperature": 0.2}`.
     """
 
     connect: float | NotGiven | None = NOT_GIVEN
     first_token: float | NotGiven | None = NOT_GIVEN
     idle: float | NotGiven | None = NOT_GIVEN
     total: float | NotGiven | None = NOT_GIVEN
-    retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN
+    retry: Retry | Mapping[str, object] | int | NotGiven = NOT_GIVEN
     on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN
     max_response_bytes: int | NotGiven = NOT_GIVEN
     wire_stream: bool | Literal["auto"] | NotGiven = NOT_GIVEN
@@ -57,13 +58,13 @@ class Settings(ShortRepr, PickledByName):
         set_frozen(self, "params", parameters("params", self.params))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class Step(Settings):
-    """A model in a chain, with its own settings.
+    """A model in a chain, with its own settings: `Step("model-b", total=20)`.
 
     - `model`: the name of a model, or a `Model`.
     - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
-    - `retry`: a `Retry`, or a mapping that changes only the fields it names.
+    - `retry`: a `Retry`; a number, for its `attempts`; or a mapping that changes only the fields it names.
     - `on_refusal`, `max_response_bytes`, `wire_stream`: as in `Defaults`.
     - `params`: parameters for the provider. They take precedence over those of the task and of the call.
 
@@ -85,7 +86,7 @@ class Chain(Settings):
 
     - `models`: at least one. Each is a name, a `Model`, a `Step` or a mapping of `Step`'s fields. The same model may
       stand in it twice.
-    - `hedge`: a `Hedge`, a mapping of its fields, a number or "p95" for its `after`; `None` for no hedging.
+    - `hedge`: a `Hedge`, a mapping of its fields, a number or a quantile ("p95") for its `after`; `None` for none.
     - `deadline`: seconds for the whole call; `None` means no limit.
     - `connect`, `first_token`, `idle`, `total`, `retry`, `on_refusal`, `max_response_bytes`, `wire_stream`: as in
       `Step`, for every step that does not give its own.
@@ -95,9 +96,7 @@ class Chain(Settings):
     """
 
     models: Sequence[str | Model | Step]
-    hedge: Hedge | Mapping[str, object] | float | Literal["p95"] | NotGiven | None = field(
-        default=NOT_GIVEN, kw_only=True
-    )
+    hedge: Hedge | Mapping[str, object] | float | str | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
     deadline: float | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -115,7 +114,7 @@ class Config(ShortRepr, PickledByName):
     ```python
     config = Config(
         models={"small": Model(provider="openai", id="gpt-6-luna", rpm=60)},
-        tasks={"coding": Chain(["small", Step(model="anthropic:claude-sonnet-5", total=20.0)], hedge=1.5)},
+        tasks={"coding": Chain(["small", Step("anthropic:claude-sonnet-5", total=20.0)], hedge=1.5)},
         tiers={"budget": Chain(["small"])},
     )
     ```

@@ -44,6 +44,7 @@ USE_INSTEAD: Final[Mapping[str, str]] = {
         ("response_model", "response_schema", "response_type", "output_schema", "output_type", "result_type"), _FORMAT
     ),
     **dict.fromkeys(("model_name", "model_id"), "model="),
+    **dict.fromkeys(("system_prompt", "system_message", "system_instruction", "instructions"), "system="),
     **dict.fromkeys(("task_type", "task_name"), "task="),
     **dict.fromkeys(("max_cost_tier", "cost_tier"), "tier="),
     **dict.fromkeys(("callbacks", "callback"), "listeners= of the Router"),
@@ -56,7 +57,8 @@ USE_INSTEAD: Final[Mapping[str, str]] = {
 """What other libraries call our arguments, or only `stream()` has; and what to use instead."""
 
 ARGUMENTS: Final = (
-    "task", "tier", "chain", "model", "deadline", "hedge", "retry", "accept", "priority", "tags", "params", "headers",
+    "task", "tier", "chain", "model", "system", "deadline", "hedge", "retry", "accept", "priority", "tags",
+    "params", "headers",
 )
 """The router's own keyword arguments."""
 
@@ -68,14 +70,14 @@ KNOWN: Final = frozenset((
     "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "temperature",
     "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
     # Responses
-    "background", "context_management", "conversation", "include", "input", "instructions", "max_output_tokens",
+    "background", "context_management", "conversation", "include", "input", "max_output_tokens",
     "max_tool_calls", "previous_response_id", "reasoning", "text", "top_k", "truncation",
     # Anthropic
     "betas", "container", "inference_geo", "mcp_servers", "output_config", "output_format", "speed", "stop_sequences",
-    "system", "thinking",
+    "thinking",
     # Gemini
     "cachedContent", "cached_content", "contents", "generationConfig", "generation_config", "labels", "safetySettings",
-    "safety_settings", "systemInstruction", "system_instruction", "toolConfig", "tool_config",
+    "safety_settings", "systemInstruction", "toolConfig", "tool_config",
     # OpenRouter and other hosts
     "citation_options", "compound_custom", "debug", "disable_tool_validation", "documents", "enable_thinking",
     "guardrails", "image_config", "include_reasoning", "min_p", "models", "plugins", "preset", "prompt_mode",

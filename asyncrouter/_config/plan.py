@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from asyncrouter._config.config import Chain, Config, Defaults, Step
 
     ChainLike = Chain | Sequence[str | Model | Step]
-    HedgeLike = Hedge | Mapping[str, object] | float | Literal["p95"] | None
-    RetryLike = Retry | Mapping[str, object]
+    HedgeLike = Hedge | Mapping[str, object] | float | str | None
+    RetryLike = Retry | Mapping[str, object] | int
 
 T = TypeVar("T")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from asyncrouter._config import checks as check
@@ -14,6 +15,9 @@ from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_QUANTILE: Final = re.compile(r"p[5-9]\d(?:\.\d)?")
 
 
 class NotGiven(enum.Enum):
@@ -36,9 +40,9 @@ class DefaultSeconds(float):
     """Seconds that nobody has given: the default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class Retry(ShortRepr, PickledByName):
-    """How often and when a failed request is sent again to the same model, before the next model is tried.
+    """How often and when a failed request is sent again to the same model, before the next model is tried: `Retry(3)`.
 
     - `attempts`: requests to one model at most, the first included. 1 means no retry. Default 2. The default does not
       count waits: a pause that the provider asked for, or a rate limit while no other model could serve. A number that
@@ -55,6 +59,7 @@ class Retry(ShortRepr, PickledByName):
     """
 
     attempts: int = DefaultCount(2)  # immutable
+    _: KW_ONLY
     base: float = 0.25
     cap: float = 8.0
     patience: float = 2.0
@@ -70,35 +75,47 @@ class Retry(ShortRepr, PickledByName):
         return not isinstance(self.attempts, DefaultCount)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class Hedge(ShortRepr, PickledByName):
-    """When to start the next model in parallel because the current one is slow. The first content wins the race.
-    An answer that has begun is not hedged any more; if it stalls, `idle` ends it.
+    """When to start the next model in parallel because the current one is slow: `Hedge(1.5)`, `Hedge("p99")`. The first
+    content wins the race. An answer that has begun is not hedged any more; if it stalls, `idle` ends it.
 
     - `after`: seconds from the sending of the newest request, or "p95": the time within which 95 % of this model's
-      recent answers began. Until 100 of its requests are measured, "p95" means `cap`, or no hedge without one.
+      recent answers began; "p50" to "p99.9" likewise. Until 100 of its requests are measured, that means `cap`, or no
+      hedge without one.
     - `budget`: the share of calls that may hedge, 0 to 1, default 0.05. It is a token bucket: each call adds this
       much, a hedge takes 1, and it holds at most 10, with which it begins. While it is empty, no hedge is started (the
       event `HedgeDenied`).
-    - `cap`: seconds; the longest delay that "p95" may come to. `None` (the default): no such limit.
+    - `cap`: seconds; the longest delay that a quantile may come to. `None` (the default): no such limit.
     - `same`: race a second request to the same model instead of the next one. Default `False`.
 
     Raises `ConfigError` for a value that cannot be used.
     """
 
-    after: float | Literal["p95"]
+    after: float | str
+    _: KW_ONLY
     budget: float = 0.05
     cap: float | None = None
     same: bool = False
 
     def __post_init__(self) -> None:
-        if self.after is None or (isinstance(self.after, str) and self.after != "p95"):
-            raise check.expected('seconds or "p95"', self.after, "after")
-        if self.after != "p95":
+        if self.after is None or (isinstance(self.after, str) and not is_quantile(self.after)):
+            raise check.expected('seconds or a quantile like "p95"', self.after, "after")
+        if not isinstance(self.after, str):
             check.positive("after", self.after, "seconds")
         check.share("budget", self.budget)
         check.seconds("cap", self.cap)
         check.flag("same", self.same)
+
+    @property
+    def quantile(self) -> float | None:
+        """The quantile that `after` names: 0.95 for "p95"; `None` for seconds."""
+        return float(self.after[1:]) / 100.0 if isinstance(self.after, str) else None
+
+
+def is_quantile(text: object) -> bool:
+    """Whether a value of `hedge` names a quantile of a model's first contents: "p50" to "p99.9"."""
+    return isinstance(text, str) and _QUANTILE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -145,23 +162,25 @@ class Defaults(ShortRepr, PickledByName):
 
 
 def merge_retry(base: Retry, given: object) -> Retry:
-    """The `Retry` that holds: `base` with what is given; a mapping changes only the fields it names."""
+    """The `Retry` that holds: `base` with what is given; a number is its `attempts`, a mapping names the fields."""
     if isinstance(given, NotGiven | Retry):
         return base if isinstance(given, NotGiven) else given
     with check.at("retry"):
+        if isinstance(given, int) and not isinstance(given, bool):
+            given = {"attempts": given}
         if not isinstance(given, Mapping):
-            raise check.expected('Retry(attempts=3) or {"attempts": 3}', given)
+            raise check.expected('Retry(attempts=3), {"attempts": 3} or 3', given)
         return override(base, given)
 
 
 def merge_hedge(base: Hedge | None, given: object) -> Hedge | None:
-    """The `Hedge` that holds: `base` with what is given; a number or "p95" stands for its `after`."""
+    """The `Hedge` that holds: `base` with what is given; a number or a quantile stands for its `after`."""
     if isinstance(given, NotGiven):
         return base
     if isinstance(given, Hedge | None):
         return given
     with check.at("hedge"):
-        if isinstance(given, bool) or (not isinstance(given, Mapping | int | float) and given != "p95"):
+        if isinstance(given, bool) or not (isinstance(given, Mapping | int | float) or is_quantile(given)):
             what = 'a table like { after = 1.5 }, seconds, or "p95" (no hedge is None, "none" in a file)'
             raise check.expected(what, given)
         table = given if isinstance(given, Mapping) else {"after": given}

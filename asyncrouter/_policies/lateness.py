@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from asyncrouter._policies.hedge_budget import HedgeBudget
     from asyncrouter._policies.latency import Latency
 
-EARLIEST_QUANTILE = 0.95
-"""The quantile of first contents at which a hedge comes at the earliest, however much budget there is (Dean and
-Barroso, "The Tail at Scale", 2013)."""
 LATEST = 1.25
 """A hedge comes at most so many times later than the quantile that its budget stands for, however empty the bucket is:
 where the aim falls below the share of stragglers, the quantile would jump to where they end."""
@@ -29,15 +26,17 @@ LOSER_SLOW_TIMES = 2.0
 def hedge_delay(hedge: Hedge, budget: HedgeBudget, latency: Latency, size: int) -> float:
     """Seconds after sending from which on an attempt of `size` bytes is late; `inf` while there are too few samples.
 
-    That is the p95, or a higher quantile if otherwise more attempts would be late than the budget can pay for; never
-    later than `hedge.cap`. How many samples are enough, `latency.py` says.
+    That is the quantile it names (p95: Dean and Barroso, "The Tail at Scale", 2013), or a higher one if otherwise more
+    attempts would be late than the budget can pay for; never later than `hedge.cap`. How many samples are
+    enough, `latency.py` says.
     """
-    if hedge.after != "p95":
+    earliest = hedge.quantile
+    if earliest is None:
         return float(hedge.after)
     delay = inf if hedge.cap is None else hedge.cap
-    if (usual := latency.quantile(max(EARLIEST_QUANTILE, 1.0 - budget.rate), size)) is None:
+    if (usual := latency.quantile(max(earliest, 1.0 - budget.rate), size)) is None:
         return delay
-    aimed = latency.quantile(max(EARLIEST_QUANTILE, 1.0 - budget.aim), size) or inf
+    aimed = latency.quantile(max(earliest, 1.0 - budget.aim), size) or inf
     return min(delay, LATEST * usual, aimed)
 
 

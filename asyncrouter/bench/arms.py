@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,6 +20,8 @@ FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
 """The names of the models that every simulated scenario has."""
 NOT_IN_TEXT = {"accept", "headers", "messages", "on_interrupt", "params", "prompt", "self", "tags"}
 """Arguments of a call that no text on a command line can be, or that the run sets itself."""
+_QUANTILE = re.compile(r"p\d[\d.]*")
+"""A quantile in the place of seconds; which are possible, the router says."""
 CLOSE = 0.75
 """Similarity (0 to 1, `difflib`) from which an unknown argument is taken for a typo of a known one: one wrong letter in
 a name of four."""
@@ -102,7 +105,7 @@ def _value(key: str, text: str) -> object:
         return [name.strip() for name in text.split(",")]
     if key == "hedge" and text != "none":
         after, slash, budget = text.partition("/")
-        table: dict[str, object] = {"after": after if after == "p95" else _number(key, after)}
+        table: dict[str, object] = {"after": after if _QUANTILE.fullmatch(after) else _number(key, after)}
         return table | ({"budget": _number(key, budget)} if slash else {})
     if key == "retry":
         return {"attempts": _number(key, text)}

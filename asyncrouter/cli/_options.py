@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from typing import TYPE_CHECKING, TypedDict
 
@@ -11,7 +12,7 @@ from asyncrouter import RouterError
 from asyncrouter.cli._configuration import find_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from asyncrouter import Router
 
@@ -72,12 +73,8 @@ def _call(
     if deadline is not None:
         call["deadline"] = None if isinstance(deadline, str) else deadline
     if hedge is not None:
-        call["hedge"] = _HEDGES[hedge] if isinstance(hedge, str) else hedge
+        call["hedge"] = None if hedge == "none" else {"after": hedge} if isinstance(hedge, str) else hedge
     return call
-
-
-_HEDGES: Mapping[str, dict[str, object] | None] = {"p95": {"after": "p95"}, "none": None}
-"""The words that --hedge takes in place of seconds."""
 
 
 def _seconds_or(*words: str) -> Callable[[click.Context, click.Parameter, str | None], float | str | None]:
@@ -92,6 +89,13 @@ def _seconds_or(*words: str) -> Callable[[click.Context, click.Parameter, str | 
             raise click.BadParameter(f"expected seconds or {' or '.join(words)}, got {given!r}") from None
 
     return read
+
+
+def _hedge(ctx: click.Context, param: click.Parameter, given: str | None) -> float | str | None:
+    """Read seconds, "none" or a quantile; whether the number is possible is checked by the router."""
+    if given is not None and re.fullmatch(r"p[\d.]+", given):
+        return given
+    return _seconds_or("p95", "none")(ctx, param, given)
 
 
 def _names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -124,8 +128,8 @@ _OPTIONS = [
         help='Time limit of the whole call; "none": no limit.',
     ),
     click.option(
-        "--hedge", metavar="SECONDS", callback=_seconds_or("p95", "none"),
-        help='Start the next model in parallel after so many seconds without content; "p95": later than 95 % of the '
-        'model\'s answers, once 100 are measured; "none": never.',
+        "--hedge", metavar="SECONDS", callback=_hedge,
+        help='Start the next model in parallel after so many seconds without content; "p95" ("p99" …): later than 95 % '
+        'of the model\'s answers, once 100 are measured; "none": never.',
     ),
 ]

@@ -172,7 +172,7 @@ def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
         ({"models": {"a/b c": {"provider": "openai", "id": "x", "context": True}}},
          'models."a/b c".context: expected a whole number, 1 or more, got True'),
         ({"models": {"small": 3}}, "models.small: expected a table, got 3"),
-        ({"defaults": {"retry": 3}}, 'defaults.retry: expected Retry(attempts=3) or {"attempts": 3}, got 3'),
+        ({"defaults": {"retry": "3"}}, "defaults.retry: expected Retry(attempts=3), {\"attempts\": 3} or 3, got '3'"),
         ({"defaults": {"retry": {"cap": float("inf")}}}, "defaults.retry.cap: expected seconds, got inf"),
         ({"defaults": {"hedge": {"budget": 0.1}}}, "defaults.hedge.after: is required"),
         ({"defaults": {"idle": 0}},

@@ -224,7 +224,7 @@ def test_models_are_given_in_one_way_only() -> None:
         ({"hedge": {"budget": 0.5}}, "hedge.after: is required"),
         ({"hedge": -1}, "hedge.after: expected seconds above 0, got -1"),
         ({"retry": {"attempts": 0}}, "retry.attempts: expected a whole number, 1 or more, got 0"),
-        ({"retry": 3}, 'retry: expected Retry(attempts=3) or {"attempts": 3}, got 3'),
+        ({"retry": 3.5}, 'retry: expected Retry(attempts=3), {"attempts": 3} or 3, got 3.5'),
         ({"task": ""}, "task: expected text, got ''"),
         ({"task": 3}, "task: expected text, got 3"),
         ({"tier": ["budget"]}, "tier: unknown tier a list; the tiers are budget, standard, premium"),
