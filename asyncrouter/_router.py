@@ -1,42 +1,29 @@
-"""The public `Router`: answers prompts, describes itself, opens at the first call and closes."""
+"""The public `Router`: its calls, streams and plans."""
 
 from __future__ import annotations
 
-import random
-import time
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from asyncrouter._config.arguments import check_messages, deadline_of, merge_params, new_call
 from asyncrouter._config.arguments_headers import seal_headers
-from asyncrouter._config.load import config_from_toml, load
-from asyncrouter._config.parameter_names import misspelt
-from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._credentials.secret import forget_locals
-from asyncrouter._engine.lifecycle import Lifecycle
-from asyncrouter._events import MAX_NAMES, CallEnded, Events, Notice
-from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
-from asyncrouter._listing import list_models
+from asyncrouter._explain import Explanation, explain_plan
 from asyncrouter._reply_stream import ReplyStream
-from asyncrouter._types import Call, Reply, Trace
+from asyncrouter._router_base import RouterBase
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Mapping
 
     from asyncrouter._config.arguments import Accept, Prompt
     from asyncrouter._config.arguments_headers import Headers
     from asyncrouter._config.catalog import Model
-    from asyncrouter._config.config import Config
-    from asyncrouter._config.plan import ChainLike, HedgeLike, Plan, PlannedStep, RetryLike
+    from asyncrouter._config.plan import ChainLike, HedgeLike, RetryLike
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._events import Event
-    from asyncrouter._transport.api import Transport
-    from asyncrouter._types import Priority
+    from asyncrouter._types import Call, Priority, Reply, Trace
 
 
-class Router:
+class Router(RouterBase):
     """Answers prompts with chains of models, over one HTTP session. One router serves thousands of concurrent calls.
 
     ```python
@@ -62,39 +49,6 @@ class Router:
 
     Raises `ConfigError` for a configuration that cannot be used, `TypeError` for a transport or listener that is none.
     """
-
-    def __init__(
-        self,
-        config: Config | Mapping[str, object] | None = None,
-        *,
-        tables: Literal["current", "classic"] | NotGiven | None = NOT_GIVEN,
-        transport: Transport | None = None,
-        listeners: Sequence[Callable[[Event], None]] = (),
-        seed: int | None = None,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        if transport is not None and not (hasattr(transport, "send") and hasattr(transport, "aclose")):
-            raise TypeError(f"transport: expected something with send() and aclose(), got {type(transport).__name__}")
-        if callable(listeners) or not all(callable(listener) for listener in listeners):
-            raise TypeError(f"listeners: expected a list of functions of an event, got {listeners!r}")
-        self.config = load(config, tables)
-        self._plans = PlanCache(self.config)
-        self._events = Events(listeners)
-        self._wall = wall
-        breakers = self.config.defaults.breaker == "auto"
-        self._life = Lifecycle(transport, self._events, random.Random(seed), wall, breakers=breakers)
-        self._used: dict[str, PlannedStep] = {}  # the models of past calls, by name
-
-    @classmethod
-    def from_toml(cls, path: str | os.PathLike[str], **options: object) -> Self:
-        """A router configured by a TOML file; `options` are keyword arguments of the constructor.
-
-        Raises `ConfigError` with the path of the file if it cannot be read, or of the value that cannot be used.
-        """
-        return cls(config_from_toml(path), **options)  # type: ignore[arg-type]  # the constructor's own, passed on
-
-    def __repr__(self) -> str:
-        return f"<Router {self._life.state}, {self._life.calls} calls in flight>"
 
     # Calls.
 
@@ -161,7 +115,8 @@ class Router:
             engine = self._life.open()
             call = new_call(
                 self.config, plan, engine.loop.time(), prompt, system=system, deadline=deadline, accept=accept,
-                priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params, stream=False,
+                priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params,
+                stream=False,
             )
         except Exception as error:
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
@@ -277,78 +232,3 @@ class Router:
         plan = self._plan(task, tier, chain, model, hedge, retry)
         merged = merge_params(plan.params, params, provider_params)
         return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)
-
-    def health(self) -> dict[str, ModelHealth]:
-        """The present state of each model of the tasks, the tiers and past calls, by its name. Nothing is sent."""
-        plans = [self._plans.plan(task=task) for task in self.config.tasks]
-        plans += [self._plans.plan(tier=tier) for tier in self.config.tiers]
-        steps = {step.name: step for plan in plans for step in plan.steps}
-        return model_health((self._used | steps).values(), self._life.engine)
-
-    async def models(self, provider: str | None = None) -> list[str]:
-        """Ask a provider for the ids of the models it serves; `None`: the default provider.
-
-        Raises `AttemptError`, after 30 s at most; `ConfigError` for an unknown provider; `RouterClosed`.
-        """
-        engine, name = self._life.open(), provider or self.config.default_provider
-        engine.connect_provider(self.config.provider(name))
-        return await list_models(engine.transport, name, engine.wires[name], engine.credentials[name])
-
-    # Opening and closing.
-
-    async def __aenter__(self) -> Self:
-        self._life.enter()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self._life.leave()
-
-    async def drain(self) -> None:
-        """Take no new calls (they raise `RouterClosed`), wait for those in flight to end, then close."""
-        await self._life.drain()
-
-    async def aclose(self) -> None:
-        """Close all connections, in 2 s at most.
-
-        Calls in flight fail: `chat()` raises `RouterClosed`, a stream `StreamInterrupted`. Closing again does nothing.
-        A cancellation meanwhile is raised when everything is closed.
-        """
-        await self._life.aclose()
-
-    # The beginning and the end of a call.
-
-    def _plan(
-        self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
-        hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven,
-    ) -> Plan:
-        plan = self._plans.plan(task, tier, chain, model, hedge, retry)
-        if plan.warning is not None:
-            self._events.notice(Notice(str(task), plan.warning))
-        return plan
-
-    def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
-        if call.params:
-            self._warn_of_misspelt(call.params)
-        for step in plan.steps:
-            if step.name not in self._used or step.provider.name not in engine.wires:
-                self._register(engine, step)
-        self._life.begin_call()
-        return Trace(plan.task, self._wall(), tags=tags)
-
-    def _register(self, engine: Engine, step: PlannedStep) -> None:
-        engine.connect_provider(step.provider)
-        self._warn_of_misspelt(step.params)
-        if len(self._used) < MAX_NAMES:
-            self._used[step.name] = step
-
-    def _warn_of_misspelt(self, params: Mapping[str, object]) -> None:
-        for warning in misspelt(params):
-            self._events.notice(Notice("parameters", warning))
-
-    def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
-        self._life.end_call()
-        trace.seconds = engine.loop.time() - call.began  # also where the loop does not run any more
-        if not self._events.quiet:
-            self._events.emit(CallEnded(trace, error))
