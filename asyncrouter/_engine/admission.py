@@ -55,7 +55,7 @@ async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
     """
     while True:
         if hold := _check_admission(engine, step_run):
-            await engine.sleep(hold)
+            await engine.sleep(hold, step_run.step.model, step_run.pointless_after())
         elif (lease := await _lease_from_queue(engine, call, step_run)) is not None:
             return lease
         # Begin again: a hold may have become longer meanwhile, or have been set while we were queued.
@@ -66,16 +66,20 @@ async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
 async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
     """Wait in the queue of the model's limits; `None` when the model has been held meanwhile."""
     if step_run.hedged:
-        raise NotSent("a hedge does not wait for its turn")
+        raise NotSent("a hedge does not wait for its turn", hold=0.0)
     state, rank, tokens = _claim(engine, call, step_run)
-    ticket = state.pacer.join(rank, tokens, step_run.silent_until, step_run.max_wait())
+    ticket = state.pacer.join(rank, tokens, step_run.wait_until(), step_run.max_wait())
+    holds, model = engine.policies.holds, step_run.step.model
+    holds.watch(model, ticket.done, step_run.pointless_after())
     try:
         await ticket.done
         hold = _check_admission(engine, step_run)  # much may have happened since
     except BaseException:
         state.pacer.leave(ticket)
         raise
-    if not hold:
+    finally:
+        holds.unwatch(model, ticket.done)
+    if ticket.granted and not hold:
         return engine.policies.lease_granted(state, ticket, own_key=step_run.own_key)
     state.pacer.leave(ticket)
     return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-    from asyncrouter._config.catalog import Provider
+    from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
     from asyncrouter._wire.api import Wire
@@ -80,14 +80,19 @@ class Engine:
         if self.closed:
             raise RouterClosed("the router was closed while the call was running")
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait so long, or until the router is closed."""
+    async def sleep(self, seconds: float, model: Model, limit: float) -> None:
+        """Wait so long before `model` is tried; shorter when the router is closed, or the wait has become pointless.
+
+        That is when it becomes known meanwhile that the model cannot be tried before the instant `limit`.
+        """
         sleeper = self.loop.create_future()
         self.sleepers.add(sleeper)
+        self.policies.holds.watch(model, sleeper, limit)
         timer = self.timers.call_at(self.loop.time() + seconds, partial(_wake, sleeper))
         try:
             await sleeper
         finally:
+            self.policies.holds.unwatch(model, sleeper)
             self.sleepers.discard(sleeper)
             self.timers.cancel(timer)
 

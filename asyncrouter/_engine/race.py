@@ -176,9 +176,10 @@ class Race:
                     self._stop(other, "superseded")
         return True
 
-    def others(self, step_run: StepRun, within: float, *, forced: bool = False) -> bool:
-        """Whether another step runs, or could be sent within `within` seconds; `forced`: though its breaker is open."""
-        return any(other is not step_run for other in self._running) or self._remaining.sendable(within, forced=forced)
+    def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
+        """Seconds until another step could be sent, 0 while one runs, `inf` if none could; see `Remaining.free_in`."""
+        others = any(other is not step_run for other in self._running)
+        return 0.0 if others else self._remaining.free_in(forced=forced)
 
     # Running steps.
 
@@ -227,8 +228,7 @@ class Race:
         """The step to run, now that none does; `None` when no step is left."""
         self._engine.check_open()
         while (index := self._remaining.take_next()) is not None:
-            step_run = self._open(index, self._cause)
-            if step_run is not None:
+            if (step_run := self._open(index, self._cause)) is not None:
                 return step_run
             self._cause = "fallback"
         return None
@@ -245,9 +245,9 @@ class Race:
 
     def _open(self, index: int, cause: Cause) -> StepRun | None:
         """A step run with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
-        step, trace = self._plan.steps[index], self._trace
+        step = self._plan.steps[index]
         try:
-            limits = self._remaining.limits(trace)
+            limits = self._remaining.limits(self._trace)
         except NotSent as error:
             self._record_not_sent(step, cause, error)
             return None
@@ -297,7 +297,7 @@ class Race:
         elif isinstance(error, ContextTooLong) and error.about_window:
             for step, why in self._remaining.drop_no_larger(step_run.step):
                 self._record_not_sent(step, "fallback", why)
-        elif not step_run.hedged:
+        elif all(other.index != step_run.index for other in self._running):  # with `hedge.same` another one may run
             self._remaining.may_come_back(step_run, error, self._trace)
         if self._running and self._hedging is not None and self._outcome is None:
             self._hedging.failed(newest=newest)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import insort
+from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
-from asyncrouter._engine.trace_entry import requests_to
+from asyncrouter._engine.trace_entry import TraceEntry, requests_to
 from asyncrouter._engine.turns import Turns
 from asyncrouter._errors import NotSent, RateLimited
 from asyncrouter._policies.scope import asks_for_pause
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import AttemptError
     from asyncrouter._policies.pacing import Ticket
+    from asyncrouter._policies.refusal import Refusal
     from asyncrouter._types import Call, Cause, Trace
 
 MIN_STEP_SECONDS = 0.25
@@ -64,7 +66,7 @@ class Remaining:
         deadline.
         """
         now, deadline = self._engine.loop.time(), self._call.deadline
-        later = [other for other in self._left if self._is_sendable(other, 0.0)]
+        later = [other for other in self._left if self._free_in(other) <= 0.0]
         share = (deadline - now) / (len(later) + 1)
         begun = later or any(attempt.sent is not None for attempt in trace.attempts)
         if share <= 0.0 or (share < MIN_STEP_SECONDS and begun):
@@ -74,15 +76,9 @@ class Remaining:
         silent_until = now + share
         return silent_until, max(silent_until, deadline - sum(self._reserve(other) for other in later))
 
-    def sendable(self, within: float, *, forced: bool = False) -> bool:
-        """Whether one of the steps could be sent within `within` seconds; `forced`: though its breaker is open."""
-        if any(self._is_sendable(index, within, forced=forced) for index in self._left):
-            return True
-        until = self._engine.loop.time() + within
-        return any(
-            since <= until and self._is_sendable(index, within, forced=forced)
-            for index, (since, _) in self._held.items()
-        )
+    def free_in(self, *, forced: bool = False) -> float:
+        """Seconds until one of the steps could be sent, `inf` if none could; `forced`: though its breaker is open."""
+        return min((self._free_in(index, forced=forced) for index in (*self._left, *self._held)), default=inf)
 
     def hedge_step(self, late: int | None) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
@@ -130,8 +126,9 @@ class Remaining:
         does not say how long to wait comes back seven times.
         """
         if isinstance(error, NotSent):
-            if error.hold is not None and not step_run.patient:  # else its turn cannot come in time
-                self._held[step_run.index] = 0.0, "fallback"
+            # If it was to wait for its turn whatever it takes, and is not held, that cannot come in time.
+            if error.hold is not None and not (step_run.patient and self._free_in(step_run.index, forced=True) <= 0.0):
+                self._held[step_run.index] = 0.0, "retry" if step_run.cause == "retry" else "fallback"
             return
         if error.again == "never" or not (isinstance(error, RateLimited) or asks_for_pause(error)):
             return
@@ -154,9 +151,13 @@ class Remaining:
 
         Of several that are limited it is the one that lets the call go first, with the ticket of that turn.
         """
-        turns = Turns(self._engine, self._call, trace)
+        begun = any(attempt.sent is not None for attempt in trace.attempts)
+        until = self._call.deadline - (MIN_STEP_SECONDS if begun else 0.0)  # later `limits()` would refuse it
+        turns, began = Turns(self._engine, self._call, trace, until), self._engine.loop.time()
+        hoped: set[int] = set()
         try:
             while waits := self._waits(turns):
+                hoped.update(waits)
                 ready = self._one_a_model(index for index, seconds in waits.items() if seconds <= 0.0)
                 turns.keep(ready)
                 if (granted := turns.granted()) is not None:
@@ -166,6 +167,7 @@ class Remaining:
                     return index, self._held.pop(index)[1], None
                 await self._queue(turns, ready, waits)  # and look again: much may have happened meanwhile
                 self._engine.check_open()
+            self._tell_in_vain(trace, began, hoped & self._held.keys())
             return None
         finally:
             turns.keep(())
@@ -178,12 +180,15 @@ class Remaining:
     async def _queue(self, turns: Turns, ready: list[int], waits: Mapping[int, float]) -> None:
         """Wait in the queues of all steps that are `ready`, and until the next one is."""
         late = [index for index in ready if not self._join(turns, index, len(waits))]
-        later = [seconds for seconds in waits.values() if seconds > 0.0]
+        later = [index for index, seconds in waits.items() if seconds > 0.0]
+        first = min(later, key=waits.__getitem__, default=None)
         if len(late) < len(ready):
-            await turns.wait(min(later, default=None))
+            await turns.wait(None if first is None else waits[first])
             late += turns.expired()
-        elif later:
-            await self._engine.sleep(min(later))
+        elif first is not None:
+            model = self._plan.steps[first].model
+            own_key = model.provider in self._call.own_keys
+            await self._engine.sleep(waits[first], model, inf if own_key else turns.until)
         for index in late:
             self._held.pop(index, None)
 
@@ -204,25 +209,26 @@ class Remaining:
         return self._engine.policies.expected_wait(model, self._call.priority)
 
     def _waits(self, turns: Turns) -> dict[int, float]:
-        """The seconds until each step may be sent again that may have its turn again before the deadline."""
-        waits = {
-            index: seconds for index in self._held if (seconds := self._seconds_until_free(index)) is not None
-        }
+        """The seconds until each step may be sent again that may have its turn again in time."""
+        left = turns.until - self._engine.loop.time()
+        waits = {index: seconds for index in self._held if (seconds := self._free_in(index, forced=True)) < left}
         for index in turns.indices():
             if index not in waits:  # something has happened to it while the call stood in its queue
-                model, now = self._plan.steps[index].model, self._engine.loop.time()
-                refusal = self._engine.policies.refusal(model, now, forced=True)
-                turns.give_up(index, NotSent("its turn did not come in time") if refusal is None else refusal.error())
+                turns.give_up(index, self._why_not(index))
         return waits
 
-    def _seconds_until_free(self, index: int) -> float | None:
-        """Seconds until a step may be sent again; `None` if not before the deadline."""
-        now, model = self._engine.loop.time(), self._plan.steps[index].model
-        refusal = self._engine.policies.refusal(model, now, forced=True, own_key=model.provider in self._call.own_keys)
-        if refusal is not None and refusal.hold is None:
-            return None
-        wait = max(self._held[index][0] - now, 0.0 if refusal is None else refusal.hold or 0.0)
-        return wait if now + wait < self._call.deadline else None
+    def _why_not(self, index: int) -> NotSent:
+        refusal = self._refusal(index, forced=True)
+        return NotSent("its turn did not come in time") if refusal is None else refusal.error()
+
+    def _tell_in_vain(self, trace: Trace, began: float, hoped: Iterable[int]) -> None:
+        """Enter the steps in the trace that the call has waited for since the instant `began`, and why in vain."""
+        told = {one.model for one in trace.attempts if (one.ended or 0.0) > began - self._call.began}
+        for index in self._one_a_model(hoped):
+            step = self._plan.steps[index]
+            if step.name not in told and self._engine.loop.time() > began:
+                entry = TraceEntry(self._engine, self._call, trace, step, self._held[index][1], began)
+                entry.fail(self._why_not(index))
 
     def drop_no_larger(self, small: PlannedStep) -> list[tuple[PlannedStep, NotSent]]:
         """Take out the steps whose context window is known to be no larger than that of `small`; each with why."""
@@ -236,11 +242,16 @@ class Remaining:
                 dropped.append((step, NotSent(why)))
         return dropped
 
-    def _is_sendable(self, index: int, within: float, *, forced: bool = False) -> bool:
-        model = self._plan.steps[index].model
-        now, policies = self._engine.loop.time(), self._engine.policies
-        refusal = policies.refusal(model, now, forced=forced, own_key=model.provider in self._call.own_keys)
-        return refusal is None or (refusal.hold is not None and refusal.hold <= within)
+    def _free_in(self, index: int, *, forced: bool = False) -> float:
+        """Seconds until a step could be sent: its model is held, or its call pauses; `inf` if that is not known."""
+        refusal, back = self._refusal(index, forced=forced), self._held.get(index)
+        hold = 0.0 if refusal is None else inf if refusal.hold is None else refusal.hold
+        return hold if back is None else max(hold, back[0] - self._engine.loop.time())
+
+    def _refusal(self, index: int, *, forced: bool) -> Refusal | None:
+        model, call = self._plan.steps[index].model, self._call
+        own_key = model.provider in call.own_keys
+        return self._engine.policies.refusal(model, self._engine.loop.time(), forced=forced, own_key=own_key)
 
     def _reserve(self, index: int) -> float:
         step = self._plan.steps[index]

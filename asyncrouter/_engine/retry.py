@@ -73,7 +73,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
         if pause is None or engine.closed:
             return result
         step_run.cause = "retry"
-        await engine.sleep(pause)
+        await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
 
 
 def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:

@@ -30,8 +30,11 @@ class RaceHooks(Protocol):
         """Note the first content: every other step run is stopped. `False` when `step_run` was stopped before."""
         ...
 
-    def others(self, step_run: StepRun, within: float, *, forced: bool = False) -> bool:
-        """Whether another step runs, or could be sent within `within` seconds; `forced`: though its breaker is open."""
+    def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
+        """Seconds until another step could be sent, 0 while one runs, `inf` if none could.
+
+        `forced`: though its breaker is open.
+        """
         ...
 
 
@@ -112,11 +115,26 @@ class StepRun:
 
     def is_alone(self, within: float) -> bool:
         """Whether no other step runs, nor could be sent within so many seconds."""
-        return not self.race.others(self, within)
+        return self.race.free_in(self) > within
 
     def is_last(self) -> bool:
         """Whether no other step runs, nor could be sent now even with an open breaker."""
-        return not self.race.others(self, 0.0, forced=True)
+        return self.race.free_in(self, forced=True) > 0.0
+
+    def wait_until(self) -> float:
+        """The instant until which to wait for admission at most: until another step is free.
+
+        If one is free already, `max_wait()` says how long to wait.
+        """
+        free = inf if self.patient else self.race.free_in(self)
+        return min(self.silent_until, self.loop.time() + free) if free > 0.0 else self.silent_until
+
+    def pointless_after(self) -> float:
+        """The instant from which on a wait is pointless if its model cannot be tried before; see `Engine.sleep`.
+
+        What is learned of the router's key says nothing about a key of the caller's own.
+        """
+        return inf if self.own_key else self.wait_until()
 
     def max_wait(self) -> float:
         """Seconds to wait in the queue of a limit at most: no longer than `retry.patience` if another step could go."""

@@ -36,14 +36,15 @@ class Turn(NamedTuple):
 
 
 class Turns:
-    """The tickets of one call, by the index of their step."""
+    """The tickets of one call, by the index of their step; they are good `until` an instant of the loop's clock."""
 
-    __slots__ = ("_call", "_engine", "_since", "_tickets", "_trace")
+    __slots__ = ("_call", "_engine", "_since", "_tickets", "_trace", "until")
 
-    def __init__(self, engine: Engine, call: Call, trace: Trace) -> None:
+    def __init__(self, engine: Engine, call: Call, trace: Trace, until: float) -> None:
         self._engine = engine
         self._call = call
         self._trace = trace
+        self.until = until
         self._tickets: dict[int, Turn] = {}
         self._since: dict[int, float] = {}  # when it first joined a queue, which it may have had to leave meanwhile
 
@@ -51,7 +52,7 @@ class Turns:
         return f"<Turns {', '.join(map(str, self._tickets)) or 'none'}>"
 
     def join(self, index: int, step: PlannedStep, cause: Cause, *, queues: int) -> bool:
-        """Queue up for a step, unless done before; whether its turn can come before the deadline.
+        """Queue up for a step, unless done before; whether its turn can come in time.
 
         `queues` is in how many queues the call stands in all.
         """
@@ -60,7 +61,7 @@ class Turns:
             params = {**call.params, **step.params} if step.params else call.params
             state, rank, tokens = claim(self._engine, call, step, params, cause)
             try:
-                ticket = state.pacer.join(rank, tokens, call.deadline, queues=queues)
+                ticket = state.pacer.join(rank, tokens, self.until, queues=queues)
             except NotSent as error:
                 TraceEntry(self._engine, call, self._trace, step, cause).fail(error)
                 return False
@@ -78,9 +79,16 @@ class Turns:
             self._leave(index)
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait until a ticket is granted or too late, `seconds` at most (`None`: however long)."""
-        waiting = [turn.ticket.done for turn in self._tickets.values()]
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        """Wait until a ticket is granted, too late or in vain, `seconds` at most (`None`: however long)."""
+        holds, waiting = self._engine.policies.holds, list(self._tickets.values())
+        for ticket, _, step, _ in waiting:
+            holds.watch(step.model, ticket.done, self.until)
+        try:
+            done = [turn.ticket.done for turn in waiting]
+            await asyncio.wait(done, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for ticket, _, step, _ in waiting:
+                holds.unwatch(step.model, ticket.done)
 
     def granted(self) -> int | None:
         """The first step whose ticket is granted."""
@@ -88,11 +96,14 @@ class Turns:
 
     def expired(self) -> list[int]:
         """The steps whose turn did not come in time; they are entered in the trace, and their tickets dropped."""
-        late = [index for index, (ticket, *_) in self._tickets.items() if ticket.done.done() and not ticket.granted]
-        for index in late:
-            error = self._tickets[index].ticket.done.exception()
-            self.give_up(index, error if isinstance(error, NotSent) else NotSent("its turn did not come in time"))
-        return late
+        errors = {
+            index: ticket.done.exception()
+            for index, (ticket, *_) in self._tickets.items() if ticket.done.done() and not ticket.granted
+        }
+        late = {index: error for index, error in errors.items() if isinstance(error, NotSent)}
+        for index, error in late.items():
+            self.give_up(index, error)
+        return list(late)
 
     def give_up(self, index: int, error: NotSent) -> None:
         """Leave the queue of a step that cannot be sent any more, and enter that in the trace."""

@@ -3,12 +3,13 @@
 Three kinds, the first that applies is reported: a disabled key (401, 402, a 429 about money), a disabled model (404, or
 403 with this key), and a model that is held until its Retry-After is over. They hold for every call of the router.
 Guaranteed: no request is sent before a Retry-After is over (ten minutes at most), and a later, shorter one does not
-shorten it.
+shorten it. Who waits for the end of a hold is woken at once when it comes to last too long, or the model is disabled.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from asyncrouter._errors import AttemptError, RateLimited
@@ -16,6 +17,8 @@ from asyncrouter._policies.refusal import DISABLED, HELD, KEY_DISABLED, Refusal
 from asyncrouter._policies.scope import asks_for_pause, rule_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from asyncrouter._config.catalog import Model
 
 K = TypeVar("K")
@@ -46,9 +49,10 @@ class Hold:
 class Holds:
     """The models and keys of a router that are held or disabled."""
 
-    __slots__ = ("held", "keys", "models")
+    __slots__ = ("_waiting", "held", "keys", "models")
 
     def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], dict[asyncio.Future[None], float]] = {}
         self.held: dict[tuple[str, str], Hold] = {}
         self.models: dict[tuple[str, str], Hold] = {}
         self.keys: dict[str, Hold] = {}
@@ -87,17 +91,41 @@ class Holds:
         if (hold := self.keys.get(model.provider)) is not None and now >= hold.until:
             del self.keys[model.provider]
 
+    # Who waits for the end of a hold.
+
+    def watch(self, model: Model, sleeper: asyncio.Future[None], limit: float) -> None:
+        """Resolve `sleeper` as soon as it is known that `model` cannot be tried before the instant `limit`."""
+        self._waiting.setdefault((model.provider, model.id), {})[sleeper] = limit
+
+    def unwatch(self, model: Model, sleeper: asyncio.Future[None]) -> None:
+        """Forget a sleeper."""
+        key = (model.provider, model.id)
+        if (waiting := self._waiting.get(key)) is not None:
+            waiting.pop(sleeper, None)
+            if not waiting:
+                del self._waiting[key]
+
+    def _lengthened(self, key: tuple[str, str], until: float) -> None:
+        for sleeper, limit in self._waiting.get(key, {}).items():
+            if limit < until and not sleeper.done():
+                sleeper.set_result(None)
+
+    # Learning.
+
     def _hold(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
         key, until = (model.provider, model.id), now + min(error.retry_after or 0.0, MAX_HOLD)
         if (held := self.held.get(key)) is not None and held.until >= until:
             return None
         self.held[key] = Hold(until, error.message, until - now, of_key=isinstance(error, RateLimited))
+        self._lengthened(key, until)
         return f"held for {until - now:g} s", error.message
 
     def _disable(
         self, model: Model, error: AttemptError, seconds: float, now: float, *, of_key: bool
     ) -> tuple[str, str]:
-        self.models[model.provider, model.id] = Hold(now + seconds, error.message, seconds, of_key)
+        key = (model.provider, model.id)
+        self.models[key] = Hold(now + seconds, error.message, seconds, of_key)
+        self._lengthened(key, inf)
         return f"disabled for {seconds:g} s", error.message
 
     def _disable_key(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
@@ -106,6 +134,9 @@ class Holds:
             return None  # sent before the key was disabled: the same news
         seconds = KEY_DISABLED_SECONDS if last is None else min(last.seconds * 2, MAX_KEY_DISABLED_SECONDS)
         self.keys[provider] = Hold(now + seconds, error.message, seconds)
+        for key in self._waiting:
+            if key[0] == provider:
+                self._lengthened(key, inf)
         return f"key of {provider} disabled for {seconds:g} s", error.message
 
 

@@ -217,8 +217,8 @@ class Pacer:
         due = self._limits.due(now, tokens, batch=rank.batch)
         expected = due if rate is None else due + ahead / queues / rate
         if until <= expected < inf:
-            why = f"its pace of {rate or 0.0:.3g} requests a second has no room in time: {ahead} are waiting"
-            raise NotSent(why, hold=expected - now)
+            limit = "limit of tokens" if rate is None else f"pace of {rate:.3g} requests a second"
+            raise NotSent(f"its {limit} has no room in time: {ahead} are waiting", hold=expected - now)
 
     def _expire(self, ticket: Ticket) -> None:
         """Tell a ticket that it is too late."""

@@ -24,15 +24,17 @@ NUMBERS = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno
 
 
 class Crowded(WrappingTransport):
-    """A transport that has no room until the instant `until`, and then for `places` requests at a time."""
+    """A transport that has no room from `since` to `until`, and else for `places` requests at a time."""
 
-    def __init__(self, world: World, *, until: float = 0.0, places: int = 1000, number: int = errno.EMFILE) -> None:
+    def __init__(
+        self, world: World, *, since: float = 0.0, until: float = 0.0, places: int = 1000, number: int = errno.EMFILE
+    ) -> None:
         super().__init__(world, lambda response: response)
-        self._world, self._until, self._places, self._number = world, until, places, number
+        self._world, self._since, self._until, self._places, self._number = world, since, until, places, number
         self.turned_away = 0
 
     async def send(self, request: Request) -> Response:
-        if asyncio.get_running_loop().time() < self._until or self._world.open >= self._places:
+        if self._since <= asyncio.get_running_loop().time() < self._until or self._world.open >= self._places:
             self.turned_away += 1
             raise OSError(self._number, "no room")
         return await super().send(request)
@@ -111,6 +113,22 @@ def test_without_a_deadline_a_call_waits_for_a_minute(clock: Clock, world: World
         ("a", "local", None), ("b", "local", None),
     ]
     assert "this process has no descriptor free" in str(error)
+
+
+def test_waiting_for_a_turn_is_not_waiting_for_room(clock: Clock, world: World) -> None:
+    """A call that has waited a minute for its turn has a minute more for room: trouble of 40 s does not end it."""
+    world.model("a")
+
+    async def scenario() -> tuple[str | None, float]:
+        config = world.config(models={"a": {"provider": "sim", "id": "a", "rpm": 1}})
+        async with Router(config, transport=Crowded(world, since=50.0, until=100.0), seed=0) as router:
+            await router.chat("hello", chain=["a"])
+            reply = await router.chat("hello", chain=["a"])
+            return reply.trace.attempts[0].outcome, clock.now
+
+    outcome, seconds = clock.run(scenario())
+
+    assert (outcome, seconds) == ("won", pytest.approx(100.0, abs=0.21))
 
 
 def test_the_deadline_bounds_the_wait(clock: Clock, world: World) -> None:

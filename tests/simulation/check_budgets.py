@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -99,20 +100,33 @@ def retries_in_budget(run: FinishedRun) -> None:
 
 
 def _waits(run: FinishedRun) -> list[MatchedAttempt]:
-    """The attempts after a wait: the provider asked for a pause, a limit was reached, or the key was renewed."""
+    """The attempts after a wait: the provider asked for a pause, a limit was reached, or the key was renewed.
+
+    A step that was limited may come back when another step of the same model has failed meanwhile.
+    """
     waits: list[MatchedAttempt] = []
     for tries in run.by_call.values():
         last: dict[str, MatchedAttempt] = {}
+        owed: Counter[str] = Counter()
+        names = [step.name for step in tries[0].call.plan.steps]
         for one in sorted(tries, key=lambda each: each.attempt.number):
-            before = last.get(one.attempt.model)
-            error = None if before is None else before.attempt.error
-            if error is not None and one.attempt.cause == "retry" and (
-                error.retry_after is not None or error.status == 503
-                or type(error).__name__ in {"RateLimited", "NotSent", "Unauthorized"}
-            ):
+            name = one.attempt.model
+            after_wait = name in last and _ends_in_wait(last[name])
+            if one.attempt.cause == "retry" and (after_wait or (names.count(name) > 1 and owed[name] > 0)):
                 waits.append(one)
-            last[one.attempt.model] = one
+                owed[name] -= 1
+            owed[name] += _ends_in_wait(one)
+            last[name] = one
     return waits
+
+
+def _ends_in_wait(one: MatchedAttempt) -> bool:
+    """Whether a further attempt of its step would come after a wait."""
+    error = one.attempt.error
+    return error is not None and (
+        error.retry_after is not None or error.status == 503
+        or type(error).__name__ in {"RateLimited", "NotSent", "Unauthorized"}
+    )
 
 
 def retries_bounded(run: FinishedRun) -> None:

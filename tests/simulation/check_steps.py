@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .record import CallRecord
 
 NEAR = 1e-9
+HOLD_NEAR = 1e-5
+"""Seconds before a step's turn at which its model is held: a date may be misread by some microseconds."""
 
 
 def failure_never_wins(run: FinishedRun) -> None:
@@ -72,17 +74,19 @@ def waits_for_room(run: FinishedRun) -> None:
 
 
 def no_dead_time(run: FinishedRun) -> None:
-    """While a call runs an attempt runs or waits; the only pauses are those before a retry."""
+    """While a call runs an attempt runs or waits; the only pauses are those before a step is tried again."""
     for call in run.record.calls:
         if call.trace is None or call.behaviour.stream:
             continue
         busy = 0.0
         for attempt in sorted(call.trace.attempts, key=lambda one: (one.queued or 0.0, one.number)):
             queued = attempt.queued or 0.0
-            back = attempt.cause == "fallback" and any(
+            again = any(
                 before.model == attempt.model and before.number < attempt.number for before in call.trace.attempts
-            )  # a step that was held has its turn again
-            most = inf if back else _longest(call, busy) if attempt.cause in {"retry", "hedge"} else NEAR
+            )
+            most = _longest(call, busy) if again or attempt.cause in {"retry", "hedge"} else NEAR
+            if again and any(_waited_for(run, step.name, call.began + queued) for step in call.plan.steps):
+                most = inf
             if call.began + queued > run.record.late(call.began + busy + most) + NEAR:
                 what = f"call {call.number}: {queued - busy:.4f} s before"
                 run.flag("dead time", f"{what} attempt {attempt.number}, {attempt.cause}")
@@ -91,6 +95,12 @@ def no_dead_time(run: FinishedRun) -> None:
         late = any(call.began + busy < ends == call.ended for _, ends in run.record.blocked)
         if call.outcome in FAILURES and ended > busy + NEAR and not late:  # it waited, and its deadline has passed
             run.flag("dead time", f"call {call.number}: {ended - busy:.4f} s before its end")
+
+
+def _waited_for(run: FinishedRun, model: str, at: float) -> bool:
+    """Whether a model was held until this instant, or until the block of the event loop that ended then."""
+    since = min([begins for begins, ends in run.record.blocked if abs(ends - at) < NEAR], default=at)
+    return run.was_held(model, since - HOLD_NEAR, at - NEAR)
 
 
 def _longest(call: CallRecord, until: float) -> float:

@@ -108,10 +108,10 @@ class LiveChecks:
         before, cut_at = self._rates.get(model, (inf, -inf))  # that it begins is no cut
         rate = inf if limit is None else limit.rate
         if rate < before:
-            too_soon = now < cut_at + 1.0 and hidden._crowd is None  # a crowd is counted while its answers come in
-            if too_soon or rate < SLOWEST:
+            counting = hidden._ceiling == inf  # a crowd that meets a limit at once is counted while its answers come in
+            if (now < cut_at + 1.0 and not counting) or rate < SLOWEST:
                 self._record.flag("steps", f"{model} at {now!r}: {rate} after {before}, cut at {cut_at!r}")
-            cut_at = cut_at if hidden._crowd is not None or before == inf else now
+            cut_at = cut_at if counting or before == inf else now
         self._rates[model] = rate, cut_at
 
     # Just looking.
@@ -169,6 +169,8 @@ class LiveChecks:
             return
         if engine.reading or engine.tasks or engine.timers._live:
             flag("returned", f"{when}: {engine.reading} reading, {len(engine.tasks)} tasks, {engine.timers!r}")
+        if engine.sleepers or engine.policies.holds._waiting or engine.room.waiting:
+            flag("returned", f"{when}: {len(engine.sleepers)} sleep, {engine.room!r}")
         for model in self._router.config.models.values():
             state = engine.policies.state_of(model)
             memories = [*state.streamed._sizes.values(), *state.buffered._sizes.values()]

@@ -125,6 +125,8 @@ def _answer(script: ScriptedResponse, random: Random, asked: RequestFacts, kind:
     if kind == "length_empty" and (asked.max_tokens or WARM_UP + 1) > WARM_UP:
         script.error = BAD
     script.words = 0 if kind in EMPTY else random.randint(1, model.words)
+    if kind == "bad_arguments" and script.words == asked.max_tokens:
+        script.words += 1  # with as many tokens as the limit allows its arguments would be cut, and good
     script.prompt_tokens = asked.size // 5 + 1
     script.shape = random.choices(SHAPES, [80, 10, 10])[0]
     if kind in ENDED or kind == "unknown_end":
