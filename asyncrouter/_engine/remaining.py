@@ -122,8 +122,8 @@ class Remaining:
     def may_come_back(self, step_run: StepRun, error: AttemptError, trace: Trace) -> None:
         """Note that a step has ended; it may have its turn again if it was held or limited.
 
-        An `attempts` that was given bounds its requests in any case. Without a deadline that was given, a step that
-        does not say how long to wait comes back seven times.
+        An `attempts` that was given bounds its requests in any case. Without a deadline `UNHINTED_TRIES` do, and they
+        do without one that was given if the provider does not say how long to wait.
         """
         if isinstance(error, NotSent):
             # If it was to wait for its turn whatever it takes, and is not held, that cannot come in time.
@@ -136,7 +136,8 @@ class Remaining:
         sent = requests_to(trace, name)
         now, unhinted = self._engine.loop.time(), not error.retry_after
         if (settings.attempts_given and sent >= settings.attempts) or (
-            unhinted and sent >= UNHINTED_TRIES and not self._call.deadline_given
+            sent >= UNHINTED_TRIES
+            and (self._call.deadline == inf or (unhinted and not self._call.deadline_given))
         ):
             return
         pause = error.retry_after or 0.0

@@ -131,7 +131,7 @@ def _pause_asked_for(
 def _pause_without_hint(engine: Engine, call: Call, step_run: StepRun, tries: Tries) -> float | None:
     """The pause after a rate limit that says nothing about it; `None` when another step could answer meanwhile."""
     tries.unhinted += 1
-    is_enough = tries.unhinted >= UNHINTED_TRIES and not call.deadline_given
+    is_enough = tries.everything >= UNHINTED_TRIES and not call.deadline_given
     if step_run.hedged or is_enough or not step_run.is_alone(0.0):
         return None
     pause = 0.0

@@ -248,6 +248,20 @@ def test_a_pause_asked_for_is_no_retry(clock: Clock, world: World, status: int) 
     assert breaker == "closed"
 
 
+@pytest.mark.parametrize("act", [limited(1), limited(), Act(status=503, retry_after=1), Act(status=500, retry_after=1)])
+@pytest.mark.parametrize("chain", [["a"], ["a", "b"]])
+def test_without_a_deadline_waits_end_after_eight_requests(
+    clock: Clock, world: World, act: Act, chain: list[str]
+) -> None:
+    """A model that asks for pauses for ever is sent eight requests by a call without a deadline."""
+    script(world, act, act)
+
+    result = call(clock, world, chain=chain, deadline=None, tables={"defaults": {"breaker": "off"}})
+
+    assert type(result) is AllModelsFailed
+    assert asked(world, "".join(chain)) == [8] * len(chain)
+
+
 @pytest.mark.parametrize(("first", "second", "deadline", "expected"), [
     (20, 100, 60, [("a", 0.0), ("b", 0.0), ("a", 20.0)]),
     (5, 60, 300, [("a", 0.0), ("b", 0.0), ("a", 5.0)]),
