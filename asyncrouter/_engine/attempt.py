@@ -163,6 +163,8 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
             call, step.model, step_run.params, key, stream=step_run.streams, connect=step.connect
         )
         step_run.streams = step_run.streams and wire.streams(request)
+        for told in wire.adaptations(step.model, step_run.params, request) if step_run.params else ():
+            engine.events.notice(Notice(step.name, f"{step.name}: {told}"))
     except BaseException:
         lease.end(engine.loop.time(), "not_sent")
         raise

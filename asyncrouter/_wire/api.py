@@ -111,6 +111,10 @@ class Wire(Protocol):
         """
         ...
 
+    def adaptations(self, model: Model, params: Mapping[str, object], request: Request) -> tuple[str, ...]:
+        """What of this request is written otherwise than these parameters ask for; each set of them is told once."""
+        ...
+
     def streams(self, request: Request) -> bool:
         """Whether the answer to this request is asked for as a stream; not every model and host has one."""
         ...

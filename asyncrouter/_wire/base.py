@@ -13,6 +13,7 @@ from asyncrouter._errors import BadReply
 from asyncrouter._repr import visible_name
 from asyncrouter._transport.api import Request
 from asyncrouter._types import merge_headers
+from asyncrouter._wire.adaptations import Adaptations
 from asyncrouter._wire.api import WireChoice
 from asyncrouter._wire.decoding.body_decoder import BodyDecoder
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
@@ -20,6 +21,7 @@ from asyncrouter._wire.failure.classify import Classifier
 from asyncrouter._wire.failure.complaint import read_complaint
 from asyncrouter._wire.failure.error_body import excerpt, one_line
 from asyncrouter._wire.learned import PROMPT, Learned
+from asyncrouter._wire.lost_thoughts import LostThoughts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +62,10 @@ class BaseWire:
     wall clock, for Retry-After dates.
     """
 
-    __slots__ = ("_classifier", "_headers", "_learned", "_new_builder", "_provider", "_proxy", "_shortcut")
+    __slots__ = (
+        "_adaptations", "_classifier", "_headers", "_learned", "_lost_thoughts", "_new_builder", "_provider", "_proxy",
+        "_shortcut",
+    )
 
     def __init__(
         self,
@@ -75,7 +80,9 @@ class BaseWire:
         self._shortcut = shortcut
         self._headers: dict[tuple[Sealed | None, bool], Mapping[str, Sealed]] = {}
         self._proxy = None if provider.proxy is None else Secret(provider.proxy)
+        self._adaptations = Adaptations()
         self._learned: Learned | None = None  # until a provider has refused something
+        self._lost_thoughts: LostThoughts | None = None  # until it has refused thoughts
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
@@ -108,14 +115,22 @@ class BaseWire:
     def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
         """Learn from a refused request; the warning to give if the same model should be asked once more, else `None`.
         """
-        complaint = read_complaint(error.message, error.param, error.code)
-        if complaint is None or error.status == 404:  # what is not there is no parameter
+        if error.status == 404:  # what is not there is no parameter
             return None
         body: object = orjson.loads(request.body)
-        if not isinstance(body, dict):
+        lost = self._lost_thoughts or LostThoughts()
+        if lost.learn(body, error):
+            self._lost_thoughts = lost
+            return "thoughts of earlier answers are refused there and left out from now on"
+        complaint = read_complaint(error.message, error.param, error.code)
+        if complaint is None or not isinstance(body, dict):
             return None
         self._learned = self._learned or Learned()
         return self._learned.learn(model.id, body, complaint)
+
+    def adaptations(self, model: Model, params: Mapping[str, object], request: Request) -> tuple[str, ...]:
+        """What of this request is written otherwise than these parameters ask for; each set of them is told once."""
+        return self._adaptations.of(model, params, request)
 
     def streams(self, request: Request) -> bool:
         """Whether the answer to this request is asked for as a stream; not every model and host has one."""
@@ -145,6 +160,8 @@ class BaseWire:
 
     def _finish(self, body: Message, model: Model) -> Message:
         """The body without what the model drops or has refused, by the names that this API has for it."""
+        if self._lost_thoughts is not None:
+            body |= {name: self._lost_thoughts.without(body[name]) for name in ("messages", "contents") if name in body}
         if model.drop:
             for name in model.drop:
                 if name not in _NEVER_DROPPED:

@@ -32,6 +32,54 @@ def sent(model: str, *messages: object, max_output: int | None = None, **params:
     return orjson.loads(WIRE.encode(call, of, params, None, stream=False, connect=None).body)
 
 
+def strict_tool(name: str, optional: int = 0, unions: int = 0) -> dict[str, Any]:
+    """A strict tool with so many parameters of each kind."""
+    wanted = {f"u{number}": {"type": ["string", "null"]} for number in range(unions)}
+    free = {f"o{number}": {"type": "string"} for number in range(optional)}
+    schema = {"type": "object", "properties": {**wanted, **free}, "required": [*wanted], "additionalProperties": False}
+    return {"type": "function", "function": {"name": name, "strict": True, "parameters": schema}}
+
+
+@pytest.mark.parametrize(
+    ("tools", "expected"),
+    [
+        ([strict_tool(f"t{number}") for number in range(22)], 20), ([strict_tool("t", 24)], 1),
+        ([strict_tool("t", 25)], 0), ([strict_tool("a", 20), strict_tool("b", 5), strict_tool("c", 4)], 2),
+        ([strict_tool("a", 0, 16)], 1), ([strict_tool("a", 0, 10), strict_tool("b", 0, 10)], 1),
+        ([strict_tool("a", 0, 17), strict_tool("b", 24, 16)], 1),
+    ],
+)
+@pytest.mark.parametrize("model", ["claude-opus-4-5", "claude-sonnet-5-5"])
+def test_strict_tools_that_are_too_many_are_sent_otherwise(model: str, tools: list[Any], expected: int) -> None:
+    """20 strict tools, 24 optional parameters and 16 union types together: the others are tools all the same."""
+    given = copy.deepcopy(tools)
+    body = sent(model, tools=tools)
+
+    assert (len(body["tools"]), sum("strict" in tool for tool in body["tools"]), tools) == (len(tools), expected, given)
+
+
+@pytest.mark.parametrize(("optional", "unions", "told"), [
+    (25, 0, "25 optional parameters (24 at most)"), (0, 17, "17 parameters with a union type (16 at most)"),
+])
+def test_an_answers_schema_over_a_limit_goes_to_the_next_model(optional: int, unions: int, told: str) -> None:
+    """It cannot be left out; the clash is named before anything is sent."""
+    schema = strict_tool("t", optional, unions)["function"]["parameters"]
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(Rejected) as caught:
+        sent("claude-opus-5", response_format=wanted)
+
+    assert caught.value.message == f"response_format: {told} in the schema; the Messages API takes no more"
+
+
+def test_tools_share_the_limit_with_the_answers_schema() -> None:
+    """What the answer takes of it the tools have not."""
+    schema = strict_tool("t", 20)["function"]["parameters"]
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = sent("claude-opus-5", response_format=wanted, tools=[strict_tool("a", 5), strict_tool("b", 4)])
+
+    assert ["strict" in tool for tool in body["tools"]] == [False, True]
+
+
 def thinking(model: str, **params: object) -> tuple[object, object]:
     """What is sent as `thinking`, and as effort."""
     body = sent(model, **params)

@@ -41,6 +41,19 @@ def said(decoder: Any) -> dict[str, Any]:
     return kept
 
 
+@pytest.mark.parametrize("pieces", [["summary"], ["sum", "mary"]])
+def test_a_streamed_compaction_goes_back_as_it_came(pieces: list[str]) -> None:
+    """Its content comes in a delta, what else it has is whole."""
+    deltas = [{"type": "compaction_delta", "content": piece, "encrypted_content": "QUE="} for piece in pieces]
+    events = [*claude.block(0, "compaction", *deltas, content="" if len(pieces) > 1 else None),
+              *claude.text_block(1, "Hi")]
+    message = said(claude.stream(*claude.answer(*events)))
+    block = {"type": "compaction", "content": "summary", "encrypted_content": "QUE="}
+
+    assert message["content_blocks"] == [block, {"type": "text", "text": "Hi"}]
+    assert messages(claude.WIRE, CLAUDE, message, HI)[0]["content"] == message["content_blocks"]
+
+
 def events_of(blocks: list[dict[str, Any]], reason: str) -> list[object]:
     """The events of a message with these blocks."""
     events: list[object] = []

@@ -20,20 +20,26 @@ if TYPE_CHECKING:
 
     from asyncrouter._types import Message
     from asyncrouter._wire.conversation import Part
+    from asyncrouter._wire.lost_thoughts import LostThoughts
     from asyncrouter._wire.origin import Origin
 
 _SIGNED = {"thinking": "signature", "redacted_thinking": "data"}
 """The field that proves a thought to be Anthropic's, by the block's type."""
 
 
-def readable_parts(target: Origin, path: str, message: Message, parts: list[Part]) -> list[Part]:
-    """The parts that go out to `target`. Pictures are left out: the API takes them from the user only."""
+def readable_parts(
+    target: Origin, lost: LostThoughts | None, path: str, message: Message, parts: list[Part]
+) -> list[Part]:
+    """The parts that go out to `target`, without `lost` thoughts.
+
+    Pictures are left out: the API takes them from the user only.
+    """
     blocks, thoughts = _what_is_read(message, target)
     kept = _kept_parts(path, message, parts) if blocks else None
     found = parts if kept is None else kept
     return [
         part for part in found
-        if not isinstance(part, Media) and (not isinstance(part, Thought) or (thoughts and _is_signed(part)))
+        if not isinstance(part, Media) and (not isinstance(part, Thought) or (thoughts and _is_read(part, lost)))
     ]
 
 
@@ -55,6 +61,10 @@ def _what_is_read(message: Message, target: Origin) -> tuple[bool, bool]:
 def _is_claude(model_id: str) -> bool:
     family = family_of(model_id)
     return family is not None and family.vendor == "anthropic"
+
+
+def _is_read(thought: Thought, lost: LostThoughts | None) -> bool:
+    return _is_signed(thought) and (lost is None or not lost.holds(thought.block))
 
 
 def _is_signed(thought: Thought) -> bool:

@@ -19,8 +19,10 @@ from asyncrouter._errors import Rejected
 from asyncrouter._wire.anthropic.blocks import extras, limit_marks, text_block, write_messages
 from asyncrouter._wire.anthropic.history import is_server_block, readable_parts
 from asyncrouter._wire.anthropic.schema import accepted_schema
+from asyncrouter._wire.anthropic.strictness import limit_strict
 from asyncrouter._wire.anthropic.thinking import put_thinking
 from asyncrouter._wire.families import rules_of
+from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.messages import read_messages
 from asyncrouter._wire.request_body import write_body
 from asyncrouter._wire.tool_ids import ToolIds, digest
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from asyncrouter._types import Message
     from asyncrouter._wire.conversation import Conversation, Text
     from asyncrouter._wire.families import FamilyRules
+    from asyncrouter._wire.lost_thoughts import LostThoughts
     from asyncrouter._wire.origin import Origin
 
 _LEFT_OUT: Final = foreign_parameters("anthropic") | {
@@ -55,12 +58,16 @@ _PERSONAL: Final = re.compile(r".*[^@\s]@[^@\s]+\.[^@\s].*|\+?\(?\d[\d\s().-]{6,
 
 
 def translate(
-    model: Model, messages: Sequence[Message], params: Mapping[str, object], target: Origin, *, stream: bool
+    model: Model, messages: Sequence[Message], params: Mapping[str, object], target: Origin, *, stream: bool,
+    lost: LostThoughts | None = None,
 ) -> Message:
-    """The body of the request to `target`. Raises `ValueError` for what is wrong, `Rejected` for what it cannot do."""
+    """The body of the request to `target`, without `lost` thoughts.
+
+    Raises `ValueError` for what is wrong, `Rejected` for what it cannot do.
+    """
     given = {name: value for name, value in params.items() if value is not None and name not in model.drop}
     rules = rules_of(model.id)
-    conversation = read_messages(messages, ToolIds("anthropic"), partial(readable_parts, target))
+    conversation = read_messages(messages, ToolIds("anthropic"), partial(readable_parts, target, lost))
     body: Message = {"model": model.id, "max_tokens": 0, "messages": write_messages(conversation.messages)}
     _check_end(conversation, rules)
     if stream:
@@ -68,6 +75,8 @@ def translate(
     _put_system(body, given, conversation.system)
     _put_tools(body, given, rules)
     _put_format(given, rules)
+    if rules.schemas == "limited":
+        limit_strict(body, object_in(given, "output_config"))
     put_thinking(body, given, rules, model.max_output)
     _put_user(body, given)
     _put_rest(body, given)

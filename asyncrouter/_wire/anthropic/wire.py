@@ -41,7 +41,8 @@ class Anthropic(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        body = translate(model, call.messages, params, self._origin._replace(model=model.id), stream=stream)
+        target, lost = self._origin._replace(model=model.id), self._lost_thoughts
+        body = translate(model, call.messages, params, target, stream=stream, lost=lost)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._messages_url, call, written, key, stream="stream" in body, connect=connect)
 

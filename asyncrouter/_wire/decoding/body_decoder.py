@@ -3,8 +3,8 @@
 How it works. `feed()` only collects bytes; all reading is done once, by `close()`, because half a JSON document says
 nothing. Until then `reply` is empty and `content` is 0, so a race over unstreamed answers is decided at the end.
 
-Four things may stand in a body: the vendor's document; the pieces of a stream that was not written as events, in a
-list (Google) or one a line; an error document in the place of an answer; and an event stream under the wrong content
+Four things may stand in a body: the vendor's document; the pieces of a stream in a list, not written as events
+(Google); an error document in the place of an answer; and an event stream under the wrong content
 type. The first bytes say which, and an event stream goes on to an `EventDecoder` as it comes, so that its content is
 seen at once. A wire may bring a `shortcut` for its commonest document (`openai/shortcut.py`): it writes the reply
 without an `AnswerBuilder`, or returns false and has changed nothing.

@@ -67,6 +67,12 @@ _MOST: Final = re.compile(
 _ABOUT_MESSAGES: Final = re.compile(r"[`'\"(]*messages[.\[]\d")
 """How Groq begins a complaint about a field of a message, which it names alone."""
 
+_ABOUT_STRICT: Final = re.compile(
+    r"compiled grammar is too large|too many strict tools|(?:optional parameters|union types?) .{0,80}strict",
+    re.IGNORECASE,
+)
+"""What Anthropic says of strict tools that are too many together (alphaXiv/agents PR 49)."""
+
 _BESIDE_TOOLS: Final = re.compile(r"(?:function )?tools with", re.IGNORECASE)
 """How OpenAI begins a complaint about an effort beside function tools."""
 
@@ -95,6 +101,8 @@ def read_complaint(message: str, param: str | None, code: str | None) -> Complai
     allowed = _allowed(message)
     if _ABOUT_MESSAGES.match(message):
         return None
+    if _ABOUT_STRICT.search(message):
+        return Complaint("tools.strict")
     name = param if param and (_ABOUT_ITSELF.search(message) or code in _CODES or allowed or most) else _named(message)
     if not name and most is not None and (limit := re.search(r"`?(max_(?:completion_)?tokens)\b", message)):
         name = limit[1]

@@ -10,16 +10,13 @@ from asyncrouter._errors import Rejected
 from asyncrouter._wire.conversation import Media, Other, Text, Thought, ToolResult, ToolUse
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.parts import SIGNATURE
+from asyncrouter._wire.lost_thoughts import NO_SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from asyncrouter._types import Message
     from asyncrouter._wire.conversation import ChatMessage, Part
-
-_NO_SIGNATURE = "skip_thought_signature_validator"
-"""The signature for what another model made (Google's page "Thought signatures"): Gemini 3 refuses a call without one.
-"""
 
 Signed = Literal["nothing", "calls", "pictures"]
 """Where a model wants signatures: nowhere; on the first call of each of its messages; there, and on what it has drawn
@@ -55,10 +52,10 @@ def _sign(parts: list[Message], signed: Signed) -> None:
         return
     calls = [part for part in parts if "functionCall" in part]
     if calls and not any(SIGNATURE in call for call in calls):
-        calls[0][SIGNATURE] = _NO_SIGNATURE
+        calls[0][SIGNATURE] = NO_SIGNATURE
     if signed == "pictures" and parts and not any(SIGNATURE in part for part in parts):
         for part in [parts[0], *(part for part in parts if "inlineData" in part)]:
-            part[SIGNATURE] = _NO_SIGNATURE
+            part[SIGNATURE] = NO_SIGNATURE
 
 
 def _part(part: Part, google_ids: set[str]) -> Message | None:

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from asyncrouter._wire.decoding.surrogates import is_json
 from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.json_text import json_text, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +59,7 @@ class _ToolCall:
             function.pop("name", None)
             name = ""
         if isinstance(arguments, dict):  # some hosts send the object itself, not its JSON text
-            arguments = function["arguments"] = _json_text(arguments)
+            arguments = function["arguments"] = json_text(arguments)
         elif arguments is None:
             arguments = ""
         if arguments and self._has_arguments(arguments):
@@ -119,13 +118,13 @@ class _ToolCall:
         function = object_in(call, "function") or call
         whole = function.get("arguments")
         if isinstance(whole, dict):
-            whole = _json_text(whole)
+            whole = json_text(whole)
         held = self.joined_arguments()
         if not self.has_name(function.get("name")) or not isinstance(whole, str | None):
             return None
         if not whole or held.startswith(whole.strip()):
             return ""
-        return whole[len(held) :] if whole.startswith(held) else "" if _same_json(held, whole) else None
+        return whole[len(held) :] if whole.startswith(held) else "" if same_json(held, whole) else None
 
     def begins_anew(self, delta: Message, name: str, arguments: object, *, numbered: bool) -> bool:
         """Whether a delta with a name, which belongs to this call by its numbers, is the beginning of another call."""
@@ -334,18 +333,3 @@ def _id_in(delta: Message) -> str:
     if isinstance(identifier, str):
         return identifier
     return str(identifier) if type(identifier) is int else ""
-
-
-def _same_json(one: str, other: str) -> bool:
-    try:
-        return bool(orjson.loads(one) == orjson.loads(other))
-    except ValueError:
-        return False
-
-
-def _json_text(arguments: Message) -> str | None:
-    """The object as JSON text; `None` if it could be read, but is nested too deep to be written."""
-    try:
-        return orjson.dumps(arguments).decode()
-    except TypeError:
-        return None

@@ -298,7 +298,7 @@ class ResponseAnswer(AnswerState):
                 self._break("an item")
             elif item.answers:
                 repeated.append(item.number)
-        if repeated and repeated != [item.number for item in self.items if item.answers]:
+        if output and repeated != [item.number for item in self.items if item.answers]:
             self._break("the response does not hold the items that have come")
         told = response.get("status")
         self.status = told if isinstance(told, str) else status

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from asyncrouter._wire.json_text import same_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -140,14 +142,7 @@ class OutputItem:
         if whole.startswith(said):
             return whole[len(said) :]
         same = self.kind == "reasoning" or said.strip() == whole.strip()
-        return "" if same or (self.kind == "function_call" and _same_json(said, whole)) else None
-
-
-def _same_json(one: str, other: str) -> bool:
-    try:
-        return bool(orjson.loads(one) == orjson.loads(other))
-    except ValueError:
-        return False
+        return "" if same or (self.kind == "function_call" and same_json(said, whole)) else None
 
 
 def well_formed(item: Message) -> bool:
