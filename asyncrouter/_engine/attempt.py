@@ -60,6 +60,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.admission import admit_later, admit_now
@@ -239,17 +240,30 @@ def _send(sent: SentAttempt, step_run: StepRun) -> None:
     sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
     step_run.mark_sent(now, size)
     sent.entry.mark_sent(now)
-    sent.clock.restart(*_silent_limit(sent, step_run))
+    sent.clock.restart(*_silent_limit(sent, step_run, 0.0), partial(_limit_reached, sent, step_run))
 
 
-def _silent_limit(sent: SentAttempt, step_run: StepRun) -> tuple[float, ClockName]:
-    """Until when this attempt may go without content, and the name of that limit."""
+def _limit_reached(sent: SentAttempt, step_run: StepRun) -> bool:
+    """Called when the limit for the first content comes due: whether it is reached.
+
+    It comes later by the time for which the program has blocked the loop: perhaps the request is written only now.
+    """
+    blocked = sent.add_blocked_time()
+    until, limit_name = _silent_limit(sent, step_run, blocked)
+    if blocked <= 0.0 or until <= sent.engine.loop.time():
+        return True
+    sent.clock.restart(until, limit_name, partial(_limit_reached, sent, step_run))
+    return False
+
+
+def _silent_limit(sent: SentAttempt, step_run: StepRun, blocked: float) -> tuple[float, ClockName]:
+    """Until when this attempt may go without content, and the name of that limit; `blocked` seconds do not count."""
     until, limit_name = sent.hard_limit
     if step_run.silent_until < until:
         until, limit_name = step_run.silent_until, "first_token" if step_run.streams else "total"
     first_token = sent.step.first_token
-    if step_run.streams and first_token is not None and sent.sent_at + first_token < until:
-        until, limit_name = sent.sent_at + first_token, "first_token"
+    if step_run.streams and first_token is not None and sent.sent_at + first_token + blocked < until:
+        until, limit_name = sent.sent_at + first_token + blocked, "first_token"
     return until, limit_name
 
 

@@ -33,12 +33,14 @@ class SentAttempt:
     It knows nothing of the race it runs in. `response` and `decoder` are set when the headers have come, `reply` when
     a whole answer is complete. `end()` releases everything, once, whoever calls it.
 
-    `hard_limit` is the instant of the loop's clock by which the answer must be whole, and the name of that limit.
+    `hard_limit` is the instant of the loop's clock by which the answer must be whole, and the name of that limit. The
+    time for which the program has blocked the loop before the first content does not count towards the step's `total`:
+    the request may have been written only after that.
     """
 
     __slots__ = (
-        "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease", "received",
-        "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
+        "answer_until", "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease",
+        "received", "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
     )
 
     def __init__(
@@ -56,6 +58,7 @@ class SentAttempt:
         self.clock = Clock(engine.timers, engine.loop)
         self.sent_at = engine.loop.time()
         self.blocked_before = engine.timers.blocked(self.sent_at)
+        self.answer_until = answer_until
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
         self.received = 0
         self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
@@ -90,6 +93,16 @@ class SentAttempt:
         now = self.engine.loop.time()
         self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
         self.lease.untimed = self._was_blocked(now, self.engine.timers.blocked(now))
+        self.add_blocked_time()
+
+    def add_blocked_time(self) -> float:
+        """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.
+        """
+        blocked = self.engine.timers.blocked(self.engine.loop.time()) - self.blocked_before
+        if blocked > 0.0:
+            begun = self.sent_at + blocked
+            self.hard_limit = _hard_limit(begun, self.step.total, self.answer_until, self.entry.call.deadline)
+        return blocked
 
     def mark_slow(self) -> None:
         """Another model would have been raced by now, were there a budget for it."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import AiohttpTransport, DeadlineExceeded, Hedge, Router
+from asyncrouter import AiohttpTransport, DeadlineExceeded, Hedge, Request, Response, Router
 from asyncrouter._engine.timers import MAX_LOOKS, Timers
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.blocking import block, serving_in_a_thread
 from tests.helpers.failing import MODES, ONCE, SILENT, Tried, tried
 from tests.helpers.racing import open_router
+from tests.helpers.transports import WrappingTransport
 
 if TYPE_CHECKING:
     from asyncrouter import Trace
@@ -77,8 +78,8 @@ def test_what_lies_in_the_socket_is_read_first(row: Row) -> None:
 
 
 @pytest.mark.parametrize("mode", ["chat", "stream"])
-def test_a_silent_model_fails_as_soon_as_that_has_been_seen(clock: Clock, world: World, mode: str) -> None:
-    """When nothing has come, a limit that passed while the loop was blocked acts in the very instant it is seen."""
+def test_a_limit_does_not_run_while_the_loop_is_blocked(clock: Clock, world: World, mode: str) -> None:
+    """When nothing has come, the limit comes later by the block: the request may have been written only after it."""
     world.model("a", SILENT)
     world.model("b", Act(text="hi"))
 
@@ -90,7 +91,40 @@ def test_a_silent_model_fails_as_soon_as_that_has_been_seen(clock: Clock, world:
 
     attempts = clock.run(scenario())
 
-    assert [(one.model, one.error, one.ended) for one in attempts] == [("a", "AttemptTimeout", 4.0), ("b", None, 4.0)]
+    assert [(one.model, one.error) for one in attempts] == [("a", "AttemptTimeout"), ("b", None)]
+    assert attempts[0].ended == attempts[1].ended == pytest.approx(5.0, abs=0.02)
+
+
+class ConnectsLate(WrappingTransport):
+    """A transport that needs a second to connect, in several turns of the loop, and only then writes its request."""
+
+    async def send(self, request: Request) -> Response:
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+        return await super().send(request)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("limits", [{"first_token": 2.0}, {"total": 2.0}])
+def test_a_request_that_was_written_after_the_block_has_its_time(mode: str, limits: dict[str, float]) -> None:
+    """A block in the middle of connecting takes nothing from the time in which the model may answer."""
+    if mode == "buffered" and "first_token" in limits:
+        return
+    clock, world = Clock(), World()
+    world.model("a", Act(text="hi", first_token=0.5))
+    world.model("b", Act(text="late"))
+
+    async def scenario() -> list[tuple[str, str, float | None]]:
+        config = world.config(defaults=defaults(mode, limits))
+        transport = ConnectsLate(world, lambda response: response)
+        async with Router(config, transport=transport, seed=0) as router:
+            block(0.55, 5.0)
+            _, trace = await answer(router, mode)
+            return [(one.model, one.outcome, one.ended) for one in tried(trace)]
+
+    ((model, outcome, ended),) = clock.run(scenario())
+
+    assert (model, outcome, ended) == ("a", "won", pytest.approx(6.45, abs=0.06))
 
 
 def test_the_deadline_holds_all_the_same(clock: Clock, world: World) -> None:

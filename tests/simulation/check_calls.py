@@ -100,15 +100,17 @@ def own_timeouts(run: FinishedRun) -> None:
         steps = [step for step in call.plan.steps if step.name == attempt.model]
         total = max(inf if step.total is None else step.total for step in steps)
         first_token = max(inf if step.first_token is None else step.first_token for step in steps)
+        # Before the first content a step's timeouts do not run while the loop is blocked.
         sent, late = call.began + attempt.sent, run.record.late
-        if call.behaviour.accept is None and one.ended > late(sent + total) + NEAR:
+        blocked = run.record.blocked_between(sent, one.ended)
+        if call.behaviour.accept is None and one.ended > late(sent + total + blocked) + NEAR:
             run.flag("clocks", f"{one}: {one.ended - sent} s, total {total}")
         if attempt.first_content is None and attempt.outcome in {"won", "not_accepted"}:
             continue  # whole without a word
         # So may others have been; they were silent until the end of the body, not while `accept` ran.
         heard = attempt.ended if one.exchange is None or one.exchange.ended is None else one.exchange.ended - call.began
         heard = call.began + (heard if attempt.first_content is None else attempt.first_content)
-        if steps[0].streams and heard > late(sent + first_token) + NEAR:
+        if steps[0].streams and heard > late(sent + first_token + blocked) + NEAR:
             run.flag("clocks", f"{one}: silent for {heard - sent} s, first_token {first_token}")
 
 
