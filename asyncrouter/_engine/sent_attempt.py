@@ -39,8 +39,8 @@ class SentAttempt:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key", "lease",
-        "received", "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
+        "answer_until", "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key",
+        "lease", "received", "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
     )
 
     def __init__(

@@ -83,7 +83,8 @@ class FinishedRun:
 
     def was_crowded(self, since: float, until: float) -> bool:
         """Whether attempts waited for room on this machine at some time in a span, behind one another."""
-        return any(begins <= until and since <= ends + DRAINED for begins, ends in self.scenario.crowded)
+        late = self.record.late
+        return any(begins <= until and since <= late(ends) + DRAINED for begins, ends in self.scenario.crowded)
 
     def was_blocked(self, one: MatchedAttempt, until: float) -> bool:
         """Whether the loop was blocked for so much of an attempt's time until then that it says nothing for sure."""
