@@ -99,19 +99,20 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     queued = None if step_run.ticket is None else step_run.ticket.joined
     entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause, queued)
     no_room: AttemptError | None = None
-    admitting = 0.0
+    waits_since: float | None = None  # for room on this machine; waiting for admission in between is not counted
     while True:
         try:
             if no_room is not None or engine.room.waiting:
                 step_run.leave_queue(engine.policies)
-                await _wait_for_room(entry, step_run, no_room, admitting)
+                waits_since = engine.loop.time() if waits_since is None else waits_since
+                await _wait_for_room(entry, step_run, no_room, waits_since)
             credential, now = engine.credentials[step_run.step.model.provider], engine.loop.time()
             if credential.due(now) and not step_run.own_key:
                 await credential.fetch(step_run.silent_until - now)
             if (lease := admit_now(engine, call, step_run)) is None:
                 began = engine.loop.time()
                 lease = await admit_later(engine, call, step_run)
-                admitting += engine.loop.time() - began
+                waits_since = None if waits_since is None else waits_since + engine.loop.time() - began
             sent = step_run.attempt = _prepare(entry, step_run, lease)
         except AttemptError as error:
             return entry.fail(error)
@@ -128,21 +129,20 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
 
 
 async def _wait_for_room(
-    entry: TraceEntry, step_run: StepRun, no_room: AttemptError | None, admitting: float
+    entry: TraceEntry, step_run: StepRun, no_room: AttemptError | None, since: float
 ) -> None:
-    """Wait until there may be room on this machine for the attempt. Raises `no_room` when that takes too long.
+    """Wait until there may be room on this machine for the attempt, which waits for it since the instant `since`.
 
-    A hedge does not wait, but gives way: raises `NotSent`. `admitting`: the seconds that the attempt has waited for
-    admission between two looks, which are not counted.
+    Raises `no_room` when that takes too long: without a deadline `MAX_WAIT_SECONDS`, and no second time in a call.
+    A hedge does not wait, but gives way: raises `NotSent`.
     """
     if step_run.hedged:
         raise NotSent("a hedge does not wait for room on this machine", hold=0.0)
     engine, call, began = entry.engine, entry.call, entry.engine.loop.time()
     until = call.deadline
     if not call.deadline_given:
-        local = [one for one in entry.trace.attempts if one.scope == "local" and one.sent is None]
-        spent = sum((one.ended or 0.0) - (one.queued or 0.0) for one in local)
-        until = min(until, call.began + (entry.attempt.queued or 0.0) + admitting + MAX_WAIT_SECONDS - spent)
+        waited = any(one.scope == "local" and one.sent is None for one in entry.trace.attempts)
+        until = min(until, began if waited else since + MAX_WAIT_SECONDS)
     if no_room is not None:
         engine.events.notice(Notice("this machine", OUT_OF_ROOM))
     if until <= began or not await engine.room.wait(until, again=no_room is not None):
