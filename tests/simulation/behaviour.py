@@ -40,6 +40,10 @@ class Behaviour:
     padding: int = 0
     slowdown: float = 1.0
     """How many times as long any model takes for this prompt."""
+    disliked: str | None = None
+    """What some models answer to this prompt, whoever asks; `None` for an answer."""
+    key: str | None = None
+    """A key of the caller's own, which is in the headers among its `options`."""
 
 
 class BehaviourMix:

@@ -174,7 +174,7 @@ def ranks(run: FinishedRun) -> None:
                  and not run.was_crowded(one.queued, _waited_until(one))]
         for one in mine if spans else ():
             sent, rank = one.sent, one.rank
-            if sent is None or one.attempt.cause == "hedge":
+            if sent is None or one.attempt.cause == "hedge" or one.call.behaviour.key is not None:
                 continue
             for since, until, better, other in spans:
                 passed = better < rank or (better == rank and since < one.queued - NEAR)

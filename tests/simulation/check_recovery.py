@@ -28,7 +28,7 @@ def recovers(run: FinishedRun) -> None:
             continue
         model = call.plan.steps[0].model
         until = recovered + (HOST_OPEN if model.provider in world.expected.host_failures else MODEL_OPEN)
-        until = max(until, world.expected.held.get(model.name, 0.0), world.expected.gone.get(model.name, 0.0))
+        until = max(until, world.expected.held_until(model.name))
         if model.provider in world.expected.key_trouble:
             until = max(until, recovered + KEY_OPEN)
         if _excused(run, call, model):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import (
+    check_blame,
     check_blocked,
     check_breakers,
     check_budgets,
@@ -152,6 +153,7 @@ def _tries(run: FinishedRun, call: CallRecord) -> list[MatchedAttempt]:
 
 
 MODULES = (
-    check_calls, check_steps, check_replies, check_budgets, check_breakers, check_latency, check_blocked, check_recovery
+    check_calls, check_steps, check_replies, check_budgets, check_breakers, check_blame, check_latency, check_blocked,
+    check_recovery,
 )
 CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for check in room.CHECKS]

@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .fault_kinds import PROMPTS
+from .own_troubles import TENANT
+
 if TYPE_CHECKING:
     from .record import Exchange
 
 NEAR = 1e-5
 """Seconds by which a date may be misread: the floats of a wall clock are no finer than a quarter of a microsecond."""
+OVERLOADED = 529
 GONE, FORBIDDEN, KEY_OUT, LONGEST = 300.0, 60.0, 60.0, 600.0
 """Seconds that a 404, a 403 and a bad key put out, and the longest Retry-After that is kept."""
 
@@ -23,21 +27,39 @@ class ExpectedHolds:
     """Until when each model and key must not be used, and why."""
 
     held: dict[str, float] = field(default_factory=dict)
+    """By model; by model and key where it is about the key alone, so that a caller's own need not mind it."""
     gone: dict[str, float] = field(default_factory=dict)
+    limited: dict[str, float] = field(default_factory=dict)
+    forbidden: dict[str, float] = field(default_factory=dict)
     keys: dict[tuple[str, str], float] = field(default_factory=dict)
     spans: list[tuple[str, str, float, float]] = field(default_factory=list)
     """Provider and model ("" for all of its models), and from when to when there was a reason not to ask."""
     host_failures: set[str] = field(default_factory=set)
     """Providers whose connections have failed."""
     key_trouble: set[str] = field(default_factory=set)
+    doubted: dict[str, float] = field(default_factory=dict)
+    """Until when a model may be disabled because it has disliked several prompts in a row."""
+    out: list[tuple[str, str, float, float]] = field(default_factory=list)
+    """The same for models and keys that definite words have disabled."""
 
     def learn(self, exchange: Exchange, now: float, wall: float, key_now: str) -> None:
         """Note that the client has read an error to its end, when its own wall clock said `wall`."""
-        script = exchange.script
-        if pause := script.retry_after.pause(wall):
-            self._later(self.held, exchange, now, now + min(pause, LONGEST))
-        if script.kind in {"404", "403"}:
-            self._later(self.gone, exchange, now, now + (GONE if script.kind == "404" else FORBIDDEN))
+        script, own = exchange.script, exchange.key.startswith(TENANT)
+        about_key = script.error == "RateLimited"
+        if (pause := script.retry_after.pause(wall)) and not (own and about_key and script.status != OVERLOADED):
+            self._later(self.limited if about_key else self.held, exchange, now, now + min(pause, LONGEST))
+        if own:
+            return  # whatever it says about the key and what that may use is the caller's
+        if script.kind in PROMPTS:  # three in a row may disable the model, or the key
+            self.doubted[exchange.model] = now + GONE
+            self.spans.append((exchange.provider, exchange.model, now, now + GONE))
+            if script.kind == "402_prompt":
+                self.key_trouble.add(exchange.provider)
+                self.spans.append((exchange.provider, "", now, now + LONGEST))
+        elif script.kind in {"404", "403"}:
+            until = now + (GONE if script.kind == "404" else FORBIDDEN)
+            self._later(self.gone if script.kind == "404" else self.forbidden, exchange, now, until)
+            self.out.append((exchange.provider, exchange.model, now, until))
         elif script.kind in {"401", "402", "429_money"}:
             self.key_trouble.add(exchange.provider)
             if script.kind == "401" and key_now != exchange.key:
@@ -46,16 +68,30 @@ class ExpectedHolds:
             if self.keys.get(account, 0.0) <= now:
                 self.keys[account] = now + KEY_OUT
                 self.spans.append((exchange.provider, "", now, now + LONGEST))
+                self.out.append(self.spans[-1])
 
     def violation(self, provider: str, model: str, key: str, now: float) -> tuple[str, str] | None:
         """The invariant that a request would violate now, and how; `None` when it may go."""
-        if now < self.held.get(model, 0.0) - NEAR:
-            return "gate", f"{model} is held until {self.held[model]!r}"
-        if now < self.gone.get(model, 0.0):
-            return "out", f"{model} is out until {self.gone[model]!r}"
+        held, gone = self.held.get(model, 0.0), self.gone.get(model, 0.0)
+        if not key.startswith(TENANT):
+            held, gone = max(held, self.limited.get(model, 0.0)), max(gone, self.forbidden.get(model, 0.0))
+        if now < held - NEAR:
+            return "gate", f"{model} is held until {held!r}"
+        if now < gone:
+            return "out", f"{model} is out until {gone!r}"
         if now < self.keys.get((provider, key), 0.0):
             return "key out", f"the key of {provider} is out until {self.keys[provider, key]!r}"
         return None
+
+    def was_out(self, provider: str, model: str, now: float) -> bool:
+        """Whether definite words had disabled a model or its key at an instant."""
+        return any(whose == provider and which in {"", model} and begin <= now < end
+                   for whose, which, begin, end in self.out)
+
+    def held_until(self, model: str) -> float:
+        """Until when a model need not be used with our key."""
+        known = self.held, self.limited, self.gone, self.forbidden, self.doubted
+        return max(until.get(model, 0.0) for until in known)
 
     def was_held(self, provider: str, model: str, since: float, until: float) -> bool:
         """Whether there was a reason not to ask a model at some instant of a span; a key may stay out for long."""

@@ -33,6 +33,13 @@ STATUSES: dict[str, tuple[int, str, str]] = {
     "context": (400, "ContextTooLong", "context_length_exceeded"),
     "policy": (400, "Refused", "content_policy_violation"),
 }
+PROMPTS: dict[str, tuple[int, str, str]] = {
+    # what a model answers to one prompt: the status, the error, words that leave open whom they are about
+    "404_prompt": (404, "Rejected", "No endpoints found that support tool use"),
+    "402_prompt": (402, "OutOfCredit", "This request requires more credits, or fewer max_tokens"),
+    "403_prompt": (403, "Unauthorized", "<html><body>Request blocked</body></html>"),
+    "500_prompt": (500, SERVER, "The server had an error"),
+}
 CONNECT = ("refuse", "certificate", "hang_connect")
 EMPTY = {"empty": "stop", "length_empty": "length", "blocked": "content_filter"}
 """Answers without a word, and their finish reasons."""

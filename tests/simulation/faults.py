@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from .own_troubles import TENANT, tenant_kind
 from .retry_after import NONE, in_seconds
 from .scripted_response import RequestFacts, draw_response
 from .wires import WIRES
@@ -37,18 +38,24 @@ class Faults:
 
     def script(
         self, model: ModelProfile, now: float, number: int, key: str, slowdown: float, *, stream: bool, size: int,
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, disliked: str | None = None,
     ) -> ScriptedResponse:
-        """The response to a request that is sent now, for a prompt that takes `slowdown` times as long."""
+        """The response to a request that is sent now, for a prompt that takes `slowdown` times as long.
+
+        `disliked` is what models that dislike some prompts answer to this one.
+        """
         asked = RequestFacts(model, number, stream, size, EPOCH + now, slowdown, max_tokens)
-        bad_key = "401" if key != self.key(model.provider, now) else None
+        own_key = key.startswith(TENANT)
+        bad_key = tenant_kind(key) if own_key else "401" if key != self.key(model.provider, now) else None
         if self.over:
             return self._draw(replace(asked, model=self._healthy[model.name], slow=1.0), bad_key)
         kind, slow, clogged = self._outage(model, now)
         kind, asked = kind or bad_key, replace(asked, slow=slowdown * slow)
-        if kind is None and not self._admits(model, now):
+        if kind is None and not own_key and not self._admits(model, now):
             script = self._limited(asked, now)
         else:
+            if kind is None and model.name in self._scenario.picky:
+                kind = disliked
             if kind is None and self._random.random() < model.failure_share:
                 kind = self._random.choices(self._scenario.faults, self._scenario.weights)[0]
             script = self._draw(asked, kind)

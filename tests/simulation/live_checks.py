@@ -55,7 +55,7 @@ class LiveChecks:
         if (broken := self._world.expected.violation(exchange.provider, exchange.model, exchange.key, now)) is not None:
             flag(broken[0], f"{what}: {broken[1]}")
         model = self._router.config.models[exchange.model]
-        if model.rpm is not None:
+        if model.rpm is not None and call.behaviour.key is None:  # the limit is that of our key
             self._in_pace(model, now, what)
 
     def _in_pace(self, model: Model, now: float, what: str) -> None:

@@ -10,6 +10,7 @@ from .behaviour import BehaviourMix
 from .config import draw_config
 from .distributions import log_uniform
 from .fault_kinds import KINDS
+from .own_troubles import draw_own_troubles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +88,8 @@ class Scenario:
     """Share of second requests that take a while to notice that they are cancelled."""
     slow_close: float = 0.0
     """Seconds that closing the transport takes."""
+    picky: frozenset[str] = frozenset()
+    """The models that dislike some prompts."""
     crowded: tuple[tuple[float, float], ...] = ()
     """Times, from one instant to another, at which this machine has no descriptor free for a connection."""
     blocked: tuple[tuple[float, float], ...] = ()
@@ -104,7 +107,8 @@ def draw_scenario(seed: int) -> Scenario:
     providers = sorted({model.provider for model in models.values()})
     faults = [kind for kind in KINDS if random.random() < 0.5] or ["500"]
     config = draw_config(random, models, providers)
-    calls = _calls(random, horizon, sorted(config["tasks"]))  # type: ignore[call-overload]  # ours: a dict of tasks
+    drawn = _calls(random, horizon, sorted(config["tasks"]))  # type: ignore[call-overload]  # ours: a dict of tasks
+    calls, picky = draw_own_troubles(seed, drawn, config, models)
     return Scenario(
         seed=seed,
         config=config,
@@ -118,6 +122,7 @@ def draw_scenario(seed: int) -> Scenario:
         ends=random.choices(["drain", "aclose", "drain early", "close early"], [44, 44, 6, 6])[0],
         ends_at=random.uniform(0.2, 1.0) * horizon,
         key_rotations={name: random.uniform(0.0, horizon) for name in providers if random.random() < 0.15},
+        picky=picky,
         slow_cancel=random.choice([0.0, 0.0, 0.3]),
         slow_close=random.choice([0.0, 0.0, random.uniform(0.0, 10.0)]),
         crowded=_crowded(Random(f"crowded {seed}"), horizon),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from .broken_streams import HUGE, break_stream, write_unusually
-from .fault_kinds import BAD, BROKEN, CONNECT, CONNECTION, EMPTY, ENDED, PAUSED, SILENT, STATUSES, TIMEOUT
+from .fault_kinds import BAD, BROKEN, CONNECT, CONNECTION, EMPTY, ENDED, PAUSED, PROMPTS, SILENT, STATUSES, TIMEOUT
 from .retry_after import NONE, RetryAfter, draw_retry_after, in_seconds
 from .wire_openai import OpenAI
 from .wires import WIRES
@@ -89,7 +89,9 @@ def draw_response(random: Random, asked: RequestFacts, kind: str | None) -> Scri
     """Draw the response to a request that meets the fault `kind` (`None`: no fault)."""
     model = asked.model
     script = ScriptedResponse(kind or "fine", connect=model.connect * random.uniform(0.5, 1.5))
-    if kind in STATUSES:
+    if kind in PROMPTS:
+        _disliked(script, random, asked, kind)
+    elif kind in STATUSES:
         _status(script, random, asked, kind)
     elif kind in CONNECT:
         script.error, script.broken = (TIMEOUT, False) if kind == "hang_connect" else (CONNECTION, True)
@@ -110,6 +112,17 @@ def _status(script: ScriptedResponse, random: Random, asked: RequestFacts, kind:
     script.headers_at = script.ends_at = random.uniform(0.001, 0.3)
     wire = WIRES[asked.model.wire](script, asked.number)
     body = orjson.dumps(wire.failure(script.status, f"{kind} for request #{asked.number}", code))
+    script.pieces = [(script.headers_at, body, 0)]
+
+
+def _disliked(script: ScriptedResponse, random: Random, asked: RequestFacts, kind: str) -> None:
+    """What a model answers to a prompt that it dislikes."""
+    script.status, script.error, words = PROMPTS[kind]
+    html = words.startswith("<")
+    script.headers = {"content-type": "text/html" if html else "application/json"}
+    script.headers_at = script.ends_at = random.uniform(0.001, 0.3)
+    message = f"{words} #{asked.number}"
+    body = message.encode() if html else orjson.dumps({"error": {"message": message}})
     script.pieces = [(script.headers_at, body, 0)]
 
 

@@ -132,7 +132,8 @@ class World:
         call, model = record.calls[int(prompt)], self._scenario.models[name]
         number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
         script = self.faults.script(
-            model, now, number, key, call.behaviour.slowdown, stream=stream, size=size, max_tokens=max_tokens
+            model, now, number, key, call.behaviour.slowdown, stream=stream, size=size, max_tokens=max_tokens,
+            disliked=call.behaviour.disliked,
         )
         exchange = Exchange(number, call, model.provider, model.name, key, now, script)
         for watch in self.watchers:

@@ -1,0 +1,93 @@
+"""Invariants of blame: what one request, one caller's key or one caller's clock has met is remembered for nobody.
+
+A model or key may be disabled by definite words of its provider. Where these leave it open, it takes three requests in
+a row with different bodies that have met the same, one after the other, with no answer between.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .expected_holds import LONGEST
+from .own_troubles import PROMPT_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import FinishedRun, MatchedAttempt
+
+NEAR = 1e-9
+IN_A_ROW = 3
+SAME_BODY = 30.0
+"""Seconds after which the same body may count again."""
+REMEMBERED = "disabled for", "the key of"
+CALLS_OWN = frozenset({"401", "402", "403", "404", "429", "429_money", "402_soon"})
+"""What is the call's own where it came with a key of its own."""
+
+
+def nobody_pays_for_another(run: FinishedRun) -> None:
+    """A model or key is disabled only by definite words, or by three different requests in a row."""
+    doubts = {name: _proven(run, name) for name in run.config.models}
+    for one in run.tries:
+        told = getattr(one.attempt.error, "message", "")
+        if one.attempt.outcome != "not_sent" or not any(words in told for words in REMEMBERED):
+            continue
+        provider = run.scenario.models[one.attempt.model].provider
+        definite = run.world.expected.was_out(provider, one.attempt.model, one.ended)
+        of_provider = [name for name, model in run.scenario.models.items() if model.provider == provider]
+        names = of_provider if "the key of" in told else [one.attempt.model]
+        if not definite and not any(at - NEAR <= one.ended < at + LONGEST for name in names for at in doubts[name]):
+            run.flag("blame", f"{one} at {one.ended!r}: {told}")
+
+
+def holds_are_the_providers(run: FinishedRun) -> None:
+    """A model is held only because its provider has asked for a pause, and not for the pause of a caller's own key."""
+    for one in run.tries:
+        told = getattr(one.attempt.error, "message", "")
+        if one.attempt.outcome == "not_sent" and told.startswith("held for") and not run.was_held(
+            one.attempt.model, one.queued, one.ended + NEAR
+        ):
+            run.flag("blame", f"{one} at {one.ended!r}: {told}")
+
+
+def own_keys_are_the_calls(run: FinishedRun) -> None:
+    """What a key of the caller's has met is the call's."""
+    for one in run.tries:
+        own = one.exchange is not None and one.call.behaviour.key is not None
+        lost = type(one.attempt.error).__name__ in {"AttemptTimeout", "ConnectionFailed"}  # before it was read
+        if own and one.attempt.outcome == "failed" and not lost:
+            assert one.exchange is not None
+            if one.exchange.script.kind in CALLS_OWN and one.attempt.scope != "call":
+                run.flag("scope", f"{one}: {one.attempt.scope} for {one.exchange.script.kind}")
+
+
+def _proven(run: FinishedRun, name: str) -> list[float]:
+    """The instants at which a doubtful failure of this model was at least the third in a row of different requests."""
+    mine = [one for one in run.tries if one.attempt.model == name and one.exchange is not None]
+    return [at for kind in PROMPT_KINDS for at in _third_in_a_row(sorted(mine, key=_ended), kind)]
+
+
+def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
+    proven, counted, last = [], dict[int, float](), -1.0
+    for one in tries:
+        if one.attempt.outcome in {"won", "not_accepted"}:
+            counted, last = {}, -1.0
+        elif one.attempt.outcome == "failed" and one.exchange is not None and one.exchange.script.kind == kind:
+            known = counted.get(one.call.number)
+            new = known is None or one.ended >= known + SAME_BODY - NEAR
+            if new and (one.sent or 0.0) >= last - NEAR and len(counted) < IN_A_ROW:
+                counted[one.call.number] = last = one.ended
+            elif known is not None and new:
+                counted[one.call.number] = one.ended
+            if len(counted) >= IN_A_ROW:
+                proven.append(one.ended)
+    return proven
+
+
+def _ended(one: MatchedAttempt) -> float:
+    return one.ended
+
+
+CHECKS: list[Callable[[FinishedRun], None]] = [
+    nobody_pays_for_another, holds_are_the_providers, own_keys_are_the_calls,
+]
