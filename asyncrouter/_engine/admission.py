@@ -41,7 +41,8 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
             return None
         if ticket is None:
             return engine.policies.lease_now(*_claim(engine, call, step_run), own_key=step_run.own_key)
-        lease, ticket = engine.policies.lease_granted(engine.policies.state_of(step_run.step.model), ticket), None
+        state = engine.policies.state_of(step_run.step.model)
+        lease, ticket = engine.policies.lease_granted(state, ticket, own_key=step_run.own_key), None
         return lease
     finally:
         if ticket is not None:

@@ -108,6 +108,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
                 await _wait_for_room(entry, step_run, no_room, waits_since)
             credential, now = engine.credentials[step_run.step.model.provider], engine.loop.time()
             if credential.due(now) and not step_run.own_key:
+                step_run.leave_queue(engine.policies)
                 await credential.fetch(step_run.silent_until - now)
             if (lease := admit_now(engine, call, step_run)) is None:
                 began = engine.loop.time()

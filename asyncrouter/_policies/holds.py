@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from asyncrouter._errors import AttemptError, RateLimited
@@ -53,8 +54,9 @@ class Holds:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], dict[asyncio.Future[None], float]] = {}
-        self.held: dict[tuple[str, str], Hold] = {}
-        self.models: dict[tuple[str, str], Hold] = {}
+        self.held: dict[tuple[str, str, bool], Hold] = {}
+        """By provider, model, and whether it is about our key alone: neither hides the other."""
+        self.models: dict[tuple[str, str, bool], Hold] = {}
         self.keys: dict[str, Hold] = {}
 
     def __repr__(self) -> str:
@@ -67,9 +69,9 @@ class Holds:
         key = (model.provider, model.id)
         if (hold := _current(self.keys, model.provider, now, own_key)) is not None:
             return Refusal(KEY_DISABLED, hold.why, hold.until - now, model.provider, key_out=True)
-        if (hold := _current(self.models, key, now, own_key)) is not None:
+        if (hold := _longest(self.models, key, now, own_key)) is not None:
             return Refusal(DISABLED, hold.why, hold.until - now)
-        if (hold := _current(self.held, key, now, own_key)) is not None:
+        if (hold := _longest(self.held, key, now, own_key)) is not None:
             return Refusal(HELD, hold.why, hold.until - now, hold=hold.until - now)
         return None
 
@@ -113,10 +115,11 @@ class Holds:
     # Learning.
 
     def _hold(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
-        key, until = (model.provider, model.id), now + min(error.retry_after or 0.0, MAX_HOLD)
-        if (held := self.held.get(key)) is not None and held.until >= until:
+        key, of_key = (model.provider, model.id), isinstance(error, RateLimited)
+        until = now + min(error.retry_after or 0.0, MAX_HOLD)
+        if (held := self.held.get((*key, of_key))) is not None and held.until >= until:
             return None
-        self.held[key] = Hold(until, error.message, until - now, of_key=isinstance(error, RateLimited))
+        self.held[*key, of_key] = Hold(until, error.message, until - now, of_key)
         self._lengthened(key, until)
         return f"held for {until - now:g} s", error.message
 
@@ -124,7 +127,7 @@ class Holds:
         self, model: Model, error: AttemptError, seconds: float, now: float, *, of_key: bool
     ) -> tuple[str, str]:
         key = (model.provider, model.id)
-        self.models[key] = Hold(now + seconds, error.message, seconds, of_key)
+        self.models[*key, of_key] = Hold(now + seconds, error.message, seconds, of_key)
         self._lengthened(key, inf)
         return f"disabled for {seconds:g} s", error.message
 
@@ -143,3 +146,11 @@ class Holds:
 def _current(holds: dict[K, Hold], key: K, now: float, own_key: bool) -> Hold | None:
     hold = holds.get(key)
     return hold if hold is not None and now < hold.until and not (own_key and hold.of_key) else None
+
+
+def _longest(
+    holds: dict[tuple[str, str, bool], Hold], model: tuple[str, str], now: float, own_key: bool
+) -> Hold | None:
+    """What keeps a model from being tried for longest: what is about the model itself, or about our key."""
+    found = (holds.get((*model, of_key)) for of_key in ((False,) if own_key else (False, True)))
+    return max((hold for hold in found if hold is not None and now < hold.until), key=attrgetter("until"), default=None)
