@@ -9,7 +9,7 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from .fault_kinds import KINDS
+from .fault_kinds import KINDS, PROMPTS
 from .mutants import CAUGHT_BY, MUTANTS
 from .run import Result, freeze, run_seed
 from .wires import WIRES
@@ -68,7 +68,8 @@ def _run(seeds: range, processes: int) -> int:
             _say(f"... {done} seeds, {calls} calls, {failed} not clean, {time.perf_counter() - began:.0f} s")
     seconds = time.perf_counter() - began
     _say(f"{len(seeds)} seeds, {calls} calls, {requests} requests: {len(seeds) - failed} clean, {failed} not")
-    _say(f"{len(met - {('fine', wire) for wire in WIRES})} of {len(KINDS) * len(WIRES)} kinds of trouble met")
+    kinds = (len(KINDS) + len(PROMPTS)) * len(WIRES)
+    _say(f"{len(met - {('fine', wire) for wire in WIRES})} of {kinds} kinds of trouble met")
     _say(f"digest {digest.hexdigest()}")
     _say(f"{seconds:.1f} s, {len(seeds) / seconds:.1f} seeds/s, {calls / seconds:.0f} calls/s")
     return 1 if failed else 0
