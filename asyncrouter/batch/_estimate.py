@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import orjson
 
-    from asyncrouter import ExplainedStep
+if TYPE_CHECKING:
+    from asyncrouter import ExplainedStep, Price
 
 CHARACTERS_PER_TOKEN = 4
 """Characters that count as one token: a rule of thumb for English text (OpenAI, "What are tokens and how to count
@@ -20,6 +21,12 @@ CHARACTERS_OF_OTHER = 1.6
 """Characters of English that one of another script counts as: it is 0.4 tokens."""
 PICTURE = 1024
 """Tokens that a picture counts as."""
+SMALL_PICTURE = 85
+"""The same with `"detail": "low"`."""
+_SAME_TIER = {"fast": "priority", "priority": "fast"}
+"""OpenAI has renamed its tier "priority" to "fast"."""
+_ALSO_SENT = ("tool_calls", "reasoning_content", "reasoning")
+"""What a message may hold besides its content."""
 _WIDE = bytes([*range(0xE3, 0xEE), 0xEF, *range(0xF0, 0xF5)])
 _OTHER = bytes(range(0xC2, 0xE3))
 """First bytes, in UTF-8, of these characters."""
@@ -31,7 +38,8 @@ USUAL_ANSWER = 500
 class Estimate:
     """What a batch would come to, if every row is answered at the first try.
 
-    Prompt tokens are guessed from characters; an answer counts as long as its row's `max_tokens`, or 500 tokens.
+    Prompt tokens are guessed from characters, tools included; an answer counts as long as its row's `max_tokens`, or
+    500 tokens. A long prompt has its own price where the model has one, and so has a row that asks for a service tier.
     `cost_usd` is the price if the first model of each chain answers, `most_usd` if its dearest model does. Both leave
     out models without a known price, which `unpriced` names.
     """
@@ -52,12 +60,19 @@ class RowGroup:
     rows: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    usd: list[float] = field(default_factory=list)
+    """What the rows cost at each step; nothing where the price is not known."""
 
-    def add(self, prompt: object, answer_tokens: int) -> None:
-        """Count a row with this prompt, or these messages, and an answer of this length."""
+    def add(self, prompt: object, options: Mapping[str, object], answer_tokens: int) -> None:
+        """Count a row with this prompt, or these messages, these arguments, and an answer of this length."""
+        given = options.get("params")
+        params = given if isinstance(given, Mapping) else {}
+        asked = int((_characters(prompt) + _of_params(params)) / CHARACTERS_PER_TOKEN) + 1
         self.rows += 1
-        self.input_tokens += int(_characters(prompt) / CHARACTERS_PER_TOKEN) + 1
+        self.input_tokens += asked
         self.output_tokens += answer_tokens
+        costs = [_usd(step.usd_per_mtok, params.get("service_tier"), asked, answer_tokens) for step in self.steps]
+        self.usd = [before + cost for before, cost in zip(self.usd, costs, strict=True)] if self.usd else costs
 
     def add_to(self, estimate: Estimate) -> None:
         """Add the rows and their price to an estimate."""
@@ -65,9 +80,9 @@ class RowGroup:
         estimate.input_tokens += self.input_tokens
         estimate.output_tokens += self.output_tokens
         prices = []
-        for step in self.steps:
-            if (rates := step.usd_per_mtok) is not None:
-                prices.append((self.input_tokens * rates.input + self.output_tokens * rates.output) / 1e6)
+        for step, usd in zip(self.steps, self.usd or [0.0] * len(self.steps), strict=True):
+            if step.usd_per_mtok is not None:
+                prices.append(usd)
             elif step.model not in estimate.unpriced:
                 estimate.unpriced.append(step.model)
         estimate.cost_usd += prices[0] if prices else 0.0
@@ -84,6 +99,30 @@ def answer_tokens(options: Mapping[str, object]) -> int:
     return USUAL_ANSWER
 
 
+def _usd(price: Price | None, tier: object, asked: int, answered: int) -> float:
+    """What a row costs at this price, and at the service tier that it asks for."""
+    if price is None:
+        return 0.0
+    rates = price
+    if isinstance(tier, str):
+        rates = price.tiers.get(tier) or price.tiers.get(_SAME_TIER.get(tier, tier)) or price
+    while rates.long_context is not None and asked > (rates.long_context_tokens or 0):
+        rates = rates.long_context
+    return (asked * rates.input + answered * rates.output) / 1e6
+
+
+def _of_params(params: Mapping[str, object]) -> float:
+    """The length of what the parameters add to a prompt: tools and a schema, in characters of English."""
+    return sum(_json(given) for name in ("tools", "response_format") if (given := params.get(name)) is not None)
+
+
+def _json(value: object) -> float:
+    try:
+        return _length(orjson.dumps(value).decode())
+    except TypeError:  # the row fails for it, or is not sent
+        return 0.0
+
+
 def _characters(content: object) -> float:
     """The length of a prompt, of messages or of parts, in characters of English."""
     if isinstance(content, str):
@@ -95,8 +134,11 @@ def _characters(content: object) -> float:
 
 def _part(part: Mapping[str, object]) -> float:
     if part.get("type") == "image_url":
-        return PICTURE * CHARACTERS_PER_TOKEN
-    return _characters(part.get("content", part.get("text")))
+        picture = part.get("image_url")
+        low = isinstance(picture, dict) and picture.get("detail") == "low"
+        return (SMALL_PICTURE if low else PICTURE) * CHARACTERS_PER_TOKEN
+    written = _characters(part.get("content", part.get("text")))
+    return written + sum(_json(part[name]) for name in _ALSO_SENT if part.get(name) is not None)
 
 
 def _length(text: str) -> float:

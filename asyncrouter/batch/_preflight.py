@@ -97,7 +97,7 @@ class _Validator:
         group, length = self._main_group, self._usual_answer
         if group is None or row.options is not self._options:
             group, length = self._group(row.options), answer_tokens(row.options)
-        group.add(row.prompt, length)
+        group.add(row.prompt, row.options, length)
 
     def estimate(self) -> Estimate:
         """The estimate of all rows; call it once, after the last row."""

@@ -315,5 +315,52 @@ def test_an_estimate_counts_tokens_as_the_router_does() -> None:
     assert (CHARACTERS_PER_TOKEN, USUAL_ANSWER) == (tokens.CHARACTERS_PER_TOKEN, admission.USUAL_ANSWER_TOKENS)
     for content in ("x" * 400, "中" * 400, "я" * 400, [{"type": "image_url", "image_url": {"url": "https://h.test"}}]):
         group = RowGroup(())
-        group.add([{"role": "user", "content": content}], 0)
+        group.add([{"role": "user", "content": content}], {}, 0)
         assert group.input_tokens == tokens.prompt_tokens(Call([{"content": content}], {}, {}, 0.0, 1.0))
+
+
+TOOL = {"type": "function", "function": {"name": "f", "description": "d" * 6000, "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "params"),
+    [
+        ([{"role": "user", "content": "hi"}], {"tools": [TOOL]}),
+        ([{"role": "user", "content": "hi"}], {"response_format": {"type": "json_schema", "json_schema": TOOL}}),
+        ([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "x" * 4000}}]}], {}),
+        ([{"role": "assistant", "content": "hi", "reasoning_content": "x" * 4000}], {}),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}]}], {}),
+    ],
+)
+def test_an_estimate_counts_what_else_a_row_holds(
+    messages: list[dict[str, object]], params: dict[str, object]
+) -> None:
+    """Tools, a schema, tool calls, thoughts and small pictures count as the router counts them."""
+    group = RowGroup(())
+    group.add(messages, {"params": params}, 0)
+
+    assert group.input_tokens == pytest.approx(tokens.prompt_tokens(Call(messages, params, {}, 0.0, 1.0)), abs=1)
+
+
+def test_an_estimate_prices_long_prompts_and_tiers(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A row whose prompt is over the step has the long price alone, and one at a tier has that tier's."""
+    price = {
+        "input": 1.0, "output": 10.0, "long_context_tokens": 1000, "long_context": {"input": 2.0, "output": 20.0},
+        "tiers": {"priority": {"input": 4.0, "output": 40.0}, "flex": {"input": 0.5, "output": 5.0}},
+    }
+    write_lines(tmp_path / "in", [
+        {"prompt": "x" * 3996, "max_tokens": 100}, {"prompt": "x" * 4000, "max_tokens": 100},
+        {"prompt": "x" * 3996, "max_tokens": 100, "service_tier": "fast"},
+        {"prompt": "x" * 3996, "max_tokens": 100, "service_tier": "flex"},
+        {"prompt": "x" * 3996, "max_tokens": 100, "service_tier": "scale"},
+    ])  # fmt: skip
+
+    async def scenario() -> batch.Estimate:
+        async with router_of(world, models={"m": {"provider": "sim", "id": "m", "usd_per_mtok": price}}) as router:
+            return await batch.estimate(router, Source(tmp_path / "in"), model="m")
+
+    estimate = clock.run(scenario())
+
+    usd = [2000 * 1.0, 1001 * 2.0 + 100 * 20.0, 1000 * 4.0 + 100 * 40.0, 1000 * 0.5 + 100 * 5.0, 2000 * 1.0]
+    assert estimate.cost_usd == pytest.approx(sum(usd) / 1e6)
+    assert estimate.input_tokens == 5001
