@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Literal, Self
 
+from asyncrouter._config.checks import without_locals
 from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.parameter_names import misspelt
 from asyncrouter._config.plan_cache import PlanCache
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 class RouterBase:
     """The part of `Router` that makes no calls."""
 
+    @without_locals
     def __init__(
         self,
         config: Config | Mapping[str, object] | None = None,

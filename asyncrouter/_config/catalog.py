@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from asyncrouter._config import checks as check
 from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._config.price import Price, price_from
+from asyncrouter._config.secret_names import is_key_like
 from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
@@ -19,7 +20,7 @@ WireName = Literal["auto", "openai", "responses", "anthropic", "gemini"]
 Key = str | Callable[[], str] | None
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_FROM_ENVIRONMENT = re.compile(r"env:[^\s=\0]+")
+_FROM_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -68,6 +69,9 @@ class Provider(ShortRepr, PickledByName):
             check.text("ca", self.ca)
 
 
+Provider.__init__ = check.without_locals(Provider.__init__)  # type: ignore[method-assign]  # its arguments hold secrets
+
+
 def provider_name(path: str, name: object) -> None:
     """Check the name of a provider. It stands before the colon of `provider:id`, so it has no colon and no slash."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -75,7 +79,9 @@ def provider_name(path: str, name: object) -> None:
 
 
 def _key(key: object) -> None:
-    if key is None or callable(key) or (isinstance(key, str) and _FROM_ENVIRONMENT.fullmatch(key)):
+    if key is None or callable(key):
+        return
+    if isinstance(key, str) and (found := _FROM_ENVIRONMENT.fullmatch(key)) and not is_key_like(found[1]):
         return
     raise check.withheld('"env:NAME", the name of an environment variable, or in Python a function; never a key', "key")
 

@@ -6,13 +6,18 @@ import math
 import re
 import reprlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeGuard
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
+from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 NO_LIMIT = ' (no limit is None, "none" in a file)'
 """Is added to the message about a limit that is 0 or infinite, which is how many people write "no limit"."""
@@ -20,6 +25,25 @@ NO_LIMIT = ' (no limit is None, "none" in a file)'
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
+
+
+def without_locals(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function whose arguments may hold secrets: a `ConfigError` leaves it with no variables of our frames.
+
+    Its path says where the value stands, so nobody needs them.
+    """
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            args, kwargs = (), {}  # type: ignore[assignment]  # this frame is one of them
+            error.__context__ = None  # a decoder's error has the whole text
+            forget_locals(error)
+            raise
+
+    return wrapper
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.catalog import Model, Provider, model_from
-from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld
+from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld, without_locals
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, NotGiven, Retry
 from asyncrouter._config.settings import merge_hedge, merge_retry
 from asyncrouter._config.tables import build, entries, override, read
@@ -22,6 +22,7 @@ _KEY_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", 
 """Header fields that hold a key, in lower case; a file must not give them, because a key must not stand in it."""
 
 
+@without_locals
 def load(source: Config | Mapping[str, object] | None = None, tables: str | NotGiven | None = NOT_GIVEN) -> Config:
     """The configuration of a router: `source` together with the built-in tasks and tiers of the table `tables`.
 
@@ -35,6 +36,7 @@ def load(source: Config | Mapping[str, object] | None = None, tables: str | NotG
     return config if tables is None else with_tables(config, tables)
 
 
+@without_locals
 def config_from_toml(path: str | PathLike[str]) -> Config:
     """The configuration in a TOML file. Raises `ConfigError`, also when the file cannot be read."""
     from tomllib import loads  # two milliseconds at import that only a file is worth

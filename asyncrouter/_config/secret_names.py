@@ -27,6 +27,13 @@ _KEY_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goo
 """Header fields in which a provider reads its key: OpenAI's and most others', Anthropic's, Azure's, Gemini's."""
 _VALUE: Final = re.compile(r"(?:bearer|basic|token) |sk-", re.IGNORECASE)
 """How a header field's value begins that is a credential, whatever the field is called."""
+_KEY_RUN: Final = 16
+"""Letters and digits without "_" between them that a key has at least; words of a name are shorter, or have no digit.
+"""
+_PREFIX: Final = re.compile(r"(?:sk|gsk|hf|xai|pplx|nvapi|csk|fw|tgp|r8|ghp|glm|key)_|AIza|AKIA|ABSK")
+"""How keys of providers begin: OpenAI's and Stripe's like, Groq's, Hugging Face's, xAI's … (2026-11)."""
+_DIGIT: Final = re.compile(r"[0-9]")
+_SMALL: Final = re.compile(r"[a-z]")
 _OF_HEADERS: Final = frozenset({"headers", "extra_headers", "default_headers"})
 _OF_BODY: Final = frozenset({"extra_body"})
 """Parameters of other libraries that hold header fields, or more parameters."""
@@ -44,6 +51,14 @@ def is_secret_parameter(name: str) -> bool:
 def is_secret_header(name: str) -> bool:
     """Whether a header field of this name holds a credential."""
     return _HEADER.fullmatch(_WORDS.sub("_", name).lower()) is not None
+
+
+def is_key_like(name: str) -> bool:
+    """Whether what should be the name of an environment variable looks like a key itself."""
+    return any(
+        len(run) >= _KEY_RUN and (_PREFIX.match(name) or (_DIGIT.search(run) and _SMALL.search(run)))
+        for run in name.split("_")
+    )
 
 
 def is_secret_value(value: str) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._credentials.key_function import MAX_SECONDS, KeyFunction
@@ -35,6 +36,10 @@ OLD_KEY_SECONDS: Final = 1.0
 """Seconds that a call waits for the new key where it has an old one."""
 FAILED_SECONDS: Final = 10.0
 """Seconds after which the function is asked again where it failed and there is an old key."""
+
+
+_NAME: Final = re.compile(r"^[A-Z][A-Z0-9_]*$|(?i:key|token|secret|pass|auth|api)")
+"""A name of a variable; anything else may be a key that was typed in its place, and is not shown."""
 
 
 class Credential:
@@ -141,6 +146,8 @@ class Credential:
 
     def mask(self, text: str, *others: Sealed | None) -> str:
         """`text` without the key, any secret of the provider's headers, query and proxy, or `others`."""
+        if self._key is None and self._variable is not None:  # nobody has needed it yet, but it can be quoted
+            others = (*others, os.environ.get(self._variable, "").strip())
         return mask(text, [reveal(secret) for secret in (self._key, *self._secrets, *others) if secret is not None])
 
 
@@ -153,5 +160,6 @@ def _from_environment(name: str) -> Secret:
     found = key_from(os.environ.get(name, ""))
     if isinstance(found, Secret):
         return found
-    reason = f"{name} is not set" if found == "is empty" else f"the key in {name} {found}"
+    shown = name if _NAME.search(name) else "the variable named by the provider's `key`"
+    reason = f"{shown} is not set" if found == "is empty" else f"the key in {shown} {found}"
     raise NotSent(reason, actionable=True)

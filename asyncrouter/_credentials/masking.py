@@ -14,6 +14,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from asyncrouter._credentials.secret import SECRET_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -26,12 +28,10 @@ WORD_LENGTH: Final = 8
 """Characters below which a secret is masked only where it stands as a word of its own, and from which on the beginning
 of one is masked at the end of a text that was cut."""
 
-_SECRET_NAME: Final = re.compile("key|token|auth|secret|session|cookie|passw|credential|signature", re.IGNORECASE)
-"""Parts of names of header fields whose values consist of secrets: then each part of the value is masked, too."""
 _SEPARATORS: Final = re.compile(r"[;,\s]+")
 _ESCAPE: Final = re.compile(
     r"%([0-9a-f]{2})|&#x([0-9a-f]{1,6});?|&#([0-9]{1,7});?|&([a-z]{2,6});|\\u([0-9a-f]{4})|\\u\{([0-9a-f]{1,6})\}"
-    r"|\\U([0-9a-f]{8})|\\x([0-9a-f]{2})|\\([0-7]{3})|\\(.)",
+    r"|\\U([0-9a-f]{8})|\\x([0-9a-f]{2})|\\([0-7]{3})|\\([^ux])",
     re.IGNORECASE | re.DOTALL,
 )
 """Escapes of URLs, HTML, JSON, `repr` and C."""
@@ -43,8 +43,8 @@ _HEX_GROUPS: Final = frozenset({1, 2, 5, 6, 7, 8})
 _OCTAL_GROUP, _DECIMAL_GROUP, _NAMED_GROUP = 9, 3, 4
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _STAGES: Final = 3
-_TO_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-"""Only ASCII: other letters may change their number when they change their case."""
+_TO_LOWER: Final = {upper: upper + 32 for upper in (*range(0x41, 0x5B), *range(0xC0, 0xD7), *range(0xD8, 0xDF))}
+"""Only Latin-1, which header fields are written in: other letters may change their number with their case."""
 _UNPRINTED: Final = "\ufffd"
 
 
@@ -71,7 +71,7 @@ def secrets_in(values: Mapping[str, str]) -> list[str]:
     for name, value in values.items():
         scheme, _, rest = value.partition(" ")
         parts = [value, rest]
-        if _SECRET_NAME.search(name):
+        if SECRET_NAME.search(name):
             pieces = _SEPARATORS.split(value)
             parts += [part.strip("\"'") for piece in pieces for part in (piece, piece.partition("=")[2])]
         if scheme.lower() == "basic":
@@ -100,17 +100,23 @@ def _basic(encoded: str) -> list[str]:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """The ways to write a secret that are no escapes, in lower case."""
+    """The ways to write a secret that are no escapes, in lower case.
+
+    What is an escape by itself is unescaped with the text around it, so the unescaped secret is one of them.
+    """
     if len(secret) < KEY_LENGTH:
         return
     raw = secret.encode("utf-8", "replace")
-    yield secret.translate(_TO_LOWER)
-    if not secret.isascii():
-        yield raw.decode("latin-1").translate(_TO_LOWER)  # what unescaping `%C3%A9` gives
-    if " " in secret:
-        yield secret.replace(" ", "+").translate(_TO_LOWER)
+    # Unescaping `%C3%A9` gives two letters.
+    for form in {secret} if secret.isascii() else {secret, raw.decode("latin-1")}:
+        for stage, _ in _stages(form):
+            if len(stage) >= KEY_LENGTH:
+                yield stage
+                yield stage.replace(" ", "+")
     if len(secret) >= VALUE_LENGTH:
-        yield base64.b64encode(raw).decode().rstrip("=").translate(_TO_LOWER)
+        encoded = base64.b64encode(raw).decode().translate(_TO_LOWER)
+        yield encoded
+        yield encoded.rstrip("=")
 
 
 def _stages(text: str) -> Iterator[tuple[str, list[int] | range]]:

@@ -6,6 +6,7 @@ it is only handed on. So the frames of an exception, which error trackers print 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -55,6 +56,19 @@ def reveal(value: Sealed) -> str:
 def seal(values: Mapping[str, str]) -> Mapping[str, Secret]:
     """Every text of a mapping as a secret."""
     return {name: Secret(value) for name, value in values.items()}
+
+
+SECRET_NAME: Final = re.compile("key|token|auth|secret|session|cookie|passw|credential|signature", re.IGNORECASE)
+"""Parts of names of header fields whose values are credentials, or consist of them."""
+
+
+def seal_credentials(headers: Mapping[str, Sealed]) -> Mapping[str, Sealed]:
+    """The same header fields, credentials sealed by their names; the mapping itself if there is none in plain text."""
+    found = {
+        name: Secret(value) for name, value in headers.items()
+        if isinstance(value, str) and isinstance(name, str) and SECRET_NAME.search(name)
+    }  # fmt: skip
+    return {**headers, **found} if found else headers
 
 
 def reveal_all(values: Mapping[str, Sealed]) -> Mapping[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from asyncrouter._credentials.secret import reveal, reveal_all
+from asyncrouter._credentials.secret import Secret, reveal, reveal_all, seal_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,29 @@ class Request(SealedRequest):
     `connect` is the connect timeout in seconds, `None` for no limit; it runs from the moment a new connection is begun
     until it is ready, TLS handshake included. `proxy` is a URL, `ca` the path of a bundle of certificates.
 
-    Secrets are sealed inside: neither `repr()` nor a listing of local variables shows one, and a request that has one
+    Keys are sealed inside: neither `repr()` nor a listing of local variables shows one, and a request that has one
     cannot be pickled. `url`, `headers` and `proxy` give them out; read them as late as possible.
     """
 
     __slots__ = ()
+
+    def __new__(
+        cls, method: str, url: Sealed, headers: Mapping[str, Sealed], body: bytes, connect: float | None = None,
+        proxy: Sealed | None = None, ca: str | None = None,
+    ) -> Self:
+        """A request made by hand: what may be a credential, by the name of its header field, is sealed."""
+        sealed = seal_credentials(headers)
+        if isinstance(proxy, str) and "@" in proxy:
+            proxy = Secret(proxy)
+        return tuple.__new__(cls, (method, url, sealed, body, connect, proxy, ca))
+
+    @classmethod
+    def of_sealed(
+        cls, method: str, url: Sealed, headers: Mapping[str, Sealed], body: bytes, connect: float | None,
+        proxy: Sealed | None, ca: str | None,
+    ) -> Self:
+        """A request whose secrets are sealed already."""
+        return tuple.__new__(cls, (method, url, headers, body, connect, proxy, ca))
 
     def __repr__(self) -> str:
         url = self.sealed_url

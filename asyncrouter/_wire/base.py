@@ -176,11 +176,11 @@ class BaseWire:
         headers = self._headers.get((key, stream)) or self._build_headers(key, stream)
         if call.headers or call.provider_headers:
             headers = merge_headers(headers, call.headers_for(self._provider.name))
-        return Request("POST", url, headers, body, connect, self._proxy, self._provider.ca)
+        return Request.of_sealed("POST", url, headers, body, connect, self._proxy, self._provider.ca)
 
     def _get(self, url: Sealed, key: Sealed | None) -> Request:
         headers = {name: value for name, value in self._build_headers(key, False).items() if name != "Content-Type"}
-        return Request("GET", url, headers, b"", proxy=self._proxy, ca=self._provider.ca)
+        return Request.of_sealed("GET", url, headers, b"", None, self._proxy, self._provider.ca)
 
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         """The headers that authenticate the request, and those that name the API's version."""

@@ -1,21 +1,27 @@
 """The secrets that tests use, and a pytest plugin that fails each test in which one of them gets out.
 
 Every key, header and password of a test is one of these, and all of them contain one mark. The plugin gives every
-simulated provider such a key and such a header. It looks for the mark in what a test prints, logs and warns, in what
-its commands print or write into files, in every exception that it raises or expects, and in the traces, errors and
-routers of its calls.
+simulated provider such a key and such a header. It looks for the mark, in whatever spelling, in what a test prints,
+logs and warns, in what its commands print or write into files, in every exception that it raises or expects, with the
+local variables of our frames and the HTTP client's, and in the traces, errors, pickles and routers of its calls.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
+import html
 import logging
 import os
+import pickle
+import re
 import subprocess
 import traceback
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -47,6 +53,8 @@ _warned: list[str] = []
 """Tests in whose warnings the mark was found."""
 _calls = 0
 """Calls of the test that is running."""
+_searched = 0
+"""Exceptions of the test that is running whose frames were searched."""
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
@@ -73,11 +81,81 @@ def texts_of(error: BaseException) -> str:
 
 
 def search(where: str, text: object) -> None:
-    """Note the place if the mark is in a text, or in bytes."""
+    """Note the place if the mark is in a text, or in bytes, in whatever spelling."""
     shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-    if MARK in shown:
-        at = shown.index(MARK)
-        _found.append(f"{where}: …{shown[max(0, at - 60) : at + 60]}…")
+    if (found := spelt(shown)) is not None:
+        _found.append(f"{where}: …{found}…")
+
+
+def spelt(text: str) -> str | None:
+    """The place where the mark stands in a text, `None` for nowhere.
+
+    Plain or in other case; percent-encoded, or escaped as in HTML, JSON or a `repr`, also twice; or in base64, where
+    it begins at any of three places of a group.
+    """
+    stages = [text]
+    while len(stages) < 3 and (unescaped := _unescaped(stages[-1])) != stages[-1]:
+        stages.append(unescaped)
+    for stage in stages:
+        for pattern in (_MARK, _IN_BASE64):
+            if found := pattern.search(stage):
+                return stage[max(0, found.start() - 60) : found.end() + 60]
+    return None
+
+
+_MARK = re.compile(MARK, re.IGNORECASE)
+_IN_BASE64 = re.compile("|".join(
+    re.escape(base64.b64encode(b"\0" * offset + MARK.encode())[4 if offset else 0 : -4].decode()) for offset in range(3)
+))  # fmt: skip
+
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
+
+
+def _unescaped(text: str) -> str:
+    if "\\" in text:
+        text = _ESCAPE.sub(lambda one: chr(int(one[1] or one[2], 16)), text)
+    return html.unescape(unquote(text)) if "%" in text or "&" in text else text
+
+
+LIBRARY = ("asyncrouter", "aiohttp", "yarl", "multidict")
+"""The packages in whose frames no local variable may show a secret. The simulated transport is no part of it: it plays
+the provider, which gets the key."""
+EXCEPTIONS = 30
+"""Exceptions of each test whose frames are searched."""
+
+
+def frames_of(error: BaseException) -> Iterator[tuple[str, dict[str, object]]]:
+    """Names and local variables of the library's frames that an exception, or one it refers to, has gone through."""
+    for found in chain_of(error):
+        for frame, line in traceback.walk_tb(found.__traceback__):
+            name = str(frame.f_globals.get("__name__"))
+            if name.split(".")[0] in LIBRARY and not name.startswith("asyncrouter.sim"):
+                yield f"{name}.{frame.f_code.co_qualname}:{line}", dict(frame.f_locals)
+
+
+def shown(value: object, depth: int = 4) -> Iterator[str]:
+    """What tools that print local variables show of a value: containers are walked, of all else the `repr` is taken."""
+    with contextlib.suppress(Exception):
+        if depth and isinstance(value, Mapping):
+            for key, inner in list(value.items())[:50]:
+                yield from (*shown(key, depth - 1), *shown(inner, depth - 1))
+        elif depth and isinstance(value, list | tuple | AbstractSet):
+            yield repr(value)
+            for inner in list(value)[:50]:
+                yield from shown(inner, depth - 1)
+        else:
+            yield repr(value)
+
+
+def search_frames(where: str, error: BaseException) -> None:
+    """Note each local variable of the library's frames that shows the mark."""
+    global _searched
+    _searched += 1
+    if _searched <= EXCEPTIONS:
+        for place, variables in frames_of(error):
+            for name, value in variables.items():
+                search(f"{where}, in {name} of {place}", "\n".join(shown(value)))
 
 
 class _Records(logging.Handler):
@@ -140,6 +218,9 @@ def _watch_calls() -> None:
             search("a router", f"{self!r}\n{vars(self)!r}\n{self._life.engine!r}")
             if error is not None:
                 search("the error of a call", texts_of(error))
+                search_frames("the error of a call", error)
+            with contextlib.suppress(Exception):  # what a test has put into it cannot be pickled
+                search("a pickle", pickle.dumps((trace, error)))
 
     Router._end = watched  # type: ignore[method-assign]
 
@@ -154,11 +235,12 @@ def _search_files(folder: Path) -> None:
 def _search_exception(caught: pytest.ExceptionInfo[BaseException] | None) -> None:
     if caught is not None:
         search("an exception", texts_of(caught.value))
+        search_frames("an exception", caught.value)
 
 
 def pytest_warning_recorded(warning_message: warnings.WarningMessage, nodeid: str) -> None:
     """Note a test whose warning holds the mark. Its report has been made by then, so the whole run fails instead."""
-    if MARK in str(warning_message.message):
+    if spelt(str(warning_message.message)) is not None:
         _warned.append(nodeid)
 
 
@@ -178,14 +260,15 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that let a secret out, in the phase (setup, call or teardown) in which it did."""
     report = yield
-    global _calls
-    _calls = 0
+    global _calls, _searched
+    _calls = _searched = 0
     if call.when == "call" and "tmp_path" in getattr(item, "funcargs", {}):
         _search_files(item.funcargs["tmp_path"])  # type: ignore[attr-defined]
     for name, content in report.sections:
         search(name, content)
     if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.fail.Exception | AssertionError):
         search("an exception", texts_of(call.excinfo.value))
+        search_frames("an exception", call.excinfo.value)
     if _found:
         report.outcome = "failed"
         report.longrepr = "a planted secret got out in " + "\nand in ".join(dict.fromkeys(_found))
