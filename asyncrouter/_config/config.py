@@ -193,6 +193,9 @@ class Config(ShortRepr, PickledByName):
                 self.model(model)
 
 
+Config.__init__ = check.without_locals(Config.__init__)  # type: ignore[method-assign]  # as of `Provider`
+
+
 _ANY_HEDGE = Hedge(after="p95")
 """The base that a chain's partial hedge is merged over to check it, as long as the defaults are not known."""
 

@@ -52,6 +52,7 @@ def config_from_toml(path: str | PathLike[str]) -> Config:
     return config_from_mapping(given)
 
 
+@without_locals
 def config_from_mapping(given: Mapping[str, object]) -> Config:
     """The configuration in a mapping that has a TOML file's shape. Raises `ConfigError`."""
     values = read(Config, given)

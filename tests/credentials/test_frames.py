@@ -138,7 +138,8 @@ def test_a_call_that_is_cancelled_while_it_connects(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("status", [401, 403, 500, 302])
 @pytest.mark.parametrize(
-    "ask", [lambda router: router.models(), lambda router: router.chat("x", model="a", retry=ONCE)], ids=["models", "chat"]
+    "ask", [lambda router: router.models(), lambda router: router.chat("x", model="a", retry=ONCE)],
+    ids=["models", "chat"],
 )
 def test_an_error_response(status: int, ask: Callable[[Router], Awaitable[object]]) -> None:
     """An error response that repeats the whole request, to a call and to `models()`."""
