@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from asyncrouter._repr import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from asyncrouter._config.arguments_params import Params
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._config.price import Price
     from asyncrouter._config.settings import Hedge
@@ -54,16 +55,19 @@ class Explanation(NamedTuple):
     - `steps`: an `ExplainedStep` for each model, in the order in which they are tried.
     - `deadline`: seconds for the whole call; `None` means no limit.
     - `hedge`: when the next model is started in parallel, such as "after 1.5 s" or "after p95"; `None`: never.
+    - `on_context`: the steps that are tried only when the prompt is too long for a model.
     """
 
     task: str | None
     steps: tuple[ExplainedStep, ...]
     deadline: float | None
     hedge: str | None
+    on_context: tuple[ExplainedStep, ...] = ()
 
     def __str__(self) -> str:
         head = f"{visible(self.task or 'chain')}: deadline {_seconds(self.deadline)}, hedge {self.hedge or 'none'}"
-        return "\n".join([head, *(f"{number:>2}  {step}" for number, step in enumerate(self.steps, 1))])
+        lines = [head, *(f"{number:>2}  {step}" for number, step in enumerate(self.steps, 1))]
+        return "\n".join([*lines, *(f"    if the prompt is too long: {step}" for step in self.on_context)])
 
 
 class ModelHealth(NamedTuple):
@@ -95,7 +99,7 @@ class ModelHealth(NamedTuple):
 
 
 def explain_plan(
-    plan: Plan, deadline: float | None, params: Mapping[str, object], engine: Engine | None, wall: Callable[[], float]
+    plan: Plan, deadline: float | None, params: Params, engine: Engine | None, wall: Callable[[], float]
 ) -> Explanation:
     """Describe a plan for a call with these parameters, with the present state of each model."""
     from asyncrouter._wire.registry import wire_for  # some milliseconds at import that only explaining is worth
@@ -103,12 +107,14 @@ def explain_plan(
     steps = []
     for step in plan.steps:
         wire = None if engine is None else engine.wires.get(step.provider.name)
-        choice = (wire or wire_for(step.provider, wall)).explain_choice(step.model, {**params, **step.params})
+        given = {**params.of(step.model.provider), **step.params}
+        choice = (wire or wire_for(step.provider, wall)).explain_choice(step.model, given)
         steps.append(ExplainedStep(
             step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
             step.total, step.model.usd_per_mtok, choice.wire, choice.reason,
         ))
-    return Explanation(plan.task, tuple(steps), deadline, _hedge(plan.hedge))
+    ordinary, for_long_prompts = tuple(steps[:plan.ordinary]), tuple(steps[plan.ordinary:])
+    return Explanation(plan.task, ordinary, deadline, _hedge(plan.hedge), for_long_prompts)
 
 
 def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[str, ModelHealth]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from asyncrouter._config.arguments import check_messages, deadline_of, merge_params, new_call
+from asyncrouter._config.arguments import check_messages, deadline_of, new_call, params_of
 from asyncrouter._config.arguments_headers import seal_headers
+from asyncrouter._config.arguments_params import merge_params
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._explain import Explanation, explain_plan
@@ -64,6 +65,12 @@ class Router(RouterBase):
         deadline: float | NotGiven | None = NOT_GIVEN,
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
+        connect: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | NotGiven | None = NOT_GIVEN,
+        idle: float | NotGiven | None = NOT_GIVEN,
+        total: float | NotGiven | None = NOT_GIVEN,
+        on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
+        on_context: str | Model | NotGiven | None = NOT_GIVEN,
         accept: Accept | None = None,
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
@@ -90,13 +97,17 @@ class Router(RouterBase):
           "p95" (or "p99" …), the time within which 95 % of its answers begin, once 100 are measured; or a `Hedge`.
           `None`: never.
         - `retry`: how often the same model is tried: a number, a `Retry`, or a mapping of the fields to change.
+        - `connect`, `first_token`, `idle`, `total`: seconds for each attempt, as in `Defaults`; `None`: no limit.
+        - `on_refusal`: when a provider refuses the content of the prompt: "raise", or "next": the next model is tried.
+        - `on_context`: the name of a model or task to ask next when the prompt is too long for a model.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
         - `tags`: text by name, for traces and events. Not sent.
         - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`.
           A credential goes to one provider. What is met under a key of the caller's own is remembered for nobody else.
         - Any other keyword is a parameter for the provider: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
-          is a mapping of the same, for parameters whose names are taken here. `None` leaves a parameter out. Each model
+          is a mapping of the same, for parameters whose names are taken here, and for those of one provider:
+          `{"openai": {"service_tier": "flex"}}`. `None` leaves a parameter out. Each model
           gets what it can take: what its vendor is known to refuse, or has refused by name, is left out or adapted.
 
         What is not given comes from the configuration; a call without task, tier, chain and model uses the task
@@ -111,7 +122,9 @@ class Router(RouterBase):
         """
         sealed, headers = seal_headers(headers), None  # first: nothing that can raise holds them in plain text
         try:
-            plan = self._plan(task, tier, chain, model, hedge, retry)
+            plan = self._plan(
+                task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+            )
             engine = self._life.open()
             call = new_call(
                 self.config, plan, engine.loop.time(), prompt, system=system, deadline=deadline, accept=accept,
@@ -143,6 +156,12 @@ class Router(RouterBase):
         deadline: float | NotGiven | None = NOT_GIVEN,
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
+        connect: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | NotGiven | None = NOT_GIVEN,
+        idle: float | NotGiven | None = NOT_GIVEN,
+        total: float | NotGiven | None = NOT_GIVEN,
+        on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
+        on_context: str | Model | NotGiven | None = NOT_GIVEN,
         on_interrupt: Literal["raise", "restart"] = "raise",
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
@@ -189,7 +208,9 @@ class Router(RouterBase):
             raise TypeError("accept= cannot be used with stream(): its chunks are yours before the reply is whole")
         if on_interrupt not in {"raise", "restart"}:
             raise ValueError(f'on_interrupt: expected "raise" or "restart", got {on_interrupt!r}')
-        plan = self._plan(task, tier, chain, model, hedge, retry)
+        plan = self._plan(
+            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+        )
         messages = check_messages(prompt, system)
 
         def begin() -> tuple[Engine, Call, Trace]:
@@ -221,6 +242,12 @@ class Router(RouterBase):
         deadline: float | NotGiven | None = NOT_GIVEN,
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
+        connect: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | NotGiven | None = NOT_GIVEN,
+        idle: float | NotGiven | None = NOT_GIVEN,
+        total: float | NotGiven | None = NOT_GIVEN,
+        on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
+        on_context: str | Model | NotGiven | None = NOT_GIVEN,
         params: Mapping[str, object] | None = None,
         **provider_params: object,
     ) -> Explanation:
@@ -229,6 +256,8 @@ class Router(RouterBase):
         `print()` it. Nothing is sent. The parameters for the provider, such as `tools`, decide between the APIs of one
         that serves two. Raises `ConfigError`, `TypeError` or `ValueError`, as the call would.
         """
-        plan = self._plan(task, tier, chain, model, hedge, retry)
-        merged = merge_params(plan.params, params, provider_params)
+        plan = self._plan(
+            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+        )
+        merged = merge_params(self.config, params_of(plan), params, provider_params)
         return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._config.checks import without_locals
 from asyncrouter._config.load import config_from_toml, load
-from asyncrouter._config.parameter_names import misspelt
+from asyncrouter._config.parameter_names import KNOWN, misspelt
+from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._engine.lifecycle import Lifecycle
@@ -112,16 +113,25 @@ class RouterBase:
 
     def _plan(
         self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
-        hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven,
+        hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven, connect: float | NotGiven | None,
+        first_token: float | NotGiven | None, idle: float | NotGiven | None, total: float | NotGiven | None,
+        on_refusal: Literal["raise", "next"] | NotGiven, on_context: str | Model | NotGiven | None,
     ) -> Plan:
-        plan = self._plans.plan(task, tier, chain, model, hedge, retry)
+        if connect is first_token is idle is total is on_refusal is on_context is NOT_GIVEN:
+            settings = NO_CALL_SETTINGS
+        else:
+            settings = CallSettings(connect, first_token, idle, total, on_refusal, on_context)
+        plan = self._plans.plan(task, tier, chain, model, hedge, retry, settings)
         if plan.warning is not None:
             self._events.notice(Notice(str(task), plan.warning))
         return plan
 
     def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
-        if call.params:
+        if not call.params.keys() <= KNOWN:
             self._warn_of_misspelt(call.params)
+        if call.provider_params:
+            for params in call.provider_params.values():
+                self._warn_of_misspelt(params)
         for step in plan.steps:
             if step.name not in self._used or step.provider.name not in engine.wires:
                 self._register(engine, step)

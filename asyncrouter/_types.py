@@ -41,6 +41,7 @@ class Call(NamedTuple):
     - `stream`: whether the caller reads the answer chunk by chunk.
     - `accept`, `priority`: as given to `Router.chat`.
     - `deadline_given`: whether somebody has given the deadline, here or in the configuration; the default is none.
+    - `provider_params`: all parameters for a provider that has some of its own, by its name.
     - `own_keys`: the providers for which these headers bring a key of the caller's own.
     """
 
@@ -55,6 +56,11 @@ class Call(NamedTuple):
     deadline_given: bool = False
     provider_headers: Mapping[str, Mapping[str, Sealed]] = {}
     own_keys: frozenset[str] = frozenset()
+    provider_params: Mapping[str, Mapping[str, object]] = {}
+
+    def params_for(self, provider: str) -> Mapping[str, object]:
+        """The parameters for attempts at this provider."""
+        return self.provider_params.get(provider, self.params) if self.provider_params else self.params
 
     def headers_for(self, provider: str) -> Mapping[str, Sealed]:
         """The header fields for attempts at this provider: those for all, and its own, which replace others."""

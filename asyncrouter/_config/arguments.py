@@ -7,8 +7,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._config.arguments_headers import check_headers
+from asyncrouter._config.arguments_params import NO_PROVIDERS, Params, merge_params
 from asyncrouter._config.checks import seconds
-from asyncrouter._config.parameter_names import check_keywords, check_params
+from asyncrouter._config.parameter_names import check_keywords
 from asyncrouter._config.settings import DefaultSeconds, NotGiven
 from asyncrouter._types import Call
 
@@ -47,17 +48,21 @@ def new_call(
     if accept is not None and not callable(accept):
         raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
     messages = check_messages(prompt, system)
-    merged = merge_params(plan.params, params, provider_params)
+    if params is not None or plan.params or plan.provider_params:
+        merged, of_providers = merge_params(config, params_of(plan), params, provider_params)
+    else:
+        check_keywords(provider_params)
+        merged, of_providers = provider_params, NO_PROVIDERS
     check_tags(tags)
     limit = deadline_of(plan, deadline)
     until = inf if limit is None else now + limit
     given = limit is not None and not isinstance(limit, DefaultSeconds)
-    if not headers:
+    if not headers and not of_providers:
         return Call(messages, merged, {}, now, until, stream, accept, priority, given)
     for_all, by_provider, own_keys = check_headers(headers, config, plan)
     return Call(
         messages, merged, for_all, now, until, stream, accept, priority, given, provider_headers=by_provider,
-        own_keys=own_keys,
+        own_keys=own_keys, provider_params=of_providers,
     )
 
 
@@ -74,15 +79,10 @@ def check_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
 
     Raises `TypeError` or `ValueError`.
     """
-    messages = _messages_of(prompt)
-    if system is None:
-        return messages
-    if not isinstance(system, str):
-        raise TypeError(f"system: expected text, got {type(system).__name__}")
-    return [{"role": "system", "content": system}, *messages]
-
-
-def _messages_of(prompt: Prompt) -> list[Message]:
+    if system is not None:
+        if not isinstance(system, str):
+            raise TypeError(f"system: expected text, got {type(system).__name__}")
+        return [{"role": "system", "content": system}, *check_messages(prompt)]
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, (list, tuple)):
@@ -97,22 +97,9 @@ def _messages_of(prompt: Prompt) -> list[Message]:
     return list(prompt)
 
 
-def merge_params(
-    of_plan: Mapping[str, object], params: Mapping[str, object] | None, given: dict[str, object]
-) -> Mapping[str, object]:
-    """Merge the parameters for the provider: those of the plan, of `params=` and of keywords; later ones win.
-
-    Raises `TypeError` for names that mean something to the router, are probably misspelt, or hold a credential.
-    """
-    if given:
-        check_keywords(given)
-    if params is not None and not isinstance(params, Mapping):
-        raise TypeError(f"params: expected a mapping, got {type(params).__name__}")
-    if params:
-        check_params(params)
-    if not (of_plan or params):
-        return given
-    return {**of_plan, **(params or {}), **given}
+def params_of(plan: Plan) -> Params:
+    """The parameters that a plan gives its call."""
+    return Params(plan.params, plan.provider_params)
 
 
 def check_tags(tags: Mapping[str, str] | None) -> None:

@@ -88,9 +88,11 @@ class Chain(Settings):
       stand in it twice.
     - `hedge`: a `Hedge`, a mapping of its fields, a number or a quantile ("p95") for its `after`; `None` for none.
     - `deadline`: seconds for the whole call; `None` means no limit.
+    - `on_context`: the name of a model or task that is asked next when the prompt is too long for a model.
     - `connect`, `first_token`, `idle`, `total`, `retry`, `on_refusal`, `max_response_bytes`, `wire_stream`: as in
       `Step`, for every step that does not give its own.
-    - `params`: parameters for the provider. Those of the call, and those of a step, take precedence.
+    - `params`: parameters for the provider, or by provider: `{"openai": {"service_tier": "flex"}}`. Those of the call,
+      and those of a step, take precedence.
 
     What is not given is taken from `Defaults`. Raises `ConfigError` for a value that cannot be used.
     """
@@ -98,6 +100,7 @@ class Chain(Settings):
     models: Sequence[str | Model | Step]
     hedge: Hedge | Mapping[str, object] | float | str | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
     deadline: float | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
+    on_context: str | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
 
     def __post_init__(self) -> None:
         set_frozen(self, "models", _steps(self.models))
@@ -158,6 +161,12 @@ class Config(ShortRepr, PickledByName):
                 self.provider(model.provider)
         set_frozen(self, "tasks", self._checked_chains("tasks", self.tasks))
         set_frozen(self, "tiers", self._checked_chains("tiers", self.tiers))
+        with check.at("defaults"):
+            self._check_on_context(self.defaults.on_context)
+        for kind, chains in (("tasks", self.tasks), ("tiers", self.tiers)):
+            for name, chain in chains.items():
+                with check.at(f"{kind}.{check.quoted(name)}"):
+                    self._check_on_context(chain.on_context)
 
     def provider(self, name: str) -> Provider:
         """The provider of this name: its entry, or a well-known one. Raises `ConfigError`."""
@@ -184,6 +193,11 @@ class Config(ShortRepr, PickledByName):
                         raise check.expected("a Chain", chain)
                     self._check_chain(chain)
         return dict(given)
+
+    def _check_on_context(self, name: str | NotGiven | None) -> None:
+        if isinstance(name, str) and name not in self.tasks:
+            with check.at("on_context"):
+                self.model(name)
 
     def _check_chain(self, chain: Chain) -> None:
         merge_hedge(self.defaults.hedge, chain.hedge)

@@ -56,7 +56,7 @@ def estimate(model: Model, call: Call, reply: Reply | None) -> float | None:
     if reply is not None:
         written = text_tokens(reply.text) + text_tokens(reply.reasoning)
         written += sum(json_tokens(tool_call) for tool_call in reply.tool_calls)
-    asked = call.params.get("service_tier")
+    asked = call.params_for(model.provider).get("service_tier")
     tier = asked if isinstance(asked, str) and asked in _SAME_TIER else None
     return cost_of(model, Usage(prompt_tokens(call), int(written), service_tier=tier))[0]
 

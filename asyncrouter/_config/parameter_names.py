@@ -13,7 +13,7 @@ from asyncrouter._events import MAX_NAMES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEADLINE: Final = "deadline= (the whole call), or connect, first_token, idle and total of a Step"
+_DEADLINE: Final = "deadline= (the whole call), or connect=, first_token=, idle= and total= (each attempt)"
 _RETRY: Final = "retry= (how often one model is asked)"
 _CHAIN: Final = "chain=[…], the models in the order in which they are tried"
 _PROVIDER: Final = "base_url of a Provider in the configuration; a model of it is named provider:id"
@@ -30,9 +30,10 @@ USE_INSTEAD: Final[Mapping[str, str]] = {
         ("max_retries", "num_retries", "n_retries", "retries", "max_attempts", "max_tries", "retry_count"), _RETRY
     ),
     **dict.fromkeys(
-        ("fallbacks", "fallback", "fallback_models", "default_fallbacks", "context_window_fallbacks",
-         "content_policy_fallbacks", "model_list"), _CHAIN
+        ("fallbacks", "fallback", "fallback_models", "default_fallbacks", "model_list"), _CHAIN
     ),
+    "context_window_fallbacks": "on_context=",
+    "content_policy_fallbacks": 'on_refusal="next"',
     **dict.fromkeys(
         ("base_url", "api_base", "api_url", "api_host", "api_version", "api_type", "azure_endpoint", "azure_deployment",
          "deployment_id", "endpoint", "custom_llm_provider", "http_client", "proxies"), _PROVIDER
@@ -57,8 +58,8 @@ USE_INSTEAD: Final[Mapping[str, str]] = {
 """What other libraries call our arguments, or only `stream()` has; and what to use instead."""
 
 ARGUMENTS: Final = (
-    "task", "tier", "chain", "model", "system", "deadline", "hedge", "retry", "accept", "priority", "tags",
-    "params", "headers",
+    "task", "tier", "chain", "model", "system", "deadline", "hedge", "retry", "connect", "first_token", "idle", "total",
+    "on_refusal", "on_context", "accept", "priority", "tags", "params", "headers",
 )
 """The router's own keyword arguments."""
 
@@ -108,19 +109,17 @@ def check_keywords(given: Mapping[str, object]) -> None:
             _check_keyword(name)
 
 
-def check_params(params: Mapping[str, object]) -> None:
+def check_params(params: Mapping[str, object], path: str) -> None:
     """Refuse parameters that the router writes itself, and credentials. Raises `TypeError`."""
     if not ROUTER_FIELDS.keys().isdisjoint(params):
         name = next(name for name in ROUTER_FIELDS if name in params)
-        raise TypeError(f"params: {name!r} is set by the router; use {ROUTER_FIELDS[name]}")
-    if not params.keys() <= KNOWN and (path := secret_in(params)):
-        raise TypeError(f"params: {path!r} is a credential; use {_KEY_INSTEAD}")
+        raise TypeError(f"{path}: {name!r} is set by the router; use {ROUTER_FIELDS[name]}")
+    if not params.keys() <= KNOWN and (found := secret_in(params)):
+        raise TypeError(f"{path}: {found!r} is a credential; use {_KEY_INSTEAD}")
 
 
 def misspelt(params: Mapping[str, object]) -> list[str]:
     """A warning for each parameter that no provider is known to have, and that is one edit from a known one."""
-    if params.keys() <= KNOWN:
-        return []
     return [warning for name in params if name not in KNOWN and (warning := _misspelt(name))]
 
 

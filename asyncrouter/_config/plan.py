@@ -6,16 +6,26 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from asyncrouter._config import checks as check
+from asyncrouter._config.arguments_params import NO_PROVIDERS, split_params
 from asyncrouter._config.selection import (
     Candidate,
     Selection,
     select_chain,
+    select_for_long_prompts,
     select_model,
     select_task,
     select_tier,
     task_chain,
 )
-from asyncrouter._config.settings import NOT_GIVEN, Hedge, NotGiven, Retry, merge_hedge, merge_retry
+from asyncrouter._config.settings import (
+    NOT_GIVEN,
+    Hedge,
+    NotGiven,
+    Retry,
+    check_settings,
+    merge_hedge,
+    merge_retry,
+)
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +39,21 @@ if TYPE_CHECKING:
     RetryLike = Retry | Mapping[str, object] | int
 
 T = TypeVar("T")
+
+
+class CallSettings(NamedTuple):
+    """Settings of `Defaults` that are given with a call, for all its steps; a step's own take precedence."""
+
+    connect: float | NotGiven | None = NOT_GIVEN
+    first_token: float | NotGiven | None = NOT_GIVEN
+    idle: float | NotGiven | None = NOT_GIVEN
+    total: float | NotGiven | None = NOT_GIVEN
+    on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN
+    on_context: str | Model | NotGiven | None = NOT_GIVEN
+
+
+NO_CALL_SETTINGS = CallSettings()
+"""A call without any: the same object every time, so that its plan is found at once."""
 
 
 class PlannedStep(NamedTuple):
@@ -65,6 +90,10 @@ class Plan(NamedTuple):
     deadline: float | None
     warning: str | None = None
     """What to warn the caller of, once: an unknown task, for which that of `default` is used."""
+    ordinary: int = 0
+    """How many of the steps are tried in any case; those after them only when the prompt is too long for one."""
+    provider_params: Mapping[str, Mapping[str, object]] = NO_PROVIDERS
+    """Parameters of the task for one provider, by its name."""
 
 
 def resolve(
@@ -77,6 +106,7 @@ def resolve(
     deadline: float | NotGiven | None = NOT_GIVEN,
     hedge: HedgeLike | NotGiven = NOT_GIVEN,
     retry: RetryLike | NotGiven = NOT_GIVEN,
+    settings: CallSettings = NO_CALL_SETTINGS,
 ) -> Plan:
     """Plan a call with these arguments; without any, one of the task `default`.
 
@@ -88,20 +118,27 @@ def resolve(
         raise ValueError("tier, chain and model each say which models are tried: give one of them")
     if task is tier is chain is model is None:
         task = _default_task(config)
+    check_settings(settings)
     selection = _select(config, task, tier, chain, model)
+    larger = _for_long_prompts(config, selection, settings)
     warning = None if task is None or task in config.tasks else _unknown_task(config, task)
+    params = split_params(
+        config, {name: value for given in selection.chains for name, value in given.params.items()}
+    )
     merged_hedge = _hedge(config.defaults, selection.chains, hedge)
     return Plan(
         task=tier if task is None else task,
         failure_message=_failure_message(task, tier, unknown=warning is not None),
         steps=tuple(
-            _step(config, candidate, retry, merged_hedge, of_call=chain is not None or model is not None)
-            for candidate in selection.candidates
+            _step(config, candidate, retry, merged_hedge, settings, of_call=chain is not None or model is not None)
+            for candidate in (*selection.candidates, *larger)
         ),
-        params={name: value for settings in selection.chains for name, value in settings.params.items()},
+        params=params.for_all,
         hedge=merged_hedge,
         deadline=_deadline(config.defaults, selection.chains, deadline),
         warning=warning,
+        ordinary=len(selection.candidates),
+        provider_params=params.by_provider,
     )
 
 
@@ -122,6 +159,13 @@ def _select(
     if model is not None:
         return select_model(config, model, of_task)
     return select_task(config, of_task or task_chain(config, "default"))
+
+
+def _for_long_prompts(config: Config, selection: Selection, settings: CallSettings) -> list[Candidate]:
+    """The models to ask when the prompt is too long for one of the selected."""
+    given = (settings.on_context, *(chain.on_context for chain in reversed(selection.chains)))
+    name = _first_given(*given, default=config.defaults.on_context)
+    return [] if name is None else select_for_long_prompts(config, name, selection)
 
 
 def _unknown_task(config: Config, task: str) -> str:
@@ -150,32 +194,32 @@ def _deadline(defaults: Defaults, chains: list[Chain], given: float | NotGiven |
 
 
 def _step(
-    config: Config, candidate: Candidate, retry: object, hedge: Hedge | None, *, of_call: bool
+    config: Config, candidate: Candidate, retry: object, hedge: Hedge | None, call: CallSettings, *, of_call: bool
 ) -> PlannedStep:
     model, step, chain = candidate
     base = config.defaults
-    first_token = _first_given(step.first_token, chain.first_token, default=base.first_token)
-    idle = _first_given(step.idle, chain.idle, default=base.idle)
+    first_token = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
+    idle = _first_given(step.idle, call.idle, chain.idle, default=base.idle)
     wire_stream = _first_given(step.wire_stream, chain.wire_stream, default=base.wire_stream)
     needs_content = first_token is not None or idle is not None or hedge is not None
     return PlannedStep(
         name=model.name,
         model=model,
         provider=config.provider(model.provider),
-        connect=_first_given(step.connect, chain.connect, default=base.connect),
+        connect=_first_given(step.connect, call.connect, chain.connect, default=base.connect),
         first_token=first_token,
         idle=idle,
-        total=_first_given(step.total, chain.total, default=base.total),
+        total=_first_given(step.total, call.total, chain.total, default=base.total),
         retry=merge_retry(merge_retry(merge_retry(base.retry, chain.retry), retry), step.retry),
-        on_refusal=_first_given(step.on_refusal, chain.on_refusal, default=base.on_refusal),
+        on_refusal=_first_given(step.on_refusal, call.on_refusal, chain.on_refusal, default=base.on_refusal),
         max_response_bytes=_first_given(
             step.max_response_bytes, chain.max_response_bytes, default=base.max_response_bytes
         ),
         streams=needs_content if wire_stream == "auto" else wire_stream,
         params=step.params,
-        clocks_of_call=of_call and any(
+        clocks_of_call=any(
             not isinstance(clock, NotGiven)
-            for given in (step, chain)
+            for given in ((call, step, chain) if of_call else (call,))
             for clock in (given.first_token, given.idle, given.total)
         ),
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.plan import resolve
+from asyncrouter._config.plan import NO_CALL_SETTINGS, resolve
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._events import MAX_NAMES
 
 if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
     from asyncrouter._config.config import Config
-    from asyncrouter._config.plan import ChainLike, HedgeLike, Plan, RetryLike
+    from asyncrouter._config.plan import CallSettings, ChainLike, HedgeLike, Plan, RetryLike
 
 
 class PlanCache:
@@ -31,12 +31,19 @@ class PlanCache:
     def plan(
         self, task: str | None = None, tier: str | None = None, chain: ChainLike | None = None,
         model: str | Model | None = None, hedge: HedgeLike | NotGiven = NOT_GIVEN,
-        retry: RetryLike | NotGiven = NOT_GIVEN,
+        retry: RetryLike | NotGiven = NOT_GIVEN, settings: CallSettings = NO_CALL_SETTINGS,
     ) -> Plan:
         """The plan of a call with these arguments. Raises what `resolve` raises."""
         if isinstance(chain, list):
             chain = tuple(chain)
         try:
-            return self._cached(task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
+            if settings is NO_CALL_SETTINGS:
+                return self._cached(task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
+            return self._cached(
+                task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry, settings=settings
+            )
         except TypeError:  # a mapping cannot be a key of the cache; any other mistake is raised again
-            return resolve(self._config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry)
+            return resolve(
+                self._config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry,
+                settings=settings,
+            )

@@ -88,6 +88,19 @@ def select_tier(config: Config, tier: str, task: Chain | None) -> Selection:
     return Selection(within, [task]) if within else Selection(allowed, [config.tiers[tier], task])
 
 
+def select_for_long_prompts(config: Config, name: str | Model, selection: Selection) -> list[Candidate]:
+    """The models of the task, or the one model, that is asked when the prompt is too long for another one.
+
+    A model has the settings of the call's own chain.
+    """
+    with check.at("on_context"):
+        if not isinstance(name, Model):
+            check.text("", name)
+            if name in config.tasks:
+                return _candidates(config, config.tasks[name])
+        return [_candidate(config, selection.chains[-1], name)]
+
+
 def _candidates(config: Config, chain: Chain) -> list[Candidate]:
     candidates = []
     for index, entry in enumerate(chain.models):

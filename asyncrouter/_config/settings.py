@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from asyncrouter._config import checks as check
+from asyncrouter._config.catalog import Model
 from asyncrouter._config.tables import build, override, read
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
@@ -132,6 +133,8 @@ class Defaults(ShortRepr, PickledByName):
     - `retry`, `hedge`: see `Retry` and `Hedge`. Default: two attempts, no hedging.
     - `on_refusal`: what happens when a provider refuses the content of a prompt: "raise" (the default) raises
       `Refused`, "next" tries the next model.
+    - `on_context`: the name of a model or task that is asked next when the prompt is too long for a model. `None` (the
+      default): the chain goes on with its models that have a larger context window.
     - `breaker`: "auto" (the default) skips a model or host that keeps failing for some time, "off" never does.
     - `max_response_bytes`: a longer response is a `BadReply`. Default 64 MiB.
     - `wire_stream`: whether `chat()` asks the provider for a stream. `True`: always. `False`: for one JSON body, which
@@ -152,6 +155,7 @@ class Defaults(ShortRepr, PickledByName):
     breaker: Literal["auto", "off"] = "auto"
     max_response_bytes: int = 67_108_864
     wire_stream: bool | Literal["auto"] = "auto"
+    on_context: str | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -199,6 +203,7 @@ _RULES: dict[str, Callable[[str, object], None]] = {
     "total": check.seconds,
     "deadline": check.seconds,
     "on_refusal": lambda path, value: check.one_of(path, value, "raise", "next"),
+    "on_context": lambda path, value: None if value is None or isinstance(value, Model) else check.text(path, value),
     "breaker": lambda path, value: check.one_of(path, value, "auto", "off"),
     "max_response_bytes": check.count,
     "wire_stream": _wire_stream,

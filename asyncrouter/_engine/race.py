@@ -107,13 +107,13 @@ class Race:
         self._caller = caller
         self._cancelling = caller.cancelling()
         self._cause: Cause = cause
-        self._remaining = Remaining(engine, call, plan, range(len(plan.steps)) if left is None else left)
+        self._remaining = Remaining(engine, call, plan, range(plan.ordinary) if left is None else left)
         self._running: list[StepRun] = []  # oldest first
         self._winner_index: int | None = None
         self._outcome: Reply | ChunkReader | Raised | Refused | AttemptTimeout | None = None
         self._wake: asyncio.Future[None] | None = None
         self._hedging: Hedging | None = None
-        if plan.hedge is not None and (len(plan.steps) > 1 or plan.hedge.same):
+        if plan.hedge is not None and (plan.ordinary > 1 or plan.hedge.same):
             budget = engine.policies.hedge_budgets.budget_of(plan.steps[0].name, plan.hedge.budget)
             if cause == "first":
                 budget.deposit()
@@ -294,8 +294,8 @@ class Race:
             self._remaining.clear()
             if not isinstance(self._outcome, Raised):
                 self._outcome = error
-        elif isinstance(error, ContextTooLong) and error.about_window:
-            for step, why in self._remaining.drop_no_larger(step_run.step):
+        elif isinstance(error, ContextTooLong):
+            for step, why in self._remaining.too_long(step_run.step, error):
                 self._record_not_sent(step, "fallback", why)
         elif all(other.index != step_run.index for other in self._running):  # with `hedge.same` another one may run
             self._remaining.may_come_back(step_run, error, self._trace)

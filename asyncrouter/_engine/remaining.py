@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.step_run import StepRun
-    from asyncrouter._errors import AttemptError
+    from asyncrouter._errors import AttemptError, ContextTooLong
     from asyncrouter._policies.pacing import Ticket
     from asyncrouter._policies.refusal import Refusal
     from asyncrouter._types import Call, Cause, Trace
@@ -106,7 +106,7 @@ class Remaining:
     def put_back(self, index: int) -> None:
         """A step may be started again, in its old place."""
         if index not in self._left:
-            insort(self._left, index)
+            insort(self._left, index, key=self._place)
 
     def later_than(self, index: int) -> list[int]:
         """The steps that would be started after `index`: later ones, and earlier ones that were put off."""
@@ -231,9 +231,13 @@ class Remaining:
                 entry = TraceEntry(self._engine, self._call, trace, step, self._held[index][1], began)
                 entry.fail(self._why_not(index))
 
-    def drop_no_larger(self, small: PlannedStep) -> list[tuple[PlannedStep, NotSent]]:
-        """Take out the steps whose context window is known to be no larger than that of `small`; each with why."""
-        window, dropped = small.model.context, []
+    def too_long(self, small: PlannedStep, error: ContextTooLong) -> list[tuple[PlannedStep, NotSent]]:
+        """The prompt is too long for the step `small`: the steps for long prompts are next, if the plan has any.
+
+        Steps whose context window is known to be no larger than that of `small` are taken out; each with why.
+        """
+        self._add_for_long_prompts()
+        window, dropped = small.model.context if error.about_window else None, []
         for index in (*self._left, *self._held):
             step = self._plan.steps[index]
             if window is not None and step.model.context is not None and step.model.context <= window:
@@ -242,6 +246,21 @@ class Remaining:
                 why = f"its window of {step.model.context} tokens is no larger than {small.name}'s"
                 dropped.append((step, NotSent(why)))
         return dropped
+
+    def _add_for_long_prompts(self) -> None:
+        """Put the plan's steps for long prompts before the others, each model once; those that ran before stay out."""
+        steps = self._plan.steps
+        tried = {_model(steps[index]) for index in self._started}
+        new = [
+            index for index in range(self._plan.ordinary, len(steps))
+            if _model(steps[index]) not in tried and index not in self._left
+        ]
+        models = {_model(steps[index]) for index in new}
+        self._left = [*new, *(index for index in self._left if _model(steps[index]) not in models)]
+
+    def _place(self, index: int) -> int:
+        """Where a step stands in the order: those for long prompts before the others."""
+        return index if index < self._plan.ordinary else index - len(self._plan.steps)
 
     def _free_in(self, index: int, *, forced: bool = False) -> float:
         """Seconds until a step could be sent: its model is held, or its call pauses; `inf` if that is not known."""
@@ -257,3 +276,8 @@ class Remaining:
     def _reserve(self, index: int) -> float:
         step = self._plan.steps[index]
         return self._engine.policies.reserve(step.model, streams=self._call.stream or step.streams)
+
+
+def _model(step: PlannedStep) -> tuple[str, str]:
+    """Which model a step asks, under whatever name."""
+    return step.model.provider, step.model.id

@@ -65,7 +65,8 @@ class StepRun:
         self.hedged = cause == "hedge"
         self.patient = False
         self.tried = 0
-        self.params: Mapping[str, object] = {**call.params, **step.params} if step.params else call.params
+        params = call.params_for(step.model.provider) if call.provider_params else call.params
+        self.params: Mapping[str, object] = {**params, **step.params} if step.params else params
         self.streams = call.stream or step.streams
         self.own_key = step.model.provider in call.own_keys
         self.silent_until = silent_until

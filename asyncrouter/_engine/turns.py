@@ -58,7 +58,7 @@ class Turns:
         """
         if index not in self._tickets:
             call = self._call
-            params = {**call.params, **step.params} if step.params else call.params
+            params = {**call.params_for(step.model.provider), **step.params}
             state, rank, tokens = claim(self._engine, call, step, params, cause)
             try:
                 ticket = state.pacer.join(rank, tokens, self.until, queues=queues)

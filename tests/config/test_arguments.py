@@ -164,7 +164,7 @@ def test_a_parameter_that_is_none_is_not_given(clock: Clock, world: World) -> No
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("timeout", "deadline= (the whole call), or connect, first_token, idle and total of a Step"),
+        ("timeout", "deadline= (the whole call), or connect=, first_token=, idle= and total= (each attempt)"),
         ("stream", "router.stream(…)"),
         ("stream_options", "nothing: usage is always asked for"),
         ("extra_headers", "headers="),

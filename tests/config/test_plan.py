@@ -58,7 +58,7 @@ def test_a_plan_has_every_setting_merged() -> None:
     )
     assert plan == Plan(
         task="coding", failure_message="All coding models failed", steps=(first, second), params={"temperature": 0.2},
-        hedge=Hedge(after=1.5), deadline=60, warning=None,
+        hedge=Hedge(after=1.5), deadline=60, warning=None, ordinary=2,
     )
 
 
