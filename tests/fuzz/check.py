@@ -1,7 +1,8 @@
 """Checks what must hold of the decoders and the classifier, however bad the bytes are.
 
 No exception; the same answer however the bytes are cut; nothing changed by bytes after `close()`; chunks that add up
-to the reply; and, with a vendor's client at hand, no success that the client reads otherwise.
+to the reply; a success with a good end, whose calls can be made; a cut answer that is the whole one or none; and, with
+a vendor's client at hand, no success that the client reads otherwise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import orjson
 
 from asyncrouter._config.catalog import Provider
 from asyncrouter._errors import AttemptError
+from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.decoding.surrogates import is_json
 from asyncrouter._wire.failure.retry_after import parse_retry_after, retry_after_in_text
 from asyncrouter._wire.registry import wire_for
 from tests.fuzz.mutate import mutate, mutate_text
@@ -30,6 +33,12 @@ if TYPE_CHECKING:
 
 Outcome = Literal["error", "the same answer", "another answer", "classified"]
 """What came of an input."""
+
+CUT = 0.5
+"""The share of the shapes from the field that are only cut, so that the whole or nothing must be read."""
+
+ANTHROPICS = frozenset({"pause_turn", "refusal"})
+"""Words that have a meaning of their own on one wire."""
 
 WALL = 1.8e9
 """The wall clock, in seconds since the epoch (January 2027)."""
@@ -66,9 +75,12 @@ class Wrong(Exception):
 
 def check_answer(answer: Answer, random: Random, reader: Reader | None = None) -> Outcome:
     """Damage a success and decode it; if it still is one, `reader` must read the same."""
-    body = mutate(answer.body, random)
+    cut = answer.shape and random.random() < CUT
+    body = answer.body[: random.randrange(len(answer.body) + 1)] if cut else mutate(answer.body, random)
     try:
-        return _check_decoding(answer, body, random, reader)
+        outcome = _check_decoding(answer, body, random, None if answer.shape else reader)
+        assert not (cut and outcome == "another answer"), "a cut answer is another one"
+        return outcome
     except Exception as error:
         raise Wrong(f"{type(error).__name__}: {error}", body) from error
 
@@ -119,10 +131,28 @@ def _check_decoding(answer: Answer, body: bytes, random: Random, reader: Reader 
         calls = "".join(_arguments(call) for piece in pieces for call in piece.tool_calls)
         assert reply.text == text, "the chunks are not the reply's text"
         assert not calls or sorted(calls) == sorted("".join(map(_arguments, reply.tool_calls))), "nor its arguments"
+    _check_success(reply)
     ours = _read_reply(answer, reply)
     if reader is not None:
         _compare(answer, body, ours, reader)
     return "the same answer" if ours == _undamaged(answer) else "another answer"
+
+
+def _check_success(reply: Reply) -> None:
+    """A success ends well, and each of its calls can be made: it has a name, an id of its own and an object."""
+    choice = reply.raw["choices"][0]  # type: ignore[index]
+    word = choice.get("native_finish_reason") or choice.get("finish_reason")
+    if is_word(word) and word not in ANTHROPICS:
+        assert not is_broken(word), f"it ended with {word!r}"
+    functions = [call for call in reply.tool_calls if call.get("type") == "function"]
+    ids = [call["id"] for call in functions]
+    assert "" not in ids, "a call without an id"
+    assert len(set(ids)) == len(ids), f"the ids of its calls are {ids}"
+    for call in functions[:-1] if reply.finish_reason == "length" else functions:
+        function = call["function"]
+        assert function["name"], "a call without a name"
+        told = function["arguments"].strip() or "{}"
+        assert told == "null" or (told.startswith("{") and is_json(told)), f"its arguments are {told!r:.80}"
 
 
 def _compare(answer: Answer, body: bytes, ours: Read, reader: Reader) -> None:

@@ -241,10 +241,13 @@ def _last_response(events: Any) -> Any:
             output = event.response.output or list(items.values())
             event.response.output = [_fuller(item, items) for item in output]
             return event.response
-        if event.type in ("response.output_item.added", "response.output_item.done") and event.item is not None:
+        if event.type in ("response.output_item.added", "response.output_item.done") and hasattr(event.item, "id"):
             items[str(event.item.id)] = event.item
         elif event.type == "response.function_call_arguments.delta" and str(event.item_id) in items:
             items[str(event.item_id)].arguments += event.delta
+        elif event.type == "response.function_call_arguments.done" and str(event.item_id) in items:
+            held = items[str(event.item_id)]
+            held.arguments = held.arguments or event.arguments
     raise ValueError("no last event")
 
 

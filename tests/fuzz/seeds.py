@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import product
+from typing import TYPE_CHECKING, Literal, get_args
 
 import orjson
 
-from tests.helpers import anthropic_fixtures, captured, gemini_fixtures, openrouter_fixtures, responses_fixtures
+from asyncrouter.sim import Clock, World
+from tests.helpers import (
+    anthropic_fixtures,
+    captured,
+    field_shapes,
+    gemini_fixtures,
+    openrouter_fixtures,
+    responses_fixtures,
+)
 from tests.helpers.gemini_fixtures import BARE_ERROR, OVERLOADED, RETRY, quota
 
+if TYPE_CHECKING:
+    from asyncrouter.sim import Act
+
 Kind = Literal["openai", "anthropic", "gemini", "responses"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SSE = "text/event-stream"
 JSON = "application/json"
 
@@ -27,6 +40,9 @@ class Answer:
     content_type: str
     body: bytes
     params: dict[str, object] = field(default_factory=dict)
+    shape: bool = False
+    """Whether it has a shape from the field, which the vendors' clients may read otherwise: it is often only cut, and
+    nothing of it is compared with them."""
 
 
 @dataclass(slots=True)
@@ -43,7 +59,7 @@ def answers() -> list[Answer]:
     """Streams and bodies of all four wires."""
     return [
         *_recorded("openai", "/v1/chat/completions"), *_recorded("anthropic", "/v1/messages"),
-        *_recorded("responses", "/v1/responses"), *_documented(),
+        *_recorded("responses", "/v1/responses"), *_documented(), *_field_shapes(),
     ]
 
 
@@ -97,6 +113,25 @@ def _recorded(wire: Kind, path: str) -> list[Answer]:
         if status == 200 and len(body) <= LONGEST:
             kept = {name: params[name] for name in ("n", "stop", "max_output_tokens") if name in params}
             found.append(Answer(row["capture"], wire, headers["content-type"], body, kept))
+    return found
+
+
+def _field_shapes() -> list[Answer]:
+    """Shapes that people have met, from the simulated world, as events and as one body; some are no answers."""
+    world, clock = World(), Clock()
+    cases: list[tuple[Kind, str, Act]] = []
+    for wire in KINDS:
+        named = {**field_shapes.ANSWERS, **field_shapes.NO_ANSWERS}
+        if wire != "anthropic":
+            named |= field_shapes.PICTURES
+        if wire == "openai":
+            named |= {**field_shapes.CHAT_ANSWERS, **field_shapes.NUMBERS}
+        cases += [(wire, name, act) for name, act in named.items()]
+    found = []
+    for (wire, name, act), stream in product(cases, (True, False)):
+        headers, body = field_shapes.body_of(world, clock, act, wire, stream=stream)
+        form = "events" if stream else "body"
+        found.append(Answer(f"{wire} {name}, {form}", wire, headers["content-type"], body, shape=True))
     return found
 
 
