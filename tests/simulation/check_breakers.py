@@ -71,7 +71,7 @@ def _counts(run: FinishedRun, one: MatchedAttempt, *, host: bool) -> bool:
     if host:
         return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"
     if error == "AttemptTimeout":
-        return True  # whoever set the clock, if the model was silent for longer than usual
+        return not one.impatient
     return error in COUNTED or script.status == 529
 
 

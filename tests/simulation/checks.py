@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
+
+from asyncrouter import AttemptTimeout
 
 from . import (
     check_blame,
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from .scenario import Scenario
     from .world import World
 
+UNKNOWN, IMPATIENT = 2.0, 3.0
+"""Seconds of silence that say nothing about a model that nobody knows; and the same in units of what is usual."""
 NEAR = 1e-9
 """Seconds by which instants may differ: those of an attempt count from the beginning of its call."""
 DRAINED = 2.0
@@ -49,6 +54,8 @@ class MatchedAttempt:
     sent: float | None
     ended: float
     exchange: Exchange | None = None
+    impatient: bool = False
+    """Whether a limit of the call's own has ended it though its model was not silent for longer than usual."""
 
     def __str__(self) -> str:
         return f"attempt {self.call.number}.{self.attempt.number} at {self.attempt.model}"
@@ -107,9 +114,28 @@ def check_all(scenario: Scenario, record: Record, world: World, config: Config) 
     run.sent_by_model |= {name: [] for name in config.models}
     for exchange in record.exchanges:
         run.sent_by_model[exchange.model].append(exchange.at)
+    _find_impatient(run)
     for check in CHECKS:
         check(run)
     record.story = failure_report(run)
+
+
+def _find_impatient(run: FinishedRun) -> None:
+    """Mark the attempts that a deadline, or a share of one, has ended too soon to say anything about their model.
+
+    What is usual for a model the router knows better; but three times the quickest first content, and two seconds, are
+    not too long for any.
+    """
+    quickest = dict.fromkeys(run.config.models, inf)
+    for one in run.tries:
+        if one.attempt.first_content is not None and one.attempt.sent is not None:
+            first = one.attempt.first_content - one.attempt.sent
+            quickest[one.attempt.model] = min(quickest[one.attempt.model], first)
+    for one in run.tries:
+        error = one.attempt.error
+        if isinstance(error, AttemptTimeout) and "deadline" in error.message and one.sent is not None:
+            since = one.sent if one.attempt.last_content is None else one.call.began + one.attempt.last_content
+            one.impatient = one.ended - since < min(UNKNOWN, IMPATIENT * quickest[one.attempt.model])
 
 
 def _queued(one: MatchedAttempt) -> float:

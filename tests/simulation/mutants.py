@@ -5,14 +5,19 @@ What a mutant repeats of the engine it repeats on purpose: the defect is in what
 
 from collections.abc import Mapping
 
-from . import mutants_blocked, mutants_limits, mutants_memory, mutants_pace, mutants_race
+from . import mutants_blame, mutants_blocked, mutants_limits, mutants_memory, mutants_pace, mutants_race
 from .mutation import MUTANTS
 
 __all__ = [
-    "CAUGHT_BY", "MUTANTS", "mutants_blocked", "mutants_limits", "mutants_memory", "mutants_pace", "mutants_race",
+    "CAUGHT_BY", "MUTANTS", "mutants_blame", "mutants_blocked", "mutants_limits", "mutants_memory", "mutants_pace",
+    "mutants_race",
 ]
 
 CAUGHT_BY: Mapping[str, int] = {
+    "a_burst_counts_as_many": 1_000_000, "a_callers_clock_blames_the_model": 1_000_001,
+    "a_callers_key_is_ours": 1_000_001, "a_callers_limit_paces_the_others": 1_000_001,
+    "answers_between_do_not_matter": 1_000_008, "definite_words_are_doubted": 1_000_004,
+    "doubtful_failures_count_at_once": 1_000_000, "equal_requests_count": 1_000_054,
     "answers_are_spliced": 1_000_000, "bad_key_used_again": 1_000_021, "batch_goes_first": 1_000_000,
     "blocked_time_is_blamed": 1_000_008, "blocked_time_is_learned": 1_000_008,
     "breaker_sticks": 1_000_002, "budget_asked_too_early": 1_000_032, "cancellations_count": 1_000_002,

@@ -1,0 +1,87 @@
+"""Mutants that blame a model or a key for what is one request's, one caller's key's or one caller's clock's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from asyncrouter._policies import lease as leases
+from asyncrouter._policies.doubts import Bodies, Doubts
+from asyncrouter._policies.lease import Lease
+from asyncrouter._wire.failure import classify
+
+from .mutation import around, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@mutant
+def doubtful_failures_count_at_once() -> Iterator[None]:
+    """One prompt's 404, 402 or 403 disables the model or the key for everybody (litellm)."""
+    with patch.object(Doubts, "met", lambda *_: True):
+        yield
+
+
+@mutant
+def equal_requests_count() -> Iterator[None]:
+    """The same request counts again each time it is tried."""
+    with patch.object(Bodies, "is_new", lambda *_: True):
+        yield
+
+
+@mutant
+def a_burst_counts_as_many() -> Iterator[None]:
+    """Requests that were in flight together count each for itself."""
+
+    def make(met: Any) -> Any:
+        def counts(doubts: Doubts, kind: object, body: int, observed: int, now: float) -> bool:
+            return met(doubts, kind, body, doubts.observations, now)  # type: ignore[no-any-return]  # a bool
+
+        return counts
+
+    with around(Doubts, "met", make):
+        yield
+
+
+@mutant
+def answers_between_do_not_matter() -> Iterator[None]:
+    """Three doubtful failures disable a model, whatever it has answered between them."""
+    with patch.object(Doubts, "succeeded", lambda _: None):
+        yield
+
+
+@mutant
+def definite_words_are_doubted() -> Iterator[None]:
+    """What names the model or the key counts only when three requests have met it."""
+    with patch.object(classify, "_is_definite", lambda *_: False):
+        yield
+
+
+@mutant
+def a_callers_key_is_ours() -> Iterator[None]:
+    """What a caller's own key meets is remembered of ours (litellm #17115)."""
+    with patch.object(leases, "is_the_calls", lambda *_, **__: False):
+        yield
+
+
+@mutant
+def a_callers_clock_blames_the_model() -> Iterator[None]:
+    """Any limit of time that a call brings counts against the model (litellm #41223)."""
+    with patch.object(leases, "usual_silence_is_over", lambda *_, **__: True):
+        yield
+
+
+@mutant
+def a_callers_limit_paces_the_others() -> Iterator[None]:
+    """A 429 for a caller's own key paces everybody."""
+
+    def make(end: Any) -> Any:
+        def ended(lease: Lease, *args: Any, **settings: Any) -> None:
+            lease.own_key = False
+            end(lease, *args, **settings)
+
+        return ended
+
+    with around(Lease, "end", make):
+        yield
