@@ -237,5 +237,9 @@ class ChunkReader(ReplyReader):
         except (OSError, EOFError) as error:
             self._over = True
             raise self._sent.fail(self._sent.lost(error)) from None
+        except Exception as error:  # no provider's doing: the caller gets it as it is
+            self._over = True
+            self._sent.end("failed", self._sent.entry.note_raised(error))
+            raise
         finally:
             self._waiting = False

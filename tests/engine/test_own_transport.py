@@ -11,6 +11,7 @@ import pytest
 
 from asyncrouter import (
     AiohttpTransport,
+    AttemptEnded,
     AttemptError,
     ConnectionFailed,
     Hedge,
@@ -19,13 +20,14 @@ from asyncrouter import (
     Response,
     Router,
     RouterClosed,
+    StreamInterrupted,
 )
 from asyncrouter.sim import Act
 from tests.helpers.failing import ONCE, Tried, tried
 from tests.helpers.transports import WrappedResponse, WrappingTransport
 
 if TYPE_CHECKING:
-    from asyncrouter import Trace
+    from asyncrouter import Event, Trace
     from asyncrouter.sim import Clock, World
 
 ERRORS = [
@@ -125,6 +127,38 @@ def test_an_os_error_of_a_response_is_a_lost_connection(
     assert clock.run(scenario()) == ("hi", ["ConnectionFailed", None])
 
 
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_os_error_in_a_stream_interrupts_it(
+    clock: Clock, world: World, *, error: Exception, restart: bool
+) -> None:
+    """What an own transport's `read` raises in the middle of a stream interrupts it, or begins it anew."""
+    world.model("a", Act(text="one two three", tokens=3, gap=1.0))
+    world.model("b", Act(text="hi"))
+    wrapped: list[Response] = []
+
+    def wrap(response: Response) -> Response:
+        wrapped.append(response)
+        return Breaking(response, error, 2) if len(wrapped) == 1 else response
+
+    async def scenario() -> tuple[str, list[str | None]]:
+        async with Router(world.config(), transport=WrappingTransport(world, wrap), seed=0) as router:
+            stream = router.stream(
+                "hello", chain=["a", "b"], retry=ONCE, on_interrupt="restart" if restart else "raise"
+            )
+            try:
+                async with stream:
+                    async for _ in stream:
+                        pass
+                    text = stream.reply.text
+            except StreamInterrupted as interrupted:
+                text = f"{interrupted.partial!r} {type(interrupted.__cause__).__name__}"
+            return text, [one.error for one in tried(stream.trace)]
+
+    expected = ("hi", ["ConnectionFailed", None]) if restart else ("'one two' ConnectionFailed", ["ConnectionFailed"])
+    assert clock.run(scenario()) == expected
+
+
 def test_an_os_error_after_the_finish_reason_cuts_nothing_off(clock: Clock, world: World) -> None:
     """A read that raises an `OSError` after the whole answer makes it no worse."""
     world.model("a", Act(text="hi", tail=1.0))
@@ -209,6 +243,31 @@ def test_a_loser_that_raises_while_it_is_stopped_takes_nothing_from_the_winner(
     assert (text, cancelling) == ("hi there", 0)
     assert {one.model: one.outcome for one in trace.attempts} == {"a": "superseded", "b": "won"}
     assert logged(caplog) == [("a slip",)]
+
+
+@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("streams", [False, True], ids=["chat", "stream"])
+def test_an_exception_of_a_response_is_on_its_attempt(
+    clock: Clock, world: World, *, streams: bool, after: int
+) -> None:
+    """What a response raises that is about no connection goes to the caller unchanged, and stands on its attempt."""
+    world.model("a", Act(text="one two three", tokens=3, gap=1.0))
+    ended: list[AttemptEnded] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, AttemptEnded):
+            ended.append(event)
+
+    async def scenario() -> None:
+        transport = WrappingTransport(world, lambda response: Breaking(response, ZeroDivisionError("a slip"), after))
+        async with Router(world.config(), transport=transport, seed=0, listeners=[listen]) as router:
+            with pytest.raises(ZeroDivisionError, match="a slip"):
+                await answer(router, "a", "a", streams=streams)
+            assert not any(model.in_flight for model in router.health().values())
+
+    clock.run(scenario())
+
+    assert [noted(event.trace) for event in ended] == [[("a", "failed", "ZeroDivisionError: a slip", "call")]]
 
 
 def test_an_exception_of_accept_is_on_its_attempt(clock: Clock, world: World) -> None:
