@@ -69,6 +69,8 @@ def translate(model: Model, messages: Sequence[Message], params: Mapping[str, ob
         body["systemInstruction"] = {"parts": system}
     elif system:  # the API wants at least one message that is not the system's
         body["contents"] = [{"role": "user", "parts": system}]
+    elif not body["contents"]:
+        raise Rejected("messages: nothing in them, which generateContent refuses")
     _put_tools(body, given)
     _put_config(body, given, rules_of(model.id))
     for name, value in given.items():
@@ -132,8 +134,9 @@ def _put_config(body: Message, given: Message, rules: FamilyRules) -> None:
     limit = given.pop("max_tokens", None)
     if (limit := given.pop("max_completion_tokens", limit)) is not None:
         config["maxOutputTokens"] = limit
-    if stop := given.pop("stop", None):
-        config["stopSequences"] = [stop] if isinstance(stop, str) else stop
+    stop = given.pop("stop", None)
+    if words := [word for word in stop if word != ""] if isinstance(stop, list | tuple) else stop:
+        config["stopSequences"] = [words] if isinstance(words, str) else words
     if isinstance(kinds := given.pop("modalities", None), list | tuple):
         config["responseModalities"] = [str(kind).upper() for kind in kinds]
     if (response_format := given.pop("response_format", None)) is not None:

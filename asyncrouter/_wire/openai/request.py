@@ -30,6 +30,9 @@ _IDS: Final = ("user", "safety_identifier", "prompt_cache_key")
 
 _STREAMED: Final = frozenset({"stream", "stream_options"})
 
+_MIN_BUDGET: Final = 1024
+"""The smallest budget of thinking that Claude takes, in tokens; it must be below the limit of the answer."""
+
 _FIRST_NEWER_LIMIT: Final = (5, 0)
 """The version of GPT since which `max_tokens` is an error."""
 
@@ -77,6 +80,8 @@ def _put_reasoning(body: Message, rules: FamilyRules, quirks: Quirks | None, ven
             body.setdefault("reasoning_effort", told)
         reasoning = {}
         del body["reasoning"]
+    if reasoning:
+        reasoning = body["reasoning"] = _settled(reasoning, body, rules, vendor)
     effort = body.get("reasoning_effort", reasoning.get("effort"))
     if quirks is not None and quirks.thinking_switch and object_in(body, "thinking").get("type") == "disabled":
         effort = "none"
@@ -94,6 +99,16 @@ def _put_reasoning(body: Message, rules: FamilyRules, quirks: Quirks | None, ven
     if reasons:
         _leave_out(body, rules.refused_reasoning)
     return reasons
+
+
+def _settled(reasoning: Message, body: Message, rules: FamilyRules, vendor: str | None) -> Message:
+    """OpenRouter's `reasoning` for this model: on where it cannot be turned off, and a budget below the limit."""
+    if reasoning.get("enabled") is False and rules.efforts and not rules.can_rest:
+        return {name: value for name, value in reasoning.items() if name != "enabled"} | {"effort": "none"}
+    budget, limit = reasoning.get("max_tokens"), body.get("max_tokens", body.get("max_completion_tokens"))
+    if vendor == "anthropic" and isinstance(budget, int) and isinstance(limit, int) and budget >= limit > _MIN_BUDGET:
+        return {**reasoning, "max_tokens": max(_MIN_BUDGET, limit * 3 // 4)}
+    return reasoning
 
 
 def _put_effort(
@@ -129,6 +144,8 @@ def _put_hosts(body: Message, quirks: Quirks, line: str, *, newer_limit: bool) -
         if old in body:
             _rename(body, old, new)
     _leave_out(body, quirks.left_out)
+    if not body.get("stop", True):  # nothing in it: refused, and asks for nothing
+        del body["stop"]
     if quirks.left_out_of:
         _leave_out(body, quirks.left_out_of.get(line, frozenset()))
     if quirks.fields is not None:
