@@ -59,7 +59,7 @@ def test_without_a_key_there_is_no_auth_header() -> None:
 
 def test_headers_are_built_once_for_a_key() -> None:
     """The same mapping serves every call with a key; another key has its own."""
-    assert encode().headers is encode().headers
+    assert encode().sealed_headers is encode().sealed_headers
     assert encode(key="sk-2").headers["Authorization"] == "Bearer sk-2"
     assert encode().headers["Authorization"] == "Bearer sk-1"
 
