@@ -97,19 +97,21 @@ def _is_async(function: object) -> bool:
 
 
 def _called(function: Callable[[], object]) -> Outcome | Awaitable[object]:
-    """Call the function. Never raises; the key is a `Secret` from here on."""
+    """Call the function. Raises nothing; the key is a `Secret` from here on."""
     try:
         returned = function()
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise  # somebody has pressed Ctrl-C
         return _raised(error)
     return returned if inspect.isawaitable(returned) else _key_or_reason(returned)
 
 
 async def _awaited(awaitable: Awaitable[object]) -> Outcome:
-    """Await what the function has returned. Raises nothing but a cancellation and what ends the process."""
+    """Await what the function has returned. Raises nothing but a cancellation and a `KeyboardInterrupt`."""
     try:
         return _key_or_reason(await awaitable)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _raised(error)
 
 
