@@ -142,7 +142,7 @@ class Run:
         self._record.closed_at = began
         await (self.router.drain() if drains else self.router.aclose())
         took = self._loop.time() - began
-        if not drains and took > 2.0 + NEAR:
+        if not drains and began + took > self._record.late(began + 2.0) + NEAR:
             self._record.flag("closing", f"took {took:.3f} s")
         # A stream has ended with its last chunk, whatever its reader does then; only events tell.
         late = [call.number for call in self._record.calls if call.began < began and not (call.over or call.end_events)]
