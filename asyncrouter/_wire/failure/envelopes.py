@@ -53,10 +53,8 @@ _BAIDU: Final[Mapping[int, str]] = {
 _SUCCESS: Final = frozenset({None, 0, "0", 200, "200", "", "success", "Success", "ok", "OK"})
 """Values of a code that say that all is well."""
 
-
 _NAMES_ERROR: Final = re.compile(
-    r"^(?:err|errors|Errors|Message|fault|failure)$|exception$|^err(?:or)?_?(?:msg|message)$|[a-z]Error$",
-    re.IGNORECASE,
+    r"^(?:err|errors|Errors|Message|fault|failure)$|[eE]xception$|^err(?:or)?_?(?:[mM]sg|[mM]essage)$|[a-z]Error$"
 )
 """Matches the names of fields that hold an error, beside the usual `error`."""
 
