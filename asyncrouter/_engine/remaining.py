@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
-from asyncrouter._engine.trace_entry import TraceEntry, requests_to
+from asyncrouter._engine.trace_entry import requests_to
 from asyncrouter._engine.turns import Turns
 from asyncrouter._errors import NotSent, RateLimited
 from asyncrouter._policies.scope import asks_for_pause
@@ -154,8 +154,7 @@ class Remaining:
         """
         begun = any(attempt.sent is not None for attempt in trace.attempts)
         until = self._call.deadline - (MIN_STEP_SECONDS if begun else 0.0)  # later `limits()` would refuse it
-        turns, began = Turns(self._engine, self._call, trace, until), self._engine.loop.time()
-        hoped: set[int] = set()
+        turns, hoped = Turns(self._engine, self._call, trace, until), set[int]()
         try:
             while waits := self._waits(turns):
                 hoped.update(waits)
@@ -168,7 +167,8 @@ class Remaining:
                     return index, self._held.pop(index)[1], None
                 await self._queue(turns, ready, waits)  # and look again: much may have happened meanwhile
                 self._engine.check_open()
-            self._tell_in_vain(trace, began, hoped & self._held.keys())
+            for index in sorted(hoped & self._held.keys()):
+                turns.tell_in_vain(self._plan.steps[index], self._held[index][1], self._why_not(index))
             return None
         finally:
             turns.keep(())
@@ -221,15 +221,6 @@ class Remaining:
     def _why_not(self, index: int) -> NotSent:
         refusal = self._refusal(index, forced=True)
         return NotSent("its turn did not come in time") if refusal is None else refusal.error()
-
-    def _tell_in_vain(self, trace: Trace, began: float, hoped: Iterable[int]) -> None:
-        """Enter the steps in the trace that the call has waited for since the instant `began`, and why in vain."""
-        told = {one.model for one in trace.attempts if (one.ended or 0.0) > began - self._call.began}
-        for index in self._one_a_model(hoped):
-            step = self._plan.steps[index]
-            if step.name not in told and self._engine.loop.time() > began:
-                entry = TraceEntry(self._engine, self._call, trace, step, self._held[index][1], began)
-                entry.fail(self._why_not(index))
 
     def too_long(self, small: PlannedStep, error: ContextTooLong) -> list[tuple[PlannedStep, NotSent]]:
         """The prompt is too long for the step `small`: the steps for long prompts are next, if the plan has any.

@@ -38,13 +38,15 @@ class Turn(NamedTuple):
 class Turns:
     """The tickets of one call, by the index of their step; they are good `until` an instant of the loop's clock."""
 
-    __slots__ = ("_call", "_engine", "_since", "_tickets", "_trace", "until")
+    __slots__ = ("_began", "_call", "_engine", "_entries", "_since", "_tickets", "_trace", "until")
 
     def __init__(self, engine: Engine, call: Call, trace: Trace, until: float) -> None:
         self._engine = engine
         self._call = call
         self._trace = trace
         self.until = until
+        self._began = engine.loop.time()
+        self._entries = len(trace.attempts)
         self._tickets: dict[int, Turn] = {}
         self._since: dict[int, float] = {}  # when it first joined a queue, which it may have had to leave meanwhile
 
@@ -111,6 +113,12 @@ class Turns:
             ticket, _, step, cause = self._tickets[index]
             TraceEntry(self._engine, self._call, self._trace, step, cause, ticket.joined).fail(error)
         self._leave(index)
+
+    def tell_in_vain(self, step: PlannedStep, cause: Cause, error: NotSent) -> None:
+        """Enter a step in the trace that the call has waited for without a ticket, unless that has been entered."""
+        told = any(attempt.model == step.name for attempt in self._trace.attempts[self._entries:])
+        if not told and self._engine.loop.time() > self._began:
+            TraceEntry(self._engine, self._call, self._trace, step, cause, self._began).fail(error)
 
     def take(self, index: int) -> Ticket:
         """Take a ticket that is granted, and leave all other queues."""
