@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from asyncrouter._config.arguments import check_messages, deadline_of, new_call, params_of
 from asyncrouter._config.arguments_headers import seal_headers
+from asyncrouter._config.arguments_options import (
+    CHAT_ONLY,
+    MODEL_CHOICES,
+    NOT_EXPLAINED,
+    STREAM_ONLY,
+    merge_options,
+    sealed_options,
+)
 from asyncrouter._config.arguments_params import merge_params
+from asyncrouter._config.catalog import Model
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
-from asyncrouter._credentials.secret import forget_locals
+from asyncrouter._credentials.secret import SealedHeaders, forget_locals
 from asyncrouter._explain import Explanation, explain_plan
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._router_base import RouterBase
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.arguments import Accept, Prompt
     from asyncrouter._config.arguments_headers import Headers
-    from asyncrouter._config.catalog import Model
     from asyncrouter._config.plan import ChainLike, HedgeLike, RetryLike
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Priority, Reply, Trace
@@ -230,6 +238,26 @@ class Router(RouterBase):
 
         return ReplyStream(plan, begin, self._life.race, self._end, restart=on_interrupt == "restart")
 
+    def with_options(self, **options: object) -> Router:
+        """A view of this router with defaults for its calls: keyword arguments of `chat()` or `stream()`.
+
+        ```python
+        quick = router.with_options(task="fast", deadline=5, system="Be brief.", temperature=0.2)
+        reply = await quick.chat("Say hello.")
+        ```
+
+        What is given with a call takes precedence. `tags`, `headers`, `params` and parameters for the provider are
+        merged name by name; a `model`, `chain` or `tier` with a call replaces all three, a `task` replaces `model` and
+        `chain`. The view shares everything else with its router: connections, limits, health, and being closed. Raises
+        `ConfigError`, `TypeError` or `ValueError` for options that no call could be made with.
+        """
+        try:
+            return RouterWithOptions(self, options)
+        except Exception as error:
+            options = {}  # as in `chat()`
+            forget_locals(error)
+            raise
+
     # Inspection.
 
     def explain(
@@ -261,3 +289,52 @@ class Router(RouterBase):
         )
         merged = merge_params(self.config, params_of(plan), params, provider_params)
         return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)
+
+
+class RouterWithOptions(Router):
+    """What `Router.with_options` returns: the same router with defaults for its calls."""
+
+    def __init__(self, router: Router, options: Mapping[str, object]) -> None:
+        vars(self).update(vars(router))
+        before: Mapping[str, object] = getattr(router, "_options", {})
+        self._options = merge_options(before, sealed_options(options))
+        self._check()
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, with {', '.join(self._options) or 'no'} options>"
+
+    async def chat(self, prompt: Prompt, **options: Any) -> Reply:
+        """As `Router.chat`, with the defaults of this view."""
+        options = self._merged(sealed_options(options), without=STREAM_ONLY)
+        try:
+            return await super().chat(prompt, **options)
+        except Exception:
+            options = {}  # as there
+            raise
+
+    def stream(self, prompt: Prompt, **options: Any) -> ReplyStream:
+        """As `Router.stream`, with the defaults of this view."""
+        options = self._merged(sealed_options(options), without=CHAT_ONLY)
+        try:
+            return super().stream(prompt, **options)
+        except Exception:
+            options = {}  # as there
+            raise
+
+    def explain(self, **options: Any) -> Explanation:
+        """As `Router.explain`, with the defaults of this view."""
+        return super().explain(**self._merged(options, without=NOT_EXPLAINED))
+
+    def _merged(self, options: Mapping[str, object], without: frozenset[str]) -> dict[str, Any]:
+        defaults = {name: value for name, value in self._options.items() if name not in without}
+        return merge_options(defaults, options)
+
+    def _check(self) -> None:
+        """Raise what a call with these options would raise."""
+        plan_only = self._merged({}, NOT_EXPLAINED)
+        if not any(plan_only.get(name) is not None for name in ("task", *MODEL_CHOICES)):
+            plan_only["model"] = Model(provider=self.config.default_provider, id="any")
+        super().explain(**plan_only)
+        headers = self._options.get("headers")
+        if isinstance(headers, SealedHeaders) and headers.fault is not None:
+            raise headers.fault

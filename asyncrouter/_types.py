@@ -64,8 +64,9 @@ class Call(NamedTuple):
 
     def headers_for(self, provider: str) -> Mapping[str, Sealed]:
         """The header fields for attempts at this provider: those for all, and its own, which replace others."""
-        own = self.provider_headers.get(provider)
-        return merge_headers(self.headers, own) if own else self.headers
+        if not self.provider_headers or (own := self.provider_headers.get(provider)) is None:
+            return self.headers
+        return merge_headers(self.headers, own)
 
     def __repr__(self) -> str:
         return f"<Call of {len(self.messages)} messages, {self.deadline - self.began:g} s>"
@@ -93,6 +94,11 @@ class Usage(ShortRepr, PickledByName):
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     service_tier: str | None = None
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens of prompt and answer together."""
+        return self.input_tokens + self.output_tokens
 
 
 @dataclass(slots=True, repr=False)
@@ -135,6 +141,7 @@ class Attempt(ShortRepr, PickledByName):
     - `cost_estimated`: whether `cost_usd` is an estimate: no usage was reported, or the price of its tier or of its
       cache writes is not known.
     - `scope`: whose fault a failure is, as on its error; `None` where nothing failed.
+    - `headers`: the header fields of the response, by lower-case name, without cookies; `{}` without a response.
     """
 
     number: int
@@ -155,6 +162,17 @@ class Attempt(ShortRepr, PickledByName):
     cost_usd: float | None = 0.0
     cost_estimated: bool = False
     scope: Scope | None = None
+    _read_headers: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields of the response, by lower-case name, without cookies; `{}` without a response."""
+        return {} if self._read_headers is None else self._read_headers()
+
+    def __getstate__(self) -> tuple[int, dict[str, object]]:
+        """Pickle plain headers, instead of what reads them."""
+        version, values = PickledByName.__getstate__(self)  # super() does not know a class that was given slots
+        return version, {**values, "_read_headers": dict(self.headers).copy if self.headers else None}
 
 
 @dataclass(slots=True, repr=False)

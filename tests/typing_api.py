@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import TYPE_CHECKING, assert_type
 
 from asyncrouter import (
     AllModelsFailed,
@@ -21,6 +21,9 @@ from asyncrouter import (
     Trace,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 async def ask() -> None:
@@ -75,3 +78,12 @@ def configure() -> Router:
         tasks={"default": Chain(["small", Step(model="small", total=20.0)], hedge=Hedge(after="p95"), deadline=60.0)},
     )
     return Router(config, listeners=[listen], seed=1)
+
+
+async def with_defaults(router: Router) -> None:
+    quick = router.with_options(task="fast", deadline=5, temperature=0.2)
+    assert_type(quick, Router)
+    reply = await quick.chat("hi", connect=1.0, first_token=None, on_refusal="next", on_context="big")
+    assert_type(reply.trace.attempts[0].headers, Mapping[str, str])
+    if reply.usage is not None:
+        assert_type(reply.usage.total_tokens, int)

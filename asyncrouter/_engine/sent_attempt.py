@@ -76,6 +76,7 @@ class SentAttempt:
         attempt.status = response.status
         attempt.connected = response.connected_at - self.entry.call.began
         attempt.request_id = self.wire.request_id(response.headers)
+        self.entry.keep_headers(response.headers, self.key)
         if not self.lease.own_key:  # else the limits are those of the caller's account
             self.engine.policies.read_limits(self.lease.state, response.headers)
 

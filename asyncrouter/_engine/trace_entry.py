@@ -21,6 +21,10 @@ _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_acce
 """How an attempt with an error of this class has ended; with any other class it has failed."""
 
 
+_NOT_SHOWN = frozenset({"set-cookie", "set-cookie2"})
+"""Header fields of a response that are secret."""
+
+
 class TraceEntry:
     """An attempt as its trace shows it: `attempt`, filled in as things happen.
 
@@ -104,6 +108,16 @@ class TraceEntry:
         if (request_id := error.request_id or attempt.request_id) is not None:
             error.request_id = attempt.request_id = self._mask(request_id, key)
         attempt.status = attempt.status or error.status
+
+    def keep_headers(self, headers: Mapping[str, str], key: Secret | None) -> None:
+        """Keep the header fields of the response for whoever asks: by lower-case name, without cookies, masked."""
+        provider = self.step.model.provider
+        credential, sent = self.engine.credentials[provider], self.call.headers_for(provider)
+        # A closure, which holds neither call nor engine, and shows nothing to what prints objects.
+        self.attempt._read_headers = lambda: {
+            str(name).lower(): credential.mask(value, key, *secrets_of_call(sent))
+            for name, value in headers.items() if str(name).lower() not in _NOT_SHOWN
+        }  # fmt: skip
 
     def _mask(self, text: str, key: Secret | None) -> str:
         # `key` too: the credential may have been renewed since this attempt took its key.

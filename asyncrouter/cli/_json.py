@@ -63,7 +63,8 @@ def trace_json(trace: Trace) -> JsonObject:
 
 
 def _attempt(attempt: Attempt) -> JsonObject:
-    document: JsonObject = {field.name: getattr(attempt, field.name) for field in fields(attempt)}
+    names = [field.name for field in fields(attempt) if not field.name.startswith("_")]
+    document: JsonObject = {name: getattr(attempt, name) for name in names}
     document["usage"] = None if attempt.usage is None else asdict(attempt.usage)
     document["error"] = None if attempt.error is None else _error(attempt.error)
     return document
