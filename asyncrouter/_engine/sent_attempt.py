@@ -93,8 +93,9 @@ class SentAttempt:
         """The first content has come; how long that took is learned, unless the program has blocked the loop."""
         now = self.engine.loop.time()
         self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
-        self.lease.untimed = self._was_blocked(now, self.engine.timers.blocked(now))
-        self.add_blocked_time()
+        if (blocked := self.engine.timers.blocked(now)) > self.blocked_before:
+            self.lease.untimed = self._was_blocked(now, blocked)
+            self.add_blocked_time()
 
     def add_blocked_time(self) -> float:
         """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.

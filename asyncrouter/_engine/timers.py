@@ -92,8 +92,9 @@ class Timers:
         self._live += 1
         heappush(self._heap, (when, self._count, timer))
         self._newest_at = now = self._loop.time()
-        if self._wakes_at > when or self._wakes_at > now + FIRST_WATCH_SECONDS:
-            self._set_handle(now)
+        watch_at = now + FIRST_WATCH_SECONDS
+        if self._wakes_at > when or self._wakes_at > watch_at:
+            self._set_handle(now, watch_at)
         return timer
 
     def cancel(self, timer: Timer) -> None:
@@ -116,12 +117,13 @@ class Timers:
             self._wakes_at = now
         return self._blocked
 
-    def _set_handle(self, now: float) -> None:
+    def _set_handle(self, now: float, watch_at: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        watch_at = now + max(FIRST_WATCH_SECONDS, WATCH_GROWTH * (now - self._newest_at))
-        when = min(self._heap[0][0], watch_at)
-        self._wakes_at = max(when, now)  # a timer may be set for an instant that has passed
+        when = self._heap[0][0]
+        if watch_at < when:
+            when = watch_at
+        self._wakes_at = max(now, when)  # a timer may be set for an instant that has passed
         self._handle = self._loop.call_at(when, self._due)
 
     def _clear(self) -> None:
@@ -161,7 +163,8 @@ class Timers:
         if not self._live:
             self._clear()
         elif self._handle is None:
-            self._set_handle(self._loop.time())
+            now = self._loop.time()
+            self._set_handle(now, now + max(FIRST_WATCH_SECONDS, WATCH_GROWTH * (now - self._newest_at)))
 
     def _run(self, timer: Timer) -> None:
         callback = timer.callback
