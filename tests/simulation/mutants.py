@@ -26,7 +26,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "failures_pay_for_retries": 1_000_005, "half_an_answer_will_do": 1_000_000, "headers_win": 1_000_002,
     "hedge_clock_from_the_beginning": 1_000_006, "hedge_outlives_its_caller": 1_000_002,
     "hedged_after_its_content": 1_000_019, "hedges_queue": 1_000_006, "hedges_without_budget": 1_000_002,
-    "hint_shortened": 1_000_000, "last_come_first_served": 1_000_001, "late_timers_strike_at_once": 1_000_008,
+    "hint_shortened": 1_000_000, "last_come_first_served": 1_000_001, "late_timers_strike_at_once": 1_000_010,
     "losers_are_awaited": 1_000_002, "losers_count": 1_000_006, "many_probes": 1_000_002, "neutral_closes": 1_000_024,
     "no_room_is_a_failure": 1_000_000, "no_room_is_the_hosts_fault": 1_000_000, "nobody_is_served_next": 1_000_009,
     "only_the_quick_are_counted": 1_000_002, "open_breaker_ignored": 1_000_002,
