@@ -83,6 +83,7 @@ class AiohttpResponse:
         """The next piece of a compressed body, `b""` at its end."""
         while True:
             if unpacker.pending:
+                await asyncio.sleep(0)  # a kilobyte can unpack to a megabyte: others have their turn in between
                 data = unpacker.take()
             elif packed := await self._content.readany():
                 data = unpacker.take(packed)

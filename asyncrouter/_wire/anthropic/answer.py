@@ -28,6 +28,7 @@ from asyncrouter._wire.anthropic.usage import has_both_counts, read_counts
 from asyncrouter._wire.decoding.ends import is_broken, is_word
 from asyncrouter._wire.decoding.judgement import broken_off, is_only_thought, judge_empty, lost_call
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.failure.envelopes import is_error
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
@@ -226,7 +227,7 @@ class MessageBuilder:
         if self._stop:
             self._closed_by_end.clear()
             self._take_back_end()
-        if type(given) is not dict or index != len(self._blocks) or self._message is None:
+        if type(given) is not dict or index != len(self._blocks) or self._message is None or index >= MAX_PARTS:
             self._mark_lost("a block out of order")
             return
         self._blocks.append(block := Block(given, self._calls))

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk, Reply
 from asyncrouter._wire.decoding.documents import read_documents
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
 from asyncrouter._wire.decoding.not_an_answer import no_answer
+from asyncrouter._wire.decoding.weight import LIGHT_BYTES, MAX_WEIGHT, TOO_HEAVY, weight
 from asyncrouter._wire.fields import cost_in
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class BodyDecoder:
 
     __slots__ = (
         "_body", "_classifier", "_closed", "_error", "_events", "_is_document", "_new_builder", "_params", "_reply",
-        "_request_id", "_shortcut", "_told_cost", "content", "cost_usd", "done", "skipped",
+        "_request_id", "_shortcut", "_told_cost", "_weight", "content", "cost_usd", "done", "skipped",
     )
 
     def __init__(
@@ -55,6 +57,7 @@ class BodyDecoder:
         self._shortcut = shortcut
         self._told_cost = told_cost  # the cost that a header says
         self._body = bytearray()
+        self._weight = -1  # of a body that is large; -1: it has not been weighed
         self._is_document = False  # whether the first bytes say so
         self._events: EventDecoder | None = None  # reads the body if it is an event stream
         self._closed = False
@@ -79,6 +82,8 @@ class BodyDecoder:
         if self._is_document or (data.startswith(b"{") and not self._body and self._events is None):
             self._is_document = True
             self._body += data
+            if len(self._body) > LIGHT_BYTES:
+                self._weigh(data)
         elif self._events is not None:
             self._feed_events(self._events, data, chunks)
         else:
@@ -89,7 +94,8 @@ class BodyDecoder:
         if not self._closed:
             self._closed = True
             if self._events is None:
-                self._error = self._read(bytes(self._body))
+                self._error = self._error or self._read(self._body)
+                self._body = bytearray()  # what has been read is not kept twice
             else:
                 self._error = self._events.close()
                 self._count(self._events)
@@ -114,6 +120,14 @@ class BodyDecoder:
             case "document" | "neither":
                 self._is_document = True
 
+    def _weigh(self, data: bytes) -> None:
+        """Give up a body that would become too many objects, as soon as that shows."""
+        self._weight = weight(self._body) if self._weight < 0 else self._weight + weight(data)
+        if self._weight > MAX_WEIGHT:
+            self._error = BadReply(TOO_HEAVY, request_id=self._request_id)
+            self._body.clear()
+            self.done = True
+
     def _feed_events(self, events: EventDecoder, data: bytes, chunks: list[Chunk] | None) -> None:
         events.feed(data, chunks)
         self._count(events)
@@ -122,10 +136,12 @@ class BodyDecoder:
         self.content, self.cost_usd = events.content, events.cost_usd
         self.done, self.skipped = events.done, events.skipped
 
-    def _read(self, body: bytes) -> AttemptError | None:
+    def _read(self, body: bytearray) -> AttemptError | None:
         try:
             document: object = orjson.loads(body)
         except ValueError:
+            document = None  # the error holds a copy of the body: nothing more is done while it is held
+        if document is None:
             documents = read_documents(body)
             return no_answer(body, "not whole JSON") if documents is None else self._read_documents(documents, body)
         if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self._reply):
@@ -134,7 +150,7 @@ class BodyDecoder:
             return None
         return self._read_documents(document if isinstance(document, list) and document else [document], body)
 
-    def _read_documents(self, documents: list[object], body: bytes) -> AttemptError | None:
+    def _read_documents(self, documents: list[object], body: bytearray) -> AttemptError | None:
         builder = self._new_builder()
         for document in documents:
             if not isinstance(document, dict):

@@ -7,16 +7,21 @@ documents of a list.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import orjson
 
 from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
 
 
-def read_documents(body: bytes) -> list[object] | None:
+def read_documents(body: bytes | bytearray) -> list[object] | None:
     """The documents, of which any may be no object; `None` for a body that is no JSON."""
-    try:
-        read: object = orjson.loads(body)
-    except ValueError:
+    read: object = None
+    with suppress(ValueError):
+        read = orjson.loads(body)
+        if read is None:
+            return [None]
+    if read is None:
         if body.startswith(b"[") and (listed := HalfCharacters().listed(body)) is not None:
             return list(listed)
         if (read := read_mended(body)) is None:

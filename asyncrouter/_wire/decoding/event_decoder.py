@@ -39,6 +39,7 @@ from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
 from asyncrouter._wire.decoding.not_an_answer import bare_error, error_in, no_answer
 from asyncrouter._wire.decoding.sse import MAX_STRAY_BYTES, STRAY, EventParser
 from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
+from asyncrouter._wire.decoding.weight import FREE_BYTES, TOO_HEAVY, StreamWeight, is_too_heavy
 from asyncrouter._wire.failure.error_body import one_line
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class EventDecoder:
     """Decodes server-sent events that hold one JSON object each. Implements `Decoder`."""
 
     __slots__ = (
-        "_builder", "_classifier", "_closed", "_document", "_error", "_halves", "_is_special", "_params", "_parser",
-        "_reply", "_request_id", "_start", "_stray", "_told_cost", "_unsent", "done", "skipped",
+        "_builder", "_bytes", "_classifier", "_closed", "_document", "_error", "_halves", "_is_special", "_params",
+        "_parser", "_reply", "_request_id", "_start", "_stray", "_told_cost", "_unsent", "_weight", "done", "skipped",
     )
 
     def __init__(
@@ -86,6 +87,8 @@ class EventDecoder:
         self._request_id = request_id
         self._told_cost = told_cost  # the cost that a header says
         self._parser = EventParser()
+        self._bytes = 0
+        self._weight = StreamWeight()  # of what comes after FREE_BYTES
         self._reply = Reply() if reply is None else reply
         self._error: AttemptError | None = None
         self._start = b""  # the first bytes, until they say what the body is
@@ -120,6 +123,9 @@ class EventDecoder:
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
         """Decode the next bytes; append to `chunks` what they bring."""
+        self._bytes += len(data)
+        if self._bytes > FREE_BYTES and self._weight.add(data) and not self._closed:
+            self._give_up()
         if self._is_special:
             self._feed_specially(data, chunks)
             return
@@ -168,6 +174,13 @@ class EventDecoder:
             reply.finish_reason,
             reply.usage,
         )
+
+    def _give_up(self) -> None:
+        """End a stream that would become too many objects."""
+        self._error = self._error or BadReply(TOO_HEAVY, request_id=self._request_id)
+        self._document = None
+        self._parser = EventParser()
+        self.done = self._is_special = self._builder.ended = True
 
     def _feed_specially(self, data: bytes, chunks: list[Chunk] | None) -> None:
         """Decode the next bytes where they are not simply more events."""
@@ -308,6 +321,8 @@ class EventDecoder:
 def _read_event(event: Event) -> Message | None:
     """The JSON object in an event, `None` when it holds none. An event named "error" is one, whatever its data are."""
     name, data = event
+    if is_too_heavy(data):
+        return None
     try:
         document: object = orjson.loads(data)
     except ValueError:

@@ -49,7 +49,7 @@ def error_in(body: bytes, classifier: Classifier, request_id: str | None) -> Att
     return None
 
 
-def no_answer(body: bytes, what: str) -> BadReply:
+def no_answer(body: bytes | bytearray, what: str) -> BadReply:
     """The error for a body without an answer in it: `what` it is, and the beginning of its text."""
     shown = one_line(excerpt(body))
     return BadReply(f"{what}: {shown[:_QUOTED_CHARACTERS]!r}" if shown else "an empty body")

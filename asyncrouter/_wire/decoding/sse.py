@@ -17,6 +17,12 @@ STRAY = b"\n"
 MAX_STRAY_BYTES = 16384
 """How many bytes of stray lines are kept: more than any JSON error has, and a bound for a page that never ends."""
 
+MAX_LINES = 10_000
+"""How many data lines of one event are kept apart: each takes fifty bytes beside its own."""
+
+_LONGEST_FIELD = 16
+"""So many bytes of a line are searched for the end of its field's name: the standard's are shorter."""
+
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR, _COLON = b"\n\r:"
 
@@ -24,11 +30,12 @@ _LF, _CR, _COLON = b"\n\r:"
 class EventParser:
     """Takes bytes and returns the events they complete, in time linear in the bytes."""
 
-    __slots__ = ("_after_cr", "_at_start", "_data", "_line", "_name", "_stray")
+    __slots__ = ("_after_cr", "_at_start", "_data", "_joined", "_line", "_name", "_stray")
 
     def __init__(self) -> None:
         self._line = bytearray()  # a line whose end has not come; appended to, never searched again
         self._data: list[bytes] = []
+        self._joined = 0  # how many of these are several lines already
         self._name = b""
         self._at_start = True
         self._after_cr = False
@@ -44,10 +51,14 @@ class EventParser:
         for line in self._lines(chunk):
             if line.startswith(b"data:"):
                 data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+                if len(data) - self._joined > MAX_LINES:
+                    data[self._joined :] = [b"\n".join(data[self._joined :])]
+                    self._joined += 1
             elif not line:
                 if data:
                     events.append((self._name, data[0] if len(data) == 1 else b"\n".join(data)))
                     data.clear()
+                    self._joined = 0
                 if self._stray:
                     events.append((STRAY, self._stray))
                     self._stray = b""
@@ -65,10 +76,13 @@ class EventParser:
         exactly at the end of a line, and a cut inside the JSON shows.
         """
         data, name, stray = self._data.copy(), self._name, self._stray
-        if self._line:
-            line = bytes(self._line)
-            if self._at_start:
-                line = line.removeprefix(_BOM)
+        held = self._line
+        if self._at_start and held.startswith(_BOM):
+            held = held[len(_BOM) :]
+        if held.startswith(b"data:"):  # it may be long: it is copied once
+            data.append(bytes(memoryview(held)[6 if held.startswith(b" ", 5) else 5 :]))
+        elif held:
+            line = bytes(held[: MAX_STRAY_BYTES + 1])
             name = _read_field(line, data, name)
             stray += _stray_part(line)
         if data:
@@ -94,7 +108,8 @@ class EventParser:
         else:
             rest = b""
         if self._line:
-            lines[0] = bytes(self._line + lines[0])
+            self._line += lines[0]
+            lines[0] = bytes(self._line)
             self._line.clear()
         if rest:
             self._line += rest
@@ -124,6 +139,6 @@ def _stray_part(line: bytes) -> bytes:
 
     A brace in a name or an id came from the next line: the line end between them was lost.
     """
-    field = line.partition(b":")[0]
+    field = line[:_LONGEST_FIELD].partition(b":")[0]
     known = field in (b"", b"data") or (field in (b"event", b"id", b"retry") and b"{" not in line)
     return b"" if known else line[:MAX_STRAY_BYTES] + b"\n"

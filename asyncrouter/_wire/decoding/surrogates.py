@@ -27,13 +27,15 @@ _ENDS: Final = re.compile(rb'"(?:finish_reason|stop_reason|finishReason)":\s*"')
 _MARKS: Final = frozenset({"index", "type", "item_id", "output_index", "content_index"})
 """The fields that say where in an answer a piece belongs."""
 
+_LONGEST: Final = 1 << 21
+"""Bytes of a document up to which it is mended: no token is as long, and the lenient reader takes its time."""
 _DEEPEST: Final = 32
 """Levels of nesting down to which halves are looked for; answers have no more."""
 
 Path = tuple[str | int, ...]
 
 
-def read_mended(data: bytes) -> object:
+def read_mended(data: bytes | bytearray) -> object:
     """The document in `data`, lone halves as U+FFFD; `None` if it is no JSON for other reasons."""
     return HalfCharacters().mended(_lenient(data))
 
@@ -71,7 +73,7 @@ class HalfCharacters:
         read = _lenient(data)
         return self._continued(read, strict=False, last=_is_last(data)) if isinstance(read, dict) else []
 
-    def listed(self, data: bytes) -> list[Message] | None:
+    def listed(self, data: bytes | bytearray) -> list[Message] | None:
         """The same for a list of documents in which halves are; `None` if it is none."""
         read = _lenient(data)
         if not isinstance(read, list) or not all(isinstance(item, dict) for item in read):
@@ -128,9 +130,9 @@ class HalfCharacters:
         return _characters(value)
 
 
-def _lenient(data: bytes) -> object:
+def _lenient(data: bytes | bytearray) -> object:
     """The document, with lone halves in it; `None` if a strict reader cannot read it for another reason."""
-    if _ESCAPED_HALF.search(data) is None and _NO_NUMBER.search(data) is None:
+    if len(data) > _LONGEST or (_ESCAPED_HALF.search(data) is None and _NO_NUMBER.search(data) is None):
         return None
     try:
         return json.loads(data, parse_constant=lambda _: None)

@@ -94,7 +94,7 @@ def read_error_document(document: object) -> ErrorBody:
     return body
 
 
-def excerpt(body: bytes) -> str:
+def excerpt(body: bytes | bytearray) -> str:
     """The readable beginning of a body that is no JSON: an HTML page's title, or the text."""
     text = body[:_MAX_PAGE_BYTES].decode("utf-8", "replace")
     if "<" not in text[:256]:

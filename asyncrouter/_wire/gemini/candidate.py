@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.finish import NO_REASON, finish_reason
 from asyncrouter._wire.gemini.parts import SIGNATURE, PartsInOrder, is_picture
@@ -36,7 +37,7 @@ class CandidateReader:
     def index(self, candidate: Message, position: int) -> int:
         """The candidate's index, which Google leaves out for the first one."""
         index = candidate.get("index", position)
-        if type(index) is not int:  # isinstance would take True
+        if type(index) is not int or index >= MAX_CHOICES:  # isinstance would take True
             self._mark_malformed("a candidate's index")
             return position
         return index

@@ -22,6 +22,7 @@ from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.judgement import broken_off, judge_empty, lost_call
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.failure.envelopes import error_in_envelope, is_error
 from asyncrouter._wire.fields import cost_in
 from asyncrouter._wire.openai.choice import Choice
@@ -222,7 +223,7 @@ class CompletionBuilder:
         if self._document is not None or index is None:
             self._unnumbered = self._document is None
             index = position
-        if type(index) is not int or index < 0 or (self._unnumbered and index > 0):
+        if type(index) is not int or not 0 <= index < MAX_CHOICES or (self._unnumbered and index > 0):
             self.mark_malformed("a choice's index")
             return
         mine = self.choices.get(index)

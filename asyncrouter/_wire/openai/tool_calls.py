@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._wire.decoding.surrogates import is_json
+from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.json_text import json_text, same_json
 
@@ -299,6 +300,9 @@ class ToolCalls:
         number = index if index is not None and index not in self._numbers else len(self._calls)
         while number in self._numbers:
             number += 1
+        if len(self._calls) >= MAX_PARTS:
+            self.malformed = True
+            return self._calls[-1]
         self._numbers.add(number)
         self._calls.append(call := _ToolCall(number))
         if index is not None:

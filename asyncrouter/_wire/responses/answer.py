@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.not_an_answer import bare_error
+from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.failure.envelopes import is_error
 from asyncrouter._wire.fields import cost_in, object_in
 from asyncrouter._wire.responses.completion import write_completion
@@ -177,6 +178,9 @@ class ResponseAnswer(AnswerState):
         """Add an item. A tool call is content with its name, also before its arguments come."""
         self._open = None  # deltas without marks mean the newest item
         item = OutputItem(given, index, len(self.items), self._call_count)
+        if len(self.items) >= MAX_PARTS:
+            self._break("more items than an answer has")
+            return item
         self.items.append(item)
         self._index.add(item)
         if item.kind in CALLS:
