@@ -167,11 +167,13 @@ class AttemptError(RouterError):
       clocks), "model", "key", "host" or "local" (this machine). `None` if no request was sent, or nobody has said yet.
     - `definite`: whether the provider's words name the model, the key or the account. What is not definite counts
       against them only after three different requests in a row have met it.
+    - `tokens_a_minute`: the limit of tokens that a rate limit's words name, `None` for none.
     """
 
     again: Again = "never"
     scope: Scope | None = None
     definite: bool = False
+    tokens_a_minute: int | None = None
     _blames_others: ClassVar[bool] = False
     """Whether a reader would take an error of this class for no fault of the request."""
     rank: ClassVar[int] = 0

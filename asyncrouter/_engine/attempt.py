@@ -182,6 +182,7 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         except AttemptError as error:
             if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # the clock closed it
                 return sent.fail(sent.timeout(sent.clock.expired))
+            error = sent.judge(error)
             if isinstance(error, Unauthorized) and error.status != FORBIDDEN and not step_run.own_key:
                 await sent.renew_key(error, step_run.silent_until)
             return _failed(sent, step_run, error)

@@ -233,7 +233,7 @@ class ChunkReader(ReplyReader):
                 self._sent.win(reply)
         except AttemptError as error:
             self._over = True
-            raise self._sent.fail(error) from None
+            raise self._sent.fail(self._sent.judge(error)) from None
         except (OSError, EOFError) as error:
             self._over = True
             raise self._sent.fail(self._sent.lost(error)) from None

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._config.cost import cost_of, estimate
+from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
 from asyncrouter._engine.trace_entry import outcome_of
-from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, Unauthorized
+from asyncrouter._errors import (
+    AttemptError,
+    AttemptTimeout,
+    BadReply,
+    ConnectionFailed,
+    ContextTooLong,
+    Unauthorized,
+)
 from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
@@ -154,6 +162,14 @@ class SentAttempt:
             self.complete(reply)
         self.end("won")
         return reply
+
+    def judge(self, error: AttemptError) -> AttemptError:
+        """The error of a response beside its request: without quotes of it, and with its size."""
+        error = self.wire.reconsider(error, self.request)
+        limit = error.tokens_a_minute
+        if limit is None or prompt_tokens(self.entry.call) <= limit:
+            return error
+        return ContextTooLong(error.message, status=error.status, code=error.code, request_id=error.request_id)
 
     def fail(self, error: AttemptError) -> AttemptError:
         """End because of `error`; the error with everything a reader needs on it."""

@@ -103,6 +103,10 @@ class Wire(Protocol):
         """The error for a response that is not 2xx. Never raises."""
         ...
 
+    def reconsider(self, error: AttemptError, request: Request) -> AttemptError:
+        """The error of this request, judged by the provider's own words: not by what they quote from the request."""
+        ...
+
     def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
         """Learn from a request that was refused because of one of its parameters.
 

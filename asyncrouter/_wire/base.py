@@ -112,6 +112,10 @@ class BaseWire:
         """The error for a response that is not 2xx."""
         return self._classifier.response_error(status, headers, body, self.request_id(headers))
 
+    def reconsider(self, error: AttemptError, request: Request) -> AttemptError:
+        """The error without what its message quotes from the request; see `Classifier.reconsider`."""
+        return self._classifier.reconsider(error, request.body)
+
     def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
         """Learn from a refused request; the warning to give if the same model should be asked once more, else `None`.
         """

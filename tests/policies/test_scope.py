@@ -308,6 +308,43 @@ def test_a_request_larger_than_the_limit_is_too_long(clock: Clock, world: World,
     assert (standing, asked(world, "a"), clock.now) == ("ready", [1], 0.0)
 
 
+ANTHROPIC = "This request would exceed your organization's rate limit of {} input tokens per minute (org: 1, model: a)."
+
+
+@pytest.mark.parametrize("mode", ["chat", "stream"])
+@pytest.mark.parametrize("wire", ["anthropic", "openai"])
+def test_a_prompt_larger_than_a_limit_of_tokens_a_minute_is_too_long(
+    clock: Clock, world: World, wire: str, mode: str
+) -> None:
+    """A 429 that names a limit of tokens a minute is about the prompt, if that alone is larger."""
+    script(world, Act(status=429, message=ANTHROPIC.format("1,000"), retry_after=5), HEALTHY)
+    chain, prompt = [f"sim-{wire}:a", "other:b"], "some words " * 1000
+
+    async def scenario(router: Router) -> tuple[Any, str]:
+        result = await ask(router, mode, prompt=prompt, chain=chain)
+        return result, router.explain(chain=chain).steps[0].standing
+
+    result, standing = play(clock, world, scenario, providers=OTHER)
+
+    assert [type(attempt.error) for attempt in result.trace.attempts] == [ContextTooLong, type(None)]
+    assert (result.trace.attempts[0].scope, standing, asked(world, "a"), clock.now) == ("request", "ready", [1], 0.0)
+
+
+@pytest.mark.parametrize("message", [
+    ANTHROPIC.format("1,000,000"), "This request would exceed your organization's rate limit.",
+    "This request would exceed your account's rate limit. Please try again later.", ANTHROPIC.format("0"),
+])  # fmt: skip
+def test_a_limit_that_the_prompt_alone_does_not_exceed_is_waited_for(
+    clock: Clock, world: World, message: str
+) -> None:
+    """Without a number, and with one that is larger than the prompt, the same words are a rate limit."""
+    script(world, (Act(status=429, message=message, retry_after=1), HEALTHY), HEALTHY)
+
+    result = play(clock, world, lambda router: ask(router, prompt="some words " * 1000, chain=["a"]))
+
+    assert [type(attempt.error) for attempt in result.trace.attempts] == [RateLimited, type(None)]
+
+
 def test_a_usual_limit_of_tokens_is_waited_for(clock: Clock, world: World) -> None:
     """A 429 for fewer tokens than the limit has is a rate limit."""
     limit = Act(status=429, message="Limit 30000, Used 29000, Requested 1600. Please try again in 2s.")

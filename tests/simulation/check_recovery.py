@@ -41,10 +41,8 @@ def recovers(run: FinishedRun) -> None:
 
 def _excused(run: FinishedRun, call: CallRecord, model: Model) -> bool:
     """Whether the first model need not serve: its pace has no room, or its key has just been found to be an old one."""
-    paced = call.trace is not None and any(
-        one.model == model.name and one.outcome == "not_sent" and "has no room in time" in getattr(one.error, "message", "")
-        for one in call.trace.attempts
-    )
+    mine = [] if call.trace is None else [one for one in call.trace.attempts if one.model == model.name]
+    paced = any(one.outcome == "not_sent" and "no room in time" in getattr(one.error, "message", "") for one in mine)
     return paced or _has_an_old_key(run, call, model)
 
 

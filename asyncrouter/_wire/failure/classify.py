@@ -23,8 +23,9 @@ The wait is taken from the first place that has one: headers, error object, mess
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from asyncrouter._errors import (
     AttemptError,
@@ -41,6 +42,7 @@ from asyncrouter._repr import visible_name
 from asyncrouter._wire.failure import vocabulary as words
 from asyncrouter._wire.failure.error_body import ErrorBody, one_line, read_error_body, read_error_document
 from asyncrouter._wire.failure.quota import exhausted_quota, until_google_day_ends, until_openrouter_day_ends
+from asyncrouter._wire.failure.quotes import without_quotes
 from asyncrouter._wire.failure.retry_after import (
     parse_retry_after,
     reset_in_headers,
@@ -69,6 +71,19 @@ _LONGEST_NAME = 40
 """Up to so many characters a message without any name may be a name itself (Groq in a stream: "over capacity")."""
 
 
+_TOLD: Final = "_told"
+"""Where an error keeps what it was made of, until somebody has looked for quotes in it."""
+
+
+class Told(NamedTuple):
+    """What a provider has said: all that an error is made of. `should_retry` is the header of that name."""
+
+    status: int | None
+    body: ErrorBody
+    retry_after: float | None
+    should_retry: str = ""
+
+
 class Classifier:
     """Turns a provider's errors into exceptions. `wall` is the wall clock, for waits given as dates."""
 
@@ -88,21 +103,44 @@ class Classifier:
         retry_after = retry_after_in_headers(headers, self._wall)
         if retry_after is None and status == 429:
             retry_after = reset_in_headers(headers, self._wall)
-        error = self._error(status, read, retry_after)
-        error.request_id = request_id or (read.request_id and visible_name(read.request_id))
         # By this header OpenAI, Anthropic and Together say whether the same request could succeed.
-        match headers.get("x-should-retry", "").lower():
-            case "false":
-                error.again = "never"
-            case "true" if error.again == "never" and not isinstance(error, OutOfCredit):
-                error.again = "quick"
-        return error
+        told = Told(status, read, retry_after, headers.get("x-should-retry", "").lower())
+        return self._first_judged(told, request_id)
 
     def document_error(self, document: object, request_id: str | None = None) -> AttemptError:
         """The error for an error document inside a 200: as its body, in a choice, or in the middle of a stream."""
         read = read_error_document(document)
-        error = self._error(read.status, read, None)
-        error.request_id = request_id or (read.request_id and visible_name(read.request_id))
+        return self._first_judged(Told(read.status, read, None), request_id)
+
+    def reconsider(self, error: AttemptError, request: bytes) -> AttemptError:
+        """The error without what its message quotes from the request; the same object unless that makes a difference.
+
+        Its message stays as it is.
+        """
+        told = error.__dict__.pop(_TOLD, None)
+        if not isinstance(told, Told):
+            return error
+        own_words = without_quotes(told.body.message, request)
+        if own_words is told.body.message:
+            return error
+        judged = self._judge(told._replace(body=replace(told.body, message=own_words)))
+        judged.message, judged.args, judged.request_id = error.message, error.args, error.request_id
+        return judged
+
+    def _first_judged(self, told: Told, request_id: str | None) -> AttemptError:
+        error, body = self._judge(told), told.body
+        error.request_id = request_id or (body.request_id and visible_name(body.request_id))
+        if words.JUDGED.search(plain_message(body.message)):
+            error.__dict__[_TOLD] = told
+        return error
+
+    def _judge(self, told: Told) -> AttemptError:
+        error = self._error(told.status, told.body, told.retry_after)
+        match told.should_retry:
+            case "false":
+                error.again = "never"
+            case "true" if error.again == "never" and not isinstance(error, OutOfCredit):
+                error.again = "quick"
         return error
 
     def _error(self, status: int | None, body: ErrorBody, retry_after: float | None) -> AttemptError:
@@ -124,6 +162,8 @@ class Classifier:
             error.again = "never"
         if kind is ContextTooLong and status == 429:
             error.retry_after = None  # no pause makes the request smaller
+        if kind is RateLimited and (limit := words.TOKENS_A_MINUTE.search(body.message.lower())) is not None:
+            error.tokens_a_minute = int(limit[1].replace(",", "") or 0) or None
         error.definite = _is_definite(error, body, names)
         return error
 

@@ -138,6 +138,16 @@ DEFINITE_CREDIT_PHRASES: Final = re.compile(
 TOO_LARGE_FOR_LIMIT: Final = re.compile(r"limit:?\s*([\d,]+).{0,40}?requested:?\s*([\d,]+)")
 """The two numbers of a 429 for a request that is larger than the limit of a whole minute (OpenAI's words)."""
 
+TOKENS_A_MINUTE: Final = re.compile(r"rate limit of ([\d,]+) (?:input )?tokens per minute")
+"""A limit of tokens that a 429 names (Anthropic's words): a prompt that is larger is never let through."""
+
+JUDGED: Final = re.compile("|".join(phrases.pattern for phrases in (
+    TOO_MANY_TOKENS_PHRASES, FILTER_PHRASES, BILLING_PHRASES, ACCOUNT_PHRASES, KEY_PHRASES, RATE_PHRASES,
+    DEFINITE_NOT_FOUND_PHRASES, DEFINITE_FORBIDDEN_PHRASES, DEFINITE_CREDIT_PHRASES, TOO_LARGE_FOR_LIMIT,
+    TOKENS_A_MINUTE,
+)) + r"|\bblocked\b|try again|retry|wait")
+"""All phrases that decide anything. Where one of them stands in a message it is asked whose words they are."""
+
 _URL: Final = re.compile(r"https?://\S+")
 
 
