@@ -165,8 +165,7 @@ class AttemptError(RouterError):
       (after growing random pauses), "hint" (after the pause that the provider asked for).
     - `scope`: whose fault it is: "request" (this prompt, these parameters), "call" (this caller's key, headers or
       clocks), "model", "key", "host" or "local" (this machine). `None` if no request was sent, or nobody has said yet.
-    - `definite`: whether the provider's words name the model, the key or the account. What is not definite counts
-      against them only after three different requests in a row have met it.
+    - `definite`: whether the words name the model, key or account; else it takes three different requests in a row.
     - `tokens_a_minute`: the limit of tokens that a rate limit's words name, `None` for none.
     """
 
