@@ -37,7 +37,7 @@ Again = Literal["never", "quick", "jitter", "hint"]
 
 Scope = Literal["request", "call", "model", "key", "host", "local"]
 """Whose fault a failure is: this prompt with its parameters; this caller's own key, headers or clocks; the model; the
-key; the host; or this machine. Only failures of a model, a key or a host are remembered."""
+key; the host; or this machine (no descriptor free, a blocked loop). Only a model's, key's or host's are remembered."""
 
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
 """The timeouts of an attempt, and the deadline of its call."""
