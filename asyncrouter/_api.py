@@ -1,6 +1,8 @@
 """The public names, imported from the modules that define them; `asyncrouter` has them all."""
 
-from asyncrouter._config.catalog import Model, Provider
+from asyncrouter._config.aliases import Accept, ChainLike, Headers, HedgeLike, Prompt, RetryLike
+from asyncrouter._config.arguments_messages import tool_result
+from asyncrouter._config.catalog import Key, Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
 from asyncrouter._config.price import Price
 from asyncrouter._errors import (
@@ -21,6 +23,7 @@ from asyncrouter._errors import (
     Rejected,
     RouterClosed,
     RouterError,
+    Scope,
     ServerFailed,
     StreamInterrupted,
     Unauthorized,
@@ -32,10 +35,25 @@ from asyncrouter._repr import visible
 from asyncrouter._router import Router
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.api import Request, Response, Transport
-from asyncrouter._types import Attempt, Call, Chunk, Reply, Trace, Usage
+from asyncrouter._types import (
+    Attempt,
+    Call,
+    Cause,
+    Chunk,
+    FinishReason,
+    FunctionCall,
+    Outcome,
+    Priority,
+    Reply,
+    ToolCall,
+    Trace,
+    Usage,
+)
+from asyncrouter._types import ChatMessage as Message
 
 __all__ = [
     "NOT_GIVEN",
+    "Accept",
     "AiohttpTransport",
     "AllModelsFailed",
     "Attempt",
@@ -47,7 +65,9 @@ __all__ = [
     "Call",
     "CallEnded",
     "CallError",
+    "Cause",
     "Chain",
+    "ChainLike",
     "Chunk",
     "Config",
     "ConfigError",
@@ -58,8 +78,14 @@ __all__ = [
     "Event",
     "ExplainedStep",
     "Explanation",
+    "FinishReason",
+    "FunctionCall",
+    "Headers",
     "Hedge",
     "HedgeDenied",
+    "HedgeLike",
+    "Key",
+    "Message",
     "Model",
     "ModelHealth",
     "NotAccepted",
@@ -67,7 +93,10 @@ __all__ = [
     "NotSent",
     "Notice",
     "OutOfCredit",
+    "Outcome",
     "Price",
+    "Priority",
+    "Prompt",
     "Provider",
     "RateLimited",
     "Refused",
@@ -77,16 +106,20 @@ __all__ = [
     "Request",
     "Response",
     "Retry",
+    "RetryLike",
     "Router",
     "RouterClosed",
     "RouterError",
+    "Scope",
     "ServerFailed",
     "StateChanged",
     "Step",
     "StreamInterrupted",
+    "ToolCall",
     "Trace",
     "Transport",
     "Unauthorized",
     "Usage",
+    "tool_result",
     "visible",
 ]

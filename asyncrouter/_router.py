@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncrouter._config.arguments import check_messages, deadline_of, new_call, params_of
+from asyncrouter._config.arguments import deadline_of, new_call, params_of
 from asyncrouter._config.arguments_headers import seal_headers
+from asyncrouter._config.arguments_messages import check_messages
 from asyncrouter._config.arguments_options import (
     CHAT_ONLY,
     MODEL_CHOICES,
@@ -25,9 +26,7 @@ from asyncrouter._router_base import RouterBase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter._config.arguments import Accept, Prompt
-    from asyncrouter._config.arguments_headers import Headers
-    from asyncrouter._config.plan import ChainLike, HedgeLike, RetryLike
+    from asyncrouter._config.aliases import Accept, ChainLike, Headers, HedgeLike, Prompt, RetryLike
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Priority, Reply, Trace
 
@@ -93,7 +92,8 @@ class Router(RouterBase):
         print(reply.text, reply.model, reply.cost_usd)
         ```
 
-        - `prompt`: text, which is one message of the user, or a list of Chat Completions messages.
+        - `prompt`: text, which is one message of the user, or a list of messages: Chat Completions dicts, replies, or
+          message objects of the vendors' SDKs.
         - `task`: the name of a chain in the configuration. An unknown one uses that of `default`, with one warning; it
           is a `ConfigError` if the configuration has no such task, or `unknown_task = "error"`.
         - `tier`: the models of all tiers up to this one, cheapest first. With `task`: its models up to this tier.

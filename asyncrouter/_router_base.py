@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from asyncrouter._config.aliases import ChainLike, HedgeLike, RetryLike
     from asyncrouter._config.catalog import Model
     from asyncrouter._config.config import Config
-    from asyncrouter._config.plan import ChainLike, HedgeLike, Plan, PlannedStep, RetryLike
+    from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._events import Event
     from asyncrouter._transport.api import Transport

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypeAlias, TypedDict, cast
 
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._pickles.decoders import Decoder
@@ -20,8 +20,42 @@ Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_a
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 Priority = Literal["interactive", "batch"]
 Message = dict[str, object]
-ToolCall = dict[str, Any]
-"""A tool call of Chat Completions: `{"id": …, "type": "function", "function": {"name": …, "arguments": "{…}"}}`."""
+ToolCallDelta: TypeAlias = "Mapping[str, Any]"
+"""A piece of a tool call, as in the `delta` of a Chat Completions stream."""
+
+
+class FunctionCall(TypedDict):
+    """What a tool call asks for: the `name` of the function, and its `arguments` as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """A tool call of Chat Completions: `{"id": …, "type": "function", "function": {"name": …, "arguments": "{…}"}}`."""
+
+    id: str
+    type: str
+    function: FunctionCall
+
+
+class ChatMessage(TypedDict, total=False):
+    """A message of Chat Completions, for the history of a conversation. Only `role` is required.
+
+    - `role`: "system", "user", "assistant" or "tool".
+    - `content`: text, or a list of parts such as `{"type": "image_url", "image_url": {"url": …}}`; `None` beside calls.
+    - `tool_calls`: what an assistant's message asks for; `tool_call_id`: which of them a tool's message answers.
+
+    A message that a model wrote may have more keys, such as its reasoning and signatures; they go back with it.
+    """
+
+    role: Required[str]
+    content: str | Sequence[Mapping[str, Any]] | None
+    name: str
+    tool_calls: list[ToolCall]
+    tool_call_id: str
+    reasoning: str
+    refusal: str | None
 
 
 def merge_headers(headers: Mapping[str, Sealed], override: Mapping[str, Sealed]) -> Mapping[str, Sealed]:
@@ -114,7 +148,7 @@ class Chunk(ShortRepr, PickledByName):
 
     text: str = ""
     reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     restart: bool = False
@@ -241,7 +275,8 @@ class Reply(ShortRepr, PickledByName):
     - `usage`: the tokens of this answer; `None` if the provider did not report them.
     - `cost_usd`: US dollars for this answer; `None` if unknown. `trace.cost_usd` is the cost of all attempts.
     - `trace`: the record of the call.
-    - `raw`: the answer as a Chat Completions response; `raw["choices"][0]["message"]` goes into the history.
+    - `message`: the assistant's message, for the history; a reply may also stand in `messages` itself.
+    - `raw`: the answer as a Chat Completions response.
 
     A reply can be pickled.
     """
@@ -265,8 +300,23 @@ class Reply(ShortRepr, PickledByName):
         return version, values
 
     @property
+    def message(self) -> ChatMessage:
+        """The assistant's message as the model wrote it, ready for the history: `history.append(reply.message)`."""
+        try:
+            choices = self.raw.get("choices")
+        except RuntimeError:  # pickled by 0.1.0, without it
+            choices = None
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if isinstance(message, dict):
+            return cast("ChatMessage", message)
+        calls: ChatMessage = {"role": "assistant", "tool_calls": list(self.tool_calls)}
+        plain: ChatMessage = {"role": "assistant"}
+        return {**(calls if self.tool_calls else plain), "content": self.text or (None if self.tool_calls else "")}
+
+    @property
     def raw(self) -> Message:
-        """The answer as a Chat Completions response; `raw["choices"][0]["message"]` goes into the history as it is.
+        """The answer as a Chat Completions response.
 
         It is built when it is asked for, and holds what the other fields leave out. `{}` on a reply made by hand.
         """

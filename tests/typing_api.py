@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_type
+from collections.abc import Mapping
+from typing import assert_type
 
 from asyncrouter import (
     AllModelsFailed,
@@ -12,18 +13,18 @@ from asyncrouter import (
     Config,
     Event,
     Hedge,
+    Message,
     Model,
     Provider,
     Reply,
     Retry,
     Router,
     Step,
+    ToolCall,
     Trace,
     Usage,
+    tool_result,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 async def ask() -> None:
@@ -87,3 +88,14 @@ async def with_defaults(router: Router) -> None:
     assert_type(reply.trace.attempts[0].headers, Mapping[str, str])
     if reply.usage is not None:
         assert_type(reply.usage.total_tokens, int)
+
+
+async def use_tools(router: Router) -> None:
+    history: list[Message] = [{"role": "user", "content": "What is the weather in Paris?"}]
+    reply = await router.chat(history, tools=[{"type": "function", "function": {"name": "weather"}}])
+    history.append(reply.message)
+    for call in reply.tool_calls:
+        assert_type(call, ToolCall)
+        assert_type(call["function"]["arguments"], str)
+        history.append(tool_result(call, {"sky": "clear"}))
+    assert_type((await router.chat([*history, reply])).message, Message)

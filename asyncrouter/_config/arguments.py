@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._config.arguments_headers import check_headers
+from asyncrouter._config.arguments_messages import check_messages
 from asyncrouter._config.arguments_params import NO_PROVIDERS, Params, merge_params
 from asyncrouter._config.checks import seconds
 from asyncrouter._config.parameter_names import check_keywords
@@ -14,15 +15,12 @@ from asyncrouter._config.settings import DefaultSeconds, NotGiven
 from asyncrouter._types import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
+    from asyncrouter._config.aliases import Accept, Prompt
     from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan
     from asyncrouter._credentials.secret import SealedHeaders
-    from asyncrouter._types import Message, Priority, Reply
+    from asyncrouter._types import Priority
 
-    Prompt = str | Sequence[Mapping[str, object]]
-    Accept = Callable[[Reply], bool | Awaitable[bool]]
 
 def new_call(
     config: Config,
@@ -72,29 +70,6 @@ def deadline_of(plan: Plan, given: float | NotGiven | None) -> float | None:
         return plan.deadline
     seconds("deadline", given)
     return given
-
-
-def check_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
-    """The messages of a call: `system` as the first one; a text is one message of the user.
-
-    Raises `TypeError` or `ValueError`.
-    """
-    if system is not None:
-        if not isinstance(system, str):
-            raise TypeError(f"system: expected text, got {type(system).__name__}")
-        return [{"role": "system", "content": system}, *check_messages(prompt)]
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}]
-    if not isinstance(prompt, (list, tuple)):
-        raise TypeError(f"prompt: expected text or a list of messages, got {type(prompt).__name__}")
-    if not prompt:
-        raise ValueError("prompt: expected at least one message, got none")
-    for index, message in enumerate(prompt):
-        if not isinstance(message, dict):
-            raise TypeError(f"messages[{index}]: expected a dict with a role, got {type(message).__name__}")
-        if not isinstance(message.get("role"), str):
-            raise ValueError(f'messages[{index}]: expected a "role" that is text, got {message.get("role")!r}')
-    return list(prompt)
 
 
 def params_of(plan: Plan) -> Params:

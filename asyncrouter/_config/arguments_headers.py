@@ -11,10 +11,9 @@ from asyncrouter._config.secret_names import is_key_header, is_secret_header, is
 from asyncrouter._credentials.secret import NO_HEADERS, SealedHeaders, Secret, reveal
 
 if TYPE_CHECKING:
+    from asyncrouter._config.aliases import Headers
     from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan
-
-    Headers = Mapping[str, str | Mapping[str, str]]
 
 
 class CallHeaders(NamedTuple):

@@ -29,14 +29,11 @@ from asyncrouter._config.settings import (
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from asyncrouter._config.aliases import ChainLike, HedgeLike, RetryLike
     from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._config.config import Chain, Config, Defaults, Step
-
-    ChainLike = Chain | Sequence[str | Model | Step]
-    HedgeLike = Hedge | Mapping[str, object] | float | str | None
-    RetryLike = Retry | Mapping[str, object] | int
 
 T = TypeVar("T")
 

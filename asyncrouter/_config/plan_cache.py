@@ -10,9 +10,10 @@ from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._events import MAX_NAMES
 
 if TYPE_CHECKING:
+    from asyncrouter._config.aliases import ChainLike, HedgeLike, RetryLike
     from asyncrouter._config.catalog import Model
     from asyncrouter._config.config import Config
-    from asyncrouter._config.plan import CallSettings, ChainLike, HedgeLike, Plan, RetryLike
+    from asyncrouter._config.plan import CallSettings, Plan
 
 
 class PlanCache:

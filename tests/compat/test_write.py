@@ -9,8 +9,11 @@ from pathlib import Path
 import asyncrouter
 from asyncrouter import CallError, ReplyStream, Router, Transport
 
-NOT_PICKLED = {"AiohttpTransport", ReplyStream.__name__, "Response", Router.__name__, Transport.__name__}
-"""Public classes that live in their process."""
+NOT_PICKLED = {
+    "AiohttpTransport", "FunctionCall", "Message", "ToolCall", ReplyStream.__name__, "Response", Router.__name__,
+    Transport.__name__,
+}
+"""Public classes that live in their process, or are the types of dicts."""
 ROOTS = {CallError.__name__, "AttemptError"}
 """Errors that are raised only as one of their subclasses."""
 

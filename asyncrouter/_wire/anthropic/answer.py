@@ -134,7 +134,8 @@ class MessageBuilder:
         served = self._message.get("model") if self._message is not None else None
         reply.served_model = served if isinstance(served, str) else None
         reply.text, reply.reasoning = joined(self._blocks, "text"), joined(self._blocks, "thinking")
-        reply.tool_calls = tuple(block.tool_call() for block in self._blocks if block.kind == "tool_use")
+        calls = (block.tool_call() for block in self._blocks if block.kind == "tool_use")
+        reply.tool_calls = tuple(calls)  # type: ignore[arg-type]  # in this shape
         reply.finish_reason = self._finish_reason()
         reply.usage = read_counts(self._counts) if self._counts_are_final else None
 

@@ -144,7 +144,8 @@ class CompletionBuilder:
         reply.served_model = served if isinstance(served, str) else None
         reply.usage = read_usage(self.usage, self.envelope.get("service_tier"))
         if (first := self.first) is not None:
-            reply.text, reply.reasoning, reply.tool_calls = first.text, first.reasoning, first.tool_calls.joined()
+            reply.text, reply.reasoning = first.text, first.reasoning
+            reply.tool_calls = first.tool_calls.joined()  # type: ignore[assignment]  # in this shape
             reply.finish_reason = first.finish_reason
 
     def check(self, params: Mapping[str, object], request_id: str | None) -> AttemptError | None:

@@ -155,7 +155,7 @@ class ResponseAnswer(AnswerState):
         reply.served_model = self.served_model
         reply.text = self.text
         reply.reasoning = self.reasoning
-        reply.tool_calls = tuple(item.tool_call() for item in self.calls)
+        reply.tool_calls = tuple(item.tool_call() for item in self.calls)  # type: ignore[misc]  # in this shape
         reply.usage = read_usage(object_in(self.response, "usage"), self.response.get("service_tier"))
         reply.finish_reason = finish_reason(self)
         reply._build_raw = self.raw
