@@ -22,6 +22,10 @@ _KEY_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", 
 """Header fields that hold a key, in lower case; a file must not give them, because a key must not stand in it."""
 
 
+MAX_FILE_BYTES = 16 << 20
+"""Bytes that a configuration may have: a device, or the wrong file, would fill the memory."""
+
+
 @without_locals
 def load(source: Config | Mapping[str, object] | None = None, tables: str | NotGiven | None = NOT_GIVEN) -> Config:
     """The configuration of a router: `source` together with the built-in tasks and tiers of the table `tables`.
@@ -42,7 +46,13 @@ def config_from_toml(path: str | PathLike[str]) -> Config:
     from tomllib import loads  # two milliseconds at import that only a file is worth
 
     try:
-        given = loads(Path(path).read_text("utf-8-sig"))  # some editors begin a file with a mark
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(f"has more than {MAX_FILE_BYTES} bytes", str(path))
+        given = loads(content.decode("utf-8-sig").replace("\r\n", "\n"))  # some editors begin a file with a mark
+    except ConfigError:
+        raise
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from None
     except UnicodeDecodeError as error:

@@ -38,7 +38,8 @@ async def run(
         def on_progress(progress: Progress) -> None:
             sending.set()
             if display is not None:
-                display(progress)
+                with contextlib.suppress(OSError):  # a log on a full disk is no reason to stop
+                    display(progress)
 
         async with router:
             try:
@@ -59,7 +60,8 @@ async def run(
 
 
 def _print_report(report: Report, as_json: bool) -> None:
-    click.echo(summary(report), err=True, nl=False)
+    with contextlib.suppress(OSError):
+        click.echo(summary(report), err=True, nl=False)
     if as_json:
         write(json_line({**asdict(report), "left": report.left}))
 

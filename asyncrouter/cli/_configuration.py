@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
-from asyncrouter import AiohttpTransport, ConfigError, Router
+from asyncrouter import AiohttpTransport, ConfigError, Router, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Configuration(NamedTuple):
         try:
             return Router.from_toml(self.path, tables=self.tables, transport=make_transport(), listeners=listeners)
         except ConfigError as error:
-            if error.path == str(self.path):
+            if error.path == visible(str(self.path)):
                 raise
             raise ConfigError(str(error), str(self.path), error.value) from None
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import sys
+import traceback
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from asyncrouter import (
     AllModelsFailed,
@@ -28,6 +34,12 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 BROKEN_PIPE = 141
 """Exit status when the reader of our output has gone: what a shell reports of a program that SIGPIPE ended."""
 
+SHOW_TRACEBACK = "ASYNCROUTER_TRACEBACK"
+"""The environment variable with which a bug is shown with its traceback."""
+
+_ARGUMENT = re.compile(r"[a-z_]+(?:[.\[][^:]*)?=?: ")
+"""How the message about an argument begins: `messages[0].content: …`, `seed: …`."""
+
 _SILENT = logging.NullHandler()
 """Without any handler, Python prints warnings of a logger on standard error, beside our own messages."""
 
@@ -38,6 +50,8 @@ def run_command(command: Callable[[], object]) -> int:
     try:
         status = command()
         sys.stdout.flush()
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise  # click prints these itself
     except KeyboardInterrupt:
         _silence_leftovers()
         end_line()
@@ -53,7 +67,29 @@ def run_command(command: Callable[[], object]) -> int:
     except OSError as error:
         print_error(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
         return FAILED
+    except (TypeError, ValueError) as wrong:
+        if not _is_of_an_argument(wrong):
+            return _report_bug(wrong)
+        print_error(str(wrong))
+        return USAGE
+    except Exception as error:
+        return _report_bug(error)
     return status if isinstance(status, int) else OK
+
+
+def _is_of_an_argument(error: TypeError | ValueError) -> bool:
+    """Whether the library refuses an argument by this: such an error begins with the argument's name."""
+    return type(error) in {TypeError, ValueError} and _ARGUMENT.match(str(error)) is not None
+
+
+def _report_bug(error: Exception) -> int:
+    """Name the class and the place of an exception that nobody expected: its text may quote what is secret."""
+    if os.environ.get(SHOW_TRACEBACK):
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
+    print_error(f"this is a bug: {type(error).__name__}{place}", hint=f"{SHOW_TRACEBACK}=1 shows where it comes from")
+    return FAILED
 
 
 def end_line() -> None:

@@ -15,6 +15,9 @@ def key_variable(provider: Provider) -> str | None:
 
 
 def key_problem(provider: Provider) -> str | None:
-    """That its variable is not set or blank, as a message; `None` when all is well."""
+    """That its variable is not set or blank, or holds what cannot be sent, as a message; `None` when all is well."""
     name = key_variable(provider)
-    return f"{name} is not set" if name is not None and not os.environ.get(name, "").strip() else None
+    key = "" if name is None else os.environ.get(name, "").strip()
+    if name is None or (key.isascii() and key.isprintable() and key):
+        return None
+    return f"the key in {name} has characters in it that cannot be sent" if key else f"{name} is not set"

@@ -8,6 +8,7 @@ is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -45,4 +46,5 @@ def _print(message: str, colour: str, hint: str | None) -> None:
     text = f"{click.style('asyncrouter', fg=colour)}: {visible(message, lines=True)}"
     if hint is not None:
         text += f"\n  {click.style(visible(hint, lines=True), dim=True)}"
-    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)
+    with contextlib.suppress(OSError):  # where standard error cannot be written, nobody can be told
+        click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)

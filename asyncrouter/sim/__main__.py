@@ -75,6 +75,9 @@ def main(argv: list[str] | None = None) -> int:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"at {options.host}: {error.strerror}"
         sys.stderr.write(f"{parser.prog}: port {options.port} {why}\n")
         return 2
+    except UnicodeError:
+        sys.stderr.write(f"{parser.prog}: --host: expected a name or an address, got {options.host!a}\n")
+        return 2
     return 0
 
 
