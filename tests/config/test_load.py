@@ -244,7 +244,7 @@ def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
                          (latin, "is not UTF-8: byte 5 is 0xe9"), ("\0", "is not TOML: embedded null byte")]:
         with pytest.raises(ConfigError) as caught:
             config_from_toml(path)
-        assert str(caught.value) == f"{path}: {reason}"
+        assert str(caught.value) == f"{visible(str(path))}: {reason}"
 
 
 WORDS = st.sampled_from([
