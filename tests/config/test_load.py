@@ -13,6 +13,7 @@ from asyncrouter._config.catalog import Model, Price, Provider
 from asyncrouter._config.config import Chain, Config, Defaults, Hedge, Retry, Step
 from asyncrouter._config.load import builtin, config_from_mapping, config_from_toml, load, with_tables
 from asyncrouter._errors import ConfigError
+from asyncrouter._repr import visible
 from tests.helpers.planted import KEY as SECRET
 
 EXAMPLE = """
