@@ -108,8 +108,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
                 await _wait_for_room(entry, step_run, no_room, waits_since)
             credential, now = engine.credentials[step_run.step.model.provider], engine.loop.time()
             if credential.due(now) and not step_run.own_key:
-                step_run.leave_queue(engine.policies)
-                await credential.fetch(step_run.silent_until - now)
+                await credential.fetch(step_run.silent_until - now)  # a turn that has been granted is kept
             if (lease := admit_now(engine, call, step_run)) is None:
                 began = engine.loop.time()
                 lease = await admit_later(engine, call, step_run)
@@ -123,6 +122,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
         except BaseException as error:
             entry.end("failed", entry.note_raised(error))
             raise
+        finally:
+            step_run.leave_queue(engine.policies)  # unless it has been used
         result = await _run(sent, step_run)
         if not isinstance(result, AttemptError) or entry.attempt.outcome is not None:
             return result

@@ -7,6 +7,7 @@ breakers, limits. The parts do not know one another.
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._events import MAX_NAMES, StateChanged
@@ -105,6 +106,10 @@ class Policies:
         """
         if own_key and state.pacer.take_slot(rank):
             return Lease(state, rank, 0.0, own_key=True)
+        if (known := state.provider.limit_of_a_model) is not None and state.limits.unlimited:
+            rate, until = known
+            now = self._loop.time()
+            state.limits.suspect(now, rate if now < until else inf)
         if not state.pacer.may_go(tokens, rank):
             return None
         state.pacer.take(tokens, rank)

@@ -13,6 +13,9 @@ A crowd that meets the limit at once tells more: of its requests as many get thr
 which is a second's worth as a rule. Then the rate begins with their number, and grows by a fifth a second. At the
 second 429 it goes back to that number or by a tenth, whichever is lower, and that number is taken for the limit.
 
+Models of one provider have limits alike. So a model that has told none, beside one whose limit a crowd has found, is
+sent no more in a second than that one takes, or than it has taken before; the rest waits, and its rate doubles.
+
 Guaranteed: the rate falls at most once a second (but for that return to a crowd's number), and never below three
 requests a minute.
 
@@ -70,8 +73,8 @@ class HiddenLimit:
     """What is known of a model's hidden limit: `limit` is `None` until a 429 has come; nothing goes before `gate`."""
 
     __slots__ = (
-        "_answers", "_answers_before", "_began_at", "_ceiling", "_crowd", "_cut_at", "_second", "_sent", "_sent_since",
-        "_turned_down", "_waited_at", "gate", "limit",
+        "_answered", "_answers", "_answers_before", "_began_at", "_ceiling", "_crowd", "_cut_at", "_peak", "_second",
+        "_sent", "_sent_since", "_turned_down", "_waited_at", "gate", "limit",
     )
 
     def __init__(self) -> None:
@@ -84,6 +87,8 @@ class HiddenLimit:
         self._second = -1
         self._sent = self._turned_down = 0  # requests since `_sent_since`, a second at most, and those turned down
         self._sent_since = -inf
+        self._peak = 0  # the most that got through in a second before that
+        self._answered = False
         self._crowd: float | None = None  # how many of a crowd got through
         self._answers = self._answers_before = 0  # in this second, and in the one before
 
@@ -98,6 +103,7 @@ class HiddenLimit:
     def sent(self, now: float) -> None:
         """Note that a request goes now."""
         if now > self._sent_since + 1.0:
+            self._peak = max(self._peak, self._sent - self._turned_down)
             self._sent_since = now
             self._sent = self._turned_down = 0
         self._sent += 1
@@ -130,14 +136,27 @@ class HiddenLimit:
         """Note that a request that was sent at `sent_at` was answered."""
         limit = self.limit
         if limit is None:
+            self._answered = True
             return
-        if now - self._cut_at > FORGET_AFTER:
+        if now - max(self._cut_at, self._began_at) > FORGET_AFTER:
             self.limit = None
             return
         self._rotate(now)
         self._answers += 1
         if sent_at > self._began_at and now - self._waited_at < max(1.0, 2.0 / limit.rate):
             limit.rate += self._step(limit.rate)
+
+    def suspect(self, now: float, rate: float) -> None:
+        """Take a limit for likely, because another model of the same key has one that lets `rate` a second through.
+
+        It begins when more requests would go within a second than that, and than this model has ever taken. A model
+        that has not answered yet is sent whatever there is: it may have no limit, and will tell.
+        """
+        likely = max(rate, float(self._peak))
+        if self.limit is None and self._answered and now <= self._sent_since + 1.0 and self._sent >= likely:
+            self.limit = Gcra(likely)
+            self._began_at = now
+            self._ceiling, self._crowd = inf, None
 
     def _begin(self, now: float) -> None:
         self.limit = Gcra(RATE_AT_FIRST)

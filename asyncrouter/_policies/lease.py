@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import AttemptTimeout, RateLimited
+from asyncrouter._policies.hidden_limit import FORGET_AFTER
 from asyncrouter._policies.lateness import LOSER_SLOW_TIMES, slow_delay
 from asyncrouter._policies.scope import (
     USUAL_QUANTILE,
@@ -189,6 +190,9 @@ class Lease:
         if self.state.limits.rejected(now, sent_at, hinted=error.retry_after is not None):
             self.state.changed("paced", error.message)
         self.state.pacer.was_rejected(self._rank)
+        hidden = self.state.limits.hidden
+        if hidden.met_by_crowd and hidden.limit is not None:
+            self.state.provider.limit_of_a_model = hidden.limit.rate, now + FORGET_AFTER
 
     def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float) -> None:
         """A quick first content ends a demotion, whatever became of the attempt after that."""

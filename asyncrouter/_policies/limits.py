@@ -77,9 +77,14 @@ class Limits:
 
     def answered(self, now: float, sent_at: float) -> None:
         """Note that a request that was sent at `sent_at` was answered."""
-        if self.hidden.limit is not None:
-            self.hidden.answered(now, sent_at)
+        self.hidden.answered(now, sent_at)
+        if not self.unlimited:
             self._update()
+
+    def suspect(self, now: float, rate: float) -> None:
+        """Expect a hidden limit, as another model of the same key has one of `rate` requests a second."""
+        self.hidden.suspect(now, rate)
+        self._update()
 
     def rejected(self, now: float, sent_at: float, *, hinted: bool) -> bool:
         """Note a 429 or 529 for the request that was sent at `sent_at`; `hinted`: it came with a Retry-After.

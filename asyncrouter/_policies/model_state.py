@@ -33,13 +33,15 @@ stays open for a minute at most."""
 class ProviderState:
     """One provider with its key: whether its host can be reached, and what may be spent on retries."""
 
-    __slots__ = ("host", "retries")
+    __slots__ = ("host", "limit_of_a_model", "retries")
 
     def __init__(self, random: Random, changed: Callable[[str, str], None]) -> None:
         self.host = Breaker(
             random, changed, in_a_row=HOST_IN_A_ROW, quiet=HOST_QUIET_SECONDS, longest=HOST_LONGEST_OPEN
         )
         self.retries = RetryBudget()
+        self.limit_of_a_model: tuple[float, float] | None = None
+        """Requests a second that one of its models lets through, found by a crowd; until when that is remembered."""
 
     def __repr__(self) -> str:
         return f"<ProviderState {self.host!r}, {self.retries!r}>"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CALLS = 100
 PER_SECOND = 5.0
+RATES = (5.0, 50.0)
 LATENCY = 0.3
 
 
@@ -31,11 +32,14 @@ async def ask(router: Router, number: int, chain: list[str], *, streams: bool) -
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("hinted", [False, True])
 @pytest.mark.parametrize("models", [1, 2])
-def test_a_crowd_is_answered(clock: Clock, world: World, models: int, hinted: bool, streams: bool) -> None:
+@pytest.mark.parametrize("per_second", RATES)
+def test_a_crowd_is_answered(
+    clock: Clock, world: World, per_second: float, models: int, hinted: bool, streams: bool
+) -> None:
     """A hundred calls at once are all answered in 1.10 of the least time; a second crowd meets hardly a 429."""
     chain = ["a", "b"][:models]
     for name in chain:
-        world.model(name, Act(first_token=LATENCY)).limit(PER_SECOND, retry_after=hinted)
+        world.model(name, Act(first_token=LATENCY)).limit(per_second, retry_after=hinted)
 
     async def crowd(router: Router) -> tuple[float, int]:
         began, before = clock.now, world.requests
@@ -50,7 +54,7 @@ def test_a_crowd_is_answered(clock: Clock, world: World, models: int, hinted: bo
 
     seconds, again, rejected = clock.run(scenario())
 
-    rate = PER_SECOND * models
+    rate = per_second * models
     assert seconds <= 1.10 * ((CALLS - rate) / rate + LATENCY)
     assert again <= 1.10 * (CALLS / rate + LATENCY)
     assert rejected <= 0.05 * CALLS
@@ -76,3 +80,37 @@ def test_503_with_retry_after_is_a_limit_too(clock: Clock, world: World) -> None
             return len(await asyncio.gather(*(router.chat(f"{n}", chain=["a"], deadline=60) for n in range(CALLS))))
 
     assert clock.run(scenario()) == CALLS
+
+
+def test_what_one_model_lets_through_is_expected_of_its_sister(clock: Clock, world: World) -> None:
+    """A second crowd does not overrun a model that has never said anything, beside one whose limit is known."""
+    for name in ("a", "b"):
+        world.model(name, Act(first_token=LATENCY)).limit(50.0)
+
+    async def crowd(router: Router) -> tuple[float, int]:
+        began, before = clock.now, world.requests
+        await asyncio.gather(*(ask(router, number, ["a", "b"], streams=False) for number in range(CALLS)))
+        return clock.now - began, world.requests - before - CALLS
+
+    async def scenario() -> list[tuple[float, int]]:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            return [await crowd(router), await crowd(router)]
+
+    (first, _), (second, rejected) = clock.run(scenario())
+
+    assert first <= 1.10 * LATENCY
+    assert second <= 1.10 * (1.0 + LATENCY)
+    assert rejected <= 0.05 * CALLS
+
+
+def test_a_sister_without_a_limit_serves_a_first_crowd_at_once(clock: Clock, world: World) -> None:
+    """A model that has not answered yet is sent all that a limited one of the same key cannot take."""
+    world.model("a", Act(first_token=LATENCY)).limit(PER_SECOND, retry_after=False)
+    world.model("b", Act(first_token=LATENCY))
+
+    async def scenario() -> float:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            await asyncio.gather(*(ask(router, number, ["a", "b"], streams=False) for number in range(CALLS)))
+            return clock.now
+
+    assert clock.run(scenario()) == LATENCY
