@@ -21,6 +21,10 @@ def main() -> int:
         return _run()
     except KeyboardInterrupt:
         return 130
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return 130  # Python 3.11 raises this instead where Ctrl-C comes while a class is made
     finally:
         # Another Ctrl-C could only interrupt the exit of the interpreter, which would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -146,3 +146,18 @@ def test_a_command_without_its_extra(shell: Shell) -> None:
         assert "Traceback" not in done.stderr
         assert done.returncode == 2
     assert spawn("explain").status == 0
+
+
+def test_ctrl_c_while_a_class_is_made() -> None:
+    """Python 3.11 makes a `RuntimeError` of it, which is no traceback either."""
+    code = (
+        "import dataclasses, sys\n"
+        "def interrupted(*_): raise KeyboardInterrupt\n"
+        "dataclasses.Field.__set_name__ = interrupted\n"
+        "from asyncrouter.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "explain"], capture_output=True, text=True, timeout=60,
+                          check=False, env=environment())
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
