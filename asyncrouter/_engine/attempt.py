@@ -52,8 +52,9 @@ Errors of the provider (`AttemptError`) are returned, never raised; so is an `OS
 not the provider's doing: a cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
 Such an exception is kept on the attempt, too.
 
-Closing the router cancels what its transport waits for, such as a name look-up. A task then gets a `CancelledError`
-that nobody has asked for; its attempt has failed.
+Closing the router cancels what its transport waits for, such as a name look-up, and a transport of the caller's own may
+wait for something that others cancel. A task then gets a `CancelledError` that nobody has asked for; its attempt has
+failed. `accept` may raise one of its own, which goes on.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._engine.admission import admit_later, admit_now
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
-from asyncrouter._engine.reading import ChunkReader, ReplyReader
+from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, Unauthorized
@@ -198,8 +199,8 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
         expired = sent.clock.expired
         if expired is not None and sent.clock.take_back_cancel():
             return sent.fail(sent.timeout(expired))
-        if sent.engine.closed and not sent.clock.was_cancelled():
-            return sent.fail(ConnectionFailed("the router was closed"))
+        if sent.reply is None and step_run.stopped is None and not sent.clock.was_cancelled():
+            return sent.fail(ConnectionFailed("the router was closed" if sent.engine.closed else GIVEN_UP))
         sent.end(step_run.stopped or "cancelled")
         raise
     except BaseException as error:

@@ -35,13 +35,15 @@ again after that read, and at the latest one such moment later.
 At each await:
 
     response.read()        May be cancelled, or closed by the clock; also ends with `ConnectionFailed` when the
-                           connection breaks. A break after the end of the answer is no failure.
+                           connection breaks. A break after the end of the answer is no failure. A `CancelledError`
+                           that nobody has asked for, of a transport of the caller's own, is a broken connection.
     response.read() in     May be cancelled. `chat()` then loses the answer with its attempt. A caller of `next()` who
     draining               comes back gets the last chunk, without a second drain.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -64,6 +66,8 @@ BATCHED_READ_MIN_REPLIES = 16
 """Replies being read at once from which on reads are batched; with fewer the CPU is not what limits anybody."""
 MAX_IDLE_SHARE = 0.25
 """Share of the idle limit that a batched read may take at most, so that the limit stays meaningful."""
+GIVEN_UP = "the transport gave up the request, though nobody has cancelled it"
+"""The message for a `CancelledError` of a transport of the caller's own."""
 DRAIN_SECONDS = 0.25
 """Seconds given to the end of a body after the end of its answer, so that its connection can serve again."""
 
@@ -112,6 +116,11 @@ class ReplyReader:
             self._resting_until = self._time() + rest
         try:
             data = await self._response.read(rest)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ConnectionFailed(GIVEN_UP) from None
         except (ConnectionFailed, OSError, EOFError):
             # A connection that breaks, or falls silent, after the finish reason has cut nothing off.
             if decoder.close() is None:
