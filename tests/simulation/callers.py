@@ -146,9 +146,21 @@ class Caller:
 
         async def judge_slowly(reply: Reply) -> bool:
             await asyncio.sleep(behaviour.accept_seconds)
+            self._holds_nothing(reply.model)
             return judge(reply)
 
         return judge_slowly if behaviour.accept_seconds else judge
+
+    def _holds_nothing(self, model: str) -> None:
+        """Check that no slot is taken but for requests that run, end at this very instant, or are read slowly."""
+        now, record = self._loop.time(), self._record
+        running = sum(
+            one.ended is None or one.ended >= now or (one.call.behaviour.stream and not one.call.over)
+            for one in record.exchanges if one.model == model
+        )
+        held = self._router.health()[model].in_flight
+        if held > running:
+            record.flag("accept", f"call {self._call.number}: {held} of {model} in flight, {running} running")
 
     async def _stream(self) -> None:
         call = self._call

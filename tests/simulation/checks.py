@@ -18,6 +18,7 @@ from . import (
     check_recovery,
     check_replies,
     check_steps,
+    check_waits,
 )
 from .failure_report import failure_report
 
@@ -179,7 +180,7 @@ def _tries(run: FinishedRun, call: CallRecord) -> list[MatchedAttempt]:
 
 
 MODULES = (
-    check_calls, check_steps, check_replies, check_budgets, check_breakers, check_blame, check_latency, check_blocked,
-    check_recovery,
+    check_calls, check_steps, check_waits, check_replies, check_budgets, check_breakers, check_blame, check_latency,
+    check_blocked, check_recovery,
 )
 CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for check in room.CHECKS]

@@ -7,6 +7,7 @@ between that and the client's own bookkeeping: so "before" is exact, also within
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from .fault_kinds import PROMPTS
@@ -97,6 +98,18 @@ class ExpectedHolds:
         """Whether there was a reason not to ask a model at some instant of a span; a key may stay out for long."""
         return any(whose == provider and which in {"", model} and begin <= until and since < end
                    for whose, which, begin, end in self.spans)
+
+    def reasons(self, provider: str, model: str) -> list[tuple[float, float]]:
+        """From when to when there was a reason not to ask a model."""
+        return [(begin, end) for whose, which, begin, end in self.spans if whose == provider and which in {"", model}]
+
+    def free_at(self, provider: str, model: str, at: float) -> float:
+        """From when on a model may be asked, as is known at the instant `at`; `inf` while it is disabled."""
+        for whose, which, begin, end in self.out:
+            if whose == provider and which in {"", model} and begin <= at < end:
+                return inf
+        ends = [end for whose, which, begin, end in self.spans if (whose, which) == (provider, model) and begin <= at]
+        return max([at, *ends])
 
     def _later(self, known: dict[str, float], exchange: Exchange, now: float, until: float) -> None:
         known[exchange.model] = max(known.get(exchange.model, 0.0), until)

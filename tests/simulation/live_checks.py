@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .world import World
 
 ROUNDING = 1e-6
+MOST_ANSWERED = 2500
+"""Tokens that a request of a few words has at most, with its answer, by any estimate."""
 SLOWEST = 0.05
 """Requests a second below which a hidden limit is never cut."""
 
@@ -136,6 +138,7 @@ class LiveChecks:
             if self._world.live[name] > state.in_flight:
                 record.flag("in flight", f"{name} at {now!r}: {self._world.live[name]} connections, {state}")
         self._not_idle(now)
+        self._nothing_kept(now)
 
     def _not_idle(self, now: float) -> None:
         """Check that no request waits that could go."""
@@ -147,6 +150,21 @@ class LiveChecks:
             ticket = state.pacer.next_in_line()
             if ticket is not None and state.limits.due(now, ticket.tokens, batch=ticket.rank.batch) <= now:
                 self._record.flag("idle slot", f"{model.name} at {now!r}: {state.pacer!r}")
+
+    def _nothing_kept(self, now: float) -> None:
+        """Check that no tokens of a configured limit are reserved but for requests that run, or were to be paid for."""
+        engine = self._router._life.engine
+        for model in self._router.config.models.values():
+            tokens = None if engine is None else engine.policies.state_of(model).limits._tokens
+            if tokens is None:
+                continue
+            until = -inf
+            for one in self._record.exchanges:
+                running = one.ended is None or one.ended >= now
+                if one.model == model.name and (running or not _unbilled(one)):
+                    until = max(until, one.at) + (MOST_ANSWERED + 2 * one.call.behaviour.padding) / tokens.rate
+            if tokens._all_until > max(now, until) + ROUNDING:
+                self._record.flag("reserved", f"{model.name} at {now!r}: until {tokens._all_until!r}, not {until!r}")
 
     def check_recovered(self) -> None:
         """Check that a model that has served since the faults is neither slow nor has an open breaker."""
@@ -184,3 +202,9 @@ class LiveChecks:
 
 def _call(trace: object) -> int:
     return int(trace.tags["call"])  # type: ignore[attr-defined]
+
+
+def _unbilled(exchange: Exchange) -> bool:
+    """Whether the provider takes no money for a request: it has refused it, or has never got it."""
+    script = exchange.script
+    return script.status != 200 or script.lost or script.kind in {"refuse", "certificate"}

@@ -1,0 +1,118 @@
+"""Invariants of waits: a call gives no model up that would be free in time, and waits for nothing that is not."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from .check_calls import FAILURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import FinishedRun, MatchedAttempt
+    from .record import CallRecord
+
+NEAR = 1e-5
+ENOUGH = 0.25
+"""Seconds of the deadline that a request needs at least."""
+TRIES = 8
+"""Requests to a model that a call without a deadline makes when it is asked for pauses only."""
+MUCH_SOONER = 5.0
+"""Seconds after which a model has no queue any more in which a call could have stood instead."""
+
+
+def nothing_given_up_early(run: FinishedRun) -> None:
+    """A call that fails has waited for every model that was to be free in time, as often as that was."""
+    for number, tries in run.by_call.items():
+        call = tries[0].call
+        given = any(step.retry.attempts_given for step in call.plan.steps)
+        if call.outcome != "AllModelsFailed" or given or call.ended is None or call.ended >= run.record.closed_at:
+            continue
+        if "headers" in call.behaviour.options:
+            continue
+        if any(_stops(one) or one.attempt.cause == "restart" for one in tries):
+            continue
+        for name in {step.name: None for step in call.plan.steps}:
+            mine = [one for one in tries if one.attempt.model == name]
+            free = _free(run, mine, call.ended)
+            if free + _longest(call) + ENOUGH < call.deadline and not _often_enough(call, mine):
+                run.flag("given up", f"call {number} at {call.ended!r}: {name} is free at {free!r}")
+
+
+def nothing_waited_for_in_vain(run: FinishedRun) -> None:
+    """Once it is known that a model will not be free in time, no attempt waits for it any longer."""
+    for one in run.tries:
+        if one.attempt.outcome != "not_sent" or one.call.outcome not in FAILURES or one.ended <= one.queued + NEAR:
+            continue
+        if run.was_crowded(one.queued, one.ended) or run.record.blocked_between(one.queued, one.ended):
+            continue
+        provider, expected = run.scenario.models[one.attempt.model].provider, run.world.expected
+        if "headers" in one.call.behaviour.options or _doubted(run, provider):
+            continue
+        for begin, end in expected.reasons(provider, one.attempt.model):
+            if one.queued + NEAR < begin < one.ended - NEAR and end > one.call.deadline:
+                run.flag("in vain", f"{one} until {one.ended!r}, though since {begin!r} it is out until {end!r}")
+
+
+def the_first_free_is_waited_for(run: FinishedRun) -> None:
+    """A call with every step held waits for the one that is free first, but for queues."""
+    for number, tries in run.by_call.items():
+        call, names = tries[0].call, {one.attempt.model: None for one in tries}
+        if any(step.retry.attempts_given for step in call.plan.steps) or any(map(_stops, tries)):
+            continue
+        for one in tries:
+            if one.sent is None or one.attempt.cause == "hedge":
+                continue
+            before = [other for other in tries if other.attempt.number < one.attempt.number]
+            since = max((other.ended for other in before), default=one.queued)
+            for name in names:
+                mine = [other for other in before if other.attempt.model == name]
+                if name == one.attempt.model or not mine or _often_enough(call, mine):
+                    continue
+                free = _free(run, mine, since)
+                if free + _longest(call) + MUCH_SOONER < one.sent and free == _free(run, mine, free):
+                    run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")
+
+
+def _stops(one: MatchedAttempt) -> bool:
+    """Whether the call did not go on, or not with all steps, after this attempt."""
+    return type(one.attempt.error).__name__ in {"Refused", "ContextTooLong"}
+
+
+def _pausing(one: MatchedAttempt) -> bool:
+    """Whether the provider has asked for a pause."""
+    error = one.attempt.error
+    return error is not None and one.attempt.outcome == "failed" and error.again != "never" and (
+        type(error).__name__ == "RateLimited" or bool(error.retry_after)
+    )
+
+
+def _free(run: FinishedRun, mine: list[MatchedAttempt], at: float) -> float:
+    """From when on a model may be asked again, as is known at the instant `at`; `inf` if it had its last word."""
+    last = mine[-1]
+    error, provider = last.attempt.error, run.scenario.models[last.attempt.model].provider
+    held = last.attempt.outcome == "not_sent" and error is not None and error.message.startswith("held for")
+    if (not held and not _pausing(last)) or _doubted(run, provider):
+        return inf
+    pause = 0.0 if error is None else error.retry_after or 0.0
+    return max(last.ended + pause, run.world.expected.free_at(provider, last.attempt.model, at))
+
+
+def _doubted(run: FinishedRun, provider: str) -> bool:
+    """Whether models of this provider may have been disabled by words that leave open whose fault it is."""
+    return any(run.scenario.models[model].provider == provider for model in run.world.expected.doubted)
+
+
+def _often_enough(call: CallRecord, mine: list[MatchedAttempt]) -> bool:
+    return call.deadline == inf and sum(one.sent is not None for one in mine) >= TRIES
+
+
+def _longest(call: CallRecord) -> float:
+    """The longest pause that a call makes where its provider does not say how long."""
+    return max([1.0, *(step.retry.cap for step in call.plan.steps)])
+
+
+CHECKS: list[Callable[[FinishedRun], None]] = [
+    nothing_given_up_early, nothing_waited_for_in_vain, the_first_free_is_waited_for,
+]

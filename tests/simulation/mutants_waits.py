@@ -1,0 +1,130 @@
+"""Mutants that charge waits, give up early, wait for the wrong thing, or keep what a waiting call does not need."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from asyncrouter import NotSent
+from asyncrouter._engine import retry as retries
+from asyncrouter._engine.remaining import Remaining
+from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._engine.turns import Turns
+from asyncrouter._policies.holds import Holds
+from asyncrouter._policies.lease import Lease
+
+from .mutation import around, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from asyncrouter import AttemptError
+    from asyncrouter._engine.step_run import StepRun
+
+
+def unless(refused: Callable[[Any, StepRun, AttemptError], bool]) -> Any:
+    """Neither a retry nor a come-back after an error that is `refused` (by router, step run and error)."""
+
+    def pauses(pause: Any) -> Any:
+        def paused(engine: Any, call: Any, step_run: StepRun, error: AttemptError, tries: Any) -> Any:
+            return None if refused(engine, step_run, error) else pause(engine, call, step_run, error, tries)
+
+        return paused
+
+    def returns(comes_back: Any) -> Any:
+        def returned(left: Remaining, step_run: StepRun, error: AttemptError, trace: Any) -> None:
+            if isinstance(error, NotSent) or not refused(left._engine, step_run, error):
+                comes_back(left, step_run, error, trace)
+
+        return returned
+
+    stack = ExitStack()
+    stack.enter_context(around(retries, "pause_before_next", pauses))
+    stack.enter_context(around(Remaining, "may_come_back", returns))
+    return stack
+
+
+@mutant
+def waits_are_charged() -> Iterator[None]:
+    """A pause that the provider asked for is paid for from the retry budget (litellm#3793)."""
+
+    def refused(engine: Any, step_run: StepRun, error: AttemptError) -> bool:
+        return error.retry_after is not None and not engine.policies.may_retry(step_run.step.model, error)
+
+    with unless(refused):
+        yield
+
+
+@mutant
+def waits_count_as_attempts() -> Iterator[None]:
+    """A pause that the provider asked for counts as one of the usual three attempts."""
+    tried: dict[int, int] = {}
+
+    def refused(engine: Any, step_run: StepRun, error: AttemptError) -> bool:
+        tried[id(step_run)] = tried.get(id(step_run), 0) + 1
+        return error.retry_after is not None and tried[id(step_run)] >= step_run.step.retry.attempts
+
+    with unless(refused):
+        yield
+
+
+@mutant
+def unhinted_limits_give_up() -> Iterator[None]:
+    """A rate limit that does not say how long it lasts ends its step."""
+    with unless(lambda engine, step_run, error: error.retry_after is None and error.status in {429, 529}):
+        yield
+
+
+@mutant
+def held_steps_are_lost() -> Iterator[None]:
+    """A step that was passed over, because it was held, has no further turn (litellm#3646)."""
+    with patch.object(Remaining, "may_come_back", lambda self, step_run, error, trace: None):
+        yield
+
+
+@mutant
+def limited_hedges_are_lost() -> Iterator[None]:
+    """A step that was raced, and was limited, has no further turn."""
+
+    def make(comes_back: Any) -> Any:
+        def returned(left: Remaining, step_run: StepRun, *more: Any) -> None:
+            if not step_run.hedged:
+                comes_back(left, step_run, *more)
+
+        return returned
+
+    with around(Remaining, "may_come_back", make):
+        yield
+
+
+@mutant
+def pointless_waits_go_on() -> Iterator[None]:
+    """A wait goes on although it has become known that the model will not be free in time."""
+    with patch.object(Holds, "_lengthened", lambda self, key, until: None):
+        yield
+
+
+@mutant
+def places_in_queues_are_kept() -> Iterator[None]:
+    """A call that goes with one of several limited models keeps its places in the queues of the others."""
+    with patch.object(Turns, "keep", lambda self, indices: None):
+        yield
+
+
+@mutant
+def reservations_are_kept() -> Iterator[None]:
+    """The tokens that were reserved for an attempt which failed unbilled are not given back."""
+
+    def make(release: Any) -> Any:
+        return lambda lease, used=None, *, billed=True: release(lease, used)
+
+    with around(Lease, "release", make):
+        yield
+
+
+@mutant
+def accept_holds_the_slot() -> Iterator[None]:
+    """While `accept` runs, its attempt keeps the slot."""
+    with patch.object(SentAttempt, "give_back_lease", lambda self: None):
+        yield
