@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from asyncrouter._errors import AttemptError, RateLimited
+from asyncrouter._events import MAX_NAMES
 from asyncrouter._policies.refusal import DISABLED, HELD, KEY_DISABLED, Refusal
 from asyncrouter._policies.scope import asks_for_pause, rule_of
 
@@ -119,7 +120,7 @@ class Holds:
         until = now + min(error.retry_after or 0.0, MAX_HOLD)
         if (held := self.held.get((*key, of_key))) is not None and held.until >= until:
             return None
-        self.held[*key, of_key] = Hold(until, error.message, until - now, of_key)
+        _keep(self.held, (*key, of_key), Hold(until, error.message, until - now, of_key), now)
         self._lengthened(key, until)
         return f"held for {until - now:g} s", error.message
 
@@ -127,7 +128,7 @@ class Holds:
         self, model: Model, error: AttemptError, seconds: float, now: float, *, of_key: bool
     ) -> tuple[str, str]:
         key = (model.provider, model.id)
-        self.models[*key, of_key] = Hold(now + seconds, error.message, seconds, of_key)
+        _keep(self.models, (*key, of_key), Hold(now + seconds, error.message, seconds, of_key), now)
         self._lengthened(key, inf)
         return f"disabled for {seconds:g} s", error.message
 
@@ -141,6 +142,15 @@ class Holds:
             if key[0] == provider:
                 self._lengthened(key, inf)
         return f"key of {provider} disabled for {seconds:g} s", error.message
+
+
+def _keep(holds: dict[K, Hold], key: K, hold: Hold, now: float) -> None:
+    """Remember a hold. Ids of models come from callers: beyond `MAX_NAMES` those that are over are forgotten."""
+    if key not in holds and len(holds) >= MAX_NAMES:
+        over = [each for each, one in holds.items() if one.until <= now]
+        for each in over or [min(holds, key=lambda kept: holds[kept].until)]:
+            del holds[each]
+    holds[key] = hold
 
 
 def _current(holds: dict[K, Hold], key: K, now: float, own_key: bool) -> Hold | None:

@@ -227,6 +227,8 @@ class AiohttpTransport:
     def _env_proxy(self, text: str) -> str | None:
         """The proxy that the environment names for a URL."""
         if text not in self._proxies:
+            if len(self._proxies) >= MAX_URLS:
+                self._proxies.clear()
             url = parse_url(text)
             bypassed = url.host is not None and proxy_bypass(url.host)
             self._proxies[text] = None if bypassed else getproxies().get(url.scheme)

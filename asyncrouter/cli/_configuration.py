@@ -1,4 +1,8 @@
-"""Where a command's configuration comes from: a file that was named, ./asyncrouter.toml, or the built-in tables."""
+"""Where a command's configuration comes from: a file that was named, ./asyncrouter.toml, or the built-in tables.
+
+A file that was not named but found may be somebody else's: it came with a checkout. So which file is used is said, and
+such a file may send a variable only where it belongs (`check_found`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import click
 
 from asyncrouter import AiohttpTransport, ConfigError, Router, visible
+from asyncrouter.cli._found_file import check_found
+from asyncrouter.cli._output import print_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +30,8 @@ class Configuration(NamedTuple):
 
     path: Path | None = None
     tables: Literal["current", "classic"] | None = None
+    found: bool = False
+    """Whether the file was found in the working directory, and nobody has named it."""
 
     def __str__(self) -> str:
         table = self.tables or ("current" if self.path is None else None)
@@ -31,11 +39,19 @@ class Configuration(NamedTuple):
         return " over ".join(part for part in parts if part is not None)
 
     def router(self, *listeners: Callable[[Event], None]) -> Router:
-        """A router with this configuration. Raises `ConfigError`, whose path begins with the file's name."""
+        """A router with this configuration. Raises `ConfigError`, whose path begins with the file's name.
+
+        A file that was found is named on standard error.
+        """
         if self.path is None:
             return Router(tables=self.tables or "current", transport=make_transport(), listeners=listeners)
+        if self.found:
+            print_note(f"using ./{self.path}, found in the working directory")
         try:
-            return Router.from_toml(self.path, tables=self.tables, transport=make_transport(), listeners=listeners)
+            router = Router.from_toml(self.path, tables=self.tables, transport=make_transport(), listeners=listeners)
+            if self.found:
+                check_found(router.config, self.path)
+            return router
         except ConfigError as error:
             if error.path == visible(str(self.path)):
                 raise
@@ -68,5 +84,5 @@ def config_options(command: Callable[..., object]) -> Callable[..., object]:
 def find_configuration(config: Path | None, tables: Literal["current", "classic"] | None) -> Configuration:
     """The configuration to use: the file that was named, or ./asyncrouter.toml if there is one."""
     if config is None and DEFAULT_FILE.is_file():
-        config = DEFAULT_FILE
+        return Configuration(DEFAULT_FILE, tables, found=True)
     return Configuration(config, tables)

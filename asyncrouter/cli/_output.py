@@ -36,6 +36,11 @@ def print_warning(message: str) -> None:
     _print(message, "yellow", None)
 
 
+def print_note(message: str) -> None:
+    """Print what a reader may want to know, and need not act on, on standard error."""
+    _echo(f"{click.style('asyncrouter', dim=True)}: {visible(message)}")
+
+
 def write(text: str) -> None:
     """Write text to standard output at once: unchanged into a pipe, without control characters to a terminal."""
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
@@ -46,5 +51,9 @@ def _print(message: str, colour: str, hint: str | None) -> None:
     text = f"{click.style('asyncrouter', fg=colour)}: {visible(message, lines=True)}"
     if hint is not None:
         text += f"\n  {click.style(visible(hint, lines=True), dim=True)}"
+    _echo(text)
+
+
+def _echo(text: str) -> None:
     with contextlib.suppress(OSError):  # where standard error cannot be written, nobody can be told
         click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)

@@ -20,7 +20,7 @@ from asyncrouter.batch import Progress
 from asyncrouter.cli._batch_output import progress_line, render
 from asyncrouter.sim import Act
 from tests.helpers.batching import ids, poisoned, read_lines, rows, write_lines
-from tests.helpers.commandline import ROOT, command, spawn
+from tests.helpers.commandline import ROOT, command, environment, spawn
 
 if TYPE_CHECKING:
     from tests.helpers.commandline import Shell
@@ -246,7 +246,8 @@ def begun(batch_shell: Shell) -> subprocess.Popen[str]:
     """A batch of 100 rows in a process of its own, with its first rows on their way."""
     write_lines(Path("in.jsonl"), rows(100))
     process = subprocess.Popen(
-        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none"), stderr=subprocess.PIPE, text=True
+        command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none"), stderr=subprocess.PIPE, text=True,
+        env=environment(),
     )
     limit = time.monotonic() + 20
     while batch_shell.world.requests < 8 and time.monotonic() < limit:
@@ -289,7 +290,7 @@ def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_shell: Shel
     write_lines(Path("in.jsonl"), rows(300_000))
     process = subprocess.Popen(
         command("batch", "in.jsonl", "-o", "out.jsonl", "--processes", processes),
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment(),
     )
     limit = time.monotonic() + 20
     while "in.jsonl" not in opened(process.pid) and time.monotonic() < limit:
@@ -365,7 +366,7 @@ def test_ctrl_c_reaches_every_process(batch_shell: Shell) -> None:
     write_lines(Path("in.jsonl"), rows(100))
     process = subprocess.Popen(
         command("batch", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--processes", "2"),
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment(),
     )
     limit = time.monotonic() + 20
     while batch_shell.world.requests < 16 and time.monotonic() < limit:

@@ -45,8 +45,12 @@ standard = ["a"]
 """The usual configuration: two models of the simulated world. `{base_url}` is its address."""
 
 
+FOUND = "asyncrouter: using ./asyncrouter.toml, found in the working directory\n"
+"""What every command says that uses the file of its working directory, as all of these do."""
+
+
 class Done(NamedTuple):
-    """How a command ended: its exit status, and what it wrote to standard output and standard error."""
+    """How a command ended: its exit status, and what it wrote to standard output and, but for `FOUND`, to the other."""
 
     status: int
     out: str
@@ -73,7 +77,8 @@ class Shell:
         with pytest.raises(SystemExit) as ended:
             run(arguments)
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, *self._capture.readouterr())
+        out, err = self._capture.readouterr()
+        return Done(ended.value.code, out, err.replace(FOUND, ""))
 
 
 @contextmanager
@@ -114,8 +119,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that imports this repository's package."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    """The environment of a process that imports this repository's package, and names the file of this directory."""
+    named = {"ASYNCROUTER_CONFIG": "asyncrouter.toml"} if Path("asyncrouter.toml").is_file() else {}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **named, **more}
 
 
 def spawn(*arguments: str, stdin: str | None = None) -> Done:
@@ -123,4 +129,4 @@ def spawn(*arguments: str, stdin: str | None = None) -> Done:
     done = subprocess.run(
         command(*arguments), input=stdin, capture_output=True, text=True, timeout=60, check=False, env=environment()
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(done.returncode, done.stdout, done.stderr.replace(FOUND, ""))
