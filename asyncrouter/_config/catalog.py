@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
 WireName = Literal["auto", "openai", "responses", "anthropic", "gemini"]
-Key = str | Callable[[], str] | None
+Key = str | Callable[[], str | Awaitable[str]] | None
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _FROM_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
@@ -34,8 +34,9 @@ class Provider(ShortRepr, PickledByName):
     - `wire`: its protocol: "openai" (Chat Completions), "responses" (OpenAI's Responses API), "anthropic" (Messages) or
       "gemini" (generateContent). "auto" (the default) is "openai", except at the hosts that serve the Responses API,
       too (OpenAI, Azure's v1 API, Bedrock, xAI): there it is used for the calls that need or prefer it.
-    - `key`: "env:NAME" (the environment variable `NAME`), or a function that returns the key and is called again after
-      a 401. Never the key itself. `None` (the default): no authentication header is sent.
+    - `key`: "env:NAME" (the environment variable `NAME`), or a function that returns the key, within 10 s. It may be
+      async; one that is not runs in a thread. It is called again after five minutes and after a 401; where it fails,
+      its model is passed over. Never the key itself. `None` (the default): no authentication header is sent.
     - `headers`, `query`: header fields and query parameters of every request.
     - `proxy`: the URL of an HTTP proxy; a user and password in it are allowed. `None` (the default): no proxy.
     - `ca`: the path of a PEM file with the certificates to trust. `None` (the default): the system's.

@@ -10,7 +10,11 @@ import asyncio
 import copy
 import datetime
 import logging
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +39,7 @@ from tests.helpers.planted import CALLERS, HEADER, KEY, PASSWORD, QUERY, VARIABL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+ROOT = Path(__file__).parents[2]
 SMALL, LARGE = "x", "x" * 200_000
 """Prompts that go the short way, and through aiohttp's session."""
 OWN: dict[str, Any] = {"headers": {"X-User": CALLERS, "Authorization": f"Bearer {CALLERS}"}}
@@ -354,6 +359,49 @@ def test_requests_are_sealed(clock: Clock, world: World) -> None:
     assert (request.headers["Authorization"], request.headers["X-User"]) == (f"Bearer {KEY}", CALLERS)
     assert request.url.endswith(f"?code={QUERY}")
     assert request.proxy == proxy
+
+
+ABANDONED = """
+import asyncio, gc, logging, sys, warnings
+from asyncrouter import Router
+from tests.helpers.planted import HEADER, PASSWORD, QUERY, VARIABLE
+
+logging.basicConfig(level=logging.DEBUG)
+
+async def answer(reader, writer):
+    await reader.read(100)
+    writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: text/event-stream\\r\\n\\r\\ndata: x\\n\\n")
+    await asyncio.sleep(30)
+
+async def main(through_proxy):
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    sim = {"base_url": f"http://{here}/v1", "key": f"env:{VARIABLE}"}
+    sim |= {"query": {"code": QUERY}, "headers": {"X": HEADER}}
+    if through_proxy:
+        sim |= {"base_url": "http://models.test/v1", "proxy": f"http://user:{PASSWORD}@{here}"}
+    router = Router({"default_provider": "sim", "providers": {"sim": sim}})
+    calls = [asyncio.create_task(router.chat("x" * size, model="a")) for size in (1, 200_000)]
+    calls.append(asyncio.create_task(router.models()))
+    await asyncio.sleep(0.2)
+
+for through_proxy in (False, True):
+    asyncio.run(main(through_proxy), debug=True)
+    gc.collect()
+"""
+
+
+def test_a_router_that_is_never_closed() -> None:
+    """What Python, asyncio and aiohttp say, in development mode, of calls and connections that a program abandons.
+
+    (It runs a Python of its own, which takes most of a second.)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-X", "dev", "-c", ABANDONED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert "Unclosed client session" in done.stderr
+    assert spelt(done.stdout + done.stderr) is None
 
 
 def test_logs_in_debug_mode(caplog: pytest.LogCaptureFixture) -> None:
