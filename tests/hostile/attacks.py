@@ -42,9 +42,13 @@ ATTACKS: dict[str, Attack] = {
         ("tests/wire/test_retry_after.py", "tests/policies/test_announced_limits.py"),
     ),
     "secrets": Attack(
-        "keys in errors, logs, traces and pages",
-        ("tests/router/test_planted_secrets.py", "tests/router/test_secrets.py",
+        "keys in errors, frames, logs, traces, pickles and pages, in any spelling; key functions that hang or lie",
+        ("tests/router/test_planted_secrets.py", "tests/router/test_secrets.py", "tests/credentials",
          "tests/test_hostile_arguments.py"), 900,
+    ),
+    "ends": Attack(
+        "streams that are closed or full, interrupts at any instant, cancellations that nobody has asked for",
+        ("tests/cli/test_ends.py", "tests/engine/test_spurious_cancel.py"), 600,
     ),
     "storms": Attack(
         "cancellation at every await, closing in flight, crowds without descriptors",
