@@ -125,6 +125,9 @@ class RouterBase:
         plan = self._plans.plan(task, tier, chain, model, hedge, retry, settings)
         if plan.warning is not None:
             self._events.notice(Notice(str(task), plan.warning))
+        if plan.notes:
+            for subject, note in plan.notes:
+                self._events.notice(Notice(subject, note))
         return plan
 
     def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._config.builtin_catalog import catalog
+from asyncrouter._config.known_providers import known_names
 from asyncrouter._config.parameter_names import check_keywords, check_params
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def split_params(config: Config, params: Mapping[str, object]) -> Params:
     """Part those that stand under the name of a provider from the others. Raises `TypeError`."""
     own: dict[str, Mapping[str, object]] = {}
     for name, value in params.items():
-        if isinstance(value, Mapping) and (name in config.providers or name in catalog().providers):
+        if isinstance(value, Mapping) and (name in config.providers or name in known_names()):
             check_params(value, f"params[{name!r}]")
             own[name] = value
     if not own:

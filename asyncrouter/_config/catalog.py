@@ -19,6 +19,8 @@ from asyncrouter._repr import ShortRepr
 WireName = Literal["auto", "openai", "responses", "anthropic", "gemini"]
 Key = str | Callable[[], str | Awaitable[str]] | None
 
+_PATH_OF_A_CALL = re.compile(r"/(?:chat/completions|completions|responses|messages|embeddings|models(?:/[^/]+)?)/*$")
+"""The end of an address that a wire adds itself; an address that is copied from a vendor's page often has it."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _FROM_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -30,7 +32,7 @@ class Provider(ShortRepr, PickledByName):
     - `name`: its name in the configuration, which stands before the colon of `provider:id`. An entry of
       `Config.providers` takes its key as its name. Letters, digits, dots, dashes and underscores.
     - `base_url`: the http(s) URL that the paths of the protocol are added to, such as "https://api.openai.com/v1".
-      Without user, password, query and fragment.
+      The path of a call at its end (`/chat/completions`) is left out. Without user, password, query and fragment.
     - `wire`: its protocol: "openai" (Chat Completions), "responses" (OpenAI's Responses API), "anthropic" (Messages) or
       "gemini" (generateContent). "auto" (the default) is "openai", except at the hosts that serve the Responses API,
       too (OpenAI, Azure's v1 API, Bedrock, xAI): there it is used for the calls that need or prefer it.
@@ -39,7 +41,8 @@ class Provider(ShortRepr, PickledByName):
       its model is passed over. Never the key itself. `None` (the default): no authentication header is sent.
     - `headers`, `query`: header fields and query parameters of every request.
     - `proxy`: the URL of an HTTP proxy; a user and password in it are allowed. `None` (the default): no proxy.
-    - `ca`: the path of a PEM file with the certificates to trust. `None` (the default): the system's.
+    - `ca`: the path of a PEM file with the certificates to trust, in a TOML file relative to its folder. `None` (the
+      default): the system's.
 
     `repr()` shows no key, header, query or proxy. Raises `ConfigError` for a value that cannot be used.
     """
@@ -57,7 +60,7 @@ class Provider(ShortRepr, PickledByName):
         if self.name:
             provider_name("name", self.name)
         check.url("base_url", self.base_url)
-        set_frozen(self, "base_url", self.base_url.rstrip("/"))
+        set_frozen(self, "base_url", _PATH_OF_A_CALL.sub("", self.base_url.rstrip("/")))
         check.one_of("wire", self.wire, *get_args(WireName))
         if self.wire == "auto" and not serves_both_apis(self.base_url):
             set_frozen(self, "wire", "openai")

@@ -124,10 +124,12 @@ class Config(ShortRepr, PickledByName):
 
     - `default_provider`: the provider of model names that are neither an entry of `models` nor `provider:id`. Default
       "openrouter".
-    - `unknown_task`: what a call with a task that is not in `tasks` does: "default" (the default) uses the chain of the
-      task `default`, with one warning; "error" raises `ConfigError`. So does a configuration without such a task.
+    - `unknown_task`: what a call with a task that is not in `tasks` does: "default" uses the chain of the task
+      `default`, with one warning; "error" raises `ConfigError`, as does a configuration without such a task. Not given:
+      "default" in Python, "error" for a task that is typed on the command line or stands in a row of a file.
     - `providers`: by name. Well-known ones need no entry: openrouter, openai, anthropic, gemini, deepseek, groq,
-      mistral, together and fireworks.
+      mistral, together, fireworks, xai, cerebras, ollama, vllm, lmstudio; and azure, bedrock and vertex, whose address
+      is in the environment (AZURE_OPENAI_ENDPOINT; AWS_REGION; GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION).
     - `models`: by the name used in chains. Only needed for models with settings of their own.
     - `defaults`: settings of every step; see `Defaults`.
     - `tasks`: chains by name, for `chat(task=…)`.
@@ -138,7 +140,7 @@ class Config(ShortRepr, PickledByName):
     """
 
     default_provider: str = "openrouter"
-    unknown_task: Literal["default", "error"] = "default"
+    unknown_task: Literal["default", "error"] | None = None
     providers: Mapping[str, Provider] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     defaults: Defaults = field(default_factory=Defaults)
@@ -146,7 +148,8 @@ class Config(ShortRepr, PickledByName):
     tiers: Mapping[str, Chain] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check.one_of("unknown_task", self.unknown_task, "default", "error")
+        if self.unknown_task is not None:
+            check.one_of("unknown_task", self.unknown_task, "default", "error")
         if not isinstance(self.defaults, Defaults):
             raise check.expected("Defaults", self.defaults, "defaults")
         with check.at("providers"):

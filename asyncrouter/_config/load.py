@@ -11,6 +11,7 @@ from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.catalog import Model, Provider, model_from
 from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld, without_locals
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, NotGiven, Retry
+from asyncrouter._config.known_providers import known_provider
 from asyncrouter._config.settings import merge_hedge, merge_retry
 from asyncrouter._config.tables import build, entries, override, read
 from asyncrouter._errors import ConfigError
@@ -59,7 +60,19 @@ def config_from_toml(path: str | PathLike[str]) -> Config:
         raise ConfigError(f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}", str(path)) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"is not TOML: {error}", str(path)) from None
-    return config_from_mapping(given)
+    return config_from_mapping(_beside(Path(path).parent, given))
+
+
+def _beside(folder: Path, given: dict[str, object]) -> Mapping[str, object]:
+    """The same, with paths of certificates that are relative to the folder of the file as paths of the process."""
+    providers = given.get("providers")
+    if not isinstance(providers, Mapping):
+        return given
+    found = {
+        name: {**one, "ca": str(folder / one["ca"])} for name, one in providers.items()
+        if isinstance(one, Mapping) and isinstance(one.get("ca"), str) and one["ca"].strip() and one["ca"] != "none"
+    }  # fmt: skip
+    return {**given, "providers": {**providers, **found}}
 
 
 @without_locals
@@ -119,8 +132,8 @@ def _provider(name: str, given: object) -> object:
         return given
     values = read(Provider, given, secret=True)
     _check_no_keys(values.get("headers"))
-    known = catalog().providers.get(name)
-    if known is None or "base_url" in values:  # a well-known provider's key goes to its own address and no other
+    known = None if "base_url" in values else known_provider(name)
+    if known is None:  # a well-known provider's key goes to its own address and no other
         return build(Provider, values)
     return override(known, values, secret=True)
 

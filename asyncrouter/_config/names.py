@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.checks import closest, expected, one_edit_apart, show, unknown
 from asyncrouter._config.known_models import known_model
+from asyncrouter._config.known_providers import has_its_key, known_names, known_provider
 from asyncrouter._config.list_prices import list_price
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from asyncrouter._config.catalog import Provider
 
@@ -23,32 +23,61 @@ _CATALOG_FIELDS = ("context", "max_output", "usd_per_mtok", "retired", "successo
 
 def find_provider(name: str, own: Mapping[str, Provider]) -> Provider:
     """The provider of this name: one of the configuration's own, or else a well-known one. Raises `ConfigError`."""
-    known = {**catalog().providers, **own}
-    if name not in known:
-        raise unknown("provider", name, known)
-    return known[name]
+    found = own.get(name) or known_provider(name)
+    if found is None:
+        raise unknown("provider", name, [*own, *known_names()])
+    return found
 
 
 def find_model(name: str, *, models: Mapping[str, Model], providers: Mapping[str, Provider], default: str) -> Model:
     """The model of this name: an entry, else `provider:id`, else an id of the provider named `default`.
+
+    `provider:name` of an entry is that entry, if it is at this provider. A well-known provider without an entry and
+    without its key counts only where the default provider is openrouter; elsewhere it is a part of the id, as in
+    `mistral:7b` at Ollama. `provider::id` is never an id of the default provider.
 
     Fields that are not given come from the built-in catalogue and the price list. Raises `ConfigError`.
     """
     if name in models:
         return _completed(models[name], providers)
     provider, colon, model = name.partition(":")
-    if colon and (provider in providers or provider in catalog().providers):
+    if colon and (model.startswith(":") or _is_provider(provider, providers, default)):
+        model = model.removeprefix(":")
         if not model.strip():
             raise expected("provider:id", name)
+        find_provider(provider, providers)
+        if (entry := models.get(model)) is not None and entry.provider == provider:
+            return _completed(replace(entry, name=name), providers)
         return _completed(Model(provider=provider, id=model, name=name), providers)
-    if colon and "/" not in provider:
-        _check_misspelling(provider, {**catalog().providers, **providers}, strict=default == "openrouter")
+    if colon and "/" not in provider and provider not in known_names():
+        _check_misspelling(provider, [*known_names(), *providers], strict=default == "openrouter")
     if default == "openrouter" and "/" not in name:
         raise _no_entry(name, models)
     return _completed(Model(provider=default, id=name, name=name), providers)
 
 
-def _check_misspelling(name: str, known: Mapping[str, Provider], *, strict: bool) -> None:
+def read_as_id(model: Model, providers: Mapping[str, Provider]) -> str | None:
+    """What to say of a name with a well-known provider in it that was read as an id of another one; else `None`."""
+    provider, colon, rest = model.name.partition(":")
+    if not colon or provider == model.provider or provider in providers or provider not in known_names():
+        return None
+    if model.id != model.name:  # an entry
+        return None
+    return (
+        f"model {model.name!r} is read as an id of {model.provider}, for the key of {provider} is not set; "
+        f"{provider + '::' + rest!r} names the provider"
+    )
+
+
+def _is_provider(name: str, own: Mapping[str, Provider], default: str) -> bool:
+    """Whether what stands before a colon is a provider."""
+    # No server of one's own has a model that is called "openrouter".
+    return name in own or (
+        name in known_names() and (default == "openrouter" or name in {"openrouter", default} or has_its_key(name))
+    )
+
+
+def _check_misspelling(name: str, known: Iterable[str], *, strict: bool) -> None:
     """Raise `ConfigError` if what stands before a colon is a misspelt provider; `strict`: whatever it is."""
     # An OpenRouter id may have a colon (":free"), but only after its slash.
     if strict or any(one_edit_apart(name.lower(), other) or name.lower() == other for other in known):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from asyncrouter._config import checks as check
 from asyncrouter._config.arguments_params import NO_PROVIDERS, split_params
+from asyncrouter._config.names import read_as_id
 from asyncrouter._config.selection import (
     Candidate,
     Selection,
@@ -87,6 +88,8 @@ class Plan(NamedTuple):
     deadline: float | None
     warning: str | None = None
     """What to warn the caller of, once: an unknown task, for which that of `default` is used."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """What else to say once, each with the name of the model it is about."""
     ordinary: int = 0
     """How many of the steps are tried in any case; those after them only when the prompt is too long for one."""
     provider_params: Mapping[str, Mapping[str, object]] = NO_PROVIDERS
@@ -134,6 +137,10 @@ def resolve(
         hedge=merged_hedge,
         deadline=_deadline(config.defaults, selection.chains, deadline),
         warning=warning,
+        notes=tuple(
+            (one.model.name, note) for one in selection.candidates
+            if (note := read_as_id(one.model, config.providers)) is not None
+        ),
         ordinary=len(selection.candidates),
         provider_params=params.by_provider,
     )

@@ -69,11 +69,21 @@ class Row(NamedTuple):
 
         `config` tells whether the `model` of a row in OpenAI's form is a task or a tier; `None`: it is a model.
         """
+        if "task" in fields and config is not None:
+            _check_task(fields["task"], config)
         if "custom_id" in fields or "body" in fields:
             prompt, merged = _openai(fields, options, config)
         else:
             prompt, merged = _native(fields, options)
         return cls(number, id, prompt, merged, fields)
+
+
+def _check_task(task: object, config: Config) -> None:
+    """Refuse a task that the configuration does not have, unless it says what to do with one. Raises `RowError`."""
+    if config.unknown_task is None and isinstance(task, str) and task not in config.tasks:
+        close = get_close_matches(task, list(config.tasks), n=1)
+        cure = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(config.tasks) or 'none'}"
+        raise RowError(f"task: unknown task {task!r:.60}; {cure}")
 
 
 def id_of(fields: Mapping[str, object]) -> Id | None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from asyncrouter import RouterError
+from asyncrouter import Router, RouterError
 from asyncrouter.cli._configuration import find_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from asyncrouter import Router
 
 DEFAULT_TIER = "standard"
 """The tier of a bare `--tier`."""
@@ -49,6 +48,9 @@ def call_options(command: Callable[..., object]) -> Callable[..., object]:
 
 def check_call(router: Router, call: CallOptions) -> None:
     """Raise `ConfigError` or `click.UsageError` for options that no call could be made with."""
+    config = router.config
+    if config.unknown_task is None:  # typed, it is a slip
+        router = Router(replace(config, unknown_task="error"))
     try:
         router.explain(**call)
     except RouterError:

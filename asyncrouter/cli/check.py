@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
@@ -86,6 +87,8 @@ def _provider_names(config: Config, used: Sequence[UsedModel]) -> list[str]:
 def _check_key(name: str, provider: Provider) -> Finding:
     if (problem := key_problem(provider)) is not None:
         return Finding("error", name, f"{provider.base_url}  {problem}")
+    if provider.ca is not None and not Path(provider.ca).is_file():
+        return Finding("error", name, f"{provider.base_url}  ca: there is no file {provider.ca}")
     variable = key_variable(provider)
     state = "needs no key" if variable is None else f"{variable} is set"
     return Finding("ok", name, f"{provider.base_url}  {state}")

@@ -161,12 +161,25 @@ def test_an_estimate_without_any_price_is_not_nothing(batch_shell: Shell) -> Non
 
 
 def test_an_unknown_task_is_reported_before_anything_is_paid(batch_shell: Shell) -> None:
-    """An unknown task takes the default chain, and a warning says so first."""
+    """Where the file allows it, an unknown task takes the default chain, and a warning says so first."""
+    batch_shell.write('unknown_task = "default"\n' + CONFIG)
     write_lines(Path("in.jsonl"), rows(1))
 
     done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl", "--task", "codign")
 
     assert done.err.splitlines()[0] == 'asyncrouter: unknown task \'codign\': taking the chain of "default"'
+
+
+def test_an_unknown_task_in_a_row_is_refused(batch_shell: Shell) -> None:
+    """It is a problem of its line, with the nearest name; nothing is sent."""
+    batch_shell.write(CONFIG.replace("default = ", 'coding = ["m"], default = '))
+    write_lines(Path("in.jsonl"), [{"prompt": "x", "task": "coding"}, {"prompt": "x", "task": "codign"}])
+
+    done = batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl")
+
+    assert done.status == 2
+    assert "line 2: task: unknown task 'codign'; did you mean 'coding'?" in done.err
+    assert not batch_shell.world.seen
 
 
 def test_rows_that_name_their_own_models_need_no_default_task(batch_shell: Shell) -> None:

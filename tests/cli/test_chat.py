@@ -248,10 +248,30 @@ def test_a_missing_key_says_what_to_do(shell: Shell) -> None:
     assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter check` checks all keys" in done.err
 
 
+def allow_unknown_tasks() -> None:
+    """Let the configuration say that the default chain is meant for them."""
+    path = Path("asyncrouter.toml")
+    path.write_text('unknown_task = "default"\n' + path.read_text())
+
+
+@pytest.mark.parametrize("command", ["chat", "explain", "batch"])
+def test_an_unknown_task_on_the_command_line(shell: Shell, command: str) -> None:
+    """It is a slip: status 2 with the nearest name, and nothing is sent, unless the file says what it means."""
+    Path("in.jsonl").write_text('{"prompt": "x"}\n')
+    arguments = {"chat": ["Hello"], "explain": [], "batch": ["in.jsonl", "-o", "out.jsonl"]}[command]
+
+    done = shell.run(command, *arguments, "--task", "codng")
+
+    assert (done.status, done.out) == (2, "")
+    assert "task: unknown task 'codng'; did you mean 'coding'?" in done.err
+    assert not shell.world.seen
+
+
 def test_a_notice_is_printed_beside_the_answer(shell: Shell) -> None:
     """It is printed once, on standard error."""
     shell.world.model("a", Act(text="ok"))
 
+    allow_unknown_tasks()
     done = shell.run("chat", "Hello", "--task", "cooking")
 
     assert (done.status, done.out) == (0, "ok\n")
@@ -262,6 +282,7 @@ def test_an_unknown_task_is_named_beside_a_failure(shell: Shell) -> None:
     """It was another task's chain that failed; other notices are not repeated."""
     shell.world.model("a", Act(status=400, message="no such thing"))
 
+    allow_unknown_tasks()
     done = shell.run("chat", "Hello", "--task", "codng")
 
     assert (done.status, done.out) == (1, "")

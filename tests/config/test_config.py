@@ -292,7 +292,8 @@ def test_a_name_stands_for_a_model(config: Config, name: str, found: tuple[str, 
         (CONFIG, "opnai:gpt-x", "unknown provider 'opnai'; did you mean 'openai'?"),
         (CONFIG, "locall:x", "unknown provider 'locall'; did you mean 'local'?"),
         (CONFIG, "x:vendor/y", "unknown provider 'x'; known: openrouter, openai, anthropic, gemini, deepseek, groq, "
-                               "mistral, together, fireworks, local"),
+                               "mistral, together, fireworks, xai, cerebras, ollama, "
+                               "vllm, lmstudio, azure, bedrock, vertex, local"),
         (CONFIG, "openai:", "expected provider:id, got 'openai:'"),
         (LOCAL, "Groq:llama", "unknown provider 'Groq'; did you mean 'groq'?"),
     ],

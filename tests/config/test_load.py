@@ -54,6 +54,7 @@ standard = ["anthropic/claude-3.5-sonnet"]
 """
 
 MEANT = Config(
+    unknown_task="default",
     providers={
         "local": Provider(base_url="http://127.0.0.1:8080/v1", key="env:LOCAL_KEY", headers={"X-Title": "my app"}),
     },
@@ -98,7 +99,7 @@ def test_a_file_a_mapping_and_dataclasses_say_the_same(tmp_path: Path) -> None:
 
 def test_a_mapping_may_hold_dataclasses() -> None:
     """In Python mappings and dataclasses may be mixed."""
-    mixed = {"providers": dict(MEANT.providers), "models": dict(MEANT.models), "defaults": Defaults(),
+    mixed = {"unknown_task": "default", "providers": dict(MEANT.providers), "models": dict(MEANT.models), "defaults": Defaults(),
              "tasks": dict(MEANT.tasks), "tiers": {"budget": ["small"], "standard": MEANT.tiers["standard"]}}
 
     assert config_from_mapping(mixed) == MEANT
@@ -296,6 +297,7 @@ def test_the_catalogue_is_dated_and_sound() -> None:
     assert shipped.verified.isoformat() == "2026-11-23"
     assert list(shipped.providers) == [
         "openrouter", "openai", "anthropic", "gemini", "deepseek", "groq", "mistral", "together", "fireworks",
+        "xai", "cerebras", "ollama", "vllm", "lmstudio",
     ]
     assert {provider for provider, _ in shipped.models} - set(shipped.providers) == set()
     for (provider, _), model in shipped.models.items():
