@@ -21,7 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter import CallError, Router
+from asyncrouter import CallError, Reply, Router, batch
 from asyncrouter.sim import Act, Clock, World
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LATENCY = 0.3
 DEADLINE = 1000.0
 HOUR = 3600
+TOLD = ("429, hint", "429", "503")
+"""How a limit is told: by 429s with and without a Retry-After, by 503s with one."""
 BAD_SHARE = 0.01
 MARK = "odd one"
 OWN: Mapping[str, tuple[Act | None, Mapping[str, object]]] = {
@@ -56,16 +58,32 @@ class Crowd(NamedTuple):
     rejections: float
 
 
-def crowds(calls: int, rate: float, *, hinted: bool, models: int, stream: bool) -> list[Crowd]:
-    """Two crowds, one after the other, on one router."""
-    clock, world = Clock(), World(1)
-    chain = ["a", "b"][:models]
-    for name in chain:
-        world.model(name, Act(first_token=LATENCY)).limit(rate, retry_after=hinted)
+class Unavailable:
+    """A limit told by 503 with a Retry-After: a bucket of a second's worth for each model."""
 
-    async def one(router: Router, number: int) -> bool:
+    def __init__(self, clock: Clock, rate: float) -> None:
+        self._clock, self._rate = clock, rate
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def __call__(self, request: LoggedRequest, random: Random) -> Act | None:
+        """A 503 for what comes too soon."""
+        now = self._clock.now
+        at, level = self._buckets.get(request.model, (now, self._rate))
+        level = min(self._rate, level + (now - at) * self._rate)
+        self._buckets[request.model] = now, level - 1.0 if level >= 1.0 - 1e-9 else level
+        wait = round(max(0.001, (1.0 - level) / self._rate), 3)
+        return None if level >= 1.0 - 1e-9 else Act(status=503, retry_after=wait)
+
+
+async def all_at_once(router: Router, calls: int, chain: list[str], how: str) -> int:
+    """Make all calls at once, by `chat`, `stream` or `map`; how many were answered."""
+    if how == "map":
+        rows = batch.map(router, map(str, range(calls)), concurrency=calls, chain=chain, deadline=DEADLINE)
+        return len([None async for _, result in rows if isinstance(result, Reply)])
+
+    async def one(number: int) -> bool:
         try:
-            if not stream:
+            if how == "chat":
                 await router.chat(f"{number}", chain=chain, deadline=DEADLINE)
                 return True
             async with router.stream(f"{number}", chain=chain, deadline=DEADLINE) as reply:
@@ -75,11 +93,27 @@ def crowds(calls: int, rate: float, *, hinted: bool, models: int, stream: bool) 
             return False
         return True
 
+    return sum(await asyncio.gather(*(one(number) for number in range(calls))))
+
+
+def crowds(calls: int, rate: float, *, told: str, models: int, how: str) -> list[Crowd]:
+    """Two crowds, one after the other, on one router."""
+    clock, world = Clock(), World(1)
+    chain = ["a", "b"][:models]
+    for name in chain:
+        model = world.model(name, Act(first_token=LATENCY))
+        if told != "503":
+            model.limit(rate, retry_after=told == "429, hint")
+    if told == "503":
+        world.rule(Unavailable(clock, rate))
+
     async def crowd(router: Router, *, first: bool) -> Crowd:
         began, before = clock.now, len(world.seen)
-        answered = sum(await asyncio.gather(*(one(router, number) for number in range(calls))))
+        answered = await all_at_once(router, calls, chain, how)
         seconds = clock.now - began
-        rejected = [seen for seen in list(world.seen)[before:] if seen.act.why == "rate_limit"]
+        rejected = [
+            seen for seen in list(world.seen)[before:] if seen.act.why == "rate_limit" or seen.act.status == 503
+        ]
         known: dict[str, float] = {}
         for seen in rejected if first else ():
             known[seen.model] = min(known.get(seen.model, clock.now), seen.at if seen.ended is None else seen.ended)
@@ -133,12 +167,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "judgement.json")
     path: Path = parser.parse_args().json
     table: list[dict[str, object]] = []
-    print("calls  a second  hint  models  stream  crowd  answered    time  rejections")
-    for calls, rate, hinted, models, stream in product((100, 1000), (5.0, 50.0), (True, False), (1, 2), (False, True)):
-        for number, row in enumerate(crowds(calls, rate, hinted=hinted, models=models, stream=stream), 1):
-            print(f"{calls:5}  {rate:8g}  {hinted:4}  {models:6}  {stream:6}  {number:5}  {row.answered:8}"
+    print("calls  a second  told       models  how     crowd  answered    time  rejections")
+    for calls, rate, told, models, how in product((100, 1000), (5.0, 50.0), TOLD, (1, 2), ("chat", "stream", "map")):
+        for number, row in enumerate(crowds(calls, rate, told=told, models=models, how=how), 1):
+            print(f"{calls:5}  {rate:8g}  {told:9}  {models:6}  {how:6}  {number:5}  {row.answered:8}"
                   f"  {row.time:6.3f}  {row.rejections:10.3f}", flush=True)
-            table.append({"calls": calls, "rate": rate, "hinted": hinted, "models": models, "stream": stream,
+            table.append({"calls": calls, "rate": rate, "told": told, "models": models, "how": how,
                           "crowd": number, **row._asdict()})
     blame = {}
     for name, (act, options) in OWN.items():

@@ -65,6 +65,8 @@ MAX_GATE_SECONDS = 0.2
 """Seconds that this silence lasts at most: at a slow rate two requests are a long time."""
 MAX_GATE_AFTER_CROWD = 1.0
 """Seconds that it lasts at most after a crowd, which has emptied the provider's bucket: one request's time."""
+SERVING_SECONDS = 5.0
+"""Seconds after an answer for which a model is not away."""
 FORGET_AFTER = 300.0
 """Seconds without a 429 after which the limit is forgotten."""
 
@@ -73,7 +75,7 @@ class HiddenLimit:
     """What is known of a model's hidden limit: `limit` is `None` until a 429 has come; nothing goes before `gate`."""
 
     __slots__ = (
-        "_answered", "_answers", "_answers_before", "_began_at", "_ceiling", "_crowd", "_cut_at", "_peak", "_second",
+        "_answered_at", "_answers", "_answers_before", "_began_at", "_ceiling", "_crowd", "_cut_at", "_peak", "_second",
         "_sent", "_sent_since", "_turned_down", "_waited_at", "gate", "limit",
     )
 
@@ -88,7 +90,7 @@ class HiddenLimit:
         self._sent = self._turned_down = 0  # requests since `_sent_since`, a second at most, and those turned down
         self._sent_since = -inf
         self._peak = 0  # the most that got through in a second before that
-        self._answered = False
+        self._answered_at = -inf
         self._crowd: float | None = None  # how many of a crowd got through
         self._answers = self._answers_before = 0  # in this second, and in the one before
 
@@ -132,11 +134,21 @@ class HiddenLimit:
         if not hinted and self.limit is not None:
             self.gate = now + min(MAX_GATE_SECONDS, GATE_REQUESTS / self.limit.rate)
 
+    def unavailable(self, now: float, sent_at: float) -> None:
+        """Note a 503 with a Retry-After for a request that was sent at `sent_at`.
+
+        While others get through that is a limit, as a 429 is. When none does the model is away: nothing is learned.
+        """
+        if now - self._answered_at < SERVING_SECONDS or self._sent - self._turned_down > 1:
+            self.rejected(now, sent_at, hinted=True)
+        elif self._ceiling == inf:
+            self.limit = None
+
     def answered(self, now: float, sent_at: float) -> None:
         """Note that a request that was sent at `sent_at` was answered."""
         limit = self.limit
+        self._answered_at = now
         if limit is None:
-            self._answered = True
             return
         if now - max(self._cut_at, self._began_at) > FORGET_AFTER:
             self.limit = None
@@ -153,7 +165,7 @@ class HiddenLimit:
         that has not answered yet is sent whatever there is: it may have no limit, and will tell.
         """
         likely = max(rate, float(self._peak))
-        if self.limit is None and self._answered and now <= self._sent_since + 1.0 and self._sent >= likely:
+        if self.limit is None and self._answered_at > -inf and now <= self._sent_since + 1.0 and self._sent >= likely:
             self.limit = Gcra(likely)
             self._began_at = now
             self._ceiling, self._crowd = inf, None

@@ -15,6 +15,7 @@ from asyncrouter._policies.scope import (
     USUAL_QUANTILE,
     asks_for_pause,
     counts_against_host,
+    is_a_limit,
     is_the_calls,
     is_total_timeout,
     rule_of,
@@ -137,7 +138,7 @@ class Lease:
             self._record_silence(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
             self._record_answer(now, sent_at)
-        elif isinstance(error, RateLimited) and not self.own_key:
+        elif error is not None and not self.own_key and is_a_limit(error):
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
             if first_content is not None and not self.untimed and state.demotion.was_slow_lately(now):
@@ -186,8 +187,11 @@ class Lease:
         if outcome == "superseded" and usual is not None and seconds > LOSER_SLOW_TIMES * usual:
             self.mark_slow(now)
 
-    def _record_rejection(self, now: float, sent_at: float, error: RateLimited) -> None:
-        if self.state.limits.rejected(now, sent_at, hinted=error.retry_after is not None):
+    def _record_rejection(self, now: float, sent_at: float, error: AttemptError) -> None:
+        unavailable = not isinstance(error, RateLimited)
+        if self.state.limits.rejected(
+            now, sent_at, hinted=error.retry_after is not None, unavailable=unavailable
+        ):
             self.state.changed("paced", error.message)
         self.state.pacer.was_rejected(self._rank)
         hidden = self.state.limits.hidden

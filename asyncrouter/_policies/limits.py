@@ -86,15 +86,18 @@ class Limits:
         self.hidden.suspect(now, rate)
         self._update()
 
-    def rejected(self, now: float, sent_at: float, *, hinted: bool) -> bool:
+    def rejected(self, now: float, sent_at: float, *, hinted: bool, unavailable: bool) -> bool:
         """Note a 429 or 529 for the request that was sent at `sent_at`; `hinted`: it came with a Retry-After.
 
-        Whether this was the first sign of a hidden limit.
+        `unavailable`: it was a 503 with one. Whether this was the first sign of a hidden limit.
         """
         new = self.hidden.limit is None
-        self.hidden.rejected(now, sent_at, hinted=hinted)
+        if unavailable:
+            self.hidden.unavailable(now, sent_at)
+        else:
+            self.hidden.rejected(now, sent_at, hinted=hinted)
         self._update()
-        return new
+        return new and self.hidden.limit is not None
 
     def note_wait(self, now: float, due: float, *, batch: bool) -> None:
         """Note that a request waits until `due`; a hidden limit that makes it wait may grow."""

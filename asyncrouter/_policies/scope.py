@@ -104,6 +104,11 @@ def asks_for_pause(error: AttemptError) -> bool:
     return bool(error.retry_after) and not isinstance(error, NotSent | OutOfCredit | ContextTooLong | Refused)
 
 
+def is_a_limit(error: AttemptError) -> bool:
+    """Whether the provider may have turned the request down because there were too many of them."""
+    return isinstance(error, RateLimited) or (error.status == UNAVAILABLE and asks_for_pause(error))
+
+
 def is_the_calls(error: AttemptError, *, own_key: bool) -> bool:
     """Whether an error is the call's because it met a limit, a key or an account that the caller brought along."""
     if not own_key or error.status == OVERLOADED or not isinstance(error, OWN_KEY_CLASSES):

@@ -9,9 +9,13 @@ import pytest
 
 from asyncrouter import Router
 from asyncrouter.sim import Act
+from asyncrouter.sim.limits import Limit, RateLimiter
 
 if TYPE_CHECKING:
+    from random import Random
+
     from asyncrouter.sim import Clock, World
+    from asyncrouter.sim._request_log import LoggedRequest
 
 CALLS = 100
 PER_SECOND = 5.0
@@ -114,3 +118,35 @@ def test_a_sister_without_a_limit_serves_a_first_crowd_at_once(clock: Clock, wor
             return clock.now
 
     assert clock.run(scenario()) == LATENCY
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("models", [1, 2])
+def test_a_limit_told_by_503s_is_a_limit(clock: Clock, world: World, models: int, streams: bool) -> None:
+    """A crowd at a limit that is told by 503s with a Retry-After is paced as one that 429s tell."""
+    chain = ["a", "b"][:models]
+    limits = {name: RateLimiter(name, [(0.0, Limit(rps=PER_SECOND))]) for name in chain}
+
+    def rule(request: LoggedRequest, random: Random) -> Act | None:
+        refused = limits[request.model].admit(request)
+        return None if refused is None else Act(status=503, retry_after=refused.retry_after)
+
+    for name in chain:
+        world.model(name, Act(first_token=LATENCY))
+    world.rule(rule)
+
+    async def crowd(router: Router) -> tuple[float, int]:
+        began, before = clock.now, world.requests
+        await asyncio.gather(*(ask(router, number, chain, streams=streams) for number in range(CALLS)))
+        return clock.now - began, world.requests - before - CALLS
+
+    async def scenario() -> list[tuple[float, int]]:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            return [await crowd(router), await crowd(router)]
+
+    (first, _), (second, rejected) = clock.run(scenario())
+
+    rate = PER_SECOND * models
+    assert first <= 1.10 * ((CALLS - rate) / rate + LATENCY)
+    assert second <= 1.10 * (CALLS / rate + LATENCY)
+    assert rejected <= 0.05 * CALLS

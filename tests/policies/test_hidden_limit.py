@@ -207,3 +207,26 @@ def test_a_429_paces_all_calls_of_a_model(clock: Clock, world: World) -> None:
     assert rate == RATE_AT_FIRST
     # Silent for two tickets, and then evenly.
     assert times == pytest.approx([0.0, 0.2, 0.3, 0.4], abs=0.02)
+
+
+def test_503s_with_a_hint_are_a_limit_while_others_get_through() -> None:
+    """A 503 with a Retry-After paces a model that serves others, and not one that is away."""
+    serving, away = HiddenLimit(), HiddenLimit()
+    for hidden, through in ((serving, 5), (away, 0)):
+        for _ in range(100):
+            hidden.sent(-0.1)
+        for _ in range(100 - through):
+            hidden.unavailable(0.0, -0.1)
+
+    assert rate_of(serving) == 5.0
+    assert away.limit is None
+
+
+def test_a_model_that_goes_away_is_not_slowed_down_for_good() -> None:
+    """503s more than five seconds after the last answer do not cut the rate."""
+    hidden = rejected_once(40.0, ceiling=40.0)
+    hidden.answered(10.0, 9.9)
+    hidden.sent(16.0)
+    hidden.unavailable(16.1, 16.0)
+
+    assert rate_of(hidden) == 40.0
