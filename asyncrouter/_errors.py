@@ -274,7 +274,7 @@ class Refused(AttemptError):
 
 
 class NotAccepted(AttemptError):
-    """The caller's `accept` returned a false value. `reply` is the answer; its cost counts."""
+    """The caller's `accept` returned a false value or raised a `ValueError`. `reply` is the answer; its cost counts."""
 
     rank = 7
 

@@ -7,6 +7,7 @@ denied and each change of state; and a WARNING for each `Notice`. Whatever names
 from __future__ import annotations
 
 import logging
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter._repr import visible
@@ -113,7 +114,9 @@ class Events:
         log(event)
         for listener in self._listeners:
             try:
-                listener(event)
+                if iscoroutine(result := listener(event)):
+                    result.close()
+                    raise TypeError("it returned a coroutine, which nobody runs; a listener is a plain function")
             except Exception:
                 logger.exception("listener %r raised on %s", listener, type(event).__name__)
 

@@ -108,7 +108,8 @@ class Router(RouterBase):
         - `connect`, `first_token`, `idle`, `total`: seconds for each attempt, as in `Defaults`; `None`: no limit.
         - `on_refusal`: when a provider refuses the content of the prompt: "raise", or "next": the next model is tried.
         - `on_context`: the name of a model or task to ask next when the prompt is too long for a model.
-        - `accept`: a function of the `Reply`, sync or async. If it returns a false value, the next model is tried.
+        - `accept`: a function of the `Reply`, sync or async. If it returns a false value, or raises a
+          `ValueError` (a `ValidationError` is one), the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
         - `tags`: text by name, for traces and events. Not sent.
         - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`.
@@ -126,7 +127,7 @@ class Router(RouterBase):
         - `RouterClosed` if the router is closed, or is closed during the call;
         - `ConfigError` for an unknown name or a setting that cannot be used; `ValueError` if more than one of tier,
           chain and model is given; `TypeError` or `ValueError` for what cannot be sent; all before anything is sent;
-        - whatever `accept` raises.
+        - whatever else `accept` raises.
         """
         sealed, headers = seal_headers(headers), None  # first: nothing that can raise holds them in plain text
         try:

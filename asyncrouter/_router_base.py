@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._config.checks import without_locals
@@ -50,6 +51,11 @@ class RouterBase:
             raise TypeError(f"transport: expected something with send() and aclose(), got {type(transport).__name__}")
         if callable(listeners) or not all(callable(listener) for listener in listeners):
             raise TypeError(f"listeners: expected a list of functions of an event, got {listeners!r}")
+        for listener in listeners:
+            if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004
+                raise TypeError(
+                    f"listeners: expected plain functions, got the async {listener!r}; a plain one may start a task"
+                )
         self.config = load(config, tables)
         self._plans = PlanCache(self.config)
         self._events = Events(listeners)

@@ -69,7 +69,7 @@ from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.trace_entry import TraceEntry
-from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, Unauthorized
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterError, Unauthorized
 from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
@@ -192,9 +192,9 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
             return _failed(sent, step_run, sent.lost(error))
         if isinstance(answer, ChunkReader):
             return answer
-        if accept is None or await _accepted(sent, accept, answer):
+        if accept is None or (refusal := await _refusal(sent, accept, answer)) is None:
             return sent.win(answer)
-        return sent.fail(NotAccepted(reply=answer))
+        return sent.fail(refusal)
     except asyncio.CancelledError:
         expired = sent.clock.expired
         if expired is not None and sent.clock.take_back_cancel():
@@ -307,8 +307,13 @@ async def _error_body(sent: SentAttempt, response: Response) -> bytes:
     return body[:MAX_ERROR_BYTES]
 
 
-async def _accepted(sent: SentAttempt, accept: Callable[[Reply], bool | Awaitable[bool]], reply: Reply) -> bool:
-    """What the caller's `accept` says. Only the deadline limits it."""
+async def _refusal(
+    sent: SentAttempt, accept: Callable[[Reply], bool | Awaitable[bool]], reply: Reply
+) -> NotAccepted | None:
+    """What the caller's `accept` says: `None` for yes. Only the deadline limits it.
+
+    A `ValueError` that it raises says no, for that is how parsers and validators say it.
+    """
     sent.clock.watch_task()
     sent.clock.restart(sent.entry.call.deadline, "deadline")
     cancelled = False
@@ -316,7 +321,11 @@ async def _accepted(sent: SentAttempt, accept: Callable[[Reply], bool | Awaitabl
         reply = sent.complete(reply)
         sent.give_back_lease()  # `accept` may ask the same model, which may have this one slot
         verdict = accept(reply)
-        return bool(await verdict if isinstance(verdict, Awaitable) else verdict)
+        return None if (await verdict if isinstance(verdict, Awaitable) else verdict) else NotAccepted(reply=reply)
+    except ValueError as error:
+        if isinstance(error, RouterError):  # of a call that `accept` has made
+            raise
+        return NotAccepted(f"accept() raised {type(error).__name__}: {error}", reply)
     except asyncio.CancelledError:
         cancelled = True
         raise

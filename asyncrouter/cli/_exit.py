@@ -27,7 +27,7 @@ from asyncrouter import (
 from asyncrouter.cli._output import print_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses: success; no model answered, or a file failed; wrong usage or configuration; Ctrl-C."""
@@ -58,7 +58,7 @@ def run_command(command: Callable[[], object]) -> int:
         return INTERRUPTED
     except (CallError, AttemptError) as failed:
         print_error(_message(failed), hint=_hint(failed))
-        return FAILED
+        return USAGE if _is_configuration(failed) else FAILED
     except RouterError as wrong:
         print_error(str(wrong))
         return USAGE
@@ -103,8 +103,18 @@ def _message(failed: CallError | AttemptError) -> str:
     return failed.message if isinstance(failed, CallError) else str(failed)
 
 
+def _errors(failed: CallError | AttemptError) -> Sequence[AttemptError]:
+    return [failed] if isinstance(failed, AttemptError) else failed.errors
+
+
+def _is_configuration(failed: CallError | AttemptError) -> bool:
+    """Whether nothing was sent for a reason that only a person can mend, such as keys that are not set."""
+    errors = _errors(failed)
+    return bool(errors) and all(isinstance(error, NotSent) and error.actionable for error in errors)
+
+
 def _hint(failed: CallError | AttemptError) -> str | None:
-    errors = [failed] if isinstance(failed, AttemptError) else [attempt.error for attempt in failed.trace.attempts]
+    errors = _errors(failed)
     if any(isinstance(error, NotSent) and error.actionable for error in errors):
         return "set it in the environment; `asyncrouter check` checks all keys, `asyncrouter demo` needs none"
     if any(isinstance(error, Unauthorized | OutOfCredit) for error in errors):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -16,8 +18,12 @@ Message = dict[str, object]
 
 
 def messages(prompt: str, system: str | None, images: tuple[str, ...]) -> list[Message]:
-    """The messages of a call; the prompt "-" is read from standard input. Raises `click.UsageError`."""
+    """The messages of a call; the prompt "-" is read from standard input, and what comes through a pipe or from a file
+    beside another prompt is put below it. Raises `click.UsageError`.
+    """
     text = _text(_standard_input() if prompt == "-" else prompt, "PROMPT")
+    if prompt != "-" and _is_piped() and (piped := _standard_input()).strip():
+        text = f"{text}\n\n{piped}"
     content: object = text
     if images:
         content = [{"type": "text", "text": text}, *(_image(image) for image in images)]
@@ -36,6 +42,15 @@ def parameters(given: tuple[str, ...]) -> dict[str, object]:
             raise click.BadParameter(f"expected name=value, got {text!r}", param_hint="--param")
     # A step checks parameters as a file's are checked: JSON values, and no name that the router writes itself.
     return dict(Step(model="-", params={name: _value(value) for name, _, value in pairs}).params)
+
+
+def _is_piped() -> bool:
+    """Whether standard input is a pipe or a file: anything else, such as a service's, may never end."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):  # closed, or replaced by a program
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def _standard_input() -> str:

@@ -39,7 +39,7 @@ class Question(NamedTuple):
     epilog="""\b
 Examples:
   asyncrouter chat "Sort a list in Rust." --task coding --deadline 30 --param temperature=0.2
-  git diff | asyncrouter chat - --system "Write a commit message." --tier standard
+  git diff | asyncrouter chat "Write a commit message." --tier standard
   asyncrouter chat "What does this show?" --image photo.jpg --model openai:gpt-6-luna --json
 """,
 )
@@ -58,7 +58,8 @@ def command(
     prompt: str, call: CallOptions, system: str | None, params: tuple[str, ...], images: tuple[str, ...],
     stream: bool | None, trace: bool, as_json: bool, configuration: Configuration,
 ) -> int | None:
-    """Send a prompt and print the answer. PROMPT is text, or - for standard input.
+    """Send a prompt and print the answer. PROMPT is text, or - for standard input; what is piped in
+    beside a text is put below it.
 
     On a terminal the answer is printed as it comes; if it breaks off, the next model begins it again. A pipe gets the
     whole answer or nothing.

@@ -55,17 +55,17 @@ class SimModel:
 
     def does(self, *script: Act | Behaviour) -> Self:
         """Replace the script from now on; without arguments by a healthy `Act()`."""
-        self._script = deque(script or [Act()])
+        self._script = deque(_checked(script) or [Act()])
         return self
 
     def then(self, *script: Act | Behaviour) -> Self:
         """Add these acts to the script."""
-        self._script.extend(script)
+        self._script.extend(_checked(script))
         return self
 
     def at(self, instant: float, *script: Act | Behaviour) -> Self:
         """Replace the script at this instant; without acts by a healthy `Act()`."""
-        insort(self._schedule, (instant, deque(script or [Act()])), key=itemgetter(0))
+        insort(self._schedule, (instant, deque(_checked(script) or [Act()])), key=itemgetter(0))
         return self
 
     def limit(
@@ -143,3 +143,11 @@ def limit_of(
     if rps is None and tps is None:
         return None
     return Limit(rps=rps, tps=tps, burst=burst, retry_after=retry_after, announced=announced)
+
+
+def _checked(script: tuple[Act | Behaviour, ...]) -> tuple[Act | Behaviour, ...]:
+    """The same. Raises `TypeError` for what is neither an act nor a function of a request."""
+    for each in script:
+        if not isinstance(each, Act) and not callable(each):
+            raise TypeError(f"script: expected Act(…), Act(…) or a function of a request, got {type(each).__name__}")
+    return script

@@ -85,7 +85,8 @@ class World:
     def model(self, name: str, *script: Act | Behaviour, strict: Host | bool | None = None) -> SimModel:
         """The model of this name, made if there is none; with a script it follows that from now on.
 
-        `strict`: whether it refuses what its vendor refuses, see `SimModel.strict`; `None`: as it was.
+        `strict`: whether it refuses what its vendor refuses, see `SimModel.strict`; `None`: as it was. Raises
+        `TypeError` for a script that is neither `Act`s nor functions of a request.
         """
         if name not in self.models:
             self.models[name] = SimModel(name, f"{self.seed}:{name}").strict(self._strict)

@@ -244,7 +244,7 @@ def test_a_missing_key_says_what_to_do(shell: Shell) -> None:
 
     done = shell.run("chat", "Hello")
 
-    assert done.status == 1
+    assert done.status == 2
     assert "OPENROUTER_API_KEY is not set\n  set it in the environment; `asyncrouter check` checks all keys" in done.err
 
 
@@ -487,3 +487,35 @@ def test_characters_that_the_output_lacks(shell: Shell, monkeypatch: pytest.Monk
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
 
     assert spawn("chat", "Hello") == (0, "na?ve ?\n", "")
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_what_is_piped_in_is_put_below_the_prompt(shell: Shell, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A pipe or a file on standard input beside a prompt is a part of it; an empty one is not."""
+    shell.world.model("a", Act(text="ok"))
+    for text in ("line 1\nline 2\n", " \n"):
+        if kind == "file":
+            Path("piped.txt").write_text(text)
+            source = open("piped.txt")  # noqa: SIM115
+        else:
+            read, write = os.pipe()
+            os.write(write, text.encode())
+            os.close(write)
+            source = os.fdopen(read)
+        with source:
+            monkeypatch.setattr(sys, "stdin", source)
+            assert shell.run("chat", "Explain.", "--model", "a").status == 0
+
+    assert [seen.body["messages"][-1]["content"] for seen in shell.world.seen] == [
+        "Explain.\n\nline 1\nline 2\n", "Explain.",
+    ]
+
+
+def test_a_socket_or_a_device_is_not_waited_for(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's standard input may never end: it is left alone."""
+    shell.world.model("a", Act(text="ok"))
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert shell.run("chat", "Explain.", "--model", "a").status == 0
+
+    assert shell.world.seen[0].body["messages"] == [{"role": "user", "content": "Explain."}]

@@ -100,7 +100,8 @@ def test_a_file_a_mapping_and_dataclasses_say_the_same(tmp_path: Path) -> None:
 def test_a_mapping_may_hold_dataclasses() -> None:
     """In Python mappings and dataclasses may be mixed."""
     mixed = {"unknown_task": "default", "providers": dict(MEANT.providers), "models": dict(MEANT.models),
-             "defaults": Defaults(), "tasks": dict(MEANT.tasks), "tiers": {"budget": ["small"], "standard": MEANT.tiers["standard"]}}
+             "defaults": Defaults(), "tasks": dict(MEANT.tasks),
+             "tiers": {"budget": ["small"], "standard": MEANT.tiers["standard"]}}
 
     assert config_from_mapping(mixed) == MEANT
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import pydantic
 import pytest
 
 from asyncrouter import (
@@ -13,6 +15,7 @@ from asyncrouter import (
     AttemptEnded,
     AttemptTimeout,
     CallEnded,
+    ConfigError,
     ConnectionFailed,
     DeadlineExceeded,
     Hedge,
@@ -424,3 +427,61 @@ def test_a_cancel_in_accept_is_the_callers_after_a_body_that_did_not_end(clock: 
 
     clock.run(scenario())
     assert clock.now == 2.0
+
+
+@pytest.mark.parametrize("error", [
+    ValueError("no colours"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), json.JSONDecodeError("bad", "x", 0),
+])  # fmt: skip
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_value_error_says_no(clock: Clock, world: World, error: ValueError, is_async: bool) -> None:
+    """As parsers and validators say it: the next model is tried, and the reason is on the attempt."""
+    world.model("a", Act(text="x"))
+    world.model("b", Act(text="y"))
+
+    def judge(reply: Reply) -> bool:
+        if reply.text == "x":
+            raise error
+        return True
+
+    async def judge_later(reply: Reply) -> bool:
+        await asyncio.sleep(1.0)
+        return judge(reply)
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=world.transport()) as router:
+            return await router.chat("x", chain=["a", "b"], accept=judge_later if is_async else judge)
+
+    reply = clock.run(scenario())
+    [first, second] = reply.trace.attempts
+    assert (reply.text, first.outcome, second.cause) == ("y", "not_accepted", "escalate")
+    assert isinstance(first.error, NotAccepted)
+    assert first.error.message == f"accept() raised {type(error).__name__}: {error}"
+
+
+def test_a_validation_error_says_no(clock: Clock, world: World) -> None:
+    """pydantic's `ValidationError` is a `ValueError`: a model's own check may be the `accept`."""
+    world.model("a", Act(text='{"n": "many"}'))
+    world.model("b", Act(text='{"n": 3}'))
+    shape = pydantic.create_model("Shape", n=(int, ...))
+
+    async def scenario() -> Reply:
+        async with Router(world.config(), transport=world.transport()) as router:
+            return await router.chat("x", chain=["a", "b"], accept=lambda reply: shape.model_validate_json(reply.text))
+
+    assert clock.run(scenario()).model == "b"
+
+
+def test_a_configuration_error_of_accept_ends_the_call(clock: Clock, world: World) -> None:
+    """An error of ours, from a call that `accept` makes, is no verdict, though a `ConfigError` is a `ValueError`."""
+    world.model("a", Act(text="x"))
+
+    async def scenario() -> None:
+        async with Router(world.config(), transport=world.transport()) as router:
+
+            async def judge(reply: Reply) -> bool:
+                return bool((await router.chat("ok?", tier="none")).text)
+
+            with pytest.raises(ConfigError, match="unknown tier 'none'"):
+                await router.chat("x", chain=["a", "b"], accept=judge)
+
+    clock.run(scenario())

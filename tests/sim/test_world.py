@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -209,3 +211,13 @@ def test_the_log_can_be_kept_short(clock: Clock) -> None:
 
     assert [seen.number for seen in world.seen] == [4, 5]
     assert world.open == 0
+
+
+@pytest.mark.parametrize("wrong", [[Act(), Act()], "silent", {"text": "hi"}, None, 200])
+def test_a_wrong_script_is_refused_at_once(world: World, wrong: Any) -> None:
+    """A list of acts, or anything else that is no act, is a `TypeError` where it is written, not at the first call."""
+    message = f"script: expected Act\\(…\\), Act\\(…\\) or a function of a request, got {type(wrong).__name__}"
+    model = world.model("b")
+    for write in (partial(world.model, "a"), model.does, model.then, partial(model.at, 1)):
+        with pytest.raises(TypeError, match=message):
+            write(wrong)
