@@ -205,6 +205,5 @@ def _call(trace: object) -> int:
 
 
 def _unbilled(exchange: Exchange) -> bool:
-    """Whether the provider takes no money for a request: it has refused it, or has never got it."""
-    script = exchange.script
-    return script.status != 200 or script.lost or script.kind in {"refuse", "certificate"}
+    """Whether the provider certainly takes no money for a request: its client has read that it is refused."""
+    return exchange.taken and exchange.script.status != 200
