@@ -169,3 +169,20 @@ def test_an_event_of_many_lines_takes_little_more_than_its_bytes(line: bytes) ->
     assert parser.feed(b"\n") == [(b"", b"\n".join([value] * count))]
     if line != b"data\n":
         assert peak < 4 << 20
+
+
+@pytest.mark.parametrize("begin", [b"[", b"{", b'{"a":'])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_large_document_that_is_none_is_not_read_again_as_events(wire: str, begin: bytes) -> None:
+    """What begins like JSON and is none may be events after all; when it is long, reading it twice takes too long."""
+    error, _ = decode(wire, "text/event-stream", [begin, *[b"\n" * PIECE] * 5])
+    assert isinstance(error, BadReply)
+    assert error.message == f"not whole JSON: {begin.decode()!r}"
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_document_under_the_content_type_of_events_is_weighed(wire: str) -> None:
+    """Whatever its content type, a document is given up when it has too many values."""
+    error, _ = decode(wire, "text/event-stream", repeated(b"[", b"[],", b"1]", 3 << 20))
+    assert error is not None
+    assert error.message == "more values in it than any answer has"

@@ -39,7 +39,7 @@ from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
 from asyncrouter._wire.decoding.not_an_answer import bare_error, error_in, no_answer
 from asyncrouter._wire.decoding.sse import MAX_STRAY_BYTES, STRAY, EventParser
 from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
-from asyncrouter._wire.decoding.weight import FREE_BYTES, TOO_HEAVY, StreamWeight, is_too_heavy
+from asyncrouter._wire.decoding.weight import FREE_BYTES, LIGHT_BYTES, TOO_HEAVY, StreamWeight, is_too_heavy
 from asyncrouter._wire.failure.error_body import one_line
 
 if TYPE_CHECKING:
@@ -216,7 +216,13 @@ class EventDecoder:
 
     def _read_document(self, body: bytes) -> None:
         """Read a body that begins like JSON: a document, several of them, or events after all."""
+        if is_too_heavy(body):
+            self._error = BadReply(TOO_HEAVY, request_id=self._request_id)
+            return
         documents = read_documents(body)
+        if documents is None and len(body) > LIGHT_BYTES:  # read once more, it would hold the loop
+            self._error = no_answer(body, "not whole JSON")
+            return
         if documents is None:
             self._document = None
             self._begin_events(body, None)
