@@ -18,7 +18,7 @@ ENOUGH = 0.25
 """Seconds of the deadline that a request needs at least."""
 TRIES = 8
 """Requests to a model that a call without a deadline makes when it is asked for pauses only."""
-MUCH_SOONER = 5.0
+MUCH_SOONER = 30.0
 """Seconds after which a model has no queue any more in which a call could have stood instead."""
 
 
