@@ -37,13 +37,15 @@ TOLD = ("429, hint", "429", "503")
 """How a limit is told: by 429s with and without a Retry-After, by 503s with one."""
 BAD_SHARE = 0.01
 MARK = "odd one"
+TENANT = {"headers": {"sim": {"Authorization": "Bearer sk-of-a-tenant"}}}
+"""A call with a key of its own."""
 OWN: Mapping[str, tuple[Act | None, Mapping[str, object]]] = {
     "404 no tools": (Act(status=404, message="No endpoints found that support tool use."), {}),
     "402 fewer max_tokens": (Act(status=402, message="This request needs more credits, or fewer max_tokens."), {}),
     "403 of a firewall": (Act(status=403, type="blocked", message="Request blocked."), {}),
     "500 for one prompt": (Act(status=500), {}),
-    "a key of its own, 401": (Act(status=401), {"headers": {"Authorization": "Bearer sk-of-a-tenant"}}),
-    "a key of its own, 429": (Act(status=429, retry_after=60), {"headers": {"Authorization": "Bearer sk-of-a-tenant"}}),
+    "a key of its own, 401": (Act(status=401), TENANT),
+    "a key of its own, 429": (Act(status=429, retry_after=60), TENANT),
     "a deadline of its own": (None, {"deadline": 0.6}),
 }
 """What 1 % of the requests meet, and the options of their calls."""

@@ -48,13 +48,15 @@ STEP_INITIAL = 1.0
 STEP_AFTER_CROWD = 0.2
 """Requests a second that each answer adds until the second 429 where a crowd has shown the limit: 20 % each second,
 for a bucket may hold less than a second's worth."""
+STEP_DOUBLES_EVERY = 1.5
+"""Seconds after which that step is twice as large, up to the one without a crowd."""
 MIN_CROWD = 3
 """Requests of one second that were turned down from which on they are a crowd."""
 STEP = 0.04
 """Requests a second that each answer adds from then on: 4 % each second, at any rate."""
 STEP_NEAR_CEILING = 0.01
 """The same near the limit as far as it is known: 1 % each second."""
-NEAR_CEILING = 0.9, 1.1
+NEAR_CEILING = 0.95, 1.1
 """Where "near" begins and ends, in units of that limit."""
 MAX_GROWTH = 0.004
 """What one answer raises the rate by at most, as a share of it: from a cut to the next 429 there are 25 requests then,
@@ -156,7 +158,7 @@ class HiddenLimit:
         self._rotate(now)
         self._answers += 1
         if sent_at > self._began_at and now - self._waited_at < max(1.0, 2.0 / limit.rate):
-            limit.rate += self._step(limit.rate)
+            limit.rate += self._step(limit.rate, now)
 
     def suspect(self, now: float, rate: float) -> None:
         """Take a limit for likely, because another model of the same key has one that lets `rate` a second through.
@@ -200,9 +202,13 @@ class HiddenLimit:
             lower = max(limit.rate * DEEPEST_CUT, min(lower, float(self._answers_before)))
         limit.rate = max(FLOOR, lower)
 
-    def _step(self, rate: float) -> float:
+    def _step(self, rate: float, now: float) -> float:
         if self._ceiling == inf:
-            return STEP_INITIAL if self._crowd is None else STEP_AFTER_CROWD
+            if self._crowd is None:
+                return STEP_INITIAL
+            # The bucket of this provider holds less than a second's worth, the less the longer nothing is rejected.
+            doublings = min((now - self._began_at) / STEP_DOUBLES_EVERY, 3.0)
+            return float(min(STEP_INITIAL, STEP_AFTER_CROWD * 2.0**doublings))
         begin, end = NEAR_CEILING
         near = begin * self._ceiling < rate < end * self._ceiling
         return min(STEP_NEAR_CEILING if near else STEP, MAX_GROWTH * rate)

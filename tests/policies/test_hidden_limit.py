@@ -9,12 +9,15 @@ import pytest
 
 from asyncrouter import AllModelsFailed
 from asyncrouter._policies.hidden_limit import (
+    CUT,
     FLOOR,
     FORGET_AFTER,
     MAX_GATE_SECONDS,
     MAX_GROWTH,
     RATE_AT_FIRST,
     STEP,
+    STEP_AFTER_CROWD,
+    STEP_DOUBLES_EVERY,
     STEP_INITIAL,
     STEP_NEAR_CEILING,
     HiddenLimit,
@@ -107,7 +110,7 @@ def test_three_a_minute_are_always_left() -> None:
 
 
 @pytest.mark.parametrize(("rate", "ceiling", "step"), [
-    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (17.9, 20.0, STEP), (18.1, 20.0, STEP_NEAR_CEILING),
+    (10.0, inf, STEP_INITIAL), (10.0, 20.0, STEP), (18.9, 20.0, STEP), (19.1, 20.0, STEP_NEAR_CEILING),
     (21.9, 20.0, STEP_NEAR_CEILING), (22.1, 20.0, STEP), (1.0, 20.0, MAX_GROWTH), (1.0, 1.0, MAX_GROWTH),
 ])  # fmt: skip
 def test_an_answer_raises_the_rate(rate: float, ceiling: float, step: float) -> None:
@@ -153,12 +156,13 @@ def test_a_crowds_number_is_the_limit_at_the_second_rejection() -> None:
     hidden = met_by(100, through=5)
     hidden.note_wait(0.5)
     hidden.answered(0.5, 0.2)
-    assert rate_of(hidden) == 5.2
+    assert rate_of(hidden) == pytest.approx(5.0 + STEP_AFTER_CROWD * 2.0 ** (0.5 / STEP_DOUBLES_EVERY))
     hidden.rejected(0.8, 0.7, hinted=True)
+    step = MAX_GROWTH * rate_of(hidden)
     hidden.note_wait(0.9)
     hidden.answered(0.9, 0.8)
 
-    assert rate_of(hidden) == pytest.approx(4.69)
+    assert rate_of(hidden) == pytest.approx(CUT * (5.0 + STEP_AFTER_CROWD * 2.0 ** (0.5 / STEP_DOUBLES_EVERY)) + step)
 
 
 def test_only_a_pace_that_holds_somebody_back_is_raised() -> None:
