@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.checks import closest, expected, one_edit_apart, show, unknown
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
 
 _CATALOG_FIELDS = ("context", "max_output", "usd_per_mtok", "retired", "successor")
 """The fields of a model that are taken from the built-in catalogue where the configuration leaves them out."""
+
+
+_IN_ADDRESS: Final = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[A-Za-z0-9._~@+/-]+")
+"""The ids that stand in an address as they are, and in no other way: no empty part, no `.`, no `..`."""
+
+
+def check_id(model: Model, provider: Provider) -> None:
+    """Check that the id of a model can be sent. Raises `ConfigError`."""
+    if provider.wire == "gemini" and not can_stand_in_address(model.id):
+        raise expected("an id that can stand in an address", model.id, "model")
+    if any("\ud800" <= sign <= "\udfff" for sign in model.id):
+        raise expected("an id that UTF-8 can express", model.id, "model")
+
+
+def can_stand_in_address(model_id: str) -> bool:
+    """Whether an id is a part of an address, or several, and changes nothing else about it."""
+    return _IN_ADDRESS.fullmatch(model_id) is not None
 
 
 def find_provider(name: str, own: Mapping[str, Provider]) -> Provider:

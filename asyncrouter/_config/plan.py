@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from asyncrouter._config import checks as check
 from asyncrouter._config.arguments_params import NO_PROVIDERS, split_params
-from asyncrouter._config.names import read_as_id
+from asyncrouter._config.names import check_id, read_as_id
 from asyncrouter._config.selection import (
     Candidate,
     Selection,
@@ -201,7 +201,8 @@ def _step(
     config: Config, candidate: Candidate, retry: object, hedge: Hedge | None, call: CallSettings, *, of_call: bool
 ) -> PlannedStep:
     model, step, chain = candidate
-    base = config.defaults
+    base, provider = config.defaults, config.provider(model.provider)
+    check_id(model, provider)
     first_token = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
     idle = _first_given(step.idle, call.idle, chain.idle, default=base.idle)
     wire_stream = _first_given(step.wire_stream, chain.wire_stream, default=base.wire_stream)
@@ -209,7 +210,7 @@ def _step(
     return PlannedStep(
         name=model.name,
         model=model,
-        provider=config.provider(model.provider),
+        provider=provider,
         connect=_first_given(step.connect, call.connect, chain.connect, default=base.connect),
         first_token=first_token,
         idle=idle,

@@ -169,8 +169,11 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
         step_run.streams = step_run.streams and wire.streams(request)
         for told in wire.adaptations(step.model, step_run.params, request) if step_run.params else ():
             engine.events.notice(Notice(step.name, f"{step.name}: {told}"))
-    except BaseException:
+    except BaseException as error:
         lease.end(engine.loop.time(), "not_sent")
+        if isinstance(error, TypeError | ValueError) and any(one.sent is not None for one in entry.trace.attempts):
+            # Another API has taken the arguments, so it is too late to refuse them: only this model cannot be asked.
+            raise NotSent(f"the request cannot be written for it: {error}") from None
         raise
     return SentAttempt(entry, lease, wire, key, request, step_run.answer_until)
 

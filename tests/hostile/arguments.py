@@ -27,7 +27,7 @@ from asyncrouter._transport.url import parse_url
 from asyncrouter.sim import Clock
 from tests.helpers.canned import CannedTransport
 from tests.helpers.planted import CALLERS, KEY, frames_of, shown, spelt, texts_of
-from tests.hostile.values import calls, configurations, messages, names, rows, some_keys, texts
+from tests.hostile.values import calls, configurations, messages, names, rows, secrets, some_keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -79,9 +79,8 @@ def check_refusal(error: BaseException, requests: int, *, secrets: bool = True) 
     if spelt(texts_of(error)):
         raise Wrong(f"shows a secret: {error!r:.300}") from error
     for place, variables in frames_of(error):
-        for name, value in variables.items():
-            # The arguments that no secret belongs into are the caller's own.
-            if spelt("\n".join(shown(value))) and name in {"key", "headers", "sealed", "request", "provider", "url"}:
+        for name in variables.keys() & {"key", "headers", "sealed", "request", "provider", "url"}:
+            if spelt("\n".join(shown(variables[name]))):
                 raise Wrong(f"shows a secret in {name} of {place}") from error
 
 
@@ -95,6 +94,8 @@ def check_request(request: Request) -> tuple[int, str, bytes]:
             raise Wrong(f"the header field {name!r}: {value!r:.80}")
     if not isinstance(body, dict):
         raise Wrong(f"the body {body!r:.200}")
+    if body.get("model") == "broken":  # the first step of many chains, so that later ones are reached
+        return 400, "application/json", b'{"error": {"message": "no"}}'
     return 200, "application/json", ANSWER
 
 
@@ -108,7 +109,8 @@ CONFIG: dict[str, Any] = {
         for name, wire in
         (("sim", "openai"), ("anthropic", "anthropic"), ("gemini", "gemini"), ("responses", "responses"))
     },
-    "models": {"a": {"provider": "sim", "id": "m"}}, "tasks": {"default": ["a"]},
+    "models": {"a": {"provider": "sim", "id": "m"}, "x": {"provider": "sim", "id": "broken"}},
+    "tasks": {"default": ["a"]},
 }  # fmt: skip
 
 
@@ -273,7 +275,7 @@ def fuzz(examples: int, *, derandomize: bool) -> dict[str, int]:
         run(check_call, messages, calls, st.sampled_from(["chat", "stream", "explain"]))
         run(check_configuration, configurations)
         run(check_key, some_keys, st.sampled_from(["variable", "function", "async"]))
-        run(check_headers, st.dictionaries(names, texts, max_size=4))
+        run(check_headers, st.dictionaries(names, secrets, max_size=4))
         run(check_rows, rows, st.just(Path(folder)))
     return tried
 

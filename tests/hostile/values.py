@@ -16,14 +16,20 @@ from tests.helpers.planted import CALLERS, KEY, MARK
 NASTY = [
     "", " ", "\n", "\0", "\ud800", "a\udcffb", "\r\nX-Evil: 1", "a\r\nX: b", "../..", "a/../b", "%2e%2e/x", "?x=1",
     "#f", "a b", "é", "“", "\u202e", "\x1b[2J", "none", "default", "openai:x", ":", "a:", ":a", "sim:", "nobody:x",
-    "x" * 5000, "1e999", "nan", "{", "env:A", f"env:{KEY}", KEY, f"Bearer {CALLERS}", f"{KEY}\n", f"{KEY}\ud800",
-    "http://", "http://h/..", "http://[", "ftp://x", f"http://u:{MARK}@h", "user", "system", "true", "p95", "auto",
-    "gemini", "gemini:a/../b", "gemini:m", "anthropic:m", "responses:m", "a", "m",
+    "x" * 5000, "1e999", "nan", "{", "env:A", "http://", "http://h/..", "http://[", "ftp://x", "user", "system", "true",
+    "p95", "auto", "gemini", "gemini:a/../b", "gemini:m", "anthropic:m", "responses:m", "a", "m",
 ]
 """Texts that have broken something somewhere."""
+SECRETS = [
+    f"env:{KEY}", KEY, f"Bearer {CALLERS}", f"{KEY}\n", f"{KEY}\ud800", f"http://u:{MARK}@h", f"http://h/?{MARK}",
+]  # fmt: skip
+"""Secrets, right and wrong, for the places that may hold one."""
+MODELS = ["a", "x", "gemini:m", "anthropic:m", "responses:m"]
+"""A model of each wire."""
 texts = st.one_of(
     st.sampled_from(NASTY), st.text(max_size=12), st.text(st.characters(categories=["Cs", "Cc", "Zl"]), max_size=3)
 )
+secrets = st.sampled_from(SECRETS) | texts
 numbers = st.one_of(
     st.integers(-3, 3), st.sampled_from([2**63, 2**64, -(2**63) - 1, 2**200, 10**400]), st.floats(), st.booleans()
 )
@@ -54,8 +60,8 @@ names = st.sampled_from(
     ["X-A", "Authorization", "x-a", "Host", "Content-Length", "Transfer-Encoding", "Cookie", "sim"]
 ) | texts  # fmt: skip
 headers = st.one_of(
-    st.dictionaries(names, texts, max_size=3), values,
-    st.dictionaries(names, st.dictionaries(names, texts, max_size=2), max_size=2),
+    st.dictionaries(names, secrets, max_size=3), values,
+    st.dictionaries(names, st.dictionaries(names, secrets, max_size=2), max_size=2),
 )
 
 
@@ -67,15 +73,16 @@ def maybe(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 calls = maybe(
-    task=texts | values, tier=texts | values, chain=values | st.lists(texts, max_size=3), model=texts | values,
+    task=texts | values, tier=texts | values, model=texts | values,
+    chain=values | st.lists(texts, max_size=3) | st.lists(st.sampled_from(MODELS), min_size=1, max_size=4),
     deadline=numbers | values, hedge=values | numbers | texts, retry=values | numbers, accept=values,
     priority=texts | values, tags=values, params=values | st.dictionaries(texts, values, max_size=2), headers=headers,
     temperature=values, tools=values, max_tokens=values, response_format=values, stop=values, reasoning_effort=values,
     stream=values, api_key=st.just(KEY), user=texts, tool_choice=values, n=values, system=values, modalities=values,
 )  # fmt: skip
 providers = maybe(
-    name=texts | values, base_url=texts | values | st.just("http://h/v1"), wire=texts | values,
-    key=texts | values | st.just("env:A"), headers=headers, query=headers, proxy=texts | values, ca=texts | values,
+    name=texts | values, base_url=secrets | values | st.just("http://h/v1"), wire=texts | values,
+    key=secrets | values | st.just("env:A"), headers=headers, query=headers, proxy=secrets | values, ca=texts | values,
     other=values,
 )  # fmt: skip
 models = maybe(
@@ -115,6 +122,6 @@ rows = st.lists(st.one_of(row.map(_line), st.binary(max_size=20), st.sampled_fro
     b"\xef\xbb\xbf{}", b'{"id": "\\ud800", "prompt": "x"}',
     b'{"id": "ok", "prompt": "hello"}',
 ])), max_size=3)  # fmt: skip
-some_keys = values | texts | st.sampled_from(
+some_keys = values | secrets | st.sampled_from(
     [ValueError, KeyError, StopIteration, asyncio.CancelledError, SystemExit, TimeoutError]
 )

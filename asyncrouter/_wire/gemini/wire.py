@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Final
 
+from asyncrouter._config.names import can_stand_in_address
 from asyncrouter._wire.base import BaseWire, read_model_ids
 from asyncrouter._wire.gemini.answer import ResponseBuilder
 from asyncrouter._wire.gemini.request import native_config, translate
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 _DECODED: Final = (("n", "candidateCount", "candidate_count"), ("stop", "stopSequences", "stop_sequences"))
 """The parameters that say how an answer is read, and Google's two names for each."""
-
-_ID: Final = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[A-Za-z0-9._~@+/-]+")
-"""The ids that stand in an address as they are, and in no other way: no empty part, no `.`, no `..`."""
 
 
 class Gemini(BaseWire):
@@ -75,6 +72,6 @@ class Gemini(BaseWire):
 
 def _resource(model_id: str) -> str:
     """The model's name in the address. Raises `ValueError` for an id that would change the address."""
-    if not _ID.fullmatch(model_id):
+    if not can_stand_in_address(model_id):
         raise ValueError(f"model: expected an id that can stand in an address, got {model_id!r:.80}")
     return model_id if model_id.startswith(("models/", "tunedModels/")) else f"models/{model_id}"
