@@ -17,6 +17,7 @@ import orjson
 from asyncrouter._config.catalog import Provider
 from asyncrouter._errors import AttemptError
 from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.decoding.first_bytes import without_lead
 from asyncrouter._wire.decoding.surrogates import is_json
 from asyncrouter._wire.failure.retry_after import parse_retry_after, retry_after_in_text
 from asyncrouter._wire.registry import wire_for
@@ -141,9 +142,10 @@ def _check_decoding(answer: Answer, body: bytes, random: Random, reader: Reader 
 def _check_success(reply: Reply) -> None:
     """A success ends well, and each of its calls can be made: it has a name, an id of its own and an object."""
     choice = reply.raw["choices"][0]  # type: ignore[index]
-    word = choice.get("native_finish_reason") or choice.get("finish_reason")
-    if is_word(word) and word not in ANTHROPICS:
-        assert not is_broken(word), f"it ended with {word!r}"
+    native = choice.get("native_finish_reason") if reply.finish_reason not in {"length", "content_filter"} else None
+    for word in (choice.get("finish_reason"), native):
+        if is_word(word) and word not in ANTHROPICS:
+            assert not is_broken(word), f"it ended with {word!r}"
     functions = [call for call in reply.tool_calls if call.get("type") == "function"]
     ids = [call["id"] for call in functions]
     assert "" not in ids, "a call without an id"
@@ -161,7 +163,7 @@ def _compare(answer: Answer, body: bytes, ours: Read, reader: Reader) -> None:
     if ours == theirs or (answer.wire == "responses" and _without_space(ours) == _without_space(theirs)):
         return
     # The last line end may be missing, and what was cut off after the answer's end is no part of it.
-    readings = [body + b"\n\n", WHOLE_EVENTS.sub(rb"\1", body)]
+    readings = [body + b"\n\n", WHOLE_EVENTS.sub(rb"\1", body), without_lead(body)]  # a comment before a document
     if ours.finish == "length":  # tokens ran out in the arguments of a tool call
         readings.append(_without_last_input(body))
     others = [_theirs(answer, read, ours, reader) for read in readings]

@@ -16,7 +16,7 @@ from google import genai
 from google.genai import types
 
 from asyncrouter._wire.anthropic.finish import finish_reason as anthropic_finish
-from asyncrouter._wire.decoding.ends import finish_of
+from asyncrouter._wire.decoding.ends import finish_of, is_word
 from asyncrouter._wire.gemini.finish import finish_reason as gemini_finish
 from asyncrouter._wire.openai.finish import finish_reason as openai_finish
 from tests.fuzz.check import Read
@@ -168,7 +168,7 @@ def _openai(body: bytes, stream: bool) -> Read:
             if message is not None:
                 text += _openai_text(message)
                 calls.add(message.tool_calls or ())
-    reason = None if finish is None else openai_finish(finish)
+    reason = openai_finish(finish) if is_word(finish) else None
     return Read(text, calls.joined(), reason)
 
 

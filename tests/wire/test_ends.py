@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from asyncrouter import BadReply, Notice, Refused, StreamInterrupted
+from asyncrouter._config.catalog import Provider
 from asyncrouter._wire.decoding.ends import is_word, meaning
+from asyncrouter._wire.registry import wire_for
 from tests.helpers.wires import WIRES, Said, WireName, two_models
 
 if TYPE_CHECKING:
-    from asyncrouter import Chunk, Event, Reply
+    from asyncrouter import AttemptError, Chunk, Event, Reply
     from asyncrouter.sim import Clock
 
 INTERRUPTED = (
@@ -223,3 +226,39 @@ def test_every_cut_of_an_answer_is_none(clock: Clock, wire: WireName) -> None:
         return texts
 
     assert clock.run(scenario()) == {"good"}
+
+
+def _gateway_answer(finish: str, native: str, *, streamed: bool) -> bytes:
+    """Half an answer, or a whole one, with the end as a gateway writes it: its own word and the vendor's."""
+    ends = {"finish_reason": finish, "native_finish_reason": native}
+    if not streamed:
+        return orjson.dumps({"choices": [{"message": {"role": "assistant", "content": "Half"}, **ends}]})
+    parts = [{"choices": [{"delta": {"content": "Half"}}]}, {"choices": [{"delta": {}, **ends}]}]
+    return b"".join(b"data: " + orjson.dumps(part) + b"\n\n" for part in parts) + b"data: [DONE]\n\n"
+
+
+def _gateway_error(finish: str, native: str, *, streamed: bool) -> AttemptError | None:
+    kind = "text/event-stream" if streamed else "application/json"
+    decoder = wire_for(Provider(name="p", base_url="https://p.test/v1", wire="openai"), lambda: 0.0).decoder({"content-type": kind}, {})
+    decoder.feed(_gateway_answer(finish, native, streamed=streamed))
+    return decoder.close()
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("native", ["MALFORMED_FUNCTION_CALL", "error", "network_error", "cancelled", "OTHER"])
+def test_a_vendors_bad_end_counts_behind_a_gateways_good_one(native: str, streamed: bool) -> None:
+    """A gateway that writes "stop" over the vendor's word for a broken answer does not make it whole."""
+    error = _gateway_error("stop", native, streamed=streamed)
+
+    assert isinstance(error, BadReply)
+    assert native in str(error)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize(
+    ("finish", "native"), [("stop", "end_turn"), ("stop", "STOP"), ("stop", "completed"), ("stop", "new-word"),
+                           ("length", "incomplete"), ("content_filter", "incomplete")],
+)
+def test_a_vendors_reason_beside_a_gateways_end_breaks_nothing(finish: str, native: str, streamed: bool) -> None:
+    """A vendor's good word, an unknown one, or one that explains the gateway's cut leaves the reply a reply."""
+    assert _gateway_error(finish, native, streamed=streamed) is None

@@ -152,6 +152,15 @@ def test_input_and_args_as_json_text() -> None:
     assert read(GEMINI, SSE, sse(fragment)) == expected
 
 
+@pytest.mark.parametrize("arguments", ["", " ", "{", "[]", 1, [], True])
+def test_arguments_that_no_client_of_google_reads(arguments: object) -> None:
+    """Google's arguments are an object, JSON text of one, or absent: anything else is a broken call."""
+    part = {"functionCall": {"name": "f", "args": arguments}}
+    body = {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
+
+    assert [read(GEMINI, JSON, body)[0], read(GEMINI, SSE, sse(body))[0]] == [BadReply, BadReply]
+
+
 def test_an_end_with_tool_calls_and_none_of_them() -> None:
     """Where tools were offered one was lost; without any the text is an answer."""
     body = sse(delta(content="I will look."), CALLED)
@@ -254,6 +263,15 @@ def test_what_keeps_a_connection_alive_before_an_answer(lead: bytes) -> None:
     expected = (None, ("Hi", "", [], "stop"))
 
     assert [read(OPENAI, headers, lead + data) for headers in (JSON, SSE) for data in (body, events)] == [expected] * 4
+
+
+@pytest.mark.parametrize("stray", [b"[]\n", b": x\n[]\n\n", b"[\n", b"{}\n", b"[1, 2\n\n"])
+def test_events_after_a_line_that_begins_like_json(stray: bytes) -> None:
+    """What begins like JSON but is none is read as events in the end; the last chunk hands out their words."""
+    decoder = decode(OPENAI, SSE, stray + sse(delta(None, content="Hel"), delta("stop", content="lo"), b"[DONE]"))
+
+    assert decoder.close() is None
+    assert (decoder.reply.text, decoder.final().text) == ("Hello", "Hello")
 
 
 def test_chunks_in_a_list() -> None:

@@ -153,7 +153,8 @@ class EventDecoder:
             if self._document is not None:
                 self._read_document(bytes(self._document))
             elif self._start:
-                self._begin_events(self._start, None)
+                self._unsent = []
+                self._begin_events(self._start, self._unsent)
             if not self.done and self._document is None:
                 self._is_special = True
                 self._read_unended_event()
@@ -225,7 +226,8 @@ class EventDecoder:
             return
         if documents is None:
             self._document = None
-            self._begin_events(body, None)
+            self._unsent = []
+            self._begin_events(body, self._unsent)
             return
         for document in documents:
             if not isinstance(document, dict):
@@ -281,7 +283,7 @@ class EventDecoder:
         if event[0] is STRAY:
             self._stray += event[1][:MAX_STRAY_BYTES]
             return
-        self._unsent = []
+        self._unsent = self._unsent or []
         if self._halves is not None or (_read_event(event) is None and self._has_halves(event)):
             self._add_last_carefully(event)
             return

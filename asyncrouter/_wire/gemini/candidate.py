@@ -115,8 +115,8 @@ class CandidateReader:
     def _arguments(self, arguments: object) -> str:
         """The arguments as JSON text."""
         try:
-            if isinstance(arguments, str) and isinstance(orjson.loads(arguments or "{}"), dict):
-                return arguments or "{}"
+            if isinstance(arguments, str) and isinstance(orjson.loads(arguments), dict):
+                return arguments
             if isinstance(arguments, dict | None):
                 return orjson.dumps(arguments or {}).decode()
         except (TypeError, ValueError):  # they could be read, but are nested too deep to be written; or are no JSON

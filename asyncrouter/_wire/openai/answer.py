@@ -168,7 +168,7 @@ class CompletionBuilder:
     ) -> AttemptError | None:
         """The error of choices that have all come; `None` for an answer."""
         choices = self.choices.values()
-        if broken := next((choice.broken for choice in choices if choice.broken), ""):
+        if broken := next(filter(None, (choice.broken or choice.broken_natively for choice in choices)), ""):
             return broken_off(broken, request_id=request_id)
         for choice in choices:
             calls, finish = choice.tool_calls, choice.finish_reason

@@ -146,6 +146,17 @@ class Choice:
             elif value is not None and key not in {"index", "delta", "message"}:
                 self.rest[key] = value
 
+    @property
+    def broken_natively(self) -> str:
+        """The vendor's own word, passed on by a gateway, if it says that the answer is not whole; "" if not.
+
+        It counts beside a good end only: of a gateway's "length" and "content_filter" it gives the reason.
+        """
+        native = self.rest.get("native_finish_reason")
+        if self.finish_reason in {"stop", "tool_calls"} and is_word(native) and is_broken(native):
+            return native
+        return ""
+
     def _add_message(self, message: Message, chunks: list[Chunk] | None, *, in_document: bool) -> bool:
         """Add a whole message. Some hosts put one where a delta belongs; some repeat all deltas in one at the end."""
         if in_document:

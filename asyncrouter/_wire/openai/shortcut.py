@@ -47,6 +47,8 @@ def write_plain(document: Message, reply: Reply) -> bool:
         return False
     if finish not in FINISH and (not is_word(finish) or is_broken(finish)):
         return False
+    if (native := choice.get("native_finish_reason")) and not (type(native) is str and not is_broken(native)):
+        return False
     served, usage = document.get("model"), document.get("usage")
     reply.text = text
     reply.finish_reason = FINISH.get(finish) or finish_reason(finish)
