@@ -239,7 +239,8 @@ def _gateway_answer(finish: str, native: str, *, streamed: bool) -> bytes:
 
 def _gateway_error(finish: str, native: str, *, streamed: bool) -> AttemptError | None:
     kind = "text/event-stream" if streamed else "application/json"
-    decoder = wire_for(Provider(name="p", base_url="https://p.test/v1", wire="openai"), lambda: 0.0).decoder({"content-type": kind}, {})
+    wire = wire_for(Provider(name="p", base_url="https://p.test/v1", wire="openai"), lambda: 0.0)
+    decoder = wire.decoder({"content-type": kind}, {})
     decoder.feed(_gateway_answer(finish, native, streamed=streamed))
     return decoder.close()
 
