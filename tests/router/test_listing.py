@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import ConfigError, NotSent
+from asyncrouter import ConfigError, NotSent, Router
+from tests.helpers.canned import CannedResponse
+from tests.helpers.planted import KEY, ROTATED
 from tests.helpers.routers import router_of
 
 if TYPE_CHECKING:
+    from asyncrouter import Request
     from asyncrouter.sim import Clock, World
 
 
@@ -40,3 +44,36 @@ def test_models_without_a_key(clock: Clock, world: World, monkeypatch: pytest.Mo
 
     clock.run(scenario())
     assert "SIM_KEY" not in os.environ
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
+def test_models_renews_a_key(clock: Clock, world: World, seconds: float) -> None:
+    """After a 401 an async key function is asked again, and the list once more if it has another key."""
+    world.model("a")
+    keys = [KEY, ROTATED]
+    sent: list[str] = []
+    inner = world.transport()
+
+    async def key() -> str:
+        await asyncio.sleep(seconds)
+        return keys.pop(0)
+
+    class Locked:
+        """Turns the first key down."""
+
+        async def send(self, request: Request) -> object:
+            sent.append(request.headers["Authorization"].removeprefix("Bearer "))
+            if sent[-1] == KEY:
+                return CannedResponse((401, "application/json", b"{}"), 99)
+            return await inner.send(request)
+
+        async def aclose(self) -> None:
+            await inner.aclose()
+
+    async def scenario() -> list[str]:
+        config = world.config(providers={"sim": {"key": key}})
+        async with Router(config, transport=Locked()) as router:  # type: ignore[arg-type]
+            return await router.models()
+
+    assert clock.run(scenario()) == ["a"]
+    assert sent == [KEY, ROTATED]
