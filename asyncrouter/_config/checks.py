@@ -24,6 +24,8 @@ NO_LIMIT = ' (no limit is None, "none" in a file)'
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
+_KEY_LENGTH = 16
+"""Characters that a key has at least; what may be one is not shown."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
 
 
@@ -177,7 +179,12 @@ def url(path: str, value: object, *, secrets: bool = False) -> None:
         raise withheld("a URL without user, password, query or fragment", path)
     if not _is_url(value):
         what = "a URL that begins with http:// or https:// and has a host"
-        raise withheld(what, path) if secrets else expected(what, value, path)
+        raise withheld(what, path) if secrets or _may_be_a_key(value) else expected(what, value, path)
+
+
+def _may_be_a_key(value: str) -> bool:
+    """Whether what should be a URL is none at all, but one long word, or a reference to a key."""
+    return value.startswith("env:") or (len(value) >= _KEY_LENGTH and not any(sign in value for sign in "./"))
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -286,6 +286,8 @@ WRONG_PROVIDERS: list[dict[str, Any]] = [
     {**GOOD, "proxy": f"ftp://user:{PASSWORD}@proxy"},
     {"base_url": f"http://user:{PASSWORD}@h/v1"},
     {"base_url": f"http://h/v1?key={KEY}"},
+    {"base_url": KEY},
+    {"base_url": f"env:{KEY}"},
     {**GOOD, "headers": {"X-Auth": HEADER}, "wire": "none"},
 ]
 
