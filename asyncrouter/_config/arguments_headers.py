@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter._config.checks import at
-from asyncrouter._config.headers import name_fault, value_fault
+from asyncrouter._config.headers import name_fault, repeated, value_fault
 from asyncrouter._config.secret_names import is_key_header, is_secret_header, is_secret_value
 from asyncrouter._credentials.secret import NO_HEADERS, SealedHeaders, Secret, reveal
 
@@ -70,15 +70,13 @@ def check_headers(headers: SealedHeaders, config: Config, plan: Plan) -> CallHea
 
 def _fault(path: str, fields: Mapping[str, object]) -> TypeError | ValueError | None:
     """What is wrong with header fields."""
-    seen: set[str] = set()
     for name, value in fields.items():
         if not isinstance(name, str) or not isinstance(value, str):
             return TypeError(f"{path}[{name!r:.80}]: expected text")
         if fault := name_fault(name) or value_fault(value):
             return ValueError(f"{path}[{name!r:.80}]: expected {fault}")
-        if name.lower() in seen:
-            return ValueError(f"{path}[{name!r:.80}]: given twice; upper and lower case are the same")
-        seen.add(name.lower())
+    if (twice := repeated(fields)) is not None:
+        return ValueError(f"{path}[{twice!r:.80}]: given twice; upper and lower case are the same")
     return None
 
 

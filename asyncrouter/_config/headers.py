@@ -7,7 +7,10 @@ reads. So it is refused here, before anything is sent.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: field-content
@@ -34,6 +37,16 @@ def name_fault(name: object, *, allowed: str = "") -> str:
     lower = name.lower()
     ours = lower in _OF_THE_CONNECTION and lower != allowed
     return "a header that the transport does not write itself" if ours else ""
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """A name that stands there twice, as upper and lower case are the same; `None` for none."""
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            return name
+        seen.add(name.lower())
+    return None
 
 
 def value_fault(value: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from asyncrouter._config.checks import expected, join, quoted, unknown, withheld
-from asyncrouter._config.headers import name_fault, value_fault
+from asyncrouter._config.headers import name_fault, repeated, value_fault
 from asyncrouter._config.secret_names import secret_in
 from asyncrouter._errors import ConfigError
 
@@ -84,6 +84,8 @@ def strings(path: str, given: object, *, headers: bool = False) -> dict[str, str
             raise withheld("one line of text" if headers else "text", join(path, quoted(name)))
         if fault := value_fault(value) if headers else "" if _is_scalar(value) else "text that UTF-8 can express":
             raise withheld(fault, join(path, quoted(name)))
+    if headers and (twice := repeated(given)) is not None:
+        raise ConfigError("given twice; upper and lower case are the same", join(path, quoted(twice)))
     return dict(given)
 
 

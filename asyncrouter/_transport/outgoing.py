@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.headers import is_token, name_fault, value_fault
+from asyncrouter._config.headers import is_token, name_fault, repeated, value_fault
 from asyncrouter._credentials.secret import reveal
 
 if TYPE_CHECKING:
@@ -27,3 +27,5 @@ def check_fields(method: str, headers: Mapping[str, Sealed]) -> None:
             fault = value_fault(reveal(value))
         if fault:
             raise ValueError(f"headers[{name!r:.80}]: expected {fault}")
+    if (twice := repeated(headers)) is not None:
+        raise ValueError(f"headers[{twice!r:.80}]: given twice; upper and lower case are the same")

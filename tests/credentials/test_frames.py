@@ -264,6 +264,8 @@ def test_a_request_made_by_hand(body: bytes, session: bool) -> None:
                     await send(f"http://127.0.0.1:{server.port}/v1", {"Authorization": f"Bearer {KEY}", "x": value})
                 assert type(caught.value) is ValueError
                 assert leaks(caught.value) == []
+            with pytest.raises(ValueError, match="headers\\['x'\\]: given twice"):
+                await send(f"http://127.0.0.1:{server.port}/v1", {"X": "a", "x": "b"})
             with pytest.raises(ValueError, match="headers\\['Transfer-Encoding'\\]"):
                 await send(f"http://127.0.0.1:{server.port}/v1", {"Transfer-Encoding": "chunked"})
             assert requests == []
@@ -282,6 +284,7 @@ WRONG_PROVIDERS: list[dict[str, Any]] = [
     {**GOOD, "key": KEY.encode()},
     {**GOOD, "headers": {"Authorization": f"Bearer {KEY}\ud800"}},
     {**GOOD, "headers": {"X-Auth": [HEADER]}},
+    {**GOOD, "headers": {"X-Auth": HEADER, "x-auth": HEADER}},
     {**GOOD, "query": {"code": f"{QUERY}\ud800"}},
     {**GOOD, "proxy": f"ftp://user:{PASSWORD}@proxy"},
     {"base_url": f"http://user:{PASSWORD}@h/v1"},
