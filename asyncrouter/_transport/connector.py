@@ -8,7 +8,7 @@ A pool of aiohttp's without a limit on connections, with these differences:
   connect slot. When the program has blocked the event loop meanwhile, it is longer by as much.
 - A pooled connection on which something came unasked is not used again: it would be taken for the next response.
 - Nor is one that is older than two minutes, or whose address its host's name no longer has. Names that are in use are
-  looked up again every ten seconds, beside the requests, and soon after an error (`names.py`).
+  looked up again every ten seconds, beside the requests, and after an error before the next request (`names.py`).
 - Idle and silent connections are probed, so that a NAT does not forget them (`keep_alive.py`).
 - There are at most as many connections as the process may have descriptors, less those it needs elsewhere. Beyond that
   idle ones are closed, and then a request fails with `EMFILE`, as it does when the system has none left: whoever sends
@@ -169,7 +169,9 @@ class Connector(TCPConnector):
         """A connection from the pool that still goes to its host, and on which nothing has come unasked."""
         name = _name_of(key)
         if name is not None and self._names.is_due(name):
-            self._look_up_again(name)
+            looking = self._look_up_again(name)
+            if self._names.is_doubted(name):  # or a breaker's only request for many seconds would go to the old address
+                await asyncio.shield(looking)
         while (connection := await super()._get(key, traces)) is not None:
             protocol = connection.protocol
             if protocol is not None and not protocol.should_close and self._may_serve(protocol):
@@ -197,11 +199,12 @@ class Connector(TCPConnector):
         current = opened.name is None or self._names.has(opened.name, opened.address)
         return current and self._loop.time() < opened.until
 
-    def _look_up_again(self, name: Key) -> None:
+    def _look_up_again(self, name: Key) -> asyncio.Task[list[ResolveResult]]:
         """Look a name up while requests go on with what is known of it."""
         task = self._loop.create_task(self._refresh(*name))
         self._resolve_host_tasks.add(task)  # closing cancels these, and waits for them
         task.add_done_callback(self._resolve_host_tasks.discard)
+        return task
 
     async def _refresh(self, host: str, port: int) -> list[ResolveResult]:
         try:

@@ -43,6 +43,7 @@ class _Name:
     addresses: frozenset[str]
     at: float
     due: float
+    doubted: bool = False
 
 
 class Names(AbstractResolver):
@@ -89,10 +90,16 @@ class Names(AbstractResolver):
         known.due = now + REFRESH_SECONDS
         return True
 
+    def is_doubted(self, key: Key) -> bool:
+        """Whether its host has answered with an error since the name was looked up."""
+        known = self._names.get(key)
+        return known is not None and known.doubted
+
     def doubt(self, key: Key) -> None:
         """Let the name be looked up again soon: its host has answered with an error."""
         if (known := self._names.get(key)) is not None:
             known.due = min(known.due, max(self._loop.time(), known.at + DOUBTED_SECONDS))
+            known.doubted = True
 
     def forget(self, key: Key) -> None:
         """Let the name be looked up now, without help of what is known: a connection failed, or could not be made."""

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from asyncrouter.sim import Clock
 from tests.hostile.attacks import ATTACKS
-from tests.hostile.responses import LIMIT, run
+from tests.hostile.responses import run
 
 ROOT = Path(__file__).parents[2]
 BLOCK = 5000
 """Responses that one process takes at a time."""
-GROWTH = 3 * LIMIT
-"""Bytes by which a process may grow beyond its first block: three times the limit of one response."""
+GROWTH = 64_000_000
+"""Bytes by which a process may grow beyond its first block: 64 for each of a million responses, fragments of the
+allocator's and bounded caches included. What one response may take is tested in `tests/wire/test_heavy_answers.py`."""
 
 
 def main(arguments: list[str] | None = None) -> int:

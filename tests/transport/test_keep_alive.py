@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import socket
+import struct
+import sys
 
 import pytest
 
+from asyncrouter import ConnectionFailed
 from asyncrouter._transport import exchange as _exchange
+from asyncrouter._transport import keep_alive as _keep_alive
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.keep_alive import open_socket
-from tests.helpers.loopback import answering, run, serving, whole
+from tests.helpers.loopback import CHUNKED, Peer, answering, run, serving, whole
 
 
 def options(opened: socket.socket) -> list[int]:
@@ -51,3 +57,75 @@ def test_an_option_that_the_system_refuses_costs_no_connection(monkeypatch: pyte
     monkeypatch.setattr("asyncrouter._transport.keep_alive._OPTIONS", (("TCP_KEEPIDLE", -1),))
     with open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))) as opened:
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+# ── a NAT that forgets ────────────────────────────────────────────────────────────────────────────────────────────────
+
+SHORT = (("TCP_KEEPIDLE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 1), ("TCP_USER_TIMEOUT", 1500))
+"""The shortest settings: what takes 60 s takes two. These tests are in real time, for the kernel's timers are."""
+SO_ATTACH_FILTER = 26
+
+
+def forget(peer: Peer) -> None:
+    """Let the kernel drop whatever comes to this connection from now on, without a word, as a NAT does."""
+    nothing = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF: return 0, keep no byte
+    program = ctypes.create_string_buffer(nothing)
+    filter_ = struct.pack("@HP", 1, ctypes.addressof(program))
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="filters of packets are Linux's")
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_silence_behind_a_forgotten_connection_is_noticed(monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    """Before its headers and in its body, a response that can never come fails, and another try may follow."""
+    monkeypatch.setattr(_keep_alive, "_OPTIONS", SHORT)
+
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        if begun:
+            await peer.send(CHUNKED)
+            await peer.chunk(b"some")
+            await asyncio.sleep(0.1)
+        forget(peer)
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        transport, loop = AiohttpTransport(), asyncio.get_running_loop()
+        async with serving(handle) as server:
+            began = loop.time()
+            with pytest.raises(ConnectionFailed) as caught:
+                response = await transport.send(server.post())
+                while await response.read():
+                    pass
+            assert 1.0 < loop.time() - began < 6.0
+            assert caught.value.again == "quick"
+            await transport.aclose()
+
+    run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="filters of packets are Linux's")
+def test_a_request_over_a_forgotten_connection_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle connection that a NAT has forgotten takes a request and its answer with it: the next one serves."""
+    monkeypatch.setattr(_keep_alive, "_OPTIONS", SHORT)
+
+    async def handle(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.reply()
+            if peer.number == 1:
+                await asyncio.sleep(0.05)
+                forget(peer)
+
+    async def main() -> None:
+        transport, loop = AiohttpTransport(), asyncio.get_running_loop()
+        async with serving(handle) as server:
+            await whole(await transport.send(server.post()))
+            await asyncio.sleep(0.1)
+            began = loop.time()
+            assert await whole(await transport.send(server.post())) == b"hello"
+            assert (transport.resends, len(server.peers)) == (1, 2)
+            assert loop.time() - began < 6.0
+            await transport.aclose()
+
+    run(main())

@@ -7,6 +7,9 @@ import contextlib
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
+
+from asyncrouter import Router
 from asyncrouter._transport import connector as _connector
 from asyncrouter._transport import names as _names
 from asyncrouter._transport.aiohttp import AiohttpTransport
@@ -15,8 +18,6 @@ from tests.helpers.names import name_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    import pytest
 
     from asyncrouter._transport.api import Request, Response
 
@@ -262,3 +263,69 @@ def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             await names.close()
 
     run(main())
+
+
+# ── under load, through a router ──────────────────────────────────────────────────────────────────────────────────────
+
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"%b"},"finish_reason":"stop"}]}'
+
+
+def saying(word: bytes) -> Callable[[Peer], Awaitable[object]]:
+    """A host that answers every request with this word."""
+
+    async def handle(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.reply(ANSWER % word, content_type="application/json")
+
+    return handle
+
+
+@pytest.mark.parametrize("end", ["unavailable", "reset"])
+def test_an_address_that_moves_under_load_costs_no_call(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """While a host moves every call is answered, by the next model if need be, and the new address within 30 s.
+
+    It is in real time, some seconds: names are looked up by the system, over a name server on loopback.
+    """
+    moved, busy = asyncio.Event(), asyncio.Event()
+
+    async def old(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            if not moved.is_set():
+                await peer.reply(ANSWER % b"old", content_type="application/json")
+            elif end == "reset":
+                peer.reset()
+                return
+            else:
+                await peer.reply(b"gone", "503 Service Unavailable")
+
+    async def main() -> None:
+        with name_server(monkeypatch, "127.0.0.1") as names:
+            async with two_hosts(old, saying(b"new")) as port, serving(saying(b"other")) as other:
+                providers = {
+                    "a": {"base_url": f"http://{HOST}:{port}/v1"}, "b": {"base_url": f"http://127.0.0.1:{other.port}/v1"},
+                }
+                models = {name: {"provider": name, "id": name} for name in "ab"}
+                config = {"providers": providers, "default_provider": "a", "models": models,
+                          "tasks": {"default": ["a", "b"]}}
+                loop, said, when = asyncio.get_running_loop(), list[str](), 0.0
+                async with Router(config) as router:
+
+                    async def load() -> None:
+                        while "new" not in said:
+                            said.append((await router.chat("Hi")).text)
+                            if len(said) > 20:
+                                busy.set()
+                            await asyncio.sleep(0.02)
+
+                    calls = [asyncio.ensure_future(load()) for _ in range(8)]
+                    await busy.wait()
+                    names.addresses, when = ["127.0.0.2"], loop.time()
+                    moved.set()
+                    await asyncio.gather(*calls)  # raises what a call has raised
+                    assert loop.time() - when < 30.0
+                assert set(said) <= {"old", "other", "new"}
+                assert said.count("old") > 8
+
+    asyncio.run(asyncio.wait_for(main(), 40))
