@@ -46,6 +46,10 @@ class AnnouncedLimits(NamedTuple):
     tokens: AnnouncedLimit | None
 
 
+_LONGEST = 100
+"""Characters of a duration at most: a header may have 64 KB of digits, which would be searched again and again."""
+
+
 def read_limits(headers: Mapping[str, str]) -> AnnouncedLimits:
     """The limits that these headers announce."""
     return AnnouncedLimits(_limit(headers, "requests"), _limit(headers, "tokens"))
@@ -69,7 +73,7 @@ def _number(text: str | None) -> float | None:
 
 def _seconds(text: str | None) -> float | None:
     """A duration ("1m2.5s", "6ms", "3"); `None` for an instant (Anthropic's), whose clock is not ours."""
-    if text is None or ":" in text:
+    if text is None or ":" in text or len(text) > _LONGEST:
         return None
     terms = _TERM.findall(text)
     return sum(float(amount) * _UNITS[unit] for amount, unit in terms) if terms else None

@@ -39,7 +39,7 @@ ATTACKS: dict[str, Attack] = {
     ),
     "headers": Attack(
         "pauses, limits and costs that are nonsense",
-        ("tests/wire/test_retry_after.py", "tests/policies/test_announced_limits.py"),
+        ("tests/wire/test_retry_after.py", "tests/wire/test_long_values.py", "tests/policies/test_announced_limits.py"),
     ),
     "secrets": Attack(
         "keys in errors, frames, logs, traces, pickles and pages, in any spelling; key functions that hang or lie",

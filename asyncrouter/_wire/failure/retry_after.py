@@ -31,6 +31,9 @@ _ONE_TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]+)\s*", re.IGNORECASE)
 _REQUEST_TO_WAIT = re.compile(
     rf"\b(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE
 )
+_LONGEST = 200
+"""Characters of a pause or an instant at most. A header may have 64 KB of digits, over which these expressions take
+minutes; what is longer is none."""
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0, "d": 86400.0}
 """Seconds in a unit, by its first two letters or its first one."""
 
@@ -42,7 +45,7 @@ def parse_retry_after(value: object, wall: Wall) -> float | None:
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _not_negative(float(value)) if abs(value) < _LARGEST_NUMBER else None
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _LONGEST:
         return None
     text = value.strip()
     if _NUMBER.fullmatch(text):
