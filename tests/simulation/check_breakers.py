@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .checks import FinishedRun, MatchedAttempt
-    from .record import Exchange
+    from .record import CallRecord, Exchange
 
 NEAR = 1e-9
 LAPSE = 120.0
@@ -160,7 +160,7 @@ def one_probe(run: FinishedRun) -> None:
             probes = [exchange for exchange in mine if begin <= exchange.at < end
                       and _other_model(run, run.by_call[exchange.call.number], exchange) is not None]
             for probe in probes:
-                longest = max(LAPSE if step.total is None else step.total + 1.0 for step in probe.call.plan.steps)
+                longest = longest_probe(probe.call, probe.model)
                 until = min(probe.at + longest, inf if probe.ended is None else probe.ended)
                 if any(probe.at < other.at < until - NEAR for other in probes):
                     run.flag("probes", f"{subject}: others sent beside the probe {probe.number} at {probe.at!r}")
@@ -184,9 +184,13 @@ def permits_lapse(run: FinishedRun) -> None:
 
 def _lapses(one: MatchedAttempt) -> float:
     """When the permit of this attempt, if it is a probe, ends at the latest."""
-    totals = [step.total for step in one.call.plan.steps if step.name == one.attempt.model]
-    longest = max(LAPSE if total is None else total + 1.0 for total in totals)
-    return min(one.ended, (one.sent or 0.0) + longest)
+    return min(one.ended, (one.sent or 0.0) + longest_probe(one.call, one.attempt.model))
+
+
+def longest_probe(call: CallRecord, model: str) -> float:
+    """Seconds after its sending for which an attempt at a model has a breaker's permit at the longest."""
+    totals = [step.total for step in call.plan.steps if step.name == model]
+    return max(LAPSE if total is None else total + 1.0 for total in totals)
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [breakers, open_is_open, one_probe, permits_lapse]

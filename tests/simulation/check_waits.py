@@ -18,7 +18,7 @@ ENOUGH = 0.25
 """Seconds of the deadline that a request needs at least."""
 TRIES = 8
 """Requests to a model that a call without a deadline makes when it is asked for pauses only."""
-MUCH_SOONER = 30.0
+MUCH_SOONER = 5.0
 """Seconds after which a model has no queue any more in which a call could have stood instead."""
 
 
@@ -56,7 +56,12 @@ def nothing_waited_for_in_vain(run: FinishedRun) -> None:
 
 
 def the_first_free_is_waited_for(run: FinishedRun) -> None:
-    """A call with every step held waits for the one that is free first, but for queues."""
+    """A call with every step held waits for the one that is free first, but for queues.
+
+    A model with an open breaker is not free: it fails, and what another one has promised goes before it.
+    """
+    if not run.record.has_listener:
+        return  # nobody knows of the breakers
     for number, tries in run.by_call.items():
         call, names = tries[0].call, {one.attempt.model: None for one in tries}
         if any(step.retry.attempts_given for step in call.plan.steps) or any(map(_stops, tries)):
@@ -71,8 +76,28 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                 if name == one.attempt.model or not mine or _often_enough(call, mine):
                     continue
                 free = _free(run, mine, since)
-                if free + _longest(call) + MUCH_SOONER < one.sent and free == _free(run, mine, free):
+                gone = free + _longest(call) + MUCH_SOONER
+                if gone < one.sent and _stays_free(run, name, since, free, gone):
                     run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")
+
+
+def _stays_free(run: FinishedRun, name: str, since: float, free: float, gone: float) -> bool:
+    """Whether a model was not held from the instant `free` to `gone`, and its breakers were closed at the decision."""
+    closed = run.breakers_closed(name, since) and run.breakers_closed(name, free)
+    return closed and not run.was_held(name, free + NEAR, gone)
+
+
+def pauses_end(run: FinishedRun) -> None:
+    """In a call without a deadline each step makes a number of requests at most when it is asked for pauses only."""
+    for number, tries in run.by_call.items():
+        call = tries[0].call
+        if call.deadline < inf:
+            continue
+        names = [step.name for step in call.plan.steps]
+        for name in dict.fromkeys(names):
+            pausing = sum(_pausing(one) for one in tries if one.attempt.model == name and one.attempt.cause != "hedge")
+            if pausing > TRIES * names.count(name):
+                run.flag("pauses", f"call {number}: {pausing} requests to {name} were answered with a pause")
 
 
 def _stops(one: MatchedAttempt) -> bool:
@@ -114,5 +139,5 @@ def _longest(call: CallRecord) -> float:
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
-    nothing_given_up_early, nothing_waited_for_in_vain, the_first_free_is_waited_for,
+    nothing_given_up_early, nothing_waited_for_in_vain, the_first_free_is_waited_for, pauses_end,
 ]

@@ -90,6 +90,13 @@ class FinishedRun:
         provider = self.scenario.models[model].provider
         return self.world.expected.was_held(provider, model, since, since if until is None else until)
 
+    def breakers_closed(self, model: str, at: float) -> bool:
+        """Whether the breakers of this model and its host were closed at an instant, as far as the events tell."""
+        subjects = {model, self.scenario.models[model].provider}
+        last = {change.subject: change.state for change in self.record.changes
+                if change.subject in subjects and change.state.startswith("breaker") and change.at <= at}
+        return set(last.values()) <= {"breaker closed"}
+
     def was_crowded(self, since: float, until: float) -> bool:
         """Whether attempts waited for room on this machine at some time in a span, behind one another."""
         late = self.record.late

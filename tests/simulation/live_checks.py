@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Notice, StateChanged
 
+from .check_breakers import longest_probe
 from .record import Change
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class LiveChecks:
         model = self._router.config.models[exchange.model]
         if model.rpm is not None and call.behaviour.key is None:  # the limit is that of our key
             self._in_pace(model, now, what)
+        self._permits_lapse(now, exchange)
 
     def _in_pace(self, model: Model, now: float, what: str) -> None:
         """Check the configured requests a minute with a token bucket: a second's worth, and one for batch work."""
@@ -70,6 +72,19 @@ class LiveChecks:
         self._pace[model.name] = now, left
         if left < -ROUNDING:
             self._record.flag("rpm", f"{what}: {left:.3f} below {model.rpm} a minute")
+
+    def _permits_lapse(self, now: float, *sending: Exchange) -> None:
+        """Check that a half-open breaker keeps nobody out for a probe that must have ended, read to its end or not."""
+        if self._engine is None:
+            return
+        for model in self._router.config.models.values():
+            state = self._engine.policies.state_of(model)
+            for subject, breaker in ((model.name, state.breaker), (model.provider, state.provider.host)):
+                if breaker.state != "half_open" or breaker.refusal(now) is None:
+                    continue
+                mine = (one for one in (*self._record.exchanges, *sending) if subject in {one.model, one.provider})
+                if not any(now <= one.at + longest_probe(one.call, one.model) + ROUNDING for one in mine):
+                    self._record.flag("permit", f"{subject} at {now!r}: lent to a probe that must have ended")
 
     # At each event.
 
@@ -139,6 +154,7 @@ class LiveChecks:
                 record.flag("in flight", f"{name} at {now!r}: {self._world.live[name]} connections, {state}")
         self._not_idle(now)
         self._nothing_kept(now)
+        self._permits_lapse(now)
 
     def _not_idle(self, now: float) -> None:
         """Check that no request waits that could go."""
