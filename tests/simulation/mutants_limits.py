@@ -9,7 +9,6 @@ from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.facade import Policies
 from asyncrouter._policies.hidden_limit import HiddenLimit
 from asyncrouter._policies.holds import Holds
-from asyncrouter._policies.lease import Lease
 from asyncrouter._policies.limits import Limits
 from asyncrouter._policies.pacing import Pacer, Rank
 
@@ -69,21 +68,6 @@ def bad_key_used_again() -> Iterator[None]:
 
 
 @mutant
-def definite_words_are_doubted() -> Iterator[None]:
-    """A model that its provider says does not exist is asked until three requests have met that."""
-
-    def make(judge: Any) -> Any:
-        def judges(lease: Lease, error: AttemptError, *args: Any, **more: Any) -> None:
-            error.definite = False
-            judge(lease, error, *args, **more)
-
-        return judges
-
-    with around(Lease, "_judge", make):
-        yield
-
-
-@mutant
 def open_breaker_ignored() -> Iterator[None]:
     """An open breaker refuses nothing."""
     with patch.object(Breaker, "refusal", lambda self, now: None):
@@ -127,8 +111,8 @@ def last_come_first_served() -> Iterator[None]:
     """A request that joins the queue goes to its head."""
 
     def make(join: Any) -> Any:
-        def joins(pacer: Pacer, rank: Rank, *more: Any) -> Ticket:
-            ticket: Ticket = join(pacer, rank, *more)
+        def joins(pacer: Pacer, rank: Rank, *more: Any, **named: Any) -> Ticket:
+            ticket: Ticket = join(pacer, rank, *more, **named)
             queue = pacer._queues[rank]
             if not ticket.granted:
                 queue.remove(ticket)

@@ -28,10 +28,10 @@ def counting(outcome: str) -> Any:
     """Count an attempt with this outcome as a failure of its model."""
 
     def make(end: Any) -> Any:
-        def ended(lease: Lease, now: float, became: str, *more: Any) -> None:
+        def ended(lease: Lease, now: float, became: str, *more: Any, **named: Any) -> None:
             if became == outcome and lease._sent_at is not None and not lease.ended:
                 lease.state.breaker.failed(lease._model_generation, now, f"it was {outcome}")
-            end(lease, now, became, *more)
+            end(lease, now, became, *more, **named)
 
         return ended
 
@@ -117,10 +117,10 @@ def slots_leak_on_failure() -> Iterator[None]:
     """A failed attempt keeps its slot."""
 
     def make(end: Any) -> Any:
-        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
+        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any, **named: Any) -> None:
             if error is not None and lease._sent_at is not None:
                 lease.ended = True
-            end(lease, now, outcome, error, *more)
+            end(lease, now, outcome, error, *more, **named)
 
         return ended
 
@@ -133,11 +133,11 @@ def settled_twice() -> Iterator[None]:
     """The lease of a cancelled attempt is given back twice."""
 
     def make(end: Any) -> Any:
-        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
-            end(lease, now, outcome, error, *more)
+        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any, **named: Any) -> None:
+            end(lease, now, outcome, error, *more, **named)
             if outcome == "cancelled":
                 lease.ended = False
-                end(lease, now, outcome, error, *more)
+                end(lease, now, outcome, error, *more, **named)
 
         return ended
 

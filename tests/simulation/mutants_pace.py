@@ -81,8 +81,8 @@ def failures_pay_for_retries() -> Iterator[None]:
     """The token of a retry that fails is refunded."""
 
     def make(end: Any) -> Any:
-        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any) -> None:
-            end(lease, now, outcome, error, *more)
+        def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any, **named: Any) -> None:
+            end(lease, now, outcome, error, *more, **named)
             if error is not None:
                 lease.state.provider.retries.tokens += 1.0
 

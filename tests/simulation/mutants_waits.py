@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from asyncrouter import NotSent
+from asyncrouter._engine import remaining as steps_left
 from asyncrouter._engine import retry as retries
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.sent_attempt import SentAttempt
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from asyncrouter import AttemptError
     from asyncrouter._engine.step_run import StepRun
+
+
+MANY = 40
+"""Requests that do for no end: without any bound a run of a model that always fails would have none."""
 
 
 def unless(refused: Callable[[Any, StepRun, AttemptError], bool]) -> Any:
@@ -102,6 +107,29 @@ def limited_hedges_are_lost() -> Iterator[None]:
 def pointless_waits_go_on() -> Iterator[None]:
     """A wait goes on although it has become known that the model will not be free in time."""
     with patch.object(Holds, "_lengthened", lambda self, key, until: None):
+        yield
+
+
+@mutant
+def the_last_free_is_waited_for() -> Iterator[None]:
+    """With all its models held a call waits for the one that is free last."""
+
+    def make(waits_of: Any) -> Any:
+        def waits(left: Remaining, turns: Turns) -> dict[int, float]:
+            found: dict[int, float] = waits_of(left, turns)
+            last = max(found, key=found.__getitem__, default=None)
+            return {} if last is None else {last: found[last]}
+
+        return waits
+
+    with around(Remaining, "_waits", make):
+        yield
+
+
+@mutant
+def pauses_have_no_end() -> Iterator[None]:
+    """A call without a deadline is tried again as often as its provider asks for a pause."""
+    with patch.object(retries, "UNHINTED_TRIES", MANY), patch.object(steps_left, "UNHINTED_TRIES", MANY):
         yield
 
 

@@ -14,7 +14,8 @@ MUTANTS: dict[str, Callable[[], Any]] = {}
 
 
 def mutant(function: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
-    """Register a mutant under its name."""
+    """Register a mutant under its name, which no other one has."""
+    assert function.__name__ not in MUTANTS, function.__name__
     MUTANTS[function.__name__] = contextmanager(function)
     return function
 
