@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Attack(NamedTuple):
-    """One kind: what is tried, the files with its tests, and how many seconds they may take."""
+    """One kind: what is tried, the files and folders with its tests, and how many seconds they may take."""
 
     what: str
     tests: tuple[str, ...]
