@@ -67,7 +67,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._engine.admission import admit_later, admit_now
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
-from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._engine.sent_attempt import FORBIDDEN, SentAttempt
 from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterError, Unauthorized
 from asyncrouter._events import Notice
@@ -85,8 +85,6 @@ if TYPE_CHECKING:
 
 ERROR_BODY_SECONDS = 1.0
 """Seconds given to the body of an error response. It comes with its headers, or something is wrong with the server."""
-FORBIDDEN = 403
-"""The status of a key that is valid, but not allowed to do this: another one is no use."""
 MAX_ERROR_BYTES = 65_536
 """Bytes of an error response that are read at most. What is wrong stands at the beginning of an error response."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_BLOCKED_SHARE = 0.1
 """Share of an attempt's time for which the program may have blocked the event loop, so that it still says something
 about the model."""
+FORBIDDEN = 403
+"""The status of a key that is valid, but not allowed to do this: another one is no use."""
 GAVE_UP = 408
 """The status of a server that has waited too long for the rest of a request."""
 
@@ -173,12 +175,10 @@ class SentAttempt:
 
     def fail(self, error: AttemptError) -> AttemptError:
         """End because of `error`; the error with everything a reader needs on it."""
-        credential = self.engine.credentials[self.step.model.provider]
-        key_is_bad = isinstance(error, Unauthorized) and error.status != 403
         hint = ""
-        key_is_bad = key_is_bad and not self.lease.own_key
-        if key_is_bad and self.key is not None:
-            hint = f" (key of {self.attempt.provider} from {credential.origin})"
+        if isinstance(error, Unauthorized) and error.status != FORBIDDEN and self.key is not None:
+            origin = self.engine.credentials[self.step.model.provider].origin
+            hint = f" (key of {self.attempt.provider} from {origin})"
         self.entry.complete_error(error, self.key, hint)
         self.end(outcome_of(error), error)
         return error

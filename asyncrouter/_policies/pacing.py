@@ -65,11 +65,6 @@ class Ticket:
         self.granted = self.withdrawn = False
         self.expiry: asyncio.TimerHandle | None = None
 
-    @property
-    def expired(self) -> bool:
-        """Whether its turn did not come in time."""
-        return self.done.done() and not self.granted
-
     def __repr__(self) -> str:
         state = " granted" if self.granted else " withdrawn" if self.withdrawn else ""
         return f"<Ticket of rank {self.rank:d}{state}>"
