@@ -40,7 +40,7 @@ def test_a_plan_has_every_setting_merged() -> None:
     plan = resolve(config(
         defaults=Defaults(connect=3, retry=Retry(attempts=3)),
         tasks={"coding": Chain(
-            ["small", Step(model="openai:gpt-x", total=20, retry={"cap": 1}, params={"seed": 1})],
+            ["small", Step(model="openai::gpt-x", total=20, retry={"cap": 1}, params={"seed": 1})],
             hedge={"after": 1.5}, deadline=60, params={"temperature": 0.2}, idle=None, on_refusal="next",
         )},
     ), task="coding")
@@ -51,7 +51,7 @@ def test_a_plan_has_every_setting_merged() -> None:
         retry=Retry(attempts=3), on_refusal="next", max_response_bytes=67_108_864, streams=True, params={},
     )
     second = PlannedStep(
-        name="openai:gpt-x", model=Model(name="openai:gpt-x", provider="openai", id="gpt-x"),
+        name="openai::gpt-x", model=Model(name="openai::gpt-x", provider="openai", id="gpt-x"),
         provider=Provider(name="openai", base_url="https://api.openai.com/v1", key="env:OPENAI_API_KEY"),
         connect=3, first_token=30.0, idle=None, total=20, retry=Retry(attempts=3, cap=1), on_refusal="next",
         max_response_bytes=67_108_864, streams=True, params={"seed": 1},
@@ -212,8 +212,9 @@ def test_models_are_given_in_one_way_only() -> None:
     [
         ({"model": "opnai:x"}, "model: unknown provider 'opnai'; did you mean 'openai'?"),
         ({"model": ""}, "model: expected text, got ''"),
-        ({"model": Model(provider="nowhere", id="x")}, "model.provider: unknown provider 'nowhere'; known: openrouter, "
-         "openai, anthropic, gemini, deepseek, groq, mistral, together, fireworks, local"),
+        ({"model": Model(provider="nowhere", id="x")}, "model.provider: unknown provider 'nowhere'; known: local, openrouter, "
+         "openai, anthropic, gemini, deepseek, groq, mistral, together, fireworks, xai, cerebras, ollama, vllm, lmstudio, "
+         "azure, bedrock, vertex"),
         ({"chain": []}, "chain.models: expected a list of at least one model, got an empty list"),
         ({"chain": "small"}, "chain.models: expected a list of at least one model, got 'small'"),
         ({"chain": ["small", "opnai:x"]}, "chain.models[1]: unknown provider 'opnai'; did you mean 'openai'?"),
