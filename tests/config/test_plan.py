@@ -212,9 +212,9 @@ def test_models_are_given_in_one_way_only() -> None:
     [
         ({"model": "opnai:x"}, "model: unknown provider 'opnai'; did you mean 'openai'?"),
         ({"model": ""}, "model: expected text, got ''"),
-        ({"model": Model(provider="nowhere", id="x")}, "model.provider: unknown provider 'nowhere'; known: local, openrouter, "
-         "openai, anthropic, gemini, deepseek, groq, mistral, together, fireworks, xai, cerebras, ollama, vllm, lmstudio, "
-         "azure, bedrock, vertex"),
+        ({"model": Model(provider="nowhere", id="x")}, "model.provider: unknown provider 'nowhere'; known: local, "
+         "openrouter, openai, anthropic, gemini, deepseek, groq, mistral, together, fireworks, xai, cerebras, ollama, "
+         "vllm, lmstudio, azure, bedrock, vertex"),
         ({"chain": []}, "chain.models: expected a list of at least one model, got an empty list"),
         ({"chain": "small"}, "chain.models: expected a list of at least one model, got 'small'"),
         ({"chain": ["small", "opnai:x"]}, "chain.models[1]: unknown provider 'opnai'; did you mean 'openai'?"),
