@@ -28,7 +28,16 @@ from asyncrouter._errors import (
     StreamInterrupted,
     Unauthorized,
 )
-from asyncrouter._events import AttemptEnded, AttemptStarted, CallEnded, Event, HedgeDenied, Notice, StateChanged
+from asyncrouter._events import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    CallStarted,
+    Event,
+    HedgeDenied,
+    Notice,
+    StateChanged,
+)
 from asyncrouter._explain import ExplainedStep, Explanation, ModelHealth
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._repr import visible
@@ -65,6 +74,7 @@ __all__ = [
     "Call",
     "CallEnded",
     "CallError",
+    "CallStarted",
     "Cause",
     "Chain",
     "ChainLike",

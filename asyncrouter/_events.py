@@ -1,7 +1,8 @@
 """Events for the listeners of a router, and their lines in the log.
 
-The logger `asyncrouter` writes an INFO line for each call; a DEBUG line for each attempt that ends, each hedge that is
-denied and each change of state; and a WARNING for each `Notice`. Whatever names and errors hold, a record is one line.
+The logger `asyncrouter` writes an INFO line for each call; a DEBUG line for each call that begins, each attempt that
+ends, each hedge that is denied and each change of state; and a WARNING for each `Notice`. Whatever names and errors
+hold, a record is one line. Each has the attribute `call_id`, the id of the call's trace, "" where it is about no call.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from asyncrouter._repr import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from asyncrouter._types import Attempt, Trace
 
@@ -25,10 +26,18 @@ def one_visible_line(record: logging.LogRecord) -> bool:
     text = record.getMessage()
     if not text.isprintable():
         record.msg, record.args = visible(text), ()
+    if not hasattr(record, "call_id"):
+        record.call_id = ""
     return True
 
 
 logger.addFilter(one_visible_line)  # a logger takes the same filter only once
+
+
+class CallStarted(NamedTuple):
+    """A call begins. `trace` has its `id` and tags; it grows until the `CallEnded`."""
+
+    trace: Trace
 
 
 class AttemptStarted(NamedTuple):
@@ -89,7 +98,7 @@ MAX_NAMES = 1000
 """Things that a router remembers by name, of each kind (models, plans, budgets, notices). Names may come from a
 caller's users, so there is a limit: beyond it the oldest is forgotten, or nothing new is remembered."""
 
-Event = AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | StateChanged | Notice
+Event = CallStarted | AttemptStarted | AttemptEnded | CallEnded | HedgeDenied | StateChanged | Notice
 
 
 class Events:
@@ -118,7 +127,10 @@ class Events:
                     result.close()
                     raise TypeError("it returned a coroutine, which nobody runs; a listener is a plain function")
             except Exception:
-                logger.exception("listener %r raised on %s", listener, type(event).__name__)
+                logger.exception(
+                    "listener %r raised on %s", listener, type(event).__name__,
+                    extra=_of(getattr(event, "trace", None)),
+                )
 
     def notice(self, notice: Notice) -> None:
         """Emit a notice, unless the same has been given before, or so many that they are no news any more."""
@@ -133,14 +145,16 @@ def log(event: Event) -> None:
     match event:
         case CallEnded(trace, error):
             _log_call(trace, error)
-        case AttemptEnded(_, attempt):
+        case CallStarted(trace):
+            logger.debug("%s: a call begins", visible(trace.task or "call"), extra=_of(trace))
+        case AttemptEnded(trace, attempt):
             logger.debug(
                 "attempt %d %s %s: %s%s",
                 attempt.number, attempt.cause, attempt.model, attempt.outcome,
-                f" ({attempt.error})" if attempt.error is not None else "",
+                f" ({attempt.error})" if attempt.error is not None else "", extra=_of(trace),
             )
-        case HedgeDenied(_, reason):
-            logger.debug("hedge denied: %s", reason)
+        case HedgeDenied(trace, reason):
+            logger.debug("hedge denied: %s", reason, extra=_of(trace))
         case StateChanged(subject, state, why):
             logger.debug("%s: %s%s", subject, state, f": {why}" if why else "")
         case Notice(_, text):
@@ -153,5 +167,10 @@ def _log_call(trace: Trace, error: BaseException | None) -> None:
     ended = type(error).__name__ if error is not None else "left early" if winner is None else "answered"
     logger.info(
         "%s: %s %s in %.3f s, %d attempt%s", trace.task or "call", winner or last, ended, trace.seconds,
-        len(trace.attempts), "" if len(trace.attempts) == 1 else "s",
+        len(trace.attempts), "" if len(trace.attempts) == 1 else "s", extra=_of(trace),
     )
+
+
+def _of(trace: Trace | None) -> Mapping[str, object] | None:
+    """What the log records of a call have beside their text."""
+    return None if trace is None else {"call_id": trace.id}

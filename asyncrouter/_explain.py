@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._repr import visible
+from asyncrouter._repr import html_table, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,6 +69,19 @@ class Explanation(NamedTuple):
         lines = [head, *(f"{number:>2}  {step}" for number, step in enumerate(self.steps, 1))]
         return "\n".join([*lines, *(f"    if the prompt is too long: {step}" for step in self.on_context)])
 
+    def _repr_html_(self) -> str:
+        columns = ("", "model", "provider", "standing", "connect", "first token", "idle", "total", "price", "wire")
+        lines = [*enumerate(self.steps, 1), *(("too long", step) for step in self.on_context)]
+        rows = [
+            (
+                number, step.model, step.provider, step.standing, step.connect, step.first_token, step.idle, step.total,
+                None if (price := step.usd_per_mtok) is None else f"{price.input:g} / {price.output:g}", step.wire,
+            )
+            for number, step in lines
+        ]
+        head = f"{self.task or 'chain'}: deadline {_seconds(self.deadline)}, hedge {self.hedge or 'none'}"
+        return html_table(head, columns, rows)
+
 
 class ModelHealth(NamedTuple):
     """The present state of one model.
@@ -98,6 +111,23 @@ class ModelHealth(NamedTuple):
     p99: float | None = None
 
 
+class Health(dict[str, ModelHealth]):
+    """The present state of each model, by its name."""
+
+    def __str__(self) -> str:
+        return "\n".join(_health_line(one) for one in self.values()) or "no model has been used"
+
+    def _repr_html_(self) -> str:
+        return html_table("health", ModelHealth._fields, self.values())
+
+
+def _health_line(one: ModelHealth) -> str:
+    latency = "" if one.p50 is None else f"; p50 {one.p50:.3f} s, p95 {one.p95:.3f} s, p99 {one.p99:.3f} s"
+    slow = "; slow" if one.slow else ""
+    now = f"{one.in_flight} in flight, {one.waiting} wait{slow}{latency}"
+    return visible(f"{one.model} ({one.provider}): {one.standing}; {now}")
+
+
 def explain_plan(
     plan: Plan, deadline: float | None, params: Params, engine: Engine | None, wall: Callable[[], float]
 ) -> Explanation:
@@ -117,9 +147,9 @@ def explain_plan(
     return Explanation(plan.task, ordinary, deadline, _hedge(plan.hedge), for_long_prompts)
 
 
-def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> dict[str, ModelHealth]:
+def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> Health:
     """The present state of each model of these steps, by its name."""
-    return {step.name: _health(step, engine) for step in steps}
+    return Health((step.name, _health(step, engine)) for step in steps)
 
 
 def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:

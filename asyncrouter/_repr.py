@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import MISSING, Field, fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 MAX_NAME_CHARACTERS: Final = 200
 """Characters of a name or an id from outside that are kept: a provider's own are shorter."""
@@ -34,6 +37,24 @@ def visible_name(text: str) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
+
+
+def html_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table for a notebook. Every text in it is escaped and visible; `None` is an empty cell."""
+    head = "".join(f"<th>{_html(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{_html(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><caption>{_html(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _html(value: object) -> str:
+    text = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    for sign, written in _HTML.items():
+        text = text.replace(sign, written)
+    return visible(text)
+
+
+_HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+"""How HTML writes the signs that mean something in it; the first one first."""
 
 
 class ShortRepr:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from inspect import iscoroutinefunction
+from itertools import count
 from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._config.checks import without_locals
@@ -14,7 +16,7 @@ from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._engine.lifecycle import Lifecycle
-from asyncrouter._events import MAX_NAMES, CallEnded, Events, Notice
+from asyncrouter._events import MAX_NAMES, CallEnded, CallStarted, Events, Notice
 from asyncrouter._explain import ModelHealth, model_health
 from asyncrouter._listing import list_models
 from asyncrouter._types import Call, Trace
@@ -62,6 +64,7 @@ class RouterBase:
         self._wall = wall
         breakers = self.config.defaults.breaker == "auto"
         self._life = Lifecycle(transport, self._events, random.Random(seed), wall, breakers=breakers)
+        self._ids = map(f"{_prefix(seed)}{{:08x}}".format, count(1))
         self._used: dict[str, PlannedStep] = {}  # the models of past calls, by name
 
     @classmethod
@@ -78,7 +81,10 @@ class RouterBase:
     # Inspection.
 
     def health(self) -> dict[str, ModelHealth]:
-        """The present state of each model of the tasks, the tiers and past calls, by its name. Nothing is sent."""
+        """The present state of each model of the tasks, the tiers and past calls, by its name. Nothing is sent.
+
+        `print()` it, or let a notebook show it.
+        """
         plans = [self._plans.plan(task=task) for task in self.config.tasks]
         plans += [self._plans.plan(tier=tier) for tier in self.config.tiers]
         steps = {step.name: step for plan in plans for step in plan.steps}
@@ -146,7 +152,10 @@ class RouterBase:
             if step.name not in self._used or step.provider.name not in engine.wires:
                 self._register(engine, step)
         self._life.begin_call()
-        return Trace(plan.task, self._wall(), tags=tags)
+        trace = Trace(plan.task, self._wall(), tags=tags, id=next(self._ids))
+        if not self._events.quiet:
+            self._events.emit(CallStarted(trace))
+        return trace
 
     def _register(self, engine: Engine, step: PlannedStep) -> None:
         engine.connect_provider(step.provider)
@@ -163,3 +172,8 @@ class RouterBase:
         trace.seconds = engine.loop.time() - call.began  # also where the loop does not run any more
         if not self._events.quiet:
             self._events.emit(CallEnded(trace, error))
+
+
+def _prefix(seed: int | None) -> str:
+    """The beginning of the ids of a router's calls: 16 hexadecimal digits that no other router has, unless seeded."""
+    return secrets.token_hex(8) if seed is None else f"{random.Random(f'ids of {seed}').getrandbits(64):016x}"

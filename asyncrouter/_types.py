@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypeAlias,
 
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._pickles.decoders import Decoder
-from asyncrouter._repr import ShortRepr, visible
+from asyncrouter._repr import ShortRepr, html_table, visible
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -218,6 +218,8 @@ class Trace(ShortRepr, PickledByName):
     - `attempts`: every `Attempt`, in the order in which they began.
     - `seconds`: how long the whole call took; 0.0 while it runs.
     - `tags`: as given to `Router.chat`.
+    - `id`: of the call, 24 letters and digits: the same in all its events and log records (`call_id`); "" in traces of
+      0.1.0.
     """
 
     task: str | None
@@ -225,6 +227,7 @@ class Trace(ShortRepr, PickledByName):
     attempts: list[Attempt] = field(default_factory=list)
     seconds: float = 0.0
     tags: Mapping[str, str] | None = None
+    id: str = field(default="", repr=False, compare=False)
 
     @property
     def cost_usd(self) -> float | None:
@@ -243,6 +246,18 @@ class Trace(ShortRepr, PickledByName):
 
     def __str__(self) -> str:
         return "\n".join(_line(attempt) for attempt in self.attempts) or "no attempt was made"
+
+    def _repr_html_(self) -> str:
+        columns = ("", "model", "cause", "outcome", "sent", "first content", "ended", "tokens", "$", "error")
+        rows = [
+            (
+                one.number, one.model, one.cause, one.outcome, one.sent, one.first_content, one.ended,
+                None if one.usage is None else f"{one.usage.input_tokens}+{one.usage.output_tokens}",
+                None if one.cost_usd is None else f"{one.cost_usd:.6f}", one.error,
+            )
+            for one in self.attempts
+        ]
+        return html_table(f"{self.task or 'call'}, {self.seconds:.3f} s", columns, rows)
 
 
 def _line(attempt: Attempt) -> str:

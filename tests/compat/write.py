@@ -206,6 +206,7 @@ def made() -> dict[str, object]:
         "ModelHealth": ar.ModelHealth("a", "sim", "ready", 1, "open", slow=True, rate=2.0, waiting=3, p50=1.0, p99=2.0),
         "AttemptStarted": ar.AttemptStarted(trace, attempt), "AttemptEnded": ar.AttemptEnded(trace, attempt),
         "CallEnded": ar.CallEnded(trace, ar.AllModelsFailed("all failed", trace)),
+        "CallStarted": ar.CallStarted(trace),
         "HedgeDenied": ar.HedgeDenied(trace, "budget"), "StateChanged": ar.StateChanged("a", "open", "500"),
         "Notice": ar.Notice("a", "text"), "NotGiven": ar.NOT_GIVEN, **errors(trace, reply),
         "batch_Estimate": batch.Estimate(3, 10, 5, 0.5, 1.0, ["b"]),

@@ -194,7 +194,7 @@ def test_the_cause_of_every_attempt_is_told_by_its_event(clock: Clock, world: Wo
 
     chat_once(clock, world, ["a", "b"], hedge=1.0, listeners=[lambda event: events.append(type(event).__name__)])
 
-    assert events == ["AttemptStarted", "AttemptStarted", "AttemptEnded", "AttemptEnded", "CallEnded"]
+    assert events == ["CallStarted", "AttemptStarted", "AttemptStarted", "AttemptEnded", "AttemptEnded", "CallEnded"]
 
 
 def test_hedged_streams_commit_to_the_first_content(clock: Clock, world: World) -> None:

@@ -13,6 +13,7 @@ from asyncrouter import (
     AttemptEnded,
     AttemptStarted,
     CallEnded,
+    CallStarted,
     Event,
     Hedge,
     HedgeDenied,
@@ -28,6 +29,8 @@ from tests.helpers.routers import router_of
 def in_words(event: Event) -> str:
     """An event in a few words."""
     match event:
+        case CallStarted():
+            return "call begins"
         case AttemptStarted(_, attempt):
             return f"started {attempt.number} {attempt.model}"
         case AttemptEnded(_, attempt):
@@ -56,6 +59,7 @@ def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> Non
 
     clock.run(scenario())
     assert heard == [
+        (0.0, "call begins"),
         (0.0, "started 1 a"),
         (0.5, "ended 1 a failed"),
         (0.5, "started 2 b"),
@@ -101,7 +105,7 @@ def test_an_attempt_that_was_not_sent_was_not_started(clock: Clock, world: World
             await router.chat("x", chain=["a", "b"])
 
     clock.run(scenario())
-    assert heard == ["ended 1 a not_sent", "started 2 b", "ended 2 b won", "call answered"]
+    assert heard == ["call begins", "ended 1 a not_sent", "started 2 b", "ended 2 b won", "call answered"]
 
 
 def test_a_call_ends_with_the_error_it_raises(clock: Clock, world: World) -> None:
@@ -140,7 +144,7 @@ def test_a_cancelled_call_ends_too(clock: Clock, world: World) -> None:
             await asyncio.wait([call])
 
     clock.run(scenario())
-    assert heard == ["started 1 a", "ended 1 a cancelled", "call CancelledError"]
+    assert heard == ["call begins", "started 1 a", "ended 1 a cancelled", "call CancelledError"]
 
 
 def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
@@ -204,6 +208,7 @@ def test_two_listeners_hear_the_same(clock: Clock, world: World) -> None:
 
     clock.run(scenario())
     assert heard == [
+        (1, "call begins"), (2, "call begins"),
         (1, "started 1 a"), (2, "started 1 a"),
         (1, "ended 1 a won"), (2, "ended 1 a won"),
         (1, "call answered"), (2, "call answered"),
@@ -225,12 +230,12 @@ def test_a_listener_that_raises_is_logged_and_the_call_goes_on(
             return (await router.chat("x", model="a")).text
 
     assert clock.run(scenario()) == "hi"
-    assert heard == ["started 1 a", "ended 1 a won", "call answered"]
+    assert heard == ["call begins", "started 1 a", "ended 1 a won", "call answered"]
     records = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage().rpartition(" raised on ")[2] for record in records] == [
-        "AttemptStarted", "AttemptEnded", "CallEnded",
+        "CallStarted", "AttemptStarted", "AttemptEnded", "CallEnded",
     ]
-    assert [record.exc_info is not None and record.exc_info[0] for record in records] == [KeyError] * 3
+    assert [record.exc_info is not None and record.exc_info[0] for record in records] == [KeyError] * 4
     assert {record.name for record in records} == {"asyncrouter"}
 
 
@@ -299,6 +304,7 @@ def test_attempts_and_denied_hedges_at_debug(
     with caplog.at_level(logging.DEBUG, "asyncrouter"):
         clock.run(scenario())
     assert lines(caplog, logging.DEBUG) == [
+        "call: a call begins",
         "attempt 1 first a: failed (a: The simulated model answers 500. (HTTP 500))",
         "attempt 3 hedge b: superseded",
         "attempt 2 fallback b: won",
@@ -409,3 +415,57 @@ def test_the_level_of_the_log_may_change(
 
     clock.run(scenario())
     assert len(lines(caplog, logging.INFO)) == 1
+
+
+# ── ids ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_id_in_every_event_and_log_record(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trace's id is that of all events and records of its call; no two calls have the same."""
+    world.model("a", Act(status=500))
+    world.model("b", Act(first_token=2.0))
+    events: list[Event] = []
+
+    async def scenario() -> list[str]:
+        async with router_of(world, events.append) as router:
+            asking = {"chain": ["a", "b"], "hedge": Hedge(1.0, budget=0.0, same=True), "retry": ONCE}
+            first = await router.chat("x", **asking)  # type: ignore[arg-type]
+            async with router.stream("x", chain=["b"]) as stream:
+                async for _ in stream:
+                    pass
+            return [first.trace.id, stream.trace.id]
+
+    with caplog.at_level(logging.DEBUG, "asyncrouter"):
+        ids = clock.run(scenario())
+    of_calls = [event.trace.id for event in events if hasattr(event, "trace")]
+    recorded = [record.call_id for record in caplog.records if record.call_id]  # type: ignore[attr-defined]
+    assert isinstance(events[0], CallStarted)
+    assert [len(one) for one in ids] == [24, 24]
+    assert len(set(ids)) == 2
+    assert list(dict.fromkeys(of_calls)) == ids
+    assert list(dict.fromkeys(recorded)) == ids
+
+
+def test_ids_of_a_seeded_router_repeat(clock: Clock, world: World) -> None:
+    """With a seed they are the same in each run; without one no two routers have the same."""
+    world.model("a")
+
+    async def scenario() -> list[str]:
+        found = []
+        for seed in (1, 1, None, None):
+            async with Router(world.config(), transport=world.transport(), seed=seed) as router:
+                found.append((await router.chat("x", model="a")).trace.id)
+        return found
+
+    one, two, three, four = clock.run(scenario())
+    assert one == two
+    assert len({one, three, four}) == 3
+
+
+def test_every_record_has_a_call_id(caplog: pytest.LogCaptureFixture) -> None:
+    """Records about no call have "", so that a format may name it."""
+    logging.getLogger("asyncrouter").warning("about nothing")
+
+    assert [record.call_id for record in caplog.records] == [""]  # type: ignore[attr-defined]
