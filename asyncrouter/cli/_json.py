@@ -13,14 +13,14 @@ from asyncrouter import AttemptTimeout
 from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
-    from asyncrouter import Attempt, AttemptError, CallError, Reply, Trace
+    from asyncrouter import Attempt, AttemptError, CallError, ExplainedStep, Explanation, Price, Reply, Trace
 
 JsonObject = dict[str, object]
 
 
-def json_line(document: JsonObject) -> str:
-    """A JSON object as text: on one line into a pipe, indented on a terminal."""
-    if sys.stdout.isatty():
+def json_line(document: JsonObject, *, one_line: bool = False) -> str:
+    """A JSON object as text: on one line into a pipe, indented on a terminal, unless it is one of many."""
+    if sys.stdout.isatty() and not one_line:
         with contextlib.suppress(TypeError):  # nested deeper than orjson writes
             return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
     return json_bytes(document, line=True).decode()
@@ -53,6 +53,7 @@ def failure_json(failed: CallError | AttemptError) -> JsonObject:
 def trace_json(trace: Trace) -> JsonObject:
     """A trace with its attempts; times are seconds since the call began, `started` is seconds since the epoch."""
     return {
+        "id": trace.id,
         "task": trace.task,
         "started": trace.started,
         "seconds": trace.seconds,
@@ -60,6 +61,21 @@ def trace_json(trace: Trace) -> JsonObject:
         "cost_estimated": trace.cost_estimated,
         "attempts": [_attempt(attempt) for attempt in trace.attempts],
     }
+
+
+def plan_json(plan: Explanation) -> JsonObject:
+    """A plan with its steps; times are seconds, prices US dollars for a million tokens."""
+    steps, long = ([_step(step) for step in each] for each in (plan.steps, plan.on_context))
+    return {"task": plan.task, "deadline": plan.deadline, "hedge": plan.hedge, "steps": steps, "on_context": long}
+
+
+def price_json(price: Price | None) -> JsonObject | None:
+    """The price of a million tokens in, and of a million out; `None` if unknown."""
+    return None if price is None else {"input": price.input, "output": price.output}
+
+
+def _step(step: ExplainedStep) -> JsonObject:
+    return {**step._asdict(), "usd_per_mtok": price_json(step.usd_per_mtok)}
 
 
 def _attempt(attempt: Attempt) -> JsonObject:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import orjson
 
-from asyncrouter import AttemptError, CallEnded, CallError, Notice, Reply
+from asyncrouter import AttemptError, CallEnded, CallError, Notice, Reply, visible
 from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._exit import INTERRUPTED, end_line
@@ -32,6 +32,7 @@ class Question(NamedTuple):
     stream: bool
     json: bool
     trace: bool
+    headers: bool
 
 
 @click.command(
@@ -52,11 +53,13 @@ Examples:
               help="An image to send with the prompt. May be repeated.")
 @click.option("--stream/--no-stream", default=None, help="Print the answer as it comes.  [default: on a terminal]")
 @click.option("--trace", is_flag=True, help="Draw every attempt, on standard error.")
+@click.option("--reply-headers", "headers", is_flag=True,
+              help="Print the header fields of the reply on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, model, usage, cost_usd, trace, …")
 @config_options
 def command(
     prompt: str, call: CallOptions, system: str | None, params: tuple[str, ...], images: tuple[str, ...],
-    stream: bool | None, trace: bool, as_json: bool, configuration: Configuration,
+    stream: bool | None, trace: bool, headers: bool, as_json: bool, configuration: Configuration,
 ) -> int | None:
     """Send a prompt and print the answer. PROMPT is text, or - for standard input; what is piped in
     beside a text is put below it.
@@ -67,7 +70,8 @@ def command(
     if stream is None:
         stream = sys.stdout.isatty()
     question = Question(
-        messages(prompt, system, images), parameters(params), call, stream and not as_json, as_json, trace
+        messages(prompt, system, images), parameters(params), call, stream and not as_json, as_json, trace,
+        headers,
     )
     notices: list[Notice] = []
     traces: list[Trace] = []
@@ -154,6 +158,9 @@ def _tool_calls(reply: Reply) -> str:
 
 
 def _print_rest(question: Question, trace: Trace | None, record: JsonObject | None) -> None:
+    if question.headers and trace is not None and trace.attempts:
+        last = next((one for one in trace.attempts if one.outcome == "won"), trace.attempts[-1])
+        click.echo("".join(f"{visible(name)}: {visible(value)}\n" for name, value in last.headers.items()), err=True)
     if record is not None:
         write(json_line(record))
     if question.trace and trace is not None:

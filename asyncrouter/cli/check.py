@@ -15,6 +15,7 @@ from asyncrouter.cli._console import write_table
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._exit import FAILED, OK, USAGE
 from asyncrouter.cli._format import count, dollars
+from asyncrouter.cli._json import json_line
 from asyncrouter.cli._keys import key_problem, key_variable
 from asyncrouter.cli._output import write
 from asyncrouter.cli._used_models import UsedModel, retirement, used_models
@@ -53,8 +54,9 @@ Exit status: 0 usable, 1 a call failed, 2 an error in the configuration or a mis
 """,
 )
 @click.option("--call", is_flag=True, help="Send one small call to each provider, to its cheapest model here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: what was checked, and the verdicts.")
 @config_options
-def command(call: bool, configuration: Configuration) -> int:
+def command(call: bool, as_json: bool, configuration: Configuration) -> int:
     """Check the configuration: that it can be read, keys are set, and models are known and in service.
 
     Keys are looked up and never shown. A model that is retired, or unknown to the catalog, is a warning, not an error.
@@ -62,19 +64,29 @@ def command(call: bool, configuration: Configuration) -> int:
     router = configuration.router()
     config, used = router.config, used_models(router.config)
     counts = [count(len(config.tasks), "task"), count(len(config.tiers), "tier"), count(len(used), "model")]
-    write(f"{visible(str(configuration))}: {', '.join(counts)}\n")
+    kinds: dict[str, list[Finding]] = {}
+    if not as_json:
+        write(f"{visible(str(configuration))}: {', '.join(counts)}\n")
     providers = {name: config.provider(name) for name in _provider_names(config, used)}
     keys = [_check_key(name, provider) for name, provider in providers.items()]
-    _write_findings("provider", keys)
+    kinds["provider"] = keys
     if "default" not in config.tasks:
         text = "no task default: a call has to name a task, tier, chain or model"
-        _write_findings("task", [Finding("warn", "default", text)])
-    _write_findings("model", [_check_model(entry) for entry in used])
+        kinds["task"] = [Finding("warn", "default", text)]
+    kinds["model"] = [_check_model(entry) for entry in used]
+    if not as_json:
+        for kind, findings in kinds.items():
+            _write_findings(kind, findings)
     calls: list[Finding] = []
     if call:
         with_key = [name for name, provider in providers.items() if not key_problem(provider)]
         calls = run(_call_all(router, [(name, _cheapest(name, used)) for name in with_key]))
-        _write_findings("call", calls)
+        kinds["call"] = calls
+        if not as_json:
+            _write_findings("call", calls)
+    if as_json:
+        found = [{"kind": kind, **one._asdict()} for kind, findings in kinds.items() for one in findings]
+        write(json_line({"configuration": str(configuration), "findings": found}))
     if any(found.verdict == "error" for found in keys):
         return USAGE
     return FAILED if any(found.verdict == "error" for found in calls) else OK

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asyncrouter import visible
+from asyncrouter import Notice, visible
 from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._console import write_table
 from asyncrouter.cli._format import dollars_per_million, seconds
+from asyncrouter.cli._json import json_line, plan_json
 from asyncrouter.cli._keys import key_problem
 from asyncrouter.cli._options import CallOptions, call_options, check_call
-from asyncrouter.cli._output import write
+from asyncrouter.cli._output import print_warning, write
 
 if TYPE_CHECKING:
-    from asyncrouter import ExplainedStep, Router
+    from asyncrouter import Event, ExplainedStep, Router
 
 LEGEND = """
 timeouts: connect / first token / idle / total, seconds
@@ -32,30 +33,43 @@ Example:
 """,
 )
 @call_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: task, deadline, hedge, steps.")
 @config_options
-def command(call: CallOptions, configuration: Configuration) -> None:
+def command(call: CallOptions, as_json: bool, configuration: Configuration) -> None:
     """Show what a call would do: its models in order, their timeouts, their state, their prices.
 
     Nothing is sent. Timeouts are in seconds: until the connection is ready, from sending to the first content, between
     contents, and for the whole attempt. Prices are dollars for a million input and output tokens.
     """
-    router = configuration.router()
+    router = configuration.router(_print_notice)
     check_call(router, call)
     plan = router.explain(**call)
+    if as_json:
+        write(json_line(plan_json(plan)))
+        return
     hedge = plan.hedge or "none"
     head = f"{plan.task or 'chain'}: deadline {seconds(plan.deadline)}, hedge {hedge}  ({configuration})"
     write(f"{visible(head)}\n")
+    numbers = [*map(str, range(1, len(plan.steps) + 1)), *["long"] * len(plan.on_context)]
+    steps = zip(numbers, (*plan.steps, *plan.on_context), strict=True)
     rows = [
-        (str(number), step.model, step.provider, _state(router, step), _timeouts(step), _price(step))
-        for number, step in enumerate(plan.steps, 1)
+        (number, step.model, step.provider, _state(router, step), _timeouts(step), _price(step))
+        for number, step in steps
     ]
     write_table(["", "model", "provider", "state", "timeouts", "price"], rows)
     write(LEGEND)
+    if plan.on_context:
+        write("long: asked only when a prompt is too long\n")
     for text in dict.fromkeys(_wire(step) for step in plan.steps if step.wire_reason):
         write(visible(text, lines=True))
     for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in plan.steps):
         if problem is not None:
             write(f"no key: {visible(problem)}\n")
+
+
+def _print_notice(event: Event) -> None:
+    if isinstance(event, Notice):
+        print_warning(event.text)
 
 
 def _state(router: Router, step: ExplainedStep) -> str:

@@ -28,7 +28,7 @@ def test_the_plan_of_a_task(shell: Shell) -> None:
 def test_a_missing_key_is_the_state_of_a_model(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named once; with a key the model is ready. A blank key is a missing one."""
     monkeypatch.setenv("GROQ_API_KEY", " ")
-    asked = ("explain", "--chain", "groq:openai/gpt-oss-20b,groq:openai/gpt-oss-120b")
+    asked = ("explain", "--chain", "groq::openai/gpt-oss-20b,groq::openai/gpt-oss-120b")
     done = shell.run(*asked)
     assert done.out.count("  no key  ") == 2
     assert done.out.endswith("\nno key: GROQ_API_KEY is not set\n")
@@ -64,3 +64,13 @@ def test_which_api_of_a_provider_that_serves_two(shell: Shell, monkeypatch: pyte
         "openai:gpt-4.1 is asked on the wire openai: "
         "not known as a reasoning model, and nothing in the call needs another API",
     ]
+
+
+def test_a_known_providers_name_in_an_id_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its key is not set the name is read as an id of the default provider, with a warning."""
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+
+    done = shell.run("explain", "--model", "groq:openai/gpt-oss-20b")
+
+    assert done.status == 0
+    assert "is read as an id of sim, for the key of groq is not set; 'groq::openai/gpt-oss-20b' names" in done.err
