@@ -40,7 +40,7 @@ class Gcra:
         if not batch:
             self._until = max(self._until, now) + seconds
 
-    def leave(self, now: float, units: float, *, at_most: float) -> None:
+    def set_room(self, now: float, units: float, *, at_most: float) -> None:
         """Set what may go now to `units`; the next one is due in `at_most` seconds at the latest."""
         self._until = min(now + (self.burst - units) / self.rate, now + (self.burst - 1.0) / self.rate + at_most)
         self._all_until = max(self._all_until, self._until) if units < 1.0 else self._until

@@ -169,5 +169,5 @@ def _announced(
         room = max(0.0, limit.remaining - in_flight)
         known.burst = max(known.burst, room)
         wait = 0.0 if room >= 1.0 or limit.reset is None else limit.reset
-        known.leave(now, room, at_most=max(1.0 / known.rate, wait))
+        known.set_room(now, room, at_most=max(1.0 / known.rate, wait))
     return known
