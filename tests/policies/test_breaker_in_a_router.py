@@ -144,6 +144,24 @@ def test_of_several_open_ones_the_last_is_tried(clock: Clock, world: World) -> N
     ]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("chain", [["a", "b"], ["b", "a"]])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_promised_turn_goes_before_an_open_breaker(
+    clock: Clock, world: World, chain: list[str], status: int
+) -> None:
+    """A call waits out the pause of a limited model rather than try another one whose breaker is open."""
+    script(world, (Act(status=status, retry_after=20.0), HEALTHY), BUSY)
+
+    async def scenario(router: Router) -> object:
+        await asks(router, 3, 3.0, chain=["b"])
+        return await ask(router, chain=chain, deadline=60)
+
+    result = play(clock, world, scenario)
+
+    sent = [(one.model, one.sent) for one in tried(result.trace) if one.sent is not None]  # type: ignore[attr-defined]
+    assert sent == [("a", 0.0), ("a", 20.0)]
+
+
 def test_breakers_can_be_switched_off(clock: Clock, world: World) -> None:
     """With `breaker = "off"` every call tries the first model first, and no state changes."""
     script(world, BUSY, HEALTHY)
