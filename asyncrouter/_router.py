@@ -288,7 +288,12 @@ class Router(RouterBase):
         plan = self._plan(
             task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
         )
-        merged = merge_params(self.config, params_of(plan), params, provider_params)
+        try:
+            merged = merge_params(self.config, params_of(plan), params, provider_params)
+        except Exception as error:
+            params, provider_params = None, {}  # as in `chat()`
+            forget_locals(error)
+            raise
         return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)
 
 

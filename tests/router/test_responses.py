@@ -215,7 +215,7 @@ def test_explain_says_which_api_and_why() -> None:
     transport = CannedTransport(answer)
     router = router_over(transport, old={"base_url": "https://api.openai.com/v1", "wire": "openai"})
     seeded = {"model": "gpt-6-sol", "params": {"seed": 7}}
-    plan = router.explain(chain=["gpt-6-sol", seeded, "gpt-4o", "old:gpt-6-sol", "anthropic:claude-x"])
+    plan = router.explain(chain=["gpt-6-sol", seeded, "gpt-4o", "old:gpt-6-sol", "anthropic::claude-x"])
 
     assert [(step.wire, step.wire_reason) for step in plan.steps] == [
         ("responses", "a reasoning model goes on where it was if its reasoning goes back"),
