@@ -28,7 +28,7 @@ def shell_line(line: str) -> Done:
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
-        ("A chat x --model $'\\xff'", 2, "model: not valid Unicode"),
+        ("A chat x --model $'\\xff'", 2, "model: expected an id that UTF-8 can express"),
         ("A chat x --param tools=5 --model sim:a", 0, ""),
         ("A chat x --config dir", 2, "is a directory"),
         ("A chat x --config $'a\\xff'", 2, "asyncrouter: a\\udcff: cannot be read: No such file or directory"),
@@ -43,7 +43,7 @@ def shell_line(line: str) -> Done:
         ("A nothing 2> /dev/full", 1, ""),
         ("A models --provider $'\\xff'", 2, "unknown provider"),
         ("_ASYNCROUTER_COMPLETE=bash_complete A ", 1, "this is a bug: KeyError"),
-        ("mkdir gone; cd gone; rmdir ../gone; A batch in.jsonl -o out", 1, "No such file or directory"),
+        ("mkdir gone; cd gone; rmdir ../gone; A batch in.jsonl -o out", 2, "No such file or directory"),
     ],
 )
 def test_no_traceback(shell: Shell, line: str, status: int, said: str) -> None:

@@ -142,10 +142,11 @@ def _check_decoding(answer: Answer, body: bytes, random: Random, reader: Reader 
 def _check_success(reply: Reply) -> None:
     """A success ends well, and each of its calls can be made: it has a name, an id of its own and an object."""
     choice = reply.raw["choices"][0]  # type: ignore[index]
-    native = choice.get("native_finish_reason") if reply.finish_reason not in {"length", "content_filter"} else None
-    for word in (choice.get("finish_reason"), native):
-        if is_word(word) and word not in ANTHROPICS:
-            assert not is_broken(word), f"it ended with {word!r}"
+    word = native = choice.get("native_finish_reason")
+    if not native or reply.finish_reason in {"length", "content_filter"}:  # the vendor's word says why a gateway cut it
+        word = choice.get("finish_reason")
+    if is_word(word) and word not in ANTHROPICS:
+        assert not is_broken(word), f"it ended with {word!r}"
     functions = [call for call in reply.tool_calls if call.get("type") == "function"]
     ids = [call["id"] for call in functions]
     assert "" not in ids, "a call without an id"

@@ -132,10 +132,10 @@ def test_xai_by_its_families(model_id: str, wire: str) -> None:
 
 
 def test_the_built_in_providers() -> None:
-    """`openai` chooses; the others speak one API, which needs no reason."""
+    """`openai` and `xai` choose; the others speak one API, which needs no reason."""
     told = {name: wire_for(known, lambda: 0.0).explain_choice(Model(provider=name, id="m"), {})
             for name, known in catalog().providers.items()}
 
     assert {name: choice.wire for name, choice in told.items() if choice.wire != "openai"} == {
         "anthropic": "anthropic", "gemini": "gemini"}
-    assert [name for name, choice in told.items() if choice.reason] == ["openai"]
+    assert [name for name, choice in told.items() if choice.reason] == ["openai", "xai"]
