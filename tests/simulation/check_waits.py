@@ -19,7 +19,7 @@ ENOUGH = 0.25
 TRIES = 8
 """Requests to a model that a call without a deadline makes when it is asked for pauses only."""
 MUCH_SOONER = 5.0
-"""Seconds after which a model has no queue any more in which a call could have stood instead."""
+"""Seconds without a request to a model after which there is no queue in which a call could have stood instead."""
 
 
 def nothing_given_up_early(run: FinishedRun) -> None:
@@ -76,7 +76,8 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                 if name == one.attempt.model or not mine or _often_enough(call, mine):
                     continue
                 free = _free(run, mine, since)
-                gone = free + _longest(call) + MUCH_SOONER
+                served = max((at for at in run.sent_by_model[name] if free <= at < one.sent), default=free)
+                gone = served + _longest(call) + MUCH_SOONER
                 if gone < one.sent and _stays_free(run, name, since, free, gone):
                     run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")
 

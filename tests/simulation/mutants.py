@@ -25,7 +25,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "accept_holds_the_slot": 1_000_118, "held_steps_are_lost": 1_000_115, "limited_hedges_are_lost": 1_000_170,
     "places_in_queues_are_kept": 1_000_115, "pointless_waits_go_on": 1_000_115, "reservations_are_kept": 1_000_077,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_001_452,
-    "unhinted_limits_give_up": 1_000_115, "waits_are_charged": 1_000_115, "waits_count_as_attempts": 1_000_115,
+    "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_115, "waits_count_as_attempts": 1_000_115,
     "a_burst_counts_as_many": 1_000_000, "a_callers_clock_blames_the_model": 1_000_001,
     "a_callers_key_is_ours": 1_000_001, "a_callers_limit_paces_the_others": 1_000_001,
     "answers_between_do_not_matter": 1_000_008, "definite_words_are_doubted": 1_000_004,
