@@ -149,8 +149,13 @@ def shown(value: object, depth: int = 4) -> Iterator[str]:
 
 
 def search_frames(where: str, error: BaseException) -> None:
-    """Note each local variable of the library's frames that shows the mark."""
+    """Note each local variable of the library's frames that shows the mark.
+
+    An exit status is no error: its frames begin with the arguments of the process, which everybody can see.
+    """
     global _searched
+    if isinstance(error, SystemExit):
+        return
     _searched += 1
     if _searched <= EXCEPTIONS:
         for place, variables in frames_of(error):

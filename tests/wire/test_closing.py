@@ -10,7 +10,7 @@ import pytest
 
 from asyncrouter._errors import BadReply
 from tests.helpers import anthropic_fixtures, gemini_fixtures, openai_fixtures
-from tests.helpers.decoding import DONE, JSON, SSE, sse, state
+from tests.helpers.decoding import DONE, JSON, SSE, decode, sse, state
 from tests.helpers.openai_fixtures import completion, delta
 
 if TYPE_CHECKING:
@@ -98,3 +98,17 @@ def test_a_body_is_read_when_it_is_closed(case: tuple) -> None:
     assert (decoder.reply.text, decoder.content) == ("", 0)
     assert decoder.close() is None
     assert (decoder.reply.text, decoder.content) == ("Hello!", 1)
+
+
+@pytest.mark.parametrize("start", [b"", b"d", b"da", b"\n", b": x", b"["])
+@pytest.mark.parametrize("late", [b"{}", b'data: {"choices":[]}\n\n', b"data: [DONE]\n\n", b"[]"])
+def test_bytes_after_close_change_nothing_before_the_kind_of_body_is_known(start: bytes, late: bytes) -> None:
+    """What comes after `close()` is ignored, also where the first bytes have not said yet what the body is."""
+    for headers in (JSON, SSE):
+        decoder = decode(openai_fixtures.WIRE, headers, start)
+        decoder.close()
+        before = state(decoder)
+
+        decoder.feed(late)
+
+        assert state(decoder) == before

@@ -79,6 +79,8 @@ class BodyDecoder:
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
         """Collect the next bytes. `chunks` gets nothing, for the whole answer is in `final()`; unless they are events.
         """
+        if self._closed:
+            return
         if self._is_document or (data.startswith(b"{") and not self._body and self._events is None):
             self._is_document = True
             self._body += data

@@ -329,7 +329,7 @@ class EventDecoder:
 def _read_event(event: Event) -> Message | None:
     """The JSON object in an event, `None` when it holds none. An event named "error" is one, whatever its data are."""
     name, data = event
-    if is_too_heavy(data):
+    if len(data) > LIGHT_BYTES and is_too_heavy(data):
         return None
     try:
         document: object = orjson.loads(data)
