@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import orjson
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.aliases import ModelDump, Prompt
     from asyncrouter._types import Message, ToolCall
+
+
+_PLAIN: Final = frozenset({"role", "content"})
+"""The fields of nearly every message: where they are texts, there is nothing to look at."""
 
 
 def check_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
@@ -32,7 +36,11 @@ def check_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
         raise TypeError(f"prompt: expected text or a list of messages, got {type(prompt).__name__}")
     if not prompt:
         raise ValueError("prompt: expected at least one message, got none")
-    return [_message(index, message) for index, message in enumerate(prompt)]
+    return [
+        message if type(message) is dict and message.keys() == _PLAIN and type(message["role"]) is str
+        and type(message["content"]) is str else _message(index, message)
+        for index, message in enumerate(prompt)
+    ]  # fmt: skip
 
 
 def _message(index: int, given: object) -> Message:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 class Secret:
     """A text that must not be shown; `reveal()` gives it out. It equals the same text, plain or secret."""
 
-    __slots__ = ("_reveal",)
+    __slots__ = ("_hash", "_reveal")
 
     def __init__(self, text: str) -> None:
         # In a closure rather than in a slot: tools that print objects follow attributes, but not cells of functions.
         self._reveal: Callable[[], str] = lambda: text
+        self._hash = hash(text)  # salted for each process, so it tells nothing
 
     def __repr__(self) -> str:
         return "<secret>"
@@ -32,7 +33,7 @@ class Secret:
         return self._reveal() == (other._reveal() if isinstance(other, Secret) else other)
 
     def __hash__(self) -> int:
-        return hash(self._reveal())
+        return self._hash
 
     def __copy__(self) -> Self:
         return self

@@ -27,7 +27,7 @@ _SAMPLING: Final[Mapping[str, str]] = {
 }
 """Parameters that may be left out, and Google's name for each."""
 
-_ASKED: Final = ("reasoning_effort", "reasoning", "thinking", "tool_choice")
+_ASKED: Final = frozenset({"reasoning_effort", "reasoning", "thinking", "tool_choice"})
 """Parameters whose value decides what is changed."""
 
 
@@ -44,7 +44,9 @@ class Adaptations:
 
     def of(self, model: Model, params: Mapping[str, object], request: Request) -> tuple[str, ...]:
         """What is changed in a request with these parameters; nothing for a set of them that was looked at before."""
-        key = (model.id, frozenset(params), *[str(params[name]) for name in _ASKED if name in params])
+        key: tuple[object, ...] = (model.id, *params)
+        if not _ASKED.isdisjoint(params):
+            key += tuple([str(params[name]) for name in params if name in _ASKED])
         if key in self._seen or len(self._seen) >= MAX_NAMES:
             return ()
         self._seen.add(key)
