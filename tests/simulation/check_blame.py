@@ -62,8 +62,14 @@ def own_keys_are_the_calls(run: FinishedRun) -> None:
 
 
 def _proven(run: FinishedRun, name: str) -> list[float]:
-    """The instants at which a doubtful failure of this model was at least the third in a row of different requests."""
-    mine = [one for one in run.tries if one.attempt.model == name and one.exchange is not None]
+    """The instants at which a doubtful failure of this model was at least the third in a row of different requests.
+
+    What came of a caller's own key says nothing for ours, neither a failure nor an answer.
+    """
+    mine = [
+        one for one in run.tries
+        if one.attempt.model == name and one.exchange is not None and one.call.behaviour.key is None
+    ]  # fmt: skip
     return [at for kind in PROMPT_KINDS for at in _third_in_a_row(sorted(mine, key=_ended), kind)]
 
 

@@ -41,7 +41,10 @@ def nothing_given_up_early(run: FinishedRun) -> None:
 
 
 def nothing_waited_for_in_vain(run: FinishedRun) -> None:
-    """Once it is known that a model will not be free in time, no attempt waits for it any longer."""
+    """Once it is known that a model will not be free in time, no attempt waits for it any longer.
+
+    A call that waits for several models at once goes on waiting while one of them may be free.
+    """
     for one in run.tries:
         if one.attempt.outcome != "not_sent" or one.call.outcome not in FAILURES or one.ended <= one.queued + NEAR:
             continue
@@ -51,7 +54,9 @@ def nothing_waited_for_in_vain(run: FinishedRun) -> None:
         if "headers" in one.call.behaviour.options or _doubted(run, provider):
             continue
         for begin, end in expected.reasons(provider, one.attempt.model):
-            if one.queued + NEAR < begin < one.ended - NEAR and end > one.call.deadline:
+            if one.queued + NEAR < begin < one.ended - NEAR and end > one.call.deadline and not any(
+                other is not one and other.queued <= begin < other.ended for other in run.by_call[one.call.number]
+            ):
                 run.flag("in vain", f"{one} until {one.ended!r}, though since {begin!r} it is out until {end!r}")
 
 
