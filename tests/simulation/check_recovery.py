@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .checks import FinishedRun
     from .record import CallRecord
 
-DEMOTED = 5.0
-"""Seconds between two tries of a demoted model in its old place."""
+DEMOTED = 125.0
+"""Seconds between two probes of a model that has become slow, and a little more."""
+PROBED = "is tried again"
+"""Words in the reason of an attempt beside a probe, which may well be quicker."""
 MODEL_OPEN, HOST_OPEN, KEY_OPEN = 15.0, 60.0, 600.0
 """The longest that a breaker stays open, and a key out."""
 
@@ -31,7 +33,7 @@ def recovers(run: FinishedRun) -> None:
         until = max(until, world.expected.held_until(model.name))
         if model.provider in world.expected.key_trouble:
             until = max(until, recovered + KEY_OPEN)
-        if _excused(run, call, model):
+        if _excused(run, call, model) or any(PROBED in one.attempt.why for one in run.by_call.get(call.number, ())):
             continue
         if call.began >= until + DEMOTED and (call.reply is None or call.reply.model != model.name):
             served = call.outcome if call.reply is None else call.reply.model
