@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._config.settings import AutoSeconds
 from asyncrouter._repr import html_table, visible
 
 if TYPE_CHECKING:
@@ -22,13 +21,10 @@ class ExplainedStep(NamedTuple):
 
     - `model`, `provider`: their names in the configuration.
     - `standing`: "ready", or why no request would be sent now; as in `ModelHealth`.
-    - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit. One that is
-      "auto" is an `AutoSeconds`: it never cuts before that.
+    - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
     - `usd_per_mtok`: the `Price` of the model; `None` if unknown.
     - `wire`: the API that carries the call: "openai" (Chat Completions), "responses", "anthropic" or "gemini".
     - `wire_reason`: why that one, where a provider serves two; else "".
-    - `rescue`: whether the next model is started beside it when it is far slower than usual, or silent.
-    - `usual`: how long its first content usually takes, in figures; "" while nothing is known.
     """
 
     model: str
@@ -41,8 +37,6 @@ class ExplainedStep(NamedTuple):
     usd_per_mtok: Price | None
     wire: str = ""
     wire_reason: str = ""
-    rescue: bool = True
-    usual: str = ""
 
     def __str__(self) -> str:
         names = ("connect", "first_token", "idle", "total")
@@ -51,10 +45,7 @@ class ExplainedStep(NamedTuple):
         cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
         wire = f"; wire {self.wire}" if self.wire else ""
         reason = f" ({self.wire_reason})" if self.wire_reason else ""
-        usual = f"; first content {self.usual}" if self.usual else ""
-        rescue = "" if self.rescue else "; no rescue"
-        rest = f"{cost}{wire}{reason}{usual}{rescue}"
-        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {rest}")
+        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}")
 
 
 class Explanation(NamedTuple):
@@ -100,14 +91,11 @@ class ModelHealth(NamedTuple):
       due", if its breaker lets one request through to find out whether it works again.
     - `in_flight`: attempts that are running.
     - `breaker`: "closed" (it works), "open" (it failed too often) or "half-open" (one request is finding out).
-    - `slow`: whether it has become slower than usual, so that chains with a hedge or rescues try it last.
+    - `slow`: whether it keeps losing races, so that chains with a hedge try it last.
     - `rate`: requests a second that the known limits allow; `None` while no limit is known.
     - `waiting`: calls that wait for their turn under these limits.
     - `p50`, `p95`, `p99`: quantiles of the seconds from sending a request to its first content, attempts that lost a
       race included; `None` below 100 samples.
-    - `why_slow`: why it is `slow`, in figures; "" if it is not.
-    - `pace`, `silence`, `contents`: the usual seconds between two contents, the longest silence in an answer (medians),
-      and the usual number of contents; `None` before the first whole answer of a stream.
     """
 
     model: str
@@ -121,10 +109,6 @@ class ModelHealth(NamedTuple):
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
-    why_slow: str = ""
-    pace: float | None = None
-    silence: float | None = None
-    contents: float | None = None
 
 
 class Health(dict[str, ModelHealth]):
@@ -157,7 +141,7 @@ def explain_plan(
         choice = (wire or wire_for(step.provider, wall)).explain_choice(step.model, given)
         steps.append(ExplainedStep(
             step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
-            step.total, step.model.usd_per_mtok, choice.wire, choice.reason, step.rescue, _usual(step, engine),
+            step.total, step.model.usd_per_mtok, choice.wire, choice.reason,
         ))
     ordinary, for_long_prompts = tuple(steps[:plan.ordinary]), tuple(steps[plan.ordinary:])
     return Explanation(plan.task, ordinary, deadline, _hedge(plan.hedge), for_long_prompts)
@@ -172,22 +156,12 @@ def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
     if engine is None:
         return ModelHealth(step.name, step.model.provider, "ready")
     state = engine.policies.state_of(step.model)
-    latency = state.memory(streams=step.streams)
-    usual = latency.every
-    known = usual.length.weight > 0.0
+    latency = state.latency(streams=step.streams)
     return ModelHealth(
         step.name, step.model.provider, standing(step, engine), state.pacer.running,
         state.breaker.state.replace("_", "-"), state.slow, state.pacer.rate, state.pacer.waiting,
-        latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99), state.slowness.why,
-        *((usual.pace.median, usual.silence.median, usual.length.median) if known else (None, None, None)),
+        latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99),
     )
-
-
-def _usual(step: PlannedStep, engine: Engine | None) -> str:
-    if engine is None:
-        return ""
-    first = engine.policies.state_of(step.model).memory(streams=step.streams).every.first
-    return first.in_words() if first.seen else ""
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
@@ -209,6 +183,4 @@ def _hedge(hedge: Hedge | None) -> str | None:
 
 
 def _seconds(value: float | None) -> str:
-    if isinstance(value, AutoSeconds):
-        return f"auto ({value:g} s or more)"
     return "none" if value is None else f"{value:g} s"

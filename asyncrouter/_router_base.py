@@ -14,7 +14,7 @@ from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.parameter_names import KNOWN, misspelt
 from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
-from asyncrouter._config.settings import NOT_GIVEN, AutoClock, NotGiven
+from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._engine.lifecycle import Lifecycle
 from asyncrouter._events import MAX_NAMES, CallEnded, CallStarted, Events, Notice
 from asyncrouter._explain import ModelHealth, model_health
@@ -127,14 +127,13 @@ class RouterBase:
     def _plan(
         self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
         hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven, connect: float | NotGiven | None,
-        first_token: float | AutoClock | NotGiven | None, idle: float | AutoClock | NotGiven | None,
-        total: float | NotGiven | None, on_refusal: Literal["raise", "next"] | NotGiven,
-        on_context: str | Model | NotGiven | None, rescue: Literal["on", "off"] | NotGiven,
+        first_token: float | NotGiven | None, idle: float | NotGiven | None, total: float | NotGiven | None,
+        on_refusal: Literal["raise", "next"] | NotGiven, on_context: str | Model | NotGiven | None,
     ) -> Plan:
-        if connect is first_token is idle is total is on_refusal is on_context is rescue is NOT_GIVEN:
+        if connect is first_token is idle is total is on_refusal is on_context is NOT_GIVEN:
             settings = NO_CALL_SETTINGS
         else:
-            settings = CallSettings(connect, first_token, idle, total, on_refusal, on_context, rescue)
+            settings = CallSettings(connect, first_token, idle, total, on_refusal, on_context)
         plan = self._plans.plan(task, tier, chain, model, hedge, retry, settings)
         if plan.warning is not None:
             self._events.notice(Notice(str(task), plan.warning))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError, Scope
 
-Cause = Literal["first", "retry", "fallback", "hedge", "rescue", "escalate", "restart"]
+Cause = Literal["first", "retry", "fallback", "hedge", "escalate", "restart"]
 Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_accepted"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 Priority = Literal["interactive", "batch"]
@@ -161,8 +161,7 @@ class Attempt(ShortRepr, PickledByName):
     - `number`: 1, 2, 3 … in the order in which the attempts of the call began.
     - `model`, `provider`: their names in the configuration.
     - `cause`: why it was made: "first"; "retry" (the same model again); "fallback" (the model before failed); "hedge"
-      (the model before is slow); "rescue" (it is far slower than usual, or silent); "escalate" (the answer before was
-      not accepted); "restart" (a stream begins again).
+      (the model before is slow); "escalate" (the answer before was not accepted); "restart" (a stream begins again).
     - `outcome`: how it ended: "won"; "failed"; "superseded" (another attempt won); "cancelled" (the call ended first);
       "not_sent" (the model is held back or disabled, or has no key); "not_accepted" (by `accept`); `None` (it runs).
     - `error`: why it failed or was not sent; otherwise `None`.
@@ -177,8 +176,6 @@ class Attempt(ShortRepr, PickledByName):
       cache writes is not known.
     - `scope`: whose fault a failure is, as on its error; `None` where nothing failed.
     - `headers`: the header fields of the response, by lower-case name, without cookies; `{}` without a response.
-    - `why`: why a hedge or rescue was started, in figures, such as "small: no content for 3.1 s; usual 0.6 s, 99.9 %:
-      1.2 s"; "" for every other attempt.
     """
 
     number: int
@@ -199,7 +196,6 @@ class Attempt(ShortRepr, PickledByName):
     cost_usd: float | None = 0.0
     cost_estimated: bool = False
     scope: Scope | None = None
-    why: str = ""
     _read_headers: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -268,8 +264,6 @@ def _line(attempt: Attempt) -> str:
     began = attempt.sent if attempt.sent is not None else attempt.queued or 0.0
     ended = f"{attempt.ended:8.3f} s" if attempt.ended is not None else " " * 10
     facts: list[str] = [attempt.outcome or "running"]
-    if attempt.why:
-        facts.append(f"because {attempt.why}")
     if attempt.first_content is not None:
         facts.append(f"first content at {attempt.first_content:.3f} s")
     if attempt.usage is not None:

@@ -20,14 +20,12 @@ from asyncrouter._config.selection import (
 )
 from asyncrouter._config.settings import (
     NOT_GIVEN,
-    AutoClock,
     Hedge,
     NotGiven,
     Retry,
     check_settings,
     merge_hedge,
     merge_retry,
-    seconds_of,
 )
 from asyncrouter._errors import ConfigError
 
@@ -45,12 +43,11 @@ class CallSettings(NamedTuple):
     """Settings of `Defaults` that are given with a call, for all its steps; a step's own take precedence."""
 
     connect: float | NotGiven | None = NOT_GIVEN
-    first_token: float | AutoClock | NotGiven | None = NOT_GIVEN
-    idle: float | AutoClock | NotGiven | None = NOT_GIVEN
+    first_token: float | NotGiven | None = NOT_GIVEN
+    idle: float | NotGiven | None = NOT_GIVEN
     total: float | NotGiven | None = NOT_GIVEN
     on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN
     on_context: str | Model | NotGiven | None = NOT_GIVEN
-    rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN
 
 
 NO_CALL_SETTINGS = CallSettings()
@@ -58,7 +55,7 @@ NO_CALL_SETTINGS = CallSettings()
 
 
 class PlannedStep(NamedTuple):
-    """A step with all its settings merged. Times are in seconds, `None` for no limit; "auto" is an `AutoSeconds`."""
+    """A step with all its settings merged. Times are in seconds, `None` for no limit."""
 
     name: str
     model: Model
@@ -75,8 +72,6 @@ class PlannedStep(NamedTuple):
     params: Mapping[str, object] = MappingProxyType({})
     clocks_of_call: bool = False
     """Whether its clocks were given with the call, not in the configuration."""
-    rescue: bool = True
-    """Whether another model is started beside an attempt that is far slower than usual."""
 
 
 class Plan(NamedTuple):
@@ -208,9 +203,8 @@ def _step(
     model, step, chain = candidate
     base, provider = config.defaults, config.provider(model.provider)
     check_id(model, provider)
-    given_first = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
-    first_token = seconds_of(given_first)
-    idle = seconds_of(_first_given(step.idle, call.idle, chain.idle, default=base.idle))
+    first_token = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
+    idle = _first_given(step.idle, call.idle, chain.idle, default=base.idle)
     wire_stream = _first_given(step.wire_stream, chain.wire_stream, default=base.wire_stream)
     needs_content = first_token is not None or idle is not None or hedge is not None
     return PlannedStep(
@@ -228,7 +222,6 @@ def _step(
         ),
         streams=needs_content if wire_stream == "auto" else wire_stream,
         params=step.params,
-        rescue=_first_given(step.rescue, call.rescue, chain.rescue, default=base.rescue) == "on",
         clocks_of_call=any(
             not isinstance(clock, NotGiven)
             for given in ((call, step, chain) if of_call else (call,))

@@ -1,15 +1,12 @@
-"""One call's race over the steps of its plan: the next step when the last one failed or is late; who has won.
+"""One call's race over the steps of its plan: the next step when the last one failed or is late; first content wins.
 
 Theory of operation
 ===================
 
 Fallback and hedging are one loop. A `StepRun` is one step while it runs, retries included. The first one, and every
-fallback, runs in the caller's task, by a plain await. A second task exists only once a hedge (or a rescue) has fired;
-at most two step runs live at once. `hedging.py` decides when a hedge starts and when a first content is confirmed,
-`remaining.py` which step comes next, this module who has won and how the call ends.
-
-Who wins. For `stream()` the first content: the caller has seen it. For `chat()` the first whole answer that `accept`
-takes (`take_win()`); or, sooner, an answer that flows at a usual pace (`_confirm()`): nobody else is needed then.
+fallback, runs in the caller's task, by a plain await. A second task exists only once a hedge has fired; at most two
+step runs live at once. `hedging.py` decides when a hedge starts, `remaining.py` which step comes next, this module who
+has won and how the call ends.
 
 States of a step run:
 
@@ -32,10 +29,10 @@ How the race ends. `_outcome` is the one field that says so:
 A refusal or the deadline ends the race only when nobody runs any more, for a failure never wins while another attempt
 lives; until then they keep further steps from starting.
 
-Who decides. `sent()`, `won()`, `take_win()` and `_finished()` are plain calls, made by the step run that has just sent,
-begun, answered or ended, in whatever task that is. Everything that follows from it is done within that call: losers
-are settled and cancelled, the next hedge is started. So two step runs that are whole in the same turn of the loop
-cannot both win, and the winner never waits for a loser. The caller's task only carries out what was decided.
+Who decides. `sent()`, `won()` and `_finished()` are plain calls, made by the step run that has just sent, won or ended,
+in whatever task that is. Everything that follows from it is done within that call: losers are settled and cancelled,
+the next hedge is started. So two step runs that have content in the same turn of the loop cannot both win, and the
+winner never waits for a loser. The caller's task only carries out what was decided.
 
 Who may cancel. The caller may cancel at any await of `run()`; then all step runs are stopped as "cancelled", and the
 `CancelledError` goes on. The race cancels a hedge's task freely, for it owns it. The caller's task it cancels only to
@@ -59,15 +56,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.failure import Raised, error_of, log_unseen, warn
+from asyncrouter._engine.failure import Raised, all_failed, deadline_error, log_unseen, warn
 from asyncrouter._engine.hedging import Hedging
-from asyncrouter._engine.judging import Judging
 from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
 from asyncrouter._engine.step_run import StepRun
 from asyncrouter._engine.trace_entry import TraceEntry
-from asyncrouter._errors import AttemptError, AttemptTimeout, ContextTooLong, NotAccepted, NotSent, Refused
+from asyncrouter._errors import (
+    AttemptError,
+    AttemptTimeout,
+    ContextTooLong,
+    NotAccepted,
+    NotSent,
+    Refused,
+)
 from asyncrouter._types import Reply
 
 if TYPE_CHECKING:
@@ -88,7 +91,7 @@ class Race:
 
     __slots__ = (
         "_call", "_caller", "_cancelling", "_cause", "_engine", "_hedging", "_outcome", "_plan", "_remaining",
-        "_running", "_trace", "_wake", "_winner_index", "judging",
+        "_running", "_trace", "_wake", "_winner_index",
     )
 
     def __init__(
@@ -110,11 +113,12 @@ class Race:
         self._outcome: Reply | ChunkReader | Raised | Refused | AttemptTimeout | None = None
         self._wake: asyncio.Future[None] | None = None
         self._hedging: Hedging | None = None
-        self.judging = Judging(engine.loop)
-        if self._remaining.may_race:
+        if plan.hedge is not None and (plan.ordinary > 1 or plan.hedge.same):
+            budget = engine.policies.hedge_budgets.budget_of(plan.steps[0].name, plan.hedge.budget)
+            if cause == "first":
+                budget.deposit()
             self._hedging = Hedging(
-                engine, call, plan, trace, self._running, self._remaining, self._start_beside, self._confirm,
-                first=cause == "first",
+                engine, plan.hedge, budget, trace, self._running, self._remaining, self._start_hedge
             )
 
     def __repr__(self) -> str:
@@ -128,13 +132,13 @@ class Race:
         try:
             while (step_run := self._next() or await self._come_back()) is not None:
                 await self._run_inline(step_run)
-                while self._running and not isinstance(self._outcome, _FINAL):
+                while self._running and not self._is_decided():
                     await self._changed()
-                if isinstance(self._outcome, _FINAL):
+                if self._is_decided():
                     break
             if isinstance(self._outcome, (Reply, ChunkReader)):
                 return self._outcome
-            raise error_of(self._engine, self._call, self._plan, self._trace, self._outcome)
+            raise self._error()
         except BaseException as error:
             if isinstance(self._outcome, Raised) and self._outcome.error is not error:
                 log_unseen(self._outcome.error)
@@ -160,32 +164,22 @@ class Race:
             self._hedging.sent(step_run)
 
     def won(self, step_run: StepRun) -> bool:
-        """The first content. For `stream()` it decides; for `chat()` others may run on. `False` when it was stopped."""
+        """The first content: every other step run is stopped now. `False` when `step_run` itself was stopped before."""
         if step_run not in self._running:
             return False
         self._winner_index = step_run.index
-        if self._call.stream:
-            self._stop_others(step_run)
-        elif self._hedging is not None:
-            self._hedging.began(step_run)
+        if self._hedging is not None:
+            self._hedging.won()
+        if len(self._running) > 1:
+            for other in tuple(self._running):
+                if other is not step_run:
+                    self._stop(other, "superseded")
         return True
 
     def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
         """Seconds until another step could be sent, 0 while one runs, `inf` if none could; see `Remaining.free_in`."""
         others = any(other is not step_run for other in self._running)
         return 0.0 if others else self._remaining.free_in(forced=forced)
-
-    def take_win(self, step_run: StepRun) -> bool:
-        """The whole answer, accepted: every other step run is stopped now. `False` when `step_run` itself was."""
-        if step_run not in self._running:
-            return False
-        self._winner_index = step_run.index
-        self._stop_others(step_run)
-        return True
-
-    def may_cut(self, step_run: StepRun) -> bool:
-        """Whether an "auto" limit may end an attempt."""
-        return self._hedging is None or self._hedging.may_cut(step_run)
 
     # Running steps.
 
@@ -233,9 +227,8 @@ class Race:
     def _next(self) -> StepRun | None:
         """The step to run, now that none does; `None` when no step is left."""
         self._engine.check_open()
-        while (found := self._remaining.take_next()) is not None:
-            if (step_run := self._open(found[0], self._cause)) is not None:
-                step_run.probes = step_run.is_probe = found[1]
+        while (index := self._remaining.take_next()) is not None:
+            if (step_run := self._open(index, self._cause)) is not None:
                 return step_run
             self._cause = "fallback"
         return None
@@ -262,15 +255,15 @@ class Race:
         self._running.append(step_run)
         return step_run
 
-    def _start_beside(self, index: int, cause: Cause, why: str, context: Context) -> StepRun | None:
-        """Run a step beside the one that runs; `None` when there is too little time for it."""
+    def _start_hedge(self, index: int, context: Context) -> bool:
+        """Run a step beside the one that runs; whether there is time enough for it."""
         self._remaining.mark_started(index)
-        step_run = self._open(index, cause)
-        if step_run is not None:
-            step_run.why = why
-            step_run.task = self._engine.loop.create_task(self._run_in_task(step_run), context=context)
-            self._engine.keep_task(step_run.task)
-        return step_run
+        step_run = self._open(index, "hedge")
+        if step_run is None:
+            return False
+        step_run.task = self._engine.loop.create_task(self._run_in_task(step_run), context=context)
+        self._engine.keep_task(step_run.task)
+        return True
 
     # Ending them.
 
@@ -280,8 +273,7 @@ class Race:
             newest = step_run is self._running[-1]
             self._running.remove(step_run)
             if self._hedging is not None:
-                won = isinstance(result, (Reply, ChunkReader))
-                self._hedging.ended(step_run, "won" if won else "failed")
+                self._hedging.ended(step_run)
             if isinstance(result, AttemptError):
                 self._failed(step_run, result, newest)
             elif result is not None:
@@ -317,16 +309,6 @@ class Race:
         else:
             self._outcome = Raised(error)
 
-    def _confirm(self, step_run: StepRun) -> None:
-        """The first content was no accident: nobody else is needed; but one whose answer is whole is judged first."""
-        if not self.judging.taken:
-            self._stop_others(step_run)
-
-    def _stop_others(self, step_run: StepRun) -> None:
-        for other in tuple(self._running):
-            if other is not step_run:
-                self._stop(other, "superseded")
-
     def _stop(self, step_run: StepRun, outcome: Outcome) -> None:
         """Settle a step run and cancel it, at once.
 
@@ -335,7 +317,7 @@ class Race:
         self._running.remove(step_run)
         step_run.stopped = outcome
         if self._hedging is not None:
-            self._hedging.ended(step_run, outcome)
+            self._hedging.ended(step_run)
         if step_run.attempt is not None:
             step_run.attempt.end(outcome)
         if step_run.task is not None:
@@ -344,6 +326,24 @@ class Race:
             self._caller.cancel()
         if outcome == "superseded" and all(other.index != step_run.index for other in self._running):
             self._remaining.put_back(step_run.index)
+
+    # How it ends.
+
+    def _is_decided(self) -> bool:
+        """Whether the race is over whatever else runs."""
+        return isinstance(self._outcome, _FINAL)
+
+    def _error(self) -> BaseException:
+        """What the call raises, now that there is no answer and nothing runs."""
+        outcome = self._outcome
+        if isinstance(outcome, Raised):
+            return outcome.error
+        if isinstance(outcome, Refused):
+            outcome.trace = self._trace
+            return outcome
+        if outcome is not None or self._engine.loop.time() >= self._call.deadline:
+            return deadline_error(self._call, self._trace)
+        return all_failed(self._plan, self._trace)
 
     def _record_not_sent(self, step: PlannedStep, cause: Cause, error: NotSent) -> None:
         """Enter a step in the trace that is passed over, and why."""

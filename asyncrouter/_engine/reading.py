@@ -47,7 +47,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.timeouts import lost, timeout_error, wait_longer
 from asyncrouter._errors import AttemptError, ConnectionFailed
 
 if TYPE_CHECKING:
@@ -69,9 +68,6 @@ MAX_IDLE_SHARE = 0.25
 """Share of the idle limit that a batched read may take at most, so that the limit stays meaningful."""
 GIVEN_UP = "the transport gave up the request, though nobody has cancelled it"
 """The message for a `CancelledError` of a transport of the caller's own."""
-MAX_AWAY_SECONDS = 0.05
-"""Seconds for which the caller of a stream may do something else with a chunk, so that the contents still come at the
-model's own pace."""
 DRAIN_SECONDS = 0.25
 """Seconds given to the end of a body after the end of its answer, so that its connection can serve again."""
 
@@ -130,17 +126,14 @@ class ReplyReader:
             if decoder.close() is None:
                 return False
             if self._clock.expired is not None:
-                raise timeout_error(self._sent, self._clock.expired) from None
+                raise self._sent.timeout(self._clock.expired) from None
             raise
         if not data:
             return False
         before = decoder.content
         self._sent.feed(decoder, data, chunks)
         if decoder.content != before:
-            now = self._time()
-            if now - self._content_at > self._sent.longest:
-                self._sent.longest = now - self._content_at
-            self._content_at = now
+            self._content_at = now = self._time()
             self._attempt.last_content = now - self._sent.entry.call.began
         if self._judge_idle:
             self._judge_idle = False
@@ -190,9 +183,6 @@ class ReplyReader:
         """Set the clock to the limit that comes next; whether it is reached already."""
         now = self._time()
         until, limit_name = self._next_limit(now)
-        if until <= now and limit_name == "idle" and wait_longer(self._sent, limit_name):
-            self._idle = self._sent.idle
-            until, limit_name = self._next_limit(now)
         self._clock.restart(until, limit_name, self._confirm_expiry)
         return until <= now
 
@@ -226,10 +216,7 @@ class ChunkReader(ReplyReader):
     async def next(self) -> Chunk | None:
         """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
         if not self._chunks:
-            now = self._time()
-            if now - self._content_at > MAX_AWAY_SECONDS:
-                self._sent.untaken = True
-            self._content_at = now  # the caller's own time does not count as idle
+            self._content_at = self._time()  # the caller's own time does not count as idle
         while not self._chunks:
             if self._over:
                 return None
@@ -258,7 +245,7 @@ class ChunkReader(ReplyReader):
             raise self._sent.fail(self._sent.judge(error)) from None
         except (OSError, EOFError) as error:
             self._over = True
-            raise self._sent.fail(lost(self._sent, error)) from None
+            raise self._sent.fail(self._sent.lost(error)) from None
         except Exception as error:  # no provider's doing: the caller gets it as it is
             self._over = True
             self._sent.end("failed", self._sent.entry.note_raised(error))

@@ -27,21 +27,15 @@ MIN_STEP_SECONDS = 0.25
 """Seconds of the deadline below which a step is not started: hardly any model answers in less."""
 
 
-def may_rescue(call: Call, plan: Plan) -> bool:
-    """Whether late attempts of a call may be rescued."""
-    return call.priority != "batch" and any(step.rescue for step in plan.steps)
-
-
 class Remaining:
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_held", "_left", "_plan", "_reorders", "_started")
+    __slots__ = ("_call", "_engine", "_held", "_left", "_plan", "_started")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
         self._call = call
         self._plan = plan
-        self._reorders = plan.hedge is not None or may_rescue(call, plan)
         self._left = list(left)
         self._held: dict[int, tuple[float, Cause]] = {}  # steps that may have their turn again: from when on, and why
         self._started: set[int] = set()
@@ -49,41 +43,17 @@ class Remaining:
     def __repr__(self) -> str:
         return f"<Remaining {', '.join(self._plan.steps[index].name for index in self._left) or 'none'}>"
 
-    @property
-    def may_race(self) -> bool:
-        """Whether a late step may be raced with another one at all."""
-        hedge, plan = self._plan.hedge, self._plan
-        return (plan.ordinary > 1 or (hedge is not None and hedge.same)) and self._reorders
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no step is left."""
-        return not self._left
-
-    def take_next(self) -> tuple[int, bool] | None:
-        """Take out the step to start now, and say whether it probes a slow model.
-
-        That is the first one, but models that have become slow come after the others, except for a probe. With nothing
-        but slow models their order stands, and they are pardoned when a probe is due. Without hedge and rescues the
-        caller's order stands.
-        """
+    def take_next(self) -> int | None:
+        """Take out the step to start now: the first one, but models that have become slow come after the others."""
         if not self._left:
             return None
         now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
-        chosen, probes = self._left[0], False
-        if self._reorders and (len(self._left) > 1 or self._plan.hedge is not None):
-            places = [policies.place(steps[index].model, now) for index in self._left]
-            if "usual" not in places:
-                if "probe" in places:
-                    policies.pardon([steps[index].model for index in self._left], now)
-            else:
-                at = next(at for at, place in enumerate(places) if place != "last")
-                chosen, probes = self._left[at], places[at] == "probe"
-        if probes:
-            policies.begin_probe(steps[chosen].model, now)
+        chosen = self._left[0]
+        if self._plan.hedge is not None:  # without a hedge the caller's order stands
+            chosen = next((index for index in self._left if not policies.demoted(steps[index].model, now)), chosen)
         self._left.remove(chosen)
         self._started.add(chosen)
-        return chosen, probes
+        return chosen
 
     def limits(self, trace: Trace) -> tuple[float, float]:
         """The share of the deadline of a step that starts now: until when it may be silent, when it must have ended.
@@ -113,23 +83,19 @@ class Remaining:
     def hedge_step(self, late: int | None) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
 
-        `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again. A
-        model that has become slow is no help, but a probe of it where there is no other.
+        `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again.
         """
         plan, policies, now = self._plan, self._engine.policies, self._engine.loop.time()
         same = plan.hedge is not None and plan.hedge.same
-        due: int | None = None  # a slow model that is to be probed
+        slow: int | None = None
         for index in [late] if same and late is not None else self._left:
             step = plan.steps[index]
-            usual = policies.usual_first(step.model, streams=self._call.stream or step.streams)
-            in_time = now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline
-            if in_time and policies.may_go_at_once(step.model, now):
-                if (place := policies.place(step.model, now)) == "usual":
+            usual = policies.usual(step.model, streams=self._call.stream or step.streams)
+            if policies.may_go_at_once(step.model, now) and now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline:
+                if index == late or not policies.demoted(step.model, now):
                     return index
-                due = index if place == "probe" and due is None else due
-        if due is not None:
-            policies.begin_probe(plan.steps[due].model, now)
-        return due
+                slow = index if slow is None else slow
+        return slow
 
     def mark_started(self, index: int) -> None:
         """A step is started as a hedge. With `hedge.same` it runs already."""

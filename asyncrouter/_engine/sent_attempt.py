@@ -17,11 +17,9 @@ from asyncrouter._errors import (
     ContextTooLong,
     Unauthorized,
 )
-from asyncrouter._policies.memory import Answer
+from asyncrouter._transport.errors import lost_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from asyncrouter._credentials.secret import Secret
     from asyncrouter._engine.trace_entry import TraceEntry
     from asyncrouter._errors import ClockName
@@ -37,8 +35,6 @@ FORBIDDEN = 403
 """The status of a key that is valid, but not allowed to do this: another one is no use."""
 GAVE_UP = 408
 """The status of a server that has waited too long for the rest of a request."""
-NO_ANSWER = Answer(0, 0.0, 0.0)
-"""An answer of which nothing has come."""
 
 
 class SentAttempt:
@@ -53,9 +49,8 @@ class SentAttempt:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "first_token", "hard_limit",
-        "idle", "key", "lease", "longest", "may_cut", "received", "reply", "request", "response", "sent_at",
-        "shared_clock", "step", "untaken", "wire",
+        "answer_until", "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key",
+        "lease", "received", "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
     )
 
     def __init__(
@@ -76,10 +71,6 @@ class SentAttempt:
         self.answer_until = answer_until
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
         self.received = 0
-        self.first_token, self.idle = step.first_token, step.idle  # limits, which "auto" moves
-        self.may_cut: Callable[[], bool] = _always
-        self.longest = 0.0  # seconds of the longest silence between two contents
-        self.untaken = False  # the caller of a stream has not read at once what had come
         self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
         self.response: Response | None = None
         self.decoder: Decoder | None = None
@@ -115,8 +106,6 @@ class SentAttempt:
         if (blocked := self.engine.timers.blocked(now)) > self.blocked_before:
             self.lease.untimed = self._was_blocked(now, blocked)
             self.add_blocked_time()
-        if not self.lease.untimed:
-            self.lease.began(now)
 
     def add_blocked_time(self) -> float:
         """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.
@@ -127,17 +116,11 @@ class SentAttempt:
             self.hard_limit = _hard_limit(begun, self.step.total, self.answer_until, self.entry.call.deadline)
         return blocked
 
-    def answer(self, now: float) -> Answer:
-        """Its contents as far as they have come, and how they came."""
-        attempt, decoder = self.attempt, self.decoder
-        if decoder is None or attempt.first_content is None or attempt.last_content is None:
-            return NO_ANSWER
-        quiet = now - self.entry.call.began - attempt.last_content
-        return Answer(decoder.content, attempt.last_content - attempt.first_content, self.longest, quiet)
-
-    def was_blocked(self, now: float) -> bool:
-        """Whether the program has blocked the loop for much of the time until now."""
-        return self._was_blocked(now, self.engine.timers.blocked(now))
+    def mark_slow(self) -> None:
+        """Another model would have been raced by now, were there a budget for it."""
+        now = self.engine.loop.time()
+        if self.attempt.outcome is None and not self._was_blocked(now, self.engine.timers.blocked(now)):
+            self.lease.mark_slow(now)
 
     def _was_blocked(self, now: float, blocked: float) -> bool:
         """Whether the program has blocked the loop for much of the time since the request was sent.
@@ -171,18 +154,7 @@ class SentAttempt:
             self.response.close()
         first = self.attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
-        self.lease.end(
-            self.engine.loop.time(), "won", None, first_content, self.attempt.usage, answer=self._judged_answer()
-        )
-
-    def _judged_answer(self, now: float | None = None) -> Answer | None:
-        """What its contents teach; `None` where a slow reader of the stream has set their pace.
-
-        `now`: when it was cut off; `None`: it is whole.
-        """
-        if self.untaken or self.attempt.last_content is None:
-            return None
-        return self.answer(self.entry.call.began + self.attempt.last_content if now is None else now)
+        self.lease.end(self.engine.loop.time(), "won", None, first_content, self.attempt.usage)
 
     # The end.
 
@@ -244,8 +216,7 @@ class SentAttempt:
         first = attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
         if error is None or renewed:
-            answer = self._judged_answer(None if outcome == "won" else now)
-            self.lease.end(now, outcome, None, first_content, attempt.usage, answer=answer)
+            self.lease.end(now, outcome, None, first_content, attempt.usage)
         else:
             self._end_failed(now, outcome, error, first_content)
         self.entry.announce_end()
@@ -268,13 +239,34 @@ class SentAttempt:
         silence, clock_of_call = 0.0, True
         if isinstance(error, AttemptTimeout):
             since = self.sent_at if attempt.last_content is None else attempt.last_content + self.entry.call.began
-            silence = self.idle or 0.0 if error.clock == "idle" else self._silent_until(error, now)[0] - since
+            silence = step.idle or 0.0 if error.clock == "idle" else self._silent_until(error, now)[0] - since
             clock_of_call = self.shared_clock or step.clocks_of_call
         self.lease.end(
-            now, outcome, error, first_content, attempt.usage, answer=self._judged_answer(now),
-            body=hash(self.request.body), silence=silence, clock_of_call=clock_of_call, billed=self._billed(),
+            now, outcome, error, first_content, attempt.usage, body=hash(self.request.body), silence=silence,
+            clock_of_call=clock_of_call, billed=self._billed(),
         )
         attempt.scope = error.scope
+
+    def lost(self, error: OSError | EOFError) -> AttemptError:
+        """The error for what a transport of the caller's own has raised: a timeout if the clock has closed it."""
+        expired = self.clock.expired
+        return lost_connection(error) if expired is None else self.timeout(expired)
+
+    def timeout(self, limit_name: ClockName) -> AttemptTimeout:
+        """The error for a limit that has expired, in words that name it."""
+        self.shared_clock = True
+        if limit_name == "deadline":
+            return AttemptTimeout(limit_name, "the call's deadline came first")
+        step = self.step
+        seconds = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}
+        missing = {"connect": "connection", "first_token": "content", "idle": "more content", "total": "end"}
+        limit, spent = seconds[limit_name], self.engine.loop.time() - self.sent_at
+        if limit_name != "idle" and (limit is None or spent < limit):
+            text = f"no {missing[limit_name]} within {spent:.3g} s, its share of the deadline"
+        else:
+            self.shared_clock = False
+            text = f"no {missing[limit_name]} within {limit:g} s"
+        return AttemptTimeout(limit_name, text)
 
     def _account(self) -> None:
         """Enter the usage and the cost: what the provider says, else an estimate."""
@@ -305,10 +297,6 @@ class SentAttempt:
         if type(error) is AttemptError:  # what was raised says nothing about the request
             return True
         return isinstance(error, AttemptTimeout) and error.clock != "connect"
-
-
-def _always() -> bool:
-    return True
 
 
 def _hard_limit(

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from asyncrouter._engine.trace_entry import requests_to
-from asyncrouter._policies.memory import ANY_KIND, RequestKind
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from asyncrouter._config.plan import PlannedStep
-    from asyncrouter._engine.judging import Judging
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._engine.trace_entry import TraceEntry
     from asyncrouter._policies.facade import Policies
     from asyncrouter._policies.pacing import Ticket
-    from asyncrouter._policies.token_bucket import TokenBucket
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
 class RaceHooks(Protocol):
     """What a step run needs of its race."""
 
-    judging: Judging
-    """Whose answer `accept` judges."""
-
     def sent(self, step_run: StepRun) -> None:
         """Note that an attempt of `step_run` is being sent."""
         ...
 
     def won(self, step_run: StepRun) -> bool:
-        """Note the first content; `False` when `step_run` was stopped before."""
-        ...
-
-    def take_win(self, step_run: StepRun) -> bool:
-        """Note the whole answer: every other step run is stopped. `False` when `step_run` was stopped before."""
-        ...
-
-    def may_cut(self, step_run: StepRun) -> bool:
-        """Whether a silent attempt may be given up on a guess: nobody could be raced with it, or a third one waits."""
+        """Note the first content: every other step run is stopped. `False` when `step_run` was stopped before."""
         ...
 
     def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
@@ -59,16 +45,12 @@ class StepRun:
     have begun to answer, by the second it must have ended. `own_key`: the caller has brought a key of its own.
     `sent_at` is when its newest attempt was sent, `size` the bytes of that request. `attempt` is the newest attempt,
     `task` the task that runs a hedge (`None`: the caller's task runs the step), `stopped` how the race has ended it.
-    `ticket` lets its next attempt go: it has waited already. `began_at` is the instant of the newest attempt's first
-    content, `why` says why it was started beside another one, and `paid` is the budget that has paid for that.
-    `is_probe`: it finds out whether a slow model is quick again, which is not known while `probes`. `is_whole`: its
-    answer is whole, and `accept` judges it, or will.
+    `ticket` lets its next attempt go: it has waited already.
     """
 
     __slots__ = (
-        "answer_until", "attempt", "began_at", "cause", "cause_of_start", "hedged", "index", "is_probe", "is_whole",
-        "kind", "loop", "own_key", "paid", "params", "patient", "probes", "race", "sent_at", "silent_until", "size",
-        "step", "stopped", "streams", "task", "ticket", "tried", "why",
+        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "patient", "race",
+        "sent_at", "silent_until", "size", "step", "stopped", "streams", "task", "ticket", "tried",
     )
 
     def __init__(
@@ -80,11 +62,7 @@ class StepRun:
         self.step = step
         self.index = index
         self.cause: Cause = cause
-        self.cause_of_start: Cause = cause
-        self.hedged = cause in {"hedge", "rescue"}
-        self.why = ""
-        self.paid: TokenBucket | None = None
-        self.probes = self.is_probe = self.is_whole = False
+        self.hedged = cause == "hedge"
         self.patient = False
         self.tried = 0
         params = call.params_for(step.model.provider) if call.provider_params else call.params
@@ -94,9 +72,7 @@ class StepRun:
         self.silent_until = silent_until
         self.answer_until = answer_until
         self.sent_at: float | None = None
-        self.began_at: float | None = None
         self.size = 0
-        self.kind = request_kind(self.params) if self.params else ANY_KIND
         self.attempt: TraceEntry | SentAttempt | None = None
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
@@ -108,8 +84,6 @@ class StepRun:
     def mark_sent(self, now: float, size: int) -> None:
         """An attempt is sent at the instant `now`, `size` bytes of it."""
         self.sent_at = now
-        self.began_at = None
-        self.is_whole = False
         self.size = size
         self.race.sent(self)
 
@@ -120,16 +94,7 @@ class StepRun:
 
     def won(self) -> bool:
         """Note the first content; `False` when the race has stopped this run before."""
-        self.began_at = self.loop.time()
         return self.race.won(self)
-
-    def take_win(self) -> bool:
-        """Note the whole answer; `False` when the race has stopped this run before."""
-        return self.race.take_win(self)
-
-    def may_cut(self) -> bool:
-        """Whether an "auto" limit may end its attempt."""
-        return self.race.may_cut(self)
 
     def come_back(self, trace: Trace, ticket: Ticket | None) -> None:
         """It has its turn again, as no other step is free sooner: it waits. Its requests before that still count."""
@@ -179,13 +144,3 @@ class StepRun:
     def should_wait(self, hold: float) -> bool:
         """Whether to wait out a hold of the provider's rather than to go on with the next step. A hedge never waits."""
         return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.is_alone(hold))
-
-
-def request_kind(params: Mapping[str, object]) -> RequestKind:
-    """What of these parameters decides how long an answer takes."""
-    reasoning = params.get("reasoning")
-    effort = params.get("reasoning_effort") or (reasoning.get("effort") if isinstance(reasoning, Mapping) else None)
-    limit = params.get("max_completion_tokens") or params.get("max_tokens") or params.get("max_output_tokens")
-    decade = len(str(int(limit))) if isinstance(limit, int | float) and 0 < limit < 1e9 else 0
-    formatted = params.get("response_format") is not None
-    return RequestKind(effort if isinstance(effort, str) else "", bool(params.get("tools")), formatted, decade)

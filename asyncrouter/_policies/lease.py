@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import AttemptTimeout, RateLimited
-from asyncrouter._policies.estimate import LEAST_P
 from asyncrouter._policies.hidden_limit import FORGET_AFTER
-from asyncrouter._policies.memory import ANY_KIND, MIN_PACE_CONTENTS
+from asyncrouter._policies.lateness import LOSER_SLOW_TIMES, slow_delay
 from asyncrouter._policies.scope import (
     USUAL_QUANTILE,
     asks_for_pause,
@@ -25,20 +24,12 @@ from asyncrouter._policies.scope import (
 
 if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
-    from asyncrouter._policies.memory import Answer, RequestKind, Usual
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
-    from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Outcome, Usage
 
 LAPSE_UNLIMITED = 120.0
 """Seconds after which a probe's permit lapses when its attempt has no `total` of its own."""
-USUAL_PACE_TIMES = 1.2
-"""Times the median up to which a pace says nothing against a model."""
-USUAL_SILENCE = 0.5
-"""Seconds of silence between contents up to which a silence says nothing against a model."""
-PROBE_FIRST_P, PROBE_REST_P = 0.05, 0.02
-"""The p-values above which a probe was as quick as usual: of its first content, and of its pace and silence."""
 LAPSE_EXTRA = 1.0
 """Seconds after the attempt's own `total` at which a probe's permit lapses: by then it must have ended."""
 
@@ -47,9 +38,8 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_first", "_first_p", "_given", "_host_generation", "_kind", "_model_generation", "_observed",
-        "_rank", "_released", "_sent_at", "_size", "_streams", "_tokens", "ended", "own_key", "state",
-        "untimed",
+        "_counts", "_host_generation", "_model_generation", "_observed", "_rank", "_released", "_sent_at", "_size",
+        "_slow", "_streams", "_tokens", "ended", "own_key", "state", "untimed",
     )
 
     def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
@@ -66,23 +56,17 @@ class Lease:
         self._tokens = tokens
         self._sent_at: float | None = None
         self._model_generation = self._host_generation = 0
+        self._slow = False
         self._streams = False
         self._size = 0
-        self._kind = ANY_KIND
-        self._first: float | None = None  # seconds to its first content
-        self._first_p = 1.0
-        self._given: dict[Dimension, float] = {}  # the evidence that was given before the attempt ended
 
     def __repr__(self) -> str:
         return f"<Lease {self.state.model.name}{' ended' if self.ended else ''}>"
 
-    def mark_sent(
-        self, now: float, size: int, total: float | None, *, streams: bool, kind: RequestKind = ANY_KIND
-    ) -> None:
+    def mark_sent(self, now: float, size: int, total: float | None, *, streams: bool) -> None:
         """Note that the request goes now: `size` bytes, to end within `total` seconds (`None` = no limit)."""
         self._sent_at = now
         self._size = size
-        self._kind = kind
         self._streams = streams
         state = self.state
         self._observed = state.doubts.observations
@@ -93,58 +77,11 @@ class Lease:
             self._model_generation = state.breaker.enter(now, lapse)
             self._host_generation = state.provider.host.enter(now, lapse)
 
-    @property
-    def usual(self) -> Usual:
-        """What is usual for such a request."""
-        return self.state.memory(streams=self._streams).usual(self._size, self._kind)
-
-    # What it teaches while it runs.
-
-    def began(self, now: float) -> None:
-        """The first content has come."""
-        if self._sent_at is None or self._first is not None:
-            return
-        self._first = seconds = now - self._sent_at
-        state, slowness = self.state, self.state.slowness
-        self._first_p = self.usual.first.p_value(seconds)
-        if state.breakers_on:
-            slowness.heard()
-            slowness.ended("first", self._first_p, now, self._given.pop("first", 0.0), (self.usual.first, seconds))
-        if slowness.learns("first", now):
-            state.memory(streams=self._streams).add(seconds, self._size, now, kind=self._kind)
-
-    def is_late(self, dimension: Dimension, value: float, now: float) -> None:
-        """Count it against its model that the attempt, not ended yet, takes so long already."""
-        if not self.state.breakers_on:
-            return
-        usual = self.usual
-        estimate = {"first": usual.first, "silence": usual.silence, "pace": usual.pace}[dimension]
-        given = self._given.get(dimension, 0.0)
-        self._given[dimension] = self.state.slowness.cut(
-            dimension, estimate.p_value(value), now, given, (estimate, value)
-        )
-
-    def is_as_usual(self, answer: Answer, now: float, *, whole: bool = False) -> bool | None:
-        """Whether an attempt that probes its model is as quick as usual; `None` while that is not known."""
-        if self._sent_at is None:
-            return False
-        if self._first is None:
-            return None if self.usual.first.p_value(now - self._sent_at) > PROBE_FIRST_P else False
-        if self._first_p <= PROBE_FIRST_P:
-            return False
-        if not self._streams:
-            return True
-        if answer.contents < MIN_PACE_CONTENTS and not whole:
-            return None
-        return min(self._pace_p(answer), self._silence_p(answer)) > PROBE_REST_P
-
-    def _pace_p(self, answer: Answer) -> float:
-        usual = self.usual.pace
-        pace = answer.pace
-        return 1.0 if pace is None or pace <= USUAL_PACE_TIMES * usual.median else usual.p_value(pace)
-
-    def _silence_p(self, answer: Answer) -> float:
-        return 1.0 if answer.silence < USUAL_SILENCE else self.usual.silence.p_value(answer.silence)
+    def mark_slow(self, now: float) -> None:
+        """Note that the attempt has been silent for so long that its model counts as slow."""
+        if self.state.breakers_on and not self._slow:
+            self._slow = True
+            self.state.demotion.was_slow(now)
 
     def release(self, used: float | None = None, *, billed: bool = True) -> None:
         """Give back the slot and the tokens that were not used, before the attempt is judged; a second call is idle.
@@ -173,13 +110,12 @@ class Lease:
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
-        usage: Usage | None = None, *, answer: Answer | None = None, body: int = 0, silence: float = 0.0,
-        clock_of_call: bool = True, billed: bool = True,
+        usage: Usage | None = None, *, body: int = 0, silence: float = 0.0, clock_of_call: bool = True,
+        billed: bool = True,
     ) -> None:
         """Give everything back and learn; the scope of `error` is set.
 
         - `first_content`: seconds since the request was sent, `None` for never.
-        - `answer`: its contents, as far as they came; `None` where that is not known.
         - `body`: a hash of the request, if there is an error.
         - `silence`: how long the attempt had been silent when a clock fired; `clock_of_call`: that clock was the
           caller's own, or a share of the deadline.
@@ -194,13 +130,19 @@ class Lease:
             self._judge(error, now, body, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
-        if not self.untimed:
-            self._record_times(now, sent_at, outcome, error, first_content, answer)
+        if self.untimed:
+            pass
+        elif first_content is not None:
+            state.record_latency(first_content, self._size, now, streams=self._streams)
+        elif outcome == "superseded" or isinstance(error, AttemptTimeout):
+            self._record_silence(now, now - sent_at, outcome)
         if outcome in {"won", "not_accepted"}:
             self._record_answer(now, sent_at)
         elif error is not None and not self.own_key and is_a_limit(error):
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
+            if first_content is not None and not self.untimed and state.demotion.was_slow_lately(now):
+                self._tell_demotion(now, error, first_content)
             self._tell_breakers(now, outcome, error, body, answering=first_content is not None)
 
     def _judge(self, error: AttemptError, now: float, body: int, silence: float, *, clock_of_call: bool) -> None:
@@ -227,7 +169,7 @@ class Lease:
             return is_the_calls(error, own_key=self.own_key)
         if error.clock == "connect":
             return False
-        usual = self.state.memory(streams=self._streams).quantile(USUAL_QUANTILE, self._size, self._kind)
+        usual = self.state.latency(streams=self._streams).quantile(USUAL_QUANTILE, self._size)
         return not usual_silence_is_over(silence, usual, of_the_call=clock_of_call)
 
     def _record_answer(self, now: float, sent_at: float) -> None:
@@ -238,51 +180,12 @@ class Lease:
             state.limits.answered(now, sent_at)
             state.holds.succeeded(state.model, now)
 
-    def _record_times(
-        self, now: float, sent_at: float, outcome: Outcome, error: AttemptError | None, first_content: float | None,
-        answer: Answer | None,
-    ) -> None:
-        """Learn how long things took, and what that says against the model."""
-        if first_content is None:
-            if outcome == "superseded" or isinstance(error, AttemptTimeout):
-                self._record_silence(now, now - sent_at, outcome)
-            return
-        self.began(sent_at + first_content)
-        if answer is not None:
-            self._record_contents(now, answer, whole=outcome in {"won", "not_accepted"})
-        if is_total_timeout(error):
-            self._count_crawl(now)
-
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
-        """Record that the first content would have come later."""
-        state, memory = self.state, self.state.memory(streams=self._streams)
-        if outcome == "superseded" and state.breakers_on and not memory.samples.seen:
-            state.slowness.lost_unheard(now)
-        self.is_late("first", seconds, now)
-        if state.slowness.learns("first", now):
-            memory.add(seconds, self._size, now, kind=self._kind, censored=True)
-
-    def _record_contents(self, now: float, answer: Answer, *, whole: bool) -> None:
-        """Record the pace and the longest silence of an answer, and its length if it is whole."""
-        slowness, given = self.state.slowness, self._given
-        if self.state.breakers_on and self._streams:
-            if answer.pace is not None and (whole or answer.contents >= MIN_PACE_CONTENTS):
-                seen = self.usual.pace, answer.pace
-                slowness.ended("pace", self._pace_p(answer), now, given.pop("pace", 0.0), seen)
-            if answer.contents >= 2:
-                p, seen = self._silence_p(answer), (self.usual.silence, answer.silence)
-                if whole:
-                    slowness.ended("silence", p, now, given.pop("silence", 0.0), seen)
-                elif p < 1.0:
-                    slowness.cut("silence", p, now, given.pop("silence", 0.0), seen)
-        if self._streams and slowness.learns("pace", now) and slowness.learns("silence", now):
-            memory = self.state.memory(streams=True)
-            memory.add_answer(answer, self._size, now, kind=self._kind, whole=whole)
-
-    def _count_crawl(self, now: float) -> None:
-        """Count an answer that was flowing when its `total` came: the limit is ours, the model has become slow."""
-        if self.state.breakers_on:
-            self.state.slowness.cut("pace", LEAST_P, now)
+        """Record that the first content would have come later; a loser that was silent for long was slow."""
+        usual = self.state.latency(streams=self._streams).quantile(0.5, self._size)
+        self.state.record_latency(seconds, self._size, now, streams=self._streams, censored=True)
+        if outcome == "superseded" and usual is not None and seconds > LOSER_SLOW_TIMES * usual:
+            self.mark_slow(now)
 
     def _record_rejection(self, now: float, sent_at: float, error: AttemptError) -> None:
         unavailable = not isinstance(error, RateLimited)
@@ -294,6 +197,14 @@ class Lease:
         hidden = self.state.limits.hidden
         if hidden.met_by_crowd and hidden.limit is not None:
             self.state.provider.limit_of_a_model = hidden.limit.rate, now + FORGET_AFTER
+
+    def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float) -> None:
+        """A quick first content ends a demotion, whatever became of the attempt after that."""
+        if self._slow or is_total_timeout(error):
+            return
+        # An answer that came late because nobody could race it says nothing for the model.
+        if first_content <= slow_delay(self.state.latency(streams=self._streams), self._size):
+            self.state.demotion.was_quick(now)
 
     def _tell_breakers(
         self, now: float, outcome: Outcome, error: AttemptError | None, body: int, *, answering: bool
@@ -312,6 +223,7 @@ class Lease:
             model.released(self._model_generation)
         elif answering and is_total_timeout(error):
             model.released(self._model_generation)  # the limit is ours; the model has only become slow
+            self.mark_slow(now)
         elif error is not None and self._counts:
             doubtful = rule_of(error).doubtful and not error.definite
             model.failed(self._model_generation, now, error.message, body if doubtful else None)

@@ -6,12 +6,12 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._policies.breaker import Breaker
+from asyncrouter._policies.demotion import Demotion
 from asyncrouter._policies.doubts import Doubts
+from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.limits import Limits
-from asyncrouter._policies.memory import Memory
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.retry_budget import RetryBudget
-from asyncrouter._policies.slowness import Slowness
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,8 +55,8 @@ class ModelState:
     """
 
     __slots__ = (
-        "breaker", "breakers_on", "buffered", "changed", "doubts", "holds", "limits", "limits_read_at", "model",
-        "pacer", "provider", "slowness", "streamed", "watchers",
+        "breaker", "breakers_on", "buffered", "changed", "demotion", "doubts", "holds", "limits", "limits_read_at",
+        "model", "pacer", "provider", "streamed",
     )
 
     def __init__(
@@ -71,14 +71,12 @@ class ModelState:
         self.breaker = Breaker(
             random, changed, in_a_row=MODEL_IN_A_ROW, quiet=MODEL_QUIET_SECONDS, longest=MODEL_LONGEST_OPEN
         )
-        self.slowness = Slowness(self._slowness_changed)
-        self.watchers: set[Callable[[], None]] = set()
-        """Called when the model is demoted, by races that have an attempt on it running."""
+        self.demotion = Demotion(changed)
         self.doubts = Doubts()
         self.limits = Limits(model)
         self.pacer = Pacer(self.limits, loop)
-        self.streamed = Memory()
-        self.buffered = Memory()
+        self.streamed = Latency()
+        self.buffered = Latency()
         self.limits_read_at = -inf
         """When its headers were last read for limits."""
 
@@ -88,22 +86,24 @@ class ModelState:
     @property
     def slow(self) -> bool:
         """Whether it is demoted for being much slower than usual."""
-        return self.slowness.slow
+        return self.demotion.slow
 
     @property
     def breakers_closed(self) -> bool:
         """Whether neither the model's breaker nor its host's is open or half-open."""
         return self.breaker.state == "closed" and self.provider.host.state == "closed"
 
-    def memory(self, *, streams: bool) -> Memory:
-        """What is usual on the streaming wire or, on the buffered one, where an answer is one content."""
+    def latency(self, *, streams: bool) -> Latency:
+        """How long it takes to its first content or, on the buffered wire, to its whole answer."""
         return self.streamed if streams else self.buffered
 
-    def _slowness_changed(self, state: str, why: str) -> None:
-        self.changed(state, why)
-        if self.slowness.slow:
-            for watcher in tuple(self.watchers):
-                watcher()
+    def record_latency(self, seconds: float, size: int, now: float, *, streams: bool, censored: bool = False) -> None:
+        """Remember the seconds of an attempt to its first content, or (`censored`) that it would have taken longer.
+
+        While the model is demoted nothing is learned for ten minutes.
+        """
+        if self.demotion.learns(now):
+            self.latency(streams=streams).add(seconds, size, now, censored=censored)
 
     def learn(self, error: AttemptError, now: float) -> None:
         """Remember what a failed attempt says about the model and its key."""

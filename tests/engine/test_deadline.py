@@ -13,9 +13,7 @@ from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import HEALTHY, MODES, REJECTED, SILENT, Tried, ask, asked, call, play, script, tried
 
 CHAT, BUFFERED, STREAM = MODES
-NO_CLOCKS = {
-    "connect": "none", "first_token": "none", "idle": "none", "total": "none", "wire_stream": True, "rescue": "off",
-}
+NO_CLOCKS = {"connect": "none", "first_token": "none", "idle": "none", "total": "none", "wire_stream": True}
 TALKS = Act(text="a b c", fault="endless", gap=0.5)
 
 

@@ -61,7 +61,7 @@ ANSWER = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=1.0, gap=0.5
 SILENT = Act(fault="hang", at="headers", connect=0.25)
 LATE = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=2.0, gap=0.5, tail=0.5)
 FAILS = Act(status=500, first_token=1.25)
-BREAKS = Act(tokens=40, first_token=0.5, gap=1 / 32, fault="error", at=24)
+BREAKS = Act(tokens=5, first_token=0.5, gap=0.25, fault="error", at=2)
 CASES = [
     Case("unhedged", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=["a"])),
     Case("one body", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=[Step(model="a", wire_stream=False)])),

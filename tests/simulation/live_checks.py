@@ -207,7 +207,8 @@ class LiveChecks:
             flag("returned", f"{when}: {len(engine.sleepers)} sleep, {engine.room!r}")
         for model in self._router.config.models.values():
             state = engine.policies.state_of(model)
-            self._record.samples[model.name] = sum(one.samples.count for one in (state.streamed, state.buffered))
+            memories = [*state.streamed._sizes.values(), *state.buffered._sizes.values()]
+            self._record.samples[model.name] = sum(memory.count for memory in memories)
             if state.pacer.running or state.pacer.waiting:
                 flag("returned", f"{when}: {state!r}")
             for breaker in (state.breaker, state.provider.host):
