@@ -1,4 +1,4 @@
-"""What a router is beside its calls: its configuration and state, its opening and closing, what a call begins with."""
+"""The base of `Router`: its configuration and state, opening and closing, and how a call begins and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for what the arguments of calls may be, for annotations in a user's code."""
+"""Type aliases for the arguments of calls, for annotations in a user's code."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""Defaults for the arguments of calls: how those of a view of a router are merged with those of a call."""
+"""Merges the default arguments of `router.with_options(…)` with those of a call."""
 
 from __future__ import annotations
 

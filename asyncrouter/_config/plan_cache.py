@@ -1,4 +1,4 @@
-"""The plans that a router has made already: a call with the same arguments is not planned anew."""
+"""A cache of plans: calls with the same arguments share one."""
 
 from __future__ import annotations
 
