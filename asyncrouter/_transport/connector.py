@@ -217,7 +217,8 @@ class Connector(TCPConnector):
     def _forget_name(self, name: Key | None) -> None:
         if name is not None:
             self._names.forget(name)
-            self.clear_dns_cache(*name)
+            if name in self._cached_hosts:  # not removed: whoever has waited for a look-up reads it a turn later
+                self._cached_hosts._timestamps[name] = -math.inf
 
     async def _freed(self, req: ClientRequest, traces: list[Trace]) -> ResponseHandler | None:
         """A connection that came back to the pool while this request waited for a connect slot."""

@@ -250,6 +250,25 @@ def test_what_is_remembered_of_connections_goes_with_them() -> None:
     run(main())
 
 
+def test_a_name_that_is_doubted_while_requests_wait_for_its_look_up_loses_none() -> None:
+    """A connection that fails at the instant a name's look-up ends fails no other request that waited for it."""
+
+    async def main() -> None:
+        connector = _connector.Connector()
+        found = asyncio.get_running_loop().create_future()
+        connector._names.resolve = lambda *_, **__: found  # type: ignore[assignment]
+        waiting = [asyncio.ensure_future(connector._resolve_host("models.test", 80)) for _ in range(3)]
+        await turns()
+        found.set_result([{"host": "127.0.0.1"}])
+        await asyncio.sleep(0)  # the look-up has ended, and those who waited have not run yet
+        connector._forget_name(("models.test", 80))
+        addresses = [[address["host"] for address in result] for result in await asyncio.gather(*waiting)]
+        await connector.close()
+        assert addresses == [["127.0.0.1"]] * 3
+
+    run(main())
+
+
 def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many names are looked up, so many are remembered."""
     monkeypatch.setattr(_names, "MAX_NAMES", 4)
