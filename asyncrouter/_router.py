@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncrouter._config.arguments import deadline_of, new_call, params_of
+from asyncrouter._config.arguments import new_call
 from asyncrouter._config.arguments_headers import seal_headers
 from asyncrouter._config.arguments_messages import check_messages
 from asyncrouter._config.arguments_options import (
@@ -15,11 +15,9 @@ from asyncrouter._config.arguments_options import (
     merge_options,
     sealed_options,
 )
-from asyncrouter._config.arguments_params import merge_params
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._credentials.secret import SealedHeaders, forget_locals
-from asyncrouter._explain import Explanation, explain_plan
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._router_base import RouterBase
 
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.aliases import Accept, ChainLike, Headers, HedgeLike, Prompt, RetryLike
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._explain import Explanation
     from asyncrouter._types import Call, Priority, Reply, Trace
 
 
@@ -258,43 +257,6 @@ class Router(RouterBase):
             options = {}  # as in `chat()`
             forget_locals(error)
             raise
-
-    # Inspection.
-
-    def explain(
-        self,
-        *,
-        task: str | None = None,
-        tier: str | None = None,
-        chain: ChainLike | None = None,
-        model: str | Model | None = None,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        hedge: HedgeLike | NotGiven = NOT_GIVEN,
-        retry: RetryLike | NotGiven = NOT_GIVEN,
-        connect: float | NotGiven | None = NOT_GIVEN,
-        first_token: float | NotGiven | None = NOT_GIVEN,
-        idle: float | NotGiven | None = NOT_GIVEN,
-        total: float | NotGiven | None = NOT_GIVEN,
-        on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
-        on_context: str | Model | NotGiven | None = NOT_GIVEN,
-        params: Mapping[str, object] | None = None,
-        **provider_params: object,
-    ) -> Explanation:
-        """The plan of a call with these arguments of `chat()`: steps, timeouts, prices, and whether each could be sent.
-
-        `print()` it. Nothing is sent. The parameters for the provider, such as `tools`, decide between the APIs of one
-        that serves two. Raises `ConfigError`, `TypeError` or `ValueError`, as the call would.
-        """
-        plan = self._plan(
-            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
-        )
-        try:
-            merged = merge_params(self.config, params_of(plan), params, provider_params)
-        except Exception as error:
-            params, provider_params = None, {}  # as in `chat()`
-            forget_locals(error)
-            raise
-        return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)
 
 
 class RouterWithOptions(Router):

@@ -1,4 +1,4 @@
-"""The base of `Router`: its configuration and state, opening and closing, and how a call begins and ends."""
+"""The base of `Router`: configuration and state, inspection, opening and closing, how a call begins and ends."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from inspect import iscoroutinefunction
 from itertools import count
 from typing import TYPE_CHECKING, Literal, Self
 
+from asyncrouter._config.arguments import deadline_of, params_of
+from asyncrouter._config.arguments_params import merge_params
 from asyncrouter._config.checks import without_locals
 from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.parameter_names import KNOWN, misspelt
 from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
+from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._engine.lifecycle import Lifecycle
 from asyncrouter._events import MAX_NAMES, CallEnded, CallStarted, Events, Notice
-from asyncrouter._explain import ModelHealth, model_health
+from asyncrouter._explain import Explanation, ModelHealth, explain_plan, model_health
 from asyncrouter._listing import list_models
 from asyncrouter._types import Call, Trace
 
@@ -79,6 +82,41 @@ class RouterBase:
         return f"<Router {self._life.state}, {self._life.calls} calls in flight>"
 
     # Inspection.
+
+    def explain(
+        self,
+        *,
+        task: str | None = None,
+        tier: str | None = None,
+        chain: ChainLike | None = None,
+        model: str | Model | None = None,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        hedge: HedgeLike | NotGiven = NOT_GIVEN,
+        retry: RetryLike | NotGiven = NOT_GIVEN,
+        connect: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | NotGiven | None = NOT_GIVEN,
+        idle: float | NotGiven | None = NOT_GIVEN,
+        total: float | NotGiven | None = NOT_GIVEN,
+        on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
+        on_context: str | Model | NotGiven | None = NOT_GIVEN,
+        params: Mapping[str, object] | None = None,
+        **provider_params: object,
+    ) -> Explanation:
+        """The plan of a call with these arguments of `chat()`: steps, timeouts, prices, and whether each could be sent.
+
+        `print()` it. Nothing is sent. The parameters for the provider, such as `tools`, decide between the APIs of one
+        that serves two. Raises `ConfigError`, `TypeError` or `ValueError`, as the call would.
+        """
+        plan = self._plan(
+            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+        )
+        try:
+            merged = merge_params(self.config, params_of(plan), params, provider_params)
+        except Exception as error:
+            params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
+            forget_locals(error)
+            raise
+        return explain_plan(plan, deadline_of(plan, deadline), merged, self._life.engine, self._wall)
 
     def health(self) -> dict[str, ModelHealth]:
         """The present state of each model of the tasks, the tiers and past calls, by its name. Nothing is sent.
