@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+
 from asyncrouter._config.cost import cost_of, estimate
 from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._engine.clock import Clock
@@ -242,10 +244,21 @@ class SentAttempt:
             silence = step.idle or 0.0 if error.clock == "idle" else self._silent_until(error, now)[0] - since
             clock_of_call = self.shared_clock or step.clocks_of_call
         self.lease.end(
-            now, outcome, error, first_content, attempt.usage, body=hash(self.request.body), silence=silence,
+            now, outcome, error, first_content, attempt.usage, asked=self._asked(), silence=silence,
             clock_of_call=clock_of_call, billed=self._billed(),
         )
         attempt.scope = error.scope
+
+    def _asked(self) -> int:
+        """A hash of what the caller asks for: the same for all tries of a call, and for the same call made again.
+
+        The request is not: it names the model, a step may add parameters, and the wire streams or does not.
+        """
+        call = self.entry.call
+        try:
+            return hash(orjson.dumps((call.messages, call.params_for(self.attempt.provider))))
+        except TypeError:  # what only the wire can write
+            return hash(self.request.body)
 
     def lost(self, error: OSError | EOFError) -> AttemptError:
         """The error for what a transport of the caller's own has raised: a timeout if the clock has closed it."""

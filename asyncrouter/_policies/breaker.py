@@ -4,7 +4,7 @@ States. *Closed*: every call goes and is counted. *Open*: no call goes until the
 call at a time goes, as a probe; it holds a permit.
 
 What opens it: failures in a row (`model_state.py` says how many, of a model and of a host), or half of at least 20
-calls in 30 s (`failure_window.py`). A failure that may be one request's own fault counts once for each body
+calls in 30 s (`failure_window.py`). A failure that may be one request's own fault counts once for each request
 (`doubts.py`); that of a probe always counts. What closes it: one answer. A failed probe opens it again, for twice as
 long.
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from asyncrouter._policies.doubts import Bodies
+from asyncrouter._policies.doubts import Requests
 from asyncrouter._policies.failure_window import FailureWindow
 from asyncrouter._policies.refusal import BREAKER_OPEN, PROBE_RUNNING, Refusal
 
@@ -57,8 +57,22 @@ class Breaker:
     """
 
     __slots__ = (
-        "_bodies", "_changed", "_doublings", "_failures", "_first_opened", "_in_a_row", "_last_success", "_longest",
-        "_permit_until", "_quiet", "_random", "_window", "generation", "state", "until", "why",
+        "_changed",
+        "_doublings",
+        "_failures",
+        "_first_opened",
+        "_in_a_row",
+        "_last_success",
+        "_longest",
+        "_permit_until",
+        "_quiet",
+        "_random",
+        "_requests",
+        "_window",
+        "generation",
+        "state",
+        "until",
+        "why",
     )
 
     def __init__(
@@ -75,7 +89,7 @@ class Breaker:
         self._quiet = quiet
         self._longest = longest
         self._window = FailureWindow()
-        self._bodies = Bodies()
+        self._requests = Requests()
         self._failures = 0
         self._last_success = float("-inf")
         self._first_opened = 0.0
@@ -122,17 +136,17 @@ class Breaker:
             self._window.clear()
             self.until = now
 
-    def failed(self, generation: int, now: float, why: str, body: int | None = None) -> None:
+    def failed(self, generation: int, now: float, why: str, asked: int | None = None) -> None:
         """Note that a call of this generation failed in a way that counts.
 
-        `body` is the hash of its request if it may be that request's own fault; `None`: it is not.
+        `asked` is the hash of what was asked if it may be that request's own fault; `None`: it is not.
         """
         if generation != self.generation:
             return
         self.why = why
         if self.state == "half_open":
             self._open(now)
-        elif self.state == "closed" and (body is None or self._bodies.is_new(body, now)):
+        elif self.state == "closed" and (asked is None or self._requests.is_new(asked, now)):
             self._failures += 1
             self._window.add(now, failed=True)
             in_a_row = self._failures >= self._in_a_row and now - self._last_success >= self._quiet

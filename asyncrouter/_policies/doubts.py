@@ -1,22 +1,23 @@
 """Failures of which the provider's words leave open whether they are about one request or about the model or its key.
 
-They count against the model or the key only when three requests in a row with different bodies have met the same on
-the same model, with no success between. An equal body counts again after 30 seconds. What was in flight together
-counts once: a burst of requests is one observation.
+They count against the model or the key only when three different requests in a row have met the same on the same
+model, with no success between. Requests are equal when their callers have asked the same, with the same parameters: so
+all tries of one call are, whatever its steps add to the body. An equal request counts again after 30 seconds. What was
+in flight together counts once: a burst of requests is one observation.
 """
 
 from __future__ import annotations
 
 IN_A_ROW = 3
 """Different requests in a row that must have met the same."""
-SAME_BODY_SECONDS = 30.0
-"""Seconds after which the same body counts again: by then its caller has had time to change something."""
-MAX_BODIES = 256
-"""Hashes of bodies that are kept at most; the oldest is dropped."""
+SAME_REQUEST_SECONDS = 30.0
+"""Seconds after which the same request counts again: by then its caller has had time to change something."""
+MAX_REQUESTS = 256
+"""Hashes of requests that are kept at most; the oldest is dropped."""
 
 
-class Bodies:
-    """The bodies whose failures have counted lately, by their hashes."""
+class Requests:
+    """The requests whose failures have counted lately, by hashes of what was asked."""
 
     __slots__ = ("_counted_at",)
 
@@ -24,18 +25,18 @@ class Bodies:
         self._counted_at: dict[int, float] = {}
 
     def __repr__(self) -> str:
-        return f"<Bodies {len(self._counted_at)}>"
+        return f"<Requests {len(self._counted_at)}>"
 
-    def is_new(self, body: int, now: float) -> bool:
-        """Whether this body's failure counts now; if so that is noted."""
+    def is_new(self, asked: int, now: float) -> bool:
+        """Whether this request's failure counts now; if so that is noted."""
         counted = self._counted_at
-        last = counted.pop(body, None)
-        if last is not None and now < last + SAME_BODY_SECONDS:
-            counted[body] = last
+        last = counted.pop(asked, None)
+        if last is not None and now < last + SAME_REQUEST_SECONDS:
+            counted[asked] = last
             return False
-        if len(counted) >= MAX_BODIES:
+        if len(counted) >= MAX_REQUESTS:
             del counted[next(iter(counted))]
-        counted[body] = now
+        counted[asked] = now
         return True
 
 
@@ -46,23 +47,23 @@ class Doubts:
     attempt was in flight together with the one that counted.
     """
 
-    __slots__ = ("_bodies", "_counts", "observations")
+    __slots__ = ("_counts", "_requests", "observations")
 
     def __init__(self) -> None:
         self.observations = 0
         self._counts: dict[object, int] = {}
-        self._bodies = Bodies()
+        self._requests = Requests()
 
     def __repr__(self) -> str:
         return f"<Doubts {self._counts!r}>"
 
-    def met(self, kind: object, body: int, observed: int, now: float) -> bool:
+    def met(self, kind: object, asked: int, observed: int, now: float) -> bool:
         """Note a failure of this kind; `observed` were the observations when its request was sent.
 
         Whether it is more than that request's own. Once three have counted that stays so until the next success.
         """
         count = self._counts.get(kind, 0)
-        if count < IN_A_ROW and observed == self.observations and self._bodies.is_new(body, now):
+        if count < IN_A_ROW and observed == self.observations and self._requests.is_new(asked, now):
             self.observations += 1
             count += 1
             self._counts[kind] = count

@@ -110,13 +110,13 @@ class Lease:
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
-        usage: Usage | None = None, *, body: int = 0, silence: float = 0.0, clock_of_call: bool = True,
+        usage: Usage | None = None, *, asked: int = 0, silence: float = 0.0, clock_of_call: bool = True,
         billed: bool = True,
     ) -> None:
         """Give everything back and learn; the scope of `error` is set.
 
         - `first_content`: seconds since the request was sent, `None` for never.
-        - `body`: a hash of the request, if there is an error.
+        - `asked`: a hash of what the caller asks for, if there is an error.
         - `silence`: how long the attempt had been silent when a clock fired; `clock_of_call`: that clock was the
           caller's own, or a share of the deadline.
         - `billed`: whether the provider may have counted the request.
@@ -127,7 +127,7 @@ class Lease:
         state, sent_at = self.state, self._sent_at
         self.release(None if usage is None else float(usage.input_tokens + usage.output_tokens), billed=billed)
         if error is not None:
-            self._judge(error, now, body, silence, clock_of_call=clock_of_call)
+            self._judge(error, now, asked, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
         if self.untimed:
@@ -143,9 +143,9 @@ class Lease:
         if state.breakers_on:
             if first_content is not None and not self.untimed and state.demotion.was_slow_lately(now):
                 self._tell_demotion(now, error, first_content)
-            self._tell_breakers(now, outcome, error, body, answering=first_content is not None)
+            self._tell_breakers(now, outcome, error, asked, answering=first_content is not None)
 
-    def _judge(self, error: AttemptError, now: float, body: int, silence: float, *, clock_of_call: bool) -> None:
+    def _judge(self, error: AttemptError, now: float, asked: int, silence: float, *, clock_of_call: bool) -> None:
         """Set the scope of a failure, and remember it where it is the model's, the key's or the host's."""
         state, rule = self.state, rule_of(error)
         excused = error.scope is not None  # by whoever knows: the wire, or the engine
@@ -154,7 +154,7 @@ class Lease:
                 error.scope = "call"
             elif rule.doubtful and not error.definite and not asks_for_pause(error):
                 kind = rule.remembered, error.status
-                error.scope = rule.scope if state.doubts.met(kind, body, self._observed, now) else "request"
+                error.scope = rule.scope if state.doubts.met(kind, asked, self._observed, now) else "request"
             else:
                 error.scope = rule.scope
         ours = error.scope in {"request", "call", "local"}
@@ -207,7 +207,7 @@ class Lease:
             self.state.demotion.was_quick(now)
 
     def _tell_breakers(
-        self, now: float, outcome: Outcome, error: AttemptError | None, body: int, *, answering: bool
+        self, now: float, outcome: Outcome, error: AttemptError | None, asked: int, *, answering: bool
     ) -> None:
         """Tell the host's breaker whether the host was reached, and the model's whether it did its work."""
         model, host = self.state.breaker, self.state.provider.host
@@ -226,7 +226,7 @@ class Lease:
             self.mark_slow(now)
         elif error is not None and self._counts:
             doubtful = rule_of(error).doubtful and not error.definite
-            model.failed(self._model_generation, now, error.message, body if doubtful else None)
+            model.failed(self._model_generation, now, error.message, asked if doubtful else None)
         elif answering:
             model.succeeded(self._model_generation, now)  # it was working when it was cancelled
         else:

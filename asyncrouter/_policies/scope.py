@@ -1,8 +1,8 @@
 """Whose fault a failure is, and what is remembered of it: one table, and the rule for what words leave open.
 
 Every failure has a scope (`_errors.Scope`). The policies learn from failures of a model, a key or a host alone. Where
-the provider's words leave open whose fault it is, the scope is the request's until three requests in a row with
-different bodies have met the same on the same model (`doubts.py`).
+the provider's words leave open whose fault it is, the scope is the request's until three different requests in a row
+have met the same on the same model (`doubts.py`).
 """
 
 from __future__ import annotations

@@ -139,6 +139,41 @@ def test_an_equal_body_counts_again_after_half_a_minute(clock: Clock, world: Wor
     assert [result.trace.attempts[0].scope for result in results] == ["request"] * 6 + ["model"]
 
 
+SAME_MODEL = {
+    "streamed and not": [Step("a", wire_stream=True), Step("a", wire_stream=False)],
+    "other parameters": ["a", Step("a", params={"max_tokens": 5}), Step("a", params={"temperature": 0})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("act", DOUBTFUL.values(), ids=DOUBTFUL)
+@pytest.mark.parametrize("steps", SAME_MODEL.values(), ids=SAME_MODEL)
+def test_the_tries_of_one_call_count_once(clock: Clock, world: World, steps: list[Any], act: Act) -> None:
+    """A call that asks one model in several steps has met one failure, whatever the steps write into the request."""
+    script(world, act, HEALTHY)
+
+    results = play(clock, world, lambda router: asks(router, *"123", chain=[*steps, "other:b"]), providers=OTHER)
+
+    tried = ["a"] * len(steps)
+    assert [models_sent(result) for result in results] == [[*tried, "other:b"], [*tried, "other:b"], ["a", "other:b"]]
+
+
+def test_the_same_prompt_is_one_request_streamed_or_not(clock: Clock, world: World) -> None:
+    """The same prompt in `chat()`, in `stream()` and as one JSON body counts once; with other parameters it is new."""
+    script(world, NO_TOOLS, HEALTHY)
+
+    async def scenario(router: Router) -> list[str | None]:
+        results = []
+        for mode, options in [
+            ("chat", {}), ("stream", {}), ("chat", {"chain": [Step("a", wire_stream=False), "other:b"]}),
+            ("chat", {"max_tokens": 5}), ("stream", {"max_tokens": 5}), ("chat", {"max_tokens": 6}),
+        ]:  # fmt: skip
+            results.append(await ask(router, mode, **{"chain": CHAIN, "retry": ONCE, **options}))
+            await asyncio.sleep(1.0)
+        return [result.trace.attempts[0].scope for result in results]
+
+    assert play(clock, world, scenario, providers=OTHER) == ["request"] * 5 + ["model"]
+
+
 def test_what_was_in_flight_together_counts_once(clock: Clock, world: World) -> None:
     """A burst of different requests that meet the same is one observation."""
     script(world, Act(status=404, message="No endpoints found that support tool use.", first_token=1.0), HEALTHY)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._policies import lease as leases
-from asyncrouter._policies.doubts import Bodies, Doubts
+from asyncrouter._policies.doubts import Doubts, Requests
 from asyncrouter._policies.lease import Lease
 from asyncrouter._wire.failure import classify
 
@@ -26,7 +27,14 @@ def doubtful_failures_count_at_once() -> Iterator[None]:
 @mutant
 def equal_requests_count() -> Iterator[None]:
     """The same request counts again each time it is tried."""
-    with patch.object(Bodies, "is_new", lambda *_: True):
+    with patch.object(Requests, "is_new", lambda *_: True):
+        yield
+
+
+@mutant
+def each_body_is_another_request() -> Iterator[None]:
+    """The tries of one call count as different requests where its steps write different bodies."""
+    with patch.object(SentAttempt, "_asked", lambda sent: hash(sent.request.body)):
         yield
 
 
@@ -35,8 +43,8 @@ def a_burst_counts_as_many() -> Iterator[None]:
     """Requests that were in flight together count each for itself."""
 
     def make(met: Any) -> Any:
-        def counts(doubts: Doubts, kind: object, body: int, observed: int, now: float) -> bool:
-            return met(doubts, kind, body, doubts.observations, now)  # type: ignore[no-any-return]  # a bool
+        def counts(doubts: Doubts, kind: object, asked: int, observed: int, now: float) -> bool:
+            return met(doubts, kind, asked, doubts.observations, now)  # type: ignore[no-any-return]  # a bool
 
         return counts
 
