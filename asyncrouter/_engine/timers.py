@@ -6,7 +6,8 @@ handles in Python, and has to sift each cancelled one out again. That was a twen
 A timer that comes late. When the program has blocked the loop, an answer may lie in a socket whose limit passed in the
 meantime: the loop reads the socket and calls the timer in the same iteration, before the task that waits for the answer
 runs. So when timers come late, nothing is called yet. The loop first runs some more iterations, in which what has
-arrived is read and taken, and answers cancel their timers. What is still due then is called.
+arrived is read and taken, and answers cancel their timers. What is still due then is called. A long block that ends
+just after a limit makes its timer hardly late, so any lateness will do, also that of a loop which nobody has blocked.
 
 How long the loop was blocked. Whoever measures how long something took must know for how much of that time nothing
 could run. So while there are live timers the loop's one timer also comes in between: a tenth of a second after the
@@ -30,14 +31,14 @@ CANCELLED_ON_HEAP = 64
 With none allowed, a heap of few timers would be rebuilt at nearly every cancellation.
 """
 
-LATE_SECONDS = 0.01
-"""Seconds after its instant from which on a timer is late. A loop that is not blocked is late by 1 or 2 ms at most,
-because `epoll` counts in whole milliseconds."""
 MIN_LOOKS = 8
 """Iterations of the loop before late timers are called, however long they take. To read a socket, to decrypt, to wake
 the task and to end a batched read takes five."""
 MAX_LOOKS = 64
 """Iterations of the loop before late timers are called, at most: a long answer is read 64 KiB at a time."""
+VERY_LATE_SECONDS = 0.01
+"""Seconds of lateness up to which `MIN_LOOKS` iterations are enough. A loop that is not blocked is late by 1 or 2 ms at
+most, because `epoll` counts in whole milliseconds."""
 LOOK_SECONDS = 0.1
 """Seconds after which late timers are called, once `MIN_LOOKS` iterations have passed: the loop may be slow again."""
 
@@ -140,18 +141,18 @@ class Timers:
         self._wakes_at = now
         while heap and heap[0][2].callback is None:
             heappop(heap)
-        if heap and now - heap[0][0] > LATE_SECONDS:
-            self._look(now, 0)
+        if heap and heap[0][0] < now:
+            self._look(now, 0, MAX_LOOKS if now - heap[0][0] > VERY_LATE_SECONDS else MIN_LOOKS)
         else:
             self._call_due(now)
 
-    def _look(self, began: float, looks: int) -> None:
-        """Let the loop run before the timers that were due at `began` are called; `looks` iterations have passed."""
-        if looks >= MIN_LOOKS and (looks >= MAX_LOOKS or self._loop.time() - began > LOOK_SECONDS):
+    def _look(self, began: float, looks: int, most: int) -> None:
+        """Let the loop run before the timers that were due at `began` are called; `looks` of `most` times it has."""
+        if looks >= most or (looks >= MIN_LOOKS and self._loop.time() - began > LOOK_SECONDS):
             self._handle = None
             self._call_due(began)
         else:
-            self._handle = self._loop.call_soon(self._look, began, looks + 1)
+            self._handle = self._loop.call_soon(self._look, began, looks + 1, most)
 
     def _call_due(self, now: float) -> None:
         """Call the timers that are due at `now`."""

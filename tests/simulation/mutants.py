@@ -30,6 +30,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "a_callers_key_is_ours": 1_000_001, "a_callers_limit_paces_the_others": 1_000_001,
     "answers_between_do_not_matter": 1_000_008, "definite_words_are_doubted": 1_000_004,
     "doubtful_failures_count_at_once": 1_000_000, "equal_requests_count": 1_000_054,
+    "each_body_is_another_request": 2719, "hardly_late_timers_strike_at_once": 2688,
     "answers_are_spliced": 1_000_004, "bad_key_used_again": 1_000_021, "batch_goes_first": 1_000_001,
     "blocked_time_is_blamed": 1_000_008, "blocked_time_is_learned": 1_000_008,
     "breaker_sticks": 1_000_004, "budget_asked_too_early": 1_000_024, "cancellations_count": 1_000_001,

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from asyncrouter._engine import admission
 from asyncrouter._engine.sent_attempt import SentAttempt
-from asyncrouter._engine.timers import Timers
+from asyncrouter._engine.timers import MIN_LOOKS, Timers
 from asyncrouter._policies.lease import Lease
 
 from .mutation import around, mutant
@@ -22,7 +22,24 @@ if TYPE_CHECKING:
 @mutant
 def late_timers_strike_at_once() -> Iterator[None]:
     """A timer that comes late ends an attempt whose answer lies in the socket (every library with `wait_for`)."""
-    with patch.object(Timers, "_look", lambda self, began, looks: self._call_due(began)):
+    with patch.object(Timers, "_look", lambda self, began, *_: self._call_due(began)):
+        yield
+
+
+@mutant
+def hardly_late_timers_strike_at_once() -> Iterator[None]:
+    """A long block that ends just after a limit makes its timer look as if it had come in time."""
+
+    def make(look: Any) -> Any:
+        def looks(timers: Timers, began: float, count: int, most: int) -> None:
+            if most > MIN_LOOKS:
+                look(timers, began, count, most)
+            else:
+                timers._call_due(began)
+
+        return looks
+
+    with around(Timers, "_look", make):
         yield
 
 
