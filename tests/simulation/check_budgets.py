@@ -17,6 +17,8 @@ BURST = 10.0
 DEPOSIT = 0.1
 GIVEN_SHARE = 0.1
 WARM = 100
+NO_TURN = "its turn did not come in time"
+"""What the trace says of an attempt that did not stand in the queue any more, or not yet, when its call gave it up."""
 
 
 def hedges_in_budget(run: FinishedRun) -> None:
@@ -77,12 +79,12 @@ def retries_in_budget(run: FinishedRun) -> None:
     answers: dict[str, list[float]] = {}
     retries: dict[str, list[MatchedAttempt]] = {}
     for one in run.tries:
-        if one.attempt.outcome in {"won", "not_accepted"}:
-            answers.setdefault(one.attempt.provider, []).append(one.ended)
+        if (at := _answered_at(one)) is not None:
+            answers.setdefault(one.attempt.provider, []).append(at)
         elif one.attempt.cause == "retry" and one.sent is not None and one not in waits:
             retries.setdefault(one.attempt.provider, []).append(one)
     for one in run.tries:
-        if one.attempt.cause == "retry" and one.attempt.outcome in {"won", "not_accepted"} and one not in waits:
+        if one.attempt.cause == "retry" and _answered_at(one) is not None and one not in waits:
             retries.setdefault(one.attempt.provider, []).append(one)
     for call in run.record.calls:
         if call.trace is None:  # nobody can tell how its attempts ended: all of them may have been answers
@@ -97,6 +99,17 @@ def retries_in_budget(run: FinishedRun) -> None:
             if number > BURST + DEPOSIT * bisect_right(good, instant) + 1e-6:
                 run.flag("retry budget", f"{number} retries at {provider} for {bisect_right(good, instant)} answers")
                 break
+
+
+def _answered_at(one: MatchedAttempt) -> float | None:
+    """When an attempt had a whole answer, whatever became of it: an `accept` may raise, or its call be cancelled."""
+    exchange = one.exchange
+    if one.attempt.outcome in {"won", "not_accepted"}:
+        return one.ended if exchange is None or exchange.ended is None else exchange.ended
+    if exchange is None or one.call.behaviour.accept is None or exchange.script.error is not None:
+        return None
+    whole = exchange.script.words > 0 and exchange.words == exchange.script.words
+    return exchange.ended if whole else None
 
 
 def _waits(run: FinishedRun) -> list[MatchedAttempt]:
@@ -169,7 +182,7 @@ def ranks(run: FinishedRun) -> None:
         mine = run.of(name)
         waiting = [one for one in mine if _waited_until(one) > one.queued + NEAR]
         # Who sits out a Retry-After does so beside the queue, and joins it when that is over.
-        spans = [(one.queued, _waited_until(one), one.rank, one) for one in waiting
+        spans = [(_joined(one), _waited_until(one), one.rank, one) for one in waiting
                  if not run.was_held(name, one.queued, _waited_until(one))
                  and not run.was_crowded(one.queued, _waited_until(one))]
         for one in mine if spans else ():
@@ -181,6 +194,12 @@ def ranks(run: FinishedRun) -> None:
                 if passed and other is not one and since < sent - NEAR and until > sent + NEAR:
                     run.flag("ranks", f"{one} (rank {rank}) sent at {sent!r} before {other} (rank {better})")
                     return
+
+
+def _joined(one: MatchedAttempt) -> float:
+    """When an attempt stood in the queue at the latest; one that had no turn may have waited beside it, in a pause."""
+    paused = one.sent is None and getattr(one.attempt.error, "message", "") == NO_TURN
+    return one.queued + (max([1.0, *(step.retry.cap for step in one.call.plan.steps)]) if paused else 0.0)
 
 
 def _waited_until(one: MatchedAttempt) -> float:
