@@ -57,22 +57,8 @@ class Breaker:
     """
 
     __slots__ = (
-        "_changed",
-        "_doublings",
-        "_failures",
-        "_first_opened",
-        "_in_a_row",
-        "_last_success",
-        "_longest",
-        "_permit_until",
-        "_quiet",
-        "_random",
-        "_requests",
-        "_window",
-        "generation",
-        "state",
-        "until",
-        "why",
+        "_changed", "_doublings", "_failures", "_first_opened", "_in_a_row", "_last_success", "_longest",
+        "_permit_until", "_quiet", "_random", "_requests", "_window", "generation", "state", "until", "why",
     )
 
     def __init__(
