@@ -135,9 +135,9 @@ class Router(RouterBase):
             )
             engine = self._life.open()
             call = new_call(
-                self.config, plan, engine.loop.time(), prompt, system=system, deadline=deadline, accept=accept,
+                self.config, plan, engine.time(), prompt, system=system, deadline=deadline, accept=accept,
                 priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params,
-                stream=False,
+                stream=False, observed=not self._events.quiet,
             )
         except Exception as error:
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
@@ -226,9 +226,9 @@ class Router(RouterBase):
             engine = self._life.open()
             try:
                 call = new_call(
-                    self.config, plan, engine.loop.time(), messages, system=None, deadline=deadline, accept=None,
+                    self.config, plan, engine.time(), messages, system=None, deadline=deadline, accept=None,
                     priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params,
-                    stream=True,
+                    stream=True, observed=not self._events.quiet,
                 )
             except Exception as error:
                 params, provider_params = None, {}  # as in `chat()`

@@ -191,7 +191,7 @@ class RouterBase:
                 self._register(engine, step)
         self._life.begin_call()
         trace = Trace(plan.task, self._wall(), tags=tags, id=next(self._ids))
-        if not self._events.quiet:
+        if call.observed:
             self._events.emit(CallStarted(trace))
         return trace
 
@@ -207,8 +207,8 @@ class RouterBase:
 
     def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
         self._life.end_call()
-        trace.seconds = engine.loop.time() - call.began  # also where the loop does not run any more
-        if not self._events.quiet:
+        trace.seconds = engine.time() - call.began  # also where the loop does not run any more
+        if call.observed:
             self._events.emit(CallEnded(trace, error))
 
 

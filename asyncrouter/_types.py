@@ -77,6 +77,7 @@ class Call(NamedTuple):
     - `deadline_given`: whether somebody has given the deadline, here or in the configuration; the default is none.
     - `provider_params`: all parameters for a provider that has some of its own, by its name.
     - `own_keys`: the providers for which these headers bring a key of the caller's own.
+    - `observed`: whether anybody wants its events: a listener, or the log.
     """
 
     messages: Sequence[Message]
@@ -91,6 +92,7 @@ class Call(NamedTuple):
     provider_headers: Mapping[str, Mapping[str, Sealed]] = {}
     own_keys: frozenset[str] = frozenset()
     provider_params: Mapping[str, Mapping[str, object]] = {}
+    observed: bool = True
 
     def params_for(self, provider: str) -> Mapping[str, object]:
         """The parameters for attempts at this provider."""

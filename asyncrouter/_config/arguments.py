@@ -37,6 +37,7 @@ def new_call(
     headers: SealedHeaders,
     provider_params: dict[str, object],
     stream: bool,
+    observed: bool,
 ) -> Call:
     """Check the arguments of a call that begins `now`. Raises `TypeError`, `ValueError` or `ConfigError`."""
     if headers.fault is not None:
@@ -56,11 +57,11 @@ def new_call(
     until = inf if limit is None else now + limit
     given = limit is not None and not isinstance(limit, DefaultSeconds)
     if not headers and not of_providers:
-        return Call(messages, merged, {}, now, until, stream, accept, priority, given)
+        return Call(messages, merged, {}, now, until, stream, accept, priority, given, observed=observed)
     for_all, by_provider, own_keys = check_headers(headers, config, plan)
     return Call(
         messages, merged, for_all, now, until, stream, accept, priority, given, provider_headers=by_provider,
-        own_keys=own_keys, provider_params=of_providers,
+        own_keys=own_keys, provider_params=of_providers, observed=observed,
     )
 
 

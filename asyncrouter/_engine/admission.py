@@ -40,7 +40,8 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
         if _check_admission(engine, step_run):
             return None
         if ticket is None:
-            return engine.policies.lease_now(*_claim(engine, call, step_run), own_key=step_run.own_key)
+            asked = claim(engine, call, step_run.step, step_run.params, step_run.cause)
+            return engine.policies.lease_now(*asked, own_key=step_run.own_key)
         state = engine.policies.state_of(step_run.step.model)
         lease, ticket = engine.policies.lease_granted(state, ticket, own_key=step_run.own_key), None
         return lease
@@ -68,7 +69,7 @@ async def _lease_from_queue(engine: Engine, call: Call, step_run: StepRun) -> Le
     """Wait in the queue of the model's limits; `None` when the model has been held meanwhile."""
     if step_run.hedged:
         raise NotSent("a hedge does not wait for its turn", hold=0.0)
-    state, rank, tokens = _claim(engine, call, step_run)
+    state, rank, tokens = claim(engine, call, step_run.step, step_run.params, step_run.cause)
     ticket = state.pacer.join(rank, tokens, step_run.wait_until(), step_run.max_wait())
     holds, model = engine.policies.holds, step_run.step.model
     holds.watch(model, ticket.done, step_run.pointless_after())
@@ -93,7 +94,7 @@ def _check_admission(engine: Engine, step_run: StepRun) -> float:
     """
     if engine.closed:
         raise RouterClosed("the router was closed while the call was running")
-    model, now = step_run.step.model, engine.loop.time()
+    model, now = step_run.step.model, engine.time()
     if now >= step_run.silent_until:  # a wait has ended late: the program has blocked the event loop
         raise NotSent("its share of the deadline was over before it could be sent")
     refusal = engine.policies.refusal(model, now, own_key=step_run.own_key)
@@ -113,10 +114,6 @@ def claim(
     state = engine.policies.state_of(step.model)
     rank = engine.policies.rank(cause, call.priority)
     return state, rank, _tokens(call, params) if state.limits.counts_tokens else 0.0
-
-
-def _claim(engine: Engine, call: Call, step_run: StepRun) -> tuple[ModelState, Rank, float]:
-    return claim(engine, call, step_run.step, step_run.params, step_run.cause)
 
 
 def _tokens(call: Call, params: Mapping[str, object]) -> float:

@@ -103,15 +103,15 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
         try:
             if no_room is not None or engine.room.waiting:
                 step_run.leave_queue(engine.policies)
-                waits_since = engine.loop.time() if waits_since is None else waits_since
+                waits_since = engine.time() if waits_since is None else waits_since
                 await _wait_for_room(entry, step_run, no_room, waits_since)
-            credential, now = engine.credentials[step_run.step.model.provider], engine.loop.time()
+            credential, now = engine.credentials[step_run.step.model.provider], engine.time()
             if credential.due(now) and not step_run.own_key:
                 await credential.fetch(step_run.silent_until - now)  # a turn that has been granted is kept
             if (lease := admit_now(engine, call, step_run)) is None:
-                began = engine.loop.time()
+                began = engine.time()
                 lease = await admit_later(engine, call, step_run)
-                waits_since = None if waits_since is None else waits_since + engine.loop.time() - began
+                waits_since = None if waits_since is None else waits_since + engine.time() - began
             sent = step_run.attempt = _prepare(entry, step_run, lease)
         except AttemptError as error:
             return entry.fail(error)
@@ -122,7 +122,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
             entry.end("failed", entry.note_raised(error))
             raise
         finally:
-            step_run.leave_queue(engine.policies)  # unless it has been used
+            if step_run.ticket is not None:  # it has not been used
+                step_run.leave_queue(engine.policies)
         result = await _run(sent, step_run)
         if not isinstance(result, AttemptError) or entry.attempt.outcome is not None:
             return result
@@ -139,7 +140,7 @@ async def _wait_for_room(
     """
     if step_run.hedged:
         raise NotSent("a hedge does not wait for room on this machine", hold=0.0)
-    engine, call, began = entry.engine, entry.call, entry.engine.loop.time()
+    engine, call, began = entry.engine, entry.call, entry.engine.time()
     until = call.deadline
     if not call.deadline_given:
         waited = any(one.scope == "local" and one.sent is None for one in entry.trace.attempts)
@@ -151,7 +152,7 @@ async def _wait_for_room(
             no_room.again = "never"
             raise no_room
         return  # others wait, this one has not tried yet
-    step_run.delay(engine.loop.time() - began, call.deadline)
+    step_run.delay(engine.time() - began, call.deadline)
 
 
 def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
@@ -168,7 +169,7 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
         for told in wire.adaptations(step.model, step_run.params, request) if step_run.params else ():
             engine.events.notice(Notice(step.name, f"{step.name}: {told}"))
     except BaseException as error:
-        lease.end(engine.loop.time(), "not_sent")
+        lease.end(engine.time(), "not_sent")
         if isinstance(error, TypeError | ValueError) and any(one.sent is not None for one in entry.trace.attempts):
             # Another API has taken the arguments, so it is too late to refuse them: only this model cannot be asked.
             raise NotSent(f"the request cannot be written for it: {error}") from None
@@ -230,7 +231,7 @@ async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
     decoder = sent.decoder = sent.wire.decoder(response.headers, step_run.params)
     chunks: list[Chunk] | None = [] if sent.entry.call.stream else None
     whole = await _first_content(sent, response, decoder, chunks)
-    if not step_run.won():
+    if not step_run.race.won(step_run):
         # The race has cancelled this task before. Only a transport that swallowed the cancellation leads here.
         raise asyncio.CancelledError
     if chunks is not None:
@@ -255,7 +256,7 @@ def _limit_reached(sent: SentAttempt, step_run: StepRun) -> bool:
     """
     blocked = sent.add_blocked_time()
     until, limit_name = _silent_limit(sent, step_run, blocked)
-    if blocked <= 0.0 or until <= sent.engine.loop.time():
+    if blocked <= 0.0 or until <= sent.engine.time():
         return True
     sent.clock.restart(until, limit_name, partial(_limit_reached, sent, step_run))
     return False
@@ -276,8 +277,8 @@ async def _first_content(sent: SentAttempt, response: Response, decoder: Decoder
     """Read until there is content; whether that is the whole answer already. Raises when the body ends without one."""
     whole = False
     while not (decoder.content or whole):
-        data = await response.read()
-        sent.feed(decoder, data, chunks)
+        if data := await response.read():
+            sent.feed(decoder, data, chunks)
         if not data or decoder.done:
             if (error := decoder.close()) is not None:
                 raise error
@@ -295,9 +296,9 @@ async def _error_body(sent: SentAttempt, response: Response) -> bytes:
 
     The status has said enough: a body that breaks off, or does not end, changes nothing about the error.
     """
-    body, sooner = b"", sent.engine.loop.time() + ERROR_BODY_SECONDS < sent.hard_limit[0]
+    body, sooner = b"", sent.engine.time() + ERROR_BODY_SECONDS < sent.hard_limit[0]
     if sooner:
-        sent.clock.restart(sent.engine.loop.time() + ERROR_BODY_SECONDS, "total")
+        sent.clock.restart(sent.engine.time() + ERROR_BODY_SECONDS, "total")
     try:
         while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
             body += data

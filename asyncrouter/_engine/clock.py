@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 class Clock:
     """One limit at a time: the instant `until` of the loop's clock, called `limit_name`.
 
-    `expired` is the name of the limit that was reached, `None` as long as none was. `expired_at` is the instant at
-    which that was seen, and `blocked` the time for which the loop had been blocked until then (`Timers.blocked()`):
+    `expired` is the name of the limit that was reached, `None` as long as none was. Then `expired_at` is the instant
+    at which that was seen, and `blocked` the time for which the loop had been blocked until then (`Timers.blocked()`):
     the reader of a stream may ask much later.
     """
 
     __slots__ = (
-        "_cancelling", "_confirm", "_loop", "_on_expiry", "_task", "_timer", "_timers", "_watches_task", "blocked",
-        "expired", "expired_at", "limit_name", "until",
+        "_cancelling", "_confirm", "_loop", "_response", "_task", "_timer", "_timers", "blocked", "expired",
+        "expired_at", "limit_name", "until",
     )
+
+    blocked: float
+    expired_at: float
 
     def __init__(self, timers: Timers, loop: asyncio.AbstractEventLoop) -> None:
         task = asyncio.current_task(loop)
@@ -47,26 +50,22 @@ class Clock:
         self._timer: Timer | None = None
         self._task = task
         self._cancelling = task.cancelling()
-        self._watches_task = True
-        self._on_expiry: Callable[[], object] = task.cancel
+        self._response: Response | None = None  # what it closes; `None`: it cancels the task
         self._confirm: Callable[[], bool] | None = None
         self.until = inf
         self.limit_name: ClockName = "total"
         self.expired: ClockName | None = None
-        self.expired_at = self.blocked = 0.0
 
     def __repr__(self) -> str:
         return f"<Clock {self.expired} expired>" if self.expired else f"<Clock {self.limit_name} at {self.until:.3f}>"
 
     def watch_task(self) -> None:
         """From now on cancel, on expiry, the task that made this clock. So does a new clock."""
-        self._watches_task = True
-        self._on_expiry = self._task.cancel
+        self._response = None
 
     def watch_response(self, response: Response) -> None:
         """From now on close `response` on expiry."""
-        self._watches_task = False
-        self._on_expiry = response.close
+        self._response = response
 
     def restart(self, until: float, limit_name: ClockName, confirm: Callable[[], bool] | None = None) -> None:
         """Forget what has expired; the limit is now the instant `until` (`inf` for none), called `limit_name`.
@@ -91,11 +90,14 @@ class Clock:
         self.expired = self.limit_name
         self.expired_at = self._loop.time()
         self.blocked = self._timers.blocked(self.expired_at)
-        self._on_expiry()
+        if self._response is None:
+            self._task.cancel()
+        else:
+            self._response.close()
 
     def take_back_cancel(self) -> bool:
         """Take back the cancellation of the task, if this clock caused one; whether nobody else asked for one."""
-        if self.expired is None or not self._watches_task:
+        if self.expired is None or self._response is not None:
             return False
         return self._task.uncancel() <= self._cancelling
 

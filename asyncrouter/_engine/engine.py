@@ -6,8 +6,10 @@ This module is imported when a router is opened, and with it all that an open ro
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope
@@ -22,7 +24,6 @@ from asyncrouter._policies.facade import Policies
 from asyncrouter._wire.registry import wire_for
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterator
     from random import Random
 
@@ -37,8 +38,14 @@ def open_engine(
     *, breakers: bool,
 ) -> Engine:
     """The engine of a router that opens on `loop`; it is connected to no provider yet."""
-    policies, timers = Policies(loop, random, events, breakers=breakers), Timers(loop)
-    return Engine(loop, transport, policies, events, random, timers, LocalRoom(loop, timers), wall)
+    time, policies = clock_of(loop), Policies(loop, random, events, breakers=breakers)
+    timers = Timers(loop, time)
+    return Engine(loop, time, transport, policies, events, random, timers, LocalRoom(loop, timers), wall)
+
+
+def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """The clock of a loop; that of asyncio's own loops without the call in between."""
+    return monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +53,8 @@ class Engine:
     """The shared parts of an open router, bound to one event loop."""
 
     loop: asyncio.AbstractEventLoop
+    time: Callable[[], float]
+    """The loop's clock."""
     transport: Transport
     policies: Policies
     events: Events
@@ -88,7 +97,7 @@ class Engine:
         sleeper = self.loop.create_future()
         self.sleepers.add(sleeper)
         self.policies.holds.watch(model, sleeper, limit)
-        timer = self.timers.call_at(self.loop.time() + seconds, partial(_wake, sleeper))
+        timer = self.timers.call_at(self.time() + seconds, partial(_wake, sleeper))
         try:
             await sleeper
         finally:

@@ -341,7 +341,7 @@ class Race:
         if isinstance(outcome, Refused):
             outcome.trace = self._trace
             return outcome
-        if outcome is not None or self._engine.loop.time() >= self._call.deadline:
+        if outcome is not None or self._engine.time() >= self._call.deadline:
             return deadline_error(self._call, self._trace)
         return all_failed(self._plan, self._trace)
 

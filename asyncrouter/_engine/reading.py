@@ -83,7 +83,7 @@ class ReplyReader:
     def __init__(self, sent: SentAttempt, response: Response, decoder: Decoder) -> None:
         self._sent = sent
         self._engine = sent.engine
-        self._time = sent.engine.loop.time
+        self._time = sent.engine.time
         self._attempt = sent.attempt
         self._clock = sent.clock
         self._response = response

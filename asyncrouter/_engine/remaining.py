@@ -47,9 +47,9 @@ class Remaining:
         """Take out the step to start now: the first one, but models that have become slow come after the others."""
         if not self._left:
             return None
-        now, policies, steps = self._engine.loop.time(), self._engine.policies, self._plan.steps
         chosen = self._left[0]
         if self._plan.hedge is not None:  # without a hedge the caller's order stands
+            now, policies, steps = self._engine.time(), self._engine.policies, self._plan.steps
             chosen = next((index for index in self._left if not policies.demoted(steps[index].model, now)), chosen)
         self._left.remove(chosen)
         self._started.add(chosen)
@@ -65,7 +65,10 @@ class Remaining:
         before it, has whatever there is, if there is anything: the program may have blocked the loop beyond the
         deadline.
         """
-        now, deadline = self._engine.loop.time(), self._call.deadline
+        deadline = self._call.deadline
+        if deadline == inf:
+            return inf, inf
+        now = self._engine.time()
         later = [other for other in self._left if self._free_in(other) <= 0.0]
         share = (deadline - now) / (len(later) + 1)
         begun = later or any(attempt.sent is not None for attempt in trace.attempts)
@@ -85,7 +88,7 @@ class Remaining:
 
         `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again.
         """
-        plan, policies, now = self._plan, self._engine.policies, self._engine.loop.time()
+        plan, policies, now = self._plan, self._engine.policies, self._engine.time()
         same = plan.hedge is not None and plan.hedge.same
         slow: int | None = None
         for index in [late] if same and late is not None else self._left:
@@ -134,7 +137,7 @@ class Remaining:
             return
         name, settings = step_run.step.name, step_run.step.retry
         sent = requests_to(trace, name)
-        now, unhinted = self._engine.loop.time(), not error.retry_after
+        now, unhinted = self._engine.time(), not error.retry_after
         if (settings.attempts_given and sent >= settings.attempts) or (
             sent >= UNHINTED_TRIES
             and (self._call.deadline == inf or (unhinted and not self._call.deadline_given))
@@ -211,7 +214,7 @@ class Remaining:
 
     def _waits(self, turns: Turns) -> dict[int, float]:
         """The seconds until each step may be sent again that may have its turn again in time."""
-        left = turns.until - self._engine.loop.time()
+        left = turns.until - self._engine.time()
         waits = {index: seconds for index in self._held if (seconds := self._free_in(index, forced=True)) < left}
         for index in turns.indices():
             if index not in waits:  # something has happened to it while the call stood in its queue
@@ -257,12 +260,12 @@ class Remaining:
         """Seconds until a step could be sent: its model is held, or its call pauses; `inf` if that is not known."""
         refusal, back = self._refusal(index, forced=forced), self._held.get(index)
         hold = 0.0 if refusal is None else inf if refusal.hold is None else refusal.hold
-        return hold if back is None else max(hold, back[0] - self._engine.loop.time())
+        return hold if back is None else max(hold, back[0] - self._engine.time())
 
     def _refusal(self, index: int, *, forced: bool) -> Refusal | None:
         model, call = self._plan.steps[index].model, self._call
         own_key = model.provider in call.own_keys
-        return self._engine.policies.refusal(model, self._engine.loop.time(), forced=forced, own_key=own_key)
+        return self._engine.policies.refusal(model, self._engine.time(), forced=forced, own_key=own_key)
 
     def _reserve(self, index: int) -> float:
         step = self._plan.steps[index]

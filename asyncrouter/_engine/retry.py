@@ -60,20 +60,22 @@ class Tries:
 
 async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> Reply | ChunkReader | AttemptError:
     """Make attempts until the step answers, or another one makes no sense; then the error of the last one."""
+    result = await attempt(engine, call, trace, step_run)
+    if not isinstance(result, AttemptError):
+        return result
     tries, adaptations = Tries(step_run.tried), 0
     while True:
+        if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result):
+            adaptations += 1
+        else:
+            pause = pause_before_next(engine, call, step_run, result, tries)
+            if pause is None or engine.closed:
+                return result
+            await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
+        step_run.cause = "retry"
         result = await attempt(engine, call, trace, step_run)
         if not isinstance(result, AttemptError):
             return result
-        if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result):
-            adaptations += 1
-            step_run.cause = "retry"
-            continue
-        pause = pause_before_next(engine, call, step_run, result, tries)
-        if pause is None or engine.closed:
-            return result
-        step_run.cause = "retry"
-        await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
 
 
 def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:
@@ -171,7 +173,7 @@ def _longest_pause(engine: Engine, first: float, settings: Retry, tries: int) ->
 def _policies_allow(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:
     """Whether the policies let a retry go: the breaker has not just opened, and the retry budget has room for it."""
     model = step_run.step.model
-    refusal = engine.policies.refusal(model, engine.loop.time(), own_key=step_run.own_key)
+    refusal = engine.policies.refusal(model, engine.time(), own_key=step_run.own_key)
     if refusal is not None and refusal.hold is None and not (refusal.forcible and step_run.is_last()):
         return False
     if engine.policies.may_retry(model, error, given=step_run.step.retry.attempts_given):

@@ -68,7 +68,7 @@ class SentAttempt:
         self.request = request
         self.wire = wire
         self.clock = Clock(engine.timers, engine.loop)
-        self.sent_at = engine.loop.time()
+        self.sent_at = engine.time()
         self.blocked_before = engine.timers.blocked(self.sent_at)
         self.answer_until = answer_until
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
@@ -103,7 +103,7 @@ class SentAttempt:
 
     def mark_first_content(self) -> None:
         """The first content has come; how long that took is learned, unless the program has blocked the loop."""
-        now = self.engine.loop.time()
+        now = self.engine.time()
         self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
         if (blocked := self.engine.timers.blocked(now)) > self.blocked_before:
             self.lease.untimed = self._was_blocked(now, blocked)
@@ -112,7 +112,7 @@ class SentAttempt:
     def add_blocked_time(self) -> float:
         """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.
         """
-        blocked = self.engine.timers.blocked(self.engine.loop.time()) - self.blocked_before
+        blocked = self.engine.timers.blocked(self.engine.time()) - self.blocked_before
         if blocked > 0.0:
             begun = self.sent_at + blocked
             self.hard_limit = _hard_limit(begun, self.step.total, self.answer_until, self.entry.call.deadline)
@@ -120,7 +120,7 @@ class SentAttempt:
 
     def mark_slow(self) -> None:
         """Another model would have been raced by now, were there a budget for it."""
-        now = self.engine.loop.time()
+        now = self.engine.time()
         if self.attempt.outcome is None and not self._was_blocked(now, self.engine.timers.blocked(now)):
             self.lease.mark_slow(now)
 
@@ -156,7 +156,7 @@ class SentAttempt:
             self.response.close()
         first = self.attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
-        self.lease.end(self.engine.loop.time(), "won", None, first_content, self.attempt.usage)
+        self.lease.end(self.engine.time(), "won", None, first_content, self.attempt.usage)
 
     # The end.
 
@@ -189,7 +189,7 @@ class SentAttempt:
         """Read the key again that was turned down, by the instant `until`; with another one, `error` may be retried."""
         self.clock.stop()
         self.lease.release(billed=False)
-        credential, now = self.engine.credentials[self.step.model.provider], self.engine.loop.time()
+        credential, now = self.engine.credentials[self.step.model.provider], self.engine.time()
         if await credential.renew(self.key, self.sent_at, until - now):
             error.again = "quick"
 
@@ -204,7 +204,7 @@ class SentAttempt:
 
         It never awaits, so it can be called from a timer or from another task.
         """
-        attempt, now = self.attempt, self.engine.loop.time()
+        attempt, now = self.attempt, self.engine.time()
         if not self.entry.settle(outcome, error, now):
             return
         if attempt.first_content is None or error is not None:
@@ -273,7 +273,7 @@ class SentAttempt:
         step = self.step
         seconds = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}
         missing = {"connect": "connection", "first_token": "content", "idle": "more content", "total": "end"}
-        limit, spent = seconds[limit_name], self.engine.loop.time() - self.sent_at
+        limit, spent = seconds[limit_name], self.engine.time() - self.sent_at
         if limit_name != "idle" and (limit is None or spent < limit):
             text = f"no {missing[limit_name]} within {spent:.3g} s, its share of the deadline"
         else:

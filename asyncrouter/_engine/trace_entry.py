@@ -42,7 +42,7 @@ class TraceEntry:
         self.trace = trace
         self.step = step
         self.started = False  # the listeners know of it
-        since = engine.loop.time() if queued is None else queued
+        since = engine.time() if queued is None else queued
         self.attempt = Attempt(
             len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=since - call.began
         )
@@ -54,7 +54,7 @@ class TraceEntry:
     def mark_sent(self, now: float) -> None:
         """The request is sent at the instant `now` of the loop's clock."""
         self.attempt.sent = now - self.call.began
-        if not self.started and not self.engine.events.quiet:
+        if self.call.observed and not self.started:
             self.started = True
             self.engine.events.emit(AttemptStarted(self.trace, self.attempt))
 
@@ -67,7 +67,7 @@ class TraceEntry:
 
     def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
         """End an attempt that was not sent. Only the first call has an effect."""
-        if self.settle(outcome, error, self.engine.loop.time()):
+        if self.settle(outcome, error, self.engine.time()):
             self.announce_end()
 
     def note_raised(self, error: BaseException) -> AttemptError | None:
@@ -91,7 +91,7 @@ class TraceEntry:
 
     def announce_end(self) -> None:
         """Tell the listeners; the entry does not change any more."""
-        if not self.engine.events.quiet:
+        if self.call.observed:
             self.engine.events.emit(AttemptEnded(self.trace, self.attempt))
 
     def complete_error(self, error: AttemptError, key: Secret | None = None, hint: str = "") -> None:

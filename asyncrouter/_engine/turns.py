@@ -45,7 +45,7 @@ class Turns:
         self._call = call
         self._trace = trace
         self.until = until
-        self._began = engine.loop.time()
+        self._began = engine.time()
         self._entries = len(trace.attempts)
         self._tickets: dict[int, Turn] = {}
         self._since: dict[int, float] = {}  # when it first joined a queue, which it may have had to leave meanwhile
@@ -117,7 +117,7 @@ class Turns:
     def tell_in_vain(self, step: PlannedStep, cause: Cause, error: NotSent) -> None:
         """Enter a step in the trace that the call has waited for without a ticket, unless that has been entered."""
         told = any(attempt.model == step.name for attempt in self._trace.attempts[self._entries:])
-        if not told and self._engine.loop.time() > self._began:
+        if not told and self._engine.time() > self._began:
             TraceEntry(self._engine, self._call, self._trace, step, cause, self._began).fail(error)
 
     def take(self, index: int) -> Ticket:

@@ -72,9 +72,13 @@ class Policies:
 
         `forced` asks as the last one that could answer, `own_key` for a call that brings a key of its own.
         """
-        refusal = self.holds.refusal(model, now, own_key=own_key)
-        if refusal is not None or forced or not self.breakers_on:
-            return refusal
+        holds = self.holds
+        if holds.held or holds.models or holds.keys:
+            refusal = holds.refusal(model, now, own_key=own_key)
+            if refusal is not None:
+                return refusal
+        if forced or not self.breakers_on:
+            return None
         state = self.state_of(model)
         host = state.provider.host
         if state.breaker.state == host.state == "closed":

@@ -65,8 +65,6 @@ class Holds:
 
     def refusal(self, model: Model, now: float, *, own_key: bool = False) -> Refusal | None:
         """Why a request to `model` would be pointless now; `None` when it would not. `own_key`: with a caller's key."""
-        if not (self.held or self.models or self.keys):
-            return None
         key = (model.provider, model.id)
         if (hold := _current(self.keys, model.provider, now, own_key)) is not None:
             return Refusal(KEY_DISABLED, hold.why, hold.until - now, model.provider, key_out=True)

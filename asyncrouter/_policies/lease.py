@@ -178,7 +178,8 @@ class Lease:
         if not self.own_key:
             state.doubts.succeeded()
             state.limits.answered(now, sent_at)
-            state.holds.succeeded(state.model, now)
+            if state.holds.keys:
+                state.holds.succeeded(state.model, now)
 
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
         """Record that the first content would have come later; a loser that was silent for long was slow."""

@@ -110,7 +110,8 @@ class AiohttpTransport:
         failed: AttemptError | None
         while True:
             began = loop.time()
-            connection_info.set(None)
+            if connection_info.get() is not None:
+                connection_info.set(None)
             try:
                 response = await self._ask(session, request)
                 if self._session is session:
@@ -174,21 +175,23 @@ class AiohttpTransport:
 
     def _ask(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
         """Send a request, the short way or through the session."""
-        body, timeout = request.body, _timeout(request.connect)
-        proxy = request.proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
-        small = request.method == "POST" and 0 < len(body) <= SMALL_BODY
+        method, sealed_url, headers, body, connect, sealed_proxy, ca = request
+        timeout = _timeout(connect)
+        proxy = None if sealed_proxy is None else request.proxy
+        proxy = proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
+        small = method == "POST" and 0 < len(body) <= SMALL_BODY
         short = small and proxy is None and session is not self._given
-        if short and (destination := self._destinations.get((request.sealed_url, request.ca))) is not None:
-            destination.prepare(request.sealed_headers)
+        if short and (destination := self._destinations.get((sealed_url, ca))) is not None:
+            destination.prepare(headers)
             return exchange(session, destination, request, timeout)
-        url = parse_url(request.sealed_url)
+        url = parse_url(sealed_url)
         if short and is_plain(url):
             destination = self._remember(url, session, request)
-            destination.prepare(request.sealed_headers)
+            destination.prepare(headers)
             return exchange(session, destination, request, timeout)
-        check_fields(request.method, request.sealed_headers)
+        check_fields(method, headers)
         return session.request(
-            request.method,
+            method,
             url,
             data=(body if len(body) <= _LARGE_BODY else io.BytesIO(body)) or None,
             headers=request.headers,

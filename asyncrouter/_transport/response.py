@@ -77,7 +77,8 @@ class AiohttpResponse:
         self._open_responses.discard(self)
         if not self._content.is_eof():
             self._response.close()
-        self._end_rest()
+        if self._resting is not None:
+            self._end_rest()
 
     async def _unpacked(self, unpacker: Unpacker) -> bytes:
         """The next piece of a compressed body, `b""` at its end."""

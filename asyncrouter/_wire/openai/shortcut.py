@@ -21,10 +21,10 @@ from asyncrouter._wire.openai.usage import read_usage
 if TYPE_CHECKING:
     from asyncrouter._types import Message, Reply
 
-_CHOICE_FIELDS = ("message", "finish_reason", "native_finish_reason")
+_CHOICE_FIELDS = frozenset({"message", "finish_reason", "native_finish_reason"})
 """The fields that a plain completion's choice may have."""
 
-_MESSAGE_FIELDS = ("content", "role")
+_MESSAGE_FIELDS = frozenset({"content", "role"})
 """The fields that its message may have."""
 
 
@@ -69,9 +69,6 @@ def _only_choice(document: Message) -> Message | None:
     return choice if type(choice) is dict else None
 
 
-def _holds_only(names: tuple[str, ...], fields: Message) -> bool:
+def _holds_only(names: frozenset[str], fields: Message) -> bool:
     """Whether all other fields are null, 0 or empty."""
-    for name, value in fields.items():  # noqa: SIM110  # a generator takes twice as long
-        if value and name not in names:
-            return False
-    return True
+    return not any(map(fields.get, fields.keys() - names))  # a loop takes three times as long

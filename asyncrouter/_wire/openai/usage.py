@@ -27,12 +27,14 @@ def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage
             return None
         usage = _renamed(usage)
     prompt, completion = count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens")
-    total = usage.get("total_tokens")
-    shows_more = isinstance(total, (int, float)) and total > prompt + completion
-    hidden = max(0, count_in(usage, "total_tokens") - prompt - completion) if shows_more else 0
-    details = usage.get("prompt_tokens_details")
-    cached = count_in(details, "cached_tokens") or count_in(usage, "prompt_cache_hit_tokens")
-    reasoning = count_in(usage.get("completion_tokens_details"), "reasoning_tokens")
+    total, hidden = usage.get("total_tokens"), 0
+    if isinstance(total, (int, float)) and total > prompt + completion:
+        hidden = max(0, count_in(usage, "total_tokens") - prompt - completion)
+    details, more = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    cached = count_in(details, "cached_tokens") if details else 0
+    if not cached and "prompt_cache_hit_tokens" in usage:
+        cached = count_in(usage, "prompt_cache_hit_tokens")
+    reasoning = count_in(more, "reasoning_tokens") if more else 0
     read = Usage(prompt, completion + hidden, cached, reasoning or hidden)
     # Most answers have none of these, and a look costs less than reading.
     if (type(details) is dict and not details.keys().isdisjoint(_WRITES)) or "cache_creation_input_tokens" in usage:
