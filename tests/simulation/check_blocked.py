@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from .checks import FinishedRun, MatchedAttempt
 
 NEAR = 1e-9
+SEEN = 0.25
+"""Seconds that a block must last at least so that half of it is noticed for sure."""
 
 
 def what_has_come_is_read(run: FinishedRun) -> None:
@@ -43,4 +46,25 @@ def nobody_is_blamed(run: FinishedRun) -> None:
             run.flag("blame", f"{one}: {error!r} has the scope {scope}, and the loop was blocked")
 
 
-CHECKS: list[Callable[[FinishedRun], None]] = [what_has_come_is_read, nobody_is_blamed]
+def limits_stand_still(run: FinishedRun) -> None:
+    """While the loop is blocked the limits of a step do not run: its request may be written only after that.
+
+    How long a block was is known to two fifths of the wait at worst, so half of a longer one counts for sure.
+    """
+    for one in run.tries:
+        error, exchange = one.attempt.error, one.exchange
+        if type(error).__name__ != "AttemptTimeout" or one.attempt.first_content is not None:
+            continue
+        if exchange is None or one.sent is None or exchange.ended is None or one.call.deadline < inf:
+            continue  # a share of a deadline runs in any case
+        name = getattr(error, "clock", "")
+        limits = [getattr(step, name, None) for step in one.call.plan.steps if step.name == one.attempt.model]
+        limit = min((limit for limit in limits if limit is not None), default=0.0)
+        ends, spent = exchange.ended, exchange.ended - one.sent
+        blocks = [(begin, min(end, ends) - begin) for begin, end in run.record.blocked if one.sent <= begin < ends]
+        still = sum(lasts / 2 for begin, lasts in blocks if lasts >= max(SEEN, begin - one.sent))
+        if name != "connect" and spent < limit + still - NEAR:
+            run.flag("blocked limits", f"{one}: {name} {limit} after {spent} s, blocked for {2 * still} s of it")
+
+
+CHECKS: list[Callable[[FinishedRun], None]] = [what_has_come_is_read, nobody_is_blamed, limits_stand_still]

@@ -20,6 +20,12 @@ LAPSE = 120.0
 WINDOW = 33.0
 """Seconds that failures are counted over, and one slice more."""
 SHORTEST_OPEN = 5.0
+DOUBTFUL, UNAVAILABLE = ("ServerFailed", "BadReply"), 503
+"""Failures that may be one request's own, but for a service that says that it cannot serve now."""
+SAME_REQUEST = 30.0
+"""Seconds after which the same request may count again."""
+OWN_LIMIT = "max_response_bytes"
+"""How the error names a limit that its caller has set to the size of answers."""
 
 
 def breakers(run: FinishedRun) -> None:
@@ -49,8 +55,9 @@ def _changes(
                 if not any(one.sent is not None and one.sent >= since - NEAR for one in last):
                     run.flag("breaker opens", f"{subject} at {now!r}: by what was sent before its probe")
             else:
-                recent = bisect_right(ends, now + NEAR) - bisect_left(ends, max(since, now - WINDOW))
-                row = bisect_right(ends, now + NEAR) - bisect_left(ends, since - NEAR)
+                before = failures[bisect_left(ends, since - NEAR):bisect_right(ends, now + NEAR)]
+                row = _different(before)
+                recent = _different([one for one in before if one.ended >= now - WINDOW])
                 if row < in_a_row and recent < 10:
                     run.flag("breaker opens", f"{subject} at {now!r}: after {row} failures since {since!r}")
         elif became == "half-open" and state == "open" and now < since + SHORTEST_OPEN:
@@ -58,6 +65,25 @@ def _changes(
         elif became == "closed" and not any(_good(one, now) for one in mine):
             run.flag("breaker closes", f"{subject} at {now!r}: nobody had an answer there and then")
         since, state = now, became
+
+
+def _different(failures: list[MatchedAttempt]) -> int:
+    """How many of these failures count: what may be the fault of one request does once for each, or in half a minute.
+    """
+    counted, number = dict[int, float](), 0
+    for one in failures:
+        if not _may_be_the_requests(one):
+            number += 1
+        elif one.ended >= counted.get(one.call.number, -inf) + SAME_REQUEST - NEAR:
+            counted[one.call.number] = one.ended
+            number += 1
+    return number
+
+
+def _may_be_the_requests(one: MatchedAttempt) -> bool:
+    """Whether the words of a failure leave open whether it is about its request alone."""
+    error = one.attempt.error
+    return type(error).__name__ in DOUBTFUL and getattr(error, "status", None) != UNAVAILABLE
 
 
 def _counts(run: FinishedRun, one: MatchedAttempt, *, host: bool) -> bool:
@@ -72,6 +98,8 @@ def _counts(run: FinishedRun, one: MatchedAttempt, *, host: bool) -> bool:
         return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"
     if error == "AttemptTimeout":
         return not one.impatient
+    if one.attempt.error is not None and (one.attempt.error.retry_after or OWN_LIMIT in one.attempt.error.message):
+        return False  # the provider has asked for a pause, or the answer was too long for its caller
     return error in COUNTED or script.status == 529
 
 

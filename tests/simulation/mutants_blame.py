@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from asyncrouter import AttemptError
+from asyncrouter._credentials.credential import Credential
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._policies import lease as leases
+from asyncrouter._policies.breaker import Breaker
 from asyncrouter._policies.doubts import Doubts, Requests
 from asyncrouter._policies.lease import Lease
+from asyncrouter._policies.scope import asks_for_pause, rule_of
 from asyncrouter._wire.failure import classify
 
 from .mutation import around, mutant
@@ -35,6 +39,62 @@ def equal_requests_count() -> Iterator[None]:
 def each_body_is_another_request() -> Iterator[None]:
     """The tries of one call count as different requests where its steps write different bodies."""
     with patch.object(SentAttempt, "_asked", lambda sent: hash(sent.request.body)):
+        yield
+
+
+@mutant
+def one_request_opens_a_breaker() -> Iterator[None]:
+    """A prompt that makes a model answer 500 opens its breaker, if it is only tried often enough."""
+
+    def make(failed: Any) -> Any:
+        return lambda breaker, generation, now, why, _=None: failed(breaker, generation, now, why)
+
+    with around(Breaker, "failed", make):
+        yield
+
+
+@mutant
+def pauses_count_as_failures() -> Iterator[None]:
+    """A 503 or 500 that asks for a pause counts against its model."""
+
+    def make(judge: Any) -> Any:
+        def judges(lease: Lease, error: AttemptError, *args: Any, **settings: Any) -> None:
+            judge(lease, error, *args, **settings)
+            if asks_for_pause(error):
+                lease._counts = "breaker" in rule_of(error).remembered
+
+        return judges
+
+    with around(Lease, "_judge", make):
+        yield
+
+
+@mutant
+def own_size_limits_count() -> Iterator[None]:
+    """An answer that is longer than its caller allows counts against its model."""
+
+    def make(feed: Any) -> Any:
+        def feeds(sent: SentAttempt, *args: Any) -> None:
+            try:
+                feed(sent, *args)
+            except AttemptError as error:
+                error.scope = None
+                raise
+
+        return feeds
+
+    with around(SentAttempt, "feed", make):
+        yield
+
+
+@mutant
+def new_keys_are_not_asked_for() -> Iterator[None]:
+    """A key that was turned down is disabled, although its owner has renewed it meanwhile."""
+
+    async def renew(*_: Any) -> bool:
+        return False
+
+    with patch.object(Credential, "renew", renew):
         yield
 
 

@@ -70,6 +70,13 @@ def blocked_time_is_blamed() -> Iterator[None]:
 
 
 @mutant
+def limits_run_while_blocked() -> Iterator[None]:
+    """The time for which the loop is blocked is part of what a model has to answer."""
+    with patch.object(SentAttempt, "add_blocked_time", lambda _: 0.0):
+        yield
+
+
+@mutant
 def sent_after_its_deadline() -> Iterator[None]:
     """A request whose turn came late, because the loop was blocked, is sent although its deadline has passed."""
 
