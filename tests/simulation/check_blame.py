@@ -6,10 +6,12 @@ a row with different bodies that have met the same, one after the other, with no
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
-from .expected_holds import LONGEST
-from .own_troubles import PROMPT_KINDS
+from .expected_holds import KEY_OUT, LONGEST
+from .fault_kinds import PROMPTS
+from .own_troubles import PROMPT_KINDS, TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,8 @@ NEAR = 1e-9
 IN_A_ROW = 3
 SAME_BODY = 30.0
 """Seconds after which the same body may count again."""
+OUT_KINDS = frozenset({"404_prompt", "402_prompt", "403_prompt"})
+"""Failures that disable a model or a key once it is clear that they are not about one request."""
 REMEMBERED = "disabled for", "the key of"
 CALLS_OWN = frozenset({"401", "402", "403", "404", "429", "429_money", "402_soon"})
 """What is the call's own where it came with a key of its own."""
@@ -38,6 +42,48 @@ def nobody_pays_for_another(run: FinishedRun) -> None:
         names = of_provider if "the key of" in told else [one.attempt.model]
         if not definite and not any(at - NEAR <= one.ended < at + LONGEST for name in names for at in doubts[name]):
             run.flag("blame", f"{one} at {one.ended!r}: {told}")
+
+
+def three_are_enough(run: FinishedRun) -> None:
+    """What three different requests have met, one after the other and nothing else between, is out for a minute."""
+    for name, profile in run.scenario.models.items():
+        for at, kind in _beyond_doubt(run, name):
+            of_key = kind == "402_prompt"
+            if of_key and run.world.expected.was_held(profile.provider, name, -inf, at - NEAR):
+                continue  # its key may be disabled already, and not for a minute more
+            for exchange in run.record.exchanges:
+                ours = exchange.provider == profile.provider if of_key else exchange.model == name
+                if ours and at + NEAR < exchange.at < at + KEY_OUT and not exchange.key.startswith(TENANT):
+                    run.flag("in doubt", f"{exchange.model} for call {exchange.call.number} at {exchange.at!r}: "
+                                         f"the third {kind} was at {at!r}")
+                    break
+
+
+def _beyond_doubt(run: FinishedRun, name: str) -> list[tuple[float, str]]:
+    """The instants at which a third different request in a row has met the same, and what; none that is arguable."""
+    mine = sorted((one for one in run.tries if one.attempt.model == name and one.exchange is not None), key=_ended)
+    failed = [one for one in mine if one.attempt.outcome == "failed"]
+    found, row, last = [], 0, ""
+    for one in mine:
+        kind = _clearly(one, failed)
+        if kind:
+            row, last = row + 1 if kind == last else 1, kind
+        elif one.attempt.outcome != "cancelled":
+            row, last = 0, ""
+        if row == IN_A_ROW:
+            found.append((one.ended, kind))
+            row = 0
+    return found
+
+
+def _clearly(one: MatchedAttempt, failed: list[MatchedAttempt]) -> str:
+    """What an attempt has met, if that counts for sure: alone, the first failure of its call, and with our key."""
+    kind = "" if one.exchange is None else one.exchange.script.kind
+    if kind not in OUT_KINDS or type(one.attempt.error).__name__ != PROMPTS[kind][1] or one.call.behaviour.key:
+        return ""
+    before = [other for other in failed if other is not one and other.ended <= one.ended + NEAR]
+    met = any(other.call is one.call or other.ended >= (one.sent or 0.0) - NEAR for other in before)
+    return "" if met else kind
 
 
 def holds_are_the_providers(run: FinishedRun) -> None:
@@ -95,5 +141,5 @@ def _ended(one: MatchedAttempt) -> float:
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
-    nobody_pays_for_another, holds_are_the_providers, own_keys_are_the_calls,
+    nobody_pays_for_another, three_are_enough, holds_are_the_providers, own_keys_are_the_calls,
 ]

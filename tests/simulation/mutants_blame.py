@@ -29,6 +29,13 @@ def doubtful_failures_count_at_once() -> Iterator[None]:
 
 
 @mutant
+def doubts_are_never_settled() -> Iterator[None]:
+    """A model that is gone, in words that leave open whether it is, is asked by every call."""
+    with patch.object(Doubts, "met", lambda *_: False):
+        yield
+
+
+@mutant
 def equal_requests_count() -> Iterator[None]:
     """The same request counts again each time it is tried."""
     with patch.object(Requests, "is_new", lambda *_: True):
