@@ -127,9 +127,9 @@ class Model(ShortRepr, PickledByName):
 
     def __post_init__(self) -> None:
         check.text("provider", self.provider)
-        check.text("id", self.id)
+        check.name("id", self.id)
         if self.name != "":
-            check.text("name", self.name)
+            check.name("name", self.name)
         for name in ("context", "max_output", "max_concurrent"):
             if getattr(self, name) is not None:
                 check.count(name, getattr(self, name))

@@ -24,6 +24,9 @@ NO_LIMIT = ' (no limit is None, "none" in a file)'
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
+MAX_NAME_CHARACTERS = 1000
+"""Characters of a name: much is remembered by the names of models and tasks, which may come from a caller's users. The
+longest ids are paths of resources (Vertex, Azure), of 200."""
 _KEY_LENGTH = 16
 """Characters that a key has at least; what may be one is not shown."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
@@ -118,6 +121,13 @@ def text(path: str, value: object) -> None:
     """Check that the value is text that is not blank."""
     if not isinstance(value, str) or not value.strip():
         raise expected("text", value, path)
+
+
+def name(path: str, value: object) -> None:
+    """Check that the value is a name: text that is not blank, of at most `MAX_NAME_CHARACTERS`."""
+    text(path, value)
+    if isinstance(value, str) and len(value) > MAX_NAME_CHARACTERS:
+        raise expected(f"at most {MAX_NAME_CHARACTERS:,} characters", value, path)
 
 
 def one_of(path: str, value: object, *choices: str) -> None:

@@ -100,13 +100,15 @@ KNOWN: Final = frozenset((
 
 SHORTEST: Final = 4
 """Letters from which on an unknown parameter is compared with the known ones: a shorter name is near to many."""
+LONGEST: Final = 200
+"""Letters of an unknown parameter that are looked at and remembered: no known one has a quarter of them."""
 
 
 def check_keywords(given: Mapping[str, object]) -> None:
     """Refuse keywords that mean something to the router, or are probably a misspelt argument. Raises `TypeError`."""
     if not given.keys() <= KNOWN:
         for name in given:
-            _check_keyword(name)
+            _check_keyword(name[-LONGEST:])
 
 
 def check_params(params: Mapping[str, object], path: str) -> None:
@@ -120,7 +122,8 @@ def check_params(params: Mapping[str, object], path: str) -> None:
 
 def misspelt(params: Mapping[str, object]) -> list[str]:
     """A warning for each parameter that no provider is known to have, and that is one edit from a known one."""
-    return [warning for name in params if name not in KNOWN and (warning := _misspelt(name))]
+    unknown = (name for name in params if name not in KNOWN and len(name) <= LONGEST)
+    return [warning for name in unknown if (warning := _misspelt(name))]
 
 
 # Remembered, because these are too slow to be done at every call.

@@ -39,17 +39,27 @@ _OF_BODY: Final = frozenset({"extra_body"})
 """Parameters of other libraries that hold header fields, or more parameters."""
 _REMEMBERED: Final = 1000
 """Names whose answer is kept."""
+_LONGEST: Final = 200
+"""Characters of a name that are looked at and kept: what makes a credential of it stands at its end."""
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Whether a parameter of this name holds a credential."""
+    return _is_parameter(name[-_LONGEST:])
 
 
 @lru_cache(_REMEMBERED)
-def is_secret_parameter(name: str) -> bool:
-    """Whether a parameter of this name holds a credential."""
+def _is_parameter(name: str) -> bool:
     return _PARAMETER.fullmatch(_WORDS.sub("_", name).lower()) is not None
 
 
-@lru_cache(_REMEMBERED)
 def is_secret_header(name: str) -> bool:
     """Whether a header field of this name holds a credential."""
+    return _is_header(name[-_LONGEST:])
+
+
+@lru_cache(_REMEMBERED)
+def _is_header(name: str) -> bool:
     return _HEADER.fullmatch(_WORDS.sub("_", name).lower()) is not None
 
 

@@ -44,6 +44,7 @@ def task_chain(config: Config, name: str) -> Chain:
     check.text("task", name)
     if name in config.tasks:
         return config.tasks[name]
+    check.name("task", name)
     if config.unknown_task == "error" or "default" not in config.tasks:
         raise check.unknown("task", name, config.tasks, "task")
     return config.tasks["default"]

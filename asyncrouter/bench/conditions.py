@@ -52,7 +52,7 @@ class Condition(NamedTuple):
 
 def parse_conditions(text: str) -> list[Condition]:
     """Conditions joined by `and` or `&&`; `ARM: measure<limit` is about one arm. Raises `ValueError`."""
-    return [_condition(part.strip()) for part in re.split(r"\s+and\s+|&&", text)]
+    return [_condition(part.strip()) for part in re.split(r"\sand\s|&&", text)]
 
 
 def broken(report: Report, conditions: list[Condition]) -> list[str]:
@@ -81,7 +81,7 @@ def _selected(condition: Condition, arms: Sequence[ArmReport]) -> Sequence[ArmRe
 def _condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if found is None:
-        raise ValueError(f"expected measure<number, got {text!r}")
+        raise ValueError(f"expected measure<number, got {text!r:.80}")
     if found["name"] not in DEFINITIONS:
         near = get_close_matches(found["name"], DEFINITIONS, 4, 0.4)
         names = ", ".join([*near, "…"])

@@ -29,8 +29,8 @@ ATTACKS: dict[str, Attack] = {
     ),
     "bombs": Attack(
         "bodies that unpack, nest or multiply beyond measure",
-        ("tests/transport/test_unpacking.py", "tests/wire/test_heavy_answers.py", "tests/wire/test_linear_time.py"),
-        600,
+        ("tests/transport/test_unpacking.py", "tests/wire/test_heavy_answers.py", "tests/wire/test_linear_time.py",
+         "tests/test_linear_expressions.py"), 900,
     ),
     "garbage": Attack(
         "answers and errors of any bytes, through router, decoders and classifier",

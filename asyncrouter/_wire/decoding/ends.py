@@ -85,7 +85,7 @@ _KEPT_WORDS = 512
 """How many words are remembered with their meaning: a bound, for they come from outside."""
 
 _LONGEST_WORD = 200
-"""So many characters of a word are looked at: longer ones are no words."""
+"""So many characters of a word are looked at and remembered: longer ones are no words."""
 
 FINISH_REASONS: Final[Mapping[End, FinishReason]] = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter",
@@ -94,10 +94,14 @@ FINISH_REASONS: Final[Mapping[End, FinishReason]] = {
 """Our finish reason for each meaning that is an end."""
 
 
-@lru_cache(maxsize=_KEPT_WORDS)
 def meaning(word: str) -> End:
     """What an end word means, whichever provider wrote it."""
-    bare = "".join(filter(str.isalnum, word[:_LONGEST_WORD].lower()))
+    return _meaning(word[:_LONGEST_WORD])
+
+
+@lru_cache(maxsize=_KEPT_WORDS)
+def _meaning(word: str) -> End:
+    bare = "".join(filter(str.isalnum, word.lower()))
     exact = _WORDS.get(bare)
     if exact is not None:
         return exact
@@ -107,7 +111,6 @@ def meaning(word: str) -> End:
     return "other"
 
 
-@lru_cache(maxsize=_KEPT_WORDS)
 def finish_of(word: str) -> FinishReason:
     """Our finish reason for an end word; "other" for one that is no end, whose answer is no reply anyway."""
     return FINISH_REASONS.get(meaning(word), "other")
@@ -115,12 +118,12 @@ def finish_of(word: str) -> FinishReason:
 
 def is_word(word: object) -> TypeGuard[str]:
     """Whether a provider has really said why the answer ended."""
-    return isinstance(word, str) and _says_something(word)
+    return isinstance(word, str) and _says_something(word[:_LONGEST_WORD])
 
 
 @lru_cache(maxsize=_KEPT_WORDS)
 def _says_something(word: str) -> bool:
-    return "".join(filter(str.isalnum, word[:_LONGEST_WORD].lower())) not in _NO_WORDS
+    return "".join(filter(str.isalnum, word.lower())) not in _NO_WORDS
 
 
 def is_broken(word: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._repr import MAX_NAME_CHARACTERS
 from asyncrouter._wire.decoding.surrogates import read_mended
 from asyncrouter._wire.failure.envelopes import MEANING, error_in_envelope
 from asyncrouter._wire.fields import object_in
@@ -32,8 +33,9 @@ _MAX_COMPLAINTS = 8
 _MAX_DEPTH = 4
 """How many levels deep a message is looked for; hosts that nest it use two."""
 
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_NOT_TEXT = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+# Each ends where the same tag begins again: a page of nothing but beginnings would take quadratic time.
+_TITLE = re.compile(r"<title[^<>]*>((?:(?!<title).)*?)</title>", re.IGNORECASE | re.DOTALL)
+_NOT_TEXT = re.compile(r"<(script|style|head)\b(?:(?!<\1\b).)*?</\1>|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -118,7 +120,8 @@ def _names(error: Message) -> tuple[str, ...]:
         (str(error.get("__type", "")).rpartition("#")[2],),  # AWS
         (metadata.get("reason"), metadata.get("limit_source"), metadata.get("provider_code")),
     )
-    return tuple(name for name in candidates if isinstance(name, str) and name and not name.isdigit())
+    names = (name[:MAX_NAME_CHARACTERS] for name in candidates if isinstance(name, str))
+    return tuple(name for name in names if name and not name.isdigit())
 
 
 def _openrouter_name(error: Message) -> str | None:

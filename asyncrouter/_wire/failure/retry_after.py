@@ -23,11 +23,11 @@ _FIRST_DATE = 1e9
 _FIRST_DATE_IN_MILLISECONDS = 1e11
 """Numbers from here on are milliseconds since the epoch; as seconds they would lie after the year 5000."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _UNIT = r"(?:[mµun]s|milliseconds?|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?|rs?)?|d(?:ays?)?)(?![a-z])"
 _TERM = rf"[0-9]+(?:\.[0-9]+)?\s*{_UNIT}\s*"
 _DURATION = re.compile(rf"-?(?:{_TERM})+", re.IGNORECASE)
-_ONE_TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]+)\s*", re.IGNORECASE)
+_ONE_TERM = re.compile(r"(?<![0-9])([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]+)\s*", re.IGNORECASE)
 _REQUEST_TO_WAIT = re.compile(
     rf"\b(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE
 )
