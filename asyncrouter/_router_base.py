@@ -189,7 +189,7 @@ class RouterBase:
         for step in plan.steps:
             if step.name not in self._used or step.provider.name not in engine.wires:
                 self._register(engine, step)
-        self._life.begin_call()
+        self._life.calls += 1
         trace = Trace(plan.task, self._wall(), tags=tags, id=next(self._ids))
         if call.observed:
             self._events.emit(CallStarted(trace))

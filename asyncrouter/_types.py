@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Required, TypeAlias, TypedDict, cast
 
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._pickles.decoders import Decoder
@@ -260,6 +260,10 @@ class Trace(ShortRepr, PickledByName):
             for one in self.attempts
         ]
         return html_table(f"{self.task or 'call'}, {self.seconds:.3f} s", columns, rows)
+
+
+NO_TRACE: Final = Trace(None, 0.0)
+"""Stands for the trace of an answer that is still being read. It is replaced when the answer is whole."""
 
 
 def _line(attempt: Attempt) -> str:

@@ -52,7 +52,8 @@ def new_call(
     else:
         check_keywords(provider_params)
         merged, of_providers = provider_params, NO_PROVIDERS
-    check_tags(tags)
+    if tags is not None:
+        check_tags(tags)
     limit = deadline_of(plan, deadline)
     until = inf if limit is None else now + limit
     given = limit is not None and not isinstance(limit, DefaultSeconds)
@@ -78,7 +79,7 @@ def params_of(plan: Plan) -> Params:
     return Params(plan.params, plan.provider_params)
 
 
-def check_tags(tags: Mapping[str, str] | None) -> None:
+def check_tags(tags: Mapping[str, str]) -> None:
     """Check that tags are a mapping. Raises `TypeError`."""
-    if tags is not None and not isinstance(tags, Mapping):
+    if not isinstance(tags, Mapping):
         raise TypeError(f"tags: expected a mapping, got {type(tags).__name__}")

@@ -244,7 +244,8 @@ def _send(sent: SentAttempt, step_run: StepRun) -> None:
     """Note everywhere that the request is sent now, and start the clock."""
     now, size = sent.sent_at, len(sent.request.body)
     sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
-    step_run.mark_sent(now, size)
+    step_run.sent_at, step_run.size = now, size
+    step_run.race.sent(step_run)
     sent.entry.mark_sent(now)
     sent.clock.restart(*_silent_limit(sent, step_run, 0.0), partial(_limit_reached, sent, step_run))
 

@@ -84,12 +84,8 @@ class Lifecycle:
         """The race of a call on the open engine, over all steps of its plan or those that are `left`."""
         return self._new_race(engine, call, plan, trace, left, cause)
 
-    def begin_call(self) -> None:
-        """Count a call that begins."""
-        self.calls += 1
-
     def end_call(self) -> None:
-        """Count a call that has ended."""
+        """Count a call that has ended; `calls` was raised when it began."""
         self.calls -= 1
         if self.calls == 0 and self._idle is not None:
             self._idle.set()

@@ -226,7 +226,8 @@ class Race:
 
     def _next(self) -> StepRun | None:
         """The step to run, now that none does; `None` when no step is left."""
-        self._engine.check_open()
+        if self._engine.closed:
+            self._engine.check_open()
         while (index := self._remaining.take_next()) is not None:
             if (step_run := self._open(index, self._cause)) is not None:
                 return step_run

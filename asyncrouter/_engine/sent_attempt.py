@@ -221,7 +221,8 @@ class SentAttempt:
             self.lease.end(now, outcome, None, first_content, attempt.usage)
         else:
             self._end_failed(now, outcome, error, first_content)
-        self.entry.announce_end()
+        if self.entry.call.observed:
+            self.entry.announce_end()
         if self.engine.room.waiting:
             self.engine.room.freed()
 

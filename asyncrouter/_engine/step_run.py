@@ -81,20 +81,10 @@ class StepRun:
     def __repr__(self) -> str:
         return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
 
-    def mark_sent(self, now: float, size: int) -> None:
-        """An attempt is sent at the instant `now`, `size` bytes of it."""
-        self.sent_at = now
-        self.size = size
-        self.race.sent(self)
-
     def delay(self, seconds: float, deadline: float) -> None:
         """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on."""
         self.silent_until = min(self.silent_until + seconds, deadline)
         self.answer_until = min(self.answer_until + seconds, deadline)
-
-    def won(self) -> bool:
-        """Note the first content; `False` when the race has stopped this run before."""
-        return self.race.won(self)
 
     def come_back(self, trace: Trace, ticket: Ticket | None) -> None:
         """It has its turn again, as no other step is free sooner: it waits. Its requests before that still count."""

@@ -114,10 +114,7 @@ class Policies:
             rate, until = known
             now = self._loop.time()
             state.limits.suspect(now, rate if now < until else inf)
-        if not state.pacer.may_go(tokens, rank):
-            return None
-        state.pacer.take(tokens, rank)
-        return Lease(state, rank, tokens)
+        return Lease(state, rank, tokens) if state.pacer.take_now(tokens, rank) else None
 
     def lease_granted(self, state: ModelState, ticket: Ticket, *, own_key: bool = False) -> Lease:
         """The lease of an attempt whose ticket was granted."""

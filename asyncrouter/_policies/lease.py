@@ -212,7 +212,7 @@ class Lease:
     ) -> None:
         """Tell the host's breaker whether the host was reached, and the model's whether it did its work."""
         model, host = self.state.breaker, self.state.provider.host
-        if counts_against_host(error) and error.scope != "local":
+        if error is not None and counts_against_host(error) and error.scope != "local":
             host.failed(self._host_generation, now, error.message)
         elif answering or outcome == "won" or (error is not None and error.status is not None):
             host.succeeded(self._host_generation, now)

@@ -103,7 +103,8 @@ class ModelState:
         While the model is demoted nothing is learned for ten minutes.
         """
         if self.demotion.learns(now):
-            self.latency(streams=streams).add(seconds, size, now, censored=censored)
+            latency = self.streamed if streams else self.buffered
+            latency.add(seconds, size, now, censored=censored)
 
     def learn(self, error: AttemptError, now: float) -> None:
         """Remember what a failed attempt says about the model and its key."""

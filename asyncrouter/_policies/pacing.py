@@ -111,14 +111,17 @@ class Pacer:
         now = self._loop.time()
         return not any(self._waiting[: rank + 1]) and self._limits.due(now, tokens, batch=rank.batch) <= now
 
-    def take(self, tokens: float, rank: Rank = Rank.FIRST) -> None:
-        """Note that a request goes now, and has not waited."""
+    def take_now(self, tokens: float, rank: Rank = Rank.FIRST) -> bool:
+        """Let a request go at this instant, if it need not wait; whether it goes."""
         if self._limits.unlimited:
             self._limits.slots.take(batch=rank.batch)
-            return
+            return True
+        if not self.may_go(tokens, rank):
+            return False
         now = self._loop.time()
         self._count_demand(now, rank)
         self._limits.take(now, tokens, batch=rank.batch)
+        return True
 
     def take_slot(self, rank: Rank) -> bool:
         """Take a slot for a request that is not paced; whether one was free."""

@@ -7,7 +7,7 @@ have met the same on the same model (`doubts.py`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from asyncrouter._errors import (
     AttemptError,
@@ -116,7 +116,7 @@ def is_the_calls(error: AttemptError, *, own_key: bool) -> bool:
     return error.gone if isinstance(error, Rejected) else True
 
 
-def counts_against_host(error: AttemptError | None) -> TypeGuard[AttemptError]:
+def counts_against_host(error: AttemptError) -> bool:
     """Whether this failure counts for the host's breaker: the connection was not made, or was lost."""
     return isinstance(error, ConnectionFailed) or (isinstance(error, AttemptTimeout) and error.clock == "connect")
 

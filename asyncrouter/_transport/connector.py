@@ -31,10 +31,12 @@ import math
 import os
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from aiohttp import ClientConnectionError, ClientConnectorError, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
 
 from asyncrouter._transport import exchange
 from asyncrouter._transport.connect_timeout import connect_timeout
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientRequest
     from aiohttp.abc import ResolveResult
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -108,11 +109,17 @@ class _ConnectSlots:
 
 
 class _Opened(NamedTuple):
-    """When a connection retires (the loop's time), and which address of which name it goes to (`None`: not known)."""
+    """When a connection retires (the monotonic clock's time), and which address of which name it goes to (`None`: not known)."""
 
     until: float
     name: Key | None
     address: str
+
+
+class _Protocol(ResponseHandler):
+    """One connection, and what is known of its opening; `None` until it is open."""
+
+    opened: _Opened | None = None
 
 
 class Connector(TCPConnector):
@@ -126,7 +133,8 @@ class Connector(TCPConnector):
         )
         self._connect_slots: dict[tuple[str, int | None], _ConnectSlots] = {}
         self._max_connections = max_connections()
-        self._opened: WeakKeyDictionary[ResponseHandler, _Opened] = WeakKeyDictionary()
+        protocol: type[ResponseHandler] = _Protocol
+        self._factory = partial(protocol, loop=self._loop)
         self._count = 0
 
     def forget(self, url: URL) -> None:
@@ -167,14 +175,15 @@ class Connector(TCPConnector):
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         """A connection from the pool that still goes to its host, and on which nothing has come unasked."""
-        name = _name_of(key)
-        if name is not None and self._names.is_due(name):
+        # Nearly every request comes by here, and finds that no name is due.
+        now = monotonic()
+        if now >= self._names.next_due and (name := _name_of(key)) is not None and self._names.is_due(name):
             looking = self._look_up_again(name)
             if self._names.is_doubted(name):  # or a breaker's only request for many seconds would go to the old address
                 await asyncio.shield(looking)
         while (connection := await super()._get(key, traces)) is not None:
             protocol = connection.protocol
-            if protocol is not None and not protocol.should_close and self._may_serve(protocol):
+            if protocol is not None and not protocol.should_close and self._may_serve(protocol, now):
                 return connection
             connection.close()
         return None
@@ -187,17 +196,18 @@ class Connector(TCPConnector):
         name, peer = _name_of(key), protocol.transport and protocol.transport.get_extra_info("peername")
         address = peer[0] if isinstance(peer, tuple) else ""
         known = name is not None and self._names.has(name, address)  # an address in a URL has no name
-        self._opened[protocol] = _Opened(
-            self._loop.time() + MAX_AGE_SECONDS * share, name if known else None, address
-        )
+        if isinstance(protocol, _Protocol):
+            protocol.opened = _Opened(
+                monotonic() + MAX_AGE_SECONDS * share, name if known else None, address
+            )
 
-    def _may_serve(self, protocol: ResponseHandler) -> bool:
+    def _may_serve(self, protocol: ResponseHandler, now: float) -> bool:
         """Whether a connection is young enough, and goes to an address that its host's name still has."""
-        opened = self._opened.get(protocol)
+        opened = protocol.opened if isinstance(protocol, _Protocol) else None
         if opened is None:
             return True
         current = opened.name is None or self._names.has(opened.name, opened.address)
-        return current and self._loop.time() < opened.until
+        return current and now < opened.until
 
     def _look_up_again(self, name: Key) -> asyncio.Task[list[ResolveResult]]:
         """Look a name up while requests go on with what is known of it."""

@@ -9,8 +9,10 @@ service that is away must not take down calls to hosts that have not moved.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientConnectionError
@@ -47,12 +49,13 @@ class _Name:
 
 
 class Names(AbstractResolver):
-    """aiohttp's resolver, with a memory. Instants are the loop's."""
+    """aiohttp's resolver, with a memory. Instants are the monotonic clock's."""
 
     def __init__(self) -> None:
         self._resolver: AbstractResolver = DefaultResolver()
-        self._loop = asyncio.get_running_loop()
         self._names: dict[Key, _Name] = {}
+        self.next_due = math.inf
+        """No name is due before this instant. It is looked at for every request, so it is one number."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._names)} known>"
@@ -62,19 +65,21 @@ class Names(AbstractResolver):
     ) -> list[ResolveResult]:
         """The addresses of a name. Raises `OSError` when it cannot be looked up and no earlier answer may serve."""
         known = self._names.get((host, port))
-        usable = known is not None and self._loop.time() - known.at < STALE_SECONDS
+        usable = known is not None and monotonic() - known.at < STALE_SECONDS
         try:
             async with asyncio.timeout(PATIENCE_SECONDS if usable else None):
                 found = await self._resolver.resolve(host, port, family)
         except (OSError, ClientConnectionError):  # a TimeoutError is an OSError
             if known is None or not usable:
                 raise
-            known.due = self._loop.time() + REFRESH_SECONDS
+            known.due = monotonic() + REFRESH_SECONDS
+            self._note_due()
             return known.found
         if len(self._names) >= MAX_NAMES:
             self._names.clear()
-        now = self._loop.time()
+        now = monotonic()
         self._names[host, port] = _Name(found, frozenset(each["host"] for each in found), now, now + REFRESH_SECONDS)
+        self._note_due()
         return found
 
     def has(self, key: Key, address: str) -> bool:
@@ -85,9 +90,10 @@ class Names(AbstractResolver):
     def is_due(self, key: Key) -> bool:
         """Whether the name is to be looked up again; `False` until it is due the next time."""
         known = self._names.get(key)
-        if known is None or (now := self._loop.time()) < known.due:
+        if known is None or (now := monotonic()) < known.due:
             return False
         known.due = now + REFRESH_SECONDS
+        self._note_due()
         return True
 
     def is_doubted(self, key: Key) -> bool:
@@ -98,14 +104,19 @@ class Names(AbstractResolver):
     def doubt(self, key: Key) -> None:
         """Let the name be looked up again soon: its host has answered with an error."""
         if (known := self._names.get(key)) is not None:
-            known.due = min(known.due, max(self._loop.time(), known.at + DOUBTED_SECONDS))
+            known.due = min(known.due, max(monotonic(), known.at + DOUBTED_SECONDS))
             known.doubted = True
+            self._note_due()
 
     def forget(self, key: Key) -> None:
         """Let the name be looked up now, without help of what is known: a connection failed, or could not be made."""
         if (known := self._names.get(key)) is not None:
             # The next connection will look it up; if none is opened, the connections that serve will have it done.
-            known.at, known.due = -STALE_SECONDS, self._loop.time() + DOUBTED_SECONDS
+            known.at, known.due = -STALE_SECONDS, monotonic() + DOUBTED_SECONDS
+            self._note_due()
+
+    def _note_due(self) -> None:
+        self.next_due = min((known.due for known in self._names.values()), default=math.inf)
 
     async def close(self) -> None:
         """Close the resolver."""

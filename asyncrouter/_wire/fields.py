@@ -35,7 +35,7 @@ def cost_in(usage: object) -> float | None:
 
     With a key of the caller's own there ("BYOK") `cost` is OpenRouter's share only, and the vendor's is beside it.
     """
-    if not isinstance(usage, dict) or (cost := _amount(usage.get("cost"))) is None:
+    if not isinstance(usage, dict) or "cost" not in usage or (cost := _amount(usage["cost"])) is None:
         return None
     if usage.get("is_byok") is not True:
         return cost

@@ -35,7 +35,7 @@ def pacer(clock: Clock, scenario: Callable[[Pacer], object], **limits: float) ->
 def test_first_come_first_served_within_a_rank(clock: Clock) -> None:
     """First attempts go before later ones, each in the order of arrival."""
     def scenario(pacer: Pacer) -> None:
-        pacer.take(0.0)
+        assert pacer.take_now(0.0)
         tickets = [pacer.join(rank, 0.0, inf) for rank in (Rank.AGAIN, Rank.FIRST, Rank.AGAIN, Rank.FIRST)]
         order: list[int] = []
         for _ in tickets:
@@ -49,7 +49,7 @@ def test_first_come_first_served_within_a_rank(clock: Clock) -> None:
 def test_nobody_passes_those_who_wait(clock: Clock) -> None:
     """A request may not go while another of its rank or a better one waits, and may go before those of a worse rank."""
     def scenario(pacer: Pacer) -> None:
-        pacer.take(0.0)
+        assert pacer.take_now(0.0)
         pacer.join(Rank.AGAIN, 0.0, inf)
         assert not pacer.may_go(0.0, Rank.AGAIN)
         assert not pacer.may_go(0.0, Rank.FIRST)  # no slot
@@ -64,7 +64,7 @@ def test_nobody_passes_those_who_wait(clock: Clock) -> None:
 def test_who_leaves_is_passed_over(clock: Clock) -> None:
     """A ticket that leaves is passed over, and one that leaves after it was granted hands its place on."""
     def scenario(pacer: Pacer) -> None:
-        pacer.take(0.0)
+        assert pacer.take_now(0.0)
         tickets = [pacer.join(Rank.FIRST, 0.0, inf) for _ in range(3)]
         pacer.leave(tickets[0])
         assert pacer.waiting == 2
@@ -81,7 +81,7 @@ def test_who_leaves_is_passed_over(clock: Clock) -> None:
 def test_a_place_that_would_come_too_late_is_refused_at_once(clock: Clock) -> None:
     """Joining fails at once with `NotSent` when the request could not go in time."""
     def scenario(pacer: Pacer) -> None:
-        pacer.take(0.0)
+        assert pacer.take_now(0.0)
         tickets: list[Ticket] = [pacer.join(Rank.FIRST, 0.0, inf) for _ in range(2)]
         with pytest.raises(NotSent, match="its pace of 1 requests a second has no room in time: 2 are waiting"):
             pacer.join(Rank.FIRST, 0.0, 2.9)

@@ -57,7 +57,7 @@ def headers_win() -> Iterator[None]:
         def marks(sent: SentAttempt, response: Any) -> None:
             mark_headers(sent, response)
             if response.status == 200:
-                step_runs.pop(sent).won()
+                (run := step_runs.pop(sent)).race.won(run)
 
         return marks
 

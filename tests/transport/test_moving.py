@@ -215,36 +215,15 @@ def test_connections_that_opened_together_do_not_retire_together() -> None:
             session = transport._session
             assert session is not None
             assert isinstance(session.connector, _connector.Connector)
-            ends = sorted(opened.until for opened in session.connector._opened.values())
+            pooled = [protocol for pool in session.connector._conns.values() for protocol, _ in pool]
+            opened = [each.opened for each in pooled if isinstance(each, _connector._Protocol)]
+            ends = sorted(each.until for each in opened if each is not None)
             longest = max(later - sooner for sooner, later in pairwise(ends))
             assert len(ends) == 100
             assert longest < 3.0
             assert 55.0 < ends[-1] - ends[0] < 62.0
             for response in responses:
                 await whole(response)
-            await transport.aclose()
-
-    run(main())
-
-
-def test_what_is_remembered_of_connections_goes_with_them() -> None:
-    """Nothing is kept of connections that are closed."""
-
-    async def main() -> None:
-        transport = AiohttpTransport()
-
-        async def once(peer: Peer) -> None:
-            await peer.request()
-            await peer.reply(connection="close")
-
-        async with serving(once) as server:
-            for _ in range(20):
-                await whole(await transport.send(server.post()))
-            await turns()
-            session = transport._session
-            assert session is not None
-            assert isinstance(session.connector, _connector.Connector)
-            assert len(session.connector._opened) <= 1
             await transport.aclose()
 
     run(main())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._errors import BadReply
-from asyncrouter._types import Chunk, Reply
+from asyncrouter._types import NO_TRACE, Chunk, Reply
 from asyncrouter._wire.decoding.documents import read_documents
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
@@ -62,7 +62,7 @@ class BodyDecoder:
         self._events: EventDecoder | None = None  # reads the body if it is an event stream
         self._closed = False
         self._error: AttemptError | None = None
-        self._reply = Reply()
+        self._reply = Reply(trace=NO_TRACE)
         self.content = 0
         self.cost_usd = told_cost
         self.done = False

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from asyncrouter._errors import BadReply
-from asyncrouter._types import Chunk, Reply
+from asyncrouter._types import NO_TRACE, Chunk, Reply
 from asyncrouter._wire.decoding.documents import read_documents
 from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
 from asyncrouter._wire.decoding.not_an_answer import bare_error, error_in, no_answer
@@ -89,7 +89,7 @@ class EventDecoder:
         self._parser = EventParser()
         self._bytes = 0
         self._weight = StreamWeight()  # of what comes after FREE_BYTES
-        self._reply = Reply() if reply is None else reply
+        self._reply = Reply(trace=NO_TRACE) if reply is None else reply
         self._error: AttemptError | None = None
         self._start = b""  # the first bytes, until they say what the body is
         self._document: bytearray | None = None  # the body, if it is one JSON document

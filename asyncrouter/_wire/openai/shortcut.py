@@ -34,8 +34,10 @@ _BEFORE_THOUGHTS = frozenset("< \n\r\t")
 
 def write_plain(document: Message, reply: Reply) -> bool:
     """Write a plain completion into `reply`; false, with nothing written, if it is not one."""
-    choice = _only_choice(document)
-    if choice is None:
+    choices = document.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+        return False
+    if document.get("error") or document.get("x_groq") or document.get("base_resp"):
         return False
     message, finish = choice.get("message"), choice.get("finish_reason")
     if type(message) is not dict or not (_holds_only(_CHOICE_FIELDS, choice) and _holds_only(_MESSAGE_FIELDS, message)):
@@ -56,17 +58,6 @@ def write_plain(document: Message, reply: Reply) -> bool:
     reply.usage = read_usage(usage if type(usage) is dict else None, document.get("service_tier"))
     reply._build_raw = document.copy  # not a lambda: replies cross processes
     return True
-
-
-def _only_choice(document: Message) -> Message | None:
-    """The choice of a document that has exactly one, and no error beside it."""
-    choices = document.get("choices")
-    if type(choices) is not list or len(choices) != 1:
-        return None
-    if document.get("error") or document.get("x_groq") or document.get("base_resp"):
-        return None
-    choice: object = choices[0]
-    return choice if type(choice) is dict else None
 
 
 def _holds_only(names: frozenset[str], fields: Message) -> bool:
