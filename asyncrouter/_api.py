@@ -5,6 +5,7 @@ from asyncrouter._config.arguments_messages import tool_result
 from asyncrouter._config.catalog import Key, Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
 from asyncrouter._config.price import Price
+from asyncrouter._embedding.result import Embeddings
 from asyncrouter._errors import (
     AllModelsFailed,
     AttemptError,
@@ -85,6 +86,7 @@ __all__ = [
     "ContextTooLong",
     "DeadlineExceeded",
     "Defaults",
+    "Embeddings",
     "Event",
     "ExplainedStep",
     "Explanation",

@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from asyncrouter._repr import visible, visible_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncrouter._types import Reply, Trace
 
 Again = Literal["never", "quick", "jitter", "hint"]
@@ -80,9 +82,12 @@ class CallError(RouterError):
 
     - `message`: the reason, which names the most useful cause.
     - `trace`: the `Trace` of the call, with every attempt and its error.
+    - `vectors`: of an `embed()` that failed in part: those that are done, `None` for the others; otherwise empty.
 
     `str()` is the message and the timeline of the trace.
     """
+
+    vectors: Sequence[list[float] | None] = ()
 
     def __init__(self, message: str, trace: Trace) -> None:
         message = visible(message, lines=True)
@@ -95,7 +100,7 @@ class CallError(RouterError):
 
     @property
     def errors(self) -> list[AttemptError]:
-        """The errors of the attempts, in the order in which the attempts began."""
+        """The errors of the attempts, in the order in which these began."""
         return [attempt.error for attempt in self.trace.attempts if attempt.error is not None]
 
     @property
@@ -115,8 +120,7 @@ class CallError(RouterError):
         """The status for a server that passes this error on to its own client.
 
         504: the deadline passed. 429: rate limits everywhere. 400: every model rejected the request, or its prompt is
-        too long for them. 503: nothing could be sent. 502: anything else. Never 401, 402 or 403, which would be about
-        the client's own key.
+        too long for them. 503: nothing was sent. 502: anything else. Never 401, 402, 403: about the client's own key.
         """
         return 504 if isinstance(self, DeadlineExceeded) else _http_status(self.errors)
 
@@ -334,16 +338,12 @@ class NotSent(AttemptError):
 
 def _http_status(errors: list[AttemptError]) -> int:
     sent = [error for error in errors if not isinstance(error, NotSent)]
-    limited = [error for error in errors if isinstance(error, RateLimited) or _is_held(error)]
+    limited = [error for error in errors if isinstance(error, RateLimited) or getattr(error, "hold", None) is not None]
     if limited and all(error in limited or isinstance(error, NotSent) for error in errors):
         return 429
     if not sent:
         return 503
     return 400 if all(_is_about_the_request(error) for error in sent) else 502
-
-
-def _is_held(error: AttemptError) -> bool:
-    return isinstance(error, NotSent) and error.hold is not None
 
 
 def _is_about_the_request(error: AttemptError) -> bool:

@@ -9,6 +9,7 @@ from asyncrouter._config.arguments_headers import seal_headers
 from asyncrouter._config.arguments_messages import check_messages
 from asyncrouter._config.arguments_options import (
     CHAT_ONLY,
+    EMBEDDED,
     MODEL_CHOICES,
     NOT_EXPLAINED,
     STREAM_ONLY,
@@ -18,19 +19,22 @@ from asyncrouter._config.arguments_options import (
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._credentials.secret import SealedHeaders, forget_locals
+from asyncrouter._embedding.router import EmbeddingRouter
 from asyncrouter._reply_stream import ReplyStream
-from asyncrouter._router_base import RouterBase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from asyncrouter._config.aliases import Accept, ChainLike, Headers, HedgeLike, Prompt, RetryLike
+    from asyncrouter._config.arguments_embed import Texts
+    from asyncrouter._embedding.result import Embeddings
     from asyncrouter._engine.engine import Engine
     from asyncrouter._explain import Explanation
     from asyncrouter._types import Call, Priority, Reply, Trace
 
 
-class Router(RouterBase):
+class Router(EmbeddingRouter):
     """Answers prompts with chains of models, over one HTTP session. One router serves thousands of concurrent calls.
 
     ```python
@@ -289,11 +293,20 @@ class RouterWithOptions(Router):
             options = {}  # as there
             raise
 
+    async def embed(self, texts: Texts, **options: Any) -> Embeddings:
+        """As `Router.embed`, with this view's deadline, retry, clocks, priority, tags and headers."""
+        options = self._merged(sealed_options(options), without=self._options.keys() - EMBEDDED)
+        try:
+            return await super().embed(texts, **options)
+        except Exception:
+            options = {}  # as there
+            raise
+
     def explain(self, **options: Any) -> Explanation:
         """As `Router.explain`, with the defaults of this view."""
         return super().explain(**self._merged(options, without=NOT_EXPLAINED))
 
-    def _merged(self, options: Mapping[str, object], without: frozenset[str]) -> dict[str, Any]:
+    def _merged(self, options: Mapping[str, object], without: AbstractSet[str]) -> dict[str, Any]:
         defaults = {name: value for name, value in self._options.items() if name not in without}
         return merge_options(defaults, options)
 

@@ -78,6 +78,7 @@ class Call(NamedTuple):
     - `provider_params`: all parameters for a provider that has some of its own, by its name.
     - `own_keys`: the providers for which these headers bring a key of the caller's own.
     - `observed`: whether anybody wants its events: a listener, or the log.
+    - `embeds`: whether it asks for embeddings: each message is one text.
     """
 
     messages: Sequence[Message]
@@ -93,6 +94,7 @@ class Call(NamedTuple):
     own_keys: frozenset[str] = frozenset()
     provider_params: Mapping[str, Mapping[str, object]] = {}
     observed: bool = True
+    embeds: bool = False
 
     def params_for(self, provider: str) -> Mapping[str, object]:
         """The parameters for attempts at this provider."""

@@ -20,7 +20,7 @@ LAYERS: list[list[str]] = [
     ["_config"],
     ["_transport", "_wire", "_policies", "_credentials"],
     ["_engine"],
-    ["_explain", "_listing", "_reply_stream", "_router", "_router_base"],
+    ["_embedding", "_explain", "_listing", "_reply_stream", "_router", "_router_base"],
     ["_api", ""],
     ["files", "prices", "local", "sim"],
     ["batch", "bench"],
@@ -42,10 +42,12 @@ CIRCLES = {frozenset({"_types", "_errors"})}
 
 LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
+    "_embedding.router": {"asyncrouter._embedding.run"},
     "_engine.lifecycle": {"asyncrouter._engine.engine", "asyncrouter._engine.race"},
     "_explain": {"asyncrouter._wire.registry"},
     "_wire.registry": {
-        "asyncrouter._wire.anthropic.wire", "asyncrouter._wire.auto", "asyncrouter._wire.gemini.wire",
+        "asyncrouter._wire.anthropic.wire", "asyncrouter._wire.auto", "asyncrouter._wire.embeddings.gemini",
+        "asyncrouter._wire.embeddings.openai", "asyncrouter._wire.gemini.wire",
         "asyncrouter._wire.responses.wire",
     },
     "_config.builtin_catalog": {"importlib.resources", "tomllib"},

@@ -13,6 +13,8 @@ MODEL_CHOICES: Final = ("model", "chain", "tier")
 CHAT_ONLY: Final = frozenset({"accept"})
 STREAM_ONLY: Final = frozenset({"on_interrupt"})
 """Arguments of one kind of call."""
+EMBEDDED: Final = frozenset({"deadline", "retry", "connect", "total", "priority", "tags", "headers"})
+"""Arguments of `chat()` that calls for embeddings have, too, with the same meaning."""
 NOT_EXPLAINED: Final = CHAT_ONLY | STREAM_ONLY | {"system", "priority", "tags", "headers"}
 """Arguments of calls that say nothing about their plan."""
 _MERGED: Final = ("params", "tags", "headers")

@@ -85,6 +85,9 @@ KNOWN: Final = frozenset((
     "provider", "random_seed", "reasoning_format", "repetition_penalty", "route", "safe_prompt", "search_parameters",
     "search_settings", "session_id", "structural_tag", "top_a", "trace", "transforms", "usage", "exclude_domains",
     "include_domains",
+    # embeddings
+    "autoTruncate", "dimensions", "encoding_format", "input_type", "outputDimensionality", "output_dimension",
+    "output_dtype", "taskType", "title", "truncate",
     # servers of one's own: vLLM, llama.cpp, SGLang, Ollama, LM Studio
     "add_generation_prompt", "allowed_token_ids", "bad_words", "best_of", "cache_prompt", "chat_template",
     "chat_template_kwargs", "continue_final_message", "do_sample", "draft_model", "dynatemp_exponent",

@@ -52,11 +52,11 @@ def message_tokens(message: object) -> float:
 
 
 def content_tokens(content: object) -> float:
-    """The length of a message's content in tokens, estimated: a text, or a list of parts."""
+    """The length of a message's content in tokens, estimated: a text, or a list of parts or tokens."""
     if isinstance(content, str):
         return text_tokens(content)
     if isinstance(content, list | tuple):
-        return sum(_part_tokens(part) for part in content if isinstance(part, dict))
+        return sum(_part_tokens(part) for part in content)
     return 0.0
 
 
@@ -83,7 +83,9 @@ def json_tokens(value: object) -> float:
     return text_tokens(written)
 
 
-def _part_tokens(part: dict[str, object]) -> float:
+def _part_tokens(part: object) -> float:
+    if not isinstance(part, dict):
+        return isinstance(part, int)  # one token of a text that is given in tokens
     match part.get("type"):
         case "image_url":
             return picture_tokens(part.get("image_url"))

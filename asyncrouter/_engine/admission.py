@@ -118,5 +118,7 @@ def claim(
 
 def _tokens(call: Call, params: Mapping[str, object]) -> float:
     """About as many tokens as the request will count."""
+    if call.embeds:
+        return prompt_tokens(call)
     limit = params.get("max_completion_tokens") or params.get("max_tokens") or params.get("max_output_tokens")
     return prompt_tokens(call) + (float(limit) if isinstance(limit, int | float) else USUAL_ANSWER_TOKENS)

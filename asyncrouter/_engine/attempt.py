@@ -161,7 +161,8 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
     provider = step.model.provider
     try:
         key = None if step_run.own_key else engine.credentials[provider].get()
-        wire = engine.wires[provider].for_call(call, step.model, step_run.params)
+        own = engine.embeddings_of(step.provider) if call.embeds else engine.wires[provider]
+        wire = own.for_call(call, step.model, step_run.params)
         request = wire.encode(
             call, step.model, step_run.params, key, stream=step_run.streams, connect=step.connect
         )

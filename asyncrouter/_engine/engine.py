@@ -21,7 +21,7 @@ from asyncrouter._engine.shutdown import shut_down
 from asyncrouter._engine.timers import Timers
 from asyncrouter._errors import RouterClosed
 from asyncrouter._policies.facade import Policies
-from asyncrouter._wire.registry import wire_for
+from asyncrouter._wire.registry import embeddings_for, wire_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
     from asyncrouter._wire.api import Wire
+    from asyncrouter._wire.embeddings.base import EmbeddingsWire
 
 
 def open_engine(
@@ -65,6 +66,8 @@ class Engine:
     """Seconds since the epoch, for the dates of Retry-After."""
     wires: dict[str, Wire] = field(default_factory=dict)
     """By the name of the provider, as are the credentials."""
+    embeddings: dict[str, EmbeddingsWire] = field(default_factory=dict)
+    """The wires for embeddings, by the name of the provider."""
     credentials: dict[str, Credential] = field(default_factory=dict)
     reading: int = 0
     """Replies whose bytes are being read at this moment."""
@@ -83,6 +86,12 @@ class Engine:
         if provider.name not in self.wires:
             self.wires[provider.name] = wire_for(provider, self.wall)
             self.credentials[provider.name] = Credential(provider, self.keep_task)
+
+    def embeddings_of(self, provider: Provider) -> EmbeddingsWire:
+        """A provider's wire for embeddings."""
+        if (wire := self.embeddings.get(provider.name)) is None:
+            wire = self.embeddings[provider.name] = embeddings_for(provider, self.wall)
+        return wire
 
     def check_open(self) -> None:
         """Raise `RouterClosed` when the router has been closed."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.catalog import Provider
     from asyncrouter._wire.api import Wire
+    from asyncrouter._wire.embeddings.base import EmbeddingsWire
 
 
 def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
@@ -37,3 +38,14 @@ def wire_for(provider: Provider, wall: Callable[[], float]) -> Wire:
             return Gemini(provider, wall)
     known = 'expected "auto" or "openai" or "responses" or "anthropic" or "gemini"'
     raise ConfigError(f"{known}, got {provider.wire!r}", f"providers.{provider.name}.wire", provider.wire)
+
+
+def embeddings_for(provider: Provider, wall: Callable[[], float]) -> EmbeddingsWire:
+    """A new wire for the embeddings of this provider, which must not be one of Anthropic's: that has none."""
+    if provider.wire == "gemini":
+        from asyncrouter._wire.embeddings.gemini import GeminiEmbeddings
+
+        return GeminiEmbeddings(provider, wall)
+    from asyncrouter._wire.embeddings.openai import OpenAIEmbeddings
+
+    return OpenAIEmbeddings(provider, wall)

@@ -87,6 +87,11 @@ class Encoder:
         self._interruption: str | None = None
 
     @property
+    def request_body(self) -> Mapping[str, object]:
+        """The body of the request."""
+        return self._request_body
+
+    @property
     def prompt_tokens(self) -> int:
         """The length of the prompt in tokens."""
         if self._prompt_tokens is None:

@@ -18,7 +18,8 @@ generateContent.
 
 
 class Route(NamedTuple):
-    """The endpoint of a URL: its `wire`, `None` where no wire has it; `listing` is the list of models.
+    """The endpoint of a URL: its `wire`, `None` where no wire has it; `listing` is the list of models,
+    `embeds` says that it answers with embeddings.
 
     `model` and `stream` are what the URL says, `None` where the body says it.
     """
@@ -28,6 +29,7 @@ class Route(NamedTuple):
     model: str | None = None
     stream: bool | None = None
     listing: bool = False
+    embeds: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -38,14 +40,18 @@ def route(url: str) -> Route:
         return Route(path, "gemini" if "/v1beta/" in path else "openai", listing=True)
     if path.endswith("/chat/completions"):
         return Route(path, "openai")
+    if path.endswith("/embeddings"):
+        return Route(path, "openai", embeds=True)
     if path.endswith("/responses"):
         return Route(path, "responses")
     if path.endswith("/messages"):
         return Route(path, "anthropic")
     resource, colon, method = path.rpartition(":")
-    if colon and method in ("generateContent", "streamGenerateContent"):
+    if colon and method in ("generateContent", "streamGenerateContent", "batchEmbedContents"):
         model = unquote(resource.partition("/models/")[2] or resource.rpartition("/")[2])
-        return Route(path, "gemini", model, method == "streamGenerateContent")
+        return Route(
+            path, "gemini", model, method == "streamGenerateContent", embeds=method == "batchEmbedContents"
+        )
     return Route(path)
 
 
@@ -64,7 +70,7 @@ def max_answer_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
 def prompt_text(body: Mapping[str, object]) -> str:
     """All text of the prompt, the system's included, one line for each part."""
     texts: list[str] = []
-    for name in ("system", "systemInstruction", "instructions", "messages", "contents", "input"):
+    for name in ("system", "systemInstruction", "instructions", "messages", "contents", "input", "requests"):
         if name in body:
             _gather(body[name], texts)
     return "\n".join(texts)

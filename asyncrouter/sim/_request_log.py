@@ -28,7 +28,7 @@ class LoggedRequest:
     `status` is that of the response. `contents` counts the contents that were sent (in-process: that the client took).
     `gone` says that the client left before the end. `act` is what the model did. `input_tokens`, `output_tokens` and
     `usd` are what the model bills for it; they are 0 until it has ended. `strict` is the vendor whose rules the model
-    keeps, `None` for no rules.
+    keeps, `None` for no rules. `embeds` says that it asks for embeddings.
     """
 
     number: int
@@ -49,6 +49,7 @@ class LoggedRequest:
     output_tokens: int = 0
     usd: float = 0.0
     strict: Host | None = None
+    embeds: bool = False
 
     @property
     def key(self) -> str | None:

@@ -114,6 +114,9 @@ class Act:
     in words (`False`: not sent; a mapping: sent instead); `cost` is billed, in US dollars, and stands in the usage of
     Chat Completions. `served_model` is the model's name in the answer.
 
+    Asked for embeddings, it gives each text a vector of `dimensions` numbers, or of as many as the request asks for:
+    always the same for one text, and another one from another model.
+
     **The stream.** `streams=False` answers a streamed request with one JSON body. `sse` names unusual forms of an event
     stream. `comments` sends SSE comments (Anthropic: pings) that many seconds apart while there is no content. With
     `deaf` the model does not notice that its client has left: it goes on, and bills.
@@ -154,6 +157,7 @@ class Act:
     text: str | None = None
     tokens: int = 1
     pictures: int = 0
+    dimensions: int = 8
     reasoning: str = ""
     refusal: str = ""
     blocked: bool = False

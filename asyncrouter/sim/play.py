@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter.sim._anthropic import AnthropicEncoder
 from asyncrouter.sim._bodies import Scene, TimedBytes, buffered_body, streamed_body
+from asyncrouter.sim._embeddings import EMBEDDERS
 from asyncrouter.sim._encoder import HTML_PAGE
 from asyncrouter.sim._gemini import GeminiEncoder
 from asyncrouter.sim._oddities import SPLITTING, ended_after, split, with_oddities
@@ -72,7 +73,8 @@ def plan(act: Act, request: LoggedRequest, random: Random) -> Play:
     if act.at == "connect":
         return Play(math.inf)
     headers_after = None if act.headers_after is None else draw(act.headers_after, random, request.body)
-    scene = Scene(ENCODERS[request.wire](act, request), request, random)
+    encoders = EMBEDDERS if request.embeds else ENCODERS
+    scene = Scene(encoders[request.wire](act, request), request, random)
     if act.at == "headers":
         at = math.inf if act.fault == "hang" else headers_after or 0.0
         fault: Ending | None = "reset" if act.fault == "reset" else "cut" if act.fault == "cut" else None

@@ -146,7 +146,7 @@ class World:
         self._last_number += 1
         request = LoggedRequest(
             self._last_number, name if isinstance(name, str) else "", url, self._with_lower_names(headers), parsed, at,
-            endpoint.wire or "openai", stream,
+            endpoint.wire or "openai", stream, embeds=endpoint.embeds,
         )
         model = None if endpoint.listing else self.models.get(request.model)
         if endpoint.listing:

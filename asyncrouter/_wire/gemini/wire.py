@@ -46,9 +46,9 @@ class Gemini(BaseWire):
         written = write_translated(self._finish(body, model), call, params)
         stream = stream and "stream" not in model.drop
         if stream:
-            url = self._url(f"/{_resource(model.id)}:streamGenerateContent", alt="sse")
+            url = self._url(f"/{resource(model.id)}:streamGenerateContent", alt="sse")
         else:
-            url = self._url(f"/{_resource(model.id)}:generateContent")
+            url = self._url(f"/{resource(model.id)}:generateContent")
         return self._post(url, call, written, key, stream=stream, connect=connect)
 
     def decoder(self, headers: Mapping[str, str], params: Mapping[str, object]) -> Decoder:
@@ -70,8 +70,8 @@ class Gemini(BaseWire):
         return {} if key is None else {"x-goog-api-key": key}
 
 
-def _resource(model_id: str) -> str:
-    """The model's name in the address. Raises `ValueError` for an id that would change the address."""
+def resource(model_id: str) -> str:
+    """The name of a model in an address. Raises `ValueError` for an id that would change the address."""
     if not can_stand_in_address(model_id):
         raise ValueError(f"model: expected an id that can stand in an address, got {model_id!r:.80}")
     return model_id if model_id.startswith(("models/", "tunedModels/")) else f"models/{model_id}"

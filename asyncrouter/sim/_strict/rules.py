@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter.sim._strict import anthropic, chat, gemini, responses
+from asyncrouter.sim._strict import anthropic, chat, embeddings, gemini, responses
 from asyncrouter.sim.act import Act
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def refusal(request: LoggedRequest) -> Act | None:
 
 
 def _complaints(request: LoggedRequest) -> Iterator[Complaint]:
+    if request.embeds:
+        return embeddings.complaints(request)
     match request.wire:
         case "responses":
             return responses.complaints(request.body, request.model)
