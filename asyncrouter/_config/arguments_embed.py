@@ -86,14 +86,15 @@ def plan_of_one_model(plan: Plan) -> Plan:
 def new_embed_call(
     config: Config, plan: Plan, now: float, messages: list[Message], *, deadline: float | NotGiven | None,
     priority: Priority, tags: Mapping[str, str] | None, params: Mapping[str, object] | None, headers: SealedHeaders,
-    provider_params: Mapping[str, object],
+    provider_params: Mapping[str, object], observed: bool,
 ) -> Call:
     """Check the arguments of a call that begins `now`. Raises `TypeError`, `ValueError` or `ConfigError`."""
     if headers.fault is not None:
         raise headers.fault
     if priority not in {"interactive", "batch"}:
         raise ValueError(f'priority: expected "interactive" or "batch", got {priority!r}')
-    check_tags(tags)
+    if tags is not None:
+        check_tags(tags)
     for name in provider_params:
         if name in ARGUMENTS or name == "on_interrupt":
             raise TypeError(f"{name}= cannot be used with embed(); params={{{name!r}: …}} sends it to the provider")
@@ -108,5 +109,6 @@ def new_embed_call(
     for_all, by_provider, own_keys = check_headers(headers, config, plan)
     return Call(
         messages, {**merged, **own}, for_all, now, until, False, None, priority, given, provider_headers=by_provider,
-        own_keys=own_keys, provider_params={name: {**one, **own} for name, one in of_providers.items()}, embeds=True,
+        own_keys=own_keys, provider_params={name: {**one, **own} for name, one in of_providers.items()},
+        observed=observed, embeds=True,
     )

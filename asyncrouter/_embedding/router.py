@@ -73,6 +73,7 @@ class EmbeddingRouter(RouterBase):
             call = new_embed_call(
                 self.config, plan, engine.loop.time(), messages, deadline=deadline, priority=priority, tags=tags,
                 params=params, headers=sealed, provider_params=provider_params,
+                observed=not self._events.quiet,
             )
         except Exception as error:
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised

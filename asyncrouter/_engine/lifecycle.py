@@ -73,9 +73,11 @@ class Lifecycle:
         from asyncrouter._engine.race import Race
 
         self._new_race = Race
-        transport = self._transport if self._transport is not None else AiohttpTransport()
-        self.engine = open_engine(loop, transport, self._events, self._random, self._wall, breakers=self._breakers)
-        return self.engine
+        if self._transport is None:  # kept, so that it lets go of a loop that has been closed
+            self._transport = AiohttpTransport()
+        engine = open_engine(loop, self._transport, self._events, self._random, self._wall, breakers=self._breakers)
+        self.engine = engine
+        return engine
 
     def race(
         self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: list[int] | None = None,

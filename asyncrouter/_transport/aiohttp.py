@@ -30,10 +30,12 @@ from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
 from asyncrouter._transport.outgoing import check_fields
 from asyncrouter._transport.response import AiohttpResponse
+from asyncrouter._transport.unclosed import dispose, watch
 from asyncrouter._transport.url import MAX_URLS, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
+    from weakref import finalize
 
     from yarl import URL
 
@@ -88,6 +90,7 @@ class AiohttpTransport:
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._unclosed: finalize[..., object] | None = None
         self._open: set[AiohttpResponse] = set()
         self._contexts: dict[str, tls.SSLContext] = {}
         self._destinations: dict[tuple[Sealed, str | None], Destination] = {}
@@ -152,6 +155,7 @@ class AiohttpTransport:
         session, self._session = self._session, None
         if session is None or session is self._given:
             return
+        self._forget_unclosed()
         await session.close()
         for _ in range(_TURNS_TO_CLOSE):
             await asyncio.sleep(0)
@@ -165,13 +169,25 @@ class AiohttpTransport:
             )
         self._open.clear()
         self._destinations.clear()
+        if self._session is not None and self._loop is not None and self._session is not self._given:
+            dispose(self._session, self._loop)
+        self._forget_unclosed()
         self._loop = loop
-        self._session = self._given or aiohttp.ClientSession(
+        if self._given is not None:
+            self._session = self._given
+            return self._given
+        self._session = aiohttp.ClientSession(
             connector=make_connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
             max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES,
             auto_decompress=False,
         )
+        self._unclosed = watch(self, self._session, loop)
         return self._session
+
+    def _forget_unclosed(self) -> None:
+        if self._unclosed is not None:
+            self._unclosed.detach()
+            self._unclosed = None
 
     def _ask(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
         """Send a request, the short way or through the session."""

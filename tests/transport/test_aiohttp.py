@@ -145,7 +145,7 @@ def test_aclose_ends_everything_and_a_later_send_begins_anew() -> None:
 
 
 def test_an_unclosed_session_warns() -> None:
-    """A transport that is never closed causes aiohttp's ResourceWarning."""
+    """A transport that is never closed causes one `ResourceWarning`, which says what to write."""
 
     async def forget() -> None:
         await failing(AiohttpTransport(), Server(free_port()).post())
@@ -154,7 +154,7 @@ def test_an_unclosed_session_warns() -> None:
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-        with pytest.warns(ResourceWarning, match="Unclosed client session"):
+        with pytest.warns(ResourceWarning, match="a router was not closed"):
             await forget()
 
     run(main())
