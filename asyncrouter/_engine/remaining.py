@@ -69,7 +69,7 @@ class Remaining:
         if deadline == inf:
             return inf, inf
         now = self._engine.time()
-        later = [other for other in self._left if self._free_in(other) <= 0.0]
+        later = [other for other in self._left if self._free_in(other) <= 0.0] if self._left else ()
         share = (deadline - now) / (len(later) + 1)
         begun = later or any(attempt.sent is not None for attempt in trace.attempts)
         if share <= 0.0 or (share < MIN_STEP_SECONDS and begun):

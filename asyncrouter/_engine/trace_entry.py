@@ -112,7 +112,8 @@ class TraceEntry:
     def keep_headers(self, headers: Mapping[str, str], key: Secret | None) -> None:
         """Keep the header fields of the response for whoever asks: by lower-case name, without cookies, masked."""
         provider = self.step.model.provider
-        credential, sent = self.engine.credentials[provider], self.call.headers_for(provider)
+        credential, call = self.engine.credentials[provider], self.call
+        sent = call.headers_for(provider) if call.provider_headers else call.headers
         # A closure, which holds neither call nor engine, and shows nothing to what prints objects.
         self.attempt._read_headers = lambda: {
             str(name).lower(): credential.mask(value, key, *secrets_of_call(sent))

@@ -25,7 +25,7 @@ import aiohttp
 
 from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._errors import ConnectionFailed
-from asyncrouter._transport.connector import ConnectionInfo, Connector, connection_info, make_connector
+from asyncrouter._transport.connector import Connector, connection_info, make_connector
 from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
 from asyncrouter._transport.outgoing import check_fields
@@ -89,6 +89,8 @@ class AiohttpTransport:
         self._ssl = True if ssl is None else ssl
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
+        self._connector: Connector | None = None  # the session's, if it is one of ours
+        self._packed = False  # whether compressed bodies come as they are
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unclosed: finalize[..., object] | None = None
         self._open: set[AiohttpResponse] = set()
@@ -118,11 +120,11 @@ class AiohttpTransport:
             try:
                 response = await self._ask(session, request)
                 if self._session is session:
-                    ours = isinstance(session.connector, Connector)
-                    connection = connection_info.get() or ConnectionInfo(ours, began)
-                    if response.status >= _FAILED_HOST and isinstance(session.connector, Connector):
-                        session.connector.doubt(response.url)
-                    return AiohttpResponse(response, connection, self._open, packed=not session.auto_decompress)
+                    connector = self._connector
+                    reused, ready = connection_info.get() or (connector is not None, began)
+                    if response.status >= _FAILED_HOST and connector is not None:
+                        connector.doubt(response.url)
+                    return AiohttpResponse(response, self._open, reused, ready, packed=self._packed)
                 response.close()  # closed meanwhile; a session of the caller's goes on
                 del response  # it shows its URL
                 pool, failed = None, ConnectionFailed("the transport was closed while sending")
@@ -182,6 +184,9 @@ class AiohttpTransport:
             auto_decompress=False,
         )
         self._unclosed = watch(self, self._session, loop)
+        connector = self._session.connector
+        self._connector = connector if isinstance(connector, Connector) else None
+        self._packed = not self._session.auto_decompress
         return self._session
 
     def _forget_unclosed(self) -> None:

@@ -109,7 +109,7 @@ class _ConnectSlots:
 
 
 class _Opened(NamedTuple):
-    """When a connection retires (the monotonic clock's time), and which address of which name it goes to (`None`: not known)."""
+    """When a connection retires, by the monotonic clock, and which address of which name it goes to, if known."""
 
     until: float
     name: Key | None

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from asyncrouter._transport.connector import ConnectionInfo
     from asyncrouter._transport.unpacking import Unpacker
 
 
@@ -33,13 +32,14 @@ class AiohttpResponse:
     )
 
     def __init__(
-        self, response: aiohttp.ClientResponse, connection: ConnectionInfo, open_responses: set[AiohttpResponse], *,
-        packed: bool = True,
+        self, response: aiohttp.ClientResponse, open_responses: set[AiohttpResponse], reused: bool, connected_at: float,
+        *, packed: bool = True,
     ) -> None:
         """`packed` says that aiohttp has not unpacked a compressed body."""
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
-        self.reused, self.connected_at = connection
+        self.reused = reused
+        self.connected_at = connected_at
         self._response = response
         self._content = response.content
         self._unpacker = None

@@ -103,7 +103,7 @@ class BaseWire:
     def _decoder(
         self, headers: Mapping[str, str], params: Mapping[str, object], new_builder: Callable[[], AnswerBuilder]
     ) -> Decoder:
-        request_id, cost = self.request_id(headers), told_cost(headers)
+        request_id, cost = self.request_id(headers), told_cost(headers) if _COST_HEADER in headers else None
         if "event-stream" in headers.get("content-type", "").lower():
             return EventDecoder(new_builder(), self._classifier, params, request_id, cost)
         return BodyDecoder(new_builder, self._classifier, params, request_id, self._shortcut, cost)
@@ -207,15 +207,12 @@ class BaseWire:
 
 
 def told_cost(headers: Mapping[str, str]) -> float | None:
-    """The US dollars that a relay says a request has cost; `None` when it says nothing.
+    """The US dollars that a relay says in its headers a request has cost; `None` if that is no cost.
 
     LiteLLM's proxy says 0 for a model whose price it does not know, and for a stream, of which it knows too little.
     """
-    text = headers.get(_COST_HEADER)
-    if text is None:
-        return None
     try:
-        cost = float(text)
+        cost = float(headers[_COST_HEADER])
     except ValueError:
         return None
     return cost if 0.0 < cost < _NONSENSE_COST else None
