@@ -176,7 +176,7 @@ class AiohttpTransport:
         self._forget_unclosed()
         self._loop = loop
         if self._given is not None:
-            self._session = self._given
+            self._session, self._connector, self._packed = self._given, None, not self._given.auto_decompress
             return self._given
         self._session = aiohttp.ClientSession(
             connector=make_connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
@@ -185,8 +185,7 @@ class AiohttpTransport:
         )
         self._unclosed = watch(self, self._session, loop)
         connector = self._session.connector
-        self._connector = connector if isinstance(connector, Connector) else None
-        self._packed = not self._session.auto_decompress
+        self._connector, self._packed = connector if isinstance(connector, Connector) else None, True
         return self._session
 
     def _forget_unclosed(self) -> None:
