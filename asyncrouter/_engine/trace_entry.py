@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._config.plan import PlannedStep
-    from asyncrouter._credentials.secret import Secret
+    from asyncrouter._credentials import Credential
+    from asyncrouter._credentials.secret import Sealed, Secret
     from asyncrouter._engine.engine import Engine
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
@@ -114,16 +115,39 @@ class TraceEntry:
         provider = self.step.model.provider
         credential, call = self.engine.credentials[provider], self.call
         sent = call.headers_for(provider) if call.provider_headers else call.headers
-        # A closure, which holds neither call nor engine, and shows nothing to what prints objects.
-        self.attempt._read_headers = lambda: {
-            str(name).lower(): credential.mask(value, key, *secrets_of_call(sent))
-            for name, value in headers.items() if str(name).lower() not in _NOT_SHOWN
-        }  # fmt: skip
+        self.attempt._read_headers = _ReadHeaders(headers, credential, key, sent)
 
     def _mask(self, text: str, key: Secret | None) -> str:
         # `key` too: the credential may have been renewed since this attempt took its key.
         provider = self.step.model.provider
         return self.engine.credentials[provider].mask(text, key, *secrets_of_call(self.call.headers_for(provider)))
+
+
+class _ReadHeaders:
+    """Reads the header fields of a response for whoever asks for them: masked, without cookies.
+
+    It holds neither call nor engine, and shows nothing to what prints objects.
+    """
+
+    __slots__ = ("_credential", "_headers", "_key", "_sent")
+
+    def __init__(
+        self, headers: Mapping[str, str], credential: Credential, key: Secret | None, sent: Mapping[str, Sealed]
+    ) -> None:
+        self._headers = headers
+        self._credential = credential
+        self._key = key
+        self._sent = sent
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __call__(self) -> Mapping[str, str]:
+        secrets = self._key, *secrets_of_call(self._sent)
+        return {
+            str(name).lower(): self._credential.mask(value, *secrets)
+            for name, value in self._headers.items() if str(name).lower() not in _NOT_SHOWN
+        }  # fmt: skip
 
 
 def requests_to(trace: Trace, model: str) -> int:
