@@ -55,9 +55,9 @@ class CommandLine(click.Group):
 
 @click.group(
     cls=CommandLine,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog="""\b
-Exit status: 0 answered, 1 all models failed, 2 wrong usage or configuration, 130 interrupted.
+Exit status: 0 done, 1 no model answered, 2 wrong usage or configuration, 130 interrupted.
 
 \b
 Completion in your shell (bash; also zsh_source, fish_source):

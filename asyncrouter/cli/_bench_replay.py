@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ import click
 from asyncrouter import bench
 from asyncrouter.cli._bench_usage import NATURAL, checked, parse_seconds
 from asyncrouter.cli._console import write_table
-from asyncrouter.cli._output import print_warning
+from asyncrouter.cli._json import JsonObject, json_line, json_option
+from asyncrouter.cli._output import print_warning, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,10 @@ Examples:
 @click.option("--deadline", type=float, metavar="SECONDS", help="Time limit of the whole call.")
 @click.option("--seed", type=NATURAL, metavar="N", default=0, show_default=True,
               help="Seed of what is imputed and resampled.")
-def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **limits: float | None) -> None:
+@json_option
+def replay(
+    trace: Path, hedges: str, orders: Sequence[str], seed: int, as_json: bool, **limits: float | None
+) -> None:
     """Estimate from recorded calls how other hedges, timeouts and orders of models would have done.
 
     TRACE is a file that `Router(listeners=[JsonlTrace("trace.jsonl")])` has written. Unobserved outcomes are imputed
@@ -49,7 +54,10 @@ def replay(trace: Path, hedges: str, orders: Sequence[str], seed: int, **limits:
         for after in map(_hedge_delay, hedges.split(","))
     ])
     done = _estimate(checked(lambda: bench.read_trace(trace)), policies, seed)
-    write_table(["policy", "hedge after", *SHOWN], [_row(one) for one in done])
+    if as_json:
+        write(json_line({"policies": [_estimate_json(one) for one in done]}))
+    else:
+        write_table(["policy", "hedge after", *SHOWN], [_row(one) for one in done])
     for warning in dict.fromkeys(warning for one in done for warning in one.warnings):
         print_warning(f"not enough data: {warning}")
 
@@ -68,6 +76,14 @@ def _estimate(calls: Sequence[CallRow], policies: Sequence[bench.Policy], seed: 
     for reason in wrong:
         print_warning(f"left out: {reason}")
     return done
+
+
+def _estimate_json(one: bench.Replayed) -> JsonObject:
+    measures = {name: asdict(estimate) for name, estimate in one.measures.items()}
+    return {
+        "policy": str(one.policy), **asdict(one.policy), "hedge_after": one.after, "unknown": one.unknown,
+        "measures": measures, "warnings": one.warnings,
+    }
 
 
 def _row(one: bench.Replayed) -> tuple[str, ...]:

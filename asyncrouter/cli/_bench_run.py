@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import click
+import orjson
 
 from asyncrouter import Config, bench, local
 from asyncrouter.bench.conditions import check_arms
@@ -16,6 +17,7 @@ from asyncrouter.cli._bench_output import print_failures, print_report, progress
 from asyncrouter.cli._bench_usage import COUNT, NATURAL, checked, parse_seconds
 from asyncrouter.cli._configuration import config_options, make_transport
 from asyncrouter.cli._exit import FAILED, INTERRUPTED, OK, USAGE, end_line
+from asyncrouter.cli._json import json_line
 from asyncrouter.cli._output import print_error, write
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 LOCAL_TOKENS = 32
 """Output tokens of a call to the small local model: a short answer, so that a run of 30 calls ends soon."""
+
+
+def _scenarios(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion for the names of the scenarios."""
+    return [name for name in bench.SCENARIOS if name.startswith(incomplete)]
 
 
 @click.command("run", short_help="Run arms under the same load.", epilog="""\b
@@ -38,7 +45,7 @@ Examples:
 Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2 wrong usage or configuration,
 130 interrupted.
 """)
-@click.option("--scenario", metavar="NAME",
+@click.option("--scenario", metavar="NAME", shell_complete=_scenarios,
               help="Run against simulated models in virtual time; `bench scenarios` lists the names. "
               "The models of each are primary, secondary and tertiary.")
 @click.option("--local", "on_local", is_flag=True, help="Run against the small real model of this machine.")
@@ -63,13 +70,15 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
               help="Stop when a larger share of at least 50 calls fails; 0.05 is 5 %.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
               help="Write report.html, report.json and requests.jsonl.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, as in report.json.")
 @click.option("--assert", "conditions", multiple=True, metavar="CONDITIONS",
               help='Exit with status 1 unless these hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" is about one arm. '
               "`bench measures` lists the names. May be repeated.")
 def run(
     configuration: Configuration, scenario: str | None, on_local: bool, arms: Sequence[str],
     prompts: Sequence[str] | None, out: Path | None, conditions: Sequence[str], slo: str | None, seed: int, warmup: int,
-    budget_usd: float | None, max_errors: int | None, max_error_rate: float | None, **load: object,
+    budget_usd: float | None, max_errors: int | None, max_error_rate: float | None, as_json: bool,
+    **load: object,
 ) -> int:
     """Run arms under the same load: the same prompts at the same instants, against the same simulated faults."""
     wanted = checked(lambda: [one for text in conditions for one in bench.parse_conditions(text)])
@@ -94,7 +103,7 @@ def run(
         print_error("stopped: a scenario that is not over has no result" if scenario is not None
                     else "stopped before every arm had an answer: there is nothing to show")
         return INTERRUPTED
-    return _finish(done, wanted, out)
+    return _finish(done, wanted, out, as_json=as_json)
 
 
 def _execute(
@@ -125,13 +134,18 @@ def _prepare(arms: Sequence[bench.Arm], wanted: Sequence[bench.Condition], out: 
             pass
 
 
-def _finish(done: bench.Run, wanted: list[bench.Condition], out: Path | None) -> int:
+def _finish(done: bench.Run, wanted: list[bench.Condition], out: Path | None, *, as_json: bool) -> int:
     """Show, write and check the results; the exit status."""
     report = done.report()
-    print_report(report)
-    print_failures(report)
+    if as_json:
+        write(json_line(orjson.loads(report.json())))
+    else:
+        print_report(report)
+        print_failures(report)
     if out is not None:
-        write(f"\n{done.write(out) / 'report.html'}\n")
+        written = done.write(out) / "report.html"
+        if not as_json:
+            write(f"\n{written}\n")
     failed = checked(lambda: bench.broken(report, wanted))
     for reason in failed:
         print_error(reason)

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+import click
 import orjson
 
 from asyncrouter import AttemptTimeout
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from asyncrouter import Attempt, AttemptError, CallError, ExplainedStep, Explanation, Price, Reply, Trace
 
 JsonObject = dict[str, object]
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+"""The option of every command that has nothing more to say of its object."""
 
 
 def json_line(document: JsonObject, *, one_line: bool = False) -> str:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from asyncrouter import Attempt, Trace
 
-_MAX_WIDTH = 100
-"""Columns of a drawing at most: a wider one is no easier to read."""
 _MIN_BAR = 8
 """Columns of a bar at least: with fewer, a start and an end cannot be told apart."""
 
@@ -45,8 +43,8 @@ _OUTCOMES = {
 
 
 def draw(trace: Trace, console: Console) -> None:
-    """Draw a trace on a console, as wide as it is, up to 100 columns."""
-    width = min(console.width, _MAX_WIDTH)
+    """Draw a trace on a console, as wide as it is."""
+    width = console.width
     glyphs, other_end = (_PLAIN, _OTHER_ENDS[1]) if console.options.ascii_only else (_FINE, _OTHER_ENDS[0])
     names = min(max((len(visible(attempt.model)) for attempt in trace.attempts), default=0), width // 3)
     bar = max(width - names - 6, _MIN_BAR)

@@ -12,6 +12,8 @@ from asyncrouter.cli._bench_compare import compare
 from asyncrouter.cli._bench_replay import replay
 from asyncrouter.cli._bench_run import run
 from asyncrouter.cli._console import write_table
+from asyncrouter.cli._json import json_line, json_option
+from asyncrouter.cli._output import write
 
 
 @click.group(
@@ -32,14 +34,22 @@ def command() -> None:
 
 
 @command.command("scenarios")
-def scenarios() -> None:
+@json_option
+def scenarios(as_json: bool) -> None:
     """List the simulated scenarios."""
+    if as_json:
+        write(json_line({"scenarios": {name: one.what for name, one in bench.SCENARIOS.items()}}))
+        return
     write_table(["scenario", "what happens"], [(name, one.what) for name, one in bench.SCENARIOS.items()])
 
 
 @command.command("measures")
-def measures() -> None:
+@json_option
+def measures(as_json: bool) -> None:
     """List what is measured, by the names in report.json and --assert."""
+    if as_json:
+        write(json_line({"measures": dict(bench.DEFINITIONS)}))
+        return
     write_table(["measure", "definition"], bench.DEFINITIONS.items())
 
 

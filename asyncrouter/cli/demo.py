@@ -11,13 +11,14 @@ import click
 
 from asyncrouter import Config, Model, Price, Provider, Router, local
 from asyncrouter.cli._console import make_console
+from asyncrouter.cli._json import json_line, json_option, reply_json
 from asyncrouter.cli._output import write
 from asyncrouter.cli._timeline import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter import Trace
+    from asyncrouter import Reply
 
 PROMPT = "What is the capital of France?"
 HEDGE_AFTER = 0.4
@@ -34,10 +35,12 @@ _PRICE = Price(input=2.0, output=10.0)
 Examples:
   asyncrouter demo
   asyncrouter demo "Tell me about the sea." | cat
+  asyncrouter demo --json
 """,
 )
 @click.argument("prompt", default=PROMPT)
-def command(prompt: str) -> None:
+@json_option
+def command(prompt: str, as_json: bool) -> None:
     """Watch a chain survive two failures: no key, no account, no network.
 
     The chain has three models: `dead` refuses the connection, `silent` accepts the request and never answers, and
@@ -46,30 +49,34 @@ def command(prompt: str) -> None:
     """
     if not prompt.strip():
         raise click.UsageError("PROMPT is empty")
-    trace = asyncio.run(_run(prompt))
+    reply = asyncio.run(_run(prompt, quiet=as_json))
+    if as_json:
+        write(json_line(reply_json(reply)))
+        return
     write("\n")
-    draw(trace, make_console())
+    draw(reply.trace, make_console())
     make_console().print("The price of silent is invented; the model on this machine is free.", style="dim")
 
 
-async def _run(prompt: str) -> Trace:
+async def _run(prompt: str, *, quiet: bool) -> Reply:
     with _address(listening=False) as dead, _address(listening=True) as silent:
         async with contextlib.AsyncExitStack() as stack:
             server = local.serve(slots=1)
             with _starting_message():
                 await stack.enter_async_context(server)
             router = await stack.enter_async_context(Router(_config(server, dead, silent)))
-            return await _ask(router, server.alias, prompt)
+            return await _ask(router, server.alias, prompt, quiet=quiet)
 
 
-async def _ask(router: Router, answering: str, prompt: str) -> Trace:
+async def _ask(router: Router, answering: str, prompt: str, *, quiet: bool) -> Reply:
     chain = ["dead", "silent", answering]
-    write(f"{' → '.join(chain)}; the next one is started after {HEDGE_AFTER:g} s without content\n\n> {prompt}\n")
+    show = (lambda text: None) if quiet else write
+    show(f"{' → '.join(chain)}; the next one is started after {HEDGE_AFTER:g} s without content\n\n> {prompt}\n")
     async with router.stream(prompt, chain=chain, hedge=HEDGE_AFTER, max_tokens=120, temperature=0) as stream:
         async for chunk in stream:
-            write(chunk.text)
-    write("\n")
-    return stream.trace
+            show(chunk.text)
+    show("\n")
+    return stream.reply
 
 
 def _config(server: local.Server, dead: str, silent: str) -> Config:

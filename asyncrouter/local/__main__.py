@@ -11,10 +11,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from asyncrouter import CallError, Config, Provider, Router, local
+from asyncrouter import CallError, Config, Provider, Reply, Router, local
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    Describe = Callable[[Reply | CallError | local.Server], str]
 
 _PROMPT = "What is the capital of France?"
 _CLEAR_LINE = "\r\x1b[K"
@@ -23,8 +25,11 @@ _ANSWERED, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 """The exit statuses."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit status is 0 answered, 1 no answer, 2 usage or not installed, 130 interrupted."""
+def main(arguments: list[str] | None = None, describe: Describe | None = None) -> int:
+    """Run the command; its exit status is 0 answered, 1 no answer, 2 usage or not installed, 130 interrupted.
+
+    `describe` writes what is printed of an answer, a failed call or a server; `None`: text for a reader.
+    """
     options = _parser().parse_args(arguments)
     try:
         if options.serve and options.prompt is not None:
@@ -33,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         prompt = _PROMPT if options.prompt is None else options.prompt
         if not prompt.strip():
             raise ValueError("PROMPT is empty")
-        return asyncio.run(_serve(server, options.key) if options.serve else _ask(server, prompt))
+        work = _serve(server, options.key, describe) if options.serve else _ask(server, prompt, describe)
+        return asyncio.run(work)
     except (local.LocalModelError, ValueError) as wrong:
         _write_error(str(wrong))
         return _USAGE
@@ -67,7 +73,7 @@ def _key(reference: str | None) -> str | None:
     return key
 
 
-async def _ask(server: local.Server, prompt: str) -> int:
+async def _ask(server: local.Server, prompt: str, describe: Describe | None) -> int:
     async with _running(server):
         with _dead_address() as dead:
             config = Config(
@@ -79,15 +85,16 @@ async def _ask(server: local.Server, prompt: str) -> int:
                 try:
                     reply = await router.chat(prompt, chain=chain, max_tokens=120, temperature=0)
                 except CallError as failed:
-                    _write_error(str(failed))
+                    _write_error(failed.message if describe else str(failed))
+                    sys.stdout.write(describe(failed) if describe else "")
                     return _FAILED
-    sys.stdout.write(f"{reply.text.strip()}\n\n{reply.trace}\n")
+    sys.stdout.write(describe(reply) if describe else f"{reply.text.strip()}\n\n{reply.trace}\n")
     return _ANSWERED
 
 
-async def _serve(server: local.Server, key: str | None) -> int:
+async def _serve(server: local.Server, key: str | None, describe: Describe | None) -> int:
     async with _running(server):
-        sys.stdout.write(_snippet(server, key))
+        sys.stdout.write(describe(server) if describe else _snippet(server, key))
         sys.stdout.flush()
         status = await asyncio.to_thread(server.wait)
     _write_error(f"the model's server ended with exit status {status}")

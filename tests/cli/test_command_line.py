@@ -241,12 +241,14 @@ def test_commands_are_completed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("words", "names"),
-    [("chat --task c", ["coding"]), ("explain --tier ", ["budget", "standard"]), ("chat --model ", ["a"])],
+    [("chat --task c", ["coding"]), ("explain --tier ", ["budget", "standard"]), ("chat --model ", ["a"]),
+     ("batch --task c", ["coding"]),
+     ("bench run --scenario ou", ["outage"]), ("bench run --scenario f", ["flaky"])],
 )
 def test_names_of_the_configuration_are_completed(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, words: str, names: list[str]
 ) -> None:
-    """Completion offers the tasks, tiers and models of the file that would be used."""
+    """Completion offers the tasks, tiers and models of the file that would be used, and the scenarios of bench."""
     assert completed(monkeypatch, shell, words) == names
 
 

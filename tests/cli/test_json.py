@@ -6,11 +6,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from asyncrouter import Router, bench, local
+from asyncrouter.cli._app import app
+from asyncrouter.cli.local import _json
 from asyncrouter.sim import Act
+from tests.helpers.commandline import spawn
 
 if TYPE_CHECKING:
+    from asyncrouter.sim import Clock
     from tests.helpers.commandline import Shell
 
 
@@ -91,3 +97,99 @@ def test_a_trace_in_json_has_its_id(shell: Shell) -> None:
 
     assert len(json.loads(done.out)["trace"]["id"]) == 24
     assert "eu-1" not in done.out
+
+
+# ── every command ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def leaves(group: click.Group, *path: str) -> list[tuple[tuple[str, ...], click.Command]]:
+    """The commands of a group and of its groups, by what is typed for them."""
+    context = click.Context(group)
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for name in group.list_commands(context):
+        inner = group.get_command(context, name)
+        assert inner is not None
+        found += leaves(inner, *path, name) if isinstance(inner, click.Group) else [((*path, name), inner)]
+    return found
+
+
+def test_every_command_has_it() -> None:
+    """Every command, those of bench included, has an option `--json`."""
+    without = [path for path, one in leaves(app) if not any("--json" in option.opts for option in one.params)]
+
+    assert len(leaves(app)) >= 12
+    assert without == []
+
+
+@pytest.mark.parametrize(("name", "known"), [("scenarios", "outage"), ("measures", "p99_e2e")])
+def test_lists_of_bench(shell: Shell, name: str, known: str) -> None:
+    """Scenarios and measures are an object by name, each with its text."""
+    done = shell.run("bench", name, "--json")
+
+    assert (done.status, done.err) == (0, "")
+    assert isinstance(json.loads(done.out)[name][known], str)
+
+
+RUN = ("bench", "run", "--scenario", "flaky", "--calls", "60", "--arm", "one: chain=primary,secondary")
+
+
+def test_a_run_of_bench(shell: Shell) -> None:
+    """It prints what report.json holds, and nothing else; files are written all the same."""
+    done = shell.run(*RUN, "--json", "--out", "report")
+
+    assert done.status == 0
+    assert json.loads(done.out) == json.loads(Path("report/report.json").read_text())
+
+
+def test_a_comparison(shell: Shell) -> None:
+    """Each change has its arm, measure, figures, interval and verdict; the status is the same."""
+    shell.run(*RUN, "--out", "a")
+
+    done = shell.run("bench", "compare", "a", "a", "--fail-if-worse", "--json")
+
+    changes = json.loads(done.out)["changes"]
+    success = next(one for one in changes if one["name"] == "success")
+    assert (done.status, done.err) == (0, "")
+    assert (success["arm"], success["before"] == success["after"], success["verdict"]) == ("one", True, "same")
+
+
+def test_a_replay(shell: Shell, clock: Clock) -> None:
+    """Each policy has its settings, its hedge delay, its measures and its warnings."""
+    shell.world.model("a", lambda request, random: Act(text="ok", first_token=0.1 + random.random()))
+    shell.world.model("b", Act(text="ok"))
+
+    async def record() -> None:
+        config, transport = shell.world.config(), shell.world.transport()
+        async with Router(config, transport=transport, listeners=[bench.JsonlTrace("trace.jsonl")]) as router:
+            for _ in range(120):
+                await router.chat("x", chain=["a", "b"])
+
+    clock.run(record())
+    done = shell.run("bench", "replay", "trace.jsonl", "--hedge", "none,0.5", "--json")
+
+    policies = json.loads(done.out)["policies"]
+    assert done.status == 0
+    assert [(one["hedge"], one["hedge_after"], one["measures"]["success"]["value"]) for one in policies] == [
+        (None, None, 1.0), (0.5, 0.5, 1.0)]
+
+
+def test_a_real_answer(shell: Shell) -> None:
+    """`demo` and `local` print the answer with its trace as `chat` does (2 s: each starts a model)."""
+    for name, causes in (("demo", ["first", "retry", "fallback", "hedge"]), ("local", ["first", "retry", "fallback"])):
+        done = spawn(name, "Say hello.", "--json")
+
+        answer = json.loads(done.out)
+        assert (done.status, bool(answer["text"]), answer["error"]) == (0, True, None), done.err
+        assert [attempt["cause"] for attempt in answer["trace"]["attempts"]] == causes
+
+
+def test_a_server_of_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`local --serve --json` prints its address and the tables that lead to it, on one line."""
+    monkeypatch.setattr(local.Server, "base_url", "http://127.0.0.1:8123/v1")
+    document = json.loads(_json(local.serve()))
+
+    assert document == {
+        "base_url": "http://127.0.0.1:8123/v1",
+        "providers": {"local": {"base_url": "http://127.0.0.1:8123/v1"}},
+        "models": {"smollm2": {"provider": "local", "id": "smollm2"}},
+    }

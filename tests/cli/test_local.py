@@ -30,7 +30,8 @@ def test_arguments_are_passed_to_the_module(
     """`python -m asyncrouter.local` gets the same arguments, and its status is returned."""
     given: list[list[str]] = []
 
-    def main(arguments: list[str]) -> int:
+    def main(arguments: list[str], describe: object) -> int:
+        assert describe is None
         given.append(arguments)
         return 1
 

@@ -55,6 +55,15 @@ def test_an_ascii_terminal() -> None:
     assert [lines[6], lines[9]] == [" 3  silent   --------------------|", " 4  sound                 -------======*"]
 
 
+@pytest.mark.parametrize("width", [60, 100, 180])
+def test_a_wide_terminal_is_used(width: int) -> None:
+    """The axis and the longest bar reach the last column, and a message is on one line where it fits."""
+    lines = drawn(raced(), width)
+
+    assert max(map(len, lines)) == width
+    assert "    first: failed after 0.00 s: h:1 refused" in lines
+
+
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
     """Text is folded, and bars are cut."""

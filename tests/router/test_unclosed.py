@@ -118,15 +118,16 @@ def test_one_that_outlives_its_loop(
         authority.issue_cert("localhost").configure_cert(context)
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         overrides = {"providers": {"sim": {"ca": str(tmp_path / "ca.pem")}}}
-    kept: list[Router] = []
     transport = AiohttpTransport()
+    kept: list[object] = [transport]
 
-    async def main(address: str) -> None:
-        kept.append(Router(world.config(base_url=address, **overrides), transport=transport))
-        await kept[0].chat("x", model="a")
+    async def main(address: str, transport: AiohttpTransport) -> None:
+        router = Router(world.config(base_url=address, **overrides), transport=transport)
+        kept.append(router)
+        await router.chat("x", model="a")
 
     with serving(world, context) as address:
-        asyncio.run(main(address))
+        asyncio.run(main(address, transport))
         (connection,) = open_connections(world, transport)
         number = connection.get_extra_info("socket").fileno()
         assert complaints.said() == []
