@@ -9,6 +9,7 @@ import pytest
 
 from asyncrouter._errors import AttemptError, BadReply, RateLimited, ServerFailed
 from tests.helpers import anthropic_fixtures, gemini_fixtures, openai_fixtures, responses_fixtures
+from tests.helpers.by_calls import Outcome, outcome_of, outcomes_of_calls
 from tests.helpers.decoding import JSON, SSE, decode, decode_bytewise, sse
 from tests.helpers.openai_fixtures import completion, delta
 
@@ -23,7 +24,6 @@ TOOLS = {"tools": [{"type": "function", "function": {"name": "f"}}]}
 STOP, CALLED = delta("stop"), delta("tool_calls")
 LOST = "a tool call of which nothing has come"
 NO_OBJECT = "a tool call whose arguments are no JSON"
-Read = tuple[object, ...]
 
 
 def call(arguments: object = None, index: int | None = 0, name: str = "f") -> dict[str, Any]:
@@ -40,18 +40,18 @@ def last(**message: object) -> dict[str, object]:
 
 def read(
     wire: Wire, headers: Mapping[str, str], body: object, params: Mapping[str, object] | None = None
-) -> tuple[type[AttemptError] | None, Read | str]:
-    """The error's class and message, or text, reasoning, calls and finish reason; the same however the bytes come."""
+) -> Outcome:
+    """The error's class and message, or text, reasoning, calls and finish reason.
+
+    The same however the bytes come, and through each kind of call.
+    """
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    found = []
+    found: list[Outcome] = []
     for decoder in (decode(wire, headers, data, params), decode_bytewise(wire, headers, data, params)):
-        error, reply = decoder.close(), decoder.reply
-        calls = [(one["id"], one["function"]["name"], one["function"]["arguments"]) for one in reply.tool_calls]
-        if error is None:
-            found.append((None, (reply.text, reply.reasoning, calls, reply.finish_reason)))
-        else:
-            found.append((type(error), error.message))  # type: ignore[arg-type]
-    assert found[0] == found[1]
+        error = decoder.close()
+        found.append(outcome_of(decoder.reply) if error is None else (type(error), error.message))
+    found += outcomes_of_calls(wire, headers, data, params)
+    assert found == found[:1] * len(found)
     return found[0]
 
 
