@@ -331,7 +331,7 @@ def events(*documents: dict[str, object]) -> bytes:
      "arguments", '{"q":1}', ("", "", [("c", "f", '{"q":1}')], "tool_calls")),
 ])
 def test_texts_that_only_their_last_event_has(
-    kind: str, added: dict[str, object], field: str, value: str, expected: Read
+    kind: str, added: dict[str, object], field: str, value: str, expected: tuple[object, ...]
 ) -> None:
     """A host that sends neither deltas nor whole items says them there; after deltas it is no news."""
     item = {"type": "response.output_item.added", "output_index": 0, "item": added}
