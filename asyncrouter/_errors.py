@@ -15,7 +15,7 @@ RouterError
     ├── BadReply                     a 200 that is not a complete answer
     ├── ContextTooLong
     ├── Refused                      content policy
-    ├── NotAccepted                  the caller's `accept` returned a false value
+    ├── NotAccepted                  it does not fit `response_format`, or the caller's `accept` said no
     ├── Rejected                     other 4xx, any 3xx
     ├── Unauthorized                 401, 403
     ├── OutOfCredit                  402, a 429 about billing
@@ -183,12 +183,7 @@ class AttemptError(RouterError):
     """Of several errors the one with the highest rank is named first: the one that its reader can do most about."""
 
     def __init__(
-        self,
-        message: str = "",
-        *,
-        status: int | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
+        self, message: str = "", *, status: int | None = None, code: str | None = None, request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         message = visible(message)
@@ -278,13 +273,20 @@ class Refused(AttemptError):
 
 
 class NotAccepted(AttemptError):
-    """The caller's `accept` returned a false value or raised a `ValueError`. `reply` is the answer; its cost counts."""
+    """The answer does not fit `response_format`, or the caller's `accept` returned false or raised a `ValueError`.
+
+    `reply` is the answer; its cost counts. `path` is where it does not fit, such as `lines[2].amount`: "" for all of
+    it, `None` where `accept` said no.
+    """
 
     rank = 7
 
-    def __init__(self, message: str = "accept() turned the reply down", reply: Reply | None = None) -> None:
+    def __init__(
+        self, message: str = "accept() turned the reply down", reply: Reply | None = None, path: str | None = None
+    ) -> None:
         super().__init__(message)
         self.reply = reply
+        self.path = path
 
 
 class Rejected(AttemptError):

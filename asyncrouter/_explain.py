@@ -25,6 +25,7 @@ class ExplainedStep(NamedTuple):
     - `usd_per_mtok`: the `Price` of the model; `None` if unknown.
     - `wire`: the API that carries the call: "openai" (Chat Completions), "responses", "anthropic" or "gemini".
     - `wire_reason`: why that one, where a provider serves two; else "".
+    - `notes`: how a checked `response_format` is asked for, where it is not simply sent as it is.
     """
 
     model: str
@@ -37,6 +38,7 @@ class ExplainedStep(NamedTuple):
     usd_per_mtok: Price | None
     wire: str = ""
     wire_reason: str = ""
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         names = ("connect", "first_token", "idle", "total")
@@ -45,7 +47,8 @@ class ExplainedStep(NamedTuple):
         cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
         wire = f"; wire {self.wire}" if self.wire else ""
         reason = f" ({self.wire_reason})" if self.wire_reason else ""
-        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}")
+        notes = "".join(f"; {note}" for note in self.notes)
+        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}{notes}")
 
 
 class Explanation(NamedTuple):
@@ -138,10 +141,11 @@ def explain_plan(
     for step in plan.steps:
         wire = None if engine is None else engine.wires.get(step.provider.name)
         given = {**params.of(step.model.provider), **step.params}
-        choice = (wire or wire_for(step.provider, wall)).explain_choice(step.model, given)
+        wire = wire or wire_for(step.provider, wall)
+        choice = wire.explain_choice(step.model, given)
         steps.append(ExplainedStep(
             step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
-            step.total, step.model.usd_per_mtok, choice.wire, choice.reason,
+            step.total, step.model.usd_per_mtok, choice.wire, choice.reason, wire.format_notes(step.model, given),
         ))
     ordinary, for_long_prompts = tuple(steps[:plan.ordinary]), tuple(steps[plan.ordinary:])
     return Explanation(plan.task, ordinary, deadline, _hedge(plan.hedge), for_long_prompts)

@@ -9,13 +9,13 @@ from inspect import iscoroutinefunction
 from itertools import count
 from typing import TYPE_CHECKING, Literal, Self
 
-from asyncrouter._config.arguments import deadline_of, params_of
-from asyncrouter._config.arguments_params import merge_params
+from asyncrouter._config.arguments import deadline_of, explained_params
 from asyncrouter._config.checks import without_locals
 from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.parameter_names import KNOWN, misspelt
 from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
+from asyncrouter._config.response_format import NOT_CHECKED, unchecked
 from asyncrouter._config.settings import NOT_GIVEN, NotGiven
 from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._engine.lifecycle import Lifecycle
@@ -111,7 +111,7 @@ class RouterBase:
             task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
         )
         try:
-            merged = merge_params(self.config, params_of(plan), params, provider_params)
+            merged = explained_params(self.config, plan, params, provider_params)
         except Exception as error:
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
             forget_locals(error)
@@ -181,6 +181,8 @@ class RouterBase:
         return plan
 
     def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
+        if call.parse is unchecked:
+            self._events.notice(Notice("response_format", NOT_CHECKED))
         if not call.params.keys() <= KNOWN:
             self._warn_of_misspelt(call.params)
         if call.provider_params:

@@ -79,6 +79,7 @@ class Call(NamedTuple):
     - `own_keys`: the providers for which these headers bring a key of the caller's own.
     - `observed`: whether anybody wants its events: a listener, or the log.
     - `embeds`: whether it asks for embeddings: each message is one text.
+    - `parse`: makes a value of an answer's text, or raises `NotAccepted`; `None` without a `response_format` to check.
     """
 
     messages: Sequence[Message]
@@ -95,6 +96,7 @@ class Call(NamedTuple):
     provider_params: Mapping[str, Mapping[str, object]] = {}
     observed: bool = True
     embeds: bool = False
+    parse: Callable[[str], object] | None = None
 
     def params_for(self, provider: str) -> Mapping[str, object]:
         """The parameters for attempts at this provider."""
@@ -300,6 +302,7 @@ class Reply(ShortRepr, PickledByName):
     - `trace`: the record of the call.
     - `message`: the assistant's message, for the history; a reply may also stand in `messages` itself.
     - `raw`: the answer as a Chat Completions response.
+    - `parsed`: the checked value, if `response_format` asked for one: an instance of its class, or what the JSON says.
 
     A reply can be pickled.
     """
@@ -314,6 +317,7 @@ class Reply(ShortRepr, PickledByName):
     cost_usd: float | None = None
     trace: Trace = field(default_factory=lambda: Trace(None, 0.0), repr=False)
     _build_raw: Callable[[], Message] | None = field(default=None, repr=False, compare=False)
+    parsed: Any = field(default=None, repr=False)
 
     def __getstate__(self) -> tuple[int, dict[str, object]]:
         """Pickle `raw` as a plain object, instead of the decoder that builds it."""

@@ -22,7 +22,7 @@ LAYERS: list[list[str]] = [
     ["_engine"],
     ["_embedding", "_explain", "_listing", "_reply_stream", "_router", "_router_base"],
     ["_api", ""],
-    ["files", "prices", "local", "sim"],
+    ["files", "prices", "local", "sim", "schema"],
     ["batch", "bench"],
     ["integrations"],
     ["cli", "__main__"],
@@ -52,6 +52,7 @@ LATE = {
     },
     "_config.builtin_catalog": {"importlib.resources", "tomllib"},
     "_config.load": {"tomllib"},
+    "_config.response_format": {"asyncrouter.schema"},
     "_config.checks": {"difflib"},
 }
 """What modules below the doors import inside a function, so that `import asyncrouter` stays cheap."""

@@ -11,6 +11,7 @@ from asyncrouter._config.arguments_messages import check_messages
 from asyncrouter._config.arguments_params import NO_PROVIDERS, Params, merge_params
 from asyncrouter._config.checks import seconds
 from asyncrouter._config.parameter_names import check_keywords
+from asyncrouter._config.response_format import NAME, take_format
 from asyncrouter._config.settings import DefaultSeconds, NotGiven
 from asyncrouter._types import Call
 
@@ -47,6 +48,9 @@ def new_call(
     if accept is not None and not callable(accept):
         raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
     messages = check_messages(prompt, system)
+    parse = None
+    if NAME in provider_params:
+        provider_params, parse = take_format(provider_params)
     if params is not None or plan.params or plan.provider_params:
         merged, of_providers = merge_params(config, params_of(plan), params, provider_params)
     else:
@@ -58,11 +62,13 @@ def new_call(
     until = inf if limit is None else now + limit
     given = limit is not None and not isinstance(limit, DefaultSeconds)
     if not headers and not of_providers:
-        return Call(messages, merged, {}, now, until, stream, accept, priority, given, observed=observed)
+        return Call(
+            messages, merged, {}, now, until, stream, accept, priority, given, observed=observed, parse=parse
+        )
     for_all, by_provider, own_keys = check_headers(headers, config, plan)
     return Call(
         messages, merged, for_all, now, until, stream, accept, priority, given, provider_headers=by_provider,
-        own_keys=own_keys, provider_params=of_providers, observed=observed,
+        own_keys=own_keys, provider_params=of_providers, observed=observed, parse=parse,
     )
 
 
@@ -77,6 +83,15 @@ def deadline_of(plan: Plan, given: float | NotGiven | None) -> float | None:
 def params_of(plan: Plan) -> Params:
     """The parameters that a plan gives its call."""
     return Params(plan.params, plan.provider_params)
+
+
+def explained_params(
+    config: Config, plan: Plan, params: Mapping[str, object] | None, given: Mapping[str, object]
+) -> Params:
+    """The parameters of a call that is only explained. Raises `TypeError` or `ValueError`, as the call would."""
+    if NAME in given:
+        given, _ = take_format(given)
+    return merge_params(config, params_of(plan), params, given)
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

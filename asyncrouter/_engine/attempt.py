@@ -65,6 +65,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.admission import admit_later, admit_now
+from asyncrouter._engine.answer_check import check_answer
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import FORBIDDEN, SentAttempt
@@ -180,7 +181,8 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
 
 async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | AttemptError:
     """Carry out an attempt that has been admitted, and end it."""
-    accept = sent.entry.call.accept
+    call = sent.entry.call
+    accept, parse = call.accept, call.parse
     try:
         try:
             answer = await _reach(sent, step_run)
@@ -195,6 +197,8 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
             return _failed(sent, step_run, sent.lost(error))
         if isinstance(answer, ChunkReader):
             return answer
+        if parse is not None and (misfit := check_answer(parse, sent.complete(answer))) is not None:
+            return sent.fail(misfit)
         if accept is None or (refusal := await _refusal(sent, accept, answer)) is None:
             return sent.win(answer)
         return sent.fail(refusal)

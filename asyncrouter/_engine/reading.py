@@ -47,6 +47,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from asyncrouter._engine.answer_check import check_answer
 from asyncrouter._errors import AttemptError, ConnectionFailed
 
 if TYPE_CHECKING:
@@ -237,6 +238,9 @@ class ChunkReader(ReplyReader):
         try:
             if self._decoder.done or not await self._pull(self._chunks, 0.0):
                 reply = await self._finish()
+                parse = self._sent.entry.call.parse
+                if parse is not None and (misfit := check_answer(parse, self._sent.complete(reply))) is not None:
+                    raise misfit
                 self._over = True
                 self._chunks.append(self._decoder.final())
                 self._sent.win(reply)

@@ -85,6 +85,8 @@ def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool
         return False
     warning = sent.wire.adapt(step_run.step.model, sent.request, error)
     if warning is None:
+        warning = sent.wire.adapt_format(step_run.step.model, step_run.params, error)
+    if warning is None:
         return False
     engine.events.notice(Notice(step_run.step.name, f"{step_run.step.name}: {warning}"))
     return True

@@ -115,6 +115,17 @@ class Wire(Protocol):
         """
         ...
 
+    def adapt_format(self, model: Model, params: Mapping[str, object], error: AttemptError) -> str | None:
+        """Learn that the schema for an answer was refused; the warning to give if it is asked for otherwise now.
+
+        `None` when the error is about something else, or nothing is left to try. Never raises.
+        """
+        ...
+
+    def format_notes(self, model: Model, params: Mapping[str, object]) -> tuple[str, ...]:
+        """What a person should know about how a checked `response_format` is asked for; `()` for nothing."""
+        ...
+
     def adaptations(self, model: Model, params: Mapping[str, object], request: Request) -> tuple[str, ...]:
         """What of this request is written otherwise than these parameters ask for; each set of them is told once."""
         ...

@@ -58,6 +58,12 @@ class OpenAIOrResponses(OpenAI):
         """Which of the two carries a call with these parameters, and why."""
         return _TOLD if model.id in self._moved else choose_api(model, params)
 
+    def format_notes(self, model: Model, params: Mapping[str, object]) -> tuple[str, ...]:
+        """What a person should know about how a checked `response_format` is asked for."""
+        if self.explain_choice(model, params).wire == "responses":
+            return self._responses.format_notes(model, params)
+        return super().format_notes(model, params)
+
     def adapt(self, model: Model, request: Request, error: AttemptError) -> str | None:
         """Learn from a refused request; the warning to give if the same model should be asked once more, else `None`.
         """

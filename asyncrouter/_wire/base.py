@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import orjson
 
 from asyncrouter._config.hosts import serves_both_apis
+from asyncrouter._config.response_format import NAME, AnswerFormat
 from asyncrouter._credentials.secret import Secret, reveal, seal
 from asyncrouter._errors import BadReply
 from asyncrouter._repr import visible_name
 from asyncrouter._transport.api import Request
 from asyncrouter._types import merge_headers
 from asyncrouter._wire.adaptations import Adaptations
+from asyncrouter._wire.answer_format import IN_PROMPT, OPENAI, RefusedSchemas, put_format, write_format
 from asyncrouter._wire.api import WireChoice
 from asyncrouter._wire.decoding.body_decoder import BodyDecoder
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
@@ -24,12 +27,13 @@ from asyncrouter._wire.learned import PROMPT, Learned
 from asyncrouter._wire.lost_thoughts import LostThoughts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Call, Message, Reply
+    from asyncrouter._wire.answer_format import Rules, Written
     from asyncrouter._wire.api import Decoder, Wire
     from asyncrouter._wire.decoding.answer_builder import AnswerBuilder
 
@@ -48,6 +52,12 @@ _EVENTS = "text/event-stream"
 _NEVER_DROPPED = PROMPT | {"max_tokens"}
 """Fields of a body that stay, whatever a model drops; the limit is the caller's there, and one API demands it."""
 
+_ABOUT_FORMAT = re.compile(
+    r"response_?(?:format|json_?schema|schema|mime_?type)|text\.format|output_(?:config|format)|json_schema|json_object"
+    r"|structured output|invalid schema|grammar", re.IGNORECASE,
+)
+"""Words of an error about the schema for the answer."""
+
 _MAX_HEADER_SETS = 8
 """How many sets of request headers are kept, two a key: a provider has one key, or a few while they are rotated."""
 
@@ -64,7 +74,7 @@ class BaseWire:
 
     __slots__ = (
         "_adaptations", "_classifier", "_headers", "_learned", "_lost_thoughts", "_new_builder", "_provider", "_proxy",
-        "_shortcut",
+        "_refused_schemas", "_shortcut",
     )
 
     def __init__(
@@ -83,6 +93,7 @@ class BaseWire:
         self._adaptations = Adaptations()
         self._learned: Learned | None = None  # until a provider has refused something
         self._lost_thoughts: LostThoughts | None = None  # until it has refused thoughts
+        self._refused_schemas = RefusedSchemas()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
@@ -132,9 +143,27 @@ class BaseWire:
         self._learned = self._learned or Learned()
         return self._learned.learn(model.id, body, complaint)
 
+    def adapt_format(self, model: Model, params: Mapping[str, object], error: AttemptError) -> str | None:
+        """Learn that the schema for an answer was refused; the warning to give if the prompt asks for it now."""
+        wanted = params.get(NAME)
+        if not isinstance(wanted, AnswerFormat) or self._written(model, wanted).response_format is None:
+            return None
+        if not _ABOUT_FORMAT.search(f"{error.param or ''} {error.message[:_QUOTED_CHARACTERS]}"):
+            return None
+        self._refused_schemas.add((model.id, wanted.name))
+        return f"the schema {wanted.name!r} is refused there, and put into the prompt from now on"
+
     def adaptations(self, model: Model, params: Mapping[str, object], request: Request) -> tuple[str, ...]:
         """What of this request is written otherwise than these parameters ask for; each set of them is told once."""
-        return self._adaptations.of(model, params, request)
+        changes = self._adaptations.of(model, params, request)
+        return changes if NAME not in params else changes + self.format_notes(model, params)
+
+    def format_notes(self, model: Model, params: Mapping[str, object]) -> tuple[str, ...]:
+        """What a person should know about how a checked `response_format` is asked for."""
+        wanted = params.get(NAME)
+        if not isinstance(wanted, AnswerFormat):
+            return ()
+        return tuple(f"{NAME}: {note}" for note in self._written(model, wanted).notes)
 
     def streams(self, request: Request) -> bool:
         """Whether the answer to this request is asked for as a stream; not every model and host has one."""
@@ -161,6 +190,23 @@ class BaseWire:
         query = {**configured, **query}
         url = f"{self._provider.base_url.rstrip('/')}{path}{'?' + urlencode(query) if query else ''}"
         return Secret(url) if configured else url
+
+    def _ask(
+        self, call: Call, model: Model, params: Mapping[str, object]
+    ) -> tuple[Sequence[Message], Mapping[str, object]]:
+        """The messages and the parameters, with a checked `response_format` written as the model takes it."""
+        wanted = params.get(NAME)
+        if not isinstance(wanted, AnswerFormat):
+            return call.messages, params
+        return put_format(call.messages, params, self._written(model, wanted))
+
+    def _written(self, model: Model, wanted: AnswerFormat) -> Written:
+        refused = NAME in model.drop or (model.id, wanted.name) in self._refused_schemas
+        return write_format(wanted, IN_PROMPT if refused else self._format_rules(model))
+
+    def _format_rules(self, model: Model) -> Rules:
+        """By whose rules a schema for the answer is written; the Responses API has OpenAI's."""
+        return OPENAI
 
     def _finish(self, body: Message, model: Model) -> Message:
         """The body without what the model drops or has refused, by the names that this API has for it."""

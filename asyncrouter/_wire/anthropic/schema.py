@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from asyncrouter._errors import Rejected
 from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.json_schemas import described, is_object, refers_to_itself
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
@@ -41,7 +40,7 @@ def accepted_schema(path: str, schema: Message) -> Message:
 
     Raises `Rejected` for a schema that the API cannot express.
     """
-    if _refers_to_itself(schema):
+    if refers_to_itself(schema):
         raise Rejected(f"{path}: the Messages API takes no schema that refers to itself")
     return _accepted(path, schema)
 
@@ -63,22 +62,17 @@ def _accepted(path: str, schema: Message) -> Message:
             accepted[name] = value
         elif name not in _UNSAID:
             unsaid[name] = value
-    if _is_object(schema):
+    if is_object(schema):
         if not object_in(schema, "properties") and schema.get("additionalProperties", False) is not False:
             raise Rejected(f"{path}: the Messages API takes no object whose names are free")
         accepted["additionalProperties"] = False
     if unsaid:
-        accepted["description"] = _described(schema.get("description"), unsaid)
+        accepted["description"] = described(schema.get("description"), unsaid)
     return accepted
 
 
 def _inner(path: str, value: object) -> object:
     return _accepted(path, value) if isinstance(value, dict) else value
-
-
-def _is_object(schema: Message) -> bool:
-    kind = schema.get("type")
-    return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
 
 
 def _is_accepted(name: str, value: object) -> bool:
@@ -89,41 +83,4 @@ def _is_accepted(name: str, value: object) -> bool:
             return value in _FORMATS
         case "pattern":
             return isinstance(value, str) and _HARD_PATTERN.search(value) is None
-    return False
-
-
-def _described(description: object, unsaid: Message) -> str:
-    written = ", ".join(f"{name}: {orjson.dumps(value, default=str).decode()}" for name, value in unsaid.items())
-    return f"{description}\n\n{{{written}}}" if isinstance(description, str) else f"{{{written}}}"
-
-
-def _refers_to_itself(schema: Message) -> bool:
-    """Whether a definition is used within itself."""
-    definitions = {**object_in(schema, "definitions"), **object_in(schema, "$defs")}
-    uses = {name: _references(described) for name, described in definitions.items()}
-    uses[""] = _references(schema)  # "#" is the whole schema
-    return any(_reaches(name, name, uses, set()) for name in uses)
-
-
-def _references(value: object) -> set[str]:
-    """The names of the definitions that a schema uses, apart from those used in definitions; "" for the whole schema.
-    """
-    if isinstance(value, list):
-        return {name for item in value for name in _references(item)}
-    if not isinstance(value, dict):
-        return set()
-    found = {name for key, item in value.items() if key not in {"$defs", "definitions"} for name in _references(item)}
-    reference = value.get("$ref")
-    return found | {reference.removeprefix("#").rpartition("/")[2]} if isinstance(reference, str) else found
-
-
-def _reaches(start: str, wanted: str, uses: dict[str, set[str]], seen: set[str]) -> bool:
-    """Whether the definition `start` leads to `wanted`."""
-    for name in uses.get(start, ()):
-        if name == wanted:
-            return True
-        if name not in seen:
-            seen.add(name)
-            if _reaches(name, wanted, uses, seen):
-                return True
     return False

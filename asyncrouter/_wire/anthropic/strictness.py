@@ -43,6 +43,11 @@ _MOST: Final = Load(20, 24, 16)
 _NAMES: Final = ("strict tools", "optional parameters", "parameters with a union type")
 
 
+def over_limit(schema: Message) -> str:
+    """The limit that an answer's schema exceeds by itself, "" for none."""
+    return _load(schema).over()
+
+
 def limit_strict(body: Message, output: Message) -> None:
     """Send tools that are too many as tools that are not strict. Raises `Rejected` if the answer's schema is too much.
     """

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from asyncrouter._wire.answer_format import ANTHROPIC, IN_PROMPT, LOOSE
 from asyncrouter._wire.anthropic.answer import MessageBuilder
 from asyncrouter._wire.anthropic.request import translate
 from asyncrouter._wire.base import BaseWire
+from asyncrouter._wire.families import rules_of
 from asyncrouter._wire.origin import origin_of
 from asyncrouter._wire.request_body import write_translated
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
+    from asyncrouter._wire.answer_format import Rules
 
 VERSION = "2023-06-01"
 """The `anthropic-version` we send: it is pinned, for later ones refuse parameters that this one ignores."""
@@ -42,7 +45,8 @@ class Anthropic(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         target, lost = self._origin._replace(model=model.id), self._lost_thoughts
-        body = translate(model, call.messages, params, target, stream=stream, lost=lost)
+        messages, params = self._ask(call, model, params)
+        body = translate(model, messages, params, target, stream=stream, lost=lost)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._messages_url, call, written, key, stream="stream" in body, connect=connect)
 
@@ -53,3 +57,7 @@ class Anthropic(BaseWire):
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         version = {"anthropic-version": VERSION}
         return version if key is None else {"x-api-key": key, **version}
+
+    def _format_rules(self, model: Model) -> Rules:
+        """By whose rules a schema for the answer is written: nobody's, at a server of other models."""
+        return {"none": IN_PROMPT, "limited": ANTHROPIC, "any": LOOSE}[rules_of(model.id).schemas]

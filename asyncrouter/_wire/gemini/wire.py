@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._config.names import can_stand_in_address
+from asyncrouter._wire.answer_format import GOOGLE
 from asyncrouter._wire.base import BaseWire, read_model_ids
 from asyncrouter._wire.gemini.answer import ResponseBuilder
 from asyncrouter._wire.gemini.request import native_config, translate
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
+    from asyncrouter._wire.answer_format import Rules
     from asyncrouter._wire.api import Decoder
 
 _DECODED: Final = (("n", "candidateCount", "candidate_count"), ("stop", "stopSequences", "stop_sequences"))
@@ -42,7 +44,8 @@ class Gemini(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        body = translate(model, call.messages, params, self._origin._replace(model=model.id))
+        messages, params = self._ask(call, model, params)
+        body = translate(model, messages, params, self._origin._replace(model=model.id))
         written = write_translated(self._finish(body, model), call, params)
         stream = stream and "stream" not in model.drop
         if stream:
@@ -65,6 +68,10 @@ class Gemini(BaseWire):
     def parse_models(self, body: bytes) -> list[str]:
         """The ids in `{"models": [{"name": "models/…"}]}`. Raises `BadReply`."""
         return [name.removeprefix("models/") for name in read_model_ids(body, "models", "name")]
+
+    def _format_rules(self, model: Model) -> Rules:
+        """By whose rules a schema for the answer is written."""
+        return GOOGLE
 
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         return {} if key is None else {"x-goog-api-key": key}

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from asyncrouter._wire.answer_format import ANY, LOOSE, OPENAI
 from asyncrouter._wire.families import NOTHING_KNOWN, FamilyRules
 from asyncrouter._wire.vendors import foreign_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from asyncrouter._wire.answer_format import Rules
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -58,6 +61,8 @@ class Quirks:
     """Whether `n` may only be 1."""
     schemas: bool = True
     """Whether an answer may be asked for by a JSON schema."""
+    format_rules: Rules = ANY
+    """What such a schema may say, for models whose maker is not known."""
     streams_formats: bool = True
     """Whether an answer with a `response_format` can be streamed; if not, it is asked for as one body."""
     thinking_switch: bool = False
@@ -94,6 +99,7 @@ _RESULT: Final = frozenset({"role", "content", "tool_call_id"})
 
 _OPENAI: Final = Quirks(
     newer_limit=True,
+    format_rules=OPENAI,
     left_out=foreign_parameters("openai"),
     message_fields={
         "system": _NAMED, "developer": _NAMED, "user": _NAMED, "assistant": _ASSISTANT_FIELDS,
@@ -145,6 +151,7 @@ _GROQ: Final = Quirks(
     nulls=False,
     tool_types=frozenset({"function", "browser_search", "code_interpreter", "mcp"}),
     one_choice=True,
+    format_rules=LOOSE,  # "strict" is for gpt-oss alone
     streams_formats=False,
     default_effort_only=frozenset({"qwen"}),
 )
@@ -166,6 +173,7 @@ _CEREBRAS: Final = Quirks(
 
 # docs.x.ai, "Chat completions".
 _XAI: Final = Quirks(
+    format_rules=OPENAI,
     left_out=foreign_parameters("xai"),
     message_fields={
         "system": _NAMED, "developer": _NAMED, "user": _NAMED,

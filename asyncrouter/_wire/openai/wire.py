@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.openai.answer import CompletionBuilder
+from asyncrouter._wire.openai.format_rules import format_rules
 from asyncrouter._wire.openai.quirks import quirks_of
 from asyncrouter._wire.openai.request import write_request
 from asyncrouter._wire.openai.shortcut import write_plain
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
     from asyncrouter._types import Call
+    from asyncrouter._wire.answer_format import Rules
 
 
 class OpenAI(BaseWire):
@@ -36,6 +38,11 @@ class OpenAI(BaseWire):
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError` or `ValueError` that names what cannot be written."""
-        body = self._finish(write_request(model, call.messages, params, self._quirks, stream=stream), model)
+        messages, params = self._ask(call, model, params)
+        body = self._finish(write_request(model, messages, params, self._quirks, stream=stream), model)
         written = write_body(body)
         return self._post(self._chat_url, call, written, key, stream="stream" in body, connect=connect)
+
+    def _format_rules(self, model: Model) -> Rules:
+        """By whose rules a schema for the answer is written."""
+        return format_rules(model, self._quirks)

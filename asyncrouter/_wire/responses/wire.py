@@ -48,7 +48,8 @@ class Responses(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        body = translate(model, call.messages, params, self._target.for_model(model.id), stream=stream)
+        messages, params = self._ask(call, model, params)
+        body = translate(model, messages, params, self._target.for_model(model.id), stream=stream)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._responses_url, call, written, key, stream="stream" in body, connect=connect)
 
