@@ -111,9 +111,9 @@ class Router(EmbeddingRouter):
         - `connect`, `first_token`, `idle`, `total`: seconds for each attempt, as in `Defaults`; `None`: no limit.
         - `on_refusal`: when a provider refuses the content of the prompt: "raise", or "next": the next model is tried.
         - `on_context`: the name of a model or task to ask next when the prompt is too long for a model.
-        - `response_format`: a pydantic model, a dataclass, a TypedDict or a JSON schema: each model is asked for it as it
-          takes it, and an answer that does not fit is not accepted, so that the next model is tried. `reply.parsed` is
-          the value. `help("asyncrouter.schema")` has the rules.
+        - `response_format`: a pydantic model, a dataclass, a TypedDict or a JSON schema. Each model is asked for it in
+          the way that it takes; an answer that does not fit is not accepted, and the next model is tried.
+          `reply.parsed` is the value. `help("asyncrouter.schema")` has the rules.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, or raises a
           `ValueError` (a `ValidationError` is one), the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
