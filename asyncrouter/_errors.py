@@ -106,8 +106,7 @@ class CallError(RouterError):
     @property
     def last(self) -> AttemptError | None:
         """The error of the attempt that began last; `None` if none has failed."""
-        errors = self.errors
-        return errors[-1] if errors else None
+        return next(reversed(self.errors), None)
 
     @property
     def retry_after(self) -> float | None:
@@ -275,8 +274,7 @@ class Refused(AttemptError):
 class NotAccepted(AttemptError):
     """The answer does not fit `response_format`, or the caller's `accept` returned false or raised a `ValueError`.
 
-    `reply` is the answer; its cost counts. `path` is where it does not fit, such as `lines[2].amount`: "" for all of
-    it, `None` where `accept` said no.
+    `reply` is the answer; its cost counts. `path` is where it does not fit (`lines[2].amount`), `None` for `accept`.
     """
 
     rank = 7

@@ -98,7 +98,8 @@ def test_what_is_no_shape(clock: Clock, world: World, how: str, bad: Bad) -> Non
 
 @pytest.mark.parametrize(("shape", "name", "kind"), [
     (Invoice, "Invoice", "object"), (Point, "Point", "object"), (Shelf, "Shelf", "object"),
-    (INVOICE, "Invoice", "object"), (Page[Invoice], "Page_Invoice", "object"), (RootModel[list[int]], "RootModel_list_int", "array"),
+    (INVOICE, "Invoice", "object"), (Page[Invoice], "Page_Invoice", "object"),
+    (RootModel[list[int]], "RootModel_list_int", "array"),
     ({"type": "integer"}, "answer", "integer"), ({"title": "An odd *title*!", "type": "null"}, "An_odd_title", "null"),
 ])
 def test_shapes_have_a_name_and_a_schema(shape: object, name: str, kind: str) -> None:
