@@ -118,9 +118,12 @@ class Events:
         """Whether nobody would see an event; notices are not concerned, for they are always logged."""
         return not self._listeners and not logger.isEnabledFor(logging.INFO)
 
-    def emit(self, event: Event) -> None:
-        """Log an event and call every listener with it; what one raises is logged with its traceback."""
-        log(event)
+    def emit(self, event: Event, trace: Trace | None = None) -> None:
+        """Log an event and call every listener with it; what one raises is logged with its traceback.
+
+        `trace` is that of the call in which it happened, for an event that has none.
+        """
+        log(event, trace)
         for listener in self._listeners:
             try:
                 if iscoroutine(result := listener(event)):
@@ -132,16 +135,19 @@ class Events:
                     extra=_of(getattr(event, "trace", None)),
                 )
 
-    def notice(self, notice: Notice) -> None:
-        """Emit a notice, unless the same has been given before, or so many that they are no news any more."""
+    def notice(self, notice: Notice, trace: Trace | None = None) -> None:
+        """Emit a notice, unless the same has been given before, or so many that they are no news any more.
+
+        `trace` is that of the call which met it; its log record has the call's id.
+        """
         notice = notice._replace(text=visible(notice.text))
         if notice not in self._given and len(self._given) < MAX_NAMES:
             self._given.add(notice)
-            self.emit(notice)
+            self.emit(notice, trace)
 
 
-def log(event: Event) -> None:
-    """Write the line of an event to the logger `asyncrouter`."""
+def log(event: Event, trace: Trace | None = None) -> None:
+    """Write the line of an event to the logger `asyncrouter`; `trace` is that of the call it belongs to, if known."""
     match event:
         case CallEnded(trace, error):
             _log_call(trace, error)
@@ -158,7 +164,7 @@ def log(event: Event) -> None:
         case StateChanged(subject, state, why):
             logger.debug("%s: %s%s", subject, state, f": {why}" if why else "")
         case Notice(_, text):
-            logger.warning("%s", text)
+            logger.warning("%s", text, extra=_of(trace))
 
 
 def _log_call(trace: Trace, error: BaseException | None) -> None:

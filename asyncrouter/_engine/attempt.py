@@ -147,7 +147,7 @@ async def _wait_for_room(
         waited = any(one.scope == "local" and one.sent is None for one in entry.trace.attempts)
         until = min(until, began if waited else since + MAX_WAIT_SECONDS)
     if no_room is not None:
-        engine.events.notice(Notice("this machine", OUT_OF_ROOM))
+        engine.events.notice(Notice("this machine", OUT_OF_ROOM), entry.trace)
     if until <= began or not await engine.room.wait(until, again=no_room is not None):
         if no_room is not None:
             no_room.again = "never"
@@ -169,7 +169,7 @@ def _prepare(entry: TraceEntry, step_run: StepRun, lease: Lease) -> SentAttempt:
         )
         step_run.streams = step_run.streams and wire.streams(request)
         for told in wire.adaptations(step.model, step_run.params, request) if step_run.params else ():
-            engine.events.notice(Notice(step.name, f"{step.name}: {told}"))
+            engine.events.notice(Notice(step.name, f"{step.name}: {told}"), entry.trace)
     except BaseException as error:
         lease.end(engine.time(), "not_sent")
         if isinstance(error, TypeError | ValueError) and any(one.sent is not None for one in entry.trace.attempts):

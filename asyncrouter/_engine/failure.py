@@ -45,12 +45,12 @@ def deadline_error(call: Call, trace: Trace) -> DeadlineExceeded:
     return _with_causes(DeadlineExceeded(f"{message}: {best}" if best is not None else message, trace), trace)
 
 
-def warn(engine: Engine, step: PlannedStep, error: AttemptError) -> None:
+def warn(engine: Engine, step: PlannedStep, error: AttemptError, trace: Trace) -> None:
     """Give notice, once, of what only a person can mend: a rejected request, a key, an account, a retired model."""
     if isinstance(error, Rejected) and error.gone and step.model.successor is not None:
-        engine.events.notice(Notice(step.name, f"{error}; it has been replaced by {step.model.successor}"))
+        engine.events.notice(Notice(step.name, f"{error}; it has been replaced by {step.model.successor}"), trace)
     elif isinstance(error, Rejected | Unauthorized | OutOfCredit) or (isinstance(error, NotSent) and error.actionable):
-        engine.events.notice(Notice(step.name, str(error)))
+        engine.events.notice(Notice(step.name, str(error)), trace)
 
 
 def warn_unknown_end(engine: Engine, step: PlannedStep, reply: Reply) -> None:
@@ -60,7 +60,7 @@ def warn_unknown_end(engine: Engine, step: PlannedStep, reply: Reply) -> None:
     word = (choice.get("native_finish_reason") or choice.get("finish_reason")) if isinstance(choice, dict) else None
     word = engine.credentials[step.model.provider].mask(f"{word!r:.80}")
     text = f"{step.name} ended its answer with {word}, a finish reason that is not known; it counts as an end"
-    engine.events.notice(Notice(step.name, text))
+    engine.events.notice(Notice(step.name, text), reply.trace)
 
 
 def log_unseen(error: BaseException) -> None:

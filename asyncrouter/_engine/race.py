@@ -285,7 +285,7 @@ class Race:
             self._wake.set_result(None)
 
     def _failed(self, step_run: StepRun, error: AttemptError, newest: bool) -> None:
-        warn(self._engine, step_run.step, error)
+        warn(self._engine, step_run.step, error, self._trace)
         self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
             self._remaining.clear()

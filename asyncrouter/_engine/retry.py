@@ -65,7 +65,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
         return result
     tries, adaptations = Tries(step_run.tried), 0
     while True:
-        if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result):
+        if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result, trace):
             adaptations += 1
         else:
             pause = pause_before_next(engine, call, step_run, result, tries)
@@ -78,7 +78,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
             return result
 
 
-def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool:
+def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError, trace: Trace) -> bool:
     """Whether the next request will be written otherwise, because the provider has said what it refuses in this one."""
     sent = step_run.attempt
     if not isinstance(error, Rejected) or error.status not in _ABOUT_THE_REQUEST or not isinstance(sent, SentAttempt):
@@ -88,7 +88,7 @@ def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError) -> bool
         warning = sent.wire.adapt_format(step_run.step.model, step_run.params, error)
     if warning is None:
         return False
-    engine.events.notice(Notice(step_run.step.name, f"{step_run.step.name}: {warning}"))
+    engine.events.notice(Notice(step_run.step.name, f"{step_run.step.name}: {warning}"), trace)
     return True
 
 

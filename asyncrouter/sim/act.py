@@ -189,6 +189,14 @@ class Act:
     size: int = 10_000_000
 
     def __post_init__(self) -> None:
+        for name in ("connect", "headers_after", "first_token", "gap", "tail"):
+            _seconds(name, getattr(self, name))
+        for name in ("tokens", "pictures", "size"):
+            _whole(name, getattr(self, name), 0)
+        for name, least in (("dimensions", 1), ("status", 100)):
+            _whole(name, getattr(self, name), least)
+        if not isinstance(self.text, str | None):
+            raise ValueError(f"text: expected text, got {self.text!r:.60}")
         _one_of("fault", self.fault, FAULTS)
         _one_of("why", self.why, WHYS)
         _one_of("retry_as", self.retry_as, RETRY_AS)
@@ -203,6 +211,18 @@ class Act:
             raise ValueError(f"byte={self.byte} and at={self.at!r} say two places")
         if self.comments is not None and not self.comments > 0:
             raise ValueError(f"comments: expected seconds above 0, got {self.comments!r}")
+
+
+def _seconds(name: str, given: object) -> None:
+    if given is None or callable(given):
+        return
+    if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
+        raise ValueError(f"{name}: expected seconds, 0 or more, or a distribution of them, got {given!r:.60}")
+
+
+def _whole(name: str, given: object, least: int) -> None:
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise ValueError(f"{name}: expected a whole number, {least} or more, got {given!r:.60}")
 
 
 def _one_of(name: str, given: object, known: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from inspect import iscoroutinefunction, signature
 from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING, Self
@@ -133,7 +134,7 @@ class SimModel:
         while self._schedule and self._schedule[0][0] <= request.at:
             self._script = self._schedule.pop(0)[1]
         act = self._script.popleft() if len(self._script) > 1 else self._script[0]
-        return act if isinstance(act, Act) else act(request, self._random)
+        return act if isinstance(act, Act) else decided(act, request, self._random)
 
 
 def limit_of(
@@ -148,6 +149,28 @@ def limit_of(
 def _checked(script: tuple[Act | Behaviour, ...]) -> tuple[Act | Behaviour, ...]:
     """The same. Raises `TypeError` for what is neither an act nor a function of a request."""
     for each in script:
-        if not isinstance(each, Act) and not callable(each):
-            raise TypeError(f"script: expected Act(…), Act(…) or a function of a request, got {type(each).__name__}")
+        if not isinstance(each, Act):
+            check_function("script", "Act(…), Act(…) or a function of a request", each)
     return script
+
+
+def check_function(name: str, what: str, given: object) -> None:
+    """Raise `TypeError` for what is no plain function of a request and a generator."""
+    if not callable(given):
+        raise TypeError(f"{name}: expected {what}, got {type(given).__name__}")
+    if iscoroutinefunction(given):
+        raise TypeError(f"{name}: expected {what}, got the async {given!r}: a world waits for nobody")
+    try:
+        signature(given).bind(None, None)
+    except ValueError:  # a function that Python knows no signature of
+        return
+    except TypeError:
+        raise TypeError(f"{name}: {given!r} must take two arguments: the request, and a random.Random") from None
+
+
+def decided(function: Behaviour, request: LoggedRequest, random: Random) -> Act:
+    """What a function decides. Raises `TypeError` if that is no act."""
+    act = function(request, random)
+    if not isinstance(act, Act):
+        raise TypeError(f"script: {function!r} must return an Act, and returned {type(act).__name__}")
+    return act

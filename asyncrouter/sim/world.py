@@ -21,7 +21,7 @@ from asyncrouter.sim._request import WIRES, route
 from asyncrouter.sim._request_log import LoggedRequest
 from asyncrouter.sim.act import Act
 from asyncrouter.sim.limits import Limit, RateLimiter
-from asyncrouter.sim.model import Behaviour, SimModel, limit_of
+from asyncrouter.sim.model import Behaviour, SimModel, check_function, limit_of
 from asyncrouter.sim.play import Play, json_response, plan
 from asyncrouter.sim.server import SimServer
 from asyncrouter.sim.transport import SimTransport
@@ -95,7 +95,11 @@ class World:
         return self.models[name].does(*script) if script else self.models[name]
 
     def rule(self, rule: Rule) -> None:
-        """Ask this function before any model. For what concerns all of them: a host that is down, a revoked key."""
+        """Ask this function before any model. For what concerns all of them: a host that is down, a revoked key.
+
+        Raises `TypeError` for what is no plain function of a request and a `random.Random`.
+        """
+        check_function("rule", "a function of a request", rule)
         self._rules.append(rule)
 
     def limit(

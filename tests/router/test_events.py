@@ -448,6 +448,22 @@ def test_one_id_in_every_event_and_log_record(
     assert list(dict.fromkeys(recorded)) == ids
 
 
+def test_the_record_of_a_notice_has_the_id_of_its_call(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rejected request and an end that nobody knows are warned of once, with the id of the call that met them."""
+    world.model("a", Act(status=400))
+    world.model("b", Act(finish_reason="moon"))
+
+    async def scenario() -> list[str]:
+        async with router_of(world) as router:
+            return [(await router.chat("x", chain=chain)).trace.id for chain in (["a", "b"], ["b"])]
+
+    ids = clock.run(scenario())
+
+    assert [record.call_id for record in caplog.records if record.levelno == logging.WARNING] == [ids[0]] * 2  # type: ignore[attr-defined]
+
+
 def test_ids_of_a_seeded_router_repeat(clock: Clock, world: World) -> None:
     """With a seed they are the same in each run; without one no two routers have the same."""
     world.model("a")

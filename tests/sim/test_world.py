@@ -128,6 +128,13 @@ def test_the_configuration_names_the_world_as_a_provider(world: World) -> None:
         (lambda: Act(why="moods"), "why: expected one of bad_request"),
         (lambda: Act(sse=["dots"]), "sse: expected one of crlf"),
         (lambda: Act(retry_as="poem"), "retry_as: expected one of seconds"),
+        (lambda: Act(first_token="0.5"), "first_token: expected seconds, 0 or more, or a distribution of them"),
+        (lambda: Act(gap=-1.0), "gap: expected seconds, 0 or more"),
+        (lambda: Act(connect=float("nan")), "connect: expected seconds, 0 or more"),
+        (lambda: Act(tokens=-1), "tokens: expected a whole number, 0 or more, got -1"),
+        (lambda: Act(status="500"), "status: expected a whole number, 100 or more, got '500'"),
+        (lambda: Act(dimensions=0), "dimensions: expected a whole number, 1 or more, got 0"),
+        (lambda: Act(text=3), "text: expected text, got 3"),
     ],
 )
 def test_invalid_acts_are_refused(make: Callable[[], Act], message: str) -> None:
@@ -221,3 +228,27 @@ def test_a_wrong_script_is_refused_at_once(world: World, wrong: Any) -> None:
     for write in (partial(world.model, "a"), model.does, model.then, partial(model.at, 1)):
         with pytest.raises(TypeError, match=message):
             write(wrong)
+
+
+async def later(request: object, random: object) -> Act:
+    return Act()
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    (lambda request: Act(), "must take two arguments: the request, and a random.Random"),
+    (lambda: Act(), "must take two arguments"),
+    (later, "got the async <function later"),
+])
+def test_a_wrong_function_is_refused_at_once(world: World, wrong: Any, message: str) -> None:
+    """One that takes other arguments, or is async, is a `TypeError` where it is written; so it is as a rule."""
+    for write in (partial(world.model, "a"), world.model("b").then, world.rule):
+        with pytest.raises(TypeError, match=message):
+            write(wrong)
+
+
+def test_a_function_that_returns_no_act_is_named(world: World, clock: Clock) -> None:
+    """What it returned is said where the call is made."""
+    world.model("a", lambda request, random: None)  # type: ignore[arg-type,return-value]
+
+    with pytest.raises(TypeError, match="must return an Act, and returned NoneType"):
+        clock.run(timed_reads(world.transport(), chat_request(model="a"), clock))
