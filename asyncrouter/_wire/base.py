@@ -258,7 +258,7 @@ def told_cost(headers: Mapping[str, str]) -> float | None:
     LiteLLM's proxy says 0 for a model whose price it does not know, and for a stream, of which it knows too little.
     """
     try:
-        cost = float(headers[_COST_HEADER])
+        cost = float(headers.get(_COST_HEADER, ""))
     except ValueError:
         return None
     return cost if 0.0 < cost < _NONSENSE_COST else None
