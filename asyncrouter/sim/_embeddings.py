@@ -16,6 +16,7 @@ import orjson
 
 from asyncrouter.sim._gemini import GeminiEncoder
 from asyncrouter.sim._openai import OpenAIEncoder
+from asyncrouter.sim._request import prompt_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ def texts_in(body: Mapping[str, object]) -> list[str]:
     """The texts of a request for embeddings; one that is given in tokens is written as a list of numbers."""
     given = body.get("input", body.get("requests"))
     listed = given if isinstance(given, list) and not all(type(one) is int for one in given) else [given]
-    return [one if isinstance(one, str) else orjson.dumps(_content(one)).decode() for one in listed]
+    return [one if isinstance(one, str) else _text_of(one) for one in listed]
 
 
 def vector_of(model: str, text: str, size: int) -> list[float]:
@@ -111,8 +112,9 @@ def _packed(vector: Sequence[float]) -> str:
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def _content(given: object) -> object:
-    return given.get("content") if isinstance(given, dict) else given
+def _text_of(given: object) -> str:
+    """The text of one of Google's requests, or a list of tokens as JSON."""
+    return prompt_text(given) if isinstance(given, dict) else orjson.dumps(given).decode()
 
 
 def _size(encoder: Encoder, name: str) -> int:

@@ -70,7 +70,7 @@ def max_answer_tokens(wire: Wire, body: Mapping[str, object]) -> int | None:
 def prompt_text(body: Mapping[str, object]) -> str:
     """All text of the prompt, the system's included, one line for each part."""
     texts: list[str] = []
-    for name in ("system", "systemInstruction", "instructions", "messages", "contents", "input", "requests"):
+    for name in ("system", "systemInstruction", "instructions", "messages", "contents", "input", "requests", "content"):
         if name in body:
             _gather(body[name], texts)
     return "\n".join(texts)
