@@ -125,10 +125,11 @@ def _typed_dict(shape: Any, made: dict[Any, Any]) -> Any:
     hints = typing_extensions.get_type_hints(shape, include_extras=True)
     fields = {}
     for key, hint in hints.items():
-        while typing.get_origin(hint) in _QUALIFIERS:
-            hint = typing.get_args(hint)[0]
+        required = key in shape.__required_keys__
+        while (qualifier := typing.get_origin(hint)) in _QUALIFIERS:
+            required, hint = qualifier is _QUALIFIERS[0], typing.get_args(hint)[0]
         wanted = _supported(hint, made)
-        fields[key] = wanted if key in shape.__required_keys__ else typing_extensions.NotRequired[wanted]
+        fields[key] = wanted if required else typing_extensions.NotRequired[wanted]
     built = typing_extensions.TypedDict(shape.__name__, fields)  # type: ignore[misc]
     built.__doc__ = shape.__doc__
     return built
