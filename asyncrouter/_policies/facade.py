@@ -168,6 +168,7 @@ class Policies:
             return
         state.limits_read_at = now
         state.limits.announce(*read_limits(headers), now=now)
+        state.pacer.look_again()
 
     def close(self) -> None:
         """Send away all who wait."""

@@ -33,6 +33,12 @@ class Gcra:
             return max(now, self._all_until)
         return max(now, self._until - (max(self.burst, units) - units) / self.rate)
 
+    def due_after(self, now: float, ahead: float, *, batch: bool = False) -> float:
+        """The instant from which on one unit may go if `ahead` others have gone before it, as soon as they might."""
+        if batch:
+            return max(now, self._all_until) + ahead / self.rate
+        return max(now, max(now, self._until) + (ahead + 1.0 - self.burst) / self.rate)
+
     def take(self, now: float, units: float = 1.0, *, batch: bool = False) -> None:
         """Note that `units` go now."""
         seconds = units / self.rate
@@ -42,8 +48,16 @@ class Gcra:
 
     def set_room(self, now: float, units: float, *, at_most: float) -> None:
         """Set what may go now to `units`; the next one is due in `at_most` seconds at the latest."""
-        self._until = min(now + (self.burst - units) / self.rate, now + (self.burst - 1.0) / self.rate + at_most)
+        self._until = self._full_again(now, units, at_most)
         self._all_until = max(self._all_until, self._until) if units < 1.0 else self._until
+
+    def narrow(self, now: float, units: float, *, at_most: float) -> None:
+        """Let no more than `units` go now; the next one is due in `at_most` seconds at the latest, or as it was."""
+        self._until = max(self._until, self._full_again(now, units, at_most))
+        self._all_until = max(self._all_until, self._until)
+
+    def _full_again(self, now: float, units: float, at_most: float) -> float:
+        return min(now + (self.burst - units) / self.rate, now + (self.burst - 1.0) / self.rate + at_most)
 
     def correct(self, now: float, units: float, *, batch: bool = False) -> None:
         """Note that so many units more than were taken have been used; less than 0 gives back."""

@@ -177,7 +177,10 @@ class Lease:
         state.provider.retries.deposit()
         if not self.own_key:
             state.doubts.succeeded()
+            limited = not state.limits.unlimited
             state.limits.answered(now, sent_at)
+            if limited:
+                state.pacer.look_again()
             if state.holds.keys:
                 state.holds.succeeded(state.model, now)
 
@@ -195,6 +198,7 @@ class Lease:
         ):
             self.state.changed("paced", error.message)
         self.state.pacer.was_rejected(self._rank)
+        self.state.pacer.look_again()
         hidden = self.state.limits.hidden
         if hidden.met_by_crowd and hidden.limit is not None:
             self.state.provider.limit_of_a_model = hidden.limit.rate, now + FORGET_AFTER

@@ -116,6 +116,19 @@ class Limits:
                 due = max(due, limit.due(now, batch=batch))
         return due if self._tokens is None else max(due, self._tokens.due(now, tokens, batch=batch))
 
+    def expected(self, now: float, tokens: float, ahead: float, *, batch: bool) -> float:
+        """The instant from which on a request may go if `ahead` others go first; `inf` while all slots are taken.
+
+        Each limit has room of its own for them. What they take of a limit of tokens is not known.
+        """
+        expected = self.due(now, tokens, batch=batch)
+        if ahead and expected < inf:
+            begin = max(now, self.hidden.gate)
+            for limit in (self._requests, self.hidden.limit):
+                if limit is not None:
+                    expected = max(expected, limit.due_after(begin, ahead, batch=batch))
+        return expected
+
     def take(self, now: float, tokens: float, *, batch: bool) -> None:
         """Note that a request goes now, with so many tokens as an estimate."""
         self.slots.take(batch=batch)
@@ -156,7 +169,10 @@ def _per_minute(per_minute: float | None) -> Gcra | None:
 def _announced(
     known: Gcra | None, limit: AnnouncedLimit | None, configured: float | None, now: float, in_flight: float
 ) -> Gcra | None:
-    """The limit that binds, with as much room as the provider says there is, but for what is on its way to it."""
+    """The limit that binds, with as much room as the provider says there is, but for what is on its way to it.
+
+    Where one is configured, its own pace is kept whatever room there is: what the provider says makes it no faster.
+    """
     if limit is None:
         return known
     binds = configured is None or limit.per_minute <= configured
@@ -167,7 +183,11 @@ def _announced(
         known.rate, known.burst = fresh.rate, fresh.burst  # in place: what has been taken stays taken
     if known is not None and binds and limit.remaining is not None:
         room = max(0.0, limit.remaining - in_flight)
-        known.burst = max(known.burst, room)
         wait = 0.0 if room >= 1.0 or limit.reset is None else limit.reset
-        known.set_room(now, room, at_most=max(1.0 / known.rate, wait))
+        at_most = max(1.0 / known.rate, wait)
+        if configured is None:
+            known.burst = max(known.burst, room)
+            known.set_room(now, room, at_most=at_most)
+        else:
+            known.narrow(now, min(room, known.burst), at_most=at_most)
     return known

@@ -191,6 +191,11 @@ class Pacer:
             self._waiting[ticket.rank] -= 1
         self._serve()
 
+    def look_again(self) -> None:
+        """The limits have changed: let those go who may go now."""
+        if any(self._waiting):
+            self._serve()
+
     def close(self) -> None:
         """Send away all who wait."""
         for queue in self._queues:
@@ -210,15 +215,13 @@ class Pacer:
         """About how many seconds a request that joins now would wait; `inf` while all slots are taken."""
         if self._limits.unlimited:
             return 0.0
-        now, rate = self._loop.time(), self.rate
-        due = self._limits.due(now, 0.0, batch=rank.batch)
-        return due - now + (0.0 if rate is None else sum(self._waiting[: rank + 1]) / rate)
+        now = self._loop.time()
+        return self._limits.expected(now, 0.0, sum(self._waiting[: rank + 1]), batch=rank.batch) - now
 
     def _check_in_time(self, now: float, rank: Rank, tokens: float, until: float, queues: int) -> None:
         """Raise `NotSent` when a request that joins now would go later than `until`."""
         ahead, rate = sum(self._waiting[: rank + 1]), self.rate
-        due = self._limits.due(now, tokens, batch=rank.batch)
-        expected = due if rate is None else due + ahead / queues / rate
+        expected = self._limits.expected(now, tokens, ahead / queues, batch=rank.batch)
         if until <= expected < inf:
             limit = "limit of tokens" if rate is None else f"pace of {rate:.3g} requests a second"
             raise NotSent(f"its {limit} has no room in time: {ahead} are waiting", hold=expected - now)

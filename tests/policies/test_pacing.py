@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import AllModelsFailed, CallError, Model, NotSent, Reply
+from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.limits import MARGIN, Limits
 from asyncrouter._policies.pacing import Pacer, Rank, Ticket
 from asyncrouter.sim import Act
@@ -59,6 +60,24 @@ def test_nobody_passes_those_who_wait(clock: Clock) -> None:
         pacer._limits.slots.running = 1
 
     pacer(clock, scenario, max_concurrent=1)
+
+
+def test_who_waits_goes_when_there_is_no_limit_any_more(clock: Clock) -> None:
+    """A limit that is forgotten lets all go who wait for it, at once."""
+    def scenario(pacer: Pacer) -> None:
+        limits = pacer._limits
+        limits.hidden.limit = Gcra(0.1)
+        limits._update()
+        pacer.take(0.0)
+        tickets = [pacer.join(Rank.FIRST, 0.0, inf) for _ in range(3)]
+        limits.hidden.limit = None
+        limits._update()
+        assert [ticket.granted for ticket in tickets] == [False, False, False]
+        pacer.look_again()
+        assert [ticket.granted for ticket in tickets] == [True, True, True]
+        assert (pacer.waiting, pacer.running) == (0, 4)
+
+    pacer(clock, scenario)
 
 
 def test_who_leaves_is_passed_over(clock: Clock) -> None:
