@@ -61,7 +61,7 @@ def three_are_enough(run: FinishedRun) -> None:
 
 def _beyond_doubt(run: FinishedRun, name: str) -> list[tuple[float, str]]:
     """The instants at which a third different request in a row has met the same, and what; none that is arguable."""
-    mine = sorted((one for one in run.tries if one.attempt.model == name and one.exchange is not None), key=_ended)
+    mine = sorted((one for one in run.tries if one.attempt.model == name and one.exchange is not None), key=_told_at)
     failed = [one for one in mine if one.attempt.outcome == "failed"]
     found, row, last = [], 0, ""
     for one in mine:
@@ -116,13 +116,13 @@ def _proven(run: FinishedRun, name: str) -> list[float]:
         one for one in run.tries
         if one.attempt.model == name and one.exchange is not None and one.call.behaviour.key is None
     ]  # fmt: skip
-    return [at for kind in PROMPT_KINDS for at in _third_in_a_row(sorted(mine, key=_ended), kind)]
+    return [at for kind in PROMPT_KINDS for at in _third_in_a_row(sorted(mine, key=_told_at), kind)]
 
 
 def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
     proven, counted, last = [], dict[int, float](), -1.0
     for one in tries:
-        if one.attempt.outcome in {"won", "not_accepted"}:
+        if one.answered_at is not None:
             counted, last = {}, -1.0
         elif one.attempt.outcome == "failed" and one.exchange is not None and one.exchange.script.kind == kind:
             known = counted.get(one.call.number)
@@ -136,8 +136,8 @@ def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
     return proven
 
 
-def _ended(one: MatchedAttempt) -> float:
-    return one.ended
+def _told_at(one: MatchedAttempt) -> float:
+    return one.told_at
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [

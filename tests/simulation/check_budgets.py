@@ -79,12 +79,12 @@ def retries_in_budget(run: FinishedRun) -> None:
     answers: dict[str, list[float]] = {}
     retries: dict[str, list[MatchedAttempt]] = {}
     for one in run.tries:
-        if (at := _answered_at(one)) is not None:
+        if (at := one.answered_at) is not None:
             answers.setdefault(one.attempt.provider, []).append(at)
         elif one.attempt.cause == "retry" and one.sent is not None and one not in waits:
             retries.setdefault(one.attempt.provider, []).append(one)
     for one in run.tries:
-        if one.attempt.cause == "retry" and _answered_at(one) is not None and one not in waits:
+        if one.attempt.cause == "retry" and one.answered_at is not None and one not in waits:
             retries.setdefault(one.attempt.provider, []).append(one)
     for call in run.record.calls:
         if call.trace is None:  # nobody can tell how its attempts ended: all of them may have been answers
@@ -99,17 +99,6 @@ def retries_in_budget(run: FinishedRun) -> None:
             if number > BURST + DEPOSIT * bisect_right(good, instant) + 1e-6:
                 run.flag("retry budget", f"{number} retries at {provider} for {bisect_right(good, instant)} answers")
                 break
-
-
-def _answered_at(one: MatchedAttempt) -> float | None:
-    """When an attempt had a whole answer, whatever became of it: an `accept` may raise, or its call be cancelled."""
-    exchange = one.exchange
-    if one.attempt.outcome in {"won", "not_accepted"}:
-        return one.ended if exchange is None or exchange.ended is None else exchange.ended
-    if exchange is None or one.call.behaviour.accept is None or exchange.script.error is not None:
-        return None
-    whole = exchange.script.words > 0 and exchange.words == exchange.script.words
-    return exchange.ended if whole else None
 
 
 def _waits(run: FinishedRun) -> list[MatchedAttempt]:

@@ -18,6 +18,12 @@ ENOUGH = 0.25
 """Seconds of the deadline that a request needs at least."""
 TRIES = 8
 """Requests to a model that a call without a deadline makes when it is asked for pauses only."""
+READ_EVERY = 1.0
+"""Seconds for which the headers of a model need not be read again."""
+NO_ROOM = "no room in time"
+"""What the trace says of an attempt that did not even queue up."""
+LIMITED = frozenset({"RateLimited", "ServerFailed"})
+"""Errors after which the router may have found a limit of its own accord."""
 MUCH_SOONER = 5.0
 """Seconds without a request to a model after which there is no queue in which a call could have stood instead."""
 
@@ -82,9 +88,15 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                     continue
                 free = _free(run, mine, since)
                 served = max((at for at in run.sent_by_model[name] if free <= at < one.sent), default=free)
-                gone = served + _longest(call) + MUCH_SOONER
+                gone = served + _longest(call) + MUCH_SOONER + _apart(run, name)
                 if gone < one.sent and _stays_free(run, name, since, free, gone):
                     run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")
+
+
+def _apart(run: FinishedRun, name: str) -> float:
+    """Seconds between two requests of those that wait for the limit that a model announces."""
+    announced = run.scenario.models[name].announced_rpm
+    return 0.0 if announced is None else 60.0 / (0.98 * announced)
 
 
 def _stays_free(run: FinishedRun, name: str, since: float, free: float, gone: float) -> bool:
@@ -104,6 +116,46 @@ def pauses_end(run: FinishedRun) -> None:
             pausing = sum(_pausing(one) for one in tries if one.attempt.model == name and one.attempt.cause != "hedge")
             if pausing > TRIES * names.count(name):
                 run.flag("pauses", f"call {number}: {pausing} requests to {name} were answered with a pause")
+
+
+def no_wait_where_there_is_room(run: FinishedRun) -> None:
+    """Nobody waits for a model, nor is sent away, while its provider's last word leaves room for all that was sent.
+
+    Batch work waits until interactive work has left the whole limit; a 429 is a word against it.
+    """
+    for name, profile in run.scenario.models.items():
+        model = run.config.models[name]
+        own = (model.rpm, model.tpm, model.max_concurrent) != (None, None, None)
+        if not profile.window or own or not run.record.has_listener:
+            continue
+        mine = run.of(name)
+        words = [(run.record.late((one.exchange.connected or 0.0) + one.exchange.script.headers_at), one)
+                 for one in mine if one.exchange is not None and one.attempt.status is not None
+                 and one.call.behaviour.key is None and one.exchange.script.left is not None]
+        limited = min([one.ended for one in mine if type(one.attempt.error).__name__ in LIMITED], default=inf)
+        for one in mine:
+            waited = one.ended if one.sent is None else one.sent
+            turned_away = NO_ROOM in getattr(one.attempt.error, "message", "")
+            if one.queued >= limited - NEAR or one.rank > 1 or (waited <= one.queued + NEAR and not turned_away):
+                continue
+            if run.was_held(name, one.queued, waited) or run.was_crowded(one.queued, waited):
+                continue
+            known = [(at, other) for at, other in words if at < one.queued - NEAR]
+            last = max((at for at, _ in known), default=-inf)
+            rooms = [_room(mine, at, word, one) for at, word in known if at >= last - READ_EVERY - NEAR]
+            if min(rooms, default=0) >= 1:
+                run.flag("room", f"{one} at {one.queued!r} waits until {waited!r}, there is room for {min(rooms)}")
+
+
+def _room(mine: list[MatchedAttempt], at: float, word: MatchedAttempt, one: MatchedAttempt) -> int:
+    """How many more could be sent, by the headers read at an instant, when an attempt queued up."""
+    assert word.exchange is not None
+    room = word.exchange.script.left or 0
+    for other in mine:
+        if other.sent is not None and other is not one:
+            room -= other is not word and other.sent <= at + NEAR and other.ended >= at - NEAR  # they may be counted
+            room -= at - NEAR <= other.sent <= one.queued + NEAR
+    return room
 
 
 def _stops(one: MatchedAttempt) -> bool:
@@ -146,4 +198,5 @@ def _longest(call: CallRecord) -> float:
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
     nothing_given_up_early, nothing_waited_for_in_vain, the_first_free_is_waited_for, pauses_end,
+    no_wait_where_there_is_room,
 ]

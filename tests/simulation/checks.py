@@ -62,6 +62,22 @@ class MatchedAttempt:
         return f"attempt {self.call.number}.{self.attempt.number} at {self.attempt.model}"
 
     @property
+    def answered_at(self) -> float | None:
+        """When it had a whole answer, whatever `accept` made of it afterwards, or its caller; `None` for never."""
+        exchange = self.exchange
+        if self.attempt.outcome in {"won", "not_accepted"}:
+            return self.ended if exchange is None or exchange.ended is None else exchange.ended
+        if exchange is None or self.call.behaviour.accept is None or exchange.script.error is not None:
+            return None
+        whole = exchange.script.words > 0 and exchange.words == exchange.script.words
+        return exchange.ended if whole else None
+
+    @property
+    def told_at(self) -> float:
+        """When it was known whether its model had answered: a slow `accept` comes after that."""
+        return self.ended if self.answered_at is None else self.answered_at
+
+    @property
     def rank(self) -> int:
         """Its place among those who wait."""
         later = self.attempt.cause != "first"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class Faults:
         self._scenario = scenario
         self._random = Random(f"world {scenario.seed}")
         self._buckets: dict[str, tuple[float, float]] = {}  # by model: when, and what was left in it
+        self._windows: dict[str, tuple[float, int]] = {}  # by model: when its minute ends, and how many came in it
         self._healthy = {
             model.name: replace(model, connect=0.01, median=0.08, sigma=0.1, gap=0.01, words=4, rps=None)
             for model in scenario.models.values()
@@ -48,7 +50,7 @@ class Faults:
         own_key = key.startswith(TENANT)
         bad_key = tenant_kind(key) if own_key else "401" if key != self.key(model.provider, now) else None
         if self.over:
-            return self._draw(replace(asked, model=self._healthy[model.name], slow=1.0), bad_key)
+            return self._draw(replace(asked, model=self._healthy[model.name], slow=1.0), bad_key, now)
         kind, slow, clogged = self._outage(model, now)
         kind, asked = kind or bad_key, replace(asked, slow=slowdown * slow)
         if kind is None and not own_key and not self._admits(model, now):
@@ -58,16 +60,26 @@ class Faults:
                 kind = disliked
             if kind is None and self._random.random() < model.failure_share:
                 kind = self._random.choices(self._scenario.faults, self._scenario.weights)[0]
-            script = self._draw(asked, kind)
+            script = self._draw(asked, kind, now)
         if clogged > now:
             script.delay(clogged - now)
         return script
 
-    def _draw(self, asked: RequestFacts, kind: str | None) -> ScriptedResponse:
+    def _draw(self, asked: RequestFacts, kind: str | None, now: float) -> ScriptedResponse:
         script, model = draw_response(self._random, asked, kind), asked.model
         if model.announced_rpm is not None:
-            script.headers[WIRES[model.wire].limits] = f"{model.announced_rpm:.0f}"
+            wire, limit = WIRES[model.wire], round(model.announced_rpm)
+            script.headers[wire.limits] = f"{limit}"
+            if model.window:
+                ends, used = self._window(model, now)
+                script.left = max(0, limit - used)
+                script.headers |= {wire.left: f"{script.left}", "x-ratelimit-reset-requests": f"{ends - now:.3f}s"}
         return script
+
+    def _window(self, model: ModelProfile, now: float) -> tuple[float, int]:
+        """When the minute ends over which the requests to a model are counted, and how many came in it."""
+        ends, used = self._windows.get(model.name, (0.0, 0))
+        return (ends, used) if now < ends else (now + 60.0, 0)
 
     def _outage(self, model: ModelProfile, now: float) -> tuple[str | None, float, float]:
         """The fault of all requests to a model now, how much slower it is, and until when nothing gets through."""
@@ -87,6 +99,10 @@ class Faults:
 
     def _admits(self, model: ModelProfile, now: float) -> bool:
         """Whether the provider's rate limit has room for a request."""
+        if model.window:
+            ends, used = self._window(model, now)
+            self._windows[model.name] = ends, used + 1
+            return used < (model.announced_rpm or inf)
         if model.rps is None:
             return True
         rate = model.rps * (model.step[1] if now >= model.step[0] else 1.0)
@@ -98,11 +114,13 @@ class Faults:
 
     def _limited(self, asked: RequestFacts, now: float) -> ScriptedResponse:
         """A 429 of the provider's rate limit."""
-        script, model = self._draw(asked, "429"), asked.model
+        script, model = self._draw(asked, "429", now), asked.model
         for name in script.retry_after.headers:
             del script.headers[name]
         script.retry_after = NONE
-        if model.sends_retry_after and model.rps is not None:
+        if model.sends_retry_after and model.window:
+            script.retry_after = in_seconds(round(max(0.001, self._windows[model.name][0] - now), 3))
+        elif model.sends_retry_after and model.rps is not None:
             script.retry_after = in_seconds(round(max(0.001, (1.0 - self._buckets[model.name][1]) / model.rps), 3))
-            script.headers |= script.retry_after.headers
+        script.headers |= script.retry_after.headers
         return script

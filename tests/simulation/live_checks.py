@@ -100,6 +100,8 @@ class LiveChecks:
                     self._running[attempt.model] -= 1
                 record.calls[_call(trace)].attempt_events += 1
                 self._in_steps(attempt.model, now)
+                if not any(now == ends for _, ends in record.blocked):
+                    self._not_idle(now - ROUNDING)
                 error = type(attempt.error).__name__ if attempt.error is not None else "-"
                 record.log(now, f"end {_call(trace)}.{attempt.number} {attempt.model} {attempt.cause} "
                                 f"{attempt.outcome} {error} {attempt.cost_usd!r}")
@@ -157,9 +159,9 @@ class LiveChecks:
         self._permits_lapse(now)
 
     def _not_idle(self, now: float) -> None:
-        """Check that no request waits that could go."""
+        """Check that no request waits that could go since the instant `now`."""
         engine = self._router._life.engine
-        if engine is None:
+        if engine is None or now >= self._record.closed_at:
             return
         for model in self._router.config.models.values():
             state = engine.policies.state_of(model)

@@ -12,6 +12,8 @@ from asyncrouter._engine import retry as retries
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.turns import Turns
+from asyncrouter._policies import facade
+from asyncrouter._policies.announced_limits import AnnouncedLimit, AnnouncedLimits
 from asyncrouter._policies.holds import Holds
 from asyncrouter._policies.lease import Lease
 
@@ -155,4 +157,19 @@ def reservations_are_kept() -> Iterator[None]:
 def accept_holds_the_slot() -> Iterator[None]:
     """While `accept` runs, its attempt keeps the slot."""
     with patch.object(SentAttempt, "give_back_lease", lambda self: None):
+        yield
+
+
+@mutant
+def announced_room_is_not_read() -> Iterator[None]:
+    """Of what a provider announces only the limit is read, not what is left of it: it is spread over a minute."""
+
+    def make(read: Any) -> Any:
+        def reads(headers: Any) -> AnnouncedLimits:
+            requests, tokens = read(headers)
+            return AnnouncedLimits(None if requests is None else AnnouncedLimit(requests.per_minute), tokens)
+
+        return reads
+
+    with around(facade, "read_limits", make):
         yield

@@ -48,6 +48,8 @@ class ModelProfile:
     """Whether its 429s name a pause."""
     announced_rpm: float | None = None
     """Requests a minute that its headers announce, true or not."""
+    window: bool = False
+    """Whether that is a limit that it keeps, counted from minute to minute, and its headers say what is left."""
     step: tuple[float, float] = (0.0, 1.0)
     """An instant from which on its limit is so many times as large."""
     unlimited_size: bool = True
@@ -104,6 +106,7 @@ def draw_scenario(seed: int) -> Scenario:
     horizon = random.uniform(20.0, 240.0)
     unlimited_size = random.random() < 0.7
     models = _models(random, horizon, unlimited_size=unlimited_size)
+    _draw_windows(Random(f"windows {seed}"), models)
     providers = sorted({model.provider for model in models.values()})
     faults = [kind for kind in KINDS if random.random() < 0.5] or ["500"]
     config = draw_config(random, models, providers)
@@ -160,6 +163,14 @@ def _models(random: Random, horizon: float, *, unlimited_size: bool) -> dict[str
             rps = models[name].rps or log_uniform(random, 2.0, 50.0)
             models[name].announced_rpm = round(60.0 * rps * random.choice([1.0, 1.0, 0.5, 2.0]))
     return models
+
+
+def _draw_windows(random: Random, models: Mapping[str, ModelProfile]) -> None:
+    """Draw which of the limits that are announced are kept to the letter, and how large they are."""
+    for model in models.values():
+        if model.announced_rpm is not None and random.random() < 0.5:
+            model.window, model.rps = True, None
+            model.announced_rpm = round(log_uniform(random, 6.0, 300.0))
 
 
 def _outages(

@@ -55,6 +55,8 @@ class ScriptedResponse:
     prompt_tokens: int = 0
     reported_usd: float | None = None
     retry_after: RetryAfter = NONE
+    left: int | None = None
+    """How many requests more its headers say may come; `None` where they do not."""
 
     def kind_of(self, index: int) -> Kind:
         """Whether a word is text, a thought, or a tool."""

@@ -41,6 +41,7 @@ class OpenAI:
 
     done = b"data: [DONE]\n\n"
     limits = "x-ratelimit-limit-requests"
+    left = "x-ratelimit-remaining-requests"
     request_id = "x-request-id"
     finishes: ClassVar[Mapping[str, str]] = {}
     interruptions: ClassVar[tuple[str, ...]] = (

@@ -20,6 +20,7 @@ class Anthropic(OpenAI):
 
     done = event({"type": "message_stop"}, b"message_stop")
     limits = "anthropic-ratelimit-requests-limit"
+    left = "anthropic-ratelimit-requests-remaining"
     request_id = "request-id"
     finishes: ClassVar[Mapping[str, str]] = {
         "stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use",

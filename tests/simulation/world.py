@@ -7,7 +7,7 @@ import errno
 from collections import Counter
 from math import inf
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncrouter import AttemptTimeout, ConnectionFailed
 
@@ -18,7 +18,7 @@ from .response import SimulatedResponse, wait, wake
 from .wires import key_in, request_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from asyncrouter import Request, Response
 
@@ -132,8 +132,8 @@ class World:
         call, model = record.calls[int(prompt)], self._scenario.models[name]
         number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
         script = self.faults.script(
-            model, now, number, key, call.behaviour.slowdown, stream=stream, size=size, max_tokens=max_tokens,
-            disliked=call.behaviour.disliked,
+            model, now, number, key, call.behaviour.slowdown, stream=stream, size=size,
+            max_tokens=None if max_tokens is None else self._limit(call), disliked=call.behaviour.disliked,
         )
         exchange = Exchange(number, call, model.provider, model.name, key, now, script)
         for watch in self.watchers:
@@ -145,6 +145,12 @@ class World:
         record.log(now, f"seen {number} of call {call.number} at {model.name}: {script.kind}")
         self._cancel_with(exchange)
         return exchange
+
+    def _limit(self, call: CallRecord) -> int | None:
+        """The limit of tokens that a caller has asked for: a request may have to ask for more."""
+        tasks: Mapping[str, Any] = self._scenario.config["tasks"]  # type: ignore[assignment]  # drawn as a dict
+        of_task = tasks[call.behaviour.task].get("params", {}).get("max_tokens")
+        return call.behaviour.options.get("max_tokens", of_task)  # type: ignore[return-value]  # drawn as a number
 
     def _lingers(self, exchange: Exchange) -> bool:
         """Whether a cancelled hedge takes a while to let go, as a name look-up outlives what asked for it.
