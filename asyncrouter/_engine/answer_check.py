@@ -24,5 +24,7 @@ def check_answer(parse: Callable[[str], object], reply: Reply) -> NotAccepted | 
         reply.parsed = parse(reply.text)
     except NotAccepted as fault:
         cut = "; it ends at its limit of tokens" if reply.finish_reason == "length" else ""
-        return NotAccepted(f"{fault.message}{cut}", reply, fault.path)
+        misfit = NotAccepted(f"{fault.message}{cut}", reply, fault.path)
+        misfit.scope = "request"
+        return misfit
     return None

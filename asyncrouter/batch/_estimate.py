@@ -67,7 +67,8 @@ class RowGroup:
         """Count a row with this prompt, or these messages, these arguments, and an answer of this length."""
         given = options.get("params")
         params = given if isinstance(given, Mapping) else {}
-        asked = int((_characters(prompt) + _of_params(params)) / CHARACTERS_PER_TOKEN) + 1
+        added = {**params, "response_format": options.get("response_format", params.get("response_format"))}
+        asked = int((_characters(prompt) + _of_params(added)) / CHARACTERS_PER_TOKEN) + 1
         self.rows += 1
         self.input_tokens += asked
         self.output_tokens += answer_tokens

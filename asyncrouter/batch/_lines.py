@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError
 from asyncrouter.batch._failure import cause_of, is_retryable
 from asyncrouter.files import json_bytes
+from asyncrouter.schema import to_json
 
 if TYPE_CHECKING:
     from asyncrouter import Attempt, Reply, Trace, Usage
@@ -93,6 +94,8 @@ def _native(row: Row, reply: Reply) -> Fields:
         record["reasoning"] = reply.reasoning
     if reply.tool_calls:
         record["tool_calls"] = reply.tool_calls
+    if reply.parsed is not None:
+        record["parsed"] = to_json(reply.parsed)
     if "metadata" in row.fields:
         record["metadata"] = row.fields["metadata"]
     return record

@@ -109,6 +109,8 @@ class _Validator:
     def _group(self, options: dict[str, object]) -> RowGroup:
         """The group of the rows that choose their models like this. Raises `RowError` if the choice is invalid."""
         choice = choice_of(options)
+        if (shape := options.get("response_format")) is not self._options.get("response_format"):
+            choice["response_format"] = shape  # the row's own, so JSON
         key = json_bytes(dict(sorted(choice.items())))
         group = self._groups.get(key)
         if group is None:
@@ -135,11 +137,13 @@ def steps_for_all(router: Router, options: Mapping[str, object]) -> tuple[Explai
     """The chain of the rows that choose no models themselves; `None` where there is none and each row has to choose.
 
     Checks the options that hold for all rows, whose mistakes are the caller's and no row's: raises `ConfigError`, and
-    `TypeError` for an `accept` that cannot be called.
+    `TypeError` for an `accept` that cannot be called, `TypeError` or `ValueError` for a `response_format` that is none.
     """
     choice, accept = choice_of(options), options.get("accept")
     if accept is not None and not callable(accept):
         raise TypeError(f"accept: expected a function of a reply, got {type(accept).__name__}")
+    if (shape := options.get("response_format")) is not None:
+        router.with_options(response_format=shape)  # checks it
     Step(model="-", params=options.get("params") or {})  # type: ignore[arg-type]  # a Step checks its params
     if "default" not in router.config.tasks and not any(name in choice for name in ("task", *MODEL_ARGUMENTS)):
         return None

@@ -13,6 +13,7 @@ never mix; `restart` empties the output, `force` keeps it and trusts the ids alo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import orjson
@@ -24,9 +25,9 @@ from asyncrouter.batch._lines import SCHEMA, schema_version
 from asyncrouter.batch._preflight import choice_of
 from asyncrouter.batch._rows import ROWS_PER_YIELD
 from asyncrouter.files import json_bytes, replacing
+from asyncrouter.schema import read_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from asyncrouter import Router
@@ -51,6 +52,7 @@ def fingerprint(
         "version": VERSION, "input": preflight.digest, "rows": preflight.estimate.rows, "format": form,
         "template": source.template, **{name: _as_json(choice.get(name)) for name in CHOICE},
         "models": _models(router, choice), "params": _as_json(options.get("params") or {}),
+        "response_format": _shape(options.get("response_format")),
     }
 
 
@@ -148,6 +150,13 @@ def _as_json(value: object) -> object:
     """The value as it will be when it is read from the side file."""
     plain: object = orjson.loads(_json(value))
     return plain
+
+
+def _shape(given: object) -> object:
+    """What a `response_format` asks for: its schema, if it is a class."""
+    if given is None or isinstance(given, Mapping):
+        return _as_json(given)
+    return _as_json(read_shape(given).schema)
 
 
 def _change(name: str, before: object, now: object) -> str:

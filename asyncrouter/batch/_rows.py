@@ -124,6 +124,7 @@ def _merged(fields: Mapping[str, object], options: dict[str, object]) -> dict[st
             merged.pop(name, None)
     merged |= {name: fields[name] for name in ("task", *MODEL_ARGUMENTS, "deadline") if name in fields}
     params = {name: value for name, value in fields.items() if name in PROVIDER_PARAMETERS}
+    _take_format(params, merged)
     if params or "params" in fields:
         merged["params"] = {**_params(options.get("params")), **_params(fields.get("params")), **params}
     return merged
@@ -144,10 +145,18 @@ def _openai(
     if body.get("stream"):
         raise RowError("body.stream: a batch is not streamed; leave it out")
     params = {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}}
-    merged = {**options, "params": {**_params(options.get("params")), **params}}
+    merged = dict(options)
+    _take_format(params, merged)
+    merged["params"] = {**_params(options.get("params")), **params}
     if not any(name in options for name in ("task", *MODEL_ARGUMENTS)):
         merged |= _model_choice(body.get("model"), config)
     return _messages(body.get("messages")), merged
+
+
+def _take_format(params: Fields, merged: dict[str, object]) -> None:
+    """Make a row's own `response_format` an argument of the call, so that its answer is checked."""
+    if "response_format" in params:
+        merged["response_format"] = params.pop("response_format")
 
 
 def _model_choice(model: object, config: Config | None) -> dict[str, object]:

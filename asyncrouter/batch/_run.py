@@ -33,6 +33,7 @@ async def run(
     retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN,
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None,
     params: Mapping[str, object] | None = None,
+    response_format: object = None,
     prompt_template: str | None = None,
     errors: str | os.PathLike[str] | None = None,
     format: Format = "native",  # noqa: A002  # as on the command line
@@ -61,10 +62,10 @@ async def run(
     `errors`, by default `<output>.errors.jsonl`, which is a valid input. `fsync` forces every write onto the disk,
     against power cuts; a kill of the process loses nothing that is written without it.
 
-    Calls. `task` to `params` are as in `Router.chat`, for all rows; what a row says itself goes before them. Only the
-    `model` of a row in OpenAI's form gives way to a task, tier, chain or model given here. At most `concurrency` rows
-    are in flight; memory is constant apart from 16 bytes per row id. A row that meets only rate limits is asked again,
-    as often as it takes.
+    Calls. `task` to `response_format` are as in `Router.chat`, for all rows; what a row says itself goes before them.
+    Only the `model` of a row in OpenAI's form gives way to a task, tier, chain or model given here. At most
+    `concurrency` rows are in flight; memory is constant apart from 16 bytes per row id. A row that meets only rate
+    limits is asked again, as often as it takes.
 
     Resuming. The whole input is checked before anything is sent. An output that is not empty is resumed if it is of the
     same input, models and parameters, and refused otherwise; `restart` empties it, `force` goes on by the ids alone.
@@ -85,7 +86,8 @@ async def run(
     worker process fails, `RouterClosed`.
     """
     chat: dict[str, object] = {
-        "task": task, "tier": tier, "chain": chain, "model": model, "accept": accept, "params": params
+        "task": task, "tier": tier, "chain": chain, "model": model, "accept": accept, "params": params,
+        "response_format": response_format,
     }
     limits: dict[str, object] = {"deadline": deadline, "hedge": hedge, "retry": retry}
     options = RunOptions(

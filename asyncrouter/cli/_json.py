@@ -12,6 +12,7 @@ import orjson
 
 from asyncrouter import AttemptTimeout
 from asyncrouter.files import json_bytes
+from asyncrouter.schema import to_json
 
 if TYPE_CHECKING:
     from asyncrouter import Attempt, AttemptError, CallError, ExplainedStep, Explanation, Price, Reply, Trace
@@ -42,6 +43,7 @@ def reply_json(reply: Reply) -> JsonObject:
         "served_model": reply.served_model,
         "usage": None if reply.usage is None else asdict(reply.usage),
         "cost_usd": reply.cost_usd,
+        "parsed": to_json(reply.parsed),
         "trace": trace_json(reply.trace),
         "error": None,
     }
@@ -49,7 +51,9 @@ def reply_json(reply: Reply) -> JsonObject:
 
 def failure_json(failed: CallError | AttemptError) -> JsonObject:
     """A call without an answer, with the keys of an answer: only `trace` and `error` are not null."""
-    nothing = ("text", "reasoning", "tool_calls", "finish_reason", "model", "served_model", "usage", "cost_usd")
+    nothing = (
+        "text", "reasoning", "tool_calls", "finish_reason", "model", "served_model", "usage", "cost_usd", "parsed",
+    )
     trace = None if failed.trace is None else trace_json(failed.trace)
     error: JsonObject = {"type": type(failed).__name__, "message": failed.message}
     return {**dict.fromkeys(nothing), "trace": trace, "error": error}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import click
+import orjson
 
 from asyncrouter import Router, RouterError
 from asyncrouter.cli._configuration import find_configuration
@@ -28,6 +30,7 @@ class CallOptions(TypedDict, total=False):
     chain: list[str]
     deadline: float | None
     hedge: float | dict[str, object] | None
+    response_format: dict[str, object]
 
 
 def call_options(command: Callable[..., object]) -> Callable[..., object]:
@@ -36,9 +39,12 @@ def call_options(command: Callable[..., object]) -> Callable[..., object]:
     @wraps(command)
     def wrapped(
         *, task: str | None, tier: str | None, model: str | None, chain: str | None,
-        deadline: float | str | None, hedge: float | str | None, **rest: object,
+        deadline: float | str | None, hedge: float | str | None, schema: dict[str, object] | None, **rest: object,
     ) -> object:
-        return command(call=_call(task, tier, model, chain, deadline, hedge), **rest)
+        call = _call(task, tier, model, chain, deadline, hedge)
+        if schema is not None:
+            call["response_format"] = schema
+        return command(call=call, **rest)
 
     decorated = wrapped
     for option in reversed(_OPTIONS):
@@ -55,7 +61,7 @@ def check_call(router: Router, call: CallOptions) -> None:
         router.explain(**call)
     except RouterError:
         raise
-    except (TypeError, ValueError) as wrong:
+    except (TypeError, ValueError, ImportError) as wrong:
         raise click.UsageError(str(wrong)) from None
 
 
@@ -100,6 +106,21 @@ def _hedge(ctx: click.Context, param: click.Parameter, given: str | None) -> flo
     return _seconds_or("p95", "none")(ctx, param, given)
 
 
+def _schema(ctx: click.Context, param: click.Parameter, given: str | None) -> dict[str, object] | None:
+    """Read a JSON schema from a file; whether it is one is checked with the call."""
+    if given is None:
+        return None
+    try:
+        read: object = orjson.loads(Path(given).read_bytes())
+    except OSError as error:
+        raise click.BadParameter(f"{given}: {error.strerror}") from None
+    except ValueError as error:
+        raise click.BadParameter(f"{given}: not JSON: {error}") from None
+    if not isinstance(read, dict):
+        raise click.BadParameter(f"{given}: expected a JSON schema, which is an object")
+    return read
+
+
 def _names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Shell completion for the names of the configuration's `kind`: tasks, tiers or models."""
 
@@ -133,5 +154,9 @@ _OPTIONS = [
         "--hedge", metavar="SECONDS", callback=_hedge,
         help='Start the next model in parallel after so many seconds without content; "p95" ("p99" …): later than 95 % '
         'of the model\'s answers, once 100 are measured; "none": never.',
+    ),
+    click.option(
+        "--schema", metavar="FILE", callback=_schema,
+        help="A JSON schema that every answer has to fit; after one that does not, the next model is asked.",
     ),
 ]

@@ -104,7 +104,7 @@ def command(
     if max_attempts is not None:
         arguments["retry"] = {"attempts": max_attempts}
     with show_notices():
-        if call.keys() & {"task", "tier", "chain", "model"}:  # else each row may name its own
+        if call.keys() & {"task", "tier", "chain", "model", "response_format"}:  # else each row may name its own
             check_call(router, call)
         with open_source(source, prompt_template) as rows:
             if dry_run:

@@ -62,6 +62,8 @@ def command(call: CallOptions, as_json: bool, configuration: Configuration) -> N
         write("long: asked only when a prompt is too long\n")
     for text in dict.fromkeys(_wire(step) for step in plan.steps if step.wire_reason):
         write(visible(text, lines=True))
+    for text in dict.fromkeys(f"{step.model}: {note}" for step in plan.steps for note in step.notes):
+        write(f"{visible(text)}\n")
     for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in plan.steps):
         if problem is not None:
             write(f"no key: {visible(problem)}\n")

@@ -32,8 +32,8 @@ PRICES: dict[str, object] = {
 
 
 def routed(
-    clock: Clock, world: World, how: str = "chat", *, chain: list[str | Step], config: Mapping[str, object] | None = None,
-    **options: Any,
+    clock: Clock, world: World, how: str = "chat", *, chain: list[str | Step],
+    config: Mapping[str, object] | None = None, **options: Any,
 ) -> Reply:
     async def main() -> Reply:
         async with Router(world.config(**(config or {})), transport=world.transport()) as router:

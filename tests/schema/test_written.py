@@ -114,7 +114,7 @@ def test_the_prompt_without_a_system_message_and_with_parts() -> None:
 
 class Node(BaseModel):
     value: int
-    next: "Node | None" = None
+    next: Node | None = None
 
 
 class Free(BaseModel):
@@ -238,8 +238,8 @@ def test_explain_tells_it(clock: Clock, world: World) -> None:
 
 
 REFUSALS: list[tuple[str, dict[str, object]]] = [
-    ("openai", {"message": "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
-                "param": "response_format"}),
+    ("openai", {"message": "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this "
+                           "model.", "param": "response_format"}),
     ("openai", {"message": "Invalid schema for response_format 'Invoice': 'x' is not permitted.",
                 "param": "response_format"}),
     ("openai", {"message": "This response_format type is unavailable now"}),
@@ -247,7 +247,8 @@ REFUSALS: list[tuple[str, dict[str, object]]] = [
     ("anthropic", {"message": "output_config.format.schema: For 'array' type, 'minItems' values other than 0 or 1 are "
                               "not supported"}),
     ("anthropic", {"message": "The compiled grammar is too large"}),
-    ("gemini", {"message": "Invalid JSON payload received. Unknown name \"responseJsonSchema\" at 'generation_config'"}),
+    ("gemini", {"message": "Invalid JSON payload received. Unknown name \"responseJsonSchema\" at "
+                           "'generation_config'"}),
 ]
 
 
