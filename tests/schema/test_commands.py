@@ -45,7 +45,8 @@ def test_chat_without_an_answer_that_fits(shell: Shell, schema: str) -> None:
     done = shell.run("chat", "Hello", "--schema", schema)
 
     assert (done.status, done.out) == (1, "")
-    assert done.err.splitlines()[0].endswith('a: the answer does not fit Invoice: lines[0].amount: expected integer, got "3"')
+    reason = 'a: the answer does not fit Invoice: lines[0].amount: expected integer, got "3"'
+    assert done.err.splitlines()[0].endswith(reason)
 
 
 @pytest.mark.parametrize(("content", "says"), [
