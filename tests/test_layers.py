@@ -22,7 +22,7 @@ LAYERS: list[list[str]] = [
     ["_engine"],
     ["_embedding", "_explain", "_listing", "_reply_stream", "_router", "_router_base"],
     ["_api", ""],
-    ["files", "openai_api", "prices", "local", "sim", "schema"],
+    ["files", "openai_api", "prices", "local", "sim", "schema", "recipes"],
     ["batch", "bench"],
     ["integrations"],
     ["cli", "__main__"],
