@@ -63,14 +63,7 @@ from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
 from asyncrouter._engine.step_run import StepRun
 from asyncrouter._engine.trace_entry import TraceEntry
-from asyncrouter._errors import (
-    AttemptError,
-    AttemptTimeout,
-    ContextTooLong,
-    NotAccepted,
-    NotSent,
-    Refused,
-)
+from asyncrouter._errors import AttemptError, AttemptTimeout, ContextTooLong, NotAccepted, NotSent, Refused
 from asyncrouter._types import Reply
 
 if TYPE_CHECKING:
