@@ -67,10 +67,12 @@ class MatchedAttempt:
         exchange = self.exchange
         if self.attempt.outcome in {"won", "not_accepted"}:
             return self.ended if exchange is None or exchange.ended is None else exchange.ended
-        if exchange is None or self.call.behaviour.accept is None or exchange.script.error is not None:
+        if exchange is None or exchange.connected is None or self.call.behaviour.accept is None:
             return None
-        whole = exchange.script.words > 0 and exchange.words == exchange.script.words
-        return exchange.ended if whole else None
+        script = exchange.script
+        # What has come whole is judged by `accept`, which may raise, or be cancelled.
+        said = script.error is None and 0 < exchange.words == script.words
+        return exchange.ended if said and exchange.connected + script.pieces[-1][0] < self.ended + NEAR else None
 
     @property
     def told_at(self) -> float:
