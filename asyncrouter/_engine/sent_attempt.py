@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from asyncrouter._config.cost import cost_of, estimate
+from asyncrouter._config.secret_names import is_key_header
 from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.failure import warn_unknown_end
@@ -253,9 +254,13 @@ class SentAttempt:
     def _asked(self) -> int:
         """A hash of what the caller asks for: the same for all tries of a call, and for the same call made again.
 
-        The request is not: it names the model, a step may add parameters, and the wire streams or does not.
+        The request is not: it names the model, a step may add parameters, and the wire streams or does not. Where the
+        caller brings a key of its own it is a hash of that: whatever one account asks for, it is one observation.
         """
         call = self.entry.call
+        if self.lease.own_key:
+            headers = call.headers_for(self.attempt.provider)
+            return hash(frozenset(value for name, value in headers.items() if is_key_header(name)))
         try:
             return hash(orjson.dumps((call.messages, call.params_for(self.attempt.provider))))
         except TypeError:  # what only the wire can write

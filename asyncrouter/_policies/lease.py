@@ -16,6 +16,7 @@ from asyncrouter._policies.scope import (
     asks_for_pause,
     counts_against_host,
     is_a_limit,
+    is_doubtful,
     is_the_calls,
     is_total_timeout,
     rule_of,
@@ -116,7 +117,7 @@ class Lease:
         """Give everything back and learn; the scope of `error` is set.
 
         - `first_content`: seconds since the request was sent, `None` for never.
-        - `asked`: a hash of what the caller asks for, if there is an error.
+        - `asked`: a hash of what the caller asks for, or of the key that it brings, if there is an error.
         - `silence`: how long the attempt had been silent when a clock fired; `clock_of_call`: that clock was the
           caller's own, or a share of the deadline.
         - `billed`: whether the provider may have counted the request.
@@ -148,18 +149,18 @@ class Lease:
     def _judge(self, error: AttemptError, now: float, asked: int, silence: float, *, clock_of_call: bool) -> None:
         """Set the scope of a failure, and remember it where it is the model's, the key's or the host's."""
         state, rule = self.state, rule_of(error)
-        excused = error.scope is not None  # by whoever knows: the wire, or the engine
-        if not excused:
+        doubted = False
+        if error.scope is None:  # else whoever knows has said it: the wire, or the engine
             if self._is_the_calls(error, silence, clock_of_call=clock_of_call):
                 error.scope = "call"
-            elif rule.doubtful and not error.definite and not asks_for_pause(error):
-                kind = rule.remembered, error.status
-                error.scope = rule.scope if state.doubts.met(kind, asked, self._observed, now) else "request"
+            elif is_doubtful(error, rule, own_key=self.own_key):
+                doubted = not state.doubts.met((rule.remembered, error.status), asked, self._observed, now)
+                error.scope = rule.scope if not doubted else "call" if self.own_key else "request"
             else:
                 error.scope = rule.scope
+                doubted = error.scope == "request"
         ours = error.scope in {"request", "call", "local"}
-        # A doubtful failure counts for the breaker, too, which has a memory of bodies of its own.
-        doubted = error.scope == "request" and not excused
+        # A doubtful failure counts for the breaker, too, which has a memory of its own of what was asked.
         self._counts = "breaker" in rule.remembered and not asks_for_pause(error) and (doubted or not ours)
         if not ours:
             state.learn(error, now)
@@ -230,7 +231,7 @@ class Lease:
             model.released(self._model_generation)  # the limit is ours; the model has only become slow
             self.mark_slow(now)
         elif error is not None and self._counts:
-            doubtful = rule_of(error).doubtful and not error.definite
+            doubtful = is_doubtful(error, rule_of(error), own_key=self.own_key)
             model.failed(self._model_generation, now, error.message, asked if doubtful else None)
         elif answering:
             model.succeeded(self._model_generation, now)  # it was working when it was cancelled

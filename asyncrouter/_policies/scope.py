@@ -116,6 +116,17 @@ def is_the_calls(error: AttemptError, *, own_key: bool) -> bool:
     return error.gone if isinstance(error, Rejected) else True
 
 
+def is_doubtful(error: AttemptError, rule: Rule, *, own_key: bool) -> bool:
+    """Whether it is open whose fault an error is, so that it takes three different requests to blame the model.
+
+    Under a caller's own key that is so of all that the model does: another account has other quotas, deployments and
+    queues. There three different keys must have met it. A lost connection is the host's: no key was looked at.
+    """
+    if own_key and rule.scope == "model":
+        return True
+    return rule.doubtful and not error.definite and not asks_for_pause(error)
+
+
 def counts_against_host(error: AttemptError) -> bool:
     """Whether this failure counts for the host's breaker: the connection was not made, or was lost."""
     return isinstance(error, ConnectionFailed) or (isinstance(error, AttemptTimeout) and error.clock == "connect")

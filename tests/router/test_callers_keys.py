@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asyncrouter import ConfigError, Router
+from asyncrouter import ConfigError, Router, Step
 from asyncrouter.sim import Act
 from tests.helpers.failing import HEALTHY, ONCE, OTHER, ask, models_sent, play, script
 from tests.helpers.planted import KEY
@@ -182,3 +182,67 @@ def test_a_key_for_one_provider_excuses_nothing_at_another(clock: Clock, world: 
         return first.trace.attempts[0].scope, models_sent(await ask(router, chain=["other:b", "a"]))
 
     assert play(clock, world, scenario, providers=OTHER) == ("key", ["a"])
+
+
+# ── the breaker ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+UNDER_OWN_KEYS = {
+    "500": Act(status=500), "502": Act(status=502), "503": Act(status=503), "529": Act(status=529),
+    "503 with a pause": Act(status=503, retry_after=60), "html": Act(fault="html"), "silent": Act(fault="hang"),
+    "cut short": Act(fault="truncated"),
+}
+"""What a model may do under one account's key, and that says nothing yet about another's."""
+
+
+async def in_turn(router: Router, keys: list[str | None]) -> list[Any]:
+    """Ask once under each of these keys (`None`: ours), each time something else; what each attempt at `a` came to."""
+    found = []
+    for number, key in enumerate(keys):
+        headers = None if key is None else {"sim": {"Authorization": f"Bearer {key}"}, "X-Number": f"{number}"}
+        asking: dict[str, Any] = {"chain": [Step("a", first_token=5.0), "other:b"], "retry": ONCE, "headers": headers}
+        reply = await ask(router, "chat", f"{number}", **asking)
+        found.append((reply.trace.attempts[0].outcome, reply.trace.attempts[0].scope))
+    return found
+
+
+@pytest.mark.parametrize("act", UNDER_OWN_KEYS.values(), ids=list(UNDER_OWN_KEYS))
+def test_one_account_puts_a_model_out_for_nobody(clock: Clock, world: World, act: Act) -> None:
+    """However often one caller's key meets a failure, with whatever prompts, it is the call's, and ours is asked."""
+    script(world, (*[act] * 8, HEALTHY), HEALTHY)
+
+    found = play(clock, world, lambda router: in_turn(router, ["sk-of-one"] * 8 + [None]), providers=OTHER)
+
+    assert found == [("failed", "call")] * 8 + [("won", None)]
+
+
+@pytest.mark.parametrize("act", UNDER_OWN_KEYS.values(), ids=list(UNDER_OWN_KEYS))
+def test_three_accounts_in_a_row_are_enough(clock: Clock, world: World, act: Act) -> None:
+    """What three different keys have met is the model's: a service whose callers all bring keys has a breaker, too."""
+    script(world, act, HEALTHY)
+    keys: list[str | None] = ["sk-of-one", "sk-of-two", "sk-of-three", "sk-of-four"]
+
+    found = play(clock, world, lambda router: in_turn(router, keys), providers=OTHER)
+
+    assert found == [("failed", "call")] * 2 + [("failed", "model"), ("not_sent", None)]
+
+
+def test_an_answer_between_them_begins_anew(clock: Clock, world: World) -> None:
+    """Two keys fail, one is answered, two more fail: the breaker is closed."""
+    bad = Act(status=500)
+    script(world, (bad, bad, HEALTHY, bad, bad, HEALTHY), HEALTHY)
+    keys: list[str | None] = [f"sk-of-{number}" for number in range(5)]
+
+    found = play(clock, world, lambda router: in_turn(router, [*keys, None]), providers=OTHER)
+
+    assert [outcome for outcome, _ in found] == ["failed", "failed", "won", "failed", "failed", "won"]
+
+
+@pytest.mark.parametrize("fault", ["refuse", "dns", "cut"])
+def test_a_lost_connection_is_the_hosts_whoever_asks(clock: Clock, world: World, fault: Any) -> None:
+    """No key was looked at: it counts at once, as under ours."""
+    script(world, Act(fault=fault, at="headers") if fault == "cut" else Act(fault=fault), HEALTHY)
+
+    found = play(clock, world, lambda router: in_turn(router, ["sk-of-one"] * 4), providers=OTHER)
+
+    assert found[0] == ("failed", "host")
+    assert found[-1] == ("not_sent", None)
