@@ -189,8 +189,8 @@ class AttemptError(RouterError):
         super().__init__(message)
         self.message = message
         self.status = status
-        self.code = None if code is None else visible_name(code)
-        self.request_id = None if request_id is None else visible_name(request_id)
+        self.code: str | None = None if code is None else visible_name(code)
+        self.request_id: str | None = None if request_id is None else visible_name(request_id)
         self.retry_after = retry_after
         self.param: str | None = None
         self.model: str | None = None

@@ -61,7 +61,7 @@ class RouterBase:
                 raise TypeError(
                     f"listeners: expected plain functions, got the async {listener!r}; a plain one may start a task"
                 )
-        self.config = load(config, tables)
+        self.config: Config = load(config, tables)
         self._plans = PlanCache(self.config)
         self._events = Events(listeners)
         self._wall = wall

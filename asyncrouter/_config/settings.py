@@ -26,7 +26,8 @@ class NotGiven(enum.Enum):
 
     token = 0
 
-    __hash__ = object.__hash__  # it is in the key of every cached plan, and an enum's own is slow
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__  # it is in the key of every cached plan, and an enum's own is slow
 
     def __repr__(self) -> str:
         return "NOT_GIVEN"

@@ -83,7 +83,7 @@ class AiohttpTransport:
             raise TypeError(f"ssl: expected a context, a fingerprint or False, got {type(ssl).__name__}")
         if proxy is not None and not (isinstance(proxy, str) and proxy.startswith(("http://", "https://"))):
             raise ValueError("proxy: expected an address that begins with http:// or https://")
-        self.resends = 0
+        self.resends: int = 0
         self._given = session
         self._proxy = proxy
         self._ssl = True if ssl is None else ssl

@@ -35,7 +35,7 @@ class InvalidInput(BatchError):
     def __init__(self, source: str, problems: Sequence[Problem], count: int) -> None:
         super().__init__(source, problems, count)
         self.source = source
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         self.count = count
 
     def __str__(self) -> str:

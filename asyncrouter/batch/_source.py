@@ -61,7 +61,7 @@ class Source:
 
     def __init__(self, path: Path, template: str | None = None, name: str | None = None) -> None:
         self.path = path
-        self.name = name or str(path)
+        self.name: str = name or str(path)
         self.template = template
         suffixes = [suffix.lower() for suffix in Path(self.name).suffixes]
         self._compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 try:
     import plotly.graph_objects as go
     from plotly.offline import get_plotlyjs
     from plotly.subplots import make_subplots
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError("a written report needs plotly: pip install 'asyncrouter[bench]'") from missing
+except ModuleNotFoundError as _missing:
+    raise ModuleNotFoundError("a written report needs plotly: pip install 'asyncrouter[bench]'") from _missing
 
 from asyncrouter.bench.chart_style import (
     arm_colours,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.report import Report
     from asyncrouter.bench.rows import Row
 
-MARKS = {
+MARKS: dict[str, dict[str, Any]] = {
     "answered": {"symbol": "circle", "size": 4, "opacity": 0.6, "color": "#94a3b8"},
     "fallback": {"symbol": "triangle-up", "size": 7, "opacity": 0.85, "color": "#f59e0b"},
     "hedged": {"symbol": "diamond-open", "size": 8, "color": "#3b82f6", "line": {"width": 1.5}},

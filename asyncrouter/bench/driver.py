@@ -36,8 +36,8 @@ class Driver:
         self.arm = arm
         self.rows: list[Row] = []
         self.peak = 0
-        self.cpu = 0.0
-        self.began = 0.0
+        self.cpu: float = 0.0
+        self.began: float = 0.0
         self._router: Router | None = None
         self._prompt, self._warmup = settings.prompt, settings.warmup
         self._ledger = ledger
@@ -60,7 +60,8 @@ class Driver:
 
         Raises `ConfigError` or `ValueError` for an arm that cannot be called.
         """
-        self._router, self.began = router, began
+        self._router = router
+        self.began = began
         self._steps = router.explain(**self._explain_arguments()).steps
 
     @property

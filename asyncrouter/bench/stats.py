@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 try:
     import numpy as np
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError("asyncrouter.bench needs numpy and plotly: pip install 'asyncrouter[bench]'") from missing
+except ModuleNotFoundError as _why:
+    raise ModuleNotFoundError("asyncrouter.bench needs numpy and plotly: pip install 'asyncrouter[bench]'") from _why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -56,7 +56,7 @@ class Ledger:
 
     def __init__(self, stop: Stop) -> None:
         self.stop_reason: str | None = None
-        self.spent = 0.0
+        self.spent: float = 0.0
         self._reserved = 0.0
         self._stop = stop
         self._calls = self._errors = 0

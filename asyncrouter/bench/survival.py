@@ -102,9 +102,9 @@ class KaplanMeier:
     def __init__(self, recorded: Sequence[Observation]) -> None:
         sent = [one for one in recorded if not one.not_sent]
         sent.sort(key=lambda one: (one.event, not one.event_observed))
-        self.n = len(sent)
-        self.censored = sum(not one.event_observed for one in sent)
-        self.longest = sent[-1].event if sent else 0.0
+        self.n: int = len(sent)
+        self.censored: int = sum(not one.event_observed for one in sent)
+        self.longest: float = sent[-1].event if sent else 0.0
         self.observed: list[Observation] = []
         self._times: list[float] = []
         weights: list[float] = []
@@ -117,7 +117,7 @@ class KaplanMeier:
                 weights.append(weight)
                 survival -= weight
         self._cumulative = list(accumulate(weights))
-        self.unobserved = max(0.0, survival) if self.censored else 0.0
+        self.unobserved: float = max(0.0, survival) if self.censored else 0.0
 
     def __repr__(self) -> str:
         return f"<KaplanMeier of {self.n} observations, {self.censored} censored, {self.unobserved:.2%} unobserved>"

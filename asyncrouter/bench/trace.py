@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import orjson
 
@@ -25,7 +25,7 @@ SCHEMA = 1
 _BEGINNING = b'{"schema_version":'
 """How every line begins."""
 
-logger = logging.getLogger("asyncrouter")
+logger: Final = logging.getLogger("asyncrouter")
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class JsonlTrace:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._file = -1
         self._torn = False  # whether the file may end in the middle of a line
         self._open()

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -28,9 +28,9 @@ try:
     import ray
     from pyarrow import fs
     from ray.data import ActorPoolStrategy
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        f"{missing.name} is not installed: pip install 'asyncrouter[ray]'", name=missing.name
+        f"{_missing.name} is not installed: pip install 'asyncrouter[ray]'", name=_missing.name
     ) from None
 
 from asyncrouter import CallError, Config, Reply, Router, batch
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Configured = str | PathLike[str] | Mapping[str, object] | Config | Callable[[], Router]
 
-logger = logging.getLogger("asyncrouter")
+logger: Final = logging.getLogger("asyncrouter")
 
 ADDED = pa.schema([
     ("text", pa.string()), ("reasoning", pa.string()), ("tool_calls", pa.string()), ("finish_reason", pa.string()),

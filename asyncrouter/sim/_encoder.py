@@ -71,13 +71,13 @@ class Encoder:
 
     def __init__(self, act: Act, request: LoggedRequest) -> None:
         self.act = act
-        self.number = request.number
-        self.status = status_of(act, self.wire)
-        self.streaming = request.stream and act.streams and self.status == 200 and "one_body" not in act.sse
-        self.asked_for_stream = request.stream
+        self.number: int = request.number
+        self.status: int = status_of(act, self.wire)
+        self.streaming: bool = request.stream and act.streams and self.status == 200 and "one_body" not in act.sse
+        self.asked_for_stream: bool = request.stream
         limit = max_answer_tokens(self.wire, request.body)
         self.pieces: Sequence[Piece] = () if act.blocked else self._pieces()
-        self.truncated = limit is not None and limit < len(self.pieces)
+        self.truncated: bool = limit is not None and limit < len(self.pieces)
         if self.truncated:
             self.pieces = self.pieces[:limit]
         self._model = act.served_model or request.model

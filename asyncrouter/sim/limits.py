@@ -62,8 +62,8 @@ class TokenBucket:
     __slots__ = ("_at", "_level", "rate", "size")
 
     def __init__(self, rate: float, size: float, level: float, at: float) -> None:
-        self.rate = rate
-        self.size = size
+        self.rate: float = rate
+        self.size: float = size
         self._level = min(level, size)
         self._at = at
 

@@ -38,8 +38,8 @@ class SimModel:
 
     def __init__(self, name: str, seed: str) -> None:
         self.name = name
-        self.live = 0
-        self.bill = Bill()
+        self.live: int = 0
+        self.bill: Bill = Bill()
         # Seeded by a string, the generator is the same whatever PYTHONHASHSEED says.
         self._seed, self._random = seed, Random(seed)
         self._script: deque[Act | Behaviour] = deque([Act()])

@@ -49,7 +49,7 @@ class SimTransport:
     """
 
     def __init__(self, world: WorldApi, *, pool: bool = False) -> None:
-        self.resends = 0
+        self.resends: int = 0
         self._world = world
         self._open: dict[SimResponse, None] = {}  # a dict for its order, so that one seed closes in one order
         self._sending: dict[LoggedRequest, asyncio.Future[None] | None] = {}  # what each waits for
@@ -150,9 +150,9 @@ class SimResponse:
     def __init__(
         self, transport: SimTransport, loop: asyncio.AbstractEventLoop, request: LoggedRequest, play: Play
     ) -> None:
-        self.status = play.status
+        self.status: int = play.status
         self.headers: Mapping[str, str] = play.headers
-        self.connected_at = request.connected if request.connected is not None else request.at
+        self.connected_at: float = request.connected if request.connected is not None else request.at
         self.reused = False
         self._transport = transport
         self._loop = loop

@@ -52,10 +52,11 @@ class World:
     """
 
     def __init__(self, seed: int = 0, *, keep: int | None = None, strict: bool = False) -> None:
-        self.seed, self._strict = seed, strict
+        self.seed: int = seed
+        self._strict = strict
         self.models: dict[str, SimModel] = {}
         self.seen: deque[LoggedRequest] = deque(maxlen=keep)
-        self.requests = 0
+        self.requests: int = 0
         self._live: dict[int, tuple[LoggedRequest, Play, SimModel | None]] = {}
         self._last_number = 0
         self._random = Random(f"{seed}")
