@@ -204,8 +204,8 @@ class Router(EmbeddingRouter):
         from fastapi.responses import StreamingResponse
 
         @app.get("/story")
-        async def story(request: Request, about: str):
-            async def events():
+        async def story(request: Request, about: str) -> StreamingResponse:
+            async def events() -> AsyncIterator[str]:
                 try:
                     async with request.app.state.router.stream(f"A story about {about}.", task="creative") as stream:
                         async for chunk in stream:

@@ -35,7 +35,7 @@ class Driver:
     ) -> None:
         self.arm = arm
         self.rows: list[Row] = []
-        self.peak = 0
+        self.peak: int = 0
         self.cpu: float = 0.0
         self.began: float = 0.0
         self._router: Router | None = None

@@ -3,10 +3,10 @@
 ```python
 pytest_plugins = ["asyncrouter.sim.fixture"]
 
-def test_a_dead_model_costs_no_time(clock, world):
+def test_a_dead_model_costs_no_time(clock: Clock, world: World) -> None:
     world.model("a", Act(status=500))
     world.model("b", Act(text="hi", first_token=0.5))
-    async def scenario():
+    async def scenario() -> Reply:
         async with Router(world.config(), transport=world.transport()) as router:
             return await router.chat("hello", chain=["a", "b"], retry=Retry(attempts=1))
     assert clock.run(scenario()).text == "hi" and clock.now == 0.5
