@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 import time
 from inspect import iscoroutinefunction
 from itertools import count
@@ -25,7 +25,6 @@ from asyncrouter._listing import list_models
 from asyncrouter._types import Call, Trace
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
@@ -216,4 +215,4 @@ class RouterBase:
 
 def _prefix(seed: int | None) -> str:
     """The beginning of the ids of a router's calls: 16 hexadecimal digits that no other router has, unless seeded."""
-    return secrets.token_hex(8) if seed is None else f"{random.Random(f'ids of {seed}').getrandbits(64):016x}"
+    return os.urandom(8).hex() if seed is None else f"{random.Random(f'ids of {seed}').getrandbits(64):016x}"

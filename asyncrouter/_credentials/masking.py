@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -153,7 +152,9 @@ def _character(found: re.Match[str]) -> str:
         number = int(value, 16 if group in _HEX_GROUPS else 8 if group == _OCTAL_GROUP else 10)
         return chr(number) if number <= 0x10FFFF else _UNPRINTED
     if group == _NAMED_GROUP:
-        named = html.unescape(f"&{value.lower()};")
+        from html import unescape  # its table of names is large, and hardly any process needs it
+
+        named = unescape(f"&{value.lower()};")
         return named if len(named) == 1 else _UNPRINTED
     return _CONTROLS.get(value, value)
 
