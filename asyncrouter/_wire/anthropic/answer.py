@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from asyncrouter._errors import BadReply, Refused
 from asyncrouter._types import Chunk
 from asyncrouter._wire.anthropic.block import Block
@@ -32,6 +30,7 @@ from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.failure.envelopes import is_error
 from asyncrouter._wire.failure.error_body import one_line
 from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.json_text import json_text, read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -272,11 +271,9 @@ class MessageBuilder:
             return
         if block.kind == "tool_use" and not (block.closed or block.pieces):
             given = block.given.get("input")
-            try:
-                self._add_piece(block, orjson.dumps(given).decode(), chunks)
-            except TypeError:  # it could be read, but is nested too deep to be written
-                given = None
-            if not isinstance(given, dict):
+            if (text := json_text(given)) is not None:
+                self._add_piece(block, text, chunks)
+            if text is None or not isinstance(given, dict):
                 self._mark_lost("a tool's input")
         block.closed = True
 
@@ -332,6 +329,6 @@ def _with_object(block: object) -> object:
     if not isinstance(block, dict) or not isinstance(text, str):
         return block
     try:
-        return {**block, "input": orjson.loads(text or "{}")}
+        return {**block, "input": read_arguments(text or "{}")}
     except ValueError:
         return block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
+from asyncrouter._wire.json_text import is_object, read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,10 +69,7 @@ class Block:
         """Whether a tool's input is a JSON object, as it is unless it was cut; true for blocks without an input."""
         if self.kind in {"text", "thinking"} or not (self.pieces or self.kind == "tool_use"):
             return True
-        try:
-            return isinstance(orjson.loads(self.joined), dict)
-        except ValueError:
-            return False
+        return is_object(self.joined)
 
     def piece(self, delta_type: str, delta: Message) -> object:
         """The next piece in a delta. "" when it adds something else to the block; no `str` when something is lost."""
@@ -90,7 +87,7 @@ class Block:
         if self.kind in {"text", "thinking"}:
             return {**self.given, self.kind: self.joined}
         try:
-            return {**self.given, "input": orjson.loads(self.joined)} if self.pieces else self.given
+            return {**self.given, "input": read_arguments(self.joined)} if self.pieces else self.given
         except ValueError:  # cut by max_tokens
             return self.given
 

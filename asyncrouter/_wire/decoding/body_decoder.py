@@ -21,8 +21,9 @@ from asyncrouter._types import NO_TRACE, Chunk, Reply
 from asyncrouter._wire.decoding.documents import read_documents
 from asyncrouter._wire.decoding.event_decoder import EventDecoder
 from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
+from asyncrouter._wire.decoding.long_texts import MAX_REST_BYTES, TOO_LONG, LongTexts
 from asyncrouter._wire.decoding.not_an_answer import no_answer
-from asyncrouter._wire.decoding.weight import LIGHT_BYTES, MAX_WEIGHT, TOO_HEAVY, weight
+from asyncrouter._wire.decoding.weight import LIGHT_BYTES, MAX_WEIGHT, TOO_HEAVY, WEIGHT_BESIDE, weight
 from asyncrouter._wire.fields import cost_in
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class BodyDecoder:
 
     __slots__ = (
         "_body", "_classifier", "_closed", "_error", "_events", "_is_document", "_new_builder", "_params", "_reply",
-        "_request_id", "_shortcut", "_told_cost", "_weight", "content", "cost_usd", "done", "skipped",
+        "_request_id", "_shortcut", "_texts", "_told_cost", "_weight", "content", "cost_usd", "done", "skipped",
     )
 
     def __init__(
@@ -57,7 +58,8 @@ class BodyDecoder:
         self._shortcut = shortcut
         self._told_cost = told_cost  # the cost that a header says
         self._body = bytearray()
-        self._weight = -1  # of a body that is large; -1: it has not been weighed
+        self._weight = 0  # of a body that is large
+        self._texts: LongTexts | None = None  # what was set aside of one
         self._is_document = False  # whether the first bytes say so
         self._events: EventDecoder | None = None  # reads the body if it is an event stream
         self._closed = False
@@ -83,9 +85,9 @@ class BodyDecoder:
             return
         if self._is_document or (data.startswith(b"{") and not self._body and self._events is None):
             self._is_document = True
+            if len(self._body) + len(data) > LIGHT_BYTES:
+                data = self._weighed(data)
             self._body += data
-            if len(self._body) > LIGHT_BYTES:
-                self._weigh(data)
         elif self._events is not None:
             self._feed_events(self._events, data, chunks)
         else:
@@ -122,13 +124,22 @@ class BodyDecoder:
             case "document" | "neither":
                 self._is_document = True
 
-    def _weigh(self, data: bytes) -> None:
-        """Give up a body that would become too many objects, as soon as that shows."""
-        self._weight = weight(self._body) if self._weight < 0 else self._weight + weight(data)
-        if self._weight > MAX_WEIGHT:
+    def _weighed(self, data: bytes) -> bytes:
+        """What is to be read of the next piece of a long body; nothing once it is too heavy or too long."""
+        if self._texts is None:
+            self._texts, self._weight = LongTexts(), weight(self._body)
+        data = self._texts.take(data)
+        self._weight += weight(data)
+        if self._weight > (WEIGHT_BESIDE if self._texts.size else MAX_WEIGHT):
             self._error = BadReply(TOO_HEAVY, request_id=self._request_id)
-            self._body.clear()
-            self.done = True
+        elif len(self._body) + len(data) > MAX_REST_BYTES:
+            self._error = BadReply(TOO_LONG, request_id=self._request_id)
+        if self._error is None:
+            return data
+        self._body.clear()
+        self._texts = LongTexts()
+        self.done = True
+        return b""
 
     def _feed_events(self, events: EventDecoder, data: bytes, chunks: list[Chunk] | None) -> None:
         events.feed(data, chunks)
@@ -145,12 +156,18 @@ class BodyDecoder:
             document = None  # the error holds a copy of the body: nothing more is done while it is held
         if document is None:
             documents = read_documents(body)
-            return no_answer(body, "not whole JSON") if documents is None else self._read_documents(documents, body)
+            if documents is None:
+                return no_answer(body, "not whole JSON")
+            return self._read_documents([self._put_back(document) for document in documents], body)
+        document = self._put_back(document)
         if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self._reply):
             stated = cost_in(document.get("usage"))
             self.content, self.cost_usd = 1, stated if stated is not None else self._told_cost
             return None
         return self._read_documents(document if isinstance(document, list) and document else [document], body)
+
+    def _put_back(self, document: object) -> object:
+        return document if self._texts is None else self._texts.put_back(document)
 
     def _read_documents(self, documents: list[object], body: bytearray) -> AttemptError | None:
         builder = self._new_builder()

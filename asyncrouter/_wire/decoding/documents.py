@@ -1,4 +1,4 @@
-"""Reads the JSON documents in a body: one, or those of a list.
+"""Reads the JSON documents in a body: one, or those of a list; and the one in an event.
 
 A vendor's document is a whole answer. A list holds the events of a stream that was written without the form of events,
 as Google writes it unless it is asked for events. Characters that were cut in two are put together, also over two
@@ -8,10 +8,17 @@ documents of a list.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._wire.decoding.sse import STRAY
 from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
+from asyncrouter._wire.decoding.weight import LIGHT_BYTES, is_too_heavy
+
+if TYPE_CHECKING:
+    from asyncrouter._types import Message
+    from asyncrouter._wire.decoding.sse import Event
 
 
 def read_documents(body: bytes | bytearray) -> list[object] | None:
@@ -27,3 +34,23 @@ def read_documents(body: bytes | bytearray) -> list[object] | None:
         if (read := read_mended(body)) is None:
             return None
     return read if isinstance(read, list) and read else [read]
+
+
+def read_event(event: Event) -> Message | None:
+    """The JSON object in an event, `None` when it holds none. An event named "error" is one, whatever its data are."""
+    name, data = event
+    if len(data) > LIGHT_BYTES and is_too_heavy(data):
+        return None
+    try:
+        document: object = orjson.loads(data)
+    except ValueError:
+        document = data.decode("utf-8", "replace") if name == b"error" else None
+    if type(document) is dict and (not name or (name is not STRAY and name != b"error")):
+        return document
+    if name is STRAY:
+        return None
+    if isinstance(document, list) and len(document) == 1:  # Google wraps its errors
+        document = document[0]
+    if name == b"error" and not (isinstance(document, dict) and document.get("error")):
+        return {"error": document or "an error event"}
+    return document if isinstance(document, dict) else None

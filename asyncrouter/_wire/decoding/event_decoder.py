@@ -1,7 +1,7 @@
 """Decodes a stream of server-sent events into a reply, for every wire.
 
 How it works. Bytes pass through three stages. `EventParser` cuts them into events, wherever the network has cut them.
-`_read_event` reads the JSON object an event holds. The wire's `AnswerBuilder` knows what the object means and collects
+`read_event` reads the JSON object an event holds. The wire's `AnswerBuilder` knows what the object means and collects
 the answer; nothing in this module depends on a vendor.
 
 Reading ends early: `done` becomes true, and later bytes are ignored, after the vendor's last event, the `[DONE]` mark
@@ -34,8 +34,9 @@ import orjson
 
 from asyncrouter._errors import BadReply
 from asyncrouter._types import NO_TRACE, Chunk, Reply
-from asyncrouter._wire.decoding.documents import read_documents
+from asyncrouter._wire.decoding.documents import read_documents, read_event
 from asyncrouter._wire.decoding.first_bytes import first_bytes, without_lead
+from asyncrouter._wire.decoding.long_texts import MAX_REST_BYTES, SHORT_BYTES, TOO_LONG, LongTexts
 from asyncrouter._wire.decoding.not_an_answer import bare_error, error_in, no_answer
 from asyncrouter._wire.decoding.sse import MAX_STRAY_BYTES, STRAY, EventParser
 from asyncrouter._wire.decoding.surrogates import HalfCharacters, read_mended
@@ -69,7 +70,8 @@ class EventDecoder:
 
     __slots__ = (
         "_builder", "_bytes", "_classifier", "_closed", "_document", "_error", "_halves", "_is_special", "_params",
-        "_parser", "_reply", "_request_id", "_start", "_stray", "_told_cost", "_unsent", "_weight", "done", "skipped",
+        "_parser", "_reply", "_request_id", "_start", "_stray", "_texts", "_told_cost", "_unread", "_unsent",
+        "_weight", "done", "skipped",
     )
 
     def __init__(
@@ -89,6 +91,8 @@ class EventDecoder:
         self._parser = EventParser()
         self._bytes = 0
         self._weight = StreamWeight()  # of what comes after FREE_BYTES
+        self._texts: LongTexts | None = None  # what was set aside of that
+        self._unread = 0  # bytes of that since the last event ended
         self._reply = Reply(trace=NO_TRACE) if reply is None else reply
         self._error: AttemptError | None = None
         self._start = b""  # the first bytes, until they say what the body is
@@ -124,15 +128,15 @@ class EventDecoder:
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
         """Decode the next bytes; append to `chunks` what they bring."""
         self._bytes += len(data)
-        if self._bytes > FREE_BYTES and self._weight.add(data) and not self._closed:
-            self._give_up()
+        if self._bytes > SHORT_BYTES and not self._closed:
+            data = self._weighed(data)
         if self._is_special:
             self._feed_specially(data, chunks)
             return
         builder = self._builder
         events = self._parser.feed(data)
         for event in events:
-            document = _read_event(event)
+            document = read_event(event)
             if document is not None:
                 builder.add_event(document, chunks)
             elif event[1].strip() == b"[DONE]":
@@ -176,12 +180,27 @@ class EventDecoder:
             reply.usage,
         )
 
-    def _give_up(self) -> None:
-        """End a stream that would become too many objects."""
-        self._error = self._error or BadReply(TOO_HEAVY, request_id=self._request_id)
+    def _weighed(self, data: bytes) -> bytes:
+        """What is to be read of the next piece of a long stream; nothing once it is too heavy or too long."""
+        if self._texts is None:
+            self._texts = LongTexts()
+        data = self._texts.take(data)
+        if self._texts.size and self._halves is None:  # from now on each event is searched for texts to be put back
+            self._halves, self._is_special = HalfCharacters(), True
+        if self._bytes > FREE_BYTES and self._weight.add(data):
+            return self._give_up(TOO_HEAVY)
+        ended = max(data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n"), data.rfind(b"\r\r"))
+        self._unread = len(data) - ended if ended >= 0 else self._unread + len(data)
+        return self._give_up(TOO_LONG) if self._unread > MAX_REST_BYTES else data
+
+    def _give_up(self, reason: str) -> bytes:
+        """End a stream that would hold the loop or fill the memory; nothing more of it is read."""
+        self._error = self._error or BadReply(reason, request_id=self._request_id)
         self._document = None
+        self._texts = LongTexts()
         self._parser = EventParser()
         self.done = self._is_special = self._builder.ended = True
+        return b""
 
     def _feed_specially(self, data: bytes, chunks: list[Chunk] | None) -> None:
         """Decode the next bytes where they are not simply more events."""
@@ -217,7 +236,7 @@ class EventDecoder:
 
     def _read_document(self, body: bytes) -> None:
         """Read a body that begins like JSON: a document, several of them, or events after all."""
-        if is_too_heavy(body):
+        if is_too_heavy(body, beside=self._texts is not None and self._texts.size > 0):
             self._error = BadReply(TOO_HEAVY, request_id=self._request_id)
             return
         documents = read_documents(body)
@@ -233,7 +252,7 @@ class EventDecoder:
             if not isinstance(document, dict):
                 self._error = no_answer(body, "no answer")
                 return
-            self._builder.add_document(document)
+            self._builder.add_document(self._put_back(document))
 
     def _has_halves(self, event: Event) -> bool:
         """Whether halves of characters are why an event cannot be read. From then on each event is read carefully."""
@@ -247,10 +266,10 @@ class EventDecoder:
         builder, halves = self._builder, self._halves
         assert halves is not None
         for event in events:
-            documents = halves.documents(_read_event(event), b"" if event[0] in _NEVER_HALVED else event[1])
+            documents = halves.documents(read_event(event), b"" if event[0] in _NEVER_HALVED else event[1])
             last = not documents and event[1].strip() == b"[DONE]"
             for document in halves.flush() if last else documents:
-                builder.add_event(document, chunks)
+                builder.add_event(self._put_back(document), chunks)
             if last:
                 builder.ended = True
             elif not documents:
@@ -284,10 +303,10 @@ class EventDecoder:
             self._stray += event[1][:MAX_STRAY_BYTES]
             return
         self._unsent = self._unsent or []
-        if self._halves is not None or (_read_event(event) is None and self._has_halves(event)):
+        if self._halves is not None or (read_event(event) is None and self._has_halves(event)):
             self._add_last_carefully(event)
             return
-        document = _read_event(event)
+        document = read_event(event)
         if document is not None:
             self._builder.add_event(document, self._unsent)
         elif event[1].strip() == b"[DONE]":
@@ -295,11 +314,16 @@ class EventDecoder:
 
     def _add_last_carefully(self, event: Event) -> None:
         assert self._halves is not None
-        documents = self._halves.documents(_read_event(event), b"" if event[0] in _NEVER_HALVED else event[1])
+        documents = self._halves.documents(read_event(event), b"" if event[0] in _NEVER_HALVED else event[1])
         for document in documents:
-            self._builder.add_event(document, self._unsent)
+            self._builder.add_event(self._put_back(document), self._unsent)
         if not documents and event[1].strip() == b"[DONE]":
             self._builder.ended = True
+
+    def _put_back(self, document: Message) -> Message:
+        if self._texts is not None:
+            self._texts.put_back(document)
+        return document
 
     def _add_unended_halves(self) -> None:
         """Say what is left of a character whose second half has not come."""
@@ -324,23 +348,3 @@ class EventDecoder:
     def _broken_event(self, data: bytes) -> BadReply:
         quoted = one_line(data[:_QUOTED_BYTES].decode("utf-8", "replace"))
         return BadReply(f"a broken event: {quoted!r}", request_id=self._request_id)
-
-
-def _read_event(event: Event) -> Message | None:
-    """The JSON object in an event, `None` when it holds none. An event named "error" is one, whatever its data are."""
-    name, data = event
-    if len(data) > LIGHT_BYTES and is_too_heavy(data):
-        return None
-    try:
-        document: object = orjson.loads(data)
-    except ValueError:
-        document = data.decode("utf-8", "replace") if name == b"error" else None
-    if type(document) is dict and (not name or (name is not STRAY and name != b"error")):
-        return document
-    if name is STRAY:
-        return None
-    if isinstance(document, list) and len(document) == 1:  # Google wraps its errors
-        document = document[0]
-    if name == b"error" and not (isinstance(document, dict) and document.get("error")):
-        return {"error": document or "an error event"}
-    return document if isinstance(document, dict) else None

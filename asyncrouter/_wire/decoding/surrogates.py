@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from asyncrouter._wire.json_text import MAX_ARGUMENTS
+
 if TYPE_CHECKING:
     from asyncrouter._types import Message
 
@@ -41,7 +43,9 @@ def read_mended(data: bytes | bytearray) -> object:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is whole JSON; lone halves of characters do not matter."""
+    """Whether a text is whole JSON, and no longer than arguments are; lone halves of characters do not matter."""
+    if len(text) > MAX_ARGUMENTS:
+        return False
     try:
         orjson.loads(text)
     except ValueError:

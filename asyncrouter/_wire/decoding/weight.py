@@ -22,6 +22,8 @@ MAX_CHOICES: Final = 1000
 """Choices of one answer: OpenAI gives 128 at most."""
 MAX_PARTS: Final = 10_000
 """Tool calls, blocks or items of one answer: vendors take at most some hundreds of each."""
+WEIGHT_BESIDE: Final = 100_000
+"""The heaviest document in which long texts have been set aside: it is searched for their places."""
 TOO_HEAVY: Final = "more values in it than any answer has"
 """What the error of such an answer says."""
 
@@ -31,9 +33,9 @@ def weight(data: bytes | bytearray) -> int:
     return 3 * (data.count(b"{") + data.count(b"[")) + data.count(b",")
 
 
-def is_too_heavy(document: bytes | bytearray) -> bool:
-    """Whether a document would hold the loop, or fill the memory, if it were read."""
-    return len(document) > LIGHT_BYTES and weight(document) > MAX_WEIGHT
+def is_too_heavy(document: bytes | bytearray, *, beside: bool = False) -> bool:
+    """Whether a document, perhaps `beside` long texts, would hold the loop or fill the memory if it were read."""
+    return len(document) > LIGHT_BYTES and weight(document) > (WEIGHT_BESIDE if beside else MAX_WEIGHT)
 
 
 class StreamWeight:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.fields import object_in
 from asyncrouter._wire.gemini.finish import NO_REASON, finish_reason
 from asyncrouter._wire.gemini.parts import SIGNATURE, PartsInOrder, is_picture
+from asyncrouter._wire.json_text import is_object, json_text
 
 if TYPE_CHECKING:
     from asyncrouter._types import Message
@@ -114,13 +113,10 @@ class CandidateReader:
 
     def _arguments(self, arguments: object) -> str:
         """The arguments as JSON text."""
-        try:
-            if isinstance(arguments, str) and isinstance(orjson.loads(arguments), dict):
-                return arguments
-            if isinstance(arguments, dict | None):
-                return orjson.dumps(arguments or {}).decode()
-        except (TypeError, ValueError):  # they could be read, but are nested too deep to be written; or are no JSON
-            pass
+        if isinstance(arguments, str) and is_object(arguments):
+            return arguments
+        if isinstance(arguments, dict | None) and (text := json_text(arguments or {})) is not None:
+            return text
         self._mark_malformed("a call's arguments")
         return "{}"
 

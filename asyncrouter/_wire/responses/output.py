@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from asyncrouter._wire.json_text import same_json
+from asyncrouter._wire.json_text import is_object, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +75,7 @@ class OutputItem:
         """Whether a call's arguments are a JSON object; a custom tool takes any text."""
         if self.kind != "function_call":
             return True
-        try:
-            return isinstance(orjson.loads(self.said or "{}"), dict)
-        except ValueError:
-            return False
+        return is_object(self.said or "{}")
 
     def complete(self, item: Message) -> tuple[str, str] | None:
         """Take the whole item; the text and the refusal that had not come yet. `None` if it says something else.
