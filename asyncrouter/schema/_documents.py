@@ -17,6 +17,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
 from asyncrouter.schema._path import misfit, path_of, quoted
+from asyncrouter.schema._patterns import with_patterns
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -61,13 +62,15 @@ def read_document(schema: dict[str, Any], name: str) -> Check:
         raise ValueError(f"response_format: no JSON schema: {where}: {error.message:.200}") from None
     except RecursionError:
         raise ValueError("response_format: the schema is nested too deep") from None
-    validator = validator_class(schema, registry=Registry(), format_checker=_FORMATS)
+    validator = with_patterns(validator_class)(schema, registry=Registry(), format_checker=_FORMATS)
 
     def check(value: object, text: str) -> object:
         try:
             fault = best_match(islice(validator.iter_errors(value), _MAX_MISFITS))
         except RecursionError:
             raise misfit("", "nested too deep to be checked", name) from None
+        except ArithmeticError:
+            raise misfit("", "it has a number that cannot be checked", name) from None
         if fault is not None:
             raise misfit(path_of(fault.absolute_path), _reason(fault), name)
         return value

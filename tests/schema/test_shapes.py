@@ -59,6 +59,8 @@ BADS = [
         "no JSON schema: properties.a.items: "),
     Bad({"properties": 5}, ValueError, "no JSON schema: properties: "),
     Bad({"type": "json_schema", "name": "x", "schema": {}}, ValueError, "no JSON schema: type: "),
+    Bad({"pattern": "("}, ValueError, "no JSON schema: pattern: "),
+    Bad({"items": {"patternProperties": {"[": {}}}}, ValueError, "no JSON schema: items.patternProperties: "),
     Bad({"$ref": "#/$defs/nope"}, ValueError, "$ref '#/$defs/nope' leads to nothing within the schema"),
     Bad({"items": {"$ref": "https://example.com/x.json"}}, ValueError, "$ref 'https://example.com/x.json' leads to"),
     Bad({"$ref": "file:///etc/passwd"}, ValueError, "$ref 'file:///etc/passwd' leads to nothing"),

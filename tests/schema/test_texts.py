@@ -157,6 +157,11 @@ SCHEMAS: list[tuple[dict[str, Any], list[object], list[object]]] = [
     ({"$ref": "#/$defs/n", "$defs": {"n": {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}},
                                            "additionalProperties": False}}},
      [{"next": {"next": {}}}], [{"next": {"nxt": {}}}, []]),
+    ({"pattern": "^a+$"}, ["aa", 1], ["ab", "a\n", ""]),
+    ({"pattern": "^(?!b)a"}, ["ab"], ["b"]),
+    ({"patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": False}, [{"n_a": 1}, {}],
+     [{"n_a": "1"}, {"m": 1}]),
+    ({"multipleOf": 0.01}, [1.1, 3], [0.001, 10**400]),
     ({}, [1, "a", None, [], {}], []),
 ]
 
@@ -168,6 +173,11 @@ def test_schemas(schema: dict[str, Any], fits: list[object], misfits: list[objec
 
     assert [answer.parse(json.dumps(value)) for value in fits] == fits
     assert [fault(schema, json.dumps(value)).path is not None for value in misfits] == [True] * len(misfits)
+
+
+def test_a_pattern_takes_no_time() -> None:
+    """One that would take Python's engine for ever; a schema may come from a stranger."""
+    assert fault({"pattern": "^(a|aa|a?)+$"}, json.dumps("a" * 5000 + "b")).path == ""
 
 
 def test_an_answer_that_is_nested_deeper_than_the_check_goes() -> None:

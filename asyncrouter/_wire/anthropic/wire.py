@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from asyncrouter._config.response_format import NAME
 from asyncrouter._wire.answer_format import ANTHROPIC, IN_PROMPT, LOOSE
 from asyncrouter._wire.anthropic.answer import MessageBuilder
 from asyncrouter._wire.anthropic.request import translate
@@ -45,7 +46,9 @@ class Anthropic(BaseWire):
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
         target, lost = self._origin._replace(model=model.id), self._lost_thoughts
-        messages, params = self._ask(call, model, params)
+        messages = call.messages
+        if NAME in params:
+            messages, params = self._ask(call, model, params)
         body = translate(model, messages, params, target, stream=stream, lost=lost)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._messages_url, call, written, key, stream="stream" in body, connect=connect)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._config.names import can_stand_in_address
+from asyncrouter._config.response_format import NAME
 from asyncrouter._wire.answer_format import GOOGLE
 from asyncrouter._wire.base import BaseWire, read_model_ids
 from asyncrouter._wire.gemini.answer import ResponseBuilder
@@ -44,7 +45,9 @@ class Gemini(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        messages, params = self._ask(call, model, params)
+        messages = call.messages
+        if NAME in params:
+            messages, params = self._ask(call, model, params)
         body = translate(model, messages, params, self._origin._replace(model=model.id))
         written = write_translated(self._finish(body, model), call, params)
         stream = stream and "stream" not in model.drop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from asyncrouter._config.response_format import NAME
 from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.openai.answer import CompletionBuilder
 from asyncrouter._wire.openai.format_rules import format_rules
@@ -38,7 +39,9 @@ class OpenAI(BaseWire):
         connect: float | None,
     ) -> Request:
         """The request for this call. Raises `TypeError` or `ValueError` that names what cannot be written."""
-        messages, params = self._ask(call, model, params)
+        messages = call.messages
+        if NAME in params:
+            messages, params = self._ask(call, model, params)
         body = self._finish(write_request(model, messages, params, self._quirks, stream=stream), model)
         written = write_body(body)
         return self._post(self._chat_url, call, written, key, stream="stream" in body, connect=connect)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter._config.response_format import NAME
 from asyncrouter._wire.base import BaseWire
 from asyncrouter._wire.decoding.judgement import token_limit
 from asyncrouter._wire.request_body import write_translated
@@ -48,7 +49,9 @@ class Responses(BaseWire):
 
         Raises `TypeError` or `ValueError` that names what cannot be written, `Rejected` for what this API cannot do.
         """
-        messages, params = self._ask(call, model, params)
+        messages = call.messages
+        if NAME in params:
+            messages, params = self._ask(call, model, params)
         body = translate(model, messages, params, self._target.for_model(model.id), stream=stream)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._responses_url, call, written, key, stream="stream" in body, connect=connect)
