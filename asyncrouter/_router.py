@@ -50,7 +50,7 @@ class Router(EmbeddingRouter):
     - `transport`: sends the requests. `None`: an `AiohttpTransport()`. Pass one of your own for a proxy, certificates
       or a session of yours, or to test without a network.
     - `listeners`: functions that are called with every `Event` when it happens, in the event loop, so they should be
-      quick. What one raises is logged and ignored.
+      quick; none of them async. What one raises is logged and ignored.
     - `seed`: of the generator that draws the pauses before retries. `None`: a random one.
     - `wall`: a function that returns the time in seconds since the epoch, for dates in Retry-After and in traces.
 

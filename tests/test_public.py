@@ -68,3 +68,13 @@ def test_importing_does_nothing_else() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("name", [
+    "Accept", "Cause", "ChainLike", "FinishReason", "Headers", "HedgeLike", "Key", "Message", "Outcome", "Priority",
+    "Prompt", "RetryLike", "Scope", "ToolCall",
+])
+def test_aliases_of_annotations_are_public(name: str) -> None:
+    """What the signatures and records say can be written in a user's own annotations."""
+    assert name in asyncrouter.__all__
+    assert getattr(asyncrouter, name) is not None

@@ -59,6 +59,8 @@ def select_chain(config: Config, chain: Chain | Sequence[str | Model | Step], ta
 
 def select_model(config: Config, model: str | Model | Step, task: Chain | None) -> Selection:
     """Select the one model given with a call; settings for the whole call come from its task."""
+    if isinstance(model, list | tuple):
+        raise check.expected("the name of one model (several are chain=[…])", model, "model")
     if not isinstance(model, Model | Step):
         check.text("model", model)
     own = Chain([model])

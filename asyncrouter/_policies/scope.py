@@ -120,11 +120,12 @@ def is_doubtful(error: AttemptError, rule: Rule, *, own_key: bool) -> bool:
     """Whether it is open whose fault an error is, so that it takes three different requests to blame the model.
 
     Under a caller's own key that is so of all that the model does: another account has other quotas, deployments and
-    queues. There three different keys must have met it. A lost connection is the host's: no key was looked at.
+    queues. There three different keys must have met it. A lost connection is the host's, for no key was looked at; and
+    a pause that a service asks for is its word.
     """
-    if own_key and rule.scope == "model":
-        return True
-    return rule.doubtful and not error.definite and not asks_for_pause(error)
+    if asks_for_pause(error):
+        return False
+    return (rule.doubtful and not error.definite) or (own_key and rule.scope == "model")
 
 
 def counts_against_host(error: AttemptError) -> bool:

@@ -59,7 +59,7 @@ def test_a_wrong_text_is_named(clock: Clock, world: World, texts: object, kind: 
     ({"task": "two"}, "ConfigError: chain: embed() takes one model, and 'e' and 'f' are two: their vectors cannot be "
      "compared"),
     ({"model": "sim-anthropic:e"}, "ConfigError: model: provider 'sim-anthropic' (anthropic) has no embeddings"),
-    ({"model": ["e", "f"]}, "ConfigError: model: expected text, got a list"),
+    ({"model": ["e", "f"]}, "ConfigError: model: expected the name of one model (several are chain=[…]), got a list"),
     ({"model": "e", "hedge": 1.5}, "TypeError: hedge= cannot be used with embed(); params={'hedge': …} sends it to the "
      "provider"),
     ({"model": "e", "tier": "budget"}, "TypeError: tier= cannot be used with embed(); params={'tier': …} sends it to "

@@ -188,8 +188,7 @@ def test_a_key_for_one_provider_excuses_nothing_at_another(clock: Clock, world: 
 
 UNDER_OWN_KEYS = {
     "500": Act(status=500), "502": Act(status=502), "503": Act(status=503), "529": Act(status=529),
-    "503 with a pause": Act(status=503, retry_after=60), "html": Act(fault="html"), "silent": Act(fault="hang"),
-    "cut short": Act(fault="truncated"),
+    "html": Act(fault="html"), "silent": Act(fault="hang"), "cut short": Act(fault="truncated"),
 }
 """What a model may do under one account's key, and that says nothing yet about another's."""
 
@@ -224,6 +223,15 @@ def test_three_accounts_in_a_row_are_enough(clock: Clock, world: World, act: Act
     found = play(clock, world, lambda router: in_turn(router, keys), providers=OTHER)
 
     assert found == [("failed", "call")] * 2 + [("failed", "model"), ("not_sent", None)]
+
+
+def test_a_pause_that_the_service_asks_for_holds_everybody(clock: Clock, world: World) -> None:
+    """A 503 with a Retry-After is the service's own word, whoever was told."""
+    script(world, (Act(status=503, retry_after=60), HEALTHY), HEALTHY)
+
+    found = play(clock, world, lambda router: in_turn(router, ["sk-of-one", None]), providers=OTHER)
+
+    assert found == [("failed", "model"), ("not_sent", None)]
 
 
 def test_an_answer_between_them_begins_anew(clock: Clock, world: World) -> None:
