@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from random import Random
 
 CONCURRENCY = 8
-MAX_TOKENS = 48
+MAX_TOKENS = 24
 CALLS = 2000
 MISSES = 0.3
 PRICES = {"cheap": 1.0, "dear": 10.0}

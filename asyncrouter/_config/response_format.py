@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncrouter._types import Message
 
 NAME: Final = "response_format"
-_UNCHECKED: Final = frozenset({"json_object", "text"})
+_UNCHECKED: Final = ("json_object", "text")
 """The types of OpenAI's formats that say nothing to check."""
 _MAX_FORMATS: Final = 256
 """Shapes whose translations are remembered."""
@@ -82,7 +82,7 @@ def take_format(params: Mapping[str, object]) -> tuple[dict[str, object], Callab
     if given is None or (isinstance(given, Mapping) and given.get("type") in _UNCHECKED):
         return dict(params), None
     if isinstance(given, Mapping) and "json_schema" in given:
-        return dict(params), _parse_of_envelope(given)
+        return {**params, NAME: dict(given)}, _parse_of_envelope(given)
     answer = _read_shape(given)
     return {**params, NAME: _format_of(answer)}, answer.parse
 

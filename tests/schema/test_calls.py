@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -263,6 +264,18 @@ def test_what_stands_among_the_parameters_is_the_providers(clock: Clock, world: 
     assert world.seen[-1].body["response_format"] == ENVELOPE
 
 
+@pytest.mark.parametrize("shape", [
+    {"type": ["object", "null"], "required": ["number"]}, MappingProxyType(INVOICE), MappingProxyType(ENVELOPE), {},
+    {"json_schema": {"schema": INVOICE}, "type": "json_schema"},
+])
+@pytest.mark.parametrize("wire", WIRES)
+def test_odd_forms_of_a_schema(clock: Clock, world: World, wire: str, shape: object) -> None:
+    """A list of types, a mapping that is no dict, a schema that says nothing, an envelope without a name."""
+    world.model("m", Act(text=GOOD))
+
+    assert routed(clock, world, chain=[f"sim-{wire}:m"], response_format=shape).parsed == AS_JSON
+
+
 def test_options_of_a_view(clock: Clock, world: World) -> None:
     """`with_options(response_format=…)` holds for every call of the view, and a call may ask for another."""
     world.model("m", Act(text='{"x": 1}'))
@@ -295,6 +308,16 @@ def test_a_reply_with_a_value_can_be_pickled(clock: Clock, world: World) -> None
     reply = routed(clock, world, chain=["m"], response_format=Point)
 
     assert pickle.loads(pickle.dumps(reply)).parsed == Point(1)
+
+
+def test_an_error_can_be_pickled(clock: Clock, world: World) -> None:
+    """With its place and its answer."""
+    world.model("m", Act(text=BAD))
+
+    with pytest.raises(AllModelsFailed) as caught:
+        routed(clock, world, chain=["m"], response_format=Invoice)
+    error = pickle.loads(pickle.dumps(caught.value)).last
+    assert (error.path, error.reply.text) == ("lines[0].amount", BAD)
 
 
 def test_an_error_shows_control_characters_of_the_answer(clock: Clock, world: World) -> None:
