@@ -27,11 +27,11 @@ from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.connector import Connector, connection_info, make_connector
 from asyncrouter._transport.errors import attempt_error, is_local, permanent
-from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, exchange, is_plain
+from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, QuietResponse, exchange, is_plain
 from asyncrouter._transport.outgoing import check_fields
 from asyncrouter._transport.response import AiohttpResponse
 from asyncrouter._transport.unclosed import dispose, watch
-from asyncrouter._transport.url import MAX_URLS, parse_url
+from asyncrouter._transport.url import MAX_URLS, parse_url, split_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -119,6 +119,8 @@ class AiohttpTransport:
                 connection_info.set(None)
             try:
                 response = await self._ask(session, request)
+                if session is self._given:
+                    _hide_query(response)
                 if self._session is session:
                     connector = self._connector
                     reused, ready = connection_info.get() or (connector is not None, began)
@@ -141,6 +143,9 @@ class AiohttpTransport:
                     forget_locals(error, everything=True)
                     raise
                 pool = None if resent else _resend_pool(session, error)
+            except BaseException as error:  # Ctrl-C, between any two steps
+                forget_locals(error, everything=True)
+                raise
             # Raised outside the handler: aiohttp's error holds the request's headers, with the key.
             if pool is None:
                 failed.__context__ = None
@@ -180,6 +185,7 @@ class AiohttpTransport:
             return self._given
         self._session = aiohttp.ClientSession(
             connector=make_connector(), cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest,
+            response_class=QuietResponse,
             max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES,
             auto_decompress=False,
         )
@@ -210,15 +216,18 @@ class AiohttpTransport:
             destination.prepare(headers)
             return exchange(session, destination, request, timeout)
         check_fields(method, headers)
+        address, login = (None, None) if proxy is None else split_proxy(proxy)
+        tunnelled = url.scheme == "https"  # then the proxy gets a request of its own
         return session.request(
             method,
             url,
             data=(body if len(body) <= _LARGE_BODY else io.BytesIO(body)) or None,
-            headers=request.headers,
+            headers=request.headers if login is None or tunnelled else {**request.headers, **login},
             allow_redirects=False,
             raise_for_status=False,
             timeout=timeout,
-            proxy=proxy,
+            proxy=address,
+            proxy_headers=login if tunnelled else None,
             ssl=self._ssl_for(request),
         )
 
@@ -263,6 +272,13 @@ class _BareRequest(aiohttp.ClientRequest):
 
     def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
         """Add nothing: the wire has said what to send."""
+
+
+def _hide_query(response: aiohttp.ClientResponse) -> None:
+    """Take the query out of the URL of a response of the caller's session, which aiohttp shows if it is abandoned."""
+    url = response._real_url
+    if url.raw_query_string:
+        response._real_url = response._url = url.with_query(None)
 
 
 def _resend_pool(session: aiohttp.ClientSession, error: Exception) -> Connector | None:

@@ -66,6 +66,13 @@ _WRITTEN: Final[Any] = SimpleNamespace(output_size=0)
 """Stands for a writer that has done its work: all a response asks of one is how much it wrote."""
 
 
+class QuietResponse(aiohttp.ClientResponse):
+    """A response that is shown without the query of its URL: aiohttp shows those that a program has abandoned."""
+
+    def __repr__(self) -> str:
+        return f"<ClientResponse of {self.url.host_port_subcomponent} [{self.status}]>"
+
+
 class Destination:
     """A URL with all that its requests have in common.
 
@@ -139,7 +146,7 @@ async def exchange(
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was lost before the request was written")
         destination.write(transport, request.sealed_headers, request.body)
-        response = aiohttp.ClientResponse(
+        response = QuietResponse(
             "POST", destination.url, writer=None, continue100=None, timer=_NO_TIMER, request_info=destination.info,
             traces=[], loop=loop, session=session, stream_writer=_WRITTEN,
         )

@@ -366,46 +366,88 @@ def test_requests_are_sealed(clock: Clock, world: World) -> None:
     assert request.proxy == proxy
 
 
+@pytest.mark.parametrize("prompt", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("own", [False, True], ids=["our session", "the caller's session"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_while_a_request_is_sent(
+    monkeypatch: pytest.MonkeyPatch, prompt: str, own: bool, kind: type[BaseException]
+) -> None:
+    """Ctrl-C twice raises between any two steps, also where the request is in plain text."""
+    import aiohttp
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise kind
+
+    async def main() -> BaseException:
+        async with serving(never) as server, aiohttp.ClientSession() as session:
+            transport = AiohttpTransport(session=session if own else None)
+            async with Router(with_secrets(server.port), transport=transport) as router:
+                try:
+                    await router.chat(prompt, model="a", **OWN)
+                except BaseException as error:
+                    return error
+                raise AssertionError("nothing was raised")
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "start", interrupted)
+    error = asyncio.run(main())
+
+    assert type(error) is kind
+    assert leaks(error) == []
+
+
 ABANDONED = """
 import asyncio, gc, logging, sys, warnings
-from asyncrouter import Router
+import aiohttp
+from asyncrouter import AiohttpTransport, Router
 from tests.helpers.planted import HEADER, PASSWORD, QUERY, VARIABLE
 
 logging.basicConfig(level=logging.DEBUG)
+EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\\n\\n'
 
 async def answer(reader, writer):
     await reader.read(100)
-    writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: text/event-stream\\r\\n\\r\\ndata: x\\n\\n")
+    writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: text/event-stream\\r\\n\\r\\n" + EVENT)
     await asyncio.sleep(30)
 
-async def main(through_proxy):
+async def main(through_proxy, own_session):
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     sim = {"base_url": f"http://{here}/v1", "key": f"env:{VARIABLE}"}
     sim |= {"query": {"code": QUERY}, "headers": {"X": HEADER}}
     if through_proxy:
         sim |= {"base_url": "http://models.test/v1", "proxy": f"http://user:{PASSWORD}@{here}"}
-    router = Router({"default_provider": "sim", "providers": {"sim": sim}})
+    session = aiohttp.ClientSession() if own_session else None
+    transport = AiohttpTransport(session=session)
+    router = Router({"default_provider": "sim", "providers": {"sim": sim}}, transport=transport)
+    streams = [router.stream("x" * size, model="a") for size in (1, 200_000)]
+    for stream in streams:
+        await anext(await stream.__aenter__())
+    streams = stream = None
+    gc.collect()
     calls = [asyncio.create_task(router.chat("x" * size, model="a")) for size in (1, 200_000)]
     calls.append(asyncio.create_task(router.models()))
     await asyncio.sleep(0.2)
 
 for through_proxy in (False, True):
-    asyncio.run(main(through_proxy), debug=True)
-    gc.collect()
+    for own_session in (False, True):
+        asyncio.run(main(through_proxy, own_session), debug=True)
+        gc.collect()
 """
 
 
 def test_a_router_that_is_never_closed() -> None:
-    """What Python, asyncio and aiohttp say, in development mode, of calls and connections that a program abandons.
+    """What Python, asyncio and aiohttp say, in development mode, of calls and streams that a program abandons.
 
-    (It runs a Python of its own, which takes most of a second.)
+    The short way and aiohttp's, with a proxy and a session of the caller's and without. (It runs a Python of its own,
+    which takes some seconds.)
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-X", "dev", "-c", ABANDONED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     assert "Unclosed client session" in done.stderr
+    assert "Unclosed connection" in done.stderr
+    assert done.returncode == 0
     assert spelt(done.stdout + done.stderr) is None
 
 

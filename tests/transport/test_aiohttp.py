@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import gzip
+from urllib.parse import unquote
 
 import aiohttp
 import pytest
@@ -233,6 +235,40 @@ def test_a_proxy_is_asked() -> None:
             await transport.aclose()
 
     run(main())
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["our session", "the caller's session"])
+@pytest.mark.parametrize("login", ["user:pass%40word", "user", "us%C3%A9r:p%C3%A4ss", ":p"])
+def test_a_proxy_gets_its_password(login: str, own: bool) -> None:
+    """A proxy gets user and password of its URL (RFC 7617): with the request if that is plain, else with its own.
+
+    The connection that aiohttp keeps has an address without them.
+    """
+    seen = []
+
+    async def handle(peer: Peer) -> None:
+        head = (await peer.request()).split(b"\r\n\r\n")[0].split(b"\r\n")
+        seen.append([head[0].split()[0], *(line for line in head if line.lower().startswith(b"proxy-auth"))])
+        await peer.reply(status="403 No" if head[0].startswith(b"CONNECT") else "200 OK")
+
+    async def main() -> None:
+        async with serving(handle) as proxy, aiohttp.ClientSession() as session:
+            transport = AiohttpTransport(
+                proxy=f"http://{login}@127.0.0.1:{proxy.port}", session=session if own else None
+            )
+            await whole(await transport.send(Request("POST", "http://models.invalid/v1", {"X-A": "b"}, b"{}")))
+            await failing(transport, Request("POST", "https://models.invalid/v1", {"X-A": "b"}, b"{}"))
+            used = session if own else transport._session
+            assert used is not None
+            assert used.connector is not None
+            keys = list(used.connector._conns)  # type: ignore[attr-defined]
+            assert [(str(key.proxy), key.proxy_auth) for key in keys] == [(f"http://127.0.0.1:{proxy.port}", None)]
+            await transport.aclose()
+
+    run(main())
+    pair = unquote(login) if ":" in login else f"{login}:"
+    line = b"Proxy-Authorization: Basic " + base64.b64encode(pair.encode())
+    assert seen == [[b"POST", line], [b"CONNECT", line]]
 
 
 def test_a_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
