@@ -327,3 +327,23 @@ def test_an_error_shows_control_characters_of_the_answer(clock: Clock, world: Wo
     with pytest.raises(CallError) as caught:
         routed(clock, world, chain=["m"], response_format=INVOICE)
     assert not {"\x1b", "\x07", "\u202e"} & set(str(caught.value))
+
+
+def test_a_cheap_model_first(clock: Clock, world: World) -> None:
+    """It misses three of ten, a dear one stands after it: every call succeeds, at two fifths of the dear one's cost."""
+    usage = {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200}
+    texts = ([GOOD] * 7 + [text for text, _ in MISFITS.values()][:3]) * 2
+    world.model("cheap", *(Act(text=text, usage=usage) for text in texts))
+    world.model("dear", Act(text=GOOD, usage=usage))
+    prices = {
+        name: {"provider": "sim", "id": name, "usd_per_mtok": {"input": price, "output": price}}
+        for name, price in (("cheap", 1.0), ("dear", 10.0))
+    }
+
+    async def main(chain: list[str]) -> tuple[int, float]:
+        async with Router(world.config(models=prices), transport=world.transport()) as router:
+            replies = [await router.chat("x", chain=chain, response_format=Invoice) for _ in texts]
+            return sum(reply.parsed == VALUE for reply in replies), sum(reply.trace.cost_usd or 0 for reply in replies)
+
+    assert clock.run(main(["dear"])) == (20, pytest.approx(0.04))
+    assert clock.run(main(["cheap", "dear"])) == (20, pytest.approx(0.004 + 0.3 * 0.04))
