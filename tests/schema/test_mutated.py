@@ -18,8 +18,8 @@ from tests.helpers.shapes import GOOD, INVOICE, Invoice
 
 PIECES = [
     '"', "{", "}", "[", "]", ",", ":", " ", "\n", "\\", "3", "3.0", "-0", "1e2", "1e999", "NaN", "Infinity", "null",
-    "true", "false", '"3"', '"amount"', '"number"', '"lines"', "```", "```json\n", "\ufeff", "\x00", "\\ud800", "\\u0041",
-    "é", "//", "{}", "[]", '{"amount": 3}', GOOD, "Here it is: ", "0x1", "03", "3.", ".5", "+3", "'", "\t",
+    "true", "false", '"3"', '"amount"', '"number"', '"lines"', "```", "```json\n", "\ufeff", "\x00", "\\ud800",
+    "\\u0041", "é", "//", "{}", "[]", '{"amount": 3}', GOOD, "Here it is: ", "0x1", "03", "3.", ".5", "+3", "'", "\t",
 ]
 FENCE = re.compile(r"```(?:json)?(.*)```", re.DOTALL | re.IGNORECASE)
 
