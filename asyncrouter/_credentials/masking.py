@@ -1,8 +1,9 @@
 """Masking: replaces secrets in a text by `***`, however they are written there.
 
-A provider may quote a key as it was sent, percent-encoded, escaped for HTML or JSON or by `repr`, in other case, or in
-base64. So the text is unescaped, up to three times (an escape may itself be escaped), and each stage is searched
-without regard to case; what is found is replaced where it stands in the original. Linear in the length of the text.
+A provider may quote a key as it was sent, percent-encoded, escaped for HTML or JSON or by `repr`, in other case, in
+hexadecimal, in base64 (also in the middle of something longer), or broken over lines. So the text is unescaped, up to
+three times (an escape may itself be escaped), and each stage is searched without regard to case, once more without its
+blanks; what is found is replaced where it stands in the original. Linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ of one is masked at the end of a text that was cut."""
 
 _SEPARATORS: Final = re.compile(r"[;,\s]+")
 _ESCAPE: Final = re.compile(
-    r"%([0-9a-f]{2})|&#x([0-9a-f]{1,6});?|&#([0-9]{1,7});?|&([a-z]{2,6});|\\u([0-9a-f]{4})|\\u\{([0-9a-f]{1,6})\}"
+    r"%([0-9a-f]{2})|&#x([0-9a-f]{1,6});?|&#([0-9]{1,7});?|&([a-z]{2,6});|[\\%]u([0-9a-f]{4})|\\u\{([0-9a-f]{1,6})\}"
     r"|\\U([0-9a-f]{8})|\\x([0-9a-f]{2})|\\([0-7]{3})|\\([^ux])",
     re.IGNORECASE | re.DOTALL,
 )
@@ -37,6 +38,11 @@ _ESCAPE: Final = re.compile(
 _CUT_ESCAPE: Final = re.compile(r"(?:%[0-9a-f]?|&#?[0-9a-z]{0,6}|\\[ux]?[0-9a-f]{0,3})?\Z")
 """The beginning of an escape at the end of a text; "" where there is none."""
 _LONGEST_CUT: Final = 9
+_GAP: Final = re.compile(r"=?[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
+"""What a line that is too long is broken by: blanks, soft hyphens, blanks of no width, quoted-printable's "="."""
+_UNBROKEN_LENGTH: Final = 12
+"""Characters of a secret from which on it is found where it is broken; a shorter one may be two words."""
+_TO_URL_SAFE: Final = str.maketrans("+/", "-_")
 _QUOTES: Final = "…'\"\\"
 _HEX_GROUPS: Final = frozenset({1, 2, 5, 6, 7, 8})
 _OCTAL_GROUP, _DECIMAL_GROUP, _NAMED_GROUP = 9, 3, 4
@@ -55,7 +61,9 @@ def mask(text: str, secrets: Iterable[str]) -> str:
     spans: list[tuple[int, int]] = []
     for stage, starts in _stages(text):
         for spelling in spellings:
-            spans += ((starts[at], starts[at + len(spelling)]) for at in _finds(stage, spelling))
+            find = _finds if len(spelling) <= _UNBROKEN_LENGTH else _finds_parts
+            spans += ((starts[start], starts[end]) for start, end in find(stage, spelling))
+        spans += ((starts[first], starts[last + 1]) for first, last in _finds_broken(stage, spellings))
         if (cut := _beginning_at_the_end(stage, spellings)) is not None:
             spans.append((starts[cut[0]], starts[cut[1]]))
     return _without(text, spans)
@@ -113,9 +121,21 @@ def _spellings(secret: str) -> Iterator[str]:
                 yield stage
                 yield stage.replace(" ", "+")
     if len(secret) >= VALUE_LENGTH:
-        encoded = base64.b64encode(raw).decode().translate(_TO_LOWER)
-        yield encoded
-        yield encoded.rstrip("=")
+        yield raw.hex()
+        for encoded in _in_base64(raw):
+            lower = encoded.lower()
+            yield lower
+            yield lower.translate(_TO_URL_SAFE)
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """The ways to write bytes in base64: by themselves, and after others."""
+    encoded = base64.b64encode(raw).decode()
+    yield encoded
+    yield encoded.rstrip("=")
+    for before in (1, 2):
+        bits = 8 * (before + len(raw))
+        yield base64.b64encode(bytes(before) + raw).decode()[-(-8 * before // 6) : bits // 6]
 
 
 def _stages(text: str) -> Iterator[tuple[str, list[int] | range]]:
@@ -159,14 +179,46 @@ def _character(found: re.Match[str]) -> str:
     return _CONTROLS.get(value, value)
 
 
-def _finds(stage: str, spelling: str) -> Iterator[int]:
-    """Where a spelling stands; a short one only as a word of its own."""
+def _finds(stage: str, spelling: str) -> Iterator[tuple[int, int]]:
+    """Where a spelling begins and ends; a short one only as a word of its own."""
     at = stage.find(spelling)
     while at >= 0:
         end = at + len(spelling)
         if len(spelling) >= WORD_LENGTH or not (_in_word(stage, at - 1) or _in_word(stage, end)):
-            yield at
+            yield at, end
         at = stage.find(spelling, at + 1)
+
+
+def _finds_parts(stage: str, spelling: str) -> Iterator[tuple[int, int]]:
+    """Where a long spelling stands, or more than half of it, its beginning or its end: providers shorten quotes."""
+    half = max(len(spelling) * 5 // 8, _UNBROKEN_LENGTH)
+    at = stage.find(spelling[:half])
+    while at >= 0:
+        end = at + half
+        while end - at < len(spelling) and end < len(stage) and stage[end] == spelling[end - at]:
+            end += 1
+        yield at, end
+        at = stage.find(spelling[:half], end)
+    at = stage.find(spelling[-half:])
+    while at >= 0:
+        yield at, at + half
+        at = stage.find(spelling[-half:], at + half)
+
+
+def _finds_broken(stage: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """The first and the last character of each long spelling that stands there with gaps in it."""
+    if _GAP.search(stage) is None:
+        return
+    kept: list[int] = []
+    done = 0
+    for gap in _GAP.finditer(stage):
+        kept += range(done, gap.start())
+        done = gap.end()
+    kept += range(done, len(stage))
+    unbroken = "".join([stage[at] for at in kept])
+    for spelling in spellings:
+        if len(spelling) >= _UNBROKEN_LENGTH:
+            yield from ((kept[start], kept[end - 1]) for start, end in _finds(unbroken, spelling))
 
 
 def _in_word(stage: str, at: int) -> bool:

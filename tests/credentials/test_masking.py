@@ -6,12 +6,16 @@ import base64
 import html
 import json
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from asyncrouter._credentials.masking import mask, secrets_in, secrets_in_url
-from tests.helpers.planted import KEY, PASSWORD
+from tests.helpers.planted import KEY, PASSWORD, spelt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ODD = "p4ss/w0rd+'\"&<é>\\ é=%41"
 """A secret of signs that every way to write it changes."""
@@ -35,6 +39,9 @@ SPELLINGS = {
     "as hexadecimal escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode("latin-1")),
     "as JSON in HTML": lambda text: html.escape(json.dumps(text))[6:-6],
     "in base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "in base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "in hexadecimal": lambda text: text.encode().hex(),
+    "in JavaScript's escapes": lambda text: "".join(f"%u{ord(sign):04x}" for sign in text),
 }
 
 
@@ -45,6 +52,50 @@ def test_every_spelling_is_masked(secret: str, how: str) -> None:
     spelt = SPELLINGS[how](secret)
 
     assert mask(f"bad key: {spelt}, said the server", [secret]) == "bad key: ***, said the server"
+
+
+@pytest.mark.parametrize("gap", ["\n", "\r\n    ", " ", "=\n", "\u00ad", "\u200b", "\t"])
+@pytest.mark.parametrize("how", ["plain", "in capitals", "percent-encoded", "in base64", "in hexadecimal"])
+def test_a_broken_spelling_is_masked(how: str, gap: str) -> None:
+    """A secret that was broken over lines, or by a character that nobody sees, at any place."""
+    spelt = SPELLINGS[how](KEY)
+    for at in (3, len(spelt) // 2, len(spelt) - 2):
+        text = f"bad key: {spelt[:at]}{gap}{spelt[at:]} , said the server"
+
+        assert mask(text, [KEY]) == "bad key: *** , said the server"
+
+
+def test_two_words_are_no_broken_secret() -> None:
+    """A short secret is not looked for across blanks."""
+    assert mask("not found at all", ["notfound"]) == "not found at all"
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "Authorization: Bearer ", '{"key": "'])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_inside_base64_is_masked(encode: Callable[[bytes], bytes], before: str) -> None:
+    """A whole head, or JSON with the key in it, in base64: wherever the key begins in a group of four letters."""
+    encoded = encode(f"{before}{KEY}-and-more".encode()).decode()
+    shown = mask(f"echo {encoded}", [KEY])
+
+    assert spelt(shown) is None
+    assert "***" in shown
+
+
+@pytest.mark.parametrize("shown", [f"{KEY[:22]}…{KEY[-4:]}", f"{KEY[:20]}...", f"...{KEY[-20:]}", f"{KEY[:19]}*****"])
+def test_a_shortened_secret_is_masked(shown: str) -> None:
+    """More than half of a long secret, its beginning or its end, wherever it stands."""
+    masked = mask(f"bad key {shown} given", [KEY])
+
+    assert spelt(masked) is None
+    assert masked.startswith("bad key ")
+    assert masked.endswith(" given")
+
+
+def test_less_than_half_of_a_secret_stays() -> None:
+    """The few letters by which providers let people recognise their keys."""
+    text = f"Incorrect API key provided: {KEY[:8]}********{KEY[-4:]}."
+
+    assert mask(text, [KEY]) == text
 
 
 @pytest.mark.parametrize("how", SPELLINGS)
