@@ -193,6 +193,8 @@ class Router(EmbeddingRouter):
         - "restart": a chunk with `restart=True`, upon which the caller drops what it has shown; then the answer begins
           again, from the next model.
 
+        A `response_format` is checked at the end: an answer that does not fit is one that breaks off there.
+
         Leaving the block early cancels the request at once. After the last chunk, `stream.reply` is the `Reply`. What
         `chat()` raises is raised when the block is entered; arguments that cannot be used, by this method or then.
 
