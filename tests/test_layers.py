@@ -25,6 +25,7 @@ LAYERS: list[list[str]] = [
     ["files", "openai_api", "prices", "local", "sim", "schema", "recipes"],
     ["batch", "bench"],
     ["integrations"],
+    ["serve"],
     ["cli", "__main__"],
 ]
 """Words; plans; tools, strangers to one another; the engine; the router; the public names; the doors, lowest first.

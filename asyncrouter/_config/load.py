@@ -60,6 +60,7 @@ def config_from_toml(path: str | PathLike[str]) -> Config:
         raise ConfigError(f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}", str(path)) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"is not TOML: {error}", str(path)) from None
+    given.pop("serve", None)  # the table of `asyncrouter serve`, which reads it itself
     return config_from_mapping(_beside(Path(path).parent, given))
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "chat": "Send a prompt and print the answer.",
     "batch": "Answer a file of prompts; finished rows are never asked again.",
     "explain": "Show what a call would do, without sending anything.",
+    "serve": "Serve OpenAI's HTTP API, answered by chains.",
     "models": "List the models of the configuration, or those a provider lists now.",
     "check": "Check the configuration: keys, model ids, retired models, calls.",
     "bench": "Compare chains by measurement, and estimate from recorded calls.",

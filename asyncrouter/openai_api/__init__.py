@@ -15,9 +15,10 @@ from asyncrouter.openai_api._answer import Answer, ApiRequest, ByteStream
 from asyncrouter.openai_api._api import OpenAIApi
 from asyncrouter.openai_api._events import EventStream
 from asyncrouter.openai_api._failure import failure_answer, problem_answer
-from asyncrouter.openai_api._keys import ClientKey, KeyRing
+from asyncrouter.openai_api._gate import MAX_CALLS, Gate, Visit
+from asyncrouter.openai_api._keys import PERIODS, ClientKey, KeyRing, secret_of
 
 __all__ = [
-    "Answer", "ApiRequest", "ByteStream", "ClientKey", "EventStream", "KeyRing", "OpenAIApi", "failure_answer",
-    "problem_answer",
+    "MAX_CALLS", "PERIODS", "Answer", "ApiRequest", "ByteStream", "ClientKey", "EventStream", "Gate", "KeyRing",
+    "OpenAIApi", "Visit", "failure_answer", "problem_answer", "secret_of",
 ]

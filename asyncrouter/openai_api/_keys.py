@@ -21,11 +21,25 @@ if TYPE_CHECKING:
     from asyncrouter import Trace
     from asyncrouter.openai_api._answer import Answer
 
-_PERIODS: Final = {"hour": 3600.0, "day": 86400.0, "run": None}
+PERIODS: Final = {"hour": 3600.0, "day": 86400.0, "run": None}
 """Seconds of each period of a budget; hours and days begin when those of UTC do."""
 _MINUTE: Final = 60.0
+_ROUNDING: Final = 1e-9
+"""Seconds by which a sum of times may be off."""
 _ENV: Final = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]{0,199})")
 _BEARER: Final = "bearer "
+
+
+class Account:
+    """What the requests of a key have used. It outlives the key when a server reads its configuration again."""
+
+    __slots__ = ("dearest", "full_at", "in_flight", "period", "spent")
+
+    def __init__(self) -> None:
+        self.full_at = 0.0  # when the bucket of requests is full again
+        self.period, self.spent = -1.0, 0.0  # which hour or day it is, and its US dollars
+        self.dearest = 0.0  # US dollars of the dearest call so far
+        self.in_flight = 0
 
 
 class ClientKey:
@@ -38,23 +52,17 @@ class ClientKey:
     - `usd`, `per`: US dollars for each "hour", "day" (UTC) or for the "run" of the process; `None`: no limit.
     """
 
-    __slots__ = ("_dearest", "_digest", "_full_at", "_in_flight", "_models", "_per", "_period", "_rpm", "_spent",
-                 "_usd", "name")
+    __slots__ = ("_digest", "_models", "_per", "_rpm", "_usd", "account", "name")
 
     def __init__(
         self, name: str, secret: str, *, models: Sequence[str] | None = None, rpm: float | None = None,
         usd: float | None = None, per: str = "day",
     ) -> None:
-        if not secret or secret != secret.strip():
-            raise ConfigError("expected a key without blanks around it", name)
-        if per not in _PERIODS:
-            raise ConfigError('expected "hour", "day" or "run"', f"{name}.per", per)
         self.name = name
         self._digest = _digest(secret)
         self._models = None if models is None else frozenset(models)
-        self._rpm, self._usd, self._per = rpm, usd, _PERIODS[per]
-        self._full_at = 0.0  # when the bucket of requests is full again, by the caller's clock
-        self._period, self._spent, self._dearest, self._in_flight = -1.0, 0.0, 0.0, 0
+        self._rpm, self._usd, self._per = rpm, usd, PERIODS[per]
+        self.account = Account()
 
     def __repr__(self) -> str:
         return f"<ClientKey {self.name}>"
@@ -72,41 +80,39 @@ class ClientKey:
 
         `now` and `wall` are in seconds: of a clock that only goes forward, and since the epoch.
         """
-        if self._usd is not None and (refusal := self._over_budget(wall)) is not None:
-            return refusal
+        account = self.account
+        if self._usd is not None:
+            self._renew(wall)
+            if account.spent + account.in_flight * account.dearest >= self._usd:
+                return self._over_budget(wall)
         if self._rpm is not None:
-            gap, due = _MINUTE / self._rpm, max(self._full_at, now)
-            if (wait := due + gap - now - max(_MINUTE, gap)) > 1e-9:
-                return problem_answer(429, "this key's requests a minute are used up", "rate_limit_exceeded",
-                                      retry_after=wait)
-            self._full_at = due + gap
-        self._in_flight += 1
+            gap, due = _MINUTE / self._rpm, max(account.full_at, now)
+            if (wait := due + gap - now - max(_MINUTE, gap)) > _ROUNDING:
+                message = "this key's requests a minute are used up"
+                return problem_answer(429, message, "rate_limit_exceeded", retry_after=wait)
+            account.full_at = due + gap
+        account.in_flight += 1
         return None
 
     def settle(self, trace: Trace | None, wall: float) -> None:
         """Count the cost of an admitted request that has ended; `trace` is `None` if it was no call."""
-        self._in_flight -= 1
+        account = self.account
+        account.in_flight -= 1
         cost = (trace.cost_usd or 0.0) if trace is not None else 0.0
         self._renew(wall)
-        self._spent += cost
-        self._dearest = max(self._dearest, cost)
+        account.spent += cost
+        account.dearest = max(account.dearest, cost)
 
-    def _over_budget(self, wall: float) -> Answer | None:
-        self._renew(wall)
-        assert self._usd is not None
-        if self._spent + self._in_flight * self._dearest < self._usd:
-            return None
+    def _over_budget(self, wall: float) -> Answer:
         wait = None if self._per is None else self._per - wall % self._per
         message = f"this key's budget of ${self._usd:g} is used up"
-        if wait is None:
-            return problem_answer(429, message, "budget_exceeded")
-        fields = {"x-should-retry": "false"}
-        return problem_answer(429, message, "budget_exceeded", retry_after=wait, headers=fields)
+        headers = {"x-should-retry": "false"}  # no client should wait for tomorrow
+        return problem_answer(429, message, "budget_exceeded", retry_after=wait, headers=headers)
 
     def _renew(self, wall: float) -> None:
         period = 0.0 if self._per is None else wall // self._per
-        if period != self._period:
-            self._period, self._spent = period, 0.0
+        if period != self.account.period:
+            self.account.period, self.account.spent = period, 0.0
 
 
 class KeyRing:
@@ -119,6 +125,12 @@ class KeyRing:
 
     def __bool__(self) -> bool:
         return bool(self.keys)
+
+    def adopt(self, before: KeyRing) -> None:
+        """Go on with what the keys of the same names have used until now."""
+        accounts = {key.name: key.account for key in before.keys}
+        for key in self.keys:
+            key.account = accounts.get(key.name, key.account)
 
     def find(self, headers: Mapping[str, str]) -> ClientKey | None:
         """The key that a request has in `authorization: Bearer …` or `api-key`; `None` for none or a wrong one.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncrouter import Attempt, ConfigError, Trace
-from asyncrouter.openai_api import ClientKey, KeyRing
-from asyncrouter.openai_api._keys import secret_of
+from asyncrouter.openai_api import ClientKey, KeyRing, secret_of
 from tests.helpers.planted import KEY, ROTATED
 
 HOUR = 3600.0

@@ -1,0 +1,107 @@
+"""`asyncrouter serve`: OpenAI's HTTP API over the chains of a configuration."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import click
+
+from asyncrouter import ConfigError
+from asyncrouter.cli._configuration import Configuration, config_options
+from asyncrouter.cli._event_loop import run
+from asyncrouter.cli._json import json_line
+from asyncrouter.cli._output import print_note, write
+from asyncrouter.serve import Loaded, ServeOptions, Server, read_keys, read_serve_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MEGABYTE = 1 << 20
+
+
+@click.command(
+    "serve",
+    epilog="""\b
+Examples:
+  asyncrouter serve
+  asyncrouter serve --config router.toml --host 0.0.0.0 --key env:SERVE_KEY
+  curl http://127.0.0.1:8000/v1/chat/completions -H "Authorization: Bearer $SERVE_KEY" \\
+    -d '{"model": "task:coding", "messages": [{"role": "user", "content": "Hi"}]}'
+
+\b
+Keys with limits of their own stand in the configuration:
+  [serve.keys.team-a]
+  key = "env:TEAM_A_KEY"
+  models = ["task:coding", "small"]     # what it may use
+  rpm = 60
+  usd = 5.0                             # for each day (UTC); per = "hour" or "run"
+""",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a key.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option("--key", "keys", multiple=True, metavar="env:NAME", help="Let in who sends this key; repeatable.")
+@click.option("--max-body", default=32, show_default=True, type=click.IntRange(1), metavar="MB", help="Of a request.")
+@click.option("--max-calls", default=1000, show_default=True, type=click.IntRange(1), metavar="N",
+              help="Requests that are answered at once.")
+@click.option("--max-seconds", default=600.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              metavar="SECONDS", help="Of a call, whatever a client asks for.")
+@click.option("--drain", default=5.0, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
+              help="That requests in flight have to end when the server is stopped.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON object.")
+@config_options
+def command(
+    host: str, port: int, keys: Sequence[str], max_body: int, max_calls: int, max_seconds: float, drain: float,
+    as_json: bool, configuration: Configuration,
+) -> None:
+    """Serve OpenAI's HTTP API: chat completions, embeddings and models, answered by chains.
+
+    `model` in a request is a model, task:NAME, tier:NAME, or a chain a,b. GET /healthz says whether requests are taken,
+    GET /metrics is for Prometheus. SIGTERM drains, SIGHUP reads the configuration again.
+    """
+    options = ServeOptions(
+        host=host, port=port, max_body=max_body * _MEGABYTE, max_calls=max_calls, longest=max_seconds, drain=drain
+    )
+    run(_serve(configuration, _named(keys), options, as_json))
+
+
+def _named(keys: Sequence[str]) -> dict[str, str]:
+    """The keys by the name of their variable."""
+    named = {key.removeprefix("env:"): key for key in keys if key.startswith("env:")}
+    if len(named) != len(set(keys)):
+        keys = ()  # one of them may be a key, which no traceback shows
+        raise ConfigError('expected "env:NAME", the environment variable that has the key', "--key")
+    return named
+
+
+async def _serve(configuration: Configuration, keys: dict[str, str], options: ServeOptions, as_json: bool) -> None:
+    def load() -> Loaded:
+        router = configuration.router()
+        table = {} if configuration.path is None else read_serve_table(configuration.path)
+        return Loaded(router, read_keys(table, keys))
+
+    logger = logging.getLogger("asyncrouter.serve")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(notes := _Notes())
+    try:
+        await _run(Server(load, options), str(configuration), as_json)
+    finally:
+        logger.removeHandler(notes)
+
+
+async def _run(server: Server, name: str, as_json: bool) -> None:
+    async with server:
+        server.handle_signals()
+        if as_json:
+            write(json_line({"base_url": server.base_url}, one_line=True))
+        print_note(f"serving {name} at {server.base_url}; Ctrl-C stops")
+        await server.wait()
+        print_note("stopping")
+
+
+class _Notes(logging.Handler):
+    """Prints what the server logs: about itself, never about a request."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        print_note(record.getMessage())
