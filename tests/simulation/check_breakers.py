@@ -68,21 +68,25 @@ def _changes(
 
 
 def _different(failures: list[MatchedAttempt]) -> int:
-    """How many of these failures count: what may be the fault of one request does once for each, or in half a minute.
+    """How many of these failures count: what may be the fault of one request, or of one caller's key, does once for
+    each, or in half a minute.
     """
-    counted, number = dict[int, float](), 0
+    counted, number = dict[object, float](), 0
     for one in failures:
+        whose = one.call.behaviour.key or one.call.number
         if not _may_be_the_requests(one):
             number += 1
-        elif one.ended >= counted.get(one.call.number, -inf) + SAME_REQUEST - NEAR:
-            counted[one.call.number] = one.ended
+        elif one.ended >= counted.get(whose, -inf) + SAME_REQUEST - NEAR:
+            counted[whose] = one.ended
             number += 1
     return number
 
 
 def _may_be_the_requests(one: MatchedAttempt) -> bool:
-    """Whether the words of a failure leave open whether it is about its request alone."""
+    """Whether the words of a failure leave open whether it is about its request, or its caller's own key, alone."""
     error = one.attempt.error
+    if one.call.behaviour.key is not None and not _of_host(one):
+        return True
     return type(error).__name__ in DOUBTFUL and getattr(error, "status", None) != UNAVAILABLE
 
 
@@ -95,12 +99,18 @@ def _counts(run: FinishedRun, one: MatchedAttempt, *, host: bool) -> bool:
     if error in {"AttemptTimeout", "ConnectionFailed"} and run.was_blocked(one, one.ended):
         return False
     if host:
-        return error == "ConnectionFailed" or getattr(one.attempt.error, "clock", "") == "connect"
+        return _of_host(one)
     if error == "AttemptTimeout":
         return not one.impatient
     if one.attempt.error is not None and (one.attempt.error.retry_after or OWN_LIMIT in one.attempt.error.message):
         return False  # the provider has asked for a pause, or the answer was too long for its caller
     return error in COUNTED or script.status == 529
+
+
+def _of_host(one: MatchedAttempt) -> bool:
+    """Whether the connection was not made, or was lost: no key was looked at."""
+    error = one.attempt.error
+    return type(error).__name__ == "ConnectionFailed" or getattr(error, "clock", "") == "connect"
 
 
 def _good(one: MatchedAttempt, now: float) -> bool:

@@ -24,6 +24,8 @@ NO_ROOM = "no room in time"
 """What the trace says of an attempt that did not even queue up."""
 LIMITED = frozenset({"RateLimited", "ServerFailed"})
 """Errors after which the router may have found a limit of its own accord."""
+USUAL_TOKENS, TOKENS_A_WORD = 600.0, 1.5
+"""Tokens that a request takes of a limit at most: with its answer, and for each word that its prompt is padded with."""
 MUCH_SOONER = 5.0
 """Seconds without a request to a model after which there is no queue in which a call could have stood instead."""
 
@@ -88,15 +90,22 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                     continue
                 free = _free(run, mine, since)
                 served = max((at for at in run.sent_by_model[name] if free <= at < one.sent), default=free)
-                gone = served + _longest(call) + MUCH_SOONER + _apart(run, name)
+                gone = served + _longest(call) + MUCH_SOONER + _apart(run, name, batch=one.rank > 1)
                 if gone < one.sent and _stays_free(run, name, since, free, gone):
                     run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")
 
 
-def _apart(run: FinishedRun, name: str) -> float:
-    """Seconds between two requests of those that wait for the limit that a model announces."""
-    announced = run.scenario.models[name].announced_rpm
-    return 0.0 if announced is None else 60.0 / (0.98 * announced)
+def _apart(run: FinishedRun, name: str, *, batch: bool) -> float:
+    """Seconds between two requests of those that wait for the limits of a model.
+
+    Of a limit of tokens one request takes many at once; batch work also waits for what interactive work has taken.
+    """
+    announced, tokens = run.scenario.models[name].announced_rpm, run.config.models[name].tpm
+    apart = 0.0 if announced is None else 60.0 / (0.98 * announced)
+    if tokens is None:
+        return apart
+    longest = max(call.behaviour.padding for call in run.record.calls)
+    return max(apart, (1 + batch) * 60.0 / (0.98 * tokens) * (USUAL_TOKENS + TOKENS_A_WORD * longest))
 
 
 def _stays_free(run: FinishedRun, name: str, since: float, free: float, gone: float) -> bool:
@@ -140,8 +149,8 @@ def no_wait_where_there_is_room(run: FinishedRun) -> None:
                 continue
             if run.was_held(name, one.queued, waited) or run.was_crowded(one.queued, waited):
                 continue
-            known = [(at, other) for at, other in words if at < one.queued - NEAR]
-            last = max((at for at, _ in known), default=-inf)
+            known = [(at, other) for at, other in words if at <= one.queued + NEAR]  # one of this instant may count
+            last = max((at for at, _ in known if at < one.queued - NEAR), default=inf)
             rooms = [_room(mine, at, word, one) for at, word in known if at >= last - READ_EVERY - NEAR]
             if min(rooms, default=0) >= 1:
                 run.flag("room", f"{one} at {one.queued!r} waits until {waited!r}, there is room for {min(rooms)}")
