@@ -241,8 +241,8 @@ class Pacer:
             due = self._limits.due(now, ticket.tokens, batch=batch)
             if due > now:
                 self._limits.note_wait(now, due, batch=batch)
-                if due < inf:
-                    self._timer = self._loop.call_at(due, self._serve)
+                if (look_at := due if due < inf else self._limits.slots.next_look(now)) < inf:
+                    self._timer = self._loop.call_at(look_at, self._serve)
                 return
             self._queues[ticket.rank].popleft()
             self._waiting[ticket.rank] -= 1

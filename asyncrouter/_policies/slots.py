@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 PEAK_SECONDS = 60.0
 """Seconds over which the most interactive requests at once are noted; this span and the one before it count, so a peak
 is remembered for one to two minutes: that bridges the pauses between bursts, and reserves nothing for hours."""
@@ -38,6 +40,13 @@ class Slots:
         self._rotate(now)
         reserved = max(self._peak, self._peak_before, self.running - self._batch + 1)
         return self._batch < self.limit - reserved
+
+    def next_look(self, now: float) -> float:
+        """The instant at which fewer slots may be left free for interactive work; `inf` where only an end helps."""
+        if self.limit is None or self.running >= self.limit or not (self._peak or self._peak_before):
+            return inf
+        self._rotate(now)
+        return self._peak_since + PEAK_SECONDS
 
     def take(self, *, batch: bool) -> None:
         """Note that a request begins."""

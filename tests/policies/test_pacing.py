@@ -68,7 +68,7 @@ def test_who_waits_goes_when_there_is_no_limit_any_more(clock: Clock) -> None:
         limits = pacer._limits
         limits.hidden.limit = Gcra(0.1)
         limits._update()
-        pacer.take(0.0)
+        assert pacer.take_now(0.0)
         tickets = [pacer.join(Rank.FIRST, 0.0, inf) for _ in range(3)]
         limits.hidden.limit = None
         limits._update()

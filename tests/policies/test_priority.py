@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import Router
+from asyncrouter import Router, Step
 from asyncrouter._policies.gcra import Gcra
 from asyncrouter._policies.limits import MARGIN
 from asyncrouter._policies.pacing import Rank
@@ -101,6 +101,24 @@ def test_as_many_slots_are_left_as_were_lately_needed() -> None:
             slots.give_back(batch=False)
 
         assert fill(slots, later) == most
+
+
+def test_slots_that_are_no_longer_left_free_are_taken_at_once(clock: Clock, world: World) -> None:
+    """Batch work that waits for slots left to a crowd begins at the instant at which that is too long ago to count."""
+    world.model("a", *[Act(text="hi", first_token=1.0)] * 3, Act(text="hi", first_token=300.0))
+
+    async def scenario() -> list[float]:
+        models = {"a": {"provider": "sim", "id": "a", "max_concurrent": 4}}
+        async with Router(world.config(models=models), transport=world.transport(), seed=1) as router:
+            await asyncio.gather(*(router.chat("x", chain=["a"], deadline=None) for _ in range(3)))
+            await asyncio.sleep(1.0)
+            steps = [Step("a", first_token=None, total=None)]
+            await asyncio.gather(
+                *(router.chat("x", chain=steps, deadline=None, priority="batch") for _ in range(3))
+            )
+            return [seen.at for seen in world.seen]
+
+    assert clock.run(scenario()) == [0.0, 0.0, 0.0, 2.0, 2 * PEAK_SECONDS, 2 * PEAK_SECONDS]
 
 
 def test_batch_work_may_use_a_single_slot() -> None:
