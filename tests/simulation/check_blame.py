@@ -78,8 +78,8 @@ def _beyond_doubt(run: FinishedRun, name: str) -> list[tuple[float, str]]:
 
 def _clearly(one: MatchedAttempt, failed: list[MatchedAttempt]) -> str:
     """What an attempt has met, if that counts for sure: alone, the first failure of its call, and with our key."""
-    kind = "" if one.exchange is None else one.exchange.script.kind
-    if kind not in OUT_KINDS or type(one.attempt.error).__name__ != PROMPTS[kind][1] or one.call.behaviour.key:
+    kind = _met(one)
+    if kind not in OUT_KINDS or one.call.behaviour.key:
         return ""
     before = [other for other in failed if other is not one and other.ended <= one.ended + NEAR]
     met = any(other.call is one.call or other.ended >= (one.sent or 0.0) - NEAR for other in before)
@@ -124,7 +124,7 @@ def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
     for one in tries:
         if one.answered_at is not None:
             counted, last = {}, -1.0
-        elif one.attempt.outcome == "failed" and one.exchange is not None and one.exchange.script.kind == kind:
+        elif _met(one) == kind:
             known = counted.get(one.call.number)
             new = known is None or one.ended >= known + SAME_BODY - NEAR
             if new and (one.sent or 0.0) >= last - NEAR and len(counted) < IN_A_ROW:
@@ -134,6 +134,12 @@ def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
             if len(counted) >= IN_A_ROW:
                 proven.append(one.ended)
     return proven
+
+
+def _met(one: MatchedAttempt) -> str:
+    """The doubtful failure that an attempt has met; "" for none, or where a limit was sooner."""
+    kind = "" if one.exchange is None else one.exchange.script.kind
+    return kind if kind in PROMPTS and type(one.attempt.error).__name__ == PROMPTS[kind][1] else ""
 
 
 def _told_at(one: MatchedAttempt) -> float:

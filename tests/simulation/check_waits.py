@@ -181,8 +181,11 @@ def _pausing(one: MatchedAttempt) -> bool:
 
 
 def _free(run: FinishedRun, mine: list[MatchedAttempt], at: float) -> float:
-    """From when on a model may be asked again, as is known at the instant `at`; `inf` if it had its last word."""
-    last = mine[-1]
+    """From when on a model may be asked again, as is known at the instant `at`; `inf` if it had its last word.
+
+    With `hedge.same` an older attempt may have ended after a newer one: silence is the last word then.
+    """
+    last = max(mine, key=lambda one: (one.ended, one.attempt.number))
     error, provider = last.attempt.error, run.scenario.models[last.attempt.model].provider
     held = last.attempt.outcome == "not_sent" and error is not None and error.message.startswith("held for")
     if (not held and not _pausing(last)) or _doubted(run, provider):
