@@ -131,7 +131,7 @@ def outcome_of(transport: CannedTransport, ask: Callable[[], Awaitable[object]],
 
 
 def check_call(prompt: object, arguments: dict[str, Any], how: str) -> None:
-    """`chat()`, `stream()` and `explain()` with these arguments."""
+    """`chat()`, `stream()`, `explain()` and `embed()` with these arguments."""
     transport = CannedTransport(check_request)
 
     async def ask() -> object:
@@ -144,6 +144,8 @@ def check_call(prompt: object, arguments: dict[str, Any], how: str) -> None:
                     async for _ in stream:
                         pass
                 return stream.reply
+            if how == "embed":
+                return await router.embed(prompt, **{"model": "a", **arguments})  # type: ignore[arg-type]
             return await router.chat(prompt, **arguments)  # type: ignore[arg-type]
 
     rest = {name: value for name, value in arguments.items() if name not in {"headers", "api_key"}}
@@ -274,7 +276,7 @@ def fuzz(examples: int, *, derandomize: bool, only: tuple[str, ...] = KINDS) -> 
             quick(given(st.tuples(*strategies))(inner))()
 
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}), silent():
-        run(check_call, messages, calls, st.sampled_from(["chat", "stream", "explain"]))
+        run(check_call, messages, calls, st.sampled_from(["chat", "stream", "explain", "embed"]))
         run(check_configuration, configurations)
         run(check_key, some_keys, st.sampled_from(["variable", "function", "async"]))
         run(check_headers, st.dictionaries(names, secrets, max_size=4))
