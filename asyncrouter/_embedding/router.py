@@ -90,3 +90,6 @@ class EmbeddingRouter(RouterBase):
             raise
         self._end(engine, call, trace, None)
         return vectors
+
+
+EmbeddingRouter.embed.__qualname__ = "Router.embed"  # the name that a `TypeError` about its arguments has

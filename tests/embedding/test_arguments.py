@@ -87,6 +87,18 @@ def test_a_wrong_argument_is_named(
     assert said == message or (message is None and "sk-1" not in said)
 
 
+def test_the_model_is_a_keyword(clock: Clock, world: World) -> None:
+    """A model as the second argument is a `TypeError` of `Router.embed`, whichever class defines it."""
+
+    async def scenario() -> str:
+        async with Router(world.config(), transport=world.transport()) as router:
+            with pytest.raises(TypeError) as caught:
+                await router.embed("a", "e")  # type: ignore[misc]
+            return str(caught.value)
+
+    assert clock.run(scenario()) == "Router.embed() takes 2 positional arguments but 3 were given"
+
+
 def test_one_model_in_several_steps_is_one_model(clock: Clock, world: World) -> None:
     """A chain may ask the same model twice, under other clocks, and a task may have the one model."""
     world.model("e", Act(fault="hang"), Act())
