@@ -55,6 +55,7 @@ LATE = {
     "_config.load": {"tomllib"},
     "_config.response_format": {"asyncrouter.schema"},
     "_config.checks": {"difflib"},
+    "_credentials.masking": {"html"},
 }
 """What modules below the doors import inside a function, so that `import asyncrouter` stays cheap."""
 
