@@ -30,9 +30,9 @@ try:
 except ModuleNotFoundError:
     try:
         import httpx  # type: ignore[no-redef]
-    except ModuleNotFoundError as missing:
+    except ModuleNotFoundError as _missing:
         raise ModuleNotFoundError(
-            "neither httpx2 nor httpx is installed: pip install 'asyncrouter[openai]'", name=missing.name
+            "neither httpx2 nor httpx is installed: pip install 'asyncrouter[openai]'", name=_missing.name
         ) from None
 
 from asyncrouter.openai_api import ApiRequest, ByteStream, OpenAIApi

@@ -46,7 +46,7 @@ class OpenAIApi:
     __slots__ = ("_longest", "_trusted", "router")
 
     def __init__(self, router: Router, *, longest: float | None = None, trusted: bool = False) -> None:
-        self.router = router
+        self.router: Router = router
         self._longest = inf if longest is None else longest
         self._trusted = trusted
 

@@ -60,9 +60,9 @@ class Gate:
     def __init__(
         self, keys: KeyRing, *, max_calls: int, clock: Callable[[], float], wall: Callable[[], float]
     ) -> None:
-        self.keys = keys
-        self.max_calls = max_calls
-        self.running = 0
+        self.keys: KeyRing = keys
+        self.max_calls: int = max_calls
+        self.running: int = 0
         self._clock = clock
         self._wall = wall
 

@@ -36,10 +36,11 @@ class Account:
     __slots__ = ("dearest", "full_at", "in_flight", "period", "spent")
 
     def __init__(self) -> None:
-        self.full_at = 0.0  # when the bucket of requests is full again
-        self.period, self.spent = -1.0, 0.0  # which hour or day it is, and its US dollars
-        self.dearest = 0.0  # US dollars of the dearest call so far
-        self.in_flight = 0
+        self.full_at: float = 0.0  # when the bucket of requests is full again
+        self.period: float = -1.0  # which hour or day it is
+        self.spent: float = 0.0  # its US dollars
+        self.dearest: float = 0.0  # US dollars of the dearest call so far
+        self.in_flight: int = 0
 
 
 class ClientKey:
@@ -58,11 +59,11 @@ class ClientKey:
         self, name: str, secret: str, *, models: Sequence[str] | None = None, rpm: float | None = None,
         usd: float | None = None, per: str = "day",
     ) -> None:
-        self.name = name
+        self.name: str = name
         self._digest = _digest(secret)
         self._models = None if models is None else frozenset(models)
         self._rpm, self._usd, self._per = rpm, usd, PERIODS[per]
-        self.account = Account()
+        self.account: Account = Account()
 
     def __repr__(self) -> str:
         return f"<ClientKey {self.name}>"
@@ -121,7 +122,7 @@ class KeyRing:
     __slots__ = ("keys",)
 
     def __init__(self, keys: Iterable[ClientKey] = ()) -> None:
-        self.keys = tuple(keys)
+        self.keys: tuple[ClientKey, ...] = tuple(keys)
 
     def __bool__(self) -> bool:
         return bool(self.keys)

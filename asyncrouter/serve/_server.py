@@ -57,7 +57,7 @@ class Server:
     def __init__(
         self, load: Load, options: ServeOptions | None = None, *, pages: dict[str, Page] | None = None
     ) -> None:
-        self.options = options or ServeOptions()
+        self.options: ServeOptions = options or ServeOptions()
         self._load = load
         self._pages = pages or {}
         router, keys = load()
@@ -70,7 +70,7 @@ class Server:
         self._quiet = asyncio.Event()  # set when no request is being answered
         self._connections: Connections
         self._listener: asyncio.Server
-        self.port = self.options.port
+        self.port: int = self.options.port
 
     def __repr__(self) -> str:
         return f"<Server at {self.base_url}, {len(self._busy)} requests>"
