@@ -6,7 +6,9 @@ Everything runs in virtual time against the simulated world, so the figures are 
 
 *Crowds*: so many calls at once at a limit that only 429s tell. `time` is in units of the least time the limit allows
 with the latency of one answer; `rejections` are 429s for each success, without those requests that were sent before
-the model's first 429 could be read. A second crowd follows on the same router, and counts whole.
+the model's first 429 could be read. A second crowd follows on the same router, and counts whole. `batch.map` begins
+with few calls and doubles them with each round of answers, so there the least time is at least what the same calls take
+on models without a limit.
 
 *Blame*: a service of one call a second of which 1 % meet something of their own. `stay` is the share of the other calls
 that the healthy first model answers.
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -98,8 +101,23 @@ async def all_at_once(router: Router, calls: int, chain: list[str], how: str) ->
     return sum(await asyncio.gather(*(one(number) for number in range(calls))))
 
 
+@cache
+def unlimited(calls: int) -> float:
+    """The seconds that `batch.map` needs for so many calls of one model without a limit."""
+    clock, world = Clock(), World(1)
+    world.model("a", Act(first_token=LATENCY))
+
+    async def crowd() -> None:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            await all_at_once(router, calls, ["a"], "map")
+
+    clock.run(crowd())
+    return clock.now
+
+
 def crowds(calls: int, rate: float, *, told: str, models: int, how: str) -> list[Crowd]:
     """Two crowds, one after the other, on one router."""
+    ramp = unlimited(calls) if how == "map" else 0.0
     clock, world = Clock(), World(1)
     chain = ["a", "b"][:models]
     for name in chain:
@@ -122,6 +140,7 @@ def crowds(calls: int, rate: float, *, told: str, models: int, how: str) -> list
         late = sum(seen.at > known.get(seen.model, -1.0) for seen in rejected)
         together = rate * models
         least = LATENCY + max(0.0, calls - (together if first else 0.0)) / together
+        least = max(least, ramp)
         return Crowd(answered, round(seconds, 3), round(seconds / least, 3), round(late / calls, 3))
 
     async def both() -> list[Crowd]:

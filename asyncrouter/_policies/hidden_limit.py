@@ -10,7 +10,7 @@ then on it grows by 4 % a second, by 1 % near the limit, and more slowly at a sl
 it.
 
 A crowd that meets the limit at once tells more: of its requests as many get through as the provider's bucket holds,
-which is a second's worth as a rule. Then the rate begins with their number, and grows by a fifth a second. At the
+which is a second's worth as a rule, and as many more as came into it meanwhile. Then the rate begins with their number, and grows by a fifth a second. At the
 second 429 it goes back to that number or by a tenth, whichever is lower, and that number is taken for the limit.
 
 Models of one provider have limits alike. So a model that has told none, beside one whose limit a crowd has found, is
@@ -52,6 +52,8 @@ STEP_DOUBLES_EVERY = 1.5
 """Seconds after which that step is twice as large, up to the one without a crowd."""
 MIN_CROWD = 3
 """Requests of one second that were turned down from which on they are a crowd."""
+CROWD_SHARE = 0.2
+"""How many of them there must be for each one that got through."""
 STEP = 0.04
 """Requests a second that each answer adds from then on: 4 % each second, at any rate."""
 STEP_NEAR_CEILING = 0.01
@@ -184,9 +186,10 @@ class HiddenLimit:
         """The rate begins with the number of a crowd that got through, as far as is known."""
         through = self._sent - self._turned_down
         in_first_second = self._ceiling == inf and sent_at <= self._cut_at
-        if self.limit is not None and in_first_second and self._turned_down >= max(MIN_CROWD, 0.5 * through):
-            self.limit.rate = max(1.0, float(through))
-            self._crowd = float(through) or None  # none: another model of the same key has taken them all
+        if self.limit is not None and in_first_second and self._turned_down >= max(MIN_CROWD, CROWD_SHARE * through):
+            rate = through / (1.0 + sent_at - self._sent_since)  # what came into the bucket meanwhile
+            self.limit.rate = max(1.0, rate)
+            self._crowd = rate or None  # none: another model of the same key has taken them all
             if self.gate > now:  # no hint: the next one goes when the bucket holds one again
                 self.gate = now + min(MAX_GATE_AFTER_CROWD, 1.0 / self.limit.rate)
 

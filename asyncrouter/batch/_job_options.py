@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asyncrouter.batch._patience import PATIENCE
 from asyncrouter.batch._stop_rules import StopRules
 
 if TYPE_CHECKING:
@@ -16,14 +17,16 @@ class JobOptions:
     """What a job asks of every row, and how.
 
     `chat` are the arguments of `Router.chat` for all rows. `format` is the form of the answers' lines, `raw` adds the
-    provider's own. At most `concurrency` rows are in flight. `limit` is how many rows are asked at most, over all
+    provider's own. At most `concurrency` rows are in flight. After
+    `patience` seconds without any answer the job stops. `limit` is how many rows are asked at most, over all
     processes; `None` for no limit. `share` is the number of this process, from 0, and how many share the rows.
     """
 
     chat: dict[str, object] = field(default_factory=dict)
     format: Format = "native"
     raw: bool = False
-    concurrency: int = 64
+    concurrency: int = 1024
+    patience: float = PATIENCE
     limit: int | None = None
     rules: StopRules = field(default_factory=StopRules)
     share: tuple[int, int] = (0, 1)

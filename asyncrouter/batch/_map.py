@@ -8,17 +8,18 @@ reading stops the calls, and an iterable without end takes no more memory the lo
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from asyncrouter import Reply, RouterClosed
+from asyncrouter.batch._asker import Asker
+from asyncrouter.batch._patience import PATIENCE, Patience
 from asyncrouter.batch._preflight import steps_for_all
 from asyncrouter.batch._rows import Id, Row, fields_of
-from asyncrouter.batch._worker_pool import WorkerPool
 
 if TYPE_CHECKING:
-    from asyncrouter import Router
+    from asyncrouter import Reply, Router
 
 Prompt = str | Sequence[Mapping[str, object]]
 Item = Prompt | tuple[Id, Prompt] | Mapping[str, object]
@@ -28,7 +29,8 @@ _END = object()
 
 
 async def map(  # noqa: A001  # it is `batch.map`, and means what `map` means
-    router: Router, calls: Iterable[Item] | AsyncIterable[Item], *, concurrency: int = 64, **options: object
+    router: Router, calls: Iterable[Item] | AsyncIterable[Item], *, concurrency: int = 1024,
+    patience: float = PATIENCE, **options: object,
 ) -> AsyncIterator[tuple[Id, Reply | Exception]]:
     """Yield the id and the result of each call as it finishes; a failed call's result is its exception.
 
@@ -36,33 +38,40 @@ async def map(  # noqa: A001  # it is `batch.map`, and means what `map` means
 
     `calls` is any iterable or async iterable, also one without end. A call is a prompt, a list of messages, a pair of
     an id and one of these, or a row as in a file (`{"id": …, "prompt": …, "task": …}`); without an id it is its number,
-    from 0. At most `concurrency` calls are in flight, and as many results wait to be taken; the first 8 begin at once,
-    and each success adds one.
+    from 0. As many calls are in flight as the server answers best with, found by trying: 16 at first, `concurrency` at
+    most, and as many results wait to be taken.
+
+    A call that meets a limit, an outage, a timeout or a server that fails is made again, as in `run`; its result is an
+    exception when it failed of its own fault, seven times while others were answered, or when nobody has answered for
+    `patience` seconds. Timeouts are those of `run`, too.
 
     `options` are those of `Router.chat`; what a row says itself goes before them. The priority is "batch" unless they
     say otherwise. Leaving the loop early cancels the calls in flight when the generator is closed; to close it at once,
     use `contextlib.aclosing`.
 
-    Raises `TypeError` when `calls` is a single call, `ConfigError` for options no call could have, `RouterClosed`, and
-    whatever `calls` raises, once the results of the calls before that have been yielded.
+    Raises `TypeError` when `calls` is a single call, `ConfigError` for options no call could have, `ValueError` for a
+    `concurrency` below 1, `RouterClosed`, and whatever `calls` raises, once the results of the calls before that have
+    been yielded.
     """
     if isinstance(calls, str | bytes | Mapping):
         raise TypeError(f"calls: expected an iterable of calls, got one {type(calls).__name__}: put it into a list")
     steps_for_all(router, options)
-    mapping = _Mapping(router, calls, concurrency, options)
-    pool = WorkerPool(concurrency, mapping.next_call, mapping.make_call)
-    pool.when_ended(mapping.changed.set)
+    mapping = _Mapping(router, calls, concurrency, {"priority": "batch", **options})
+    asker = mapping.asker
+    watch = Patience(asker, router, patience, lambda reason: asker.give_up())
+    asker.pool.when_ended(mapping.changed.set)
     try:
         while True:
             while mapping.ready:
                 yield mapping.next_result()
-            if pool.ended:
+            if asker.pool.ended:
                 break
             mapping.changed.clear()
             await mapping.changed.wait()
-        await pool.wait()
+        await asker.pool.wait()
     finally:
-        await pool.aclose()
+        watch.close()
+        await asker.aclose()
 
 
 class _Mapping:
@@ -73,45 +82,44 @@ class _Mapping:
     ) -> None:
         self.ready: deque[tuple[Id, Reply | Exception]] = deque()
         self.changed = asyncio.Event()
-        self._router = router
-        self._options: dict[str, object] = {"priority": "batch", **options}
+        self._options = options
         self._max_ready = max_ready
         self._room = asyncio.Event()
         self._source_lock = asyncio.Lock()
         self._source = aiter(calls) if isinstance(calls, AsyncIterable) else iter(calls)
         self._count = 0
+        self.asker = Asker(
+            router, options, max_ready, random.Random(), take=self._take, answered=self._put, failed=self._put
+        )
 
     def next_result(self) -> tuple[Id, Reply | Exception]:
         """Take out a result, which makes room for another."""
         self._room.set()
         return self.ready.popleft()
 
-    async def next_call(self) -> tuple[int, Item] | None:
-        """The next call with its number, once there is room for results; `None` after the last one."""
-        while len(self.ready) >= self._max_ready:
-            self._room.clear()
-            await self._room.wait()
-        item = await self._next_item()
-        if item is _END:
-            return None
-        self._count += 1
-        return self._count - 1, item  # type: ignore[return-value]  # it is not the end, so it is an item
+    async def _take(self) -> Row | None:
+        """The next call that can be made, once there is room for results; `None` after the last one."""
+        while True:
+            while len(self.ready) >= self._max_ready:
+                self._room.clear()
+                await self._room.wait()
+            item = await self._next_item()
+            if item is _END:
+                self.asker.no_more()
+                return None
+            number, self._count = self._count, self._count + 1
+            id, fields = _id_and_fields(number, item)  # type: ignore[arg-type]  # noqa: A001  # not the end; as the field
+            try:
+                return Row.of(number, id, fields, self._options)
+            except Exception as error:  # it is no call: that is its result
+                self._put_result(id, error)
 
-    async def make_call(self, numbered: tuple[int, Item]) -> bool:
-        """Make a call and put its result into the queue; whether it succeeded."""
-        number, item = numbered
-        id, fields = _id_and_fields(number, item)  # noqa: A001  # as the field
-        result: Reply | Exception
-        try:
-            row = Row.of(number, id, fields, self._options)
-            result = await self._router.chat(row.prompt, **row.options)  # type: ignore[arg-type]  # checked by chat
-        except RouterClosed:
-            raise
-        except Exception as error:  # the result of a failed call is its exception
-            result = error
+    def _put(self, row: Row, result: Reply | Exception) -> None:
+        self._put_result(row.id, result)
+
+    def _put_result(self, id: Id, result: Reply | Exception) -> None:  # noqa: A002  # as the field
         self.ready.append((id, result))
         self.changed.set()
-        return isinstance(result, Reply)
 
     async def _next_item(self) -> object:
         if isinstance(self._source, Iterator):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from asyncrouter import NOT_GIVEN
 from asyncrouter.batch._execute import execute
+from asyncrouter.batch._patience import PATIENCE
 from asyncrouter.batch._run_options import Files, RunOptions
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ async def run(
     errors: str | os.PathLike[str] | None = None,
     format: Format = "native",  # noqa: A002  # as on the command line
     include_raw: bool = False,
-    concurrency: int = 64,
+    concurrency: int = 1024,
+    patience: float = PATIENCE,
     limit: int | None = None,
     budget_usd: float | None = None,
     max_error_rate: float | None = None,
@@ -92,7 +94,8 @@ async def run(
     limits: dict[str, object] = {"deadline": deadline, "hedge": hedge, "retry": retry}
     options = RunOptions(
         chat=_without(None, chat) | _without(NOT_GIVEN, limits), format=format, include_raw=include_raw,
-        concurrency=concurrency, limit=limit, budget_usd=budget_usd, max_error_rate=max_error_rate, min_rows=min_rows,
+        concurrency=concurrency, patience=patience, limit=limit, budget_usd=budget_usd, max_error_rate=max_error_rate,
+        min_rows=min_rows,
         restart=restart, force=force, ordered=ordered, fsync=fsync, processes=processes, make_router=make_router,
         progress=progress, stop=stop,
     )

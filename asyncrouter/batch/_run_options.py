@@ -34,6 +34,7 @@ class RunOptions:
     format: Format
     include_raw: bool
     concurrency: int
+    patience: float
     limit: int | None
     budget_usd: float | None
     max_error_rate: float | None
@@ -53,6 +54,8 @@ class RunOptions:
         check_counts(
             concurrency=self.concurrency, limit=self.limit, min_rows=self.min_rows, processes=self.processes
         )
+        if not (isinstance(self.patience, int | float) and self.patience > 0):
+            raise BatchError(f"patience: expected seconds above 0, got {self.patience!r}")
 
     def rules(self, estimate: Estimate) -> StopRules:
         """The rules by which the run stops; until a row has ended, one costs what it does in the estimate."""
@@ -65,7 +68,7 @@ class RunOptions:
         """The options of the job; its calls have the priority of batch work."""
         return JobOptions(
             chat={**self.chat, "priority": "batch"}, format=self.format, raw=self.include_raw,
-            concurrency=self.concurrency, limit=self.limit, rules=rules,
+            concurrency=self.concurrency, patience=self.patience, limit=self.limit, rules=rules,
         )
 
 

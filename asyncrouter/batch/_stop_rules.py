@@ -39,8 +39,6 @@ class StopRules:
 
     def stop_reason(self, tally: Tally) -> str | None:
         """Why no more rows may be begun, whatever comes of those in flight; `None` to go on."""
-        if tally.unanswerable_in_a_row >= UNANSWERABLE_IN_A_ROW:
-            return f"no row can be answered: {_errors_by_count(tally)}"
         if self.max_error_rate is not None and tally.ended >= max(1, self.min_rows):
             rate = tally.failed / tally.ended
             if rate > self.max_error_rate:
@@ -80,6 +78,3 @@ def check_counts(**counts: int | None) -> None:
 def _is_number(given: object) -> bool:
     return isinstance(given, int | float)
 
-
-def _errors_by_count(tally: Tally) -> str:
-    return ", ".join(sorted(tally.errors, key=lambda name: -tally.errors[name])) or "every model is out of use"

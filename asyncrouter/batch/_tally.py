@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from math import ceil, log
 from typing import TYPE_CHECKING, Self
 
-from asyncrouter.batch._failure import error_class, is_unanswerable
+from asyncrouter.batch._failure import error_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +49,6 @@ class Tally:
     models: dict[str, ModelTally] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latencies: dict[int, int] = field(default_factory=dict)
-    unanswerable_in_a_row: int = 0
-    """Failures without an answer between them, up to now, that any other row would have met too."""
 
     @property
     def ended(self) -> int:
@@ -60,16 +58,14 @@ class Tally:
     def add_answer(self, reply: Reply) -> None:
         """Count a row that was answered."""
         self.done += 1
-        self.unanswerable_in_a_row = 0
         self._add_attempts(reply.trace)
         self._model(reply.model).answered += 1
-        index = _bin(reply.trace.seconds)
+        index = _bin(provider_seconds(reply.trace))
         self.latencies[index] = self.latencies.get(index, 0) + 1
 
     def add_failure(self, error: Exception) -> None:
         """Count a row that has failed."""
         self.failed += 1
-        self.unanswerable_in_a_row = self.unanswerable_in_a_row + 1 if is_unanswerable(error) else 0
         name = error_class(error)
         self.errors[name] = self.errors.get(name, 0) + 1
         self.add_failed_call(error)
@@ -90,7 +86,7 @@ class Tally:
         return None
 
     def merge(self, other: Self) -> None:
-        """Add the counts of another tally to this one; `unanswerable_in_a_row` is of one process and stays."""
+        """Add the counts of another tally to this one."""
         for name in ("done", "failed", "attempts", "hedges", "input_tokens", "output_tokens", "unpriced", "estimated"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.cost_usd += other.cost_usd
@@ -141,6 +137,15 @@ class Tally:
         if model is None:
             model = self.models[name] = ModelTally()
         return model
+
+
+def provider_seconds(trace: Trace) -> float:
+    """The seconds of a call without those that it waited for its turn."""
+    attempts = trace.attempts
+    if len(attempts) == 1 and (sent := attempts[0].sent) is not None:
+        return (attempts[0].ended or trace.seconds) - sent
+    queued = sum((each.sent or each.ended or each.queued or 0.0) - (each.queued or 0.0) for each in attempts)
+    return max(0.0, trace.seconds - queued)
 
 
 def _bin(seconds: float) -> int:

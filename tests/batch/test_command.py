@@ -263,7 +263,7 @@ def begun(batch_shell: Shell) -> subprocess.Popen[str]:
         env=environment(),
     )
     limit = time.monotonic() + 20
-    while batch_shell.world.requests < 8 and time.monotonic() < limit:
+    while batch_shell.world.requests < 16 and time.monotonic() < limit:
         time.sleep(0.01)
     return process
 
@@ -278,8 +278,8 @@ def test_ctrl_c_finishes_rows_in_flight(batch_shell: Shell, number: signal.Signa
 
     assert process.returncode == 130
     assert "letting the rows in flight finish; Ctrl-C again cancels them" in err
-    assert "92 left" in err
-    assert batch_shell.world.requests == len(ids(Path("out.jsonl"))) == 8
+    assert "84 left" in err
+    assert batch_shell.world.requests == len(ids(Path("out.jsonl"))) == 16
 
 
 def test_a_second_ctrl_c_stops_at_once(batch_shell: Shell) -> None:
@@ -368,7 +368,7 @@ def test_a_warning_of_every_process_is_written_once(batch_shell: Shell) -> None:
 
     done = spawn("batch", "in.jsonl", "-o", "out.jsonl", "--processes", "2", "--progress", "none")
 
-    assert done.status == 1, done.err
+    assert done.status == 3, done.err
     [warning] = [line for line in done.err.splitlines() if "does not exist" in line]
     assert warning.startswith("asyncrouter: nowhere: ")
 

@@ -28,7 +28,7 @@ def test_a_full_disk_stops_the_run_at_once(clock: Clock, world: World, tmp_path:
     report = caught.value.report
     assert report is not None
     assert (report.done, report.left, report.exit_status) == (0, 100, 3)
-    assert world.requests <= 24
+    assert world.requests <= 32
 
 
 def test_a_disk_that_is_full_in_the_middle_of_a_line(clock: Clock, world: World, tmp_path: Path) -> None:

@@ -83,11 +83,8 @@ def test_a_long_wait_for_a_limit_is_reported_once(
     assert "no answer for" in warnings[0]
 
 
-def test_stop_does_not_wait_for_rows_that_wait_themselves(
-    clock: Clock, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_does_not_wait_for_rows_that_wait_themselves(clock: Clock, world: World, tmp_path: Path) -> None:
     """`stop` leaves rows that wait to be asked again to the next run."""
-    monkeypatch.setattr("asyncrouter.batch._job.RETRY_PAUSES", (1e6,))
     world.model("m", Act(why="rate_limit"))
     source = write_lines(tmp_path / "in", rows(1))
 

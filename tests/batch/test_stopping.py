@@ -97,7 +97,7 @@ def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
     report = run(clock, world, write_lines(tmp_path / "in", rows(100)), tmp_path / "out", accept=broken)
 
     assert report.stopped == "no row can be answered: AcceptFailed"
-    assert (report.done, report.failed, report.left) == (0, 17, 83)
+    assert (report.done, report.failed, report.left) == (0, 20, 80)
     [message] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
     assert message == "accept() raised KeyError: 'm'"
 
@@ -150,9 +150,9 @@ def test_stop_finishes_rows_in_flight(clock: Clock, world: World, tmp_path: Path
             return await batch.run(router, source, tmp_path / "out.jsonl", stop=stop)
 
     report = clock.run(scenario())
-    assert (report.done, report.left, report.exit_status, report.interrupted) == (24, 76, 130, True)
+    assert (report.done, report.left, report.exit_status, report.interrupted) == (48, 52, 130, True)
     assert clock.now == 2.0
-    assert world.requests == len(ids(tmp_path / "out.jsonl")) == 24
+    assert world.requests == len(ids(tmp_path / "out.jsonl")) == 48
 
 
 def test_a_cancelled_run_keeps_what_it_has(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -168,4 +168,4 @@ def test_a_cancelled_run_keeps_what_it_has(clock: Clock, world: World, tmp_path:
             return len(asyncio.all_tasks())
 
     assert clock.run(scenario()) == 1
-    assert len(ids(tmp_path / "out.jsonl")) == 8
+    assert len(ids(tmp_path / "out.jsonl")) == 16
