@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import CallError, Reply, RouterClosed
 from asyncrouter.batch._accept import AcceptFailed
-from asyncrouter.batch._failure import is_only_disabled, kind_of
+from asyncrouter.batch._failure import is_access, is_only_disabled, kind_of, was_sent
 from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.batch._timeouts import BatchTimeouts
 from asyncrouter.batch._weather import Past, Weather
@@ -296,13 +296,15 @@ class Asker:
             self.weather.probing = False
         if kind == "timeout":
             self.window.timed_out(epoch, self._loop.time(), _seconds(error))
+        if kind == "own" and not self.weather.answers and is_access(error):
+            kind = "unusable"  # it may be everybody's, which the first answer will tell
         if kind == "own":
             self._failed(row, error)
         elif kind == "unusable":
             self._note_unusable(row, error)
         elif self._stopped:
             self._again(error)  # the next run asks it
-        elif self.weather.failed(self._loop.time(), kind, past, probe=probe) == "final" or self._giving_up:
+        elif self._giving_up or self.weather.failed(self._loop.time(), kind, past, probe=probe) == "final":
             self._failed(row, error)
         else:
             self._ask_again(row, past, error, kind)
@@ -327,7 +329,10 @@ class Asker:
         """Let the rows that were kept back fail: it was their own fault."""
         kept, self.kept_back = self.kept_back, []
         for row, error in kept:
-            self._failed(row, error)
+            if was_sent(error):
+                self._failed(row, error)
+            else:  # it was only held back with the others
+                self._ask_again(row, Past(), error, "outage")
 
     # The queues inside the router.
 

@@ -44,6 +44,8 @@ _AWAY = frozenset({502, 503, 504})
 """Statuses of a gateway whose server is away, or that is starting."""
 _DISABLED = "disabled for "
 """How the message of a `NotSent` begins whose model does not exist, or may not be used."""
+_ACCESS = frozenset({401, 402, 403, 404})
+"""Statuses that may be about a key, an account or a model, or about one request."""
 NOT_RETRYABLE = frozenset({"ContextTooLong", "NotAccepted", "Refused", "Rejected"})
 """Errors that the same row would meet again: they depend on what it asks. All others may pass at another time."""
 
@@ -111,6 +113,17 @@ def is_unanswerable(error: Exception) -> bool:
     if not isinstance(error, AllModelsFailed) or not error.trace.attempts:
         return False
     return all(_is_unusable(attempt.error) for attempt in error.trace.attempts)
+
+
+def was_sent(error: Exception) -> bool:
+    """Whether a request of the call was sent, as far as is known."""
+    return not isinstance(error, CallError) or any(attempt.sent is not None for attempt in error.trace.attempts)
+
+
+def is_access(error: Exception) -> bool:
+    """Whether no attempt was let in: models that are not found, keys or accounts that are turned down."""
+    errors = error.errors if isinstance(error, CallError) else []
+    return bool(errors) and all(each.status in _ACCESS for each in errors)
 
 
 def is_only_disabled(error: Exception, models: Collection[str]) -> bool:

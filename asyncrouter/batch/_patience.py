@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from asyncrouter.batch._failure import kind_of
+from asyncrouter.batch._failure import cause_of, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,6 @@ class Patience:
     def _why(self) -> str:
         """The last error, or else why the first model that cannot be asked now cannot."""
         if (error := self._asker.last_error) is not None:
-            return str(error)
+            return str(cause_of(error))
         held = (f"{one.model}: {one.standing}" for one in self._router.health().values() if one.standing != "ready")
         return next(held, "all requests wait for their turn")

@@ -28,6 +28,8 @@ TRIES = 7
 """Calls after which a row is final: of 20,000 rows 10 % random failures leave 0.002 then."""
 OUTAGE_TRIES = 30
 """The same of connections that fail and servers that are away, while others are answered: about five minutes."""
+SUSPECT_OUTAGES = 2
+"""Of these, the failures amid answers to others after which it is the row that fails, rather than the server."""
 FIRST_PAUSE, MAX_PAUSE = 0.5, 10.0
 """Seconds that a row waits after its first failure, and at most; each pause is twice the one before."""
 DOWN_AFTER = 8
@@ -57,7 +59,7 @@ class Past:
     @property
     def is_suspect(self) -> bool:
         """Whether it has failed by itself, amid answers to others."""
-        return self.counted > 0 or self.outages >= TRIES
+        return self.counted > 0 or self.outages >= SUSPECT_OUTAGES
 
 
 class Weather:

@@ -128,7 +128,7 @@ class Window:
             return
         self._cut_until = now + seconds
         old = self._cut_from or self.size
-        self._change(max(FLOOR, int(self.size * CUT)), "hold")
+        self._change(min(old, max(FLOOR, int(self.size * CUT))), "hold")
         self._cut_from = old
 
     @property
