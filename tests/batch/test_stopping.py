@@ -97,7 +97,7 @@ def test_an_accept_that_breaks_stops_it_before_everything_is_paid(
     report = run(clock, world, write_lines(tmp_path / "in", rows(100)), tmp_path / "out", accept=broken)
 
     assert report.stopped == "no row can be answered: AcceptFailed"
-    assert (report.done, report.failed, report.left) == (0, 20, 80)
+    assert (report.done, report.failed, report.left) == (0, 25, 75)
     [message] = {failure["_error"]["message"] for failure in read_lines(tmp_path / "out.errors.jsonl")}  # type: ignore[index]
     assert message == "accept() raised KeyError: 'm'"
 
