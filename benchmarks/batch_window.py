@@ -1,4 +1,4 @@
-"""How much of a server's best throughput does a batch's window find? Simulated servers, and a window with no fixed size.
+"""How much of a server's best throughput does a batch's window find? Simulated servers.
 
     python -m benchmarks.batch_window [--json results/batch_window.json]
 

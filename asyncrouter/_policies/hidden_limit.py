@@ -10,8 +10,9 @@ then on it grows by 4 % a second, by 1 % near the limit, and more slowly at a sl
 it.
 
 A crowd that meets the limit at once tells more: of its requests as many get through as the provider's bucket holds,
-which is a second's worth as a rule, and as many more as came into it meanwhile. Then the rate begins with their number, and grows by a fifth a second. At the
-second 429 it goes back to that number or by a tenth, whichever is lower, and that number is taken for the limit.
+which is a second's worth as a rule, and as came into it meanwhile. Then the rate begins with their number, and grows by
+a fifth a second. At the second 429 it goes back to that number or by a tenth, whichever is lower, and that number is
+taken for the limit.
 
 Models of one provider have limits alike. So a model that has told none, beside one whose limit a crowd has found, is
 sent no more in a second than that one takes, or than it has taken before; the rest waits, and its rate doubles.

@@ -21,8 +21,6 @@ router are served in order, these are the ones that were begun last.
 from __future__ import annotations
 
 import asyncio
-from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import CallError, Reply, RouterClosed
@@ -30,6 +28,7 @@ from asyncrouter.batch._accept import AcceptFailed
 from asyncrouter.batch._failure import is_access, is_only_disabled, kind_of, was_sent
 from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.batch._timeouts import BatchTimeouts
+from asyncrouter.batch._waiting_rows import WaitingRows
 from asyncrouter.batch._weather import Past, Weather
 from asyncrouter.batch._window import Window
 from asyncrouter.batch._worker_pool import WorkerPool
@@ -50,16 +49,6 @@ CHARACTERS_PER_TOKEN = 4.0
 """Characters of an answer that count as one token where its usage is not known."""
 CALL_TOKENS = 16.0
 """What a call costs a server beside its answer, in tokens of it: with answers of a word that is most of it."""
-
-
-class WaitingRow(NamedTuple):
-    """A row that waits to be asked again: when it is due, its number among those, the row, its past, its last error."""
-
-    due: float
-    number: int
-    row: Row
-    past: Past
-    error: Exception
 
 
 class Item(NamedTuple):
@@ -105,8 +94,7 @@ class Asker:
         self._common: dict[str, object] | None = None
         self.window = Window(concurrency)
         self._queued = 0
-        self._waiting: list[WaitingRow] = []
-        self._numbers = count()
+        self._waiting = WaitingRows()
         self._more = True
         self._giving_up = self._stopped = False
         self._begun: dict[asyncio.Task[object] | None, bool] = {}  # in the order of their beginning: has own choice
@@ -127,11 +115,6 @@ class Asker:
         """Rows that are being asked, or wait to be asked again."""
         return self.pool.in_flight + len(self._waiting)
 
-    @property
-    def waiting(self) -> int:
-        """Rows that wait to be asked again."""
-        return len(self._waiting)
-
     async def run(self) -> None:
         """Run until every row has its result, or until stopped. Raises `RouterClosed`, and what `take` raises."""
         try:
@@ -149,7 +132,7 @@ class Asker:
     def stop(self) -> None:
         """Begin no more rows, and drop those that wait; those whose request is on the wire are finished."""
         self._stopped = True
-        self._waiting.clear()
+        self._waiting.take_all()
         self.pool.stop()
         self._drop_queued()
 
@@ -164,8 +147,7 @@ class Asker:
     def give_up(self) -> None:
         """Let every row that waits, or fails from now on until the next answer, fail of its last error."""
         self._giving_up = True
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
+        for each in self._waiting.take_all():
             self._failed(each.row, each.error)
         self.weather.down = False
         self.pool.wake()
@@ -188,13 +170,13 @@ class Asker:
     async def _next(self) -> Item | None:
         if not self._may_begin():
             return None
-        if self.weather.down and (self._more or not all(each.past.is_suspect for each in self._waiting)):
+        if self.weather.down and (self._more or not self._waiting.are_suspects()):
             return await self._next_probe()
         if self._waiting:
-            if self._waiting[0].due <= self._loop.time():
-                each = heappop(self._waiting)
+            if self._waiting.due <= self._loop.time():
+                each = self._waiting.take_first()
                 return Item(each.row, each.past)
-            self._set_timer(self._waiting[0].due)
+            self._set_timer(self._waiting.due)
             if len(self._waiting) >= MAX_WAITING:
                 return None
         row = await self._take() if self._more else None
@@ -208,7 +190,7 @@ class Asker:
             self._set_timer(self.weather.probe_at)
             return None
         self.weather.probing = True
-        best = min(self._waiting, key=_as_probe, default=None)
+        best = self._waiting.probe()
         if (best is None or best.past.is_suspect) and self._more:
             try:
                 new = await self._take()
@@ -221,7 +203,6 @@ class Asker:
             self.weather.probing = False
             return None
         self._waiting.remove(best)
-        heapify(self._waiting)
         return Item(best.row, best.past, probe=True)
 
     def no_more(self) -> None:
@@ -277,8 +258,7 @@ class Asker:
         self._answered_by.add(reply.model)
         if self.weather.answered():
             self.weather.probing = False
-            self._waiting = [each._replace(due=now) if not each.past.is_suspect else each for each in self._waiting]
-            heapify(self._waiting)
+            self._waiting.hasten(now)
             self.pool.wake()
         if self.unusable_in_a_row:
             self.unusable_in_a_row = 0
@@ -316,7 +296,7 @@ class Asker:
         self._again(error)
         retry_after = error.retry_after if isinstance(error, CallError) else None
         due = self._loop.time() + self.weather.pause(kind, past, retry_after)
-        heappush(self._waiting, WaitingRow(due, next(self._numbers), row, past, error))
+        self._waiting.add(due, row, past, error)
 
     def _note_unusable(self, row: Row, error: Exception) -> None:
         self.unusable_in_a_row += 1
@@ -347,11 +327,6 @@ class Asker:
         self._queued = min(queued, self.pool.in_flight)
         if self._queued:
             self.pool.wake()
-
-
-def _as_probe(each: WaitingRow) -> tuple[bool, int, int]:
-    """The order in which waiting rows are taken for probes."""
-    return each.past.is_suspect, each.past.timeouts, each.number
 
 
 def _seconds(error: Exception) -> float:

@@ -56,7 +56,7 @@ JSON_COLUMNS = ("messages", "params", "chain")
 
 
 def answer(
-    ds: Dataset, router: Configured, *, actors: int = 1, concurrency: int = 64, batch_size: int = 256,
+    ds: Dataset, router: Configured, *, actors: int = 1, concurrency: int = 1024, batch_size: int = 256,
     id_column: str = "id", done: str | PathLike[str] | None = None, **options: object,
 ) -> Dataset:
     """The data set with columns for the answer, or the error, of each row (`ADDED`).
@@ -68,9 +68,10 @@ def answer(
 
     `router` is the path of a TOML file, a configuration, or a function that makes a router; it is called once in each
     of the `actors`. They share nothing: divide limits by their number (`batch.divided`). An actor takes `batch_size`
-    rows at a time, with `concurrency` calls in flight. `options` are those of `Router.chat`. `done` is a directory, as
-    a path or a URI, of Parquet files that an earlier run has written: rows whose `id_column` has an answer there are
-    left out, so that the same call resumes; `None` leaves out nothing.
+    rows at a time, with `concurrency` calls in flight at most; limits and outages are waited out, as in `batch.map`.
+    `options` are those of `Router.chat`. `done` is a directory, as a path or a URI, of Parquet files that an earlier
+    run has written: rows whose `id_column` has an answer there are left out, so that the same call resumes; `None`
+    leaves out nothing.
 
     Raises `BatchError` when a column of the input would be overwritten, or there is no `id_column`.
     """
@@ -102,7 +103,11 @@ class Answering:
         rows = table.select(columns).to_pylist()
         added: list[dict[str, object]] = [{} for _ in rows]
         calls = ({**_fields(row), "id": number} for number, row in enumerate(rows))
-        async for number, result in batch.map(self._router, calls, concurrency=self._concurrency, **self._options):
+        results = batch.map(
+            self._router, calls, concurrency=self._concurrency,
+            **self._options,  # type: ignore[arg-type]  # of `chat`, checked there
+        )
+        async for number, result in results:
             added[int(number)] = _columns(result)
         new = pa.Table.from_pylist(added, ADDED)
         for name in ADDED.names:

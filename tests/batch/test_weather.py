@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def test_nobody_is_asked_while_nobody_answers(clock: Clock, world: World, tmp_pa
 
     probes = [seen.at for seen in world.seen if 10.0 <= seen.at < 66.0]
     assert len(probes) <= 30
-    assert max(later - earlier for earlier, later in zip(probes, probes[1:], strict=False)) <= 5.1
+    assert max(later - earlier for earlier, later in pairwise(probes)) <= 5.1
 
 
 def test_a_row_that_times_out_has_twice_the_time_at_its_next_try(

@@ -1,4 +1,4 @@
-"""The window of a batch: its size follows the measured throughput, and what is no effect of its size changes nothing."""
+"""The window of a batch: its size follows the measured throughput, and what its size does not do changes nothing."""
 
 from __future__ import annotations
 
