@@ -63,8 +63,11 @@ def lost_keywords(schema: Message, written: Message) -> list[str]:
     return [name for name in names if name not in kept | SAYS_NOTHING | ANNOTATIONS]
 
 
-def described(description: object, unsaid: Message) -> str:
-    """A description with keywords that are said in it alone."""
+def described(description: object, unsaid: Message) -> object:
+    """A description with keywords that are said in it alone, as it was if they say nothing."""
+    unsaid = {name: value for name, value in unsaid.items() if (name, value) != ("default", None)}
+    if not unsaid:
+        return description
     written = ", ".join(f"{name}: {orjson.dumps(value, default=str).decode()}" for name, value in unsaid.items())
     return f"{description}\n\n{{{written}}}" if isinstance(description, str) else f"{{{written}}}"
 

@@ -16,6 +16,7 @@ from anthropic.types.message_create_params import MessageCreateParamsNonStreamin
 from pydantic import TypeAdapter
 
 from asyncrouter._config.catalog import Model, Provider
+from asyncrouter._config.response_format import AnswerFormat
 from asyncrouter._types import Call
 from asyncrouter._wire.anthropic.wire import Anthropic
 from tests.helpers.anthropic_fixtures import STREAMS
@@ -49,6 +50,8 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
     ([HI, {"role": "assistant", "content": "a"}, HI, HI], {"reasoning_effort": "high", "metadata": {"user_id": "x"}}),
     ([HI], {"reasoning_effort": "none", "response_format": {
         "type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMA, "strict": True}}}),
+    ([HI], {"response_format": AnswerFormat("w", SCHEMA)}),
+    ([HI], {"response_format": AnswerFormat("w", {"type": "object", "additionalProperties": SCHEMA})}),
     ([HI], {"thinking": {"type": "enabled", "budget_tokens": 1024}, "reasoning": {"effort": "minimal"}}),
     ([{"role": "user", "content": [
         {"type": "text", "text": "What is it?", **EPHEMERAL},

@@ -12,6 +12,7 @@ from google import genai
 from google.genai import errors, types
 
 from asyncrouter._config.catalog import Model, Provider
+from asyncrouter._config.response_format import AnswerFormat
 from asyncrouter._errors import Refused
 from asyncrouter._types import Call, Usage
 from asyncrouter._wire.gemini.wire import Gemini
@@ -37,6 +38,8 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
         "n": 2, "seed": 3, "top_p": 0.5, "presence_penalty": 0.1, "frequency_penalty": -0.1, "logprobs": True,
         "top_logprobs": 2, "modalities": ["text"]}),
     ([HI], {"response_format": {"type": "json_object"}}),
+    ([HI], {"response_format": AnswerFormat("w", SCHEMA)}),
+    ([HI], {"response_format": AnswerFormat("w", {"type": "object", "properties": {"a": {"$ref": "#"}}})}),
     ([HI], {"response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMA}}}),
     *(([HI], {"reasoning_effort": effort}) for effort in ("none", "minimal", "low", "medium", "high", "xhigh")),
     ([{"role": "user", "content": [

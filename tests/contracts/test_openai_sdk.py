@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import httpx2
 import openai
 import orjson
 import pytest
+from openai.lib._parsing._completions import type_to_response_format_param
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import (
     CompletionCreateParamsNonStreaming,
     CompletionCreateParamsStreaming,
 )
-from pydantic import TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from asyncrouter._config.catalog import Model, Provider
+from asyncrouter._config.response_format import AnswerFormat
 from asyncrouter._errors import AttemptError, BadReply
 from asyncrouter._types import Call, Reply
 from asyncrouter._wire.openai.wire import OpenAI
@@ -49,6 +52,8 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
     ([{"role": "user", "content": [
         {"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PNG}}]}], {
         "response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMA}}}),
+    ([HI], {"response_format": AnswerFormat("w", SCHEMA)}),
+    ([HI], {"response_format": AnswerFormat("w", {"type": "array", "items": SCHEMA})}),
 ]
 
 
@@ -216,3 +221,35 @@ def test_the_chunks_of_the_gemini_wire_are_chat_completions_too(name: str) -> No
     assert [(call["id"], call["function"]["arguments"]) for call in decoder.reply.tool_calls] == [
         (call.id, call.function.arguments) for call in message.tool_calls or ()
     ]
+
+
+class Part(BaseModel):
+    kind: Literal["a", "b"]
+    size: float = Field(ge=0)
+    inner: list[Part] | None = None
+
+
+class Whole(BaseModel):
+    """A class with a description, a nested list and an optional field."""
+
+    name: str = Field(pattern="^[a-z]+$")
+    parts: list[Part]
+    note: str | None
+
+
+@pytest.mark.parametrize("shape", [Part, Whole])
+def test_classes_are_written_as_the_sdk_writes_them(shape: type[BaseModel]) -> None:
+    """`response_format=Class` asks for the schema that `client.chat.completions.parse(response_format=Class)` asks for.
+    """
+    answer = AnswerFormat(shape.__name__, TypeAdapter(shape).json_schema())
+    call = Call([HI], {}, {}, 0.0, math.inf)
+    params = {"response_format": answer}
+    request = WIRE.encode(call, Model(provider="openai", id="gpt-4o"), params, None, stream=False, connect=None)
+    described = orjson.loads(request.body)["response_format"]["json_schema"]
+    schema = described["schema"]
+    expected: Any = type_to_response_format_param(shape)["json_schema"]["schema"]  # type: ignore[index,typeddict-item]
+
+    assert described["strict"] is True
+    assert schema["required"] == expected["required"]
+    assert schema["properties"] == expected["properties"]
+    assert schema["$defs"] == expected["$defs"]

@@ -21,6 +21,7 @@ from openai.types.responses.response_create_params import (
 from pydantic import TypeAdapter
 
 from asyncrouter._config.catalog import Model
+from asyncrouter._config.response_format import AnswerFormat
 from asyncrouter._wire.responses.kept import KEPT
 from tests.helpers import anthropic_fixtures, gemini_fixtures
 from tests.helpers.captured import read, rows
@@ -80,6 +81,8 @@ REQUESTS: list[tuple[list[dict[str, object]], dict[str, object]]] = [
     ([HI], {"response_format": {"type": "json_schema", "json_schema": {
         "name": "w", "schema": SCHEMA, "strict": True, "description": "d"}}}),
     ([HI], {"response_format": {"type": "json_object"}}),
+    ([HI], {"response_format": AnswerFormat("w", SCHEMA)}),
+    ([HI], {"response_format": AnswerFormat("w", {"type": "array", "items": SCHEMA})}),
     ([{"role": "user", "content": [
         {"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PNG}},
         {"type": "image_url", "image_url": {"url": "https://h/x.png", "detail": "low"}},

@@ -66,8 +66,8 @@ def _accepted(path: str, schema: Message) -> Message:
         if not object_in(schema, "properties") and schema.get("additionalProperties", False) is not False:
             raise Rejected(f"{path}: the Messages API takes no object whose names are free")
         accepted["additionalProperties"] = False
-    if unsaid:
-        accepted["description"] = described(schema.get("description"), unsaid)
+    if (description := described(schema.get("description"), unsaid)) is not None:
+        accepted["description"] = description
     return accepted
 
 

@@ -61,8 +61,8 @@ def _accepted(schema: Message) -> Message:
             raise CannotSay(name)
         elif name not in SAYS_NOTHING:
             unsaid[name] = value
-    if unsaid:
-        written["description"] = described(schema.get("description"), unsaid)
+    if (description := described(schema.get("description"), unsaid)) is not None:
+        written["description"] = description
     return written
 
 

@@ -96,8 +96,8 @@ def _strict(schema: object, depth: int) -> Message:
         _close(schema, written, depth)
     elif not written.keys() & {"type", "anyOf"}:
         written["type"] = _type_of_values(written)
-    if unsaid:
-        written["description"] = described(schema.get("description"), unsaid)
+    if (description := described(schema.get("description"), unsaid)) is not None:
+        written["description"] = description
     return written
 
 
