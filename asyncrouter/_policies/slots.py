@@ -64,7 +64,7 @@ class Slots:
         self._batch -= batch
 
     def _rotate(self, now: float) -> None:
-        if now - self._peak_since >= PEAK_SECONDS:
-            self._peak_before = self._peak if now - self._peak_since < 2.0 * PEAK_SECONDS else 0
+        if now >= self._peak_since + PEAK_SECONDS:  # not a difference: it might be rounded down for ever
+            self._peak_before = self._peak if now < self._peak_since + 2.0 * PEAK_SECONDS else 0
             self._peak = self.running - self._batch
             self._peak_since = now

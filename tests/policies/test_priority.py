@@ -121,6 +121,23 @@ def test_slots_that_are_no_longer_left_free_are_taken_at_once(clock: Clock, worl
     assert clock.run(scenario()) == [0.0, 0.0, 0.0, 2.0, 2 * PEAK_SECONDS, 2 * PEAK_SECONDS]
 
 
+def test_the_instant_of_the_next_look_is_not_rounded_away() -> None:
+    """At the instant that is named for the next look the last minute is over, whatever its sum is rounded to."""
+    slots = Slots(4)
+    for _ in range(3):
+        slots.take(batch=False)
+        slots.note_peak(252.9)
+    for _ in range(3):
+        slots.give_back(batch=False)
+    slots.take(batch=True)
+
+    looks = [slots.next_look(252.9)]
+    while not slots.free(looks[-1], batch=True) and len(looks) < 4:
+        looks.append(slots.next_look(looks[-1]))
+
+    assert looks == [312.9, 372.9]
+
+
 def test_batch_work_may_use_a_single_slot() -> None:
     """With one slot one batch request may run."""
     slots = Slots(1)
