@@ -117,8 +117,10 @@ class Policies:
         return Lease(state, rank, tokens) if state.pacer.take_now(tokens, rank) else None
 
     def lease_granted(self, state: ModelState, ticket: Ticket, *, own_key: bool = False) -> Lease:
-        """The lease of an attempt whose ticket was granted."""
-        return Lease(state, ticket.rank, ticket.tokens, own_key=own_key)
+        """The lease of an attempt whose ticket was granted; with a key of its own it has waited for a slot only."""
+        if own_key:
+            state.pacer.unpace(ticket)
+        return Lease(state, ticket.rank, 0.0 if own_key else ticket.tokens, own_key=own_key)
 
     def may_retry(self, model: Model, error: AttemptError, *, given: bool = False) -> bool:
         """Whether the same model may be tried again after `error`; if so that is paid for.

@@ -92,6 +92,9 @@ class Lease:
         if self._released:
             return
         self._released = True
+        if self.own_key:
+            self.state.pacer.give_slot_back(self._rank)
+            return
         if used is None and not billed:
             used = 0.0
         self.state.pacer.give_back(self._tokens, self._rank, sent=self._sent_at is not None, used=used)

@@ -146,12 +146,18 @@ class Limits:
         `tokens` is the estimate that was taken, `used` the real number, `None` when it is not known.
         """
         self.slots.give_back(batch=batch)
-        if self._tokens is not None and (used is not None or not sent):
-            self._tokens.correct(now, (used or 0.0) - tokens, batch=batch)
         if not sent:
-            for limit in (self._requests, self.hidden.limit):
-                if limit is not None:
-                    limit.correct(now, -1.0, batch=batch)
+            self.refund(now, tokens, batch=batch)
+        elif self._tokens is not None and used is not None:
+            self._tokens.correct(now, used - tokens, batch=batch)
+
+    def refund(self, now: float, tokens: float, *, batch: bool) -> None:
+        """Give back all that a request has taken but its slot: it has not been sent, or not with our key."""
+        for limit in (self._requests, self.hidden.limit):
+            if limit is not None:
+                limit.correct(now, -1.0, batch=batch)
+        if self._tokens is not None:
+            self._tokens.correct(now, -tokens, batch=batch)
 
     def _update(self) -> None:
         limits = (self._requests, self._tokens, self.slots.limit, self.hidden.limit)

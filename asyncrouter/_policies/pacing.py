@@ -131,6 +131,16 @@ class Pacer:
         slots.take(batch=rank.batch)
         return True
 
+    def give_slot_back(self, rank: Rank) -> None:
+        """Note that a request that was not paced has ended, and let the next one go."""
+        self._limits.slots.give_back(batch=rank.batch)
+        self.look_again()
+
+    def unpace(self, ticket: Ticket) -> None:
+        """Let a granted request keep its slot only: it goes with a key that has limits of its own."""
+        self._limits.refund(self._loop.time(), ticket.tokens, batch=ticket.rank.batch)
+        self.look_again()
+
     def give_back(
         self, tokens: float, rank: Rank = Rank.FIRST, *, sent: bool, used: float | None = None
     ) -> None:

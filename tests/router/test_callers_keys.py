@@ -254,3 +254,24 @@ def test_a_lost_connection_is_the_hosts_whoever_asks(clock: Clock, world: World,
 
     assert found[0] == ("failed", "host")
     assert found[-1] == ("not_sent", None)
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("door", ["chat", "stream"])
+@pytest.mark.parametrize("slots", [None, 1])
+def test_what_a_callers_own_key_uses_is_not_ours(clock: Clock, world: World, door: str, slots: int | None) -> None:
+    """A long answer under a caller's key takes no tokens of our limit: the next call under ours is sent at once."""
+    world.model("a", Act(first_token=1.0, text="word " * 500))
+    entry = {"provider": "sim", "id": "a", "tpm": 600, "max_concurrent": slots}
+    entry = {name: value for name, value in entry.items() if value is not None}
+
+    async def scenario() -> list[float]:
+        async with Router(world.config(models={"a": entry}), transport=world.transport(), seed=1) as router:
+            await ask(router, door, chain=["a"], headers=MINE)
+            began = clock.now
+            await ask(router, door, chain=["a"], max_tokens=5)
+            return [world.seen[0].at, world.seen[1].at - began]
+
+    assert clock.run(scenario()) == [0.0, 0.0]

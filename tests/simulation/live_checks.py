@@ -179,7 +179,8 @@ class LiveChecks:
             until = -inf
             for one in self._record.exchanges:
                 running = one.ended is None or one.ended >= now
-                if one.model == model.name and (running or not _unbilled(one)):
+                ours = one.model == model.name and one.call.behaviour.key is None  # else the tokens are the caller's
+                if ours and (running or not _unbilled(one)):
                     until = max(until, one.at) + (MOST_ANSWERED + 2 * one.call.behaviour.padding) / tokens.rate
             if tokens._all_until > max(now, until) + ROUNDING:
                 self._record.flag("reserved", f"{model.name} at {now!r}: until {tokens._all_until!r}, not {until!r}")
