@@ -222,11 +222,17 @@ class Pacer:
         return None
 
     def expected_wait(self, rank: Rank) -> float:
-        """About how many seconds a request that joins now would wait; `inf` while all slots are taken."""
+        """About how many seconds a request that joins now would wait; `inf` while all slots are taken.
+
+        Never 0 while others wait before it: what they take of a limit of tokens is not known, but the first of them is.
+        """
         if self._limits.unlimited:
             return 0.0
-        now = self._loop.time()
-        return self._limits.expected(now, 0.0, sum(self._waiting[: rank + 1]), batch=rank.batch) - now
+        now, ahead = self._loop.time(), sum(self._waiting[: rank + 1])
+        expected = self._limits.expected(now, 0.0, ahead, batch=rank.batch)
+        if ahead and (first := self.next_in_line()) is not None:
+            expected = max(expected, self._limits.due(now, first.tokens, batch=first.rank.batch))
+        return expected - now
 
     def _check_in_time(self, now: float, rank: Rank, tokens: float, until: float, queues: int) -> None:
         """Raise `NotSent` when a request that joins now would go later than `until`."""

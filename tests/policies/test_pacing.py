@@ -97,6 +97,19 @@ def test_who_leaves_is_passed_over(clock: Clock) -> None:
     pacer(clock, scenario, max_concurrent=1)
 
 
+def test_who_waits_for_tokens_is_waited_for(clock: Clock) -> None:
+    """A request behind one that waits for many tokens waits as long as that one, though it might go before it."""
+    def scenario(pacer: Pacer) -> None:
+        assert pacer.take_now(10.0)
+        assert pacer.expected_wait(Rank.AGAIN) == 0.0
+        ticket = pacer.join(Rank.AGAIN, 100.0, inf)
+        waits = [pacer.expected_wait(rank) for rank in (Rank.FIRST, Rank.AGAIN, Rank.BATCH_AGAIN)]
+        assert waits == pytest.approx([0.0, 1.0, 1.0])
+        pacer.leave(ticket)
+
+    pacer(clock, scenario, tpm=600 / MARGIN)
+
+
 def test_a_place_that_would_come_too_late_is_refused_at_once(clock: Clock) -> None:
     """Joining fails at once with `NotSent` when the request could not go in time."""
     def scenario(pacer: Pacer) -> None:
