@@ -214,11 +214,15 @@ def test_an_error_in_the_place_of_an_answer(document: object, kind: type) -> Non
 def test_more_values_than_vectors_have_are_not_read() -> None:
     """A body that would become too many objects is refused unread; the longest vectors are far below."""
     many = read(LOCAL, 1, b'{"data":[' + b"[]," * 100_000 + b"[]]}")[1]
+    early = embeddings_for(LOCAL, lambda: 0.0).for_call(call("a"), Model(provider="p", id="m"), {}).decoder({}, {})
+    early.feed(b'{"data":[')
+    early.feed(b"[]," * 100_000)
     long = read(LOCAL, 1, entries([0.123456789] * 16_384))[1]
 
     assert long is None
     assert many is not None
     assert many.message == "more values in it than any answer has"
+    assert early.done
 
 
 # How many texts a request holds.

@@ -60,7 +60,7 @@ class VectorsDecoder:
 
     __slots__ = (
         "_body", "_classifier", "_closed", "_dimensions", "_error", "_find", "_reply", "_request_id", "_texts",
-        "content", "cost_usd", "done", "skipped",
+        "_weight", "content", "cost_usd", "done", "skipped",
     )
 
     def __init__(
@@ -73,6 +73,7 @@ class VectorsDecoder:
         self._dimensions = dimensions
         self._request_id = request_id
         self._body = bytearray()
+        self._weight = -1  # of a body that is large; -1: it has not been weighed
         self._closed = False
         self._error: AttemptError | None = None
         self._reply = VectorsReply()
@@ -91,14 +92,25 @@ class VectorsDecoder:
 
     def feed(self, data: bytes, chunks: list[Chunk] | None = None) -> None:
         """Collect the next bytes."""
-        if not self._closed:
-            self._body += data
+        if self._closed or self.done:
+            return
+        self._body += data
+        if len(self._body) > LIGHT_BYTES:
+            self._weigh(data)
+
+    def _weigh(self, data: bytes) -> None:
+        """Give up a body that would become too many objects, as soon as that shows."""
+        self._weight = weight(self._body) if self._weight < 0 else self._weight + weight(data)
+        if self._weight > (self._texts + 1) * _MOST_DIMENSIONS:
+            self._error = BadReply(TOO_HEAVY)
+            self._body.clear()
+            self.done = True
 
     def close(self) -> AttemptError | None:
         """Read the body: `None` if it is a whole answer, else the error. The first call decides."""
         if not self._closed:
             self._closed = True
-            self._error = self._read(self._body)
+            self._error = self._error or self._read(self._body)
             if self._error is not None and self._error.request_id is None:
                 self._error.request_id = self._request_id
             self._body = bytearray()
@@ -109,8 +121,6 @@ class VectorsDecoder:
         return Chunk(finish_reason="stop", usage=self._reply.usage)
 
     def _read(self, body: bytearray) -> AttemptError | None:
-        if len(body) > LIGHT_BYTES and weight(body) > (self._texts + 1) * _MOST_DIMENSIONS:
-            return BadReply(TOO_HEAVY)
         if not body.startswith(b"{"):  # a byte order mark, or blanks
             body = bytearray(without_lead(bytes(body)))
         try:
