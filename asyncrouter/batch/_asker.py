@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
-    from asyncrouter import Router
+    from asyncrouter import Embeddings, Router
     from asyncrouter.batch._failure import Kind
     from asyncrouter.batch._rows import Row
 
@@ -70,7 +70,7 @@ class Asker:
 
     def __init__(
         self, router: Router, options: dict[str, object], concurrency: int, random: Random, *,
-        take: Callable[[], Awaitable[Row | None]], answered: Callable[[Row, Reply], None],
+        take: Callable[[], Awaitable[Row | None]], answered: Callable[[Row, Reply | Embeddings], None],
         failed: Callable[[Row, Exception], None], again: Callable[[Exception], None] = lambda error: None,
         may_begin: Callable[[], bool] = lambda: True, keep_unusable: bool = False,
     ) -> None:
@@ -227,7 +227,7 @@ class Asker:
         self._begun[task] = row.options is not self._options
         try:
             options = self._with_timeouts(row, past)
-            reply = await self._router.chat(row.prompt, **options)  # type: ignore[arg-type]  # checked before
+            reply = await row.ask(self._router, options)
         except RouterClosed:
             raise
         except Exception as error:  # one bad row is no reason to lose the others
@@ -246,10 +246,13 @@ class Asker:
             self.window.timeout = self._timeouts.seconds(self._options)
         return self._common
 
-    def _note_answer(self, row: Row, reply: Reply, epoch: int) -> None:
+    def _note_answer(self, row: Row, reply: Reply | Embeddings, epoch: int) -> None:
         now = self._loop.time()
         usage, trace = reply.usage, reply.trace
-        tokens = len(reply.text) / CHARACTERS_PER_TOKEN if usage is None else float(usage.output_tokens)
+        if usage is not None:
+            tokens = float(usage.output_tokens)
+        else:
+            tokens = len(reply.text) / CHARACTERS_PER_TOKEN if isinstance(reply, Reply) else 0.0
         full = self.pool.in_flight - self._queued >= self.window.size
         self.window.answered(epoch, provider_seconds(trace), tokens + CALL_TOKENS, full=full)
         self.heard_at = now

@@ -129,8 +129,8 @@ def _characters(content: object) -> float:
     if isinstance(content, str):
         return _length(content)
     if isinstance(content, list):
-        return sum(_part(part) for part in content if isinstance(part, dict))
-    return 0.0
+        return sum(_part(part) if isinstance(part, dict) else _characters(part) for part in content)
+    return CHARACTERS_PER_TOKEN if isinstance(content, int) else 0.0  # a token of a text that is given in tokens
 
 
 def _part(part: Mapping[str, object]) -> float:

@@ -25,7 +25,7 @@ from asyncrouter.batch._tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asyncrouter import Reply, Router
+    from asyncrouter import Embeddings, Reply, Router
     from asyncrouter.batch._ids import IdSet
     from asyncrouter.batch._job_options import JobOptions
     from asyncrouter.batch._rows import Row
@@ -133,7 +133,7 @@ class Job:
         self._asker.no_more()
         return None
 
-    def _write(self, row: Row, reply: Reply) -> None:
+    def _write(self, row: Row, reply: Reply | Embeddings) -> None:
         self._answers(answer_line(row, reply, self._options.format, raw=self._options.raw))
         self.tally.add_answer(reply)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
-from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError
+from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError, Embeddings, Reply
+from asyncrouter.batch._embedding_rows import embedding_body
 from asyncrouter.batch._failure import cause_of, is_retryable
 from asyncrouter.files import json_bytes
 from asyncrouter.schema import to_json
 
 if TYPE_CHECKING:
-    from asyncrouter import Attempt, Reply, Trace, Usage
+    from asyncrouter import Attempt, Trace, Usage
     from asyncrouter.batch._rows import Fields, Id, Row
 
 Format = Literal["native", "openai"]
@@ -27,13 +28,16 @@ Lines of asyncrouter 0.1.0 do not name theirs: it is 1.
 """
 
 
-def answer_line(row: Row, reply: Reply, form: Format, *, raw: bool = False) -> bytes:
+def answer_line(row: Row, reply: Reply | Embeddings, form: Format, *, raw: bool = False) -> bytes:
     """The line of an answer, with its line end; `raw` adds `reply.raw` in the native form, OpenAI's has it anyway.
 
     Raises `BadReply` for an answer that could not be read from its line again.
     """
-    record = _openai(row, reply) if form == "openai" else _native(row, reply)
-    if raw and form == "native":
+    if form == "openai":
+        record = _openai(row, reply, embedding_body(reply) if isinstance(reply, Embeddings) else reply.raw)
+    else:
+        record = _native(row, reply)
+    if raw and form == "native" and isinstance(reply, Reply):
         record["raw"] = reply.raw
     try:
         return json_bytes(record, line=True)
@@ -75,13 +79,16 @@ def failure_record(error: Exception) -> Fields:
     return record
 
 
-def _native(row: Row, reply: Reply) -> Fields:
+def _native(row: Row, reply: Reply | Embeddings) -> Fields:
     trace = reply.trace
+    if isinstance(reply, Embeddings):
+        content: Fields = {"embeddings": reply.vectors}
+    else:
+        content = {"text": reply.text, "finish_reason": reply.finish_reason}
     record: Fields = {
         "id": row.id,
         "index": row.number,
-        "text": reply.text,
-        "finish_reason": reply.finish_reason,
+        **content,
         "model": reply.model,
         "served_model": reply.served_model,
         "usage": None if reply.usage is None else _usage(reply.usage),
@@ -90,21 +97,22 @@ def _native(row: Row, reply: Reply) -> Fields:
         "attempts": list(map(_attempt, trace.attempts)),
         "schema_version": SCHEMA,
     }
-    if reply.reasoning:
-        record["reasoning"] = reply.reasoning
-    if reply.tool_calls:
-        record["tool_calls"] = reply.tool_calls
-    if reply.parsed is not None:
-        record["parsed"] = to_json(reply.parsed)
+    if isinstance(reply, Reply):
+        if reply.reasoning:
+            record["reasoning"] = reply.reasoning
+        if reply.tool_calls:
+            record["tool_calls"] = reply.tool_calls
+        if reply.parsed is not None:
+            record["parsed"] = to_json(reply.parsed)
     if "metadata" in row.fields:
         record["metadata"] = row.fields["metadata"]
     return record
 
 
-def _openai(row: Row, reply: Reply) -> Fields:
+def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
     trace = reply.trace
     won = next((attempt for attempt in trace.attempts if attempt.outcome == "won"), None)
-    response = {"status_code": 200, "request_id": None if won is None else won.request_id, "body": reply.raw}
+    response = {"status_code": 200, "request_id": None if won is None else won.request_id, "body": body}
     ours = {
         "model": reply.model,
         "cost_usd": trace.cost_usd,

@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from asyncrouter import Embeddings
 from asyncrouter.batch._asker import Asker
 from asyncrouter.batch._patience import PATIENCE, Patience
 from asyncrouter.batch._preflight import steps_for_all
-from asyncrouter.batch._rows import Id, Row, fields_of
+from asyncrouter.batch._rows import Id, Row, RowError, fields_of
 
 if TYPE_CHECKING:
     from asyncrouter import Reply, Router
@@ -110,11 +111,15 @@ class _Mapping:
             number, self._count = self._count, self._count + 1
             id, fields = _id_and_fields(number, item)  # type: ignore[arg-type]  # noqa: A001  # not the end; as the field
             try:
-                return Row.of(number, id, fields, self._options)
+                row = Row.of(number, id, fields, self._options)
+                if row.embeds:
+                    raise RowError("a row for embeddings is for batch.run; here use router.embed")
+                return row
             except Exception as error:  # it is no call: that is its result
                 self._put_result(id, error)
 
-    def _put(self, row: Row, result: Reply | Exception) -> None:
+    def _put(self, row: Row, result: Reply | Embeddings | Exception) -> None:
+        assert not isinstance(result, Embeddings)
         self._put_result(row.id, result)
 
     def _put_result(self, id: Id, result: Reply | Exception) -> None:  # noqa: A002  # as the field

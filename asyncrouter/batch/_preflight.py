@@ -96,7 +96,7 @@ class _Validator:
             raise RowError(f"the id {id!r:.60} has been used before")
         group, length = self._main_group, self._usual_answer
         if group is None or row.options is not self._options:
-            group, length = self._group(row.options), answer_tokens(row.options)
+            group, length = self._group(row.options), 0 if row.embeds else answer_tokens(row.options)
         group.add(row.prompt, row.options, length)
 
     def estimate(self) -> Estimate:

@@ -10,8 +10,12 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from asyncrouter.batch._embedding_rows import EMBEDDINGS, NOT_EMBEDDED, embedding_call
+
 if TYPE_CHECKING:
-    from asyncrouter import Config
+    from collections.abc import Coroutine
+
+    from asyncrouter import Config, Embeddings, Reply, Router
 
 Id = str | int
 Fields = dict[str, object]
@@ -19,7 +23,7 @@ Fields = dict[str, object]
 ROWS_PER_YIELD = 500
 """How many rows a loop over an input reads before it lets other tasks run: some milliseconds' work."""
 CHAT_COMPLETIONS = "/v1/chat/completions"
-"""The only endpoint that a row in OpenAI's form may name."""
+"""The endpoint that a row in OpenAI's form usually names; it may also be `EMBEDDINGS`."""
 MODEL_ARGUMENTS = ("tier", "chain", "model")
 """The arguments of `Router.chat` that say which models; a call takes one of them."""
 NATIVE_FIELDS = ("id", "prompt", "messages", "task", *MODEL_ARGUMENTS, "deadline", "params", "metadata", "_error")
@@ -56,9 +60,21 @@ class Row(NamedTuple):
 
     number: int
     id: Id
-    prompt: str | list[Fields]
+    prompt: str | list[Fields] | list[object]
     options: dict[str, object]
     fields: Mapping[str, object]
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it asks for embeddings: then `prompt` are the texts, and `options` arguments of `Router.embed`."""
+        return self.fields.get("url") == EMBEDDINGS
+
+    def ask(self, router: Router, options: dict[str, object]) -> Coroutine[None, None, Reply | Embeddings]:
+        """The call, with these options in the place of its own."""
+        if self.embeds:
+            options = {name: value for name, value in options.items() if name not in NOT_EMBEDDED}
+            return router.embed(self.prompt, **options)  # type: ignore[arg-type]  # checked before
+        return router.chat(self.prompt, **options)  # type: ignore[arg-type]  # checked before
 
     @classmethod
     def of(
@@ -71,6 +87,7 @@ class Row(NamedTuple):
         """
         if "task" in fields and config is not None:
             _check_task(fields["task"], config)
+        prompt: str | list[Fields] | list[object]
         if "custom_id" in fields or "body" in fields:
             prompt, merged = _openai(fields, options, config)
         else:
@@ -132,16 +149,21 @@ def _merged(fields: Mapping[str, object], options: dict[str, object]) -> dict[st
 
 def _openai(
     fields: Mapping[str, object], options: dict[str, object], config: Config | None
-) -> tuple[str | list[Fields], dict[str, object]]:
+) -> tuple[list[Fields] | list[object], dict[str, object]]:
     for name in fields:
         if name not in OPENAI_FIELDS:
             raise RowError(_unknown(name, OPENAI_FIELDS, ""))
     method, url = fields.get("method", "POST"), fields.get("url", CHAT_COMPLETIONS)
-    if url != CHAT_COMPLETIONS or method != "POST":
-        raise RowError(f"expected POST {CHAT_COMPLETIONS}, got {method} {url!r:.60}")
+    if url not in (CHAT_COMPLETIONS, EMBEDDINGS) or method != "POST":
+        raise RowError(f"expected POST {CHAT_COMPLETIONS} or {EMBEDDINGS}, got {method} {url!r:.60}")
     body = fields.get("body")
     if not isinstance(body, Mapping):
         raise RowError(f"body: expected an object, got {body!r:.60}")
+    if url == EMBEDDINGS:
+        try:
+            return embedding_call(body, options)
+        except ValueError as error:
+            raise RowError(str(error)) from None
     if body.get("stream"):
         raise RowError("body.stream: a batch is not streamed; leave it out")
     params = {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}}

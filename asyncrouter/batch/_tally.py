@@ -11,7 +11,7 @@ from asyncrouter.batch._failure import error_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter import Reply, Trace
+    from asyncrouter import Embeddings, Reply, Trace
 
 BIN_RATIO = 1.05
 """The upper end of a bin of latencies over its lower end; a quantile is the middle of its bin, within 2.5 %."""
@@ -55,7 +55,7 @@ class Tally:
         """Rows that are done or have failed."""
         return self.done + self.failed
 
-    def add_answer(self, reply: Reply) -> None:
+    def add_answer(self, reply: Reply | Embeddings) -> None:
         """Count a row that was answered."""
         self.done += 1
         self._add_attempts(reply.trace)

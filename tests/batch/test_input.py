@@ -42,7 +42,7 @@ PROBLEMS = {
     "params that are none": (b'{"prompt": "a", "params": 7}', "params: expected an object"),
     "a model among the params": (b'{"prompt": "a", "params": {"model": "n"}}', "params.model: is set by the router"),
     "no custom id": (b'{"body": {"model": "m", "messages": [{"role": "user"}]}}', "custom_id: expected text"),
-    "another endpoint": (b'{"custom_id": "a", "url": "/v1/embeddings", "body": {}}', "/v1/chat/completions"),
+    "another endpoint": (b'{"custom_id": "a", "url": "/v1/completions", "body": {}}', "/v1/chat/completions"),
     "no body": (b'{"custom_id": "a", "url": "/v1/chat/completions"}', "body: expected an object"),
     "streamed": (b'{"custom_id": "a", "body": {"model": "m", "messages": [], "stream": true}}', "not streamed"),
     "a field beside the body": (b'{"custom_id": "a", "boddy": {}}', "did you mean 'body'?"),
