@@ -12,10 +12,13 @@ from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._output import print_note, write
+from asyncrouter.openai_api import Answer, problem_answer
 from asyncrouter.serve import Loaded, ServeOptions, Server, read_keys, read_serve_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from asyncrouter import Event, Router
 
 _MEGABYTE = 1 << 20
 
@@ -75,8 +78,10 @@ def _named(keys: Sequence[str]) -> dict[str, str]:
 
 
 async def _serve(configuration: Configuration, keys: dict[str, str], options: ServeOptions, as_json: bool) -> None:
+    metrics, listeners = _metrics()
+
     def load() -> Loaded:
-        router = configuration.router()
+        router = configuration.router(*listeners)
         table = {} if configuration.path is None else read_serve_table(configuration.path)
         return Loaded(router, read_keys(table, keys))
 
@@ -84,9 +89,22 @@ async def _serve(configuration: Configuration, keys: dict[str, str], options: Se
     logger.setLevel(logging.INFO)
     logger.addHandler(notes := _Notes())
     try:
-        await _run(Server(load, options), str(configuration), as_json)
+        await _run(Server(load, options, pages={"/metrics": metrics}), str(configuration), as_json)
     finally:
         logger.removeHandler(notes)
+
+
+def _metrics() -> tuple[Callable[[Router], Answer], list[Callable[[Event], None]]]:
+    """The page `/metrics`, and the listener that counts for it; without its package a page that says so."""
+    try:
+        from prometheus_client import CollectorRegistry  # an extra
+
+        from asyncrouter.integrations.prometheus import CONTENT_TYPE, Prometheus
+    except ModuleNotFoundError:
+        missing = problem_answer(404, "no metrics: pip install 'asyncrouter[prometheus]'")
+        return lambda router: missing, []
+    counts = Prometheus(CollectorRegistry())
+    return lambda router: Answer(200, {"content-type": CONTENT_TYPE}, counts.text()), [counts]
 
 
 async def _run(server: Server, name: str, as_json: bool) -> None:

@@ -57,8 +57,7 @@ def test_it_serves_until_sigterm_and_reads_its_file_again(shell: Shell) -> None:
         before = [ask(url, model, key) for model, key in (("a", KEY), ("b", KEY), ("a", "wrong"))]
         shell.write(FILE + TEAM.replace("{model}", "b"))
         process.send_signal(signal.SIGHUP)
-        while "read again" not in process.stderr.readline():
-            pass
+        said = next(line for line in process.stderr if "configuration" in line)
         after = [ask(url, model, KEY) for model in ("a", "b")]
         process.terminate()
         status = process.wait(10)
@@ -66,6 +65,7 @@ def test_it_serves_until_sigterm_and_reads_its_file_again(shell: Shell) -> None:
         process.kill()
         _, err = process.communicate()
 
+    assert said.endswith("the configuration was read again\n")
     assert (before, after, status) == ([200, 404, 401], [404, 200], 0)
     assert KEY not in err
 
