@@ -64,7 +64,8 @@ def test_importing_does_nothing_else() -> None:
     code = (
         "import sys, logging; from asyncrouter import Router;"
         "assert not logging.getLogger('asyncrouter').handlers;"
-        "assert not {'xllamacpp', 'click', 'rich', 'pytest', 'asyncrouter.sim', 'asyncrouter.local'} & set(sys.modules)"
+        "assert not {'xllamacpp', 'click', 'rich', 'pytest', 'asyncrouter.sim', 'asyncrouter.local',"
+        " 'asyncrouter.schema', 'pydantic', 'jsonschema'} & set(sys.modules)"
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
