@@ -88,6 +88,7 @@ def command(
     {"id": "1", "prompt": "Name three rivers."}
     {"id": "2", "messages": [{"role": "user", "content": "Sort it."}], "task": "coding", "max_tokens": 400}
     {"custom_id": "3", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "…", "messages": […]}}
+    {"custom_id": "4", "method": "POST", "url": "/v1/embeddings", "body": {"model": "…", "input": […]}}
 
     The whole input is checked before anything is sent. Answers are written as they come. However a run ends, the same
     command resumes it with the rows that have no answer. Ctrl-C lets the rows in flight finish; a second one cancels
