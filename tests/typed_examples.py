@@ -1,6 +1,6 @@
 """`python -m tests.typed_examples DIRECTORY`: writes every example as a module, for type checkers.
 
-They are the Python blocks of the README and of docstrings. Each becomes a module of its own, inside `async def main()`
+They are the Python blocks of the README, of docstrings and of the recipes. Each becomes a module of its own, inside `async def main()`
 where it awaits, after the names that the text around it has introduced. `mypy --strict` and `pyright` then see what
 somebody sees who has copied it.
 """
@@ -8,19 +8,22 @@ somebody sees who has copied it.
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 from pathlib import Path
 from textwrap import indent
 
 import asyncrouter
-from asyncrouter import sim
-from tests.test_readme import BLOCKS, DOCSTRINGS, SERVICE
+from asyncrouter import recipes, sim
+from tests.test_readme import BLOCKS, DOCSTRINGS, SERVICE, examples
 
 GIVEN = {
     "router": "router = Router()", "reply": "reply = Reply()", "prompt": 'prompt = "hello"', "world": "world = World()",
     "prompts": 'prompts = ["hello"]', "messages": "messages: list[Message] = []",
 }
 """What the text around an example says is there."""
+VENDORS = ("azure.identity", "google.auth")
+"""Packages that recipes take keys from, and that need not be installed."""
 MODULES = {"asyncrouter": [*asyncrouter.__all__, "batch", "bench"], "asyncrouter.sim": sim.__all__}
 
 
@@ -33,6 +36,8 @@ def module(block: str) -> str:
     given = [f"{GIVEN[name]}\n" for name in GIVEN if name in missing]
     missing |= _used("".join(given))
     imports = ["import json\n"] if "json" in missing else []
+    if any(vendor in block for vendor in VENDORS):
+        imports.insert(0, "# pyright: reportMissingImports=false\n")
     for source, names in MODULES.items():
         if found := sorted(missing.intersection(names)):
             imports.append(f"from {source} import {', '.join(found)}\n")
@@ -75,10 +80,10 @@ def _awaits(code: str) -> bool:
 def write(directory: Path) -> int:
     """Write all of them; how many there are."""
     directory.mkdir(parents=True, exist_ok=True)
-    examples = dict.fromkeys(BLOCKS + DOCSTRINGS)
-    for number, block in enumerate(examples):
+    blocks = dict.fromkeys(BLOCKS + DOCSTRINGS + examples(inspect.getdoc(recipes) or ""))
+    for number, block in enumerate(blocks):
         (directory / f"example_{number:02}.py").write_text(module(block), encoding="utf-8")
-    return len(examples)
+    return len(blocks)
 
 
 if __name__ == "__main__":
