@@ -1,7 +1,7 @@
 """`python -m tests.typed_examples DIRECTORY`: writes every example as a module, for type checkers.
 
-They are the Python blocks of the README, of docstrings and of the recipes. Each becomes a module of its own, inside `async def main()`
-where it awaits, after the names that the text around it has introduced. `mypy --strict` and `pyright` then see what
+They are the Python blocks of the README, of docstrings and of the recipes. Each becomes a module of its own, inside
+`async def main()` where it awaits, after the names that the text around it has introduced. `mypy --strict` and `pyright` then see what
 somebody sees who has copied it.
 """
 
