@@ -1,8 +1,8 @@
 """`python -m tests.typed_examples DIRECTORY`: writes every example as a module, for type checkers.
 
 They are the Python blocks of the README, of docstrings and of the recipes. Each becomes a module of its own, inside
-`async def main()` where it awaits, after the names that the text around it has introduced. `mypy --strict` and `pyright` then see what
-somebody sees who has copied it.
+`async def main()` where it awaits, after the names that the text around it has introduced. `mypy --strict` and
+`pyright` then see what somebody sees who has copied it.
 """
 
 from __future__ import annotations
