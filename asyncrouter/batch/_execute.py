@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._divided import divided, router_of
 from asyncrouter.batch._errors import WriteFailed
+from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._job import Job
 from asyncrouter.batch._journal import Journal
 from asyncrouter.batch._order import put_in_order
 from asyncrouter.batch._parallel_job import ParallelJob
+from asyncrouter.batch._paths import file_state
 from asyncrouter.batch._pending_rows import count_answered
 from asyncrouter.batch._preflight import preflight
 from asyncrouter.batch._progress import INTERRUPTED, ProgressReporter
-from asyncrouter.batch._resume import answered_ids, check_errors_file, check_same, fingerprint, write_side_file
+from asyncrouter.batch._resume import (
+    add_ids,
+    check_errors_file,
+    check_same,
+    fingerprint,
+    is_same,
+    write_side_file,
+)
 from asyncrouter.batch._stop_rules import check_prices
 from asyncrouter.batch._worker_processes import worker_processes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from asyncrouter import Router
     from asyncrouter.batch._executor import Executor
-    from asyncrouter.batch._ids import IdSet
     from asyncrouter.batch._preflight import Preflight
     from asyncrouter.batch._report import Report
     from asyncrouter.batch._run_options import Files, RunOptions
@@ -37,6 +48,7 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
     """
     async with contextlib.AsyncExitStack() as stack:
         processes = await _start_processes(stack, router, options)  # they start while the input is checked
+        before = file_state(files.source.path)
         checked = await preflight(router, files.source, options.chat)
         rules = options.rules(checked.estimate)
         check_prices(rules, checked.estimate)
@@ -46,18 +58,18 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
         stack.callback(failures.close, remove_empty=True)
         if failures.size:
             check_errors_file(files.errors)
-        answered = await _begin_output(router, files, options, checked, answers)
-        failures.begin(empty=True)
-        skipped = await _count_skipped(files, options, checked, answered)
-        job_options = options.job_options(rules)
+        resuming = _begin_output(router, files, options, checked, answers, failures)
+        failures.begin(empty=not resuming or options.retry_failed)
+        ended = await _read_ended(files, options, checked, answers, failures) if resuming else Ended()
+        job_options = options.job_options(rules, checked.estimate.rows)
         work: Executor
         if processes is None:
-            work = Job(router, files.source, job_options, answered, answers.append, failures.append)
+            work = Job(router, files.source, job_options, ended.ids, answers.append, failures.append)
         else:
-            output = (files.output, answers.size) if files.output is not None and answered else None
-            work = ParallelJob(processes, files.source, job_options, output, answers.append, failures.append)
-        del answered  # a set of millions of ids, which only a `Job` needs any longer
-        reporter = ProgressReporter(work, checked.estimate.rows, skipped, options.progress)
+            work = ParallelJob(processes, files.source, job_options, ended.files, answers.append, failures.append)
+        skipped, failed_before = ended.answered, ended.failed
+        del ended  # a set of millions of ids, which only a `Job` needs any longer
+        reporter = ProgressReporter(work, checked.estimate.rows, skipped, failed_before, options.progress)
         failed = await _carry_out(work, reporter, answers, failures, options.stop)
     report = reporter.final_report(str(files.output or "-"), str(files.errors))
     if failed is not None:
@@ -65,6 +77,8 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
         report.failed -= failures.unwritten
         failed.report = report
         raise failed
+    if report.stopped is None and file_state(files.source.path) != before:
+        report.stopped = f"{files.source.name} has changed since it was checked: what is new in it is not asked"
     if options.ordered and files.output is not None and report.stopped is None and not report.left:
         await put_in_order(files.output, files.source)
     return report
@@ -80,31 +94,52 @@ async def _start_processes(
     return await stack.enter_async_context(worker_processes(options.processes, make_router))
 
 
-async def _begin_output(
-    router: Router, files: Files, options: RunOptions, checked: Preflight, answers: Journal
-) -> IdSet | None:
-    """Make the output ready to be appended to; the ids it has answers of, `None` when it was empty or emptied.
+@dataclass(slots=True)
+class Ended:
+    """What earlier runs have left: the files with their results and the sizes of these, the ids in them, the counts."""
+
+    files: tuple[tuple[Path, int], ...] = ()
+    ids: IdSet | None = None
+    answered: int = 0
+    failed: int = 0
+
+
+def _begin_output(
+    router: Router, files: Files, options: RunOptions, checked: Preflight, answers: Journal, failures: Journal
+) -> bool:
+    """Make the output ready to be appended to; whether the run goes on with an earlier one.
 
     Raises `BatchError` if the output belongs to another batch.
     """
     if files.output is None or not answers.regular:
-        return None
-    now = fingerprint(router, files.source, checked, options.chat, options.format)
+        return False
+    now = fingerprint(router, files.source, checked, options)
     resuming = answers.size > 0 and not options.restart
     if resuming and not options.force:
         check_same(files.output, now)
+    elif failures.size and not options.restart:
+        resuming = resuming or is_same(files.output, now)  # nothing was answered, but some rows have failed
     answers.begin(empty=not resuming)
     write_side_file(files.output, now)
-    return await answered_ids(files.output, answers.size) if resuming else None
+    return resuming
 
 
-async def _count_skipped(files: Files, options: RunOptions, checked: Preflight, answered: IdSet | None) -> int:
-    """How many rows of the input have an answer. The input is only read where the output may hold answers of others."""
-    if answered is None:
-        return 0
-    if options.force or len(answered) > checked.estimate.rows:
-        return await count_answered(files.source, answered)
-    return len(answered)
+async def _read_ended(
+    files: Files, options: RunOptions, checked: Preflight, answers: Journal, failures: Journal
+) -> Ended:
+    """Read which rows have ended. The input is only read where the files may hold results of other rows."""
+    assert files.output is not None
+    written = [(files.output, answers.size), *([(files.errors, failures.size)] if failures.size else [])]
+    ids = IdSet()
+    counts: list[int] = []
+    for path, size in written:
+        before = len(ids)
+        await add_ids(ids, path, size)
+        if options.force or len(ids) > checked.estimate.rows:
+            counts.append(await count_answered(files.source, ids) - sum(counts))
+        else:
+            counts.append(len(ids) - before)
+    return Ended(tuple(written), ids, *counts)
 
 
 async def _carry_out(

@@ -138,7 +138,7 @@ class Job:
         self.tally.add_answer(reply)
 
     def _fail(self, row: Row, error: Exception) -> None:
-        self._failures(failure_line(row, error))
+        self._failures(failure_line(row, error, self._options.format))
         self.tally.add_failure(error)
 
     def _nobody_can(self, asker: Asker) -> str:

@@ -11,6 +11,9 @@ What survives, by when the end comes:
 - after the `fsync` that follows with `sync=True`: it survives a power cut as well. One `fsync` runs at a time, in a
   thread; lines written meanwhile are covered by the one after it. `append` never waits for either.
 
+Somebody who deletes the file or cuts it short while a run writes to it takes answers away that nobody would miss. So
+before a write, once in `CHECK_INTERVAL`, and at the end the file is looked at, and such a change is a failed write.
+
 A `write` that fails (a full disk) keeps the whole lines that were written, cuts the rest, calls `on_failure` once and
 drops every later line; `unwritten` counts the dropped ones. An exclusive `flock` keeps a second run out of the file.
 """
@@ -19,8 +22,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._errors import BatchError, WriteFailed
@@ -35,6 +40,8 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]  # asked before it is used
 
+CHECK_INTERVAL = 1.0
+"""Seconds between two looks at whether the file is still there, and as long as it should be."""
 TAIL_BLOCK = 1 << 16
 """Bytes that are read at a time, backwards from the end of a file, to find its last line end: more than most lines."""
 
@@ -57,6 +64,7 @@ class Journal:
         self._lost_lines = 0
         self._syncing: asyncio.Future[None] | None = None
         self._unsynced = False
+        self._checked_at = 0.0
         try:
             self._file = 1 if path is None else open_to_append(path)
         except OSError as error:
@@ -99,6 +107,7 @@ class Journal:
         `remove_empty` deletes the file if nothing is in it.
         """
         self._flush()
+        self._was_changed()
         if self._sync and self.failed is None:
             while self._unsynced or self._syncing is not None:
                 await (self._syncing or self._begin_sync())
@@ -122,6 +131,11 @@ class Journal:
         if not self._pending or self.failed is not None or self._file < 0:
             return
         lines, self._pending = b"".join(self._pending), []
+        if (now := time.monotonic()) >= self._checked_at + CHECK_INTERVAL:
+            self._checked_at = now
+            if self._was_changed():
+                self._lost_lines += lines.count(b"\n")
+                return
         written = 0
         try:
             while written < len(lines):
@@ -136,6 +150,17 @@ class Journal:
             self._unsynced = True
             if self._syncing is None:
                 self._begin_sync()
+
+    def _was_changed(self) -> bool:
+        """Fail if somebody has deleted the file or changed its length."""
+        if not self.regular or self._file < 0 or self.failed is not None:
+            return False
+        state = os.fstat(self._file)
+        if state.st_nlink and state.st_size == self._size:
+            return False
+        what = "was changed by somebody else" if state.st_nlink else "was deleted"
+        self._fail(OSError(errno.ESTALE, f"{what} while the run was writing to it"))
+        return True
 
     def _keep_whole_lines(self, written: bytes) -> int:
         """Cut a line that was only partly written; how many of these bytes stay in the file."""

@@ -1,7 +1,7 @@
 """The lines of the output and of the errors file, as bytes. Pure.
 
-The line of an answer is in our form ("native") or in that of OpenAI's Batch API ("openai"). The line of a failure is
-its row with its id, and `_error` beside them: the errors file is a valid input, whose `_error` fields are not read.
+Lines are in our form ("native") or in that of OpenAI's Batch API ("openai"). In ours the line of a failure is its row
+with its id, and `_error` beside them: the errors file is a valid input, whose `_error` fields are not read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncrouter.batch._rows import Fields, Id, Row
 
 Format = Literal["native", "openai"]
-"""The form of an answer's line."""
+"""The form of the lines."""
 SCHEMA = 1
 """The version of an answer's line. Raise it when an older asyncrouter must not go on with what this one writes.
 
@@ -53,8 +53,10 @@ def schema_version(record: Fields) -> object:
     return ours.get("schema_version", 1) if isinstance(ours, dict) else None
 
 
-def failure_line(row: Row, error: Exception) -> bytes:
-    """The line of a failure, with its line end: the row, which can be asked again."""
+def failure_line(row: Row, error: Exception, form: Format = "native") -> bytes:
+    """The line of a failure, with its line end: the row, which can be asked again, or the Batch API's error line."""
+    if form == "openai":
+        return json_bytes(_openai_failure(row, error), line=True)
     name = "custom_id" if "custom_id" in row.fields else "id"
     return json_bytes({name: row.id, **row.fields, "_error": failure_record(error)}, line=True)
 
@@ -123,6 +125,20 @@ def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
     return {
         "id": _batch_request_id(row.id), "custom_id": row.id, "response": response, "error": None,
         "asyncrouter": ours,
+    }
+
+
+def _openai_failure(row: Row, error: Exception) -> Fields:
+    """The Batch API's error line: a response with the status and the error, `None` where there was none."""
+    cause, record = cause_of(error), failure_record(error)
+    code = cause.code if isinstance(cause, AttemptError) and cause.code is not None else record["class"]
+    response: Fields | None = None
+    if isinstance(cause, AttemptError) and cause.status is not None:
+        body = {"message": cause.message, "type": record["class"], "param": cause.param, "code": cause.code}
+        response = {"status_code": cause.status, "request_id": cause.request_id, "body": {"error": body}}
+    return {
+        "id": _batch_request_id(row.id), "custom_id": row.id, "response": response,
+        "error": {"code": code, "message": record["message"]}, "asyncrouter": {**record, "schema_version": SCHEMA},
     }
 
 

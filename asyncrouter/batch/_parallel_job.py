@@ -30,13 +30,13 @@ logger = logging.getLogger("asyncrouter")
 class ParallelJob:
     """Like a `Job`, but over worker processes that are started already.
 
-    `output` is the path of the output and the size of the answers in it, `None` for none: each process reads their ids
-    itself. A reason to stop that holds for all rows stops all processes; a spent budget stops only the one whose part
-    it was, and the run is out of budget when all have ended.
+    `files` are the paths and sizes of the results of earlier runs: each process reads their ids itself. A reason to
+    stop that holds for all rows stops all processes; a spent budget stops only the one whose part it was, and the run
+    is out of budget when all have ended.
     """
 
     def __init__(
-        self, processes: WorkerProcesses, source: Source, options: JobOptions, output: tuple[Path, int] | None,
+        self, processes: WorkerProcesses, source: Source, options: JobOptions, files: tuple[tuple[Path, int], ...],
         answers: Write, failures: Write,
     ) -> None:
         self.stopped: str | None = None
@@ -45,9 +45,10 @@ class ParallelJob:
         count = len(processes)
         self._processes = processes
         self._writers = {ANSWERS: answers, FAILURES: failures}
-        self._task = source, divided_options(options, count), output
+        self._task = source, divided_options(options, count), files
         self._tallies = [Tally() for _ in range(count)]
         self._in_flight = [0] * count
+        self._lines = [{ANSWERS: 0, FAILURES: 0} for _ in range(count)]
 
     def __repr__(self) -> str:
         return f"<ParallelJob of {len(self._tallies)} processes, {self.in_flight} rows in flight>"
@@ -68,9 +69,9 @@ class ParallelJob:
     async def run(self) -> None:
         """Run until every row has its result, or until stopped. Raises `BatchError` when a process reports an error."""
         count = len(self._processes)
-        source, options, output = self._task
+        source, options, files = self._task
         for number in range(count):
-            self._processes.send_task(number, source, replace(options, share=(number, count)), output)
+            self._processes.send_task(number, source, replace(options, share=(number, count)), files)
         if self.stopped is not None:
             self._send_to_all(STOP)
         results = await asyncio.gather(*(self._read_messages(number) for number in range(count)))
@@ -103,6 +104,7 @@ class ParallelJob:
     def _received(self, number: int, ended: asyncio.Future[str | None], kind: int, payload: bytes) -> None:
         if kind in self._writers:
             self._writers[kind](payload)
+            self._lines[number][kind] += payload.count(b"\n")
             return
         if kind == WARNING:
             logger.warning("%s", payload.decode())
@@ -117,6 +119,9 @@ class ParallelJob:
     def _closed(self, number: int, ended: asyncio.Future[str | None]) -> None:
         if not ended.done():
             self._in_flight[number] = 0
+            # What it has written since its last message about its counts is in the files.
+            self._tallies[number].done = self._lines[number][ANSWERS]
+            self._tallies[number].failed = self._lines[number][FAILURES]
             self.stop("a process died")
             ended.set_result(None)
 

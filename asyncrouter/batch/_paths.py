@@ -39,3 +39,12 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other) and one.is_file()
     except OSError:  # one of them does not exist yet
         return one.absolute() == other.absolute()
+
+
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file, which tell whether it is as it was; `None` if there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns

@@ -33,6 +33,8 @@ def pending_rows(
             if isinstance(fields, str):
                 raise RowError(fields)
             number += 1
+            if options.rows is not None and number >= options.rows:
+                return
             if number % ROWS_PER_YIELD == ROWS_PER_YIELD - 1:
                 yield None
             id = row_ids.next_id(fields)  # noqa: A001  # as the field

@@ -28,12 +28,14 @@ class ProgressReporter:
     """Calls the caller's `progress`, and makes the report at the end. The run begins when this is made."""
 
     def __init__(
-        self, work: Executor, rows: int, skipped: int, callback: Callable[[Progress], None] | None
+        self, work: Executor, rows: int, skipped: int, failed_before: int,
+        callback: Callable[[Progress], None] | None,
     ) -> None:
         self.wanted = callback is not None
         self._work = work
         self._rows = rows
         self._skipped = skipped
+        self._failed_before = failed_before
         self._callback = callback
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -52,16 +54,17 @@ class ProgressReporter:
         tally, seconds = self._work.tally, self._loop.time() - self._began
         rate = self._rate_meter.rate(seconds, tally.ended)
         self._callback(progress_of(
-            tally, rows=self._rows, skipped=self._skipped, in_flight=self._work.in_flight, seconds=seconds, rate=rate
+            tally, rows=self._rows, skipped=self._skipped, failed_before=self._failed_before,
+            in_flight=self._work.in_flight, seconds=seconds, rate=rate,
         ))
 
     def final_report(self, output: str, errors_file: str) -> Report:
         """The report of the run until now."""
         stopped = self._work.stopped
         return report_of(
-            self._work.tally, rows=self._rows, skipped=self._skipped, stopped=stopped,
-            interrupted=stopped == INTERRUPTED, seconds=self._loop.time() - self._began, output=output,
-            errors_file=errors_file,
+            self._work.tally, rows=self._rows, skipped=self._skipped, failed_before=self._failed_before,
+            stopped=stopped, interrupted=stopped == INTERRUPTED, seconds=self._loop.time() - self._began,
+            output=output, errors_file=errors_file,
         )
 
 
@@ -84,10 +87,10 @@ class RateMeter:
 
 
 def progress_of(
-    tally: Tally, *, rows: int, skipped: int, in_flight: int, seconds: float, rate: float | None
+    tally: Tally, *, rows: int, skipped: int, in_flight: int, seconds: float, rate: float | None, failed_before: int = 0
 ) -> Progress:
     """The progress of a run with this tally."""
-    left = max(0, rows - skipped - tally.ended)
+    left = max(0, rows - skipped - failed_before - tally.ended)
     return Progress(
         rows=rows, skipped=skipped, done=tally.done, failed=tally.failed, in_flight=in_flight, seconds=seconds,
         rate=rate, seconds_left=left / rate if rate else None,
@@ -101,7 +104,7 @@ def progress_of(
 
 def report_of(
     tally: Tally, *, rows: int, skipped: int, stopped: str | None, interrupted: bool, seconds: float, output: str,
-    errors_file: str,
+    errors_file: str, failed_before: int = 0,
 ) -> Report:
     """The report of a run with this tally."""
     quantiles = {f"p{100 * q:g}": tally.quantile(q) for q in QUANTILES}
@@ -116,5 +119,5 @@ def report_of(
             for name, model in sorted(tally.models.items(), key=lambda item: -item[1].answered)
         },
         latency={name: round(value, 4) for name, value in quantiles.items() if value is not None},
-        output=output, errors_file=errors_file,
+        output=output, errors_file=errors_file, failed_before=failed_before,
     )

@@ -38,9 +38,9 @@ class Progress:
 class Report:
     """The result of a run of a batch. Times are in seconds, money in US dollars.
 
-    `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `done` and `failed` by this
-    one, and `left` have no result yet. `stopped` is the reason why the run ended early, `None` when it did not;
-    `interrupted` says that the reason was the caller's `stop`.
+    `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `failed_before` have failed
+    for good in one, `done` and `failed` are this run's, and `left` have no result yet. `stopped` is the reason why the
+    run ended early, `None` when it did not; `interrupted` says that the reason was the caller's `stop`.
 
     `attempts` counts the requests that were sent, `hedges` those of them that were hedges. `cost_usd` is the cost of
     all of them, `None` when one has no known price; `cost_estimated` says that a part of it is an estimate. `errors`
@@ -67,15 +67,18 @@ class Report:
     latency: dict[str, float] = field(default_factory=dict)
     output: str = ""
     errors_file: str = ""
+    failed_before: int = 0
 
     @property
     def left(self) -> int:
         """Rows without a result: not sent by any run yet, or sent and not answered when the run stopped."""
-        return self.rows - self.skipped - self.done - self.failed
+        return self.rows - self.skipped - self.failed_before - self.done - self.failed
 
     @property
     def exit_status(self) -> int:
-        """The command's exit status: 0 all rows answered, 1 some failed, 3 stopped early, 130 interrupted."""
+        """The command's exit status: 0 all rows answered, 1 some failed, 3 some left, 130 interrupted."""
         if self.interrupted:
             return 130
-        return 3 if self.stopped is not None else 1 if self.failed else 0
+        if self.stopped is not None or self.left:
+            return 3
+        return 1 if self.failed or self.failed_before else 0

@@ -2,9 +2,9 @@
 
 Theory of operation. A run leaves three files. The output has the lines of the answers: a row is answered if and only if
 the output has a whole line with its id, so nothing else has to be kept in step with it. The errors file has the rows
-that failed in the last run; it is emptied at the beginning of each run, because they are asked again. The side file,
+that have failed for good, in the same way; `retry_failed` empties it, so that they are asked again. The side file,
 `<output>.batch.json`, is written before the first request. It holds the fingerprint of the batch: a digest of the
-input's content, and what was asked for, but no time and no path, so that copied files can be resumed.
+input's content, and what was asked for and of whom, but no time and no path, so that copied files can be resumed.
 
 A run with the same fingerprint goes on. Another one is refused, with the differences, so that answers of two batches
 never mix; `restart` empties the output, `force` keeps it and trusts the ids alone.
@@ -13,7 +13,7 @@ never mix; `restart` empties the output, `force` keeps it and trusts the ids alo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from asyncrouter import Router
     from asyncrouter.batch._preflight import Preflight
+    from asyncrouter.batch._run_options import RunOptions
     from asyncrouter.batch._source import Source
 
 CHOICE = ("task", "tier", "chain", "model")
@@ -43,16 +44,16 @@ Fingerprint = dict[str, object]
 """What identifies a batch, as it stands in the side file."""
 
 
-def fingerprint(
-    router: Router, source: Source, preflight: Preflight, options: Mapping[str, object], form: str
-) -> Fingerprint:
-    """What identifies a batch: the content of its input, its models, its parameters, the form of its answers."""
-    choice = {name: value for name, value in choice_of(options).items() if name in CHOICE}
+def fingerprint(router: Router, source: Source, preflight: Preflight, options: RunOptions) -> Fingerprint:
+    """What identifies a batch: the content of its input, its models and where they are, its parameters, its form."""
+    choice = {name: value for name, value in choice_of(options.chat).items() if name in CHOICE}
     return {
-        "version": VERSION, "input": preflight.digest, "rows": preflight.estimate.rows, "format": form,
-        "template": source.template, **{name: _as_json(choice.get(name)) for name in CHOICE},
-        "models": _models(router, choice), "params": _as_json(options.get("params") or {}),
-        "response_format": _shape(options.get("response_format")),
+        "version": VERSION, "input": preflight.digest, "rows": preflight.estimate.rows, "format": options.format,
+        "include_raw": options.include_raw, "template": source.template,
+        **{name: _as_json(choice.get(name)) for name in CHOICE}, "models": _models(router, choice),
+        "endpoints": _endpoints(router, choice), "task_params": _task_params(router, choice),
+        "params": _as_json(options.chat.get("params") or {}),
+        "response_format": _shape(options.chat.get("response_format")),
     }
 
 
@@ -78,10 +79,20 @@ def check_same(output: Path, now: Fingerprint) -> None:
             f"{side}: was written in version {version} by a newer asyncrouter, and this one reads versions up to "
             f"{VERSION}: upgrade asyncrouter, or use {cure}"
         )
-    changed = [name for name in now if name != "version" and before.get(name) != now[name]]
+    # What a side file does not name was not known to the asyncrouter that wrote it.
+    changed = [name for name in now if name != "version" and name in before and before[name] != now[name]]
     if changed:
         changes = "; ".join(_change(name, before.get(name), now[name]) for name in changed)
         raise BatchError(f"{output}: belongs to another batch: {changes}; {cure}")
+
+
+def is_same(output: Path, now: Fingerprint) -> bool:
+    """Whether the side file of an output is there, and that of this batch."""
+    try:
+        check_same(output, now)
+    except BatchError:
+        return False
+    return True
 
 
 def check_errors_file(path: Path) -> None:
@@ -89,7 +100,8 @@ def check_errors_file(path: Path) -> None:
     with path.open("rb") as file:
         first = file.readline()
     # A line that was cut short by a kill may end before its `_error`.
-    ours = first.startswith((b'{"id":', b'{"custom_id":')) and (b'"_error":' in first or not first.endswith(b"\n"))
+    known = b'"_error":' in first or b'"error":{"code":' in first or not first.endswith(b"\n")
+    ours = first.startswith((b'{"id":', b'{"custom_id":')) and known
     if not ours:
         raise BatchError(f"{path}: is not empty, and not the failures of an earlier run: name another errors file")
 
@@ -104,18 +116,24 @@ def write_side_file(output: Path, now: Fingerprint) -> None:
         raise BatchError(f"{side}: cannot be written: {error.strerror}") from None
 
 
-async def answered_ids(output: Path, size: int) -> IdSet:
-    """The ids of the answers in the first `size` bytes of an output. Raises `BatchError` for a line that is none."""
+async def ended_ids(files: Sequence[tuple[Path, int]]) -> IdSet:
+    """The ids of the results in files, each a path and its size. Raises `BatchError` for a line that is none."""
     ids = IdSet()
-    with output.open("rb") as file:
+    for path, size in files:
+        await add_ids(ids, path, size)
+    return ids
+
+
+async def add_ids(ids: IdSet, path: Path, size: int) -> None:
+    """Add the ids of the results in the first `size` bytes of a file. Raises `BatchError` for a line that is none."""
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if size <= 0:
                 break
             size -= len(line)
             if number % ROWS_PER_YIELD == 0:
                 await asyncio.sleep(0)
-            ids.add(answer_id(line, output, number))
-    return ids
+            ids.add(answer_id(line, path, number))
 
 
 def answer_id(line: bytes, output: Path, number: int) -> str | int:
@@ -137,6 +155,27 @@ def answer_id(line: bytes, output: Path, number: int) -> str | int:
         if isinstance(given, str | int):
             return given
     raise BatchError(f"{output}: line {number} is no answer: was something else written to it?")
+
+
+def _endpoints(router: Router, choice: dict[str, object]) -> list[list[str]]:
+    """Each model with its provider's own id of it and base URL, without what may be secret in that."""
+    found = []
+    for name in _models(router, choice):
+        try:
+            model = router.config.model(name)
+            url = router.config.provider(model.provider).base_url
+        except ConfigError:  # a `Model` that was given as such: its name says it all
+            continue
+        found.append([name, model.id, url.split("?")[0].rpartition("@")[2]])
+    return found
+
+
+def _task_params(router: Router, choice: dict[str, object]) -> object:
+    """The parameters that the configuration gives the task, or all of them where each row names its own."""
+    tasks = router.config.tasks
+    task = choice.get("task", None if choice else "default")
+    names = [task] if isinstance(task, str) and task in tasks else [] if choice else sorted(tasks)
+    return _as_json({name: dict(params) for name in names if (params := tasks[name].params)})
 
 
 def _models(router: Router, choice: dict[str, object]) -> list[str]:

@@ -46,6 +46,7 @@ async def run(
     max_error_rate: float | None = None,
     min_rows: int = 50,
     restart: bool = False,
+    retry_failed: bool = False,
     force: bool = False,
     ordered: bool = False,
     fsync: bool = False,
@@ -61,22 +62,29 @@ async def run(
     the prompt; .gz and .zst are read too. `output` gets one line for each answer, in the order in which they come, or
     in that of the input with `ordered`, once all rows are answered; `None` is standard output, which cannot be
     resumed. `format` is the form of these lines, and `include_raw` adds `reply.raw` to the native one. Failures go to
-    `errors`, by default `<output>.errors.jsonl`, which is a valid input. `fsync` forces every write onto the disk,
-    against power cuts; a kill of the process loses nothing that is written without it.
+    `errors`, by default `<output>.errors.jsonl`, which is a valid input in the native form. `fsync` forces every
+    write onto the disk, against power cuts; a kill of the process loses nothing that is written without it.
 
     Calls. `task` to `response_format` are as in `Router.chat`, for all rows; what a row says itself goes before them.
-    Only the `model` of a row in OpenAI's form gives way to a task, tier, chain or model given here. At most
-    `concurrency` rows are in flight; memory is constant apart from 16 bytes per row id. A row that meets only rate
-    limits is asked again, as often as it takes.
+    Only the `model` of a row in OpenAI's form gives way to a task, tier, chain or model given here. As many rows are in
+    flight as the server answers best with, found by trying: 16 at first, `concurrency` at most. Memory is constant
+    apart from 16 bytes per row id. Where nobody has set timeouts, an attempt has 600 s, and there is no deadline.
+
+    Failures. A row that fails of its own fault has failed for good. Anything else may pass: limits and outages, which
+    are waited out; timeouts, after which the row has twice the time; servers that fail. Such a row is asked again, and
+    has failed for good after seven times while others were answered. While nobody answers only single rows are asked,
+    at most five seconds apart.
 
     Resuming. The whole input is checked before anything is sent. An output that is not empty is resumed if it is of the
     same input, models and parameters, and refused otherwise; `restart` empties it, `force` goes on by the ids alone.
-    Rows that were in flight when an earlier run was killed are asked again, as are its failures.
+    Rows that were in flight when an earlier run was killed are asked again. Rows that have failed for good are not,
+    unless `retry_failed` says so.
 
     Stopping. The run stops early, to be resumed, when the next row could exceed `budget_usd` (US dollars, for this
     run), when more than the share `max_error_rate` of at least `min_rows` rows failed, when ten rows in a row could not
-    be answered by anybody (keys, credit, an `accept` that raises), when it was rate-limited continuously for 30
-    minutes, or when `stop` is set. Rows in flight are then finished. `limit` is how many rows it asks at most.
+    be answered by anybody (keys, credit, models that do not exist, an `accept` that raises), when nobody has answered
+    for `patience` seconds, or when `stop` is set. Rows whose request is on the wire are then finished, those that wait
+    are dropped. `limit` is how many rows it asks at most.
 
     `processes` is how many processes share the rows. Each has a router of its own, `make_router(number, processes)` or
     one with this router's configuration and its limits `divided`, and its part of budget and concurrency. `progress` is
@@ -95,9 +103,8 @@ async def run(
     options = RunOptions(
         chat=_without(None, chat) | _without(NOT_GIVEN, limits), format=format, include_raw=include_raw,
         concurrency=concurrency, patience=patience, limit=limit, budget_usd=budget_usd, max_error_rate=max_error_rate,
-        min_rows=min_rows,
-        restart=restart, force=force, ordered=ordered, fsync=fsync, processes=processes, make_router=make_router,
-        progress=progress, stop=stop,
+        min_rows=min_rows, restart=restart, retry_failed=retry_failed, force=force, ordered=ordered, fsync=fsync,
+        processes=processes, make_router=make_router, progress=progress, stop=stop,
     )
     return await execute(router, Files.of(source, prompt_template, output, errors), options)
 

@@ -40,6 +40,7 @@ class RunOptions:
     max_error_rate: float | None
     min_rows: int
     restart: bool
+    retry_failed: bool
     force: bool
     ordered: bool
     fsync: bool
@@ -64,11 +65,11 @@ class RunOptions:
             usd_a_row=estimate.most_usd / max(1, estimate.rows),
         )
 
-    def job_options(self, rules: StopRules) -> JobOptions:
+    def job_options(self, rules: StopRules, rows: int) -> JobOptions:
         """The options of the job; its calls have the priority of batch work."""
         return JobOptions(
             chat={**self.chat, "priority": "batch"}, format=self.format, raw=self.include_raw,
-            concurrency=self.concurrency, patience=self.patience, limit=self.limit, rules=rules,
+            concurrency=self.concurrency, patience=self.patience, limit=self.limit, rows=rows, rules=rules,
         )
 
 

@@ -14,7 +14,7 @@ import orjson
 
 from asyncrouter.batch._job import Job
 from asyncrouter.batch._messages import ANSWERS, END, FAILURES, STATE, STOP, TASK_LENGTH, WARNING, MessageWriter
-from asyncrouter.batch._resume import answered_ids
+from asyncrouter.batch._resume import ended_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +47,11 @@ def run_worker(end: socket.socket, make_router: MakeRouter) -> None:
 
 async def _run_job(
     end: socket.socket, messages: MessageWriter, make_router: MakeRouter, source: Source, options: JobOptions,
-    output: tuple[Path, int] | None,
+    files: tuple[tuple[Path, int], ...],
 ) -> None:
-    """Run the job to its end. `output` is the path and the size of the answers of earlier runs."""
+    """Run the job to its end. `files` are the paths and sizes of the results of earlier runs."""
     error: str | None = None
-    answered = await answered_ids(*output) if output is not None else None
+    answered = await ended_ids(files) if files else None
     async with make_router(*options.share) as router:
         job = Job(router, source, options, answered, messages.line_writer(ANSWERS), messages.line_writer(FAILURES))
         messages.on_hang_up = lambda: job.abort("the process that writes the answers is gone")

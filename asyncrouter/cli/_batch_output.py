@@ -89,6 +89,8 @@ def summary(report: Report) -> str:
     parts = [f"{report.done:,} answered", f"{report.failed:,} failed"]
     if report.skipped:
         parts.append(f"{report.skipped:,} answered before")
+    if report.failed_before:
+        parts.append(f"{report.failed_before:,} failed before (--retry-failed asks them again)")
     if report.left:
         parts.append(f"{report.left:,} left")
     lines = [f"{', '.join(parts)}, of {count(report.rows, 'row')}, in {_duration(report.seconds)}"]

@@ -68,12 +68,20 @@ def _print_report(report: Report, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event, sending: asyncio.Event) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM sets `stop`; the second, or one before anything is sent, cancels this task."""
+    """The first Ctrl-C or SIGTERM sets `stop`; the second, or one before anything is sent, cancels this task.
+
+    Further ones do nothing: what is left is to write what has come, and to close.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+    cancelled = False
 
     def interrupt() -> None:
+        nonlocal cancelled
+        if cancelled:
+            return
         if stop.is_set() or not sending.is_set():
+            cancelled = True
             task.cancel()
         else:
             stop.set()
@@ -89,3 +97,5 @@ def _signals(stop: asyncio.Event, sending: asyncio.Event) -> Iterator[None]:
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
+            if cancelled:
+                signal.signal(number, signal.SIG_IGN)  # the loop is still closing

@@ -54,6 +54,8 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 @click.option("--include-raw", is_flag=True, help="Also keep each answer as the provider's API returned it.")
 @click.option("--max-concurrency", "concurrency", type=click.IntRange(1), metavar="N", default=1024, show_default=True,
               help="Rows in flight at once at most; it begins with 16 and finds what the server answers best with.")
+@click.option("--patience", type=click.FloatRange(0, min_open=True), metavar="SECONDS", default=1800.0,
+              show_default=True, help="Stop, to be resumed, when nobody has answered for so long.")
 @click.option("--rpm", type=click.FloatRange(0, min_open=True), metavar="N",
               help="Requests a minute for each model.  [default: adapts to the provider]")
 @click.option("--tpm", type=click.FloatRange(0, min_open=True), metavar="N", help="Tokens a minute for each model.")
@@ -64,6 +66,7 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 @click.option("--min-rows", type=click.IntRange(1), metavar="N", default=50, show_default=True,
               help="Rows from which --max-error-rate applies.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Answer only the next N rows without an answer.")
+@click.option("--retry-failed", is_flag=True, help="Ask the rows again that have failed for good.")
 @click.option("--restart", is_flag=True, help="Delete the output and begin again.")
 @click.option("--force", is_flag=True,
               help="Resume although input or configuration have changed; rows are matched by id.")

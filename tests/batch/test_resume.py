@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from gzip import compress
 from typing import TYPE_CHECKING
@@ -10,18 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import batch
-from asyncrouter.batch import BatchError
+from asyncrouter.batch import BatchError, WriteFailed
 from asyncrouter.sim import Act
 from tests.helpers.batching import asked, ids, poisoned, read_lines, router_of, rows, run, write_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from random import Random
 
-    from asyncrouter.sim import Clock, World
+    from asyncrouter.sim import Clock, LoggedRequest, World
 
 
 def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: World, tmp_path: Path) -> None:
-    """A second run asks only the rows that failed, and the errors file is of the last run."""
+    """With `retry_failed` a second run asks only the rows that failed, and the errors file is of that run."""
     world.model("m", poisoned)
     given = [*rows(20), {"id": "bad", "prompt": "broken"}]
     source = write_lines(tmp_path / "in", given)
@@ -29,7 +31,7 @@ def test_a_finished_run_asks_only_for_its_failures_again(clock: Clock, world: Wo
     world.seen.clear()
 
     world.model("m", Act(text="better now"))
-    report = run(clock, world, source, tmp_path / "out.jsonl", retry={"attempts": 1})
+    report = run(clock, world, source, tmp_path / "out.jsonl", retry={"attempts": 1}, retry_failed=True)
 
     assert asked(world) == ["broken"]
     assert (report.skipped, report.done, report.failed, report.left) == (20, 1, 0, 0)
@@ -182,3 +184,142 @@ def test_two_runs_do_not_write_into_one_output(clock: Clock, world: World, tmp_p
 
     clock.run(scenario())
     assert world.requests == 2
+
+
+# Failures that are final.
+
+
+def test_final_failures_are_not_asked_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A row that has failed for good is left alone by the next run, which counts it and keeps its line."""
+    world.model("m", poisoned)
+    source = write_lines(tmp_path / "in", [*rows(3), {"id": "bad", "prompt": "malformed"}])
+    run(clock, world, source, tmp_path / "out.jsonl", limit=3)
+    run(clock, world, source, tmp_path / "out.jsonl")
+    sent = world.requests
+
+    report = run(clock, world, source, tmp_path / "out.jsonl")
+
+    assert world.requests == sent
+    assert (report.skipped, report.failed_before, report.failed, report.left) == (3, 1, 0, 0)
+    assert report.exit_status == 1
+    assert ids(tmp_path / "out.errors.jsonl") == ["bad"]
+
+
+def test_retry_failed_asks_them_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """With `retry_failed` rows that have failed for good are asked again, and no answered one is."""
+    world.model("m", poisoned)
+    source = write_lines(tmp_path / "in", [*rows(3), {"id": "bad", "prompt": "malformed"}])
+    run(clock, world, source, tmp_path / "out.jsonl")
+    world.model("m", Act())
+    sent = world.requests
+
+    report = run(clock, world, source, tmp_path / "out.jsonl", retry_failed=True)
+
+    assert world.requests == sent + 1
+    assert (report.skipped, report.failed_before, report.done, report.exit_status) == (3, 0, 1, 0)
+    assert not (tmp_path / "out.errors.jsonl").exists()
+
+
+def test_a_batch_with_nothing_but_failures_is_resumed(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Where every row has failed for good the same call asks nothing, and a changed input is asked anew."""
+    world.model("m", poisoned)
+    source = write_lines(tmp_path / "in", [{"id": "bad", "prompt": "malformed"}])
+    run(clock, world, source, tmp_path / "out.jsonl")
+    assert run(clock, world, source, tmp_path / "out.jsonl").failed_before == 1
+    sent = world.requests
+
+    report = run(clock, world, write_lines(source, [{"id": "bad", "prompt": "fine"}]), tmp_path / "out.jsonl")
+
+    assert (world.requests, report.done, report.failed_before) == (sent + 1, 1, 0)
+
+
+def test_failures_in_openais_form_are_the_batch_apis_error_lines(
+    clock: Clock, world: World, tmp_path: Path
+) -> None:
+    """In OpenAI's form a failure has its status and the provider's error, and the next run leaves it alone."""
+    world.model("m", poisoned)
+    body = {"model": "m", "messages": [{"role": "user", "content": "malformed"}]}
+    source = write_lines(tmp_path / "in", [{"custom_id": "a", "body": body}])
+
+    run(clock, world, source, tmp_path / "out.jsonl", format="openai")
+    again = run(clock, world, source, tmp_path / "out.jsonl", format="openai")
+
+    [line] = read_lines(tmp_path / "out.errors.jsonl")
+    error = {"message": "Invalid value: 'x'.", "type": "Rejected", "param": None, "code": "invalid_request_error"}
+    assert again.failed_before == 1
+    assert line["custom_id"] == "a"
+    assert line["error"] == {"code": "invalid_request_error", "message": "m: Invalid value: 'x'. (HTTP 400)"}
+    assert line["response"] == {
+        "status_code": 400, "request_id": line["response"]["request_id"], "body": {"error": error}  # type: ignore[index]
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "says"),
+    [
+        ({"models": {"m": {"provider": "sim", "id": "other"}}}, {}, 'endpoints was [["m","m","http://sim.test/v1"]]'),
+        ({"providers": {"sim": {"base_url": "http://other.test/v1"}}}, {}, "endpoints was"),
+        ({"tasks": {"default": {"models": ["m"], "params": {"temperature": 1}}}}, {}, "task_params was"),
+        ({}, {"include_raw": True}, "include_raw was false and is true"),
+    ],
+    ids=["model id", "base_url", "task params", "include_raw"],
+)
+def test_a_resume_says_what_differs(
+    clock: Clock, world: World, tmp_path: Path, config: dict[str, object], options: dict[str, object], says: str
+) -> None:
+    """Another model behind a name, another address, another parameter of the task: the resume is refused."""
+    world.model("m")
+    source = write_lines(tmp_path / "in", rows(3))
+    run(clock, world, source, tmp_path / "out.jsonl", limit=1)
+
+    with pytest.raises(BatchError) as caught:
+        run(clock, world, source, tmp_path / "out.jsonl", config=config, **options)
+
+    assert says in str(caught.value)
+
+
+def test_a_limit_leaves_rows_and_says_so(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A run that has asked as many rows as `limit` says, with others left, has the exit status 3."""
+    world.model("m")
+
+    report = run(clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out.jsonl", limit=2)
+
+    assert (report.done, report.left, report.exit_status) == (2, 1, 3)
+
+
+# Files that change under a run.
+
+
+def test_an_input_that_grows_is_noticed(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Rows that are added while a run goes on are not asked, and the run says that the input has changed."""
+    source = write_lines(tmp_path / "in", rows(40))
+
+    def behaviour(seen: LoggedRequest, random: Random) -> Act:
+        write_lines(source, rows(60))
+        return Act(first_token=1.0)
+
+    world.model("m", behaviour)
+    report = run(clock, world, source, tmp_path / "out.jsonl")
+
+    assert (report.done, report.left, report.exit_status) == (40, 0, 3)
+    assert report.stopped is not None
+    assert "has changed since it was checked" in report.stopped
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut"])
+def test_an_output_that_is_taken_away_is_noticed(clock: Clock, world: World, tmp_path: Path, how: str) -> None:
+    """An output that is deleted or cut short while a run writes to it ends the run with the exit status 3."""
+    output = tmp_path / "out.jsonl"
+
+    def behaviour(seen: LoggedRequest, random: Random) -> Act:
+        if seen.at > 2.0 and output.exists():
+            output.unlink() if how == "deleted" else os.truncate(output, 10)
+        return Act(first_token=1.0)
+
+    world.model("m", behaviour)
+    with pytest.raises(WriteFailed) as caught:
+        run(clock, world, write_lines(tmp_path / "in", rows(200)), output, concurrency=16)
+
+    assert ("was deleted" if how == "deleted" else "was changed by somebody else") in str(caught.value)
+    assert caught.value.report is not None
+    assert caught.value.report.exit_status == 3

@@ -39,7 +39,7 @@ def test_a_budget_is_kept_and_the_run_resumes(clock: Clock, world: World, tmp_pa
     assert report.exit_status == 3
     assert 597.0 <= world.usd <= 600.0
     assert report.cost_usd == world.usd
-    assert report.done + resume().done == 400
+    assert report.done + report.failed + resume().done == 400
 
 
 def test_a_budget_for_fewer_rows_than_concurrency_is_used(clock: Clock, world: World, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_too_many_failures_stop_it(clock: Clock, world: World, tmp_path: Path) -
     assert "of the rows failed, more than 30.0%" in report.stopped
     assert 50 <= report.done + report.failed < 90
     world.model("m", Act())
-    assert report.done + resume().done == 400
+    assert report.done + report.failed + resume().done == 400
 
 
 @pytest.mark.parametrize("why", ["key", "credit"])
@@ -169,3 +169,39 @@ def test_a_cancelled_run_keeps_what_it_has(clock: Clock, world: World, tmp_path:
 
     assert clock.run(scenario()) == 1
     assert len(ids(tmp_path / "out.jsonl")) == 16
+
+
+def test_stop_drops_rows_that_only_queue(clock: Clock, world: World, tmp_path: Path) -> None:
+    """After `stop` rows that wait for their turn under a limit are not sent, and none on the wire is lost."""
+    world.model("m", Act(first_token=2.0))
+    source = write_lines(tmp_path / "in", rows(100))
+    models = {"m": {"provider": "sim", "id": "m", "rpm": 60}}
+
+    async def scenario() -> Report:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(4.5, stop.set)
+        async with router_of(world, models=models) as router:
+            return await batch.run(router, source, tmp_path / "out.jsonl", stop=stop)
+
+    report = clock.run(scenario())
+    sent = [seen.at for seen in world.seen]
+    assert max(sent) <= 4.5
+    assert (report.done, report.failed, report.left) == (len(sent), 0, 100 - len(sent))
+    assert clock.now == pytest.approx(max(sent) + 2.0)
+    assert all(not seen.gone for seen in world.seen)
+
+
+def test_stop_in_a_long_hold_ends_at_once(clock: Clock, world: World, tmp_path: Path) -> None:
+    """When all rows wait for the end of a Retry-After, `stop` ends the run at once."""
+    world.model("m", Act(why="rate_limit", retry_after=400))
+    source = write_lines(tmp_path / "in", rows(100))
+
+    async def scenario() -> Report:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(5.0, stop.set)
+        async with router_of(world) as router:
+            return await batch.run(router, source, tmp_path / "out.jsonl", stop=stop)
+
+    report = clock.run(scenario())
+    assert (report.done, report.failed, report.left, report.exit_status) == (0, 0, 100, 130)
+    assert clock.now == pytest.approx(5.0, abs=0.1)
