@@ -113,7 +113,7 @@ def _begin_output(
     """
     if files.output is None or not answers.regular:
         return False
-    now = fingerprint(router, files.source, checked, options)
+    now = fingerprint(router, files.source, checked, options.chat, options.format, raw=options.include_raw)
     resuming = answers.size > 0 and not options.restart
     if resuming and not options.force:
         check_same(files.output, now)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from asyncrouter import Router
     from asyncrouter.batch._preflight import Preflight
-    from asyncrouter.batch._run_options import RunOptions
     from asyncrouter.batch._source import Source
 
 CHOICE = ("task", "tier", "chain", "model")
@@ -44,16 +43,18 @@ Fingerprint = dict[str, object]
 """What identifies a batch, as it stands in the side file."""
 
 
-def fingerprint(router: Router, source: Source, preflight: Preflight, options: RunOptions) -> Fingerprint:
+def fingerprint(
+    router: Router, source: Source, preflight: Preflight, options: Mapping[str, object], form: str, *, raw: bool
+) -> Fingerprint:
     """What identifies a batch: the content of its input, its models and where they are, its parameters, its form."""
-    choice = {name: value for name, value in choice_of(options.chat).items() if name in CHOICE}
+    choice = {name: value for name, value in choice_of(options).items() if name in CHOICE}
     return {
-        "version": VERSION, "input": preflight.digest, "rows": preflight.estimate.rows, "format": options.format,
-        "include_raw": options.include_raw, "template": source.template,
+        "version": VERSION, "input": preflight.digest, "rows": preflight.estimate.rows, "format": form,
+        "include_raw": raw, "template": source.template,
         **{name: _as_json(choice.get(name)) for name in CHOICE}, "models": _models(router, choice),
         "endpoints": _endpoints(router, choice), "task_params": _task_params(router, choice),
-        "params": _as_json(options.chat.get("params") or {}),
-        "response_format": _shape(options.chat.get("response_format")),
+        "params": _as_json(options.get("params") or {}),
+        "response_format": _shape(options.get("response_format")),
     }
 
 
