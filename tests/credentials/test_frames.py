@@ -113,6 +113,28 @@ def test_a_stream_and_a_list_that_are_timed_out() -> None:
         assert leaks(error) == []
 
 
+def test_an_embedding_that_fails() -> None:
+    """`embed()` that is timed out, whose provider repeats the request, and whose arguments are refused."""
+
+    async def echo(peer: Peer) -> None:
+        head = (await peer.request()).split(b"\r\n\r\n")[0].replace(b"\r\n", b" ").replace(b'"', b"")
+        await peer.reply(b'{"error": "' + head + b'"}', "401 No")
+
+    def embed(**arguments: Any) -> Callable[[Router], Awaitable[object]]:
+        return lambda router: asyncio.wait_for(router.embed(["x"], model="a", **arguments), 0.2)
+
+    errors = [
+        raised_by(embed()), raised_by(embed(headers=OWN["headers"])), raised_by(embed(), echo),
+        raised_by(embed(headers=OWN["headers"]), echo), raised_by(embed(headers={"X-User": f"{CALLERS}\n"})),
+        raised_by(embed(params={"api_key": KEY})), raised_by(embed(api_key=KEY)),
+    ]
+
+    assert [leaks(error) for error in errors] == [[]] * 7
+    assert [type(error) for error in errors] == [
+        TimeoutError, TimeoutError, AllModelsFailed, AllModelsFailed, ValueError, TypeError, TypeError,
+    ]
+
+
 def test_a_call_whose_task_is_cancelled() -> None:
     """The `CancelledError`, with the message that it was given."""
 

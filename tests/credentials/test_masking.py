@@ -164,7 +164,7 @@ def test_the_password_of_a_proxy_is_secret() -> None:
 def test_masking_is_linear(sign: str) -> None:
     """A hundred kilobytes of escapes are masked within half a second: 500 times what an error message has."""
     text = sign * (100_000 // len(sign))
-    began = time.perf_counter()
+    began = time.thread_time()
     mask(text, ["a" * 40, KEY, ODD])
 
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
