@@ -72,13 +72,14 @@ def expressions() -> list[Expression]:
     return [*found.values(), *(Expression("asyncrouter._config.families", each, SEARCHED) for each in _of_families())]
 
 
-def hardest(expression: Expression, length: int) -> tuple[float, str]:
-    """The seconds that the hardest text of this length takes, and the text; the first one that is far too hard."""
+def hardest(expression: Expression, length: int, most: int = MAX_TEXTS) -> tuple[float, str]:
+    """The seconds that the hardest of `most` texts of this length takes, and the text; the first that is far too hard.
+    """
     worst, hard = 0.0, "a" * length
     # By and by longer, for the whole text might take hours.
     lengths = [size for size in (length // 64, length // 16, length // 4, length) if size > 30 or size == length]
     every = list(zip(*(texts(expression.pattern, size) for size in lengths), strict=True))
-    for by_length in every[:: len(every) // MAX_TEXTS + 1]:
+    for by_length in every[:: len(every) // most + 1]:
         for text in by_length:
             spent = seconds(expression.pattern, expression.methods, text)
             if spent > worst:
@@ -191,7 +192,8 @@ def _one(kind: object, given: Any) -> str:
 def _of_class(members: list[Any]) -> str:
     source = "".join(_member_source(each) for each in members)
     pattern = re.compile(f"[{source}]")
-    bounds = (chr(given[0]) for kind, given in members if kind is kinds.RANGE)
+    bounds = (chr(given[0] if kind is kinds.RANGE else given) for kind, given in members
+              if kind in {kinds.RANGE, kinds.LITERAL})
     return next(one for one in (*"a0 _-.:/\"\\\n", *map(chr, range(1, 0x100)), *bounds, "é") if pattern.match(one))
 
 
