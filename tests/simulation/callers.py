@@ -154,6 +154,8 @@ class Caller:
     def _holds_nothing(self, model: str) -> None:
         """Check that no slot is taken but for requests that run, end at this very instant, or are read slowly."""
         now, record = self._loop.time(), self._record
+        if any(now == ends for _, ends in record.blocked):
+            return  # who waits may have been given a slot, and sends its request in this very turn of the loop
         running = sum(
             one.ended is None or one.ended >= now or (one.call.behaviour.stream and not one.call.over)
             for one in record.exchanges if one.model == model
