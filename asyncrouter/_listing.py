@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, Unauthorized
+from asyncrouter._engine.reading import GIVEN_UP
+from asyncrouter._errors import AttemptError, AttemptTimeout, BadReply, ConnectionFailed, Unauthorized
 from asyncrouter._transport.errors import lost_connection
+from asyncrouter._wire.decoding.weight import TOO_HEAVY, is_too_heavy
 
 if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 """Seconds for the whole request: as long as `first_token` is by default."""
-MAX_BYTES = 64 << 20
-"""Bytes that a list may have, as many as an answer by default; OpenRouter's has about one million."""
+MAX_BYTES = 8 << 20
+"""Bytes that a list may have, which are read in one go; OpenRouter's has about one million."""
 _FORBIDDEN = 403
 """The status of a key that is valid, but not allowed to do this."""
 
@@ -33,6 +35,11 @@ async def list_models(transport: Transport, provider: str, wire: Wire, credentia
             return await _ask_twice(transport, wire, credential)
     except AttemptError as error:
         failed = error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        failed = ConnectionFailed(GIVEN_UP)
     except TimeoutError:
         failed = AttemptTimeout("total", f"no list of models within {TIMEOUT:g} s")
     except (OSError, EOFError) as error:  # of a transport of the caller's own
@@ -77,4 +84,6 @@ async def _ask(transport: Transport, wire: Wire, key: Secret | None) -> list[str
         response.close()
     if not 200 <= response.status < 300:
         raise wire.failure(response.status, response.headers, bytes(body))
+    if is_too_heavy(body):
+        raise BadReply(TOO_HEAVY)
     return wire.parse_models(bytes(body))

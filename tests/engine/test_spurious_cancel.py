@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asyncrouter import Reply, Request, Router, StreamInterrupted
+from asyncrouter import AllModelsFailed, ConnectionFailed, Reply, Request, Router, StreamInterrupted
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import ONCE, ask, tried
 
@@ -80,6 +80,21 @@ def test_in_the_middle_of_an_answer(clock: Clock, world: World) -> None:
     assert routed(clock, world, "body", "chat").text == "hi"
     with pytest.raises(StreamInterrupted):
         routed(clock, World(seed=1), "body", "stream")
+
+
+@pytest.mark.parametrize("where", ["send", "head"])
+@pytest.mark.parametrize("method", ["models", "embed"])
+def test_a_list_and_an_embedding_fail(clock: Clock, world: World, method: str, where: str) -> None:
+    """`models()` and `embed()` raise their own errors, too."""
+    world.model("a", Act(text="hi"))
+
+    async def main() -> Any:
+        async with Router(world.config(), transport=GivingUp(world, where)) as router:  # type: ignore[arg-type]
+            return await (router.models() if method == "models" else router.embed(["x"], model="a", retry=ONCE))
+
+    with pytest.raises((ConnectionFailed, AllModelsFailed)) as caught:
+        clock.run(main())
+    assert "the transport gave up the request, though nobody has cancelled it" in str(caught.value)
 
 
 def test_in_a_hedge(clock: Clock, world: World) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import ConfigError, NotSent, Router
+from asyncrouter import BadReply, ConfigError, NotSent, Router
 from tests.helpers.canned import CannedResponse
 from tests.helpers.planted import KEY, ROTATED
 from tests.helpers.routers import router_of
@@ -77,3 +77,31 @@ def test_models_renews_a_key(clock: Clock, world: World, seconds: float) -> None
 
     assert clock.run(scenario()) == ["a"]
     assert sent == [KEY, ROTATED]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"data":[' + b"[]," * 600_000 + b"1]}", "more values in it than any answer has"),
+        (b'{"data":[' + b'{"id":"x"},' * 300_000 + b"1]}", "more values in it than any answer has"),
+        (b'{"data":["' + b"x" * (9 << 20) + b'"]}', "a list of models of more than 8388608 bytes"),
+    ],
+    ids=["lists", "objects", "bytes"],
+)
+def test_a_list_without_an_end_is_given_up(clock: Clock, body: bytes, message: str) -> None:
+    """A hostile list neither fills the memory nor holds the loop."""
+
+    class Hostile:
+        async def send(self, request: Request) -> CannedResponse:
+            return CannedResponse((200, "application/json", body), 1 << 16)
+
+        async def aclose(self) -> None:
+            """Nothing is open."""
+
+    async def scenario() -> None:
+        config = {"default_provider": "p", "providers": {"p": {"base_url": "http://h.test/v1"}}}
+        async with Router(config, transport=Hostile()) as router:  # type: ignore[arg-type]
+            with pytest.raises(BadReply, match=message):
+                await router.models()
+
+    clock.run(scenario())
