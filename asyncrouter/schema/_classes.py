@@ -40,7 +40,8 @@ def read_class(shape: Any, name: str) -> tuple[dict[str, Any], Check]:
     except (PydanticUserError, TypeError, NameError, RecursionError) as error:
         raise TypeError(f"response_format: {name} has no JSON schema: {error!s:.300}") from None
 
-    has_times = any(f'"format": "{kind}"' in json.dumps(schema) for kind in _TIMES)
+    written = json.dumps(schema)
+    has_times = any(f'"format": "{kind}"' in written for kind in _TIMES)
 
     def check(value: object, text: str) -> object:
         try:
@@ -49,13 +50,13 @@ def read_class(shape: Any, name: str) -> tuple[dict[str, Any], Check]:
         except ValidationError as error:
             raise _misfit(error, value, name) from None
         if has_times and _NUMBER.search(text) is not None:
-            _refuse_numbers(adapter, value, name)
+            _refuse_numbers(adapter, parsed, value, name)
         return parsed
 
     return schema, check
 
 
-def _refuse_numbers(adapter: TypeAdapter[Any], value: object, name: str) -> None:
+def _refuse_numbers(adapter: TypeAdapter[Any], parsed: object, value: object, name: str) -> None:
     """Raise `NotAccepted` for a text of digits that was taken for a time: "2024" would be some minutes after 1970.
 
     pydantic takes such a text for seconds, but no number, so the numbers themselves show where that has happened.
@@ -63,10 +64,12 @@ def _refuse_numbers(adapter: TypeAdapter[Any], value: object, name: str) -> None
     try:
         adapter.validate_json(json.dumps(_with_numbers(value)), strict=True)
     except ValidationError as error:
+        plain = adapter.dump_python(parsed, mode="json", by_alias=True)
         for fault in error.errors(include_url=False, include_context=False):
-            if fault["type"] in _NO_TIME:
-                path = path_of(_keys(fault["loc"], value, missing=False))
-                raise misfit(path, f"{fault['msg']}, got digits", name) from None
+            keys = tuple(_keys(fault["loc"], value, missing=False))
+            # Where a text would do as well, it may have been taken for one; then it is still there.
+            if fault["type"] in _NO_TIME and _at(plain, keys) != _at(value, keys):
+                raise misfit(path_of(keys), f"{fault['msg']}, got digits", name) from None
 
 
 def _with_numbers(value: object) -> object:
@@ -92,6 +95,12 @@ def _keys(location: tuple[int | str, ...], value: object, *, missing: bool) -> I
         elif not (missing and key == location[-1]):
             continue
         yield key
+
+
+def _at(value: object, keys: tuple[int | str, ...]) -> object:
+    for key in keys:
+        value = value[key] if _has(value, key) else None  # type: ignore[index]  # it is a dict or a list
+    return value
 
 
 def _has(value: object, key: int | str) -> bool:

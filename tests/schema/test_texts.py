@@ -96,6 +96,19 @@ def test_nothing_is_converted(field: str, given: object) -> None:
     assert fault(Times, json.dumps({field: given})).path == field
 
 
+class When(BaseModel):
+    when: datetime | str
+    years: list[str | date] = []
+
+
+def test_a_text_of_digits_may_be_a_text() -> None:
+    """Where a text would do as well as a time and pydantic takes it for one; never where it would make a time of it."""
+    text = '{"when": "soon", "years": ["1999"]}'
+
+    assert read_shape(When).parse(text) == When(when="soon", years=["1999"])
+    assert fault(When, text.replace("soon", "2024")).path == "when"
+
+
 class Cat(BaseModel):
     meow: int
 
