@@ -45,6 +45,9 @@ MAX_WAITING = 2048
 """Rows that wait to be asked again, beyond which no new ones are taken: memory stays bounded."""
 POLL_SECONDS = 0.05
 """Seconds between two looks at the queues inside the router."""
+PAUSING = 0.2
+"""The share of the rows in flight that pause before a retry from which on the window learns nothing: the server turns
+requests down, and of those that are answered soon nothing follows for more of them."""
 CHARACTERS_PER_TOKEN = 4.0
 """Characters of an answer that count as one token where its usage is not known."""
 CALL_TOKENS = 16.0
@@ -94,6 +97,7 @@ class Asker:
         self._common: dict[str, object] | None = None
         self.window = Window(concurrency)
         self._queued = 0
+        self._pausing = False
         self._waiting = WaitingRows()
         self._more = True
         self._giving_up = self._stopped = False
@@ -253,7 +257,7 @@ class Asker:
             tokens = float(usage.output_tokens)
         else:
             tokens = len(reply.text) / CHARACTERS_PER_TOKEN if isinstance(reply, Reply) else 0.0
-        full = self.pool.in_flight - self._queued >= self.window.size
+        full = self.pool.in_flight - self._queued >= self.window.size and not self._pausing
         self.window.answered(epoch, provider_seconds(trace), tokens + CALL_TOKENS, full=full)
         self.heard_at = now
         self.last_error = None
@@ -326,8 +330,10 @@ class Asker:
             self._drop_queued()
         if self.pool.in_flight < self.window.size and not self._queued:
             return
-        queued = sum(model.waiting for model in self._router.health().values())
-        self._queued = min(queued, self.pool.in_flight)
+        models, in_flight = self._router.health().values(), self.pool.in_flight
+        self._queued = min(sum(model.waiting for model in models), in_flight)
+        idle = in_flight - self._queued - sum(model.in_flight for model in models)
+        self._pausing = idle > PAUSING * in_flight
         if self._queued:
             self.pool.wake()
 
