@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NEAR = 1e-5
 """Seconds by which a date may be misread: the floats of a wall clock are no finer than a quarter of a microsecond."""
+ROUNDED = 1e-9
+"""Seconds by which an instant of a trace may differ: it counts from the beginning of its call."""
 OVERLOADED = 529
 GONE, FORBIDDEN, KEY_OUT, LONGEST = 300.0, 60.0, 60.0, 600.0
 """Seconds that a 404, a 403 and a bad key put out, and the longest Retry-After that is kept."""
@@ -86,7 +88,7 @@ class ExpectedHolds:
 
     def was_out(self, provider: str, model: str, now: float) -> bool:
         """Whether definite words had disabled a model or its key at an instant."""
-        return any(whose == provider and which in {"", model} and begin <= now < end
+        return any(whose == provider and which in {"", model} and begin - ROUNDED <= now < end
                    for whose, which, begin, end in self.out)
 
     def held_until(self, model: str) -> float:
@@ -96,7 +98,7 @@ class ExpectedHolds:
 
     def was_held(self, provider: str, model: str, since: float, until: float) -> bool:
         """Whether there was a reason not to ask a model at some instant of a span; a key may stay out for long."""
-        return any(whose == provider and which in {"", model} and begin <= until and since < end
+        return any(whose == provider and which in {"", model} and begin - ROUNDED <= until and since < end
                    for whose, which, begin, end in self.spans)
 
     def reasons(self, provider: str, model: str) -> list[tuple[float, float]]:
@@ -106,9 +108,10 @@ class ExpectedHolds:
     def free_at(self, provider: str, model: str, at: float) -> float:
         """From when on a model may be asked, as is known at the instant `at`; `inf` while it is disabled."""
         for whose, which, begin, end in self.out:
-            if whose == provider and which in {"", model} and begin <= at < end:
+            if whose == provider and which in {"", model} and begin - ROUNDED <= at < end:
                 return inf
-        ends = [end for whose, which, begin, end in self.spans if (whose, which) == (provider, model) and begin <= at]
+        ends = [end for whose, which, begin, end in self.spans
+                if (whose, which) == (provider, model) and begin - ROUNDED <= at]
         return max([at, *ends])
 
     def _later(self, known: dict[str, float], exchange: Exchange, now: float, until: float) -> None:
