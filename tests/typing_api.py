@@ -11,6 +11,7 @@ from asyncrouter import (
     Chain,
     Chunk,
     Config,
+    Embeddings,
     Event,
     Hedge,
     Message,
@@ -36,6 +37,12 @@ async def ask() -> None:
         assert_type(reply.cost_usd, float | None)
         assert_type(reply.trace, Trace)
         assert all(call["function"]["name"] for call in reply.tool_calls)
+        vectors = await router.embed(["a", [1, 2]], model="e", dimensions=3)
+        assert_type(vectors, Embeddings)
+        assert_type(vectors[0], list[float])
+        assert_type(vectors[:2], list[list[float]])
+        assert_type(vectors.usage, Usage | None)
+        await router.embed(text for text in ("a", "b"))
         plain = [{"role": "user", "content": "hi"}]
         await router.chat(plain)
         assert_type(reply.trace.attempts[0], Attempt)

@@ -193,6 +193,7 @@ def made() -> dict[str, object]:
     explained = ar.ExplainedStep("a", "sim", "ready", 1.0, 2.0, 3.0, None, price)
     return {
         "Usage": usage, "Attempt": attempt, "Trace": trace, "Reply": reply,
+        "Embeddings": ar.Embeddings([[0.5, 1.0]], "a", "a-1", usage, 0.5, trace),
         "Chunk": ar.Chunk("text", "thought", (call,), "stop", usage, restart=True),
         "Call": ar.Call([{"role": "user", "content": "hi"}], {"n": 1}, {"X-A": "b"}, 1.0, 2.0, stream=True),
         "Price": ar.Price(input=1.0, output=2.0, cached_input=0.5), "Provider": provider, "Model": model, "Step": step,
