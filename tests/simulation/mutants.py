@@ -53,5 +53,6 @@ CAUGHT_BY: Mapping[str, int] = {
     "doubts_are_never_settled": 1_000_002, "one_request_opens_a_breaker": 1_000_004,
     "pauses_count_as_failures": 1_000_003, "own_size_limits_count": 1_000_003, "new_keys_are_not_asked_for": 1_000_007,
     "limits_run_while_blocked": 1_000_106, "announced_room_is_not_read": 1_000_028,
+    "a_callers_tokens_are_ours": 1_000_077, "queues_for_tokens_take_no_time": 5109,
 }
 """The seeds that notice them. When days are drawn in another way, or the router goes another, others will be found."""

@@ -160,3 +160,19 @@ def a_callers_limit_paces_the_others() -> Iterator[None]:
 
     with around(Lease, "end", make):
         yield
+
+
+@mutant
+def a_callers_tokens_are_ours() -> Iterator[None]:
+    """What is used under a caller's own key is charged to the limits of ours."""
+
+    def make(release: Any) -> Any:
+        def releases(lease: Lease, *args: Any, **settings: Any) -> None:
+            own_key, lease.own_key = lease.own_key, False
+            release(lease, *args, **settings)
+            lease.own_key = own_key
+
+        return releases
+
+    with around(Lease, "release", make):
+        yield

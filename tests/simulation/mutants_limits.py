@@ -138,3 +138,16 @@ def every_429_cuts() -> Iterator[None]:
 
     with around(HiddenLimit, "rejected", make):
         yield
+
+
+@mutant
+def queues_for_tokens_take_no_time() -> Iterator[None]:
+    """How long those wait who stand first in a queue for tokens is not asked."""
+
+    def expects(pacer: Pacer, rank: Rank) -> float:
+        limits, now = pacer._limits, pacer._loop.time()
+        ahead = sum(pacer._waiting[: rank + 1])
+        return 0.0 if limits.unlimited else limits.expected(now, 0.0, ahead, batch=rank.batch) - now
+
+    with patch.object(Pacer, "expected_wait", expects):
+        yield
