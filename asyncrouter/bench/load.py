@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+MAX_CALLS = 10_000_000
+"""Calls of one load at most: the instants of an open loop are all held in memory."""
+
 Kind = Literal["poisson", "constant", "gamma", "ramp", "recorded", "closed"]
 
 
@@ -25,7 +28,8 @@ class Load:
     `calls` and `seconds` end it, whichever comes first; one of them must be given (a recording ends by itself). `rate`
     is calls a second, on average. `cap` is how many calls of an arm may be in flight at once (`None`: no limit); a call
     that has to wait for it counts from its scheduled instant all the same. Raises `ValueError` for numbers that are not
-    above 0 or not finite, for a load without an end, and for instants that are not in rising order.
+    above 0 or not finite, for a load without an end or of more than ten million calls, and for instants that are not in
+    rising order.
     """
 
     kind: Kind
@@ -45,10 +49,17 @@ class Load:
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
         if self.kind != "recorded" and self.calls is None and self.seconds is None:
             raise ValueError(f"a {self.kind} load needs calls= or seconds=: it would never end")
+        if (calls := self._most_calls()) > MAX_CALLS:
+            raise ValueError(f"a load of {calls:g} calls: expected {MAX_CALLS:,} at most")
         if not all(map(math.isfinite, self.instants)):
             raise ValueError("instants: expected seconds, got one that is not finite")
         if any(later < earlier for earlier, later in zip(self.instants, self.instants[1:], strict=False)):
             raise ValueError("instants: expected seconds in rising order")
+
+    def _most_calls(self) -> float:
+        """About how many calls it makes, as far as its settings say."""
+        timed = 0.0 if self.seconds is None or self.rate is None else self.seconds * max(self.rate, self.to or 0.0)
+        return timed if self.calls is None else min(self.calls, timed or math.inf)
 
     @classmethod
     def poisson(

@@ -61,7 +61,8 @@ def test_seconds_end_a_load() -> None:
 
 
 @pytest.mark.parametrize("make", [
-    lambda: Load.poisson(10), lambda: Load.poisson(0, calls=1), lambda: Load.recorded([2.0, 1.0]),
+    lambda: Load.poisson(10), lambda: Load.poisson(0, calls=1), lambda: Load.poisson(1, calls=10**23),
+    lambda: Load.ramp(1, 1e9, seconds=3600), lambda: Load.constant(1e6, seconds=11), lambda: Load.recorded([2.0, 1.0]),
     lambda: Load.closed(0, calls=5), lambda: Load.closed(2, calls=5).arrivals(),
     lambda: Load.poisson(1, calls=1, cap=0), lambda: Load.recorded([0.0, float("inf")]),
 ])
