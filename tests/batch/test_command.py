@@ -297,6 +297,23 @@ def test_a_second_ctrl_c_stops_at_once(batch_shell: Shell) -> None:
     assert "Traceback" not in err
 
 
+def test_further_ctrl_cs_change_nothing(batch_shell: Shell) -> None:
+    """A third Ctrl-C, and any further one, leaves the status at 130 and shows no traceback."""
+    batch_shell.world.model("m", Act(fault="hang"))
+    process = begun(batch_shell)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "Ctrl-C again cancels them" in process.stderr.readline()
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.005)
+    _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert "the same command resumes it" in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_ctrl_c_before_anything_is_sent_ends_it_there_and_then(batch_shell: Shell, processes: str) -> None:
     """Ctrl-C during the check of the input ends all processes, without a traceback. (The check takes seconds.)"""
@@ -409,6 +426,7 @@ def test_a_process_that_dies_ends_the_batch_and_loses_nothing(batch_shell: Shell
 
     assert process.returncode == 3
     assert "stopped: a process died" in err
+    assert f"{len(ids(Path('out.jsonl')))} answered" in err
     batch_shell.world.model("m", Act())
     assert batch_shell.run("batch", "in.jsonl", "-o", "out.jsonl").status == 0
     assert sorted(map(str, ids(Path("out.jsonl")))) == sorted(str(row["id"]) for row in rows(60))
