@@ -38,10 +38,11 @@ USUAL_ANSWER = 500
 class Estimate:
     """What a batch would come to, if every row is answered at the first try.
 
-    Prompt tokens are guessed from characters, tools included; an answer counts as long as its row's `max_tokens`, or
-    500 tokens. A long prompt has its own price where the model has one, and so has a row that asks for a service tier.
-    `cost_usd` is the price if the first model of each chain answers, `most_usd` if its dearest model does. Both leave
-    out models without a known price, which `unpriced` names.
+    Prompt tokens are guessed from characters, tools included; an answer counts as long as its prompt asks for ("one
+    word", "in two sentences"), as its row's `max_tokens`, or 500 tokens. A long prompt has its own price where the
+    model has one, and so has a row that asks for a service tier. `cost_usd` is the price if the first model of each
+    chain answers, `most_usd` if its dearest model does. Both leave out models without a known price, which `unpriced`
+    names.
     """
 
     rows: int = 0

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from asyncrouter import RouterError, Step
+from asyncrouter.batch._answer_length import asked_length
 from asyncrouter.batch._errors import InvalidInput, Problem
 from asyncrouter.batch._estimate import Estimate, RowGroup, answer_tokens
 from asyncrouter.batch._ids import IdSet, RowIds
@@ -46,12 +47,17 @@ async def estimate(
     `options` are the arguments of `Router.chat` that `run` would get. Raises `InvalidInput` for invalid rows,
     `BatchError` for an input that cannot be read, `ConfigError` and `TypeError` for options no call could have.
     """
-    return (await preflight(router, source_of(source, prompt_template), options)).estimate
+    return (await preflight(router, source_of(source, prompt_template), options, read_prompts=True)).estimate
 
 
-async def preflight(router: Router, source: Source, options: dict[str, object]) -> Preflight:
-    """Check the whole input. Raises `InvalidInput`, `BatchError`, `ConfigError`, `TypeError`."""
-    validator, digest = _Validator(router, options), sha256()
+async def preflight(
+    router: Router, source: Source, options: dict[str, object], *, read_prompts: bool = False
+) -> Preflight:
+    """Check the whole input. Raises `InvalidInput`, `BatchError`, `ConfigError`, `TypeError`.
+
+    `read_prompts`: estimate each answer by what its prompt asks for, too, which takes longer.
+    """
+    validator, digest = _Validator(router, options, read_prompts=read_prompts), sha256()
     for number, (line, fields) in enumerate(source.lines(digest)):
         if number % ROWS_PER_YIELD == 0:
             await asyncio.sleep(0)
@@ -69,11 +75,12 @@ async def preflight(router: Router, source: Source, options: dict[str, object]) 
 class _Validator:
     """Validates rows one by one, and adds them up to an estimate."""
 
-    def __init__(self, router: Router, options: dict[str, object]) -> None:
+    def __init__(self, router: Router, options: dict[str, object], *, read_prompts: bool) -> None:
         self.problems: list[Problem] = []
         self.problem_count = 0
         self._router = router
         self._options = options
+        self._read_prompts = read_prompts
         self._ids = IdSet()
         self._row_ids = RowIds()
         self._estimate = Estimate()
@@ -97,6 +104,8 @@ class _Validator:
         group, length = self._main_group, self._usual_answer
         if group is None or row.options is not self._options:
             group, length = self._group(row.options), 0 if row.embeds else answer_tokens(row.options)
+        if self._read_prompts and (asked := asked_length(row.prompt)) is not None:
+            length = min(length, asked)
         group.add(row.prompt, row.options, length)
 
     def estimate(self) -> Estimate:

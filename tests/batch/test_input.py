@@ -131,7 +131,7 @@ def test_the_model_of_an_openai_row(
 
 
 def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Answers have the form of OpenAI's Batch API, and the line of a failure can be run again."""
+    """Answers and failures have the form of OpenAI's Batch API."""
     world.model("m", poisoned)
     good = {"custom_id": "good", "method": "POST", "url": "/v1/chat/completions", "body": BODY}
     bad = {"custom_id": "bad", "method": "POST", "url": "/v1/chat/completions",
@@ -144,10 +144,10 @@ def test_openai_rows_in_and_out(clock: Clock, world: World, tmp_path: Path) -> N
     assert line["response"]["status_code"] == 200
     assert line["response"]["body"]["choices"][0]["message"]["content"] == "you said hi"
     [failure] = read_lines(tmp_path / "out.errors.jsonl")
-    error = failure.pop("_error")
-    assert failure == bad
-    assert isinstance(error, dict)
-    assert (error["class"], error["retryable"]) == ("ContextTooLong", False)
+    assert isinstance(failure["response"], dict)
+    assert isinstance(failure["asyncrouter"], dict)
+    assert (failure["custom_id"], failure["response"]["status_code"]) == ("bad", 400)
+    assert (failure["asyncrouter"]["class"], failure["asyncrouter"]["retryable"]) == ("ContextTooLong", False)
 
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
