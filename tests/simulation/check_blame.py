@@ -37,7 +37,7 @@ def nobody_pays_for_another(run: FinishedRun) -> None:
         if one.attempt.outcome != "not_sent" or not any(words in told for words in REMEMBERED):
             continue
         provider = run.scenario.models[one.attempt.model].provider
-        definite = run.world.expected.was_out(provider, one.attempt.model, one.ended + NEAR)
+        definite = run.world.expected.was_out(provider, one.attempt.model, one.ended)
         of_provider = [name for name, model in run.scenario.models.items() if model.provider == provider]
         names = of_provider if "the key of" in told else [one.attempt.model]
         if not definite and not any(at - NEAR <= one.ended < at + LONGEST for name in names for at in doubts[name]):
