@@ -75,8 +75,7 @@ def read_options(headers: Mapping[str, str], longest: float) -> dict[str, Any]:
     if longest < inf:
         options["deadline"] = longest
     for name, value in headers.items():
-        lower = name.lower()
-        if not lower.startswith(_OURS):
+        if name[:1] not in "xX" or not (lower := name.lower()).startswith(_OURS):
             continue
         if lower == _TASK:
             options["task"] = value

@@ -22,6 +22,9 @@ async def read_body(request: web.BaseRequest, options: ServeOptions) -> bytes | 
         return problem_answer(415, "content-encoding: expected none", headers=_CLOSE)
     if (request.content_length or 0) > options.max_body:
         return _too_large(options)
+    if request.content.is_eof():  # all of it has come with the head, as it mostly does
+        body = request.content.read_nowait()
+        return body if len(body) <= options.max_body else _too_large(options)
     if request.headers.get("expect", "").lower() == "100-continue":
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0

@@ -221,13 +221,9 @@ class Server:
 
 def _whole(answer: Answer) -> web.StreamResponse:
     assert isinstance(answer.body, bytes)
-    return _response(answer, web.Response(status=answer.status, body=answer.body))
-
-
-def _response(answer: Answer, response: web.StreamResponse) -> web.StreamResponse:
-    if answer.headers.pop("connection", None) is not None:
+    response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+    if "connection" in answer.headers:
         response.force_close()
-    response.headers.update(answer.headers)
     return response
 
 
@@ -240,7 +236,7 @@ async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
             await response.prepare(request)
             await response.write_eof()
         return response
-    response = _response(answer, web.StreamResponse(status=answer.status))
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
     await response.prepare(request)
     async for part in body:
         await response.write(part)
