@@ -128,6 +128,13 @@ async def lag(bench: Bench, pairs: int) -> Values:
     return {"lag": _alternate(pairs, lambda: lag_of("asyncrouter"), lambda: lag_of("handwritten"), difference)}
 
 
+async def listeners(bench: Bench, pairs: int) -> Values:
+    def cost_of(name: str) -> float:
+        return in_new_process(str(HERE / "_listeners.py"), name, "5000")
+
+    return {name: [cost_of(name) for _ in range(pairs)] for name in ("prometheus", "otel")}
+
+
 async def growth(bench: Bench, calls: int) -> Values:
     grown = in_new_process(str(HERE / "_memory_growth.py"), bench.url, str(calls))
     return {"growth": [grown / calls]}
@@ -161,6 +168,10 @@ MEASUREMENTS = {
     "memory": Measurement({"memory": Goal(f"memory per waiting call, {WAITING:,} at once", 0.90)}, memory, 0.02),
     "lag": Measurement({"lag": Goal(f"event-loop lag p99, {STREAMS:,} streams: ms later", 5.0)}, lag, 0.015),
     "import": Measurement({"import": Goal(f"import: CPU, to {DEPENDENCIES}", 1.10)}, imports, 0.25),
+    "listeners": Measurement({
+        "prometheus": Goal("Prometheus listener: µs of CPU a call", 40.0),
+        "otel": Goal("OpenTelemetry listener: µs of CPU a call", 120.0),
+    }, listeners, 0.02, named_only=True),
     "growth": Measurement({"growth": Goal("growth of the process, bytes a call", 1.0)}, growth, named_only=True),
 }
 
