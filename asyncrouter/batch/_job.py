@@ -77,7 +77,7 @@ class Job:
         options = self._options
         self._asker = asker = Asker(
             self._router, options.chat, options.concurrency, random.Random(), take=self._take, answered=self._write,
-            failed=self._fail, again=self.tally.add_failed_call, may_begin=self._may_begin, keep_unusable=True,
+            failed=self._fail, again=self.tally.add_retry, may_begin=self._may_begin, keep_unusable=True,
         )
         patience = Patience(asker, self._router, options.patience, self.stop)
         if self.stopped is not None:

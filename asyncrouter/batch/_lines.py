@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError, Embeddings, Reply
 from asyncrouter.batch._embedding_rows import embedding_body
 from asyncrouter.batch._failure import cause_of, is_retryable
+from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.files import json_bytes
 from asyncrouter.schema import to_json
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from asyncrouter import Attempt, Trace, Usage
     from asyncrouter.batch._rows import Fields, Id, Row
 
+QUEUED = 0.01
+"""Seconds in the queue of a limit from which on a line has them apart from those of the provider."""
 Format = Literal["native", "openai"]
 """The form of the lines."""
 SCHEMA = 1
@@ -95,10 +98,12 @@ def _native(row: Row, reply: Reply | Embeddings) -> Fields:
         "served_model": reply.served_model,
         "usage": None if reply.usage is None else _usage(reply.usage),
         "cost_usd": trace.cost_usd,
-        "seconds": _rounded(trace.seconds),
+        "seconds": (seconds := _rounded(provider_seconds(trace))),
         "attempts": list(map(_attempt, trace.attempts)),
         "schema_version": SCHEMA,
     }
+    if trace.seconds - seconds > QUEUED:
+        record["queued"] = _rounded(trace.seconds - seconds)
     if isinstance(reply, Reply):
         if reply.reasoning:
             record["reasoning"] = reply.reasoning
@@ -118,7 +123,7 @@ def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
     ours = {
         "model": reply.model,
         "cost_usd": trace.cost_usd,
-        "seconds": _rounded(trace.seconds),
+        "seconds": _rounded(provider_seconds(trace)),
         "attempts": list(map(_attempt, trace.attempts)),
         "schema_version": SCHEMA,
     }

@@ -44,9 +44,10 @@ class Report:
 
     `attempts` counts the requests that were sent, `hedges` those of them that were hedges. `cost_usd` is the cost of
     all of them, `None` when one has no known price; `cost_estimated` says that a part of it is an estimate. `errors`
-    counts failures by the name of their class, `models` has `answered`, `attempts` and `cost_usd` of each model.
-    `latency` has the quantiles "p50", "p90", "p95" and "p99" of the answered calls, to within 2.5 %. `output` and
-    `errors_file` are paths, "-" for standard output.
+    counts failures by the name of their class, `ends` answers by their finish reason, `retries` calls that were made
+    again after an outage, a limit, a timeout or a failing server. `models` has `answered`, `attempts` and `cost_usd` of
+    each model. `latency` has the quantiles "p50", "p90", "p95" and "p99" of the answered calls, to within 2.5 %,
+    without their waits for a limit. `output` and `errors_file` are paths, "-" for standard output.
     """
 
     rows: int
@@ -68,6 +69,8 @@ class Report:
     output: str = ""
     errors_file: str = ""
     failed_before: int = 0
+    retries: int = 0
+    ends: dict[str, int] = field(default_factory=dict)
 
     @property
     def left(self) -> int:

@@ -11,7 +11,7 @@ from asyncrouter.batch._failure import error_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter import Embeddings, Reply, Trace
+    from asyncrouter import Attempt, Embeddings, Reply, Trace
 
 BIN_RATIO = 1.05
 """The upper end of a bin of latencies over its lower end; a quantile is the middle of its bin, within 2.5 %."""
@@ -34,13 +34,15 @@ class Tally:
 
     `attempts` counts requests that were sent, `hedges` those of them that were hedges; `unpriced` have no known price,
     and `estimated` a price that is an estimate. `cost_usd` leaves the unpriced ones out. `errors` counts failures by
-    class, `latencies` answers by bin.
+    class, `ends` answers by their finish reason, `latencies` answers by bin. `retries` counts calls that were made
+    again.
     """
 
     done: int = 0
     failed: int = 0
     attempts: int = 0
     hedges: int = 0
+    retries: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
@@ -48,6 +50,7 @@ class Tally:
     estimated: int = 0
     models: dict[str, ModelTally] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
     latencies: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -58,6 +61,8 @@ class Tally:
     def add_answer(self, reply: Reply | Embeddings) -> None:
         """Count a row that was answered."""
         self.done += 1
+        end = getattr(reply, "finish_reason", "stop")  # embeddings have none
+        self.ends[end] = self.ends.get(end, 0) + 1
         self._add_attempts(reply.trace)
         self._model(reply.model).answered += 1
         index = _bin(provider_seconds(reply.trace))
@@ -76,6 +81,11 @@ class Tally:
         if trace is not None:
             self._add_attempts(trace)
 
+    def add_retry(self, error: Exception) -> None:
+        """Count a call after which its row is asked again."""
+        self.retries += 1
+        self.add_failed_call(error)
+
     def quantile(self, q: float) -> float | None:
         """The seconds within which the share `q` of the answers came, `None` without answers."""
         rank, seen = ceil(q * self.done), 0
@@ -87,11 +97,15 @@ class Tally:
 
     def merge(self, other: Self) -> None:
         """Add the counts of another tally to this one."""
-        for name in ("done", "failed", "attempts", "hedges", "input_tokens", "output_tokens", "unpriced", "estimated"):
+        for name in (
+            "done", "failed", "attempts", "hedges", "retries", "input_tokens", "output_tokens", "unpriced", "estimated"
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.cost_usd += other.cost_usd
         for error, count in other.errors.items():
             self.errors[error] = self.errors.get(error, 0) + count
+        for end, count in other.ends.items():
+            self.ends[end] = self.ends.get(end, 0) + count
         for index, count in other.latencies.items():
             self.latencies[index] = self.latencies.get(index, 0) + count
         for name, theirs in other.models.items():
@@ -140,12 +154,13 @@ class Tally:
 
 
 def provider_seconds(trace: Trace) -> float:
-    """The seconds of a call without those that it waited for its turn."""
-    attempts = trace.attempts
-    if len(attempts) == 1 and (sent := attempts[0].sent) is not None:
-        return (attempts[0].ended or trace.seconds) - sent
-    queued = sum((each.sent or each.ended or each.queued or 0.0) - (each.queued or 0.0) for each in attempts)
-    return max(0.0, trace.seconds - queued)
+    """The seconds of a call without those that its attempts waited for their turn."""
+    return max(0.0, trace.seconds - sum(map(_queue_seconds, trace.attempts)))
+
+
+def _queue_seconds(attempt: Attempt) -> float:
+    until = attempt.ended if attempt.sent is None else attempt.sent
+    return 0.0 if until is None or attempt.queued is None else until - attempt.queued
 
 
 def _bin(seconds: float) -> int:

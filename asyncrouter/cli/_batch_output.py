@@ -103,7 +103,13 @@ def summary(report: Report) -> str:
     if report.latency:
         lines.append("latency " + ", ".join(f"{name} {value:.2f} s" for name, value in report.latency.items()))
     for name, model in report.models.items():
-        lines.append(f"{name}: {model['answered']:,.0f} answered in {count(int(model['attempts']), 'attempt')}")
+        cost = f", {dollars(model['cost_usd'])}" if len(report.models) > 1 and model["cost_usd"] else ""
+        lines.append(f"{name}: {model['answered']:,.0f} answered in {count(int(model['attempts']), 'attempt')}{cost}")
+    if unusual := {end: number for end, number in report.ends.items() if end != "stop"}:
+        ends = ", ".join(f"{number:,} {end}" for end, number in unusual.items())
+        lines.append(f"ended otherwise than by stop: {ends}")
+    if report.retries:
+        lines.append(f"{count(report.retries, 'call')} made again after limits, outages, timeouts or failing servers")
     if report.errors:
         errors = ", ".join(f"{number:,} {name}" for name, number in report.errors.items())
         lines.append(f"failed rows: {errors}; they are in {report.errors_file}")

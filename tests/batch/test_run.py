@@ -198,3 +198,27 @@ def test_processes_that_get_nothing_to_do_end(
         asyncio.run(scenario())
 
     assert multiprocessing.active_children() == []
+
+
+def test_the_report_counts_ends_and_calls_made_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A report counts answers by their finish reason, and the calls that were made again."""
+    world.model("m", Act(why="rate_limit", retry_after=20), Act(finish_reason="length"), Act(), Act())
+
+    report = run(
+        clock, world, write_lines(tmp_path / "in", rows(3)), tmp_path / "out", retry={"attempts": 1}, concurrency=1
+    )
+
+    assert (report.done, report.retries) == (3, 1)
+    assert report.ends == {"stop": 2, "length": 1}
+
+
+def test_the_seconds_of_a_line_are_the_providers(clock: Clock, world: World, tmp_path: Path) -> None:
+    """A row that waited for its turn has the provider's seconds in its line, and those of the queue apart."""
+    world.model("m", Act(first_token=0.5))
+    models = {"m": {"provider": "sim", "id": "m", "rpm": 60}}
+
+    run(clock, world, write_lines(tmp_path / "in", rows(4)), tmp_path / "out", config={"models": models})
+
+    lines = read_lines(tmp_path / "out")
+    assert {line["seconds"] for line in lines} == {0.5}
+    assert max(float(str(line.get("queued", 0.0))) for line in lines) >= 1.0
