@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from asyncrouter import Event, Router
 
 _MEGABYTE = 1 << 20
+_MOST_CONNECTIONS = 10_000
+"""Connections of clients, if the system lets this process have as many: half of its files; the rest is for models."""
 
 
 @click.command(
@@ -63,9 +66,20 @@ def command(
     GET /metrics is for Prometheus. SIGTERM drains, SIGHUP reads the configuration again.
     """
     options = ServeOptions(
-        host=host, port=port, max_body=max_body * _MEGABYTE, max_calls=max_calls, longest=max_seconds, drain=drain
+        host=host, port=port, max_body=max_body * _MEGABYTE, max_calls=max_calls, longest=max_seconds, drain=drain,
+        max_connections=_raise_file_limit(),
     )
     run(_serve(configuration, _named(keys), options, as_json))
+
+
+def _raise_file_limit() -> int:
+    """Let this process open as many files as the system allows; how many of them clients may take."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * _MOST_CONNECTIONS
+    limit = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    return max(1, min(_MOST_CONNECTIONS, limit // 2))
 
 
 def _named(keys: Sequence[str]) -> dict[str, str]:
