@@ -3,7 +3,8 @@
 They count against the model or the key only when three different requests in a row have met the same on the same
 model, with no success between. Requests are equal when their callers have asked the same, with the same parameters: so
 all tries of one call are, whatever its steps add to the body. An equal request counts again after 30 seconds. What was
-in flight together counts once: a burst of requests is one observation.
+in flight together counts once: a burst of requests is one observation. What callers' own keys have met is counted apart
+from what ours has: there it takes three different keys.
 """
 
 from __future__ import annotations
@@ -51,25 +52,27 @@ class Doubts:
 
     def __init__(self) -> None:
         self.observations = 0
-        self._counts: dict[object, int] = {}
+        self._counts: dict[tuple[bool, object], int] = {}  # by whether it was under callers' keys, and what it was
         self._requests = Requests()
 
     def __repr__(self) -> str:
         return f"<Doubts {self._counts!r}>"
 
-    def met(self, kind: object, asked: int, observed: int, now: float) -> bool:
+    def met(self, kind: object, asked: int, observed: int, now: float, *, own_key: bool = False) -> bool:
         """Note a failure of this kind; `observed` were the observations when its request was sent.
 
-        Whether it is more than that request's own. Once three have counted that stays so until the next success.
+        Whether it is more than that request's own, or (`own_key`) that caller's key's own. Once three have counted that
+        stays so until the next success.
         """
-        count = self._counts.get(kind, 0)
+        met = own_key, kind
+        count = self._counts.get(met, 0)
         if count < IN_A_ROW and observed == self.observations and self._requests.is_new(asked, now):
             self.observations += 1
             count += 1
-            self._counts[kind] = count
+            self._counts[met] = count
         return count >= IN_A_ROW
 
-    def succeeded(self) -> None:
-        """Note that the model has answered."""
+    def succeeded(self, *, own_key: bool = False) -> None:
+        """Note that the model has answered; under a caller's key (`own_key`) that says nothing about ours."""
         if self._counts:
-            self._counts.clear()
+            self._counts = {kind: count for kind, count in self._counts.items() if own_key and not kind[0]}

@@ -157,7 +157,8 @@ class Lease:
             if self._is_the_calls(error, silence, clock_of_call=clock_of_call):
                 error.scope = "call"
             elif is_doubtful(error, rule, own_key=self.own_key):
-                doubted = not state.doubts.met((rule.remembered, error.status), asked, self._observed, now)
+                kind = rule.remembered, error.status
+                doubted = not state.doubts.met(kind, asked, self._observed, now, own_key=self.own_key)
                 error.scope = rule.scope if not doubted else "call" if self.own_key else "request"
             else:
                 error.scope = rule.scope
@@ -179,8 +180,8 @@ class Lease:
     def _record_answer(self, now: float, sent_at: float) -> None:
         state = self.state
         state.provider.retries.deposit()
+        state.doubts.succeeded(own_key=self.own_key)
         if not self.own_key:
-            state.doubts.succeeded()
             limited = not state.limits.unlimited
             state.limits.answered(now, sent_at)
             if limited:

@@ -235,14 +235,15 @@ def test_a_pause_that_the_service_asks_for_holds_everybody(clock: Clock, world: 
 
 
 def test_an_answer_between_them_begins_anew(clock: Clock, world: World) -> None:
-    """Two keys fail, one is answered, two more fail: the breaker is closed."""
+    """Two keys fail, one is answered, two more fail: each failure is its call's, and the breaker is closed."""
     bad = Act(status=500)
     script(world, (bad, bad, HEALTHY, bad, bad, HEALTHY), HEALTHY)
     keys: list[str | None] = [f"sk-of-{number}" for number in range(5)]
 
     found = play(clock, world, lambda router: in_turn(router, [*keys, None]), providers=OTHER)
 
-    assert [outcome for outcome, _ in found] == ["failed", "failed", "won", "failed", "failed", "won"]
+    failed, won = ("failed", "call"), ("won", None)
+    assert found == [failed, failed, won, failed, failed, won]
 
 
 @pytest.mark.parametrize("fault", ["refuse", "dns", "cut"])

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 @mutant
 def doubtful_failures_count_at_once() -> Iterator[None]:
     """One prompt's 404, 402 or 403 disables the model or the key for everybody (litellm)."""
-    with patch.object(Doubts, "met", lambda *_: True):
+    with patch.object(Doubts, "met", lambda *_, **__: True):
         yield
 
 
 @mutant
 def doubts_are_never_settled() -> Iterator[None]:
     """A model that is gone, in words that leave open whether it is, is asked by every call."""
-    with patch.object(Doubts, "met", lambda *_: False):
+    with patch.object(Doubts, "met", lambda *_, **__: False):
         yield
 
 
@@ -110,8 +110,8 @@ def a_burst_counts_as_many() -> Iterator[None]:
     """Requests that were in flight together count each for itself."""
 
     def make(met: Any) -> Any:
-        def counts(doubts: Doubts, kind: object, asked: int, observed: int, now: float) -> bool:
-            return met(doubts, kind, asked, doubts.observations, now)  # type: ignore[no-any-return]  # a bool
+        def counts(doubts: Doubts, kind: object, asked: int, _: int, now: float, *, own_key: bool) -> bool:
+            return bool(met(doubts, kind, asked, doubts.observations, now, own_key=own_key))
 
         return counts
 
@@ -122,7 +122,7 @@ def a_burst_counts_as_many() -> Iterator[None]:
 @mutant
 def answers_between_do_not_matter() -> Iterator[None]:
     """Three doubtful failures disable a model, whatever it has answered between them."""
-    with patch.object(Doubts, "succeeded", lambda _: None):
+    with patch.object(Doubts, "succeeded", lambda *_, **__: None):
         yield
 
 
