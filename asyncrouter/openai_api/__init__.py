@@ -14,11 +14,11 @@ is not known when it begins) and `-trace-id`, and `x-should-retry: false` where 
 from asyncrouter.openai_api._answer import Answer, ApiRequest, ByteStream
 from asyncrouter.openai_api._api import OpenAIApi
 from asyncrouter.openai_api._events import EventStream
-from asyncrouter.openai_api._failure import failure_answer, problem_answer
+from asyncrouter.openai_api._failure import problem_answer
 from asyncrouter.openai_api._gate import MAX_CALLS, Gate, Visit
 from asyncrouter.openai_api._keys import PERIODS, ClientKey, KeyRing, secret_of
 
 __all__ = [
     "MAX_CALLS", "PERIODS", "Answer", "ApiRequest", "ByteStream", "ClientKey", "EventStream", "Gate", "KeyRing",
-    "OpenAIApi", "Visit", "failure_answer", "problem_answer", "secret_of",
+    "OpenAIApi", "Visit", "problem_answer", "secret_of",
 ]

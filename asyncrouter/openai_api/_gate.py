@@ -35,11 +35,6 @@ class Visit:
         """Whether it may use a model; `None`: all."""
         return None if self._key is None else self._key.may_use
 
-    @property
-    def name(self) -> str:
-        """The name of its key, "" without one."""
-        return "" if self._key is None else self._key.name
-
     def end(self, trace: Trace | None) -> None:
         """Count the cost of its call (`None`: there was none) and make room for another one. May be called again."""
         if not self._over:
