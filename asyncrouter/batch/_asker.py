@@ -8,7 +8,7 @@ finds nothing ends; the timer of the next due row, and every answer after which 
 
 How many rows may be in flight: `Window.size`, and those beside that only stand in the queue of a limit inside the
 router. They are no load on any server, so they neither fill the window nor hold up rows of other models. Their number
-comes from `Router.health`, every quarter of a second while the window is full.
+comes from `Router.health`, twenty times a second while the window is full.
 
 A failure that says that nobody could have answered the row (a key, an account, a model that is not there) may be the
 row's or everybody's. With `keep_unusable` such rows are kept back: the next answer makes them failures of their own,
