@@ -104,17 +104,18 @@ def retries_in_budget(run: FinishedRun) -> None:
 def _waits(run: FinishedRun) -> list[MatchedAttempt]:
     """The attempts after a wait: the provider asked for a pause, a limit was reached, or the key was renewed.
 
-    A step that was limited may come back when another step of the same model has failed meanwhile.
+    A step that was limited may come back when another step of the same model, or a hedge of its own, has run meanwhile.
     """
     waits: list[MatchedAttempt] = []
     for tries in run.by_call.values():
         last: dict[str, MatchedAttempt] = {}
         owed: Counter[str] = Counter()
-        names = [step.name for step in tries[0].call.plan.steps]
+        names = Counter(step.name for step in tries[0].call.plan.steps)
+        names.update(one.attempt.model for one in tries if one.attempt.cause == "hedge")
         for one in sorted(tries, key=lambda each: each.attempt.number):
             name = one.attempt.model
             after_wait = name in last and _ends_in_wait(last[name])
-            if one.attempt.cause == "retry" and (after_wait or (names.count(name) > 1 and owed[name] > 0)):
+            if one.attempt.cause == "retry" and (after_wait or (names[name] > 1 and owed[name] > 0)):
                 waits.append(one)
                 owed[name] -= 1
             owed[name] += _ends_in_wait(one)
