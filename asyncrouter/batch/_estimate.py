@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -30,6 +30,8 @@ _ALSO_SENT = ("tool_calls", "reasoning_content", "reasoning")
 _WIDE = bytes([*range(0xE3, 0xEE), 0xEF, *range(0xF0, 0xF5)])
 _OTHER = bytes(range(0xC2, 0xE3))
 """First bytes, in UTF-8, of these characters."""
+DEEPEST: Final = 8
+"""Levels of lists and parts in a prompt that are looked at: messages, their parts, and what those hold, are four."""
 USUAL_ANSWER = 500
 """Tokens that an answer counts as when its row sets no limit; the engine reserves as many under a `tpm` limit."""
 
@@ -125,21 +127,23 @@ def _json(value: object) -> float:
         return 0.0
 
 
-def _characters(content: object) -> float:
-    """The length of a prompt, of messages or of parts, in characters of English."""
+def _characters(content: object, levels: int = DEEPEST) -> float:
+    """The length of a prompt, of messages or of parts, in characters of English; what is nested deeper counts as 0."""
     if isinstance(content, str):
         return _length(content)
-    if isinstance(content, list):
-        return sum(_part(part) if isinstance(part, dict) else _characters(part) for part in content)
+    if isinstance(content, list) and levels:
+        return sum(
+            _part(part, levels - 1) if isinstance(part, dict) else _characters(part, levels - 1) for part in content
+        )
     return CHARACTERS_PER_TOKEN if isinstance(content, int) else 0.0  # a token of a text that is given in tokens
 
 
-def _part(part: Mapping[str, object]) -> float:
+def _part(part: Mapping[str, object], levels: int) -> float:
     if part.get("type") == "image_url":
         picture = part.get("image_url")
         low = isinstance(picture, dict) and picture.get("detail") == "low"
         return (SMALL_PICTURE if low else PICTURE) * CHARACTERS_PER_TOKEN
-    written = _characters(part.get("content", part.get("text")))
+    written = _characters(part.get("content", part.get("text")), levels)
     return written + sum(_json(part[name]) for name in _ALSO_SENT if part.get(name) is not None)
 
 

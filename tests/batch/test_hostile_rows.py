@@ -62,7 +62,7 @@ def test_a_row_that_is_nested_too_deep_fails_alone(
         assert failure["_error"]["class"] in {"ValueError", "TypeError"}  # type: ignore[index]  # an object
         assert failure.get("id", failure.get("custom_id")) == "deep"
     again = run(clock, world, source, tmp_path / "out.jsonl")
-    assert (again.skipped, again.done, again.failed) == ((5, 0, 0) if answered else (4, 0, 1))
+    assert (again.skipped, again.done, again.failed) == ((5, 0, 0) if answered else (4, 0, 0))
     if not answered:  # the failures are a valid input
         other = run(clock, world, tmp_path / "out.errors.jsonl", tmp_path / "other.jsonl")
         assert (other.done, other.failed) == (0, 1)

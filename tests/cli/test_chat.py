@@ -155,7 +155,7 @@ def test_json_is_one_object(shell: Shell) -> None:
     trace = answer.pop("trace")
     assert answer == {
         "text": "two words", "reasoning": "", "tool_calls": [], "finish_reason": "stop", "model": "a",
-        "served_model": "a-1", "cost_usd": 7.0, "error": None,
+        "served_model": "a-1", "cost_usd": 7.0, "error": None, "parsed": None,
         "usage": {
             "input_tokens": 3, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0, "cache_write_tokens": 0,
             "cache_write_1h_tokens": 0, "service_tier": None,
