@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from asyncrouter._pickles.by_name import PickledByName
+
 
 @dataclass(slots=True)
 class Progress:
@@ -35,7 +37,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Report:
+class Report(PickledByName):
     """The result of a run of a batch. Times are in seconds, money in US dollars.
 
     `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `failed_before` have failed

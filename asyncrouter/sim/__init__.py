@@ -1,6 +1,9 @@
 """Simulated models to test chains with: they do what you script, in virtual time or behind real sockets.
 
 ```python
+from asyncrouter import Reply, Retry, Router
+from asyncrouter.sim import Act, Clock, World
+
 pytest_plugins = ["asyncrouter.sim.fixture"]
 
 def test_a_dead_model_costs_no_time(clock: Clock, world: World) -> None:

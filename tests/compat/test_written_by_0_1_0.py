@@ -54,11 +54,19 @@ def answers(folder: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in (folder / "answers.jsonl").read_bytes().splitlines()]
 
 
+def test_a_finished_batch_asks_nothing_again(clock: Clock, world: World, tmp_path: Path) -> None:
+    """Five answers of 0.1.0 are kept, and the row that failed has failed for good."""
+    report = resume(clock, world, copy_of("batch_finished", tmp_path))
+
+    assert asked(world) == []
+    assert (report.rows, report.skipped, report.failed_before, report.done, report.left) == (6, 5, 1, 0, 0)
+
+
 def test_a_finished_batch_asks_only_for_its_failure_again(clock: Clock, world: World, tmp_path: Path) -> None:
-    """Five answers of 0.1.0 are kept, the row that failed is asked again."""
+    """With `retry_failed` the row that failed is asked again."""
     folder = copy_of("batch_finished", tmp_path)
 
-    report = resume(clock, world, folder)
+    report = resume(clock, world, folder, retry_failed=True)
 
     assert asked(world) == ["malformed"]
     assert (report.rows, report.skipped, report.done, report.failed, report.left) == (6, 5, 1, 0, 0)
