@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncrouter._credentials import Credential
 from asyncrouter._repr import html_table, visible
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ class ModelHealth(NamedTuple):
     """The present state of one model.
 
     - `model`, `provider`: their names in the configuration.
-    - `standing`: "ready"; or why no request would be sent now, such as "held for 20.00 s more: slow down"; or "probe
-      due", if its breaker lets one request through to find out whether it works again.
+    - `standing`: "ready"; or why no request would be sent now, such as "held for 20.00 s more: slow down" or
+      "OPENAI_API_KEY is not set"; or "probe due", if its breaker lets one request through to find out whether it works
+      again. A key function is not called to find out.
     - `in_flight`: attempts that are running.
     - `breaker`: "closed" (it works), "open" (it failed too often) or "half-open" (one request is finding out).
     - `slow`: whether it keeps losing races, so that chains with a hedge try it last.
@@ -158,7 +160,7 @@ def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> Health:
 
 def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
     if engine is None:
-        return ModelHealth(step.name, step.model.provider, "ready")
+        return ModelHealth(step.name, step.model.provider, standing(step, engine))
     state = engine.policies.state_of(step.model)
     latency = state.latency(streams=step.streams)
     return ModelHealth(
@@ -170,6 +172,9 @@ def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
     """Whether a request would be sent now: "ready", "probe due" (one would, to find out), or why none would."""
+    credential = None if engine is None else engine.credentials.get(step.provider.name)
+    if (no_key := (credential or Credential(step.provider)).missing()) is not None:
+        return no_key
     if engine is None:
         return "ready"
     policies = engine.policies

@@ -76,6 +76,13 @@ class Credential:
                 raise NotSent(self._function.failure or "the key function has not been called yet", actionable=True)
         return self._key
 
+    def missing(self) -> str | None:
+        """Why its environment variable has no key that can be sent; `None` if it has one, or there is no variable."""
+        if self._variable is None or self._key is not None:
+            return None
+        found = key_from(os.environ.get(self._variable, ""))
+        return None if isinstance(found, Secret) else _no_key(self._variable, found)
+
     def due(self, now: float) -> bool:
         """Whether `fetch()` should be awaited before `get()`. `now` is the time of the loop's clock."""
         return now >= self._due_at
@@ -160,6 +167,9 @@ def _from_environment(name: str) -> Secret:
     found = key_from(os.environ.get(name, ""))
     if isinstance(found, Secret):
         return found
+    raise NotSent(_no_key(name, found), actionable=True)
+
+
+def _no_key(name: str, found: str) -> str:
     shown = name if _NAME.search(name) else "the variable named by the provider's `key`"
-    reason = f"{shown} is not set" if found == "is empty" else f"the key in {shown} {found}"
-    raise NotSent(reason, actionable=True)
+    return f"{shown} is not set" if found == "is empty" else f"the key in {shown} {found}"

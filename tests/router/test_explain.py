@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from asyncrouter import ExplainedStep, Hedge, Price, Step
+import pytest
+
+from asyncrouter import AllModelsFailed, ExplainedStep, Hedge, Price, Step
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.routers import models_asked, router_of
 
@@ -43,3 +45,37 @@ def test_an_explanation_can_be_printed(clock: Clock, world: World) -> None:
         "$0.5 in, $2 out a million tokens; wire openai\n"
         " 2  b (sim): ready; connect 5 s, first_token 30 s, idle 30 s, total 120 s; price unknown; wire openai"
     )
+
+
+def test_a_key_that_is_not_set_is_told(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan and the health say so before the first call and after it; the variable is read again each time."""
+    monkeypatch.delenv("SIM_KEY", raising=False)
+    router = router_of(world, providers={"sim": {"key": "env:SIM_KEY"}}, tasks={"coding": ["a"]})
+    world.model("a", Act(text="hi"))
+
+    def standings() -> list[str]:
+        return [router.explain(task="coding").steps[0].standing, router.health()["a"].standing]
+
+    async def scenario() -> None:
+        with pytest.raises(AllModelsFailed):
+            await router.chat("x", task="coding")
+        assert standings() == ["SIM_KEY is not set"] * 2
+        monkeypatch.setenv("SIM_KEY", "of-a-test")
+        assert standings() == ["ready"] * 2
+        await router.chat("x", task="coding")
+        monkeypatch.delenv("SIM_KEY")
+        assert standings() == ["ready"] * 2  # the key that was read is kept
+        await router.aclose()
+
+    assert standings() == ["SIM_KEY is not set"] * 2
+    clock.run(scenario())
+
+
+def test_a_key_function_is_not_called_by_explain(world: World) -> None:
+    """It may be slow, or cost something; nothing is said of its key."""
+    def key() -> str:
+        raise AssertionError("the key function was called")
+
+    router = router_of(world, providers={"sim": {"key": key}})
+
+    assert router.explain(model="a").steps[0].standing == "ready"
