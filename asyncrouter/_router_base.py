@@ -155,7 +155,8 @@ class RouterBase:
         """Close all connections, in 2 s at most.
 
         Calls in flight fail: `chat()` raises `RouterClosed`, a stream `StreamInterrupted`. Closing again does nothing.
-        A cancellation meanwhile is raised when everything is closed.
+        A cancellation meanwhile is raised when everything is closed. Raises `RuntimeError`, and closes nothing, on
+        another event loop than that of its calls while that one is alive.
         """
         await self._life.aclose()
 

@@ -63,9 +63,14 @@ class Lifecycle:
         loop, engine = asyncio.get_running_loop(), self.engine
         if engine is not None and engine.loop is loop:
             return engine
-        if engine is not None and not engine.loop.is_closed():
-            raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
+        self._check_loop()
         return self._open_on(loop)
+
+    def _check_loop(self) -> None:
+        """Raise `RuntimeError` while the router is open on another event loop that has not been closed."""
+        engine = self.engine
+        if engine is not None and engine.loop is not asyncio.get_running_loop() and not engine.loop.is_closed():
+            raise RuntimeError("this router is open on another event loop; close it there, or use one for each loop")
 
     def _open_on(self, loop: asyncio.AbstractEventLoop) -> Engine:
         # What an open router needs takes some 20 milliseconds to import, which `import asyncrouter` should not cost.
@@ -106,7 +111,8 @@ class Lifecycle:
             await self.aclose()
 
     async def drain(self) -> None:
-        """Take no new calls, wait for those in flight, then close."""
+        """Take no new calls, wait for those in flight, then close. Raises `RuntimeError` on another event loop."""
+        self._check_loop()
         self.closed = True
         if self.calls:
             self._idle = self._idle or asyncio.Event()
@@ -114,7 +120,11 @@ class Lifecycle:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the engine, in 2 s at most. Does nothing when it is closed or was never opened."""
+        """Close the engine, in 2 s at most. Does nothing when it is closed or was never opened.
+
+        Raises `RuntimeError` on another event loop: its connections can be closed on their own one alone.
+        """
+        self._check_loop()
         self.closed = True
         engine, self.engine = self.engine, None
         if engine is not None:

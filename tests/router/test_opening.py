@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncrouter import AllModelsFailed, Reply, Router, RouterClosed
 from asyncrouter.sim import Act, Clock, VirtualLoop, World
 from tests.helpers.routers import SlowToClose, router_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 def test_a_router_opens_at_its_first_call(clock: Clock, world: World) -> None:
@@ -139,6 +143,30 @@ def test_a_router_works_on_one_loop_at_a_time(world: World) -> None:
         assert first.run_until_complete(ask()) == "hi"
         first.run_until_complete(router.aclose())
         assert second.run_until_complete(enter_and_ask()) == "hi"
+    finally:
+        first.close()
+        second.close()
+
+
+@pytest.mark.parametrize("close", [Router.aclose, Router.drain])
+def test_a_router_is_closed_on_its_own_loop(world: World, close: Callable[[Router], Awaitable[None]]) -> None:
+    """Closing it on a second loop is a `RuntimeError` while the first one is alive, and leaves it open."""
+    world.model("a", Act(text="hi"))
+    router = router_of(world)
+    first, second = VirtualLoop(), VirtualLoop()
+
+    async def ask() -> str:
+        return (await router.chat("x", model="a")).text
+
+    async def close_it() -> None:
+        await close(router)
+
+    try:
+        first.run_until_complete(ask())
+        with pytest.raises(RuntimeError, match="open on another event loop; close it there"):
+            second.run_until_complete(close_it())
+        assert first.run_until_complete(ask()) == "hi"
+        first.run_until_complete(close_it())
     finally:
         first.close()
         second.close()
