@@ -87,6 +87,8 @@ def _key(key: object) -> None:
         return
     if isinstance(key, str) and (found := _FROM_ENVIRONMENT.fullmatch(key)) and not is_key_like(found[1]):
         return
+    if hasattr(key, "__await__"):
+        raise check.withheld("the function itself, not what calling it returned", "key")
     raise check.withheld('"env:NAME", the name of an environment variable, or in Python a function; never a key', "key")
 
 

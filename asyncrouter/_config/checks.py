@@ -29,6 +29,13 @@ MAX_NAME_CHARACTERS = 1000
 longest ids are paths of resources (Vertex, Azure), of 200."""
 _KEY_LENGTH = 16
 """Characters that a key has at least; what may be one is not shown."""
+_OTHER_NAMES = {
+    "google": "gemini", "claude": "anthropic", "gpt": "openai", "grok": "xai", "aws": "bedrock", "amazon": "bedrock",
+    "url": "base_url", "endpoint": "base_url", "api_base": "base_url", "api_key": "key", "protocol": "wire",
+    "cafile": "ca", "ca_bundle": "ca", "verify": "ca", "price": "usd_per_mtok", "pricing": "usd_per_mtok",
+    "cost": "usd_per_mtok", "fallbacks": "models", "chain": "models",
+}
+"""What people call a provider or a key of the configuration, where ours is not to be found by its letters."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
 
 
@@ -85,7 +92,9 @@ def withheld(what: str, path: str = "") -> ConfigError:
 def unknown(what: str, name: str, known: Iterable[str], path: str = "") -> ConfigError:
     """The error for a name that is not among the `known` ones: it suggests the closest, or else lists them all."""
     known = list(known)
-    meant = closest(name, known)
+    meant = _OTHER_NAMES.get(name.lower())
+    if meant not in known:
+        meant = closest(name, known)
     cure = f"did you mean {meant!r}?" if meant else f"known: {', '.join(known) or 'none'}"
     return ConfigError(f"unknown {what} {show(name)}; {cure}", path, name)
 

@@ -16,28 +16,29 @@ if TYPE_CHECKING:
 class Located(NamedTuple):
     """A provider that every account has an address of its own at.
 
-    `base_url` has a place for the value of each variable; a variable may have other names.
+    `base_url` has a place for the value of each variable; a variable may have other names. `examples` has a value of
+    each variable.
     """
 
     base_url: str
     variables: tuple[tuple[str, ...], ...]
     key: str
-    example: str
+    examples: tuple[str, ...]
 
 
 LOCATED: Final[Mapping[str, Located]] = {
     "azure": Located(
         "{0}/openai/v1", (("AZURE_OPENAI_ENDPOINT",),), "env:AZURE_OPENAI_API_KEY",
-        "https://RESOURCE.openai.azure.com",
+        ("https://RESOURCE.openai.azure.com",),
     ),
     "bedrock": Located(
         "https://bedrock-runtime.{0}.amazonaws.com/openai/v1", (("AWS_REGION", "AWS_DEFAULT_REGION"),),
-        "env:AWS_BEARER_TOKEN_BEDROCK", "us-west-2",
+        "env:AWS_BEARER_TOKEN_BEDROCK", ("us-west-2",),
     ),
     "vertex": Located(
         "https://{1}-aiplatform.googleapis.com/v1/projects/{0}/locations/{1}/endpoints/openapi",
         (("GOOGLE_CLOUD_PROJECT",), ("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_REGION")), "env:VERTEX_ACCESS_TOKEN",
-        "my-project and us-central1",
+        ("my-project", "us-central1"),
     ),
 }
 """By name. Their OpenAI-style APIs: Azure's v1, Bedrock's with API keys, Vertex AI's with an access token."""
@@ -55,7 +56,7 @@ def known_provider(name: str) -> Provider | None:
         return found
     if (located := LOCATED.get(name)) is None:
         return None
-    values = [_value(name, names, located.example) for names in located.variables]
+    values = [_value(name, *wanted) for wanted in zip(located.variables, located.examples, strict=True)]
     if name == "azure":
         values = [values[0].rstrip("/").removesuffix(_AZURE_PATH)]
     return Provider(name=name, base_url=located.base_url.format(*values), key=located.key)

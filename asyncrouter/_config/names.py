@@ -104,7 +104,8 @@ def _check_misspelling(name: str, known: Iterable[str], *, strict: bool) -> None
 
 def _no_entry(name: str, models: Mapping[str, Model]) -> ConfigError:
     meant = closest(name, models)
-    cure = f"did you mean {meant!r}?" if meant else "an id of OpenRouter's has the form vendor/model"
+    forms = "an id of OpenRouter's has the form vendor/model, one of another provider provider:id"
+    cure = f"did you mean {meant!r}?" if meant else forms
     return ConfigError(f"unknown model {show(name)}; {cure}", value=name)
 
 

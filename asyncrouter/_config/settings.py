@@ -81,8 +81,9 @@ class Retry(ShortRepr, PickledByName):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hedge(ShortRepr, PickledByName):
-    """When to start the next model in parallel because the current one is slow: `Hedge(1.5)`, `Hedge("p99")`. The first
-    content wins the race. An answer that has begun is not hedged any more; if it stalls, `idle` ends it.
+    """When to start the next model in parallel because the current one is slow: `Hedge(1.5)`, `Hedge("p99")`.
+
+    The first content wins the race. An answer that has begun is not hedged any more; if it stalls, `idle` ends it.
 
     - `after`: seconds from the sending of the newest request, or "p95": the time within which 95 % of this model's
       recent answers began; "p50" to "p99.9" likewise. Until 100 of its requests are measured, that means `cap`, or no

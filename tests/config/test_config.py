@@ -259,6 +259,21 @@ CONFIG = Config(
 LOCAL = Config(default_provider="local", providers={"local": provider()})
 
 
+def test_a_key_function_is_given_and_not_called() -> None:
+    """What an async one returns when it is called is no key; the error says what to do, and shows nothing."""
+    async def key() -> str:
+        return "of-a-test"
+
+    called = key()
+    with pytest.raises(ConfigError) as caught:
+        Provider(base_url="https://a.test", key=called)  # type: ignore[arg-type]
+    called.close()
+
+    assert str(caught.value) == (
+        "key: expected the function itself, not what calling it returned (the value is not shown: it may be secret)"
+    )
+
+
 @pytest.mark.parametrize(
     ("config", "name", "found"),
     [
@@ -287,7 +302,10 @@ def test_a_name_stands_for_a_model(config: Config, name: str, found: tuple[str, 
     ("config", "name", "message"),
     [
         (CONFIG, "smal", "unknown model 'smal'; did you mean 'small'?"),
-        (CONFIG, "zzz", "unknown model 'zzz'; an id of OpenRouter's has the form vendor/model"),
+        (CONFIG, "zzz", "unknown model 'zzz'; an id of OpenRouter's has the form vendor/model, "
+                        "one of another provider provider:id"),
+        (CONFIG, "google:x", "unknown provider 'google'; did you mean 'gemini'?"),
+        (CONFIG, "grok:x", "unknown provider 'grok'; did you mean 'xai'?"),
         (CONFIG, "opneai:gpt-x", "unknown provider 'opneai'; did you mean 'openai'?"),
         (CONFIG, "opnai:gpt-x", "unknown provider 'opnai'; did you mean 'openai'?"),
         (CONFIG, "locall:x", "unknown provider 'locall'; did you mean 'local'?"),

@@ -183,7 +183,9 @@ def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
         ({"defaults": []}, "defaults: expected a table, got an empty list"),
         ({"providers": {"local": {"wire": "openai"}}}, "providers.local.base_url: is required"),
         ({"providers": {"local": {"url": "http://x"}}},
-         "providers.local.url: unknown key 'url'; known: name, base_url, wire, key, headers, query, proxy, ca"),
+         "providers.local.url: unknown key 'url'; did you mean 'base_url'?"),
+        ({"models": {"m": {"provider": "openai", "id": "m", "price": 3}}},
+         "models.m.price: unknown key 'price'; did you mean 'usd_per_mtok'?"),
     ],
 )
 def test_an_error_says_where(source: Mapping[str, object], message: str) -> None:

@@ -101,6 +101,7 @@ def test_more_providers_need_no_entry(
 @pytest.mark.parametrize(("name", "message"), [
     ("azure:gpt-4o", "provider azure needs AZURE_OPENAI_ENDPOINT in the environment"),
     ("bedrock:m", "provider bedrock needs AWS_REGION in the environment"),
+    ("vertex:m", "provider vertex needs GOOGLE_CLOUD_PROJECT in the environment, such as my-project"),
     ("azur:gpt-4o", "unknown provider 'azur'; did you mean 'azure'?"),
     ("antropic:claude", "unknown provider 'antropic'; did you mean 'anthropic'?"),
 ])  # fmt: skip
@@ -110,6 +111,16 @@ def test_a_provider_that_is_not_there(name: str, message: str) -> None:
         Config().model(name)
 
     assert str(caught.value).startswith(message)
+
+
+def test_each_missing_variable_has_an_example_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that needs two says what the one looks like that is missing."""
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-own")
+
+    with pytest.raises(ConfigError) as caught:
+        Config().model("vertex:m")
+
+    assert str(caught.value) == "provider vertex needs GOOGLE_CLOUD_LOCATION in the environment, such as us-central1"
 
 
 def test_azure_with_a_key_and_no_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ def refusal(clock: Clock, world: World, **asking: Any) -> str:
     ("model_kwargs", "params={…}"), ("task_type", "task="),
     ("default_headers", "headers="),
     ("callbacks", "listeners="),
+    ("listeners", "listeners= of the Router"),
+    ("transport", "transport= of the Router"),
 ])  # fmt: skip
 def test_a_foreign_name_is_answered_with_ours(clock: Clock, world: World, name: str, ours: str) -> None:
     """A keyword of another library is a `TypeError` that names what to use here, and shows no value."""

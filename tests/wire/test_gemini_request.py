@@ -127,6 +127,8 @@ def test_googles_own_parts_go_out_as_they_are() -> None:
     assert contents({"role": "user", "content": [own]})[0]["parts"] == [own]
     with pytest.raises(Rejected, match=r"messages\[0\].content\[0\]: generateContent takes no part of type 'video'"):
         contents({"role": "user", "content": [{"type": "video", "video": {}}]})
+    with pytest.raises(Rejected, match=r"messages\[0\].content\[0\]: generateContent takes no file like this one"):
+        contents({"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]})
 
 
 def test_tool_calls_and_results_are_translated() -> None:

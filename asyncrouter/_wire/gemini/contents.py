@@ -75,6 +75,8 @@ def _part(part: Part, google_ids: set[str]) -> Message | None:
             return {"functionCall": call, **_signature(part.rest)}
         case ToolResult():
             return _result(part, google_ids)
+        case Other(path, {"type": "image_url" | "input_audio" | "file" as kind}):
+            raise Rejected(f"{path}: generateContent takes no {kind} like this one")
         case Other(path, {"type": str(kind)}):
             raise Rejected(f"{path}: generateContent takes no part of type {kind!r:.40}")
         case Other():
