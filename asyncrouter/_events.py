@@ -55,8 +55,9 @@ class AttemptEnded(NamedTuple):
 
 
 class CallEnded(NamedTuple):
-    """A call has ended: with `error`; with a reply (`error` is `None` and an attempt of the trace has won); or because
-    the caller left its stream early (`error` is `None` and none has won).
+    """A call has ended: with a reply, with `error`, or because the caller left its stream early.
+
+    `error` is `None` for the first, where an attempt of the trace has won, and the last, where none has.
     """
 
     trace: Trace

@@ -63,6 +63,10 @@ class ReplyStream:
         self._reply: Reply | None = None
         self._entered = self._over = False
 
+    def __repr__(self) -> str:
+        state = "ended" if self._over else "open" if self._source else "begun" if self._entered else "not entered"
+        return f"<ReplyStream {state}>"
+
     @property
     def reply(self) -> Reply:
         """The whole reply. Raises `RuntimeError` before the end."""

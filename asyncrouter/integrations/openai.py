@@ -35,12 +35,11 @@ except ModuleNotFoundError:
             "neither httpx2 nor httpx is installed: pip install 'asyncrouter[openai]'", name=_missing.name
         ) from None
 
+from asyncrouter import Router
 from asyncrouter.openai_api import ApiRequest, ByteStream, OpenAIApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from asyncrouter import Router
 
 _MODELS: Final = "/models"
 _PATHS: Final = ("/chat/completions", "/embeddings", _MODELS)
@@ -50,10 +49,12 @@ _PATHS: Final = ("/chat/completions", "/embeddings", _MODELS)
 class RouterTransport(httpx.AsyncBaseTransport):
     """A transport that answers requests to OpenAI's API with a router: `httpx2.AsyncClient(transport=…)`.
 
-    The router stays its owner's: closing the client does not close it.
+    The router stays its owner's: closing the client does not close it. Raises `TypeError` for what is no router.
     """
 
     def __init__(self, router: Router) -> None:
+        if not isinstance(router, Router):
+            raise TypeError(f"router: expected a Router, got {type(router).__name__}")
         self._api = OpenAIApi(router, trusted=True)
 
     def __repr__(self) -> str:

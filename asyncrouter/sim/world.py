@@ -43,7 +43,7 @@ BASE_URL = "http://sim.test/v1"
 class World:
     """Simulated models behind one address, which understands the wires of three vendors, four in all.
 
-    `seen` is the log of the requests, in the order in which they began: the last `keep` of them, `None` for all.
+    `seen` (a deque) logs the requests in the order in which they began: the last `keep` of them, `None` for all.
     `requests` counts them; `open` counts the connections that are open now, 0 when every call is over. Two worlds with
     the same seed give the same requests the same responses.
 

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 URL = "https://api.openai.com/v1/chat/completions"
 
 
+def test_it_takes_a_router() -> None:
+    """Anything else is a `TypeError` when the transport is made, not at the first request."""
+    with pytest.raises(TypeError, match=r"^router: expected a Router, got str$"):
+        RouterTransport("router.toml")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 def test_a_response_is_of_the_library_that_asked(clock: Clock, world: World, library: Any) -> None:
     """A whole answer has its status, header fields and body."""

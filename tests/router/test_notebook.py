@@ -61,3 +61,20 @@ def test_nothing_from_outside_acts(hostile: str) -> None:
 
     assert hostile not in html
     assert cells(html)[1][0] == "1"
+
+
+def test_a_stream_says_where_it_is(clock: Clock, world: World) -> None:
+    """Its `repr`, which a notebook shows, is a state and no address."""
+    script(world, HEALTHY)
+
+    async def scenario(router: Router) -> list[str]:
+        stream = router.stream("x", model="a")
+        seen = [repr(stream)]
+        async with stream:
+            seen.append(repr(stream))
+            async for _ in stream:
+                pass
+        return [*seen, repr(stream)]
+
+    states = ["<ReplyStream not entered>", "<ReplyStream open>", "<ReplyStream ended>"]
+    assert play(clock, world, scenario) == states
