@@ -117,8 +117,9 @@ class _Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Reset the connection."""
-        sock: socket.socket = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        sock: socket.socket | None = self._transport.get_extra_info("socket")
+        if sock is not None:  # TLS on a connection that the client has just closed has none
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self._transport.abort()
 
     def _read_request(self) -> None:

@@ -384,3 +384,21 @@ def test_times_hold_over_sockets() -> None:
     asyncio.run(served(world, (CHAT, asked(True))))
 
     assert 0.1 <= time.monotonic() - began < 2.0
+
+
+def test_a_connection_that_the_client_has_just_closed_is_dropped() -> None:
+    """Its transport has no socket any more, and is ended all the same."""
+    ended = []
+
+    class Closed(asyncio.Transport):
+        def abort(self) -> None:
+            ended.append(self)
+
+    async def scenario() -> None:
+        connection = _Connection(World(), "https://127.0.0.1", set())
+        connection.connection_made(Closed())
+        connection.drop()
+
+    asyncio.run(scenario())
+
+    assert len(ended) == 1
