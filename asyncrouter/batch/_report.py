@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from asyncrouter._pickles.by_name import PickledByName
+from dataclasses import MISSING, dataclass, field, fields
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Report(PickledByName):
+class Report:
     """The result of a run of a batch. Times are in seconds, money in US dollars.
 
     `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `failed_before` have failed
@@ -73,6 +71,13 @@ class Report(PickledByName):
     failed_before: int = 0
     retries: int = 0
     ends: dict[str, int] = field(default_factory=dict)
+
+    def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
+        """Load a pickled report, also of an older version: what it does not have gets its default."""
+        _, values = state
+        for one in fields(self):
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            setattr(self, one.name, values.get(one.name, default))
 
     @property
     def left(self) -> int:
