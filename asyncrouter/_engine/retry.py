@@ -45,13 +45,17 @@ UNAVAILABLE = 503
 
 
 class Tries:
-    """What a step run has tried: all requests, those that `retry.attempts` counts, limits without a hint."""
+    """What a step run has tried: all requests, those that `retry.attempts` counts, limits without a hint.
 
-    __slots__ = ("counted", "everything", "renewed", "unhinted", "zero_hints")
+    `waited` is the sum of the pauses that the provider has asked for, in seconds.
+    """
+
+    __slots__ = ("counted", "everything", "renewed", "unhinted", "waited", "zero_hints")
 
     def __init__(self, before: int) -> None:
         self.everything = before
         self.counted = self.unhinted = self.zero_hints = 0
+        self.waited = 0.0
         self.renewed = False
 
     def __repr__(self) -> str:
@@ -122,14 +126,19 @@ def pause_before_next(
 def _pause_asked_for(
     engine: Engine, call: Call, step_run: StepRun, seconds: float, tries: Tries
 ) -> float | None:
-    """The pause the provider asked for; only the deadline bounds how often. Without one, `UNHINTED_TRIES` do."""
+    """The pause the provider asked for. Only the deadline bounds how often (without one, `UNHINTED_TRIES` do); but
+    while another step could go, all these pauses together last no longer than `retry.patience`.
+    """
     if call.deadline == inf and tries.everything >= UNHINTED_TRIES:
         return None
     if seconds <= 0.0:
         tries.zero_hints += 1
         if tries.zero_hints > 1:  # "at once" did not help: that is no hint
             return _drawn(engine, step_run, UNHINTED_FIRST_PAUSE, tries.zero_hints - 1)
-    return seconds if step_run.should_wait(seconds) else None
+    if not step_run.should_wait(seconds, waited=tries.waited):
+        return None
+    tries.waited += seconds
+    return seconds
 
 
 def _pause_without_hint(engine: Engine, call: Call, step_run: StepRun, tries: Tries) -> float | None:

@@ -131,6 +131,10 @@ class StepRun:
         """Seconds to wait in the queue of a limit at most: no longer than `retry.patience` if another step could go."""
         return inf if self.patient or self.is_alone(0.0) else self.step.retry.patience
 
-    def should_wait(self, hold: float) -> bool:
-        """Whether to wait out a hold of the provider's rather than to go on with the next step. A hedge never waits."""
-        return not self.hedged and self.fits(hold) and (hold <= self.step.retry.patience or self.is_alone(hold))
+    def should_wait(self, hold: float, *, waited: float = 0.0) -> bool:
+        """Whether to wait out a hold of the provider's rather than to go on with the next step. A hedge never waits.
+
+        `waited`: seconds that it has waited for such holds before.
+        """
+        patient = waited + hold <= self.step.retry.patience
+        return not self.hedged and self.fits(hold) and (patient or self.is_alone(hold))

@@ -157,6 +157,16 @@ def test_patience(clock: Clock, world: World, status: int, hint: float, patience
     assert clock.now == (hint if waits else 0.0)
 
 
+@pytest.mark.parametrize("status", [429, 529, 402, 503])
+def test_patience_is_for_all_pauses_together(clock: Clock, world: World, status: int) -> None:
+    """A model that asks for a second again and again is left after `retry.patience`, if another one could answer."""
+    script(world, (Act(status=status, retry_after=1.0),), HEALTHY)
+
+    result = call(clock, world)
+
+    assert sent(result) == [("a", 0.0), ("a", 1.0), ("a", 2.0), ("b", 2.0)]
+
+
 @pytest.mark.parametrize(
     ("hint", "deadline", "at"),
     [(5, None, 5.0), (5, 30.0, 5.0), (100, 300.0, 100.0), (5, 5.25, 5.0), (5, 5.0, None), (5, 4.0, None)],
