@@ -468,7 +468,7 @@ def test_a_router_that_is_never_closed() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     assert "Unclosed client session" in done.stderr
-    assert "Unclosed connection" in done.stderr
+    assert "Unclosed connection" in done.stderr or sys.version_info >= (3, 13)  # there asyncio ends the stream before
     assert done.returncode == 0
     assert spelt(done.stdout + done.stderr) is None
 
