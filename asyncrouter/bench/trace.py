@@ -169,6 +169,6 @@ def _call(given: object, where: str) -> CallRow:
             f"{SCHEMA}: upgrade asyncrouter"
         )
     if not isinstance(given, Mapping) or version != SCHEMA:
-        raise TypeError("another kind of line")
+        raise TypeError("another kind of line; a listener `JsonlTrace` writes such a file")
     attempts = [attempt_from(attempt) for attempt in given["attempts"]]
     return CallRow(given["started"], given["seconds"], given["task"], given["error"], attempts)

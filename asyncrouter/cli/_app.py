@@ -48,6 +48,15 @@ class CommandLine(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments before the name of the command. An option that belongs to a command is an error there."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            place = f"{ctx.command_path} COMMAND {error.option_name}"
+            message = f"{error.message} A command's options stand behind its name: {place}"
+            raise click.NoSuchOption(error.option_name, message, error.possibilities, ctx) from None
+
     def invoke(self, ctx: click.Context) -> NoReturn:
         """Run a command, and exit with its status."""
         _replace_unencodable_characters()
@@ -69,8 +78,8 @@ Completion in your shell (bash; also zsh_source, fish_source):
 def app() -> None:
     """Run chains of language models: the first complete answer wins, with a trace of every attempt.
 
-    The configuration is the file of --config, else of $ASYNCROUTER_CONFIG, else ./asyncrouter.toml, else the built-in
-    tasks and tiers, which go through OpenRouter and need OPENROUTER_API_KEY.
+    The configuration is the file of --config (behind the command's name), else of $ASYNCROUTER_CONFIG, else
+    ./asyncrouter.toml, else the built-in tasks and tiers, which go through OpenRouter and need OPENROUTER_API_KEY.
 
     \b
     Begin with:

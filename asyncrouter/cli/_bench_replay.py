@@ -45,8 +45,9 @@ def replay(
 ) -> None:
     """Estimate from recorded calls how other hedges, timeouts and orders of models would have done.
 
-    TRACE is a file that `Router(listeners=[JsonlTrace("trace.jsonl")])` has written. Unobserved outcomes are imputed
-    repeatedly from observed ones; intervals are 95 %, and "≥" means that the recording reaches no further.
+    TRACE is a file that `Router(listeners=[JsonlTrace("trace.jsonl")])` has written (`from asyncrouter.bench import
+    JsonlTrace`). Unobserved outcomes are imputed repeatedly from observed ones; intervals are 95 %, and "≥" means that
+    the recording reaches no further.
     """
     policies = checked(lambda: [
         bench.Policy(order=order, hedge=after, **limits)  # type: ignore[arg-type]  # as the options name them

@@ -27,7 +27,8 @@ m = world.model("m", flaky).at(60.0, Act(fault="hang")).at(120.0, flaky)
 m.limit(50, announced=True).limit(20, at=150.0).capacity(100).price(input=0.1, output=0.4)
 world.limit(200, retry_after="lying")      # for each key, over all models
 world.rule(lambda request, random: Act(fault="refuse") if "down.test" in request.url and request.at < 30 else None)
-m.bill, world.usd, world.requests, world.open
+world.seen, world.asked("m"), world.requests  # the logged requests, those of one model, how many there were
+m.bill, world.usd, world.open                 # what was billed, and how many connections are open now
 ```
 
 What people have met in the wild can be played too: `Act(fault="interrupted")` ends with a word like "abort",

@@ -76,6 +76,14 @@ def test_an_incomplete_last_line_is_ignored(tmp_path: Path, clock: Clock, world:
         read_trace(path)
 
 
+def test_another_kind_of_file_is_told_what_writes_a_recording(tmp_path: Path) -> None:
+    """A line of `requests.jsonl`, for example: the error names the listener that records calls."""
+    (tmp_path / "t.jsonl").write_text('{"arm":"plain","call":0}\n')
+
+    with pytest.raises(ValueError, match=r"t\.jsonl:1: no recorded call .*; a listener `JsonlTrace` writes"):
+        read_trace(tmp_path / "t.jsonl")
+
+
 def test_recording_needs_neither_numpy_nor_plotly() -> None:
     """A service that records installs nothing for it."""
     code = "import sys, asyncrouter.bench\nassert not {'numpy', 'plotly', 'asyncrouter.sim'} & set(sys.modules)"

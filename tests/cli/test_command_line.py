@@ -86,6 +86,16 @@ def test_an_unknown_command(shell: Shell) -> None:
     assert "No such command 'chta'" in done.err
 
 
+@pytest.mark.parametrize("arguments", [["--config", "a.toml", "check"], ["--config=a.toml", "check"], ["--task", "x"]])
+def test_an_option_before_the_command_is_shown_its_place(shell: Shell, arguments: list[str]) -> None:
+    """The error says that the options of a command stand behind its name."""
+    done = shell.run(*arguments)
+
+    assert (done.status, done.out) == (2, "")
+    name = arguments[0].split("=")[0]
+    assert f"A command's options stand behind its name: asyncrouter COMMAND {name}" in " ".join(done.err.split())
+
+
 def test_the_version(shell: Shell) -> None:
     """It is the installed package's."""
     assert shell.run("--version") == (0, "asyncrouter 0.1.0\n", "")
