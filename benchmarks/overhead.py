@@ -8,10 +8,11 @@ median over all pairs of rounds of the ratio of CPU time (user and system), with
 event-loop lag are measured in processes of their own, which alternate as well. Processes that run one after the other
 differ by 20 %, pairs of rounds by a few percent. `peers.py` compares with other libraries.
 
-asyncio allocates 256 KiB for each read of a socket. As a process begins, glibc gets such a block from the kernel and
+asyncio allocates 256 KiB for each read of a socket. In a small program glibc gets such a block from the kernel and
 gives it back each time, which is half of what a hand-written client costs per token; asyncrouter reads 64 KiB at a
-time. Once a program has freed a larger block (mallopt(3), M_MMAP_THRESHOLD), glibc keeps these blocks. Which of the two
-a run meets is chance, so it is fixed: `--malloc fresh` is the beginning, `--malloc grown` what comes later.
+time. Once a program has freed a larger block (mallopt(3), M_MMAP_THRESHOLD), or has a hole of that size in its heap,
+glibc keeps these blocks. `--malloc grown` is that state. With `--malloc fresh` blocks come from the kernel unless there
+is such a hole, which is chance: then the ratios are those of "grown".
 """
 
 from __future__ import annotations
