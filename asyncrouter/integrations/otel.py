@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 try:
     from opentelemetry import metrics, trace
     from opentelemetry.trace import SpanKind, StatusCode
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        f"{missing.name} is not installed: pip install 'asyncrouter[otel]'", name=missing.name
+        f"{_missing.name} is not installed: pip install 'asyncrouter[otel]'", name=_missing.name
     ) from None
 
 from asyncrouter import AttemptEnded, CallEnded, CallStarted

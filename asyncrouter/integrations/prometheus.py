@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Final
 
 try:
     import prometheus_client
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        f"{missing.name} is not installed: pip install 'asyncrouter[prometheus]'", name=missing.name
+        f"{_missing.name} is not installed: pip install 'asyncrouter[prometheus]'", name=_missing.name
     ) from None
 
 from asyncrouter import AttemptEnded, CallEnded, CallStarted

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asyncrouter import Trace
     from asyncrouter.openai_api._answer import Answer
 
-PERIODS: Final = {"hour": 3600.0, "day": 86400.0, "run": None}
+PERIODS: Final[dict[str, float | None]] = {"hour": 3600.0, "day": 86400.0, "run": None}
 """Seconds of each period of a budget; hours and days begin when those of UTC do."""
 _MINUTE: Final = 60.0
 _ROUNDING: Final = 1e-9
