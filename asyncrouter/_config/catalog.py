@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal, get_args
 
 from asyncrouter._config import checks as check
-from asyncrouter._config.hosts import serves_both_apis
+from asyncrouter._config.hosts import serves_both_apis, with_azure_path
 from asyncrouter._config.price import Price, price_from
 from asyncrouter._config.secret_names import is_key_like
 from asyncrouter._config.tables import build, read, set_frozen, strings
@@ -32,7 +32,8 @@ class Provider(ShortRepr, PickledByName):
     - `name`: its name in the configuration, which stands before the colon of `provider:id`. An entry of
       `Config.providers` takes its key as its name. Letters, digits, dots, dashes and underscores.
     - `base_url`: the http(s) URL that the paths of the protocol are added to, such as "https://api.openai.com/v1".
-      The path of a call at its end (`/chat/completions`) is left out. Without user, password, query and fragment.
+      The path of a call at its end (`/chat/completions`) is left out; the bare address of an Azure resource
+      gets `/openai/v1`. Without user, password, query and fragment.
     - `wire`: its protocol: "openai" (Chat Completions), "responses" (OpenAI's Responses API), "anthropic" (Messages) or
       "gemini" (generateContent). "auto" (the default) is "openai", except at the hosts that serve the Responses API,
       too (OpenAI, Azure's v1 API, Bedrock, xAI): there it is used for the calls that need or prefer it.
@@ -62,6 +63,8 @@ class Provider(ShortRepr, PickledByName):
         check.url("base_url", self.base_url)
         set_frozen(self, "base_url", _PATH_OF_A_CALL.sub("", self.base_url.rstrip("/")))
         check.one_of("wire", self.wire, *get_args(WireName))
+        if self.wire in ("auto", "openai", "responses"):
+            set_frozen(self, "base_url", with_azure_path(self.base_url))
         if self.wire == "auto" and not serves_both_apis(self.base_url):
             set_frozen(self, "wire", "openai")
         _key(self.key)

@@ -13,6 +13,7 @@ from asyncrouter._config.plan import resolve
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
+    from asyncrouter._config.catalog import WireName
     from asyncrouter.sim import Clock, World
 
 HOME = Provider(base_url="http://127.0.0.1:11434/v1")
@@ -140,6 +141,20 @@ def test_azure_with_a_key_and_no_address(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_address_with_the_path_of_a_call(given: str, kept: str) -> None:
     """The path that a wire adds itself is left out; any other stays."""
     assert Provider(base_url=given).base_url == kept
+
+
+@pytest.mark.parametrize(("given", "wire", "kept"), [
+    ("https://r.openai.azure.com", "auto", "https://r.openai.azure.com/openai/v1"),
+    ("https://r.openai.azure.com/openai/", "openai", "https://r.openai.azure.com/openai/v1"),
+    ("https://r.services.ai.azure.com/", "responses", "https://r.services.ai.azure.com/openai/v1"),
+    ("https://r.openai.azure.com/openai/v1", "auto", "https://r.openai.azure.com/openai/v1"),
+    ("https://r.openai.azure.com/api/v2", "openai", "https://r.openai.azure.com/api/v2"),
+    ("https://r.services.ai.azure.com", "anthropic", "https://r.services.ai.azure.com"),
+    ("https://azure.com.example", "openai", "https://azure.com.example"),
+])  # fmt: skip
+def test_a_bare_azure_address(given: str, wire: WireName, kept: str) -> None:
+    """The address of an Azure resource gets the path of its OpenAI API; another path, wire or host stays as it is."""
+    assert Provider(base_url=given, wire=wire).base_url == kept
 
 
 def test_certificates_lie_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
