@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +14,8 @@ from asyncrouter.cli._configuration import Configuration, config_options
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._output import print_note, write
-from asyncrouter.openai_api import Answer, problem_answer
-from asyncrouter.serve import Loaded, ServeOptions, Server, read_keys, read_serve_table
+from asyncrouter.openai_api import Answer, KeyRing, problem_answer
+from asyncrouter.serve import Loaded, Recent, ServeOptions, Server, StatusPage, read_keys, read_serve_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,10 @@ Keys with limits of their own stand in the configuration:
   models = ["task:coding", "small"]     # what it may use
   rpm = 60
   usd = 5.0                             # for each day (UTC); per = "hour" or "run"
+
+\b
+/status and /metrics tell of all clients, so a key that is limited to some models does not open them. A browser asks
+for a key as the password of any user.
 """,
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a key.")
@@ -54,22 +59,24 @@ Keys with limits of their own stand in the configuration:
               metavar="SECONDS", help="Of a call, whatever a client asks for.")
 @click.option("--drain", default=5.0, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
               help="That requests in flight have to end when the server is stopped.")
+@click.option("--status/--no-status", default=None, help="A page for people at /status: the models, how they stand, "
+              "what calls cost in the last hour.  [default: only without keys]")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON object.")
 @config_options
 def command(
     host: str, port: int, keys: Sequence[str], max_body: int, max_calls: int, max_seconds: float, drain: float,
-    as_json: bool, configuration: Configuration,
+    status: bool | None, as_json: bool, configuration: Configuration,
 ) -> None:
     """Serve OpenAI's HTTP API: chat completions, embeddings and models, answered by chains.
 
     `model` in a request is a model, task:NAME, tier:NAME, or a chain a,b. GET /healthz says whether requests are taken,
-    GET /metrics is for Prometheus. SIGTERM drains, SIGHUP reads the configuration again.
+    GET /metrics is for Prometheus, GET /status for people. SIGTERM drains, SIGHUP reads the configuration again.
     """
     options = ServeOptions(
         host=host, port=port, max_body=max_body * _MEGABYTE, max_calls=max_calls, longest=max_seconds, drain=drain,
         max_connections=_raise_file_limit(),
     )
-    run(_serve(configuration, _named(keys), options, as_json))
+    run(_serve(configuration, _named(keys), options, status, as_json))
 
 
 def _raise_file_limit() -> int:
@@ -91,19 +98,24 @@ def _named(keys: Sequence[str]) -> dict[str, str]:
     return named
 
 
-async def _serve(configuration: Configuration, keys: dict[str, str], options: ServeOptions, as_json: bool) -> None:
+async def _serve(
+    configuration: Configuration, keys: dict[str, str], options: ServeOptions, status: bool | None, as_json: bool
+) -> None:
     metrics, listeners = _metrics()
+    pages = {"/metrics": metrics}
 
-    def load() -> Loaded:
-        router = configuration.router(*listeners)
-        table = {} if configuration.path is None else read_serve_table(configuration.path)
-        return Loaded(router, read_keys(table, keys))
+    def load_keys() -> KeyRing:
+        return read_keys({} if configuration.path is None else read_serve_table(configuration.path), keys)
 
+    if status or (status is None and not load_keys()):
+        listeners.append(recent := Recent(time.monotonic))
+        pages["/status"] = StatusPage(recent).answer
+    load = lambda: Loaded(configuration.router(*listeners), load_keys())  # noqa: E731
     logger = logging.getLogger("asyncrouter.serve")
     logger.setLevel(logging.INFO)
     logger.addHandler(notes := _Notes())
     try:
-        await _run(Server(load, options, pages={"/metrics": metrics}), str(configuration), as_json)
+        await _run(Server(load, options, pages=pages), str(configuration), as_json)
     finally:
         logger.removeHandler(notes)
 
@@ -126,7 +138,8 @@ async def _run(server: Server, name: str, as_json: bool) -> None:
         server.handle_signals()
         if as_json:
             write(json_line({"base_url": server.base_url}, one_line=True))
-        print_note(f"serving {name} at {server.base_url}; Ctrl-C stops")
+        page = f", status page {server.base_url.removesuffix('/v1')}/status" if "/status" in server.pages else ""
+        print_note(f"serving {name} at {server.base_url}{page}; Ctrl-C stops")
         await server.wait()
         print_note("stopping")
 

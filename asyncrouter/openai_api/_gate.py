@@ -61,20 +61,25 @@ class Gate:
         self._clock = clock
         self._wall = wall
 
-    def check_key(self, headers: Mapping[str, str]) -> Answer | None:
-        """The answer to a request without a right key; `None` if it has one, or none is asked for."""
-        if not self.keys or self.keys.find(headers) is not None:
+    def check_page(self, headers: Mapping[str, str]) -> Answer | None:
+        """The answer to whoever may not see a page about all clients; `None` for those who may.
+
+        Without keys that is everybody, else who has a key that is not limited to some models. A browser asks for it as
+        the password of any user (Basic).
+        """
+        if not self.keys:
             return None
-        message = "a key is needed: authorization: Bearer …" if not headers.get("authorization") else "the key is wrong"
-        return problem_answer(401, message, "invalid_api_key", headers={"www-authenticate": "Bearer"})
+        if (key := self.keys.find(headers, basic=True)) is None:
+            return _no_key(headers, 'Basic realm="asyncrouter"')
+        if key.all_models:
+            return None
+        return problem_answer(403, "the page is about all clients, and this key is limited to some models")
 
     def enter(self, headers: Mapping[str, str]) -> Visit | Answer:
         """Let a request in, or return the answer that turns it away: 401, 429 or 503."""
         key = None
         if self.keys and (key := self.keys.find(headers)) is None:
-            refusal = self.check_key(headers)
-            assert refusal is not None, "nobody has changed the keys meanwhile"
-            return refusal
+            return _no_key(headers, "Bearer")
         if self.running >= self.max_calls:
             message = f"{self.max_calls} requests are being answered already"
             return problem_answer(503, message, "busy", retry_after=_BUSY_SECONDS)
@@ -88,3 +93,8 @@ class Gate:
         self.running -= 1
         if key is not None:
             key.settle(trace, self._wall())
+
+
+def _no_key(headers: Mapping[str, str], scheme: str) -> Answer:
+    message = "the key is wrong" if headers.get("authorization") else "a key is needed: authorization: Bearer …"
+    return problem_answer(401, message, "invalid_api_key", headers={"www-authenticate": scheme})

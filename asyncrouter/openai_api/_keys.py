@@ -6,6 +6,7 @@ dearest one so far: a budget is overdrawn at most by what calls cost more than a
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import os
@@ -27,7 +28,6 @@ _MINUTE: Final = 60.0
 _ROUNDING: Final = 1e-9
 """Seconds by which a sum of times may be off."""
 _ENV: Final = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]{0,199})")
-_BEARER: Final = "bearer "
 
 
 class Account:
@@ -67,6 +67,11 @@ class ClientKey:
 
     def __repr__(self) -> str:
         return f"<ClientKey {self.name}>"
+
+    @property
+    def all_models(self) -> bool:
+        """Whether it may use everything."""
+        return self._models is None
 
     def matches(self, digest: bytes) -> bool:
         """Whether this is the digest of the key, in constant time."""
@@ -133,13 +138,20 @@ class KeyRing:
         for key in self.keys:
             key.account = accounts.get(key.name, key.account)
 
-    def find(self, headers: Mapping[str, str]) -> ClientKey | None:
+    def find(self, headers: Mapping[str, str], *, basic: bool = False) -> ClientKey | None:
         """The key that a request has in `authorization: Bearer …` or `api-key`; `None` for none or a wrong one.
 
-        Every key is compared, whether or not one has matched, so the time says nothing.
+        With `basic` it may also be the password of Basic. A browser sends that by itself, whichever page has made the
+        request, so it is for what changes nothing. Every key is compared, whether or not one has matched, so the time
+        says nothing.
         """
-        given = headers.get("authorization", "")
-        secret = given[len(_BEARER) :] if given[: len(_BEARER)].lower() == _BEARER else headers.get("api-key", "")
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            secret = given
+        elif basic and scheme.lower() == "basic":
+            secret = _password(given)
+        else:
+            secret = headers.get("api-key", "")
         digest, found = _digest(secret.strip()), None
         for key in self.keys:
             if key.matches(digest):
@@ -156,6 +168,14 @@ def secret_of(given: object, path: str) -> str:
     if not (secret := os.environ.get(found[1], "").strip()):
         raise ConfigError(f"the environment variable {found[1]} is not set", path)
     return secret
+
+
+def _password(given: str) -> str:
+    """The password in the credentials of Basic: base64 of "user:password"; "" for what is none."""
+    try:
+        return base64.b64decode(given, validate=True).partition(b":")[2].decode()
+    except ValueError:
+        return ""
 
 
 def _digest(secret: str) -> bytes:

@@ -84,8 +84,10 @@ def read_serve_table(path: str | PathLike[str]) -> Mapping[str, object]:
     """The table `serve` of a configuration file, `{}` if it has none. Raises `ConfigError`."""
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig")).get("serve", {})
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot be read: {type(error).__name__}", str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"is not TOML: {error}", str(path)) from None
     if not isinstance(table, dict):
         raise ConfigError("expected a table", "serve")
     if unknown := table.keys() - {"keys"}:

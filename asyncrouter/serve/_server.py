@@ -49,7 +49,7 @@ class Server:
 
     - `load`: makes the router and the keys, now and at each `reload()`.
     - `options`: see `ServeOptions`.
-    - `pages`: functions of the router by path (`/metrics`), for whoever has a key.
+    - `pages`: functions of the router by path (`/metrics`), for whoever has a key that may use all models.
 
     Raises `ConfigError` for a host beyond loopback without a key; `OSError` where the port is taken.
     """
@@ -59,7 +59,7 @@ class Server:
     ) -> None:
         self.options: ServeOptions = options or ServeOptions()
         self._load = load
-        self._pages = pages or {}
+        self.pages: dict[str, Page] = pages or {}
         router, keys = load()
         self._check(bool(keys))
         self._gate = Gate(keys, max_calls=self.options.max_calls, clock=time.monotonic, wall=time.time)
@@ -189,8 +189,8 @@ class Server:
             return _whole(self._health())
         if not self._gate.keys and (refusal := refuse_web_page(request.headers)) is not None:
             return _whole(refusal)
-        if path in self._pages and request.method == "GET":
-            return _whole(self._gate.check_key(request.headers) or self._pages[path](self._api.router))
+        if path in self.pages and request.method == "GET":
+            return _whole(self._gate.check_page(request.headers) or self.pages[path](self._api.router))
         if self._stopping.is_set():
             return _whole(problem_answer(503, "the server is closing", "closing", retry_after=1.0))
         visit = self._gate.enter(request.headers)

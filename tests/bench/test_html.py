@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncrouter import bench
 from asyncrouter.bench import Arm, Load, charts, html
+from tests.helpers.browser import DARK, browse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from asyncrouter.bench import Run
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARMS = [Arm("direct", {"chain": ["primary"], "retry": {"attempts": 1}}),
         Arm("<b>hedged</b>", {"chain": ["primary", "secondary"], "hedge": {"after": 1.2, "budget": 0.2}})]
 
@@ -31,16 +28,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(page: Path, *options: str) -> str:
     """The document after its scripts have run in a browser that can reach no host."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None and "CI" not in os.environ:
-        pytest.skip("the report is tested in a browser: apt-get install chromium")
-    assert browser is not None, "CI must have a browser: apt-get install chromium"
-    profile = page.parent / "profile"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-               f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000",
-               *options, "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return re.sub(r"<script\b.*?</script>", "", done.stdout, flags=re.DOTALL)
+    text = browse(page.as_uri(), page.parent / "profile", "--virtual-time-budget=10000", *options, "--dump-dom")
+    return re.sub(r"<script\b.*?</script>", "", text, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +55,7 @@ def test_every_chart_is_drawn(drawn: str) -> None:
 
 def test_dark_mode_has_light_axes(page: Path, drawn: str) -> None:
     """Where dark is preferred the axes are drawn in a light colour (a second browser: 3 s)."""
-    dark = opened(page, "--force-dark-mode", "--blink-settings=preferredColorScheme=0")
+    dark = opened(page, *DARK)
     colours = [set(re.findall(r"fill: (rgb\([\d, ]+\))", document)) for document in (drawn, dark)]
 
     assert "rgb(24, 33, 47)" in colours[0]

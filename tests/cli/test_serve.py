@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +19,10 @@ from asyncrouter.serve import read_keys, read_serve_table
 from asyncrouter.sim import Act
 from tests.helpers.api_requests import chat_body
 from tests.helpers.commandline import FILE, ROOT
-from tests.helpers.planted import KEY
+from tests.helpers.planted import KEY, ROTATED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.helpers.commandline import Shell
@@ -32,7 +34,11 @@ TEAM = '[serve.keys.team]\nkey = "env:TEAM_KEY"\nmodels = ["{model}"]\nrpm = 60\
 def ask(url: str, model: str, key: str) -> int:
     """The status of a chat."""
     headers = {"Authorization": f"Bearer {key}"}
-    request = urllib.request.Request(f"{url}/chat/completions", chat_body(model), headers)  # loopback
+    return status_at(urllib.request.Request(f"{url}/chat/completions", chat_body(model), headers))  # loopback
+
+
+def status_at(request: urllib.request.Request) -> int:
+    """The status of the answer to a request."""
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return int(answer.status)
@@ -41,33 +47,63 @@ def ask(url: str, model: str, key: str) -> int:
         return int(error.code)
 
 
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The command in a process of its own: the address for clients, and the process."""
+    environ = {**os.environ, "TEAM_KEY": KEY, "OTHER_KEY": ROTATED, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        yield json.loads(process.stdout.readline())["base_url"], process
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.stderr.close()
+        process.wait()
+
+
 def test_it_serves_until_sigterm_and_reads_its_file_again(shell: Shell) -> None:
     """A key may use what the file says at that moment; the process ends with status 0, and shows no key."""
     shell.world.model("a", Act(text="one"))
     shell.world.model("b", Act(text="two"))
     shell.write(FILE + TEAM.replace("{model}", "a"))
-    environ = {**os.environ, "TEAM_KEY": KEY, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        url = json.loads(process.stdout.readline())["base_url"]
+    with serving() as (url, process):
+        assert process.stderr is not None
         before = [ask(url, model, key) for model, key in (("a", KEY), ("b", KEY), ("a", "wrong"))]
         shell.write(FILE + TEAM.replace("{model}", "b"))
         process.send_signal(signal.SIGHUP)
-        said = next(line for line in process.stderr if "configuration" in line)
+        said = []
+        while not said or "configuration" not in said[-1]:
+            said.append(process.stderr.readline())
         after = [ask(url, model, KEY) for model in ("a", "b")]
         process.terminate()
         status = process.wait(10)
-    finally:
-        process.kill()
-        _, err = process.communicate()
+        rest = process.stderr.read()
 
-    assert said.endswith("the configuration was read again\n")
+    assert said[-1].endswith("the configuration was read again\n")
     assert (before, after, status) == ([200, 404, 401], [404, 200], 0)
-    assert KEY not in err
+    assert KEY not in "".join(said) + rest
+
+
+@pytest.mark.parametrize(("options", "status"), [
+    ([], 200), (["--no-status"], 404), (["--key", "env:TEAM_KEY"], 404), (["--key", "env:TEAM_KEY", "--status"], 200),
+])
+def test_the_status_page_is_off_where_keys_are_asked_for(shell: Shell, options: list[str], status: int) -> None:
+    """Unless `--status` says otherwise; a line says where it is (a process each: 2 s)."""
+    shell.write()
+    with serving(*options) as (url, process):
+        page = url.removesuffix("/v1") + "/status"
+        request = urllib.request.Request(page, headers={"Authorization": f"Bearer {KEY}"})
+        answered = status_at(request)
+        process.terminate()
+        process.wait(10)
+        assert process.stderr is not None
+        said = process.stderr.read()
+
+    assert (answered, page in said) == (status, status == 200)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
