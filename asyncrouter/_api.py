@@ -2,6 +2,7 @@
 
 from asyncrouter._config.aliases import Accept, ChainLike, Headers, HedgeLike, Prompt, RetryLike
 from asyncrouter._config.arguments_messages import tool_result
+from asyncrouter._config.budget import Budget, BudgetState, OverBudget
 from asyncrouter._config.catalog import Key, Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
 from asyncrouter._config.price import Price
@@ -72,6 +73,8 @@ __all__ = [
     "AttemptStarted",
     "AttemptTimeout",
     "BadReply",
+    "Budget",
+    "BudgetState",
     "Call",
     "CallEnded",
     "CallError",
@@ -106,6 +109,7 @@ __all__ = [
     "Notice",
     "OutOfCredit",
     "Outcome",
+    "OverBudget",
     "Price",
     "Priority",
     "Prompt",

@@ -20,6 +20,7 @@ RouterError
     ├── Unauthorized                 401, 403
     ├── OutOfCredit                  402, a 429 about billing
     └── NotSent                      no request was sent: a limit, a breaker, a missing key
+        └── OverBudget               the router's budget does not pay for it (`_config/budget.py`)
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ class CallError(RouterError):
     def http_status(self) -> int:
         """The status for a server that passes this error on to its own client.
 
-        504: the deadline passed. 429: rate limits everywhere. 400: every model rejected the request, or its prompt is
-        too long for them. 503: nothing was sent. 502: anything else. Never 401, 402, 403: about the client's own key.
+        504: the deadline passed. 429: rate limits, or the budget. 400: every model rejected the request, or its prompt
+        is too long for them. 503: nothing was sent. 502: anything else. Never 401, 402, 403: about the client's own key.
         """
         return 504 if isinstance(self, DeadlineExceeded) else _http_status(self.errors)
 
@@ -323,6 +324,7 @@ class NotSent(AttemptError):
     - `actionable`: whether the reader can mend it (a key that is not set).
     - `key_out`: whether the key is disabled, because the provider turned it down a while ago.
     - `forcible`: whether the model is tried all the same when no other one is left (its breaker is open).
+    - `of_limit`: whether a limit is the reason, which a client may be told as a 429.
     """
 
     def __init__(
@@ -330,15 +332,13 @@ class NotSent(AttemptError):
         forcible: bool = False,
     ) -> None:
         super().__init__(message, retry_after=hold)
-        self.hold = hold
-        self.forcible = forcible
-        self.key_out = key_out
-        self.actionable = actionable
+        self.hold, self.forcible, self.key_out, self.actionable = hold, forcible, key_out, actionable
+        self.of_limit = hold is not None
 
 
 def _http_status(errors: list[AttemptError]) -> int:
     sent = [error for error in errors if not isinstance(error, NotSent)]
-    limited = [error for error in errors if isinstance(error, RateLimited) or getattr(error, "hold", None) is not None]
+    limited = [error for error in errors if isinstance(error, RateLimited) or getattr(error, "of_limit", False)]
     if limited and all(error in limited or isinstance(error, NotSent) for error in errors):
         return 429
     if not sent:

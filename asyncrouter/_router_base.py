@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrouter._config.arguments import deadline_of, explained_params
-from asyncrouter._config.checks import without_locals
+from asyncrouter._config.checks import unknown, without_locals
 from asyncrouter._config.load import config_from_toml, load
 from asyncrouter._config.parameter_names import KNOWN, misspelt
 from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from asyncrouter._config.aliases import ChainLike, HedgeLike, RetryLike
+    from asyncrouter._config.budget import BudgetState
     from asyncrouter._config.catalog import Model
     from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan, PlannedStep
@@ -60,12 +61,10 @@ class RouterBase:
                 raise TypeError(
                     f"listeners: expected plain functions, got the async {listener!r}; a plain one may start a task"
                 )
-        self.config: Config = load(config, tables)
-        self._plans = PlanCache(self.config)
+        self._plans = PlanCache(load(config, tables))
         self._events = Events(listeners)
         self._wall = wall
-        breakers = self.config.defaults.breaker == "auto"
-        self._life = Lifecycle(transport, self._events, random.Random(seed), wall, breakers=breakers)
+        self._life = Lifecycle(transport, self._events, random.Random(seed), wall, self.config)
         self._ids = map(f"{_prefix(seed)}{{:08x}}".format, count(1))
         self._used: dict[str, PlannedStep] = {}  # the models of past calls, by name
 
@@ -80,7 +79,46 @@ class RouterBase:
     def __repr__(self) -> str:
         return f"<Router {self._life.state}, {self._life.calls} calls in flight>"
 
+    @property
+    def config(self) -> Config:
+        """The configuration, with the built-in tasks and tiers; `reload()` replaces it."""
+        return self._plans.config
+
+    def reload(
+        self, config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None, *,
+        tables: Literal["current", "classic"] | NotGiven | None = NOT_GIVEN,
+    ) -> None:
+        """Go on with another configuration: a `Config`, a mapping, or the path of a TOML file.
+
+        New calls use it from now on, those in flight end under the old one. What has been learned stays: connections,
+        breakers, holds, latencies, limits that were found, what was spent of a budget. A provider whose entry has
+        changed begins anew. `tables` is as in the constructor. Options of `with_options()` stay, too.
+
+        Call it on the event loop of the router's calls. Raises `ConfigError` for a configuration that cannot be used,
+        and then the old one stays.
+        """
+        given = config_from_toml(config) if isinstance(config, str | os.PathLike) else config
+        new = load(given, tables)
+        changed = self._life.reload(self.config, new)
+        self._plans.reload(new)
+        for name in [name for name, step in self._used.items() if step.provider.name in changed]:
+            del self._used[name]
+
     # Inspection.
+
+    async def spending(self, **tags: str) -> BudgetState | None:
+        """What has been spent of the budget in its present hour, day or run, and what is reserved for calls in flight.
+
+        `spending(tenant="a")` is about the budget of the tag `tenant` for the value "a". `None`: there is no such
+        budget. Raises `ConfigError` for a tag that has none.
+        """
+        budget = self.config.budget
+        for tag in tags:
+            if budget is None or tag not in budget.tags:
+                known = [] if budget is None else budget.tags
+                raise unknown("tag", tag, known, "budget.tags")
+        spending = self._life.spending()
+        return None if spending is None else await spending.state(tags)
 
     def explain(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from asyncrouter._config import checks as check
+from asyncrouter._config.budget import Budget
 from asyncrouter._config.catalog import Model, Provider, provider_name
 from asyncrouter._config.names import find_model, find_provider
 from asyncrouter._config.settings import (
@@ -134,6 +135,7 @@ class Config(ShortRepr, PickledByName):
     - `defaults`: settings of every step; see `Defaults`.
     - `tasks`: chains by name, for `chat(task=…)`.
     - `tiers`: chains by name, for `chat(tier=…)`, in order of price, the cheapest first.
+    - `budget`: a `Budget`, what all calls may cost together. `None` (the default): no limit.
 
     `Router.from_toml` reads the same from a file. Raises `ConfigError` for what could not be carried out, such as an
     unknown name, an empty chain, or a time that is negative.
@@ -146,12 +148,15 @@ class Config(ShortRepr, PickledByName):
     defaults: Defaults = field(default_factory=Defaults)
     tasks: Mapping[str, Chain] = field(default_factory=dict)
     tiers: Mapping[str, Chain] = field(default_factory=dict)
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if self.unknown_task is not None:
             check.one_of("unknown_task", self.unknown_task, "default", "error")
         if not isinstance(self.defaults, Defaults):
             raise check.expected("Defaults", self.defaults, "defaults")
+        if not isinstance(self.budget, Budget | None):
+            raise check.expected("a Budget or None", self.budget, "budget")
         with check.at("providers"):
             set_frozen(self, "providers", _named(self.providers, Provider, provider_name))
         with check.at("default_provider"):

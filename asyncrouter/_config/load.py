@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asyncrouter._config.budget import budget_from
 from asyncrouter._config.builtin_catalog import catalog
 from asyncrouter._config.catalog import Model, Provider, model_from
 from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld, without_locals
@@ -174,4 +175,5 @@ _READERS: dict[str, Callable[[object], object]] = {
     "defaults": _defaults,
     "tasks": _each(_chain),
     "tiers": _each(_chain),
+    "budget": budget_from,
 }

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 class PlanCache:
-    """Plans calls by one configuration, and remembers the plans."""
+    """Plans calls by one configuration, which `reload()` replaces, and remembers the plans."""
 
-    __slots__ = ("_cached", "_config")
+    __slots__ = ("_cached", "config")
 
     def __init__(self, config: Config) -> None:
-        self._config = config
+        self.reload(config)
+
+    def reload(self, config: Config) -> None:
+        """Plan by this configuration from now on."""
+        self.config = config
         # Typed, because True equals 1 and yet is no number of seconds.
         self._cached = lru_cache(MAX_NAMES, typed=True)(partial(resolve, config))
 
@@ -45,6 +49,6 @@ class PlanCache:
             )
         except TypeError:  # a mapping cannot be a key of the cache; any other mistake is raised again
             return resolve(
-                self._config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry,
+                self.config, task=task, tier=tier, chain=chain, model=model, hedge=hedge, retry=retry,
                 settings=settings,
             )

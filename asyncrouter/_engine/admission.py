@@ -7,9 +7,11 @@ which is given back when the wait is cancelled.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._config.tokens import prompt_tokens
+from asyncrouter._engine.output_limit import output_limit
 from asyncrouter._errors import NotSent, RouterClosed
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.spending import Spending
     from asyncrouter._engine.step_run import StepRun
+    from asyncrouter._engine.trace_entry import TraceEntry
     from asyncrouter._policies.lease import Lease
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
@@ -120,5 +124,20 @@ def _tokens(call: Call, params: Mapping[str, object]) -> float:
     """About as many tokens as the request will count."""
     if call.embeds:
         return prompt_tokens(call)
-    limit = params.get("max_completion_tokens") or params.get("max_tokens") or params.get("max_output_tokens")
-    return prompt_tokens(call) + (float(limit) if isinstance(limit, int | float) else USUAL_ANSWER_TOKENS)
+    return prompt_tokens(call) + (output_limit(params) or USUAL_ANSWER_TOKENS)
+
+
+async def reserve_cost(spending: Spending, entry: TraceEntry, step_run: StepRun, lease: Lease) -> None:
+    """Reserve of the budget what an admitted attempt will probably cost; if that fails, its lease is given back.
+
+    Raises `OverBudget`.
+    """
+    now, total = entry.engine.time(), step_run.step.total
+    seconds = min(inf if total is None else total, step_run.answer_until - now)
+    try:
+        entry.reserved = await spending.reserve(
+            step_run.step.model, entry.call, step_run.params, entry.trace.tags, seconds
+        )
+    except BaseException:
+        lease.end(entry.engine.time(), "not_sent")
+        raise

@@ -40,6 +40,7 @@ At each await:
     room.wait()        Caller or race may cancel, or the deadline has come. No request was made.
     admit_later()      Caller or race may cancel. No request was made, and the place in a queue is given back. It ends
                        by itself when the step's share of the deadline does, at the latest.
+    reserve_cost()     Only with a budget. Caller or race may cancel. No request was made, and the lease is given back.
     transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
     response.read()    Caller or race may cancel, and the clock may close the response; `end()` closes it in any case.
     fetch(), renew_key() Caller or race may cancel. A key function that runs goes on for the other calls. While a key is
@@ -64,7 +65,7 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.admission import admit_later, admit_now
+from asyncrouter._engine.admission import admit_later, admit_now, reserve_cost
 from asyncrouter._engine.answer_check import check_answer
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
@@ -113,6 +114,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
                 began = engine.time()
                 lease = await admit_later(engine, call, step_run)
                 waits_since = None if waits_since is None else waits_since + engine.time() - began
+            if engine.spending is not None:
+                await reserve_cost(engine.spending, entry, step_run, lease)
             sent = step_run.attempt = _prepare(entry, step_run, lease)
         except AttemptError as error:
             return entry.fail(error)

@@ -7,10 +7,11 @@ This module is imported when a router is opened, and with it all that an open ro
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from anyio import CancelScope
 from backoff import expo
@@ -25,9 +26,11 @@ from asyncrouter._wire.registry import embeddings_for, wire_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
     from random import Random
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._engine.spending import Spending
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
     from asyncrouter._wire.api import Wire
@@ -36,12 +39,12 @@ if TYPE_CHECKING:
 
 def open_engine(
     loop: asyncio.AbstractEventLoop, transport: Transport, events: Events, random: Random, wall: Callable[[], float],
-    *, breakers: bool,
+    spending: Spending | None = None, *, breakers: bool,
 ) -> Engine:
     """The engine of a router that opens on `loop`; it is connected to no provider yet."""
     time, policies = clock_of(loop), Policies(loop, random, events, breakers=breakers)
     timers = Timers(loop, time)
-    return Engine(loop, time, transport, policies, events, random, timers, LocalRoom(loop, timers), wall)
+    return Engine(loop, time, transport, policies, events, random, timers, LocalRoom(loop, timers), wall, spending)
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
@@ -49,7 +52,7 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     return monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Engine:
     """The shared parts of an open router, bound to one event loop."""
 
@@ -64,6 +67,8 @@ class Engine:
     room: LocalRoom
     wall: Callable[[], float]
     """Seconds since the epoch, for the dates of Retry-After."""
+    spending: Spending | None = None
+    """What is spent and reserved under the router's budget; `None` without one."""
     wires: dict[str, Wire] = field(default_factory=dict)
     """By the name of the provider, as are the credentials."""
     embeddings: dict[str, EmbeddingsWire] = field(default_factory=dict)
@@ -80,6 +85,19 @@ class Engine:
     """The pauses that are being waited out; closing cuts them short."""
     exponential_backoff: Callable[..., Iterator[float]] = expo
     """Makes generators of growing pauses. It is kept here because importing `backoff` would slow every import down."""
+    earlier: WeakSet[Engine] = field(default_factory=WeakSet)
+    """The engines of configurations before a reload, as long as calls are in flight that began with them."""
+
+    def reloaded(self, changed: AbstractSet[str], spending: Spending | None) -> Engine:
+        """The engine that goes on after a reload; it shares all but the providers that have `changed`."""
+        engine = replace(
+            self, spending=spending,
+            wires={name: wire for name, wire in self.wires.items() if name not in changed},
+            embeddings={name: wire for name, wire in self.embeddings.items() if name not in changed},
+            credentials={name: one for name, one in self.credentials.items() if name not in changed},
+        )
+        self.earlier.add(self)
+        return engine
 
     def connect_provider(self, provider: Provider) -> None:
         """Get a provider's wire and credential ready, unless they are."""
@@ -116,11 +134,12 @@ class Engine:
 
     async def aclose(self) -> None:
         """Let nobody wait any longer, close the transport, and wait up to 2 s for tasks that are being cancelled."""
-        self.closed = True
+        for engine in (self, *self.earlier):
+            engine.closed = True
+            for credential in engine.credentials.values():
+                credential.close()
         for sleeper in self.sleepers:
             _wake(sleeper)
-        for credential in self.credentials.values():
-            credential.close()
         self.room.close()
         self.policies.close()
         await shut_down(self.transport, self.tasks, self.shield)

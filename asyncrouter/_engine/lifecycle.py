@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from asyncrouter._errors import RouterClosed
+from asyncrouter._errors import ConfigError, RouterClosed
 from asyncrouter._transport.aiohttp import AiohttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.race import Race
+    from asyncrouter._engine.spending import Spending
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
     from asyncrouter._types import Call, Cause, Trace
@@ -28,20 +30,21 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_breakers", "_entered", "_events", "_idle", "_new_race", "_random", "_transport", "_wall", "calls", "closed",
-        "engine",
+        "_config", "_entered", "_events", "_idle", "_new_race", "_random", "_spending", "_transport", "_wall", "calls",
+        "closed", "engine",
     )
 
     _new_race: type[Race]
 
     def __init__(
-        self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], *, breakers: bool
+        self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], config: Config
     ) -> None:
         self._transport = transport
         self._events = events
         self._random = random
         self._wall = wall
-        self._breakers = breakers
+        self._config = config
+        self._spending: Spending | None = None  # outlives the engine: closing a router gives no money back
         self._entered = 0  # how many `async with` are around it now
         self._idle: asyncio.Event | None = None  # set when no call is in flight any more
         self.calls = 0
@@ -80,9 +83,39 @@ class Lifecycle:
         self._new_race = Race
         if self._transport is None:  # kept, so that it lets go of a loop that has been closed
             self._transport = AiohttpTransport()
-        engine = open_engine(loop, self._transport, self._events, self._random, self._wall, breakers=self._breakers)
+        breakers = self._config.defaults.breaker == "auto"
+        engine = open_engine(
+            loop, self._transport, self._events, self._random, self._wall, self.spending(), breakers=breakers
+        )
         self.engine = engine
         return engine
+
+    def spending(self) -> Spending | None:
+        """What is spent and reserved under the budget; `None` without one."""
+        if (budget := self._config.budget) is None:
+            return None
+        if self._spending is None:
+            from asyncrouter._engine.spending import Spending
+            from asyncrouter._policies.money import OwnAccounts
+
+            self._spending = Spending(budget, OwnAccounts(self._wall), self._wall)
+        elif self._spending.budget is not budget:
+            self._spending = self._spending.under(budget)
+        return self._spending
+
+    def reload(self, old: Config, new: Config) -> set[str]:
+        """Go on with another configuration; the names of the providers whose entries have changed.
+
+        Calls in flight keep the engine they began with; the new one shares all with it but those providers.
+        """
+        self._config = new
+        if (engine := self.engine) is None:
+            return set()
+        self._check_loop()
+        changed = {name for name in engine.wires if not _same_provider(name, old, new)}
+        self.engine = engine.reloaded(changed, self.spending())
+        engine.policies.reconfigure(new, changed)
+        return changed
 
     def race(
         self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: list[int] | None = None,
@@ -129,3 +162,10 @@ class Lifecycle:
         engine, self.engine = self.engine, None
         if engine is not None:
             await engine.aclose()
+
+
+def _same_provider(name: str, old: Config, new: Config) -> bool:
+    try:
+        return old.provider(name) == new.provider(name)
+    except ConfigError:  # there is no such provider any more
+        return False

@@ -198,6 +198,7 @@ class SentAttempt:
         """Give everything back as if it had never been admitted: there was no room on this machine to send it."""
         self.clock.stop()
         self.lease.withdraw()
+        self.entry.cancel_reservation()
         self.attempt.sent = None
 
     def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
@@ -215,6 +216,8 @@ class SentAttempt:
             self.response.close()
         if self.reply is None:
             self._account()
+        if self.entry.reserved is not None:
+            self.entry.reserved.settle(attempt)
         renewed = isinstance(error, Unauthorized) and error.again == "quick"
         first = attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)

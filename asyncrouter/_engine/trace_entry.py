@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncrouter._config.budget import OverBudget
 from asyncrouter._credentials import secrets_of_call
 from asyncrouter._errors import AttemptError, NotAccepted, NotSent, RouterError
 from asyncrouter._events import AttemptEnded, AttemptStarted
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from asyncrouter._credentials import Credential
     from asyncrouter._credentials.secret import Sealed, Secret
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.spending import Reserved
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
-_OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", NotAccepted: "not_accepted"}
+_OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", OverBudget: "not_sent", NotAccepted: "not_accepted"}
 """How an attempt with an error of this class has ended; with any other class it has failed."""
 
 
@@ -32,7 +34,7 @@ class TraceEntry:
     An attempt that is never sent is nothing but its entry. A `SentAttempt` holds its entry, and more to be released.
     """
 
-    __slots__ = ("attempt", "call", "engine", "started", "step", "trace")
+    __slots__ = ("attempt", "call", "engine", "reserved", "started", "step", "trace")
 
     def __init__(
         self, engine: Engine, call: Call, trace: Trace, step: PlannedStep, cause: Cause, queued: float | None = None
@@ -43,6 +45,7 @@ class TraceEntry:
         self.trace = trace
         self.step = step
         self.started = False  # the listeners know of it
+        self.reserved: Reserved | None = None  # of the router's budget
         since = engine.time() if queued is None else queued
         self.attempt = Attempt(
             len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=since - call.began
@@ -68,8 +71,15 @@ class TraceEntry:
 
     def end(self, outcome: Outcome, error: AttemptError | None = None) -> None:
         """End an attempt that was not sent. Only the first call has an effect."""
+        self.cancel_reservation()
         if self.settle(outcome, error, self.engine.time()):
             self.announce_end()
+
+    def cancel_reservation(self) -> None:
+        """Give back what is reserved of the budget: nothing was sent."""
+        if self.reserved is not None:
+            self.reserved.settle()
+            self.reserved = None
 
     def note_raised(self, error: BaseException) -> AttemptError | None:
         """What the trace keeps of an exception that is no provider's doing; the exception itself is the caller's."""

@@ -16,16 +16,17 @@ from asyncrouter._policies.hedge_budget import HedgeBudgets
 from asyncrouter._policies.holds import Holds
 from asyncrouter._policies.lateness import hedge_delay, slow_delay
 from asyncrouter._policies.lease import Lease
-from asyncrouter._policies.model_state import ModelState, ProviderState
+from asyncrouter._policies.model_state import ModelState, ProviderState, without_limits
 from asyncrouter._policies.pacing import Rank
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from random import Random
 
     from asyncrouter._config.catalog import Model
-    from asyncrouter._config.config import Hedge
+    from asyncrouter._config.config import Config, Hedge
     from asyncrouter._errors import AttemptError
     from asyncrouter._events import Events
     from asyncrouter._policies.hedge_budget import HedgeBudget
@@ -42,7 +43,9 @@ RESERVE_QUANTILE = 0.9
 class Policies:
     """Everything that may refuse an attempt, and learns from how it ended."""
 
-    __slots__ = ("_events", "_loop", "_models", "_providers", "_random", "breakers_on", "hedge_budgets", "holds")
+    __slots__ = (
+        "_events", "_left", "_loop", "_models", "_providers", "_random", "breakers_on", "hedge_budgets", "holds",
+    )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, random: Random, events: Events, *, breakers: bool = True
@@ -53,6 +56,7 @@ class Policies:
         self.breakers_on = breakers
         self._models: dict[tuple[str, str], ModelState] = {}
         self._providers: dict[str, ProviderState] = {}
+        self._left: list[ModelState] = []  # of earlier configurations, with calls that wait
         self.holds = Holds()
         self.hedge_budgets = HedgeBudgets()
 
@@ -172,9 +176,24 @@ class Policies:
         state.limits.announce(*read_limits(headers), now=now)
         state.pacer.look_again()
 
+    def reconfigure(self, config: Config, changed: AbstractSet[str]) -> None:
+        """Take the limits of another configuration; what is known of the providers that have `changed` is forgotten."""
+        self.breakers_on = config.defaults.breaker == "auto"
+        models = {(model.provider, model.id): model for model in reversed([*config.models.values()])}
+        for key, state in list(self._models.items()):
+            if key[0] in changed:
+                self._models.pop(key)
+                self._left.append(state)
+            else:
+                state.reconfigure(models.get(key) or without_limits(state.model), breakers_on=self.breakers_on)
+        for provider in changed:
+            self._providers.pop(provider, None)
+        self.holds.forget(changed)
+        self._left = [state for state in self._left if state.pacer.waiting]
+
     def close(self) -> None:
         """Send away all who wait."""
-        for state in self._models.values():
+        for state in (*self._models.values(), *self._left):
             state.pacer.close()
 
     def _new(self, model: Model) -> ModelState:

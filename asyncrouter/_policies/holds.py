@@ -20,6 +20,7 @@ from asyncrouter._policies.scope import asks_for_pause, rule_of
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Set as AbstractSet
 
     from asyncrouter._config.catalog import Model
 
@@ -91,6 +92,14 @@ class Holds:
         # An answer that comes while the key is disabled was asked for before that, and proves nothing.
         if (hold := self.keys.get(model.provider)) is not None and now >= hold.until:
             del self.keys[model.provider]
+
+    def forget(self, providers: AbstractSet[str]) -> None:
+        """Forget all about providers whose entries in the configuration have changed."""
+        for holds in (self.held, self.models):
+            for key in [key for key in holds if key[0] in providers]:
+                del holds[key]
+        for provider in providers:
+            self.keys.pop(provider, None)
 
     # Who waits for the end of a hold.
 

@@ -66,6 +66,14 @@ class Limits:
         """Whether there is a limit of tokens."""
         return self._tokens is not None
 
+    def configure(self, model: Model) -> None:
+        """Take the limits of another configuration; what has been taken stays taken, and running requests go on."""
+        self._model = model
+        self._requests = _changed(self._requests, model.rpm)
+        self._tokens = _changed(self._tokens, model.tpm)
+        self.slots.limit = model.max_concurrent
+        self._update()
+
     # What the provider has said.
 
     def announce(self, requests: AnnouncedLimit | None, tokens: AnnouncedLimit | None, *, now: float) -> None:
@@ -170,6 +178,15 @@ def _per_minute(per_minute: float | None) -> Gcra | None:
         return None
     rate = per_minute / 60.0 * MARGIN
     return Gcra(rate, max(1.0, rate))
+
+
+def _changed(known: Gcra | None, per_minute: float | None) -> Gcra | None:
+    """The limit as it is configured now. One that was announced comes with the next response again."""
+    fresh = _per_minute(per_minute)
+    if known is None or fresh is None:
+        return fresh
+    known.rate, known.burst = fresh.rate, fresh.burst
+    return known
 
 
 def _announced(

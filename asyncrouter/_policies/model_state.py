@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -110,3 +111,16 @@ class ModelState:
         """Remember what a failed attempt says about the model and its key."""
         if (change := self.holds.learn(self.model, error, now)) is not None:
             self.changed(*change)
+
+    def reconfigure(self, model: Model, *, breakers_on: bool) -> None:
+        """Take the limits of another configuration."""
+        if (model.rpm, model.tpm, model.max_concurrent) != (self.model.rpm, self.model.tpm, self.model.max_concurrent):
+            self.limits.configure(model)
+            self.pacer.look_again()
+        self.model = model
+        self.breakers_on = breakers_on
+
+
+def without_limits(model: Model) -> Model:
+    """The model as it is where no configuration has an entry for it any more."""
+    return replace(model, rpm=None, tpm=None, max_concurrent=None)

@@ -3,7 +3,8 @@
 A failure is of one of six kinds, by the errors of its attempts:
 
 - *own*: the row's own fault, or the caller's: asking again gives the same.
-- *unusable*: no attempt could have answered any row: keys that are turned down, models that do not exist, no credit.
+- *unusable*: no attempt could have answered any row: keys that are turned down, models that do not exist, no credit,
+  a budget (`Config.budget`) that is used up.
 - *limit*: rate limits, and holds after them.
 - *outage*: nobody was there: no connection, 502 to 504, an open breaker, no room on this machine.
 - *timeout*: the provider was there, and too slow.
@@ -26,6 +27,7 @@ from asyncrouter import (
     DeadlineExceeded,
     NotSent,
     OutOfCredit,
+    OverBudget,
     RateLimited,
     Rejected,
     ServerFailed,
@@ -142,9 +144,11 @@ def _most_telling(error: CallError) -> AttemptError | None:
 
 
 def _is_unusable(error: AttemptError | None) -> bool:
-    """Whether an attempt failed of something that only the user can change: a key, an account, the name of a model."""
+    """Whether an attempt failed of what only the user can change: a key, an account, a model's name, the budget."""
     if isinstance(error, NotSent):
-        return error.actionable or error.key_out or error.message.startswith(_DISABLED)
+        return (
+            error.actionable or error.key_out or isinstance(error, OverBudget) or error.message.startswith(_DISABLED)
+        )
     if isinstance(error, OutOfCredit | Unauthorized | Rejected):
         return error.scope in {"model", "key"}
     return False

@@ -196,17 +196,20 @@ def pytest_configure() -> None:
 
 def _plant() -> None:
     """Give each simulated provider that has none a secret key and a secret header."""
-    begin = Router.__init__
+    for name in ("__init__", "reload"):
+        setattr(Router, name, _planting(getattr(Router, name)))
 
-    @functools.wraps(begin)
+
+def _planting(method: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(method)
     def planted(self: Router, config: Any = None, **given: Any) -> None:
         if isinstance(config, Mapping) and isinstance(providers := config.get("providers"), Mapping):
             theirs = {"key": f"env:{VARIABLE}", "headers": {"X-Team": HEADER}}
             simulated = {name: {**theirs, **table} for name, table in providers.items() if name.startswith("sim")}
             config = {**config, "providers": {**providers, **simulated}}
-        begin(self, config, **given)
+        method(self, config, **given)
 
-    Router.__init__ = planted  # type: ignore[method-assign]
+    return planted
 
 
 def _watch_calls() -> None:
