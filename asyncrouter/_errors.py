@@ -119,8 +119,8 @@ class CallError(RouterError):
     def http_status(self) -> int:
         """The status for a server that passes this error on to its own client.
 
-        504: the deadline passed. 429: rate limits, or the budget. 400: every model rejected the request, or its prompt
-        is too long for them. 503: nothing was sent. 502: anything else. Never 401, 402, 403: about the client's own key.
+        504: the deadline passed. 429: limits, or the budget. 400: every model rejected the request, or its prompt
+        is too long for them. 503: nothing was sent. 502: any other. Never 401, 402, 403: about the client's own key.
         """
         return 504 if isinstance(self, DeadlineExceeded) else _http_status(self.errors)
 
