@@ -9,6 +9,10 @@ carry what it says.
 parameters and the deadline of a task, `x-asyncrouter-deadline` is the call's deadline in seconds. Other header fields
 of the client go nowhere. Each answer has `x-asyncrouter-model`, `-attempts`, `-cost-usd` (of all attempts; a stream's
 is not known when it begins) and `-trace-id`, and `x-should-retry: false` where the router has tried what can be tried.
+
+Who asks for no stream reads nothing along, so his answer comes from the provider as one JSON body, at a fraction of the
+processor time: `total`, the share of the deadline and the deadline limit it. A number for `first_token` or `idle`, or a
+hedge, is kept, with a stream that the client does not see.
 """
 
 from asyncrouter.openai_api._answer import Answer, ApiRequest, ByteStream

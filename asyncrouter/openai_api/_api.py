@@ -21,6 +21,7 @@ from asyncrouter.openai_api._request import (
     read_options,
     unknown_model,
 )
+from asyncrouter.openai_api._unread import UnreadLimits
 
 if TYPE_CHECKING:
     from asyncrouter import Reply, Router
@@ -43,12 +44,13 @@ class OpenAIApi:
       regular expressions, which may take for ever; the provider still gets it.
     """
 
-    __slots__ = ("_longest", "_trusted", "router")
+    __slots__ = ("_longest", "_trusted", "_unread", "router")
 
     def __init__(self, router: Router, *, longest: float | None = None, trusted: bool = False) -> None:
         self.router: Router = router
         self._longest = inf if longest is None else longest
         self._trusted = trusted
+        self._unread = UnreadLimits()
 
     async def respond(self, request: ApiRequest, may_use: MayUse | None = None) -> Answer:
         """Answer a request; every failure is an answer, too. Only a cancellation is raised.
@@ -82,7 +84,8 @@ class OpenAIApi:
 
     async def _chat(self, chat: ChatRequest) -> Answer:
         if not chat.stream:
-            reply = await self.router.chat(chat.messages, params=chat.params, **chat.options)
+            limits = self._unread.of(self.router, chat.options)
+            reply = await self.router.chat(chat.messages, params=chat.params, **chat.options, **limits)
             fields = {"content-type": JSON, **DO_NOT_RETRY, **summary(reply.trace, reply.model)}
             return Answer(200, fields | cost_field(reply.trace), orjson.dumps(completion(reply)), reply.trace)
         stream = self.router.stream(chat.messages, params=chat.params, **chat.options)

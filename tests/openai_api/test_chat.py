@@ -36,7 +36,7 @@ def test_a_whole_answer_is_a_chat_completion(clock: Clock, world: World) -> None
     answer, body = respond(clock, world, chat())
 
     assert body["choices"] == [
-        {"index": 0, "message": {"role": "assistant", "content": "one two"}, "finish_reason": "stop"}
+        {"index": 0, "message": {"role": "assistant", "content": "one two"}, "logprobs": None, "finish_reason": "stop"}
     ]
     assert (body["object"], body["model"], body["usage"]["total_tokens"]) == ("chat.completion", "m", 3)
     assert answer.status == 200
