@@ -84,8 +84,8 @@ class OpenAIApi:
 
     async def _chat(self, chat: ChatRequest) -> Answer:
         if not chat.stream:
-            limits = self._unread.of(self.router, chat.options)
-            reply = await self.router.chat(chat.messages, params=chat.params, **chat.options, **limits)
+            options = {**chat.options, **self._unread.of(self.router, chat.options)}
+            reply = await self.router.chat(chat.messages, params=chat.params, **options)
             fields = {"content-type": JSON, **DO_NOT_RETRY, **summary(reply.trace, reply.model)}
             return Answer(200, fields | cost_field(reply.trace), orjson.dumps(completion(reply)), reply.trace)
         stream = self.router.stream(chat.messages, params=chat.params, **chat.options)

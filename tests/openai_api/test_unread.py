@@ -1,4 +1,4 @@
-"""A call that no client reads along: one JSON body from the provider, unless a setting needs its contents as they come."""
+"""A call that no client reads along: one JSON body from the provider, unless a setting needs its contents."""
 
 from __future__ import annotations
 
