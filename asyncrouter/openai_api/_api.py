@@ -38,7 +38,7 @@ _EVENTS: Final = {"content-type": "text/event-stream", "cache-control": "no-cach
 class OpenAIApi:
     """Answers requests to OpenAI's API: `answer = await api.respond(request)`.
 
-    - `router`: may be replaced at any time; calls in flight end on the one that they began with.
+    - `router`: it stays its owner's, who opens, reloads and closes it.
     - `longest`: the longest deadline of a call, in seconds, whatever a client asks for; `None`: the router's own.
     - `trusted`: whether the clients are this program itself. A schema of anybody else is not checked here if it has
       regular expressions, which may take for ever; the provider still gets it.

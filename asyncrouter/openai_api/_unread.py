@@ -15,7 +15,7 @@ from asyncrouter import Defaults
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter import ExplainedStep, Router
+    from asyncrouter import Config, ExplainedStep, Router
 
 MAX_CHOICES: Final = 1000
 """Choices of models that are remembered; they come from clients."""
@@ -26,24 +26,25 @@ _NO_LIMITS: Final[Mapping[str, None]] = dict.fromkeys(_LIMITS)
 
 
 class UnreadLimits:
-    """Arguments of `Router.chat` for a call of one router that nobody reads along, by what says its models."""
+    """Arguments of `Router.chat` for calls that nobody reads along, by what says their models, for one configuration."""
 
-    __slots__ = ("_known", "_router")
+    __slots__ = ("_config", "_known")
 
     def __init__(self) -> None:
-        self._router: Router | None = None
+        self._config: Config | None = None
         self._known: dict[tuple[object, ...], Mapping[str, None]] = {}
 
     def of(self, router: Router, options: Mapping[str, object]) -> Mapping[str, None]:
         """The arguments to add to `options`. Raises what `Router.explain` raises."""
-        if router is not self._router or len(self._known) >= MAX_CHOICES:
-            self._router, self._known = router, {}
+        config = router.config
+        if config is not self._config or len(self._known) >= MAX_CHOICES:
+            self._config, self._known = config, {}
         chain = options.get("chain")
         key = (*map(options.get, _CHOICE), tuple(chain) if isinstance(chain, list) else None)
         found = self._known.get(key)
         if found is None:
             choice = {name: options[name] for name in (*_CHOICE, "chain") if name in options}
-            if "task" in choice and choice["task"] not in router.config.tasks:
+            if "task" in choice and choice["task"] not in config.tasks:
                 choice["task"] = "default"  # whose chain an unknown one uses; the call itself says so
             plan = router.explain(**choice)  # type: ignore[arg-type]  # as read from a request
             bare = plan.hedge is None and all(map(_has_no_limit, (*plan.steps, *plan.on_context)))

@@ -62,7 +62,7 @@ class ServeOptions:
 
 
 class Loaded(NamedTuple):
-    """What is read again at SIGHUP: the router, and the keys of the clients."""
+    """What is read again at SIGHUP: the router, of which only the configuration counts then, and the clients' keys."""
 
     router: Router
     keys: KeyRing = KeyRing()

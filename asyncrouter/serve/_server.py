@@ -47,7 +47,8 @@ _END_SECONDS: Final = 1.0
 class Server:
     """Serves OpenAI's HTTP API. An async context manager: it listens inside the block.
 
-    - `load`: makes the router and the keys, now and at each `reload()`.
+    - `load`: makes the router and the keys, now and at each `reload()`, which takes the configuration of the new router
+      and leaves the rest of it.
     - `options`: see `ServeOptions`.
     - `pages`: functions of the router by path (`/metrics`), for whoever has a key that may use all models.
 
@@ -65,7 +66,6 @@ class Server:
         self._gate = Gate(keys, max_calls=self.options.max_calls, clock=time.monotonic, wall=time.time)
         self._api = OpenAIApi(router, longest=self.options.longest)
         self._busy: set[web.RequestHandler] = set()
-        self._retiring: dict[asyncio.Task[None], Router] = {}  # routers of earlier configurations
         self._stopping = asyncio.Event()
         self._quiet = asyncio.Event()  # set when no request is being answered
         self._connections: Connections
@@ -113,26 +113,20 @@ class Server:
     def reload(self) -> bool:
         """Read the configuration again; `False`, with a line in the log, if it cannot be used: then the old one stays.
 
-        New requests use the new one at once, calls in flight end with the old one.
+        New requests use the new one at once, calls in flight end with the old one. What the router and the keys have
+        learned and used stays.
         """
         try:
-            router, keys = self._load()
+            loaded, keys = self._load()
             self._check(bool(keys))
+            self._api.router.reload(loaded.config)
         except ConfigError as error:
             logger.error("the configuration was not read again: %s", error)  # noqa: TRY400  # its words say it all
             return False
         keys.adopt(self._gate.keys)
-        old, self._api.router, self._gate.keys = self._api.router, router, keys
-        task = asyncio.get_running_loop().create_task(old.drain())
-        self._retiring[task] = old
-        task.add_done_callback(self._retired)
+        self._gate.keys = keys
         logger.info("the configuration was read again")
         return True
-
-    def _retired(self, task: asyncio.Task[None]) -> None:
-        self._retiring.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("an old router did not close: %s", type(error).__name__)
 
     def _check(self, has_keys: bool) -> None:
         host = self.options.host
@@ -150,12 +144,9 @@ class Server:
             await asyncio.shield(self._close())
 
     async def _close(self) -> None:
-        for router in (self._api.router, *self._retiring.values()):
-            await router.aclose()
+        await self._api.router.aclose()
         await self._until_quiet(_END_SECONDS)
         await self._connections.shutdown(0.1)
-        if self._retiring:
-            await asyncio.wait(list(self._retiring))
 
     async def _until_quiet(self, seconds: float) -> None:
         if self._busy:

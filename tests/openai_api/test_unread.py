@@ -66,17 +66,17 @@ def test_a_silent_model_costs_its_share_of_the_deadline(clock: Clock, world: Wor
 
 
 def test_what_is_remembered_is_bounded(clock: Clock, world: World) -> None:
-    """Names come from clients; a router that is replaced is judged anew."""
+    """Names come from clients; another configuration is judged anew."""
     world.model("m", Act(text="one"))
 
     async def scenario() -> None:
-        async with router_of(world) as router, router_of(world, defaults={"idle": 5.0}) as other:
+        async with router_of(world) as router:
             api = OpenAIApi(router)
             for number in range(MAX_CHOICES + 5):
                 api._unread.of(router, {"model": f"m{number}"})
             assert len(api._unread._known) <= MAX_CHOICES
             await api.respond(chat())
-            api.router = other
+            router.reload(world.config(defaults={"idle": 5.0}))
             await api.respond(chat())
 
     clock.run(scenario())
