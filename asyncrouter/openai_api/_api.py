@@ -19,7 +19,7 @@ from asyncrouter.openai_api._request import (
     read_model,
     read_object,
     read_options,
-    unknown_model,
+    unknown_name,
 )
 from asyncrouter.openai_api._unread import UnreadLimits
 
@@ -79,7 +79,7 @@ class OpenAIApi:
             return await self._chat(read_chat(fields, options, trusted=self._trusted))
         except ConfigError as error:
             if is_unknown(config, name):
-                raise unknown_model(name) from error
+                raise unknown_name(config, name, may_use) from error
             raise
 
     async def _chat(self, chat: ChatRequest) -> Answer:

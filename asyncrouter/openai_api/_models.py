@@ -9,7 +9,7 @@ import orjson
 
 from asyncrouter import Config, Model, Step
 from asyncrouter.openai_api._answer import JSON, Answer
-from asyncrouter.openai_api._request import unknown_model
+from asyncrouter.openai_api._request import unknown_name
 
 if TYPE_CHECKING:
     from asyncrouter.openai_api._request import MayUse
@@ -21,7 +21,7 @@ def answer(config: Config, wanted: str, may_use: MayUse | None) -> Answer:
     if not wanted:
         return _json({"object": "list", "data": [_entry(name) for name in names]})
     if (name := unquote(wanted)) not in names:
-        raise unknown_model(name)
+        raise unknown_name(config, name, may_use)
     return _json(_entry(name))
 
 

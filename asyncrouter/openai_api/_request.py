@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 MAX_CHAIN: Final = 20
 """Models in a chain that a request names: more than anybody would try, and each costs a plan."""
+MAX_SHOWN: Final = 200
+"""Characters of a client's name that an answer repeats."""
+MAX_LISTED: Final = 20
+"""Tasks, or tiers, that an answer lists."""
+_KINDS: Final = frozenset({"task", "tier"})
 _OURS: Final = "x-asyncrouter-"
 _TASK, _DEADLINE = f"{_OURS}task", f"{_OURS}deadline"
 """The header fields of a request that mean something here."""
@@ -96,7 +101,7 @@ def read_model(config: Config, given: object, options: dict[str, Any], may_use: 
     name = given.strip()
     kind, _, rest = name.partition(":")
     names = [name]
-    if name not in config.models and kind in {"task", "tier"} and kind not in config.providers:
+    if name not in config.models and kind in _KINDS and kind not in config.providers:
         options[kind] = rest
     elif "," in name and name not in config.models:
         names = options["chain"] = [part.strip() for part in name.split(",")]
@@ -104,23 +109,33 @@ def read_model(config: Config, given: object, options: dict[str, Any], may_use: 
         options["model"] = name
     if len(names) > MAX_CHAIN or not all(names):
         raise Problem(400, f"model: expected at most {MAX_CHAIN} names with commas between", param="model")
-    _check_task(config, options.get("task"))
-    if may_use is not None:
-        used = [*names, *([f"task:{options['task']}"] if "task" in options else [])]
-        if not all(map(may_use, used)):
-            raise unknown_model(name)
+    task = options.get("task")
+    if task is not None and task not in config.tasks and config.unknown_task != "default":
+        raise unknown_name(config, f"task:{task}", may_use)
+    for used in (*names, *([] if task is None else [f"task:{task}"])):
+        if may_use is not None and not may_use(used):
+            raise unknown_name(config, used, may_use)
     return name
 
 
-def unknown_model(name: str) -> Problem:
-    """The answer to a name that is none, or none for this client: it looks the same."""
-    return Problem(404, f"unknown model {name[:200]!r}", "model_not_found", "model")
+def unknown_name(config: Config, name: str, may_use: MayUse | None) -> Problem:
+    """The answer to a name that is none, or none for this client: it looks the same. It says what there is."""
+    kind, _, rest = name.partition(":")
+    if kind not in _KINDS:
+        problem, cure = f"unknown model {name[:MAX_SHOWN]!r}", "GET /v1/models lists those that there are"
+    else:
+        tables = config.tasks if kind == "task" else config.tiers
+        known = [one for one in tables if may_use is None or may_use(f"{kind}:{one}")]
+        problem = f"unknown {kind} {rest[:MAX_SHOWN]!r}"
+        cure = f"there {'are' if known else 'is'} {', '.join(known[:MAX_LISTED]) or 'none'}"
+        cure += ", …" if len(known) > MAX_LISTED else ""
+    return Problem(404, f"{problem}; {cure}", "model_not_found", "model")
 
 
 def is_unknown(config: Config, name: str) -> bool:
     """Whether a name that made a call fail stands for no model, task or tier."""
     kind, _, rest = name.partition(":")
-    if kind in {"task", "tier"} and name not in config.models:
+    if kind in _KINDS and name not in config.models:
         return rest not in (config.tasks if kind == "task" else config.tiers)
     try:
         for part in [name] if name in config.models else name.split(","):
@@ -142,11 +157,6 @@ def has_pattern(value: object) -> bool:
         elif isinstance(found, list):
             waiting += found
     return False
-
-
-def _check_task(config: Config, task: str | None) -> None:
-    if task is not None and task not in config.tasks and config.unknown_task != "default":
-        raise Problem(404, f"unknown task {task[:200]!r}", "model_not_found", "model")
 
 
 def _seconds(value: str) -> float:

@@ -26,7 +26,7 @@ _NO_LIMITS: Final[Mapping[str, None]] = dict.fromkeys(_LIMITS)
 
 
 class UnreadLimits:
-    """Arguments of `Router.chat` for calls that nobody reads along, by what says their models, for one configuration."""
+    """Arguments of `Router.chat` for calls that nobody reads along, by what says their models."""
 
     __slots__ = ("_config", "_known")
 

@@ -84,6 +84,13 @@ def test_one_model_is_shown_or_unknown(clock: Clock, world: World, path: str, st
     assert answer.status == status
 
 
+def test_an_unknown_model_says_where_the_list_is(clock: Clock, world: World) -> None:
+    """There may be thousands."""
+    _, body = respond(clock, world, get("/models/nope"))
+
+    assert body["error"]["message"] == "unknown model 'nope'; GET /v1/models lists those that there are"
+
+
 @pytest.mark.parametrize(("name", "headers", "status"), [
     ("m", {}, 200), ("n", {}, 404), ("m,n", {}, 404), ("task:t", {}, 404), ("sim:m", {}, 404),
     ("m", {"x-asyncrouter-task": "t"}, 404),
@@ -104,3 +111,39 @@ def test_a_name_that_is_not_allowed_looks_unknown(
             return answer.status, [one["id"] for one in orjson.loads(listed.body)["data"]]
 
     assert clock.run(scenario()) == (status, ["m"])
+
+
+MANY = {f"t{number}": ["m"] for number in range(22)}
+
+
+@pytest.mark.parametrize(("tables", "name", "headers", "message"), [
+    (TABLES, "task:codng", {}, "unknown task 'codng'; there are t"),
+    (TABLES, "m", {"x-asyncrouter-task": "codng"}, "unknown task 'codng'; there are t"),
+    (TABLES, "tier:hgh", {}, "unknown tier 'hgh'; there are low"),
+    ({}, "tier:hgh", {}, "unknown tier 'hgh'; there is none"),
+    ({"tasks": MANY}, "task:x", {}, f"unknown task 'x'; there are {', '.join(list(MANY)[:20])}, …"),
+])  # fmt: skip
+def test_an_unknown_name_says_which_ones_there_are(
+    clock: Clock, world: World, tables: dict[str, object], name: str, headers: dict[str, str], message: str
+) -> None:
+    """The tasks and tiers by name, the first twenty of them."""
+    world.model("m", Act(text="one"))
+    answer, body = respond(clock, world, chat(name, headers), unknown_task="error", **tables)
+
+    assert (answer.status, body["error"]["code"], body["error"]["message"]) == (404, "model_not_found", message)
+
+
+def test_names_that_a_key_may_not_use_are_not_listed(clock: Clock, world: World) -> None:
+    """A client learns nothing of the others by asking for what there is not."""
+    messages = []
+
+    async def scenario() -> None:
+        async with router_of(world, tasks={"mine": ["m"], "theirs": ["m"]}) as router:
+            for name in ("task:theirs", "task:nope"):
+                answer = await OpenAIApi(router).respond(chat(name), {"task:mine"}.__contains__)
+                assert isinstance(answer.body, bytes)
+                messages.append(orjson.loads(answer.body)["error"]["message"])
+
+    clock.run(scenario())
+
+    assert messages == ["unknown task 'theirs'; there are mine", "unknown task 'nope'; there are mine"]
