@@ -15,14 +15,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish() -> None:
-    """Put what the imports made out of the collector's sight, so that a collection after each test costs nothing."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def _nothing_left_unclosed() -> Iterator[None]:
-    """Unclosed sessions and sockets warn when they are collected: in the test that left them, not in the next one."""
+    """Unclosed sessions and sockets warn when they are collected: in the test that left them, not in the next one.
+
+    What is still alive then (modules, pytest's reports) is put out of the collector's sight: the next collection would
+    look at all of it again, which took longer than most tests.
+    """
     yield
     gc.collect()
+    gc.freeze()
