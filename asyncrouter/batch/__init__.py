@@ -17,6 +17,7 @@ out.jsonl`.
 from asyncrouter.batch._divided import divided
 from asyncrouter.batch._errors import BatchError, InvalidInput, WriteFailed
 from asyncrouter.batch._estimate import Estimate
+from asyncrouter.batch._flex import FLEX
 from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._lines import failure_record
 from asyncrouter.batch._map import map  # noqa: A004  # `batch.map` is what it is
@@ -24,9 +25,11 @@ from asyncrouter.batch._preflight import estimate
 from asyncrouter.batch._report import Progress, Report
 from asyncrouter.batch._rows import ROW_FIELDS
 from asyncrouter.batch._run import run
+from asyncrouter.batch._sample import Sample, sample
+from asyncrouter.batch._sampling import Interval
 from asyncrouter.batch._source import Source
 
 __all__ = [
-    "ROW_FIELDS", "BatchError", "Estimate", "IdSet", "InvalidInput", "Progress", "Report", "Source", "WriteFailed",
-    "divided", "estimate", "failure_record", "map", "run",
+    "FLEX", "ROW_FIELDS", "BatchError", "Estimate", "IdSet", "Interval", "InvalidInput", "Progress", "Report", "Sample",
+    "Source", "WriteFailed", "divided", "estimate", "failure_record", "map", "run", "sample",
 ]

@@ -44,7 +44,7 @@ class Estimate:
     word", "in two sentences"), as its row's `max_tokens`, or 500 tokens. A long prompt has its own price where the
     model has one, and so has a row that asks for a service tier. `cost_usd` is the price if the first model of each
     chain answers, `most_usd` if its dearest model does. Both leave out models without a known price, which `unpriced`
-    names.
+    names. `copies` are rows that `dedupe` does not ask, which are in `rows` alone.
     """
 
     rows: int = 0
@@ -53,6 +53,7 @@ class Estimate:
     cost_usd: float = 0.0
     most_usd: float = 0.0
     unpriced: list[str] = field(default_factory=list)
+    copies: int = 0
 
 
 @dataclass(slots=True)
@@ -66,8 +67,11 @@ class RowGroup:
     usd: list[float] = field(default_factory=list)
     """What the rows cost at each step; nothing where the price is not known."""
 
-    def add(self, prompt: object, options: Mapping[str, object], answer_tokens: int) -> None:
-        """Count a row with this prompt, or these messages, these arguments, and an answer of this length."""
+    def add(self, prompt: object, options: Mapping[str, object], answer_tokens: int) -> int:
+        """Count a row with this prompt, or these messages, these arguments, and an answer of this length.
+
+        The tokens of the prompt.
+        """
         given = options.get("params")
         params = given if isinstance(given, Mapping) else {}
         added = {**params, "response_format": options.get("response_format", params.get("response_format"))}
@@ -75,8 +79,9 @@ class RowGroup:
         self.rows += 1
         self.input_tokens += asked
         self.output_tokens += answer_tokens
-        costs = [_usd(step.usd_per_mtok, params.get("service_tier"), asked, answer_tokens) for step in self.steps]
+        costs = [_usd(step.usd_per_mtok, _tier(params, step.provider), asked, answer_tokens) for step in self.steps]
         self.usd = [before + cost for before, cost in zip(self.usd, costs, strict=True)] if self.usd else costs
+        return asked
 
     def add_to(self, estimate: Estimate) -> None:
         """Add the rows and their price to an estimate."""
@@ -101,6 +106,13 @@ def answer_tokens(options: Mapping[str, object]) -> int:
         if isinstance(given, int):
             return given
     return USUAL_ANSWER
+
+
+def _tier(params: Mapping[str, object], provider: str) -> object:
+    """The service tier that these parameters ask of a provider."""
+    theirs = params.get(provider)
+    given = theirs if isinstance(theirs, dict) and "service_tier" in theirs else params
+    return given.get("service_tier")
 
 
 def _usd(price: Price | None, tier: object, asked: int, answered: int) -> float:

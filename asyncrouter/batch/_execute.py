@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._divided import divided, router_of
 from asyncrouter.batch._errors import WriteFailed
+from asyncrouter.batch._flex import with_flex
 from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._job import Job
 from asyncrouter.batch._journal import Journal
@@ -18,7 +18,7 @@ from asyncrouter.batch._parallel_job import ParallelJob
 from asyncrouter.batch._paths import file_state
 from asyncrouter.batch._pending_rows import count_answered
 from asyncrouter.batch._preflight import preflight
-from asyncrouter.batch._progress import INTERRUPTED, ProgressReporter
+from asyncrouter.batch._progress import ProgressReporter
 from asyncrouter.batch._resume import (
     add_ids,
     check_errors_file,
@@ -31,6 +31,7 @@ from asyncrouter.batch._stop_rules import check_prices
 from asyncrouter.batch._worker_processes import worker_processes
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
     from asyncrouter import Router
@@ -46,10 +47,11 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
 
     The order matters: nothing is changed in any file before every file is known to be usable and the input is valid.
     """
+    options = replace(options, chat=with_flex(router, options.chat))
     async with contextlib.AsyncExitStack() as stack:
         processes = await _start_processes(stack, router, options)  # they start while the input is checked
         before = file_state(files.source.path)
-        checked = await preflight(router, files.source, options.chat)
+        checked = await preflight(router, files.source, options.chat, dedupe=options.dedupe)
         rules = options.rules(checked.estimate)
         check_prices(rules, checked.estimate)
         answers = Journal(files.output, sync=options.fsync)
@@ -148,17 +150,8 @@ async def _carry_out(
     """Do the work and close both files; the error of the file that could not be written, if any."""
     answers.on_failure = lambda failure: work.abort(failure.reason)
     failures.on_failure = lambda failure: work.stop(failure.reason)  # answers can still be kept
-    helpers = [asyncio.create_task(reporter.report_regularly())] if reporter.wanted else []
-    if stop is not None:
-        helpers.append(asyncio.create_task(_stop_when_set(stop, work)))
-    try:
+    async with reporter.watching(stop):
         await work.run()
-    finally:
-        for helper in helpers:
-            helper.cancel()
-        if helpers:
-            await asyncio.wait(helpers)
-    reporter.report_now()
     failed = None
     for journal in (failures, answers):  # if both fail, the answers' error is the one to report
         try:
@@ -166,8 +159,3 @@ async def _carry_out(
         except WriteFailed as error:
             failed = error
     return failed
-
-
-async def _stop_when_set(stop: asyncio.Event, work: Executor) -> None:
-    await stop.wait()
-    work.stop(INTERRUPTED)

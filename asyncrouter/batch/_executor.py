@@ -22,6 +22,11 @@ class Executor(Protocol):
         ...
 
     @property
+    def waiting_for(self) -> str | None:
+        """What the rows wait for, in words; `None` while answers come."""
+        ...
+
+    @property
     def stopped(self) -> str | None:
         """Why no more rows are taken; `None` while they are, and after the last one."""
         ...

@@ -1,4 +1,4 @@
-"""A compact set of ids, and the id of each row of an input."""
+"""A compact set of ids, the id of each row of an input, and the digest of what a row asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncrouter.files import json_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncrouter.batch._rows import Id
+    from asyncrouter.batch._rows import Id, Row
 
 BUCKETS = 1 << 13
 """How many buckets a set has. In a set of a million ids each holds about 120 of them, 1.4 kB that one search reads."""
@@ -94,3 +94,18 @@ def _is_entry(digest: bytes, bucket: bytearray) -> bool:
     while at > 0 and at % KEPT_BYTES:
         at = bucket.find(digest, at + 1)
     return at >= 0
+
+
+def request_digest(row: Row, common: Mapping[str, object]) -> bytes:
+    """A digest of what a row asks: its prompt and its options; rows with those for all rows have the same."""
+    options = None if row.options is common else sorted(row.options.items())
+    return blake2b(json_bytes([_plain(row.prompt), options, row.embeds]), digest_size=16).digest()
+
+
+def _plain(prompt: object) -> object:
+    """A prompt as text where its messages are nothing but that."""
+    match prompt:
+        case [{"role": "user", "content": str(text), **rest}] if not rest:
+            return text
+        case _:
+            return prompt

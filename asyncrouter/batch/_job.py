@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING
 from asyncrouter.batch._accept import guarded
 from asyncrouter.batch._asker import Asker
 from asyncrouter.batch._failure import error_class
+from asyncrouter.batch._identical import Copies
 from asyncrouter.batch._lines import answer_line, failure_line
 from asyncrouter.batch._patience import Patience
 from asyncrouter.batch._pending_rows import pending_rows
 from asyncrouter.batch._stop_rules import UNANSWERABLE_IN_A_ROW
 from asyncrouter.batch._tally import Tally
+from asyncrouter.batch._waiting_for import waiting_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from asyncrouter import Embeddings, Reply, Router
     from asyncrouter.batch._ids import IdSet
     from asyncrouter.batch._job_options import JobOptions
     from asyncrouter.batch._rows import Row
-    from asyncrouter.batch._source import Source
+    from asyncrouter.batch._source import Rows
 
     Write = Callable[[bytes], None]
 
@@ -42,7 +44,7 @@ class Job:
     """
 
     def __init__(
-        self, router: Router, source: Source, options: JobOptions, ended: IdSet | None, answers: Write,
+        self, router: Router, source: Rows, options: JobOptions, ended: IdSet | None, answers: Write,
         failures: Write,
     ) -> None:
         self.tally = Tally()
@@ -51,7 +53,9 @@ class Job:
         if (accept := options.chat.get("accept")) is not None:
             options = replace(options, chat={**options.chat, "accept": guarded(accept)})  # type: ignore[arg-type]  # checked before
         self._options = options
-        self._rows = pending_rows(source, options, router.config, ended)
+        self._source, self._ended = source, ended
+        self._rows: Generator[Row | None] = pending_rows(source, options, router.config, ended)
+        self._copies: Copies | None = None
         self._answers = answers
         self._failures = failures
         self._asker: Asker | None = None
@@ -65,6 +69,14 @@ class Job:
         return 0 if self._asker is None else self._asker.in_flight
 
     @property
+    def waiting_for(self) -> str | None:
+        """What the rows wait for, while no answers come."""
+        if self._asker is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        return waiting_for(self._asker, self._router, now, self._options.patience)
+
+    @property
     def within_budget(self) -> bool:
         """Whether the budget covers another row when none is in flight."""
         return self._options.rules.affords_another(self.tally, 0)
@@ -74,6 +86,21 @@ class Job:
 
         Raises `BatchError` when the input has changed since it was checked, and `RouterClosed`.
         """
+        try:
+            if self._options.dedupe:
+                await self._find_copies()
+            await self._run()
+        finally:
+            self._rows.close()
+            if self._copies is not None:
+                self._copies.close()
+
+    async def _find_copies(self) -> None:
+        options, config = self._options, self._router.config
+        self._copies = await Copies.find(self._source, options, config, self._ended)
+        self._rows = pending_rows(self._source, options, config, self._ended, self._copies)
+
+    async def _run(self) -> None:
         options = self._options
         self._asker = asker = Asker(
             self._router, options.chat, options.concurrency, random.Random(), take=self._take, answered=self._write,
@@ -86,7 +113,6 @@ class Job:
             await asker.run()
         finally:
             patience.close()
-            self._rows.close()
         if asker.kept_back and self.tally.done and self.stopped is None:
             asker.fail_kept_back()
         elif asker.kept_back:
@@ -134,12 +160,21 @@ class Job:
         return None
 
     def _write(self, row: Row, reply: Reply | Embeddings) -> None:
-        self._answers(answer_line(row, reply, self._options.format, raw=self._options.raw))
+        options = self._options
+        self._answers(answer_line(row, reply, options.format, raw=options.raw))
         self.tally.add_answer(reply)
+        if self._copies is not None:
+            for copy in self._copies.of(row):
+                self._answers(answer_line(copy, reply, options.format, raw=options.raw, same_as=row.id))
+                self.tally.add_copied_answer(reply)
 
     def _fail(self, row: Row, error: Exception) -> None:
         self._failures(failure_line(row, error, self._options.format))
         self.tally.add_failure(error)
+        if self._copies is not None:
+            for copy in self._copies.of(row):
+                self._failures(failure_line(copy, error, self._options.format, same_as=row.id))
+                self.tally.add_copied_failure(error)
 
     def _nobody_can(self, asker: Asker) -> str:
         names = self.tally.errors or {error_class(error): 1 for _, error in asker.kept_back}

@@ -19,8 +19,8 @@ class JobOptions:
     `chat` are the arguments of `Router.chat` for all rows. `format` is the form of the lines, `raw` adds the provider's
     own to answers. At most `concurrency` rows are in flight. After `patience` seconds without any answer the job stops.
     `limit` is how many rows are asked at most, over all processes; `None` for no limit. `rows` is how many the input
-    had when it was checked: what has been added since is not asked. `share` is the number of this process, from 0, and
-    how many share the rows.
+    had when it was checked: what has been added since is not asked. `dedupe`: identical rows are asked once. `share` is
+    the number of this process, from 0, and how many share the rows.
     """
 
     chat: dict[str, object] = field(default_factory=dict)
@@ -30,5 +30,6 @@ class JobOptions:
     patience: float = PATIENCE
     limit: int | None = None
     rows: int | None = None
+    dedupe: bool = False
     rules: StopRules = field(default_factory=StopRules)
     share: tuple[int, int] = (0, 1)

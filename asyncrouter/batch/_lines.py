@@ -31,10 +31,13 @@ Lines of asyncrouter 0.1.0 do not name theirs: it is 1.
 """
 
 
-def answer_line(row: Row, reply: Reply | Embeddings, form: Format, *, raw: bool = False) -> bytes:
+def answer_line(
+    row: Row, reply: Reply | Embeddings, form: Format, *, raw: bool = False, same_as: Id | None = None
+) -> bytes:
     """The line of an answer, with its line end; `raw` adds `reply.raw` in the native form, OpenAI's has it anyway.
 
-    Raises `BadReply` for an answer that could not be read from its line again.
+    `same_as` is the id of the row that was asked in the place of this one, which has cost nothing itself. Raises
+    `BadReply` for an answer that could not be read from its line again.
     """
     if form == "openai":
         record = _openai(row, reply, embedding_body(reply) if isinstance(reply, Embeddings) else reply.raw)
@@ -42,6 +45,8 @@ def answer_line(row: Row, reply: Reply | Embeddings, form: Format, *, raw: bool 
         record = _native(row, reply)
     if raw and form == "native" and isinstance(reply, Reply):
         record["raw"] = reply.raw
+    if same_as is not None:
+        _mark_copy(record.get("asyncrouter", record), same_as)
     try:
         return json_bytes(record, line=True)
     except ValueError as error:
@@ -56,12 +61,23 @@ def schema_version(record: Fields) -> object:
     return ours.get("schema_version", 1) if isinstance(ours, dict) else None
 
 
-def failure_line(row: Row, error: Exception, form: Format = "native") -> bytes:
-    """The line of a failure, with its line end: the row, which can be asked again, or the Batch API's error line."""
+def failure_line(row: Row, error: Exception, form: Format = "native", *, same_as: Id | None = None) -> bytes:
+    """The line of a failure, with its line end: the row, which can be asked again, or the Batch API's error line.
+
+    `same_as` as for `answer_line`.
+    """
+    ours = failure_record(error)
+    if same_as is not None:
+        _mark_copy(ours, same_as)
     if form == "openai":
-        return json_bytes(_openai_failure(row, error), line=True)
+        return json_bytes(_openai_failure(row, error, ours), line=True)
     name = "custom_id" if "custom_id" in row.fields else "id"
-    return json_bytes({name: row.id, **row.fields, "_error": failure_record(error)}, line=True)
+    return json_bytes({name: row.id, **row.fields, "_error": ours}, line=True)
+
+
+def _mark_copy(record: object, same_as: Id) -> None:
+    assert isinstance(record, dict)
+    record |= {"cost_usd": 0.0, "attempts": [], "same_as": same_as}
 
 
 def failure_record(error: Exception) -> Fields:
@@ -133,9 +149,9 @@ def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
     }
 
 
-def _openai_failure(row: Row, error: Exception) -> Fields:
+def _openai_failure(row: Row, error: Exception, record: Fields) -> Fields:
     """The Batch API's error line: a response with the status and the error, `None` where there was none."""
-    cause, record = cause_of(error), failure_record(error)
+    cause = cause_of(error)
     code = cause.code if isinstance(cause, AttemptError) and cause.code is not None else record["class"]
     response: Fields | None = None
     if isinstance(cause, AttemptError) and cause.status is not None:

@@ -48,6 +48,7 @@ class ParallelJob:
         self._task = source, divided_options(options, count), files
         self._tallies = [Tally() for _ in range(count)]
         self._in_flight = [0] * count
+        self._waiting_for: list[str | None] = [None] * count
         self._lines = [{ANSWERS: 0, FAILURES: 0} for _ in range(count)]
 
     def __repr__(self) -> str:
@@ -57,6 +58,11 @@ class ParallelJob:
     def in_flight(self) -> int:
         """Rows that are being asked, or wait to be asked again, as of the processes' last messages."""
         return sum(self._in_flight)
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What the rows of the first process wait for that gets no answers."""
+        return next((reason for reason in self._waiting_for if reason is not None), None)
 
     @property
     def tally(self) -> Tally:
@@ -112,6 +118,7 @@ class ParallelJob:
         state = orjson.loads(payload)
         self._tallies[number] = Tally.from_dict(state["tally"])
         self._in_flight[number] = state["in_flight"]
+        self._waiting_for[number] = state["waiting_for"]
         if kind == END and not ended.done():
             self._process_ended(state["stopped"], state["error"], final=state["final"])
             ended.set_result(state["error"])
@@ -119,6 +126,7 @@ class ParallelJob:
     def _closed(self, number: int, ended: asyncio.Future[str | None]) -> None:
         if not ended.done():
             self._in_flight[number] = 0
+            self._waiting_for[number] = None
             # What it has written since its last message about its counts is in the files.
             self._tallies[number].done = self._lines[number][ANSWERS]
             self._tallies[number].failed = self._lines[number][FAILURES]

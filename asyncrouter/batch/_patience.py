@@ -10,7 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from asyncrouter.batch._failure import cause_of, kind_of
+from asyncrouter.batch._failure import kind_of
+from asyncrouter.batch._waiting_for import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,18 +54,12 @@ class Patience:
         if not asker.in_flight or (asker.last_error is None and asker.requests()):
             return
         if silent >= self._seconds:
-            self._give_up(f"{self._what()} for {self._seconds / 60:.3g} minutes: {self._why()}")
+            self._give_up(f"{self._what()} for {self._seconds / 60:.3g} minutes: {reason(asker, self._router)}")
         elif silent >= WARN_AFTER and self._warned_at != asker.heard_at:
             self._warned_at = asker.heard_at  # once for each silence
-            logger.warning("no answer for %.0f s: the rows wait, and are asked again: %s", silent, self._why())
+            why = reason(asker, self._router)
+            logger.warning("no answer for %.0f s: the rows wait, and are asked again: %s", silent, why)
 
     def _what(self) -> str:
         error = self._asker.last_error
         return "rate-limited continuously" if error is None or kind_of(error) == "limit" else "nobody has answered"
-
-    def _why(self) -> str:
-        """The last error, or else why the first model that cannot be asked now cannot."""
-        if (error := self._asker.last_error) is not None:
-            return str(cause_of(error))
-        held = (f"{one.model}: {one.standing}" for one in self._router.health().values() if one.standing != "ready")
-        return next(held, "all requests wait for their turn")

@@ -10,21 +10,21 @@ from asyncrouter.batch._ids import RowIds
 from asyncrouter.batch._rows import ROWS_PER_YIELD, Row, RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Container, Generator
 
     from asyncrouter import Config
     from asyncrouter.batch._ids import IdSet
     from asyncrouter.batch._job_options import JobOptions
-    from asyncrouter.batch._source import Source
+    from asyncrouter.batch._source import Rows, Source
 
 
 def pending_rows(
-    source: Source, options: JobOptions, config: Config, answered: IdSet | None
+    source: Rows, options: JobOptions, config: Config, answered: IdSet | None, skipped: Container[int] = ()
 ) -> Generator[Row | None, None, None]:
     """The rows whose ids are not `answered`, in order; every 500 rows `None`, for the caller to let other tasks run.
 
-    Of several processes each gets its share. Raises `BatchError` if a row is no longer valid: the input has changed
-    since it was checked.
+    Rows whose numbers are in `skipped` are left out. Of several processes each gets its share. Raises `BatchError` if a
+    row is no longer valid: the input has changed since it was checked.
     """
     row_ids, number, pending = RowIds(), -1, -1
     share, shares = options.share
@@ -38,7 +38,7 @@ def pending_rows(
             if number % ROWS_PER_YIELD == ROWS_PER_YIELD - 1:
                 yield None
             id = row_ids.next_id(fields)  # noqa: A001  # as the field
-            if answered is not None and id in answered:
+            if (answered is not None and id in answered) or (skipped and number in skipped):
                 continue
             pending += 1
             if options.limit is not None and pending >= options.limit:

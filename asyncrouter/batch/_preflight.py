@@ -11,8 +11,10 @@ from asyncrouter import RouterError, Step
 from asyncrouter.batch._answer_length import asked_length
 from asyncrouter.batch._errors import InvalidInput, Problem
 from asyncrouter.batch._estimate import Estimate, RowGroup, answer_tokens
-from asyncrouter.batch._ids import IdSet, RowIds
+from asyncrouter.batch._flex import with_flex
+from asyncrouter.batch._ids import IdSet, RowIds, request_digest
 from asyncrouter.batch._rows import MODEL_ARGUMENTS, ROWS_PER_YIELD, Row, RowError
+from asyncrouter.batch._sampling import Reservoir, SampledRow
 from asyncrouter.batch._source import source_of
 from asyncrouter.files import json_bytes
 
@@ -40,31 +42,38 @@ class Preflight:
 
 
 async def estimate(
-    router: Router, source: str | os.PathLike[str] | Source, *, prompt_template: str | None = None, **options: object
+    router: Router, source: str | os.PathLike[str] | Source, *, prompt_template: str | None = None,
+    dedupe: bool = False, **options: object,
 ) -> Estimate:
     """Check the whole input and estimate its tokens and cost; nothing is sent.
 
-    `options` are the arguments of `Router.chat` that `run` would get. Raises `InvalidInput` for invalid rows,
-    `BatchError` for an input that cannot be read, `ConfigError` and `TypeError` for options no call could have.
+    `dedupe` and `options`, arguments of `Router.chat`, are those that `run` would get. Raises `InvalidInput` for
+    invalid rows, `BatchError` for an input that cannot be read, `ConfigError` and `TypeError` for options no call could
+    have.
     """
-    return (await preflight(router, source_of(source, prompt_template), options, read_prompts=True)).estimate
+    rows, options = source_of(source, prompt_template), with_flex(router, options)
+    return (await preflight(router, rows, options, read_prompts=True, dedupe=dedupe)).estimate
 
 
 async def preflight(
-    router: Router, source: Source, options: dict[str, object], *, read_prompts: bool = False
+    router: Router, source: Source, options: dict[str, object], *, read_prompts: bool = False, dedupe: bool = False,
+    sample: Reservoir | None = None,
 ) -> Preflight:
     """Check the whole input. Raises `InvalidInput`, `BatchError`, `ConfigError`, `TypeError`.
 
-    `read_prompts`: estimate each answer by what its prompt asks for, too, which takes longer.
+    `read_prompts`: estimate each answer by what its prompt asks for, too, which takes longer. `dedupe`: leave identical
+    rows out of the tokens and the cost. `sample` is offered every row that counts.
     """
-    validator, digest = _Validator(router, options, read_prompts=read_prompts), sha256()
+    validator, digest = _Validator(router, options, read_prompts=read_prompts, dedupe=dedupe), sha256()
     for number, (line, fields) in enumerate(source.lines(digest)):
         if number % ROWS_PER_YIELD == 0:
             await asyncio.sleep(0)
         try:
             if isinstance(fields, str):
                 raise RowError(fields)
-            validator.add(fields)
+            tokens = validator.add(fields)
+            if sample is not None and tokens is not None:
+                sample.offer(SampledRow(line, fields, tokens))
         except RowError as error:
             validator.add_problem(line, str(error))
     if validator.problem_count:
@@ -75,13 +84,14 @@ async def preflight(
 class _Validator:
     """Validates rows one by one, and adds them up to an estimate."""
 
-    def __init__(self, router: Router, options: dict[str, object], *, read_prompts: bool) -> None:
+    def __init__(self, router: Router, options: dict[str, object], *, read_prompts: bool, dedupe: bool) -> None:
         self.problems: list[Problem] = []
         self.problem_count = 0
         self._router = router
         self._options = options
         self._read_prompts = read_prompts
         self._ids = IdSet()
+        self._requests = IdSet() if dedupe else None
         self._row_ids = RowIds()
         self._estimate = Estimate()
         self._usual_answer = answer_tokens(options)
@@ -95,8 +105,8 @@ class _Validator:
         if len(self.problems) < MAX_PROBLEMS_LISTED:
             self.problems.append(Problem(line, text))
 
-    def add(self, fields: dict[str, object]) -> None:
-        """Validate and count the next row. Raises `RowError`."""
+    def add(self, fields: dict[str, object]) -> int | None:
+        """Validate and count the next row; the tokens of its prompt, `None` for a copy. Raises `RowError`."""
         id = self._row_ids.next_id(fields)  # noqa: A001  # as the field
         row = Row.of(0, id, fields, self._options, self._router.config)
         if not self._ids.add(id):
@@ -106,13 +116,17 @@ class _Validator:
             group, length = self._group(row.options), 0 if row.embeds else answer_tokens(row.options)
         if self._read_prompts and (asked := asked_length(row.prompt)) is not None:
             length = min(length, asked)
-        group.add(row.prompt, row.options, length)
+        if self._requests is not None and not self._requests.add(request_digest(row, self._options).hex()):
+            self._estimate.copies += 1
+            return None
+        return group.add(row.prompt, row.options, length)
 
     def estimate(self) -> Estimate:
         """The estimate of all rows; call it once, after the last row."""
         self._settle_groups()
         if self._main_group is not None:
             self._main_group.add_to(self._estimate)
+        self._estimate.rows += self._estimate.copies
         return self._estimate
 
     def _group(self, options: dict[str, object]) -> RowGroup:

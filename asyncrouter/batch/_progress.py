@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._report import Progress, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from asyncrouter.batch._executor import Executor
     from asyncrouter.batch._tally import Tally
@@ -41,11 +42,29 @@ class ProgressReporter:
         self._began = self._loop.time()
         self._rate_meter = RateMeter()
 
-    async def report_regularly(self) -> None:
-        """Report the progress again and again, until cancelled."""
+    @contextlib.asynccontextmanager
+    async def watching(self, stop: asyncio.Event | None) -> AsyncIterator[None]:
+        """Report the progress while the block runs and once after it, and stop the work when `stop` is set."""
+        helpers = [asyncio.create_task(self._report_regularly())] if self.wanted else []
+        if stop is not None:
+            helpers.append(asyncio.create_task(self._stop_when_set(stop)))
+        try:
+            yield
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            if helpers:
+                await asyncio.wait(helpers)
+        self.report_now()
+
+    async def _report_regularly(self) -> None:
         while True:
             self.report_now()
             await asyncio.sleep(UPDATE_INTERVAL)
+
+    async def _stop_when_set(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._work.stop(INTERRUPTED)
 
     def report_now(self) -> None:
         """Report the progress once."""
@@ -53,10 +72,12 @@ class ProgressReporter:
             return
         tally, seconds = self._work.tally, self._loop.time() - self._began
         rate = self._rate_meter.rate(seconds, tally.ended)
-        self._callback(progress_of(
+        progress = progress_of(
             tally, rows=self._rows, skipped=self._skipped, failed_before=self._failed_before,
             in_flight=self._work.in_flight, seconds=seconds, rate=rate,
-        ))
+        )
+        progress.waiting_for, progress.stopping = self._work.waiting_for, self._work.stopped
+        self._callback(progress)
 
     def final_report(self, output: str, errors_file: str) -> Report:
         """The report of the run until now."""
@@ -99,6 +120,7 @@ def progress_of(
         projected_usd=tally.cost_usd * (1 + left / tally.ended) if tally.ended else None,
         hedges=tally.hedges,
         models={name: model.answered / tally.done for name, model in tally.models.items() if model.answered},
+        errors=dict(tally.errors), retries=tally.retries, copied=tally.copied, failed_before=failed_before,
     )
 
 
@@ -120,5 +142,5 @@ def report_of(
         },
         latency={name: round(value, 4) for name, value in quantiles.items() if value is not None},
         output=output, errors_file=errors_file, failed_before=failed_before,
-        retries=tally.retries, ends=dict(sorted(tally.ends.items(), key=lambda item: -item[1])),
+        retries=tally.retries, copied=tally.copied, ends=dict(sorted(tally.ends.items(), key=lambda item: -item[1])),
     )

@@ -14,7 +14,11 @@ class Progress:
     `rate` is of the last 15 seconds, `seconds_left` is the rest at that rate; both are `None` before they are known.
     `cost_known` is `False` when an attempt had no known price; `projected_usd` is the cost of this run at its end, at
     the mean cost of a row so far, `None` before the first row has ended. `models` is each model's share of the answers,
-    from 0 to 1.
+    from 0 to 1, `errors` counts the failed rows by the class of their error, `retries` calls that were made again.
+    `copied` and `failed_before` are as in `Report`.
+
+    `waiting_for` says what the rows wait for while no answers come: nobody who answers and why, a limit; `None` while
+    they come. `stopping` is why no more rows are begun while those in flight are finished.
     """
 
     rows: int
@@ -32,6 +36,12 @@ class Progress:
     projected_usd: float | None
     hedges: int
     models: dict[str, float]
+    errors: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    copied: int = 0
+    failed_before: int = 0
+    waiting_for: str | None = None
+    stopping: str | None = None
 
 
 @dataclass(slots=True)
@@ -39,8 +49,9 @@ class Report:
     """The result of a run of a batch. Times are in seconds, money in US dollars.
 
     `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `failed_before` have failed
-    for good in one, `done` and `failed` are this run's, and `left` have no result yet. `stopped` is the reason why the
-    run ended early, `None` when it did not; `interrupted` says that the reason was the caller's `stop`.
+    for good in one, `done` and `failed` are this run's, and `left` have no result yet. `copied` of those that are done
+    or have failed have the result of an identical row (`dedupe`). `stopped` is the reason why the run ended early,
+    `None` when it did not; `interrupted` says that the reason was the caller's `stop`.
 
     `attempts` counts the requests that were sent, `hedges` those of them that were hedges. `cost_usd` is the cost of
     all of them, `None` when one has no known price; `cost_estimated` says that a part of it is an estimate. `errors`
@@ -70,6 +81,7 @@ class Report:
     errors_file: str = ""
     failed_before: int = 0
     retries: int = 0
+    copied: int = 0
     ends: dict[str, int] = field(default_factory=dict)
 
     def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:

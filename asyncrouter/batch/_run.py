@@ -48,6 +48,7 @@ async def run(
     restart: bool = False,
     retry_failed: bool = False,
     force: bool = False,
+    dedupe: bool = False,
     ordered: bool = False,
     fsync: bool = False,
     processes: int = 1,
@@ -103,8 +104,8 @@ async def run(
     options = RunOptions(
         chat=_without(None, chat) | _without(NOT_GIVEN, limits), format=format, include_raw=include_raw,
         concurrency=concurrency, patience=patience, limit=limit, budget_usd=budget_usd, max_error_rate=max_error_rate,
-        min_rows=min_rows, restart=restart, retry_failed=retry_failed, force=force, ordered=ordered, fsync=fsync,
-        processes=processes, make_router=make_router, progress=progress, stop=stop,
+        min_rows=min_rows, restart=restart, retry_failed=retry_failed, force=force, dedupe=dedupe, ordered=ordered,
+        fsync=fsync, processes=processes, make_router=make_router, progress=progress, stop=stop,
     )
     return await execute(router, Files.of(source, prompt_template, output, errors), options)
 

@@ -42,6 +42,7 @@ class RunOptions:
     restart: bool
     retry_failed: bool
     force: bool
+    dedupe: bool
     ordered: bool
     fsync: bool
     processes: int
@@ -62,14 +63,15 @@ class RunOptions:
         """The rules by which the run stops; until a row has ended, one costs what it does in the estimate."""
         return StopRules(
             budget_usd=self.budget_usd, max_error_rate=self.max_error_rate, min_rows=self.min_rows,
-            usd_a_row=estimate.most_usd / max(1, estimate.rows),
+            usd_a_row=estimate.most_usd / max(1, estimate.rows - estimate.copies),
         )
 
     def job_options(self, rules: StopRules, rows: int) -> JobOptions:
         """The options of the job; its calls have the priority of batch work."""
         return JobOptions(
             chat={**self.chat, "priority": "batch"}, format=self.format, raw=self.include_raw,
-            concurrency=self.concurrency, patience=self.patience, limit=self.limit, rows=rows, rules=rules,
+            concurrency=self.concurrency, patience=self.patience, limit=self.limit, rows=rows,
+            dedupe=self.dedupe, rules=rules,
         )
 
 

@@ -50,6 +50,16 @@ class Digest(Protocol):
         """Add these bytes."""
 
 
+class Rows(Protocol):
+    """Rows that can be read any number of times, always in the same order; `name` stands for them in messages."""
+
+    name: str
+
+    def lines(self) -> Iterator[Line]:
+        """Read them from the first one on."""
+        ...
+
+
 class Source:
     """An input file. Its suffix says its format: `.csv` and `.tsv` are tables, anything else is JSON lines.
 

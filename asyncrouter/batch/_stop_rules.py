@@ -51,7 +51,7 @@ class StopRules:
         """Whether the budget covers one more row beside those in flight."""
         if self.budget_usd is None:
             return True
-        mean = tally.cost_usd / tally.ended if tally.ended else self.usd_a_row
+        mean = self.usd_a_row if tally.usd_a_row is None else tally.usd_a_row
         return tally.cost_usd + (in_flight + 1) * mean <= self.budget_usd
 
     def out_of_budget(self, tally: Tally) -> str:

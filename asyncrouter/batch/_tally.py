@@ -35,7 +35,7 @@ class Tally:
     `attempts` counts requests that were sent, `hedges` those of them that were hedges; `unpriced` have no known price,
     and `estimated` a price that is an estimate. `cost_usd` leaves the unpriced ones out. `errors` counts failures by
     class, `ends` answers by their finish reason, `latencies` answers by bin. `retries` counts calls that were made
-    again.
+    again, `copied` rows with the result of an identical one, which are done or have failed, too.
     """
 
     done: int = 0
@@ -43,6 +43,7 @@ class Tally:
     attempts: int = 0
     hedges: int = 0
     retries: int = 0
+    copied: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
@@ -58,22 +59,33 @@ class Tally:
         """Rows that are done or have failed."""
         return self.done + self.failed
 
+    @property
+    def usd_a_row(self) -> float | None:
+        """The mean cost of a row that was asked, `None` before the first has ended."""
+        asked = self.ended - self.copied
+        return self.cost_usd / asked if asked else None
+
     def add_answer(self, reply: Reply | Embeddings) -> None:
         """Count a row that was answered."""
-        self.done += 1
-        end = getattr(reply, "finish_reason", "stop")  # embeddings have none
-        self.ends[end] = self.ends.get(end, 0) + 1
+        self._count_answer(reply)
         self._add_attempts(reply.trace)
-        self._model(reply.model).answered += 1
         index = _bin(provider_seconds(reply.trace))
         self.latencies[index] = self.latencies.get(index, 0) + 1
 
+    def add_copied_answer(self, reply: Reply | Embeddings) -> None:
+        """Count a row that has the answer of an identical one."""
+        self.copied += 1
+        self._count_answer(reply)
+
     def add_failure(self, error: Exception) -> None:
         """Count a row that has failed."""
-        self.failed += 1
-        name = error_class(error)
-        self.errors[name] = self.errors.get(name, 0) + 1
+        self._count_failure(error)
         self.add_failed_call(error)
+
+    def add_copied_failure(self, error: Exception) -> None:
+        """Count a row that has the failure of an identical one."""
+        self.copied += 1
+        self._count_failure(error)
 
     def add_failed_call(self, error: Exception) -> None:
         """Count the attempts of a failed call, but not its row: it will be asked again."""
@@ -88,7 +100,7 @@ class Tally:
 
     def quantile(self, q: float) -> float | None:
         """The seconds within which the share `q` of the answers came, `None` without answers."""
-        rank, seen = ceil(q * self.done), 0
+        rank, seen = ceil(q * sum(self.latencies.values())), 0
         for index in sorted(self.latencies):
             seen += self.latencies[index]
             if seen >= rank:
@@ -98,7 +110,8 @@ class Tally:
     def merge(self, other: Self) -> None:
         """Add the counts of another tally to this one."""
         for name in (
-            "done", "failed", "attempts", "hedges", "retries", "input_tokens", "output_tokens", "unpriced", "estimated"
+            "done", "failed", "attempts", "hedges", "retries", "copied", "input_tokens", "output_tokens", "unpriced",
+            "estimated",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.cost_usd += other.cost_usd
@@ -125,6 +138,17 @@ class Tally:
         tally.models = {name: ModelTally(**model) for name, model in tally.models.items()}  # type: ignore[arg-type]
         tally.latencies = {int(index): count for index, count in tally.latencies.items()}
         return tally
+
+    def _count_answer(self, reply: Reply | Embeddings) -> None:
+        self.done += 1
+        end = getattr(reply, "finish_reason", "stop")  # embeddings have none
+        self.ends[end] = self.ends.get(end, 0) + 1
+        self._model(reply.model).answered += 1
+
+    def _count_failure(self, error: Exception) -> None:
+        self.failed += 1
+        name = error_class(error)
+        self.errors[name] = self.errors.get(name, 0) + 1
 
     def _add_attempts(self, trace: Trace) -> None:
         for attempt in trace.attempts:

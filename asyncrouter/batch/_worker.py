@@ -85,7 +85,7 @@ async def _report_state(messages: MessageWriter, job: Job) -> None:
 
 
 def _state(job: Job) -> dict[str, object]:
-    return {"tally": job.tally.as_dict(), "in_flight": job.in_flight}
+    return {"tally": job.tally.as_dict(), "in_flight": job.in_flight, "waiting_for": job.waiting_for}
 
 
 class _WarningForwarder(logging.Handler):

@@ -12,7 +12,7 @@ import click
 
 from asyncrouter import batch
 from asyncrouter.batch import WriteFailed
-from asyncrouter.cli._batch_output import RESUMES, progress_display, summary
+from asyncrouter.cli._batch_output import RESUMES, progress_display, sample_text, summary
 from asyncrouter.cli._exit import INTERRUPTED
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._output import print_error, print_warning, write
@@ -57,6 +57,32 @@ async def run(
                 return INTERRUPTED
     _print_report(report, as_json)
     return status
+
+
+async def run_sample(
+    router: Router, source: Source, rows: int, output: str, progress: str, as_json: bool, options: dict[str, object]
+) -> int:
+    """Ask a sample of the rows and print what it tells; the exit status."""
+    stop, sending = asyncio.Event(), asyncio.Event()
+    kept = None if output == "-" else f"{output.removesuffix('.jsonl')}.sample.jsonl"
+    with progress_display(progress) as display, _signals(stop, sending):
+
+        def on_progress(progress: Progress) -> None:
+            sending.set()
+            if display is not None:
+                with contextlib.suppress(OSError):
+                    display(progress)
+
+        async with router:
+            try:
+                sample = await batch.sample(
+                    router, source, rows, output=kept, progress=on_progress, stop=stop, **options  # type: ignore[arg-type]  # click's
+                )
+            except asyncio.CancelledError:
+                print_error("stopped")
+                return INTERRUPTED
+    write(json_line(asdict(sample)) if as_json else sample_text(sample))
+    return INTERRUPTED if stop.is_set() else STOPPED_EARLY if sample.stopped else int(sample.answered < sample.asked)
 
 
 def _print_report(report: Report, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from asyncrouter import ConfigError, Router, batch
 from asyncrouter.cli._batch_input import open_source
 from asyncrouter.cli._batch_notices import show_notices
 from asyncrouter.cli._batch_output import estimate_text
-from asyncrouter.cli._batch_run import run
+from asyncrouter.cli._batch_run import run, run_sample
 from asyncrouter.cli._configuration import Configuration, config_options, make_transport
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._options import CallOptions, call_options, check_call
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Examples:
   asyncrouter batch in.jsonl -o out.jsonl --task coding --budget-usd 5
   asyncrouter batch texts.csv -o out.jsonl --prompt-template "Translate into French: {text}" --tier budget
-  zcat in.jsonl.gz | asyncrouter batch - -o out.jsonl --dry-run
+  asyncrouter batch in.jsonl -o out.jsonl --dry-run --sample 50
 
 \b
 Exit status: 0 all rows answered, 1 some rows failed, 2 wrong usage, configuration or input, 3 stopped early (budget,
@@ -70,6 +70,7 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 @click.option("--restart", is_flag=True, help="Delete the output and begin again.")
 @click.option("--force", is_flag=True,
               help="Resume although input or configuration have changed; rows are matched by id.")
+@click.option("--dedupe", is_flag=True, help="Ask rows that ask the same only once; each gets its own line.")
 @click.option("--ordered", is_flag=True, help="At the end, put the answers into the order of the input.")
 @click.option("--fsync", is_flag=True,
               help="Sync every write to disk: protects against power loss; a kill loses nothing either way.")
@@ -78,11 +79,15 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 @click.option("--progress", type=click.Choice(["auto", "rich", "plain", "json", "none"]), default="auto",
               help="How progress is shown on standard error.  [default: rich on a terminal, else plain]")
 @click.option("--dry-run", is_flag=True, help="Check the input and estimate tokens and cost; send nothing.")
+@click.option("--sample", type=click.IntRange(1), metavar="N",
+              help="With --dry-run: ask N rows, drawn at random, and tell cost and time of all with an interval of "
+              "95 %. Their answers go to OUT.sample.jsonl.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary, or the estimate, as one JSON object.")
 @config_options
 def command(
     source: str, output: str, call: CallOptions, params: tuple[str, ...], prompt_template: str | None,
-    rpm: float | None, tpm: float | None, max_attempts: int | None, progress: str, dry_run: bool, as_json: bool,
+    rpm: float | None, tpm: float | None, max_attempts: int | None, progress: str, dry_run: bool, sample: int | None,
+    as_json: bool,
     configuration: Configuration, **options: object,
 ) -> int:
     """Answer every row of a file. IN is JSON lines (our format or OpenAI's), CSV, either compressed (.gz, .zst), or -.
@@ -99,6 +104,8 @@ def command(
     """
     if output == "-" and as_json:
         raise click.UsageError("--json and -o - would both write to standard output")
+    if sample is not None and not dry_run:
+        raise click.UsageError("--sample goes with --dry-run; a run of some rows only is --limit")
     config = _with_limits(configuration.router().config, call, rpm, tpm)
     router = Router(config, transport=make_transport())
     options["make_router"] = partial(_process_router, config)
@@ -109,14 +116,27 @@ def command(
         arguments["retry"] = {"attempts": max_attempts}
     with show_notices():
         if call.keys() & {"task", "tier", "chain", "model", "response_format"}:  # else each row may name its own
-            check_call(router, call)
+            check_call(router, _without_flex(call))
         with open_source(source, prompt_template) as rows:
+            if sample is not None:
+                for name in ("dedupe", "concurrency", "patience"):
+                    arguments[name] = options[name]
+                return asyncio.run(run_sample(router, rows, sample, output, progress, as_json, arguments))
             if dry_run:
+                arguments["dedupe"] = options["dedupe"]
                 estimate = asyncio.run(batch.estimate(router, rows, **arguments))  # type: ignore[arg-type]  # none of them is a template
                 write(json_line(asdict(estimate)) if as_json else estimate_text(estimate))
                 return 0
             out = None if output == "-" else output
             return asyncio.run(run(router, rows, out, progress, as_json, arguments | options))
+
+
+def _without_flex(call: CallOptions) -> CallOptions:
+    """The options without a service tier, which is no tier of the configuration, and checked by the run."""
+    checked = call.copy()
+    if checked.get("tier") == batch.FLEX:
+        del checked["tier"]
+    return checked
 
 
 def _process_router(config: Config, number: int, count: int) -> Router:
