@@ -14,24 +14,26 @@ from asyncrouter._events import MAX_NAMES, StateChanged
 from asyncrouter._policies.announced_limits import READ_EVERY_SECONDS, read_limits
 from asyncrouter._policies.hedge_budget import HedgeBudgets
 from asyncrouter._policies.holds import Holds
-from asyncrouter._policies.lateness import hedge_delay, slow_delay
 from asyncrouter._policies.lease import Lease
+from asyncrouter._policies.memory import ANY_KIND
 from asyncrouter._policies.model_state import ModelState, ProviderState, without_limits
 from asyncrouter._policies.pacing import Rank
+from asyncrouter._policies.rescue_budget import RescueBudgets
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
     from random import Random
 
     from asyncrouter._config.catalog import Model
-    from asyncrouter._config.config import Config, Hedge
+    from asyncrouter._config.config import Config
     from asyncrouter._errors import AttemptError
     from asyncrouter._events import Events
-    from asyncrouter._policies.hedge_budget import HedgeBudget
+    from asyncrouter._policies.memory import RequestKind, Usual
     from asyncrouter._policies.pacing import Ticket
     from asyncrouter._policies.refusal import Refusal
+    from asyncrouter._policies.slowness import Place
     from asyncrouter._types import Cause, Priority
 
 RESERVE_SECONDS = 2.0
@@ -45,6 +47,7 @@ class Policies:
 
     __slots__ = (
         "_events", "_left", "_loop", "_models", "_providers", "_random", "breakers_on", "hedge_budgets", "holds",
+        "rescue_budgets", "slow_models",
     )
 
     def __init__(
@@ -59,6 +62,9 @@ class Policies:
         self._left: list[ModelState] = []  # of earlier configurations, with calls that wait
         self.holds = Holds()
         self.hedge_budgets = HedgeBudgets()
+        self.rescue_budgets = RescueBudgets()
+        self.slow_models: set[str] = set()
+        """The names of the models that have become slow."""
 
     def __repr__(self) -> str:
         return f"<Policies in flight: {sum(state.pacer.running for state in self._models.values())}, {self.holds!r}>"
@@ -144,26 +150,31 @@ class Policies:
 
     # Which model, and when is it late?
 
-    def demoted(self, model: Model, now: float) -> bool:
-        """Whether the steps after this one should go first, because it has become slow."""
-        return self.breakers_on and self.state_of(model).demotion.demoted(now)
+    def place(self, model: Model, now: float) -> Place:
+        """Where a model stands in its chain: in its usual place, last as it has become slow, or due for a probe."""
+        return self.state_of(model).slowness.place(now) if self.breakers_on else "usual"
 
-    def hedge_after(self, hedge: Hedge, budget: HedgeBudget, model: Model, size: int, *, streams: bool) -> float:
-        """Seconds after sending from which on an attempt is late; `inf` while that is not known."""
-        return hedge_delay(hedge, budget, self.state_of(model).latency(streams=streams), size)
+    def begin_probe(self, model: Model, now: float) -> None:
+        """A call finds out whether a slow model is as quick as usual again."""
+        self.state_of(model).slowness.begin_probe(now)
 
-    def slow_after(self, model: Model, size: int, *, streams: bool) -> float:
-        """Seconds after sending from which on an attempt that may not be raced is slow; `inf` while not known."""
-        return slow_delay(self.state_of(model).latency(streams=streams), size)
+    def pardon(self, models: Iterable[Model], now: float) -> None:
+        """Forget that models are slow, as all of a chain are."""
+        for model in models:
+            self.state_of(model).slowness.pardon(now)
+
+    def usual(self, model: Model, size: int, *, streams: bool, kind: RequestKind = ANY_KIND) -> Usual:
+        """What is usual for such a request to a model."""
+        return self.state_of(model).memory(streams=streams).usual(size, kind)
 
     def reserve(self, model: Model, *, streams: bool) -> float:
         """Seconds of the deadline that an answering step should leave to this one: its p90, 2 s while not known."""
-        known = self.state_of(model).latency(streams=streams).quantile(RESERVE_QUANTILE)
+        known = self.state_of(model).memory(streams=streams).quantile(RESERVE_QUANTILE)
         return RESERVE_SECONDS if known is None else known
 
-    def usual(self, model: Model, *, streams: bool) -> float:
+    def usual_first(self, model: Model, *, streams: bool) -> float:
         """The median seconds to its first content; 0 while not known."""
-        return self.state_of(model).latency(streams=streams).quantile(0.5) or 0.0
+        return self.state_of(model).memory(streams=streams).quantile(0.5) or 0.0
 
     # Learning.
 
@@ -210,7 +221,7 @@ class Policies:
             self._models.pop(next(idle, (model.provider, model.id)), None)
         state = ModelState(
             model, provider, self.holds, partial(self._emit, model.name), self._random, self._loop,
-            breakers_on=self.breakers_on,
+            self.slow_models, breakers_on=self.breakers_on,
         )
         self._models[model.provider, model.id] = state
         return state

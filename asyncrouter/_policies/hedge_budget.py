@@ -16,12 +16,33 @@ AIM_FULL = 1.15
 paid for in the long run, so that no token is wasted on a full bucket."""
 AIM_EMPTY = 0.7
 """The same while the bucket is empty: less than is paid in, so that it fills again."""
+LATER_CALLS = 400
+"""Calls over which the share of races for silence and pace is taken."""
 
 
 class HedgeBudget(TokenBucket):
     """The hedges of the calls that begin with one model at one rate: in N calls at most `rate` · N + 10."""
 
-    __slots__ = ()
+    __slots__ = ("later_races",)
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.later_races = 0.0
+        """The share of the last calls that were raced for silence or pace: the budget has to pay these, too."""
+
+    def deposit(self) -> None:
+        """Pay in for a call."""
+        super().deposit()
+        self.later_races -= self.later_races / LATER_CALLS
+
+    def raced_later(self) -> None:
+        """Count a race for silence or pace."""
+        self.later_races += 1.0 / LATER_CALLS
+
+    @property
+    def fill(self) -> float:
+        """How full the bucket is, 0 to 1."""
+        return self.tokens / CAPACITY
 
     @property
     def aim(self) -> float:

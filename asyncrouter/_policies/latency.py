@@ -1,7 +1,6 @@
-"""Quantiles of the time to first content, once there are enough samples; losers of races are samples too.
+"""A histogram of durations, once there are enough samples; losers of races are samples too.
 
-What is kept: for each model and wire (streamed or not) and for six sizes of prompt, the last 16,000 durations or forty
-minutes, as counts in buckets. A sample costs O(1) and no object.
+What is kept: the last 16,000 durations or forty minutes, as counts in buckets. A sample costs O(1) and no object.
 
 A loser of a race is cancelled when another attempt wins: all that is known is that it would have taken longer. Leaving
 losers out makes a model look faster than it is, and a hedge that was asked for at 5 % fires at 8 to 12 % (as in tower
@@ -18,7 +17,7 @@ import math
 from array import array
 from collections import deque
 
-from asyncrouter._policies.survival import BUCKETS, SurvivalCurve, bucket_of
+from asyncrouter._policies.survival import BUCKETS, GROWTH, SHORTEST, SurvivalCurve, bucket_of
 
 EPOCH_SAMPLES = 500
 """Samples after which an epoch ends; memory is forgotten by whole epochs."""
@@ -31,54 +30,94 @@ CHANGE = 2.5
 """The distance between an epoch and those before it from which on these are forgotten, in units of the distance that
 chance makes: 2.5 comes by chance once in 100,000 epochs (Kolmogorov and Smirnov)."""
 REFRESH = 0.02
-"""The share of the samples that must be new before the curve is worked out again: as much as the buckets can tell."""
+"""The share of the samples that must be new before a curve is worked out again: as much as the buckets can tell."""
 MIN_SAMPLES = 100
 """Samples below which there is no quantile: the p95 of fewer rests on a handful of them."""
-SMALL_BYTES = 1024
-"""Bytes of a request below which it belongs to the smallest size; each further size is four times as long."""
-SIZES = 6
-"""Sizes of requests that are told apart: from below 1 KiB to 256 KiB and more."""
+
+
+RARE = 4.26
+"""The standard deviations of a quantile of 1 - 10^-5."""
 
 
 class Histogram:
-    """The last durations of requests of one size, seen to the end (`observed`) or cut off (`censored`), by bucket."""
+    """The last durations of requests of one kind, seen to the end (`observed`) or cut off (`censored`), by bucket."""
 
-    __slots__ = ("_curve", "_epoch", "_epochs", "_new", "_until", "censored", "count", "observed")
+    __slots__ = (
+        "_curve", "_curve_at", "_epoch", "_epochs", "_forgotten", "_until", "added", "censored", "look_at", "observed",
+        "seen",
+    )
 
     def __init__(self) -> None:
-        self.count = 0
+        self.look_at = 0  # what `added` is when its owner looks at it again; 0 when samples may have been forgotten
+        self.added = 0  # samples that were ever added
+        self._forgotten = 0  # those among them that are forgotten
+        self.seen = 0  # those of the others that were seen to the end
         self.observed = [0] * BUCKETS
         self.censored = [0] * BUCKETS
         self._epoch = array("h")  # bucket numbers; a censored one is stored as its complement
         self._epochs: deque[array[int]] = deque()  # those before it
         self._until = -math.inf
         self._curve: SurvivalCurve | None = None
-        self._new = 0  # samples since the curve was worked out
+        self._curve_at = 0  # what `added` was when it was worked out
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.count}, p50 {self.quantile(0.5)}, p95 {self.quantile(0.95)}>"
 
-    def add(self, seconds: float, now: float, *, censored: bool = False) -> None:
-        """Count a request that took so many seconds, or (`censored`) longer than that."""
+    @property
+    def count(self) -> int:
+        """The samples that are remembered."""
+        return self.added - self._forgotten
+
+    def add(self, seconds: float, now: float) -> None:
+        """Count a request that took so many seconds."""
         if now >= self._until or len(self._epoch) >= EPOCH_SAMPLES:
             self._rotate(now)
         bucket = bucket_of(seconds)
-        if censored:
-            self.censored[bucket] += 1
-            bucket = ~bucket
-        else:
-            self.observed[bucket] += 1
+        self.observed[bucket] += 1
+        self.seen += 1
         self._epoch.append(bucket)
-        self.count += 1
-        self._new += 1
+        self.added += 1
+
+    def add_cut(self, seconds: float, now: float) -> None:
+        """Count a request that would have taken longer than that."""
+        if now >= self._until or len(self._epoch) >= EPOCH_SAMPLES:
+            self._rotate(now)
+        bucket = bucket_of(seconds)
+        self.censored[bucket] += 1
+        self._epoch.append(~bucket)
+        self.added += 1
 
     def quantile(self, q: float) -> float | None:
-        """The seconds within which a share `q` of the requests have their first content; `None` below 100 samples."""
+        """The seconds within which a share `q` of the samples end; `None` below 100 samples."""
         if self.count < MIN_SAMPLES:
             return None
-        if self._curve is None or self._new > REFRESH * self.count:
-            self._curve, self._new = SurvivalCurve(self.observed, self.censored), 0
+        if self._curve is None or self.added - self._curve_at > REFRESH * self.count:
+            self._curve, self._curve_at = SurvivalCurve(self.observed, self.censored), self.added
         return self._curve.quantile(q)
+
+    def at_least(self, seconds: float) -> int:
+        """How many were seen to the end and took as long as this, or longer."""
+        return sum(self.observed[bucket_of(seconds):])
+
+    def longest(self) -> float:
+        """The longest that was seen to the end; 0 if none was."""
+        return next((SHORTEST * GROWTH**bucket for bucket in range(BUCKETS - 1, -1, -1) if self.observed[bucket]), 0.0)
+
+    def lognormal_quantile(self, z: float = RARE) -> float:
+        """The quantile `z` standard deviations up, were those seen to the end lognormal; 0 if none was."""
+        if not self.seen:
+            return 0.0
+        mean = sum(bucket * count for bucket, count in enumerate(self.observed)) / self.seen
+        variance = sum(count * (bucket - mean) ** 2 for bucket, count in enumerate(self.observed)) / self.seen
+        return SHORTEST * math.pow(GROWTH, min(mean + z * math.sqrt(variance), 10.0 * BUCKETS))
+
+    def copy(self) -> Histogram:
+        """Another one with the same samples."""
+        made = Histogram()
+        made.added, made._forgotten, made.seen, made._until = self.added, self._forgotten, self.seen, self._until
+        made.observed, made.censored = self.observed[:], self.censored[:]
+        made._epoch, made._epochs = self._epoch[:], deque(epoch[:] for epoch in self._epochs)
+        return made
 
     def _rotate(self, now: float) -> None:
         """Begin an epoch, and forget the oldest one; all of them when the last one is unlike them."""
@@ -89,6 +128,7 @@ class Histogram:
             self._epochs.append(self._epoch)
             self._epoch = array("h")
         self._until = now + EPOCH_SECONDS
+        self.look_at = 0
 
     def _changed(self) -> bool:
         """Whether the samples of this epoch follow another distribution than those before it."""
@@ -103,58 +143,9 @@ class Histogram:
 
     def _forget(self, epoch: array[int]) -> None:
         _count(epoch, -1, self.observed, self.censored)
-        self.count -= len(epoch)
+        self._forgotten += len(epoch)
+        self.seen -= sum(sample >= 0 for sample in epoch)
         self._curve = None
-
-
-class Latency:
-    """The memory of one model on one wire: a histogram for each size, taken together where one knows too little."""
-
-    __slots__ = ("_curve", "_new", "_sizes")
-
-    def __init__(self) -> None:
-        self._sizes: dict[int, Histogram] = {}
-        self._curve: SurvivalCurve | None = None
-        self._new = 0
-
-    def __repr__(self) -> str:
-        return f"<Latency {self._sizes!r}>"
-
-    def add(self, seconds: float, size: int, now: float, *, censored: bool = False) -> None:
-        """Count a request of `size` bytes: seconds to its first content, or (`censored`) fewer than it would take."""
-        size_class = 0 if size < SMALL_BYTES else _size_class(size)
-        found = self._sizes.get(size_class)
-        if found is None:
-            found = self._sizes[size_class] = Histogram()
-        found.add(seconds, now, censored=censored)
-        self._new += 1
-
-    def quantile(self, q: float, size: int | None = None) -> float | None:
-        """The quantile for requests of about `size` bytes (`None` = all); `None` while it is not known."""
-        if not self._sizes:
-            return None
-        found = None if size is None else self._sizes.get(_size_class(size))
-        if found is not None and found.count >= MIN_SAMPLES:
-            return found.quantile(q)
-        return self._pooled(q)
-
-    def _pooled(self, q: float) -> float | None:
-        """The quantile over all sizes."""
-        every = list(self._sizes.values())
-        if len(every) == 1:
-            return every[0].quantile(q)
-        count = sum(one.count for one in every)
-        if count < MIN_SAMPLES:
-            return None
-        if self._curve is None or self._new > REFRESH * count:
-            observed = [sum(counts) for counts in zip(*(one.observed for one in every), strict=True)]
-            censored = [sum(counts) for counts in zip(*(one.censored for one in every), strict=True)]
-            self._curve, self._new = SurvivalCurve(observed, censored), 0
-        return self._curve.quantile(q)
-
-
-def _size_class(size: int) -> int:
-    return min(SIZES - 1, max(0, (size.bit_length() - 9) // 2))
 
 
 def _less(counts: list[int], part: list[int]) -> list[int]:

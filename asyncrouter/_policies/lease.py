@@ -6,11 +6,13 @@ an attempt that was never sent gives back its tokens too, and teaches nothing.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from asyncrouter._errors import AttemptTimeout, RateLimited
+from asyncrouter._policies.estimate import LEAST_P
 from asyncrouter._policies.hidden_limit import FORGET_AFTER
-from asyncrouter._policies.lateness import LOSER_SLOW_TIMES, slow_delay
+from asyncrouter._policies.memory import ANY_KIND, MIN_PACE_CONTENTS, ORDINARY_SILENCE
 from asyncrouter._policies.scope import (
     USUAL_QUANTILE,
     asks_for_pause,
@@ -24,13 +26,21 @@ from asyncrouter._policies.scope import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.memory import Answer, RequestKind, Usual
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
+    from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Outcome, Usage
 
+NOTHING_GIVEN: Mapping[Dimension, float] = MappingProxyType({})
+"""No evidence against a model was given before its attempt ended."""
 LAPSE_UNLIMITED = 120.0
 """Seconds after which a probe's permit lapses when its attempt has no `total` of its own."""
+PROBE_FIRST_P, PROBE_REST_P = 0.05, 0.02
+"""The p-values above which a probe was as quick as usual: of its first content, and of its pace and silence."""
 LAPSE_EXTRA = 1.0
 """Seconds after the attempt's own `total` at which a probe's permit lapses: by then it must have ended."""
 
@@ -39,8 +49,9 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_host_generation", "_model_generation", "_observed", "_rank", "_released", "_sent_at", "_size",
-        "_slow", "_streams", "_tokens", "ended", "own_key", "state", "untimed",
+        "_counts", "_first", "_first_p", "_given", "_host_generation", "_learners", "_model_generation",
+        "_observed", "_probes", "_rank", "_released", "_sent_at", "_tokens", "ended", "own_key",
+        "state", "streams", "untimed", "usual",
     )
 
     def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
@@ -50,6 +61,8 @@ class Lease:
         self.untimed = False
         """Whether its time says nothing about the model: the program has blocked the event loop meanwhile."""
         self.ended = False
+        self.usual: Usual
+        """What is usual for such a request, once it is sent."""
         self._released = False
         self._counts = False  # the failure counts for the model's breaker
         self._observed = 0
@@ -57,19 +70,30 @@ class Lease:
         self._tokens = tokens
         self._sent_at: float | None = None
         self._model_generation = self._host_generation = 0
-        self._slow = False
-        self._streams = False
-        self._size = 0
+        self.streams = False
+        """Whether its answer comes as a stream, once it is sent."""
+        self._learners: tuple[Usual, ...] = ()  # what it teaches
+        self._probes = False  # it shows whether a slow model is quick again
+        self._first: float | None = None  # seconds to its first content
+        self._first_p = 1.0
+        self._given = NOTHING_GIVEN  # the evidence that was given before the attempt ended
 
     def __repr__(self) -> str:
         return f"<Lease {self.state.model.name}{' ended' if self.ended else ''}>"
 
-    def mark_sent(self, now: float, size: int, total: float | None, *, streams: bool) -> None:
+    def mark_sent(
+        self, now: float, size: int, total: float | None, *, streams: bool, kind: RequestKind = ANY_KIND
+    ) -> None:
         """Note that the request goes now: `size` bytes, to end within `total` seconds (`None` = no limit)."""
         self._sent_at = now
-        self._size = size
-        self._streams = streams
+        self.streams = streams
         state = self.state
+        memory = state.streamed if streams else state.buffered
+        if not state.slowness.calm and state.slowness.place(now) == "probe":  # nobody has chosen it for that
+            state.slowness.begin_probe(now)
+            self._probes = True
+        learners = self._learners = memory.learners(size, kind)
+        self.usual = learners[0] if len(learners) == 1 else memory.judge_of(learners)
         self._observed = state.doubts.observations
         if not self.own_key:
             state.limits.hidden.sent(now)
@@ -78,11 +102,54 @@ class Lease:
             self._model_generation = state.breaker.enter(now, lapse)
             self._host_generation = state.provider.host.enter(now, lapse)
 
-    def mark_slow(self, now: float) -> None:
-        """Note that the attempt has been silent for so long that its model counts as slow."""
-        if self.state.breakers_on and not self._slow:
-            self._slow = True
-            self.state.demotion.was_slow(now)
+    # What it teaches while it runs.
+
+    def began(self, now: float) -> None:
+        """The first content has come."""
+        if self._sent_at is None or self._first is not None:
+            return
+        self._first = seconds = now - self._sent_at
+        slowness, first = self.state.slowness, self.usual.first
+        ordinary = seconds <= first.near
+        if not (ordinary and slowness.calm) and self.state.breakers_on:
+            slowness.heard()
+            self._first_p = 1.0 if ordinary else first.p_value(seconds)
+            slowness.ended("first", self._first_p, now, self._given.get("first", 0.0), (first, seconds))
+        if slowness.calm or slowness.learns("first", now, self.usual.first.seen):
+            for usual in self._learners:
+                usual.first.add(seconds, now)
+
+    def is_late(self, dimension: Dimension, value: float, now: float) -> None:
+        """Count it against its model that the attempt, not ended yet, takes so long already."""
+        if not self.state.breakers_on:
+            return
+        usual = self.usual
+        estimate = {"first": usual.first, "silence": usual.silence, "pace": usual.pace}[dimension]
+        given = self._given.get(dimension, 0.0)
+        counted = self.state.slowness.cut(dimension, estimate.p_value(value), now, given, (estimate, value))
+        self._given = {**self._given, dimension: counted}
+
+    def is_as_usual(self, answer: Answer | None, now: float, *, whole: bool = False) -> bool | None:
+        """Whether an attempt that probes its model is as quick as usual; `None` while that is not known."""
+        if self._sent_at is None:
+            return False
+        if self._first is None:
+            return None if self.usual.first.p_value(now - self._sent_at) > PROBE_FIRST_P else False
+        if self._first_p <= PROBE_FIRST_P:
+            return False
+        if not self.streams or answer is None:
+            return True
+        if answer.contents < MIN_PACE_CONTENTS and not whole:
+            return None
+        return min(self._pace_p(answer), self._silence_p(answer)) > PROBE_REST_P
+
+    def _pace_p(self, answer: Answer) -> float:
+        usual, pace = self.usual.pace, answer.pace
+        return 1.0 if pace is None or pace <= usual.near else usual.p_value(pace)
+
+    def _silence_p(self, answer: Answer) -> float:
+        usual, silence = self.usual.silence, answer.silence
+        return 1.0 if silence < ORDINARY_SILENCE or silence <= usual.near else usual.p_value(silence)
 
     def release(self, used: float | None = None, *, billed: bool = True) -> None:
         """Give back the slot and the tokens that were not used, before the attempt is judged; a second call is idle.
@@ -114,12 +181,13 @@ class Lease:
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
-        usage: Usage | None = None, *, asked: int = 0, silence: float = 0.0, clock_of_call: bool = True,
-        billed: bool = True,
+        usage: Usage | None = None, *, answer: Answer | None = None, asked: int = 0, silence: float = 0.0,
+        clock_of_call: bool = True, billed: bool = True,
     ) -> None:
         """Give everything back and learn; the scope of `error` is set.
 
         - `first_content`: seconds since the request was sent, `None` for never.
+        - `answer`: its contents, as far as they came; `None` where that is not known.
         - `asked`: a hash of what the caller asks for, or of the key that it brings, if there is an error.
         - `silence`: how long the attempt had been silent when a clock fired; `clock_of_call`: that clock was the
           caller's own, or a share of the deadline.
@@ -134,19 +202,15 @@ class Lease:
             self._judge(error, now, asked, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
-        if self.untimed:
-            pass
-        elif first_content is not None:
-            state.record_latency(first_content, self._size, now, streams=self._streams)
-        elif outcome == "superseded" or isinstance(error, AttemptTimeout):
-            self._record_silence(now, now - sent_at, outcome)
+        if not self.untimed and (answer is not None or self._first is None or error is not None or self._probes):
+            self._record_times(now, sent_at, outcome, error, first_content, answer)
+            if self._probes and outcome in {"won", "not_accepted"} and self.is_as_usual(answer, now, whole=True):
+                state.slowness.passed(now)
         if outcome in {"won", "not_accepted"}:
             self._record_answer(now, sent_at)
         elif error is not None and not self.own_key and is_a_limit(error):
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
-            if first_content is not None and not self.untimed and state.demotion.was_slow_lately(now):
-                self._tell_demotion(now, error, first_content)
             self._tell_breakers(now, outcome, error, asked, answering=first_content is not None)
 
     def _judge(self, error: AttemptError, now: float, asked: int, silence: float, *, clock_of_call: bool) -> None:
@@ -174,7 +238,7 @@ class Lease:
             return is_the_calls(error, own_key=self.own_key)
         if error.clock == "connect":
             return False
-        usual = self.state.latency(streams=self._streams).quantile(USUAL_QUANTILE, self._size)
+        usual = self.usual.first.histogram.quantile(USUAL_QUANTILE) if self._learners else None
         return not usual_silence_is_over(silence, usual, of_the_call=clock_of_call)
 
     def _record_answer(self, now: float, sent_at: float) -> None:
@@ -189,12 +253,63 @@ class Lease:
             if state.holds.keys:
                 state.holds.succeeded(state.model, now)
 
+    def _record_times(
+        self, now: float, sent_at: float, outcome: Outcome, error: AttemptError | None, first_content: float | None,
+        answer: Answer | None,
+    ) -> None:
+        """Learn how long things took, and what that says against the model."""
+        if first_content is None:
+            if outcome == "superseded" or isinstance(error, AttemptTimeout):
+                self._record_silence(now, now - sent_at, outcome)
+            return
+        if self._first is None:
+            self.began(sent_at + first_content)
+        if answer is not None and self.streams:
+            self._record_contents(now, answer, whole=outcome in {"won", "not_accepted"})
+        if is_total_timeout(error):
+            self._count_crawl(now)
+
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
-        """Record that the first content would have come later; a loser that was silent for long was slow."""
-        usual = self.state.latency(streams=self._streams).quantile(0.5, self._size)
-        self.state.record_latency(seconds, self._size, now, streams=self._streams, censored=True)
-        if outcome == "superseded" and usual is not None and seconds > LOSER_SLOW_TIMES * usual:
-            self.mark_slow(now)
+        """Record that the first content would have come later."""
+        state = self.state
+        if outcome == "superseded" and state.breakers_on and not self._learners[0].first.seen:
+            state.slowness.lost_unheard(now)
+        self.is_late("first", seconds, now)
+        if state.slowness.learns("first", now, self.usual.first.seen):
+            for usual in self._learners:
+                usual.first.add_cut(seconds, now)
+
+    def _record_contents(self, now: float, answer: Answer, *, whole: bool) -> None:
+        """Record the pace and the longest silence of an answer, and its length if it is whole."""
+        slowness = self.state.slowness
+        if not (whole and slowness.calm and self.usual.is_ordinary(answer)) and self.state.breakers_on:
+            self._count_contents(now, answer, whole=whole)
+        if slowness.calm or (self._learns_contents(now)):
+            for usual in self._learners:
+                usual.add_answer(answer, now, whole=whole)
+
+    def _learns_contents(self, now: float) -> bool:
+        slowness, usual = self.state.slowness, self.usual
+        return slowness.learns("pace", now, usual.pace.seen) and slowness.learns("silence", now, usual.silence.seen)
+
+    def _count_contents(self, now: float, answer: Answer, *, whole: bool) -> None:
+        """Count pace and silence of an answer for or against the model."""
+        slowness, given, pace = self.state.slowness, self._given, answer.pace
+        if pace is not None and (whole or answer.contents >= MIN_PACE_CONTENTS):
+            slowness.ended("pace", self._pace_p(answer), now, given.get("pace", 0.0), (self.usual.pace, pace))
+        if answer.contents < 2:
+            return
+        silence_p, seen = self._silence_p(answer), (self.usual.silence, answer.silence)
+        if whole:
+            slowness.ended("silence", silence_p, now, given.get("silence", 0.0), seen)
+        elif silence_p < 1.0:
+            slowness.cut("silence", silence_p, now, given.get("silence", 0.0), seen)
+
+
+    def _count_crawl(self, now: float) -> None:
+        """Count an answer that was flowing when its `total` came: the limit is ours, the model has become slow."""
+        if self.state.breakers_on:
+            self.state.slowness.cut("pace", LEAST_P, now)
 
     def _record_rejection(self, now: float, sent_at: float, error: AttemptError) -> None:
         unavailable = not isinstance(error, RateLimited)
@@ -207,14 +322,6 @@ class Lease:
         hidden = self.state.limits.hidden
         if hidden.met_by_crowd and hidden.limit is not None:
             self.state.provider.limit_of_a_model = hidden.limit.rate, now + FORGET_AFTER
-
-    def _tell_demotion(self, now: float, error: AttemptError | None, first_content: float) -> None:
-        """A quick first content ends a demotion, whatever became of the attempt after that."""
-        if self._slow or is_total_timeout(error):
-            return
-        # An answer that came late because nobody could race it says nothing for the model.
-        if first_content <= slow_delay(self.state.latency(streams=self._streams), self._size):
-            self.state.demotion.was_quick(now)
 
     def _tell_breakers(
         self, now: float, outcome: Outcome, error: AttemptError | None, asked: int, *, answering: bool
@@ -233,7 +340,6 @@ class Lease:
             model.released(self._model_generation)
         elif answering and is_total_timeout(error):
             model.released(self._model_generation)  # the limit is ours; the model has only become slow
-            self.mark_slow(now)
         elif error is not None and self._counts:
             doubtful = is_doubtful(error, rule_of(error), own_key=self.own_key)
             model.failed(self._model_generation, now, error.message, asked if doubtful else None)

@@ -7,12 +7,12 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._policies.breaker import Breaker
-from asyncrouter._policies.demotion import Demotion
 from asyncrouter._policies.doubts import Doubts
-from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.limits import Limits
+from asyncrouter._policies.memory import Memory
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.retry_budget import RetryBudget
+from asyncrouter._policies.slowness import Slowness
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,17 +52,17 @@ class ModelState:
     """One model at one provider: its breaker, limits and queue, how long it takes, and whether it has become slow.
 
     `holds` is the router's, `changed` is called with a new state of the model and the reason, and `breakers_on` says
-    whether breakers and demotion are used at all.
+    whether breakers and demotion are used at all. Among `slow_models` it enters its name while it is demoted.
     """
 
     __slots__ = (
-        "breaker", "breakers_on", "buffered", "changed", "demotion", "doubts", "holds", "limits", "limits_read_at",
-        "model", "pacer", "provider", "streamed",
+        "breaker", "breakers_on", "buffered", "changed", "doubts", "holds", "limits", "limits_read_at", "model",
+        "pacer", "provider", "slow_models", "slowness", "streamed", "watchers",
     )
 
     def __init__(
         self, model: Model, provider: ProviderState, holds: Holds, changed: Callable[[str, str], None], random: Random,
-        loop: asyncio.AbstractEventLoop, *, breakers_on: bool,
+        loop: asyncio.AbstractEventLoop, slow_models: set[str], *, breakers_on: bool,
     ) -> None:
         self.model = model
         self.provider = provider
@@ -72,12 +72,15 @@ class ModelState:
         self.breaker = Breaker(
             random, changed, in_a_row=MODEL_IN_A_ROW, quiet=MODEL_QUIET_SECONDS, longest=MODEL_LONGEST_OPEN
         )
-        self.demotion = Demotion(changed)
+        self.slowness = Slowness(self._slowness_changed)
+        self.slow_models = slow_models
+        self.watchers: set[Callable[[], None]] = set()
+        """Called when the model is demoted, by races that have an attempt on it running."""
         self.doubts = Doubts()
         self.limits = Limits(model)
         self.pacer = Pacer(self.limits, loop)
-        self.streamed = Latency()
-        self.buffered = Latency()
+        self.streamed = Memory()
+        self.buffered = Memory()
         self.limits_read_at = -inf
         """When its headers were last read for limits."""
 
@@ -87,25 +90,25 @@ class ModelState:
     @property
     def slow(self) -> bool:
         """Whether it is demoted for being much slower than usual."""
-        return self.demotion.slow
+        return self.slowness.slow
 
     @property
     def breakers_closed(self) -> bool:
         """Whether neither the model's breaker nor its host's is open or half-open."""
         return self.breaker.state == "closed" and self.provider.host.state == "closed"
 
-    def latency(self, *, streams: bool) -> Latency:
-        """How long it takes to its first content or, on the buffered wire, to its whole answer."""
+    def memory(self, *, streams: bool) -> Memory:
+        """What is usual on the streaming wire or, on the buffered one, where an answer is one content."""
         return self.streamed if streams else self.buffered
 
-    def record_latency(self, seconds: float, size: int, now: float, *, streams: bool, censored: bool = False) -> None:
-        """Remember the seconds of an attempt to its first content, or (`censored`) that it would have taken longer.
-
-        While the model is demoted nothing is learned for ten minutes.
-        """
-        if self.demotion.learns(now):
-            latency = self.streamed if streams else self.buffered
-            latency.add(seconds, size, now, censored=censored)
+    def _slowness_changed(self, state: str, why: str) -> None:
+        self.changed(state, why)
+        if self.slowness.slow:
+            self.slow_models.add(self.model.name)
+            for watcher in tuple(self.watchers):
+                watcher()
+        else:
+            self.slow_models.discard(self.model.name)
 
     def learn(self, error: AttemptError, now: float) -> None:
         """Remember what a failed attempt says about the model and its key."""

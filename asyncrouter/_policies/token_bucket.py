@@ -39,6 +39,6 @@ class TokenBucket:
         self.tokens -= tokens
         return True
 
-    def refund(self) -> None:
-        """Put one token back: what it was taken for did not happen."""
-        self.tokens = min(CAPACITY, self.tokens + 1.0)
+    def refund(self, tokens: float = 1.0) -> None:
+        """Put tokens back: what they were taken for did not happen."""
+        self.tokens = min(CAPACITY, self.tokens + tokens)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import AttemptTimeout, Hedge, Retry, Router, ServerFailed
-from asyncrouter._policies.latency import EPOCH_SAMPLES, EPOCH_SECONDS, EPOCHS, Histogram, Latency
+from asyncrouter._policies.latency import EPOCH_SAMPLES, EPOCH_SECONDS, EPOCHS, Histogram
+from asyncrouter._policies.memory import Memory
 from asyncrouter._policies.pacing import Rank
 from asyncrouter._policies.survival import GROWTH
 from asyncrouter.sim import Act
@@ -29,7 +30,7 @@ def histogram(*samples: tuple[int, float], censored: tuple[tuple[int, float], ..
             made.add(seconds, 0.0)
     for count, seconds in censored:
         for _ in range(count):
-            made.add(seconds, 0.0, censored=True)
+            made.add_cut(seconds, 0.0)
     return made
 
 
@@ -117,7 +118,7 @@ def test_what_is_forty_minutes_old_goes() -> None:
     """Of samples that come slowly, those of the last 32 spans of 75 seconds are remembered."""
     made = Histogram()
     for number in range(100):
-        made.add(1.0, number * EPOCH_SECONDS, censored=number % 2 == 0)
+        (made.add_cut if number % 2 == 0 else made.add)(1.0, number * EPOCH_SECONDS)
 
     assert (made.count, sum(made.observed), sum(made.censored)) == (EPOCHS, EPOCHS // 2, EPOCHS // 2)
 
@@ -146,9 +147,9 @@ def test_chance_is_no_change() -> None:
 # ── sizes of prompts ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sized(**samples: int) -> Latency:
+def sized(**samples: int) -> Memory:
     """A memory of so many samples of 1 s for requests of 100 bytes, and of 5 s for those of 5,000."""
-    made = Latency()
+    made = Memory()
     for _ in range(samples.get("small", 0)):
         made.add(1.0, 100, 0.0)
     for _ in range(samples.get("large", 0)):
@@ -169,7 +170,7 @@ def test_a_size_that_is_not_known_borrows_from_the_others() -> None:
     assert sized(small=100, large=99).quantile(0.5, 5000) == near(1.0)
     assert sized(small=100).quantile(0.5, 1_000_000) == near(1.0)
     assert sized(small=50, large=49).quantile(0.5, 5000) is None
-    assert Latency().quantile(0.5, 100) is None
+    assert Memory().quantile(0.5, 100) is None
 
 
 @pytest.mark.parametrize(("size", "other", "same"), [
@@ -178,7 +179,7 @@ def test_a_size_that_is_not_known_borrows_from_the_others() -> None:
 ])  # fmt: skip
 def test_six_sizes_are_told_apart(size: int, other: int, same: bool) -> None:
     """Six sizes are told apart, from 1 KiB on each four times as long as the one before it."""
-    made = Latency()
+    made = Memory()
     for _ in range(100):
         made.add(1.0, size, 0.0)
     for _ in range(900):
@@ -211,9 +212,9 @@ def test_what_is_learned_from_an_attempt(
         assert lease is not None
         lease.mark_sent(10.0, 100, None, streams=True)
         lease.end(12.0, outcome, error, first_content)
-        every = state.streamed._sizes.values()
-        assert not state.buffered._sizes
-        return sum(sum(one.observed) for one in every), sum(sum(one.censored) for one in every)
+        samples = state.streamed.samples
+        assert state.buffered.samples.count == 0
+        return sum(samples.observed), sum(samples.censored)
 
     assert clock.run(scenario()) == learned
 

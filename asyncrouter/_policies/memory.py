@@ -1,0 +1,245 @@
+"""What is usual for the answers of one model on one wire: first content, longest silence, pace, length.
+
+It is kept for each size of prompt and kind of request (`RequestKind`), and for all of them together; a kind that has
+too few samples is judged by all. An answer costs four samples, a content of it nothing; once hundreds are known, most
+answers cost one.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter._policies.estimate import JITTER, Estimate
+from asyncrouter._policies.latency import MIN_SAMPLES
+from asyncrouter._policies.log_fit import LogFit, Prior
+
+if TYPE_CHECKING:
+    from asyncrouter._policies.latency import Histogram
+
+FIRST = Prior(1.5, 0.5)
+"""Seconds to the first content, before anything is known."""
+PACE = Prior(0.03, 0.3)
+"""Seconds from one content to the next, before anything is known."""
+SILENCE = Prior(0.05, 1.0)
+"""Seconds of the longest silence in an answer, before anything is known."""
+LENGTH = Prior(200.0, 1.0)
+"""Contents of an answer, before anything is known."""
+SMALL_BYTES = 1024
+"""Bytes of a request below which it belongs to the smallest size; each further size is four times as long."""
+SIZES = 6
+"""Sizes of requests that are told apart: from below 1 KiB to 256 KiB and more."""
+MAX_KINDS = 32
+"""Sizes and kinds of one model that are remembered apart; those met after them are only counted with all."""
+WELL_KNOWN = 500
+"""Whole answers seen from which on only some are taken down: they change little, and each costs time."""
+ONE_IN = 5
+"""The share of answers that is taken down then: one in so many, a prime, so that no pattern of requests is missed."""
+ORDINARY_SILENCE = 0.5
+"""Seconds of silence between contents up to which a silence says nothing against a model."""
+MIN_PACE_CONTENTS = 8
+"""Contents from which on an answer that was cut off says something about its pace."""
+
+
+class RequestKind(NamedTuple):
+    """What of a request decides how long its answer takes: effort, tools, a format, the decade of its `max_tokens`."""
+
+    effort: str = ""
+    tools: bool = False
+    formatted: bool = False
+    decade: int = 0
+
+
+ANY_KIND = RequestKind()
+"""The kind of a request of which nothing is known."""
+
+
+class Answer(NamedTuple):
+    """An answer as far as it has come.
+
+    - `contents`: how many have come; `seconds`: from the first to the last of them.
+    - `longest`: seconds of the longest silence between two of them.
+    - `quiet`: seconds since the last one, where the answer was cut off or still runs.
+    """
+
+    contents: int
+    seconds: float
+    longest: float
+    quiet: float = 0.0
+
+    @property
+    def silence(self) -> float:
+        """The longest silence, the one that runs included."""
+        return max(self.longest, self.quiet)
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds from one content to the next, without the longest silence; `None` below three contents.
+
+        A tool call that comes in one piece is a silence, and no slow pace.
+        """
+        return None if self.contents < 3 else max(0.0, self.seconds - self.longest) / (self.contents - 2)
+
+
+class Usual:
+    """What is usual for one kind of request."""
+
+    __slots__ = ("_passed_over", "first", "length", "pace", "silence")
+
+    def __init__(self) -> None:
+        self._passed_over = 0  # answers since the last one that was taken down
+        self.first = Estimate(FIRST, JITTER)
+        self.silence = Estimate(SILENCE)
+        self.pace = Estimate(PACE)
+        self.length = LogFit(LENGTH)
+
+    def __repr__(self) -> str:
+        return f"<Usual {self.first!r}, pace {self.pace!r}, length {self.length!r}>"
+
+    def is_ordinary(self, answer: Answer) -> bool:
+        """Whether neither silence nor pace of a whole answer says anything against its model."""
+        contents, seconds, longest, _ = answer
+        quiet = longest < ORDINARY_SILENCE or longest <= self.silence.near
+        return quiet and seconds - longest <= self.pace.near * (contents - 2)
+
+    def contents(self, after: int = 0) -> float:
+        """The expected contents of an answer that has more than `after`."""
+        return self.length.mean_above(float(after))
+
+    def whole(self, after: int = 0) -> float:
+        """The expected seconds of a whole answer that has more contents than `after`."""
+        if not self.length.weight and not self.first.is_young:  # one body: its first content is all
+            return self.first.median
+        return self.first.median + self.contents(after) * self.pace.median
+
+    def pool(self, others: list[Usual]) -> None:
+        """Let other models of the chain say what to expect, while this one has few samples."""
+        if self.first.is_young:
+            self.first.pool([other.first for other in others])
+            self.silence.pool([other.silence for other in others])
+            self.pace.pool([other.pace for other in others])
+            self.length.pool([other.length for other in others])
+
+    def add_answer(self, answer: Answer, now: float, *, whole: bool) -> None:
+        """Count an answer, `whole` or cut off."""
+        if self.silence.seen >= WELL_KNOWN:
+            self._passed_over += 1
+            if self._passed_over < ONE_IN:
+                return
+            self._passed_over = 0
+        pace = answer.pace
+        if pace is not None and (whole or answer.contents >= MIN_PACE_CONTENTS):
+            self.pace.add(pace, now)
+        if answer.contents >= 2:
+            if whole:
+                self.silence.add(answer.silence, now)
+            else:
+                self.silence.add_cut(answer.silence, now)
+        if whole and answer.contents:
+            self.length.add(float(answer.contents))
+
+    def copy(self) -> Usual:
+        """Another one with the same samples."""
+        made = Usual()
+        made.first = self.first.copy(FIRST)
+        made.silence = self.silence.copy(SILENCE)
+        made.pace = self.pace.copy(PACE)
+        length = self.length
+        made.length.weight, made.length.mean, made.length.squares = length.weight, length.mean, length.squares
+        return made
+
+
+class Memory:
+    """What is usual for a model on one wire, by size and kind of request."""
+
+    __slots__ = ("_every", "_kinds", "_last")
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[int, RequestKind], Usual] = {}
+        self._every: Usual | None = None
+        self._last: tuple[int, float, RequestKind, tuple[Usual, ...]] = (0, 0.0, ANY_KIND, ())  # found last
+
+    def __repr__(self) -> str:
+        return f"<Memory {self.every!r}>"
+
+    @property
+    def every(self) -> Usual:
+        """What is usual for all requests together."""
+        every = self._every
+        if every is None:
+            every = self._every = Usual()
+        return every
+
+    @property
+    def samples(self) -> Histogram:
+        """The times to first content of all requests."""
+        return self.every.first.histogram
+
+    def usual(self, size: int | None = None, kind: RequestKind = ANY_KIND) -> Usual:
+        """What is usual for requests of about `size` bytes (`None`: for all), or for all while too little is known."""
+        if len(self._kinds) < 2 or size is None:
+            return self._every or self.every
+        found = self._kinds.get((_size_class(size), kind))
+        return found if found is not None and found.first.histogram.count >= MIN_SAMPLES else self.every
+
+    def quantile(self, q: float, size: int | None = None, kind: RequestKind = ANY_KIND) -> float | None:
+        """A quantile of the seconds to first content; `None` below a hundred samples."""
+        return None if self._every is None else self.usual(size, kind).first.histogram.quantile(q)
+
+    def add(
+        self, seconds: float, size: int, now: float, kind: RequestKind = ANY_KIND, *, censored: bool = False
+    ) -> None:
+        """Count a request of `size` bytes: seconds to its first content, or (`censored`) fewer than it would take."""
+        for usual in self.learners(size, kind):
+            if censored:
+                usual.first.add_cut(seconds, now)
+            else:
+                usual.first.add(seconds, now)
+
+    def add_answer(
+        self, answer: Answer, size: int, now: float, kind: RequestKind = ANY_KIND, *, whole: bool
+    ) -> None:
+        """Count an answer to a request of `size` bytes, `whole` or cut off."""
+        for usual in self.learners(size, kind):
+            usual.add_answer(answer, now, whole=whole)
+
+    def learners(self, size: int, kind: RequestKind) -> tuple[Usual, ...]:
+        """What a sample belongs to: that of all, and that of its kind where there are several."""
+        least, above, last_kind, found = self._last
+        if least <= size < above and kind == last_kind:
+            return found
+        return self._find(size, kind)
+
+    def judge_of(self, learners: tuple[Usual, ...]) -> Usual:
+        """What is usual for a request that teaches `learners`: its own kind, once enough of that is known."""
+        own = learners[-1]
+        return own if own is self._every or own.first.histogram.count >= MIN_SAMPLES else learners[0]
+
+    def _find(self, size: int, kind: RequestKind) -> tuple[Usual, ...]:
+        every, kinds = self.every, self._kinds
+        key = _size_class(size), kind
+        found = kinds.get(key)
+        if found is None and len(kinds) < MAX_KINDS:
+            if len(kinds) == 1:
+                only = next(iter(kinds))
+                kinds[only] = every.copy()
+            found = kinds[key] = Usual() if kinds else every
+        learners = (every,) if found is None or found is every else (every, found)
+        self._last = *_bounds(key[0]), kind, learners
+        return learners
+
+
+def pool(every: list[Usual]) -> None:
+    """Let each of several models that has few samples expect what the others have."""
+    for usual in every:
+        usual.pool([other for other in every if other is not usual])
+
+
+def _size_class(size: int) -> int:
+    return 0 if size < SMALL_BYTES else min(SIZES - 1, max(0, (size.bit_length() - 9) // 2))
+
+
+def _bounds(size_class: int) -> tuple[int, float]:
+    """The least bytes of a size, and those from which on it is the next one."""
+    least = 0 if size_class == 0 else 1 << (2 * size_class + 8)
+    return least, 1 << (2 * size_class + 10) if size_class < SIZES - 1 else inf
