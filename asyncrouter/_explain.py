@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncrouter._config.settings import AutoSeconds
 from asyncrouter._credentials import Credential
 from asyncrouter._repr import html_table, visible
 
@@ -22,11 +23,14 @@ class ExplainedStep(NamedTuple):
 
     - `model`, `provider`: their names in the configuration.
     - `standing`: "ready", or why no request would be sent now; as in `ModelHealth`.
-    - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
+    - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit. One that is
+      "auto" is an `AutoSeconds`: it never cuts before that.
     - `usd_per_mtok`: the `Price` of the model; `None` if unknown.
     - `wire`: the API that carries the call: "openai" (Chat Completions), "responses", "anthropic" or "gemini".
     - `wire_reason`: why that one, where a provider serves two; else "".
     - `notes`: how a checked `response_format` is asked for, where it is not simply sent as it is.
+    - `rescue`: whether the next model is started beside it when it is far slower than usual, or silent.
+    - `usual`: how long its first content usually takes, in figures; "" while nothing is known.
     """
 
     model: str
@@ -40,6 +44,8 @@ class ExplainedStep(NamedTuple):
     wire: str = ""
     wire_reason: str = ""
     notes: tuple[str, ...] = ()
+    rescue: bool = True
+    usual: str = ""
 
     def __str__(self) -> str:
         names = ("connect", "first_token", "idle", "total")
@@ -48,8 +54,11 @@ class ExplainedStep(NamedTuple):
         cost = "price unknown" if price is None else f"${price.input:g} in, ${price.output:g} out a million tokens"
         wire = f"; wire {self.wire}" if self.wire else ""
         reason = f" ({self.wire_reason})" if self.wire_reason else ""
+        usual = f"; first content {self.usual}" if self.usual else ""
+        rescue = "" if self.rescue else "; no rescue"
         notes = "".join(f"; {note}" for note in self.notes)
-        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {cost}{wire}{reason}{notes}")
+        rest = f"{cost}{wire}{reason}{notes}{usual}{rescue}"
+        return visible(f"{self.model} ({self.provider}): {self.standing}; {clocks}; {rest}")
 
 
 class Explanation(NamedTuple):
@@ -96,11 +105,14 @@ class ModelHealth(NamedTuple):
       again. A key function is not called to find out.
     - `in_flight`: attempts that are running.
     - `breaker`: "closed" (it works), "open" (it failed too often) or "half-open" (one request is finding out).
-    - `slow`: whether it keeps losing races, so that chains with a hedge try it last.
+    - `slow`: whether it has become slower than usual, so that chains with a hedge or rescues try it last.
     - `rate`: requests a second that the known limits allow; `None` while no limit is known.
     - `waiting`: calls that wait for their turn under these limits.
     - `p50`, `p95`, `p99`: quantiles of the seconds from sending a request to its first content, attempts that lost a
       race included; `None` below 100 samples.
+    - `why_slow`: why it is `slow`, in figures; "" if it is not.
+    - `pace`, `silence`, `contents`: the usual seconds between two contents, the longest silence in an answer (medians),
+      and the usual number of contents; `None` before the first whole answer of a stream.
     """
 
     model: str
@@ -114,6 +126,10 @@ class ModelHealth(NamedTuple):
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    why_slow: str = ""
+    pace: float | None = None
+    silence: float | None = None
+    contents: float | None = None
 
 
 class Health(dict[str, ModelHealth]):
@@ -148,6 +164,7 @@ def explain_plan(
         steps.append(ExplainedStep(
             step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
             step.total, step.model.usd_per_mtok, choice.wire, choice.reason, wire.format_notes(step.model, given),
+            step.rescue, _usual(step, engine),
         ))
     ordinary, for_long_prompts = tuple(steps[:plan.ordinary]), tuple(steps[plan.ordinary:])
     return Explanation(plan.task, ordinary, deadline, _hedge(plan.hedge), for_long_prompts)
@@ -162,12 +179,22 @@ def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
     if engine is None:
         return ModelHealth(step.name, step.model.provider, standing(step, engine))
     state = engine.policies.state_of(step.model)
-    latency = state.latency(streams=step.streams)
+    latency = state.memory(streams=step.streams)
+    usual = latency.every
+    known = usual.length.weight > 0.0
     return ModelHealth(
         step.name, step.model.provider, standing(step, engine), state.pacer.running,
         state.breaker.state.replace("_", "-"), state.slow, state.pacer.rate, state.pacer.waiting,
-        latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99),
+        latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99), state.slowness.why,
+        *((usual.pace.median, usual.silence.median, usual.length.median) if known else (None, None, None)),
     )
+
+
+def _usual(step: PlannedStep, engine: Engine | None) -> str:
+    if engine is None:
+        return ""
+    first = engine.policies.state_of(step.model).memory(streams=step.streams).every.first
+    return first.in_words() if first.seen else ""
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
@@ -192,4 +219,6 @@ def _hedge(hedge: Hedge | None) -> str | None:
 
 
 def _seconds(value: float | None) -> str:
+    if isinstance(value, AutoSeconds):
+        return f"auto ({value:g} s or more)"
     return "none" if value is None else f"{value:g} s"

@@ -17,7 +17,7 @@ from asyncrouter._config.arguments_options import (
     sealed_options,
 )
 from asyncrouter._config.catalog import Model
-from asyncrouter._config.settings import NOT_GIVEN, NotGiven
+from asyncrouter._config.settings import NOT_GIVEN, AutoClock, NotGiven
 from asyncrouter._credentials.secret import SealedHeaders, forget_locals
 from asyncrouter._embedding.router import EmbeddingRouter
 from asyncrouter._reply_stream import ReplyStream
@@ -76,11 +76,12 @@ class Router(EmbeddingRouter):
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
         connect: float | NotGiven | None = NOT_GIVEN,
-        first_token: float | NotGiven | None = NOT_GIVEN,
-        idle: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | AutoClock | NotGiven | None = NOT_GIVEN,
+        idle: float | AutoClock | NotGiven | None = NOT_GIVEN,
         total: float | NotGiven | None = NOT_GIVEN,
         on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
         on_context: str | Model | NotGiven | None = NOT_GIVEN,
+        rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN,
         accept: Accept | None = None,
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
@@ -105,8 +106,8 @@ class Router(EmbeddingRouter):
         - `system`: text of a first system message, before one that is there.
         - `deadline`: seconds for the whole call; `None`: no limit.
         - `hedge`: when to start the next model in parallel because the current one is slow: after so many seconds;
-          "p95" (or "p99" …), the time within which 95 % of its answers begin, once 100 are measured; or a `Hedge`.
-          `None`: never.
+          "p95" (or "p99" …), the time within which 95 % of its answers begin; "auto", where it is worth its price; or
+          a `Hedge`. `None`: only when it is far slower than usual (`rescue`).
         - `retry`: how often the same model is tried: a number, a `Retry`, or a mapping of the fields to change.
         - `connect`, `first_token`, `idle`, `total`: seconds for each attempt, as in `Defaults`; `None`: no limit.
         - `on_refusal`: when a provider refuses the content of the prompt: "raise", or "next": the next model is tried.
@@ -114,6 +115,7 @@ class Router(EmbeddingRouter):
         - `response_format`: a pydantic model, a dataclass, a TypedDict or a JSON schema. Each model is asked for it in
           the way that it takes; an answer that does not fit is not accepted, and the next model is tried.
           `reply.parsed` is the value. `help("asyncrouter.schema")` has the rules.
+        - `rescue`: "off" starts no model beside one that is far slower than usual, or silent; see `Defaults`.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, or raises a
           `ValueError` (a `ValidationError` is one), the next model is tried.
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
@@ -138,7 +140,8 @@ class Router(EmbeddingRouter):
         sealed, headers = seal_headers(headers), None  # first: nothing that can raise holds them in plain text
         try:
             plan = self._plan(
-                task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+                task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context,
+                rescue,
             )
             engine = self._life.open()
             call = new_call(
@@ -172,11 +175,12 @@ class Router(EmbeddingRouter):
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
         connect: float | NotGiven | None = NOT_GIVEN,
-        first_token: float | NotGiven | None = NOT_GIVEN,
-        idle: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | AutoClock | NotGiven | None = NOT_GIVEN,
+        idle: float | AutoClock | NotGiven | None = NOT_GIVEN,
         total: float | NotGiven | None = NOT_GIVEN,
         on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
         on_context: str | Model | NotGiven | None = NOT_GIVEN,
+        rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN,
         on_interrupt: Literal["raise", "restart"] = "raise",
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
@@ -226,7 +230,7 @@ class Router(EmbeddingRouter):
         if on_interrupt not in {"raise", "restart"}:
             raise ValueError(f'on_interrupt: expected "raise" or "restart", got {on_interrupt!r}')
         plan = self._plan(
-            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context, rescue,
         )
         messages = check_messages(prompt, system)
 

@@ -16,7 +16,7 @@ from asyncrouter._config.parameter_names import KNOWN, misspelt
 from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.response_format import NOT_CHECKED, unchecked
-from asyncrouter._config.settings import NOT_GIVEN, NotGiven
+from asyncrouter._config.settings import NOT_GIVEN, AutoClock, NotGiven
 from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._engine.lifecycle import Lifecycle
 from asyncrouter._events import MAX_NAMES, CallEnded, CallStarted, Events, Notice
@@ -131,11 +131,12 @@ class RouterBase:
         hedge: HedgeLike | NotGiven = NOT_GIVEN,
         retry: RetryLike | NotGiven = NOT_GIVEN,
         connect: float | NotGiven | None = NOT_GIVEN,
-        first_token: float | NotGiven | None = NOT_GIVEN,
-        idle: float | NotGiven | None = NOT_GIVEN,
+        first_token: float | AutoClock | NotGiven | None = NOT_GIVEN,
+        idle: float | AutoClock | NotGiven | None = NOT_GIVEN,
         total: float | NotGiven | None = NOT_GIVEN,
         on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN,
         on_context: str | Model | NotGiven | None = NOT_GIVEN,
+        rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN,
         params: Mapping[str, object] | None = None,
         **provider_params: object,
     ) -> Explanation:
@@ -145,7 +146,7 @@ class RouterBase:
         that serves two. Raises `ConfigError`, `TypeError` or `ValueError`, as the call would.
         """
         plan = self._plan(
-            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context
+            task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context, rescue,
         )
         try:
             merged = explained_params(self.config, plan, params, provider_params)
@@ -203,13 +204,14 @@ class RouterBase:
     def _plan(
         self, task: str | None, tier: str | None, chain: ChainLike | None, model: str | Model | None,
         hedge: HedgeLike | NotGiven, retry: RetryLike | NotGiven, connect: float | NotGiven | None,
-        first_token: float | NotGiven | None, idle: float | NotGiven | None, total: float | NotGiven | None,
-        on_refusal: Literal["raise", "next"] | NotGiven, on_context: str | Model | NotGiven | None,
+        first_token: float | AutoClock | NotGiven | None, idle: float | AutoClock | NotGiven | None,
+        total: float | NotGiven | None, on_refusal: Literal["raise", "next"] | NotGiven,
+        on_context: str | Model | NotGiven | None, rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN,
     ) -> Plan:
-        if connect is first_token is idle is total is on_refusal is on_context is NOT_GIVEN:
+        if connect is first_token is idle is total is on_refusal is on_context is rescue is NOT_GIVEN:
             settings = NO_CALL_SETTINGS
         else:
-            settings = CallSettings(connect, first_token, idle, total, on_refusal, on_context)
+            settings = CallSettings(connect, first_token, idle, total, on_refusal, on_context, rescue)
         plan = self._plans.plan(task, tier, chain, model, hedge, retry, settings)
         if plan.warning is not None:
             self._events.notice(Notice(str(task), plan.warning))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError, Scope
 
-Cause = Literal["first", "retry", "fallback", "hedge", "escalate", "restart"]
+Cause = Literal["first", "retry", "fallback", "hedge", "rescue", "escalate", "restart"]
 Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_accepted"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 Priority = Literal["interactive", "batch"]
@@ -166,22 +166,21 @@ class Attempt(ShortRepr, PickledByName):
 
     - `number`: 1, 2, 3 … in the order in which the attempts of the call began.
     - `model`, `provider`: their names in the configuration.
-    - `cause`: why it was made: "first"; "retry" (the same model again); "fallback" (the model before failed); "hedge"
-      (the model before is slow); "escalate" (the answer before was not accepted); "restart" (a stream begins again).
+    - `cause`: why it was made: "first"; "retry" (the same model); "fallback" (the one before failed); "hedge" (it is
+      slow); "rescue" (far slower than usual); "escalate" (it was not accepted); "restart" (a stream begins again).
     - `outcome`: how it ended: "won"; "failed"; "superseded" (another attempt won); "cancelled" (the call ended first);
       "not_sent" (the model is held back or disabled, or has no key); "not_accepted" (by `accept`); `None` (it runs).
     - `error`: why it failed or was not sent; otherwise `None`.
     - `status`, `request_id`: the HTTP status, and the provider's id of the request; `None` without a response.
     - `queued`, `sent`, `connected`, `first_content`, `last_content`, `ended`: when it began to wait for its turn, sent
-      its request, had a connection, got its first and its last content, and ended: seconds since the call began, `None`
-      for what never came.
+      its request, had a connection, got its first and last content, and ended: seconds since the call began, or `None`.
     - `usage`: the tokens, as the provider counted them; `None` if it did not report them.
     - `cost_usd`: US dollars: as reported, or else tokens times price. 0.0 if the provider cannot have charged anything;
       `None` if it may have and no price is known.
-    - `cost_estimated`: whether `cost_usd` is an estimate: no usage was reported, or the price of its tier or of its
-      cache writes is not known.
+    - `cost_estimated`: whether `cost_usd` is an estimate: no usage, or no price of its tier or cache writes, is known.
     - `scope`: whose fault a failure is, as on its error; `None` where nothing failed.
     - `headers`: the header fields of the response, by lower-case name, without cookies; `{}` without a response.
+    - `why`: why a hedge or rescue was started, in figures; "" for every other attempt.
     """
 
     number: int
@@ -202,6 +201,7 @@ class Attempt(ShortRepr, PickledByName):
     cost_usd: float | None = 0.0
     cost_estimated: bool = False
     scope: Scope | None = None
+    why: str = ""
     _read_headers: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -273,7 +273,7 @@ NO_TRACE: Final = Trace(None, 0.0)
 def _line(attempt: Attempt) -> str:
     began = attempt.sent if attempt.sent is not None else attempt.queued or 0.0
     ended = f"{attempt.ended:8.3f} s" if attempt.ended is not None else " " * 10
-    facts: list[str] = [attempt.outcome or "running"]
+    facts: list[str] = [attempt.outcome or "running", *([f"because {attempt.why}"] if attempt.why else ())]
     if attempt.first_content is not None:
         facts.append(f"first content at {attempt.first_content:.3f} s")
     if attempt.usage is not None:

@@ -12,6 +12,7 @@ from asyncrouter._config.catalog import Model, Provider, provider_name
 from asyncrouter._config.names import find_model, find_provider
 from asyncrouter._config.settings import (
     NOT_GIVEN,
+    AutoClock,
     Defaults,
     Hedge,
     NotGiven,
@@ -42,14 +43,15 @@ class Settings(ShortRepr, PickledByName):
     """
 
     connect: float | NotGiven | None = NOT_GIVEN
-    first_token: float | NotGiven | None = NOT_GIVEN
-    idle: float | NotGiven | None = NOT_GIVEN
+    first_token: float | AutoClock | NotGiven | None = NOT_GIVEN
+    idle: float | AutoClock | NotGiven | None = NOT_GIVEN
     total: float | NotGiven | None = NOT_GIVEN
     retry: Retry | Mapping[str, object] | int | NotGiven = NOT_GIVEN
     on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN
     max_response_bytes: int | NotGiven = NOT_GIVEN
     wire_stream: bool | Literal["auto"] | NotGiven = NOT_GIVEN
     params: Mapping[str, object] = field(default_factory=dict)
+    rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -66,7 +68,7 @@ class Step(Settings):
     - `model`: the name of a model, or a `Model`.
     - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
     - `retry`: a `Retry`; a number, for its `attempts`; or a mapping that changes only the fields it names.
-    - `on_refusal`, `max_response_bytes`, `wire_stream`: as in `Defaults`.
+    - `on_refusal`, `max_response_bytes`, `wire_stream`, `rescue`: as in `Defaults`.
     - `params`: parameters for the provider. They take precedence over those of the task and of the call.
 
     What is not given is taken from the chain, and then from `Defaults`. Raises `ConfigError` for a value that cannot be
@@ -90,8 +92,8 @@ class Chain(Settings):
     - `hedge`: a `Hedge`, a mapping of its fields, a number or a quantile ("p95") for its `after`; `None` for none.
     - `deadline`: seconds for the whole call; `None` means no limit.
     - `on_context`: the name of a model or task that is asked next when the prompt is too long for a model.
-    - `connect`, `first_token`, `idle`, `total`, `retry`, `on_refusal`, `max_response_bytes`, `wire_stream`: as in
-      `Step`, for every step that does not give its own.
+    - `connect`, `first_token`, `idle`, `total`, `retry`, `on_refusal`, `max_response_bytes`, `wire_stream`, `rescue`:
+      as in `Step`, for every step that does not give its own.
     - `params`: parameters for the provider, or by provider: `{"openai": {"service_tier": "flex"}}`. Those of the call,
       and those of a step, take precedence.
 

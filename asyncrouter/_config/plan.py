@@ -20,12 +20,14 @@ from asyncrouter._config.selection import (
 )
 from asyncrouter._config.settings import (
     NOT_GIVEN,
+    AutoClock,
     Hedge,
     NotGiven,
     Retry,
     check_settings,
     merge_hedge,
     merge_retry,
+    seconds_of,
 )
 from asyncrouter._errors import ConfigError
 
@@ -43,11 +45,12 @@ class CallSettings(NamedTuple):
     """Settings of `Defaults` that are given with a call, for all its steps; a step's own take precedence."""
 
     connect: float | NotGiven | None = NOT_GIVEN
-    first_token: float | NotGiven | None = NOT_GIVEN
-    idle: float | NotGiven | None = NOT_GIVEN
+    first_token: float | AutoClock | NotGiven | None = NOT_GIVEN
+    idle: float | AutoClock | NotGiven | None = NOT_GIVEN
     total: float | NotGiven | None = NOT_GIVEN
     on_refusal: Literal["raise", "next"] | NotGiven = NOT_GIVEN
     on_context: str | Model | NotGiven | None = NOT_GIVEN
+    rescue: Literal["on", "off"] | NotGiven = NOT_GIVEN
 
 
 NO_CALL_SETTINGS = CallSettings()
@@ -55,7 +58,7 @@ NO_CALL_SETTINGS = CallSettings()
 
 
 class PlannedStep(NamedTuple):
-    """A step with all its settings merged. Times are in seconds, `None` for no limit."""
+    """A step with all its settings merged. Times are in seconds, `None` for no limit; "auto" is an `AutoSeconds`."""
 
     name: str
     model: Model
@@ -72,6 +75,8 @@ class PlannedStep(NamedTuple):
     params: Mapping[str, object] = MappingProxyType({})
     clocks_of_call: bool = False
     """Whether its clocks were given with the call, not in the configuration."""
+    rescue: bool = True
+    """Whether another model is started beside an attempt that is far slower than usual."""
 
 
 class Plan(NamedTuple):
@@ -94,6 +99,10 @@ class Plan(NamedTuple):
     """How many of the steps are tried in any case; those after them only when the prompt is too long for one."""
     provider_params: Mapping[str, Mapping[str, object]] = NO_PROVIDERS
     """Parameters of the task for one provider, by its name."""
+    rescues: bool = True
+    """Whether any of the steps may be rescued."""
+    races: bool = True
+    """Whether a step may be raced with another one, or with itself, by a hedge or by a rescue."""
 
 
 def resolve(
@@ -126,13 +135,14 @@ def resolve(
         config, {name: value for given in selection.chains for name, value in given.params.items()}
     )
     merged_hedge = _hedge(config.defaults, selection.chains, hedge)
+    steps = tuple(
+        _step(config, candidate, retry, merged_hedge, settings, of_call=chain is not None or model is not None)
+        for candidate in (*selection.candidates, *larger)
+    )
     return Plan(
         task=tier if task is None else task,
         failure_message=_failure_message(task, tier, unknown=warning is not None),
-        steps=tuple(
-            _step(config, candidate, retry, merged_hedge, settings, of_call=chain is not None or model is not None)
-            for candidate in (*selection.candidates, *larger)
-        ),
+        steps=steps,
         params=params.for_all,
         hedge=merged_hedge,
         deadline=_deadline(config.defaults, selection.chains, deadline),
@@ -143,6 +153,10 @@ def resolve(
         ),
         ordinary=len(selection.candidates),
         provider_params=params.by_provider,
+        rescues=(rescues := any(step.rescue for step in steps)),
+        races=(merged_hedge is not None or rescues) if len(selection.candidates) > 1 else (
+            merged_hedge is not None and merged_hedge.same
+        ),
     )
 
 
@@ -203,8 +217,9 @@ def _step(
     model, step, chain = candidate
     base, provider = config.defaults, config.provider(model.provider)
     check_id(model, provider)
-    first_token = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
-    idle = _first_given(step.idle, call.idle, chain.idle, default=base.idle)
+    given_first = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
+    first_token = seconds_of(given_first)
+    idle = seconds_of(_first_given(step.idle, call.idle, chain.idle, default=base.idle))
     wire_stream = _first_given(step.wire_stream, chain.wire_stream, default=base.wire_stream)
     needs_content = first_token is not None or idle is not None or hedge is not None
     return PlannedStep(
@@ -222,6 +237,7 @@ def _step(
         ),
         streams=needs_content if wire_stream == "auto" else wire_stream,
         params=step.params,
+        rescue=_first_given(step.rescue, call.rescue, chain.rescue, default=base.rescue) == "on",
         clocks_of_call=any(
             not isinstance(clock, NotGiven)
             for given in ((call, step, chain) if of_call else (call,))

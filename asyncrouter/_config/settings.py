@@ -44,6 +44,26 @@ class DefaultSeconds(float):
     """Seconds that nobody has given: the default."""
 
 
+class AutoSeconds(float):
+    """The cap of an "auto" limit, in seconds: the limit follows what the model usually does, if that is longer."""
+
+
+AUTO_CAP = 30.0
+"""Seconds below which an "auto" limit never cuts, unless its table gives another `cap`."""
+AutoClock = Literal["auto"] | Mapping[str, object]
+"""How an "auto" limit is written: "auto", or a table like { auto = true, cap = 120 }."""
+
+
+def seconds_of(value: object) -> float | None:
+    """The seconds of a limit that has been checked: an `AutoSeconds` for "auto"."""
+    if isinstance(value, Mapping):
+        cap = value.get("cap", AUTO_CAP)
+        return AutoSeconds(cap) if isinstance(cap, int | float) else None
+    if value == "auto":
+        return AutoSeconds(AUTO_CAP)
+    return value if isinstance(value, int | float) else None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Retry(ShortRepr, PickledByName):
     """How often and when a failed request is sent again to the same model, before the next model is tried: `Retry(3)`.
@@ -104,8 +124,9 @@ class Hedge(ShortRepr, PickledByName):
     same: bool = False
 
     def __post_init__(self) -> None:
-        if self.after is None or (isinstance(self.after, str) and not is_quantile(self.after)):
-            raise check.expected('seconds or a quantile like "p95"', self.after, "after")
+        named = self.after == "auto" or is_quantile(self.after)
+        if self.after is None or (isinstance(self.after, str) and not named):
+            raise check.expected('seconds, a quantile like "p95", or "auto"', self.after, "after")
         if not isinstance(self.after, str):
             check.positive("after", self.after, "seconds")
         check.share("budget", self.budget)
@@ -114,8 +135,14 @@ class Hedge(ShortRepr, PickledByName):
 
     @property
     def quantile(self) -> float | None:
-        """The quantile that `after` names: 0.95 for "p95"; `None` for seconds."""
-        return float(self.after[1:]) / 100.0 if isinstance(self.after, str) else None
+        """The quantile that `after` names: 0.95 for "p95" and "auto"; `None` for seconds."""
+        if not isinstance(self.after, str):
+            return None
+        return AUTO_QUANTILE if self.after == "auto" else float(self.after[1:]) / 100.0
+
+
+AUTO_QUANTILE = 0.95
+"""The quantile before which "auto" starts no hedge."""
 
 
 def is_quantile(text: object) -> bool:
@@ -130,8 +157,10 @@ class Defaults(ShortRepr, PickledByName):
     Times are in seconds; `None` ("none" in a file) means no limit.
 
     - `connect`: until the socket is ready to send on, name look-up and TLS included. Default 5.
-    - `first_token`: from sending the request until the first content of the answer. Default 30.
-    - `idle`: between two pieces of content. Default 30.
+    - `first_token`: from sending the request until the first content of the answer; `idle`: between two pieces of
+      content. "auto" (the default): a late attempt is raced with the next model, see `rescue`; it is cut only where
+      nobody can be raced, after 30 s, or twice as long as one in 100,000 of the model's answers takes, if that is
+      longer. A table like `{"auto": True, "cap": 120}` says another number than 30. A number always cuts.
     - `total`: one whole attempt, from sending to the end of the answer. Default 120.
     - `deadline`: one whole call, with all its attempts and pauses. Default 300.
     - `retry`, `hedge`: see `Retry` and `Hedge`. Default: two attempts, no hedging.
@@ -140,6 +169,9 @@ class Defaults(ShortRepr, PickledByName):
     - `on_context`: the name of a model or task that is asked next when the prompt is too long for a model. `None` (the
       default): the chain goes on with its models that have a larger context window.
     - `breaker`: "auto" (the default) skips a model or host that keeps failing for some time, "off" never does.
+    - `rescue`: "on" (the default) starts the next model beside an attempt that is far slower than usual, or silent,
+      even without a hedge; from a budget of its own: 5 % of the calls, 1 % beside a hedge. "off" never does. With
+      `priority="batch"` it is off.
     - `max_response_bytes`: a longer response is a `BadReply`. Default 64 MiB.
     - `wire_stream`: whether `chat()` asks the provider for a stream. `True`: always. `False`: for one JSON body, which
       takes a tenth of the processor time, but only `connect` and `total` can be kept, and a provider bills a cancelled
@@ -149,8 +181,8 @@ class Defaults(ShortRepr, PickledByName):
     """
 
     connect: float | None = 5.0
-    first_token: float | None = 30.0
-    idle: float | None = 30.0
+    first_token: float | AutoClock | None = "auto"  # noqa: S105  # no secret
+    idle: float | AutoClock | None = "auto"
     total: float | None = 120.0
     deadline: float | None = DefaultSeconds(300.0)  # immutable
     retry: Retry = field(default_factory=Retry)
@@ -160,6 +192,7 @@ class Defaults(ShortRepr, PickledByName):
     max_response_bytes: int = 67_108_864
     wire_stream: bool | Literal["auto"] = "auto"
     on_context: str | None = None
+    rescue: Literal["on", "off"] = "on"
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -188,7 +221,8 @@ def merge_hedge(base: Hedge | None, given: object) -> Hedge | None:
     if isinstance(given, Hedge | None):
         return given
     with check.at("hedge"):
-        if isinstance(given, bool) or not (isinstance(given, Mapping | int | float) or is_quantile(given)):
+        named = given == "auto" or is_quantile(given)
+        if isinstance(given, bool) or not (isinstance(given, Mapping | int | float) or named):
             what = 'a table like { after = 1.5 }, seconds, or "p95" (no hedge is None, "none" in a file)'
             raise check.expected(what, given)
         table = given if isinstance(given, Mapping) else {"after": given}
@@ -200,10 +234,26 @@ def _wire_stream(path: str, value: object) -> None:
         raise check.expected('true, false or "auto"', value, path)
 
 
+def _clock(path: str, value: object) -> None:
+    if value == "auto":
+        return
+    if not isinstance(value, Mapping):
+        if isinstance(value, str):
+            raise check.expected('seconds, "auto", or a table like { auto = true, cap = 120 }', value, path)
+        check.seconds(path, value)
+        return
+    for key in value:
+        if key not in ("auto", "cap"):
+            raise check.unknown("key", str(key), ("auto", "cap"), path)
+    if value.get("auto") is not True:
+        raise check.expected("auto = true", value.get("auto"), check.join(path, "auto"))
+    check.positive(check.join(path, "cap"), value.get("cap", AUTO_CAP), "seconds")
+
+
 _RULES: dict[str, Callable[[str, object], None]] = {
     "connect": check.seconds,
-    "first_token": check.seconds,
-    "idle": check.seconds,
+    "first_token": _clock,
+    "idle": _clock,
     "total": check.seconds,
     "deadline": check.seconds,
     "on_refusal": lambda path, value: check.one_of(path, value, "raise", "next"),
@@ -211,6 +261,7 @@ _RULES: dict[str, Callable[[str, object], None]] = {
     "breaker": lambda path, value: check.one_of(path, value, "auto", "off"),
     "max_response_bytes": check.count,
     "wire_stream": _wire_stream,
+    "rescue": lambda path, value: check.one_of(path, value, "on", "off"),
 }
 
 

@@ -12,8 +12,9 @@ States:
                 that, for room on this machine (`local_room.py`): back in this state if the transport finds no room.
     sent        The attempt is a `SentAttempt`. It holds a lease (a slot, tokens, breaker permits), a clock and, from
                 the headers on, a response (its connection) and a decoder.
-    answering   The first content has come, and the race knows. For `chat()` the rest is read here. For `stream()` the
-                caller gets a `ChunkReader` (`reading.py`), and `attempt()` is over.
+    answering   The first content has come, and the race knows. For `chat()` the rest is read here, and another step
+                may run beside it until its answer is whole. For `stream()` the caller gets a `ChunkReader`
+                (`reading.py`), and `attempt()` is over.
     ended       The entry in the trace has its outcome, and everything held has been given back.
 
 Who ends it. One plain call ends an attempt: `end()` of the entry or of the sent attempt. It never awaits, and only the
@@ -45,9 +46,9 @@ At each await:
     response.read()    Caller or race may cancel, and the clock may close the response; `end()` closes it in any case.
     fetch(), renew_key() Caller or race may cancel. A key function that runs goes on for the other calls. While a key is
                        renewed the attempt is sent; its slot has been given back.
-    accept(reply)      Only the caller (of a hedge: the race, for the caller) or the deadline cancels, as all other step
-                       runs have been stopped. If `accept` catches the deadline's cancellation and returns, its verdict
-                       counts.
+    judging.take()     Caller, race or deadline may cancel: `accept` judges another answer.
+    accept(reply)      Only the caller (of a hedge: the race, for the caller) or the deadline cancels; nobody else wins
+                       meanwhile. If `accept` catches the deadline's cancellation and returns, its verdict counts.
 
 Errors of the provider (`AttemptError`) are returned, never raised; so is an `OSError` of a transport. What is raised is
 not the provider's doing: a cancellation, an exception of `accept`, a request that cannot be written, `RouterClosed`.
@@ -61,21 +62,22 @@ failed. `accept` may raise one of its own, which goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from asyncrouter._engine.accepting import judge
 from asyncrouter._engine.admission import admit_later, admit_now, reserve_cost
 from asyncrouter._engine.answer_check import check_answer
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import FORBIDDEN, SentAttempt
+from asyncrouter._engine.step_run import request_kind
+from asyncrouter._engine.timeouts import lost, timeout_error, wait_longer
 from asyncrouter._engine.trace_entry import TraceEntry
-from asyncrouter._errors import AttemptError, ConnectionFailed, NotAccepted, NotSent, RouterError, Unauthorized
+from asyncrouter._errors import AttemptError, ConnectionFailed, NotSent, Unauthorized
 from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.step_run import StepRun
@@ -99,6 +101,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     """
     queued = None if step_run.ticket is None else step_run.ticket.joined
     entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause, queued)
+    if step_run.beside is not None and step_run.cause == step_run.cause_of_start:
+        entry.attempt.why = step_run.beside.why
     no_room: AttemptError | None = None
     waits_since: float | None = None  # for room on this machine; waiting for admission in between is not counted
     while True:
@@ -191,24 +195,26 @@ async def _run(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader | At
             answer = await _reach(sent, step_run)
         except AttemptError as error:
             if sent.clock.expired is not None and isinstance(error, ConnectionFailed):  # the clock closed it
-                return sent.fail(sent.timeout(sent.clock.expired))
+                return sent.fail(timeout_error(sent, sent.clock.expired))
             error = sent.judge(error)
             if isinstance(error, Unauthorized) and error.status != FORBIDDEN and not step_run.own_key:
                 await sent.renew_key(error, step_run.silent_until)
             return _failed(sent, step_run, error)
         except (OSError, EOFError) as error:
-            return _failed(sent, step_run, sent.lost(error))
+            return _failed(sent, step_run, lost(sent, error))
         if isinstance(answer, ChunkReader):
             return answer
         if parse is not None and (misfit := check_answer(parse, sent.complete(answer))) is not None:
             return sent.fail(misfit)
-        if accept is None or (refusal := await _refusal(sent, accept, answer)) is None:
-            return sent.win(answer)
-        return sent.fail(refusal)
+        if accept is not None and (refusal := await judge(sent, step_run, accept, answer)) is not None:
+            return sent.fail(refusal)
+        if step_run.race.raced and not step_run.race.take_win(step_run):  # as at its first content
+            raise asyncio.CancelledError
+        return sent.win(answer)
     except asyncio.CancelledError:
         expired = sent.clock.expired
         if expired is not None and sent.clock.take_back_cancel():
-            return sent.fail(sent.timeout(expired))
+            return sent.fail(timeout_error(sent, expired))
         if sent.reply is None and step_run.stopped is None and not sent.clock.was_cancelled():
             return sent.fail(ConnectionFailed("the router was closed" if sent.engine.closed else GIVEN_UP))
         sent.end(step_run.stopped or "cancelled")
@@ -244,16 +250,19 @@ async def _reach(sent: SentAttempt, step_run: StepRun) -> Reply | ChunkReader:
         raise asyncio.CancelledError
     if chunks is not None:
         return ChunkReader(sent, response, decoder, chunks)
+    if whole and not decoder.done:
+        return decoder.reply
+    step_run.race.reading(sent)
     # After a `[DONE]` the body still has an end to be read.
-    return decoder.reply if whole and not decoder.done else await ReplyReader(sent, response, decoder).read()
+    return await ReplyReader(sent, response, decoder, step_run).read()
 
 
 def _send(sent: SentAttempt, step_run: StepRun) -> None:
     """Note everywhere that the request is sent now, and start the clock."""
     now, size = sent.sent_at, len(sent.request.body)
-    sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams)
-    step_run.sent_at, step_run.size = now, size
-    step_run.race.sent(step_run)
+    sent.lease.mark_sent(now, size, sent.step.total, streams=step_run.streams, kind=request_kind(step_run.params))
+    step_run.sent_at, step_run.size, step_run.is_whole = now, size, False
+    step_run.race.sent(step_run, sent)
     sent.entry.mark_sent(now)
     sent.clock.restart(*_silent_limit(sent, step_run, 0.0), partial(_limit_reached, sent, step_run))
 
@@ -263,9 +272,12 @@ def _limit_reached(sent: SentAttempt, step_run: StepRun) -> bool:
 
     It comes later by the time for which the program has blocked the loop: perhaps the request is written only now.
     """
-    blocked = sent.add_blocked_time()
+    blocked, moved = sent.add_blocked_time(), False
     until, limit_name = _silent_limit(sent, step_run, blocked)
-    if blocked <= 0.0 or until <= sent.engine.time():
+    own = limit_name == "first_token" and until < step_run.silent_until and until <= sent.engine.time()
+    if own and (moved := wait_longer(sent, limit_name, step_run)):
+        until, limit_name = _silent_limit(sent, step_run, blocked)
+    if not (moved or blocked > 0.0) or until <= sent.engine.time():
         return True
     sent.clock.restart(until, limit_name, partial(_limit_reached, sent, step_run))
     return False
@@ -276,7 +288,7 @@ def _silent_limit(sent: SentAttempt, step_run: StepRun, blocked: float) -> tuple
     until, limit_name = sent.hard_limit
     if step_run.silent_until < until:
         until, limit_name = step_run.silent_until, "first_token" if step_run.streams else "total"
-    first_token = sent.step.first_token
+    first_token = sent.moved or sent.step.first_token
     if step_run.streams and first_token is not None and sent.sent_at + first_token + blocked < until:
         until, limit_name = sent.sent_at + first_token + blocked, "first_token"
     return until, limit_name
@@ -294,7 +306,7 @@ async def _first_content(sent: SentAttempt, response: Response, decoder: Decoder
             whole = True
     if not whole and (expired := sent.clock.expired) is not None:
         # The loop was late: the content arrived in the same turn of the loop in which the clock closed the response.
-        raise sent.timeout(expired)
+        raise timeout_error(sent, expired)
     if decoder.content:
         sent.mark_first_content()
     return whole
@@ -316,30 +328,3 @@ async def _error_body(sent: SentAttempt, response: Response) -> bytes:
             raise  # the time of the attempt itself is up
     sent.clock.stop()
     return body[:MAX_ERROR_BYTES]
-
-
-async def _refusal(
-    sent: SentAttempt, accept: Callable[[Reply], bool | Awaitable[bool]], reply: Reply
-) -> NotAccepted | None:
-    """What the caller's `accept` says: `None` for yes. Only the deadline limits it.
-
-    A `ValueError` that it raises says no, for that is how parsers and validators say it.
-    """
-    sent.clock.watch_task()
-    sent.clock.restart(sent.entry.call.deadline, "deadline")
-    cancelled = False
-    try:
-        reply = sent.complete(reply)
-        sent.give_back_lease()  # `accept` may ask the same model, which may have this one slot
-        verdict = accept(reply)
-        return None if (await verdict if isinstance(verdict, Awaitable) else verdict) else NotAccepted(reply=reply)
-    except ValueError as error:
-        if isinstance(error, RouterError):  # of a call that `accept` has made
-            raise
-        return NotAccepted(f"accept() raised {type(error).__name__}: {error}", reply)
-    except asyncio.CancelledError:
-        cancelled = True
-        raise
-    finally:
-        if not cancelled:
-            sent.clock.take_back_cancel()  # `accept` may have caught our cancellation and not raised it again

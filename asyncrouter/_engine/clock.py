@@ -8,6 +8,8 @@ What expiry does depends on what the attempt is waiting for:
 - While it watches a response, it closes the response. A pending read raises `ConnectionFailed` at once, and the
   reader asks `expired` why. No scope can span two reads of a stream's caller; a timer that closes a response can.
 
+Before the limit is reached, the clock may call somebody who only looks (`look_next()`): one timer serves both.
+
 `expired` is the only answer to "was it a timeout?". The type of an exception is none, because aiohttp, the caller and
 `accept` raise `TimeoutError`, `CancelledError` and `ConnectionFailed` too.
 """
@@ -35,8 +37,8 @@ class Clock:
     """
 
     __slots__ = (
-        "_cancelling", "_confirm", "_loop", "_response", "_task", "_timer", "_timers", "blocked", "expired",
-        "expired_at", "limit_name", "until",
+        "_cancelling", "_confirm", "_look", "_look_at", "_loop", "_response", "_task", "_timer", "_timers", "blocked",
+        "expired", "expired_at", "limit_name", "until",
     )
 
     blocked: float
@@ -52,7 +54,8 @@ class Clock:
         self._cancelling = task.cancelling()
         self._response: Response | None = None  # what it closes; `None`: it cancels the task
         self._confirm: Callable[[], bool] | None = None
-        self.until = inf
+        self._look: Callable[[], None] | None = None
+        self._look_at = self.until = inf
         self.limit_name: ClockName = "total"
         self.expired: ClockName | None = None
 
@@ -77,9 +80,23 @@ class Clock:
         self._confirm = confirm
         self._set_timer(until)
 
+    def look_next(self, look: Callable[[], None] | None, at: float, latest: float = 0.0) -> None:
+        """Call `look` at the instant `at`, beginning with the next `restart()`; it may call `look_next()` again.
+
+        It is called up to the instant `latest` if the timer is set for that already. `None`: nobody looks.
+        """
+        self._look = look
+        self._look_at = self._timer.when if self._timer is not None and at < self._timer.when <= latest else at
+
+    def look(self, look: Callable[[], None], at: float) -> None:
+        """Call `look` at the instant `at`, beginning now."""
+        self.look_next(look, at)
+        self._set_timer(self.until, watch=False)
+
     def stop(self) -> None:
-        """Nothing expires from here on."""
-        self._confirm = None  # it belongs to a reader that refers to this clock
+        """Nothing expires from here on, and nobody looks."""
+        self._confirm = self._look = None  # they belong to a reader, and to a race, that refer to this clock
+        self._look_at = self.until = inf
         if self._timer is not None:
             self._timers.cancel(self._timer)
             self._timer = None
@@ -107,16 +124,26 @@ class Clock:
 
     def _due(self) -> None:
         timer, self._timer = self._timer, None
-        if timer is not None and timer.when < self.until:
-            self._set_timer(self.until)
+        if timer is None:
+            return
+        if timer.when >= self._look_at and (look := self._look) is not None:
+            self._look, self._look_at = None, inf
+            look()
+            if self._timer is not None:
+                return
+        if timer.when < self.until:
+            self._set_timer(self.until, watch=False)
         elif self._confirm is None or self._confirm():
             self.expire()
 
-    def _set_timer(self, until: float) -> None:
+    def _set_timer(self, until: float, *, watch: bool = True) -> None:
+        """Set the timer for what comes first; `watch`: a wait begins, so watch the loop."""
         self.until = until
+        if self._look_at < until:
+            until = self._look_at
         timer = self._timer
         if timer is not None:
             if timer.when <= until:
                 return  # a limit that moves away costs nothing: the timer comes due and looks again
             self._timers.cancel(timer)
-        self._timer = None if until == inf else self._timers.call_at(until, self._due)
+        self._timer = None if until == inf else self._timers.call_at(until, self._due, watch=watch)

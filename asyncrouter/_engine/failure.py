@@ -12,6 +12,7 @@ from asyncrouter._errors import (
     DeadlineExceeded,
     NotSent,
     OutOfCredit,
+    Refused,
     Rejected,
     Unauthorized,
 )
@@ -43,6 +44,18 @@ def deadline_error(call: Call, trace: Trace) -> DeadlineExceeded:
     best = _most_useful(trace)
     message = f"no whole answer within the deadline of {call.deadline - call.began:g} s"
     return _with_causes(DeadlineExceeded(f"{message}: {best}" if best is not None else message, trace), trace)
+
+
+def error_of(engine: Engine, call: Call, plan: Plan, trace: Trace, outcome: object) -> BaseException:
+    """What a call raises that has no answer, when nothing runs any more; `outcome` is how its race has ended."""
+    if isinstance(outcome, Raised):
+        return outcome.error
+    if isinstance(outcome, Refused):
+        outcome.trace = trace
+        return outcome
+    if outcome is not None or engine.time() >= call.deadline:
+        return deadline_error(call, trace)
+    return all_failed(plan, trace)
 
 
 def warn(engine: Engine, step: PlannedStep, error: AttemptError, trace: Trace) -> None:

@@ -1,75 +1,92 @@
-"""Hedging: when the newest running step is late, the next one is started beside it, if the budget allows.
+"""Hedges and rescues: when the newest running step is late, the next one is started beside it, if a budget allows.
 
 Theory of operation
 ===================
 
-One timer looks at one step run, the newest. It is set when that one is sent (`sent()`) and comes due when it is late:
-`after` seconds later, as the hedge of the plan and what is known about the model say. A step run that waits for
-admission is not late: its time begins with its sending, and anew with each retry.
+One timer looks at the race. While one step runs, each look (`watching.py`) says whether it is late: no first content,
+silence after it, or contents too far apart; and when to look again. A step that waits for admission is not late: its
+time begins with its sending, and anew with each retry.
 
-When the timer comes due and nobody else runs, `start` is called with a step that could be sent at once. At most two
-step runs live: if the timer of the second one comes due while the first still runs, nothing happens. If one of the two
-fails (`failed()`), it depends on which: after the older one the newest is watched again; after the newest another step
-is started at once in its place. The first content decides between them (`won()`): the timer is cancelled, and nobody is
-late until something is sent again, because the winner broke or was not accepted.
+When it is late, another step that could be sent at once is started, if a budget allows it (`second_step.py`). A late
+attempt is not given up, it is raced: that costs one more request, as a fallback does, and the late answer may still
+come first.
 
-A hedge is paid for from a token bucket when it starts, and gets its token back if it is never sent (`ended()`). A hedge
-that is denied is not asked for again: who waits for a token gets it late, and takes it from a call that is late just
-now. (Measured with `benchmarks/simulation.py` at a budget of 2 %: with a second request whenever a call had waited half
-as long again, the p99.9 was 4.3 s; without, 3.5 s.) Where the budget denies a race, the model is still watched: a model
-that stays silent for several times its usual time is marked as slow, as it would be by losing the race.
+At most two steps run. Who wins:
 
-Nothing here awaits. Timers run in a context of the call's own, for the timer that all calls share has another's.
+    For want of a first content the first content wins provisionally. It is confirmed (`confirm`) after eight contents
+    at a usual pace; then the other step is stopped. Until then both run, and the first whole answer wins.
+    For silence and pace the first whole answer wins.
+
+A model that has become slow is probed by a call that races it with the next one at once. Both run until it is known
+whether the model is as quick as usual again.
+
+If one of two steps fails (`failed()`), the other one is watched again; but if it was the older one, silent and late, a
+further step is started at once in the place of the newer one.
+
+A request that was paid for and never sent is refunded (`ended()`). Nothing here awaits. Timers run in a context of the
+call's own, for the timer that all calls share has another's.
 """
 
 from __future__ import annotations
 
-from contextvars import copy_context
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.sent_attempt import SentAttempt
-from asyncrouter._events import HedgeDenied
+from asyncrouter._engine.watching import (
+    ASK_AGAIN_SECONDS,
+    begun,
+    first_look_at,
+    flows_as_usual,
+    judge_probe,
+    look,
+    next_look_at,
+    next_step_at,
+    was_quick,
+)
+from asyncrouter._policies.memory import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Context
 
-    from asyncrouter._config.config import Hedge
+    from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.remaining import Remaining
+    from asyncrouter._engine.second_step import SecondStep
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._engine.timers import Timer
-    from asyncrouter._policies.hedge_budget import HedgeBudget
-    from asyncrouter._types import Trace
+    from asyncrouter._policies.model_state import ModelState
+    from asyncrouter._types import Outcome
+
+RACE_LOOK_SECONDS = 0.1
+"""Seconds between two looks at a race whose winner is not confirmed yet."""
 
 
 class Hedging:
-    """Starts hedges for one race.
+    """Starts hedges and rescues for one race.
 
-    `running` is the race's own list of step runs, oldest first, and `remaining` its steps to come. `start(index,
-    context)` starts a step in a task of its own; `False` when too little of the deadline is left for it.
+    `running` is the race's own list of step runs, oldest first, and `remaining` its steps to come. `second` starts
+    another step, `confirm(step_run)` stops the others. `look_later()` calls `look()` in the context of the caller:
+    timers call it.
     """
 
     __slots__ = (
-        "_budget", "_context", "_denied", "_engine", "_hedge", "_remaining", "_running", "_start", "_timer", "_trace",
+        "_confirm", "_engine", "_look_later", "_plan", "_remaining", "_running", "_second", "_timer", "_watched",
     )
 
     def __init__(
-        self, engine: Engine, hedge: Hedge, budget: HedgeBudget, trace: Trace, running: list[StepRun],
-        remaining: Remaining, start: Callable[[int, Context], bool],
+        self, engine: Engine, plan: Plan, running: list[StepRun], remaining: Remaining, second: SecondStep,
+        confirm: Callable[[StepRun], None], look_later: Callable[[], None],
     ) -> None:
         self._engine = engine
-        self._hedge = hedge
-        self._budget = budget
-        self._trace = trace
+        self._plan = plan
         self._running = running
         self._remaining = remaining
-        self._start = start
-        self._context = copy_context()
+        self._second = second
+        self._confirm = confirm
+        self._look_later = look_later
         self._timer: Timer | None = None
-        self._denied = False
+        self._watched: ModelState | None = None
 
     def __repr__(self) -> str:
         return f"<Hedging {self._timer!r}>"
@@ -77,96 +94,170 @@ class Hedging:
     # What the race tells.
 
     def sent(self, step_run: StepRun) -> None:
-        """An attempt is being sent; if it is the newest step run's, that one is late so many seconds from now."""
-        if self._running and self._running[-1] is step_run:
-            self._watch()
+        """An attempt is being sent."""
+        if not self._running or self._running[-1] is not step_run:
+            return
+        self._look_at(inf)
+        if len(self._running) == 1:
+            self._watch(step_run)
+        elif self._second.race_for == "probe":
+            self._look_at(self._engine.time() + RACE_LOOK_SECONDS)
 
-    def won(self) -> None:
-        """The first content has come, and only its step run goes on: it is not late."""
-        self._cancel_timer()
+    def began(self) -> None:
+        """A first content has come."""
+        if len(self._running) > 1:
+            self._look_at(self._engine.time() + RACE_LOOK_SECONDS)
+
+    def pausing(self, step_run: StepRun) -> None:
+        """A step run waits until it tries again. Had nothing come, it is as silent as it was."""
+        sent = step_run.attempt
+        if len(self._running) == 1 and isinstance(sent, SentAttempt) and sent.attempt.first_content is None:
+            self._look_at(max(self._engine.time(), first_look_at(sent, self._second.hedge)))
 
     def failed(self, *, newest: bool) -> None:
         """A step run has failed while another one lives. `newest`: it was the one that was started last."""
-        if newest:
-            self._start_hedge(None)
-        else:
-            self._watch()
+        left = self._running[0]
+        if not newest:
+            self._watch(left)
+        elif begun(left):
+            self._look_at(self._engine.time())
+        elif not self._second.replace():
+            self._look_at(self._engine.time() + ASK_AGAIN_SECONDS)
 
-    def ended(self, step_run: StepRun) -> None:
-        """A step run has ended; a hedge that was never sent costs nothing."""
-        if step_run.hedged and step_run.sent_at is None:
-            self._budget.refund()
+    def ended(self, step_run: StepRun, outcome: Outcome) -> None:
+        """A step run has ended; one that was started beside another and never sent costs nothing."""
+        if step_run.is_probe:
+            self._end_probe(step_run, outcome)
+        if step_run.beside is None:
+            return
+        if step_run.sent_at is None:
+            if step_run.beside.paid is not None:
+                step_run.beside.paid.refund(step_run.beside.price)
+        elif step_run.cause_of_start == "rescue" and self._second.rescues is not None and outcome != "cancelled":
+            self._second.rescues.ended(won=outcome == "won")
+
+    def _end_probe(self, step_run: StepRun, outcome: Outcome) -> None:
+        slowness, now = self._engine.policies.state_of(step_run.step.model).slowness, self._engine.time()
+        if outcome == "won" and was_quick(step_run):
+            slowness.passed(now)
+        elif outcome == "won":
+            slowness.won(now)
+        elif outcome != "cancelled":
+            slowness.lost(now, unclear=outcome == "superseded" and step_run.probes)
+
+    def may_cut(self, step_run: StepRun) -> bool:
+        """Whether an "auto" limit may end an attempt: nobody can be raced with it, or it is in a third one's way.
+
+        With a second one running that is the older of the two, when a further step could be sent.
+        """
+        could_go = self._remaining.free_in() <= 0.0
+        if len(self._running) > 1:
+            return could_go and self._running[0] is step_run
+        return not (could_go and step_run.step.rescue and self._second.rescues is not None)
 
     def close(self) -> None:
         """The race is over."""
-        self._cancel_timer()
+        self._look_at(inf)
+        self._unwatch()
 
-    # Watching the newest step run.
+    # When to look. While one attempt runs, its clock calls; else a timer does.
 
-    def _watch(self) -> None:
-        """Set the timer for the instant at which the newest step run is late; while it is queued it cannot be."""
-        self._cancel_timer()
-        newest = self._running[-1]
-        sent_at, after = newest.sent_at, self._after(newest)
-        if sent_at is not None and after < inf:
-            self._timer = self._at(sent_at + after, self._hedge_due, sent_at)
-
-    def _after(self, step_run: StepRun) -> float:
-        """Seconds after its sending at which a step run is late."""
-        return self._engine.policies.hedge_after(
-            self._hedge, self._budget, step_run.step.model, step_run.size, streams=step_run.streams
-        )
-
-    def _at(self, when: float, callback: Callable[..., None], *arguments: object) -> Timer:
-        return self._engine.timers.call_at(when, partial(self._context.run, callback, *arguments))
-
-    def _cancel_timer(self) -> None:
+    def _look_at(self, when: float) -> None:
         if self._timer is not None:
             self._engine.timers.cancel(self._timer)
             self._timer = None
+        if when < inf:
+            self._timer = self._engine.timers.call_at(when, self._look_later, watch=False)
 
-    # Acting on it.
+    def _look_again(self, sent: SentAttempt, when: float) -> None:
+        if sent.attempt.outcome is not None:
+            self._look_at(when)
+        elif when < inf:
+            sent.clock.look(self._look_later, when)
 
-    def _hedge_due(self, sent_at: float) -> None:
-        self._timer = None
-        if len(self._running) != 1:
+    def _became_slow(self) -> None:
+        """The model of the step that is watched has become slow."""
+        self._look_at(self._engine.time())
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            self._watched.watchers.discard(self._became_slow)
+            self._watched = None
+
+    def _watch(self, step_run: StepRun) -> None:
+        """Watch the attempt that runs alone now; while its step is queued there is nothing to watch."""
+        self._unwatch()
+        self._second.asked = ()
+        sent = step_run.attempt
+        if not isinstance(sent, SentAttempt):
             return
-        step_run = self._running[0]
-        if step_run.sent_at is None:
-            return  # the one that was to be late has gone, and this one is still queued
-        if step_run.sent_at > sent_at:
-            self._watch()  # the one that was to be late has gone, and this one has been sent since
+        if step_run.probes and self._second.probe(step_run):
+            return
+        step_run.probes = False
+        if begun(step_run):
+            self._look_at(self._engine.time())
+        elif sent.attempt.sent is None:  # it is about to be: its clock is set next
+            sent.clock.look_next(self._look_later, first_look_at(sent, self._second.hedge))
         else:
-            self._start_hedge(step_run)
+            self._look_again(sent, first_look_at(sent, self._second.hedge))
 
-    def _start_hedge(self, late: StepRun | None) -> None:
-        """Start a step beside the one that runs: because that one is `late`, or because its hedge failed (`None`)."""
-        crowded = self._engine.closed or self._engine.room.waiting
-        index = None if crowded else self._remaining.hedge_step(None if late is None else late.index)
-        if index is None:
-            self._deny("no other model could be sent now")
-        elif not self._budget.take():
-            self._deny("the hedge budget is used up")
-            if late is not None:
-                self._watch_for_slowness(late)
-        elif not self._start(index, self._context.copy()):
-            self._budget.refund()
+    def look(self) -> None:
+        """Look at what runs."""
+        if self._timer is not None and self._timer.callback is None:
+            self._timer = None
+        if len(self._running) == 1:
+            self._look_at_one(self._running[0])
+        elif self._running:
+            self._look_at_race()
 
-    def _deny(self, reason: str) -> None:
-        """Tell the listeners once a call: a retry that is late again, or a hedge that fails, is the same news."""
-        if not self._denied and not self._engine.events.quiet:
-            self._engine.events.emit(HedgeDenied(self._trace, reason))
-        self._denied = True
+    # One step runs.
 
-    def _watch_for_slowness(self, step_run: StepRun) -> None:
-        """Set the timer for the instant at which a step run that may not be raced must be called slow."""
-        sent_at, model = step_run.sent_at, step_run.step.model
-        after = self._engine.policies.slow_after(model, step_run.size, streams=step_run.streams)
-        if sent_at is not None and after < inf:
-            self._timer = self._at(sent_at + after, self._mark_slow, step_run, sent_at)
+    def _look_at_one(self, step_run: StepRun) -> None:
+        sent, now = step_run.attempt, self._engine.time()
+        if step_run.sent_at is None or not isinstance(sent, SentAttempt):
+            return  # it waits for its turn: looked at again when it is sent
+        if step_run.is_whole:
+            return  # nothing is late any more
+        if (next_at := next_look_at(sent, now)) is None:
+            self._learn_of(sent)
+            next_at = next_step_at(sent, now) if self._second.hedge is None else None
+        if next_at is not None:
+            self._look_again(sent, next_at)
+            return
+        second = self._second
+        index = second.find(step_run)
+        found = look(sent, second.hedge, second.budget, second.usual(step_run, sent, index), now)
+        if found.dimension is not None and found.dimension != "first":
+            sent.lease.is_late(found.dimension, found.value, now)
+        if not second.race(step_run, sent, found, index) and (index is not None or not self._remaining.is_empty):
+            self._look_again(sent, found.again_at)
 
-    def _mark_slow(self, step_run: StepRun, sent_at: float) -> None:
-        self._timer = None
-        attempt = step_run.attempt
-        if self._running == [step_run] and step_run.sent_at == sent_at and isinstance(attempt, SentAttempt):
-            attempt.mark_slow()
+    def _learn_of(self, sent: SentAttempt) -> None:
+        """An attempt may be late: hear when its model becomes slow, and what to expect of a model that is not known."""
+        if self._watched is None:
+            self._watched = sent.lease.state
+            self._watched.watchers.add(self._became_slow)
+            if sent.lease.usual.first.is_young:
+                policies = self._engine.policies
+                pool([policies.state_of(step.model).memory(streams=step.streams).every for step in self._plan.steps])
+
+    # Two steps run.
+
+    def _look_at_race(self) -> None:
+        """Judge a probe, and confirm a winner."""
+        now = self._engine.time()
+        verdicts = [judge_probe(step_run, now) for step_run in tuple(self._running)]
+        pending = any(verdict is None for verdict in verdicts)
+        again = pending
+        if self._second.race_for in {"first", "probe"}:
+            for step_run in tuple(self._running):
+                if not begun(step_run):
+                    continue
+                again = True
+                if not pending and flows_as_usual(step_run, now):
+                    self._confirm(step_run)
+                    if len(self._running) == 1:
+                        self._watch(step_run)
+                        return
+        if again:
+            self._look_at(now + RACE_LOOK_SECONDS)

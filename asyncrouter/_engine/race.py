@@ -1,12 +1,15 @@
-"""One call's race over the steps of its plan: the next step when the last one failed or is late; first content wins.
+"""One call's race over the steps of its plan: the next step when the last one failed or is late; who has won.
 
 Theory of operation
 ===================
 
 Fallback and hedging are one loop. A `StepRun` is one step while it runs, retries included. The first one, and every
-fallback, runs in the caller's task, by a plain await. A second task exists only once a hedge has fired; at most two
-step runs live at once. `hedging.py` decides when a hedge starts, `remaining.py` which step comes next, this module who
-has won and how the call ends.
+fallback, runs in the caller's task, by a plain await. A second task exists only once a hedge (or a rescue) has fired;
+at most two step runs live at once. `hedging.py` decides when a hedge starts and when a first content is confirmed,
+`remaining.py` which step comes next, this module who has won and how the call ends.
+
+Who wins. For `stream()` the first content: the caller has seen it. For `chat()` the first whole answer that `accept`
+takes (`take_win()`); or, sooner, an answer that flows at a usual pace (`_confirm()`): nobody else is needed then.
 
 States of a step run:
 
@@ -29,10 +32,10 @@ How the race ends. `_outcome` is the one field that says so:
 A refusal or the deadline ends the race only when nobody runs any more, for a failure never wins while another attempt
 lives; until then they keep further steps from starting.
 
-Who decides. `sent()`, `won()` and `_finished()` are plain calls, made by the step run that has just sent, won or ended,
-in whatever task that is. Everything that follows from it is done within that call: losers are settled and cancelled,
-the next hedge is started. So two step runs that have content in the same turn of the loop cannot both win, and the
-winner never waits for a loser. The caller's task only carries out what was decided.
+Who decides. `sent()`, `won()`, `take_win()` and `_finished()` are plain calls, made by the step run that has just sent,
+begun, answered or ended, in whatever task that is. Everything that follows from it is done within that call: losers
+are settled and cancelled, the next hedge is started. So two step runs that are whole in the same turn of the loop
+cannot both win, and the winner never waits for a loser. The caller's task only carries out what was decided.
 
 Who may cancel. The caller may cancel at any await of `run()`; then all step runs are stopped as "cancelled", and the
 `CancelledError` goes on. The race cancels a hedge's task freely, for it owns it. The caller's task it cancels only to
@@ -54,24 +57,29 @@ closed.
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
+from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.failure import Raised, all_failed, deadline_error, log_unseen, warn
+from asyncrouter._engine.failure import Raised, error_of, log_unseen, warn
 from asyncrouter._engine.hedging import Hedging
+from asyncrouter._engine.judging import NOTHING_JUDGED, Judging
 from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.retry import retry
-from asyncrouter._engine.step_run import StepRun
-from asyncrouter._engine.trace_entry import TraceEntry
+from asyncrouter._engine.second_step import SecondStep, pay_in
+from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._engine.starting import StartingSteps
+from asyncrouter._engine.watching import ANSWER_LOOK_SECONDS, LATEST_ANSWER_LOOK, first_look_at
 from asyncrouter._errors import AttemptError, AttemptTimeout, ContextTooLong, NotAccepted, NotSent, Refused
 from asyncrouter._types import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from contextvars import Context
 
-    from asyncrouter._config.plan import Plan, PlannedStep
+    from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.step_run import StepRun
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
@@ -79,13 +87,10 @@ _FINAL = (Reply, ChunkReader, Raised)
 """Outcomes that the caller's task, once no step runs in it, does not wait beyond: whoever still runs is stopped."""
 
 
-class Race:
+class Race(StartingSteps):
     """One pass over the steps of a plan, or over those that are `left` of it."""
 
-    __slots__ = (
-        "_call", "_caller", "_cancelling", "_cause", "_engine", "_hedging", "_outcome", "_plan", "_remaining",
-        "_running", "_trace", "_wake", "_winner_index",
-    )
+    __slots__ = ("_caller", "_cancelling", "_hedging", "_wake", "_winner_index", "judging")
 
     def __init__(
         self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: Iterable[int] | None = None,
@@ -99,20 +104,20 @@ class Race:
         self._trace = trace
         self._caller = caller
         self._cancelling = caller.cancelling()
-        self._cause: Cause = cause
+        self._cause = cause
         self._remaining = Remaining(engine, call, plan, range(plan.ordinary) if left is None else left)
-        self._running: list[StepRun] = []  # oldest first
+        self._running = []  # oldest first
         self._winner_index: int | None = None
-        self._outcome: Reply | ChunkReader | Raised | Refused | AttemptTimeout | None = None
+        self._outcome = None
         self._wake: asyncio.Future[None] | None = None
         self._hedging: Hedging | None = None
-        if plan.hedge is not None and (plan.ordinary > 1 or plan.hedge.same):
-            budget = engine.policies.hedge_budgets.budget_of(plan.steps[0].name, plan.hedge.budget)
-            if cause == "first":
-                budget.deposit()
-            self._hedging = Hedging(
-                engine, plan.hedge, budget, trace, self._running, self._remaining, self._start_hedge
-            )
+        self.judging = NOTHING_JUDGED if call.accept is None else Judging()
+        self.raced = False
+        self._context = None  # that of the caller, where others may be started beside a step
+        if self._remaining.may_race:
+            self._context = copy_context()
+            if cause == "first" and (plan.hedge is not None or engine.policies.rescue_budgets.low):
+                pay_in(engine.policies, call, plan)
 
     def __repr__(self) -> str:
         return f"<Race running: {self._running!r}, {self._remaining!r}>"
@@ -125,13 +130,13 @@ class Race:
         try:
             while (step_run := self._next() or await self._come_back()) is not None:
                 await self._run_inline(step_run)
-                while self._running and not self._is_decided():
+                while self._running and not isinstance(self._outcome, _FINAL):
                     await self._changed()
-                if self._is_decided():
+                if isinstance(self._outcome, _FINAL):
                     break
             if isinstance(self._outcome, (Reply, ChunkReader)):
                 return self._outcome
-            raise self._error()
+            raise error_of(self._engine, self._call, self._plan, self._trace, self._outcome)
         except BaseException as error:
             if isinstance(self._outcome, Raised) and self._outcome.error is not error:
                 log_unseen(self._outcome.error)
@@ -151,28 +156,70 @@ class Race:
 
     # Called by the step runs (`RaceHooks`).
 
-    def sent(self, step_run: StepRun) -> None:
+    def sent(self, step_run: StepRun, sent: SentAttempt) -> None:
         """An attempt is being sent."""
-        if self._hedging is not None:
-            self._hedging.sent(step_run)
+        if self._hedging is not None or step_run.probes:
+            self._hedge().sent(step_run)
+        elif self._context is not None:
+            sent.clock.look_next(self._look, first_look_at(sent, self._plan.hedge))
+
+    def reading(self, sent: SentAttempt) -> None:
+        """The rest of an answer is read. Where that may be late, it is looked at from time to time."""
+        if self._context is not None and len(self._running) == 1:
+            now = sent.content_at
+            sent.clock.look_next(self._look, now + ANSWER_LOOK_SECONDS, now + LATEST_ANSWER_LOOK)
+
+    def pausing(self, step_run: StepRun) -> None:
+        """A step run waits until it tries again. It may be late meanwhile."""
+        if self._context is not None:
+            self._hedge().pausing(step_run)
 
     def won(self, step_run: StepRun) -> bool:
-        """The first content: every other step run is stopped now. `False` when `step_run` itself was stopped before."""
+        """The first content. For `stream()` it decides; for `chat()` others may run on. `False` when it was stopped."""
         if step_run not in self._running:
             return False
         self._winner_index = step_run.index
-        if self._hedging is not None:
-            self._hedging.won()
-        if len(self._running) > 1:
-            for other in tuple(self._running):
-                if other is not step_run:
-                    self._stop(other, "superseded")
+        if self._call.stream:
+            if isinstance(step_run.attempt, SentAttempt):
+                step_run.attempt.clock.look_next(None, inf)  # nobody can be raced with it any more
+            self._stop_others(step_run)
+        elif self._hedging is not None:
+            self._hedging.began()
         return True
 
     def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
         """Seconds until another step could be sent, 0 while one runs, `inf` if none could; see `Remaining.free_in`."""
         others = any(other is not step_run for other in self._running)
         return 0.0 if others else self._remaining.free_in(forced=forced)
+
+    def take_win(self, step_run: StepRun) -> bool:
+        """The whole answer, accepted: every other step run is stopped now. `False` when `step_run` itself was."""
+        if step_run not in self._running:
+            return False
+        self._winner_index = step_run.index
+        self._stop_others(step_run)
+        return True
+
+    def may_cut(self, step_run: StepRun) -> bool:
+        """Whether an "auto" limit may end an attempt."""
+        return self._hedging is None or self._hedging.may_cut(step_run)
+
+    def _hedge(self) -> Hedging:
+        """What starts other steps; made when a step may be late, for most never are."""
+        if self._hedging is None:
+            second = SecondStep(
+                self._engine, self._call, self._plan, self._trace, self._remaining, self._start_beside
+            )
+            self._hedging = Hedging(
+                self._engine, self._plan, self._running, self._remaining, second, self._confirm, self._look
+            )
+        return self._hedging
+
+    def _look(self) -> None:
+        """Look whether a step that runs is late; called by timers, which have another call's context."""
+        assert self._context is not None
+        if self._running:
+            self._context.run(self._hedge().look)
 
     # Running steps.
 
@@ -215,50 +262,6 @@ class Race:
         finally:
             self._wake = None
 
-    # Starting steps.
-
-    def _next(self) -> StepRun | None:
-        """The step to run, now that none does; `None` when no step is left."""
-        if self._engine.closed:
-            self._engine.check_open()
-        while (index := self._remaining.take_next()) is not None:
-            if (step_run := self._open(index, self._cause)) is not None:
-                return step_run
-            self._cause = "fallback"
-        return None
-
-    async def _come_back(self) -> StepRun | None:
-        """The step that was held or limited and is free first, once it is free; `None` if none is in time."""
-        while self._outcome is None and (found := await self._remaining.wait_for_free(self._trace)) is not None:
-            index, cause, ticket = found
-            if (step_run := self._open(index, cause)) is not None:
-                step_run.come_back(self._trace, ticket)
-                return step_run
-            self._remaining.leave_queue(index, ticket)
-        return None
-
-    def _open(self, index: int, cause: Cause) -> StepRun | None:
-        """A step run with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
-        step = self._plan.steps[index]
-        try:
-            limits = self._remaining.limits(self._trace)
-        except NotSent as error:
-            self._record_not_sent(step, cause, error)
-            return None
-        step_run = StepRun(self, self._engine.loop, self._call, step, index, cause, *limits)
-        self._running.append(step_run)
-        return step_run
-
-    def _start_hedge(self, index: int, context: Context) -> bool:
-        """Run a step beside the one that runs; whether there is time enough for it."""
-        self._remaining.mark_started(index)
-        step_run = self._open(index, "hedge")
-        if step_run is None:
-            return False
-        step_run.task = self._engine.loop.create_task(self._run_in_task(step_run), context=context)
-        self._engine.keep_task(step_run.task)
-        return True
-
     # Ending them.
 
     def _finished(self, step_run: StepRun, result: Reply | ChunkReader | AttemptError | None) -> None:
@@ -267,7 +270,8 @@ class Race:
             newest = step_run is self._running[-1]
             self._running.remove(step_run)
             if self._hedging is not None:
-                self._hedging.ended(step_run)
+                won = isinstance(result, (Reply, ChunkReader))
+                self._hedging.ended(step_run, "won" if won else "failed")
             if isinstance(result, AttemptError):
                 self._failed(step_run, result, newest)
             elif result is not None:
@@ -291,7 +295,8 @@ class Race:
         elif isinstance(error, ContextTooLong):
             for step, why in self._remaining.too_long(step_run.step, error):
                 self._record_not_sent(step, "fallback", why)
-        elif all(other.index != step_run.index for other in self._running):  # with `hedge.same` another one may run
+        elif not isinstance(error, NotSent) or all(other.index != step_run.index for other in self._running):
+            # With `hedge.same` the same step may run beside it; a limit that one of them meets counts for both.
             self._remaining.may_come_back(step_run, error, self._trace)
         if self._running and self._hedging is not None and self._outcome is None:
             self._hedging.failed(newest=newest)
@@ -303,6 +308,16 @@ class Race:
         else:
             self._outcome = Raised(error)
 
+    def _confirm(self, step_run: StepRun) -> None:
+        """The first content was no accident: nobody else is needed; but one whose answer is whole is judged first."""
+        if not self.judging.taken:
+            self._stop_others(step_run)
+
+    def _stop_others(self, step_run: StepRun) -> None:
+        for other in tuple(self._running):
+            if other is not step_run:
+                self._stop(other, "superseded")
+
     def _stop(self, step_run: StepRun, outcome: Outcome) -> None:
         """Settle a step run and cancel it, at once.
 
@@ -311,7 +326,7 @@ class Race:
         self._running.remove(step_run)
         step_run.stopped = outcome
         if self._hedging is not None:
-            self._hedging.ended(step_run)
+            self._hedging.ended(step_run, outcome)
         if step_run.attempt is not None:
             step_run.attempt.end(outcome)
         if step_run.task is not None:
@@ -320,25 +335,3 @@ class Race:
             self._caller.cancel()
         if outcome == "superseded" and all(other.index != step_run.index for other in self._running):
             self._remaining.put_back(step_run.index)
-
-    # How it ends.
-
-    def _is_decided(self) -> bool:
-        """Whether the race is over whatever else runs."""
-        return isinstance(self._outcome, _FINAL)
-
-    def _error(self) -> BaseException:
-        """What the call raises, now that there is no answer and nothing runs."""
-        outcome = self._outcome
-        if isinstance(outcome, Raised):
-            return outcome.error
-        if isinstance(outcome, Refused):
-            outcome.trace = self._trace
-            return outcome
-        if outcome is not None or self._engine.time() >= self._call.deadline:
-            return deadline_error(self._call, self._trace)
-        return all_failed(self._plan, self._trace)
-
-    def _record_not_sent(self, step: PlannedStep, cause: Cause, error: NotSent) -> None:
-        """Enter a step in the trace that is passed over, and why."""
-        TraceEntry(self._engine, self._call, self._trace, step, cause).fail(error)

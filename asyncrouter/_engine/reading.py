@@ -24,9 +24,10 @@ Who may cancel. The caller may cancel at any await. A `ReplyReader` is inside an
 The clock cancels no task. It closes the response; the pending read, or the next one, raises `ConnectionFailed`, and
 `clock.expired` says which limit it was.
 
-The idle clock costs nothing per chunk. `_content_at` notes when the last content came. Only when the timer comes due is
-that looked at, and the timer set again for what is left. While the caller of a stream does something else with a chunk,
-nobody waits for the provider, and the idle limit begins anew with the next call of `next()`; the hard limit runs on.
+The idle clock costs nothing per chunk. The attempt's `content_at` notes when the last content came. Only when the timer
+comes due is that looked at, and the timer set again for what is left. While the caller of a stream does something else
+with a chunk, nobody waits for the provider, and the idle limit begins anew with the next call of `next()`; the hard
+limit runs on.
 
 Batched reads. While many replies are read at once, `chat()` leaves each socket alone for a moment and then takes all
 that has come. Content may then be waiting in the socket when the idle limit is reached. The limit is therefore judged
@@ -48,10 +49,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.answer_check import check_answer
+from asyncrouter._engine.timeouts import lost, timeout_error, wait_longer
 from asyncrouter._errors import AttemptError, ConnectionFailed
 
 if TYPE_CHECKING:
     from asyncrouter._engine.sent_attempt import SentAttempt
+    from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import ClockName
     from asyncrouter._transport.api import Response
     from asyncrouter._types import Chunk, Reply
@@ -69,6 +72,9 @@ MAX_IDLE_SHARE = 0.25
 """Share of the idle limit that a batched read may take at most, so that the limit stays meaningful."""
 GIVEN_UP = "the transport gave up the request, though nobody has cancelled it"
 """The message for a `CancelledError` of a transport of the caller's own."""
+MAX_AWAY_SECONDS = 0.05
+"""Seconds for which the caller of a stream may do something else with a chunk, so that the contents still come at the
+model's own pace."""
 DRAIN_SECONDS = 0.25
 """Seconds given to the end of a body after the end of its answer, so that its connection can serve again."""
 
@@ -77,25 +83,27 @@ class ReplyReader:
     """What is left of a reply, read to the end by `read()`."""
 
     __slots__ = (
-        "_attempt", "_clock", "_content_at", "_decoder", "_drained", "_engine", "_idle", "_judge_idle", "_response",
-        "_resting_until", "_sent", "_time", "_waiting",
+        "_asked_at", "_clock", "_decoder", "_drained", "_engine", "_idle", "_judge_idle", "_response",
+        "_resting_until", "_sent", "_step_run", "_time", "_waiting",
     )
 
-    def __init__(self, sent: SentAttempt, response: Response, decoder: Decoder) -> None:
+    def __init__(
+        self, sent: SentAttempt, response: Response, decoder: Decoder, step_run: StepRun | None = None
+    ) -> None:
         self._sent = sent
         self._engine = sent.engine
         self._time = sent.engine.time
-        self._attempt = sent.attempt
+        self._step_run = step_run  # `None`: its race is over
         self._clock = sent.clock
         self._response = response
         self._decoder = decoder
         self._idle = sent.step.idle
-        self._content_at = self._time()
+        self._asked_at = self._time()  # when the caller of a stream has begun to wait for it
         self._resting_until = 0.0  # when the present batched read begins
         self._judge_idle = False  # the idle limit came due during that rest, and is judged after the read
         self._waiting = True  # somebody waits for the provider
         self._drained = False
-        self._clock.restart(*self._next_limit(self._content_at), self._confirm_expiry)
+        self._clock.restart(*self._next_limit(self._asked_at), self._confirm_expiry)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._sent!r}>"
@@ -127,15 +135,17 @@ class ReplyReader:
             if decoder.close() is None:
                 return False
             if self._clock.expired is not None:
-                raise self._sent.timeout(self._clock.expired) from None
+                raise timeout_error(self._sent, self._clock.expired) from None
             raise
         if not data:
             return False
         before = decoder.content
         self._sent.feed(decoder, data, chunks)
         if decoder.content != before:
-            self._content_at = now = self._time()
-            self._attempt.last_content = now - self._sent.entry.call.began
+            sent, now = self._sent, self._time()
+            if now - sent.content_at > sent.longest:
+                sent.longest = now - sent.content_at
+            sent.content_at = now
         if self._judge_idle:
             self._judge_idle = False
             if self._limit_reached():
@@ -175,7 +185,7 @@ class ReplyReader:
         until, limit_name = self._sent.hard_limit
         if self._idle is not None:
             # While nobody waits for the provider: look again after as long.
-            idle_until = (self._content_at if self._waiting else now) + self._idle
+            idle_until = (max(self._sent.content_at, self._asked_at) if self._waiting else now) + self._idle
             if idle_until < until:
                 return idle_until, "idle"
         return until, limit_name
@@ -184,6 +194,9 @@ class ReplyReader:
         """Set the clock to the limit that comes next; whether it is reached already."""
         now = self._time()
         until, limit_name = self._next_limit(now)
+        if until <= now and limit_name == "idle" and wait_longer(self._sent, limit_name, self._step_run):
+            self._idle = self._sent.moved
+            until, limit_name = self._next_limit(now)
         self._clock.restart(until, limit_name, self._confirm_expiry)
         return until <= now
 
@@ -216,13 +229,16 @@ class ChunkReader(ReplyReader):
 
     async def next(self) -> Chunk | None:
         """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
-        if not self._chunks:
-            self._content_at = self._time()  # the caller's own time does not count as idle
-        while not self._chunks:
-            if self._over:
-                return None
-            await self._advance()
-        return self._chunks.pop(0)
+        chunks = self._chunks
+        if not chunks:
+            self._asked_at = now = self._time()  # the caller's own time does not count as idle
+            if now - self._sent.content_at > MAX_AWAY_SECONDS:
+                self._sent.untaken = True
+            while not chunks:
+                if self._over:
+                    return None
+                await self._advance()
+        return chunks.pop(0)
 
     def close(self) -> None:
         """The caller reads no further. Nothing happens when the reply is whole already."""
@@ -249,7 +265,7 @@ class ChunkReader(ReplyReader):
             raise self._sent.fail(self._sent.judge(error)) from None
         except (OSError, EOFError) as error:
             self._over = True
-            raise self._sent.fail(self._sent.lost(error)) from None
+            raise self._sent.fail(lost(self._sent, error)) from None
         except Exception as error:  # no provider's doing: the caller gets it as it is
             self._over = True
             self._sent.end("failed", self._sent.entry.note_raised(error))

@@ -27,15 +27,22 @@ MIN_STEP_SECONDS = 0.25
 """Seconds of the deadline below which a step is not started: hardly any model answers in less."""
 
 
+def may_rescue(call: Call, plan: Plan) -> bool:
+    """Whether late attempts of a call may be rescued."""
+    return plan.rescues and call.priority != "batch"
+
+
 class Remaining:
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_held", "_left", "_plan", "_started")
+    __slots__ = ("_call", "_engine", "_held", "_left", "_plan", "_started", "may_race")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
         self._engine = engine
         self._call = call
         self._plan = plan
+        self.may_race = plan.races and (plan.hedge is not None or call.priority != "batch")
+        """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)
         self._held: dict[int, tuple[float, Cause]] = {}  # steps that may have their turn again: from when on, and why
         self._started: set[int] = set()
@@ -43,17 +50,39 @@ class Remaining:
     def __repr__(self) -> str:
         return f"<Remaining {', '.join(self._plan.steps[index].name for index in self._left) or 'none'}>"
 
-    def take_next(self) -> int | None:
-        """Take out the step to start now: the first one, but models that have become slow come after the others."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether no step is left."""
+        return not self._left
+
+    def take_next(self) -> tuple[int, bool] | None:
+        """Take out the step to start now, and say whether it probes a slow model.
+
+        That is the first one, but models that have become slow come after the others, except for a probe. With nothing
+        but slow models their order stands. Without hedge and rescues the caller's order stands.
+        """
         if not self._left:
             return None
-        chosen = self._left[0]
-        if self._plan.hedge is not None:  # without a hedge the caller's order stands
-            now, policies, steps = self._engine.time(), self._engine.policies, self._plan.steps
-            chosen = next((index for index in self._left if not policies.demoted(steps[index].model, now)), chosen)
+        chosen, probes = self._left[0], False
+        if self._engine.policies.slow_models and self.may_race and self._plan.ordinary > 1:
+            chosen, probes = self._next_of_some_slow()
         self._left.remove(chosen)
         self._started.add(chosen)
-        return chosen
+        return chosen, probes
+
+    def _next_of_some_slow(self) -> tuple[int, bool]:
+        """The same, when some models have become slow. If all of the chain have, they are pardoned when one is due."""
+        now, policies, steps = self._engine.time(), self._engine.policies, self._plan.steps
+        places = [policies.place(steps[index].model, now) for index in self._left]
+        at = next((at for at, place in enumerate(places) if place != "last"), 0)
+        if places[at] == "probe":
+            models = [step.model for step in steps[:self._plan.ordinary]]
+            if any(policies.place(model, now) == "usual" for model in models):
+                policies.begin_probe(steps[self._left[at]].model, now)
+                return self._left[at], True
+            policies.pardon(models, now)
+            return self._left[0], False
+        return self._left[at], False
 
     def limits(self, trace: Trace) -> tuple[float, float]:
         """The share of the deadline of a step that starts now: until when it may be silent, when it must have ended.
@@ -86,19 +115,21 @@ class Remaining:
     def hedge_step(self, late: int | None) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
 
-        `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again.
+        `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again. A
+        model that has become slow is no help, but a probe of it where there is no other.
         """
         plan, policies, now = self._plan, self._engine.policies, self._engine.time()
         same = plan.hedge is not None and plan.hedge.same
-        slow: int | None = None
+        due: int | None = None  # a slow model that is to be probed
         for index in [late] if same and late is not None else self._left:
             step = plan.steps[index]
-            usual = policies.usual(step.model, streams=self._call.stream or step.streams)
-            if policies.may_go_at_once(step.model, now) and now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline:
-                if index == late or not policies.demoted(step.model, now):
+            usual = policies.usual_first(step.model, streams=self._call.stream or step.streams)
+            in_time = now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline
+            if in_time and policies.may_go_at_once(step.model, now):
+                if (place := policies.place(step.model, now)) == "usual":
                     return index
-                slow = index if slow is None else slow
-        return slow
+                due = index if place == "probe" and due is None else due
+        return due
 
     def mark_started(self, index: int) -> None:
         """A step is started as a hedge. With `hedge.same` it runs already."""

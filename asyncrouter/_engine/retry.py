@@ -75,6 +75,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
             pause = pause_before_next(engine, call, step_run, result, tries)
             if pause is None or engine.closed:
                 return result
+            step_run.race.pausing(step_run)
             await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
         step_run.cause = "retry"
         result = await attempt(engine, call, trace, step_run)

@@ -20,7 +20,7 @@ from asyncrouter._errors import (
     ContextTooLong,
     Unauthorized,
 )
-from asyncrouter._transport.errors import lost_connection
+from asyncrouter._policies.memory import Answer
 
 if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Secret
@@ -38,6 +38,8 @@ FORBIDDEN = 403
 """The status of a key that is valid, but not allowed to do this: another one is no use."""
 GAVE_UP = 408
 """The status of a server that has waited too long for the rest of a request."""
+NO_ANSWER = Answer(0, 0.0, 0.0)
+"""An answer of which nothing has come."""
 
 
 class SentAttempt:
@@ -52,8 +54,9 @@ class SentAttempt:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "blocked_before", "clock", "decoder", "engine", "entry", "hard_limit", "key",
-        "lease", "received", "reply", "request", "response", "sent_at", "shared_clock", "step", "wire",
+        "answer_until", "attempt", "blocked_before", "clock", "content_at", "decoder", "engine", "entry", "hard_limit",
+        "key", "lease", "longest", "moved", "received", "reply", "request", "response", "sent_at", "shared_clock",
+        "step", "untaken", "wire",
     )
 
     def __init__(
@@ -74,6 +77,10 @@ class SentAttempt:
         self.answer_until = answer_until
         self.hard_limit = _hard_limit(self.sent_at, step.total, answer_until, entry.call.deadline)
         self.received = 0
+        self.moved: float | None = None  # seconds of an "auto" limit that has been reached, and is longer now
+        self.content_at = 0.0  # the instant of the last content
+        self.longest = 0.0  # seconds of the longest silence between two contents
+        self.untaken = False  # the caller of a stream has not read at once what had come
         self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
         self.response: Response | None = None
         self.decoder: Decoder | None = None
@@ -105,10 +112,14 @@ class SentAttempt:
     def mark_first_content(self) -> None:
         """The first content has come; how long that took is learned, unless the program has blocked the loop."""
         now = self.engine.time()
+        self.content_at = now
         self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
+        self.moved = None
         if (blocked := self.engine.timers.blocked(now)) > self.blocked_before:
             self.lease.untimed = self._was_blocked(now, blocked)
             self.add_blocked_time()
+        if not self.lease.untimed:
+            self.lease.began(now)
 
     def add_blocked_time(self) -> float:
         """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.
@@ -119,11 +130,16 @@ class SentAttempt:
             self.hard_limit = _hard_limit(begun, self.step.total, self.answer_until, self.entry.call.deadline)
         return blocked
 
-    def mark_slow(self) -> None:
-        """Another model would have been raced by now, were there a budget for it."""
-        now = self.engine.time()
-        if self.attempt.outcome is None and not self._was_blocked(now, self.engine.timers.blocked(now)):
-            self.lease.mark_slow(now)
+    def answer(self, now: float) -> Answer:
+        """Its contents as far as they have come, and how they came."""
+        first, decoder, last = self.attempt.first_content, self.decoder, self.content_at
+        if decoder is None or first is None:
+            return NO_ANSWER
+        return Answer(decoder.content, last - self.entry.call.began - first, self.longest, now - last)
+
+    def was_blocked(self, now: float) -> bool:
+        """Whether the program has blocked the loop for much of the time until now."""
+        return self._was_blocked(now, self.engine.timers.blocked(now))
 
     def _was_blocked(self, now: float, blocked: float) -> bool:
         """Whether the program has blocked the loop for much of the time since the request was sent.
@@ -157,7 +173,18 @@ class SentAttempt:
             self.response.close()
         first = self.attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
-        self.lease.end(self.engine.time(), "won", None, first_content, self.attempt.usage)
+        self.lease.end(
+            self.engine.time(), "won", None, first_content, self.attempt.usage, answer=self._judged_answer()
+        )
+
+    def _judged_answer(self, now: float | None = None) -> Answer | None:
+        """What its contents teach; `None` where a slow reader of the stream has set their pace.
+
+        `now`: when it was cut off; `None`: it is whole.
+        """
+        if self.untaken or self.attempt.first_content is None:
+            return None
+        return self.answer(self.content_at if now is None else now)
 
     # The end.
 
@@ -209,6 +236,10 @@ class SentAttempt:
         attempt, now = self.attempt, self.engine.time()
         if not self.entry.settle(outcome, error, now):
             return
+        answer = None
+        if attempt.first_content is not None and self.lease.streams:
+            attempt.last_content = self.content_at - self.entry.call.began
+            answer = self._judged_answer(None if outcome == "won" else now)
         if attempt.first_content is None or error is not None:
             self._excuse(error, now)  # before the clock stops, and with it the watch on the loop
         self.clock.stop()
@@ -222,9 +253,9 @@ class SentAttempt:
         first = attempt.first_content
         first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
         if error is None or renewed:
-            self.lease.end(now, outcome, None, first_content, attempt.usage)
+            self.lease.end(now, outcome, None, first_content, attempt.usage, answer=answer)
         else:
-            self._end_failed(now, outcome, error, first_content)
+            self._end_failed(now, outcome, error, first_content, answer)
         if self.entry.call.observed:
             self.entry.announce_end()
         if self.engine.room.waiting:
@@ -240,17 +271,19 @@ class SentAttempt:
         if error is not None and lost and error.scope is None:
             error.scope = "local"
 
-    def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None) -> None:
+    def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None,
+                    answer: Answer | None) -> None:
         """Give the lease back with all that decides whose fault the error is."""
         attempt, step = self.attempt, self.step
         silence, clock_of_call = 0.0, True
         if isinstance(error, AttemptTimeout):
-            since = self.sent_at if attempt.last_content is None else attempt.last_content + self.entry.call.began
-            silence = step.idle or 0.0 if error.clock == "idle" else self._silent_until(error, now)[0] - since
+            since = self.sent_at if attempt.first_content is None else self.content_at
+            idle = self.moved or step.idle or 0.0
+            silence = idle if error.clock == "idle" else self._silent_until(error, now)[0] - since
             clock_of_call = self.shared_clock or step.clocks_of_call
         self.lease.end(
-            now, outcome, error, first_content, attempt.usage, asked=self._asked(), silence=silence,
-            clock_of_call=clock_of_call, billed=self._billed(),
+            now, outcome, error, first_content, attempt.usage, answer=answer,
+            asked=self._asked(), silence=silence, clock_of_call=clock_of_call, billed=self._billed(),
         )
         attempt.scope = error.scope
 
@@ -268,27 +301,6 @@ class SentAttempt:
             return hash(orjson.dumps((call.messages, call.params_for(self.attempt.provider))))
         except TypeError:  # what only the wire can write
             return hash(self.request.body)
-
-    def lost(self, error: OSError | EOFError) -> AttemptError:
-        """The error for what a transport of the caller's own has raised: a timeout if the clock has closed it."""
-        expired = self.clock.expired
-        return lost_connection(error) if expired is None else self.timeout(expired)
-
-    def timeout(self, limit_name: ClockName) -> AttemptTimeout:
-        """The error for a limit that has expired, in words that name it."""
-        self.shared_clock = True
-        if limit_name == "deadline":
-            return AttemptTimeout(limit_name, "the call's deadline came first")
-        step = self.step
-        seconds = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}
-        missing = {"connect": "connection", "first_token": "content", "idle": "more content", "total": "end"}
-        limit, spent = seconds[limit_name], self.engine.time() - self.sent_at
-        if limit_name != "idle" and (limit is None or spent < limit):
-            text = f"no {missing[limit_name]} within {spent:.3g} s, its share of the deadline"
-        else:
-            self.shared_clock = False
-            text = f"no {missing[limit_name]} within {limit:g} s"
-        return AttemptTimeout(limit_name, text)
 
     def _account(self) -> None:
         """Enter the usage and the cost: what the provider says, else an estimate."""

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Mapping
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from asyncrouter._engine.trace_entry import requests_to
+from asyncrouter._policies.memory import ANY_KIND, RequestKind
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
 
     from asyncrouter._config.plan import PlannedStep
+    from asyncrouter._engine.judging import Judging
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._engine.trace_entry import TraceEntry
     from asyncrouter._policies.facade import Policies
     from asyncrouter._policies.pacing import Ticket
+    from asyncrouter._policies.token_bucket import TokenBucket
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
 class RaceHooks(Protocol):
     """What a step run needs of its race."""
 
-    def sent(self, step_run: StepRun) -> None:
-        """Note that an attempt of `step_run` is being sent."""
+    __slots__ = ()
+
+    judging: Judging
+    """Whose answer `accept` judges."""
+    raced: bool
+    """Whether two steps have run at once."""
+
+    def sent(self, step_run: StepRun, sent: SentAttempt) -> None:
+        """Note that this attempt of `step_run` is being sent."""
         ...
 
     def won(self, step_run: StepRun) -> bool:
-        """Note the first content: every other step run is stopped. `False` when `step_run` was stopped before."""
+        """Note the first content; `False` when `step_run` was stopped before."""
+        ...
+
+    def take_win(self, step_run: StepRun) -> bool:
+        """Note the whole answer: every other step run is stopped. `False` when `step_run` was stopped before."""
+        ...
+
+    def reading(self, sent: SentAttempt) -> None:
+        """Note that the rest of an answer is read that has begun."""
+        ...
+
+    def pausing(self, step_run: StepRun) -> None:
+        """Note that `step_run` waits until it tries again."""
+        ...
+
+    def may_cut(self, step_run: StepRun) -> bool:
+        """Whether a silent attempt may be given up on a guess: nobody could be raced with it, or a third one waits."""
         ...
 
     def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
@@ -38,6 +65,14 @@ class RaceHooks(Protocol):
         ...
 
 
+class Beside(NamedTuple):
+    """Why a step was started beside another one, and the budget that has paid `price` tokens for it."""
+
+    why: str
+    paid: TokenBucket | None = None
+    price: float = 0.0
+
+
 class StepRun:
     """One step while it runs: one attempt after the other, at most one at a time.
 
@@ -45,12 +80,15 @@ class StepRun:
     have begun to answer, by the second it must have ended. `own_key`: the caller has brought a key of its own.
     `sent_at` is when its newest attempt was sent, `size` the bytes of that request. `attempt` is the newest attempt,
     `task` the task that runs a hedge (`None`: the caller's task runs the step), `stopped` how the race has ended it.
-    `ticket` lets its next attempt go: it has waited already.
+    `ticket` lets its next attempt go: it has waited already. `beside` says how it came to be started beside another
+    one. `is_probe`: it finds out whether a slow model is quick again, which is not known while `probes`. `is_whole`:
+    its answer is whole, and `accept` judges it, or will.
     """
 
     __slots__ = (
-        "answer_until", "attempt", "cause", "hedged", "index", "loop", "own_key", "params", "patient", "race",
-        "sent_at", "silent_until", "size", "step", "stopped", "streams", "task", "ticket", "tried",
+        "answer_until", "attempt", "beside", "cause", "cause_of_start", "hedged", "index", "is_probe", "is_whole",
+        "loop", "own_key", "params", "patient", "probes", "race", "sent_at", "silent_until", "size", "step", "stopped",
+        "streams", "task", "ticket", "tried",
     )
 
     def __init__(
@@ -62,7 +100,11 @@ class StepRun:
         self.step = step
         self.index = index
         self.cause: Cause = cause
-        self.hedged = cause == "hedge"
+        self.cause_of_start: Cause = cause
+        self.hedged = cause in {"hedge", "rescue"}
+        self.beside: Beside | None = None
+        self.probes = self.is_probe = False
+        self.is_whole: bool  # known once an attempt is sent
         self.patient = False
         self.tried = 0
         params = call.params_for(step.model.provider) if call.provider_params else call.params
@@ -138,3 +180,27 @@ class StepRun:
         """
         patient = waited + hold <= self.step.retry.patience
         return not self.hedged and self.fits(hold) and (patient or self.is_alone(hold))
+
+
+DECISIVE = frozenset({
+    "reasoning", "reasoning_effort", "max_completion_tokens", "max_tokens", "max_output_tokens", "response_format",
+    "tools",
+})
+"""The parameters that decide how long an answer takes."""
+DECADES = (1, 10, 100, 1_000, 10_000, 100_000)
+"""The least `max_tokens` of each decade that is told apart."""
+
+
+def request_kind(params: Mapping[str, object]) -> RequestKind:
+    """What of these parameters decides how long an answer takes."""
+    if DECISIVE.isdisjoint(params):
+        return ANY_KIND
+    get = params.get
+    effort = get("reasoning_effort")
+    if effort is None and isinstance(reasoning := get("reasoning"), Mapping):
+        effort = reasoning.get("effort")
+    limit = get("max_tokens") or get("max_completion_tokens") or get("max_output_tokens")
+    decade = bisect_right(DECADES, limit) if isinstance(limit, int | float) else 0
+    return RequestKind(
+        effort if isinstance(effort, str) else "", bool(get("tools")), get("response_format") is not None, decade
+    )

@@ -88,16 +88,22 @@ class Timers:
     def __repr__(self) -> str:
         return f"<Timers {self._live} live>"
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` at the instant `when`, in no particular context."""
+    def call_at(self, when: float, callback: Callable[[], object], *, watch: bool = True) -> Timer:
+        """Call `callback` at the instant `when`, in no particular context.
+
+        `watch`: the loop is watched more closely for a while; not needed for a wait within another one.
+        """
         timer = Timer(when, callback)
         self._count += 1
         self._live += 1
         heappush(self._heap, (when, self._count, timer))
-        self._newest_at = now = self._time()
-        watch_at = now + FIRST_WATCH_SECONDS
-        if self._wakes_at > when or self._wakes_at > watch_at:
-            self._set_handle(now, watch_at)
+        if watch:
+            self._newest_at = now = self._time()
+            watch_at = now + FIRST_WATCH_SECONDS
+            if self._wakes_at > when or self._wakes_at > watch_at:
+                self._set_handle(now, watch_at)
+        elif self._wakes_at > when:
+            self._set_handle(self._time(), when)
         return timer
 
     def cancel(self, timer: Timer) -> None:

@@ -194,6 +194,7 @@ class Policies:
         for key, state in list(self._models.items()):
             if key[0] in changed:
                 self._models.pop(key)
+                self.slow_models.discard(state.model.name)
                 self._left.append(state)
             else:
                 state.reconfigure(models.get(key) or without_limits(state.model), breakers_on=self.breakers_on)

@@ -67,6 +67,10 @@ class Decoder(Protocol):
         """
         ...
 
+    def would_be_whole(self) -> bool:
+        """Whether the answer would be whole if its body ended here; nothing is decided."""
+        ...
+
     def final(self) -> Chunk:
         """The last chunk, once `close()` has returned `None`: finish reason, usage, and what no chunk has carried."""
         ...

@@ -73,6 +73,8 @@ def command(call: bool, as_json: bool, configuration: Configuration) -> int:
     if "default" not in config.tasks:
         text = "no task default: a call has to name a task, tier, chain or model"
         kinds["task"] = [Finding("warn", "default", text)]
+    if fixed := _fixed_clocks(config):
+        kinds["clock"] = fixed
     kinds["model"] = [_check_model(entry) for entry in used]
     if not as_json:
         for kind, findings in kinds.items():
@@ -90,6 +92,21 @@ def command(call: bool, as_json: bool, configuration: Configuration) -> int:
     if any(found.verdict == "error" for found in keys):
         return USAGE
     return FAILED if any(found.verdict == "error" for found in calls) else OK
+
+
+def _fixed_clocks(config: Config) -> list[Finding]:
+    """The places where a number is given for a limit that could follow what a model usually does."""
+    places: dict[str, object] = {"defaults": config.defaults}
+    for kind, chains in (("tasks", config.tasks), ("tiers", config.tiers)):
+        for name, chain in chains.items():
+            places[f"{kind}.{name}"] = chain
+            places |= {f"{kind}.{name}.models[{at}]": one for at, one in enumerate(chain.models)}
+    return [
+        Finding("ok", f"{place}.{clock}", f'{value:g} s, a fixed limit: it always cuts ("auto" races a late answer)')
+        for place, settings in places.items()
+        for clock in ("first_token", "idle")
+        if isinstance(value := getattr(settings, clock, None), int | float)
+    ]
 
 
 def _provider_names(config: Config, used: Sequence[UsedModel]) -> list[str]:

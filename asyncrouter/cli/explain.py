@@ -85,7 +85,13 @@ def _wire(step: ExplainedStep) -> str:
 
 def _timeouts(step: ExplainedStep) -> str:
     timeouts = (step.connect, step.first_token, step.idle, step.total)
-    return "/".join("–" if timeout is None else f"{timeout:g}" for timeout in timeouts)
+    return "/".join(map(_timeout, timeouts))
+
+
+def _timeout(seconds: float | None) -> str:
+    if type(seconds).__name__ == "AutoSeconds":
+        return "auto"
+    return "–" if seconds is None else f"{seconds:g}"
 
 
 def _price(step: ExplainedStep) -> str:

@@ -302,7 +302,7 @@ def test_an_unknown_task_is_named_beside_a_failure(shell: Shell) -> None:
         (["x", "--model", "nobody:x/y/:", "--deadline", "-1"], "deadline: expected seconds above 0"),
         (["x", "--deadline", "1s"], "expected seconds or none, got '1s'"),
         (["x", "--hedge", "soon"], "expected seconds or p95 or none, got 'soon'"),
-        (["x", "--hedge", "p7"], "hedge.after: expected seconds or a quantile like"),
+        (["x", "--hedge", "p7"], "hedge.after: expected seconds, a quantile like"),
         (["x", "--param", "temperature"], "expected name=value, got 'temperature'"),
         (["x", "--param", "stream=true"], "params.stream: is set by the router"),
         (["x", "--image", "notes.txt"], "notes.txt: expected an image"),

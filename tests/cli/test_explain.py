@@ -17,9 +17,9 @@ def test_the_plan_of_a_task(shell: Shell) -> None:
     assert (done.status, done.err) == (0, "")
     head, columns, first, second, _, timeouts, price = done.out.splitlines()
     assert head == "coding: deadline 20 s, hedge after 1.5 s  (asyncrouter.toml)"
-    assert columns == "   model  provider  state  timeouts     price"
-    assert first == "1  b      sim       ready  5/30/30/120  –/–"
-    assert second == "2  a      sim       ready  5/30/30/7.5  1e+06/2e+06"
+    assert columns == "   model  provider  state  timeouts         price"
+    assert first == "1  b      sim       ready  5/auto/auto/120  –/–"
+    assert second == "2  a      sim       ready  5/auto/auto/7.5  1e+06/2e+06"
     assert timeouts == "timeouts: connect / first token / idle / total, seconds"
     assert price == "price: input / output, dollars for a million tokens"
     assert not shell.world.seen

@@ -34,8 +34,8 @@ drop = ["temperature"]
 max_concurrent = 8
 [defaults]
 connect = 5.0
-first_token = 30.0
-idle = 30.0
+first_token = "auto"
+idle = "auto"
 total = 120.0
 deadline = 300.0
 retry = { attempts = 2, base = 0.25, cap = 8.0, patience = 2.0 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +10,8 @@ from asyncrouter import Chain, Config, Defaults, Hedge, Retry, Router, Step
 from asyncrouter._config.load import load
 from asyncrouter._config.plan import resolve
 from asyncrouter._policies.hedge_budget import HedgeBudget
-from asyncrouter._policies.latency import Latency
-from asyncrouter._policies.lateness import hedge_delay
+from asyncrouter._policies.lateness import late_first
+from asyncrouter._policies.memory import Usual
 from asyncrouter.sim import Act
 
 if TYPE_CHECKING:
@@ -77,23 +76,23 @@ def test_a_hedge_may_name_any_upper_quantile(name: str, quantile: float) -> None
 
 def test_each_quantile_has_its_own_delay() -> None:
     """With a full budget "p50" is late at the median, "p95" and "p99" later; with few samples none is."""
-    latency, budget = Latency(), HedgeBudget(1.0)
+    usual, budget = Usual(), HedgeBudget(1.0)
 
-    assert hedge_delay(Hedge("p99"), budget, latency, 100) == inf
-    assert hedge_delay(Hedge("p99", cap=3.0), budget, latency, 100) == 3.0
+    assert late_first(Hedge("p99"), budget, usual, usual) == 8.0
+    assert late_first(Hedge("p99", cap=3.0), budget, usual, usual) == 3.0
     for number in range(1, 1001):
-        latency.add(number / 1000, 100, 0.0)
-    delays = [hedge_delay(Hedge(name, budget=1.0), budget, latency, 100) for name in ("p50", "p90", "p95", "p99")]
+        usual.first.add(number / 1000, 0.0)
+    delays = [late_first(Hedge(name, budget=1.0), budget, usual, usual) for name in ("p50", "p90", "p95", "p99")]
     assert delays == pytest.approx([0.5, 0.9, 0.95, 0.99], rel=0.05)
 
 
 def test_a_small_budget_still_bounds_the_quantile() -> None:
     """What a budget of 1 % cannot pay for is not late, whatever quantile is named."""
-    latency, budget = Latency(), HedgeBudget(0.01)
+    usual, budget = Usual(), HedgeBudget(0.01)
     for number in range(1, 1001):
-        latency.add(number / 1000, 100, 0.0)
+        usual.first.add(number / 1000, 0.0)
 
-    assert hedge_delay(Hedge("p50", budget=0.01), budget, latency, 100) == pytest.approx(0.99, rel=0.05)
+    assert late_first(Hedge("p50", budget=0.01), budget, usual, usual) == pytest.approx(0.99, rel=0.05)
 
 
 HI = {"role": "user", "content": "hi"}

@@ -194,18 +194,18 @@ def test_accept_must_be_a_function(clock: Clock, world: World, accept: object) -
 # ── in the race ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_race_is_over_before_accept_is_asked(clock: Clock, world: World) -> None:
-    """The first content decides the race before `accept` runs; after a no the loser's step comes first."""
+def test_the_race_goes_on_while_accept_is_asked(clock: Clock, world: World) -> None:
+    """The late step runs on until `accept` has said yes; after a no another one is started beside it at once."""
     world.model("a", Act(fault="hang"), Act(text="a again"))
     world.model("b", Act(text="b", first_token=0.5))
 
     reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE, accept=says("a", "c"))
 
-    assert reply.text == "a again"
+    assert reply.text == "c"
     assert timeline(reply.trace) == [
         ("a", "first", "superseded", 0.0, 1.5),
         ("b", "hedge", "not_accepted", 1.0, 1.5),
-        ("a", "escalate", "won", 1.5, 1.5),
+        ("c", "hedge", "won", 1.5, 1.5),
     ]
 
 

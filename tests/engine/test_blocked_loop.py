@@ -20,7 +20,7 @@ NO_LIMITS = {"connect": "none", "first_token": "none", "idle": "none", "total": 
 
 def defaults(mode: str, limits: dict[str, object]) -> dict[str, object]:
     """The table of defaults with these limits and no others."""
-    return {"wire_stream": mode != "buffered", **NO_LIMITS, **limits}
+    return {"wire_stream": mode != "buffered", "rescue": "off", **NO_LIMITS, **limits}
 
 
 async def answer(router: Router, mode: str, *chain: str, prompt: str = "hello", hedge: Hedge | None = None) -> Trace:
@@ -38,7 +38,7 @@ def samples(router: Router, model: str) -> int:
     engine = router._life.engine
     assert engine is not None
     state = engine.policies.state_of(resolve(router.config, chain=[model]).steps[0].model)
-    return sum(one.count for memory in (state.streamed, state.buffered) for one in memory._sizes.values())
+    return sum(memory.samples.count for memory in (state.streamed, state.buffered))
 
 
 def breakers(router: Router) -> set[str]:
@@ -134,7 +134,7 @@ def test_silence_while_the_loop_was_blocked_demotes_nobody(clock: Clock, world: 
 
     async def scenario(blocked: float) -> bool:
         world.model("a", *[Act(first_token=0.5)] * 120, Act(first_token=6.0))
-        world.model("b", Act(first_token=100.0))
+        world.model("b", Act(first_token=3.0))
         async with open_router(world) as router:
             for number in range(160):
                 if number >= 120 and blocked:

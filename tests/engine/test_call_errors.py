@@ -128,7 +128,7 @@ def test_error_reads_as_the_timeline(clock: Clock, world: World, deadline: float
 
     assert isinstance(error, CallError)
     ended = min(deadline, 30.5)
-    last = "the call's deadline came first" if deadline == 5.0 else "no content within 30 s"
+    last = "the call's deadline came first" if deadline == 5.0 else "no content for 30 s; nothing known yet"
     assert str(error).splitlines() == [
         error.message,
         " 1     0.000 s →    0.500 s  first     a  failed, Rejected: The simulated model answers 400.",

@@ -13,7 +13,9 @@ from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import HEALTHY, MODES, REJECTED, SILENT, Tried, ask, asked, call, play, script, tried
 
 CHAT, BUFFERED, STREAM = MODES
-NO_CLOCKS = {"connect": "none", "first_token": "none", "idle": "none", "total": "none", "wire_stream": True}
+NO_CLOCKS = {
+    "connect": "none", "first_token": "none", "idle": "none", "total": "none", "wire_stream": True, "rescue": "off",
+}
 TALKS = Act(text="a b c", fault="endless", gap=0.5)
 
 

@@ -214,7 +214,8 @@ def test_several_faults_in_one_chain() -> None:
                 for fault in (first, second, third)]
         script(world, *acts, HEALTHY)
 
-        result = call(clock, world, chain=list("abcd"), tables={"defaults": {"max_response_bytes": 1_000_000}})
+        limits = {"max_response_bytes": 1_000_000, "rescue": "off"}
+        result = call(clock, world, chain=list("abcd"), tables={"defaults": limits})
 
         assert isinstance(result, Reply)
         assert (result.text, result.model, world.open) == ("hi", "d", 0)

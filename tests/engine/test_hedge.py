@@ -63,11 +63,11 @@ def test_a_model_that_is_not_late_is_not_raced(clock: Clock, world: World) -> No
     assert [seen.model for seen in world.seen] == ["a"]
 
 
-def test_without_a_hedge_nothing_is_raced(clock: Clock, world: World) -> None:
-    """Without a hedge a slow first model is waited for."""
+def test_without_hedge_and_rescue_nothing_is_raced(clock: Clock, world: World) -> None:
+    """Without a hedge, and with rescues off, a slow first model is waited for."""
     world.model("a", Act(first_token=20.0))
 
-    chat_once(clock, world, ["a", "b"], hedge=None)
+    chat_once(clock, world, ["a", "b"], hedge=None, config={"defaults": {"rescue": "off"}})
 
     assert [seen.model for seen in world.seen] == ["a"]
     assert clock.now == 20.0
@@ -363,12 +363,12 @@ def test_a_failed_hedge_on_the_same_model_is_followed_by_the_next_one(clock: Clo
     ]
 
 
-def test_a_chain_of_one_does_not_race_itself_at_once_again(clock: Clock, world: World) -> None:
-    """In a chain of one a hedge that failed is followed by another one only after `after` seconds more."""
+def test_a_chain_of_one_does_not_race_itself_again(clock: Clock, world: World) -> None:
+    """In a chain of one a hedge that failed is not followed by another one."""
     world.model("a", Act(first_token=2.5), Act(status=500))
 
     trace = chat_once(clock, world, ["a"], hedge=Hedge(after=1.0, same=True)).trace
 
     assert timeline(trace) == [
-        ("a", "first", "won", 0.0, 2.5), ("a", "hedge", "failed", 1.0, 1.0), ("a", "hedge", "failed", 2.0, 2.0)
+        ("a", "first", "won", 0.0, 2.5), ("a", "hedge", "failed", 1.0, 1.0)
     ]

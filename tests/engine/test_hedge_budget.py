@@ -146,7 +146,7 @@ def test_ten_hedges_in_a_row_and_then_one_in_twenty(clock: Clock, world: World) 
 def test_calls_that_are_not_late_save_up_but_not_beyond_ten(clock: Clock, world: World) -> None:
     """Calls that are not late pay in, up to ten tokens."""
     async def scenario() -> tuple[int, float]:
-        async with open_router(world) as router:
+        async with open_router(world, defaults={"breaker": "off"}) as router:
             for _ in range(50):
                 assert not await hedged(world, router, "a", late=False)
             full = hedge_tokens(router)

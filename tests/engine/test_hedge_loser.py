@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,9 +30,9 @@ pytestmark = pytest.mark.usefixtures("models_say_their_names")
 
 @pytest.mark.parametrize("hedge_wins", [True, False])
 def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedge_wins: bool) -> None:
-    """At the instant of the first content the loser has ended, its event is out and its connection closed."""
-    slow, quick = Act(first_token=60.0), Act(tokens=4, first_token=0.75, gap=0.5)
-    world.model("a", slow if hedge_wins else Act(tokens=4, first_token=1.75, gap=0.5))
+    """At the instant of the win the loser has ended, its event is out and its connection closed."""
+    slow, quick = Act(first_token=60.0), Act(tokens=65, first_token=0.75, gap=1 / 32)
+    world.model("a", slow if hedge_wins else replace(quick, first_token=1.75))
     world.model("b", quick if hedge_wins else slow)
     events: list[tuple[float, object]] = []
 
@@ -43,10 +44,10 @@ def test_the_loser_does_not_delay_the_winner(clock: Clock, world: World, *, hedg
     winner, loser = ("b", "a") if hedge_wins else ("a", "b")
     assert [
         (at, event.attempt.model) for at, event in events if isinstance(event, AttemptEnded)
-    ] == [(1.75, loser), (3.25, winner)]
+    ] == [(pytest.approx(2.05), loser), (3.75, winner)]
     (seen,) = world.asked(loser)
-    assert (seen.ended, seen.gone) == (1.75, True)
-    assert trace.seconds == 3.25
+    assert (seen.ended, seen.gone) == (pytest.approx(2.05), True)
+    assert trace.seconds == 3.75
 
 
 @pytest.mark.parametrize("hedge_wins", [True, False])

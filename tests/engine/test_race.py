@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from asyncrouter import (
@@ -49,11 +51,27 @@ def test_the_same_model_may_come_twice(clock: Clock, world: World) -> None:
 
 # ── a winner that breaks before its commit ───────────────────────────────────────────────────────────────────────────
 
-BREAKS = Act(tokens=9, first_token=0.5, gap=0.25, fault="cut", at=4)
+BREAKS = Act(tokens=40, first_token=0.5, gap=1 / 32, fault="cut", at=24)
+"""Its first content comes after half a second, a usual pace confirms it 0.3 s later, and it is cut after 1.25 s."""
+CONFIRMED = pytest.approx(1.8)
+"""When its win is confirmed, if it is a hedge that starts after one second."""
+
+
+def test_a_hedge_that_breaks_before_its_win_is_confirmed_is_followed_by_the_next(clock: Clock, world: World) -> None:
+    """While a win is not confirmed the late step runs on; if the hedge breaks, another one starts at once beside it."""
+    world.model("a", Act(text="a", first_token=2.75))
+    world.model("b", Act(tokens=9, first_token=0.5, gap=0.25, fault="cut", at=4))
+    world.model("c", Act(text="c", first_token=0.5))
+
+    reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE)
+
+    assert timeline(reply.trace) == [
+        ("a", "first", "won", 0.0, 2.75), ("b", "hedge", "failed", 1.0, 2.5), ("c", "hedge", "superseded", 2.5, 2.75)
+    ]
 
 
 def test_a_hedge_that_wins_and_breaks_gives_the_cancelled_step_its_place_back(clock: Clock, world: World) -> None:
-    """When a hedge has won and breaks, the step it superseded is tried again before the models after it."""
+    """When a hedge's win was confirmed and it breaks, the superseded step is tried again before the models after it."""
     world.model("a", Act(fault="hang"), Act(text="a again"))
     world.model("b", BREAKS)
 
@@ -61,19 +79,21 @@ def test_a_hedge_that_wins_and_breaks_gives_the_cancelled_step_its_place_back(cl
 
     assert reply.text == "a again"
     assert timeline(reply.trace) == [
-        ("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5), ("a", "fallback", "won", 2.5, 2.5)
+        ("a", "first", "superseded", 0.0, CONFIRMED), ("b", "hedge", "failed", 1.0, 2.25),
+        ("a", "fallback", "won", 2.25, 2.25),
     ]
 
 
 def test_a_first_model_that_wins_and_breaks_gives_the_hedge_its_place_back(clock: Clock, world: World) -> None:
     """When the first model has won and breaks, the hedge that lost is the next fallback."""
-    world.model("a", Act(tokens=9, first_token=1.5, gap=0.25, fault="cut", at=4))
+    world.model("a", replace(BREAKS, first_token=1.5))
     world.model("b", Act(fault="hang"), Act(text="b again"))
 
     reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
     assert timeline(reply.trace) == [
-        ("a", "first", "failed", 0.0, 2.5), ("b", "hedge", "superseded", 1.0, 1.5), ("b", "fallback", "won", 2.5, 2.5)
+        ("a", "first", "failed", 0.0, 2.25), ("b", "hedge", "superseded", 1.0, CONFIRMED),
+        ("b", "fallback", "won", 2.25, 2.25),
     ]
 
 
@@ -99,7 +119,8 @@ def test_a_broken_winner_is_tried_once_more_before_the_others(clock: Clock, worl
     reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE, retry=Retry(base=0.0))
 
     assert timeline(reply.trace) == [
-        ("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5), ("b", "retry", "won", 2.5, 2.5)
+        ("a", "first", "superseded", 0.0, CONFIRMED), ("b", "hedge", "failed", 1.0, 2.25),
+        ("b", "retry", "won", 2.25, 2.25),
     ]
 
 
@@ -110,7 +131,7 @@ def test_the_retry_of_a_broken_winner_is_hedged(clock: Clock, world: World) -> N
     reply = chat_once(clock, world, ["a", "b"], hedge=HEDGE, retry=Retry(base=0.0))
 
     assert timeline(reply.trace) == [
-        ("a", "first", "failed", 0.0, 1.5), ("a", "retry", "superseded", 1.5, 2.5), ("b", "hedge", "won", 2.5, 2.5)
+        ("a", "first", "failed", 0.0, 1.25), ("a", "retry", "superseded", 1.25, 2.25), ("b", "hedge", "won", 2.25, 2.25)
     ]
 
 
@@ -145,8 +166,8 @@ def test_a_hedge_may_follow_a_broken_winner(clock: Clock, world: World) -> None:
     reply = chat_once(clock, world, ["a", "b", "c"], hedge=HEDGE)
 
     assert timeline(reply.trace) == [
-        ("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "failed", 1.0, 2.5),
-        ("a", "fallback", "superseded", 2.5, 3.5), ("c", "hedge", "won", 3.5, 3.5),
+        ("a", "first", "superseded", 0.0, CONFIRMED), ("b", "hedge", "failed", 1.0, 2.25),
+        ("a", "fallback", "superseded", 2.25, 3.25), ("c", "hedge", "won", 3.25, 3.25),
     ]
 
 
@@ -178,13 +199,13 @@ def test_on_the_streaming_wire_it_is_decided_by_the_first_content(clock: Clock, 
 
 
 def test_one_of_two_may_be_buffered(clock: Clock, world: World) -> None:
-    """A first model whose body comes whole, and late, loses against a hedge that streams."""
+    """A first model whose body comes whole, and late, loses against a hedge that streams at a usual pace."""
     world.model("a", Act(tokens=10, first_token=0.5, gap=0.5))
-    world.model("b", Act(tokens=20, first_token=0.5, gap=0.5))
+    world.model("b", Act(tokens=33, first_token=0.5, gap=1 / 32))
 
     reply = chat_once(clock, world, [Step(model="a", wire_stream=False), "b"], hedge=HEDGE)
 
-    assert timeline(reply.trace) == [("a", "first", "superseded", 0.0, 1.5), ("b", "hedge", "won", 1.0, 11.0)]
+    assert timeline(reply.trace) == [("a", "first", "superseded", 0.0, CONFIRMED), ("b", "hedge", "won", 1.0, 2.5)]
 
 
 def test_an_invalid_body_does_not_win(clock: Clock, world: World) -> None:
@@ -201,10 +222,13 @@ def test_an_invalid_body_does_not_win(clock: Clock, world: World) -> None:
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+SHORT_BREAK = Act(tokens=9, first_token=0.5, gap=0.25, fault="cut", at=4)
+
+
 def test_a_stream_that_breaks_after_its_commit_is_not_spliced(clock: Clock, world: World) -> None:
     """A hedged stream that breaks ends in `StreamInterrupted` with its text so far; the loser is not asked again."""
     world.model("a", Act(fault="hang"))
-    world.model("b", BREAKS)
+    world.model("b", SHORT_BREAK)
 
     async def scenario() -> tuple[str, str, Trace]:
         async with Router(world.config(), transport=world.transport()) as router:
@@ -223,7 +247,7 @@ def test_a_stream_that_breaks_after_its_commit_is_not_spliced(clock: Clock, worl
 
 def test_a_restart_is_a_race_over_the_later_steps(clock: Clock, world: World) -> None:
     """A restart is hedged from the same budget, into which a call pays once."""
-    world.model("a", BREAKS)
+    world.model("a", SHORT_BREAK)
     world.model("b", Act(fault="hang"))
     world.model("c", Act(text="c", first_token=0.5))
 

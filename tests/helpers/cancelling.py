@@ -57,11 +57,32 @@ async def earn_a_hold(router: Router) -> None:
         await router.chat("hello", chain=["a"], retry=ONCE)
 
 
+async def learn(router: Router) -> None:
+    """Ask the models a and b so often that it is known how they answer."""
+    for name in ("a", "b"):
+        for _ in range(LESSONS):
+            await router.chat("hello", chain=[name])
+
+
+async def find_slow(router: Router) -> None:
+    """The same, and then model a has become slow, and a probe of it is due."""
+    await learn(router)
+    assert router._life.engine is not None
+    state = next(one for one in router._life.engine.policies._models.values() if one.model.name == "a")
+    state.slowness._demote(asyncio.get_running_loop().time(), "")
+    await asyncio.sleep(5.0)
+
+
+LESSONS = 6
+"""Answers after which the pace of a model is known."""
+LESSON = Act(tokens=12, first_token=0.5, gap=0.125)
+CRAWLS = Act(tokens=12, first_token=0.5, gap=2.0)
+STALLS = Act(tokens=12, first_token=0.5, gap=0.125, fault="stall", at=6, pause=9.0)
 ANSWER = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=1.0, gap=0.5, tail=0.5)
 SILENT = Act(fault="hang", at="headers", connect=0.25)
 LATE = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=2.0, gap=0.5, tail=0.5)
 FAILS = Act(status=500, first_token=1.25)
-BREAKS = Act(tokens=5, first_token=0.5, gap=0.25, fault="error", at=2)
+BREAKS = Act(tokens=40, first_token=0.5, gap=1 / 32, fault="error", at=24)
 CASES = [
     Case("unhedged", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=["a"])),
     Case("one body", {"a": (ANSWER,)}, lambda router: router.chat("hello", chain=[Step(model="a", wire_stream=False)])),
@@ -99,6 +120,19 @@ CASES = [
     Case("accept in a hedge", {"a": (SILENT, ANSWER), "b": (ANSWER,)},
          lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE, accept=accept_slowly),
          attempts=2, hedges=1),
+    Case("rescue", {"a": (SILENT,), "b": (ANSWER,)},
+         lambda router: router.chat("hello", chain=["a", "b"]), attempts=2),
+    Case("rescue lost", {"a": (Act(tokens=3, first_token=16.5, gap=0.5),), "b": (SILENT,)},
+         lambda router: router.chat("hello", chain=["a", "b"]), attempts=2),
+    Case("rescue of a crawl", {"a": (*[LESSON] * LESSONS, CRAWLS), "b": (LESSON,)},
+         lambda router: router.chat("hello", chain=["a", "b"]), before=learn, attempts=2),
+    Case("stall", {"a": (Act(tokens=12, fault="hang", at=6),), "b": (LESSON,)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
+    Case("accept, both whole", {"a": (STALLS,), "b": (Act(tokens=12, first_token=1.5, gap=0.125),)},
+         lambda router: router.chat("hello", chain=["a", "b"], hedge=HEDGE, accept=accept_slowly),
+         attempts=2, hedges=1),
+    Case("probe", {"a": (LESSON,), "b": (LESSON,)},
+         lambda router: router.chat("hello", chain=["a", "b"]), before=find_slow, attempts=2),
     Case("stream", {"a": (ANSWER,)}, lambda router: read(router, chain=["a"])),
     Case("hedged stream", {"a": (SILENT,), "b": (ANSWER,)},
          lambda router: read(router, chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),

@@ -64,7 +64,7 @@ def test_the_events_of_a_hedged_call_in_order(clock: Clock, world: World) -> Non
         (0.5, "ended 1 a failed"),
         (0.5, "started 2 b"),
         (2.0, "started 3 c"),
-        (2.5, "ended 2 b superseded"),
+        (3.0, "ended 2 b superseded"),
         (3.0, "ended 3 c won"),
         (3.0, "call answered"),
     ]

@@ -41,9 +41,11 @@ def test_an_explanation_can_be_printed(clock: Clock, world: World) -> None:
 
     assert clock.run(scenario()) == (
         "coding: deadline 300 s, hedge after p95\n"
-        " 1  a (sim): held for 20.00 s more: slow down; connect 5 s, first_token 30 s, idle 30 s, total 120 s; "
+        " 1  a (sim): held for 20.00 s more: slow down; connect 5 s, first_token auto (30 s or more), "
+        "idle auto (30 s or more), total 120 s; "
         "$0.5 in, $2 out a million tokens; wire openai\n"
-        " 2  b (sim): ready; connect 5 s, first_token 30 s, idle 30 s, total 120 s; price unknown; wire openai"
+        " 2  b (sim): ready; connect 5 s, first_token auto (30 s or more), idle auto (30 s or more), total 120 s; "
+        "price unknown; wire openai; first content usual 0.00432 s"
     )
 
 

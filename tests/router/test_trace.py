@@ -60,13 +60,14 @@ def test_every_field_of_three_attempts(clock: Clock, world: World) -> None:
     )
     assert late == Attempt(
         number=2, model="b", provider="sim", cause="fallback", outcome="superseded", error=None, status=200,
-        request_id="req-2", queued=0.5, sent=0.5, connected=0.625, first_content=None, last_content=None, ended=2.5,
+        request_id="req-2", queued=0.5, sent=0.5, connected=0.625, first_content=None, last_content=None, ended=3.75,
         usage=None, cost_usd=pytest.approx(3 * 2.0 / 1e6), cost_estimated=True,
     )
     assert won == Attempt(
         number=3, model="c", provider="sim", cause="hedge", outcome="won", error=None, status=200,
         request_id="req-3", queued=2.0, sent=2.0, connected=2.125, first_content=2.5, last_content=3.5, ended=3.75,
         usage=Usage(1, 3), cost_usd=pytest.approx((4.0 + 3 * 8.0) / 1e6), cost_estimated=False,
+        why="b: no content for 1.5 s; nothing known yet",
     )
 
 
@@ -110,8 +111,9 @@ def test_a_trace_prints_as_a_timeline(clock: Clock, world: World) -> None:
     """`print(reply.trace)` shows a line for each attempt."""
     assert str(hedged_reply(clock, world).trace) == (
         " 1     0.000 s →    0.500 s  first     a  failed, ServerFailed: The simulated model answers 500.\n"
-        " 2     0.500 s →    2.500 s  fallback  b  superseded, ≈$0.000006\n"
-        " 3     2.000 s →    3.750 s  hedge     c  won, first content at 2.500 s, 1+3 tokens, $0.000028"
+        " 2     0.500 s →    3.750 s  fallback  b  superseded, ≈$0.000006\n"
+        " 3     2.000 s →    3.750 s  hedge     c  won, because b: no content for 1.5 s; nothing known yet, first"
+        " content at 2.500 s, 1+3 tokens, $0.000028"
     )
 
 

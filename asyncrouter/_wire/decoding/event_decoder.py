@@ -167,6 +167,10 @@ class EventDecoder:
             self._error = self._error or self._check()
         return self._error
 
+    def would_be_whole(self) -> bool:
+        """Whether the answer would be whole if its body ended here; nothing is decided."""
+        return self._check() is None
+
     def final(self) -> Chunk:
         """The chunk that ends a stream: finish reason and usage, and the words of an event that `close()` has read."""
         reply, unsent = self.reply, self._unsent or ()

@@ -106,6 +106,10 @@ class VectorsDecoder:
             self._body.clear()
             self.done = True
 
+    def would_be_whole(self) -> bool:
+        """A document is judged when it is whole."""
+        return False
+
     def close(self) -> AttemptError | None:
         """Read the body: `None` if it is a whole answer, else the error. The first call decides."""
         if not self._closed:
