@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING
@@ -16,9 +16,12 @@ NEAR = 1e-9
 BURST = 10.0
 DEPOSIT = 0.1
 GIVEN_SHARE = 0.1
-WARM = 100
 NO_TURN = "its turn did not come in time"
 """What the trace says of an attempt that did not stand in the queue any more, or not yet, when its call gave it up."""
+FREE = "has become slow"
+"""Words in the reason of a hedge that nobody pays for: a probe, or a race of a call on its way to a slow model."""
+SOONER = (FREE, "no more content", "apart")
+"""Words in the reason of a hedge that does not wait for the delay of first contents."""
 
 
 def hedges_in_budget(run: FinishedRun) -> None:
@@ -30,7 +33,7 @@ def hedges_in_budget(run: FinishedRun) -> None:
             begun.setdefault((steps[0].name, hedge.budget), []).append(call.began)
     sent: dict[tuple[str, float], list[float]] = {}
     for one in run.tries:
-        if one.attempt.cause == "hedge" and one.sent is not None:
+        if one.attempt.cause == "hedge" and one.sent is not None and FREE not in one.attempt.why:
             hedge = one.call.plan.hedge
             assert hedge is not None
             sent.setdefault((one.call.plan.steps[0].name, hedge.budget), []).append(one.sent)
@@ -45,7 +48,6 @@ def hedges_in_budget(run: FinishedRun) -> None:
 def hedges_when_late(run: FinishedRun) -> None:
     """A hedge is sent when every running attempt is late, counted from its sending, or when one has just failed."""
     by_call = run.by_call
-    sent_by_model = run.sent_by_model
     for one in run.tries:
         if one.attempt.cause != "hedge" or one.sent is None:
             continue
@@ -62,10 +64,9 @@ def hedges_when_late(run: FinishedRun) -> None:
                 continue
             if other.attempt.number > one.attempt.number:
                 continue  # begun in the same instant, and later
-            known = bisect_left(sent_by_model[other.attempt.model], one.queued)
             after = hedge.after if isinstance(hedge.after, float | int) else 0.0
-            if hedge.after == "p95" and hedge.cap is None and known < WARM:
-                run.flag("hedge clock", f"{one}: p95 of {known} requests")
+            if any(words in one.attempt.why for words in SOONER):
+                continue
             if one.queued < other.sent + after - NEAR:
                 run.flag("hedge clock", f"{one} after {one.queued - other.sent:.4f} s, not {after:.4f}")
 
@@ -177,7 +178,7 @@ def ranks(run: FinishedRun) -> None:
                  and not run.was_crowded(one.queued, _waited_until(one))]
         for one in mine if spans else ():
             sent, rank = one.sent, one.rank
-            if sent is None or one.attempt.cause == "hedge" or one.call.behaviour.key is not None:
+            if sent is None or one.attempt.cause in {"hedge", "rescue"} or one.call.behaviour.key is not None:
                 continue
             for since, until, better, other in spans:
                 passed = better < rank or (better == rank and since < one.queued - NEAR)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from .checks import FinishedRun, MatchedAttempt
 
+HELD_BACK = 0.3
+"""The least share of the samples that is learned: while there is evidence that a model has become slow none is."""
 FORGETS = 200
 """Samples from which on a memory may have forgotten some, for they no longer fit."""
 
@@ -25,7 +27,7 @@ def one_sample_each(run: FinishedRun) -> None:
         telling = [one for one in run.tries if one.attempt.model == model and one.exchange is not None and _tells(one)]
         most = sum(not run.was_blocked(one, _told_at(one)) for one in telling)
         least = sum(run.record.blocked_between(one.sent or 0.0, _told_at(one)) == 0.0 for one in telling)
-        if count > most or (count < least < FORGETS and model not in slow):
+        if count > most or (count < HELD_BACK * least and least < FORGETS and model not in slow):
             run.flag("samples", f"{model}: {count}, not {least} to {most}")
 
 

@@ -14,10 +14,21 @@ if TYPE_CHECKING:
     from .checks import FinishedRun
     from .record import CallRecord
 
-DEMOTED = 5.0
-"""Seconds between two tries of a demoted model in its old place."""
+DEMOTED = 125.0
+"""Seconds between two probes of a model that has become slow, and a little more."""
+PROBED = "has become slow, and is tried again"
+"""Words in the reason of an attempt beside a probe, which may well be quicker."""
+PROBES = 3
+"""Probes after which a model that is well again is back; where calls are rare that takes long."""
 MODEL_OPEN, HOST_OPEN, KEY_OPEN = 15.0, 60.0, 600.0
 """The longest that a breaker stays open, and a key out."""
+
+
+def _probes(run: FinishedRun, model: Model, until: float) -> int:
+    """The probes of a model after the faults, up to this instant."""
+    began = run.record.recovered_at
+    tries = [one for one in run.tries if one.attempt.why == f"{model.name}: {PROBED}"]
+    return sum(began <= one.call.began <= until for one in tries)
 
 
 def recovers(run: FinishedRun) -> None:
@@ -31,7 +42,7 @@ def recovers(run: FinishedRun) -> None:
         until = max(until, world.expected.held_until(model.name))
         if model.provider in world.expected.key_trouble:
             until = max(until, recovered + KEY_OPEN)
-        if _excused(run, call, model):
+        if _excused(run, call, model) or 0 < _probes(run, model, call.began) <= PROBES:
             continue
         if call.began >= until + DEMOTED and (call.reply is None or call.reply.model != model.name):
             served = call.outcome if call.reply is None else call.reply.model

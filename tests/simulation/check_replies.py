@@ -79,7 +79,7 @@ def _last_word(script: ScriptedResponse) -> float:
 
 
 def content_decides(run: FinishedRun) -> None:
-    """An attempt is superseded at the instant at which another one has its first content."""
+    """An attempt is superseded when another one has content: as it begins for a stream, else whole or after eight."""
     by_call = run.by_call
     for one in run.tries:
         if one.attempt.outcome != "superseded" or one.attempt.ended is None:
@@ -89,17 +89,19 @@ def content_decides(run: FinishedRun) -> None:
 
 
 def _decides(one: MatchedAttempt, now: float) -> bool:
-    """Whether an attempt has its first content now, or is whole without content."""
+    """Whether an attempt has content by now, or is whole without content."""
     first, exchange = one.attempt.first_content, one.exchange
     if first is not None or exchange is None or exchange.connected is None or exchange.script.words:
-        return first is not None and abs(one.call.began + first - now) < NEAR
+        return first is not None and one.call.began + first < now + NEAR
     whole = exchange.connected + max((piece[0] for piece in exchange.script.pieces), default=0.0)
     return whole - NEAR < now < (exchange.ended or 0.0) + NEAR
 
 
 def nothing_after_content(run: FinishedRun) -> None:
-    """Once an attempt has content, no other one is sent while it runs."""
+    """Once an attempt of a stream has content, no other one is sent while it runs."""
     for tries in run.by_call.values():
+        if not tries[0].call.behaviour.stream:
+            continue
         spoken = [one for one in tries if one.attempt.first_content is not None]
         for one in spoken:
             first = one.call.began + (one.attempt.first_content or 0.0)

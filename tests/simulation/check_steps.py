@@ -48,7 +48,7 @@ def one_turn_each(run: FinishedRun) -> None:
             again = sum(one.attempt.outcome == "superseded" and not (itself and _by_itself(one, mine)) for one in mine)
             again += sum(one.attempt.outcome == "failed" and _pausing(one, tries) for one in mine)
             again += sum(one.attempt.outcome == "not_sent" for one in mine)  # it may come back when it is free
-            hedges = sum(one.attempt.cause == "hedge" for one in mine) if itself else 0
+            hedges = sum(one.attempt.cause in {"hedge", "rescue"} for one in mine) if itself else 0
             if had > names.count(name) + again + hedges:
                 run.flag("turns", f"call {call.number}: {had} turns of {name}")
 
@@ -84,7 +84,7 @@ def no_dead_time(run: FinishedRun) -> None:
             again = any(
                 before.model == attempt.model and before.number < attempt.number for before in call.trace.attempts
             )
-            most = _longest(call, busy) if again or attempt.cause in {"retry", "hedge"} else NEAR
+            most = _longest(call, busy) if again or attempt.cause in {"retry", "hedge", "rescue"} else NEAR
             if again and any(_waited_for(run, step.name, call.began + queued) for step in call.plan.steps):
                 most = inf
             if call.began + queued > run.record.late(call.began + busy + most) + NEAR:
@@ -129,7 +129,8 @@ def stops_at_refusal(run: FinishedRun) -> None:
         raced = {other.attempt.model for other in others
                  if other.sent is not None and other.sent <= one.ended < other.ended}
         for other in others:
-            same = other.attempt.cause == "hedge" and one.call.plan.hedge is not None and one.call.plan.hedge.same
+            hedge, beside = one.call.plan.hedge, other.attempt.cause in {"hedge", "rescue"}
+            same = beside and hedge is not None and hedge.same
             if other.sent is None or same or other.attempt.cause == "retry" or other.queued <= one.ended + NEAR:
                 continue
             small, window = steps[other.attempt.model].model.context, mine.model.context

@@ -14,6 +14,7 @@ from . import (
     check_breakers,
     check_budgets,
     check_calls,
+    check_in_time,
     check_latency,
     check_recovery,
     check_replies,
@@ -206,6 +207,6 @@ def _tries(run: FinishedRun, call: CallRecord) -> list[MatchedAttempt]:
 
 MODULES = (
     check_calls, check_steps, check_waits, check_replies, check_budgets, check_breakers, check_blame, check_latency,
-    check_blocked, check_recovery,
+    check_blocked, check_recovery, check_in_time,
 )
 CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for check in room.CHECKS]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 from .distributions import log_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from random import Random
 
     from .scenario import ModelProfile
 
@@ -73,6 +73,20 @@ def draw_hedge(random: Random) -> dict[str, object]:
         hedge["cap"] = random.choice([None, log_uniform(random, 0.1, 5.0)])
     hedge["same"] = random.random() < 0.25
     return hedge
+
+
+def draw_in_time(seed: int, config: Mapping[str, object]) -> None:
+    """Draw, from a source of chance of its own, what is said about late attempts: no rescues, and hedges that pay."""
+    random = Random(f"in time {seed}")
+    defaults, tasks = config["defaults"], config["tasks"]
+    assert isinstance(defaults, dict)
+    assert isinstance(tasks, dict)
+    if random.random() < 0.15:
+        defaults["rescue"] = "off"
+    if random.random() < 0.25:
+        for hedge in [one.get("hedge") for one in (defaults, *tasks.values())]:
+            if isinstance(hedge, dict) and hedge["after"] == "p95":
+                hedge["after"] = "auto"
 
 
 def _task(random: Random, models: Sequence[str], deadline: float | None) -> dict[str, object]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ROUNDING = 1e-6
 MOST_ANSWERED = 2500
 """Tokens that a request of a few words has at most, with its answer, by any estimate."""
+PROBES = 3
+"""Answers of a model that is well again after which it is not slow any more."""
 SLOWEST = 0.05
 """Requests a second below which a hidden limit is never cut."""
 
@@ -186,10 +188,12 @@ class LiveChecks:
                 self._record.flag("reserved", f"{model.name} at {now!r}: until {tokens._all_until!r}, not {until!r}")
 
     def check_recovered(self) -> None:
-        """Check that a model that has served since the faults is neither slow nor has an open breaker."""
-        served = {call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None}
+        """Check that no model that serves again has an open breaker, and none that often does is slow."""
+        served = Counter(
+            call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None
+        )
         for name, state in self._router.health().items():
-            if name in served and (state.slow or state.breaker != "closed"):
+            if (state.slow and served[name] > PROBES) or (served[name] and state.breaker != "closed"):
                 self._record.flag("alive", f"{name} has served, and yet: {state}")
 
     # When all is quiet.
@@ -210,8 +214,7 @@ class LiveChecks:
             flag("returned", f"{when}: {len(engine.sleepers)} sleep, {engine.room!r}")
         for model in self._router.config.models.values():
             state = engine.policies.state_of(model)
-            memories = [*state.streamed._sizes.values(), *state.buffered._sizes.values()]
-            self._record.samples[model.name] = sum(memory.count for memory in memories)
+            self._record.samples[model.name] = sum(one.samples.count for one in (state.streamed, state.buffered))
             if state.pacer.running or state.pacer.waiting:
                 flag("returned", f"{when}: {state!r}")
             for breaker in (state.breaker, state.provider.host):

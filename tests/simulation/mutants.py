@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from . import (
     mutants_blame,
     mutants_blocked,
+    mutants_in_time,
     mutants_limits,
     mutants_memory,
     mutants_pace,
@@ -17,8 +18,8 @@ from . import (
 from .mutation import MUTANTS
 
 __all__ = [
-    "CAUGHT_BY", "MUTANTS", "mutants_blame", "mutants_blocked", "mutants_limits", "mutants_memory", "mutants_pace",
-    "mutants_race", "mutants_waits",
+    "CAUGHT_BY", "MUTANTS", "mutants_blame", "mutants_blocked", "mutants_in_time", "mutants_limits", "mutants_memory",
+    "mutants_pace", "mutants_race", "mutants_waits",
 ]
 
 CAUGHT_BY: Mapping[str, int] = {
@@ -37,8 +38,8 @@ CAUGHT_BY: Mapping[str, int] = {
     "clocks_round_up": 1_000_000, "deadline_for_each_attempt": 1_000_044, "errors_are_mixed_up": 1_000_000,
     "estimates_pass_for_counts": 1_000_002, "every_429_cuts": 1_000_004, "failure_wins": 1_000_004,
     "failures_pay_for_retries": 1_000_079, "half_an_answer_will_do": 1_000_000, "headers_win": 1_000_002,
-    "hedge_clock_from_the_beginning": 1_000_002, "hedge_outlives_its_caller": 1_000_021,
-    "hedged_after_its_content": 1_000_004, "hedges_queue": 1_000_004, "hedges_without_budget": 1_000_002,
+    "hedge_clock_too_fast": 1_000_002, "hedge_outlives_its_caller": 1_000_021,
+    "hedges_queue": 1_000_004, "hedges_without_budget": 1_000_002,
     "hint_shortened": 1_000_000, "last_come_first_served": 1_000_005, "late_timers_strike_at_once": 1_000_010,
     "losers_are_awaited": 1_000_012, "losers_count": 1_000_042, "many_probes": 1_000_021, "neutral_closes": 1_000_013,
     "no_room_is_a_failure": 1_000_000, "no_room_is_the_hosts_fault": 1_000_000, "nobody_is_served_next": 1_000_000,

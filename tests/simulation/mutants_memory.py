@@ -10,11 +10,11 @@ from asyncrouter import RateLimited
 from asyncrouter._engine import race as races
 from asyncrouter._policies import lease as leases
 from asyncrouter._policies.breaker import Breaker
-from asyncrouter._policies.demotion import Demotion
-from asyncrouter._policies.latency import Latency
 from asyncrouter._policies.lease import Lease
+from asyncrouter._policies.memory import Memory
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.scope import Rule
+from asyncrouter._policies.slowness import Slowness
 
 from .mutation import around, mutant
 
@@ -182,20 +182,20 @@ def only_the_quick_are_counted() -> Iterator[None]:
     """The latency of a lost race is not recorded (tower, resilience4j)."""
 
     def make(add: Any) -> Any:
-        def adds(latency: Latency, *args: Any, censored: bool = False) -> None:
+        def adds(memory: Memory, *args: Any, censored: bool = False, **more: Any) -> None:
             if not censored:
-                add(latency, *args)
+                add(memory, *args, **more)
 
         return adds
 
-    with around(Latency, "add", make):
+    with around(Memory, "add", make):
         yield
 
 
 @mutant
 def slow_for_ever() -> Iterator[None]:
     """A demoted model stays demoted, however quick it is."""
-    with patch.object(Demotion, "was_quick", lambda self, now: None):
+    with patch.object(Slowness, "_return", lambda self, now, evidence: None):
         yield
 
 

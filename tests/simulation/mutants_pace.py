@@ -12,6 +12,7 @@ from unittest.mock import patch
 from asyncrouter import AttemptError
 from asyncrouter._engine import attempt as attempts
 from asyncrouter._engine import race as races
+from asyncrouter._engine import watching
 from asyncrouter._engine.clock import Clock
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._policies.facade import Policies
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @mutant
 def hedges_without_budget() -> Iterator[None]:
     """A hedge takes no token."""
-    with patch.object(HedgeBudget, "take", lambda self: True):
+    with patch.object(HedgeBudget, "take", lambda self, tokens=1.0: True):
         yield
 
 
@@ -39,9 +40,9 @@ def budget_asked_too_early() -> Iterator[None]:
     """The budget is asked when the hedge is scheduled, not when it fires (grpc-java)."""
 
     def make(watch: Any) -> Any:
-        def watched(hedging: Any) -> None:
+        def watched(hedging: Any, step_run: StepRun) -> None:
             hedging._budget = Promised.of(hedging._budget)
-            watch(hedging)
+            watch(hedging, step_run)
 
         return watched
 
@@ -93,18 +94,16 @@ def failures_pay_for_retries() -> Iterator[None]:
 
 
 @mutant
-def hedge_clock_from_the_beginning() -> Iterator[None]:
-    """Lateness counts from the start of the call instead of the sending: a queue causes hedges."""
+def hedge_clock_too_fast() -> Iterator[None]:
+    """An attempt is late in half the time that was asked for."""
 
-    def make(after: Any) -> Any:
-        def waits(hedging: Any, step_run: StepRun) -> float:
-            began: float = step_run.race._call.began  # type: ignore[attr-defined]  # a race's
-            late: float = after(hedging, step_run)
-            return late - ((step_run.sent_at or 0.0) - began)
+    def make(late_first: Any) -> Any:
+        def waits(*args: Any) -> float:
+            return 0.5 * float(late_first(*args))
 
         return waits
 
-    with around(Hedging, "_after", make):
+    with around(watching, "late_first", make):
         yield
 
 

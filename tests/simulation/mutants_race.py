@@ -10,7 +10,6 @@ from asyncrouter import AttemptError, Chunk
 from asyncrouter._engine import attempt as attempts
 from asyncrouter._engine import race as races
 from asyncrouter._engine import retry as retries
-from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._transport import errors as transport_errors
@@ -133,14 +132,6 @@ def estimates_pass_for_counts() -> Iterator[None]:
         return accounts
 
     with around(SentAttempt, "_account", make):
-        yield
-
-
-@mutant
-def hedged_after_its_content() -> Iterator[None]:
-    """An attempt that has won can still be late."""
-
-    with patch.object(Hedging, "won", lambda self: None):
         yield
 
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .behaviour import BehaviourMix
-from .config import draw_config
+from .config import draw_config, draw_in_time
 from .distributions import log_uniform
 from .fault_kinds import KINDS
 from .own_troubles import draw_own_troubles
@@ -111,6 +111,7 @@ def draw_scenario(seed: int) -> Scenario:
     faults = [kind for kind in KINDS if random.random() < 0.5] or ["500"]
     config = draw_config(random, models, providers)
     drawn = _calls(random, horizon, sorted(config["tasks"]))  # type: ignore[call-overload]  # ours: a dict of tasks
+    draw_in_time(seed, config)
     calls, picky = draw_own_troubles(seed, drawn, config, models)
     return Scenario(
         seed=seed,

@@ -1,0 +1,91 @@
+"""Mutants that race too soon, too often or the wrong way, or forget that a model has become slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from asyncrouter._engine import hedging, second_step, watching
+from asyncrouter._engine.remaining import Remaining
+from asyncrouter._engine.second_step import SecondStep
+from asyncrouter._policies.rescue_budget import RescueBudget
+from asyncrouter._policies.slowness import Slowness
+
+from .mutation import around, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@mutant
+def rescues_without_budget() -> Iterator[None]:
+    """A rescue takes no token."""
+    with patch.object(RescueBudget, "pay", lambda self, silent: 0.0):
+        yield
+
+
+@mutant
+def rescues_at_once() -> Iterator[None]:
+    """An attempt is rescued as soon as its first content takes longer than usual."""
+    with (
+        patch.object(watching, "rescue_first", lambda late, m, o: m.first.near),
+        patch.object(watching, "RESCUE_EARLIEST", 0.0),
+    ):
+        yield
+
+
+@mutant
+def rescues_whatever_was_asked() -> Iterator[None]:
+    """Batch work, and what `rescue = "off"` is for, are rescued too."""
+
+    def make(init: Any) -> Any:
+        def begins(one: Any, *more: Any) -> None:
+            init(one, *more)
+            one.may_race = True
+
+        return begins
+
+    def ask_for_it(race: Any) -> Any:
+        def races(second: Any, step_run: Any, *more: Any) -> bool:
+            step_run.step = step_run.step._replace(rescue=True)
+            return bool(race(second, step_run, *more))
+
+        return races
+
+    with (
+        patch.object(second_step, "may_rescue", lambda call, plan: True),
+        around(Remaining, "__init__", make), around(SecondStep, "race", ask_for_it),
+    ):
+        yield
+
+
+@mutant
+def first_words_confirm() -> Iterator[None]:
+    """Of two answers the one that has begun is confirmed at once, however it goes on."""
+    with patch.object(hedging, "flows_as_usual", lambda step_run, now: True):
+        yield
+
+
+@mutant
+def slow_models_stay_first() -> Iterator[None]:
+    """A model that has become slow keeps its place."""
+    with patch.object(Slowness, "place", lambda self, now: "usual"):
+        yield
+
+
+@mutant
+def probes_do_not_become_rarer() -> Iterator[None]:
+    """Every call probes a slow model, once a probe was due."""
+    with patch.object(Slowness, "begin_probe", lambda self, now: None):
+        yield
+
+
+@mutant
+def slow_at_once() -> Iterator[None]:
+    """One attempt that takes longer than usual makes a model slow, and nothing brings it back."""
+    with (
+        patch("asyncrouter._policies.slowness.LIMIT", 0.5),
+        patch.object(Slowness, "passed", lambda self, now: None),
+        patch.object(Slowness, "won", lambda self, now: None),
+    ):
+        yield
