@@ -122,8 +122,8 @@ def _proven(run: FinishedRun, name: str) -> list[float]:
 def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
     proven, counted, last = [], dict[int, float](), -1.0
     for one in tries:
-        if one.answered_at is not None:
-            counted, last = {}, -1.0
+        if one.answered_at is not None and (one.attempt.outcome != "cancelled" or one.answered_at < one.ended - NEAR):
+            counted, last = {}, -1.0  # who was cancelled at the instant of its end may have had no answer
         elif _met(one) == kind:
             known = counted.get(one.call.number)
             new = known is None or one.ended >= known + SAME_BODY - NEAR

@@ -75,13 +75,8 @@ class EventDecoder:
     )
 
     def __init__(
-        self,
-        builder: AnswerBuilder,
-        classifier: Classifier,
-        params: Mapping[str, object],
-        request_id: str | None = None,
-        told_cost: float | None = None,
-        reply: Reply | None = None,
+        self, builder: AnswerBuilder, classifier: Classifier, params: Mapping[str, object],
+        request_id: str | None = None, told_cost: float | None = None, reply: Reply | None = None,
     ) -> None:
         self._builder = builder
         self._classifier = classifier
