@@ -101,7 +101,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     """
     queued = None if step_run.ticket is None else step_run.ticket.joined
     entry = step_run.attempt = TraceEntry(engine, call, trace, step_run.step, step_run.cause, queued)
-    if step_run.beside is not None and step_run.cause == step_run.cause_of_start:
+    if step_run.beside is not None and step_run.cause == step_run.beside.cause:
         entry.attempt.why = step_run.beside.why
     no_room: AttemptError | None = None
     waits_since: float | None = None  # for room on this machine; waiting for admission in between is not counted

@@ -133,7 +133,7 @@ class Hedging:
         if step_run.sent_at is None:
             if step_run.beside.paid is not None:
                 step_run.beside.paid.refund(step_run.beside.price)
-        elif step_run.cause_of_start == "rescue" and self._second.rescues is not None and outcome != "cancelled":
+        elif step_run.beside.cause == "rescue" and self._second.rescues is not None and outcome != "cancelled":
             self._second.rescues.ended(won=outcome == "won")
 
     def _end_probe(self, step_run: StepRun, outcome: Outcome) -> None:

@@ -98,6 +98,7 @@ class ReplyReader:
         self._response = response
         self._decoder = decoder
         self._idle = sent.step.idle
+        sent.moved = None  # that was the limit of the first content
         self._asked_at = self._time()  # when the caller of a stream has begun to wait for it
         self._resting_until = 0.0  # when the present batched read begins
         self._judge_idle = False  # the idle limit came due during that rest, and is judged after the read

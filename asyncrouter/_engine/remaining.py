@@ -41,7 +41,7 @@ class Remaining:
         self._engine = engine
         self._call = call
         self._plan = plan
-        self.may_race = plan.races and (plan.hedge is not None or call.priority != "batch")
+        self.may_race = plan.races and (call.priority != "batch" or plan.hedge is not None)
         """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)
         self._held: dict[int, tuple[float, Cause]] = {}  # steps that may have their turn again: from when on, and why
@@ -100,8 +100,9 @@ class Remaining:
         now = self._engine.time()
         later = [other for other in self._left if self._free_in(other) <= 0.0] if self._left else ()
         share = (deadline - now) / (len(later) + 1)
-        begun = later or any(attempt.sent is not None for attempt in trace.attempts)
-        if share <= 0.0 or (share < MIN_STEP_SECONDS and begun):
+        if share < MIN_STEP_SECONDS and (
+            share <= 0.0 or later or any(attempt.sent is not None for attempt in trace.attempts)
+        ):
             raise NotSent(f"only {max(share, 0.0):.2f} s of the deadline are left for it")
         if not later:
             return deadline, deadline  # not `now + share`: a rounding error would end it just before the deadline

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from asyncrouter._policies.memory import Usual
     from asyncrouter._policies.rescue_budget import RescueBudget
     from asyncrouter._policies.slowness import Dimension
-    from asyncrouter._types import Call, Cause, Trace
+    from asyncrouter._types import Call, Trace
 
 RaceFor = Literal["first", "silence", "pace", "probe"]
 """What a race is about: the way in which the older attempt was late, or a probe."""
@@ -47,7 +47,7 @@ def pay_in(policies: Policies, call: Call, plan: Plan) -> None:
 class SecondStep:
     """Starts steps beside late ones, for one race.
 
-    `start(index, cause, beside)` starts a step in a task of its own and returns it; `None` when too little of the
+    `start(index, beside)` starts a step in a task of its own and returns it; `None` when too little of the
     deadline is left for it.
     """
 
@@ -58,7 +58,7 @@ class SecondStep:
 
     def __init__(
         self, engine: Engine, call: Call, plan: Plan, trace: Trace, remaining: Remaining,
-        start: Callable[[int, Cause, Beside], StepRun | None],
+        start: Callable[[int, Beside], StepRun | None],
     ) -> None:
         hedge, name, policies = plan.hedge, plan.steps[0].name, engine.policies
         self._engine = engine
@@ -90,17 +90,17 @@ class SecondStep:
             return False
         if sent.lease.state.slow:
             why += "; it has become slow"
-            return self._begin(index, "hedge" if self.hedge is not None else "rescue", dimension, Beside(why))
+            return self._begin(index, dimension, Beside("rescue" if self.hedge is None else "hedge", why))
         if self.hedge is not None and not found.early and dimension not in self.asked:
             self.asked += (dimension,)
             if self.budget.take():
                 if dimension != "first":
                     self.budget.raced_later()
-                return self._begin(index, "hedge", dimension, Beside(why, self.budget, 1.0))
+                return self._begin(index, dimension, Beside("hedge", why, self.budget, 1.0))
             self._deny("the hedge budget is used up")
         if found.sure and self.rescues is not None and step_run.step.rescue:
             price = self.rescues.pay(found.quiet)
-            return price is not None and self._begin(index, "rescue", dimension, Beside(why, self.rescues, price))
+            return price is not None and self._begin(index, dimension, Beside("rescue", why, self.rescues, price))
         return False
 
     def replace(self) -> bool:
@@ -110,10 +110,10 @@ class SecondStep:
             self._deny("no other model could be sent now")
         elif self.hedge is not None:
             if self.budget.take():
-                return self._begin(index, "hedge", "first", Beside(why, self.budget, 1.0))
+                return self._begin(index, "first", Beside("hedge", why, self.budget, 1.0))
             self._deny("the hedge budget is used up")
         elif self.rescues is not None and (price := self.rescues.pay(0.0)) is not None:
-            return self._begin(index, "rescue", "first", Beside(why, self.rescues, price))
+            return self._begin(index, "first", Beside("rescue", why, self.rescues, price))
         return False
 
     def probe(self, step_run: StepRun) -> bool:
@@ -122,12 +122,12 @@ class SecondStep:
         if index is None:
             return False
         why = f"{step_run.step.name}: has become slow, and is tried again"
-        return self._begin(index, "hedge" if self.hedge is not None else "rescue", "probe", Beside(why))
+        return self._begin(index, "probe", Beside("rescue" if self.hedge is None else "hedge", why))
 
-    def _begin(self, index: int, cause: Cause, race_for: RaceFor, beside: Beside) -> bool:
+    def _begin(self, index: int, race_for: RaceFor, beside: Beside) -> bool:
         """Start a step beside the one that runs; whether there was time for it."""
         self.race_for = race_for
-        step_run = self._start(index, cause, beside)
+        step_run = self._start(index, beside)
         if step_run is None:
             if beside.paid is not None:
                 beside.paid.refund(beside.price)

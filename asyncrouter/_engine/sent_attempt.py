@@ -113,13 +113,12 @@ class SentAttempt:
         """The first content has come; how long that took is learned, unless the program has blocked the loop."""
         now = self.engine.time()
         self.content_at = now
-        self.attempt.first_content = self.attempt.last_content = now - self.entry.call.began
-        self.moved = None
+        attempt = self.attempt
+        attempt.first_content = attempt.last_content = now - self.entry.call.began
         if (blocked := self.engine.timers.blocked(now)) > self.blocked_before:
             self.lease.untimed = self._was_blocked(now, blocked)
             self.add_blocked_time()
-        if not self.lease.untimed:
-            self.lease.began(now)
+        self.lease.began(now - self.sent_at, now)
 
     def add_blocked_time(self) -> float:
         """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.
@@ -171,11 +170,7 @@ class SentAttempt:
         """Give back slot, permits and connection: the answer is whole, whatever its caller makes of it."""
         if self.response is not None:
             self.response.close()
-        first = self.attempt.first_content
-        first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
-        self.lease.end(
-            self.engine.time(), "won", None, first_content, self.attempt.usage, answer=self._judged_answer()
-        )
+        self.lease.end(self.engine.time(), "won", None, self.attempt.usage, answer=self._judged_answer())
 
     def _judged_answer(self, now: float | None = None) -> Answer | None:
         """What its contents teach; `None` where a slow reader of the stream has set their pace.
@@ -250,12 +245,10 @@ class SentAttempt:
         if self.entry.reserved is not None:
             self.entry.reserved.settle(attempt)
         renewed = isinstance(error, Unauthorized) and error.again == "quick"
-        first = attempt.first_content
-        first_content = None if first is None else first - (self.sent_at - self.entry.call.began)
         if error is None or renewed:
-            self.lease.end(now, outcome, None, first_content, attempt.usage, answer=answer)
+            self.lease.end(now, outcome, None, attempt.usage, answer=answer)
         else:
-            self._end_failed(now, outcome, error, first_content, answer)
+            self._end_failed(now, outcome, error, answer)
         if self.entry.call.observed:
             self.entry.announce_end()
         if self.engine.room.waiting:
@@ -271,8 +264,7 @@ class SentAttempt:
         if error is not None and lost and error.scope is None:
             error.scope = "local"
 
-    def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, first_content: float | None,
-                    answer: Answer | None) -> None:
+    def _end_failed(self, now: float, outcome: Outcome, error: AttemptError, answer: Answer | None) -> None:
         """Give the lease back with all that decides whose fault the error is."""
         attempt, step = self.attempt, self.step
         silence, clock_of_call = 0.0, True
@@ -282,7 +274,7 @@ class SentAttempt:
             silence = idle if error.clock == "idle" else self._silent_until(error, now)[0] - since
             clock_of_call = self.shared_clock or step.clocks_of_call
         self.lease.end(
-            now, outcome, error, first_content, attempt.usage, answer=answer,
+            now, outcome, error, attempt.usage, answer=answer,
             asked=self._asked(), silence=silence, clock_of_call=clock_of_call, billed=self._billed(),
         )
         attempt.scope = error.scope

@@ -48,7 +48,8 @@ class StartingSteps(RaceHooks):
             self._engine.check_open()
         while (found := self._remaining.take_next()) is not None:
             if (step_run := self._open(found[0], self._cause)) is not None:
-                step_run.probes = step_run.is_probe = found[1]
+                if found[1]:
+                    step_run.probes = step_run.is_probe = True
                 return step_run
             self._cause = "fallback"
         return None
@@ -75,11 +76,11 @@ class StartingSteps(RaceHooks):
         self._running.append(step_run)
         return step_run
 
-    def _start_beside(self, index: int, cause: Cause, beside: Beside) -> StepRun | None:
+    def _start_beside(self, index: int, beside: Beside) -> StepRun | None:
         """Run a step beside the one that runs; `None` when there is too little time for it."""
         assert self._context is not None
         self._remaining.mark_started(index)
-        step_run = self._open(index, cause)
+        step_run = self._open(index, beside.cause)
         if step_run is not None:
             self.raced = True
             step_run.beside = beside

@@ -66,8 +66,9 @@ class RaceHooks(Protocol):
 
 
 class Beside(NamedTuple):
-    """Why a step was started beside another one, and the budget that has paid `price` tokens for it."""
+    """How and why a step was started beside another one, and the budget that has paid `price` tokens for it."""
 
+    cause: Cause
     why: str
     paid: TokenBucket | None = None
     price: float = 0.0
@@ -86,8 +87,8 @@ class StepRun:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "beside", "cause", "cause_of_start", "hedged", "index", "is_probe", "is_whole",
-        "loop", "own_key", "params", "patient", "probes", "race", "sent_at", "silent_until", "size", "step", "stopped",
+        "answer_until", "attempt", "beside", "cause", "hedged", "index", "is_probe", "is_whole", "loop",
+        "own_key", "params", "patient", "probes", "race", "sent_at", "silent_until", "size", "step", "stopped",
         "streams", "task", "ticket", "tried",
     )
 
@@ -100,7 +101,6 @@ class StepRun:
         self.step = step
         self.index = index
         self.cause: Cause = cause
-        self.cause_of_start: Cause = cause
         self.hedged = cause in {"hedge", "rescue"}
         self.beside: Beside | None = None
         self.probes = self.is_probe = False
@@ -197,7 +197,7 @@ def request_kind(params: Mapping[str, object]) -> RequestKind:
         return ANY_KIND
     get = params.get
     effort = get("reasoning_effort")
-    if effort is None and isinstance(reasoning := get("reasoning"), Mapping):
+    if effort is None and (reasoning := get("reasoning")) and isinstance(reasoning, Mapping):
         effort = reasoning.get("effort")
     limit = get("max_tokens") or get("max_completion_tokens") or get("max_output_tokens")
     decade = bisect_right(DECADES, limit) if isinstance(limit, int | float) else 0

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import deque
+from collections import Counter, deque
+from operator import sub
 
 from asyncrouter._policies.survival import BUCKETS, GROWTH, SHORTEST, SurvivalCurve, bucket_of
 
@@ -142,19 +143,22 @@ class Histogram:
         return distance > CHANGE * math.sqrt(1.0 / fresh + 1.0 / older)
 
     def _forget(self, epoch: array[int]) -> None:
-        _count(epoch, -1, self.observed, self.censored)
+        self.seen -= _count(epoch, -1, self.observed, self.censored)
         self._forgotten += len(epoch)
-        self.seen -= sum(sample >= 0 for sample in epoch)
         self._curve = None
 
 
 def _less(counts: list[int], part: list[int]) -> list[int]:
-    return [every - one for every, one in zip(counts, part, strict=True)]
+    return list(map(sub, counts, part))
 
 
-def _count(samples: array[int], change: int, observed: list[int], censored: list[int]) -> None:
-    for sample in samples:
+def _count(samples: array[int], sign: int, observed: list[int], censored: list[int]) -> int:
+    """Add these samples to the counts (with a `sign` of -1 take them off); how many of them were seen to the end."""
+    seen = 0
+    for sample, times in Counter(samples).items():
         if sample < 0:
-            censored[~sample] += change
+            censored[~sample] += sign * times
         else:
-            observed[sample] += change
+            observed[sample] += sign * times
+            seen += times
+    return seen

@@ -49,8 +49,8 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_first", "_first_p", "_given", "_host_generation", "_learners", "_model_generation",
-        "_observed", "_probes", "_rank", "_released", "_sent_at", "_tokens", "ended", "own_key",
+        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed",
+        "_probes", "_rank", "_released", "_sent_at", "_tokens", "ended", "own_key",
         "state", "streams", "untimed", "usual",
     )
 
@@ -75,7 +75,6 @@ class Lease:
         self._learners: tuple[Usual, ...] = ()  # what it teaches
         self._probes = False  # it shows whether a slow model is quick again
         self._first: float | None = None  # seconds to its first content
-        self._first_p = 1.0
         self._given = NOTHING_GIVEN  # the evidence that was given before the attempt ended
 
     def __repr__(self) -> str:
@@ -92,8 +91,7 @@ class Lease:
         if not state.slowness.calm and state.slowness.place(now) == "probe":  # nobody has chosen it for that
             state.slowness.begin_probe(now)
             self._probes = True
-        learners = self._learners = memory.learners(size, kind)
-        self.usual = learners[0] if len(learners) == 1 else memory.judge_of(learners)
+        self._learners, self.usual = memory.find(size, kind)
         self._observed = state.doubts.observations
         if not self.own_key:
             state.limits.hidden.sent(now)
@@ -104,20 +102,24 @@ class Lease:
 
     # What it teaches while it runs.
 
-    def began(self, now: float) -> None:
-        """The first content has come."""
-        if self._sent_at is None or self._first is not None:
+    def began(self, seconds: float, now: float) -> None:
+        """The first content has come, so many seconds after the request was sent."""
+        self._first = seconds
+        if self.untimed:
             return
-        self._first = seconds = now - self._sent_at
         slowness, first = self.state.slowness, self.usual.first
-        ordinary = seconds <= first.near
-        if not (ordinary and slowness.calm) and self.state.breakers_on:
-            slowness.heard()
-            self._first_p = 1.0 if ordinary else first.p_value(seconds)
-            slowness.ended("first", self._first_p, now, self._given.get("first", 0.0), (first, seconds))
-        if slowness.calm or slowness.learns("first", now, self.usual.first.seen):
-            for usual in self._learners:
-                usual.first.add(seconds, now)
+        if not (slowness.calm and seconds <= first.near):
+            if self.state.breakers_on:
+                slowness.heard()
+                slowness.ended("first", self._first_p(seconds), now, self._given.get("first", 0.0), (first, seconds))
+            if not (slowness.calm or slowness.learns("first", now, first.seen)):
+                return
+        for usual in self._learners:
+            usual.first.add(seconds, now)
+
+    def _first_p(self, seconds: float) -> float:
+        first = self.usual.first
+        return 1.0 if seconds <= first.near else first.p_value(seconds)
 
     def is_late(self, dimension: Dimension, value: float, now: float) -> None:
         """Count it against its model that the attempt, not ended yet, takes so long already."""
@@ -135,7 +137,7 @@ class Lease:
             return False
         if self._first is None:
             return None if self.usual.first.p_value(now - self._sent_at) > PROBE_FIRST_P else False
-        if self._first_p <= PROBE_FIRST_P:
+        if self._first_p(self._first) <= PROBE_FIRST_P:
             return False
         if not self.streams or answer is None:
             return True
@@ -180,13 +182,12 @@ class Lease:
         self.release()
 
     def end(
-        self, now: float, outcome: Outcome, error: AttemptError | None = None, first_content: float | None = None,
-        usage: Usage | None = None, *, answer: Answer | None = None, asked: int = 0, silence: float = 0.0,
-        clock_of_call: bool = True, billed: bool = True,
+        self, now: float, outcome: Outcome, error: AttemptError | None = None, usage: Usage | None = None, *,
+        answer: Answer | None = None, asked: int = 0, silence: float = 0.0, clock_of_call: bool = True,
+        billed: bool = True,
     ) -> None:
         """Give everything back and learn; the scope of `error` is set.
 
-        - `first_content`: seconds since the request was sent, `None` for never.
         - `answer`: its contents, as far as they came; `None` where that is not known.
         - `asked`: a hash of what the caller asks for, or of the key that it brings, if there is an error.
         - `silence`: how long the attempt had been silent when a clock fired; `clock_of_call`: that clock was the
@@ -203,7 +204,7 @@ class Lease:
         if sent_at is None:
             return
         if not self.untimed and (answer is not None or self._first is None or error is not None or self._probes):
-            self._record_times(now, sent_at, outcome, error, first_content, answer)
+            self._record_times(now, sent_at, outcome, error, answer)
             if self._probes and outcome in {"won", "not_accepted"} and self.is_as_usual(answer, now, whole=True):
                 state.slowness.passed(now)
         if outcome in {"won", "not_accepted"}:
@@ -211,7 +212,7 @@ class Lease:
         elif error is not None and not self.own_key and is_a_limit(error):
             self._record_rejection(now, sent_at, error)
         if state.breakers_on:
-            self._tell_breakers(now, outcome, error, asked, answering=first_content is not None)
+            self._tell_breakers(now, outcome, error, asked, answering=self._first is not None)
 
     def _judge(self, error: AttemptError, now: float, asked: int, silence: float, *, clock_of_call: bool) -> None:
         """Set the scope of a failure, and remember it where it is the model's, the key's or the host's."""
@@ -254,16 +255,13 @@ class Lease:
                 state.holds.succeeded(state.model, now)
 
     def _record_times(
-        self, now: float, sent_at: float, outcome: Outcome, error: AttemptError | None, first_content: float | None,
-        answer: Answer | None,
+        self, now: float, sent_at: float, outcome: Outcome, error: AttemptError | None, answer: Answer | None
     ) -> None:
         """Learn how long things took, and what that says against the model."""
-        if first_content is None:
+        if self._first is None:
             if outcome == "superseded" or isinstance(error, AttemptTimeout):
                 self._record_silence(now, now - sent_at, outcome)
             return
-        if self._first is None:
-            self.began(sent_at + first_content)
         if answer is not None and self.streams:
             self._record_contents(now, answer, whole=outcome in {"won", "not_accepted"})
         if is_total_timeout(error):

@@ -149,6 +149,10 @@ class Usual:
         return made
 
 
+Found = tuple[tuple[Usual, ...], Usual]
+"""What a request teaches, and what is usual for it."""
+
+
 class Memory:
     """What is usual for a model on one wire, by size and kind of request."""
 
@@ -157,7 +161,7 @@ class Memory:
     def __init__(self) -> None:
         self._kinds: dict[tuple[int, RequestKind], Usual] = {}
         self._every: Usual | None = None
-        self._last: tuple[int, float, RequestKind, tuple[Usual, ...]] = (0, 0.0, ANY_KIND, ())  # found last
+        self._last: tuple[int, float, RequestKind, Found | None] = 0, 0.0, ANY_KIND, None  # what was found last
 
     def __repr__(self) -> str:
         return f"<Memory {self.every!r}>"
@@ -190,7 +194,7 @@ class Memory:
         self, seconds: float, size: int, now: float, kind: RequestKind = ANY_KIND, *, censored: bool = False
     ) -> None:
         """Count a request of `size` bytes: seconds to its first content, or (`censored`) fewer than it would take."""
-        for usual in self.learners(size, kind):
+        for usual in self.find(size, kind)[0]:
             if censored:
                 usual.first.add_cut(seconds, now)
             else:
@@ -200,22 +204,20 @@ class Memory:
         self, answer: Answer, size: int, now: float, kind: RequestKind = ANY_KIND, *, whole: bool
     ) -> None:
         """Count an answer to a request of `size` bytes, `whole` or cut off."""
-        for usual in self.learners(size, kind):
+        for usual in self.find(size, kind)[0]:
             usual.add_answer(answer, now, whole=whole)
 
-    def learners(self, size: int, kind: RequestKind) -> tuple[Usual, ...]:
-        """What a sample belongs to: that of all, and that of its kind where there are several."""
+    def find(self, size: int, kind: RequestKind) -> Found:
+        """What a request teaches (all together, and its kind where there are several), and what is usual for it.
+
+        That is its own kind, once enough of that is known.
+        """
         least, above, last_kind, found = self._last
-        if least <= size < above and kind == last_kind:
+        if least <= size < above and kind == last_kind and found is not None:
             return found
         return self._find(size, kind)
 
-    def judge_of(self, learners: tuple[Usual, ...]) -> Usual:
-        """What is usual for a request that teaches `learners`: its own kind, once enough of that is known."""
-        own = learners[-1]
-        return own if own is self._every or own.first.histogram.count >= MIN_SAMPLES else learners[0]
-
-    def _find(self, size: int, kind: RequestKind) -> tuple[Usual, ...]:
+    def _find(self, size: int, kind: RequestKind) -> Found:
         every, kinds = self.every, self._kinds
         key = _size_class(size), kind
         found = kinds.get(key)
@@ -224,9 +226,13 @@ class Memory:
                 only = next(iter(kinds))
                 kinds[only] = every.copy()
             found = kinds[key] = Usual() if kinds else every
-        learners = (every,) if found is None or found is every else (every, found)
-        self._last = *_bounds(key[0]), kind, learners
-        return learners
+        if found is None or found is every:
+            result: Found = (every,), every
+        else:
+            result = (every, found), found if found.first.histogram.count >= MIN_SAMPLES else every
+        lasting = len(result[0]) == 1 or result[1] is found
+        self._last = *_bounds(key[0]), kind, result if lasting else None
+        return result
 
 
 def pool(every: list[Usual]) -> None:

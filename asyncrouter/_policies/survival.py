@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from itertools import compress
+from operator import add
 
 GROWTH = 1.02
 """The ratio of two neighbouring buckets, and so the precision of a quantile: 2 %."""
@@ -39,12 +41,12 @@ class SurvivalCurve:
         self._buckets: list[int] = []
         self._ended: list[float] = []
         at_risk, survival = sum(observed) + sum(censored), 1.0
-        for bucket, (ended, cut) in enumerate(zip(observed, censored, strict=True)):
-            if ended:
+        for bucket in compress(range(BUCKETS), map(add, observed, censored)):
+            if ended := observed[bucket]:
                 survival *= 1.0 - ended / at_risk
                 self._buckets.append(bucket)
                 self._ended.append(1.0 - survival)
-            at_risk -= ended + cut
+            at_risk -= ended + censored[bucket]
 
     def __repr__(self) -> str:
         return f"<SurvivalCurve to {self._ended[-1] if self._ended else 0.0:.3f}>"

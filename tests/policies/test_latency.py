@@ -211,7 +211,9 @@ def test_what_is_learned_from_an_attempt(
         lease = policies.lease_now(state, Rank.FIRST, 0.0)
         assert lease is not None
         lease.mark_sent(10.0, 100, None, streams=True)
-        lease.end(12.0, outcome, error, first_content)
+        if first_content is not None:
+            lease.began(first_content, 10.0 + first_content)
+        lease.end(12.0, outcome, error)
         samples = state.streamed.samples
         assert state.buffered.samples.count == 0
         return sum(samples.observed), sum(samples.censored)
