@@ -6,6 +6,7 @@ from asyncrouter._config.budget import Budget, BudgetState, OverBudget
 from asyncrouter._config.catalog import Key, Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
 from asyncrouter._config.price import Price
+from asyncrouter._config.settings import AutoSeconds
 from asyncrouter._embedding.result import Embeddings
 from asyncrouter._errors import (
     AllModelsFailed,
@@ -72,6 +73,7 @@ __all__ = [
     "AttemptError",
     "AttemptStarted",
     "AttemptTimeout",
+    "AutoSeconds",
     "BadReply",
     "Budget",
     "BudgetState",

@@ -17,6 +17,7 @@ from asyncrouter._config.arguments_options import (
     sealed_options,
 )
 from asyncrouter._config.catalog import Model
+from asyncrouter._config.plan import whole_only
 from asyncrouter._config.settings import NOT_GIVEN, AutoClock, NotGiven
 from asyncrouter._credentials.secret import SealedHeaders, forget_locals
 from asyncrouter._embedding.router import EmbeddingRouter
@@ -118,7 +119,8 @@ class Router(EmbeddingRouter):
         - `rescue`: "off" starts no model beside one that is far slower than usual, or silent; see `Defaults`.
         - `accept`: a function of the `Reply`, sync or async. If it returns a false value, or raises a
           `ValueError` (a `ValidationError` is one), the next model is tried.
-        - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait.
+        - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait, is not rescued, and is
+          asked for in one JSON body where a stream would serve "auto" limits alone.
         - `tags`: text by name, for traces and events. Not sent.
         - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`.
           A credential goes to one provider. What is met under a key of the caller's own is remembered for nobody else.
@@ -143,6 +145,8 @@ class Router(EmbeddingRouter):
                 task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context,
                 rescue,
             )
+            if priority == "batch":
+                plan = whole_only(plan)
             engine = self._life.open()
             call = new_call(
                 self.config, plan, engine.time(), prompt, system=system, deadline=deadline, accept=accept,

@@ -45,7 +45,10 @@ class DefaultSeconds(float):
 
 
 class AutoSeconds(float):
-    """The cap of an "auto" limit, in seconds: the limit follows what the model usually does, if that is longer."""
+    """An "auto" limit, as `explain()` shows it: the seconds before which it never cuts.
+
+    It follows what the model usually does, if that is longer.
+    """
 
 
 AUTO_CAP = 30.0
@@ -175,7 +178,9 @@ class Defaults(ShortRepr, PickledByName):
     - `max_response_bytes`: a longer response is a `BadReply`. Default 64 MiB.
     - `wire_stream`: whether `chat()` asks the provider for a stream. `True`: always. `False`: for one JSON body, which
       takes a tenth of the processor time, but only `connect` and `total` can be kept, and a provider bills a cancelled
-      call in full. "auto" (the default): a stream if there is a hedge or a limit on `first_token` or `idle`.
+      call in full. "auto" (the default): a stream if there is a hedge or a limit on `first_token` or `idle`. But where
+      nobody reads along (`priority="batch"`; a server's unstreamed calls), limits that are "auto" are no reason to
+      stream: whether an attempt is late is judged on the whole answer there.
 
     Raises `ConfigError` for a value that cannot be used.
     """

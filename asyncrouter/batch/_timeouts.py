@@ -1,9 +1,9 @@
 """The timeouts of a batch's calls: patient where nobody has said otherwise, and doubled for a row that ran into one.
 
 A batch has no reader who waits. An answer that comes after minutes is an answer, while a timeout throws away what the
-provider has done for it and asks for all of it again. So where nobody has set them, neither in the configuration nor
-with the call, the timeouts for the first token and between tokens are off (then the answer comes as one JSON body,
-which costs a fifth of the processor time), an attempt has `TOTAL` seconds, and a call no deadline.
+provider has done for it and asks for all of it again. So where nobody has set them to a number, neither in the
+configuration nor with the call, the timeouts for the first token and between tokens are off (then the answer comes as
+one JSON body, which costs a fifth of the processor time), an attempt has `TOTAL` seconds, and a call no deadline.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter import Defaults
+from asyncrouter import AutoSeconds, Defaults
 from asyncrouter.batch._preflight import choice_of
 from asyncrouter.files import json_bytes
 
@@ -79,9 +79,8 @@ def _seconds(explanation: Explanation, name: str, options: Mapping[str, object])
     if name in options:
         given = options[name]
         return float(given) if isinstance(given, int | float) else None
-    usual: object = getattr(_BUILT_IN, name)
     seconds = [getattr(step, name) for step in explanation.steps]
-    if not seconds or usual in seconds:
+    if not seconds or any(one == getattr(_BUILT_IN, name) or isinstance(one, AutoSeconds) for one in seconds):
         return TOTAL if name == "total" else None
     return None if None in seconds else max(seconds)
 

@@ -2,15 +2,15 @@
 
 The limits on the first content and between contents need a stream from the provider, which takes several times the
 processor time of one JSON body. A client that has asked for no stream sees none of it. So where nobody has set these
-limits, nor a hedge, such a call goes without them: then its answer comes as one body (`wire_stream = "auto"`), and
-`total` and the deadline limit it.
+limits to a number, nor a hedge, such a call goes without them: then its answer comes as one body
+(`wire_stream = "auto"`), and `total` and the deadline limit it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from asyncrouter import Defaults
+from asyncrouter import AutoSeconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ MAX_CHOICES: Final = 1000
 """Choices of models that are remembered; they come from clients."""
 _CHOICE: Final = ("task", "tier", "model")
 _LIMITS: Final = ("first_token", "idle")
-_BUILT_IN: Final = Defaults()
 _NO_LIMITS: Final[Mapping[str, None]] = dict.fromkeys(_LIMITS)
 
 
@@ -53,5 +52,6 @@ class UnreadLimits:
 
 
 def _has_no_limit(step: ExplainedStep) -> bool:
-    """Whether nobody has set a limit on the contents of a step's answer."""
-    return all(getattr(step, name) in {None, getattr(_BUILT_IN, name)} for name in _LIMITS)
+    """Whether nobody has set a number as a limit on the contents of a step's answer."""
+    limits = [getattr(step, name) for name in _LIMITS]
+    return all(limit is None or isinstance(limit, AutoSeconds) for limit in limits)

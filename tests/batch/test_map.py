@@ -37,6 +37,17 @@ def test_results_come_as_they_finish(clock: Clock, world: World) -> None:
     assert clock.now == 2.0
 
 
+@pytest.mark.parametrize("first_token", ["auto", {"auto": True, "cap": 90}])
+def test_an_answer_that_takes_minutes_is_an_answer(clock: Clock, world: World, first_token: object) -> None:
+    """A limit that is "auto" cuts no call of batch work, which is asked for in one body."""
+    world.model("m", Act(first_token=200.0))
+
+    [(_, reply)] = collect(clock, world, ["slow"], first_token=first_token)
+
+    assert isinstance(reply, Reply)
+    assert (clock.now, [seen.stream for seen in world.seen]) == (200.0, [False])
+
+
 def test_every_form_of_a_call(clock: Clock, world: World) -> None:
     """A call may be a prompt, messages, a pair or a row, whose own fields go before the options."""
     world.model("m", poisoned)

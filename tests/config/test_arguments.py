@@ -46,7 +46,8 @@ def sent(clock: Clock, world: World, **asking: object) -> dict[str, object]:
     async def scenario() -> None:
         tasks = {"warm": {"models": ["a"], "params": {"temperature": 0.9, "top_p": 0.8, "seed": 1}}}
         models = {"strict": {"provider": "sim", "id": "a", "drop": ["temperature", "seed"]}}
-        async with Router(world.config(tasks=tasks, models=models), transport=world.transport()) as router:
+        config = world.config(tasks=tasks, models=models, defaults={"wire_stream": True})
+        async with Router(config, transport=world.transport()) as router:
             await router.chat("x", **asking)  # type: ignore[arg-type]
 
     clock.run(scenario())
