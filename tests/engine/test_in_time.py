@@ -158,11 +158,11 @@ def test_nothing_known_means_sixteen_seconds(clock: Clock, world: World) -> None
 
 
 @pytest.mark.parametrize("options", [
-    {"defaults": {"rescue": "off"}}, {"rescue": "off"}, {"priority": "batch"},
+    {"defaults": {"rescue": "off"}}, {"rescue": "off"}, {"priority": "batch", "hedge": 40.0},
     {"chain": [Step(model="a", rescue="off"), "b"]},
 ], ids=str)
 def test_rescues_can_be_turned_off(clock: Clock, world: World, options: dict[str, object]) -> None:
-    """With `rescue = "off"`, for all, a call or a step, and for batch work, nobody is raced; 30 s of silence cut."""
+    """With `rescue = "off"`, for all, a call or a step, and in batch work that streams, 30 s of silence cut."""
     world.model("a", LATE)
     world.model("b", FLOWS)
 
