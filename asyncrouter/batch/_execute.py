@@ -8,14 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncrouter.batch._divided import divided, router_of
-from asyncrouter.batch._errors import WriteFailed
+from asyncrouter.batch._errors import BatchError, WriteFailed
 from asyncrouter.batch._flex import with_flex
 from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._job import Job
 from asyncrouter.batch._journal import Journal
 from asyncrouter.batch._order import put_in_order
 from asyncrouter.batch._parallel_job import ParallelJob
-from asyncrouter.batch._paths import file_state
 from asyncrouter.batch._pending_rows import count_answered
 from asyncrouter.batch._preflight import preflight
 from asyncrouter.batch._progress import ProgressReporter
@@ -28,6 +27,7 @@ from asyncrouter.batch._resume import (
     write_side_file,
 )
 from asyncrouter.batch._stop_rules import check_prices
+from asyncrouter.batch._table_output import check_new, write_table
 from asyncrouter.batch._worker_processes import worker_processes
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
     options = replace(options, chat=with_flex(router, options.chat))
     async with contextlib.AsyncExitStack() as stack:
         processes = await _start_processes(stack, router, options)  # they start while the input is checked
-        before = file_state(files.source.path)
+        before = files.source.state()
+        if files.table is not None and options.format != "native":
+            raise BatchError(f"{files.table}: an output of the format {options.format!r} is JSON lines, and no table")
         checked = await preflight(router, files.source, options.chat, dedupe=options.dedupe)
         rules = options.rules(checked.estimate)
         check_prices(rules, checked.estimate)
@@ -73,17 +75,36 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
         del ended  # a set of millions of ids, which only a `Job` needs any longer
         reporter = ProgressReporter(work, checked.estimate.rows, skipped, failed_before, options.progress)
         failed = await _carry_out(work, reporter, answers, failures, options.stop)
-    report = reporter.final_report(str(files.output or "-"), str(files.errors))
+    report = reporter.final_report(files.name, str(files.errors))
     if failed is not None:
         report.done -= answers.unwritten
         report.failed -= failures.unwritten
         failed.report = report
         raise failed
-    if report.stopped is None and file_state(files.source.path) != before:
+    if report.stopped is None and files.source.state() != before:
         report.stopped = f"{files.source.name} has changed since it was checked: what is new in it is not asked"
-    if options.ordered and files.output is not None and report.stopped is None and not report.left:
+    if files.table is not None and files.output is not None:
+        await _make_table(files, options, checked, report)
+    elif options.ordered and files.output is not None and report.stopped is None and not report.left:
         await put_in_order(files.output, files.source)
     return report
+
+
+async def _make_table(files: Files, options: RunOptions, checked: Preflight, report: Report) -> None:
+    """Write the table, unless somebody waits for the run to end: the next run writes it, too."""
+    assert files.table is not None
+    assert files.output is not None
+    if report.interrupted:
+        return
+    try:
+        await write_table(
+            files.table, files.output, files.with_columns, options.chat.get("response_format"),
+            raw=options.include_raw, embeds=checked.embeds,
+        )
+    except WriteFailed as failed:
+        failed.report = report
+        report.stopped = failed.reason
+        raise
 
 
 async def _start_processes(
@@ -116,6 +137,8 @@ def _begin_output(
     if files.output is None or not answers.regular:
         return False
     now = fingerprint(router, files.source, checked, options.chat, options.format, raw=options.include_raw)
+    if files.table is not None and not options.restart:
+        check_new(files.table, answers.size)
     resuming = answers.size > 0 and not options.restart
     if resuming and not options.force:
         check_same(files.output, now)

@@ -22,6 +22,9 @@ KEPT_BYTES = 12
 a thousand million ids the chance that any two are taken for one is below 10⁻¹⁴.
 """
 
+_NOT_CONTENT = frozenset({"_error", "columns"})
+"""Fields of which a row's own id is not made: what is only passed through makes no other row."""
+
 
 class IdSet:
     """A set of ids that takes about 16 bytes an id, whatever their length; an id and its text are one id.
@@ -71,7 +74,7 @@ class RowIds:
         given = id_of(fields)
         if given is not None:
             return given
-        content = {name: value for name, value in fields.items() if name != "_error"}
+        content = {name: value for name, value in fields.items() if name not in _NOT_CONTENT}
         digest = blake2b(_sorted_json(content), digest_size=12).hexdigest()
         self._digests = self._digests or IdSet()
         if self._digests.add(digest):

@@ -127,8 +127,9 @@ def _native(row: Row, reply: Reply | Embeddings) -> Fields:
             record["tool_calls"] = reply.tool_calls
         if reply.parsed is not None:
             record["parsed"] = to_json(reply.parsed)
-    if "metadata" in row.fields:
-        record["metadata"] = row.fields["metadata"]
+    for name in ("metadata", "columns"):
+        if name in row.fields:
+            record[name] = row.fields[name]
     return record
 
 

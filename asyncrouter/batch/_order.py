@@ -22,7 +22,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from asyncrouter.batch._rows import Id
     from asyncrouter.batch._source import Source
+
+Position = tuple[int, int]
+"""Where a line stands in a file, and its length, in bytes."""
+
+
+class Positions:
+    """Where the line of each id stands in an output; `close` deletes the table."""
+
+    def __init__(self) -> None:
+        # "" is a table on the disk that is deleted when it is closed; SQLite caches 2 MB of it in memory.
+        self._table = sqlite3.connect("")
+        self._table.execute(
+            "CREATE TABLE answers (id TEXT PRIMARY KEY, at INTEGER, length INTEGER, taken INTEGER) WITHOUT ROWID"
+        )
+
+    async def read(self, answers: IO[bytes], output: Path) -> None:
+        """Note the line of each id; of several of one id the last."""
+        at = 0
+        rows: list[tuple[str, int, int]] = []
+        for number, line in enumerate(answers, 1):
+            rows.append((str(answer_id(line, output, number)), at, len(line)))
+            at += len(line)
+            if len(rows) == ROWS_PER_YIELD:
+                self._insert(rows)
+                await asyncio.sleep(0)
+        self._insert(rows)
+
+    def take(self, id: Id) -> Position | None:  # noqa: A002  # as the field
+        """The position of an id's line, `None` if there is none."""
+        found: Position | None = self._table.execute(
+            "SELECT at, length FROM answers WHERE id = ?", (str(id),)
+        ).fetchone()
+        if found is not None:
+            self._table.execute("UPDATE answers SET taken = 1 WHERE id = ?", (str(id),))
+        return found
+
+    def rest(self) -> Iterator[Position]:
+        """The positions that have not been taken, in the order of the file."""
+        yield from self._table.execute("SELECT at, length FROM answers WHERE taken = 0 ORDER BY at")
+
+    def close(self) -> None:
+        """Delete the table."""
+        self._table.close()
+
+    def _insert(self, rows: list[tuple[str, int, int]]) -> None:
+        self._table.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, 0)", rows)
+        rows.clear()
 
 
 async def put_in_order(output: Path, source: Source) -> None:
@@ -31,11 +79,11 @@ async def put_in_order(output: Path, source: Source) -> None:
     The file is replaced in one step or not at all. Raises `WriteFailed` when the new file cannot be written.
     """
     try:
-        # "" is a table on the disk that is deleted when it is closed; SQLite caches 2 MB of it in memory.
-        table = sqlite3.connect("")
-        with contextlib.closing(table), output.open("rb") as answers, replacing(output) as ordered:
-            await _note_positions(table, answers, output)
-            for count, (at, length) in enumerate(_positions_in_order(table, source)):
+        with (
+            contextlib.closing(Positions()) as positions, output.open("rb") as answers, replacing(output) as ordered
+        ):
+            await positions.read(answers, output)
+            for count, (at, length) in enumerate(_in_order(positions, source)):
                 if count % ROWS_PER_YIELD == 0:
                     await asyncio.sleep(0)
                 answers.seek(at)
@@ -46,35 +94,12 @@ async def put_in_order(output: Path, source: Source) -> None:
         raise WriteFailed(f"{output}, sorted", error) from None
 
 
-async def _note_positions(table: sqlite3.Connection, answers: IO[bytes], output: Path) -> None:
-    """Note offset and length of each id's line."""
-    table.execute(
-        "CREATE TABLE answers (id TEXT PRIMARY KEY, at INTEGER, length INTEGER, copied INTEGER) WITHOUT ROWID"
-    )
-    at = 0
-    rows: list[tuple[str, int, int]] = []
-    for number, line in enumerate(answers, 1):
-        rows.append((str(answer_id(line, output, number)), at, len(line)))
-        at += len(line)
-        if len(rows) == ROWS_PER_YIELD:
-            _insert(table, rows)
-            await asyncio.sleep(0)
-    _insert(table, rows)
-
-
-def _insert(table: sqlite3.Connection, rows: list[tuple[str, int, int]]) -> None:
-    table.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, 0)", rows)
-    rows.clear()
-
-
-def _positions_in_order(table: sqlite3.Connection, source: Source) -> Iterator[tuple[int, int]]:
-    """Offset and length of each line: those of the input's ids in its order, then those of other ids."""
+def _in_order(positions: Positions, source: Source) -> Iterator[Position]:
+    """The position of each line: those of the input's ids in its order, then those of other ids."""
     row_ids = RowIds()
     for _, fields in source.lines():
         if isinstance(fields, dict):
-            id = str(row_ids.next_id(fields))  # noqa: A001  # as the field
-            found = table.execute("SELECT at, length FROM answers WHERE id = ?", (id,)).fetchone()
+            found = positions.take(row_ids.next_id(fields))
             if found is not None:
-                table.execute("UPDATE answers SET copied = 1 WHERE id = ?", (id,))
                 yield found
-    yield from table.execute("SELECT at, length FROM answers WHERE copied = 0 ORDER BY at")
+    yield from positions.rest()

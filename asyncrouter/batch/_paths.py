@@ -21,13 +21,18 @@ def errors_path(out: Path | None, errors: str | os.PathLike[str] | None) -> Path
     return out.with_name(f"{out.stem if out.suffix == '.jsonl' else out.name}.errors.jsonl")
 
 
-def check_paths(source: Path, out: Path | None, err: Path) -> None:
-    """Raise `BatchError` if two paths are one file, the output is compressed, or the input can be read only once."""
+def check_paths(source: Path | None, out: Path | None, err: Path, table: Path | None = None) -> None:
+    """Raise `BatchError` if two paths are one file, the output is compressed, or the input can be read only once.
+
+    `source` is `None` for an input that is not on this machine; `table` is made of the output.
+    """
     if out is not None and out.suffix in COMPRESSED:
         raise BatchError(f"{out}: an output that can be resumed is plain JSON lines: leave {out.suffix} out")
-    if source.exists() and not source.is_file() and not source.is_dir():  # reading says it of a directory
+    # Reading says it of a directory.
+    if source is not None and source.exists() and not source.is_file() and not source.is_dir():
         raise BatchError(f"{source}: can be read only once, and a batch reads its input twice: put it into a file")
-    named = [("input", source), *([("output", out)] if out is not None else []), ("errors file", err)]
+    all_paths = (("input", source), ("output", table), ("output", out), ("errors file", err))
+    named = [(what, path) for what, path in all_paths if path is not None]
     for index, (what, path) in enumerate(named):
         for other, elsewhere in named[index + 1 :]:
             if _is_same(path, elsewhere):
@@ -39,12 +44,3 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other) and one.is_file()
     except OSError:  # one of them does not exist yet
         return one.absolute() == other.absolute()
-
-
-def file_state(path: Path) -> tuple[int, int] | None:
-    """Size and time of the last change of a file, which tell whether it is as it was; `None` if there is none."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns

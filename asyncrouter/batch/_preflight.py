@@ -35,10 +35,13 @@ EXPLAIN_ARGUMENTS = ("task", *MODEL_ARGUMENTS, "deadline", "hedge", "retry")
 
 @dataclass(slots=True)
 class Preflight:
-    """An input without problems: the SHA-256 of its content, in hexadecimal, and its estimate."""
+    """An input without problems: the SHA-256 of its content, in hexadecimal, its estimate, and whether rows ask for
+    embeddings.
+    """
 
     digest: str
     estimate: Estimate
+    embeds: bool = False
 
 
 async def estimate(
@@ -78,7 +81,7 @@ async def preflight(
             validator.add_problem(line, str(error))
     if validator.problem_count:
         raise InvalidInput(source.name, validator.problems, validator.problem_count)
-    return Preflight(digest.hexdigest(), validator.estimate())
+    return Preflight(digest.hexdigest(), validator.estimate(), validator.embeds)
 
 
 class _Validator:
@@ -87,6 +90,7 @@ class _Validator:
     def __init__(self, router: Router, options: dict[str, object], *, read_prompts: bool, dedupe: bool) -> None:
         self.problems: list[Problem] = []
         self.problem_count = 0
+        self.embeds = False
         self._router = router
         self._options = options
         self._read_prompts = read_prompts
@@ -114,6 +118,7 @@ class _Validator:
         group, length = self._main_group, self._usual_answer
         if group is None or row.options is not self._options:
             group, length = self._group(row.options), 0 if row.embeds else answer_tokens(row.options)
+            self.embeds |= row.embeds
         if self._read_prompts and (asked := asked_length(row.prompt)) is not None:
             length = min(length, asked)
         if self._requests is not None and not self._requests.add(request_digest(row, self._options).hex()):

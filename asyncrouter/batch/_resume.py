@@ -66,7 +66,7 @@ def side_file(output: Path) -> Path:
 def check_same(output: Path, now: Fingerprint) -> None:
     """Raise `BatchError` if an output that is not empty belongs to another batch, or its side file cannot be read."""
     side = side_file(output)
-    cure = "another output, `restart` to throw it away, or `force` to go on by ids alone"
+    cure = "name another output, throw it away with --restart (restart=True), or go on by ids alone with --force"
     try:
         before: object = orjson.loads(side.read_bytes())
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def check_same(output: Path, now: Fingerprint) -> None:
     if version > VERSION:
         raise BatchError(
             f"{side}: was written in version {version} by a newer asyncrouter, and this one reads versions up to "
-            f"{VERSION}: upgrade asyncrouter, or use {cure}"
+            f"{VERSION}: upgrade asyncrouter, or {cure}"
         )
     # What a side file does not name was not known to the asyncrouter that wrote it.
     changed = [name for name in now if name != "version" and name in before and before[name] != now[name]]

@@ -26,8 +26,11 @@ CHAT_COMPLETIONS = "/v1/chat/completions"
 """The endpoint that a row in OpenAI's form usually names; it may also be `EMBEDDINGS`."""
 MODEL_ARGUMENTS = ("tier", "chain", "model")
 """The arguments of `Router.chat` that say which models; a call takes one of them."""
-NATIVE_FIELDS = ("id", "prompt", "messages", "task", *MODEL_ARGUMENTS, "deadline", "params", "metadata", "_error")
-"""The fields that a row in our form may have, beside `PROVIDER_PARAMETERS`."""
+NATIVE_FIELDS = (
+    "id", "prompt", "messages", "task", *MODEL_ARGUMENTS, "deadline", "params", "metadata", "columns", "_error",
+)
+"""The fields that a row in our form may have, beside `PROVIDER_PARAMETERS`. `metadata` and `columns` stand in the
+answer; `columns` has the other columns of a table."""
 OPENAI_FIELDS = ("custom_id", "method", "url", "body", "metadata", "_error")
 """The fields that a row in OpenAI's form may have."""
 PROVIDER_PARAMETERS = frozenset((
@@ -45,7 +48,7 @@ ROW_FIELDS = frozenset(NATIVE_FIELDS) | PROVIDER_PARAMETERS
 
 _CHOICE = frozenset(("task", *MODEL_ARGUMENTS))
 """Fields with which a row chooses its own models, in the place of those for all rows."""
-_PLAIN_FIELDS = frozenset(("id", "prompt", "messages", "metadata", "_error"))
+_PLAIN_FIELDS = frozenset(("id", "prompt", "messages", "metadata", "columns", "_error"))
 """Fields that change nothing about how a row is asked: with no others, its options are those of all rows."""
 
 

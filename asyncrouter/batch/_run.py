@@ -58,13 +58,18 @@ async def run(
 ) -> Report:
     """Answer every row of a file, writing each answer as it comes. Called again, it resumes: answered rows are skipped.
 
-    Files. `source` is a path or a `Source`: JSON lines, in our form (`{"id", "prompt" | "messages", "task", …}`) or in
-    that of OpenAI's Batch API, or a table (.csv, .tsv) whose column `prompt`, or a `prompt_template` of its columns, is
-    the prompt; .gz and .zst are read too. `output` gets one line for each answer, in the order in which they come, or
-    in that of the input with `ordered`, once all rows are answered; `None` is standard output, which cannot be
-    resumed. `format` is the form of these lines, and `include_raw` adds `reply.raw` to the native one. Failures go to
-    `errors`, by default `<output>.errors.jsonl`, which is a valid input in the native form. `fsync` forces every
-    write onto the disk, against power cuts; a kill of the process loses nothing that is written without it.
+    Files. `source` is a path, a URL that fsspec opens, or a `Source`: JSON lines, in our form (`{"id", "prompt" |
+    "messages", "task", …}`) or in that of OpenAI's Batch API, or a table (.csv, .tsv, .parquet) whose column `prompt`
+    (of Parquet also `messages`) is the prompt; .gz and .zst are read too. A `prompt_template` makes the prompt of a
+    table's columns, or of the fields of JSON objects; all other columns stand in the answer, under `columns`. An
+    `output` that is a table gets a row for each answer in the order of the input, with the columns of the input and,
+    under a `response_format`, one for each of its properties; it is made at the end of each run from its journal,
+    `<output>.jsonl`, which is needed to resume. Any other `output` gets one line for each answer, in the order in which
+    they come, or in that of the input with `ordered`, once all rows are answered; `None` is standard output, which
+    cannot be resumed. `format` is the form of these lines, and `include_raw` adds `reply.raw` to the native one.
+    Failures go to `errors`, by default `<output>.errors.jsonl`, which is a valid input in the native form. `fsync`
+    forces every write onto the disk, against power cuts; a kill of the process loses nothing that is written without
+    it.
 
     Calls. `task` to `response_format` are as in `Router.chat`, for all rows; what a row says itself goes before them.
     Only the `model` of a row in OpenAI's form gives way to a task, tier, chain or model given here. As many rows are in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from asyncrouter.batch._job_options import JobOptions
 from asyncrouter.batch._paths import check_paths, errors_path
 from asyncrouter.batch._source import Source, source_of
 from asyncrouter.batch._stop_rules import StopRules, check_counts
+from asyncrouter.batch._storage import is_remote
+from asyncrouter.batch._table_output import check_table, is_table, journal_path
 
 if TYPE_CHECKING:
     import asyncio
-    import os
     from collections.abc import Callable
 
     from asyncrouter.batch._estimate import Estimate
@@ -77,11 +79,14 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a run: `output` is `None` for standard output."""
+    """The files of a run: `output` has the lines of the answers, `None` is standard output. `table`, a path or a URL,
+    is made of it in the end.
+    """
 
     source: Source
     output: Path | None
     errors: Path
+    table: str | None = None
 
     @classmethod
     def of(
@@ -90,7 +95,22 @@ class Files:
     ) -> Files:
         """The files of these arguments. Raises `BatchError` if two are one, or one cannot be used; `TypeError`."""
         rows = source_of(source, template)
-        out = None if output is None else Path(output)
+        location = None if output is None else os.fspath(output)
+        table = location if location is not None and is_table(location) else None
+        if table is not None:
+            check_table(table)
+            rows = Source(rows.location, rows.template, rows.name, with_columns=False)
+        out = journal_path(table) if table is not None else None if location is None else Path(location)
         err = errors_path(out, errors)
-        check_paths(rows.path, out, err)
-        return cls(rows, out, err)
+        check_paths(rows.path, out, err, None if table is None or is_remote(table) else Path(table))
+        return cls(rows, out, err, table)
+
+    @property
+    def with_columns(self) -> Source:
+        """The input with the columns that stand in a table only, not in its journal."""
+        return Source(self.source.location, self.source.template, self.source.name)
+
+    @property
+    def name(self) -> str:
+        """The output's path or URL, "-" for standard output."""
+        return self.table or str(self.output or "-")

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def open_source(given: str, template: str | None) -> Iterator[Source]:
-    """The rows of a path, or of standard input for "-". They are read twice, so a pipe is first copied to disk."""
+    """The rows of a path or a URL, or of standard input for "-". A pipe is first copied to disk."""
     path = Path(given)
+    if "://" in given:
+        yield Source(given, template)
+        return
     if given != "-" and (path.is_file() or path.is_dir() or not path.exists()):
         yield Source(path, template)
         return

@@ -64,7 +64,7 @@ async def run_sample(
 ) -> int:
     """Ask a sample of the rows and print what it tells; the exit status."""
     stop, sending = asyncio.Event(), asyncio.Event()
-    kept = None if output == "-" else f"{output.removesuffix('.jsonl')}.sample.jsonl"
+    kept = None if output == "-" else _sample_path(output)
     with progress_display(progress) as display, _signals(stop, sending):
 
         def on_progress(progress: Progress) -> None:
@@ -83,6 +83,12 @@ async def run_sample(
                 return INTERRUPTED
     write(json_line(asdict(sample)) if as_json else sample_text(sample))
     return INTERRUPTED if stop.is_set() else STOPPED_EARLY if sample.stopped else int(sample.answered < sample.asked)
+
+
+def _sample_path(output: str) -> str:
+    """Where the answers of a sample go: beside the output, or in the working directory if that is elsewhere."""
+    local = output.rpartition("/")[2] if "://" in output else output
+    return f"{local.removesuffix('.jsonl')}.sample.jsonl"
 
 
 def _print_report(report: Report, as_json: bool) -> None:

@@ -41,14 +41,16 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 )
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", metavar="OUT", required=True,
-              help="Write a line for each answer; - is standard output, and such a run cannot be resumed.")
+              help="Write a line for each answer as it comes. A table (.parquet, .csv, .tsv) has them beside the columns "
+              "of IN, and is made at the end. - is standard output: such a run cannot be resumed.")
 @click.option("--errors", metavar="FILE",
               help="Write a line for each failed row, which can be run again.  [default: OUT.errors.jsonl]")
 @call_options
 @click.option("--param", "params", metavar="K=V", multiple=True,
               help="A parameter for the provider; V may be JSON. May be repeated.")
 @click.option("--prompt-template", metavar="TEXT",
-              help='Make the prompt of each row from the columns of a CSV: "Translate: {text}".')
+              help='Make the prompt of each row from the columns of a table, or the fields of JSON objects: '
+              '"Translate: {text}".')
 @click.option("--format", type=click.Choice(["native", "openai"]), default="native", show_default=True,
               help="Format of the answers.")
 @click.option("--include-raw", is_flag=True, help="Also keep each answer as the provider's API returned it.")
@@ -90,7 +92,8 @@ def command(
     as_json: bool,
     configuration: Configuration, **options: object,
 ) -> int:
-    """Answer every row of a file. IN is JSON lines (our format or OpenAI's), CSV, either compressed (.gz, .zst), or -.
+    """Answer every row of a file. IN is JSON lines (ours or OpenAI's), CSV or TSV, each perhaps .gz or .zst; Parquet; a
+    URL (s3://…); or - for standard input.
 
     \b
     {"id": "1", "prompt": "Name three rivers."}
@@ -98,9 +101,12 @@ def command(
     {"custom_id": "3", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "…", "messages": […]}}
     {"custom_id": "4", "method": "POST", "url": "/v1/embeddings", "body": {"model": "…", "input": […]}}
 
-    The whole input is checked before anything is sent. Answers are written as they come. However a run ends, the same
-    command resumes it with the rows that have no answer. Ctrl-C lets the rows in flight finish; a second one cancels
-    them.
+    A table has a column "prompt", or --prompt-template; its other columns stand beside the answers. With --schema each
+    property of an answer is a column of a table. --tier flex asks OpenAI for half the price, and takes longer.
+
+    The whole input is checked before anything is sent. However a run ends, the same command resumes it with the rows
+    that have no answer. While nobody answers, it waits and says so (--patience). Ctrl-C lets the rows in flight finish;
+    a second one cancels them.
     """
     if output == "-" and as_json:
         raise click.UsageError("--json and -o - would both write to standard output")
