@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CHAT: Final = "/chat/completions"
 EMBEDDINGS: Final = "/embeddings"
 MODELS: Final = "/models"
+RESPONSES: Final = "/responses"
+"""The path of the API that newer clients ask by default, and that is not served here."""
 _EVENTS: Final = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no"}
 """The header fields of a stream; the last one keeps nginx from collecting it."""
 
@@ -68,7 +70,8 @@ class OpenAIApi:
             _check_method(request, "GET")
             return _models.answer(config, path[len(MODELS) + 1 :], may_use)
         if path not in {CHAT, EMBEDDINGS}:
-            return problem_answer(404, f"there is no such path here; there are {CHAT}, {EMBEDDINGS} and {MODELS}")
+            hint = "; set your client to Chat Completions" if path.startswith(RESPONSES) else ""
+            return problem_answer(404, f"there is no such path here; there are {CHAT}, {EMBEDDINGS} and {MODELS}{hint}")
         _check_method(request, "POST")
         fields = read_object(request.body)
         options = read_options(request.headers, self._longest)

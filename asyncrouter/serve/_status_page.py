@@ -16,7 +16,8 @@ from math import floor, log10
 from string import Template
 from typing import TYPE_CHECKING, Final
 
-from asyncrouter import __version__, visible
+import asyncrouter
+from asyncrouter import visible
 from asyncrouter.openai_api import Answer
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class StatusPage:
         up = duration(now - self._began)
         body = _template().substitute(
             title=f"{self._recent.in_flight} running", refresh=REFRESH_SECONDS, style=style,
-            subtitle=_text(f"version {__version__}, up {up}; this page reloads every {REFRESH_SECONDS} s"),
+            subtitle=_text(f"version {asyncrouter.__version__}, up {up}; this page reloads every {REFRESH_SECONDS} s"),
             figures=_figures(self._recent.in_flight, calls),
             models=_table(_COLUMNS, self._rows(router, now), _NO_MODELS),
             chains=_table(_CHAINS, _chains(router), "There are none."),

@@ -156,3 +156,14 @@ def test_a_closed_router_asks_the_client_to_come_back(clock: Clock, world: World
         return answer.status, answer.headers.get("retry-after"), answer.headers.get("x-should-retry")
 
     assert clock.run(scenario()) == (503, "1", None)
+
+
+def test_a_client_of_the_responses_api_is_told_what_to_change(clock: Clock, world: World) -> None:
+    """Newer clients ask by it unless they are told not to."""
+    answer, body = respond(clock, world, ApiRequest("POST", "/responses", {}, b"{}"))
+
+    assert (answer.status, body["error"]["message"]) == (
+        404,
+        "there is no such path here; there are /chat/completions, /embeddings and /models; set your client to Chat "
+        "Completions",
+    )
