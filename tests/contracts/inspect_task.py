@@ -7,7 +7,8 @@ The server is found by `OPENAI_BASE_URL` and `OPENAI_API_KEY`, or for `openai-ap
 import json
 import sys
 
-from inspect_ai import Task, eval as evaluate
+from inspect_ai import Task
+from inspect_ai import eval as evaluate
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import includes
@@ -24,7 +25,7 @@ def main(model: str, folder: str) -> None:
     )
     chat = {"responses_api": False}
     [log] = evaluate(task, model=model, model_args=chat, display="none", log_dir=folder, max_connections=4)
-    print(json.dumps({
+    sys.stdout.write(json.dumps({
         "status": log.status,
         "scored": None if log.results is None else log.results.completed_samples,
         "answers": [sample.output.completion for sample in log.samples or []],

@@ -65,7 +65,7 @@ def test_an_unknown_name_is_a_404(clock: Clock, world: World, name: str) -> None
     answer, body = respond(clock, world, chat(name), **tables)
 
     assert (answer.status, body["error"]["code"], body["error"]["param"]) == (404, "model_not_found", "model")
-    assert len(body["error"]["message"]) < 230
+    assert len(body["error"]["message"]) < 260
     assert len(world.seen) == 0
 
 
