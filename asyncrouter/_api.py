@@ -62,6 +62,7 @@ from asyncrouter._types import (
     Usage,
 )
 from asyncrouter._types import ChatMessage as Message
+from asyncrouter.shared import Shared
 
 __all__ = [
     "NOT_GIVEN",
@@ -130,6 +131,7 @@ __all__ = [
     "RouterError",
     "Scope",
     "ServerFailed",
+    "Shared",
     "StateChanged",
     "Step",
     "StreamInterrupted",

@@ -53,6 +53,8 @@ class Router(EmbeddingRouter):
     - `listeners`: functions that are called with every `Event` when it happens, in the event loop, so they should be
       quick; none of them async. What one raises is logged and ignored.
     - `seed`: of the generator that draws the pauses before retries. `None`: a random one.
+    - `shared`: a `Shared`, where limits, holds and the budget are kept for many processes, such as
+      `asyncrouter.integrations.redis.RedisState("redis://…")`. `None`: this router keeps them for itself.
     - `wall`: a function that returns the time in seconds since the epoch, for dates in Retry-After and in traces.
 
     The session opens at the first call, on the event loop of that call. `aclose()` closes it, and so does the end of

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from asyncrouter._engine.engine import Engine
     from asyncrouter._events import Event
     from asyncrouter._transport.api import Transport
+    from asyncrouter.shared import Shared
 
 
 class RouterBase:
@@ -51,9 +52,12 @@ class RouterBase:
         listeners: Sequence[Callable[[Event], None]] = (),
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
+        shared: Shared | None = None,
     ) -> None:
         if transport is not None and not (hasattr(transport, "send") and hasattr(transport, "aclose")):
             raise TypeError(f"transport: expected something with send() and aclose(), got {type(transport).__name__}")
+        if shared is not None and not (hasattr(shared, "admit") and hasattr(shared, "news")):
+            raise TypeError(f"shared: expected a Shared, such as a RedisState, got {type(shared).__name__}")
         if callable(listeners) or not all(callable(listener) for listener in listeners):
             raise TypeError(f"listeners: expected a list of functions of an event, got {listeners!r}")
         for listener in listeners:
@@ -64,7 +68,7 @@ class RouterBase:
         self._plans = PlanCache(load(config, tables))
         self._events = Events(listeners)
         self._wall = wall
-        self._life = Lifecycle(transport, self._events, random.Random(seed), wall, self.config)
+        self._life = Lifecycle(transport, self._events, random.Random(seed), wall, self.config, shared)
         self._ids = map(f"{_prefix(seed)}{{:08x}}".format, count(1))
         self._used: dict[str, PlannedStep] = {}  # the models of past calls, by name
 
@@ -117,6 +121,8 @@ class RouterBase:
             if budget is None or tag not in budget.tags:
                 known = [] if budget is None else budget.tags
                 raise unknown("tag", tag, known, "budget.tags")
+        if self._life.shares and (shared := self._life.open().shared) is not None:
+            await shared.ready()
         spending = self._life.spending()
         return None if spending is None else await spending.state(tags)
 
@@ -179,6 +185,12 @@ class RouterBase:
 
     async def __aenter__(self) -> Self:
         self._life.enter()
+        if self._life.shares and (shared := self._life.open().shared) is not None:
+            try:
+                await shared.ready()
+            except BaseException:
+                await self._life.leave()
+                raise
         return self
 
     async def __aexit__(

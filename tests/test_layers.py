@@ -16,7 +16,7 @@ import asyncrouter
 ROOT = Path(asyncrouter.__file__).parent
 
 LAYERS: list[list[str]] = [
-    ["_repr", "_pickles", "_types", "_errors", "_events", "_transport.api", "_credentials.secret"],
+    ["_repr", "_pickles", "_types", "_errors", "_events", "_transport.api", "_credentials.secret", "shared"],
     ["_config"],
     ["_transport", "_wire", "_policies", "_credentials"],
     ["_engine"],
@@ -31,7 +31,8 @@ LAYERS: list[list[str]] = [
 """Words; plans; tools, strangers to one another; the engine; the router; the public names; the doors, lowest first.
 
 "" is the package itself: its public names. `_transport.api` is what a wire writes and a transport carries, so it stands
-below both; so does `_credentials.secret`, in which keys travel through all of them.
+below both; so does `_credentials.secret`, in which keys travel through all of them. `shared` is what a store for many
+processes has to do: plain data and arithmetic.
 """
 TOOLS = LAYERS[2]
 DOORS = LAYERS[6:]
@@ -45,8 +46,8 @@ LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
     "_embedding.router": {"asyncrouter._embedding.run"},
     "_engine.lifecycle": {
-        "asyncrouter._engine.engine", "asyncrouter._engine.race", "asyncrouter._engine.spending",
-        "asyncrouter._policies.money",
+        "asyncrouter._engine.engine", "asyncrouter._engine.race", "asyncrouter._engine.sharing",
+        "asyncrouter._engine.spending", "asyncrouter.shared",
     },
     "_explain": {"asyncrouter._wire.registry"},
     "_wire.registry": {
@@ -236,6 +237,7 @@ def test_nothing_reads_clocks_or_dice_of_its_own() -> None:
     allowed = {
         "_router_base": {"time.time", "random.Random"}, "_wire": {"time.time", "datetime.fromisoformat"},
         "_engine": {"datetime.fromtimestamp"},  # writes an instant that it is given
+        "shared": {"time.time"},  # whoever wants another clock passes it in
     }
     wrong = []
     for module, path in MODULES.items():

@@ -41,6 +41,7 @@ At each await:
     room.wait()        Caller or race may cancel, or the deadline has come. No request was made.
     admit_later()      Caller or race may cancel. No request was made, and the place in a queue is given back. It ends
                        by itself when the step's share of the deadline does, at the latest.
+    shared.ready()     Only with a store that is shared, and before the first attempt. Caller or race may cancel.
     reserve_cost()     Only with a budget. Caller or race may cancel. No request was made, and the lease is given back.
     transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
     response.read()    Caller or race may cancel, and the clock may close the response; `end()` closes it in any case.
@@ -114,6 +115,8 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
             credential, now = engine.credentials[step_run.step.model.provider], engine.time()
             if credential.due(now) and not step_run.own_key:
                 await credential.fetch(step_run.silent_until - now)  # a turn that has been granted is kept
+            if engine.shared is not None and not engine.shared.opened:
+                await engine.shared.ready()
             if (lease := admit_now(engine, call, step_run)) is None:
                 began = engine.time()
                 lease = await admit_later(engine, call, step_run)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._engine.spending import Spending
     from asyncrouter._events import Events
+    from asyncrouter._policies.shared_client import SharedClient
     from asyncrouter._transport.api import Transport
     from asyncrouter._wire.api import Wire
     from asyncrouter._wire.embeddings.base import EmbeddingsWire
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
 
 def open_engine(
     loop: asyncio.AbstractEventLoop, transport: Transport, events: Events, random: Random, wall: Callable[[], float],
-    spending: Spending | None = None, *, breakers: bool,
+    *, breakers: bool,
 ) -> Engine:
     """The engine of a router that opens on `loop`; it is connected to no provider yet."""
     time, policies = clock_of(loop), Policies(loop, random, events, breakers=breakers)
     timers = Timers(loop, time)
-    return Engine(loop, time, transport, policies, events, random, timers, LocalRoom(loop, timers), wall, spending)
+    return Engine(loop, time, transport, policies, events, random, timers, LocalRoom(loop, timers), wall)
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
@@ -85,6 +86,8 @@ class Engine:
     """The pauses that are being waited out; closing cuts them short."""
     exponential_backoff: Callable[..., Iterator[float]] = expo
     """Makes generators of growing pauses. It is kept here because importing `backoff` would slow every import down."""
+    shared: SharedClient | None = None
+    """What is kept for many processes; `None` without a store."""
     earlier: WeakSet[Engine] = field(default_factory=WeakSet)
     """The engines of configurations before a reload, as long as calls are in flight that began with them."""
 
@@ -142,7 +145,7 @@ class Engine:
             _wake(sleeper)
         self.room.close()
         self.policies.close()
-        await shut_down(self.transport, self.tasks, self.shield)
+        await shut_down(self.transport, self.tasks, self.shield, self.shared)
 
     def keep_task(self, task: asyncio.Task[None]) -> None:
         """Hold a reference to a hedge's task until it is done, and retrieve its result."""

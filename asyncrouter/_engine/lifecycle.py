@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
     from asyncrouter._types import Call, Cause, Trace
+    from asyncrouter.shared import Shared
 
 
 class Lifecycle:
@@ -30,20 +31,22 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_config", "_entered", "_events", "_idle", "_new_race", "_random", "_spending", "_transport", "_wall", "calls",
-        "closed", "engine",
+        "_config", "_entered", "_events", "_idle", "_new_race", "_random", "_shared", "_spending", "_transport",
+        "_wall", "calls", "closed", "engine",
     )
 
     _new_race: type[Race]
 
     def __init__(
-        self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], config: Config
+        self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], config: Config,
+        shared: Shared | None = None,
     ) -> None:
         self._transport = transport
         self._events = events
         self._random = random
         self._wall = wall
         self._config = config
+        self._shared = shared
         self._spending: Spending | None = None  # outlives the engine: closing a router gives no money back
         self._entered = 0  # how many `async with` are around it now
         self._idle: asyncio.Event | None = None  # set when no call is in flight any more
@@ -58,6 +61,11 @@ class Lifecycle:
     def state(self) -> str:
         """In words: closed, open or not opened."""
         return "closed" if self.closed else "open" if self.engine is not None else "not opened"
+
+    @property
+    def shares(self) -> bool:
+        """Whether limits, holds and the budget are kept for many processes."""
+        return self._shared is not None
 
     def open(self) -> Engine:
         """The engine of the running event loop, made by the first call. Raises `RouterClosed`, `RuntimeError`."""
@@ -84,23 +92,29 @@ class Lifecycle:
         if self._transport is None:  # kept, so that it lets go of a loop that has been closed
             self._transport = AiohttpTransport()
         breakers = self._config.defaults.breaker == "auto"
-        engine = open_engine(
-            loop, self._transport, self._events, self._random, self._wall, self.spending(), breakers=breakers
-        )
+        engine = open_engine(loop, self._transport, self._events, self._random, self._wall, breakers=breakers)
+        if self._shared is not None:
+            from asyncrouter._engine.sharing import share
+
+            share(engine, self._shared)
+        engine.spending = self.spending(engine)
         self.engine = engine
         return engine
 
-    def spending(self) -> Spending | None:
-        """What is spent and reserved under the budget; `None` without one."""
+    def spending(self, engine: Engine | None = None) -> Spending | None:
+        """What is spent and reserved under the budget; `None` without one. `engine` is the one that has just opened."""
         if (budget := self._config.budget) is None:
             return None
         if self._spending is None:
             from asyncrouter._engine.spending import Spending
-            from asyncrouter._policies.money import OwnAccounts
+            from asyncrouter.shared import OwnAccounts
 
             self._spending = Spending(budget, OwnAccounts(self._wall), self._wall)
         elif self._spending.budget is not budget:
             self._spending = self._spending.under(budget)
+        engine = engine or self.engine
+        if engine is not None and engine.shared is not None:
+            self._spending.accounts = engine.shared.money
         return self._spending
 
     def reload(self, old: Config, new: Config) -> set[str]:

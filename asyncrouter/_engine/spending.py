@@ -16,9 +16,10 @@ from asyncrouter._config.cost import cost_of
 from asyncrouter._config.tokens import prompt_tokens
 from asyncrouter._engine.output_limit import output_limit
 from asyncrouter._events import MAX_NAMES
-from asyncrouter._policies.money import Accounts, Reservation, Short, accounts_of, nano, usd
+from asyncrouter._policies.money import Accounts, accounts_of, nano, usd
 from asyncrouter._policies.output_lengths import OutputLengths
 from asyncrouter._types import Usage
+from asyncrouter.shared import Reservation, Short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +65,7 @@ class Spending:
 
     def __init__(self, budget: Budget, store: Accounts, wall: Callable[[], float]) -> None:
         self.budget = budget
-        self._store = store
+        self.accounts = store
         self._wall = wall
         self._lengths: dict[tuple[str, str], OutputLengths] = {}
 
@@ -73,7 +74,7 @@ class Spending:
 
     def under(self, budget: Budget) -> Spending:
         """The same money under another budget: what has been spent stays spent."""
-        other = Spending(budget, self._store, self._wall)
+        other = Spending(budget, self.accounts, self._wall)
         other._lengths = self._lengths
         return other
 
@@ -93,16 +94,16 @@ class Spending:
         if not accounts:
             return None
         lapse = LAPSE_UNLIMITED if seconds == inf else seconds + LAPSE_EXTRA
-        found = await self._store.reserve(accounts, amount, lapse)
+        found = await self.accounts.reserve(accounts, amount, lapse)
         if isinstance(found, Short):
             raise self._too_dear(found, amount)
-        return Reserved(self._store, found, self._lengths_of(model))
+        return Reserved(self.accounts, found, self._lengths_of(model))
 
     async def state(self, tags: Mapping[str, str]) -> BudgetState | None:
         """The state of the whole budget; with one tag, of the budget of this value. `None` where there is none."""
         for account in accounts_of(self.budget, tags):
             if (account.tag in tags) == bool(tags):
-                spent = await self._store.read(account)
+                spent = await self.accounts.read(account)
                 until = None if spent.ends_in is None else self._wall() + spent.ends_in
                 return BudgetState(usd(account.limit), usd(spent.spent), usd(spent.reserved), until)
         return None

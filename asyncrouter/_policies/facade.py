@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from asyncrouter._policies.memory import RequestKind, Usual
     from asyncrouter._policies.pacing import Ticket
     from asyncrouter._policies.refusal import Refusal
+    from asyncrouter._policies.shared_client import SharedClient
     from asyncrouter._policies.slowness import Place
     from asyncrouter._types import Cause, Priority
 
@@ -47,7 +48,7 @@ class Policies:
 
     __slots__ = (
         "_events", "_left", "_loop", "_models", "_providers", "_random", "breakers_on", "hedge_budgets", "holds",
-        "rescue_budgets", "slow_models",
+        "rescue_budgets", "shared", "slow_models",
     )
 
     def __init__(
@@ -59,6 +60,8 @@ class Policies:
         self.breakers_on = breakers
         self._models: dict[tuple[str, str], ModelState] = {}
         self._providers: dict[str, ProviderState] = {}
+        self.shared: SharedClient | None = None
+        """Keeps configured limits and holds for many processes."""
         self._left: list[ModelState] = []  # of earlier configurations, with calls that wait
         self.holds = Holds()
         self.hedge_budgets = HedgeBudgets()
@@ -198,6 +201,8 @@ class Policies:
                 self._left.append(state)
             else:
                 state.reconfigure(models.get(key) or without_limits(state.model), breakers_on=self.breakers_on)
+                if self.shared is not None and state.limits.shared is None:
+                    self.shared.share(state)
         for provider in changed:
             self._providers.pop(provider, None)
         self.holds.forget(changed)
@@ -225,6 +230,8 @@ class Policies:
             self.slow_models, breakers_on=self.breakers_on,
         )
         self._models[model.provider, model.id] = state
+        if self.shared is not None:
+            self.shared.share(state)
         return state
 
     def _emit(self, subject: str, state: str, why: str) -> None:

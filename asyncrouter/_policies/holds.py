@@ -20,11 +20,14 @@ from asyncrouter._policies.scope import asks_for_pause, rule_of
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from asyncrouter._config.catalog import Model
 
 K = TypeVar("K")
+Key = str | tuple[str, str, bool]
+"""What a hold is about: a provider's key, or a model, and whether that is about our key alone."""
 
 MAX_HOLD = 600.0
 """Seconds that a Retry-After holds a model at most: there are providers that send a day, and recover sooner."""
@@ -52,7 +55,7 @@ class Hold:
 class Holds:
     """The models and keys of a router that are held or disabled."""
 
-    __slots__ = ("_waiting", "held", "keys", "models")
+    __slots__ = ("_waiting", "held", "keys", "models", "on_new")
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], dict[asyncio.Future[None], float]] = {}
@@ -60,6 +63,8 @@ class Holds:
         """By provider, model, and whether it is about our key alone: neither hides the other."""
         self.models: dict[tuple[str, str, bool], Hold] = {}
         self.keys: dict[str, Hold] = {}
+        self.on_new: Callable[[str, Key, Hold, float], None] | None = None
+        """Is told of each hold that an attempt of this process has met: its kind, key, itself, and the instant."""
 
     def __repr__(self) -> str:
         return f"<Holds held: {len(self.held)}, disabled: {len(self.models)}, keys: {len(self.keys)}>"
@@ -101,6 +106,21 @@ class Holds:
         for provider in providers:
             self.keys.pop(provider, None)
 
+    def adopt(
+        self, kind: str, key: Key, seconds: float, span: float, why: str, now: float, *, of_key: bool
+    ) -> None:
+        """Take a hold that another process has met, from now on for so many seconds; it shortens none."""
+        hold = Hold(now + seconds, why, span, of_key)
+        if kind == "key" and isinstance(key, str):
+            if (last := self.keys.get(key)) is None or last.until < hold.until:
+                self.keys[key] = hold
+                self._lengthened_key(key)
+        elif kind in {"held", "model"} and isinstance(key, tuple):
+            holds = self.held if kind == "held" else self.models
+            if (known := holds.get(key)) is None or known.until < hold.until:
+                _keep(holds, key, hold, now)
+                self._lengthened((key[0], key[1]), hold.until if kind == "held" else inf)
+
     # Who waits for the end of a hold.
 
     def watch(self, model: Model, sleeper: asyncio.Future[None], limit: float) -> None:
@@ -120,14 +140,24 @@ class Holds:
             if limit < until and not sleeper.done():
                 sleeper.set_result(None)
 
+    def _lengthened_key(self, provider: str) -> None:
+        for key in self._waiting:
+            if key[0] == provider:
+                self._lengthened(key, inf)
+
     # Learning.
+
+    def _new(self, kind: str, key: tuple[str, str, bool], hold: Hold, now: float) -> None:
+        _keep(self.held if kind == "held" else self.models, key, hold, now)
+        if self.on_new is not None:
+            self.on_new(kind, key, hold, now)
 
     def _hold(self, model: Model, error: AttemptError, now: float) -> tuple[str, str] | None:
         key, of_key = (model.provider, model.id), isinstance(error, RateLimited)
         until = now + min(error.retry_after or 0.0, MAX_HOLD)
         if (held := self.held.get((*key, of_key))) is not None and held.until >= until:
             return None
-        _keep(self.held, (*key, of_key), Hold(until, error.message, until - now, of_key), now)
+        self._new("held", (*key, of_key), Hold(until, error.message, until - now, of_key), now)
         self._lengthened(key, until)
         return f"held for {until - now:g} s", error.message
 
@@ -135,7 +165,7 @@ class Holds:
         self, model: Model, error: AttemptError, seconds: float, now: float, *, of_key: bool
     ) -> tuple[str, str]:
         key = (model.provider, model.id)
-        _keep(self.models, (*key, of_key), Hold(now + seconds, error.message, seconds, of_key), now)
+        self._new("model", (*key, of_key), Hold(now + seconds, error.message, seconds, of_key), now)
         self._lengthened(key, inf)
         return f"disabled for {seconds:g} s", error.message
 
@@ -144,10 +174,10 @@ class Holds:
         if last is not None and now < last.until:
             return None  # sent before the key was disabled: the same news
         seconds = KEY_DISABLED_SECONDS if last is None else min(last.seconds * 2, MAX_KEY_DISABLED_SECONDS)
-        self.keys[provider] = Hold(now + seconds, error.message, seconds)
-        for key in self._waiting:
-            if key[0] == provider:
-                self._lengthened(key, inf)
+        self.keys[provider] = hold = Hold(now + seconds, error.message, seconds)
+        if self.on_new is not None:
+            self.on_new("key", provider, hold, now)
+        self._lengthened_key(provider)
         return f"key of {provider} disabled for {seconds:g} s", error.message
 
 

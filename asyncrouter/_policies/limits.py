@@ -17,6 +17,7 @@ from asyncrouter._policies.slots import Slots
 if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
     from asyncrouter._policies.announced_limits import AnnouncedLimit
+    from asyncrouter._policies.shared_limit import SharedLimit
 
 MARGIN = 0.98
 """Share of a stated limit that is used: providers count over windows and clocks that are not ours."""
@@ -28,7 +29,7 @@ class Limits:
     `unlimited` says that no limit is known: then nothing is kept but the number of running requests.
     """
 
-    __slots__ = ("_model", "_requests", "_tokens", "hidden", "slots", "unlimited")
+    __slots__ = ("_model", "_requests", "_tokens", "hidden", "shared", "slots", "unlimited")
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -36,6 +37,8 @@ class Limits:
         self._tokens = _per_minute(model.tpm)
         self.slots = Slots(model.max_concurrent)
         self.hidden = HiddenLimit()
+        self.shared: SharedLimit | None = None
+        """Keeps the configured limits instead, for this process and others."""
         self.unlimited = False
         self._update()
 
@@ -64,11 +67,20 @@ class Limits:
     @property
     def counts_tokens(self) -> bool:
         """Whether there is a limit of tokens."""
-        return self._tokens is not None
+        return self._tokens is not None or (self.shared is not None and self.shared.model.tpm is not None)
+
+    def keep_in(self, shared: SharedLimit) -> None:
+        """Let the configured limits be kept for many processes; the announced and hidden ones stay here."""
+        self.shared = shared
+        self._requests = self._tokens = self.slots.limit = None
+        self._update()
 
     def configure(self, model: Model) -> None:
         """Take the limits of another configuration; what has been taken stays taken, and running requests go on."""
         self._model = model
+        if self.shared is not None:
+            self.shared.configure(model)
+            return
         self._requests = _changed(self._requests, model.rpm)
         self._tokens = _changed(self._tokens, model.tpm)
         self.slots.limit = model.max_concurrent
@@ -79,8 +91,9 @@ class Limits:
     def announce(self, requests: AnnouncedLimit | None, tokens: AnnouncedLimit | None, *, now: float) -> None:
         """Take the limits that the provider has announced; a lower one that is configured stays."""
         in_flight = float(max(self.slots.running - 1, 0))
-        self._requests = _announced(self._requests, requests, self._model.rpm, now, in_flight)
-        self._tokens = _announced(self._tokens, tokens, self._model.tpm, now, 0.0)
+        rpm, tpm = (self._model.rpm, self._model.tpm) if self.shared is None else (None, None)
+        self._requests = _announced(self._requests, requests, rpm, now, in_flight)
+        self._tokens = _announced(self._tokens, tokens, tpm, now, 0.0)
         self._update()
 
     def answered(self, now: float, sent_at: float) -> None:
@@ -109,6 +122,8 @@ class Limits:
 
     def note_wait(self, now: float, due: float, *, batch: bool) -> None:
         """Note that a request waits until `due`; a hidden limit that makes it wait may grow."""
+        if self.shared is not None and due == inf:
+            self.shared.want()
         if (hidden := self.hidden.limit) is not None and hidden.due(now, batch=batch) >= due:
             self.hidden.note_wait(now)
 
@@ -122,6 +137,8 @@ class Limits:
         for limit in (self._requests, self.hidden.limit):
             if limit is not None:
                 due = max(due, limit.due(now, batch=batch))
+        if self.shared is not None:
+            due = max(due, self.shared.due(now, tokens, batch=batch))
         return due if self._tokens is None else max(due, self._tokens.due(now, tokens, batch=batch))
 
     def expected(self, now: float, tokens: float, ahead: float, *, batch: bool) -> float:
@@ -147,6 +164,8 @@ class Limits:
             self._tokens.take(now, tokens, batch=batch)
         if self.slots.limit is not None:
             self.slots.note_peak(now)
+        if self.shared is not None:
+            self.shared.take(now, tokens, batch=batch)
 
     def give_back(self, now: float, tokens: float, *, batch: bool, sent: bool, used: float | None) -> None:
         """Note that a request has ended: its slot is free, and the tokens it did not use; all of it if never sent.
@@ -158,6 +177,8 @@ class Limits:
             self.refund(now, tokens, batch=batch)
         elif self._tokens is not None and used is not None:
             self._tokens.correct(now, used - tokens, batch=batch)
+        if self.shared is not None and sent:
+            self.shared.ended(0.0 if used is None else used - tokens)
 
     def refund(self, now: float, tokens: float, *, batch: bool) -> None:
         """Give back all that a request has taken but its slot: it has not been sent, or not with our key."""
@@ -166,9 +187,11 @@ class Limits:
                 limit.correct(now, -1.0, batch=batch)
         if self._tokens is not None:
             self._tokens.correct(now, -tokens, batch=batch)
+        if self.shared is not None:
+            self.shared.refund(tokens)
 
     def _update(self) -> None:
-        limits = (self._requests, self._tokens, self.slots.limit, self.hidden.limit)
+        limits = (self._requests, self._tokens, self.slots.limit, self.hidden.limit, self.shared)
         self.unlimited = all(limit is None for limit in limits)
 
 

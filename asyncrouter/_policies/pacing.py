@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,11 @@ class Pacer:
     def waiting(self) -> int:
         """How many requests wait."""
         return sum(self._waiting)
+
+    def demand(self, most: int) -> list[tuple[float, bool]]:
+        """The first ones that wait, in their order: the tokens of each, and whether it is batch work."""
+        waiting = (ticket for queue in self._queues for ticket in queue if not ticket.withdrawn)
+        return [(ticket.tokens, ticket.rank.batch) for ticket in islice(waiting, most)]
 
     # One request.
 

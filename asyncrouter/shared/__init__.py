@@ -1,0 +1,41 @@
+"""State that several processes share: limits, holds and budgets as one. What a store for it has to do, and one of them.
+
+`asyncrouter.integrations.redis.RedisState` keeps it in Redis. To keep it elsewhere, write a class with the methods of
+`Shared`; `InProcess` shows in Python what each of them does.
+"""
+
+from asyncrouter.shared._accounts import OwnAccounts
+from asyncrouter.shared._in_process import InProcess
+from asyncrouter.shared._protocol import (
+    ALIVE_SECONDS,
+    ALONE,
+    HORIZON_SECONDS,
+    JOIN_SECONDS,
+    LAPSE_SECONDS,
+    Account,
+    Ask,
+    Grant,
+    Reservation,
+    Shared,
+    SharedHold,
+    Short,
+    Spent,
+)
+
+__all__ = [
+    "ALIVE_SECONDS",
+    "ALONE",
+    "HORIZON_SECONDS",
+    "JOIN_SECONDS",
+    "LAPSE_SECONDS",
+    "Account",
+    "Ask",
+    "Grant",
+    "InProcess",
+    "OwnAccounts",
+    "Reservation",
+    "Shared",
+    "SharedHold",
+    "Short",
+    "Spent",
+]
