@@ -117,8 +117,8 @@ local reply = {ms(), us(wait), count, us(share), room, us(joins), us(held), why}
 for i, one in ipairs(turns) do reply[#reply + 1] = us(one) end
 return reply
 """
-"""Gives turns of a place. KEYS: its state. Limits that are not there are 0. Returns the time, wait, processes, share, room,
-joins_in, held, why, then a time for each turn."""
+"""Gives turns of a place. KEYS: its state. Limits that are not there are 0. Returns the time, wait, processes, share,
+room, joins_in, held, why, then a time for each turn."""
 
 HOLD: Final = """
 local t = redis.call('TIME')
@@ -233,8 +233,9 @@ while at <= #ARGV do
 end
 return reply
 """
-"""Reserves amounts. KEYS: sums and open reservations of each account, by turns. Returns the time, and for each {-1, the span of each
-account, what is left in each}, or the account that is short, what is left in it, and when its span ends."""
+"""Reserves amounts. KEYS: sums and open reservations of each account, by turns. Returns the time, and for each {-1, the
+span of each account, what is left in each}, or the account that is short, what is left in it, and when its span ends.
+"""
 
 SETTLE: Final = _LAPSE + """
 local at = 1

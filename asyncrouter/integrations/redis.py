@@ -225,8 +225,8 @@ class RedisState:
         for _ in range(2):
             sent = _number(self._ahead and self._ahead + loop.time())
             reply = await self._run_script(text, keys, [*before, sent, *after])
-            stale = _read(lambda reply: _whole(reply[0]) < 0, reply)
-            self._ahead = _read(lambda reply: _whole(reply[1 if stale else 0]), reply) / 1000.0 - loop.time()
+            told, stale = _read(_time_in, reply)
+            self._ahead = told - loop.time()
             if not stale:
                 return reply[1:]
         raise ConnectionError("its clock leaps")
@@ -291,6 +291,12 @@ def _whole(value: object) -> int:
     if isinstance(value, int | bytes | str):
         return int(value)
     raise TypeError(value)
+
+
+def _time_in(reply: Sequence[object]) -> tuple[float, bool]:
+    """The server's clock in the answer to a question, and whether the question was stale."""
+    stale = _whole(reply[0]) < 0
+    return _whole(reply[int(stale)]) / 1000.0, stale
 
 
 def _text(value: object) -> str:
