@@ -9,7 +9,7 @@ Ramdas and Rinaldo, 2022). First content, silence and pace each have a sum; one 
 An attempt need not end to be evidence. While it is silent, its p-value can only become smaller; what is known is added
 at once (`cut()`), and what was added is taken off when it ends (`given`).
 
-A demoted model goes behind the others of its chain. It is probed after 5, 10, 20 … 120 s by a call that races it with
+A demoted model goes behind the others of its chain. It is probed after 5, 10, 20 … 60 s by a call that races it with
 the next model at once, so that nobody waits for it. A probe that is as quick as usual ends the demotion; so do two
 probes in a row that answer before the other model, for then the others have become slow, too.
 """
@@ -41,8 +41,9 @@ FEW_SAMPLES = 20
 LEARN_AGAIN_SECONDS = 600.0
 """Seconds after which a demoted model's times are learned again: never would leave a model that has changed for good
 last for ever."""
-FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS = 5.0, 120.0
-"""Seconds until the first probe, and between two probes at most; each pause is twice as long as the one before."""
+FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS = 5.0, 60.0
+"""Seconds until the first probe, and between two probes at most; each pause is twice as long as the one before. One
+healthy probe in twenty is slow by chance: so there are two within two minutes of a recovery."""
 GOOD_CONDUCT_SECONDS = 120.0
 """Seconds after a return from which on a new demotion begins with the shortest pause again."""
 TRUCE_SECONDS = 60.0

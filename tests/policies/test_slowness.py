@@ -91,7 +91,7 @@ def test_nothing_is_learned_while_evidence_stands() -> None:
 
 
 def test_probes_become_rarer() -> None:
-    """A demoted model is last, but for a probe after 5, 10, 20, 40, 80 and then every 120 seconds."""
+    """A demoted model is last, but for a probe after 5, 10, 20, 40 and then every 60 seconds."""
     made, now, pauses = made_slow(), 0.0, []
     for _ in range(7):
         began = now
@@ -101,7 +101,7 @@ def test_probes_become_rarer() -> None:
         made.begin_probe(now)
         pauses.append(now - began)
 
-    assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 120.0, 120.0]
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0]
 
 
 def test_a_quick_probe_ends_it() -> None:
