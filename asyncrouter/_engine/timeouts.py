@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_SECONDS = 1.0
 """Seconds after which an "auto" limit is looked at again that was reached while another model could be raced."""
+ROUNDING = 1e-9
+"""Seconds by which the instant of a limit may be missed: sums of floats."""
 MISSING: dict[ClockName, str] = {
     "connect": "connection", "first_token": "content", "idle": "more content", "total": "end",
 }
@@ -36,7 +38,7 @@ def wait_longer(sent: SentAttempt, limit_name: ClockName, step_run: StepRun | No
     if not isinstance(cap, AutoSeconds):
         return False
     limit = max(cap, automatic_limit(usual.silence if limit_name == "idle" else usual.first))
-    if silent < limit:
+    if silent < limit - ROUNDING:
         sent.moved = limit
     elif step_run is None or step_run.race.may_cut(step_run):
         return False

@@ -237,6 +237,21 @@ def test_nobody_is_cut_who_is_raced(clock: Clock, world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("begun_at", [0.1, 0.1 + 0.2, 1.1, 1e3 / 7.0, 2.2])
+def test_a_limit_that_is_a_rounding_away_is_reached(clock: Clock, world: World, begun_at: float) -> None:
+    """A stall that reaches the cap of "auto" is not cut while another model could be raced, whatever the sums are."""
+    world.model("a", Act(tokens=65, first_token=0.1, gap=0.07, fault="stall", at=9, pause=5.1))
+    world.model("b", FLOWS)
+
+    async def scenario() -> Trace:
+        config = world.config(defaults={"idle": {"auto": True, "cap": 2.7}})
+        async with Router(config, transport=world.transport(), seed=1) as router:
+            await asyncio.sleep(begun_at)
+            return (await router.chat("x", chain=["a", "b"])).trace
+
+    assert shown(clock.run(scenario())) == [("a", "first", "won")]
+
+
 def test_the_older_of_two_silent_models_makes_room_for_a_third(clock: Clock, world: World) -> None:
     """With two silent models the older one is cut after 30 s, and the third is started when the newer one is late."""
     world.model("a", LATE)

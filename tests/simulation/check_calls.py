@@ -7,6 +7,8 @@ from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING
 
+from asyncrouter import AutoSeconds
+
 from .fault_kinds import CONNECTION, TIMEOUT
 
 if TYPE_CHECKING:
@@ -99,7 +101,8 @@ def own_timeouts(run: FinishedRun) -> None:
             continue
         steps = [step for step in call.plan.steps if step.name == attempt.model]
         total = max(inf if step.total is None else step.total for step in steps)
-        first_token = max(inf if step.first_token is None else step.first_token for step in steps)
+        numbers = [inf if isinstance(step.first_token, AutoSeconds) else step.first_token for step in steps]
+        first_token = max(inf if number is None else number for number in numbers)  # "auto" may wait longer
         # Before the first content a step's timeouts do not run while the loop is blocked.
         sent, late = call.began + attempt.sent, run.record.late
         blocked = run.record.blocked_between(sent, one.ended)

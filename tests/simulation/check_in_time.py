@@ -6,6 +6,8 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from asyncrouter import AttemptTimeout, AutoSeconds
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,6 +73,28 @@ def rescues_in_budget(run: FinishedRun) -> None:
                 break
 
 
+def auto_limits_cut_last(run: FinishedRun) -> None:
+    """An "auto" limit cuts no sooner than its cap says, and nobody who could have been raced instead."""
+    troubled = {change.subject for change in run.record.changes}
+    for one in run.tries:
+        limit = _auto_limit(one)
+        if limit is None or one.sent is None:
+            continue
+        last = one.attempt.last_content
+        since = one.sent if last is None else one.call.began + last
+        if one.ended < since + limit - NEAR:
+            run.flag("auto", f"{one} cut after {one.ended - since!r} s, not {limit!r}")
+        committed = one.call.behaviour.stream and last is not None
+        batch = one.call.behaviour.options.get("priority") == "batch"
+        if committed or batch or not one.call.plan.rescues or not run.record.has_listener:
+            continue
+        for other in run.by_call[one.call.number]:
+            model = other.attempt.model
+            untroubled = not troubled & {model, run.scenario.models[model].provider}
+            if other.sent == one.ended and other.attempt.cause == "fallback" and untroubled:
+                run.flag("auto", f"{one} cut at {one.ended!r}, when {model} could have been raced with it")
+
+
 def whole_or_confirmed(run: FinishedRun) -> None:
     """For `chat()` an attempt is superseded when another one is whole, or has eight contents."""
     for one in run.tries:
@@ -90,6 +114,16 @@ def slow_models_are_last(run: FinishedRun) -> None:
                 if after < before + FIRST_PROBE - NEAR:
                     run.flag("slow", f"{model}, slow from {since:.3f} on, is asked first at {before:.3f}, {after:.3f}")
                     break
+
+
+def _auto_limit(one: MatchedAttempt) -> float | None:
+    """The "auto" limit that has ended an attempt; `None` if something else has."""
+    error = one.attempt.error
+    if not isinstance(error, AttemptTimeout) or error.clock not in {"first_token", "idle"} or "share" in error.message:
+        return None
+    limits = {getattr(step, error.clock) for step in one.call.plan.steps if step.name == one.attempt.model}
+    limit = limits.pop()
+    return limit if isinstance(limit, AutoSeconds) and not limits else None
 
 
 def _rescues(run: FinishedRun) -> list[MatchedAttempt]:
@@ -143,5 +177,6 @@ def _is_first_of_several(run: FinishedRun, one: MatchedAttempt, model: str, sinc
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
-    rescues_where_allowed, rescues_when_late, rescues_in_budget, whole_or_confirmed, slow_models_are_last,
+    rescues_where_allowed, rescues_when_late, rescues_in_budget, auto_limits_cut_last, whole_or_confirmed,
+    slow_models_are_last,
 ]

@@ -55,7 +55,8 @@ CAUGHT_BY: Mapping[str, int] = {
     "pauses_count_as_failures": 1_000_003, "own_size_limits_count": 1_000_003, "new_keys_are_not_asked_for": 1_000_007,
     "limits_run_while_blocked": 1_000_106, "announced_room_is_not_read": 1_000_028,
     "a_callers_tokens_are_ours": 1_000_077, "queues_for_tokens_take_no_time": 5109,
-    "first_words_confirm": 1_000_008, "probes_do_not_become_rarer": 1_000_006, "rescues_at_once": 1_000_002,
+    "auto_limits_are_numbers": 1_000_149, "rescues_without_budget": 1_000_021, "first_words_confirm": 1_000_008,
+    "probes_do_not_become_rarer": 1_000_006, "rescues_at_once": 1_000_002,
     "rescues_whatever_was_asked": 1_000_021, "slow_at_once": 1_000_003, "slow_models_stay_first": 1_000_003,
 }
 """The seeds that notice them. When days are drawn in another way, or the router goes another, others will be found."""

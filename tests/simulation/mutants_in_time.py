@@ -60,6 +60,16 @@ def rescues_whatever_was_asked() -> Iterator[None]:
 
 
 @mutant
+def auto_limits_are_numbers() -> Iterator[None]:
+    """An "auto" limit cuts when it is reached, though another model could be raced."""
+    with (
+        patch("asyncrouter._engine.attempt.wait_longer", lambda *_: False),
+        patch("asyncrouter._engine.reading.wait_longer", lambda *_: False),
+    ):
+        yield
+
+
+@mutant
 def first_words_confirm() -> Iterator[None]:
     """Of two answers the one that has begun is confirmed at once, however it goes on."""
     with patch.object(hedging, "flows_as_usual", lambda step_run, now: True):

@@ -10,6 +10,7 @@ from .behaviour import BehaviourMix
 from .config import draw_config, draw_in_time
 from .distributions import log_uniform
 from .fault_kinds import KINDS
+from .late_days import make_late
 from .own_troubles import draw_own_troubles
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def draw_scenario(seed: int) -> Scenario:
     drawn = _calls(random, horizon, sorted(config["tasks"]))  # type: ignore[call-overload]  # ours: a dict of tasks
     draw_in_time(seed, config)
     calls, picky = draw_own_troubles(seed, drawn, config, models)
-    return Scenario(
+    scenario = Scenario(
         seed=seed,
         config=config,
         models=models,
@@ -133,6 +134,8 @@ def draw_scenario(seed: int) -> Scenario:
         blocked=_blocked(Random(f"blocked {seed}"), horizon),
         wall_jump=(random.uniform(0.0, horizon), random.choice([0.0, 0.0, 0.0, -3600.0, 3600.0])),
     )
+    make_late(scenario)
+    return scenario
 
 
 def _models(random: Random, horizon: float, *, unlimited_size: bool) -> dict[str, ModelProfile]:
