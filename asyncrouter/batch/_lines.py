@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError, Embeddings, Reply
 from asyncrouter.batch._embedding_rows import embedding_body
 from asyncrouter.batch._failure import cause_of, is_retryable
+from asyncrouter.batch._responses_rows import RESPONSES, response_body
 from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.files import json_bytes
 from asyncrouter.schema import to_json
@@ -40,7 +41,7 @@ def answer_line(
     `BadReply` for an answer that could not be read from its line again.
     """
     if form == "openai":
-        record = _openai(row, reply, embedding_body(reply) if isinstance(reply, Embeddings) else reply.raw)
+        record = _openai(row, reply, _body(row, reply))
     else:
         record = _native(row, reply)
     if raw and form == "native" and isinstance(reply, Reply):
@@ -133,6 +134,13 @@ def _native(row: Row, reply: Reply | Embeddings) -> Fields:
     return record
 
 
+def _body(row: Row, reply: Reply | Embeddings) -> Fields:
+    """The answer as the endpoint that the row names would write it."""
+    if isinstance(reply, Embeddings):
+        return embedding_body(reply)
+    return response_body(_hex_id(row.id), reply) if row.fields.get("url") == RESPONSES else reply.raw
+
+
 def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
     trace = reply.trace
     won = next((attempt for attempt in trace.attempts if attempt.outcome == "won"), None)
@@ -151,21 +159,25 @@ def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
 
 
 def _openai_failure(row: Row, error: Exception, record: Fields) -> Fields:
-    """The Batch API's error line: a response with the status and the error, `None` where there was none."""
+    """The Batch API's error line: a response with its status and the error in its body, or else `error`."""
     cause = cause_of(error)
-    code = cause.code if isinstance(cause, AttemptError) and cause.code is not None else record["class"]
     response: Fields | None = None
     if isinstance(cause, AttemptError) and cause.status is not None:
         body = {"message": cause.message, "type": record["class"], "param": cause.param, "code": cause.code}
         response = {"status_code": cause.status, "request_id": cause.request_id, "body": {"error": body}}
     return {
         "id": _batch_request_id(row.id), "custom_id": row.id, "response": response,
-        "error": {"code": code, "message": record["message"]}, "asyncrouter": {**record, "schema_version": SCHEMA},
+        "error": None if response is not None else {"code": record["class"], "message": record["message"]},
+        "asyncrouter": {**record, "schema_version": SCHEMA},
     }
 
 
 def _batch_request_id(given: Id) -> str:
-    return f"batch_req_{blake2b(str(given).encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
+    return f"batch_req_{_hex_id(given)}"
+
+
+def _hex_id(given: Id) -> str:
+    return blake2b(str(given).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _attempt(attempt: Attempt) -> Fields:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from asyncrouter.batch._embedding_rows import EMBEDDINGS, NOT_EMBEDDED, embedding_call
+from asyncrouter.batch._responses_rows import RESPONSES, responses_messages, responses_params
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -23,7 +24,9 @@ Fields = dict[str, object]
 ROWS_PER_YIELD = 500
 """How many rows a loop over an input reads before it lets other tasks run: some milliseconds' work."""
 CHAT_COMPLETIONS = "/v1/chat/completions"
-"""The endpoint that a row in OpenAI's form usually names; it may also be `EMBEDDINGS`."""
+"""The endpoint that a row in OpenAI's form usually names."""
+ENDPOINTS = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS)
+"""The endpoints that a row in OpenAI's form may name."""
 MODEL_ARGUMENTS = ("tier", "chain", "model")
 """The arguments of `Router.chat` that say which models; a call takes one of them."""
 NATIVE_FIELDS = (
@@ -157,25 +160,31 @@ def _openai(
         if name not in OPENAI_FIELDS:
             raise RowError(_unknown(name, OPENAI_FIELDS, ""))
     method, url = fields.get("method", "POST"), fields.get("url", CHAT_COMPLETIONS)
-    if url not in (CHAT_COMPLETIONS, EMBEDDINGS) or method != "POST":
-        raise RowError(f"expected POST {CHAT_COMPLETIONS} or {EMBEDDINGS}, got {method} {url!r:.60}")
+    if url not in ENDPOINTS or method != "POST":
+        raise RowError(f"expected POST to one of {', '.join(ENDPOINTS)}, got {method} {url!r:.60}")
     body = fields.get("body")
     if not isinstance(body, Mapping):
         raise RowError(f"body: expected an object, got {body!r:.60}")
-    if url == EMBEDDINGS:
-        try:
+    try:
+        if url == EMBEDDINGS:
             return embedding_call(body, options)
-        except ValueError as error:
-            raise RowError(str(error)) from None
+        given, params = _chat(body) if url == CHAT_COMPLETIONS else (responses_messages(body), responses_params(body))
+    except ValueError as error:
+        raise RowError(str(error)) from None
     if body.get("stream"):
         raise RowError("body.stream: a batch is not streamed; leave it out")
-    params = {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}}
     merged = dict(options)
     _take_format(params, merged)
     merged["params"] = {**_params(options.get("params")), **params}
     if not any(name in options for name in ("task", *MODEL_ARGUMENTS)):
         merged |= _model_choice(body.get("model"), config)
-    return _messages(body.get("messages")), merged
+    return _messages(given), merged
+
+
+def _chat(body: Mapping[str, object]) -> tuple[object, Fields]:
+    """The messages and the parameters of a body for Chat Completions."""
+    params = {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}}
+    return body.get("messages"), params
 
 
 def _take_format(params: Fields, merged: dict[str, object]) -> None:

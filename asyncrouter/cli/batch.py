@@ -41,8 +41,8 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 )
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", metavar="OUT", required=True,
-              help="Write a line for each answer as it comes. A table (.parquet, .csv, .tsv) has them beside the columns "
-              "of IN, and is made at the end. - is standard output: such a run cannot be resumed.")
+              help="Write a line for each answer as it comes. A table (.parquet, .csv, .tsv) has them beside the "
+              "columns of IN, and is made at the end. - is standard output: such a run cannot be resumed.")
 @click.option("--errors", metavar="FILE",
               help="Write a line for each failed row, which can be run again.  [default: OUT.errors.jsonl]")
 @call_options
@@ -99,7 +99,8 @@ def command(
     {"id": "1", "prompt": "Name three rivers."}
     {"id": "2", "messages": [{"role": "user", "content": "Sort it."}], "task": "coding", "max_tokens": 400}
     {"custom_id": "3", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "…", "messages": […]}}
-    {"custom_id": "4", "method": "POST", "url": "/v1/embeddings", "body": {"model": "…", "input": […]}}
+    {"custom_id": "4", "method": "POST", "url": "/v1/responses", "body": {"model": "…", "input": "…"}}
+    {"custom_id": "5", "method": "POST", "url": "/v1/embeddings", "body": {"model": "…", "input": […]}}
 
     A table has a column "prompt", or --prompt-template; its other columns stand beside the answers. With --schema each
     property of an answer is a column of a table. --tier flex asks OpenAI for half the price, and takes longer.
