@@ -29,7 +29,7 @@ def answered(clock: Clock, world: World, path: Path, *lines: str, **options: obj
 
 NOTHING = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 TOOL = {"type": "function", "name": "look", "parameters": NOTHING, "strict": True}
-CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+CALL = {"id": "c", "name": "look", "arguments": "{}"}
 TURN = [
     {"role": "user", "content": [
         {"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "data:image/png;base64,AA=="},
