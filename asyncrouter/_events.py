@@ -16,7 +16,7 @@ from asyncrouter._repr import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from asyncrouter._types import Attempt, Trace
+    from asyncrouter._types import Attempt, Reply, Trace
 
 logger = logging.getLogger("asyncrouter")
 
@@ -48,10 +48,17 @@ class AttemptStarted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """An attempt has ended, or was not sent. `attempt` does not change any more."""
+    """An attempt has ended, or was not sent. `attempt` does not change any more.
+
+    `reply` is its whole answer, also one that was not accepted; `None` without one.
+    """
 
     trace: Trace
     attempt: Attempt
+    reply: Reply | None = None
+
+    def __repr__(self) -> str:
+        return f"AttemptEnded(trace={self.trace!r}, attempt={self.attempt!r})"  # without the text of the answer
 
 
 class CallEnded(NamedTuple):

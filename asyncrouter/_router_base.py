@@ -154,6 +154,7 @@ class RouterBase:
         plan = self._plan(
             task, tier, chain, model, hedge, retry, connect, first_token, idle, total, on_refusal, on_context, rescue,
         )
+        self._warn_of_plan(plan)
         try:
             merged = explained_params(self.config, plan, params, provider_params)
         except Exception as error:
@@ -224,40 +225,42 @@ class RouterBase:
             settings = NO_CALL_SETTINGS
         else:
             settings = CallSettings(connect, first_token, idle, total, on_refusal, on_context, rescue)
-        plan = self._plans.plan(task, tier, chain, model, hedge, retry, settings)
+        return self._plans.plan(task, tier, chain, model, hedge, retry, settings)
+
+    def _warn_of_plan(self, plan: Plan, trace: Trace | None = None) -> None:
         if plan.warning is not None:
-            self._events.notice(Notice(str(task), plan.warning))
-        if plan.notes:
-            for subject, note in plan.notes:
-                self._events.notice(Notice(subject, note))
-        return plan
+            self._events.notice(Notice(str(plan.task), plan.warning), trace)
+        for subject, note in plan.notes:
+            self._events.notice(Notice(subject, note), trace)
 
     def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
+        trace = Trace(plan.task, self._wall(), tags=tags, id=next(self._ids))
+        if plan.warning is not None or plan.notes:
+            self._warn_of_plan(plan, trace)
         if call.parse is unchecked:
-            self._events.notice(Notice("response_format", NOT_CHECKED))
+            self._events.notice(Notice("response_format", NOT_CHECKED), trace)
         if not call.params.keys() <= KNOWN:
-            self._warn_of_misspelt(call.params)
+            self._warn_of_misspelt(call.params, trace)
         if call.provider_params:
             for params in call.provider_params.values():
-                self._warn_of_misspelt(params)
+                self._warn_of_misspelt(params, trace)
         for step in plan.steps:
             if step.name not in self._used or step.provider.name not in engine.wires:
-                self._register(engine, step)
+                self._register(engine, step, trace)
         self._life.calls += 1
-        trace = Trace(plan.task, self._wall(), tags=tags, id=next(self._ids))
         if call.observed:
             self._events.emit(CallStarted(trace))
         return trace
 
-    def _register(self, engine: Engine, step: PlannedStep) -> None:
+    def _register(self, engine: Engine, step: PlannedStep, trace: Trace) -> None:
         engine.connect_provider(step.provider)
-        self._warn_of_misspelt(step.params)
+        self._warn_of_misspelt(step.params, trace)
         if len(self._used) < MAX_NAMES:
             self._used[step.name] = step
 
-    def _warn_of_misspelt(self, params: Mapping[str, object]) -> None:
+    def _warn_of_misspelt(self, params: Mapping[str, object], trace: Trace) -> None:
         for warning in misspelt(params):
-            self._events.notice(Notice("parameters", warning))
+            self._events.notice(Notice("parameters", warning), trace)
 
     def _end(self, engine: Engine, call: Call, trace: Trace, error: BaseException | None) -> None:
         self._life.end_call()

@@ -250,7 +250,7 @@ class SentAttempt:
         else:
             self._end_failed(now, outcome, error, answer)
         if self.entry.call.observed:
-            self.entry.announce_end()
+            self.entry.announce_end(self.reply)
         if self.engine.room.waiting:
             self.engine.room.freed()
 

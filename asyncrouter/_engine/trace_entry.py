@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed, Secret
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.spending import Reserved
-    from asyncrouter._types import Call, Cause, Outcome, Trace
+    from asyncrouter._types import Call, Cause, Outcome, Reply, Trace
 
 _OUTCOMES: Mapping[type, Outcome] = {NotSent: "not_sent", OverBudget: "not_sent", NotAccepted: "not_accepted"}
 """How an attempt with an error of this class has ended; with any other class it has failed."""
@@ -100,10 +100,10 @@ class TraceEntry:
         attempt.ended = now - self.call.began
         return True
 
-    def announce_end(self) -> None:
+    def announce_end(self, reply: Reply | None = None) -> None:
         """Tell the listeners; the entry does not change any more."""
         if self.call.observed:
-            self.engine.events.emit(AttemptEnded(self.trace, self.attempt))
+            self.engine.events.emit(AttemptEnded(self.trace, self.attempt, reply))
 
     def complete_error(self, error: AttemptError, key: Secret | None = None, hint: str = "") -> None:
         """Put on `error` which model failed; keep `key` and all other secrets out of its texts; `hint` is appended."""

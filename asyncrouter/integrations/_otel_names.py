@@ -18,6 +18,9 @@ _LATEST: Final = "gen_ai_latest_experimental"
 
 OPERATION: Final = "gen_ai.operation.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 ERROR: Final = "error.type"
 STATUS: Final = "http.response.status_code"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105  # tokens of texts
@@ -26,6 +29,8 @@ SECONDS_BUCKETS: Final = tuple(0.01 * 2**step for step in range(14))
 """The buckets of histograms of seconds, as the conventions have them: 0.01 to 81.92."""
 TOKEN_BUCKETS: Final = tuple(4**step for step in range(14))
 """The buckets of histograms of tokens, as the older conventions have them: 1 to 67,108,864."""
+LOG_TRACE_ID: Final = "otelTraceID"
+"""The attribute of log records in which OpenTelemetry's instrumentation of `logging` puts a trace's id."""
 
 
 class SemanticNames(NamedTuple):

@@ -6,10 +6,19 @@ from asyncrouter.integrations.otel import OpenTelemetry
 router = Router(listeners=[OpenTelemetry()])
 ```
 
-The span of an attempt has *its* model, provider, error and usage; that of the call has none of them, so that nothing is
-counted twice. Nothing of any prompt or answer, and no text of an error, is in either. `asyncrouter.call_id` is the
-`trace.id` that log records have as `call_id`. The names are those of the conventions for generative AI: see
-`OTEL_SEMCONV_STABILITY_OPT_IN`. Needs the extra `otel`.
+The span of an attempt has *its* model, provider, error, usage and finish reasons; that of the call has none of them, so
+that nothing is counted twice. Nothing of any prompt or answer, and no text of an error, is in either. The names are
+those of the conventions for generative AI: see `OTEL_SEMCONV_STABILITY_OPT_IN`. Needs the extra `otel`.
+
+A span's `asyncrouter.call_id` is the `trace.id` that log records have as `call_id`. As a filter of a handler the
+listener adds the ids of the call's span, under the names that OpenTelemetry's instrumentation of `logging` uses:
+
+```python
+telemetry = OpenTelemetry()
+handler = logging.StreamHandler()
+handler.addFilter(telemetry)
+handler.setFormatter(logging.Formatter("%(message)s trace_id=%(otelTraceID)s span_id=%(otelSpanID)s"))
+```
 """
 
 from __future__ import annotations
@@ -28,9 +37,13 @@ from asyncrouter import AttemptEnded, CallEnded, CallStarted
 from asyncrouter.integrations._names import Names
 from asyncrouter.integrations._otel_names import (
     ERROR,
+    FINISH_REASONS,
+    LOG_TRACE_ID,
     OPERATION,
     PROVIDERS,
     REQUEST_MODEL,
+    RESPONSE_ID,
+    RESPONSE_MODEL,
     SECONDS_BUCKETS,
     STATUS,
     TOKEN_BUCKETS,
@@ -39,12 +52,14 @@ from asyncrouter.integrations._otel_names import (
 )
 
 if TYPE_CHECKING:
+    import logging
+
     from opentelemetry.metrics import Histogram, MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
-    from asyncrouter import Attempt, Event, Trace, Usage
+    from asyncrouter import Attempt, Event, Reply, Trace, Usage
 
-    Attributes = dict[str, str | int | float]
+Attributes = dict[str, str | int | float | list[str]]
 
 _NAME: Final = "asyncrouter"
 _OPERATION: Final = "chat"
@@ -88,11 +103,22 @@ class OpenTelemetry:
     def __call__(self, event: Event) -> None:
         """Take an event of a router."""
         if isinstance(event, AttemptEnded):
-            self._end_attempt(event.trace, event.attempt)
+            self._end_attempt(event)
         elif isinstance(event, CallStarted):
             self._start_call(event.trace)
         elif isinstance(event, CallEnded):
             self._end_call(event.trace, event.error)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the ids of its call's span to a log record, "0" where there is none. Always true."""
+        span = self._calls.get(getattr(record, "call_id", ""))
+        if span is not None:
+            context = span.get_span_context()
+            record.otelTraceID = trace.format_trace_id(context.trace_id)
+            record.otelSpanID = trace.format_span_id(context.span_id)
+        elif not hasattr(record, LOG_TRACE_ID):
+            record.otelTraceID = record.otelSpanID = "0"
+        return True
 
     def _start_call(self, record: Trace) -> None:
         task = self._tasks.bounded(record.task or "call")
@@ -115,7 +141,8 @@ class OpenTelemetry:
                     span.set_status(StatusCode.ERROR, type(error).__name__)
         span.end(_nanoseconds(record.started + record.seconds))
 
-    def _end_attempt(self, record: Trace, attempt: Attempt) -> None:
+    def _end_attempt(self, event: AttemptEnded) -> None:
+        record, attempt = event.trace, event.attempt
         model = self._models.bounded(attempt.model)
         provider = PROVIDERS.get(attempt.provider, attempt.provider)
         about: Attributes = {OPERATION: _OPERATION, self._names.provider: provider, REQUEST_MODEL: model}
@@ -123,15 +150,17 @@ class OpenTelemetry:
             about[ERROR] = type(attempt.error).__name__
         call = self._calls.get(record.id)
         if call is None or call.is_recording():
-            self._span(record, attempt, about, call)
+            self._span(event, about, call)
         if attempt.sent is not None:
             self._measure(attempt, about)
 
-    def _span(self, record: Trace, attempt: Attempt, about: Attributes, call: Span | None) -> None:
+    def _span(self, event: AttemptEnded, about: Attributes, call: Span | None) -> None:
+        record, attempt = event.trace, event.attempt
         began = attempt.sent if attempt.sent is not None else attempt.queued or 0.0
         ended = attempt.ended if attempt.ended is not None else began
+        facts = about | self._facts(attempt, event.reply)
         span = self._tracer.start_span(
-            f"{_OPERATION} {about[REQUEST_MODEL]}", kind=SpanKind.CLIENT, attributes=about | self._facts(attempt),
+            f"{_OPERATION} {about[REQUEST_MODEL]}", kind=SpanKind.CLIENT, attributes=facts,
             context=None if call is None else trace.set_span_in_context(call),
             start_time=_nanoseconds(record.started + began),
         )
@@ -139,7 +168,7 @@ class OpenTelemetry:
             span.set_status(StatusCode.ERROR, str(about[ERROR]))
         span.end(_nanoseconds(record.started + ended))
 
-    def _facts(self, attempt: Attempt) -> Attributes:
+    def _facts(self, attempt: Attempt, reply: Reply | None) -> Attributes:
         """What a span says of its attempt beside model, provider and error."""
         facts: Attributes = {
             "asyncrouter.attempt": attempt.number, "asyncrouter.cause": attempt.cause,
@@ -156,7 +185,7 @@ class OpenTelemetry:
             facts[self._names.first_chunk_attribute] = first
         if (usage := attempt.usage) is not None:
             facts |= {name: count for field, name in self._names.usage.items() if (count := getattr(usage, field))}
-        return facts
+        return facts if reply is None else facts | _response(reply)
 
     def _measure(self, attempt: Attempt, about: Attributes) -> None:
         if attempt.sent is not None and attempt.ended is not None:
@@ -173,6 +202,21 @@ class OpenTelemetry:
         for field, counter in self._counters.items():
             if count := getattr(usage, field):
                 counter.add(count, about)
+
+
+def _response(reply: Reply) -> Attributes:
+    """What a span says of a whole answer, in the provider's own words where it has any."""
+    raw, facts = reply.raw, Attributes()
+    if isinstance(choices := raw.get("choices"), list):
+        facts[FINISH_REASONS] = [
+            reason for choice in choices
+            if isinstance(choice, dict) and isinstance(reason := choice.get("finish_reason"), str)
+        ]
+    if reply.served_model is not None:
+        facts[RESPONSE_MODEL] = reply.served_model
+    if isinstance(answer_id := raw.get("id"), str):
+        facts[RESPONSE_ID] = answer_id
+    return facts
 
 
 def _first_content(attempt: Attempt) -> float | None:

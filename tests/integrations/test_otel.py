@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +136,54 @@ def test_usage_stands_once(clock: Clock, world: World, latest: Seen) -> None:
     name = "gen_ai.usage.output_tokens"
 
     assert [facts(span, name) for span in (latest.call, *latest.attempts)] == [(None,), (2,)]
+
+
+def test_what_the_provider_says_of_its_answer(clock: Clock, world: World, latest: Seen) -> None:
+    """Its id, its model and why it ended, on the attempt that has it; also where the answer was not accepted."""
+    world.model("a", Act(text="one two three", served_model="a-2026"))
+    world.model("b", Act(text="two"))
+    chat(clock, world, latest, chain=["a", "b"], accept=lambda reply: reply.text == "two", max_tokens=2)
+    names = [f"gen_ai.response.{name}" for name in ("model", "finish_reasons")]
+
+    assert [facts(span, *names) for span in (latest.call, *latest.attempts)] == [
+        (None, None), ("a-2026", ("length",)), ("b", ("stop",))
+    ]
+    assert all(isinstance(facts(span, "gen_ai.response.id")[0], str) for span in latest.attempts)
+
+
+def test_a_stream_says_it_too(clock: Clock, world: World, latest: Seen) -> None:
+    """Once it has ended; one that its reader leaves has said nothing yet."""
+    world.model("a", Act(text="one two"))
+
+    async def scenario() -> None:
+        async with router_of(world, latest.listener) as router:
+            for whole in (True, False):
+                async with router.stream("hi", model="a") as stream:
+                    async for _ in stream:
+                        if not whole:
+                            break
+
+    clock.run(scenario())
+    attempts = [span for span in latest.spans if "asyncrouter.attempt" in (span.attributes or {})]
+
+    assert [facts(span, "gen_ai.response.finish_reasons")[0] for span in attempts] == [("stop",), None]
+
+
+def test_a_log_record_has_the_ids_of_its_calls_span(
+    clock: Clock, world: World, latest: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the listener as a filter; those of no call, and of a call that nothing traces, have "0"."""
+    world.model("a", Act(text="one"))
+    caplog.handler.addFilter(latest.listener)
+    with caplog.at_level(logging.INFO):
+        chat(clock, world, latest, model="a")
+        logging.getLogger("other").info("about nothing")
+    caplog.handler.removeFilter(latest.listener)
+    context = latest.call.context
+    [answered, other] = [(record.otelTraceID, record.otelSpanID) for record in caplog.records]  # type: ignore[attr-defined]
+
+    assert answered == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+    assert other == ("0", "0")
 
 
 def test_a_hedged_call(clock: Clock, world: World, latest: Seen) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -462,6 +463,48 @@ def test_the_record_of_a_notice_has_the_id_of_its_call(
     ids = clock.run(scenario())
 
     assert [record.call_id for record in caplog.records if record.levelno == logging.WARNING] == [ids[0]] * 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("how", ["chat", "stream", "embed"])
+def test_notices_about_a_calls_arguments_have_its_id(
+    clock: Clock, world: World, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """An unknown task and a parameter that looks misspelt are warned of as a part of the call that names them."""
+    world.model("a", Act(text="one"))
+
+    async def scenario() -> str:
+        async with router_of(world, tasks={"default": ["a"]}) as router:
+            asked: dict[str, Any] = {"task": "poetry", "params": {"temperatur": 1.0}}
+            if how == "chat":
+                return (await router.chat("x", **asked)).trace.id
+            if how == "embed":
+                return (await router.embed("x", **asked)).trace.id
+            async with router.stream("x", **asked) as stream:
+                return stream.trace.id
+
+    call_id = clock.run(scenario())
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+
+    assert [record.call_id for record in warnings] == [call_id] * 2  # type: ignore[attr-defined]
+    assert [record.getMessage()[:8] for record in warnings] == ["unknown ", "paramete"]
+
+
+def test_the_end_of_an_attempt_has_its_answer(clock: Clock, world: World) -> None:
+    """Also one that was not accepted; its text is not in the event's `repr`, which listeners print."""
+    world.model("a", Act(text="secret"))
+    world.model("b", Act(status=500))
+    world.model("c", Act(text="fine"))
+    events: list[AttemptEnded] = []
+
+    async def scenario() -> None:
+        listen = lambda event: events.append(event) if isinstance(event, AttemptEnded) else None  # noqa: E731
+        async with router_of(world, listen) as router:
+            await router.chat("x", chain=["a", "b", "c"], accept=lambda reply: reply.text == "fine", retry=1)
+
+    clock.run(scenario())
+
+    assert [None if event.reply is None else event.reply.text for event in events] == ["secret", None, "fine"]
+    assert ["secret" in repr(event) for event in events] == [False] * 3
 
 
 def test_ids_of_a_seeded_router_repeat(clock: Clock, world: World) -> None:
