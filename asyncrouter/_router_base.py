@@ -88,6 +88,11 @@ class RouterBase:
         """The configuration, with the built-in tasks and tiers; `reload()` replaces it."""
         return self._plans.config
 
+    @property
+    def shared(self) -> Shared | None:
+        """Where limits, holds and the budget are kept for many processes; `None`: this router keeps them for itself."""
+        return self._life.shared
+
     def reload(
         self, config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None, *,
         tables: Literal["current", "classic"] | NotGiven | None = NOT_GIVEN,
@@ -121,7 +126,7 @@ class RouterBase:
             if budget is None or tag not in budget.tags:
                 known = [] if budget is None else budget.tags
                 raise unknown("tag", tag, known, "budget.tags")
-        if self._life.shares and (shared := self._life.open().shared) is not None:
+        if self.shared is not None and (shared := self._life.open().shared) is not None:
             await shared.ready()
         spending = self._life.spending()
         return None if spending is None else await spending.state(tags)
@@ -186,7 +191,7 @@ class RouterBase:
 
     async def __aenter__(self) -> Self:
         self._life.enter()
-        if self._life.shares and (shared := self._life.open().shared) is not None:
+        if self.shared is not None and (shared := self._life.open().shared) is not None:
             try:
                 await shared.ready()
             except BaseException:

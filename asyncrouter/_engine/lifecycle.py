@@ -63,9 +63,9 @@ class Lifecycle:
         return "closed" if self.closed else "open" if self.engine is not None else "not opened"
 
     @property
-    def shares(self) -> bool:
-        """Whether limits, holds and the budget are kept for many processes."""
-        return self._shared is not None
+    def shared(self) -> Shared | None:
+        """Where limits, holds and the budget are kept for many processes; `None`: nowhere."""
+        return self._shared
 
     def open(self) -> Engine:
         """The engine of the running event loop, made by the first call. Raises `RouterClosed`, `RuntimeError`."""

@@ -1,4 +1,4 @@
-"""Limits and budget divided among worker processes, which share nothing while they run."""
+"""Limits and budgets divided among worker processes, where these share nothing while they run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from asyncrouter import Config, Router
+from asyncrouter import Budget, Config, Router
 
 if TYPE_CHECKING:
+    from asyncrouter import Shared
     from asyncrouter.batch._job_options import JobOptions
 
 
 def divided(config: Config, count: int) -> Config:
-    """A configuration for one of `count` processes: every model's `rpm`, `tpm` and `max_concurrent` divided by it.
+    """A configuration for one of `count` processes: the budget, and every model's `rpm`, `tpm` and `max_concurrent`,
+    divided by it.
 
-    `max_concurrent` is rounded down, but is at least 1. Limits that are not set stay so.
+    `max_concurrent` is rounded down, but is at least 1. Limits that are not set stay so. A router with `shared` needs
+    none of this.
     """
     models = {
         name: replace(
@@ -26,7 +29,13 @@ def divided(config: Config, count: int) -> Config:
         )
         for name, model in config.models.items()
     }
-    return replace(config, models=models)
+    return replace(config, models=models, budget=None if config.budget is None else _part(config.budget, count))
+
+
+def _part(budget: Budget, count: int) -> Budget:
+    tags = {name: replace(one, usd=None if one.usd is None else one.usd / count)
+            for name in budget.tags if (one := budget.of_tag(name)).usd is not None}
+    return replace(budget, usd=None if budget.usd is None else budget.usd / count, tags=tags)
 
 
 def divided_options(options: JobOptions, count: int) -> JobOptions:
@@ -42,6 +51,6 @@ def divided_options(options: JobOptions, count: int) -> JobOptions:
     )
 
 
-def router_of(config: Config, number: int, count: int) -> Router:
+def router_of(config: Config, shared: Shared | None, number: int, count: int) -> Router:
     """A router with this configuration, for process `number` of `count`; it can be pickled, as a lambda cannot."""
-    return Router(config)
+    return Router(config, shared=shared)

@@ -113,7 +113,9 @@ async def _start_processes(
     """The worker processes, which end with the stack; `None` where this process does all the work."""
     if options.processes == 1:
         return None
-    make_router = options.make_router or partial(router_of, divided(router.config, options.processes))
+    shared = router.shared
+    config = router.config if shared is not None else divided(router.config, options.processes)
+    make_router = options.make_router or partial(router_of, config, shared)
     return await stack.enter_async_context(worker_processes(options.processes, make_router))
 
 

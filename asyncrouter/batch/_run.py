@@ -93,7 +93,8 @@ async def run(
     are dropped. `limit` is how many rows it asks at most.
 
     `processes` is how many processes share the rows. Each has a router of its own, `make_router(number, processes)` or
-    one with this router's configuration and its limits `divided`, and its part of budget and concurrency. `progress` is
+    one with this router's configuration, and its part of `budget_usd` and concurrency. With a router that has `shared`
+    they keep its limits together; otherwise those are `divided`, so that what one does not use is lost. `progress` is
     called with a `Progress` at most 4 times a second.
 
     Raises, before anything is sent: `InvalidInput` with every invalid row, `BatchError` for other obstacles,

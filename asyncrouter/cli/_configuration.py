@@ -19,7 +19,7 @@ from asyncrouter.cli._output import print_note
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asyncrouter import Event
+    from asyncrouter import Event, Shared
 
 DEFAULT_FILE = Path("asyncrouter.toml")
 """The file that is used, if it exists, when none is named."""
@@ -38,17 +38,21 @@ class Configuration(NamedTuple):
         parts = [None if self.path is None else str(self.path), None if table is None else f'built-in table "{table}"']
         return " over ".join(part for part in parts if part is not None)
 
-    def router(self, *listeners: Callable[[Event], None]) -> Router:
+    def router(self, *listeners: Callable[[Event], None], shared: Shared | None = None) -> Router:
         """A router with this configuration. Raises `ConfigError`, whose path begins with the file's name.
 
         A file that was found is named on standard error.
         """
         if self.path is None:
-            return Router(tables=self.tables or "current", transport=make_transport(), listeners=listeners)
+            return Router(
+                tables=self.tables or "current", transport=make_transport(), listeners=listeners, shared=shared
+            )
         if self.found:
             print_note(f"using ./{self.path}, found in the working directory")
         try:
-            router = Router.from_toml(self.path, tables=self.tables, transport=make_transport(), listeners=listeners)
+            router = Router.from_toml(
+                self.path, tables=self.tables, transport=make_transport(), listeners=listeners, shared=shared
+            )
             if self.found:
                 check_found(router.config, self.path)
             return router
@@ -61,6 +65,27 @@ class Configuration(NamedTuple):
 def make_transport() -> AiohttpTransport:
     """What a command sends with: through the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl does."""
     return AiohttpTransport(trust_env=True)
+
+
+def shared_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Add --shared to a command, which gets the store, or `None`, as the argument `shared`."""
+
+    @wraps(command)
+    def wrapped(*, shared: str | None, **rest: object) -> object:
+        return command(shared=None if shared is None else _store(shared), **rest)
+
+    return click.option(
+        "--shared", metavar="URL", envvar="ASYNCROUTER_SHARED",
+        help="Keep limits, holds and the budget as one with all processes that name the same Redis: redis://host:6379/0.",
+    )(wrapped)
+
+
+def _store(url: str) -> Shared:
+    try:
+        from asyncrouter.integrations.redis import RedisState
+    except ModuleNotFoundError as missing:
+        raise click.UsageError(f"--shared: {missing}") from None
+    return RedisState(url)
 
 
 def config_options(command: Callable[..., object]) -> Callable[..., object]:

@@ -15,7 +15,7 @@ from asyncrouter.cli._batch_input import open_source
 from asyncrouter.cli._batch_notices import show_notices
 from asyncrouter.cli._batch_output import estimate_text
 from asyncrouter.cli._batch_run import run, run_sample
-from asyncrouter.cli._configuration import Configuration, config_options, make_transport
+from asyncrouter.cli._configuration import Configuration, config_options, make_transport, shared_option
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._options import CallOptions, call_options, check_call
 from asyncrouter.cli._output import write
@@ -23,7 +23,7 @@ from asyncrouter.cli._prompt import parameters
 from asyncrouter.cli._used_models import used_models
 
 if TYPE_CHECKING:
-    from asyncrouter import Config
+    from asyncrouter import Config, Shared
 
 
 @click.command(
@@ -33,6 +33,7 @@ Examples:
   asyncrouter batch in.jsonl -o out.jsonl --task coding --budget-usd 5
   asyncrouter batch texts.csv -o out.jsonl --prompt-template "Translate into French: {text}" --tier budget
   asyncrouter batch in.jsonl -o out.jsonl --dry-run --sample 50
+  asyncrouter batch part-3.jsonl -o out-3.jsonl --shared redis://host:6379/0   # on each of several machines
 
 \b
 Exit status: 0 all rows answered, 1 some rows failed, 2 wrong usage, configuration or input, 3 stopped early (budget,
@@ -85,11 +86,12 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
               help="With --dry-run: ask N rows, drawn at random, and tell cost and time of all with an interval of "
               "95 %. Their answers go to OUT.sample.jsonl.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary, or the estimate, as one JSON object.")
+@shared_option
 @config_options
 def command(
     source: str, output: str, call: CallOptions, params: tuple[str, ...], prompt_template: str | None,
     rpm: float | None, tpm: float | None, max_attempts: int | None, progress: str, dry_run: bool, sample: int | None,
-    as_json: bool,
+    as_json: bool, shared: Shared | None,
     configuration: Configuration, **options: object,
 ) -> int:
     """Answer every row of a file. IN is JSON lines (ours or OpenAI's), CSV or TSV, each perhaps .gz or .zst; Parquet; a
@@ -114,8 +116,8 @@ def command(
     if sample is not None and not dry_run:
         raise click.UsageError("--sample goes with --dry-run; a run of some rows only is --limit")
     config = _with_limits(configuration.router().config, call, rpm, tpm)
-    router = Router(config, transport=make_transport())
-    options["make_router"] = partial(_process_router, config)
+    router = Router(config, transport=make_transport(), shared=shared)
+    options["make_router"] = partial(_process_router, config, shared)
     arguments: dict[str, object] = {**call}
     if params:
         arguments["params"] = parameters(params)
@@ -146,9 +148,10 @@ def _without_flex(call: CallOptions) -> CallOptions:
     return checked
 
 
-def _process_router(config: Config, number: int, count: int) -> Router:
-    """The router of one of the processes, with its part of the limits."""
-    return Router(batch.divided(config, count), transport=make_transport())
+def _process_router(config: Config, shared: Shared | None, number: int, count: int) -> Router:
+    """The router of one of the processes, with its part of the limits unless they share them."""
+    own = config if shared is not None else batch.divided(config, count)
+    return Router(own, transport=make_transport(), shared=shared)
 
 
 def _with_limits(config: Config, call: CallOptions, rpm: float | None, tpm: float | None) -> Config:

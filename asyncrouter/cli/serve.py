@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncrouter import ConfigError
-from asyncrouter.cli._configuration import Configuration, config_options
+from asyncrouter.cli._configuration import Configuration, config_options, shared_option
 from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._output import print_note, write
@@ -20,7 +20,7 @@ from asyncrouter.serve import Loaded, Recent, ServeOptions, Server, StatusPage, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from asyncrouter import Event, Router
+    from asyncrouter import Event, Router, Shared
 
 _MEGABYTE = 1 << 20
 _MOST_CONNECTIONS = 10_000
@@ -62,10 +62,12 @@ for a key as the password of any user.
 @click.option("--status/--no-status", default=None, help="A page for people at /status: the models, how they stand, "
               "what calls cost in the last hour.  [default: only without keys]")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON object.")
+@shared_option
 @config_options
 def command(
     host: str, port: int, keys: Sequence[str], max_body: int, max_calls: int, max_seconds: float, drain: float,
-    status: bool | None, as_json: bool, configuration: Configuration,
+    status: bool | None, as_json: bool, shared: Shared | None,
+    configuration: Configuration,
 ) -> None:
     """Serve OpenAI's HTTP API: chat completions, embeddings and models, answered by chains.
 
@@ -76,7 +78,7 @@ def command(
         host=host, port=port, max_body=max_body * _MEGABYTE, max_calls=max_calls, longest=max_seconds, drain=drain,
         max_connections=_raise_file_limit(),
     )
-    run(_serve(configuration, _named(keys), options, status, as_json))
+    run(_serve(configuration, shared, _named(keys), options, status, as_json))
 
 
 def _raise_file_limit() -> int:
@@ -99,7 +101,8 @@ def _named(keys: Sequence[str]) -> dict[str, str]:
 
 
 async def _serve(
-    configuration: Configuration, keys: dict[str, str], options: ServeOptions, status: bool | None, as_json: bool
+    configuration: Configuration, shared: Shared | None, keys: dict[str, str], options: ServeOptions,
+    status: bool | None, as_json: bool,
 ) -> None:
     metrics, listeners = _metrics()
     pages = {"/metrics": metrics}
@@ -110,7 +113,7 @@ async def _serve(
     if status or (status is None and not load_keys()):
         listeners.append(recent := Recent(time.monotonic))
         pages["/status"] = StatusPage(recent).answer
-    load = lambda: Loaded(configuration.router(*listeners), load_keys())  # noqa: E731
+    load = lambda: Loaded(configuration.router(*listeners, shared=shared), load_keys())  # noqa: E731
     logger = logging.getLogger("asyncrouter.serve")
     logger.setLevel(logging.INFO)
     logger.addHandler(notes := _Notes())

@@ -5,7 +5,8 @@ ds = ray.data.read_parquet("s3://bucket/in")
 answer(ds, "router.toml", task="fast", actors=4, done="s3://bucket/out").write_parquet("s3://bucket/out")
 ```
 
-Needs the extra `ray`.
+Needs the extra `ray`. With `shared=RedisState("redis://…")` all actors keep the limits and the budget of the
+configuration together.
 
 Each actor has a router of its own and answers blocks of rows with `batch.map`. There is no journal: Ray writes whole
 files, and what they hold is what is done. So `done` reads the ids of the answered rows from the Parquet files of an
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from ray.data import Dataset
 
+    from asyncrouter import Shared
+
     Configured = str | PathLike[str] | Mapping[str, object] | Config | Callable[[], Router]
 
 logger: Final = logging.getLogger("asyncrouter")
@@ -57,7 +60,7 @@ JSON_COLUMNS = ("messages", "params", "chain")
 
 def answer(
     ds: Dataset, router: Configured, *, actors: int = 1, concurrency: int = 1024, batch_size: int = 256,
-    id_column: str = "id", done: str | PathLike[str] | None = None, **options: object,
+    id_column: str = "id", done: str | PathLike[str] | None = None, shared: Shared | None = None, **options: object,
 ) -> Dataset:
     """The data set with columns for the answer, or the error, of each row (`ADDED`).
 
@@ -67,11 +70,12 @@ def answer(
     and does not end the job.
 
     `router` is the path of a TOML file, a configuration, or a function that makes a router; it is called once in each
-    of the `actors`. They share nothing: divide limits by their number (`batch.divided`). An actor takes `batch_size`
-    rows at a time, with `concurrency` calls in flight at most; limits and outages are waited out, as in `batch.map`.
-    `options` are those of `Router.chat`. `done` is a directory, as a path or a URI, of Parquet files that an earlier
-    run has written: rows whose `id_column` has an answer there are left out, so that the same call resumes; `None`
-    leaves out nothing.
+    of the `actors`. With `shared`, such as a `RedisState`, they keep limits, holds and the budget as one, together with
+    everybody else who uses it; without, each has the limits for itself: divide them (`batch.divided`). A function
+    passes `shared` to its router itself. An actor takes `batch_size` rows at a time, with `concurrency` calls in flight
+    at most; limits and outages are waited out, as in `batch.map`. `options` are those of `Router.chat`. `done` is a
+    directory, as a path or a URI, of Parquet files that an earlier run has written: rows whose `id_column` has an
+    answer there are left out, so that the same call resumes; `None` leaves out nothing.
 
     Raises `BatchError` when a column of the input would be overwritten, or there is no `id_column`.
     """
@@ -82,7 +86,7 @@ def answer(
         if id_column not in names:
             raise BatchError(f"there is no column {id_column!r} to go on by; the columns are {', '.join(names)}")
         ds = _without(ds, answered(done, id_column), id_column)
-    arguments = {"router": router, "concurrency": concurrency, "options": options}
+    arguments = {"router": router, "concurrency": concurrency, "options": options, "shared": shared}
     return ds.map_batches(
         Answering, fn_constructor_kwargs=arguments, batch_size=batch_size, batch_format="pyarrow",
         compute=ActorPoolStrategy(size=actors), zero_copy_batch=True,
@@ -92,8 +96,10 @@ def answer(
 class Answering:
     """The work of one actor: a router, and a method that answers a batch of rows."""
 
-    def __init__(self, router: Configured, concurrency: int, options: dict[str, object]) -> None:
-        self._router = _router(router)
+    def __init__(
+        self, router: Configured, concurrency: int, options: dict[str, object], shared: Shared | None = None
+    ) -> None:
+        self._router = _router(router, shared)
         self._concurrency = concurrency
         self._options = options
 
@@ -154,12 +160,12 @@ def _uri(directory: str | PathLike[str]) -> str:
     return given if "://" in given else Path(given).absolute().as_uri()
 
 
-def _router(given: Configured) -> Router:
+def _router(given: Configured, shared: Shared | None) -> Router:
     if callable(given):
         return given()
     if isinstance(given, Config | Mapping):
-        return Router(given)
-    return Router.from_toml(given)
+        return Router(given, shared=shared)
+    return Router.from_toml(given, shared=shared)
 
 
 def _fields(row: dict[str, object]) -> dict[str, object]:
