@@ -5,6 +5,7 @@ from asyncrouter._config.arguments_messages import tool_result
 from asyncrouter._config.budget import Budget, BudgetState, OverBudget
 from asyncrouter._config.catalog import Key, Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
+from asyncrouter._config.pool import Pick, Pool, PoolMember
 from asyncrouter._config.price import Price
 from asyncrouter._config.settings import AutoSeconds
 from asyncrouter._embedding.result import Embeddings
@@ -113,6 +114,9 @@ __all__ = [
     "OutOfCredit",
     "Outcome",
     "OverBudget",
+    "Pick",
+    "Pool",
+    "PoolMember",
     "Price",
     "Priority",
     "Prompt",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
+from asyncrouter._config.catalog import base_name
 from asyncrouter._config.settings import AutoSeconds
 from asyncrouter._credentials import Credential
 from asyncrouter._repr import html_table, visible
@@ -12,10 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from asyncrouter._config.arguments_params import Params
-    from asyncrouter._config.plan import Plan, PlannedStep
+    from asyncrouter._config.plan import Plan, PlannedPool, PlannedStep
     from asyncrouter._config.price import Price
     from asyncrouter._config.settings import Hedge
     from asyncrouter._engine.engine import Engine
+
+
+T = TypeVar("T")
+
+
+class Members(tuple[T, ...]):
+    """The members of a pool, in their order; `members["azure-eu:gpt-6-luna"]` is one by its name."""
+
+    __slots__ = ()
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, str):
+            return next((one for one in self if getattr(one, "model", None) == which), None) or self._missing(which)
+        return super().__getitem__(which)
+
+    def _missing(self, name: str) -> NoReturn:
+        raise KeyError(name)
 
 
 class ExplainedStep(NamedTuple):
@@ -31,6 +49,9 @@ class ExplainedStep(NamedTuple):
     - `notes`: how a checked `response_format` is asked for, where it is not simply sent as it is.
     - `rescue`: whether the next model is started beside it when it is far slower than usual, or silent.
     - `usual`: how long its first content usually takes, in figures; "" while nothing is known.
+    - `members`: of a pool: the same for each member, by index or by name; `model` is the member's name there. The
+      pool's own fields are those that hold for all: it is ready if one is, and its price is the highest.
+    - `pick`: of a pool: the rule by which a member is picked.
     """
 
     model: str
@@ -46,8 +67,13 @@ class ExplainedStep(NamedTuple):
     notes: tuple[str, ...] = ()
     rescue: bool = True
     usual: str = ""
+    members: Members[ExplainedStep] = Members()
+    pick: str = ""
 
     def __str__(self) -> str:
+        if self.members:
+            head = f"{self.model} ({self.pick} of {len(self.members)}): {self.standing}"
+            return "\n".join([visible(head), *(f"      {member}" for member in self.members)])
         names = ("connect", "first_token", "idle", "total")
         clocks = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in names)
         price = self.usd_per_mtok
@@ -84,7 +110,8 @@ class Explanation(NamedTuple):
 
     def _repr_html_(self) -> str:
         columns = ("", "model", "provider", "standing", "connect", "first token", "idle", "total", "price", "wire")
-        lines = [*enumerate(self.steps, 1), *(("too long", step) for step in self.on_context)]
+        shown = [*enumerate(self.steps, 1), *(("too long", step) for step in self.on_context)]
+        lines = [line for number, step in shown for line in ((number, step), *(("", one) for one in step.members))]
         rows = [
             (
                 number, step.model, step.provider, step.standing, step.connect, step.first_token, step.idle, step.total,
@@ -113,6 +140,9 @@ class ModelHealth(NamedTuple):
     - `why_slow`: why it is `slow`, in figures; "" if it is not.
     - `pace`, `silence`, `contents`: the usual seconds between two contents, the longest silence in an answer (medians),
       and the usual number of contents; `None` before the first whole answer of a stream.
+    - `members`: of a pool: the same for each member, by index or by name; `model` is the member's name there. Of the
+      pool itself only `standing`, `in_flight`, `waiting`, `rate` (all members together) and `slow` (all are) are known.
+    - `seconds`: the median seconds of a member's whole answers now; `None` while not known, and of other models.
     """
 
     model: str
@@ -130,16 +160,28 @@ class ModelHealth(NamedTuple):
     pace: float | None = None
     silence: float | None = None
     contents: float | None = None
+    members: Members[ModelHealth] = Members()
+    seconds: float | None = None
 
 
 class Health(dict[str, ModelHealth]):
     """The present state of each model, by its name."""
 
     def __str__(self) -> str:
-        return "\n".join(_health_line(one) for one in self.values()) or "no model has been used"
+        return "\n".join(_health_line(one) for one in self._lines()) or "no model has been used"
 
     def _repr_html_(self) -> str:
-        return html_table("health", ModelHealth._fields, self.values())
+        rows = (tuple(one)[:_COLUMNS] for one in self._lines())
+        return html_table("health", ModelHealth._fields[:_COLUMNS], rows)
+
+    def _lines(self) -> list[ModelHealth]:
+        return [line for one in self.values() for line in (one, *(
+            member._replace(model=f"  {member.model}") for member in one.members
+        ))]
+
+
+_COLUMNS = ModelHealth._fields.index("members")
+"""The fields of a line of the table."""
 
 
 def _health_line(one: ModelHealth) -> str:
@@ -155,17 +197,23 @@ def explain_plan(
     """Describe a plan for a call with these parameters, with the present state of each model."""
     from asyncrouter._wire.registry import wire_for  # some milliseconds at import that only explaining is worth
 
-    steps = []
-    for step in plan.steps:
+    def explained(step: PlannedStep) -> ExplainedStep:
         wire = None if engine is None else engine.wires.get(step.provider.name)
         given = {**params.of(step.model.provider), **step.params}
         wire = wire or wire_for(step.provider, wall)
         choice = wire.explain_choice(step.model, given)
-        steps.append(ExplainedStep(
-            step.name, step.model.provider, standing(step, engine), step.connect, step.first_token, step.idle,
-            step.total, step.model.usd_per_mtok, choice.wire, choice.reason, wire.format_notes(step.model, given),
-            step.rescue, _usual(step, engine),
-        ))
+        found = ExplainedStep(
+            step.member or step.name, base_name(step.model.provider), standing(step, engine), step.connect,
+            step.first_token, step.idle, step.total, step.model.usd_per_mtok, choice.wire, choice.reason,
+            wire.format_notes(step.model, given), step.rescue, _usual(step, engine),
+        )
+        if step.pool is None:
+            return found
+        members = Members(map(explained, step.pool.members))
+        pick = step.pool.pick if isinstance(step.pool.pick, str) else "a function"
+        return found._replace(provider=step.pool.providers, members=members, pick=pick, usual="")
+
+    steps = [explained(step) for step in plan.steps]
     ordinary, for_long_prompts = tuple(steps[:plan.ordinary]), tuple(steps[plan.ordinary:])
     return Explanation(plan.task, ordinary, deadline, _hedge(plan.hedge), for_long_prompts)
 
@@ -176,17 +224,36 @@ def model_health(steps: Iterable[PlannedStep], engine: Engine | None) -> Health:
 
 
 def _health(step: PlannedStep, engine: Engine | None) -> ModelHealth:
+    name, provider = step.member or step.name, base_name(step.model.provider)
+    if step.pool is not None:
+        return _pool_health(step, step.pool, engine)
     if engine is None:
-        return ModelHealth(step.name, step.model.provider, standing(step, engine))
+        return ModelHealth(name, provider, standing(step, engine))
     state = engine.policies.state_of(step.model)
     latency = state.memory(streams=step.streams)
     usual = latency.every
     known = usual.length.weight > 0.0
     return ModelHealth(
-        step.name, step.model.provider, standing(step, engine), state.pacer.running,
+        name, provider, standing(step, engine), state.pacer.running,
         state.breaker.state.replace("_", "-"), state.slow, state.pacer.rate, state.pacer.waiting,
         latency.quantile(0.5), latency.quantile(0.95), latency.quantile(0.99), state.slowness.why,
         *((usual.pace.median, usual.silence.median, usual.length.median) if known else (None, None, None)),
+    )
+
+
+def _pool_health(step: PlannedStep, pool: PlannedPool, engine: Engine | None) -> ModelHealth:
+    members = [_health(member, engine) for member in pool.members]
+    if engine is not None:
+        state = engine.policies.pool_of(pool)
+        members = [
+            health._replace(slow=health.slow or state.is_slow(member), seconds=member.seconds)
+            for health, member in zip(members, state.members, strict=True)
+        ]
+    rates = [one.rate for one in members]
+    return ModelHealth(
+        step.name, pool.providers, standing(step, engine), sum(one.in_flight for one in members),
+        slow=all(one.slow for one in members), waiting=max(one.waiting for one in members),
+        rate=None if None in rates else sum(rate for rate in rates if rate is not None), members=Members(members),
     )
 
 
@@ -198,7 +265,14 @@ def _usual(step: PlannedStep, engine: Engine | None) -> str:
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:
-    """Whether a request would be sent now: "ready", "probe due" (one would, to find out), or why none would."""
+    """Whether a request would be sent now: "ready", "probe due" (one would, to find out), or why none would.
+
+    A pool is as ready as the readiest of its members.
+    """
+    if step.pool is not None:
+        found = {standing(member, engine): member.member for member in step.pool.members}
+        best = next((state for state in ("ready", "probe due") if state in found), None)
+        return best or "; ".join(f"{member}: {state}" for state, member in found.items())
     credential = None if engine is None else engine.credentials.get(step.provider.name)
     if (no_key := (credential or Credential(step.provider)).missing()) is not None:
         return no_key

@@ -252,6 +252,8 @@ class RouterBase:
         for step in plan.steps:
             if step.name not in self._used or step.provider.name not in engine.wires:
                 self._register(engine, step, trace)
+            if step.pool is not None:
+                engine.connect_pool(step.pool)
         self._life.calls += 1
         if call.observed:
             self._events.emit(CallStarted(trace))

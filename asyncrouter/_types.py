@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Required, TypeAlias, TypedDict, cast
 
+from asyncrouter._credentials.secret import merge_headers
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._pickles.decoders import Decoder
 from asyncrouter._repr import ShortRepr, html_table, visible
@@ -58,12 +59,6 @@ class ChatMessage(TypedDict, total=False):
     refusal: str | None
 
 
-def merge_headers(headers: Mapping[str, Sealed], override: Mapping[str, Sealed]) -> Mapping[str, Sealed]:
-    """`override` on top of `headers`; header names are compared without case (RFC 9110, 5.1)."""
-    overridden = {name.lower() for name in override}
-    return {**{name: value for name, value in headers.items() if name.lower() not in overridden}, **override}
-
-
 class Call(NamedTuple):
     """The request of a caller. It is immutable, and the same for every model that is tried.
 
@@ -73,7 +68,7 @@ class Call(NamedTuple):
       values are opaque, for they may be secret.
     - `began`, `deadline`: times of the event loop's clock, in seconds; `deadline` is `inf` if there is none.
     - `stream`: whether the caller reads the answer chunk by chunk.
-    - `accept`, `priority`: as given to `Router.chat`.
+    - `accept`, `priority`, `session`: as given to `Router.chat`.
     - `deadline_given`: whether somebody has given the deadline, here or in the configuration; the default is none.
     - `provider_params`: all parameters for a provider that has some of its own, by its name.
     - `own_keys`: the providers for which these headers bring a key of the caller's own.
@@ -97,6 +92,7 @@ class Call(NamedTuple):
     observed: bool = True
     embeds: bool = False
     parse: Callable[[str], object] | None = None
+    session: str | None = None
 
     def params_for(self, provider: str) -> Mapping[str, object]:
         """The parameters for attempts at this provider."""
@@ -181,6 +177,7 @@ class Attempt(ShortRepr, PickledByName):
     - `scope`: whose fault a failure is, as on its error; `None` where nothing failed.
     - `headers`: the header fields of the response, by lower-case name, without cookies; `{}` without a response.
     - `why`: why a hedge or rescue was started, in figures; "" for every other attempt.
+    - `member`: the member of a pool (`model` is its name) that was asked, such as "azure-eu:gpt-6-luna"; else `None`.
     """
 
     number: int
@@ -203,6 +200,7 @@ class Attempt(ShortRepr, PickledByName):
     scope: Scope | None = None
     why: str = ""
     _read_headers: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False, compare=False)
+    member: str | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -283,7 +281,7 @@ def _line(attempt: Attempt) -> str:
     if attempt.error is not None:
         whose = f" (scope: {attempt.scope})" if attempt.error._scope_explains else ""
         facts.append(f"{type(attempt.error).__name__}: {attempt.error.message}{whose}")
-    model = visible(attempt.model)
+    model = visible(attempt.model if attempt.member is None else f"{attempt.model} at {attempt.member}")
     return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {model}  {', '.join(facts)}"
 
 

@@ -52,7 +52,8 @@ def new_call(
     if NAME in provider_params:
         provider_params, parse = take_format(provider_params)
     if params is not None or plan.params or plan.provider_params:
-        merged, of_providers = merge_params(config, params_of(plan), params, provider_params)
+        given_params = merge_params(config, params_of(plan), params, provider_params)
+        merged, of_providers = given_params.for_all, given_params.for_keys(plan.keyed)
     else:
         check_keywords(provider_params)
         merged, of_providers = provider_params, NO_PROVIDERS

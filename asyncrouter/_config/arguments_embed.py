@@ -76,9 +76,10 @@ def plan_of_one_model(plan: Plan) -> Plan:
                 f"embed() takes one model, and {first.name!r} and {step.name!r} are two: their vectors cannot be "
                 "compared", "chain", step.name,
             )
-    if first.provider.wire in _NO_WIRE:
-        raise ConfigError(f"provider {first.provider.name!r} ({first.provider.wire}) has no embeddings", "model",
-                          first.name)
+    for one in first.pool.members if first.pool is not None else (first,):
+        if one.provider.wire in _NO_WIRE:
+            raise ConfigError(f"provider {one.provider.name!r} ({one.provider.wire}) has no embeddings", "model",
+                              first.name)
     alone = tuple(step._replace(streams=False, on_refusal="next") for step in steps)
     return plan._replace(steps=alone, ordinary=len(alone))
 
@@ -99,7 +100,8 @@ def new_embed_call(
         if name in ARGUMENTS or name == "on_interrupt":
             raise TypeError(f"{name}= cannot be used with embed(); params={{{name!r}: …}} sends it to the provider")
     kept = {name: value for name, value in provider_params.items() if name not in _OTHERS_NAMES}
-    merged, of_providers = merge_params(config, params_of(plan), params, kept)
+    given_params = merge_params(config, params_of(plan), params, kept)
+    merged, of_providers = given_params.for_all, given_params.for_keys(plan.keyed)
     own = {name: value for name, value in provider_params.items() if name in _OTHERS_NAMES}
     if "input" in own or "input" in merged:
         raise TypeError("input= is set by the router; give the texts as the first argument")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncrouter._config.catalog import base_name
 from asyncrouter._config.checks import at
 from asyncrouter._config.headers import name_fault, repeated, value_fault
 from asyncrouter._config.secret_names import is_key_header, is_secret_header, is_secret_value
@@ -59,12 +60,19 @@ def check_headers(headers: SealedHeaders, config: Config, plan: Plan) -> CallHea
     with at("headers"):
         for name in by_provider:
             config.provider(name)
-    providers = {step.model.provider: None for step in plan.steps}  # in their order
+    steps = [member for step in plan.steps for member in (step.pool.members if step.pool is not None else (step,))]
+    providers = {base_name(step.model.provider): None for step in steps}  # in their order
     if len(providers) > 1:
         _check_one_provider(for_all, next(iter(providers)))
     keys = {name for name, fields in by_provider.items() if any(map(is_key_header, fields))}
     if any(map(is_key_header, for_all)):
         keys.update(providers)
+    for keyed in plan.keyed:
+        name = base_name(keyed)
+        if name in keys:
+            keys.add(keyed)
+        if name in by_provider:
+            by_provider[keyed] = by_provider[name]
     return CallHeaders(for_all, by_provider, frozenset(keys))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncrouter._config.catalog import base_name
 from asyncrouter._config.known_providers import known_names
 from asyncrouter._config.parameter_names import check_keywords, check_params
 
@@ -19,8 +20,13 @@ class Params(NamedTuple):
     by_provider: Mapping[str, Mapping[str, object]]
 
     def of(self, provider: str) -> Mapping[str, object]:
-        """The parameters for one provider."""
-        return self.by_provider.get(provider, self.for_all)
+        """The parameters for one provider, also for one of its keys."""
+        return self.by_provider.get(base_name(provider), self.for_all)
+
+    def for_keys(self, keyed: Iterable[str]) -> Mapping[str, Mapping[str, object]]:
+        """By provider, with those of a provider that has several keys under the name of each, too."""
+        of_keys = {name: self.of(name) for name in keyed if base_name(name) in self.by_provider}
+        return {**self.by_provider, **of_keys} if of_keys else self.by_provider
 
 
 NO_PROVIDERS: Mapping[str, Mapping[str, object]] = {}

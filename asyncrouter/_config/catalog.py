@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal, get_args
 
 from asyncrouter._config import checks as check
+from asyncrouter._config.headers import name_fault
 from asyncrouter._config.hosts import serves_both_apis, with_azure_path
 from asyncrouter._config.price import Price, price_from
 from asyncrouter._config.secret_names import is_key_like
 from asyncrouter._config.tables import build, read, set_frozen, strings
+from asyncrouter._errors import ConfigError
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
@@ -22,6 +24,8 @@ Key = str | Callable[[], str | Awaitable[str]] | None
 _PATH_OF_A_CALL = re.compile(r"/(?:chat/completions|completions|responses|messages|embeddings|models(?:/[^/]+)?)/*$")
 """The end of an address that a wire adds itself; an address that is copied from a vendor's page often has it."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME_WITH_KEY = re.compile(rf"{_NAME.pattern}(?:\[[A-Za-z0-9_]+\])?")
+"""The name of a provider, or that of one of its keys: `openai[OPENAI_KEY_B]`."""
 _FROM_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -39,7 +43,10 @@ class Provider(ShortRepr, PickledByName):
       too (OpenAI, Azure's v1 API, Bedrock, xAI): there it is used for the calls that need or prefer it.
     - `key`: "env:NAME" (the environment variable `NAME`), or a function that returns the key, within 10 s. It may be
       async; one that is not runs in a thread. It is called again after five minutes and after a 401; where it fails,
-      its model is passed over. Never the key itself. `None` (the default): no authentication header is sent.
+      its model is passed over. Never the key itself. `None` (the default): no authentication header is sent. A list:
+      several keys, each with limits, holds and a breaker of its own; its models are pools of as many members.
+    - `auth`: how the key is sent: "bearer" (`Authorization: Bearer …`) or the name of a header field ("api-key").
+      `None` (the default): as the protocol has it.
     - `headers`, `query`: header fields and query parameters of every request.
     - `proxy`: the URL of an HTTP proxy; a user and password in it are allowed. `None` (the default): no proxy.
     - `ca`: the path of a PEM file with the certificates to trust, in a TOML file relative to its folder. `None` (the
@@ -51,14 +58,15 @@ class Provider(ShortRepr, PickledByName):
     name: str = ""
     base_url: str
     wire: WireName = "auto"
-    key: Key = field(default=None, repr=False)
+    key: Key | Sequence[Key] = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
+    auth: str | None = None
 
     def __post_init__(self) -> None:
-        if self.name:
+        if self.name and not _NAME_WITH_KEY.fullmatch(self.name):
             provider_name("name", self.name)
         check.url("base_url", self.base_url)
         set_frozen(self, "base_url", _PATH_OF_A_CALL.sub("", self.base_url.rstrip("/")))
@@ -67,13 +75,32 @@ class Provider(ShortRepr, PickledByName):
             set_frozen(self, "base_url", with_azure_path(self.base_url))
         if self.wire == "auto" and not serves_both_apis(self.base_url):
             set_frozen(self, "wire", "openai")
-        _key(self.key)
+        set_frozen(self, "key", _keys(self.key))
         set_frozen(self, "headers", strings("headers", self.headers, headers=True))
         set_frozen(self, "query", strings("query", self.query))
         if self.proxy is not None:
             check.url("proxy", self.proxy, secrets=True)
         if self.ca is not None:
             check.text("ca", self.ca)
+        if self.auth is not None and (not isinstance(self.auth, str) or name_fault(self.auth)):
+            raise check.expected('"bearer" or the name of a header field', self.auth, "auth")
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Its keys: one, unless several are given; `None` for a provider that wants none."""
+        return self.key if isinstance(self.key, tuple) else (self.key,)
+
+    def each_key(self) -> list[Provider]:
+        """The provider once for each of its keys; with several they are named `openai[NAME]`, or by number."""
+        if not isinstance(self.key, tuple):
+            return [self]
+        names = [
+            key.removeprefix("env:") if isinstance(key, str) else str(number) for number, key in enumerate(self.key, 1)
+        ]
+        return [
+            replace(self, name=f"{self.name}[{name}]", key=key)
+            for name, key in zip(names, self.key, strict=True)
+        ]
 
 
 Provider.__init__ = check.without_locals(Provider.__init__)  # type: ignore[method-assign]  # its arguments hold secrets
@@ -85,14 +112,36 @@ def provider_name(path: str, name: object) -> None:
         raise check.expected("a name of letters, digits, dots, dashes and underscores", name, path)
 
 
-def _key(key: object) -> None:
+def base_name(provider: str) -> str:
+    """The name of a provider in the configuration: `openai` for one of its keys, `openai[OPENAI_KEY_B]`."""
+    return provider.partition("[")[0]
+
+
+def _keys(given: object) -> Key | tuple[Key, ...]:
+    """Check a key, or a list of several; one that stands alone in a list is that key."""
+    if not isinstance(given, list | tuple):
+        _key(given)
+        return given  # type: ignore[return-value]  # checked
+    if not given:
+        raise check.expected("at least one key", given, "key")
+    for index, key in enumerate(given):
+        with check.at(f"key[{index}]"):
+            if key is None:
+                raise check.withheld('"env:NAME" or a function')
+            _key(key, "")
+            if any(key is other or key == other for other in given[:index]):
+                raise ConfigError("the same key stands in the list twice")
+    return tuple(given) if len(given) > 1 else given[0]
+
+
+def _key(key: object, path: str = "key") -> None:
     if key is None or callable(key):
         return
     if isinstance(key, str) and (found := _FROM_ENVIRONMENT.fullmatch(key)) and not is_key_like(found[1]):
         return
     if hasattr(key, "__await__"):
-        raise check.withheld("the function itself, not what calling it returned", "key")
-    raise check.withheld('"env:NAME", the name of an environment variable, or in Python a function; never a key', "key")
+        raise check.withheld("the function itself, not what calling it returned", path)
+    raise check.withheld('"env:NAME", the name of an environment variable, or in Python a function; never a key', path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

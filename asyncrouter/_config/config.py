@@ -10,6 +10,8 @@ from asyncrouter._config import checks as check
 from asyncrouter._config.budget import Budget
 from asyncrouter._config.catalog import Model, Provider, provider_name
 from asyncrouter._config.names import find_model, find_provider
+from asyncrouter._config.places import Names, Places, find_places
+from asyncrouter._config.pool import Pool
 from asyncrouter._config.settings import (
     NOT_GIVEN,
     AutoClock,
@@ -27,10 +29,11 @@ from asyncrouter._repr import ShortRepr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import UnionType
 
 __all__ = ["NOT_GIVEN", "Chain", "Config", "Defaults", "Hedge", "NotGiven", "Retry", "Settings", "Step"]
 
-Named = TypeVar("Named", Provider, Model)
+Named = TypeVar("Named", Provider, Model | Pool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -65,7 +68,7 @@ class Settings(ShortRepr, PickledByName):
 class Step(Settings):
     """A model in a chain, with its own settings: `Step("model-b", total=20)`.
 
-    - `model`: the name of a model, or a `Model`.
+    - `model`: the name of a model or pool, a `Model` or a `Pool`.
     - `connect`, `first_token`, `idle`, `total`: timeouts of an attempt, in seconds; `None` means no limit.
     - `retry`: a `Retry`; a number, for its `attempts`; or a mapping that changes only the fields it names.
     - `on_refusal`, `max_response_bytes`, `wire_stream`, `rescue`: as in `Defaults`.
@@ -75,10 +78,10 @@ class Step(Settings):
     used.
     """
 
-    model: str | Model
+    model: str | Model | Pool
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, Model):
+        if not isinstance(self.model, Model | Pool):
             check.text("model", self.model)
         Settings.__post_init__(self)
 
@@ -87,8 +90,8 @@ class Step(Settings):
 class Chain(Settings):
     """Models in the order in which they are tried, with settings for all of them.
 
-    - `models`: at least one. Each is a name, a `Model`, a `Step` or a mapping of `Step`'s fields. The same model may
-      stand in it twice.
+    - `models`: at least one. Each is a name, a `Model`, a `Pool`, a `Step` or a mapping of `Step`'s fields. The same
+      model may stand in it twice.
     - `hedge`: a `Hedge`, a mapping of its fields, a number or a quantile ("p95") for its `after`; `None` for none.
     - `deadline`: seconds for the whole call; `None` means no limit.
     - `on_context`: the name of a model or task that is asked next when the prompt is too long for a model.
@@ -100,7 +103,7 @@ class Chain(Settings):
     What is not given is taken from `Defaults`. Raises `ConfigError` for a value that cannot be used.
     """
 
-    models: Sequence[str | Model | Step]
+    models: Sequence[str | Model | Pool | Step]
     hedge: Hedge | Mapping[str, object] | float | str | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
     deadline: float | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
     on_context: str | NotGiven | None = field(default=NOT_GIVEN, kw_only=True)
@@ -133,7 +136,7 @@ class Config(ShortRepr, PickledByName):
     - `providers`: by name. Well-known ones need no entry: openrouter, openai, anthropic, gemini, deepseek, groq,
       mistral, together, fireworks, xai, cerebras, ollama, vllm, lmstudio; and azure, bedrock and vertex, whose address
       is in the environment (AZURE_OPENAI_ENDPOINT; AWS_REGION; GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION).
-    - `models`: by the name used in chains. Only needed for models with settings of their own.
+    - `models`: by the name used in chains: `Model`s with settings of their own, and `Pool`s of several places.
     - `defaults`: settings of every step; see `Defaults`.
     - `tasks`: chains by name, for `chat(task=…)`.
     - `tiers`: chains by name, for `chat(tier=…)`, in order of price, the cheapest first.
@@ -146,7 +149,7 @@ class Config(ShortRepr, PickledByName):
     default_provider: str = "openrouter"
     unknown_task: Literal["default", "error"] | None = None
     providers: Mapping[str, Provider] = field(default_factory=dict)
-    models: Mapping[str, Model] = field(default_factory=dict)
+    models: Mapping[str, Model | Pool] = field(default_factory=dict)
     defaults: Defaults = field(default_factory=Defaults)
     tasks: Mapping[str, Chain] = field(default_factory=dict)
     tiers: Mapping[str, Chain] = field(default_factory=dict)
@@ -160,15 +163,19 @@ class Config(ShortRepr, PickledByName):
         if not isinstance(self.budget, Budget | None):
             raise check.expected("a Budget or None", self.budget, "budget")
         with check.at("providers"):
-            set_frozen(self, "providers", _named(self.providers, Provider, provider_name))
+            set_frozen(self, "providers", _named(self.providers, Provider, "a Provider", provider_name))
         with check.at("default_provider"):
             check.text("", self.default_provider)
             self.provider(self.default_provider)
         with check.at("models"):
-            set_frozen(self, "models", _named(self.models, Model, check.text))
+            set_frozen(self, "models", _named(self.models, Model | Pool, "a Model or a Pool", check.text))
         for name, model in self.models.items():
-            with check.at(f"models.{check.quoted(name)}.provider"):
-                self.provider(model.provider)
+            with check.at(f"models.{check.quoted(name)}"):
+                if isinstance(model, Pool):
+                    self.places(model)
+                    continue
+                with check.at("provider"):
+                    self.provider(model.provider)
         set_frozen(self, "tasks", self._checked_chains("tasks", self.tasks))
         set_frozen(self, "tiers", self._checked_chains("tiers", self.tiers))
         with check.at("defaults"):
@@ -182,16 +189,35 @@ class Config(ShortRepr, PickledByName):
         """The provider of this name: its entry, or a well-known one. Raises `ConfigError`."""
         return find_provider(name, self.providers)
 
-    def model(self, name: str | Model) -> Model:
+    def model(self, name: str | Model | Pool) -> Model:
         """The model of this name: its entry, `provider:id`, or an id of the default provider. Raises `ConfigError`.
 
-        A `Model` is returned as it is, with its id for a name if it has none.
+        A `Model` is returned as it is, with its id for a name if it has none. A pool is shown as one model, at the
+        place of its first member, with the smallest context window and the highest price of all: see `members()`.
         """
+        if isinstance(self.models.get(name) if isinstance(name, str) else name, Pool):
+            places = self.places(name)
+            assert places is not None
+            return places.model
+        assert not isinstance(name, Pool)
         if isinstance(name, Model):
             with check.at("provider"):
                 self.provider(name.provider)
             return name if name.name else replace(name, name=name.id)
         return find_model(name, models=self.models, providers=self.providers, default=self.default_provider)
+
+    def members(self, name: str | Model | Pool) -> tuple[Model, ...]:
+        """The models behind a name: the members of a pool, a model once for each key of its provider, or one model.
+
+        The provider of a member is named with its key (`openai[OPENAI_KEY_B]`) where it has several. Raises
+        `ConfigError`.
+        """
+        places = self.places(name)
+        return (self.model(name),) if places is None else tuple(place.model for place in places.members)
+
+    def places(self, name: str | Model | Pool) -> Places | None:
+        """The members of a pool, with provider and weight; `None` for a model in one place. Raises `ConfigError`."""
+        return find_places(name, Names(self.models, self.providers, self.default_provider))
 
     def _checked_chains(self, path: str, given: Mapping[str, Chain]) -> dict[str, Chain]:
         with check.at(path):
@@ -224,14 +250,14 @@ _ANY_HEDGE = Hedge(after="p95")
 """The base that a chain's partial hedge is merged over to check it, as long as the defaults are not known."""
 
 
-def _steps(given: object) -> tuple[str | Model | Step, ...]:
+def _steps(given: object) -> tuple[str | Model | Pool | Step, ...]:
     if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray) or not given:
         raise check.expected("a list of at least one model", given, "models")
     return tuple(_step(f"models[{index}]", entry) for index, entry in enumerate(given))
 
 
-def _step(path: str, entry: object) -> str | Model | Step:
-    if isinstance(entry, Model | Step):
+def _step(path: str, entry: object) -> str | Model | Pool | Step:
+    if isinstance(entry, Model | Pool | Step):
         return entry
     with check.at(path):
         if isinstance(entry, Mapping):
@@ -241,14 +267,16 @@ def _step(path: str, entry: object) -> str | Model | Step:
     return entry
 
 
-def _named(given: object, cls: type[Named], rule: Callable[[str, object], None]) -> dict[str, Named]:
+def _named(
+    given: object, cls: type[Named] | UnionType, what: str, rule: Callable[[str, object], None]
+) -> dict[str, Named]:
     named: dict[str, Named] = {}
     for name, thing in entries(given, secret=True).items():
         rule("", name)
         with check.at(check.quoted(name)):
             if not isinstance(thing, cls):
-                raise check.withheld(f"a {cls.__name__}")
-            if thing.name not in {"", name}:
+                raise check.withheld(what)
+            if thing.name not in {"", name} and not (isinstance(thing, Pool) and thing.is_unnamed):
                 raise check.expected(f"{name!r}, as its key, or nothing", thing.name, "name")
             named[name] = replace(thing, name=name)
     return named

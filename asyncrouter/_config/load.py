@@ -13,6 +13,7 @@ from asyncrouter._config.catalog import Model, Provider, model_from
 from asyncrouter._config.checks import at, expected, join, quoted, unknown, withheld, without_locals
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, NotGiven, Retry
 from asyncrouter._config.known_providers import known_provider
+from asyncrouter._config.pool import Pool, is_pool_table, pool_from
 from asyncrouter._config.settings import merge_hedge, merge_retry
 from asyncrouter._config.tables import build, entries, override, read
 from asyncrouter._errors import ConfigError
@@ -147,7 +148,9 @@ def _check_no_keys(headers: object) -> None:
 
 
 def _model(name: str, given: object) -> object:
-    return given if isinstance(given, Model) else model_from(given)
+    if isinstance(given, Model | Pool):
+        return given
+    return pool_from(given) if is_pool_table(given) else model_from(given)
 
 
 def _chain(name: str, given: object) -> object:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from asyncrouter._config.catalog import Model
+from asyncrouter._config.catalog import Model, base_name
 from asyncrouter._config.checks import closest, expected, one_edit_apart, show, unknown
 from asyncrouter._config.known_models import known_model
 from asyncrouter._config.known_providers import has_its_key, known_names, known_provider
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from asyncrouter._config.catalog import Provider
+    from asyncrouter._config.pool import Pool
 
 _CATALOG_FIELDS = ("context", "max_output", "usd_per_mtok", "retired", "successor")
 """The fields of a model that are taken from the built-in catalogue where the configuration leaves them out."""
@@ -40,14 +41,22 @@ def can_stand_in_address(model_id: str) -> bool:
 
 
 def find_provider(name: str, own: Mapping[str, Provider]) -> Provider:
-    """The provider of this name: one of the configuration's own, or else a well-known one. Raises `ConfigError`."""
-    found = own.get(name) or known_provider(name)
+    """The provider of this name: one of the configuration's own, or else a well-known one. Raises `ConfigError`.
+
+    The name may have that of one of its keys: `openai[OPENAI_KEY_B]`.
+    """
+    base = base_name(name)
+    found = own.get(base) or known_provider(base)
+    if found is not None and base != name:
+        found = next((one for one in found.each_key() if one.name == name), None)
     if found is None:
         raise unknown("provider", name, [*own, *known_names()])
     return found
 
 
-def find_model(name: str, *, models: Mapping[str, Model], providers: Mapping[str, Provider], default: str) -> Model:
+def find_model(
+    name: str, *, models: Mapping[str, Model | Pool], providers: Mapping[str, Provider], default: str
+) -> Model:
     """The model of this name: an entry, else `provider:id`, else an id of the provider named `default`.
 
     `provider:name` of an entry is that entry, if it is at this provider. A well-known provider without an entry and
@@ -56,22 +65,29 @@ def find_model(name: str, *, models: Mapping[str, Model], providers: Mapping[str
 
     Fields that are not given come from the built-in catalogue and the price list. Raises `ConfigError`.
     """
-    if name in models:
-        return _completed(models[name], providers)
+    return completed(model_named(name, models=models, providers=providers, default=default), providers)
+
+
+def model_named(
+    name: str, *, models: Mapping[str, Model | Pool], providers: Mapping[str, Provider], default: str
+) -> Model:
+    """The same, with nothing but what the configuration says of it."""
+    if isinstance(entry := models.get(name), Model):
+        return entry
     provider, colon, model = name.partition(":")
     if colon and (model.startswith(":") or _is_provider(provider, providers, default)):
         model = model.removeprefix(":")
         if not model.strip():
             raise expected("provider:id", name)
         find_provider(provider, providers)
-        if (entry := models.get(model)) is not None and entry.provider == provider:
-            return _completed(replace(entry, name=name), providers)
-        return _completed(Model(provider=provider, id=model, name=name), providers)
+        if isinstance(entry := models.get(model), Model) and entry.provider == provider:
+            return replace(entry, name=name)
+        return Model(provider=provider, id=model, name=name)
     if colon and "/" not in provider and provider not in known_names():
         _check_misspelling(provider, [*known_names(), *providers], strict=default == "openrouter")
     if default == "openrouter" and "/" not in name:
         raise _no_entry(name, models)
-    return _completed(Model(provider=default, id=name, name=name), providers)
+    return Model(provider=default, id=name, name=name)
 
 
 def read_as_id(model: Model, providers: Mapping[str, Provider]) -> str | None:
@@ -102,14 +118,14 @@ def _check_misspelling(name: str, known: Iterable[str], *, strict: bool) -> None
         raise unknown("provider", name, known)
 
 
-def _no_entry(name: str, models: Mapping[str, Model]) -> ConfigError:
+def _no_entry(name: str, models: Mapping[str, Model | Pool]) -> ConfigError:
     meant = closest(name, models)
     forms = "an id of OpenRouter's has the form vendor/model, one of another provider provider:id"
     cure = f"did you mean {meant!r}?" if meant else forms
     return ConfigError(f"unknown model {show(name)}; {cure}", value=name)
 
 
-def _completed(model: Model, providers: Mapping[str, Provider]) -> Model:
+def completed(model: Model, providers: Mapping[str, Provider]) -> Model:
     """Copy the model with what the built-in catalogue and the price list know of it, where it does not say so."""
     facts: dict[str, Any] = {}
     base_url = find_provider(model.provider, providers).base_url

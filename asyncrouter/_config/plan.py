@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from asyncrouter._config import checks as check
 from asyncrouter._config.arguments_params import NO_PROVIDERS, split_params
+from asyncrouter._config.catalog import base_name
 from asyncrouter._config.names import check_id, read_as_id
 from asyncrouter._config.selection import (
     Candidate,
@@ -30,14 +31,17 @@ from asyncrouter._config.settings import (
     merge_retry,
     seconds_of,
 )
+from asyncrouter._config.shared_members import shared_members
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from asyncrouter._config.aliases import ChainLike, HedgeLike, RetryLike
     from asyncrouter._config.catalog import Model, Provider
     from asyncrouter._config.config import Chain, Config, Defaults, Step
+    from asyncrouter._config.places import Places
+    from asyncrouter._config.pool import Pick
 
 T = TypeVar("T")
 
@@ -80,6 +84,32 @@ class PlannedStep(NamedTuple):
     """Whether another model is started beside an attempt that is far slower than usual."""
     streams_for_readers: bool = False
     """Whether it streams only as somebody may read along: for nothing but "auto" limits."""
+    member: str | None = None
+    """Of a member of a pool: its name; `name` is the pool's."""
+    pool: PlannedPool | None = None
+    """Of a pool: its members. `model` and `provider` stand for them."""
+
+
+class PlannedPool(NamedTuple):
+    """The members of a pool, as steps, and how one of them is picked."""
+
+    name: str
+    pick: Pick
+    members: tuple[PlannedStep, ...]
+    weights: tuple[float, ...]
+    of_keys: bool = False
+    """Whether they are one model at one provider, with several keys."""
+
+    @property
+    def providers(self) -> str:
+        """The names of their providers in the configuration."""
+        return ", ".join(dict.fromkeys(base_name(step.model.provider) for step in self.members))
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What has the same state: the same members under the same rule."""
+        places = tuple((step.model.provider, step.model.id) for step in self.members)
+        return self.name, self.pick, places, self.weights
 
 
 class Plan(NamedTuple):
@@ -106,6 +136,8 @@ class Plan(NamedTuple):
     """Whether any of the steps may be rescued."""
     races: bool = True
     """Whether a step may be raced with another one, or with itself, by a hedge or by a rescue."""
+    keyed: tuple[str, ...] = ()
+    """The providers that have several keys, once for each: `openai[OPENAI_KEY_A]`."""
 
 
 def resolve(
@@ -150,16 +182,17 @@ def resolve(
         hedge=merged_hedge,
         deadline=_deadline(config.defaults, selection.chains, deadline),
         warning=warning,
-        notes=tuple(
-            (one.model.name, note) for one in selection.candidates
-            if (note := read_as_id(one.model, config.providers)) is not None
-        ),
+        notes=tuple(_notes(config, selection)),
         ordinary=len(selection.candidates),
         provider_params=params.by_provider,
         rescues=(rescues := any(step.rescue for step in steps)),
-        races=(merged_hedge is not None or rescues) if len(selection.candidates) > 1 else (
+        races=(merged_hedge is not None or rescues) if _several(selection) else (
             merged_hedge is not None and merged_hedge.same
         ),
+        keyed=tuple(dict.fromkeys(
+            member.provider.name for one in (*selection.candidates, *larger) if one.places is not None
+            for member in one.places.members if member.provider.name != base_name(member.provider.name)
+        )),
     )
 
 
@@ -172,6 +205,24 @@ def whole_only(plan: Plan) -> Plan:
     return plan._replace(
         steps=tuple(step._replace(streams=step.streams and not step.streams_for_readers) for step in plan.steps)
     )
+
+
+def _several(selection: Selection) -> bool:
+    """Whether a call could be sent to two places at once."""
+    return len(selection.candidates) > 1 or any(
+        one.places is not None and len(one.places.members) > 1 for one in selection.candidates
+    )
+
+
+def _notes(config: Config, selection: Selection) -> Iterator[tuple[str, str]]:
+    """What to say once about the models of a call, each with the name it is about."""
+    for one in selection.candidates:
+        if one.places is None:
+            if (note := read_as_id(one.model, config.providers)) is not None:
+                yield one.model.name, note
+        elif not one.places.of_keys:
+            for note in shared_members(config, one.places):
+                yield one.places.name, note
 
 
 def _default_task(config: Config) -> str:
@@ -228,8 +279,9 @@ def _deadline(defaults: Defaults, chains: list[Chain], given: float | NotGiven |
 def _step(
     config: Config, candidate: Candidate, retry: object, hedge: Hedge | None, call: CallSettings, *, of_call: bool
 ) -> PlannedStep:
-    model, step, chain = candidate
-    base, provider = config.defaults, config.provider(model.provider)
+    model, step, chain, places = candidate
+    base = config.defaults
+    provider = config.provider(model.provider) if places is None else places.members[0].provider
     check_id(model, provider)
     given_first = _first_given(step.first_token, call.first_token, chain.first_token, default=base.first_token)
     first_token = seconds_of(given_first)
@@ -237,7 +289,7 @@ def _step(
     wire_stream = _first_given(step.wire_stream, chain.wire_stream, default=base.wire_stream)
     limits = [limit for limit in (first_token, idle) if limit is not None]
     needs_content = hedge is not None or any(not isinstance(limit, AutoSeconds) for limit in limits)
-    return PlannedStep(
+    planned = PlannedStep(
         name=model.name,
         model=model,
         provider=provider,
@@ -260,6 +312,17 @@ def _step(
             for clock in (given.first_token, given.idle, given.total)
         ),
     )
+    return planned if places is None else planned._replace(pool=_pool(planned, places))
+
+
+def _pool(step: PlannedStep, places: Places) -> PlannedPool:
+    for place in places.members:
+        check_id(place.model, place.provider)
+    members = tuple(
+        step._replace(model=place.model, provider=place.provider, member=place.name) for place in places.members
+    )
+    weights = tuple(place.weight for place in places.members)
+    return PlannedPool(places.name, places.pick, members, weights, places.of_keys)
 
 
 def _first_given(*values: T | NotGiven, default: T) -> T:

@@ -7,22 +7,31 @@ from typing import TYPE_CHECKING, NamedTuple
 from asyncrouter._config import checks as check
 from asyncrouter._config.catalog import Model
 from asyncrouter._config.config import Chain, Config, Settings, Step
+from asyncrouter._config.pool import Pool
 from asyncrouter._errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from asyncrouter._config.places import Places
+
 
 class Candidate(NamedTuple):
-    """A model with its own settings, and the chain whose settings it falls back on."""
+    """A model with its own settings, and the chain whose settings it falls back on.
+
+    `places`: where it can be asked, if in several; then `model` stands for all of them.
+    """
 
     model: Model
     step: Settings
     chain: Chain
+    places: Places | None = None
 
     @property
     def key(self) -> tuple[str, str]:
-        """Which model it is, under whatever name: its provider and id."""
+        """Which model it is, under whatever name: its provider and id; a pool is known by its name."""
+        if self.places is not None and not self.places.of_keys:
+            return "", self.places.name
         return self.model.provider, self.model.id
 
     @property
@@ -50,18 +59,18 @@ def task_chain(config: Config, name: str) -> Chain:
     return config.tasks["default"]
 
 
-def select_chain(config: Config, chain: Chain | Sequence[str | Model | Step], task: Chain | None) -> Selection:
+def select_chain(config: Config, chain: Chain | Sequence[str | Model | Pool | Step], task: Chain | None) -> Selection:
     """Select the models of the chain given with a call; its settings take precedence over those of its task."""
     with check.at("chain"):
         own = chain if isinstance(chain, Chain) else Chain(chain)
         return Selection(_candidates(config, own), [own] if task is None else [task, own])
 
 
-def select_model(config: Config, model: str | Model | Step, task: Chain | None) -> Selection:
+def select_model(config: Config, model: str | Model | Pool | Step, task: Chain | None) -> Selection:
     """Select the one model given with a call; settings for the whole call come from its task."""
     if isinstance(model, list | tuple):
         raise check.expected("the name of one model (several are chain=[…])", model, "model")
-    if not isinstance(model, Model | Step):
+    if not isinstance(model, Model | Pool | Step):
         check.text("model", model)
     own = Chain([model])
     with check.at("model"):
@@ -91,13 +100,13 @@ def select_tier(config: Config, tier: str, task: Chain | None) -> Selection:
     return Selection(within, [task]) if within else Selection(allowed, [config.tiers[tier], task])
 
 
-def select_for_long_prompts(config: Config, name: str | Model, selection: Selection) -> list[Candidate]:
+def select_for_long_prompts(config: Config, name: str | Model | Pool, selection: Selection) -> list[Candidate]:
     """The models of the task, or the one model, that is asked when the prompt is too long for another one.
 
     A model has the settings of the call's own chain.
     """
     with check.at("on_context"):
-        if not isinstance(name, Model):
+        if not isinstance(name, Model | Pool):
             check.text("", name)
             if name in config.tasks:
                 return _candidates(config, config.tasks[name])
@@ -115,10 +124,11 @@ def _candidates(config: Config, chain: Chain) -> list[Candidate]:
 _NO_SETTINGS = Settings()
 
 
-def _candidate(config: Config, chain: Chain, entry: str | Model | Step) -> Candidate:
-    if isinstance(entry, Step):
-        return Candidate(config.model(entry.model), entry, chain)
-    return Candidate(config.model(entry), _NO_SETTINGS, chain)
+def _candidate(config: Config, chain: Chain, entry: str | Model | Pool | Step) -> Candidate:
+    name, settings = (entry.model, entry) if isinstance(entry, Step) else (entry, _NO_SETTINGS)
+    model = config.model(name)  # checks its provider, too
+    places = config.places(name)
+    return Candidate(model if places is None else places.model, settings, chain, places)
 
 
 def _in_tiers(config: Config, tiers: Iterable[str]) -> list[Candidate]:

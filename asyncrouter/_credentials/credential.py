@@ -48,7 +48,7 @@ class Credential:
     __slots__ = ("_asked_at", "_due_at", "_fetching", "_function", "_keep_task", "_key", "_secrets", "_variable")
 
     def __init__(self, provider: Provider, keep_task: Callable[[asyncio.Task[None]], None] | None = None) -> None:
-        key: Key = provider.key
+        key: Key = provider.keys[0]  # one that has several is asked with each of them under a name of its own
         self._variable = key.removeprefix("env:") if isinstance(key, str) else None
         self._function = KeyFunction(key) if callable(key) else None
         self._key: Secret | None = None

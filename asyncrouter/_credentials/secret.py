@@ -139,3 +139,9 @@ def _clear(trace: TracebackType | None, *, everything: bool) -> None:
             with suppress(RuntimeError):  # it is still running: the caller's
                 frame.clear()
         trace = trace.tb_next
+
+
+def merge_headers(headers: Mapping[str, Sealed], override: Mapping[str, Sealed]) -> Mapping[str, Sealed]:
+    """`override` on top of `headers`; header names are compared without case (RFC 9110, 5.1)."""
+    overridden = {name.lower() for name in override}
+    return {**{name: value for name, value in headers.items() if name.lower() not in overridden}, **override}

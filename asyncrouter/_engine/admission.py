@@ -51,7 +51,7 @@ def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
         return lease
     finally:
         if ticket is not None:
-            engine.policies.state_of(step_run.step.model).pacer.leave(ticket)
+            ticket.leave()
 
 
 async def admit_later(engine: Engine, call: Call, step_run: StepRun) -> Lease:
@@ -117,10 +117,10 @@ def claim(
     """What an attempt asks of whose limits: the model's state, its rank among those who wait, its tokens."""
     state = engine.policies.state_of(step.model)
     rank = engine.policies.rank(cause, call.priority)
-    return state, rank, _tokens(call, params) if state.limits.counts_tokens else 0.0
+    return state, rank, tokens_of(call, params) if state.limits.counts_tokens else 0.0
 
 
-def _tokens(call: Call, params: Mapping[str, object]) -> float:
+def tokens_of(call: Call, params: Mapping[str, object]) -> float:
     """About as many tokens as the request will count."""
     if call.embeds:
         return prompt_tokens(call)

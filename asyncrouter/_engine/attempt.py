@@ -39,8 +39,8 @@ While a body is read, the clock cancels nobody. It closes the response, the pend
 At each await:
 
     room.wait()        Caller or race may cancel, or the deadline has come. No request was made.
-    admit_later()      Caller or race may cancel. No request was made, and the place in a queue is given back. It ends
-                       by itself when the step's share of the deadline does, at the latest.
+    admit_later()      (at a pool `admit_to_pool()`) Caller or race may cancel. No request was made, and the place in a
+                       queue is given back. It ends by itself when the step's share of the deadline does, at the latest.
     shared.ready()     Only with a store that is shared, and before the first attempt. Caller or race may cancel.
     reserve_cost()     Only with a budget. Caller or race may cancel. No request was made, and the lease is given back.
     transport.send()   Caller, race or clock may cancel. The transport gives up the connection.
@@ -70,6 +70,7 @@ from asyncrouter._engine.accepting import judge
 from asyncrouter._engine.admission import admit_later, admit_now, reserve_cost
 from asyncrouter._engine.answer_check import check_answer
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
+from asyncrouter._engine.pool_admission import admit_to_pool
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import FORBIDDEN, SentAttempt
 from asyncrouter._engine.step_run import request_kind
@@ -109,18 +110,22 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
     while True:
         try:
             if no_room is not None or engine.room.waiting:
-                step_run.leave_queue(engine.policies)
+                step_run.leave_queue()
                 waits_since = engine.time() if waits_since is None else waits_since
                 await _wait_for_room(entry, step_run, no_room, waits_since)
-            credential, now = engine.credentials[step_run.step.model.provider], engine.time()
-            if credential.due(now) and not step_run.own_key:
-                await credential.fetch(step_run.silent_until - now)  # a turn that has been granted is kept
             if engine.shared is not None and not engine.shared.opened:
                 await engine.shared.ready()
-            if (lease := admit_now(engine, call, step_run)) is None:
-                began = engine.time()
-                lease = await admit_later(engine, call, step_run)
-                waits_since = None if waits_since is None else waits_since + engine.time() - began
+            if step_run.pool is not None and step_run.member is None:
+                lease = await admit_to_pool(engine, call, step_run, step_run.pool)
+            else:
+                credential, now = engine.credentials[step_run.step.model.provider], engine.time()
+                if credential.due(now) and not step_run.own_key:
+                    await credential.fetch(step_run.silent_until - now)  # a turn that has been granted is kept
+                if (found := admit_now(engine, call, step_run)) is None:
+                    began = engine.time()
+                    found = await admit_later(engine, call, step_run)
+                    waits_since = None if waits_since is None else waits_since + engine.time() - began
+                lease = found
             if engine.spending is not None:
                 await reserve_cost(engine.spending, entry, step_run, lease)
             sent = step_run.attempt = _prepare(entry, step_run, lease)
@@ -134,7 +139,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
             raise
         finally:
             if step_run.ticket is not None:  # it has not been used
-                step_run.leave_queue(engine.policies)
+                step_run.leave_queue()
         result = await _run(sent, step_run)
         if not isinstance(result, AttemptError) or entry.attempt.outcome is not None:
             return result

@@ -21,6 +21,7 @@ from asyncrouter._engine.local_room import LocalRoom
 from asyncrouter._engine.shutdown import shut_down
 from asyncrouter._engine.timers import Timers
 from asyncrouter._errors import RouterClosed
+from asyncrouter._events import MAX_NAMES
 from asyncrouter._policies.facade import Policies
 from asyncrouter._wire.registry import embeddings_for, wire_for
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter._config.catalog import Model, Provider
+    from asyncrouter._config.plan import PlannedPool
     from asyncrouter._engine.spending import Spending
     from asyncrouter._events import Events
     from asyncrouter._policies.shared_client import SharedClient
@@ -75,6 +77,8 @@ class Engine:
     embeddings: dict[str, EmbeddingsWire] = field(default_factory=dict)
     """The wires for embeddings, by the name of the provider."""
     credentials: dict[str, Credential] = field(default_factory=dict)
+    pools: dict[int, PlannedPool] = field(default_factory=dict)
+    """The pools whose providers are connected, by identity."""
     reading: int = 0
     """Replies whose bytes are being read at this moment."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -97,7 +101,7 @@ class Engine:
             self, spending=spending,
             wires={name: wire for name, wire in self.wires.items() if name not in changed},
             embeddings={name: wire for name, wire in self.embeddings.items() if name not in changed},
-            credentials={name: one for name, one in self.credentials.items() if name not in changed},
+            credentials={name: one for name, one in self.credentials.items() if name not in changed}, pools={},
         )
         self.earlier.add(self)
         return engine
@@ -107,6 +111,15 @@ class Engine:
         if provider.name not in self.wires:
             self.wires[provider.name] = wire_for(provider, self.wall)
             self.credentials[provider.name] = Credential(provider, self.keep_task)
+
+    def connect_pool(self, pool: PlannedPool) -> None:
+        """Get the providers of all members ready, unless they are."""
+        if id(pool) not in self.pools:
+            for step in pool.members:
+                self.connect_provider(step.provider)
+            if len(self.pools) >= MAX_NAMES:
+                self.pools.clear()
+            self.pools[id(pool)] = pool
 
     def embeddings_of(self, provider: Provider) -> EmbeddingsWire:
         """A provider's wire for embeddings."""

@@ -150,7 +150,7 @@ class Hedging:
 
         With a second one running that is the older of the two, when a further step could be sent.
         """
-        could_go = self._remaining.free_in() <= 0.0
+        could_go = self._remaining.free_in() <= 0.0 or self._remaining.has_sibling(step_run.index)
         if len(self._running) > 1:
             return could_go and self._running[0] is step_run
         return not (could_go and step_run.step.rescue and self._second.rescues is not None)

@@ -189,8 +189,12 @@ class Race(StartingSteps):
 
     def free_in(self, step_run: StepRun, *, forced: bool = False) -> float:
         """Seconds until another step could be sent, 0 while one runs, `inf` if none could; see `Remaining.free_in`."""
-        others = any(other is not step_run for other in self._running)
-        return 0.0 if others else self._remaining.free_in(forced=forced)
+        if any(other is not step_run for other in self._running):
+            return 0.0
+        free_in = self._remaining.free_in(forced=forced)
+        if step_run.member is not None and step_run.pool is not None:
+            return min(free_in, step_run.pool.free_in(self._engine.time(), forced=forced))
+        return free_in
 
     def take_win(self, step_run: StepRun) -> bool:
         """The whole answer, accepted: every other step run is stopped now. `False` when `step_run` itself was."""
@@ -269,6 +273,7 @@ class Race(StartingSteps):
         if step_run in self._running:
             newest = step_run is self._running[-1]
             self._running.remove(step_run)
+            step_run.ended()
             if self._hedging is not None:
                 won = isinstance(result, (Reply, ChunkReader))
                 self._hedging.ended(step_run, "won" if won else "failed")
@@ -284,17 +289,24 @@ class Race(StartingSteps):
     def _failed(self, step_run: StepRun, error: AttemptError, newest: bool) -> None:
         warn(self._engine, step_run.step, error, self._trace)
         self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
+        pool, sibling = step_run.pool, False
+        if pool is not None:
+            sibling = pool.failed(step_run.member, error, self._engine.time())
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
             self._remaining.clear()
             if self._outcome is None:
                 self._outcome = error
-        elif isinstance(error, Refused) and step_run.step.on_refusal == "raise":
+        elif isinstance(error, Refused) and self._plan.steps[step_run.index].on_refusal == "raise":
             self._remaining.clear()
             if not isinstance(self._outcome, Raised):
                 self._outcome = error
         elif isinstance(error, ContextTooLong):
             for step, why in self._remaining.too_long(step_run.step, error):
                 self._record_not_sent(step, "fallback", why)
+            if sibling:
+                self._remaining.put_back(step_run.index)
+        elif sibling:
+            self._remaining.put_back(step_run.index)
         elif not isinstance(error, NotSent) or all(other.index != step_run.index for other in self._running):
             # With `hedge.same` the same step may run beside it; a limit that one of them meets counts for both.
             self._remaining.may_come_back(step_run, error, self._trace)
@@ -324,6 +336,7 @@ class Race(StartingSteps):
         A superseded step may be started again, unless the hedge that has won is the same step (`hedge.same`).
         """
         self._running.remove(step_run)
+        step_run.ended()
         step_run.stopped = outcome
         if self._hedging is not None:
             self._hedging.ended(step_run, outcome)

@@ -6,6 +6,7 @@ from bisect import insort
 from math import inf
 from typing import TYPE_CHECKING
 
+from asyncrouter._engine.pool_steps import PoolSteps
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
 from asyncrouter._engine.trace_entry import requests_to
 from asyncrouter._engine.turns import Turns
@@ -32,15 +33,13 @@ def may_rescue(call: Call, plan: Plan) -> bool:
     return plan.rescues and call.priority != "batch"
 
 
-class Remaining:
+class Remaining(PoolSteps):
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
-    __slots__ = ("_call", "_engine", "_held", "_left", "_plan", "_started", "may_race")
+    __slots__ = ("_held", "_left", "_started", "may_race")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
-        self._engine = engine
-        self._call = call
-        self._plan = plan
+        super().__init__(engine, call, plan)
         self.may_race = plan.races and (call.priority != "batch" or plan.hedge is not None)
         """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)
@@ -73,10 +72,10 @@ class Remaining:
     def _next_of_some_slow(self) -> tuple[int, bool]:
         """The same, when some models have become slow. If all of the chain have, they are pardoned when one is due."""
         now, policies, steps = self._engine.time(), self._engine.policies, self._plan.steps
-        places = [policies.place(steps[index].model, now) for index in self._left]
+        places = [self._slow_place(index, now) for index in self._left]
         at = next((at for at, place in enumerate(places) if place != "last"), 0)
         if places[at] == "probe":
-            models = [step.model for step in steps[:self._plan.ordinary]]
+            models = [step.model for step in steps[:self._plan.ordinary] if step.pool is None]
             if any(policies.place(model, now) == "usual" for model in models):
                 policies.begin_probe(steps[self._left[at]].model, now)
                 return self._left[at], True
@@ -84,8 +83,8 @@ class Remaining:
             return self._left[0], False
         return self._left[at], False
 
-    def limits(self, trace: Trace) -> tuple[float, float]:
-        """The share of the deadline of a step that starts now: until when it may be silent, when it must have ended.
+    def limits(self, trace: Trace, starts: int) -> tuple[float, float]:
+        """The share of the deadline of the step that starts now: until when it may be silent, when it must have ended.
 
         With R seconds left and n steps that could be sent now (this one included) it may be silent for R / n. Once it
         answers, it has all of R but for what each later step usually needs, and never less than R / n.
@@ -98,7 +97,9 @@ class Remaining:
         if deadline == inf:
             return inf, inf
         now = self._engine.time()
-        later = [other for other in self._left if self._free_in(other) <= 0.0] if self._left else ()
+        later = [other for other in self._left for _ in range(self._count(other))] if self._left else []
+        if self._plan.steps[starts].pool is not None:
+            later += [starts] * (self._count(starts) - 1)
         share = (deadline - now) / (len(later) + 1)
         if share < MIN_STEP_SECONDS and (
             share <= 0.0 or later or any(attempt.sent is not None for attempt in trace.attempts)
@@ -108,6 +109,12 @@ class Remaining:
             return deadline, deadline  # not `now + share`: a rounding error would end it just before the deadline
         silent_until = now + share
         return silent_until, max(silent_until, deadline - sum(self._reserve(other) for other in later))
+
+    def _count(self, index: int) -> int:
+        """For how many steps a step counts that could be sent now; a pool for two at most."""
+        if self._plan.steps[index].pool is None:
+            return self._free_in(index) <= 0.0
+        return self.pool(index).count(self._engine.time())
 
     def free_in(self, *, forced: bool = False) -> float:
         """Seconds until one of the steps could be sent, `inf` if none could; `forced`: though its breaker is open."""
@@ -122,8 +129,14 @@ class Remaining:
         plan, policies, now = self._plan, self._engine.policies, self._engine.time()
         same = plan.hedge is not None and plan.hedge.same
         due: int | None = None  # a slow model that is to be probed
+        if late is not None and not same and self.has_sibling(late):
+            return late
         for index in [late] if same and late is not None else self._left:
             step = plan.steps[index]
+            if step.pool is not None:
+                if self.has_sibling(index):
+                    return index
+                continue
             usual = policies.usual_first(step.model, streams=self._call.stream or step.streams)
             in_time = now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline
             if in_time and policies.may_go_at_once(step.model, now):
@@ -211,7 +224,7 @@ class Remaining:
     def leave_queue(self, index: int, ticket: Ticket | None) -> None:
         """Give up a turn: there is no time left to use it."""
         if ticket is not None:
-            self._engine.policies.state_of(self._plan.steps[index].model).pacer.leave(ticket)
+            ticket.leave()
 
     async def _queue(self, turns: Turns, ready: list[int], waits: Mapping[int, float]) -> None:
         """Wait in the queues of all steps that are `ready`, and until the next one is."""
@@ -231,15 +244,20 @@ class Remaining:
     def _one_a_model(self, indices: Iterable[int]) -> list[int]:
         """The first step of each model: a call queues once for a model, however often it stands in the chain."""
         steps = self._plan.steps
-        first = {(steps[i].model.provider, steps[i].model.id): i for i in sorted(indices, reverse=True)}
+        first = {_model(steps[i]): i for i in sorted(indices, reverse=True)}
         return sorted(first.values())
 
     def _join(self, turns: Turns, index: int, queues: int) -> bool:
-        return turns.join(index, self._plan.steps[index], self._held[index][1], queues=queues)
+        step = self._plan.steps[index]
+        pool = None if step.pool is None else self.pool(index)
+        return turns.join(index, step, self._held[index][1], queues=queues, pool=pool)
 
     def _queue_of(self, index: int) -> float:
         """About how many seconds the call would wait in the queue of a step; with a key of its own it does not wait."""
-        model = self._plan.steps[index].model
+        step = self._plan.steps[index]
+        if step.pool is not None:
+            return self.pool(index).expected_wait(self._engine.time())
+        model = step.model
         if model.provider in self._call.own_keys:
             return 0.0
         return self._engine.policies.expected_wait(model, self._call.priority)
@@ -295,6 +313,8 @@ class Remaining:
         return hold if back is None else max(hold, back[0] - self._engine.time())
 
     def _refusal(self, index: int, *, forced: bool) -> Refusal | None:
+        if self._plan.steps[index].pool is not None:
+            return self.pool(index).refusal(self._engine.time(), forced=forced)
         model, call = self._plan.steps[index].model, self._call
         own_key = model.provider in call.own_keys
         return self._engine.policies.refusal(model, self._engine.time(), forced=forced, own_key=own_key)
@@ -305,5 +325,5 @@ class Remaining:
 
 
 def _model(step: PlannedStep) -> tuple[str, str]:
-    """Which model a step asks, under whatever name."""
-    return step.model.provider, step.model.id
+    """Which model a step asks, under whatever name; a pool is known by its name."""
+    return ("", step.name) if step.pool is not None else (step.model.provider, step.model.id)

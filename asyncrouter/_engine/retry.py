@@ -68,9 +68,13 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
     if not isinstance(result, AttemptError):
         return result
     tries, adaptations = Tries(step_run.tried), 0
+    if step_run.pool is not None:
+        tries.counted = step_run.pool.failures
     while True:
         if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result, trace):
             adaptations += 1
+        elif step_run.gives_way(result):
+            return result
         else:
             pause = pause_before_next(engine, call, step_run, result, tries)
             if pause is None or engine.closed:

@@ -133,7 +133,7 @@ class SecondStep:
                 beside.paid.refund(beside.price)
             return False
         state = self._engine.policies.state_of(step_run.step.model)
-        if state.slow:
+        if state.slow and step_run.pool is None:
             step_run.is_probe = step_run.probes = True
             state.slowness.begin_probe(self._engine.time())
         return True

@@ -68,11 +68,12 @@ class StartingSteps(RaceHooks):
         """A step run with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
         step = self._plan.steps[index]
         try:
-            limits = self._remaining.limits(self._trace)
+            limits = self._remaining.limits(self._trace, index)
         except NotSent as error:
             self._record_not_sent(step, cause, error)
             return None
-        step_run = StepRun(self, self._engine.loop, self._call, step, index, cause, *limits)
+        pool = None if step.pool is None else self._remaining.pool(index)
+        step_run = StepRun(self, self._engine.loop, self._call, step, index, cause, *limits, pool)
         self._running.append(step_run)
         return step_run
 

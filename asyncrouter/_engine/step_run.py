@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from asyncrouter._engine.trace_entry import requests_to
+from asyncrouter._engine.trace_entry import TraceEntry, requests_to
+from asyncrouter._errors import Unauthorized
 from asyncrouter._policies.memory import ANY_KIND, RequestKind
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.judging import Judging
+    from asyncrouter._engine.pool_run import PoolRun
     from asyncrouter._engine.sent_attempt import SentAttempt
-    from asyncrouter._engine.trace_entry import TraceEntry
-    from asyncrouter._policies.facade import Policies
+    from asyncrouter._errors import AttemptError
     from asyncrouter._policies.pacing import Ticket
+    from asyncrouter._policies.pools.member import Member
     from asyncrouter._policies.token_bucket import TokenBucket
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
@@ -83,18 +85,19 @@ class StepRun:
     `task` the task that runs a hedge (`None`: the caller's task runs the step), `stopped` how the race has ended it.
     `ticket` lets its next attempt go: it has waited already. `beside` says how it came to be started beside another
     one. `is_probe`: it finds out whether a slow model is quick again, which is not known while `probes`. `is_whole`:
-    its answer is whole, and `accept` judges it, or will.
+    its answer is whole, and `accept` judges it, or will. At a pool (`pool`) the step is the pool's until a member is
+    picked: `bind()` makes it the member's.
     """
 
     __slots__ = (
         "answer_until", "attempt", "beside", "cause", "hedged", "index", "is_probe", "is_whole", "loop",
-        "own_key", "params", "patient", "probes", "race", "sent_at", "silent_until", "size", "step", "stopped",
-        "streams", "task", "ticket", "tried",
+        "member", "own_key", "params", "patient", "pool", "probes", "race", "sent_at", "silent_until", "size", "step",
+        "stopped", "streams", "task", "ticket", "tried",
     )
 
     def __init__(
         self, race: RaceHooks, loop: asyncio.AbstractEventLoop, call: Call, step: PlannedStep, index: int, cause: Cause,
-        silent_until: float, answer_until: float,
+        silent_until: float, answer_until: float, pool: PoolRun | None = None,
     ) -> None:
         self.race = race
         self.loop = loop
@@ -119,9 +122,28 @@ class StepRun:
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
         self.ticket: Ticket | None = None
+        self.pool = pool
+        self.member: Member | None = None
 
     def __repr__(self) -> str:
         return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
+
+    def bind(self, call: Call, member: Member) -> None:
+        """Go on as a step of this member of the pool."""
+        assert self.pool is not None
+        self.member, self.step = member, member.step
+        self.pool.running.append(member)
+        provider = member.step.model.provider
+        if call.provider_params:
+            self.params = {**call.params_for(provider), **member.step.params}
+        self.own_key = provider in call.own_keys
+        if isinstance(self.attempt, TraceEntry):
+            self.attempt.bind(member.step)
+
+    def ended(self) -> None:
+        """Its race does not run it any more."""
+        if self.pool is not None and self.member is not None:
+            self.pool.running.remove(self.member)
 
     def delay(self, seconds: float, deadline: float) -> None:
         """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on."""
@@ -134,13 +156,20 @@ class StepRun:
         self.ticket = ticket
         self.tried = requests_to(trace, self.step.name) if self.cause == "retry" else 0
 
-    def leave_queue(self, policies: Policies) -> None:
+    def leave_queue(self) -> None:
         """Give up the ticket, if there is one: the attempt will not go now."""
         if self.ticket is not None:
-            policies.state_of(self.step.model).pacer.leave(self.ticket)
+            self.ticket.leave()
             self.ticket = None
 
     # Waiting, or giving way to another step.
+
+    def gives_way(self, error: AttemptError) -> bool:
+        """Whether another member of its pool is asked rather than the same one again; after a new key that one is."""
+        pool = self.pool
+        return pool is not None and error.again != "never" and not (
+            isinstance(error, Unauthorized) or pool.free_in(self.loop.time()) > 0.0
+        )
 
     def fits(self, pause: float) -> bool:
         """Whether there is time left for another attempt after a pause of so many seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._config.budget import OverBudget
+from asyncrouter._config.catalog import base_name
 from asyncrouter._credentials import secrets_of_call
 from asyncrouter._errors import AttemptError, NotAccepted, NotSent, RouterError
 from asyncrouter._events import AttemptEnded, AttemptStarted
@@ -50,10 +51,19 @@ class TraceEntry:
         self.attempt = Attempt(
             len(trace.attempts) + 1, step.name, step.model.provider, cause, queued=since - call.began
         )
+        if step.member is not None:
+            self.bind(step)
+        elif step.pool is not None:
+            self.attempt.provider = step.pool.providers
         trace.attempts.append(self.attempt)
 
     def __repr__(self) -> str:
         return f"<TraceEntry {self.attempt.number} {self.attempt.model} {self.attempt.outcome or 'running'}>"
+
+    def bind(self, step: PlannedStep) -> None:
+        """The attempt goes to this member of the pool."""
+        self.step = step
+        self.attempt.member, self.attempt.provider = step.member, base_name(step.model.provider)
 
     def mark_sent(self, now: float) -> None:
         """The request is sent at the instant `now` of the loop's clock."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._engine.admission import claim
+from asyncrouter._engine.admission import claim, tokens_of
 from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import NotSent
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._policies.pacing import Pacer, Ticket
+    from asyncrouter._engine.pool_run import PoolRun
+    from asyncrouter._policies.pacing import Ticket
     from asyncrouter._types import Call, Cause, Trace
 
 
@@ -30,7 +31,6 @@ class Turn(NamedTuple):
     """One ticket, and for which step, why, and with whom."""
 
     ticket: Ticket
-    pacer: Pacer
     step: PlannedStep
     cause: Cause
 
@@ -53,23 +53,32 @@ class Turns:
     def __repr__(self) -> str:
         return f"<Turns {', '.join(map(str, self._tickets)) or 'none'}>"
 
-    def join(self, index: int, step: PlannedStep, cause: Cause, *, queues: int) -> bool:
+    def join(
+        self, index: int, step: PlannedStep, cause: Cause, *, queues: int, pool: PoolRun | None = None
+    ) -> bool:
         """Queue up for a step, unless done before; whether its turn can come in time.
 
-        `queues` is in how many queues the call stands in all.
+        `queues` is in how many queues the call stands in all. `pool`: the step is a pool.
         """
         if index not in self._tickets:
-            call = self._call
-            params = {**call.params_for(step.model.provider), **step.params}
-            state, rank, tokens = claim(self._engine, call, step, params, cause)
             try:
-                ticket = state.pacer.join(rank, tokens, self.until, queues=queues)
+                ticket = self._ticket(step, cause, queues) if pool is None else self._pool_ticket(pool, step, cause)
             except NotSent as error:
-                TraceEntry(self._engine, call, self._trace, step, cause).fail(error)
+                TraceEntry(self._engine, self._call, self._trace, step, cause).fail(error)
                 return False
             ticket.joined = self._since.setdefault(index, ticket.joined)
-            self._tickets[index] = Turn(ticket, state.pacer, step, cause)
+            self._tickets[index] = Turn(ticket, step, cause)
         return True
+
+    def _ticket(self, step: PlannedStep, cause: Cause, queues: int) -> Ticket:
+        params = {**self._call.params_for(step.model.provider), **step.params}
+        state, rank, tokens = claim(self._engine, self._call, step, params, cause)
+        return state.pacer.join(rank, tokens, self.until, queues=queues)
+
+    def _pool_ticket(self, pool: PoolRun, step: PlannedStep, cause: Cause) -> Ticket:
+        params = {**self._call.params_for(step.model.provider), **step.params}
+        tokens = tokens_of(self._call, params) if pool.counts_tokens else 0.0
+        return pool.join(cause, tokens, self.until, self._engine.time())
 
     def indices(self) -> list[int]:
         """The steps it has tickets for."""
@@ -83,14 +92,15 @@ class Turns:
     async def wait(self, seconds: float | None) -> None:
         """Wait until a ticket is granted, too late or in vain, `seconds` at most (`None`: however long)."""
         holds, waiting = self._engine.policies.holds, list(self._tickets.values())
-        for ticket, _, step, _ in waiting:
-            holds.watch(step.model, ticket.done, self.until)
+        watched = [(ticket, step.model) for ticket, step, _ in waiting if step.pool is None]
+        for ticket, model in watched:
+            holds.watch(model, ticket.done, self.until)
         try:
             done = [turn.ticket.done for turn in waiting]
             await asyncio.wait(done, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for ticket, _, step, _ in waiting:
-                holds.unwatch(step.model, ticket.done)
+            for ticket, model in watched:
+                holds.unwatch(model, ticket.done)
 
     def granted(self) -> int | None:
         """The first step whose ticket is granted."""
@@ -110,7 +120,7 @@ class Turns:
     def give_up(self, index: int, error: NotSent) -> None:
         """Leave the queue of a step that cannot be sent any more, and enter that in the trace."""
         if not self._engine.closed:
-            ticket, _, step, cause = self._tickets[index]
+            ticket, step, cause = self._tickets[index]
             TraceEntry(self._engine, self._call, self._trace, step, cause, ticket.joined).fail(error)
         self._leave(index)
 
@@ -127,7 +137,7 @@ class Turns:
         return ticket
 
     def _leave(self, index: int) -> None:
-        ticket, pacer, *_ = self._tickets.pop(index)
-        pacer.leave(ticket)
+        ticket = self._tickets.pop(index).ticket
+        ticket.leave()
         if not ticket.done.cancel() and not ticket.done.cancelled():
             ticket.done.exception()  # it has been looked at

@@ -10,6 +10,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
+from asyncrouter._config.catalog import base_name
 from asyncrouter._events import MAX_NAMES, StateChanged
 from asyncrouter._policies.announced_limits import READ_EVERY_SECONDS, read_limits
 from asyncrouter._policies.hedge_budget import HedgeBudgets
@@ -18,6 +19,8 @@ from asyncrouter._policies.lease import Lease
 from asyncrouter._policies.memory import ANY_KIND
 from asyncrouter._policies.model_state import ModelState, ProviderState, without_limits
 from asyncrouter._policies.pacing import Rank
+from asyncrouter._policies.pools.member import Member
+from asyncrouter._policies.pools.pool import PoolState
 from asyncrouter._policies.rescue_budget import RescueBudgets
 
 if TYPE_CHECKING:
@@ -28,8 +31,10 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.catalog import Model
     from asyncrouter._config.config import Config
+    from asyncrouter._config.plan import PlannedPool
     from asyncrouter._errors import AttemptError
     from asyncrouter._events import Events
+    from asyncrouter._policies.breaker import Breaker
     from asyncrouter._policies.memory import RequestKind, Usual
     from asyncrouter._policies.pacing import Ticket
     from asyncrouter._policies.refusal import Refusal
@@ -47,8 +52,8 @@ class Policies:
     """Everything that may refuse an attempt, and learns from how it ended."""
 
     __slots__ = (
-        "_events", "_left", "_loop", "_models", "_providers", "_random", "breakers_on", "hedge_budgets", "holds",
-        "rescue_budgets", "shared", "slow_models",
+        "_events", "_left", "_loop", "_models", "_pools", "_providers", "_random", "breakers_on", "hedge_budgets",
+        "holds", "rescue_budgets", "shared", "slow_models",
     )
 
     def __init__(
@@ -62,6 +67,7 @@ class Policies:
         self._providers: dict[str, ProviderState] = {}
         self.shared: SharedClient | None = None
         """Keeps configured limits and holds for many processes."""
+        self._pools: dict[int, tuple[PlannedPool, PoolState]] = {}  # by the identity of the plan's own
         self._left: list[ModelState] = []  # of earlier configurations, with calls that wait
         self.holds = Holds()
         self.hedge_budgets = HedgeBudgets()
@@ -75,6 +81,11 @@ class Policies:
     def state_of(self, model: Model) -> ModelState:
         """What is known about a model."""
         return self._models.get((model.provider, model.id)) or self._new(model)
+
+    def pool_of(self, pool: PlannedPool) -> PoolState:
+        """The state of a pool; plans with the same pool share it."""
+        found = self._pools.get(id(pool))
+        return found[1] if found is not None else self._new_pool(pool)
 
     # May it go?
 
@@ -193,7 +204,8 @@ class Policies:
     def reconfigure(self, config: Config, changed: AbstractSet[str]) -> None:
         """Take the limits of another configuration; what is known of the providers that have `changed` is forgotten."""
         self.breakers_on = config.defaults.breaker == "auto"
-        models = {(model.provider, model.id): model for model in reversed([*config.models.values()])}
+        entries = [model for name in reversed([*config.models]) for model in reversed(config.members(name))]
+        models = {(model.provider, model.id): model for model in entries}
         for key, state in list(self._models.items()):
             if key[0] in changed:
                 self._models.pop(key)
@@ -205,6 +217,7 @@ class Policies:
                     self.shared.share(state)
         for provider in changed:
             self._providers.pop(provider, None)
+        self._pools.clear()  # sessions find their members again by hashing
         self.holds.forget(changed)
         self._left = [state for state in self._left if state.pacer.waiting]
 
@@ -220,7 +233,7 @@ class Policies:
         """
         provider = self._providers.get(model.provider)
         if provider is None:
-            provider = ProviderState(self._random, partial(self._emit, model.provider))
+            provider = ProviderState(self._random, partial(self._emit, model.provider), self._host_of(model.provider))
             self._providers[model.provider] = provider
         if len(self._models) >= MAX_NAMES:
             idle = (key for key, one in self._models.items() if not one.pacer.running and not one.pacer.waiting)
@@ -233,6 +246,33 @@ class Policies:
         if self.shared is not None:
             self.shared.share(state)
         return state
+
+    def _host_of(self, provider: str) -> Breaker | None:
+        """The breaker of a host that is reached with another key, too."""
+        base = base_name(provider)
+        return next((one.host for name, one in self._providers.items() if base_name(name) == base), None)
+
+    def disable_key(self, model: Model, error: AttemptError) -> None:
+        """Disable the key of a model for a while, as after a 401: it is not set."""
+        if (change := self.holds.disable_key(model.provider, error, self._loop.time())) is not None:
+            self._emit(model.provider, *change)
+
+    def _new_pool(self, pool: PlannedPool) -> PoolState:
+        key = pool.key
+        state = next((one for other, one in self._pools.values() if other.key == key), None)
+        if state is None:
+            steps = zip(pool.members, pool.weights, strict=True)
+            members = [
+                Member(index, step, self.state_of(step.model), weight) for index, (step, weight) in enumerate(steps)
+            ]
+            state = PoolState(pool, members, self._random, self._refuses, self._events.notice)
+        if len(self._pools) >= MAX_NAMES:
+            self._pools.pop(next(iter(self._pools)))
+        self._pools[id(pool)] = pool, state
+        return state
+
+    def _refuses(self, member: Member, now: float) -> Refusal | None:
+        return self.refusal(member.step.model, now)
 
     def _emit(self, subject: str, state: str, why: str) -> None:
         if not self._events.quiet:

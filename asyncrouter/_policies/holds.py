@@ -84,7 +84,7 @@ class Holds:
         """Remember a failure that is the model's or its key's (`scope.py`); what that changed, and why."""
         rule = rule_of(error)
         if rule.remembered == "key out":
-            return self._disable_key(model.provider, error, now)
+            return self.disable_key(model.provider, error, now)
         if rule.remembered == "model out":
             seconds = NOT_FOUND_SECONDS if rule.scope == "model" else FORBIDDEN_SECONDS
             return self._disable(model, error, seconds, now, of_key=rule.scope == "key")
@@ -169,7 +169,8 @@ class Holds:
         self._lengthened(key, inf)
         return f"disabled for {seconds:g} s", error.message
 
-    def _disable_key(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
+    def disable_key(self, provider: str, error: AttemptError, now: float) -> tuple[str, str] | None:
+        """Disable a key because of an error; what that changed, and why."""
         last = self.keys.get(provider)
         if last is not None and now < last.until:
             return None  # sent before the key was disabled: the same news

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncrouter._policies.memory import Answer, RequestKind, Usual
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
+    from asyncrouter._policies.pools.answer_times import Timed
     from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Outcome, Usage
 
@@ -49,9 +50,9 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed",
-        "_probes", "_rank", "_released", "_sent_at", "_tokens", "ended", "own_key",
-        "state", "streams", "untimed", "usual",
+        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed", "_probes",
+        "_rank", "_released", "_sent_at", "_timed", "_tokens", "ended", "own_key", "state", "streams", "untimed",
+        "usual",
     )
 
     def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
@@ -64,6 +65,7 @@ class Lease:
         self.usual: Usual
         """What is usual for such a request, once it is sent."""
         self._released = False
+        self._timed: Timed | None = None  # of a member of a pool
         self._counts = False  # the failure counts for the model's breaker
         self._observed = 0
         self._rank = rank
@@ -93,6 +95,8 @@ class Lease:
             self._probes = True
         self._learners, self.usual = memory.find(size, kind)
         self._observed = state.doubts.observations
+        if state.times is not None:
+            self._timed = state.times.begin(now)
         if not self.own_key:
             state.limits.hidden.sent(now)
         if state.breakers_on:
@@ -178,6 +182,8 @@ class Lease:
         if self._sent_at is not None and self.state.breakers_on:
             self.state.breaker.released(self._model_generation)
             self.state.provider.host.released(self._host_generation)
+        if self._timed is not None:
+            self._timed.end(self._timed.sent_at, "not_sent")
         self._sent_at = None
         self.release()
 
@@ -203,6 +209,8 @@ class Lease:
             self._judge(error, now, asked, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
+        if self._timed is not None:
+            self._timed.end(now, outcome, error, says_nothing=self.untimed)
         if not self.untimed and (answer is not None or self._first is None or error is not None or self._probes):
             self._record_times(now, sent_at, outcome, error, answer)
             if self._probes and outcome in {"won", "not_accepted"} and self.is_as_usual(answer, now, whole=True):
@@ -264,8 +272,8 @@ class Lease:
             return
         if answer is not None and self.streams:
             self._record_contents(now, answer, whole=outcome in {"won", "not_accepted"})
-        if is_total_timeout(error):
-            self._count_crawl(now)
+        if is_total_timeout(error) and self.state.breakers_on:
+            self.state.slowness.cut("pace", LEAST_P, now)  # it flowed: the limit is ours, the model has become slow
 
     def _record_silence(self, now: float, seconds: float, outcome: Outcome) -> None:
         """Record that the first content would have come later."""
@@ -303,17 +311,10 @@ class Lease:
         elif silence_p < 1.0:
             slowness.cut("silence", silence_p, now, given.get("silence", 0.0), seen)
 
-
-    def _count_crawl(self, now: float) -> None:
-        """Count an answer that was flowing when its `total` came: the limit is ours, the model has become slow."""
-        if self.state.breakers_on:
-            self.state.slowness.cut("pace", LEAST_P, now)
-
     def _record_rejection(self, now: float, sent_at: float, error: AttemptError) -> None:
         unavailable = not isinstance(error, RateLimited)
-        if self.state.limits.rejected(
-            now, sent_at, hinted=error.retry_after is not None, unavailable=unavailable
-        ):
+        hinted = error.retry_after is not None
+        if self.state.limits.rejected(now, sent_at, hinted=hinted, unavailable=unavailable):
             self.state.changed("paced", error.message)
         self.state.pacer.was_rejected(self._rank)
         self.state.pacer.look_again()

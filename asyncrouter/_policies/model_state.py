@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncrouter._config.catalog import Model
     from asyncrouter._errors import AttemptError
     from asyncrouter._policies.holds import Holds
+    from asyncrouter._policies.pools.answer_times import AnswerTimes
 
 MODEL_IN_A_ROW, MODEL_QUIET_SECONDS, MODEL_LONGEST_OPEN = 3, 4.0, 15.0
 """A model's breaker opens at three failures in a row when nothing was answered for four seconds (where calls are many,
@@ -32,12 +33,15 @@ stays open for a minute at most."""
 
 
 class ProviderState:
-    """One provider with its key: whether its host can be reached, and what may be spent on retries."""
+    """One provider with its key: whether its host can be reached, and what may be spent on retries.
+
+    `host` is the breaker of a host that is reached with another key, too.
+    """
 
     __slots__ = ("host", "limit_of_a_model", "retries")
 
-    def __init__(self, random: Random, changed: Callable[[str, str], None]) -> None:
-        self.host = Breaker(
+    def __init__(self, random: Random, changed: Callable[[str, str], None], host: Breaker | None = None) -> None:
+        self.host = host or Breaker(
             random, changed, in_a_row=HOST_IN_A_ROW, quiet=HOST_QUIET_SECONDS, longest=HOST_LONGEST_OPEN
         )
         self.retries = RetryBudget()
@@ -57,7 +61,7 @@ class ModelState:
 
     __slots__ = (
         "breaker", "breakers_on", "buffered", "changed", "doubts", "holds", "limits", "limits_read_at", "model",
-        "pacer", "provider", "slow_models", "slowness", "streamed", "watchers",
+        "pacer", "provider", "slow_models", "slowness", "streamed", "times", "watchers",
     )
 
     def __init__(
@@ -83,6 +87,8 @@ class ModelState:
         self.buffered = Memory()
         self.limits_read_at = -inf
         """When its headers were last read for limits."""
+        self.times: AnswerTimes | None = None
+        """How long its whole answers take now, where it is a member of a pool."""
 
     def __repr__(self) -> str:
         return f"<ModelState {self.model.name}: {self.breaker!r}, {self.pacer!r}{', slow' if self.slow else ''}>"

@@ -55,7 +55,10 @@ class Rank(IntEnum):
 class Ticket:
     """A place in the queue. `done` is resolved when its request may go, or fails with `NotSent` when it is too late."""
 
-    __slots__ = ("done", "expiry", "granted", "joined", "rank", "tokens", "withdrawn")
+    __slots__ = ("done", "expiry", "granted", "joined", "pacer", "rank", "tokens", "withdrawn")
+
+    pacer: Pacer
+    """Whose queue it stands in."""
 
     def __init__(self, rank: Rank, tokens: float, done: asyncio.Future[None], joined: float) -> None:
         self.joined = joined
@@ -68,7 +71,24 @@ class Ticket:
 
     def __repr__(self) -> str:
         state = " granted" if self.granted else " withdrawn" if self.withdrawn else ""
-        return f"<Ticket of rank {self.rank:d}{state}>"
+        return f"<{type(self).__name__} of rank {self.rank:d}{state}>"
+
+    def has_entered(self, pacer: Pacer) -> None:
+        """It stands in the queue of this pacer now."""
+        self.pacer = pacer
+
+    def was_granted_by(self, pacer: Pacer) -> None:
+        """Its request may go to the model of this pacer."""
+
+    def leave(self) -> None:
+        """Give up the place, or the permission to go when it has been granted and will not be used."""
+        self.pacer.leave(self)
+
+
+def expire(ticket: Ticket) -> None:
+    """Tell a ticket that it is too late."""
+    if not ticket.granted and not ticket.done.done():
+        ticket.done.set_exception(NotSent("its turn did not come in time: others were before it", hold=0.0))
 
 
 class Pacer:
@@ -125,7 +145,7 @@ class Pacer:
         if not self.may_go(tokens, rank):
             return False
         now = self._loop.time()
-        self._count_demand(now, rank)
+        self.count_demand(now, rank)
         self._limits.take(now, tokens, batch=rank.batch)
         return True
 
@@ -159,9 +179,9 @@ class Pacer:
 
     def was_rejected(self, rank: Rank) -> None:
         """Note that the provider has turned a request down for its limit: more is asked for than that lets through."""
-        self._count_demand(self._loop.time(), rank)
+        self.count_demand(self._loop.time(), rank)
 
-    def _patience(self, now: float, rank: Rank, patience: float) -> float:
+    def patience_now(self, now: float, rank: Rank, patience: float) -> float:
         """The seconds to wait of a request that could go to another model instead."""
         if not self._limits.hidden_binds:
             return self._demand.patience(now, patience, batch=rank.batch)
@@ -169,7 +189,8 @@ class Pacer:
         shortened = self._demand.patience(now, patience, batch=rank.batch)
         return 0.0 if shortened < patience and rank in {Rank.AGAIN, Rank.BATCH_AGAIN} else shortened
 
-    def _count_demand(self, now: float, rank: Rank) -> None:
+    def count_demand(self, now: float, rank: Rank) -> None:
+        """Count one more request that asks for the limit."""
         if (limit := self._limits.requests) is not None:
             self._demand.add(now, limit, batch=rank.batch)
 
@@ -185,16 +206,31 @@ class Pacer:
         """
         now = self._loop.time()
         if patience < inf:
-            until = min(until, now + self._patience(now, rank, patience))
-        self._count_demand(now, rank)
-        self._check_in_time(now, rank, tokens, until, queues)
+            until = min(until, now + self.patience_now(now, rank, patience))
+        self.count_demand(now, rank)
+        self.check_in_time(now, rank, tokens, until, queues)
         ticket = Ticket(rank, tokens, self._loop.create_future(), now)
         if until < inf:
-            ticket.expiry = self._loop.call_at(until, self._expire, ticket)
-        self._queues[rank].append(ticket)
-        self._waiting[rank] += 1
-        self._serve()
+            ticket.expiry = self._loop.call_at(until, expire, ticket)
+        self.enter(ticket)
         return ticket
+
+    def enter(self, ticket: Ticket, *, ahead: bool = False) -> None:
+        """Put a ticket into the queue, `ahead` of all others of its rank, and let those go who may."""
+        queue = self._queues[ticket.rank]
+        if ahead:
+            queue.appendleft(ticket)
+        else:
+            queue.append(ticket)
+        self._waiting[ticket.rank] += 1
+        ticket.has_entered(self)
+        self._serve()
+
+    def forget(self, ticket: Ticket) -> None:
+        """Note that a ticket of its queue is not valid any more; those behind it may go sooner if they need less."""
+        self._waiting[ticket.rank] -= 1
+        if self._limits.counts_tokens:
+            self._loop.call_soon(self.look_again)
 
     def leave(self, ticket: Ticket) -> None:
         """Give up a place, or the permission to go when it has been granted and will not be used."""
@@ -216,12 +252,12 @@ class Pacer:
         """Send away all who wait."""
         for queue in self._queues:
             for ticket in queue:
-                self._expire(ticket)
+                expire(ticket)
 
     def next_in_line(self) -> Ticket | None:
         """The ticket that goes next; those that were withdrawn are dropped on the way."""
         for queue in self._queues:
-            while queue and queue[0].withdrawn:
+            while queue and (queue[0].withdrawn or queue[0].granted):
                 queue.popleft()
             if queue:
                 return queue[0]
@@ -240,18 +276,13 @@ class Pacer:
             expected = max(expected, self._limits.due(now, first.tokens, batch=first.rank.batch))
         return expected - now
 
-    def _check_in_time(self, now: float, rank: Rank, tokens: float, until: float, queues: int) -> None:
+    def check_in_time(self, now: float, rank: Rank, tokens: float, until: float, queues: int) -> None:
         """Raise `NotSent` when a request that joins now would go later than `until`."""
         ahead, rate = sum(self._waiting[: rank + 1]), self.rate
         expected = self._limits.expected(now, tokens, ahead / queues, batch=rank.batch)
         if until <= expected < inf:
             limit = "limit of tokens" if rate is None else f"pace of {rate:.3g} requests a second"
             raise NotSent(f"its {limit} has no room in time: {ahead} are waiting", hold=expected - now)
-
-    def _expire(self, ticket: Ticket) -> None:
-        """Tell a ticket that it is too late."""
-        if not ticket.granted and not ticket.done.done():
-            ticket.done.set_exception(NotSent("its turn did not come in time: others were before it", hold=0.0))
 
     def _serve(self) -> None:
         """Let those go who may, in order; then look again when the next one is due."""
@@ -273,6 +304,7 @@ class Pacer:
     def _grant(self, ticket: Ticket, now: float) -> None:
         self._limits.take(now, ticket.tokens, batch=ticket.rank.batch)
         ticket.granted = True
+        ticket.was_granted_by(self)
         if ticket.expiry is not None:
             ticket.expiry.cancel()
         if not ticket.done.done():

@@ -10,11 +10,10 @@ import orjson
 
 from asyncrouter._config.hosts import serves_both_apis
 from asyncrouter._config.response_format import NAME, AnswerFormat
-from asyncrouter._credentials.secret import Secret, reveal, seal
+from asyncrouter._credentials.secret import Secret, merge_headers, reveal, seal
 from asyncrouter._errors import BadReply
 from asyncrouter._repr import visible_name
 from asyncrouter._transport.api import Request
-from asyncrouter._types import merge_headers
 from asyncrouter._wire.adaptations import Adaptations
 from asyncrouter._wire.answer_format import IN_PROMPT, OPENAI, RefusedSchemas, put_format, write_format
 from asyncrouter._wire.api import WireChoice
@@ -234,7 +233,14 @@ class BaseWire:
 
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
         """The headers that authenticate the request, and those that name the API's version."""
-        return {} if key is None else {"Authorization": Secret(f"Bearer {reveal(key)}")}
+        return self._key_header(key, "bearer")
+
+    def _key_header(self, key: Sealed | None, usual: str) -> Mapping[str, Sealed]:
+        """The header that carries the key: as the provider's `auth` says, or else the usual one of the protocol."""
+        if key is None:
+            return {}
+        name = self._provider.auth or usual
+        return {"Authorization": Secret(f"Bearer {reveal(key)}")} if name.lower() == "bearer" else {name: key}
 
     def _build_headers(self, key: Sealed | None, stream: bool) -> Mapping[str, Sealed]:
         headers: dict[str, Sealed] = {

@@ -72,7 +72,7 @@ class Driver:
     def models(self, config: Config) -> list[str]:
         """The ids of the models of a call, as their provider knows them."""
         names = [step.model for step in self._steps]
-        return [config.models[name].id if name in config.models else name.partition(":")[2] or name for name in names]
+        return [config.model(name).id if name in config.models else name.partition(":")[2] or name for name in names]
 
     def reserve(self, number: int) -> float:
         """USD that this call can cost at most. Raises `ValueError` for a model without a price."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from asyncrouter import Config, ConfigError
-from asyncrouter.cli._keys import key_variable
+from asyncrouter.cli._keys import key_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +36,10 @@ def check_found(config: Config, path: Path) -> None:
     """Raise `ConfigError` if a found file would send a variable anywhere but to its own provider or to this machine."""
     known = _known_hosts()
     for name, provider in config.providers.items():
-        variable = key_variable(provider)
-        if variable is not None and (problem := _problem(provider, variable, known)) is not None:
-            why = "by a file that was found in the working directory; if you trust it, name it"
-            raise ConfigError(f"{problem} {why}: --config {path}", f"providers.{name}")
+        for variable in key_variables(provider):
+            if (problem := _problem(provider, variable, known)) is not None:
+                why = "by a file that was found in the working directory; if you trust it, name it"
+                raise ConfigError(f"{problem} {why}: --config {path}", f"providers.{name}")
 
 
 def _problem(provider: Provider, variable: str, known: Mapping[str, str]) -> str | None:
@@ -62,8 +62,7 @@ def _known_hosts() -> dict[str, str]:
     config, known = Config(), dict(OTHERS)
     for name in BUILT_IN:
         provider = config.provider(name)
-        variable = key_variable(provider)
-        if variable is not None:
+        for variable in key_variables(provider):
             known[variable] = urlsplit(provider.base_url).hostname or ""
     return known
 

@@ -84,7 +84,8 @@ def price_json(price: Price | None) -> JsonObject | None:
 
 
 def _step(step: ExplainedStep) -> JsonObject:
-    return {**step._asdict(), "usd_per_mtok": price_json(step.usd_per_mtok)}
+    members = [_step(member) for member in step.members]
+    return {**step._asdict(), "usd_per_mtok": price_json(step.usd_per_mtok), "members": members}
 
 
 def _attempt(attempt: Attempt) -> JsonObject:

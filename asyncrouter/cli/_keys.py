@@ -9,15 +9,23 @@ if TYPE_CHECKING:
     from asyncrouter import Provider
 
 
-def key_variable(provider: Provider) -> str | None:
-    """The environment variable that holds its key; `None` when it needs none, or has a function for it."""
-    return provider.key.removeprefix("env:") if isinstance(provider.key, str) else None
+def key_variables(provider: Provider) -> list[str]:
+    """The environment variables that hold its keys; none when it needs no key, or has a function for it."""
+    return [key.removeprefix("env:") for key in provider.keys if isinstance(key, str)]
 
 
 def key_problem(provider: Provider) -> str | None:
-    """That its variable is not set or blank, or holds what cannot be sent, as a message; `None` when all is well."""
-    name = key_variable(provider)
-    key = "" if name is None else os.environ.get(name, "").strip()
-    if name is None or (key.isascii() and key.isprintable() and key):
+    """That a variable is not set or blank, or holds what cannot be sent, as a message; `None` when all is well."""
+    return "; ".join(problem for name in key_variables(provider) if (problem := _problem(name))) or None
+
+
+def _problem(name: str) -> str | None:
+    key = os.environ.get(name, "").strip()
+    if key.isascii() and key.isprintable() and key:
         return None
     return f"the key in {name} has characters in it that cannot be sent" if key else f"{name} is not set"
+
+
+def has_no_key(provider: Provider) -> bool:
+    """Whether none of its keys could be used: then it cannot be asked."""
+    return all(isinstance(key, str) and _problem(key.removeprefix("env:")) for key in provider.keys)

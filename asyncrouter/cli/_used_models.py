@@ -11,20 +11,31 @@ if TYPE_CHECKING:
 
 
 class UsedModel(NamedTuple):
-    """A model, and the tasks and tiers whose chains it stands in: "task coding", "tier budget"."""
+    """A model, and the tasks and tiers whose chains it stands in: "task coding", "tier budget".
+
+    `members`: the places of a pool, or of a model whose provider has several keys; else the model alone.
+    """
 
     model: Model
     used_by: list[str]
+    members: tuple[Model, ...]
+
+    @property
+    def providers(self) -> list[str]:
+        """The names of the providers that it is asked at."""
+        return list(dict.fromkeys(member.provider.partition("[")[0] for member in self.members))
 
 
 def used_models(config: Config) -> list[UsedModel]:
     """Every model that is an entry or stands in a chain, once, in the order of the configuration."""
-    used = {name: UsedModel(config.model(name), []) for name in config.models}
+    used = {name: UsedModel(config.model(name), [], config.members(name)) for name in config.models}
     for kind, chains in (("task", config.tasks), ("tier", config.tiers)):
         for name, chain in chains.items():
             for entry in chain.models:
-                model = config.model(entry.model if isinstance(entry, Step) else entry)
-                used.setdefault(model.name, UsedModel(model, [])).used_by.append(f"{kind} {name}")
+                named = entry.model if isinstance(entry, Step) else entry
+                model = config.model(named)
+                new = UsedModel(model, [], config.members(named))
+                used.setdefault(model.name, new).used_by.append(f"{kind} {name}")
     return list(used.values())
 
 

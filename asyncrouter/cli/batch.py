@@ -23,7 +23,7 @@ from asyncrouter.cli._prompt import parameters
 from asyncrouter.cli._used_models import used_models
 
 if TYPE_CHECKING:
-    from asyncrouter import Config, Shared
+    from asyncrouter import Config, Model, Pool, Shared
 
 
 @click.command(
@@ -158,7 +158,9 @@ def _with_limits(config: Config, call: CallOptions, rpm: float | None, tpm: floa
     """The configuration with these limits on every model that it uses. Raises `ConfigError`."""
     if rpm is None and tpm is None:
         return config
-    models = {used.model.name: used.model for used in used_models(config)}
+    models: dict[str, Model | Pool] = {
+        used.model.name: config.models.get(used.model.name, used.model) for used in used_models(config)
+    }
     for name in [*call.get("chain", []), *([call["model"]] if "model" in call else [])]:
         with contextlib.suppress(ConfigError):  # an unknown name is an error when the call is checked
             models[name] = config.model(name)

@@ -16,7 +16,7 @@ from asyncrouter.cli._event_loop import run
 from asyncrouter.cli._exit import FAILED, OK, USAGE
 from asyncrouter.cli._format import count, dollars
 from asyncrouter.cli._json import json_line
-from asyncrouter.cli._keys import key_problem, key_variable
+from asyncrouter.cli._keys import has_no_key, key_problem, key_variables
 from asyncrouter.cli._output import write
 from asyncrouter.cli._used_models import UsedModel, retirement, used_models
 
@@ -75,13 +75,13 @@ def command(call: bool, as_json: bool, configuration: Configuration) -> int:
         kinds["task"] = [Finding("warn", "default", text)]
     if fixed := _fixed_clocks(config):
         kinds["clock"] = fixed
-    kinds["model"] = [_check_model(entry) for entry in used]
+    kinds["model"] = [finding for entry in used for finding in _check_model(entry, used)]
     if not as_json:
         for kind, findings in kinds.items():
             _write_findings(kind, findings)
     calls: list[Finding] = []
     if call:
-        with_key = [name for name, provider in providers.items() if not key_problem(provider)]
+        with_key = [name for name, provider in providers.items() if not has_no_key(provider)]
         calls = run(_call_all(router, [(name, _cheapest(name, used)) for name in with_key]))
         kinds["call"] = calls
         if not as_json:
@@ -110,32 +110,54 @@ def _fixed_clocks(config: Config) -> list[Finding]:
 
 
 def _provider_names(config: Config, used: Sequence[UsedModel]) -> list[str]:
-    return list(dict.fromkeys([*config.providers, *(entry.model.provider for entry in used)]))
+    return list(dict.fromkeys([*config.providers, *(name for entry in used for name in entry.providers)]))
 
 
 def _check_key(name: str, provider: Provider) -> Finding:
     if (problem := key_problem(provider)) is not None:
-        return Finding("error", name, f"{provider.base_url}  {problem}")
+        return Finding("error" if has_no_key(provider) else "warn", name, f"{provider.base_url}  {problem}")
     if provider.ca is not None and not Path(provider.ca).is_file():
         return Finding("error", name, f"{provider.base_url}  ca: there is no file {provider.ca}")
-    variable = key_variable(provider)
-    state = "needs no key" if variable is None else f"{variable} is set"
+    variables = key_variables(provider)
+    state = f"{' and '.join(variables)} {'is' if len(variables) == 1 else 'are'} set" if variables else "needs no key"
     return Finding("ok", name, f"{provider.base_url}  {state}")
 
 
-def _check_model(used: UsedModel) -> Finding:
-    model = used.model
+def _check_model(used: UsedModel, others: Sequence[UsedModel]) -> list[Finding]:
+    """What is to be said of a model; of a pool also of each member."""
+    used_by = ", ".join(used.used_by) or "in no task or tier"
+    if len(used.members) == 1:
+        return [_check_place(used.model, used_by)]
+    findings = [Finding("ok", used.model.name, f"{len(used.members)} members; {used_by}")]
+    for member in used.members:
+        shared = [
+            other.model.name for other in others
+            if other is not used and len(other.members) > 1 and _place(member) in map(_place, other.members)
+        ]
+        text = f"also in {', '.join(shared)}: limits, holds and health are one" if shared else ""
+        findings.append(_check_place(member, text)._replace(subject=f"  {member.name}"))
+    return findings
+
+
+def _place(model: Model) -> tuple[str, str]:
+    return model.provider, model.id
+
+
+def _check_place(model: Model, text_if_ok: str) -> Finding:
     if (retired := retirement(model)) is not None:
         return Finding("warn", model.name, retired)
     if model.context is None and model.usd_per_mtok is None:
         text = "window and price unknown: set context and usd_per_mtok under [models]"
         return Finding("warn", model.name, text)
-    return Finding("ok", model.name, ", ".join(used.used_by) or "in no task or tier")
+    return Finding("ok", model.name, text_if_ok)
 
 
 def _cheapest(provider: str, used: Sequence[UsedModel]) -> Model | None:
     """The cheapest model of a provider that is in service; one of unknown price comes last. `None`: there is none."""
-    models = [entry.model for entry in used if entry.model.provider == provider and entry.model.retired is None]
+    models = [
+        model for entry in used for model in entry.members
+        if model.provider.partition("[")[0] == provider and model.retired is None
+    ]
     return min(models, key=_price, default=None)
 
 

@@ -53,18 +53,23 @@ def command(call: CallOptions, as_json: bool, configuration: Configuration) -> N
     numbers = [*map(str, range(1, len(plan.steps) + 1)), *["long"] * len(plan.on_context)]
     steps = zip(numbers, (*plan.steps, *plan.on_context), strict=True)
     rows = [
-        (number, step.model, step.provider, _state(router, step), _timeouts(step), _price(step))
-        for number, step in steps
+        (number if index == 0 else "", f"  {line.model}" if index else line.model, line.provider, _state(router, line),
+         _timeouts(line), _price(line))
+        for number, step in steps for index, line in enumerate((step, *step.members))
     ]
     write_table(["", "model", "provider", "state", "timeouts", "price"], rows)
     write(LEGEND)
     if plan.on_context:
         write("long: asked only when a prompt is too long\n")
-    for text in dict.fromkeys(_wire(step) for step in plan.steps if step.wire_reason):
+    for step in plan.steps:
+        if step.members:
+            write(visible(f"{step.model}: {step.pick} of {len(step.members)} members") + "\n")
+    places = [place for step in plan.steps for place in step.members or (step,)]
+    for text in dict.fromkeys(_wire(step) for step in places if step.wire_reason):
         write(visible(text, lines=True))
-    for text in dict.fromkeys(f"{step.model}: {note}" for step in plan.steps for note in step.notes):
+    for text in dict.fromkeys(f"{step.model}: {note}" for step in places for note in step.notes):
         write(f"{visible(text)}\n")
-    for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in plan.steps):
+    for problem in dict.fromkeys(key_problem(router.config.provider(step.provider)) for step in places):
         if problem is not None:
             write(f"no key: {visible(problem)}\n")
 
@@ -75,6 +80,8 @@ def _print_notice(event: Event) -> None:
 
 
 def _state(router: Router, step: ExplainedStep) -> str:
+    if step.members or len(router.config.provider(step.provider).keys) > 1:
+        return step.standing
     return step.standing if key_problem(router.config.provider(step.provider)) is None else "no key"
 
 

@@ -16,7 +16,7 @@ from asyncrouter.cli._output import print_warning, write
 from asyncrouter.cli._used_models import UsedModel, retirement, used_models
 
 if TYPE_CHECKING:
-    from asyncrouter import Router
+    from asyncrouter import Model, Router
 
 
 @click.command(
@@ -40,11 +40,11 @@ def command(remote: bool, provider: str | None, as_json: bool, configuration: Co
         return
     if provider is not None:
         router.config.provider(provider)  # an unknown name is an error; an unused one is an empty list
-    listed = [used for used in used_models(router.config) if provider in {None, used.model.provider}]
+    listed = [used for used in used_models(router.config) if provider is None or provider in used.providers]
     if as_json:
         write("".join(json_line(_record(used), one_line=True) for used in listed))
         return
-    rows = [_row(used) for used in listed]
+    rows = [row for used in listed for row in _rows(used)]
     if provider is not None and not rows:
         print_warning(f"no model of {provider} is an entry or in a chain; --remote asks what it serves")
     write_table(["model", "provider", "tokens", "$/M in", "$/M out", "used by", ""], rows)
@@ -57,16 +57,26 @@ async def _list(router: Router, provider: str | None) -> list[str]:
 
 def _record(used: UsedModel) -> JsonObject:
     model = used.model
+    members = [f"{one.name}" for one in used.members] if len(used.members) > 1 else []
     return {
-        "model": model.name, "provider": model.provider, "id": model.id, "context": model.context,
+        "model": model.name, "provider": ", ".join(used.providers), "id": model.id, "context": model.context,
         "max_output": model.max_output, "usd_per_mtok": price_json(model.usd_per_mtok), "used_by": list(used.used_by),
         "retired": None if model.retired is None else model.retired.isoformat(), "successor": model.successor,
+        "members": members,
     }
 
 
-def _row(used: UsedModel) -> tuple[str, ...]:
-    model = used.model
+def _rows(used: UsedModel) -> list[tuple[str, ...]]:
+    """The line of a model; of a pool its own, and one for each member."""
+    used_by = ", ".join(used.used_by)
+    if len(used.members) == 1:
+        return [_row(used.model, used.model.name, ", ".join(used.providers), used_by)]
+    head = _row(used.model, used.model.name, f"pool of {len(used.members)}", used_by)
+    return [head, *(_row(one, f"  {one.name}", one.provider.partition("[")[0], "") for one in used.members)]
+
+
+def _row(model: Model, name: str, provider: str, used_by: str) -> tuple[str, ...]:
     return (
-        model.name, model.provider, tokens(model.context), *dollars_per_million(model.usd_per_mtok),
-        ", ".join(used.used_by), retirement(model) or "",
+        name, provider, tokens(model.context), *dollars_per_million(model.usd_per_mtok), used_by,
+        retirement(model) or "",
     )

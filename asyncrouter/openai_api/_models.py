@@ -12,6 +12,7 @@ from asyncrouter.openai_api._answer import JSON, Answer
 from asyncrouter.openai_api._request import unknown_name
 
 if TYPE_CHECKING:
+    from asyncrouter import Pool
     from asyncrouter.openai_api._request import MayUse
 
 
@@ -29,9 +30,15 @@ def known_names(config: Config) -> list[str]:
     """The names in a configuration: its models, those of its chains, `task:NAME` and `tier:NAME`."""
     chains = [*config.tasks.values(), *config.tiers.values()]
     steps = [step.model if isinstance(step, Step) else step for chain in chains for step in chain.models]
-    of_chains = [step.name or step.id if isinstance(step, Model) else step for step in steps]
+    of_chains = [_name(step) for step in steps]
     tasks, tiers = [f"task:{name}" for name in config.tasks], [f"tier:{name}" for name in config.tiers]
     return list(dict.fromkeys([*config.models, *of_chains, *tasks, *tiers]))
+
+
+def _name(step: str | Model | Pool) -> str:
+    if isinstance(step, str):
+        return step
+    return step.name or (step.id if isinstance(step, Model) else "")
 
 
 def _entry(name: str) -> dict[str, Any]:

@@ -196,7 +196,9 @@ def made() -> dict[str, object]:
         "Embeddings": ar.Embeddings([[0.5, 1.0]], "a", "a-1", usage, 0.5, trace),
         "Chunk": ar.Chunk("text", "thought", (call,), "stop", usage, restart=True),
         "Call": ar.Call([{"role": "user", "content": "hi"}], {"n": 1}, {"X-A": "b"}, 1.0, 2.0, stream=True),
-        "Price": ar.Price(input=1.0, output=2.0, cached_input=0.5), "Provider": provider, "Model": model, "Step": step,
+        "Price": ar.Price(input=1.0, output=2.0, cached_input=0.5), "Provider": provider, "Model": model,
+        "Pool": ar.Pool(["a:x", ar.PoolMember("b:x", 2)], pick="weighted", rpm=60),
+        "PoolMember": ar.PoolMember("b:x", 2), "Step": step,
         "Chain": chain, "Retry": retry, "Hedge": hedge, "Defaults": defaults,
         "Config": ar.Config(
             default_provider="local", unknown_task="error", providers={"local": provider}, models={"small": model},

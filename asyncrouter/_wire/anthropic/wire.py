@@ -58,8 +58,7 @@ class Anthropic(BaseWire):
         return self._get(self._url("/models", limit="1000"), key)
 
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
-        version = {"anthropic-version": VERSION}
-        return version if key is None else {"x-api-key": key, **version}
+        return {**self._key_header(key, "x-api-key"), "anthropic-version": VERSION}
 
     def _format_rules(self, model: Model) -> Rules:
         """By whose rules a schema for the answer is written: nobody's, at a server of other models."""

@@ -60,4 +60,4 @@ class GeminiEmbeddings(EmbeddingsWire):
         return FoundVectors(values, document.get("model"), write_counts(object_in(document, "usageMetadata")))
 
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
-        return {} if key is None else {"x-goog-api-key": key}
+        return self._key_header(key, "x-goog-api-key")

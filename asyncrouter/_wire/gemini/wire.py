@@ -77,7 +77,7 @@ class Gemini(BaseWire):
         return GOOGLE
 
     def _auth(self, key: Sealed | None) -> Mapping[str, Sealed]:
-        return {} if key is None else {"x-goog-api-key": key}
+        return self._key_header(key, "x-goog-api-key")
 
 
 def resource(model_id: str) -> str:

@@ -1,0 +1,225 @@
+"""Admission to a pool: a member is picked, and its lease taken, in one synchronous step; or the call waits for any.
+
+`admit_to_pool()` binds the step run to the member that has let it go (`StepRun.bind`); from then on it is that of a
+plain model. While it waits the call has one ticket in the queues of all members that could serve it
+(`_policies/pools/queue.py`), which is given up when the wait is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING
+
+from asyncrouter._engine.admission import tokens_of
+from asyncrouter._errors import NotSent, RouterClosed
+from asyncrouter._policies.pools.picking import least_busy
+from asyncrouter._policies.pools.queue import PoolTicket, join_several
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.pool_run import PoolRun
+    from asyncrouter._engine.step_run import StepRun
+    from asyncrouter._policies.lease import Lease
+    from asyncrouter._policies.pacing import Rank
+    from asyncrouter._policies.pools.member import Member
+    from asyncrouter._policies.refusal import Refusal
+    from asyncrouter._types import Call
+
+
+def admit_to_pool_now(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease | None:
+    """The lease of an attempt at the member that it goes to at this instant; `None` when it has to wait for each.
+
+    Raises `NotSent` when the step should be passed over, `RouterClosed` when the router is closing.
+    """
+    ticket, step_run.ticket = step_run.ticket, None
+    if isinstance(ticket, PoolTicket):
+        return _granted(engine, step_run, run, ticket)
+    now = _check(engine, step_run)
+    rank, tokens = _asks(engine, call, step_run, run)
+    refused: set[int] = set()  # by what is only known when the lease is asked for
+    while (member := _pick(engine, call, step_run, run, now, rank, tokens, refused)) is not None:
+        lease = engine.policies.lease_now(member.state, rank, tokens, own_key=run.own_key(member))
+        if lease is not None:
+            step_run.bind(call, member)
+            return lease
+        refused.add(member.index)
+    return None
+
+
+async def admit_to_pool(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease:
+    """The lease of a member whose key is known. Raises `NotSent` when that would take too long, `RouterClosed`."""
+    lease = await _lease(engine, call, step_run, run)
+    credential, now = engine.credentials[step_run.step.model.provider], engine.time()
+    if credential.due(now) and not step_run.own_key:
+        try:
+            await credential.fetch(step_run.silent_until - now)
+        except BaseException:
+            lease.end(engine.time(), "not_sent")
+            raise
+    return lease
+
+
+async def _lease(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease:
+    """Wait for the lease of a member."""
+    while True:
+        if (lease := admit_to_pool_now(engine, call, step_run, run)) is not None:
+            return lease
+        if step_run.hedged:
+            raise NotSent("a hedge does not wait for its turn", hold=0.0)
+        now = engine.time()
+        refusals = {one: run.refusal_of(one, now) for one in _could_serve(call, step_run, run)}
+        queues = [one for one, refusal in refusals.items() if refusal is None]
+        held = {one: refusal.hold for one, refusal in refusals.items() if refusal and refusal.hold is not None}
+        if queues:
+            ticket = await _wait_for_turn(engine, call, step_run, run, queues, min(held.values(), default=inf))
+            if ticket is not None and (lease := _granted(engine, step_run, run, ticket)) is not None:
+                return lease
+        elif held:
+            member, hold = min(held.items(), key=lambda item: item[1])
+            if not step_run.should_wait(hold):
+                raise _error(refusals)
+            await engine.sleep(hold, member.step.model, step_run.pointless_after())
+        elif (forced := _forced(engine, call, step_run, run)) is not None:
+            return forced
+        else:
+            raise _error(refusals)
+
+
+def _check(engine: Engine, step_run: StepRun) -> float:
+    """The present instant. Raises `RouterClosed`, or `NotSent` when the share of the deadline is over."""
+    if engine.closed:
+        raise RouterClosed("the router was closed while the call was running")
+    now = engine.time()
+    if now >= step_run.silent_until:  # a wait has ended late: the program has blocked the event loop
+        raise NotSent("its share of the deadline was over before it could be sent")
+    return now
+
+
+def _asks(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> tuple[Rank, float]:
+    """The rank of the call among those who wait, and its tokens, where any member counts them."""
+    rank = engine.policies.rank("first" if run.asked else step_run.cause, call.priority)
+    return rank, tokens_of(call, step_run.params) if run.counts_tokens else 0.0
+
+
+def _pick(
+    engine: Engine, call: Call, step_run: StepRun, run: PoolRun, now: float, rank: Rank, tokens: float,
+    refused: set[int],
+) -> Member | None:
+    """The member that the call goes to at this instant."""
+    if call.own_keys or step_run.hedged:
+        return _pick_apart(engine, call, step_run, run, now, rank, refused)
+    if call.session is not None:
+        return _pick_of_session(call.session, step_run, run, now, rank, tokens, refused)
+    without = run.left_out
+    if refused:
+        without = without | refused
+
+    def may_go(member: Member) -> bool:
+        return member.state.pacer.may_go(tokens, rank)
+
+    return run.state.choose(now, may_go, without, step=step_run.cause == "first")
+
+
+def _pick_apart(
+    engine: Engine, call: Call, step_run: StepRun, run: PoolRun, now: float, rank: Rank, refused: set[int]
+) -> Member | None:
+    """The member for a hedge, which takes no part in the rule of the pool, or for a caller with a key of its own."""
+    if step_run.hedged:
+        return run.may_go_at_once(now) if not refused else None
+    able = [
+        one for one in run.left() if one.index not in refused and run.refusal_of(one, now) is None
+        and (one.slots.free(now, batch=rank.batch) if run.own_key(one) else one.state.pacer.may_go(0.0, rank))
+    ]
+    return least_busy(able, engine.random) if able else None
+
+
+def _pick_of_session(
+    session: str, step_run: StepRun, run: PoolRun, now: float, rank: Rank, tokens: float, refused: set[int]
+) -> Member | None:
+    """The member that the session is on; `None` when the call waits for its turn there."""
+    patience = step_run.step.retry.patience
+
+    def may_be_asked(member: Member) -> bool:
+        if member.index in run.left_out or member.index in refused or run.refusal_of(member, now) is not None:
+            return False
+        return member.state.pacer.may_go(tokens, rank) or member.state.pacer.expected_wait(rank) <= patience
+
+    run.pinned = member = run.state.affinity.place(session, now, may_be_asked)
+    return member if member is not None and member.state.pacer.may_go(tokens, rank) else None
+
+
+def _could_serve(call: Call, step_run: StepRun, run: PoolRun) -> Sequence[Member]:
+    """The members that the call would wait for."""
+    return [run.pinned] if call.session is not None and run.pinned is not None else list(run.left())
+
+
+async def _wait_for_turn(
+    engine: Engine, call: Call, step_run: StepRun, run: PoolRun, queues: Sequence[Member], seconds: float
+) -> PoolTicket | None:
+    """Wait in the queues of these members, for so many seconds at most; the ticket if it is granted."""
+    rank, tokens = _asks(engine, call, step_run, run)
+    ticket = join_several(
+        [one.state.pacer for one in queues], engine.loop, rank, tokens, step_run.wait_until(), step_run.max_wait(),
+        ahead=run.asked,
+    )
+    try:
+        if seconds < inf:
+            await asyncio.wait([ticket.done], timeout=seconds)
+            if ticket.done.done():
+                ticket.done.result()
+        else:
+            await ticket.done
+    except BaseException:
+        ticket.leave()
+        raise
+    if not ticket.granted:
+        ticket.leave()
+        return None
+    return ticket
+
+
+def _granted(engine: Engine, step_run: StepRun, run: PoolRun, ticket: PoolTicket) -> Lease | None:
+    """The lease of the member whose turn has come; `None` when it may not be asked any more."""
+    try:
+        now = _check(engine, step_run)
+        member = next(one for one in run.state.members if one.state.pacer is ticket.granted_by)
+        if run.refusal_of(member, now) is not None or member.index in run.without:
+            run.asked = True  # it has waited: it goes before those that have come since
+            return None
+        step_run.bind(run.call, member)
+        lease, ticket = engine.policies.lease_granted(member.state, ticket, own_key=run.own_key(member)), None  # type: ignore[assignment]  # it is the lease's
+        return lease
+    finally:
+        if ticket is not None:
+            ticket.leave()
+
+
+def _forced(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease | None:
+    """The lease of a member whose breaker is open, when nobody else could answer the call."""
+    now = engine.time()
+    if not step_run.is_last():
+        return None
+    able = [one for one in run.left() if run.refusal_of(one, now, forced=True) is None]
+    if not able:
+        return None
+    rank, tokens = _asks(engine, call, step_run, run)
+    member = least_busy(able, engine.random)
+    lease = engine.policies.lease_now(member.state, rank, tokens, own_key=run.own_key(member))
+    if lease is not None:
+        step_run.bind(call, member)
+    return lease
+
+
+def _error(refusals: dict[Member, Refusal | None]) -> NotSent:
+    """Why no member may be asked: what is over first."""
+    found = [refusal for refusal in refusals.values() if refusal is not None]
+    if not found:
+        return NotSent("none of its members is left to ask")
+    first = min(found, key=lambda one: (inf if one.hold is None else one.hold, one.left))
+    member = next(member for member, refusal in refusals.items() if refusal is first)
+    error = first.error()
+    error.message = f"{member.name}: {error.message}"
+    return error

@@ -1,0 +1,170 @@
+"""One call at one pool: which of its members it has asked, and which may be asked next.
+
+After a failure another member is asked before the next step of the chain: two members in all, as many as there are
+where only their limits or keys have refused. If the host is to blame, one of another host comes first. A limit does not
+exclude its member: the call queues again for all of them, before those that have come later. What is wrong with the
+answer itself, or with the prompt, would be so at every member.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from asyncrouter._config.budget import OverBudget
+from asyncrouter._errors import ContextTooLong, NotAccepted, NotSent, Refused
+from asyncrouter._policies.pools.queue import PoolTicket, join_several
+from asyncrouter._policies.scope import is_a_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncrouter._config.plan import PlannedPool
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.pools.member import Member
+    from asyncrouter._policies.pools.pool import PoolState
+    from asyncrouter._policies.refusal import Refusal
+    from asyncrouter._types import Call, Cause
+
+MOST_LIMITS = 8
+"""Requests that are turned down for a limit at most, where the call was given no deadline; as of a plain model."""
+MOST_MEMBERS = 2
+"""Members that a step asks at most, of those that fail for another reason than their limit or key: they serve the same
+model, and what fails twice had better be asked of the next one."""
+
+
+class PoolRun:
+    """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
+
+    __slots__ = ("_engine", "_limits", "_pool", "asked", "call", "failures", "pinned", "running", "state", "without")
+
+    def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
+        self._engine = engine
+        self._pool = pool
+        self.call = call
+        self.state: PoolState = engine.policies.pool_of(pool)
+        self.asked = False
+        """Whether a member has been asked before: the call goes before those that have come since."""
+        self.running: list[Member] = []
+        self.without: set[int] = set()
+        """The members that have failed, by their index."""
+        self.pinned: Member | None = None
+        """The member that the session of the call is on."""
+        self.failures = 0
+        """Members that have failed, not for a limit or key."""
+        self._limits = 0
+
+    def __repr__(self) -> str:
+        return f"<PoolRun {self._pool.name}, without {len(self.without)} of {len(self.state.members)}>"
+
+    def own_key(self, member: Member) -> bool:
+        """Whether the caller has brought a key of its own for a member."""
+        return member.step.model.provider in self.call.own_keys
+
+    def refusal_of(self, member: Member, now: float, *, forced: bool = False) -> Refusal | None:
+        """Why a member may not be asked now; `None` when it may."""
+        return self._engine.policies.refusal(member.step.model, now, forced=forced, own_key=self.own_key(member))
+
+    @property
+    def left_out(self) -> set[int]:
+        """The members that have failed, or are being asked now, by their index."""
+        return self.without.union([one.index for one in self.running]) if self.running else self.without
+
+    def left(self) -> Iterator[Member]:
+        """The members that have not failed, and are not being asked now."""
+        return (one for one in self.state.members if one.index not in self.without and one not in self.running)
+
+    def free_in(self, now: float, *, forced: bool = False) -> float:
+        """Seconds until one of those could be asked, `inf` if none could; as of a plain model."""
+        soonest = inf
+        for member in self.left():
+            refusal = self.refusal_of(member, now, forced=forced)
+            if refusal is None:
+                return 0.0
+            soonest = min(soonest, inf if refusal.hold is None else refusal.hold)
+        return soonest
+
+    def refusal(self, now: float, *, forced: bool = False) -> Refusal | None:
+        """Why none of those may be asked now: what is over first; `None` when one may."""
+        found: list[Refusal] = []
+        for member in self.left():
+            refusal = self.refusal_of(member, now, forced=forced)
+            if refusal is None:
+                return None
+            found.append(refusal)
+        return min(found, key=lambda one: (inf if one.hold is None else one.hold, one.left), default=None)
+
+    def expected_wait(self, now: float) -> float:
+        """About how many seconds the call would wait for its turn at the first of those that may be asked."""
+        policies, call = self._engine.policies, self.call
+        return min(
+            (
+                0.0 if self.own_key(one) else policies.expected_wait(one.step.model, call.priority)
+                for one in self.left() if self.refusal_of(one, now) is None
+            ),
+            default=inf,
+        )
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any member has a limit of tokens."""
+        return self.state.counts_tokens
+
+    def join(self, cause: Cause, tokens: float, until: float, now: float) -> PoolTicket:
+        """Queue up with all members that may be asked. Raises `NotSent` when none could let the call go in time."""
+        able = [one for one in self.left() if self.refusal_of(one, now) is None]
+        rank = self._engine.policies.rank(cause, self.call.priority)
+        return join_several([one.state.pacer for one in able], self._engine.loop, rank, tokens, until)
+
+    def count(self, now: float) -> int:
+        """How many of those could be asked now, `MOST_MEMBERS` at most: as many steps the pool is for the deadline."""
+        most, found = MOST_MEMBERS - self.failures, 0
+        for member in self.left():
+            found += found < most and self.refusal_of(member, now) is None
+        return found
+
+    def may_go_at_once(self, now: float) -> Member | None:
+        """A member that a hedge could be sent to now: of those that have no part in the call, the least busy one."""
+        policies = self._engine.policies
+        able = [one for one in self.left() if policies.may_go_at_once(one.step.model, now)]
+        return self.state.for_hedge(able, self.call.session, now) if able else None
+
+    def failed(self, member: Member | None, error: AttemptError, now: float) -> bool:
+        """Note that the attempt at a member has failed; whether another one is asked before the next step."""
+        if member is None or isinstance(error, NotAccepted | Refused | OverBudget):
+            return False
+        if isinstance(error, NotSent) and error.actionable:  # its key is not set
+            self._engine.policies.disable_key(member.step.model, error)
+        self.asked = True
+        if is_a_limit(error):
+            self._limits += 1
+            tried_enough = self._limits >= MOST_LIMITS and not self.call.deadline_given
+            return not tried_enough and len(self.state.members) > 1 and self.free_in(now) < inf
+        if not isinstance(error, NotSent) and error.scope != "key":
+            self.failures += 1
+        self.without.add(member.index)
+        if isinstance(error, ContextTooLong) and error.about_window:
+            self._leave_out_small(member.step.model.context)
+        if error.scope == "host":
+            self._leave_out_host(member)
+        return self.failures < MOST_MEMBERS and self.free_in(now) <= 0.0
+
+    def _leave_out_small(self, window: int | None) -> None:
+        """Leave out the members whose context window is known to be no larger."""
+        for member in self.state.members:
+            other = member.step.model.context
+            if window is not None and other is not None and other <= window:
+                self.without.add(member.index)
+
+    def _leave_out_host(self, failed: Member) -> None:
+        """Leave out the members at the same host, if one at another host could be asked."""
+        now, host = self._engine.time(), _host_of(failed)
+        others = [one for one in self.left() if _host_of(one) != host and self.refusal_of(one, now) is None]
+        if others:
+            self.without.update(one.index for one in self.state.members if _host_of(one) == host)
+
+
+def _host_of(member: Member) -> str | None:
+    return urlsplit(member.step.provider.base_url).netloc

@@ -1,0 +1,48 @@
+"""The steps of a plan that are pools: what the call has met at each, and whether a member could be raced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncrouter._engine.pool_run import PoolRun
+
+if TYPE_CHECKING:
+    from asyncrouter._config.plan import Plan
+    from asyncrouter._engine.engine import Engine
+    from asyncrouter._policies.slowness import Place
+    from asyncrouter._types import Call
+
+
+class PoolSteps:
+    """The part of the remaining steps that knows of pools. A step is known by its index, its place in the chain."""
+
+    __slots__ = ("_call", "_engine", "_plan", "_pools")
+
+    def __init__(self, engine: Engine, call: Call, plan: Plan) -> None:
+        self._engine = engine
+        self._call = call
+        self._plan = plan
+        self._pools: dict[int, PoolRun] | None = None
+
+    def pool(self, index: int) -> PoolRun:
+        """What the call has met at the pool that is this step."""
+        if self._pools is None:
+            self._pools = {}
+        if (run := self._pools.get(index)) is None:
+            pool = self._plan.steps[index].pool
+            assert pool is not None
+            run = self._pools[index] = PoolRun(self._engine, self._call, pool)
+        return run
+
+    def has_sibling(self, index: int) -> bool:
+        """Whether the step is a pool with another member that could be raced now."""
+        step = self._plan.steps[index]
+        return step.pool is not None and self.pool(index).may_go_at_once(self._engine.time()) is not None
+
+    def _slow_place(self, index: int, now: float) -> Place:
+        """Where a step stands in its chain; a pool is last where all of its members are."""
+        step, policies = self._plan.steps[index], self._engine.policies
+        if step.pool is None:
+            return policies.place(step.model, now)
+        last = all(policies.place(member.model, now) == "last" for member in step.pool.members)
+        return "last" if last else "usual"

@@ -1,0 +1,1 @@
+"""Pools: which member of a pool a call goes to."""

@@ -1,0 +1,131 @@
+"""How long the whole answers of a model take now: a median over its last requests, those under way included.
+
+What is kept: the requests in the order in which they were sent, each with the seconds that its answer took once it is
+whole. One that is under way has taken longer than until now; so has one that another attempt has beaten. They are
+right-censored samples, and the median is that of a product-limit estimator (Kaplan and Meier, 1958; `survival.py` has
+one for histograms). So a model that hangs, or has become slow, shows before its first slow answer ends; and a burst of
+requests that have just been sent changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter._errors import AttemptTimeout
+
+if TYPE_CHECKING:
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._types import Outcome
+
+KEPT = 2048
+"""Requests that are kept: twice as many as may be under way at one member."""
+WINDOW = 40
+"""Requests that are looked at besides twice those under way: enough for a median within a fifth, few enough to see a
+change within seconds."""
+LOOKED_AT = 64
+"""Requests that an estimate is made of; of more, every n-th is taken."""
+MAX_AGE = 600.0
+"""Seconds after which a request says nothing about now."""
+MIN_ANSWERS = 8
+"""Whole answers below which there is no median."""
+MIN_AT_RISK = 4
+"""Requests that must have taken so long for a lower bound of the median, where too few have ended."""
+
+
+class Timed:
+    """One request: when it was sent, and the seconds that it took; `whole` says whether its answer had ended by then.
+
+    `seconds` is `None` while it is under way, and below 0 for one that says nothing: it has failed.
+    """
+
+    __slots__ = ("_times", "seconds", "sent_at", "whole")
+
+    def __init__(self, times: AnswerTimes, sent_at: float) -> None:
+        self._times = times
+        self.sent_at = sent_at
+        self.seconds: float | None = None
+        self.whole = False
+
+    def __repr__(self) -> str:
+        return f"<Timed at {self.sent_at:g}, {self.seconds} s{' whole' if self.whole else ''}>"
+
+    def end(
+        self, now: float, outcome: Outcome, error: AttemptError | None = None, *, says_nothing: bool = False
+    ) -> None:
+        """Note how it ended. One that was beaten by another attempt, or given up, would have taken longer."""
+        whole = outcome in {"won", "not_accepted"}
+        late = outcome == "superseded" or isinstance(error, AttemptTimeout)
+        self.seconds = now - self.sent_at if (whole or late) and not says_nothing else -1.0
+        self.whole = whole
+        self._times.running -= 1
+        self._times.answers += whole
+
+
+class Usual(NamedTuple):
+    """The median of whole answers, in seconds; or (`bound`) what it is at least."""
+
+    seconds: float
+    bound: bool = False
+
+
+class AnswerTimes:
+    """The last requests to one model. `answers` counts the whole answers, `sent` the requests."""
+
+    __slots__ = ("_recent", "answers", "running", "sent")
+
+    def __init__(self) -> None:
+        self._recent: deque[Timed] = deque(maxlen=KEPT)
+        self.answers = 0
+        self.sent = 0
+        self.running = 0
+
+    def __repr__(self) -> str:
+        return f"<AnswerTimes {self.answers} answers of {self.sent} requests>"
+
+    def begin(self, now: float) -> Timed:
+        """Note that a request is sent now."""
+        timed = Timed(self, now)
+        self._recent.append(timed)
+        self.sent += 1
+        self.running += 1
+        return timed
+
+    def since(self, sent: int) -> list[Timed]:
+        """The requests after the first `sent`, as far as they are kept, in the order in which they were sent."""
+        count = min(self.sent - sent, len(self._recent))
+        return [self._recent[index] for index in range(len(self._recent) - count, len(self._recent))]
+
+    def median(self, now: float, since: int = 0) -> Usual | None:
+        """The median seconds of a whole answer, over requests after the first `since`; `None` while not known."""
+        window = min(len(self._recent), self.sent - since, WINDOW + 2 * self.running)
+        stride = max(1, ceil(window / LOOKED_AT))
+        times: list[tuple[float, bool]] = []
+        for index in range(len(self._recent) - 1, len(self._recent) - 1 - window, -stride):
+            one = self._recent[index]
+            if now - one.sent_at > MAX_AGE:
+                break
+            if one.seconds is None:
+                times.append((now - one.sent_at, False))
+            elif one.seconds >= 0.0:
+                times.append((one.seconds, one.whole))
+        return _median(times)
+
+
+def _median(times: list[tuple[float, bool]]) -> Usual | None:
+    times.sort()
+    at_risk, left, known, bound = len(times), 1.0, 0, 0.0
+    middle: float | None = None
+    for seconds, whole in times:
+        if whole:
+            known += 1
+            left *= 1.0 - 1.0 / at_risk
+            if middle is None and left <= 0.5:
+                middle = seconds
+        if middle is None and at_risk >= MIN_AT_RISK:
+            bound = seconds
+        at_risk -= 1
+    if known >= MIN_ANSWERS and middle is not None:
+        return Usual(middle)
+    return Usual(bound, True) if bound > 0.0 and middle is None else None

@@ -1,0 +1,176 @@
+"""The state of one pool: who could be asked now, which of them a call goes to, and where it queues when none could.
+
+Theory of operation. `choose()` is one synchronous step: it looks at the members, and the chosen one's lease is taken
+before anything else happens. So a thousand calls at once see each other.
+
+Which members could be asked is worked out from time to time (`_look`), not for each call: those that nothing refuses,
+are not left out as slow (`band.py`), and have room under slow start. The one that is picked is then asked by its own
+policies; if they refuse it, or its limits would make the call wait, the next one is picked.
+
+When none could go at once, the call waits in the queues of all of them with one ticket (`pacing.py`), and goes with the
+first member whose turn it is. So all waiting calls of a pool stand in one queue, and nobody waits for a slow member
+while another one is free.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from asyncrouter._events import Notice
+from asyncrouter._policies.pools.affinity import Affinity
+from asyncrouter._policies.pools.band import Band
+from asyncrouter._policies.pools.picking import LEAVE_OUT_SLOW, RULES, by_function, least_busy, weighted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from random import Random
+
+    from asyncrouter._config.plan import PlannedPool
+    from asyncrouter._policies.pools.member import Member
+    from asyncrouter._policies.refusal import Refusal
+
+LOOK_SECONDS: Final = 0.1
+"""Seconds between two looks at the members, and at most the shortest median over `LOOKS_AN_ANSWER`."""
+LOOKS_AN_ANSWER: Final = 20.0
+"""Looks in the time of a usual answer."""
+
+
+class PoolState:
+    """The members of one pool. `refusal(member, now)` says why a member may not be asked, `None` when it may.
+
+    `notice` gives notice of what a function of the user's has done wrong.
+    """
+
+    __slots__ = (
+        "_away",
+        "_band",
+        "_look_at",
+        "_notice",
+        "_pick",
+        "_pool",
+        "_random",
+        "_ready",
+        "_refusal",
+        "_slow",
+        "_starting",
+        "affinity",
+        "members",
+    )
+
+    def __init__(
+        self, pool: PlannedPool, members: Sequence[Member], random: Random,
+        refusal: Callable[[Member, float], Refusal | None], notice: Callable[[Notice], None],
+    ) -> None:
+        self.members = members
+        self.affinity = Affinity(members)
+        self._pool = pool
+        self._pick = pool.pick
+        self._random = random
+        self._refusal = refusal
+        self._notice = notice
+        self._band = Band()
+        self._away: set[int] = set()
+        self._ready: list[Member] = list(members)
+        self._slow: list[Member] = []
+        self._starting = False
+        self._look_at = -inf
+
+    def __repr__(self) -> str:
+        return f"<PoolState {self._pool.name}: {len(self._ready)} of {len(self.members)} ready, {self._band!r}>"
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any member has a limit of tokens."""
+        return any([one.state.limits.counts_tokens for one in self.members])  # noqa: C419  # a generator is slower
+
+    def is_slow(self, member: Member) -> bool:
+        """Whether a member is left out because it has become slow."""
+        return member.index in self._band.out
+
+    def choose(
+        self, now: float, may_go: Callable[[Member], bool], without: Collection[int] = (), *, step: bool = True
+    ) -> Member | None:
+        """The member that a call goes to at this instant; `None` when it would have to wait for each.
+
+        `may_go(member)`: whether the call could go to it at once. `without`: the indexes of members that it should not
+        go to. `step`: whether the call counts for the weights.
+        """
+        if now >= self._look_at:
+            self._look(now)
+        if self._slow and (tried := self._to_be_tried(now, may_go, without)) is not None:
+            return tried
+        for members in (self._ready, self._slow):
+            left = members
+            if without or self._starting:
+                left = [one for one in members if one.index not in without and one.is_offered_more()]
+            if (chosen := self._choose_among(left, now, may_go, step=step)) is not None:
+                return chosen
+        return None
+
+    def for_hedge(self, members: Sequence[Member], session: str | None, now: float) -> Member:
+        """Which of these members a hedge is sent to: one where the session is warm, a quick one, the least busy one."""
+        warm: Sequence[int] = () if session is None else self.affinity.warm(session, now)
+        rank = {index: place for place, index in enumerate(warm)}
+        return min(members, key=lambda one: (self.is_slow(one), rank.get(one.index, 0), one.slots.running))
+
+    def _choose_among(
+        self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool], *, step: bool
+    ) -> Member | None:
+        if self._pick == "weighted":
+            able = [one for one in members if self._could_go(one, now, may_go)]
+            return weighted(able, step=step) if able else None
+        while members:
+            chosen = self._picked(members, now, may_go)
+            if self._could_go(chosen, now, may_go):
+                return chosen
+            members = [one for one in members if one is not chosen]
+        return None
+
+    def _picked(self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool]) -> Member:
+        if isinstance(self._pick, str):
+            return RULES[self._pick](members, self._random)
+        able = [one for one in members if self._could_go(one, now, may_go)] or members
+        try:
+            chosen = by_function(self._pick, able)
+            fault = "returned none of the members"
+        except Exception as error:
+            chosen, fault = None, f"raised {type(error).__name__}: {error}"
+        if chosen is None:
+            self._notice(Notice(self._pool.name, f"pick of {self._pool.name} {fault}; the least busy one is taken"))
+            chosen = least_busy(able, self._random)
+        return chosen
+
+    def _could_go(self, member: Member, now: float, may_go: Callable[[Member], bool]) -> bool:
+        if self._refusal(member, now) is not None:
+            self._away.add(member.index)
+            self._look_at = min(self._look_at, now + LOOK_SECONDS)
+            return False
+        return may_go(member)
+
+    def _to_be_tried(
+        self, now: float, may_go: Callable[[Member], bool], without: Collection[int]
+    ) -> Member | None:
+        for member in self._slow:
+            if member.index not in without and self._band.out[member.index].is_due(member, now):
+                return member if self._could_go(member, now, may_go) else None
+        return None
+
+    def _look(self, now: float) -> None:
+        """Work out who could be asked."""
+        present = []
+        for member in self.members:
+            if self._refusal(member, now) is not None:
+                self._away.add(member.index)
+                continue
+            if member.index in self._away:
+                self._away.discard(member.index)
+                member.came_back()
+            present.append(member)
+        if len(self.members) > 1:
+            self._band.look(present, now)
+        leave_out = self._pick in LEAVE_OUT_SLOW
+        self._ready = [one for one in present if not (leave_out and one.index in self._band.out)]
+        self._slow = [one for one in present if leave_out and one.index in self._band.out]
+        self._starting = any(one.starting for one in present)
+        self._look_at = now + max(LOOK_SECONDS, self._band.best / LOOKS_AN_ANSWER if self._band.best < inf else 0.0)

@@ -1,0 +1,291 @@
+"""A pool in a chain: one step, several places; a sibling before the next step; limits, keys and hosts by member."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import AllModelsFailed, Notice, StateChanged
+from asyncrouter.sim import Act
+from tests.helpers.pool_world import members_of, pool_router, router_to
+
+if TYPE_CHECKING:
+    from asyncrouter import Event, Reply
+    from asyncrouter.sim import Clock, World
+
+
+def test_a_pool_is_one_model_at_several_places(clock: Clock, world: World) -> None:
+    """The reply and the trace name the pool; each attempt its member and provider."""
+    world.model("m", Act(text="hello"))
+
+    async def scenario() -> Reply:
+        async with pool_router(world, "a:m", "b:m", pick="first") as router:
+            return await router.chat("x", model="pool")
+
+    reply = clock.run(scenario())
+    [attempt] = reply.trace.attempts
+    assert (reply.model, attempt.model, attempt.member, attempt.provider) == ("pool", "pool", "a:m", "a")
+    assert "pool at a:m" in str(reply.trace)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("act", [
+    Act(status=500), Act(status=400), Act(status=404), Act(status=503), Act(fault="reset"), Act(text=""),
+])  # fmt: skip
+def test_a_failed_member_gives_way_to_a_sibling(clock: Clock, world: World, act: Act, stream: bool) -> None:
+    """Before the next step of the chain, and at once: the same place is not asked again."""
+    world.model("bad", act)
+    world.model("m", Act(text="hello"))
+
+    async def scenario() -> Reply:
+        async with router_to(world, {"pool": {"any": ["a:bad", "b:m"], "pick": "first"}}) as router:
+            if not stream:
+                return await router.chat("x", chain=["pool", "c:m"])
+            async with router.stream("x", chain=["pool", "c:m"]) as answer:
+                async for _ in answer:
+                    pass
+            return answer.reply
+
+    reply = clock.run(scenario())
+    assert members_of(reply) == [("a:bad", "first", "failed"), ("b:m", "fallback", "won")]
+    assert clock.now == 0.0
+
+
+def test_two_members_a_step_and_then_the_next(clock: Clock, world: World) -> None:
+    """What fails at two places is asked of the next model."""
+    world.model("bad", Act(status=500))
+    world.model("m", Act(text="hello"))
+
+    async def scenario() -> Reply:
+        async with router_to(world, {"pool": {"any": ["a:bad", "b:bad", "c:bad"], "pick": "first"}}) as router:
+            return await router.chat("x", chain=["pool", "d:m"])
+
+    reply = clock.run(scenario())
+    assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == ["a:bad", "b:bad", "d:m"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, None), (402, "insufficient_quota"), (429, None)])
+def test_keys_and_limits_do_not_count_as_members_that_failed(
+    clock: Clock, world: World, status: int, code: str | None
+) -> None:
+    """Where only keys or limits refuse, every member is asked before the next step."""
+    world.model("out", Act(status=status, code=code, retry_after=50.0 if status == 429 else None))
+    world.model("m", Act(text="hello"))
+
+    async def scenario() -> Reply:
+        async with router_to(world, {"pool": {"any": ["a:out", "b:out", "c:out", "d:m"], "pick": "first"}}) as router:
+            return await router.chat("x", chain=["pool", "sim:m"])
+
+    reply = clock.run(scenario())
+    assert [attempt.member for attempt in reply.trace.attempts] == ["a:out", "b:out", "c:out", "d:m"]
+
+
+def test_an_answer_that_is_not_accepted_is_asked_of_the_next_model(clock: Clock, world: World) -> None:
+    """The same model elsewhere would write the same."""
+    world.model("m", Act(text="no"))
+    world.model("n", Act(text="yes"))
+
+    async def scenario() -> Reply:
+        async with pool_router(world, "a:m", "b:m", pick="first") as router:
+            return await router.chat("x", chain=["pool", "c:n"], accept=lambda reply: reply.text == "yes")
+
+    assert members_of(clock.run(scenario())) == [("a:m", "first", "not_accepted"), (None, "escalate", "won")]
+
+
+def test_the_sibling_of_a_dead_host_is_at_another_host(clock: Clock, world: World) -> None:
+    """When the connection is lost, another key at the same host is no help."""
+    world.model("gone", Act(fault="refuse"))
+    world.model("m", Act(text="hello"))
+    providers = {
+        "two": {"base_url": "http://one.test/v1", "key": ["env:KEY_A", "env:KEY_B"]},
+        "other": {"base_url": "http://other.test/v1"},
+    }
+
+    async def scenario(monkeypatch: pytest.MonkeyPatch) -> Reply:
+        monkeypatch.setenv("KEY_A", "key-a-12345678")
+        monkeypatch.setenv("KEY_B", "key-b-12345678")
+        models = {"pool": {"any": ["two:gone", "other:m"], "pick": "first"}}
+        async with router_to(world, models, providers=providers) as router:
+            return await router.chat("x", model="pool")
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        reply = clock.run(scenario(monkeypatch))
+    assert [attempt.member for attempt in reply.trace.attempts] == ["two[KEY_A]:gone", "other:m"]
+
+
+def test_two_keys_are_a_pool_in_themselves(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of a provider with two keys keeps its name; its members are named by their keys."""
+    monkeypatch.setenv("KEY_A", "key-a-12345678")
+    monkeypatch.setenv("KEY_B", "key-b-12345678")
+    world.model("m", Act(text="hello"))
+    providers = {"two": {"base_url": "http://sim.test/v1", "key": ["env:KEY_A", "env:KEY_B"]}}
+
+    async def scenario() -> list[Reply]:
+        async with router_to(world, {}, providers=providers) as router:
+            return await asyncio.gather(*(router.chat("x", model="two:m") for _ in range(10)))
+
+    replies = clock.run(scenario())
+    assert {reply.model for reply in replies} == {"two:m"}
+    assert {reply.trace.attempts[0].provider for reply in replies} == {"two"}
+    assert Counter(reply.trace.attempts[0].member for reply in replies) == {"two[KEY_A]:m": 5, "two[KEY_B]:m": 5}
+    assert Counter(seen.headers["authorization"] for seen in world.seen) == {
+        "Bearer key-a-12345678": 5, "Bearer key-b-12345678": 5,
+    }
+
+
+def test_a_key_that_is_out_takes_only_its_own_members(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 401 for one key: its members are passed over from then on, the other key serves."""
+    monkeypatch.setenv("KEY_A", "key-a-12345678")
+    monkeypatch.setenv("KEY_B", "key-b-12345678")
+    world.model("m", Act(text="hello"))
+    world.rule(lambda seen, random: Act(status=401) if "key-a" in seen.headers["authorization"] else None)
+    providers = {"two": {"base_url": "http://sim.test/v1", "key": ["env:KEY_A", "env:KEY_B"]}}
+    events: list[Event] = []
+
+    async def scenario() -> list[int]:
+        async with router_to(world, {}, providers=providers, listeners=(events.append,)) as router:
+            return [len((await router.chat("x", model="two:m")).trace.attempts) for _ in range(20)]
+
+    attempts = clock.run(scenario())
+    assert sorted(attempts, reverse=True)[:2] == [2, 1]
+    changed = [event.state for event in events if isinstance(event, StateChanged) and "key" in event.state]
+    assert changed == ["key of two[KEY_A] disabled for 60 s"]
+
+
+def test_an_unset_key_is_out_and_said_once(clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One variable of a list is not set: the other key serves every call, and one notice says so."""
+    monkeypatch.delenv("KEY_A", raising=False)
+    monkeypatch.setenv("KEY_B", "key-b-12345678")
+    world.model("m", Act(text="hello"))
+    providers = {"two": {"base_url": "http://sim.test/v1", "key": ["env:KEY_A", "env:KEY_B"]}}
+    events: list[Event] = []
+
+    async def scenario() -> Counter[str | None]:
+        async with router_to(world, {}, providers=providers, listeners=(events.append,)) as router:
+            replies = [await router.chat("x", model="two:m") for _ in range(30)]
+            return Counter(reply.trace.attempts[-1].member for reply in replies)
+
+    assert clock.run(scenario()) == {"two[KEY_B]:m": 30}
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices == ["two:m: KEY_A is not set"]
+
+
+def test_all_members_out_says_when_the_first_is_back(clock: Clock, world: World) -> None:
+    """With every member held, and no other model, the call waits for the first that is free."""
+    world.model("m", Act(status=429, retry_after=5.0), Act(status=429, retry_after=3.0), Act(text="hello"))
+
+    async def scenario() -> Reply:
+        async with pool_router(world, "a:m", "b:m", pick="first") as router:
+            return await router.chat("x", model="pool")
+
+    reply = clock.run(scenario())
+    assert [(attempt.member, attempt.outcome) for attempt in reply.trace.attempts] == [
+        ("a:m", "failed"), ("b:m", "failed"), ("b:m", "won"),
+    ]
+    assert clock.now == 3.0
+
+
+def test_a_hedge_takes_a_sibling_first(clock: Clock, world: World) -> None:
+    """Beside a late member another one is started, before the next model."""
+    world.model("late", Act(text="late", first_token=9.0))
+    world.model("m", Act(text="hello", first_token=0.5))
+
+    async def scenario() -> Reply:
+        async with pool_router(world, "a:late", "b:m", pick="first") as router:
+            return await router.chat("x", chain=["pool", "c:m"], hedge=1.5)
+
+    reply = clock.run(scenario())
+    assert members_of(reply) == [("a:late", "first", "superseded"), ("b:m", "hedge", "won")]
+    assert clock.now == 2.0
+
+
+def test_limits_are_per_member(clock: Clock, world: World) -> None:
+    """`rpm` of the pool holds for each member: three of 60 a minute let three a second go."""
+    world.model("m", Act(text="hello"))
+
+    async def scenario() -> list[float]:
+        async with pool_router(world, "a:m", "b:m", "c:m", rpm=60 / 0.98) as router:
+            await asyncio.gather(*(router.chat("x", model="pool") for _ in range(9)))
+        return [seen.at for seen in world.seen]
+
+    assert clock.run(scenario()) == [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
+
+
+def test_a_full_member_is_passed_over(clock: Clock, world: World) -> None:
+    """`max_concurrent` of a member: the others take what it cannot."""
+    world.model("m", Act(text="hello", first_token=10.0))
+    models = {"small": {"provider": "a", "id": "m", "max_concurrent": 1}, "pool": {"any": ["small", "b:m"]}}
+
+    async def scenario() -> Counter[str | None]:
+        async with router_to(world, models) as router:
+            replies = await asyncio.gather(*(router.chat("x", model="pool") for _ in range(6)))
+            return Counter(reply.trace.attempts[0].member for reply in replies)
+
+    assert clock.run(scenario()) == {"small": 1, "b:m": 5}
+    assert clock.now == 10.0
+
+
+def test_a_cancelled_call_leaves_every_queue(clock: Clock, world: World) -> None:
+    """A caller that goes while it waits for two members leaves both queues, and the next one goes in its place."""
+    world.model("m", Act(text="hello"))
+
+    async def scenario() -> None:
+        async with pool_router(world, "a:m", "b:m", rpm=60 / 0.98) as router:
+            first = [asyncio.create_task(router.chat("x", model="pool")) for _ in range(2)]
+            await asyncio.gather(*first)
+            waiting = [asyncio.create_task(router.chat("x", model="pool")) for _ in range(4)]
+            await asyncio.sleep(0.5)
+            waiting[0].cancel()
+            waiting[1].cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert router.health()["pool"].waiting == 0
+
+    clock.run(scenario())
+    assert [seen.at for seen in world.seen] == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_the_deadline_is_split_over_two_members_at_most(clock: Clock, world: World) -> None:
+    """A pool of four before another model: it counts as two, so each of the three silent ones has a third."""
+    world.model("silent", Act(text="never", first_token=1000.0))
+
+    async def scenario() -> None:
+        models = {"pool": {"any": [f"{host}:silent" for host in "abc"], "pick": "first"}}
+        async with router_to(world, models, defaults={"breaker": "off"}) as router:
+            with pytest.raises(TimeoutError) as raised:
+                await router.chat("x", chain=["pool", "d:silent"], deadline=30, rescue="off")
+            assert [
+                (attempt.member, round(attempt.ended or 0.0, 6)) for attempt in raised.value.trace.attempts  # type: ignore[attr-defined]
+            ] == [("a:silent", 10.0), ("b:silent", 20.0), (None, 30.0)]
+
+    clock.run(scenario())
+
+
+def test_all_failed_carries_every_member(clock: Clock, world: World) -> None:
+    """The error of a pool that failed names what its members have met."""
+    world.model("bad", Act(status=500))
+
+    async def scenario() -> None:
+        async with pool_router(world, "a:bad", "b:bad", pick="first") as router:
+            with pytest.raises(AllModelsFailed) as raised:
+                await router.chat("x", model="pool", retry={"attempts": 1})
+            assert [attempt.member for attempt in raised.value.trace.attempts] == ["a:bad", "b:bad"]
+
+    clock.run(scenario())
+
+
+def test_a_hidden_limit_of_one_member_is_served_by_the_others(clock: Clock, world: World) -> None:
+    """A member that turns requests down costs no call: they go to its siblings."""
+    world.model("m", Act(text="hello", first_token=0.1))
+    world.model("limited", Act(text="hello", first_token=0.1)).limit(1.0, retry_after=False)
+
+    async def scenario() -> list[Reply]:
+        async with pool_router(world, "a:limited", "b:m", "c:m") as router:
+            return await asyncio.gather(*(router.chat("x", model="pool") for _ in range(30)))
+
+    assert all(reply.text == "hello" for reply in clock.run(scenario()))
+    assert clock.now < 1.0

@@ -1,0 +1,37 @@
+"""Members of a pool without a router, and what their requests did."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from asyncrouter import Chain, Config, Pool, Provider
+from asyncrouter._config.plan import resolve
+from asyncrouter._events import Events
+from asyncrouter._policies.facade import Policies
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from asyncrouter._policies.pools.member import Member
+    from asyncrouter._policies.pools.pool import PoolState
+
+HOSTS = {name: Provider(base_url=f"http://{name}.test/v1") for name in "abcde"}
+
+
+def pool_state(loop: asyncio.AbstractEventLoop, pool: Pool, seed: int = 0) -> PoolState:
+    """The state of a pool at the hosts a to e, of which nothing is known yet."""
+    config = Config(default_provider="a", providers=HOSTS, models={"pool": pool}, tasks={"default": Chain(["pool"])})
+    [step] = resolve(config).steps
+    assert step.pool is not None
+    return Policies(loop, Random(seed), Events([])).pool_of(step.pool)
+
+
+def answered(member: Member, sent_at: float, seconds: float) -> None:
+    """The member answers a request that was sent then, after so many seconds."""
+    member.times.begin(sent_at).end(sent_at + seconds, "won")
+
+
+def always(member: Member) -> bool:
+    """Every member could be asked at once."""
+    return True

@@ -1,0 +1,136 @@
+"""A member that has become slow is left out, tried from time to time, and comes back when it is quick again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncrouter import Pool
+from tests.helpers.pools import always, answered, pool_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncrouter._policies.pools.pool import PoolState
+
+THREE = ("a:x", "b:x", "c:x")
+
+
+@pytest.fixture
+def state() -> Iterator[PoolState]:
+    """A pool of three, of which each has answered twenty times within a second."""
+    loop = asyncio.new_event_loop()
+    state = pool_state(loop, Pool(THREE))
+    for member in state.members:
+        for number in range(20):
+            answered(member, number / 10, 1.0)
+    yield state
+    loop.close()
+
+
+def chosen(state: PoolState, now: float, calls: int = 12) -> set[str]:
+    """The members that so many calls at this instant go to; they are given back at once."""
+    members = [member for _ in range(calls) if (member := state.choose(now, always)) is not None]
+    return {member.name for member in members}
+
+
+def slow_down(state: PoolState, begin: float) -> None:
+    """The first member takes three seconds from now on; forty of its calls tell."""
+    for number in range(40):
+        answered(state.members[0], begin + number / 10, 3.0)
+
+
+def test_a_slow_member_is_left_out(state: PoolState) -> None:
+    """With a median of 1.5 times the shortest a member gets no more calls, and is shown as slow."""
+    assert chosen(state, 3.0) == {"a:x", "b:x", "c:x"}
+    slow_down(state, 3.0)
+
+    assert chosen(state, 10.0) == {"b:x", "c:x"}
+    assert [state.is_slow(member) for member in state.members] == [True, False, False]
+
+
+def test_a_member_that_hangs_is_left_out_before_it_answers(state: PoolState) -> None:
+    """Requests under way tell: sixty that are silent after two seconds."""
+    for _ in range(60):
+        state.members[0].times.begin(3.0)
+
+    assert chosen(state, 4.0) == {"a:x", "b:x", "c:x"}
+    assert chosen(state, 6.0) == {"b:x", "c:x"}
+
+
+def test_where_the_others_are_full_the_slow_one_serves(state: PoolState) -> None:
+    """A slow answer is better than none."""
+    slow_down(state, 3.0)
+    chosen(state, 10.0)
+    member = state.choose(10.0, lambda one: one.name == "a:x")
+
+    assert member is not None
+    assert member.name == "a:x"
+
+
+def test_it_is_tried_by_one_call_after_5_10_20_and_30_seconds(state: PoolState) -> None:
+    """A try that is slow postpones the next one."""
+    slow_down(state, 3.0)
+    chosen(state, 10.0)
+    tries = []
+    for tenth in range(100, 1200):
+        now = tenth / 10
+        member = state.choose(now, always)
+        assert member is not None
+        if member.name == "a:x":
+            tries.append(now)
+            answered(member, now, 3.0)
+
+    pauses = [round(later - earlier) for earlier, later in zip([10.0, *tries], tries, strict=False)]
+    assert pauses == [5, 10, 20, 30, 30]  # and up to two looks, of 0.1 s
+
+
+def test_two_quick_answers_bring_it_back_one_request_at_a_time(state: PoolState) -> None:
+    """After the second quick try it is in; then slow start offers it 1, 2, 4 … requests at once."""
+    slow_down(state, 3.0)
+    chosen(state, 10.0)
+    slow = state.members[0]
+    for now in (15.0, 16.5):
+        member = state.choose(now, always)
+        assert member is slow
+        answered(slow, now, 1.0)
+    assert chosen(state, 18.0) == {"a:x", "b:x", "c:x"}
+    assert not state.is_slow(slow)
+
+    offered = []
+    for _ in range(10):
+        begun = 0
+        while slow.is_offered_more() and begun < 1000:
+            slow.slots.take(batch=False)
+            begun += 1
+        offered.append(begun)
+        for _ in range(begun):
+            slow.slots.give_back(batch=False)
+        answered(slow, 19.0, 1.0)
+    assert offered == [1, 2, 4, 8, 16, 32, 64, 128, 1000, 1000]
+
+
+@pytest.mark.parametrize("pick", ["cheapest", "first", "weighted"])
+def test_rules_that_say_whom_they_want_leave_nobody_out(pick: str) -> None:
+    """Weights, an order and prices hold for slow members, too."""
+    loop = asyncio.new_event_loop()
+    state = pool_state(loop, Pool(THREE, pick=pick))  # type: ignore[arg-type]
+    for member in state.members:
+        for number in range(40):
+            answered(member, number / 10, 3.0 if member.index == 0 else 1.0)
+
+    assert "a:x" in chosen(state, 10.0)
+    loop.close()
+
+
+def test_a_pool_of_one_leaves_nobody_out() -> None:
+    """There is no other to compare it with."""
+    loop = asyncio.new_event_loop()
+    state = pool_state(loop, Pool(["a:x"]))
+    for number in range(40):
+        answered(state.members[0], number / 10, 3.0)
+
+    assert chosen(state, 10.0) == {"a:x"}
+    loop.close()
