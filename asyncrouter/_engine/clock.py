@@ -95,8 +95,10 @@ class Clock:
 
     def stop(self) -> None:
         """Nothing expires from here on, and nobody looks."""
-        self._confirm = self._look = None  # they belong to a reader, and to a race, that refer to this clock
-        self._look_at = self.until = inf
+        self._confirm = None  # it belongs to a reader that refers to this clock, and `_look` to such a race
+        if self._look is not None:
+            self._look, self._look_at = None, inf
+        self.until = inf
         if self._timer is not None:
             self._timers.cancel(self._timer)
             self._timer = None

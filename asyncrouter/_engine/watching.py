@@ -125,7 +125,7 @@ def next_step_at(sent: SentAttempt, now: float) -> float | None:
 
 def _next_step(first: Estimate, silent: float) -> float:
     """The next quantile of first contents at which silence becomes more evidence against the model."""
-    return next((at for at in (first.far, first.rare, first.rarest) if at > silent + ROUNDING), inf)
+    return next((at for at in first.rarities if at > silent + ROUNDING), inf)
 
 
 def look(sent: SentAttempt, hedge: Hedge | None, budget: HedgeBudget, other: Usual, now: float) -> Look:

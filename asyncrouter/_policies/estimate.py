@@ -1,8 +1,8 @@
 """One duration of a model's answers, from the first sample on: what is usual, how rare a value is, what is to come.
 
 Below a hundred samples it is what a fit with a cautious prior predicts (`log_fit.py`), from then on what was seen
-(`latency.py`), with a lognormal tail (`distribution.py`). What most attempts need are four quantiles, which are worked
-out again when a fifth of the samples is new.
+(`latency.py`), with a lognormal tail (`distribution.py`). What most attempts need is whether they were ordinary: what
+that means is worked out again when a fifth of the samples is new.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ REFRESH = 0.1
 MIN_REFRESH = 20
 """Samples that must be new for that at the least."""
 NEAR, FAR, RARE, RAREST = 0.9, 0.95, 0.99, 0.999
-"""The quantile up to which a duration is ordinary: it speaks for its model; and those from which on silence speaks
-against it, more and more."""
+"""The quantile up to which a duration is ordinary, and speaks for its model; and those of `rarities`."""
 NEAR_TIMES = 1.2
 """Times the median up to which a duration is ordinary in any case, however little they vary."""
 JITTER = 0.1
@@ -39,8 +38,7 @@ class Estimate:
     """The samples of one duration: `seen` to the end, or cut off."""
 
     __slots__ = (
-        "_curve", "_curve_until", "_jitter", "_refresh_at", "far", "fit", "histogram", "middle", "near",
-        "rare", "rarest",
+        "_curve", "_curve_until", "_jitter", "_rarities", "_refresh_at", "fit", "histogram", "middle", "near",
     )
 
     def __init__(self, prior: Prior, jitter: float = 0.0) -> None:
@@ -48,7 +46,8 @@ class Estimate:
         self.histogram = Histogram()
         self.fit = LogFit(prior)
         self._curve: Curve | None = None
-        self._curve_until = self._refresh_at = -1  # the samples until which the curve holds, and `near` and the like
+        self._curve_until = self._refresh_at = -1  # the samples until which the curve holds, and `near`
+        self._rarities: tuple[float, float, float] | None = None
         self._refresh()
 
     def __repr__(self) -> str:
@@ -68,6 +67,23 @@ class Estimate:
     def median(self) -> float:
         """The median."""
         return self.fit.median if self.is_young else self.curve.quantile(0.5)
+
+    @property
+    def far(self) -> float:
+        """The p95: from there on silence speaks against a model."""
+        return (self._rarities or self.rarities)[0]
+
+    @property
+    def rarities(self) -> tuple[float, float, float]:
+        """The p95, p99 and p99.9, as they were at the first question since `near` was worked out: silence speaks more
+        and more against a model.
+        """
+        found = self._rarities
+        if found is None:
+            far = max(self.quantile(FAR), self.near)
+            rare = max(self.quantile(RARE), far)
+            found = self._rarities = far, rare, max(self.quantile(RAREST), rare)
+        return found
 
     @property
     def curve(self) -> Curve:
@@ -115,9 +131,10 @@ class Estimate:
             return max(LEAST_P, (1 + histogram.at_least(value)) / (histogram.seen + 1), self.longer(value))
         if value <= self.near:
             return 1.0
+        far, rare, rarest = self.rarities
         for share, begin, end, times in (
-            (1.0 - NEAR, self.near, self.far, _TIMES[0]), (1.0 - FAR, self.far, self.rare, _TIMES[1]),
-            (1.0 - RARE, self.rare, self.rarest, _TIMES[2]),
+            (1.0 - NEAR, self.near, far, _TIMES[0]), (1.0 - FAR, far, rare, _TIMES[1]),
+            (1.0 - RARE, rare, rarest, _TIMES[2]),
         ):
             if value < end:
                 return float(share * times ** ((value - begin) / (end - begin)))
@@ -140,13 +157,13 @@ class Estimate:
         return made
 
     def _refresh(self) -> None:
-        """Work out the median (`middle`), and the quantiles from `near` to `rarest`, as they are now."""
-        self._curve = None
-        self.middle = self.median
-        self.near = max(self.quantile(NEAR), NEAR_TIMES * self.middle, self.middle + self._jitter)
-        self.far = max(self.quantile(FAR), self.near)
-        self.rare = max(self.quantile(RARE), self.far)
-        self.rarest = max(self.quantile(RAREST), self.rare)
+        """Work out the median (`middle`) and what is ordinary (`near`) as they are now."""
+        self._curve = self._rarities = None
+        if self.is_young or self.histogram.has_cuts:
+            self.middle, near = self.median, self.quantile(NEAR)
+        else:
+            self.middle, near = self.histogram.simple_quantiles(0.5, NEAR)
+        self.near = max(near, NEAR_TIMES * self.middle, self.middle + self._jitter)
         share = YOUNG_REFRESH if self.is_young else NEAR_REFRESH
         self._refresh_at = self.histogram.added + 1 + int(share * self.histogram.count)
         self.histogram.look_at = 1 if self.is_young else self._refresh_at

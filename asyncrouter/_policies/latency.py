@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections import Counter, deque
+from itertools import accumulate
 from operator import sub
 
 from asyncrouter._policies.survival import BUCKETS, GROWTH, SHORTEST, SurvivalCurve, bucket_of
@@ -95,6 +97,24 @@ class Histogram:
         if self._curve is None or self.added - self._curve_at > REFRESH * self.count:
             self._curve, self._curve_at = SurvivalCurve(self.observed, self.censored), self.added
         return self._curve.quantile(q)
+
+    @property
+    def has_cuts(self) -> bool:
+        """Whether any sample was cut off."""
+        return self.seen < self.added - self._forgotten
+
+    def simple_quantiles(self, *shares: float) -> list[float]:
+        """The seconds within which each of these shares ends, where nothing was cut off; there must be samples."""
+        ended = list(accumulate(self.observed))
+        found = []
+        for share in shares:
+            wanted = share * self.seen
+            at = bisect_left(ended, wanted)
+            before = ended[at - 1] if at else 0
+            inside = (wanted - before) / (ended[at] - before)
+            end = SHORTEST * GROWTH**at
+            found.append(end / GROWTH + inside * (end - end / GROWTH) if at else inside * end)
+        return found
 
     def at_least(self, seconds: float) -> int:
         """How many were seen to the end and took as long as this, or longer."""
