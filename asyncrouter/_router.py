@@ -88,6 +88,7 @@ class Router(EmbeddingRouter):
         accept: Accept | None = None,
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
+        session: str | None = None,
         params: Mapping[str, object] | None = None,
         headers: Headers | None = None,
         **provider_params: object,
@@ -124,6 +125,8 @@ class Router(EmbeddingRouter):
         - `priority`: "batch" waits behind "interactive" where a model's limits make calls wait, is not rescued, and is
           asked for in one JSON body where a stream would serve "auto" limits alone.
         - `tags`: text by name, for traces and events. Not sent.
+        - `session`: a name for the conversation, such as a user's id. Its calls go to one member of a pool, where they
+          meet its prompt cache; providers that know such a key are told a hash of it (`prompt_cache_key` …).
         - `headers`: more header fields for every request, or by provider: `{"openai": {"Authorization": "Bearer …"}}`.
           A credential goes to one provider. What is met under a key of the caller's own is remembered for nobody else.
         - Any other keyword is a parameter for the provider: `temperature=0.2`, `tools=[…]`, `max_tokens=500`. `params`
@@ -153,7 +156,7 @@ class Router(EmbeddingRouter):
             call = new_call(
                 self.config, plan, engine.time(), prompt, system=system, deadline=deadline, accept=accept,
                 priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params,
-                stream=False, observed=not self._events.quiet,
+                stream=False, observed=not self._events.quiet, session=session,
             )
         except Exception as error:
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
@@ -190,6 +193,7 @@ class Router(EmbeddingRouter):
         on_interrupt: Literal["raise", "restart"] = "raise",
         priority: Priority = "interactive",
         tags: Mapping[str, str] | None = None,
+        session: str | None = None,
         params: Mapping[str, object] | None = None,
         headers: Headers | None = None,
         **provider_params: object,
@@ -247,7 +251,7 @@ class Router(EmbeddingRouter):
                 call = new_call(
                     self.config, plan, engine.time(), messages, system=None, deadline=deadline, accept=None,
                     priority=priority, tags=tags, params=params, headers=sealed, provider_params=provider_params,
-                    stream=True, observed=not self._events.quiet,
+                    stream=True, observed=not self._events.quiet, session=session,
                 )
             except Exception as error:
                 params, provider_params = None, {}  # as in `chat()`

@@ -39,6 +39,7 @@ def new_call(
     provider_params: dict[str, object],
     stream: bool,
     observed: bool,
+    session: str | None = None,
 ) -> Call:
     """Check the arguments of a call that begins `now`. Raises `TypeError`, `ValueError` or `ConfigError`."""
     if headers.fault is not None:
@@ -59,17 +60,20 @@ def new_call(
         merged, of_providers = provider_params, NO_PROVIDERS
     if tags is not None:
         check_tags(tags)
+    if session is not None:
+        check_session(session)
     limit = deadline_of(plan, deadline)
     until = inf if limit is None else now + limit
     given = limit is not None and not isinstance(limit, DefaultSeconds)
     if not headers and not of_providers:
         return Call(
-            messages, merged, {}, now, until, stream, accept, priority, given, observed=observed, parse=parse
+            messages, merged, {}, now, until, stream, accept, priority, given, observed=observed, parse=parse,
+            session=session,
         )
     for_all, by_provider, own_keys = check_headers(headers, config, plan)
     return Call(
         messages, merged, for_all, now, until, stream, accept, priority, given, provider_headers=by_provider,
-        own_keys=own_keys, provider_params=of_providers, observed=observed, parse=parse,
+        own_keys=own_keys, provider_params=of_providers, observed=observed, parse=parse, session=session,
     )
 
 
@@ -93,6 +97,14 @@ def explained_params(
     if NAME in given:
         given, _ = take_format(given)
     return merge_params(config, params_of(plan), params, given)
+
+
+def check_session(session: str) -> None:
+    """Check that a session is text that is not blank. Raises `TypeError` or `ValueError`."""
+    if not isinstance(session, str):
+        raise TypeError(f"session: expected text, got {type(session).__name__}")
+    if not session.strip():
+        raise ValueError("session: expected text, got a blank one; None is no session")
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ STREAM_ONLY: Final = frozenset({"on_interrupt"})
 """Arguments of one kind of call."""
 EMBEDDED: Final = frozenset({"deadline", "retry", "connect", "total", "priority", "tags", "headers"})
 """Arguments of `chat()` that calls for embeddings have, too, with the same meaning."""
-NOT_EXPLAINED: Final = CHAT_ONLY | STREAM_ONLY | {"system", "priority", "tags", "headers"}
+NOT_EXPLAINED: Final = CHAT_ONLY | STREAM_ONLY | {"system", "priority", "tags", "session", "headers"}
 """Arguments of calls that say nothing about their plan."""
 _MERGED: Final = ("params", "tags", "headers")
 """Arguments that are mappings, merged name by name."""

@@ -60,7 +60,8 @@ USE_INSTEAD: Final[Mapping[str, str]] = {
 
 ARGUMENTS: Final = (
     "task", "tier", "chain", "model", "system", "deadline", "hedge", "retry", "connect", "first_token", "idle", "total",
-    "on_refusal", "on_context", "rescue", "accept", "priority", "tags", "params", "headers",
+    "on_refusal", "on_context", "rescue", "accept", "priority", "tags", "session", "params",
+    "headers",
 )
 """The router's own keyword arguments."""
 

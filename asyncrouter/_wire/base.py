@@ -24,6 +24,7 @@ from asyncrouter._wire.failure.complaint import read_complaint
 from asyncrouter._wire.failure.error_body import excerpt, one_line
 from asyncrouter._wire.learned import PROMPT, Learned
 from asyncrouter._wire.lost_thoughts import LostThoughts
+from asyncrouter._wire.sessions import session_fields, session_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +74,7 @@ class BaseWire:
 
     __slots__ = (
         "_adaptations", "_classifier", "_headers", "_learned", "_lost_thoughts", "_new_builder", "_provider", "_proxy",
-        "_refused_schemas", "_shortcut",
+        "_refused_schemas", "_session", "_shortcut",
     )
 
     def __init__(
@@ -93,6 +94,7 @@ class BaseWire:
         self._learned: Learned | None = None  # until a provider has refused something
         self._lost_thoughts: LostThoughts | None = None  # until it has refused thoughts
         self._refused_schemas = RefusedSchemas()
+        self._session = session_fields(provider.base_url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wire of {self._provider.name or self._provider.base_url}>"
@@ -220,9 +222,13 @@ class BaseWire:
         return body
 
     def _post(
-        self, url: Sealed, call: Call, body: bytes, key: Sealed | None, *, stream: bool, connect: float | None
+        self, url: Sealed, call: Call, body: bytes, key: Sealed | None, *, stream: bool, connect: float | None,
+        session: str | None = None,
     ) -> Request:
+        """The request; `session` is the header that tells its provider of the call's session."""
         headers = self._headers.get((key, stream)) or self._build_headers(key, stream)
+        if session is not None and call.session is not None:
+            headers = merge_headers(headers, {session: session_key(call.session, self._provider.name)})
         if call.headers or call.provider_headers:
             headers = merge_headers(headers, call.headers_for(self._provider.name))
         return Request.of_sealed("POST", url, headers, body, connect, self._proxy, self._provider.ca)

@@ -6,9 +6,10 @@ fields, and a body, whole or as an `EventStream`. It knows no socket and no fram
 carry what it says.
 
 `model` in a request is a model, `task:NAME`, `tier:NAME`, or a chain `a,b`. A field `x-asyncrouter-task` adds the
-parameters and the deadline of a task, `x-asyncrouter-deadline` is the call's deadline in seconds. Other header fields
-of the client go nowhere. Each answer has `x-asyncrouter-model`, `-attempts`, `-cost-usd` (of all attempts; a stream's
-is not known when it begins) and `-trace-id`, and `x-should-retry: false` where the router has tried what can be tried.
+parameters and the deadline of a task, `x-asyncrouter-deadline` is the call's deadline in seconds, and
+`x-asyncrouter-session` keeps a conversation on one member of a pool. Other header fields of the client go nowhere. Each
+answer has `x-asyncrouter-model`, `-attempts`, `-cost-usd` (of all attempts; a stream's is not known when it begins) and
+`-trace-id`, and `x-should-retry: false` where the router has tried what can be tried.
 
 Who asks for no stream reads nothing along, so his answer comes from the provider as one JSON body, at a fraction of the
 processor time: `total`, the share of the deadline and the deadline limit it. A number for `first_token` or `idle`, or a

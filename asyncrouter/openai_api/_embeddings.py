@@ -24,6 +24,7 @@ async def answer(router: Router, fields: dict[str, Any], options: dict[str, Any]
     given, encoding = fields.pop("input", None), fields.pop("encoding_format", None) or "float"
     if encoding not in {"float", _BASE64}:
         raise Problem(400, 'encoding_format: expected "float" or "base64"', param="encoding_format")
+    options.pop("session", None)  # texts of embeddings meet no prompt cache
     if "tier" in options:
         raise Problem(400, "model: embeddings are made by one model, or a task of one", param="model")
     if isinstance(given, list) and given and all(type(one) is int for one in given):

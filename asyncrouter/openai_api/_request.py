@@ -25,7 +25,7 @@ MAX_LISTED: Final = 20
 """Tasks, or tiers, that an answer lists."""
 _KINDS: Final = frozenset({"task", "tier"})
 _OURS: Final = "x-asyncrouter-"
-_TASK, _DEADLINE = f"{_OURS}task", f"{_OURS}deadline"
+_TASK, _DEADLINE, _SESSION = f"{_OURS}task", f"{_OURS}deadline", f"{_OURS}session"
 """The header fields of a request that mean something here."""
 
 
@@ -86,8 +86,10 @@ def read_options(headers: Mapping[str, str], longest: float) -> dict[str, Any]:
             options["task"] = value
         elif lower == _DEADLINE:
             options["deadline"] = min(_seconds(value), longest)
+        elif lower == _SESSION:
+            options["session"] = value
         else:
-            raise Problem(400, f"{lower[:60]}: unknown; there are {_TASK} and {_DEADLINE}")
+            raise Problem(400, f"{lower[:60]}: unknown; there are {_TASK}, {_DEADLINE} and {_SESSION}")
     return options
 
 

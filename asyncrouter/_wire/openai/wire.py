@@ -13,6 +13,7 @@ from asyncrouter._wire.openai.quirks import quirks_of
 from asyncrouter._wire.openai.request import write_request
 from asyncrouter._wire.openai.shortcut import write_plain
 from asyncrouter._wire.request_body import write_body
+from asyncrouter._wire.sessions import put_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,9 +43,13 @@ class OpenAI(BaseWire):
         messages = call.messages
         if NAME in params:
             messages, params = self._ask(call, model, params)
-        body = self._finish(write_request(model, messages, params, self._quirks, stream=stream), model)
+        body = write_request(model, messages, params, self._quirks, stream=stream)
+        if call.session is not None:
+            put_session(body, self._session.chat, call.session, self._provider.name)
+        body = self._finish(body, model)
         written = write_body(body)
-        return self._post(self._chat_url, call, written, key, stream="stream" in body, connect=connect)
+        header = self._session.header
+        return self._post(self._chat_url, call, written, key, stream="stream" in body, connect=connect, session=header)
 
     def _format_rules(self, model: Model) -> Rules:
         """By whose rules a schema for the answer is written."""

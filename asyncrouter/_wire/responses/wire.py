@@ -16,6 +16,7 @@ from asyncrouter._wire.responses.answer import ResponseAnswer
 from asyncrouter._wire.responses.hosts import target_of
 from asyncrouter._wire.responses.lost_reasoning import LostReasoning
 from asyncrouter._wire.responses.request import translate
+from asyncrouter._wire.sessions import put_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +54,8 @@ class Responses(BaseWire):
         if NAME in params:
             messages, params = self._ask(call, model, params)
         body = translate(model, messages, params, self._target.for_model(model.id), stream=stream)
+        if call.session is not None:
+            put_session(body, self._session.responses, call.session, self._provider.name)
         written = write_translated(self._finish(body, model), call, params)
         return self._post(self._responses_url, call, written, key, stream="stream" in body, connect=connect)
 
