@@ -48,7 +48,8 @@ class ExplainedStep(NamedTuple):
     - `wire_reason`: why that one, where a provider serves two; else "".
     - `notes`: how a checked `response_format` is asked for, where it is not simply sent as it is.
     - `rescue`: whether the next model is started beside it when it is far slower than usual, or silent.
-    - `usual`: how long its first content usually takes, in figures; "" while nothing is known.
+    - `usual`: how long its first content usually takes, in figures, and why it is tried last where it has become slow;
+      "" while nothing is known.
     - `members`: of a pool: the same for each member, by index or by name; `model` is the member's name there. The
       pool's own fields are those that hold for all: it is ready if one is, and its price is the highest.
     - `pick`: of a pool: the rule by which a member is picked.
@@ -186,9 +187,10 @@ _COLUMNS = ModelHealth._fields.index("members")
 
 def _health_line(one: ModelHealth) -> str:
     latency = "" if one.p50 is None else f"; p50 {one.p50:.3f} s, p95 {one.p95:.3f} s, p99 {one.p99:.3f} s"
-    slow = "; slow" if one.slow else ""
+    slow = f"; slow, so tried last: {one.why_slow}" if one.slow else ""
     now = f"{one.in_flight} in flight, {one.waiting} wait{slow}{latency}"
-    return visible(f"{one.model} ({one.provider}): {one.standing}; {now}")
+    usual = "" if one.pace is None else f"; usual {one.contents:.3g} contents {one.pace:.3g} s apart"
+    return visible(f"{one.model} ({one.provider}): {one.standing}; {now}{usual}")
 
 
 def explain_plan(
@@ -260,8 +262,10 @@ def _pool_health(step: PlannedStep, pool: PlannedPool, engine: Engine | None) ->
 def _usual(step: PlannedStep, engine: Engine | None) -> str:
     if engine is None:
         return ""
-    first = engine.policies.state_of(step.model).memory(streams=step.streams).every.first
-    return first.in_words() if first.seen else ""
+    state = engine.policies.state_of(step.model)
+    first = state.memory(streams=step.streams).every.first
+    usual = first.in_words() if first.seen else ""
+    return f"{usual}; slow, so tried last: {state.slowness.why}" if state.slow else usual
 
 
 def standing(step: PlannedStep, engine: Engine | None) -> str:

@@ -81,7 +81,7 @@ def test_half_a_second_of_silence_is_late(clock: Clock, world: World) -> None:
 
     hedge = reply.trace.attempts[1]
     assert hedge.sent == 0.5 + 15 / 32 + 0.53125
-    assert hedge.why == "a: no more content for 0.531 s; usual 0.0311 s, 99.9 %: 0.0407 s"
+    assert hedge.why == "a: no more content for 0.531 s; usual 0.0311 s, 99.9 %: 0.0396 s"
     assert f"because {hedge.why}" in str(reply.trace)
 
 

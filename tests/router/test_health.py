@@ -35,6 +35,24 @@ def test_health_of_tasks_tiers_and_what_was_used(clock: Clock, world: World) -> 
     clock.run(scenario())
 
 
+def test_health_and_explain_say_why_a_model_is_last(clock: Clock, world: World) -> None:
+    """A model that has become slow: what has spoken against it, beside what was usual."""
+    world.model("a", *[Act(tokens=9, first_token=0.5)] * 30, Act(tokens=9, first_token=8.0))
+    world.model("b", Act(first_token=0.5))
+
+    async def scenario() -> tuple[str, str]:
+        async with router_of(world, tasks={"default": ["a", "b"]}) as router:
+            for _ in range(60):
+                await router.chat("x")
+            return str(router.health()).splitlines()[0], router.explain().steps[0].usual
+
+    health, usual = clock.run(scenario())
+
+    why = "slow, so tried last: 0.761 s to first content, usual 0.51 s"
+    assert health == f"a (sim): ready; 0 in flight, 0 wait; {why}; usual 8.72 contents 0.00103 s apart"
+    assert usual == f"usual 0.51 s; {why}"
+
+
 def test_health_counts_what_is_in_flight(clock: Clock, world: World) -> None:
     """`in_flight` counts running attempts of each model, and falls again however they end."""
     world.model("a", Act(first_token=1.0))
