@@ -66,7 +66,8 @@ def _in_words(sent: SentAttempt, limit_name: ClockName) -> tuple[str, bool]:
     step = sent.step
     seconds = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}
     limit, spent, missing = seconds[limit_name], sent.engine.time() - sent.sent_at, MISSING[limit_name]
-    if limit_name != "idle" and (limit is None or spent < limit):
+    reached = limit if sent.moved is None or limit_name == "total" else sent.moved
+    if limit_name != "idle" and (reached is None or spent < reached):
         return f"no {missing} within {spent:.3g} s, its share of the deadline", True
     if isinstance(limit, AutoSeconds):
         usual = sent.lease.usual.silence if limit_name == "idle" else sent.lease.usual.first

@@ -252,6 +252,21 @@ def test_a_limit_that_is_a_rounding_away_is_reached(clock: Clock, world: World, 
     assert shown(clock.run(scenario())) == [("a", "first", "won")]
 
 
+def test_a_share_of_the_deadline_cuts_who_is_raced(clock: Clock, world: World) -> None:
+    """An "auto" limit that has moved, as another model is raced, is not what cuts in the end; the error says so."""
+    world.model("a", LATE)
+    world.model("b", LATE)
+
+    async def scenario() -> Trace:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("x", chain=["a", "b"], deadline=70.5, accept=lambda _: False)
+            return caught.value.trace
+
+    first = clock.run(scenario()).attempts[0]
+    assert (first.ended, str(first.error)) == (35.25, "a: no content within 35.2 s, its share of the deadline")
+
+
 def test_the_older_of_two_silent_models_makes_room_for_a_third(clock: Clock, world: World) -> None:
     """With two silent models the older one is cut after 30 s, and the third is started when the newer one is late."""
     world.model("a", LATE)
