@@ -187,7 +187,7 @@ _COLUMNS = ModelHealth._fields.index("members")
 
 def _health_line(one: ModelHealth) -> str:
     latency = "" if one.p50 is None else f"; p50 {one.p50:.3f} s, p95 {one.p95:.3f} s, p99 {one.p99:.3f} s"
-    slow = f"; slow, so tried last: {one.why_slow}" if one.slow else ""
+    slow = f"; slow, so tried last{one.why_slow and ': '}{one.why_slow}" if one.slow else ""
     now = f"{one.in_flight} in flight, {one.waiting} wait{slow}{latency}"
     usual = "" if one.pace is None else f"; usual {one.contents:.3g} contents {one.pace:.3g} s apart"
     return visible(f"{one.model} ({one.provider}): {one.standing}; {now}{usual}")
