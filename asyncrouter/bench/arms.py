@@ -38,19 +38,22 @@ class Arm:
     `call` are arguments of `Router.chat` (task, tier, model, chain, hedge, retry, deadline, max_tokens, …). `config`
     is a router's configuration (`None`: the built-in one); in a simulated scenario a mapping that overrides parts of
     the scenario's (`defaults`, `tasks`, …). With `stream` the calls read the answer chunk by chunk with
-    `Router.stream`.
+    `Router.stream`. With `beforehand`, in a scenario, each call leaves out the first model of its chain where that
+    model's answer would be bad, as somebody could who knows it beforehand: the best that a router could do.
     """
 
     name: str
     call: Mapping[str, object] = field(default_factory=dict)
     config: Config | Mapping[str, object] | None = None
     stream: bool = False
+    beforehand: bool = False
 
     def described(self) -> dict[str, object]:
         """The arm for a report; of a configuration, which may name keys, only whether there is one."""
         call = {name: value if isinstance(value, str | int | float | bool | None | list) else repr(value)
                 for name, value in self.call.items()}
-        return {"name": self.name, "call": call, "stream": self.stream, "config": self.config is not None}
+        return {"name": self.name, "call": call, "stream": self.stream, "config": self.config is not None,
+                "beforehand": self.beforehand}
 
 
 def parse_arm(text: str) -> Arm:
@@ -62,17 +65,17 @@ def parse_arm(text: str) -> Arm:
     if not colon or not name.strip():
         raise ValueError(f"expected NAME: key=value …, got {text!r}")
     call: dict[str, object] = {}
-    stream = False
+    alone = {"stream": False, "beforehand": False}
     for word in _split(text, rest):
         key, equals, value = word.partition("=")
-        if word == "stream":
-            stream = True
+        if word in alone:
+            alone[word] = True
         elif not equals:
             raise ValueError(f"expected key=value, got {word!r}")
         else:
             call[key] = _value(key, value)
     _check_keys(call)
-    return Arm(name.strip(), call, stream=stream)
+    return Arm(name.strip(), call, stream=alone["stream"], beforehand=alone["beforehand"])
 
 
 def _split(text: str, rest: str) -> list[str]:
@@ -86,8 +89,8 @@ def _check_keys(call: Mapping[str, object]) -> None:
     """Refuse what a call would refuse, and typos, which it would send to the provider. Raises `ValueError`."""
     if wrong := NOT_IN_TEXT & call.keys():
         raise ValueError(f"{min(wrong)}: not an argument that can be given on a command line")
-    if "stream" in call:
-        raise ValueError("stream: expected the word alone, without a value")
+    for word in {"stream", "beforehand"} & call.keys():
+        raise ValueError(f"{word}: expected the word alone, without a value")
     parameters = inspect.signature(Router.chat).parameters.values()
     arguments = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
     others = call.keys() - arguments - PROVIDERS_OWN
@@ -127,12 +130,14 @@ def _number(key: str, text: str) -> int | float:
 
 
 def standard() -> list[Arm]:
-    """The arms of a scenario when none are named; the first one is the baseline."""
+    """The arms of a scenario when none are named; the first one is the baseline, the last one the best possible."""
     chain = [FIRST, SECOND, THIRD]
     return [
         Arm("direct", {"chain": [FIRST], "retry": {"attempts": 1}}),
         Arm("retry", {"chain": [FIRST]}),
         Arm("fallback", {"chain": chain}),
         Arm("hedge p95", {"chain": chain, "hedge": {"after": "p95"}}),
+        Arm("hedge auto", {"chain": chain, "hedge": "auto"}),
         Arm("hedge 1.5 s", {"chain": chain, "hedge": {"after": 1.5, "budget": 0.2}}),
+        Arm("known beforehand", {"chain": chain}, beforehand=True),
     ]

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from asyncrouter import Config, Event, Router, Trace
     from asyncrouter.bench.arms import Arm
+    from asyncrouter.bench.beforehand import Beforehand
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stop import Ledger
 
+CHOOSING = ("task", "tier", "model")
+"""Arguments of a call that choose a chain in another way than `chain` does."""
 TAG = "bench"
 """The tag that carries the number of a call, so that events can be told apart by call."""
 
@@ -38,6 +41,8 @@ class Driver:
         self.peak: int = 0
         self.cpu: float = 0.0
         self.began: float = 0.0
+        self.known: Beforehand | None = None
+        """What is known of the first model's answers, for an arm that knows them."""
         self._router: Router | None = None
         self._prompt, self._warmup = settings.prompt, settings.warmup
         self._ledger = ledger
@@ -106,13 +111,21 @@ class Driver:
 
     async def _answer(self, prompt: str, tags: dict[str, str]) -> Trace:
         assert self._router is not None
-        arguments: dict[str, Any] = {**self.arm.call, "tags": tags}
+        arguments: dict[str, Any] = {**self.arm.call, "tags": tags, **self._by_foresight(prompt)}
         if not self.arm.stream:
             return (await self._router.chat(prompt, **arguments)).trace
         async with self._router.stream(prompt, **arguments) as stream:
             async for _ in stream:
                 pass
         return stream.reply.trace
+
+    def _by_foresight(self, prompt: str) -> dict[str, Any]:
+        """The arguments of a call that leaves out a model whose answer would be bad, and needs no rescue."""
+        if self.known is None:
+            return {}
+        chain = [step.model for step in self._steps]
+        bad = len(chain) > 1 and self.known.is_bad(prompt, self._now())
+        return dict.fromkeys(CHOOSING) | {"chain": chain[1:] if bad else chain, "rescue": "off"}
 
     def _explain_arguments(self) -> dict[str, Any]:
         names = ("task", "tier", "chain", "model", "deadline", "hedge", "retry")

@@ -65,6 +65,9 @@ def run(
     check(arms, load, settings)
     _check_no_loop()
     if scenario is None:
+        for arm in arms:
+            if arm.beforehand:
+                raise ValueError(f"arm {arm.name!r}: only in a scenario can an answer be known beforehand")
         return asyncio.run(run_real(arms, load, settings, until_interrupted=True))
     if isinstance(scenario, str):
         if scenario not in SCENARIOS:

@@ -8,7 +8,7 @@ arms can be compared call by call. Trouble is the middle third of the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 Fault = Callable[[float, Random], Act | None]
 """What a model does wrong with a request at an instant (seconds); `None`: nothing, it answers."""
 
+Slower = Callable[[float, Random], tuple[float, float]]
+"""How many times longer the first content of a request at an instant takes, and the time between two contents."""
 PRICES = {FIRST: (3.0, 15.0), SECOND: (2.5, 10.0), THIRD: (0.15, 0.6)}
 """USD for a million input and output tokens, of the order of a large, a middle and a small model in 2026."""
 USUAL = {FIRST: lognormal(0.6, 0.35), SECOND: lognormal(0.7, 0.4), THIRD: lognormal(0.4, 0.3)}
 """Seconds to the first content on an ordinary day: median and sigma of a lognormal distribution."""
+THINKING = {FIRST: lognormal(6.0, 0.6), SECOND: lognormal(7.0, 0.6), THIRD: lognormal(3.0, 0.5)}
+"""The same for models that think before they answer: nothing comes while they do."""
 TOKENS = 20
 """Contents of an answer: a short one, so that the time to the first content dominates."""
+LONGER = 60
+"""Contents of an answer where trouble comes after the first one."""
 GAP = 0.03
 """Seconds between two contents, on average."""
 
@@ -44,26 +50,35 @@ class Day(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """A simulated day: its name, what happens in it, and a function that sets up the models of its world."""
+    """A simulated day: its name, what happens in it, and a function that sets up what is wrong with its models.
+
+    `tokens` are the contents of an answer, `usual` the seconds to the first of them on an ordinary day, by model.
+    """
 
     name: str
     what: str
     furnish: Callable[[World, Day], None]
+    tokens: int = TOKENS
+    usual: Mapping[str, Lognormal] = USUAL
 
-    def world(self, day: Day) -> World:
-        """A new world at the beginning of that day."""
+    def world(self, day: Day, *, ordinary: bool = False) -> World:
+        """A new world at the beginning of that day; `ordinary`: of one on which nothing is wrong."""
         world = World(day.seed, keep=0)
         for name, price in PRICES.items():
-            add_model(world, day, name)
+            add_model(world, day, name, self.usual[name], tokens=self.tokens)
             world.model(name).price(*price)
-        self.furnish(world, day)
+        if not ordinary:
+            self.furnish(world, day)
         return world
 
 
 def add_model(
-    world: World, day: Day, name: str, first_token: Lognormal | None = None, fault: Fault | None = None
+    world: World, day: Day, name: str, first_token: Lognormal | None = None, fault: Fault | None = None,
+    tokens: int = TOKENS, slower: Slower | None = None,
 ) -> None:
     """Let a model answer, with its first content after what `first_token` draws (`None`: as usual), but for its faults.
+
+    `slower` says how many times longer a request takes.
 
     What it draws depends on nothing but the seed, the model, the prompt and how often the model was asked it.
     """
@@ -77,7 +92,8 @@ def add_model(
         drawn, gap = seconds(random), GAP * random.uniform(0.7, 1.3)
         if fault is not None and (faulty := fault(seen.at, random)) is not None:
             return faulty
-        return Act(first_token=drawn, gap=gap, tokens=TOKENS)
+        first, between = (1.0, 1.0) if slower is None else slower(seen.at, random)
+        return Act(first_token=first * drawn, gap=between * gap, tokens=tokens)
 
     world.model(name, act)
 
@@ -130,6 +146,49 @@ def _torn_streams(world: World, day: Day) -> None:
     add_model(world, day, FIRST, fault=fault)
 
 
+def _slow_answers(world: World, day: Day) -> None:
+    add_model(world, day, FIRST, tokens=LONGER, slower=lambda at, _: (3.0, 3.0) if day.trouble(at) else (1.0, 1.0))
+
+
+def _slow_words(world: World, day: Day) -> None:
+    add_model(world, day, FIRST, tokens=LONGER, slower=lambda at, _: (1.0, 20.0) if day.trouble(at) else (1.0, 1.0))
+
+
+def _crawl(world: World, day: Day) -> None:
+    add_model(world, day, FIRST, tokens=LONGER,
+              slower=lambda _, random: (1.0, 20.0) if random.random() < 0.03 else (1.0, 1.0))
+
+
+def _stall(world: World, day: Day) -> None:
+    add_model(world, day, FIRST, tokens=LONGER, fault=lambda _, random: _stalling(random, LONGER))
+
+
+def _silent(world: World, day: Day) -> None:
+    add_model(world, day, FIRST, tokens=LONGER, fault=lambda at, _: (
+        Act(fault="hang", at="headers") if day.trouble(at) else None
+    ))
+
+
+def _mixed(world: World, day: Day) -> None:
+    def slower(at: float, random: Random) -> tuple[float, float]:
+        return 20.0 if random.random() < 0.02 else 1.0, 20.0 if day.trouble(at) else 1.0
+
+    add_model(world, day, FIRST, tokens=LONGER, fault=lambda _, random: _stalling(random, LONGER), slower=slower)
+
+
+def _thinking(world: World, day: Day) -> None:
+    add_model(world, day, FIRST, THINKING[FIRST], lambda _, random: _stalling(random, LONGER), LONGER,
+              lambda _, random: (20.0, 1.0) if random.random() < 0.02 else (1.0, 1.0))
+
+
+def _stalling(random: Random, tokens: int) -> Act | None:
+    """An answer that falls silent in the middle for half a minute, two times in a hundred."""
+    if random.random() >= 0.02:
+        return None
+    first, at = USUAL[FIRST](random), random.randrange(5, tokens - 5)
+    return Act(first_token=first, gap=GAP, tokens=tokens, fault="stall", at=at, pause=30.0)
+
+
 def _all_slow(world: World, day: Day) -> None:
     for name, usual in USUAL.items():
         slow = lognormal(usual.median * 8.0, 0.5)
@@ -148,6 +207,16 @@ SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (
     Scenario("flaky", "5 % of the first model's answers are a 500", _flaky),
     Scenario("torn-streams", "the first model's stream stalls (2 %), is cut off (3 %) or never begins (1 %)",
              _torn_streams),
+    Scenario("slow-answers", "the first model is three times slower, from first to last word, in the middle third",
+             _slow_answers, LONGER),
+    Scenario("slow-words", "the first model's words come 20 times slower in the middle third", _slow_words, LONGER),
+    Scenario("crawl", "the words of 3 % of the first model's answers come 20 times slower", _crawl, LONGER),
+    Scenario("stall", "2 % of the first model's answers fall silent in the middle, for 30 s", _stall, LONGER),
+    Scenario("silent", "the first model takes requests and never answers in the middle third", _silent, LONGER),
+    Scenario("mixed", "2 % of the first model's answers begin 20 times later, 2 % fall silent in the middle, and words "
+             "come 20 times slower in the middle third", _mixed, LONGER),
+    Scenario("thinking", "models think for seconds before they answer; the first one thinks 20 times longer (2 %) or "
+             "falls silent in the middle (2 %)", _thinking, LONGER, THINKING),
     Scenario("all-slow", "every model is eight times slower in the middle third", _all_slow),
 )}
 """The built-in scenarios, by name."""

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import Config, Router
+from asyncrouter.bench.beforehand import Beforehand
 from asyncrouter.bench.dispatch import dispatch
 from asyncrouter.bench.scenarios import PRICES, Day, Scenario
 from asyncrouter.sim import Clock
@@ -33,13 +34,16 @@ class Simulated(NamedTuple):
 
 def simulate(driver: Driver, load: Load, settings: Settings, scenario: Scenario, ledger: Ledger) -> Simulated:
     """Make all calls of an arm in a new world of the scenario. Raises `ValueError`, `ConfigError` for a wrong arm."""
-    clock, world = Clock(), scenario.world(_day(load, settings.seed))
+    day = _day(load, settings.seed)
+    clock, world = Clock(), scenario.world(day)
     config = _config(driver.arm, world)
 
     async def main() -> tuple[float, list[str]]:
         async with Router(config, transport=world.transport(), listeners=[driver.listen], seed=settings.seed,
                           wall=clock.wall) as router:
             driver.use(router, clock.now)
+            if driver.arm.beforehand:
+                driver.known = Beforehand(scenario, day, driver.models(router.config)[0])
             await dispatch([driver], load, settings, ledger)
         unknown = [name for name in driver.models(router.config) if name not in world.models]
         known = ", ".join(world.models)

@@ -36,7 +36,7 @@ def _scenarios(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
 @click.command("run", short_help="Run arms under the same load.", epilog="""\b
 Examples:
-  asyncrouter bench run --scenario outage                  # five standard arms, a thousand calls, no key
+  asyncrouter bench run --scenario outage                  # seven standard arms, a thousand calls, no key
   asyncrouter bench run --local                            # the small real model of this machine
   asyncrouter bench run --arm "now: task=coding" --arm "hedged: task=coding hedge=p95" --calls 200 --budget-usd 1
   asyncrouter bench run --scenario flaky --assert "fallback: success>0.999 and fallback: p95_e2e<2.5"
@@ -53,7 +53,7 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
 @click.option("--arm", "arms", multiple=True, metavar="NAME: KEY=VALUE …",
               help="An arm to run; the first one is the baseline. Keys are arguments of a call: chain, task, tier, "
               "model, hedge (seconds, p95, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream` alone. "
-              "May be repeated.  [default: five standard arms in a scenario, else the default task]")
+              "May be repeated.  [default: seven standard arms in a scenario, else the default task]")
 @load_options
 @click.option("--warmup", type=NATURAL, default=0, show_default=True, metavar="CALLS",
               help="First calls of each arm that are not measured.")

@@ -28,7 +28,9 @@ def test_a_scenario_is_run_and_shown(shell: Shell) -> None:
 
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert re.split(r" {2,}", lines[0])[1:] == ["direct", "retry", "fallback", "hedge p95", "hedge 1.5 s"]
+    assert re.split(r" {2,}", lines[0])[1:] == [
+        "direct", "retry", "fallback", "hedge p95", "hedge auto", "hedge 1.5 s", "known beforehand",
+    ]
     assert [line.split()[0] for line in lines[1:4]] == ["success", "mean", "p50"]
     assert [line for line in lines if "times in seconds from the scheduled start" in line] != []
     assert {path.name for path in Path("report").iterdir()} == {"report.html", "report.json", "requests.jsonl"}
