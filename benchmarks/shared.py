@@ -1,11 +1,11 @@
 """Limits and a budget of eight processes as one: how much of a limit is used, and what trouble of Redis costs.
 
-    python benchmarks/shared.py [--seconds 60] [--only requests,tokens,…] [--json FILE]
+    python -m benchmarks.shared [--seconds 60] [--only requests,tokens,…] [--json FILE]
 
 Needs the extra `redis` and a `redis-server`, which this script starts, stops, pauses and empties itself. Each process
 has a router over simulated models, whose answers take 0.5 s, and so many callers that they ask for twice the limit. All
 instants are of the machine's monotonic clock, which processes share. Rejections are those of a provider that counts
-exactly: a token bucket with a second's worth of the limit, filled at the limit's rate, with all requests in their order.
+exactly: a token bucket with a second's worth of the limit, filled at its rate, with all requests in their order.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from _machine import environment
-
 from asyncrouter import AllModelsFailed, Router
 from asyncrouter.integrations.redis import RedisState
 from asyncrouter.shared import Ask
 from asyncrouter.sim import Act, World
+from benchmarks._machine import environment
 from tests.helpers.redis_server import RedisServer
 
 if TYPE_CHECKING:

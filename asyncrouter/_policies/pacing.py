@@ -125,7 +125,7 @@ class Pacer:
 
     def demand(self, most: int) -> list[tuple[float, bool]]:
         """The first ones that wait, in their order: the tokens of each, and whether it is batch work."""
-        waiting = (ticket for queue in self._queues for ticket in queue if not ticket.withdrawn)
+        waiting = (ticket for queue in self._queues for ticket in queue if not (ticket.withdrawn or ticket.granted))
         return [(ticket.tokens, ticket.rank.batch) for ticket in islice(waiting, most)]
 
     # One request.
