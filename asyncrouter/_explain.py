@@ -94,7 +94,8 @@ class Explanation(NamedTuple):
     - `task`: the task, or else the tier, that was asked for; `None` if a chain or a model was.
     - `steps`: an `ExplainedStep` for each model, in the order in which they are tried.
     - `deadline`: seconds for the whole call; `None` means no limit.
-    - `hedge`: when the next model is started in parallel, such as "after 1.5 s" or "after p95"; `None`: never.
+    - `hedge`: when the next model is started in parallel, "after 1.5 s", "after p95" or, with "auto", "where it is
+      worth its price"; `None`: never.
     - `on_context`: the steps that are tried only when the prompt is too long for a model.
     """
 
@@ -293,6 +294,8 @@ def standing(step: PlannedStep, engine: Engine | None) -> str:
 def _hedge(hedge: Hedge | None) -> str | None:
     if hedge is None:
         return None
+    if hedge.after == "auto":
+        return "where it is worth its price"
     return f"after {hedge.after}" if isinstance(hedge.after, str) else f"after {_seconds(hedge.after)}"
 
 

@@ -19,6 +19,7 @@ def test_explain_says_what_a_call_would_do(world: World) -> None:
     plan = router.explain(chain=["a", Step(model="b", total=20.0)], deadline=30, hedge=1.5)
 
     assert (plan.task, plan.deadline, plan.hedge) == (None, 30, "after 1.5 s")
+    assert router.explain(chain=["a", "b"], hedge="auto").hedge == "where it is worth its price"
     assert plan.steps == (
         ExplainedStep("a", "sim", "ready", 5.0, 30.0, None, 120.0, Price(input=0.5, output=2), "openai"),
         ExplainedStep("b", "sim", "ready", 5.0, 30.0, None, 20.0, None, "openai"),
