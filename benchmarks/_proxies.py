@@ -1,4 +1,4 @@
-"""A server of one arm of `serve.py`, in a process of its own: prints its address, and tells its CPU time at `/cpu`.
+"""A server of one arm of `serve.py`, in a process of its own: prints its address.
 
     python benchmarks/_proxies.py asyncrouter|handwritten URL CORE
 """
@@ -9,7 +9,6 @@ import asyncio
 import hmac
 import os
 import sys
-import time
 
 import aiohttp
 import orjson
@@ -17,22 +16,19 @@ from _handwritten import open_session
 from aiohttp import web
 
 from asyncrouter import Router
-from asyncrouter.openai_api import Answer, ClientKey, KeyRing
+from asyncrouter.openai_api import ClientKey, KeyRing
 from asyncrouter.serve import Loaded, ServeOptions, Server
 
 KEY = "benchmark-key"
 
 
 async def serve_asyncrouter(url: str) -> None:
-    """`asyncrouter serve`, as it is started, over two models."""
+    """`asyncrouter serve`, as it is started, with the defaults of everything but its bounds."""
     config = {
         "default_provider": "local", "providers": {"local": {"base_url": f"{url}/v1"}},
-        # An unstreamed request is answered from one JSON body, as the hand-written proxy reads one.
-        "defaults": {"retry": {"attempts": 1}, "wire_stream": False},
     }
     load = lambda: Loaded(Router(config), KeyRing([ClientKey("bench", KEY)]))  # noqa: E731
-    cpu = lambda router: Answer(200, {"content-type": "text/plain"}, str(time.process_time()).encode())  # noqa: E731
-    async with Server(load, ServeOptions(port=0, max_calls=20_000), pages={"/cpu": cpu}) as server:
+    async with Server(load, ServeOptions(port=0, max_calls=20_000)) as server:
         print(server.base_url.removesuffix("/v1"), flush=True)
         await server.wait()
 
@@ -71,11 +67,8 @@ async def serve_handwritten(url: str) -> None:
         await out.write_eof()
         return out
 
-    async def cpu(request: web.Request) -> web.Response:
-        return web.Response(text=str(time.process_time()))
-
     app = web.Application(client_max_size=32 << 20)
-    app.add_routes([web.post("/v1/chat/completions", chat), web.get("/cpu", cpu)])
+    app.add_routes([web.post("/v1/chat/completions", chat)])
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     async with open_session() as session:
         await runner.setup()

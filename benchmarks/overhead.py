@@ -133,7 +133,7 @@ async def listeners(bench: Bench, pairs: int) -> Values:
     def cost_of(name: str) -> float:
         return in_new_process(str(HERE / "_listeners.py"), name, "5000")
 
-    return {name: [cost_of(name) for _ in range(pairs)] for name in ("prometheus", "otel")}
+    return {name: [cost_of(name) for _ in range(pairs)] for name in ("prometheus", "otel", "status")}
 
 
 async def growth(bench: Bench, calls: int) -> Values:
@@ -172,6 +172,7 @@ MEASUREMENTS = {
     "listeners": Measurement({
         "prometheus": Goal("Prometheus listener: µs of CPU a call", 40.0),
         "otel": Goal("OpenTelemetry listener: µs of CPU a call", 120.0),
+        "status": Goal("the listener of the status page: µs of CPU a call", 10.0),
     }, listeners, 0.02, named_only=True),
     "growth": Measurement({"growth": Goal("growth of the process, bytes a call", 1.0)}, growth, named_only=True),
 }

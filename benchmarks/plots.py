@@ -117,9 +117,22 @@ def batch(document: Document) -> Iterable[str]:
     yield _command(document, "python benchmarks/batch.py --json benchmarks/results/batch.json")
 
 
+def serve(document: Document) -> Iterable[str]:
+    yield "## The server beside other proxies"
+    yield ("A hand-written aiohttp proxy reads the same JSON; each server has one core, and rounds alternate. Latencies "
+           f"are of an open loop at 30 % of a core. LiteLLM's proxy is {document.get('litellm', 'not measured')}; "
+           f"{document['published']}.")
+    yield _table(("", "goal", "median", "quartiles", ""), (
+        (name, "–" if (goal := one["goal"]) is None else f"≤ {goal}", f"{one['median']:,.3f}",
+         _interval(*one["quartiles"], "{:,.3f}"), "" if goal is None else "met" if one["median"] <= goal else "missed")
+        for name, one in document["figures"].items()
+    ))
+    yield _command(document, "python benchmarks/serve.py --litellm DIR --json benchmarks/results/serve.json")
+
+
 SECTIONS: dict[str, Callable[[Document], Iterable[str]]] = {
     "overhead": overhead, "peers": peers, "tail": tail, "faults": faults, "replay": replay, "simulation": simulation,
-    "batch": batch,
+    "batch": batch, "serve": serve,
 }
 
 
