@@ -45,8 +45,6 @@ key; the host; or this machine (no descriptor free, a blocked loop). Only a mode
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
 """The timeouts of an attempt, and the deadline of its call."""
 
-_TOO_MANY_REQUESTS = 429
-
 _GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
 """Codes of errors that say that a model does not exist (any more)."""
 
@@ -263,7 +261,7 @@ class ContextTooLong(AttemptError):
     @property
     def about_window(self) -> bool:
         """Whether it is the model's context window that is too small."""
-        return self.status != _TOO_MANY_REQUESTS
+        return self.status != 429
 
 
 class Refused(AttemptError):
@@ -324,7 +322,6 @@ class NotSent(AttemptError):
     - `actionable`: whether the reader can mend it (a key that is not set).
     - `key_out`: whether the key is disabled, because the provider turned it down a while ago.
     - `forcible`: whether the model is tried all the same when no other one is left (its breaker is open).
-    - `of_limit`: whether a limit is the reason, which a client may be told as a 429.
     """
 
     def __init__(
@@ -333,7 +330,11 @@ class NotSent(AttemptError):
     ) -> None:
         super().__init__(message, retry_after=hold)
         self.hold, self.forcible, self.key_out, self.actionable = hold, forcible, key_out, actionable
-        self.of_limit = hold is not None
+
+    @property
+    def of_limit(self) -> bool:
+        """Whether a limit is the reason, which a client may be told as a 429."""
+        return self.hold is not None
 
 
 def _http_status(errors: list[AttemptError]) -> int:
@@ -341,9 +342,7 @@ def _http_status(errors: list[AttemptError]) -> int:
     limited = [error for error in errors if isinstance(error, RateLimited) or getattr(error, "of_limit", False)]
     if limited and all(error in limited or isinstance(error, NotSent) for error in errors):
         return 429
-    if not sent:
-        return 503
-    return 400 if all(_is_about_the_request(error) for error in sent) else 502
+    return 503 if not sent else 400 if all(_is_about_the_request(error) for error in sent) else 502
 
 
 def _is_about_the_request(error: AttemptError) -> bool:

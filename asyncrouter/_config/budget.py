@@ -115,4 +115,8 @@ class OverBudget(NotSent):
         super().__init__(message, actionable=actionable)
         self.until = until
         self.retry_after = retry_after
-        self.of_limit = not actionable
+
+    @property
+    def of_limit(self) -> bool:
+        """Whether the budget is the reason, and not a price that is missing."""
+        return not self.actionable

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from asyncrouter.batch._older_pickles import OlderPickles
+
 if TYPE_CHECKING:
     from asyncrouter import ExplainedStep, Price
 
@@ -37,7 +39,7 @@ USUAL_ANSWER = 500
 
 
 @dataclass(slots=True)
-class Estimate:
+class Estimate(OlderPickles):
     """What a batch would come to, if every row is answered at the first try.
 
     Prompt tokens are guessed from characters, tools included; an answer counts as long as its prompt asks for ("one

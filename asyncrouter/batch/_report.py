@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
+
+from asyncrouter.batch._older_pickles import OlderPickles
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Report:
+class Report(OlderPickles):
     """The result of a run of a batch. Times are in seconds, money in US dollars.
 
     `rows` is the length of the input; of these, `skipped` were answered by an earlier run, `failed_before` have failed
@@ -83,13 +85,6 @@ class Report:
     retries: int = 0
     copied: int = 0
     ends: dict[str, int] = field(default_factory=dict)
-
-    def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
-        """Load a pickled report, also of an older version: what it does not have gets its default."""
-        _, values = state
-        for one in fields(self):
-            default = one.default if one.default_factory is MISSING else one.default_factory()
-            setattr(self, one.name, values.get(one.name, default))
 
     @property
     def left(self) -> int:

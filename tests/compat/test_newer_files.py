@@ -54,8 +54,8 @@ def test_a_newer_side_file_is_refused(clock: Clock, world: World, folder: Path) 
         run(clock, world, folder)
 
     assert str(refused.value) == (
-        f"{folder}/answers.jsonl.batch.json: was written in version 2 {NEWER}, or use another output, `restart` to "
-        "throw it away, or `force` to go on by ids alone"
+        f"{folder}/answers.jsonl.batch.json: was written in version 2 {NEWER}, or name another output, throw it "
+        "away with --restart (restart=True), or go on by ids alone with --force"
     )
 
 

@@ -99,7 +99,8 @@ def test_an_interrupted_batch_with_other_parameters_is_refused(clock: Clock, wor
 
     assert str(refused.value) == (
         f'{folder}/answers.jsonl: belongs to another batch: params was {{"temperature":0.5}} and is '
-        '{"temperature":1.0}; another output, `restart` to throw it away, or `force` to go on by ids alone'
+        '{"temperature":1.0}; name another output, throw it away with --restart (restart=True), or go on by ids alone '
+        'with --force'
     )
 
 

@@ -191,6 +191,7 @@ def made() -> dict[str, object]:
     )
     chain = ar.Chain(["small", step], hedge="p95", deadline=9.0, idle=1.0)
     explained = ar.ExplainedStep("a", "sim", "ready", 1.0, 2.0, 3.0, None, price)
+    budget = ar.Budget(50.0, per="hour", unknown="allow", tags={"tenant": 1.0})
     return {
         "Usage": usage, "Attempt": attempt, "Trace": trace, "Reply": reply,
         "Embeddings": ar.Embeddings([[0.5, 1.0]], "a", "a-1", usage, 0.5, trace),
@@ -209,7 +210,7 @@ def made() -> dict[str, object]:
         "ModelHealth": ar.ModelHealth("a", "sim", "ready", 1, "open", slow=True, rate=2.0, waiting=3, p50=1.0, p99=2.0),
         "AttemptStarted": ar.AttemptStarted(trace, attempt), "AttemptEnded": ar.AttemptEnded(trace, attempt),
         "CallEnded": ar.CallEnded(trace, ar.AllModelsFailed("all failed", trace)),
-        "CallStarted": ar.CallStarted(trace),
+        "CallStarted": ar.CallStarted(trace), "Budget": budget, "BudgetState": ar.BudgetState(50.0, 1.0, 0.5, None),
         "HedgeDenied": ar.HedgeDenied(trace, "budget"), "StateChanged": ar.StateChanged("a", "open", "500"),
         "Notice": ar.Notice("a", "text"), "NotGiven": ar.NOT_GIVEN, **errors(trace, reply),
         "batch_Estimate": batch.Estimate(3, 10, 5, 0.5, 1.0, ["b"]),
@@ -231,6 +232,7 @@ def errors(trace: ar.Trace, reply: ar.Reply) -> dict[str, object]:
         kind("told", status=418, code="teapot", request_id="r", retry_after=2.5) for kind in kinds
     ]
     attempts += [ar.AttemptTimeout("idle", "told"), ar.NotAccepted("told", reply=reply)]
+    attempts.append(ar.OverBudget("told", until=1800.0, retry_after=60.0))
     attempts.append(ar.NotSent("told", hold=3.5, actionable=True, key_out=True, forcible=True))
     refused = next(error for error in attempts if isinstance(error, ar.Refused))
     refused.trace = ar.Trace("coding", 5.0, [ar.Attempt(1, "a", "sim", "first", "failed", refused)])  # a circle

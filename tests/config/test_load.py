@@ -151,7 +151,7 @@ def test_an_entry_of_a_well_known_provider_may_be_partial() -> None:
     [
         ({"task": {}}, "task: unknown key 'task'; did you mean 'tasks'?"),
         ({"x-y z": {}}, "\"x-y z\": unknown key 'x-y z'; known: default_provider, unknown_task, providers, models, "
-                        "defaults, tasks, tiers"),
+                        "defaults, tasks, tiers, budget"),
         ({3: {}}, "expected text as a key, got 3"),
         ({"tasks": ["a/b"]}, "tasks: expected a table, got a list"),
         ({"tasks": {"coding": []}}, "tasks.coding.models: expected a list of at least one model, got an empty list"),

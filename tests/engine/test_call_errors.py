@@ -23,6 +23,7 @@ from asyncrouter import (
     NotAccepted,
     NotSent,
     OutOfCredit,
+    OverBudget,
     RateLimited,
     Refused,
     Rejected,
@@ -163,6 +164,7 @@ def attempt_errors() -> list[AttemptError]:
     kinds = (ConnectionFailed, RateLimited, ServerFailed, BadReply, ContextTooLong, Refused, Rejected, Unauthorized)
     errors: list[AttemptError] = [kind("told", **common) for kind in (*kinds, OutOfCredit)]
     errors += [AttemptTimeout("idle", "told"), AttemptTimeout("connect"), NotSent("told", hold=3.5, actionable=True)]
+    errors.append(OverBudget("told", until=1800.0, retry_after=60.0))
     errors.append(NotAccepted("told", reply=Reply(text="hi", model="a")))
     for error in errors:
         error.model, error.provider, error.again = "a", "sim", "quick"

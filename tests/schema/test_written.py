@@ -233,7 +233,7 @@ def test_explain_tells_it(clock: Clock, world: World) -> None:
     notes, text = clock.run(main())
     note = f"response_format: {PROMPT}the Messages API takes no object whose names are free"
     assert notes == (note,)
-    assert text.endswith(f"; {note}")
+    assert text.endswith(f"; {note}; first content usual 0.00225 s")
     assert notices == [f"claude-opus-5: {note}"]
 
 

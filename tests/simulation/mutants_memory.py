@@ -10,8 +10,8 @@ from asyncrouter import RateLimited
 from asyncrouter._engine import race as races
 from asyncrouter._policies import lease as leases
 from asyncrouter._policies.breaker import Breaker
+from asyncrouter._policies.estimate import Estimate
 from asyncrouter._policies.lease import Lease
-from asyncrouter._policies.memory import Memory
 from asyncrouter._policies.pacing import Pacer
 from asyncrouter._policies.scope import Rule
 from asyncrouter._policies.slowness import Slowness
@@ -136,7 +136,7 @@ def settled_twice() -> Iterator[None]:
         def ended(lease: Lease, now: float, outcome: str, error: Any = None, *more: Any, **named: Any) -> None:
             end(lease, now, outcome, error, *more, **named)
             if outcome == "cancelled":
-                lease.ended = False
+                lease.ended = lease._released = False
                 end(lease, now, outcome, error, *more, **named)
 
         return ended
@@ -181,14 +181,7 @@ def nobody_is_served_next() -> Iterator[None]:
 def only_the_quick_are_counted() -> Iterator[None]:
     """The latency of a lost race is not recorded (tower, resilience4j)."""
 
-    def make(add: Any) -> Any:
-        def adds(memory: Memory, *args: Any, censored: bool = False, **more: Any) -> None:
-            if not censored:
-                add(memory, *args, **more)
-
-        return adds
-
-    with around(Memory, "add", make):
+    with patch.object(Estimate, "add_cut", lambda self, value, now: None):
         yield
 
 

@@ -41,7 +41,7 @@ def budget_asked_too_early() -> Iterator[None]:
 
     def make(watch: Any) -> Any:
         def watched(hedging: Any, step_run: StepRun) -> None:
-            hedging._budget = Promised.of(hedging._budget)
+            hedging._second.budget = Promised.of(hedging._second.budget)
             watch(hedging, step_run)
 
         return watched

@@ -31,7 +31,7 @@ def failure_wins() -> Iterator[None]:
         def fails(race: Any, step_run: StepRun, error: AttemptError, newest: bool) -> None:
             failed(race, step_run, error, newest)
             if race._running:
-                race._outcome = races.Raised(race._error())
+                race._outcome = races.Raised(races.error_of(race._engine, race._call, race._plan, race._trace, None))
 
         return fails
 
