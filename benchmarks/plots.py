@@ -119,7 +119,7 @@ def batch(document: Document) -> Iterable[str]:
 
 def serve(document: Document) -> Iterable[str]:
     yield "## The server beside other proxies"
-    yield ("A hand-written aiohttp proxy reads the same JSON; each server has one core, and rounds alternate. Latencies "
+    yield ("A hand-written aiohttp proxy reads the same JSON; each server has a core, and rounds alternate. Latencies "
            f"are of an open loop at 30 % of a core. LiteLLM's proxy is {document.get('litellm', 'not measured')}; "
            f"{document['published']}.")
     yield _table(("", "goal", "median", "quartiles", ""), (

@@ -20,19 +20,22 @@ SLOTS: Final = 60
 """Slots that are kept: an hour."""
 SLOT_SECONDS: Final = 60.0
 MAX_NAMES: Final = 500
-"""Models that are told apart in a slot."""
-OTHER: Final = "_other"
-"""Stands for all models beyond."""
+"""Models and members that are told apart in a slot."""
+Place = tuple[str, str | None]
+"""The name of a model, and that of the member of a pool, `None` for the model as a whole."""
+OTHER: Final[Place] = ("_other", None)
+"""Stands for all beyond."""
 _FAILED: Final = frozenset({"failed", "not_accepted"})
 
 
 class Tally:
     """Counts of requests to a model, or of calls: how many have ended, were answered and failed, and their cost.
 
-    `usd` is the sum of the costs that are known, in US dollars; `unknown` says how many are not.
+    `usd` is the sum of the costs that are known, in US dollars; `unknown` says how many are not. `seconds` is the sum
+    of the times of those that were answered.
     """
 
-    __slots__ = ("answered", "ended", "failed", "unknown", "usd")
+    __slots__ = ("answered", "ended", "failed", "seconds", "unknown", "usd")
 
     def __init__(self) -> None:
         self.ended: int = 0
@@ -40,14 +43,17 @@ class Tally:
         self.failed: int = 0
         self.unknown: int = 0
         self.usd: float = 0.0
+        self.seconds: float = 0.0
 
-    def count(self, usd: float | None, *, answered: bool, failed: bool) -> None:
+    def count(self, usd: float | None, seconds: float, *, answered: bool, failed: bool) -> None:
         """Count one that has ended; one that lost a race, or whose client has left, was neither answered nor failed."""
         self.ended += 1
         self.answered += answered
         self.failed += failed
         self.unknown += usd is None
         self.usd += usd or 0.0
+        if answered:
+            self.seconds += seconds
 
     def add(self, other: Tally) -> None:
         """Add the counts of another one."""
@@ -69,7 +75,7 @@ class _Slot:
     def __init__(self, number: int) -> None:
         self.number = number
         self.calls = Tally()
-        self.models: dict[str, Tally] = {}
+        self.models: dict[Place, Tally] = {}
 
 
 class Recent:
@@ -81,7 +87,7 @@ class Recent:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock: Callable[[], float] = clock
         self.in_flight: int = 0
-        self.failures: dict[str, Failure] = {}
+        self.failures: dict[Place, Failure] = {}
         self._slots: deque[_Slot] = deque(maxlen=SLOTS)
 
     def __call__(self, event: Event) -> None:
@@ -94,32 +100,38 @@ class Recent:
             self.in_flight -= 1
             won = event.error is None and any(one.outcome == "won" for one in event.trace.attempts)
             failed = isinstance(event.error, Exception)  # a cancellation is none
-            self._slot().calls.count(event.trace.cost_usd, answered=won, failed=failed)
+            self._slot().calls.count(event.trace.cost_usd, event.trace.seconds, answered=won, failed=failed)
 
     def calls(self) -> Tally:
         """The calls that have ended in the last hour."""
         return _sum(slot.calls for slot in self._kept())
 
-    def models(self) -> dict[str, Tally]:
-        """The requests that were sent to each model and have ended in the last hour."""
-        found: dict[str, Tally] = {}
+    def models(self) -> dict[Place, Tally]:
+        """The requests that were sent to each model, and to each member of a pool, and have ended in the last hour."""
+        found: dict[Place, Tally] = {}
         for slot in self._kept():
-            for name, tally in slot.models.items():
-                found.setdefault(name, Tally()).add(tally)
+            for place, tally in slot.models.items():
+                found.setdefault(place, Tally()).add(tally)
         return found
 
     def _end_attempt(self, attempt: Attempt) -> None:
         if attempt.sent is None:
             return
-        slot, name, failed = self._slot(), attempt.model, attempt.outcome in _FAILED
-        tally = slot.models.get(name)
+        self._count((attempt.model, None), attempt)
+        if attempt.member is not None:
+            self._count((attempt.model, attempt.member), attempt)
+
+    def _count(self, place: Place, attempt: Attempt) -> None:
+        slot, failed = self._slot(), attempt.outcome in _FAILED
+        tally = slot.models.get(place)
         if tally is None:
-            name = name if len(slot.models) < MAX_NAMES else OTHER
-            tally = slot.models.setdefault(name, Tally())
-        tally.count(attempt.cost_usd, answered=attempt.outcome == "won", failed=failed)
-        if failed and (name in self.failures or len(self.failures) < MAX_NAMES):
+            place = place if len(slot.models) < MAX_NAMES else OTHER
+            tally = slot.models.setdefault(place, Tally())
+        seconds = (attempt.ended or 0.0) - (attempt.sent or 0.0)
+        tally.count(attempt.cost_usd, seconds, answered=attempt.outcome == "won", failed=failed)
+        if failed and (place in self.failures or len(self.failures) < MAX_NAMES):
             kind = "unknown" if attempt.error is None else type(attempt.error).__name__
-            self.failures[name] = Failure(kind, attempt.status, self.clock())
+            self.failures[place] = Failure(kind, attempt.status, self.clock())
 
     def _slot(self) -> _Slot:
         number = int(self.clock() // SLOT_SECONDS)

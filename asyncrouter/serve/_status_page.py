@@ -21,10 +21,10 @@ from asyncrouter import visible
 from asyncrouter.openai_api import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from asyncrouter import Explanation, ModelHealth, Router
-    from asyncrouter.serve._recent import Failure, Recent, Tally
+    from asyncrouter.serve._recent import Failure, Place, Recent, Tally
 
 REFRESH_SECONDS: Final = 10
 """Seconds after which a browser asks again."""
@@ -66,13 +66,19 @@ class StatusPage:
         return Answer(200, {**_HEADERS, "content-security-policy": policy}, body.encode())
 
     def _rows(self, router: Router, now: float) -> Iterable[Sequence[str]]:
-        models, failures = self._recent.models(), self._recent.failures
+        tallies = self._recent.models()
         for name, health in router.health().items():
-            tally = models.get(name)
-            yield (
-                f"{_text(name)}<small>{_text(health.provider)}</small>", _state(health), _running(health),
-                _first_content(health), _requests(tally), _last_failure(failures.get(name), now), _cost(tally),
-            )
+            yield self._row((name, None), health, tallies, now)
+            for member in health.members:
+                yield self._row((name, member.model), member, tallies, now)
+
+    def _row(self, place: Place, health: ModelHealth, tallies: Mapping[Place, Tally], now: float) -> Sequence[str]:
+        tally, failure = tallies.get(place), self._recent.failures.get(place)
+        name = f"{_text(health.model)}<small>{_text(health.provider)}</small>"
+        return (
+            name if place[1] is None else f'<div class="member">{name}</div>', _state(health), _running(health),
+            _times(health, tally), _requests(tally), _last_failure(failure, now), _cost(tally),
+        )
 
 
 _HEADERS: Final = {
@@ -141,9 +147,11 @@ def _running(health: ModelHealth) -> str:
     return f"{health.in_flight:,}{waiting}{rate}"
 
 
-def _first_content(health: ModelHealth) -> str:
-    times = (health.p50, health.p95, health.p99)
-    return " / ".join(_NONE if seconds is None else f"{seconds:.2f} s" for seconds in times) if any(times) else _NONE
+def _times(health: ModelHealth, tally: Tally | None) -> str:
+    quantiles = (health.p50, health.p95, health.p99)
+    first = " / ".join(f"{one:.2f} s" for one in quantiles if one is not None) or _NONE
+    mean = "" if tally is None or not tally.answered else f"{tally.seconds / tally.answered:.2f} s"
+    return f"{first}<small>mean answer {mean}</small>" if mean else first
 
 
 def _last_failure(failure: Failure | None, now: float) -> str:

@@ -74,9 +74,31 @@ def test_it_shows_models_and_what_calls_cost(world: World) -> None:
         found = rows(page)
         assert list(found) == ["a sim", "b sim", "task:t"]
         assert found["a sim"][3:] == ["4 0 answered, 4 failed", "ServerFailed 500 0 s ago", "– $0.00 in all"]
-        assert found["b sim"] == ["ready", "0", "–", "2 2 answered, 0 failed", "–", "$0.25 $0.50 in all"]
+        assert found["b sim"][:2] == ["ready", "0"]
+        assert re.fullmatch(r"– mean answer 0\.\d\d s", found["b sim"][2])
+        assert found["b sim"][3:] == ["2 2 answered, 0 failed", "–", "$0.25 $0.50 in all"]
         assert found["task:t"] == ["a → b", "9 s", "after 1.5 s"]
         assert b"<dt>answered</dt><dd>100.0%</dd>" in page
+
+    run(scenario())
+
+
+def test_a_pool_stands_above_its_members(world: World) -> None:
+    """Each member has its own state and its own requests; the pool has all of them."""
+    world.model("a", Act(status=500))
+    world.model("b", Act(text="one", cost=0.25))
+    pool = {"any": ["sim:a", "sim:b"], "pick": "first"}
+
+    async def scenario() -> None:
+        async with serving(world, models={"pool": pool}, tasks={"t": ["pool"]}) as server:
+            await talk(server, request(chat_body("pool"), key=None))
+            page = await talk(server, PAGE)
+
+        found = rows(page)
+        assert list(found) == ["pool sim", "sim:a sim", "sim:b sim", "task:t"]
+        assert [found[name][3] for name in list(found)[:3]] == [
+            "2 1 answered, 1 failed", "1 0 answered, 1 failed", "1 1 answered, 0 failed"
+        ]
 
     run(scenario())
 
