@@ -1,5 +1,4 @@
-"""Batch processes that keep their limits and their budget together in a real Redis. (A process takes a second to start.)
-"""
+"""Batch processes that keep limits and budget together in a real Redis. (A process takes a second to start.)"""
 
 from __future__ import annotations
 
@@ -9,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncrouter import Budget, Chain, Config, Model, Price, Provider, Router, batch
-from asyncrouter.batch import Report
 from asyncrouter.integrations.redis import RedisState
 from asyncrouter.sim import Act
 from tests.helpers.commandline import serving
 
 if TYPE_CHECKING:
+    from asyncrouter.batch import Report
     from asyncrouter.sim import World
     from tests.helpers.commandline import Shell
     from tests.helpers.redis_server import RedisServer

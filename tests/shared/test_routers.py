@@ -309,3 +309,64 @@ def test_a_hedge_goes_to_a_model_with_room(clock: Clock, world: World) -> None:
             return [(await router.chat("x")).text for _ in range(3)]
 
     assert clock.run(scenario()) == ["quick", "quick", "quick"]
+
+
+class SlowMoney(InProcess):
+    """A store that takes a second to reserve, or can be away."""
+
+    away = False
+
+    async def reserve(self, wanted):  # type: ignore[no-untyped-def]
+        found = await super().reserve(wanted)
+        await asyncio.sleep(1.0)
+        if self.away:
+            raise ConnectionError("away")
+        return found
+
+
+def test_a_caller_that_is_cancelled_while_it_reserves_leaves_nothing_reserved(clock: Clock, world: World) -> None:
+    """What was reserved for somebody who has gone is given back, at whatever instant he went."""
+    world.model("a", Act(text="x"))
+    models = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 1000.0, "output": 1000.0}}}
+    config = world.config(models=models, tasks={"default": ["a"]}, budget={"usd": 1.0, "per": "run"})
+    router = Router(config, transport=world.transport(), shared=SlowMoney())
+
+    async def scenario() -> BudgetState | None:
+        async with router:
+            for seconds in (0.0, 0.5, 1.0, 1.5):
+                call = asyncio.create_task(router.chat("x"))
+                await asyncio.sleep(seconds)
+                call.cancel()
+                await asyncio.wait([call])
+            await asyncio.sleep(3.0)
+            return await router.spending()
+
+    state = clock.run(scenario())
+    assert state is not None
+    assert state.reserved_usd == 0.0
+    assert state.spent_usd == pytest.approx(0.002 * len(world.seen))
+
+
+def test_a_budget_while_the_store_is_away(clock: Clock, world: World) -> None:
+    """Alone a router spends no more than its part of what was left; what it spent is booked when the store is back."""
+    world.model("a", Act(text="x"))
+    models = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 1000.0, "output": 1000.0}}}
+    config = world.config(models=models, tasks={"default": ["a"]}, budget={"usd": 0.02, "per": "run"})
+    store = SlowMoney()
+    router = Router(config, transport=world.transport(), shared=store)
+
+    async def scenario() -> tuple[int, BudgetState | None]:
+        async with router:
+            await router.chat("x", max_tokens=1)
+            store.away = True
+            results = await asyncio.gather(
+                *(router.chat("x", max_tokens=1) for _ in range(20)), return_exceptions=True
+            )
+            store.away = False
+            await asyncio.sleep(5.0)
+            return sum(isinstance(result, AllModelsFailed) for result in results), await router.spending()
+
+    refused, state = clock.run(scenario())
+    assert refused == 11  # 0.018 were left: nine calls of 0.002
+    assert state is not None
+    assert state.spent_usd == pytest.approx(0.02)

@@ -112,6 +112,49 @@ def test_slots_are_shared_out_fairly(server: RedisServer) -> None:
     assert with_states(server, 2, scenario) == [4, 0, 0, 1]
 
 
+def test_the_slots_of_a_process_that_died_are_given_back(server: RedisServer) -> None:
+    """A process that has not been heard of for 15 seconds has no slots any more, and no part of what is shared out."""
+
+    async def scenario(one: Timed, two: Timed) -> list[tuple[int, int]]:
+        await one.at(1e9).admit(ask(wanted=[0.0] * 8, waiting=8, most=4))
+        grants = []
+        for seconds in (14.9, 15.1):
+            grant = await two.at(1e9 + seconds).admit(ask(wanted=[0.0] * 8, waiting=8, most=4))
+            grants.append((len(grant.turns), grant.processes))
+        return grants
+
+    assert with_states(server, 2, scenario, kind=Timed) == [(0, 2), (4, 1)]
+
+
+def test_a_question_that_nobody_waits_for_any_more_takes_nothing(server: RedisServer) -> None:
+    """A question that a stopped server finds when it goes on changes nothing; the client asks anew."""
+
+    async def scenario(one: RedisState) -> tuple[int, int]:
+        await one.admit(ask("q", wanted=[0.0], waiting=1, most=1))
+        one._ahead -= 5.0  # as if it had lain in the server's input for so long
+        grant = await one.admit(ask(wanted=[0.0], waiting=1, rate=100.0, most=1))
+        one._ahead -= 5.0
+        (found,) = await one.reserve([((Account("", "", 100, 0),), 40, 60.0)])
+        assert isinstance(found, Reservation)
+        return len(grant.turns), (await one.read(Account("", "", 100, 0))).reserved
+
+    assert with_states(server, 1, scenario, run="r") == (1, 40)
+
+
+def test_what_was_spent_alone_is_booked_once(server: RedisServer) -> None:
+    """What a process has spent while it could not reach the server is booked later, and only once if it is said twice.
+    """
+    account = Account("", "", 100, 0)
+
+    async def scenario(one: RedisState) -> Spent:
+        alone = Reservation((account,), (0,), 40, "alone-x-1")
+        await one.settle([(alone, 30)])
+        await one.settle([(alone, 30)])
+        return await one.read(account)
+
+    assert with_states(server, 1, scenario, run="r") == Spent(30, 0, None)
+
+
 def test_a_hold_stops_the_turns_of_its_place(server: RedisServer) -> None:
     """A hold stops the turns of its place, is among the news of the others, and never becomes shorter."""
 
