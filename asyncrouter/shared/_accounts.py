@@ -53,10 +53,10 @@ class OwnAccounts:
                 return Short(account, left, ends_in(account, now))
         for sum_ in sums:
             sum_.reserved += amount
-        left = tuple(
+        lefts = tuple(
             account.limit - sum_.spent - sum_.reserved for account, sum_ in zip(accounts, sums, strict=True)
         )
-        return Reservation(accounts, tuple(sum_.number for sum_ in sums), amount, left=left)
+        return Reservation(accounts, tuple(sum_.number for sum_ in sums), amount, left=lefts)
 
     def settle(self, reservation: Reservation, cost: int) -> None:
         """Replace a reservation by what was spent, where its span has not ended yet."""
