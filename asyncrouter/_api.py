@@ -47,7 +47,7 @@ from asyncrouter._reply_stream import ReplyStream
 from asyncrouter._repr import visible
 from asyncrouter._router import Router
 from asyncrouter._transport.aiohttp import AiohttpTransport
-from asyncrouter._transport.api import Request, Response, Transport
+from asyncrouter._transport.api import FileRequest, Request, Response, Transport
 from asyncrouter._types import (
     Attempt,
     Call,
@@ -97,6 +97,7 @@ __all__ = [
     "Event",
     "ExplainedStep",
     "Explanation",
+    "FileRequest",
     "FinishReason",
     "FunctionCall",
     "Headers",

@@ -84,6 +84,16 @@ class RouterBase:
         return f"<Router {self._life.state}, {self._life.calls} calls in flight>"
 
     @property
+    def transport(self) -> Transport:
+        """What sends this router's requests: the transport it was given, or else its own `AiohttpTransport`."""
+        return self._life.transport
+
+    @property
+    def wall(self) -> Callable[[], float]:
+        """The wall clock it was given, in seconds since the epoch; `time.time` by default."""
+        return self._wall
+
+    @property
     def config(self) -> Config:
         """The configuration, with the built-in tasks and tiers; `reload()` replaces it."""
         return self._plans.config

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError, Scope
 
-Cause = Literal["first", "retry", "fallback", "hedge", "rescue", "escalate", "restart"]
+Cause = Literal["first", "retry", "fallback", "hedge", "rescue", "escalate", "restart", "batch"]
 Outcome = Literal["won", "failed", "superseded", "cancelled", "not_sent", "not_accepted"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 Priority = Literal["interactive", "batch"]
@@ -163,7 +163,7 @@ class Attempt(ShortRepr, PickledByName):
     - `number`: 1, 2, 3 … in the order in which the attempts of the call began.
     - `model`, `provider`: their names in the configuration.
     - `cause`: why it was made: "first"; "retry" (the same model); "fallback" (the one before failed); "hedge" (it is
-      slow); "rescue" (far slower than usual); "escalate" (it was not accepted); "restart" (a stream begins again).
+      slow); "rescue" (far slower than usual); "escalate" (not accepted); "restart" (of a stream); "batch" (its API).
     - `outcome`: how it ended: "won"; "failed"; "superseded" (another attempt won); "cancelled" (the call ended first);
       "not_sent" (the model is held back or disabled, or has no key); "not_accepted" (by `accept`); `None` (it runs).
     - `error`: why it failed or was not sent; otherwise `None`.

@@ -19,6 +19,7 @@ from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
 WireName = Literal["auto", "openai", "responses", "anthropic", "gemini"]
+BatchApi = Literal["auto", "openai", "anthropic", "gemini", "openrouter", "none"]
 Key = str | Callable[[], str | Awaitable[str]] | None
 
 _PATH_OF_A_CALL = re.compile(r"/(?:chat/completions|completions|responses|messages|embeddings|models(?:/[^/]+)?)/*$")
@@ -51,6 +52,9 @@ class Provider(ShortRepr, PickledByName):
     - `proxy`: the URL of an HTTP proxy; a user and password in it are allowed. `None` (the default): no proxy.
     - `ca`: the path of a PEM file with the certificates to trust, in a TOML file relative to its folder. `None` (the
       default): the system's.
+    - `batch`: the form of its batch API, for `asyncrouter batch --via provider`: "openai" (also Azure's v1 API, Groq,
+      and gateways), "anthropic", "gemini", "openrouter" or "none". "auto" (the default): by the address, for these
+      four vendors themselves, else none.
 
     `repr()` shows no key, header, query or proxy. Raises `ConfigError` for a value that cannot be used.
     """
@@ -64,6 +68,7 @@ class Provider(ShortRepr, PickledByName):
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
     auth: str | None = None
+    batch: BatchApi = "auto"
 
     def __post_init__(self) -> None:
         if self.name and not _NAME_WITH_KEY.fullmatch(self.name):
@@ -84,6 +89,7 @@ class Provider(ShortRepr, PickledByName):
             check.text("ca", self.ca)
         if self.auth is not None and (not isinstance(self.auth, str) or name_fault(self.auth)):
             raise check.expected('"bearer" or the name of a header field', self.auth, "auth")
+        check.one_of("batch", self.batch, *get_args(BatchApi))
 
     @property
     def keys(self) -> tuple[Key, ...]:

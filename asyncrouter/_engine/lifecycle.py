@@ -67,6 +67,13 @@ class Lifecycle:
         """Where limits, holds and the budget are kept for many processes; `None`: nowhere."""
         return self._shared
 
+    @property
+    def transport(self) -> Transport:
+        """The transport, made if none was given, and kept, so that it lets go of a loop that has been closed."""
+        if self._transport is None:
+            self._transport = AiohttpTransport()
+        return self._transport
+
     def open(self) -> Engine:
         """The engine of the running event loop, made by the first call. Raises `RouterClosed`, `RuntimeError`."""
         if self.closed:
@@ -89,10 +96,8 @@ class Lifecycle:
         from asyncrouter._engine.race import Race
 
         self._new_race = Race
-        if self._transport is None:  # kept, so that it lets go of a loop that has been closed
-            self._transport = AiohttpTransport()
         breakers = self._config.defaults.breaker == "auto"
-        engine = open_engine(loop, self._transport, self._events, self._random, self._wall, breakers=breakers)
+        engine = open_engine(loop, self.transport, self._events, self._random, self._wall, breakers=breakers)
         if self._shared is not None:
             from asyncrouter._engine.sharing import share
 

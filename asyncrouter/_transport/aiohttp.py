@@ -25,6 +25,7 @@ import aiohttp
 
 from asyncrouter._credentials.secret import forget_locals
 from asyncrouter._errors import ConnectionFailed
+from asyncrouter._transport.api import FileRequest
 from asyncrouter._transport.connector import Connector, connection_info, make_connector
 from asyncrouter._transport.errors import attempt_error, is_local, permanent
 from asyncrouter._transport.exchange import MAX_HEADER_BYTES, SMALL_BODY, Destination, QuietResponse, exchange, is_plain
@@ -221,7 +222,7 @@ class AiohttpTransport:
         return session.request(
             method,
             url,
-            data=(body if len(body) <= _LARGE_BODY else io.BytesIO(body)) or None,
+            data=request.pieces() if isinstance(request, FileRequest) else _data(body),
             headers=request.headers if login is None or tunnelled else {**request.headers, **login},
             allow_redirects=False,
             raise_for_status=False,
@@ -265,6 +266,10 @@ class AiohttpTransport:
             bypassed = url.host is not None and proxy_bypass(url.host)
             self._proxies[text] = None if bypassed else getproxies().get(url.scheme)
         return self._proxies[text]
+
+
+def _data(body: bytes) -> bytes | io.BytesIO | None:
+    return (body if len(body) <= _LARGE_BODY else io.BytesIO(body)) or None
 
 
 class _BareRequest(aiohttp.ClientRequest):

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from asyncrouter._credentials.secret import Secret, reveal, reveal_all, seal_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from asyncrouter._credentials.secret import Sealed
+
+PIECE = 1 << 16
+"""Bytes of a file that are read and sent at a time."""
 
 
 class SealedRequest(NamedTuple):
@@ -83,6 +87,45 @@ class Request(SealedRequest):
     def sealed_headers(self) -> Mapping[str, Sealed]:
         """The header fields; their values are opaque where they may be secret."""
         return self[2]
+
+
+class FileRequest(Request):
+    """A request whose body is a file on disk between two pieces of bytes; it is sent piece by piece, not read whole.
+
+    `size` is the length of the body in bytes, which its Content-Length has to say. A transport that does not know this
+    class reads `body`, which is all of it at once.
+    """
+
+    path: Path
+    before: bytes
+    after: bytes
+
+    @classmethod
+    def of(cls, request: Request, path: Path, before: bytes = b"", after: bytes = b"") -> Self:
+        """The same request with this body in the place of its own."""
+        made = tuple.__new__(cls, (*request[:3], b"", *request[4:]))
+        made.path, made.before, made.after = path, before, after
+        return made
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        return len(self.before) + self.path.stat().st_size + len(self.after)
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        return b"".join((self.before, self.path.read_bytes(), self.after))
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body in pieces of at most 64 KiB, from its beginning each time."""
+        if self.before:
+            yield self.before
+        with self.path.open("rb") as file:
+            while data := file.read(PIECE):
+                yield data
+        if self.after:
+            yield self.after
 
 
 class Response(Protocol):

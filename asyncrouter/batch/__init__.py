@@ -8,6 +8,9 @@ async with Router() as router:
         ...  # a Reply, or the exception of a failed call
 ```
 
+`run(…, via="provider")` answers them through the vendors' batch APIs, within hours and for half the price; `status`
+tells where these batches stand.
+
 `run` reads a file of rows and writes a line for each answer as it comes. When a run was killed, stopped or ran out of
 budget, the same call resumes it; only rows that were in flight at a kill are asked a second time. `map` takes any
 iterable of calls instead and yields their results. On the command line `run` is `asyncrouter batch in.jsonl -o
@@ -28,8 +31,10 @@ from asyncrouter.batch._run import run
 from asyncrouter.batch._sample import Sample, sample
 from asyncrouter.batch._sampling import Interval
 from asyncrouter.batch._source import Source
+from asyncrouter.batch._vendors.status import BatchStatus, status
 
 __all__ = [
-    "FLEX", "ROW_FIELDS", "BatchError", "Estimate", "IdSet", "Interval", "InvalidInput", "Progress", "Report", "Sample",
-    "Source", "WriteFailed", "divided", "estimate", "failure_record", "map", "run", "sample",
+    "FLEX", "ROW_FIELDS", "BatchError", "BatchStatus", "Estimate", "IdSet", "Interval", "InvalidInput", "Progress",
+    "Report", "Sample", "Source", "WriteFailed", "divided", "estimate", "failure_record", "map", "run", "sample",
+    "status",
 ]

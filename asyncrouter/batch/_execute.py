@@ -28,6 +28,8 @@ from asyncrouter.batch._resume import (
 )
 from asyncrouter.batch._stop_rules import check_prices
 from asyncrouter.batch._table_output import check_new, write_table
+from asyncrouter.batch._vendors.job import VendorJob
+from asyncrouter.batch._vendors.journal import check_folder
 from asyncrouter.batch._worker_processes import worker_processes
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from asyncrouter import Router
     from asyncrouter.batch._executor import Executor
+    from asyncrouter.batch._job_options import JobOptions
     from asyncrouter.batch._preflight import Preflight
     from asyncrouter.batch._report import Report
     from asyncrouter.batch._run_options import Files, RunOptions
@@ -50,6 +53,7 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
     options = replace(options, chat=with_flex(router, options.chat))
     async with contextlib.AsyncExitStack() as stack:
         processes = await _start_processes(stack, router, options)  # they start while the input is checked
+        check_folder(files.output, via_provider=options.lane is not None, restart=options.restart)
         before = files.source.state()
         if files.table is not None and options.format != "native":
             raise BatchError(f"{files.table}: an output of the format {options.format!r} is JSON lines, and no table")
@@ -67,7 +71,9 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
         ended = await _read_ended(files, options, checked, answers, failures) if resuming else Ended()
         job_options = options.job_options(rules, checked.estimate.rows)
         work: Executor
-        if processes is None:
+        if options.lane is not None:
+            work = _vendor_job(router, files, options, checked, job_options, ended, answers, failures)
+        elif processes is None:
             work = Job(router, files.source, job_options, ended.ids, answers.append, failures.append)
         else:
             work = ParallelJob(processes, files.source, job_options, ended.files, answers.append, failures.append)
@@ -76,6 +82,8 @@ async def execute(router: Router, files: Files, options: RunOptions) -> Report:
         reporter = ProgressReporter(work, checked.estimate.rows, skipped, failed_before, options.progress)
         failed = await _carry_out(work, reporter, answers, failures, options.stop)
     report = reporter.final_report(files.name, str(files.errors))
+    if isinstance(work, VendorJob):
+        report.vendors = work.vendors
     if failed is not None:
         report.done -= answers.unwritten
         report.failed -= failures.unwritten
@@ -105,6 +113,19 @@ async def _make_table(files: Files, options: RunOptions, checked: Preflight, rep
         failed.report = report
         report.stopped = failed.reason
         raise
+
+
+def _vendor_job(
+    router: Router, files: Files, options: RunOptions, checked: Preflight, job_options: JobOptions, ended: Ended,
+    answers: Journal, failures: Journal,
+) -> VendorJob:
+    """The job that goes through the vendors' batch APIs."""
+    assert options.lane is not None
+    assert files.output is not None  # `check_folder` has seen to it
+    return VendorJob(
+        router, files.source, job_options, options.lane, files.output, checked.digest, ended.ids, ended.files,
+        answers.append, failures.append,
+    )
 
 
 async def _start_processes(

@@ -41,20 +41,21 @@ class Job:
 
     `ended` are the ids of rows that earlier runs have answered, or that have failed for good; `None` for none.
     `stopped` is the reason why no more rows were taken, `None` when all were. `tally` counts the rows that have ended.
+    `rows` are the rows to ask, where they are not all of the input without a result; so is `tally` its own otherwise.
     """
 
     def __init__(
         self, router: Router, source: Rows, options: JobOptions, ended: IdSet | None, answers: Write,
-        failures: Write,
+        failures: Write, *, rows: Generator[Row | None] | None = None, tally: Tally | None = None,
     ) -> None:
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self.stopped: str | None = None
         self._router = router
         if (accept := options.chat.get("accept")) is not None:
             options = replace(options, chat={**options.chat, "accept": guarded(accept)})  # type: ignore[arg-type]  # checked before
         self._options = options
         self._source, self._ended = source, ended
-        self._rows: Generator[Row | None] = pending_rows(source, options, router.config, ended)
+        self._rows: Generator[Row | None] = rows or pending_rows(source, options, router.config, ended)
         self._copies: Copies | None = None
         self._answers = answers
         self._failures = failures
@@ -132,6 +133,10 @@ class Job:
         if self._asker is not None:
             self._asker.pool.abort()
 
+    def _elsewhere(self) -> int:
+        """Rows that are in flight otherwise, whose cost is still to come."""
+        return 0
+
     def _may_begin(self) -> bool:
         """Whether another row may be begun now; stops the job where none ever may."""
         rules, asker = self._options.rules, self._asker
@@ -142,7 +147,7 @@ class Job:
         if reason is not None:
             self.stop(reason)
             return False
-        if rules.budget_usd is None or rules.affords_another(self.tally, asker.pool.in_flight):
+        if rules.budget_usd is None or rules.affords_another(self.tally, asker.pool.in_flight + self._elsewhere()):
             return True
         if asker.pool.in_flight == 0:
             self.stop(rules.out_of_budget(self.tally))

@@ -143,4 +143,5 @@ def report_of(
         latency={name: round(value, 4) for name, value in quantiles.items() if value is not None},
         output=output, errors_file=errors_file, failed_before=failed_before,
         retries=tally.retries, copied=tally.copied, ends=dict(sorted(tally.ends.items(), key=lambda item: -item[1])),
+        wasted_usd=tally.wasted_usd,
     )

@@ -61,6 +61,10 @@ class Report(OlderPickles):
     again after an outage, a limit, a timeout or a failing server. `models` has `answered`, `attempts` and `cost_usd` of
     each model. `latency` has the quantiles "p50", "p90", "p95" and "p99" of the answered calls, to within 2.5 %,
     without their waits for a limit. `output` and `errors_file` are paths, "-" for standard output.
+
+    With `via="provider"`: `wasted_usd` is the part of the cost that was paid for answers which were not needed any
+    more, and `vendors` has, by provider, the `batches` and `rows` that were sent, the rows `answered` so, and `left`:
+    how many batches had not ended yet.
     """
 
     rows: int
@@ -85,6 +89,8 @@ class Report(OlderPickles):
     retries: int = 0
     copied: int = 0
     ends: dict[str, int] = field(default_factory=dict)
+    wasted_usd: float = 0.0
+    vendors: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def left(self) -> int:

@@ -8,6 +8,7 @@ from asyncrouter import NOT_GIVEN
 from asyncrouter.batch._execute import execute
 from asyncrouter.batch._patience import PATIENCE
 from asyncrouter.batch._run_options import Files, RunOptions
+from asyncrouter.batch._vendors.options import lane_options
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,6 +54,9 @@ async def run(
     fsync: bool = False,
     processes: int = 1,
     make_router: Callable[[int, int], Router] | None = None,
+    via: Literal["provider"] | None = None,
+    keep: bool = False,
+    cancel: bool = False,
     progress: Callable[[Progress], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> Report:
@@ -97,6 +101,19 @@ async def run(
     they keep its limits together; otherwise those are `divided`, so that what one does not use is lost. `progress` is
     called with a `Progress` at most 4 times a second.
 
+    Batch APIs. `via="provider"` sends the rows through the batch APIs of their first models' vendors (OpenAI,
+    Anthropic, Gemini, OpenRouter, see `Provider.batch`), which answer within hours for half the price. `deadline` is
+    then how many seconds the vendors have, from the first run on; `None`: as long as they take, a day or two. What a
+    vendor fails, lets expire, loses or has not given back by then is answered live by the rest of the chain, with the
+    first model at its end, at full price and within the budget; so is at once what has no batch API. Batches are
+    cancelled up to ten minutes before the deadline, and what they have answered until then is used. `accept`,
+    `response_format`, refusals, usage and cost (at the batch price) are as in a live call; there are no hedges.
+
+    Every step at a vendor is in a journal, in the folder `<output>.vendors`, before and after it happens: a run that
+    was killed or stopped goes on without sending anything twice. Stopped, it leaves its batches at the vendors, for
+    the next run to fetch; `cancel` ends them, writes what they have answered, and asks nothing else. At the end files
+    and batches are deleted at the vendors, unless `keep`. `batch.status` tells where each batch stands.
+
     Raises, before anything is sent: `InvalidInput` with every invalid row, `BatchError` for other obstacles,
     `ConfigError` and `TypeError` for options no call could have. Raises later: `WriteFailed` when a file cannot be
     written (its `.report` is the report so far), `BatchError` when the input has changed since it was checked or a
@@ -106,12 +123,15 @@ async def run(
         "task": task, "tier": tier, "chain": chain, "model": model, "accept": accept, "params": params,
         "response_format": response_format,
     }
+    lane = lane_options(via, deadline, keep=keep, cancel=cancel)
+    if lane is not None:
+        deadline = NOT_GIVEN
     limits: dict[str, object] = {"deadline": deadline, "hedge": hedge, "retry": retry}
     options = RunOptions(
         chat=_without(None, chat) | _without(NOT_GIVEN, limits), format=format, include_raw=include_raw,
         concurrency=concurrency, patience=patience, limit=limit, budget_usd=budget_usd, max_error_rate=max_error_rate,
         min_rows=min_rows, restart=restart, retry_failed=retry_failed, force=force, dedupe=dedupe, ordered=ordered,
-        fsync=fsync, processes=processes, make_router=make_router, progress=progress, stop=stop,
+        fsync=fsync, processes=processes, make_router=make_router, progress=progress, stop=stop, lane=lane,
     )
     return await execute(router, Files.of(source, prompt_template, output, errors), options)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncrouter.batch._estimate import Estimate
     from asyncrouter.batch._lines import Format
     from asyncrouter.batch._report import Progress
+    from asyncrouter.batch._vendors.options import LaneOptions
     from asyncrouter.batch._worker import MakeRouter
 
 
@@ -51,6 +52,7 @@ class RunOptions:
     make_router: MakeRouter | None
     progress: Callable[[Progress], None] | None
     stop: asyncio.Event | None
+    lane: LaneOptions | None = None
 
     def __post_init__(self) -> None:
         if self.format not in {"native", "openai"}:
@@ -60,6 +62,8 @@ class RunOptions:
         )
         if not (isinstance(self.patience, int | float) and self.patience > 0):
             raise BatchError(f"patience: expected seconds above 0, got {self.patience!r}")
+        if self.lane is not None and self.processes != 1:
+            raise BatchError('processes: via="provider" is the work of one process; leave it out')
 
     def rules(self, estimate: Estimate) -> StopRules:
         """The rules by which the run stops; until a row has ended, one costs what it does in the estimate."""

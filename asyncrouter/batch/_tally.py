@@ -35,7 +35,8 @@ class Tally:
     `attempts` counts requests that were sent, `hedges` those of them that were hedges; `unpriced` have no known price,
     and `estimated` a price that is an estimate. `cost_usd` leaves the unpriced ones out. `errors` counts failures by
     class, `ends` answers by their finish reason, `latencies` answers by bin. `retries` counts calls that were made
-    again, `copied` rows with the result of an identical one, which are done or have failed, too.
+    again, `copied` rows with the result of an identical one, which are done or have failed, too. `wasted_usd` is the
+    part of the cost that was paid for answers which another one had made useless.
     """
 
     done: int = 0
@@ -53,6 +54,7 @@ class Tally:
     errors: dict[str, int] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     latencies: dict[int, int] = field(default_factory=dict)
+    wasted_usd: float = 0.0
 
     @property
     def ended(self) -> int:
@@ -68,9 +70,14 @@ class Tally:
     def add_answer(self, reply: Reply | Embeddings) -> None:
         """Count a row that was answered."""
         self._count_answer(reply)
-        self._add_attempts(reply.trace)
+        self._add_attempts(reply.trace.attempts)
         index = _bin(provider_seconds(reply.trace))
         self.latencies[index] = self.latencies.get(index, 0) + 1
+
+    def add_waste(self, attempts: list[Attempt]) -> None:
+        """Count attempts whose answer came too late to be of use."""
+        self._add_attempts(attempts)
+        self.wasted_usd += sum(attempt.cost_usd or 0.0 for attempt in attempts)
 
     def add_copied_answer(self, reply: Reply | Embeddings) -> None:
         """Count a row that has the answer of an identical one."""
@@ -91,7 +98,7 @@ class Tally:
         """Count the attempts of a failed call, but not its row: it will be asked again."""
         trace: Trace | None = getattr(error, "trace", None)
         if trace is not None:
-            self._add_attempts(trace)
+            self._add_attempts(trace.attempts)
 
     def add_retry(self, error: Exception) -> None:
         """Count a call after which its row is asked again."""
@@ -115,6 +122,7 @@ class Tally:
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.cost_usd += other.cost_usd
+        self.wasted_usd += other.wasted_usd
         for error, count in other.errors.items():
             self.errors[error] = self.errors.get(error, 0) + count
         for end, count in other.ends.items():
@@ -150,8 +158,8 @@ class Tally:
         name = error_class(error)
         self.errors[name] = self.errors.get(name, 0) + 1
 
-    def _add_attempts(self, trace: Trace) -> None:
-        for attempt in trace.attempts:
+    def _add_attempts(self, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
             if attempt.outcome == "not_sent":
                 continue
             self.attempts += 1

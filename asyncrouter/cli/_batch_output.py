@@ -146,6 +146,14 @@ def summary(report: Report) -> str:
         lines.append(f"ended otherwise than by stop: {ends}")
     if report.retries:
         lines.append(f"{count(report.retries, 'call')} made again after limits, outages, timeouts or failing servers")
+    for name, vendor in report.vendors.items():
+        left = f", {count(int(vendor['left']), 'batch')} not ended" if vendor["left"] else ""
+        lines.append(
+            f"batch API of {name}: {vendor['answered']:,.0f} of {count(int(vendor['rows']), 'row')} answered in "
+            f"{vendor['batches']:,.0f} batches{left}"
+        )
+    if report.wasted_usd:
+        lines.append(f"of the cost {dollars(report.wasted_usd)} went for answers that came too late")
     if report.errors:
         errors = ", ".join(f"{number:,} {name}" for name, number in report.errors.items())
         lines.append(f"failed rows: {errors}; they are in {report.errors_file}")

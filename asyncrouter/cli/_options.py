@@ -17,6 +17,8 @@ from asyncrouter.cli._configuration import find_configuration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""The seconds of each unit that may stand behind a number: 90m, 6h."""
 DEFAULT_TIER = "standard"
 """The tier of a bare `--tier`."""
 
@@ -91,8 +93,9 @@ def _seconds_or(*words: str) -> Callable[[click.Context, click.Parameter, str | 
     def read(ctx: click.Context, param: click.Parameter, given: str | None) -> float | str | None:
         if given is None or given in words:
             return given
+        number, unit = (given[:-1], _UNITS[given[-1]]) if given[-1:] in _UNITS else (given, 1.0)
         try:
-            return float(given)
+            return float(number) * unit
         except ValueError:
             raise click.BadParameter(f"expected seconds or {' or '.join(words)}, got {given!r}") from None
 
@@ -148,7 +151,7 @@ _OPTIONS = [
     click.option("--chain", metavar="A,B,…", shell_complete=_names("models"), help="Use these models in this order."),
     click.option(
         "--deadline", metavar="SECONDS", callback=_seconds_or("none"),
-        help='Time limit of the whole call; "none": no limit.',
+        help='Time limit of the whole call: 30, 90s, 5m, 6h; "none": no limit.',
     ),
     click.option(
         "--hedge", metavar="SECONDS", callback=_hedge,

@@ -15,6 +15,7 @@ from asyncrouter.cli._batch_input import open_source
 from asyncrouter.cli._batch_notices import show_notices
 from asyncrouter.cli._batch_output import estimate_text
 from asyncrouter.cli._batch_run import run, run_sample
+from asyncrouter.cli._batch_status import status_json, status_text
 from asyncrouter.cli._configuration import Configuration, config_options, make_transport, shared_option
 from asyncrouter.cli._json import json_line
 from asyncrouter.cli._options import CallOptions, call_options, check_call
@@ -34,6 +35,8 @@ Examples:
   asyncrouter batch texts.csv -o out.jsonl --prompt-template "Translate into French: {text}" --tier budget
   asyncrouter batch in.jsonl -o out.jsonl --dry-run --sample 50
   asyncrouter batch part-3.jsonl -o out-3.jsonl --shared redis://host:6379/0   # on each of several machines
+  asyncrouter batch in.jsonl -o out.jsonl --via provider --deadline 6h
+  asyncrouter batch in.jsonl -o out.jsonl --status
 
 \b
 Exit status: 0 all rows answered, 1 some rows failed, 2 wrong usage, configuration or input, 3 stopped early (budget,
@@ -79,6 +82,13 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
               help="Sync every write to disk: protects against power loss; a kill loses nothing either way.")
 @click.option("--processes", type=click.IntRange(1), metavar="N", default=1, show_default=True,
               help="Divide the rows among N processes.")
+@click.option("--via", type=click.Choice(["provider"]), metavar="provider",
+              help="Use the vendors' batch APIs (OpenAI, Anthropic, Gemini, OpenRouter): half the price, within hours. "
+              "What fails there, expires or is not back by --deadline is answered live by the rest of the chain.")
+@click.option("--keep", is_flag=True, help="With --via: leave files and batches at the vendors.")
+@click.option("--cancel", is_flag=True,
+              help="With --via: cancel the batches, write what they have answered, ask nothing else.")
+@click.option("--status", "only_status", is_flag=True, help="Print where the batches of OUT stand, and nothing else.")
 @click.option("--progress", type=click.Choice(["auto", "rich", "plain", "json", "none"]), default="auto",
               help="How progress is shown on standard error.  [default: rich on a terminal, else plain]")
 @click.option("--dry-run", is_flag=True, help="Check the input and estimate tokens and cost; send nothing.")
@@ -91,8 +101,7 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
 def command(
     source: str, output: str, call: CallOptions, params: tuple[str, ...], prompt_template: str | None,
     rpm: float | None, tpm: float | None, max_attempts: int | None, progress: str, dry_run: bool, sample: int | None,
-    as_json: bool, shared: Shared | None,
-    configuration: Configuration, **options: object,
+    as_json: bool, only_status: bool, shared: Shared | None, configuration: Configuration, **options: object,
 ) -> int:
     """Answer every row of a file. IN is JSON lines (ours or OpenAI's), CSV or TSV, each perhaps .gz or .zst; Parquet; a
     URL (s3://…); or - for standard input.
@@ -109,8 +118,12 @@ def command(
 
     The whole input is checked before anything is sent. However a run ends, the same command resumes it with the rows
     that have no answer. While nobody answers, it waits and says so (--patience). Ctrl-C lets the rows in flight finish;
-    a second one cancels them.
+    a second one cancels them. With --via provider it leaves the batches at the vendors, where the same command finds
+    them; --deadline is then how long they have, from the first run on, and what was sent is in the folder OUT.vendors.
     """
+    if only_status:
+        write(status_json(output) if as_json else status_text(output))
+        return 0
     if output == "-" and as_json:
         raise click.UsageError("--json and -o - would both write to standard output")
     if sample is not None and not dry_run:

@@ -35,6 +35,9 @@ What people have met in the wild can be played too: `Act(fault="interrupted")` e
 `Act(fault="thoughts_only")` is a good end without an answer, `Act(sse=("empty_ids", "as_text"))` writes tool calls
 without ids under a wrong label. `FAULTS` and `ODDITIES` list all of them.
 
+`world.batches()` are the batch APIs of four vendors, with their faults: `batch.run(…, via="provider")` can be played
+through a day of stuck, expired and half batches in a second.
+
 A strict model refuses what its vendor refuses, with a 400 in the vendor's words: another vendor's thoughts, unknown
 fields, ids of the wrong form, calls without results, parameters that its family does not take.
 
@@ -44,6 +47,8 @@ world.model("open-mixtral", Act(text="hi"), strict="mistral")  # or groq, cerebr
 ```
 """
 
+from asyncrouter.sim._batches.desk import Batches
+from asyncrouter.sim._batches.faults import FAULTS as BATCH_FAULTS
 from asyncrouter.sim._billing import Bill
 from asyncrouter.sim._request import WIRES
 from asyncrouter.sim._request_log import LoggedRequest
@@ -59,6 +64,7 @@ Seen = LoggedRequest
 """The name of `LoggedRequest` in asyncrouter 0.1.0."""
 
 __all__ = [
-    "FAULTS", "ODDITIES", "RETRY_AS", "WHYS", "WIRES", "Act", "Bill", "Clock", "Deadlock", "Limit", "Livelock",
-    "LoggedRequest", "Lognormal", "Seen", "SimModel", "SimTransport", "VirtualLoop", "World", "lognormal", "run",
+    "BATCH_FAULTS", "FAULTS", "ODDITIES", "RETRY_AS", "WHYS", "WIRES", "Act", "Batches", "Bill", "Clock", "Deadlock",
+    "Limit", "Livelock", "LoggedRequest", "Lognormal", "Seen", "SimModel", "SimTransport", "VirtualLoop", "World",
+    "lognormal", "run",
 ]

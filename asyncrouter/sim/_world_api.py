@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class WorldApi(Protocol):
     """Begins and ends requests. `at` is an instant of the event loop's clock, in seconds."""
 
-    def begin(self, url: str, headers: Mapping[str, str], body: bytes, at: float) -> tuple[LoggedRequest, Play]:
+    def begin(
+        self, url: str, headers: Mapping[str, str], body: bytes, at: float, method: str = "POST"
+    ) -> tuple[LoggedRequest, Play]:
         """Log a request that begins now, and plan its response. The front calls `end` when its connection is over."""
         ...
 

@@ -109,6 +109,14 @@ class SimModel:
             play.headers |= self._limiter.announce(request)
         return play
 
+    def play_in_batch(self, request: LoggedRequest) -> tuple[Play, float]:
+        """Plan the response to a row of a batch, which no limit concerns, and what it costs live, in US dollars."""
+        request.act = act = self._next_act(request)
+        request.connected = request.at
+        play = plan(act, request, self._random)
+        charge(request, play, self._price)
+        return play, request.usd
+
     def end(self, request: LoggedRequest, play: Play) -> None:
         """Charge a request whose connection is over."""
         self.live -= 1

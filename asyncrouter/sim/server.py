@@ -135,9 +135,9 @@ class _Connection(asyncio.Protocol):
             return
         body = bytes(self._buffer[start:end])
         del self._buffer[:end]
-        target = line.split(" ")[1]
+        method, target = line.split(" ")[:2]
         now = self._loop.time()
-        request, play = self._world.begin(f"{self._origin}{target}", headers, body, now)
+        request, play = self._world.begin(f"{self._origin}{target}", headers, body, now, method)
         self._response = _Response(request, play, now, last=headers.get("connection", "").lower() == "close")
         self._send_due()
 

@@ -72,7 +72,9 @@ class SimTransport:
         return await self._send(loop, request)
 
     async def _send(self, loop: asyncio.AbstractEventLoop, request: Request, *, reused: bool = False) -> SimResponse:
-        logged, play = self._world.begin(request.url, request.headers, request.body, loop.time())
+        logged, play = self._world.begin(
+            request.url, request.headers, request.body, loop.time(), request.method
+        )
         if reused:
             play.connect = 0.0
         self._sending[logged] = None

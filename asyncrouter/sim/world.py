@@ -11,15 +11,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING
 
 import orjson
 
+from asyncrouter.sim._batches.desk import Batches
+from asyncrouter.sim._batches.front import respond
 from asyncrouter.sim._request import WIRES, route
 from asyncrouter.sim._request_log import LoggedRequest
 from asyncrouter.sim.act import Act
+from asyncrouter.sim.clock import EPOCH
 from asyncrouter.sim.limits import Limit, RateLimiter
 from asyncrouter.sim.model import Behaviour, SimModel, check_function, limit_of
 from asyncrouter.sim.play import Play, json_response, plan
@@ -29,13 +33,17 @@ from asyncrouter.sim.transport import SimTransport
 if TYPE_CHECKING:
     import ssl
 
+    from asyncrouter.sim._batches.faults import Chance
     from asyncrouter.sim._request import Wire
     from asyncrouter.sim._strict.complaint import Host
+    from asyncrouter.sim.distributions import Seconds
     from asyncrouter.sim.limits import Announcement
 
 Rule = Callable[[LoggedRequest, Random], Act | None]
 """Decides what a request gets, whichever model it asks; `None` leaves it to the model."""
 
+MAX_PARTS = 1000
+"""Parts of a body that are read for a batch: an act without end has more."""
 BASE_URL = "http://sim.test/v1"
 """The address of a world that is reached in process; a name that cannot exist (RFC 6761, `.test`)."""
 
@@ -64,6 +72,7 @@ class World:
         self._limits: list[tuple[float, Limit | None]] = []
         self._limiters: dict[str | None, RateLimiter] = {}
         self._last_headers: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+        self._batches: Batches | None = None
 
     def __repr__(self) -> str:
         return f"<World seed={self.seed} models={sorted(self.models)} requests={self.requests} open={self.open}>"
@@ -113,6 +122,32 @@ class World:
         for limiter in self._limiters.values():
             limiter.schedule(at, limit)
 
+    def batches(self, *, takes: Seconds | None = None, **faults: Chance) -> Batches:
+        """The batch APIs of this world, made at the first call; until then there are none.
+
+        They answer on the paths of OpenAI (`/v1/batches`, `/v1/files`), Anthropic, Gemini and OpenRouter
+        (`/api/v1/batches`), with the acts of the models, at half of their prices. A batch runs for `takes` seconds, by
+        default for some 20 minutes. `faults` say how often each strikes: a share from 0 to 1, or the numbers of the
+        occasions, from 0; `BATCH_FAULTS` lists them. Raises `ValueError` for an unknown fault.
+        """
+        if self._batches is None:
+            self._batches = Batches(f"{self.seed}:batches", self._answer_in_batch, EPOCH)
+        self._batches.set(takes, faults)
+        return self._batches
+
+    def _answer_in_batch(
+        self, name: str, wire: Wire, body: Mapping[str, object], at: float
+    ) -> tuple[int, object, float]:
+        """Status and body of a model's answer to a row of a batch, and its price there, in US dollars."""
+        self._last_number += 1
+        request = LoggedRequest(self._last_number, name, "", {}, body, at, wire)
+        model = self.models.get(name)
+        if model is None:
+            return 404, {"error": {"message": f"The model {name!r} does not exist", "code": "model_not_found"}}, 0.0
+        play, usd = model.play_in_batch(request)
+        data = b"".join(part.data for part in islice(play.body, MAX_PARTS))
+        return play.status, _parsed(data), usd / 2
+
     def asked(self, name: str) -> list[LoggedRequest]:
         """The logged requests that asked this model."""
         return [request for request in self.seen if request.model == name]
@@ -143,8 +178,15 @@ class World:
 
     # ── what the fronts call (`WorldApi`) ────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, url: str, headers: Mapping[str, str], body: bytes, at: float) -> tuple[LoggedRequest, Play]:
+    def begin(
+        self, url: str, headers: Mapping[str, str], body: bytes, at: float, method: str = "POST"
+    ) -> tuple[LoggedRequest, Play]:
         """Log a request that begins now, and plan its response. Its connection is open until `end`."""
+        if self._batches is not None and (play := respond(self._batches, method, url, headers, body, at)) is not None:
+            self._last_number += 1
+            request = LoggedRequest(self._last_number, "", url, self._with_lower_names(headers), {}, at)
+            self._live[request.number] = request, play, None
+            return request, play
         endpoint, parsed = route(url), _parsed(body)
         name = endpoint.model if endpoint.model is not None else parsed.get("model")
         stream = endpoint.stream if endpoint.stream is not None else parsed.get("stream") is True

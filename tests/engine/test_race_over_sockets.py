@@ -30,9 +30,11 @@ class Watched(World):
         super().__init__()
         self._changed = asyncio.Event()
 
-    def begin(self, url: str, headers: Mapping[str, str], body: bytes, at: float) -> tuple[LoggedRequest, Play]:
+    def begin(
+        self, url: str, headers: Mapping[str, str], body: bytes, at: float, method: str = "POST"
+    ) -> tuple[LoggedRequest, Play]:
         self._changed.set()
-        return super().begin(url, headers, body, at)
+        return super().begin(url, headers, body, at, method)
 
     def end(self, seen: LoggedRequest, at: float, *, gone: bool = False) -> None:
         self._changed.set()

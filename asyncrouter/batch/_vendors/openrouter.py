@@ -1,0 +1,129 @@
+"""OpenRouter's Batch API (beta): rows go with the request that creates the batch, results come inline at the end.
+
+Sources: OpenRouter's "Batch quickstart" (autumn 2026) and its SDK, openrouter 1.3.84. `endpoint` and `model` must stand
+before `requests`, which are read as a stream. A batch cannot be cancelled, and deleted only at its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from asyncrouter import FileRequest
+from asyncrouter.batch._vendors.api import Encoded, Fault, Form, Group, Limits, Look, Result
+from asyncrouter.batch._vendors.openai import CLOCK_SKEW, PHASES, dicts_in, read_result, text_of, words_of
+from asyncrouter.batch._vendors.place import checked, unless_gone
+from asyncrouter.files import json_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from asyncrouter import Request
+    from asyncrouter.batch._vendors.answer import Steps
+    from asyncrouter.batch._vendors.api import Sent
+    from asyncrouter.batch._vendors.place import Place
+
+ENDPOINTS = {"/chat/completions": "/v1/chat/completions", "/responses": "/v1/responses", "/messages": "/v1/messages"}
+"""The endpoint for each path of a call."""
+
+
+class OpenRouter:
+    """OpenRouter's Batch API."""
+
+    name = "openrouter"
+    limits = Limits(rows=5_000, bytes=190_000_000)
+    by_file = False
+    marks = False
+    cancels = False
+
+    def encode(self, id: str, path: str, body: bytes) -> Encoded | None:  # noqa: A002  # the row's
+        """The line of a call: its body without the model and the choice of hosts, which a batch has once."""
+        endpoint = next((given for end, given in ENDPOINTS.items() if path.endswith(end)), None)
+        if endpoint is None:
+            return None
+        request: dict[str, object] = orjson.loads(body)
+        model, provider = str(request.pop("model", "")), request.pop("provider", None)
+        request.pop("usage", None)
+        common = "" if provider is None else json_bytes(provider).decode()
+        return Encoded(Group(model, endpoint, common), json_bytes({"custom_id": id, "body": request}))
+
+    def form(self, group: Group) -> Form:
+        """A JSON object whose last field is the list of all rows."""
+        head: dict[str, object] = {"endpoint": group.endpoint, "model": group.model, "completion_window": "24h"}
+        if group.common:
+            head["provider"] = orjson.loads(group.common)
+        return Form(json_bytes(head)[:-1] + b',"requests":[', b",\n", b"]}")
+
+    def upload(self, place: Place, sent: Sent) -> Steps[str]:
+        """There is nothing to upload."""
+        raise NotImplementedError
+        yield
+
+    def find_file(self, place: Place, sent: Sent) -> Steps[str | None]:
+        """There are no files."""
+        raise NotImplementedError
+        yield
+
+    def create(self, place: Place, sent: Sent) -> Steps[str]:
+        """Begin the batch with all its rows."""
+        headers = {"Content-Type": "application/json", "Content-Length": f"{sent.path.stat().st_size}"}
+        request = FileRequest.of(place.request("POST", "/batches", headers=headers), sent.path)
+        return text_of(checked((yield request)), "id")
+
+    def find(self, place: Place, sent: Sent, known: frozenset[str]) -> Steps[str | None]:
+        """The one unknown batch of this model with so many rows that is no older than our attempt."""
+        after: dict[str, str] = {}
+        while True:
+            page = checked((yield place.request("GET", "/batches", query={"limit": "100", **after})))
+            batches = dicts_in(page.get("data"))
+            for batch in batches:
+                made = batch.get("created_at")
+                if isinstance(made, int | float) and made < sent.began - CLOCK_SKEW:
+                    return None
+                if batch.get("id") not in known and _is_ours(batch, sent):
+                    return text_of(batch, "id")
+            if not page.get("has_more") or not batches:
+                return None
+            after = {"after": text_of(batches[-1], "id")}
+
+    def look(self, place: Place, batch: str) -> Steps[Look]:
+        """The state of a batch, with its results once it has ended."""
+        answer = checked((yield place.request("GET", f"/batches/{batch}")))
+        word, error, usage = str(answer.get("status") or ""), answer.get("error"), answer.get("usage")
+        phase = PHASES.get(word, "running")
+        cost, counts = usage.get("cost") if isinstance(usage, dict) else None, answer.get("request_counts")
+        return Look(
+            phase, word, ("results",) if phase == "ended" and answer.get("results") else (),
+            (Fault(str(error.get("code") or word), words_of(error)),) if isinstance(error, dict) else (),
+            float(cost) if isinstance(cost, int | float) else None, counts if isinstance(counts, dict) else {},
+        )
+
+    def cancel(self, place: Place, batch: str) -> Steps[None]:
+        """There is no way to cancel: what runs is answered, and paid."""
+        raise NotImplementedError
+        yield
+
+    def downloads(self, place: Place, batch: str, outputs: tuple[str, ...]) -> list[Request]:
+        """The batch itself, which holds its results."""
+        return [place.request("GET", f"/batches/{batch}") for _ in outputs]
+
+    def results(self, path: Path) -> Iterator[Result]:
+        """The results in a batch: one JSON object of at most 5,000 of them. Raises `ValueError` if it is torn."""
+        batch: object = orjson.loads(path.read_bytes())
+        for record in dicts_in(batch.get("results") if isinstance(batch, dict) else None):
+            if (result := read_result(record)) is not None:
+                yield result
+
+    def clean(self, place: Place, batch: str | None, file: str | None, outputs: tuple[str, ...]) -> Steps[None]:
+        """Delete the batch with its results."""
+        if batch is not None:
+            unless_gone((yield place.request("DELETE", f"/batches/{batch}")))
+
+
+def _is_ours(batch: Mapping[str, object], sent: Sent) -> bool:
+    counts, made = batch.get("request_counts"), batch.get("created_at")
+    total = counts.get("total") if isinstance(counts, dict) else None
+    new = not isinstance(made, int | float) or made >= int(sent.began) - 5
+    return total == sent.rows and batch.get("model") in {None, sent.group.model} and new
