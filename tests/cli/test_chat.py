@@ -300,7 +300,7 @@ def test_an_unknown_task_is_named_beside_a_failure(shell: Shell) -> None:
         (["x", "--tier", "budget", "--model", "a"], "tier, chain and model each say which models are tried"),
         (["x", "--tier", "gold"], "tier: unknown tier 'gold'; the tiers are budget, standard"),
         (["x", "--model", "nobody:x/y/:", "--deadline", "-1"], "deadline: expected seconds above 0"),
-        (["x", "--deadline", "1s"], "expected seconds or none, got '1s'"),
+        (["x", "--deadline", "soon"], "expected seconds or none, got 'soon'"),
         (["x", "--hedge", "soon"], "expected seconds or p95 or none, got 'soon'"),
         (["x", "--hedge", "p7"], "hedge.after: expected seconds, a quantile like"),
         (["x", "--param", "temperature"], "expected name=value, got 'temperature'"),

@@ -66,7 +66,8 @@ class Chunk:
     """Since when the vendor says that there is no such batch."""
     released: bool = False
     outputs: tuple[str, ...] = ()
-    fetches: int = 0
+    reads: int = 0
+    """How often its results were fetched."""
     why: str = ""
     """Why its rows are asked live."""
     reserve: float | None = None
@@ -217,9 +218,6 @@ class Chunk:
         self.told_usd = float(told) if isinstance(told, int | float) else None
         self.why = self.why or str(record.get("why") or "")
 
-    def _fetching(self, record: Mapping[str, object], at: float) -> None:
-        self.fetches += 1
-
     def _refetch(self, record: Mapping[str, object], at: float) -> None:
         """What was fetched is not whole."""
         self._enter("ended", at)
@@ -227,6 +225,7 @@ class Chunk:
 
     def _fetched(self, record: Mapping[str, object], at: float) -> None:
         self._enter("fetched", at)
+        self.reads += 1
 
     def _failed(self, record: Mapping[str, object], at: float) -> None:
         """Nothing more is hoped for from the vendor: all of its rows are asked live."""

@@ -26,10 +26,12 @@ BATCH_SEARCHES = (5.0, 60.0, 300.0)
 GONE_AFTER = 600.0
 """Seconds for which a vendor must say that there is no such batch: it does so for a while after creating it, and after
 its end (anthropic-sdk#1432)."""
-UPLOADS, CREATES, FETCHES = 3, 4, 8
+UPLOADS, CREATES = 3, 4
 """How often each is tried before the rows are asked live."""
+FETCH_TROUBLE = 100
+"""The same for errors in a row in fetching results, which are paid: about eight hours."""
 TROUBLE = 12
-"""Errors in a row, with growing pauses between them, after which a step is given up: about two hours."""
+"""Errors in a row, with growing pauses between them, after which a step is given up: about 40 minutes."""
 CANCEL_SHARE, CANCEL_SECONDS = 0.1, 600.0
 """A batch is cancelled so long before the deadline, so that what it has answered is there in time: a cancellation takes
 up to 10 minutes (OpenAI). Of a short deadline it is this share."""
@@ -71,11 +73,7 @@ def decide(chunk: Chunk, now: float, times: Times, *, by_file: bool, cancels: bo
         case "created":
             return _to_end(chunk, now, times, cancels=cancels)
         case "ended":
-            if chunk.trouble >= TROUBLE or chunk.fetches >= FETCHES:
-                return Action("fail", why="its results could not be fetched")
-            if not chunk.outputs:
-                return Action("merge")
-            return _released(chunk, now, times) or Action("fetch", _next(chunk, times))
+            return _to_fetch(chunk, now, times)
         case "fetched":
             return Action("merge")
         case "merged" if not keep and chunk.trouble < TROUBLE and chunk.remains:
@@ -121,6 +119,19 @@ def _to_end(chunk: Chunk, now: float, times: Times, *, cancels: bool) -> Action:
     return Action("look", _next_look(chunk, times, cancels=cancels))
 
 
+def _to_fetch(chunk: Chunk, now: float, times: Times) -> Action:
+    """Results that are there are paid: they are fetched again and again."""
+    if not chunk.outputs:
+        return Action("merge")
+    if (released := _released(chunk, now, times)) is not None:
+        return released
+    if chunk.trouble >= FETCH_TROUBLE:
+        return Action("fail", why="its results could not be fetched")
+    if now >= times.leave:
+        return Action("leave")
+    return Action("fetch", min(chunk.reserve or 0.0, times.leave if chunk.released else times.release))
+
+
 def _released(chunk: Chunk, now: float, times: Times) -> Action | None:
     due = now >= times.release and not chunk.released
     return Action("release", why="it was not back by the deadline") if due else None
@@ -136,10 +147,6 @@ def _next_look(chunk: Chunk, times: Times, *, cancels: bool) -> float:
     return min(at, *limits)
 
 
-def _next(chunk: Chunk, times: Times) -> float:
-    return min(chunk.reserve or 0.0, times.leave if chunk.released else times.release)
-
-
 def pause(trouble: int) -> float:
     """Seconds before the next try after so many errors in a row."""
-    return min(15.0 * 2.0**trouble, 900.0)
+    return float(min(15.0 * 2.0 ** min(trouble, 10), 300.0))

@@ -16,7 +16,7 @@ from asyncrouter import CallError, Refused
 from asyncrouter.batch._failure import kind_of
 from asyncrouter.batch._rows import Row
 from asyncrouter.batch._tally import Tally
-from asyncrouter.batch._vendors.decide import FETCHES, pause
+from asyncrouter.batch._vendors.decide import pause
 from asyncrouter.batch._vendors.registry import VENDORS
 from asyncrouter.batch._vendors.rows import BY_BATCH, BY_LIVE, FAILED, OPEN
 from asyncrouter.batch._vendors.spool import results_path
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 ROWS_PER_MOMENT = 50
 """Results that are decoded before other tasks run: some milliseconds' work."""
-READS = 3
+FEWER_READS = 3
 """How often results that are fewer than their vendor counts are fetched, before the rest is asked live."""
+TORN_READS = 12
+"""The same for results that end in the middle of a line: most of such ends pass."""
 REFUSABLE = frozenset({400, 403, 422})
 """Statuses of errors that may be about what a row asks: they are judged like those of a live call."""
 
@@ -84,8 +86,8 @@ class Merger:
             self._journal.write("not_done", chunk, foreign=True, why="the batch was somebody else's")
             return False
         fewer = found.lines < min(chunk.expected, chunk.rows) and chunk.outputs
-        if (found.torn and chunk.fetches < FETCHES) or (fewer and chunk.fetches < READS):
-            self._journal.write("refetch", chunk, until=self._wall() + pause(chunk.fetches))
+        if (found.torn and chunk.reads < TORN_READS) or (fewer and chunk.reads < FEWER_READS):
+            self._journal.write("refetch", chunk, until=self._wall() + pause(chunk.reads))
             return False
         answered = table.states.count(BY_BATCH)
         self._journal.write("merged", chunk, answered=answered, waste_usd=round(found.waste.wasted_usd, 9))
