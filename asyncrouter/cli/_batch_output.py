@@ -147,10 +147,10 @@ def summary(report: Report) -> str:
     if report.retries:
         lines.append(f"{count(report.retries, 'call')} made again after limits, outages, timeouts or failing servers")
     for name, vendor in report.vendors.items():
-        left = f", {count(int(vendor['left']), 'batch')} not ended" if vendor["left"] else ""
+        left = f"; not ended yet: {vendor['left']:,.0f}" if vendor["left"] else ""
         lines.append(
-            f"batch API of {name}: {vendor['answered']:,.0f} of {count(int(vendor['rows']), 'row')} answered in "
-            f"{vendor['batches']:,.0f} batches{left}"
+            f"batch API of {name}: {vendor['answered']:,.0f} of {count(int(vendor['rows']), 'row')} answered; "
+            f"batches: {vendor['batches']:,.0f}{left}"
         )
     if report.wasted_usd:
         lines.append(f"of the cost {dollars(report.wasted_usd)} went for answers that came too late")
