@@ -95,6 +95,8 @@ class Hedging:
 
     def sent(self, step_run: StepRun) -> None:
         """An attempt is being sent."""
+        if step_run.is_probe and isinstance(step_run.attempt, SentAttempt):
+            step_run.attempt.lease.probes = True
         if not self._running or self._running[-1] is not step_run:
             return
         self._look_at(inf)

@@ -50,9 +50,9 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed", "_probes",
-        "_rank", "_released", "_sent_at", "_timed", "_tokens", "ended", "own_key", "state", "streams", "untimed",
-        "usual",
+        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed",
+        "_rank", "_released", "_sent_at", "_timed", "_tokens", "ended", "own_key", "probes", "state", "streams",
+        "untimed", "usual",
     )
 
     def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
@@ -75,7 +75,9 @@ class Lease:
         self.streams = False
         """Whether its answer comes as a stream, once it is sent."""
         self._learners: tuple[Usual, ...] = ()  # what it teaches
-        self._probes = False  # it shows whether a slow model is quick again
+        self.probes = False
+        """Whether it finds out if a slow model is quick again; if it is not, it teaches nothing: few probes would soon
+        make a long trouble what is usual."""
         self._first: float | None = None  # seconds to its first content
         self._given = NOTHING_GIVEN  # the evidence that was given before the attempt ended
 
@@ -92,7 +94,7 @@ class Lease:
         memory = state.streamed if streams else state.buffered
         if not state.slowness.calm and state.slowness.place(now) == "probe":  # nobody has chosen it for that
             state.slowness.begin_probe(now)
-            self._probes = True
+            self.probes = True
         self._learners, self.usual = memory.find(size, kind)
         self._observed = state.doubts.observations
         if state.times is not None:
@@ -116,7 +118,7 @@ class Lease:
             if self.state.breakers_on:
                 slowness.heard()
                 slowness.ended("first", self._first_p(seconds), now, self._given.get("first", 0.0), (first, seconds))
-            if not (slowness.calm or slowness.learns("first", now, first.seen)):
+            if not (slowness.calm or (slowness.learns("first", now, first.seen) and not self.probes)):
                 return
         for usual in self._learners:
             usual.first.add(seconds, now)
@@ -211,9 +213,9 @@ class Lease:
             return
         if self._timed is not None:
             self._timed.end(now, outcome, error, says_nothing=self.untimed)
-        if not self.untimed and (answer is not None or self._first is None or error is not None or self._probes):
+        if not self.untimed and (answer is not None or self._first is None or error is not None or self.probes):
             self._record_times(now, sent_at, outcome, error, answer)
-            if self._probes and outcome in {"won", "not_accepted"} and self.is_as_usual(answer, now, whole=True):
+            if self.probes and outcome in {"won", "not_accepted"} and self.is_as_usual(answer, now, whole=True):
                 state.slowness.passed(now)
         if outcome in {"won", "not_accepted"}:
             self._record_answer(now, sent_at)
@@ -281,7 +283,7 @@ class Lease:
         if outcome == "superseded" and state.breakers_on and not self._learners[0].first.seen:
             state.slowness.lost_unheard(now)
         self.is_late("first", seconds, now)
-        if state.slowness.learns("first", now, self.usual.first.seen):
+        if state.slowness.learns("first", now, self.usual.first.seen) and not self.probes:
             for usual in self._learners:
                 usual.first.add_cut(seconds, now)
 
@@ -295,8 +297,8 @@ class Lease:
                 usual.add_answer(answer, now, whole=whole)
 
     def _learns_contents(self, now: float) -> bool:
-        slowness, usual = self.state.slowness, self.usual
-        return slowness.learns("pace", now, usual.pace.seen) and slowness.learns("silence", now, usual.silence.seen)
+        learns, usual = self.state.slowness.learns, self.usual
+        return not self.probes and learns("pace", now, usual.pace.seen) and learns("silence", now, usual.silence.seen)
 
     def _count_contents(self, now: float, answer: Answer, *, whole: bool) -> None:
         """Count pace and silence of an answer for or against the model."""

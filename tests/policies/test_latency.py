@@ -221,6 +221,26 @@ def test_what_is_learned_from_an_attempt(
     assert clock.run(scenario()) == learned
 
 
+@pytest.mark.parametrize(("probes", "learned"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize("answers", [True, False])
+def test_probes_of_a_slow_model_teach_nothing(clock: Clock, probes: bool, learned: int, answers: bool) -> None:
+    """After ten minutes what a slow model does is learned again, but for its probes: few would make that its usual."""
+    async def scenario() -> int:
+        policies = await new_policies()
+        state = policies.state_of(A)
+        state.slowness._demote(0.0, "")
+        lease = policies.lease_now(state, Rank.FIRST, 0.0)
+        assert lease is not None
+        lease.mark_sent(1000.0, 100, None, streams=True)
+        lease.probes = probes
+        if answers:
+            lease.began(5.0, 1005.0)
+        lease.end(1006.0, "superseded")
+        return state.streamed.samples.count
+
+    assert clock.run(scenario()) == learned
+
+
 def test_health_tells_quantiles_with_the_losers_in_them(clock: Clock, world: World) -> None:
     """`health()` shows quantiles that count the losers of races as censored."""
     world.model("b", Act(first_token=1.0))
