@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +15,8 @@ INK, OURS, HAND, PEER, MISSED = "#7d8590", "#3b82f6", "#10b981", "#a1a9b4", "#ef
 ARMS = ("#7d8590", "#3b82f6", "#10b981", "#f97316")
 NEVER = 22.0
 """Seconds at which a p99 without a number is drawn: beyond the call timeout of 20 s."""
+LONGEST = 100.0
+"""Seconds at which an answer is drawn that takes longer, or never comes, in `in_time`."""
 TAIL = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99, "p99.9_e2e": 0.999}
 mpl.use("svg")
 mpl.rcParams.update({
@@ -159,6 +162,35 @@ def faults(scenarios: Figures) -> str:
     for ax in list(panels.flat)[len(scenarios):]:
         ax.axis("off")
     return _save(fig, "faults")
+
+
+def in_time(cells: list[dict[str, Any]]) -> str:
+    """p99 of the whole answer on each day: no rules, asyncrouter by what was asked for, and known beforehand."""
+    days = list(dict.fromkeys(one["day"] for one in cells))
+    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.42 * len(days)))
+    marks = {"none": ("o", "asyncrouter, no hedge"), "auto": ("D", 'asyncrouter, hedge="auto"'),
+             "p95": ("s", 'asyncrouter, hedge="p95"')}
+    for place, day in enumerate(reversed(days)):
+        found = {one["hedge"]: one["figures"] for one in cells if one["day"] == day}
+        one = next(iter(found.values()))
+        without, known = (min(median(one[name]), LONGEST) for name in ("p99_no_rules", "p99_known"))
+        ax.plot([known, without], [place, place], color=PEER, linewidth=5, alpha=0.3, solid_capstyle="butt")
+        mark = "X" if without == LONGEST else "|"
+        ax.plot(without, place, mark, color=MISSED, markersize=11, markeredgewidth=2,
+                label="no rules (X: never)" if place == 0 else None)
+        ax.plot(known, place, "|", color=INK, markersize=13, markeredgewidth=2,
+                label="known beforehand" if place == 0 else None)
+        for hedge, (mark, label) in marks.items():
+            if hedge in found:
+                ax.plot(median(found[hedge]["p99_seconds"]), place, mark, color=OURS, markersize=6, alpha=0.8,
+                        label=label if place == 0 else None)
+    ax.set_xscale("log")
+    ax.set_xticks([2, 3, 5, 10, 20, 50, 100], ["2", "3", "5", "10", "20", "50", "100 s"])
+    ax.minorticks_off()
+    ax.set_yticks(range(len(days)), list(reversed(days)))
+    ax.set_xlabel("p99 of the whole answer")
+    ax.legend(labelcolor=INK, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
+    return _save(fig, "in_time")
 
 
 def coverage(hits: dict[str, dict[str, int]], stated: dict[str, dict[str, int]]) -> str:

@@ -6,7 +6,8 @@
 The faults are the scenarios of `asyncrouter.bench`, in real time behind real sockets: each contender has a server of
 its own, which treats the same prompts alike. Contenders (one file each in contenders/) are processes of their own, two
 at a time, with a chain of two models, 10 s for one try, 20 s for a call, buffered replies, and their default retries. A
-*truncated* answer is one that was returned as complete and is not.
+*truncated* answer is one that was returned as complete and is not. *known beforehand* is no contender: somebody who
+knows which answers of the first model will be bad, and asks the second one instead, in virtual time.
 
 On bias: we wrote the scenarios, and we know asyncrouter best. The others are set up as their documentation shows it,
 not tuned; LiteLLM, for one, has more settings than are used here. Corrections of contenders are welcome.
@@ -26,8 +27,8 @@ from typing import NamedTuple
 
 from _scenario_server import ALL_SCENARIOS, Server, serving
 
-from asyncrouter.bench import SCENARIOS, Load
-from asyncrouter.bench.scenarios import TOKENS
+from asyncrouter import bench
+from asyncrouter.bench import SCENARIOS, Arm, Load
 
 HERE = Path(__file__).parent / "contenders"
 MODELS = ["primary", "secondary"]
@@ -37,6 +38,7 @@ START_TIMEOUT = 120.0
 """Seconds that a contender may take to start, to stop, and to import its packages."""
 SEEDS = {"heavy-tail": 2}
 """Seeds of scenarios for which 0 is not typical: four of its 611 calls are stragglers, where twelve are expected."""
+KNOWN = "known beforehand"
 PACKAGES = ("asyncrouter", "aiohttp", "openai", "haystack-ai", "langchain-core", "langchain-openai", "litellm",
             "pydantic-ai-slim", "tensorzero")
 
@@ -55,9 +57,9 @@ def main(scenarios: list[str], only: list[str], together: int, seconds: float, r
     found: dict[str, dict[str, dict]] = {}
     print(f"{'':16}{'contender':22}{'answered':>10}{'truncated':>10}{'p50':>8}{'p95':>8}{'p99':>8}{'requests':>10}{'CPU':>8}")
     for scenario in scenarios:
-        found[scenario] = {}
+        drawn = SEEDS.get(scenario, 0) if seed is None else seed
+        found[scenario] = {KNOWN: known_beforehand(scenario, seconds, rate, drawn)}
         for first in range(0, len(names), together):
-            drawn = SEEDS.get(scenario, 0) if seed is None else seed
             done = run_scenario(scenario, names[first : first + together], seconds, rate, drawn, python)
             found[scenario] |= done
             for name, one in done.items():
@@ -90,6 +92,17 @@ def run_scenario(
         return done | {runner.name: {"failed": "did not start"} for runner in runners if runner not in ready}
 
 
+def known_beforehand(scenario: str, seconds: float, rate: float, seed: int) -> dict:
+    """What somebody reaches who knows which answers will be bad."""
+    arm = Arm(KNOWN, {"chain": MODELS, "deadline": CALL_TIMEOUT}, beforehand=True)
+    load = Load.poisson(rate, seconds=seconds)
+    [run] = bench.run([arm], load, scenario=ALL_SCENARIOS[scenario], seed=seed).arms
+    rows = [(row.scheduled, row.ended, row.outcome) for row in run.rows]
+    done = {"rows": rows, "cpu": 0.0}
+    return {"seconds": seconds, "rate": rate, "seed": seed} | figures(done, {"requests": sum(
+        len(row.sent) for row in run.rows)})
+
+
 def figures(done: dict, server: dict[str, float]) -> dict[str, object]:
     """What is kept of a contender's calls; a quantile is null where it falls on a call without an answer."""
     rows = done["rows"]
@@ -120,7 +133,7 @@ def _start(stack: ExitStack, name: str, scenario: str, instants: list[float], se
                                stderr=subprocess.DEVNULL, text=True)
     stack.callback(process.kill)
     job = {"kind": "scenario", "base_url": server.base_url, "models": MODELS, "instants": instants,
-           "timeout": ATTEMPT_TIMEOUT, "call_timeout": CALL_TIMEOUT, "words": TOKENS}
+           "timeout": ATTEMPT_TIMEOUT, "call_timeout": CALL_TIMEOUT, "words": ALL_SCENARIOS[scenario].tokens}
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
     return Runner(name, process, server)

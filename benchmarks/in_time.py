@@ -1,297 +1,162 @@
-"""In time, to the last word: whole routers in virtual time, on days on which the first model is late in some way.
+"""Is an answer in time on bad days, to its last word? Whole routers in virtual time, beside what could be known.
 
-    python benchmarks/in_time.py [--only "crawl,stalls"] [--hedge p95,auto,none] [--rate 5] [--seconds 600] [--seeds 1]
+    python benchmarks/in_time.py [--only "usual,50 calls"] [--day stall] [--hedge p95,auto] [--seeds 5] [--json FILE]
 
-A chain of three models is asked five times a second; each answer has 60 contents. Times are compared with somebody who
-knows beforehand which answers of the first model will be bad (they take longer than 99.5 % of its healthy ones) and
-asks the second model instead, at no price. A ratio of 1 is as good as that. `extra` counts the requests of hedges and
-rescues, `exchanged` the answers that the one who knows has exchanged, `wasted` the rescues and hedges of answers that
-were healthy.
+A chain of three models is asked five times a second, 3,000 times; an answer has 60 contents. One factor at a time is
+changed around that day (`_in_time_cells.py`). Times are compared with somebody who knows beforehand which answers of
+the first model will be bad, and asks the second one instead, at no price: 1 is as good as that. Where all models are
+slow, they are compared with a caller who has no rules at all.
+
+- `extra`: requests of hedges and rescues, as a share of the calls. `rescued`: rescues of answers that were healthy.
+- `exchanged`: the answers that the one who knows has exchanged: what an all-knowing router would have to do.
+- `found`: calls made until a model that has become slow was known to be. `back`: seconds until it was used again.
+
+Each figure is the median over the seeds, with the worst of them in brackets. A cell that was measured before stays in
+the file, so that parts can be measured one at a time.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
 import math
+import platform
 import statistics
+import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from asyncrouter import CallError, Router
-from asyncrouter.sim import Act, Clock, World
+from _in_time_cells import cells, goal_of
+from _in_time_days import play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
-MODELS = {"a": (0.6, 0.35), "b": (0.7, 0.4), "c": (0.4, 0.3)}
-"""Median and sigma of the seconds to the first content (lognormal), by model."""
-CONTENTS, GAP = 60, 0.03
-"""Contents of an answer, and the mean seconds between two of them; an answer has one pace, U(0.7, 1.3) times that."""
-MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "hello"}]
-WAYS = ("no content", "no more", "apart", "tried again")
-"""Words that say why another attempt was started."""
-SILENT = 100_000.0
-"""Seconds of silence that stand for ever."""
+    from _in_time_cells import Goal
+    from _in_time_days import Cell, Played
 
-
-class Answer(NamedTuple):
-    """What an answer of the first model is like: its first content, its gap, and a silence before a content."""
-
-    first: float
-    gap: float
-    contents: int = CONTENTS
-    stall_at: int | None = None
-    stall: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds until it is whole."""
-        return self.first + self.gap * (self.contents - 1) + self.stall
-
-    @property
-    def act(self) -> Act:
-        """The same for a simulated model."""
-        if self.stall_at is None:
-            return Act(first_token=self.first, gap=self.gap, tokens=self.contents)
-        return Act(first_token=self.first, gap=self.gap, tokens=self.contents, fault="stall", at=self.stall_at,
-                   pause=self.stall)
-
-
-Trouble = "Callable[[Answer, Random, float], Answer]"
-"""Makes an answer of the first model worse, or not; the last argument is the share of the day that has passed."""
-
-
-def healthy(answer: Answer, random: Random, at: float) -> Answer:
-    """Nothing happens."""
-    return answer
-
-
-def stragglers(share: float) -> Callable[[Answer, Random, float], Answer]:
-    """A share of the first contents comes twenty times later."""
-    return lambda answer, random, at: answer._replace(first=20 * answer.first) if random.random() < share else answer
-
-
-def brown_out(factor: float, *, whole: bool = False) -> Callable[[Answer, Random, float], Answer]:
-    """First contents come later in the middle third, and contents too if `whole`."""
-    def worse(answer: Answer, random: Random, at: float) -> Answer:
-        if not 1 / 3 <= at < 2 / 3:
-            return answer
-        return answer._replace(first=factor * answer.first, gap=answer.gap * (factor if whole else 1.0))
-    return worse
-
-
-def outage(answer: Answer, random: Random, at: float) -> Answer:
-    """No content comes in the middle third."""
-    return answer._replace(first=SILENT) if 1 / 3 <= at < 2 / 3 else answer
-
-
-def slow_words(answer: Answer, random: Random, at: float) -> Answer:
-    """Contents come twenty times slower in the middle third."""
-    return answer._replace(gap=20 * answer.gap) if 1 / 3 <= at < 2 / 3 else answer
-
-
-def crawls(share: float) -> Callable[[Answer, Random, float], Answer]:
-    """A share of the answers comes twenty times slower."""
-    return lambda answer, random, at: answer._replace(gap=20 * answer.gap) if random.random() < share else answer
-
-
-def stalls(share: float) -> Callable[[Answer, Random, float], Answer]:
-    """A share of the answers falls silent for 30 s in the middle."""
-    def worse(answer: Answer, random: Random, at: float) -> Answer:
-        if random.random() >= share:
-            return answer
-        return answer._replace(stall_at=random.randrange(5, answer.contents - 5), stall=30.0)
-    return worse
-
-
-def mixed(answer: Answer, random: Random, at: float) -> Answer:
-    """2 % stragglers, 2 % stalls, and slow words in the middle third."""
-    return slow_words(stalls(0.02)(stragglers(0.02)(answer, random, at), random, at), random, at)
-
-
-DAYS = {
-    "healthy": healthy,
-    "stragglers 2 %": stragglers(0.02),
-    "stragglers 5 %": stragglers(0.05),
-    "brown-out x10": brown_out(10.0),
-    "brown-out x3": brown_out(3.0),
-    "all x3": brown_out(3.0, whole=True),
-    "outage": outage,
-    "slow words": slow_words,
-    "crawl 3 %": crawls(0.03),
-    "stalls 2 %": stalls(0.02),
-    "mixed": mixed,
-}
-"""The days by name."""
-
-
-@dataclass(slots=True)
-class Figures:
-    """One day of one router beside the one who knows."""
-
-    p95: float
-    p99: float
-    worst: float
-    extra: float
-    exchanged: float
-    wasted: float
-    failed: int
-    detected: int | None
-
-
-def draw(random: Random, name: str) -> Answer:
-    """A healthy answer of a model."""
-    median, sigma = MODELS[name]
-    return Answer(median * math.exp(random.gauss(0.0, sigma)), GAP * random.uniform(0.7, 1.3))
+HEAD = (f"{'':<26}{'day':<18}{'hedge':<6}{'p95':>5} {'':7}{'p99':>5} {'':7}{'worst':>6} {'':>7} {'extra':>6} "
+        f"{'rescued':>7} {'exchanged':>9} {'found':>5} {'back':>5}")
+Figures = dict[str, list[float]]
+"""The figures of a cell: one for each seed."""
 
 
 def quantile(values: list[float], q: float) -> float:
-    """A quantile of values that are sorted."""
-    return values[min(len(values) - 1, int(q * len(values)))]
+    """A quantile of values, by rank."""
+    return sorted(values)[min(len(values) - 1, int(q * len(values)))]
 
 
-def healthy_limit(name: str) -> float:
-    """The seconds that one in 200 of a model's healthy answers takes longer than."""
-    random = Random(0)
-    return quantile(sorted(draw(random, name).seconds for _ in range(20_000)), 0.995)
+def measured(cell: Cell, played: Iterable[Played]) -> Figures:
+    """The figures of a cell."""
+    found: Figures = {}
+
+    def put(name: str, value: float) -> None:
+        found.setdefault(name, []).append(round(value, 5) if math.isfinite(value) else 1e9)
+
+    for one in played:
+        count = len(one.calls)
+        ours = [call.seconds for call in one.calls]
+        others = [call.no_rules if cell.everybody else call.known for call in one.calls]
+        for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+            put(name, quantile(ours, q) / quantile(others, q))
+            put(f"{name}_seconds", quantile(ours, q))
+            put(f"{name}_known", quantile(others, q))
+        put("p99_no_rules", quantile([call.no_rules for call in one.calls], 0.99))
+        put("worst", max(ours))
+        put("worst_known", max(others))
+        put("extra", one.extra / count)
+        put("rescued", one.healthy_rescues / count)
+        put("wasted", one.wasted / count)
+        put("exchanged", sum(call.exchanged for call in one.calls) / count)
+        put("failed", one.failed)
+        put("cut", one.cut)
+        for number in one.detected:
+            put("found", number)
+        for seconds in one.back:
+            put("back", seconds)
+    return found
 
 
-def known_beforehand(answers: list[Answer], seed: int) -> tuple[list[float], float]:
-    """The seconds of the calls of somebody who knows these answers, sorted, and the share of exchanged ones."""
-    random, limit = Random(f"known:{seed}"), healthy_limit("a")
-    taken = [draw(random, "b").seconds if one.seconds > limit else one.seconds for one in answers]
-    return sorted(taken), sum(one.seconds > limit for one in answers) / len(answers)
+def missed(cell: Cell, goal: Goal, found: Figures) -> list[str]:
+    """The goals that the medians miss."""
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    calls, finds = cell.calls / cell.lives, cell.day in {"first x10", "first x3"} and cell.rate <= 5.0
+    limits: list[tuple[str, float, float | None]] = [
+        ("p95", middle["p95"], goal.p95), ("p99", middle["p99"], goal.p99),
+        ("extra", middle["extra"], None if goal.extra is None else goal.extra + goal.requests / calls),
+        ("worst", middle["worst"], None if goal.worst is None else middle["worst_known"] + goal.worst),
+        ("failed", max(found["failed"]), 0.0),
+        ("found", middle.get("found", 0.0), 15.0 if finds else None),
+    ]
+    # Ratios are goals to two digits.
+    return [f"{name} {value:.4g} > {limit:.4g}" for name, value, limit in limits
+            if limit is not None and round(value, 4) > limit + (0.005 if name in {"p95", "p99"} else 1e-9)]
 
 
-def play(
-    day: str, hedge: str | None, rate: float, seconds: float, seed: int, everybody: bool, show: float | None
-) -> Figures:
-    """One day."""
-    world, calls = World(seed=seed, keep=0), int(rate * seconds)
-    trouble, arrivals = DAYS[day], Random(f"arrivals:{seed}")
-    draws = {name: Random(f"{name}:{seed}") for name in MODELS}
-    luck = Random(f"luck:{seed}")
+def line(cell: Cell, found: Figures, misses: list[str]) -> str:
+    """A line of the table."""
+    def show(name: str, form: str, worst: Callable[[list[float]], float] | None = None, empty: int = 5) -> str:
+        values = found.get(name)
+        if not values:
+            return f"{'–':>{empty}}"
+        bracket = "" if worst is None else f" ({worst(values):{form}})"
+        return f"{statistics.median(values):{form}}{bracket}"
 
-    def first(_request: object, _random: Random) -> Act:
-        answer = trouble(draw(draws["a"], "a"), luck, asyncio.get_running_loop().time() / seconds)
-        return answer.act
-
-    def other(name: str) -> Callable[[object, Random], Act]:
-        def behave(_request: object, _random: Random) -> Act:
-            answer = draw(draws[name], name)
-            if everybody:
-                answer = trouble(answer, luck, asyncio.get_running_loop().time() / seconds)
-            return answer.act
-        return behave
-
-    world.model("a", first)
-    world.model("b", other("b"))
-    world.model("c", other("c"))
-    config = world.config(tasks={"default": {"models": ["a", "b", "c"], "hedge": hedge or "none"}})
-    took: list[float] = []
-    attempts = {"hedge": 0, "rescue": 0, "failed": 0, "wasted": 0}
-    ways: dict[str, int] = {}
-    slow_at: list[float] = []
-    asked: list[float] = []
-
-    def listen(event: object) -> None:
-        if type(event).__name__ == "StateChanged" and getattr(event, "state", "") == "slow":
-            slow_at.append(asyncio.get_running_loop().time())
-            if show is not None:
-                print(f"    at {slow_at[-1]:.1f}: {event}", file=sys.stderr)
-
-    async def one(router: Router) -> None:
-        began = asyncio.get_running_loop().time()
-        asked.append(began)
-        try:
-            reply = await router.chat(MESSAGES)
-        except CallError as error:
-            trace = error.trace
-            attempts["failed"] += 1
-        else:
-            trace = reply.trace
-        took.append(asyncio.get_running_loop().time() - began)
-        assert trace is not None
-        if show is not None and took[-1] >= show:
-            print(f"    at {began:.1f}: {took[-1]:.1f} s\n{trace}", file=sys.stderr)
-        for attempt in trace.attempts:
-            if attempt.cause in {"hedge", "rescue"} and attempt.sent is not None:
-                attempts[attempt.cause] += 1
-                attempts["wasted"] += attempt.outcome != "won"
-                way = next((way for way in WAYS if way in attempt.why), "?")
-                key = f"{attempt.cause}, {way}, {attempt.outcome}"
-                ways[key] = ways.get(key, 0) + 1
-
-    async def main() -> None:
-        async with Router(config, transport=world.transport(), seed=seed, listeners=[listen]) as router:
-            at = 0.0
-            tasks = []
-            for _ in range(calls):
-                await asyncio.sleep(at - asyncio.get_running_loop().time())
-                tasks.append(asyncio.create_task(one(router)))
-                at += arrivals.expovariate(rate)
-            await asyncio.gather(*tasks)
-
-    Clock().run(main())
-    if show is not None:
-        print("   ", ways, file=sys.stderr)
-    random, luck = Random(f"a:{seed}"), Random(f"luck:{seed}")
-    answers = [trouble(draw(random, "a"), luck, began / seconds) for began in sorted(asked)]
-    best, exchanged = known_beforehand(answers, seed)
-    took.sort()
-    troubled = [at for at in slow_at if at >= seconds / 3]
-    detected = None
-    if troubled and day != "healthy":
-        detected = sum(seconds / 3 <= began < troubled[0] for began in asked)
-    extra = (attempts["hedge"] + attempts["rescue"]) / calls
-    return Figures(
-        quantile(took, 0.95) / quantile(best, 0.95), quantile(took, 0.99) / quantile(best, 0.99), took[-1], extra,
-        exchanged, attempts["wasted"] / calls, attempts["failed"], detected,
-    )
+    return (
+        f"{cell.group:<26}{cell.day:<18}{cell.hedge:<6}{show('p95', '5.2f', max)} {show('p99', '5.2f', max)} "
+        f"{show('worst', '5.1f', max)} {show('extra', '6.2%')} {show('rescued', '7.2%')} {show('exchanged', '9.2%')} "
+        f"{show('found', '5.0f')} {show('back', '5.0f')}  {'; '.join(misses)}"
+    ).rstrip()
 
 
-def rows(options: argparse.Namespace) -> Iterator[str]:
-    """A line for each day and hedge."""
-    days = [day for day in DAYS if not options.only or any(part in day for part in options.only.split(","))]
-    yield (f"{'day':<16} {'hedge':<6} {'p95':>6} {'(worst)':>8} {'p99':>6} {'(worst)':>8} {'call':>7} {'extra':>7} "
-           f"{'exch.':>7} {'wasted':>7} {'failed':>6} {'found':>6}")
-    for day in days:
-        for hedge in options.hedge.split(","):
-            began = time.monotonic()
-            given = None if hedge == "none" else hedge
-            played = [
-                play(day, given, options.rate, options.seconds, seed, options.everybody, options.show)
-                for seed in range(options.seeds)
-            ]
-            p95, p99 = [one.p95 for one in played], [one.p99 for one in played]
-            found = [one.detected for one in played if one.detected is not None]
-            yield (
-                f"{day:<16} {hedge:<6} {statistics.median(p95):6.2f} {max(p95):8.2f} {statistics.median(p99):6.2f} "
-                f"{max(p99):8.2f} {max(one.worst for one in played):6.1f}s "
-                f"{statistics.median(one.extra for one in played):7.2%} "
-                f"{statistics.median(one.exchanged for one in played):7.2%} "
-                f"{statistics.median(one.wasted for one in played):7.2%} {sum(one.failed for one in played):6d} "
-                f"{statistics.median(found) if found else '-':>6}"
-            )
-            print(f"  ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+def _chosen(options: argparse.Namespace) -> list[Cell]:
+    def fits(text: str, parts: str) -> bool:
+        return not parts or any(part in text for part in parts.split(","))
+
+    return [cell for cell in cells()
+            if fits(cell.group, options.only) and fits(cell.day, options.day) and fits(cell.hedge, options.hedge)]
+
+
+def _write(path: Path, cell: Cell, goal: Goal, found: Figures, misses: list[str]) -> None:
+    document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"cells": {}}
+    document |= {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version()}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False,
+                            cwd=Path(__file__).parent).stdout.strip()
+    document["cells"][f"{cell.group} / {cell.day} / {cell.hedge}"] = {
+        "group": cell.group, "day": cell.day, "hedge": cell.hedge, "rate": cell.rate, "calls": cell.calls,
+        "lives": cell.lives, "commit": commit, "goal": goal._asdict() | {"worst": goal.worst and min(goal.worst, 1e9)},
+        "missed": misses, "figures": found,
+    }
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Play the days and print a line for each."""
+    """Play the cells, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="parts of the names of days, with commas (default: all)")
-    parser.add_argument("--hedge", default="p95,auto,none", help="what is asked for (default: p95,auto,none)")
-    parser.add_argument("--rate", type=float, default=5.0, help="calls a second (default: 5)")
-    parser.add_argument("--seconds", type=float, default=600.0, help="length of a day (default: 600)")
-    parser.add_argument("--seeds", type=int, default=1, help="how often each day is played (default: 1)")
-    parser.add_argument("--everybody", action="store_true", help="the other models have the same trouble")
-    parser.add_argument("--show", type=float, metavar="SECONDS", help="print the traces of calls that took so long")
-    for row in rows(parser.parse_args()):
-        print(row, flush=True)
+    parser.add_argument("--only", default="", help="parts of the names of groups, with commas (default: all)")
+    parser.add_argument("--day", default="", help="parts of the names of days, with commas (default: all)")
+    parser.add_argument("--hedge", default="", help="some of p95,auto,none (default: all)")
+    parser.add_argument("--seeds", type=int, default=5, help="how often each cell is played (default: 5)")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--show", type=float, default=math.inf, metavar="SECONDS",
+                        help="print the traces of calls that took so long")
+    options = parser.parse_args()
+    print(HEAD)
+    for cell in _chosen(options):
+        began = time.process_time()
+        played = [play(cell, seed, options.show) for seed in range(options.seeds)]
+        found = measured(cell, played)
+        goal = goal_of(cell, statistics.median(found["exchanged"]))
+        misses = missed(cell, goal, found)
+        print(line(cell, found, misses), flush=True)
+        print(f"  ({time.process_time() - began:.0f} s of CPU, {dict(sum((one.ways for one in played), Counter()))})",
+              file=sys.stderr, flush=True)
+        if options.json is not None:
+            _write(options.json, cell, goal, found, misses)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import _charts
@@ -90,6 +91,37 @@ def faults(document: Document) -> Iterable[str]:
     yield _command(document, "python benchmarks/faults.py --json benchmarks/results/faults.json")
 
 
+def in_time(document: Document) -> Iterable[str]:
+    cells: list[Document] = list(document["cells"].values())
+    yield "## In time, to the last word"
+    yield ("Virtual time. A chain of three models is asked five times a second for answers of 60 contents; the first "
+           "model is late in some way. *No rules* waits for it; *known beforehand* knows which of its answers will be "
+           "bad, and asks the second model instead: nobody can do better at no price.")
+    yield _image(_charts.in_time([one for one in cells if one["group"] == "the usual day"]),
+                 "p99 of the whole answer on bad days, beside no rules and what could be known")
+    yield ("Ratios to *known beforehand* (to no rules where all models are slow): medians over the seeds, the worst of "
+           "them in brackets. *Extra*: requests of hedges and rescues. *Exchanged*: the answers that who knows "
+           "beforehand exchanges. *Found*: calls until a slow model was known to be.")
+    yield _table(("", "day", "hedge", "seeds", "p95", "p99", "p99, s", "known, s", "no rules, s", "worst, s", "extra",
+                  "exchanged", "found", "goals missed"), map(_in_time_row, cells))
+    yield _command(document, "python benchmarks/in_time.py --json benchmarks/results/in_time.json")
+
+
+def false_alarms(document: Document) -> Iterable[str]:
+    yield "## False alarms"
+    yield ("Healthy answers of several laws: how often a model that never changes is taken for a slow one, and an "
+           "answer for a dead one (its first content, or a silence in it, is longer than the \"auto\" limit). In a "
+           "chain such an answer is raced, and cut only where nobody could be. *Memory alone*: without the 30 s that "
+           "hold until 500 samples are known. Bounds are 95 %.")
+    head = "law", "answers judged", "demotions", "cut", "at most, of 100,000", "memory alone", "at most, of 100,000"
+    yield _table(head, (
+        (name, f"{one['judged']:,}", one["demoted"], one["cut"], f"{one['cut_bound']:.2f}", one["beyond"],
+         f"{one['beyond_bound']:.2f}") for name, one in document["laws"].items()
+    ))
+    yield _command(document, f"python benchmarks/false_alarms.py --answers {document['answers']} "
+                             "--json benchmarks/results/false_alarms.json")
+
+
 def replay(document: Document) -> Iterable[str]:
     yield "## Are the estimates of `bench replay` right?"
     yield (f"{document['seeds']} simulated recordings of {document['calls']:,} calls: the share of the 95 % intervals "
@@ -131,8 +163,8 @@ def serve(document: Document) -> Iterable[str]:
 
 
 SECTIONS: dict[str, Callable[[Document], Iterable[str]]] = {
-    "overhead": overhead, "peers": peers, "tail": tail, "faults": faults, "replay": replay, "simulation": simulation,
-    "batch": batch, "serve": serve,
+    "overhead": overhead, "peers": peers, "tail": tail, "faults": faults, "in_time": in_time,
+    "false_alarms": false_alarms, "replay": replay, "simulation": simulation, "batch": batch, "serve": serve,
 }
 
 
@@ -158,6 +190,25 @@ def _fault_cells(one: Document) -> Iterable[str]:
     times = ("never" if one[name] is None else f"{one[name]:.2f}" for name in ("p50", "p95", "p99"))
     shares = (f"{one['outcomes'].get(name, 0) / calls:.1%}" for name in ("ok", "torn"))
     return (*shares, *times, f"{one['requests'] / calls:.2f}")
+
+
+def _in_time_row(cell: Document) -> Iterable[object]:
+    figures: dict[str, list[float]] = cell["figures"]
+
+    def middle(name: str, form: str) -> str:
+        values = figures.get(name)
+        if not values:
+            return "–"
+        return "never" if median(values) >= 1e9 else f"{median(values):{form}}"
+
+    yield from (cell["group"], cell["day"], cell["hedge"], len(figures["p95"]))
+    yield from (f"{middle(name, '.2f')} ({max(figures[name]):.2f})" for name in ("p95", "p99"))
+    no_rules = median(figures["p99_no_rules"])
+    yield from (middle("p99_seconds", ".1f"), middle("p99_known", ".1f"))
+    yield "never" if no_rules > 1e4 else f"{no_rules:.1f}"
+    yield f"{max(figures['worst']):.1f}"
+    yield from (middle("extra", ".2%"), middle("exchanged", ".1%"), middle("found", ".0f"))
+    yield "; ".join(cell["missed"]) or "none"
 
 
 def _estimate(one: Document | None, *, share: bool) -> str:
