@@ -98,7 +98,7 @@ class OpenAIApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope)
         visit = self._gate.enter(headers)
         if isinstance(visit, Answer):
             await _send(send, visit)
@@ -142,6 +142,15 @@ class OpenAIApp:
             if size > self._max_body:
                 return too_large
         return b"".join(parts)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The header fields by name; of one that comes twice the values in one, so that two keys are no key."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 def _path(scope: Scope) -> str:

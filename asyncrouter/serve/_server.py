@@ -176,6 +176,8 @@ class Server:
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
+        if len(request.headers.getall("authorization", ())) > 1:  # a proxy in front may have looked at the other one
+            return _whole(problem_answer(400, "authorization: expected once"))
         if path == "/healthz" and request.method == "GET":
             return _whole(self._health())
         if not self._gate.keys and (refusal := refuse_web_page(request.headers)) is not None:

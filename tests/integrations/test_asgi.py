@@ -122,6 +122,8 @@ def test_a_client_that_leaves_before_its_body_has_asked_nothing(clock: Clock, wo
 
 @pytest.mark.parametrize(("headers", "status"), [
     ([], 401), ([(b"authorization", b"Bearer x")], 401), ([(b"authorization", f"Bearer {KEY}".encode())], 200),
+    ([(b"authorization", f"Bearer {KEY}".encode()), (b"authorization", b"Bearer x")], 401),
+    ([(b"authorization", b"Bearer x"), (b"authorization", f"Bearer {KEY}".encode())], 401),
 ])
 def test_a_key_is_asked_for(
     clock: Clock, world: World, headers: list[tuple[bytes, bytes]], status: int, monkeypatch: pytest.MonkeyPatch

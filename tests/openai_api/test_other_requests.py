@@ -147,3 +147,33 @@ def test_names_that_a_key_may_not_use_are_not_listed(clock: Clock, world: World)
     clock.run(scenario())
 
     assert messages == ["unknown task 'theirs'; there are mine", "unknown task 'nope'; there are mine"]
+
+
+def test_a_session_stays_at_one_member_of_a_pool(clock: Clock, world: World) -> None:
+    """The header field names the conversation; each one's requests go to one host, and the hosts share them all."""
+    world.model("m", Act(text="one"))
+    hosts = {name: {"base_url": "http://sim.test/v1", "headers": {"X-Host": name}} for name in "abc"}
+    pool = {"any": [f"{name}:m" for name in hosts]}
+    found: list[list[str]] = []
+
+    async def scenario() -> None:
+        async with router_of(world, providers=hosts, models={"pool": pool}) as router:
+            for session in range(12):
+                before = len(world.seen)
+                for _ in range(4):
+                    await OpenAIApi(router).respond(chat("pool", {"X-Asyncrouter-Session": f"chat {session}"}))
+                found.append([seen.headers["x-host"] for seen in list(world.seen)[before:]])
+
+    clock.run(scenario())
+
+    assert [len(set(hosts_asked)) for hosts_asked in found] == [1] * 12
+    assert {hosts_asked[0] for hosts_asked in found} == set(hosts)
+
+
+def test_a_session_is_no_blank(clock: Clock, world: World) -> None:
+    """It is a 400 that names it; for embeddings, which meet no prompt cache, it means nothing."""
+    world.model("m", Act(text="one"))
+    blank, body = respond(clock, world, chat(headers={"x-asyncrouter-session": " "}))
+    vectors, _ = respond(clock, world, embed(input="a")._replace(headers={"x-asyncrouter-session": "a"}))
+
+    assert (blank.status, body["error"]["message"][:9], vectors.status) == (400, "session: ", 200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,6 +172,10 @@ SMUGGLED = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
     "Transfer-Encoding: chunked, identity", "Transfer-Encoding: xchunked", "Transfer-Encoding : chunked",
     "X: a\r\n folded: b", "X: a\x00b", "X: a\rb", "Bad Name: 1", ": empty", "X: " + "a" * 9000,
     "\r\n".join(f"X-{number}: 1" for number in range(200)),
+    "Transfer-Encoding: chunked\r\nContent-Length: 5", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "Content-Length: 5\r\nContent-Length: 5", "Transfer-Encoding: identity", "Transfer-Encoding: \x0bchunked",
+    "Content-Length: 99999999999999999999", "Content-Length: 1 2", "Content-Length: \xb2", "Host: evil.example",
+    "X: 1\nContent-Length: 5", f"Authorization: Bearer {KEY[:-1]}x",
 ])  # fmt: skip
 def test_header_smuggling_ends_the_connection(world: World, head: str) -> None:
     """A head that two servers could read in two ways is a 400, and what follows it is no request."""
@@ -184,6 +189,55 @@ def test_header_smuggling_ends_the_connection(world: World, head: str) -> None:
         assert (status_of(answer), answer.count(b"HTTP/1."), len(world.seen)) == (400, 1, 0)
         assert b'"type":"invalid_request_error"' in answer
         assert KEY.encode() not in answer
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("body", [
+    b"zz\r\nabc\r\n0\r\n\r\n", b"-5\r\nabcde\r\n0\r\n\r\n", b"0x5\r\nabcde\r\n0\r\n\r\n",
+    b"f" * 30 + b"\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n", b"3 5\r\nabc\r\n0\r\n\r\n", b"3\r\nabcdef\r\n0\r\n\r\n",
+])  # fmt: skip
+def test_chunks_that_could_be_read_in_two_ways_end_the_connection(world: World, body: bytes) -> None:
+    """Their sizes are hexadecimal digits, and each has that many bytes; what follows is no request."""
+    world.model("m", Act(text="one"))
+
+    async def scenario() -> None:
+        async with serving(world, body_seconds=1.0) as server:
+            head = request(headers=["Transfer-Encoding: chunked"]).replace(b"Content-Length: 0\r\n", b"")
+            answer = await talk(server, head + body + SMUGGLED)
+
+        assert (status_of(answer), answer.count(b"HTTP/1."), len(world.seen)) == (400, 1, 0)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("upgrade", [
+    ["Upgrade: websocket", "Connection: Upgrade, close", "Sec-WebSocket-Key: eA=="],
+    ["Upgrade: h2c", "HTTP2-Settings: AAMAAABk", "Connection: Upgrade, HTTP2-Settings, close"],
+])
+def test_no_other_protocol_is_spoken(world: World, upgrade: list[str]) -> None:
+    """A client that asks for one gets its answer in HTTP/1.1, and nothing hides behind it."""
+    world.model("m", Act(text="one"))
+
+    async def scenario() -> None:
+        async with serving(world) as server:
+            answer = await talk(server, request(private(), headers=upgrade))
+
+        assert (status_of(answer), b"101 Switching" in answer, len(world.seen)) == (200, False, 1)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "NONE"])
+def test_a_call_is_a_post(world: World, method: str) -> None:
+    """Every other method is a 405 that says so, or no HTTP; nothing is echoed."""
+    world.model("m", Act(text="one"))
+
+    async def scenario() -> None:
+        async with serving(world) as server:
+            answer = await talk(server, request(private(), method=method))
+
+        assert (status_of(answer) in {400, 405}, PROMPT_MARK.encode() in answer, len(world.seen)) == (True, False, 0)
 
     run(scenario())
 
@@ -323,6 +377,29 @@ def test_more_connections_than_there_may_be(world: World) -> None:
         assert (status_of(refused), status_of(served)) == (0, 200)
 
     run(scenario())
+
+
+def test_a_thousand_silent_connections(world: World) -> None:
+    """They hold nobody else up (1,000 connections in one process: 2 s)."""
+    world.model("m", Act(text="one"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    async def scenario() -> None:
+        async with serving(world) as server:
+            held = await asyncio.gather(*[connect(server) for _ in range(1000)])
+            for number, (_, writer) in enumerate(held):
+                writer.write(request(private(), length=10_000)[: number % 400])
+            answers = await asyncio.gather(*[talk(server, request(private())) for _ in range(20)])
+            for _, writer in held:
+                writer.transport.abort()
+
+        assert [status_of(answer) for answer in answers] == [200] * 20
+
+    try:
+        run(scenario())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_curl_waits_for_nothing(world: World) -> None:
