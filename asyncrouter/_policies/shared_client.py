@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from asyncrouter._errors import RouterClosed
 from asyncrouter._events import Notice, StateChanged
 from asyncrouter._policies.shared_limit import SharedLimit
 from asyncrouter._policies.shared_money import SharedMoney
@@ -59,12 +60,18 @@ class SharedClient:
         return f"<SharedClient {'away' if self._away else 'open' if self.opened else 'not opened'}, {self.store!r}>"
 
     async def ready(self) -> None:
-        """Wait until the store is ready. Raises `ConfigError` where it must be reachable and is not."""
+        """Wait until the store is ready. Raises `RouterClosed`; `ConfigError` where it must be reachable and is not."""
         if self.opened:
             return
         if self._opening is None or self._opening.done():
             self._opening = self._loop.create_task(self._open())
-        await asyncio.shield(self._opening)
+            self._opening.add_done_callback(_look_at)
+        try:
+            await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            if self._closed and self._opening.cancelled():
+                raise RouterClosed("the router was closed while the call was running") from None
+            raise
 
     async def _open(self) -> None:
         try:
@@ -154,6 +161,12 @@ class SharedClient:
         await asyncio.gather(*closing, return_exceptions=True)
         with suppress(Exception):
             await self.store.aclose()
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Retrieve the exception of a task whose caller may have gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 def place_of(provider: str, model: str) -> str:

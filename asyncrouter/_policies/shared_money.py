@@ -100,6 +100,7 @@ class SharedMoney:
             self._asking = self._loop.create_task(self._question())
 
     async def _question(self) -> None:
+        wanted: list[_Wanted] = []
         try:
             while self._wanted or self._ended:
                 wanted, self._wanted = self._wanted, []
@@ -114,6 +115,7 @@ class SharedMoney:
                 self._own = None
         finally:
             self._asking = None
+            _turn_away(wanted)  # only if this task was cancelled is anybody left
 
     async def _settle(self) -> None:
         """Settle what has ended; what could not be said is kept."""
@@ -179,11 +181,15 @@ class SharedMoney:
             self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
-        for one in self._wanted:
-            if not one.found.done():
-                one.found.set_exception(RouterClosed("the router was closed while the call was running"))
+        _turn_away(self._wanted)
         with suppress(Exception):  # it lapses in the store
             await self._settle()
+
+
+def _turn_away(wanted: list[_Wanted]) -> None:
+    for one in wanted:
+        if not one.found.done():
+            one.found.set_exception(RouterClosed("the router was closed while the call was running"))
 
 
 Found = Reservation | Short

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import AllModelsFailed, BudgetState, ConfigError, Event, Notice, OverBudget, Router, StateChanged
+from asyncrouter import (
+    AllModelsFailed,
+    BudgetState,
+    ConfigError,
+    Event,
+    Notice,
+    OverBudget,
+    Router,
+    RouterClosed,
+    StateChanged,
+)
 from asyncrouter.shared import Ask, Grant, InProcess
 from asyncrouter.sim import Act, Clock, World
 
@@ -370,3 +380,30 @@ def test_a_budget_while_the_store_is_away(clock: Clock, world: World) -> None:
     assert refused == 11  # 0.018 were left: nine calls of 0.002
     assert state is not None
     assert state.spent_usd == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("method", ["open", "reserve"])
+def test_closing_while_the_store_is_asked(clock: Clock, world: World, method: str) -> None:
+    """A router that is closed while a call waits for the store, to be ready or to reserve, ends the call."""
+
+    class Slow(InProcess):
+        async def open(self) -> None:
+            await asyncio.sleep(60.0 if method == "open" else 0.0)
+
+        async def reserve(self, wanted):  # type: ignore[no-untyped-def]
+            await asyncio.sleep(60.0)
+
+    world.model("a", Act(text="x"))
+    models = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 1.0, "output": 1.0}}}
+    config = world.config(models=models, tasks={"default": ["a"]}, budget={"usd": 1.0})
+    router = Router(config, transport=world.transport(), shared=Slow())
+
+    async def scenario() -> object:
+        call = asyncio.create_task(router.chat("x"))
+        await asyncio.sleep(1.0)
+        await router.aclose()
+        (result,) = await asyncio.gather(call, return_exceptions=True)
+        return type(result)
+
+    assert clock.run(scenario()) is RouterClosed
+    assert clock.now == 1.0
