@@ -33,6 +33,7 @@ _MOST_CONNECTIONS = 10_000
 Examples:
   asyncrouter serve
   asyncrouter serve --config router.toml --host 0.0.0.0 --key env:SERVE_KEY
+  OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=$SERVE_KEY python your_program.py
   curl http://127.0.0.1:8000/v1/chat/completions -H "Authorization: Bearer $SERVE_KEY" \\
     -d '{"model": "task:coding", "messages": [{"role": "user", "content": "Hi"}]}'
 
@@ -49,16 +50,19 @@ Keys with limits of their own stand in the configuration:
 for a key as the password of any user.
 """,
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a key.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
-@click.option("--key", "keys", multiple=True, metavar="env:NAME", help="Let in who sends this key; repeatable.")
-@click.option("--max-body", default=32, show_default=True, type=click.IntRange(1), metavar="MB", help="Of a request.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="Address to listen on. One that other machines reach needs a key.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--key", "keys", multiple=True, metavar="env:NAME",
+              help="Answer only clients that send this key; repeatable.")
+@click.option("--max-body", default=32, show_default=True, type=click.IntRange(1), metavar="MB",
+              help="Largest body of a request.")
 @click.option("--max-calls", default=1000, show_default=True, type=click.IntRange(1), metavar="N",
-              help="Requests that are answered at once.")
+              help="Requests answered at the same time; one more gets a 503.")
 @click.option("--max-seconds", default=600.0, show_default=True, type=click.FloatRange(0, min_open=True),
-              metavar="SECONDS", help="Of a call, whatever a client asks for.")
+              metavar="SECONDS", help="Longest time of a call, whatever a client asks for.")
 @click.option("--drain", default=5.0, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
-              help="That requests in flight have to end when the server is stopped.")
+              help="Time for requests in flight when the server is stopped.")
 @click.option("--status/--no-status", default=None, help="A page for people at /status: the models, how they stand, "
               "what calls cost in the last hour.  [default: only without keys]")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON object.")
@@ -70,6 +74,8 @@ def command(
     configuration: Configuration,
 ) -> None:
     """Serve OpenAI's HTTP API: chat completions, embeddings and models, answered by chains.
+
+    For every client of that API; those that would ask the Responses API have to be set to Chat Completions.
 
     `model` in a request is a model, task:NAME, tier:NAME, or a chain a,b. GET /healthz says whether requests are taken,
     GET /metrics is for Prometheus, GET /status for people. SIGTERM drains, SIGHUP reads the configuration again.

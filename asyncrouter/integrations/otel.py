@@ -14,6 +14,8 @@ A span's `asyncrouter.call_id` is the `trace.id` that log records have as `call_
 listener adds the ids of the call's span, under the names that OpenTelemetry's instrumentation of `logging` uses:
 
 ```python
+import logging
+
 telemetry = OpenTelemetry()
 handler = logging.StreamHandler()
 handler.addFilter(telemetry)
@@ -112,8 +114,7 @@ class OpenTelemetry:
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the ids of its call's span to a log record, "0" where there is none. Always true."""
         span = self._calls.get(getattr(record, "call_id", ""))
-        if span is not None:
-            context = span.get_span_context()
+        if span is not None and (context := span.get_span_context()).is_valid:
             record.otelTraceID = trace.format_trace_id(context.trace_id)
             record.otelSpanID = trace.format_span_id(context.span_id)
         elif not hasattr(record, LOG_TRACE_ID):
