@@ -58,6 +58,7 @@ def cells() -> Iterator[Cell]:
     for hedge in HEDGES:
         for day in ("first x10", "first x3", "stragglers 5 %"):
             yield Cell("0.1 calls a second", day, hedge, rate=0.1, lives=10)
+        yield Cell("0.1 a second for 8 hours", "first x10", hedge, rate=0.1)
         for day in ("healthy", "stragglers 5 %"):
             yield Cell("the first 140 calls", day, hedge, calls=140 * 22, lives=22)
         for day in ("first x3", "first x10", "pace x20", "stall 2 %"):
@@ -83,7 +84,7 @@ def goal_of(cell: Cell, exchanged: float) -> Goal:
         return Goal(1.15, 1.35, 0.065, 0, inf, "no rules")
     if cell.law not in (USUAL, LAWS["first contents sigma 0.6"], LAWS["20 contents"]):
         return Goal(None, None, None, worst=None)
-    if cell.group in {"0.1 calls a second", "the first 140 calls"}:
+    if cell.rate < 0.5 or cell.lives > 1:
         p95, p99 = 1.5, 2.5
     if cell.hedge == "none":
         p95, p99 = max(p95, 2.0), max(p99, 4.0)

@@ -156,6 +156,7 @@ def play(cell: Cell, seed: int, show: float = inf) -> Played:
 def _live(cell: Cell, seed: str, played: Played, show: float) -> None:
     day, listener, calls = Day(cell, seed), Listener(), cell.calls // cell.lives
     transport = AnswerTransport({name: day.model(index) for index, (name, _, _) in enumerate(cell.law.models)})
+    earlier = len(played.calls)
     arrivals, limit = Random(f"arrivals:{seed}"), bad_limit(cell.law)
 
     async def one(router: Router, number: int) -> None:
@@ -187,7 +188,7 @@ def _live(cell: Cell, seed: str, played: Played, show: float) -> None:
     Clock().run(main())
     begin, end = cell.seconds / 3.0, cell.seconds * 2.0 / 3.0
     if found := [at for at in listener.slow if begin <= at < end]:
-        played.detected.append(sum(begin <= call.began < found[0] for call in played.calls))
+        played.detected.append(sum(begin <= call.began < found[0] for call in played.calls[earlier:]))
         back = next((at for at in listener.quick if at >= end), cell.seconds)
         played.back.append(back - end if len(listener.slow) > sum(at < end for at in listener.quick) else 0.0)
 

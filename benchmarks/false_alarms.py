@@ -51,6 +51,8 @@ RATE = 5.0
 KINDS = {0.0005: 8.0, 0.001: 3.0, 0.002: 6.0, 0.005: 2.0, 0.01: 5.0, 0.015: 7.0, 0.02: 1.5, 0.03: 4.0, 0.04: 8.0,
          0.05: 2.5}
 """The shares of the ten kinds, and how many times longer their first contents take."""
+KINDS_TIMES = 6
+"""Times as many answers of the laws with several kinds, as only a sixth of them is judged."""
 LONG_KINDS = 4.0
 """The same once more in the law "long kinds": some of them usually take as long as the 30 s."""
 LAWS: dict[str, Law] = {
@@ -165,7 +167,8 @@ def main() -> None:
         if options.only and not any(part in name for part in options.only.split(",")):
             continue
         began = time.process_time()
-        one = Clock().run(count(name, law, options.answers, options.seed))
+        answers = options.answers * (KINDS_TIMES if name.endswith("kinds") else 1)
+        one = Clock().run(count(name, law, answers, options.seed))
         bounds = [100_000 * upper_bound(number) / one.judged for number in (one.cut, one.beyond)]
         laws[name] = one._asdict() | {"cut_bound": bounds[0], "beyond_bound": bounds[1]}
         print(f"{name:<26}{one.judged:>9,}{one.demoted:>9}{one.cut:>6}{bounds[0]:>15.2f}{one.beyond:>8}{bounds[1]:>15.2f}"
