@@ -154,9 +154,11 @@ def rescue_silence(late: float, m: Usual, o: Usual, contents: int) -> float:
 
 
 def automatic_limit(estimate: Estimate) -> float:
-    """Seconds that no healthy attempt takes, 0 while that cannot be known: at most one in 100,000 takes longer."""
+    """Seconds that no healthy attempt takes: at most one in 100,000 takes longer. While that cannot be known, twice the
+    longest seen; 0 before the first.
+    """
     histogram = estimate.histogram
     if histogram.count < CLOCK_SAMPLES:
-        return 0.0
+        return CLOCK_TIMES * histogram.longest()
     rare = max(estimate.quantile(CLOCK_QUANTILE), histogram.lognormal_quantile(), histogram.longest())
     return CLOCK_TIMES * rare

@@ -180,8 +180,10 @@ def test_the_pace_of_an_unknown_model_says_nothing() -> None:
 
 
 def test_a_limit_follows_what_a_model_does() -> None:
-    """From 500 samples on it is twice what one in 100,000 takes, and twice the longest seen at the least."""
-    assert automatic_limit(known(CLOCK_SAMPLES - 1).first) == 0.0
+    """From 500 samples on it is twice what one in 100,000 takes; twice the longest seen at the least, also before."""
+    young = known(CLOCK_SAMPLES - 1).first
+    assert automatic_limit(Usual().first) == 0.0
+    assert automatic_limit(young) == 2 * young.histogram.longest()
     assert automatic_limit(known(CLOCK_SAMPLES).first) == pytest.approx(2 * 0.6 * exp(4.26 * 0.35), rel=0.25)
     assert automatic_limit(known(3000, stragglers=0.02).first) > 2 * 20.0
 
