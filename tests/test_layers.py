@@ -50,6 +50,7 @@ LATE = {
         "asyncrouter._engine.spending", "asyncrouter.shared",
     },
     "_explain": {"asyncrouter._wire.registry"},
+    "shared": {"asyncrouter.shared._accounts", "asyncrouter.shared._in_process"},
     "_wire.registry": {
         "asyncrouter._wire.anthropic.wire", "asyncrouter._wire.auto", "asyncrouter._wire.embeddings.gemini",
         "asyncrouter._wire.embeddings.openai", "asyncrouter._wire.gemini.wire",

@@ -4,8 +4,8 @@
 `Shared`; `InProcess` shows in Python what each of them does.
 """
 
-from asyncrouter.shared._accounts import OwnAccounts
-from asyncrouter.shared._in_process import InProcess
+from typing import TYPE_CHECKING
+
 from asyncrouter.shared._protocol import (
     ALIVE_SECONDS,
     ALONE,
@@ -21,6 +21,24 @@ from asyncrouter.shared._protocol import (
     Short,
     Spent,
 )
+
+if TYPE_CHECKING:
+    from asyncrouter.shared._accounts import OwnAccounts
+    from asyncrouter.shared._in_process import InProcess
+else:
+
+    def __getattr__(name):
+        # What keeps state is imported by whoever keeps some: `import asyncrouter` only needs the protocol.
+        if name == "OwnAccounts":
+            from asyncrouter.shared._accounts import OwnAccounts
+
+            return OwnAccounts
+        if name == "InProcess":
+            from asyncrouter.shared._in_process import InProcess
+
+            return InProcess
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ALIVE_SECONDS",
