@@ -25,18 +25,21 @@ from asyncrouter.bench.trace import JsonlTrace, read_trace
 if TYPE_CHECKING:
     from asyncrouter.bench.arm_run import ArmRun
     from asyncrouter.bench.arms import Arm, parse_arm, standard
+    from asyncrouter.bench.capacity import MaxRate, max_rate
     from asyncrouter.bench.comparison import Change, compare
     from asyncrouter.bench.conditions import Condition, broken, parse_conditions
     from asyncrouter.bench.definitions import DEFINITIONS
     from asyncrouter.bench.formatting import COLUMNS, figure
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.policy import Policy
+    from asyncrouter.bench.probes import Probe
     from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.replay_estimate import Replayed, replay
     from asyncrouter.bench.report import ArmReport, Report
     from asyncrouter.bench.result import Run
     from asyncrouter.bench.rows import AttemptRow, Row
     from asyncrouter.bench.runner import INTERRUPTED, run, run_real
+    from asyncrouter.bench.saturation import Sweep, sweep
     from asyncrouter.bench.scenarios import SCENARIOS, Day, Scenario
     from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stats import Estimate
@@ -44,18 +47,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS", "DEFINITIONS", "INTERRUPTED", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change",
-    "Condition", "Day", "Estimate", "JsonlTrace", "Load", "Policy", "Progress", "Replayed", "Report", "Row", "Run",
-    "Scenario", "Settings", "Stop", "broken", "compare", "figure", "parse_arm", "parse_conditions", "read_trace",
-    "replay", "run", "run_real", "standard",
+    "Condition", "Day", "Estimate", "JsonlTrace", "Load", "MaxRate", "Policy", "Probe", "Progress", "Replayed",
+    "Report", "Row", "Run", "Scenario", "Settings", "Stop", "Sweep", "broken", "compare", "figure", "max_rate",
+    "parse_arm", "parse_conditions", "read_trace", "replay", "run", "run_real", "standard", "sweep",
 ]
 
 _EXPORTS = {
-    "arm_run": ("ArmRun",), "arms": ("Arm", "parse_arm", "standard"), "comparison": ("Change", "compare"),
-    "conditions": ("Condition", "broken", "parse_conditions"), "definitions": ("DEFINITIONS",),
-    "formatting": ("COLUMNS", "figure"), "load": ("Load",), "policy": ("Policy",), "progress": ("Progress",),
-    "replay_estimate": ("Replayed", "replay"), "report": ("ArmReport", "Report"), "result": ("Run",),
-    "rows": ("AttemptRow", "Row"), "runner": ("INTERRUPTED", "run", "run_real"),
-    "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",), "stop": ("Stop",),
+    "arm_run": ("ArmRun",), "arms": ("Arm", "parse_arm", "standard"), "capacity": ("MaxRate", "max_rate"),
+    "comparison": ("Change", "compare"), "conditions": ("Condition", "broken", "parse_conditions"),
+    "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"), "load": ("Load",), "policy": ("Policy",),
+    "probes": ("Probe",), "progress": ("Progress",), "replay_estimate": ("Replayed", "replay"),
+    "report": ("ArmReport", "Report"), "result": ("Run",), "rows": ("AttemptRow", "Row"),
+    "runner": ("INTERRUPTED", "run", "run_real"), "saturation": ("Sweep", "sweep"),
+    "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",),
+    "stop": ("Stop",),
 }
 """The public names of each module."""
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -43,6 +43,11 @@ def times(name: str, rows: Sequence[Row]) -> Floats:
     return np.array([value for value in values if value is not None], dtype=np.float64)
 
 
+def seconds_of(name: str, row: Row) -> float | None:
+    """One kind of seconds of a call, as `times` has it; `None` where the call has no such time."""
+    return _TIMES[name](row)
+
+
 def answered_by(rows: Sequence[Row]) -> dict[str, float]:
     """The share of the answers that each model gave, largest first."""
     counts = Counter(row.model for row in rows if row.ok and row.model is not None)

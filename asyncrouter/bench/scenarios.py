@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from heapq import heapreplace
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +36,13 @@ LONGER = 60
 """Contents of an answer where trouble comes after the first one."""
 GAP = 0.03
 """Seconds between two contents, on average."""
+
+SLOTS = 8
+"""Calls that the one server of "one-server" answers at once."""
+SERVED_TOKENS = lognormal(22.4, 0.472)
+"""Contents of its answers: a mean of 25 and a coefficient of variation of 0.5."""
+SERVED_GAP = 0.02
+"""Seconds until its first content, and between two: 0.5 s for a mean answer, so 16 answers a second from 8 slots."""
 
 
 class Day(NamedTuple):
@@ -197,6 +205,19 @@ def _all_slow(world: World, day: Day) -> None:
         ))
 
 
+def _one_server(world: World, day: Day) -> None:
+    """A queue before `SLOTS` slots, first come, first served: known capacity, for `bench max-rate`."""
+    free = [0.0] * SLOTS
+
+    def act(seen: Seen, random: Random) -> Act:
+        waited = max(0.0, free[0] - seen.at)
+        length = max(1, round(SERVED_TOKENS(random)))
+        heapreplace(free, seen.at + waited + SERVED_GAP * length)
+        return Act(first_token=waited + SERVED_GAP, gap=SERVED_GAP, tokens=length)
+
+    world.model(FIRST, act)
+
+
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (
     Scenario("healthy", "three models that answer as usual", _healthy),
     Scenario("heavy-tail", "2 % of the first model's answers take 15 times as long", _heavy_tail),
@@ -217,6 +238,7 @@ SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (
              "come 20 times slower in the middle third", _mixed, LONGER),
     Scenario("thinking", "models think for seconds before they answer; the first one thinks 20 times longer (2 %) or "
              "falls silent in the middle (2 %)", _thinking, LONGER, THINKING),
+    Scenario("one-server", f"the first model has {SLOTS} slots, and a queue of calls that wait for one", _one_server),
     Scenario("all-slow", "every model is eight times slower in the middle third", _all_slow),
 )}
 """The built-in scenarios, by name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from asyncrouter import bench
+from asyncrouter.cli._bench_capacity import max_rate, sweep
 from asyncrouter.cli._bench_compare import compare
 from asyncrouter.cli._bench_replay import replay
 from asyncrouter.cli._bench_run import run
@@ -22,6 +23,7 @@ from asyncrouter.cli._output import write
 Examples:
   asyncrouter bench run --scenario heavy-tail --rate 20 --calls 5000 --out report
   asyncrouter bench run --arm "plain: chain=a,b" --arm "hedged: chain=a,b hedge=p95" --budget-usd 0.50
+  asyncrouter bench max-rate --scenario one-server --slo "p95_ttft<0.5 and success>0.99"
   asyncrouter bench compare before/ after/
   asyncrouter bench replay trace.jsonl --hedge none,p90,p95,p98
 """,
@@ -53,5 +55,5 @@ def measures(as_json: bool) -> None:
     write_table(["measure", "definition"], bench.DEFINITIONS.items())
 
 
-for _subcommand in (run, compare, replay):
+for _subcommand in (run, max_rate, sweep, compare, replay):
     command.add_command(_subcommand)
