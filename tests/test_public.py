@@ -44,12 +44,15 @@ def test_the_version_is_the_distribution_s() -> None:
 
 
 def test_the_wheel_contains_the_data_files(tmp_path: Path) -> None:
-    """A wheel that is built from this tree has the catalogue, the type marker and the template (it takes seconds)."""
+    """A wheel that is built from this tree has the catalogue, the type marker and the templates (it takes seconds)."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
 
-    data = {"asyncrouter/_config/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja"}
+    data = {
+        "asyncrouter/_config/catalog.toml", "asyncrouter/py.typed", "asyncrouter/local/template.jinja",
+        "asyncrouter/serve/status.html", "asyncrouter/serve/status.css",
+    }
     assert data - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 

@@ -134,10 +134,14 @@ def _figures(in_flight: int, calls: Tally) -> str:
 
 def _state(health: ModelHealth) -> str:
     """How a model stands, without what its provider has said."""
-    ours = _OURS.match(health.standing)
-    standing, kind = "not ready" if ours is None else ours[1], "bad"
+    standing, kind = health.standing, "bad"
     if standing in {"ready", "probe due"}:
         kind = "warn" if health.slow or standing == "probe due" else "good"
+    elif health.members:
+        standing = "no member is ready"
+    else:
+        ours = _OURS.match(standing)
+        standing = "not ready" if ours is None else ours[1]
     return f'<span class="{kind}">{_text(standing)}{", slow" if health.slow else ""}</span>'
 
 

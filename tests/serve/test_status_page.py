@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import Attempt, AttemptEnded, CallEnded, CallStarted, Trace
-from asyncrouter._explain import ModelHealth
+from asyncrouter._explain import Members, ModelHealth
 from asyncrouter.openai_api import ClientKey, KeyRing
 from asyncrouter.serve import Loaded, Recent, ServeOptions, Server, StatusPage
 from asyncrouter.serve._recent import MAX_NAMES, OTHER
@@ -207,7 +207,11 @@ def test_only_its_exact_path(world: World, path: str) -> None:
     ("SOME_KEY is not set", "SOME_KEY is not set"), ("something new: hello", "something new"),
 ])
 def test_a_standing_without_a_providers_words(standing: str, shown: str) -> None:
-    """What follows the first colon of ours is left out."""
+    """What follows the first colon of ours is left out; of a pool the members say why."""
+    members = Members([ModelHealth("a:m", "a", standing)])
+    pool = ModelHealth("m", "p", f"a:m: {standing}; b:m: {standing}", members=members)
+
+    assert re.sub("<[^>]+>", "", _state(pool)) == "no member is ready"
     assert re.sub("<[^>]+>", "", _state(ModelHealth("m", "p", standing))) == shown
 
 
