@@ -168,7 +168,7 @@ def _crawl(world: World, day: Day) -> None:
 
 
 def _stall(world: World, day: Day) -> None:
-    add_model(world, day, FIRST, tokens=LONGER, fault=lambda _, random: _stalling(random, LONGER))
+    add_model(world, day, FIRST, tokens=LONGER, fault=lambda _, random: _stalling(random, USUAL[FIRST]))
 
 
 def _silent(world: World, day: Day) -> None:
@@ -181,20 +181,21 @@ def _mixed(world: World, day: Day) -> None:
     def slower(at: float, random: Random) -> tuple[float, float]:
         return 20.0 if random.random() < 0.02 else 1.0, 20.0 if day.trouble(at) else 1.0
 
-    add_model(world, day, FIRST, tokens=LONGER, fault=lambda _, random: _stalling(random, LONGER), slower=slower)
+    add_model(world, day, FIRST, tokens=LONGER, fault=lambda _, random: _stalling(random, USUAL[FIRST]),
+              slower=slower)
 
 
 def _thinking(world: World, day: Day) -> None:
-    add_model(world, day, FIRST, THINKING[FIRST], lambda _, random: _stalling(random, LONGER), LONGER,
+    add_model(world, day, FIRST, THINKING[FIRST], lambda _, random: _stalling(random, THINKING[FIRST]), LONGER,
               lambda _, random: (20.0, 1.0) if random.random() < 0.02 else (1.0, 1.0))
 
 
-def _stalling(random: Random, tokens: int) -> Act | None:
+def _stalling(random: Random, first_token: Lognormal) -> Act | None:
     """An answer that falls silent in the middle for half a minute, two times in a hundred."""
     if random.random() >= 0.02:
         return None
-    first, at = USUAL[FIRST](random), random.randrange(5, tokens - 5)
-    return Act(first_token=first, gap=GAP, tokens=tokens, fault="stall", at=at, pause=30.0)
+    first, at = first_token(random), random.randrange(5, LONGER - 5)
+    return Act(first_token=first, gap=GAP, tokens=LONGER, fault="stall", at=at, pause=30.0)
 
 
 def _all_slow(world: World, day: Day) -> None:
