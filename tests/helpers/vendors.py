@@ -71,6 +71,11 @@ class VendorWorld:
         self.world.batches()
 
     @property
+    def dead(self) -> bool:
+        """Whether the last run was killed."""
+        return _Death.dead
+
+    @property
     def batches(self) -> Batches:
         return self.world.batches()
 

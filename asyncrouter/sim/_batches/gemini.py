@@ -31,8 +31,8 @@ def respond(batches: Batches, request: HttpRequest) -> Play:
         return _upload(batches, request)
     if "x-goog-api-key" not in request.headers:
         return error(403, "Method doesn't allow unregistered callers")
-    if path.startswith("/download/"):
-        file = batches.file(path.removeprefix("/download/").removesuffix(":download"))
+    if path.endswith(":download"):  # under /download in Google's documentation, without it in the SDK
+        file = batches.file(path.removeprefix("/download").removeprefix("/").removesuffix(":download"))
         if file is None or file.made + _late(batches, file) > request.at:
             return error(404, "The file does not exist")
         return download(batches.faults, file.data, "application/octet-stream")
@@ -73,7 +73,8 @@ def _upload(batches: Batches, request: HttpRequest) -> Play:
         if "x-goog-api-key" not in request.headers:
             return error(403, "Method doesn't allow unregistered callers")
         given = parsed(request.body).get("file")
-        name = str(given.get("displayName", "")) if isinstance(given, dict) else ""
+        names = given if isinstance(given, dict) else {}  # Google takes both spellings of a field
+        name = str(names.get("displayName") or names.get("display_name") or "")
         origin = request.url.partition("/upload/")[0]
         play = json(200, {})
         play.headers["x-goog-upload-url"] = f"{origin}/upload/v1beta/files?upload_id={name}&upload_protocol=resumable"

@@ -104,10 +104,19 @@ def _object(batches: Batches, job: Job, at: float, *, whole: bool = False) -> di
 def _result(answer: Answered) -> dict[str, object]:
     record: dict[str, object] = {"id": f"res-{answer.id}", "custom_id": answer.id, "response": None, "error": None}
     if answer.status == 200:
-        record["response"] = {"status_code": 200, "request_id": f"gen-{answer.id}", "body": answer.body}
+        record["response"] = {"status_code": 200, "request_id": f"gen-{answer.id}", "body": _as_openrouter(answer.body)}
     elif answer.status > 0 and isinstance(answer.body, dict):
         record["response"] = {"status_code": answer.status, "request_id": None, "body": answer.body}
         record["error"] = {"message": "the request failed", "param": None, "type": "error"}
     else:
         record["error"] = {"message": "Internal error", "param": None, "type": "server_error"}
     return record
+
+
+def _as_openrouter(body: object) -> object:
+    """A completion with the fields that OpenRouter adds."""
+    choices = body.get("choices") if isinstance(body, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        choice.setdefault("native_finish_reason", choice.get("finish_reason"))
+        choice["message"].setdefault("refusal", None)
+    return body
