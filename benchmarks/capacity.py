@@ -72,6 +72,8 @@ def true_rate(slots: int, calls: int = 400_000) -> float:
 def judge(found: list[MaxRate], truth: float) -> dict[str, float]:
     """Errors and intervals of searches against the truth."""
     stated = [one.rate for one in found if one.rate.value is not None]
+    if not stated:
+        return {"truth": round(truth, 3), "seeds": len(found), "stated": 0}
     errors = [(one.value or 0.0) / truth - 1.0 for one in stated]
     halves = [((one.high or 0.0) - (one.low or 0.0)) / 2.0 / truth for one in stated]
     return {

@@ -38,8 +38,11 @@ SATURATED = 1.02
 """The growth of throughput over two doublings below which more streams are pointless."""
 SHORT_CALLS, SHORT_LATENCIES = 400, 40
 """Calls of a probe while doubling a rate: so many, and for at least so many times the shortest mean latency."""
-LONG_LATENCIES = 200
-"""Length of the final probes in latencies: each of ten blocks of a probe must last about twenty of them."""
+LONG_LATENCIES = 400
+"""Length of each final probe in latencies at least: in shorter ones the queue of a large server does not show all that
+it can do, and the interval missed the truth in 13 of 20 searches (32 slots, 200 latencies)."""
+FEWEST = 3
+"""Final probes at least: a line through fewer has no error."""
 AIMS = (0.4, 2.2, 0.6, 1.6, 0.8, 1.2)
 """Shares of missed calls that the final probes by rate aim at, in multiples of the allowed one: on both sides, so that
 the slope of the line between them is known."""
@@ -218,11 +221,13 @@ def _close_in(prober: Prober, max_calls: int) -> None:
         return
     left = max_calls - sum(round(one.calls / (1.0 - WARMUP_SHARE)) for one in prober.probes)
     at = _limit(prober)[0]
-    count = max(2, min(len(AIMS), left // max(1, _calls_for(prober, math.exp(at), LONG_LATENCIES))))
-    calls = left // count
-    if calls < _short(prober, math.exp(at)):
-        prober.stopped = f"{max_calls:,} calls are too few for a server of this size: probes would end too soon"
+    needed = _calls_for(prober, math.exp(at), LONG_LATENCIES)
+    count = min(len(AIMS), left // max(1, needed))
+    if count < FEWEST:
+        prober.stopped = (f"{max_calls:,} calls are too few for a server that takes about {math.exp(at):.3g} calls a "
+                          f"second: --max-calls {max_calls - left + FEWEST * needed:,} would do")
         return
+    calls = left // count
     for aim in AIMS[:count]:
         at, slope = _limit(prober)
         step = math.log(aim) / slope

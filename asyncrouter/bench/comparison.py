@@ -100,8 +100,8 @@ def _distances(before: Estimate, after: Estimate) -> tuple[float, float] | None:
     """How far the ends of the difference's interval lie below and above its value; `None` where an end is missing."""
     if not (before.enough and after.enough) or None in {before.low, before.high, after.low, after.high}:
         return None
-    assert before.value is not None and before.low is not None and before.high is not None
-    assert after.value is not None and after.low is not None and after.high is not None
+    assert before.value is not None and before.low is not None and before.high is not None  # noqa: PT018
+    assert after.value is not None and after.low is not None and after.high is not None  # noqa: PT018
     below = math.hypot(after.value - after.low, before.high - before.value)
     above = math.hypot(after.high - after.value, before.value - before.low)
     return below, above

@@ -76,7 +76,7 @@ def attempt_errors(rows: Sequence[Row]) -> dict[str, int]:
 
 def _latency(name: str, sample: Floats, seed: int) -> Measures:
     found = dict(zip((f"{point}_{name}" for point in POINTS),
-                     estimate_quantiles(sample, list(POINTS.values()), seed), strict=True))
+                     estimate_quantiles(sample, list(POINTS.values())), strict=True))
     found[f"mean_{name}"] = estimate_mean(sample, seed)
     found[f"max_{name}"] = Estimate(finite(sample.max()) if len(sample) else None, n=len(sample))
     return found
