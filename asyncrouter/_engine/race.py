@@ -311,7 +311,7 @@ class Race(StartingSteps):
             # With `hedge.same` the same step may run beside it; a limit that one of them meets counts for both.
             self._remaining.may_come_back(step_run, error, self._trace)
         if self._running and self._hedging is not None and self._outcome is None:
-            self._hedging.failed(newest=newest)
+            self._hedging.failed(step_run, newest=newest)
 
     def _raised(self, error: BaseException) -> None:
         """A hedge's task has raised; an answer, or an exception, that is there already stays."""
