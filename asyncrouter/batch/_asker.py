@@ -65,7 +65,8 @@ class Item(NamedTuple):
 class Asker:
     """Asks the rows that `take` gives, until it gives `None` and every row has its result.
 
-    `options` are the arguments of `Router.chat` for all rows. `answered` may raise for an answer that cannot be used:
+    `options` are the arguments of `Router.chat` for all rows. `answered` gets the seconds that the provider took, and
+    may raise for an answer that cannot be used:
     the row fails of that. `again` is called with the error of each call after which its row is asked again. `may_begin`
     says before each row whether it may be begun; when it may not, its worker ends. Raises `ValueError` for a
     `concurrency` below 1.
@@ -73,7 +74,7 @@ class Asker:
 
     def __init__(
         self, router: Router, options: dict[str, object], concurrency: int, random: Random, *,
-        take: Callable[[], Awaitable[Row | None]], answered: Callable[[Row, Reply | Embeddings], None],
+        take: Callable[[], Awaitable[Row | None]], answered: Callable[[Row, Reply | Embeddings, float], None],
         failed: Callable[[Row, Exception], None], again: Callable[[Exception], None] = lambda error: None,
         may_begin: Callable[[], bool] = lambda: True, keep_unusable: bool = False,
     ) -> None:
@@ -258,7 +259,8 @@ class Asker:
         else:
             tokens = len(reply.text) / CHARACTERS_PER_TOKEN if isinstance(reply, Reply) else 0.0
         full = self.pool.in_flight - self._queued >= self.window.size and not self._pausing
-        self.window.answered(epoch, provider_seconds(trace), tokens + CALL_TOKENS, full=full)
+        seconds = provider_seconds(trace)
+        self.window.answered(epoch, seconds, tokens + CALL_TOKENS, full=full)
         self.heard_at = now
         self.last_error = None
         self._giving_up = False
@@ -271,7 +273,7 @@ class Asker:
             self.unusable_in_a_row = 0
             self.fail_kept_back()
         try:
-            self._answered(row, reply)
+            self._answered(row, reply, seconds)
         except Exception as error:  # an answer that cannot be kept
             self._failed(row, error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -58,40 +59,74 @@ class Estimate(OlderPickles):
     copies: int = 0
 
 
-@dataclass(slots=True)
 class RowGroup:
-    """The rows that go to the same models, counted together."""
+    """The rows that go to the same models, counted together.
 
-    steps: tuple[ExplainedStep, ...]
-    rows: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    usd: list[float] = field(default_factory=list)
-    """What the rows cost at each step; nothing where the price is not known."""
+    Rows with the same options, one after the other, are priced together: only a prompt that is long enough to have a
+    price of its own is priced by itself.
+    """
+
+    __slots__ = (
+        "_added", "_answered", "_asked", "_options", "_prices", "_threshold", "input_tokens", "output_tokens", "rows",
+        "steps", "usd",
+    )
+
+    def __init__(self, steps: tuple[ExplainedStep, ...]) -> None:
+        self.steps = steps
+        self.rows = self.input_tokens = self.output_tokens = 0
+        self.usd = [0.0] * len(steps)
+        """What the rows cost at each step; nothing where the price is not known."""
+        self._options: Mapping[str, object] | None = None
+        self._added = 0.0
+        self._prices: list[Price | None] = []
+        self._threshold = inf
+        self._asked = self._answered = 0
 
     def add(self, prompt: object, options: Mapping[str, object], answer_tokens: int) -> int:
         """Count a row with this prompt, or these messages, these arguments, and an answer of this length.
 
         The tokens of the prompt.
         """
-        given = options.get("params")
-        params = given if isinstance(given, Mapping) else {}
-        added = {**params, "response_format": options.get("response_format", params.get("response_format"))}
-        asked = int((_characters(prompt) + _of_params(added)) / CHARACTERS_PER_TOKEN) + 1
+        if options is not self._options:
+            self._begin(options)
+        asked = int((_characters(prompt) + self._added) / CHARACTERS_PER_TOKEN) + 1
         self.rows += 1
         self.input_tokens += asked
         self.output_tokens += answer_tokens
-        costs = [_usd(step.usd_per_mtok, _tier(params, step.provider), asked, answer_tokens) for step in self.steps]
-        self.usd = [before + cost for before, cost in zip(self.usd, costs, strict=True)] if self.usd else costs
+        if asked > self._threshold:
+            self._pay(asked, answer_tokens)
+        else:
+            self._asked += asked
+            self._answered += answer_tokens
         return asked
+
+    def _begin(self, options: Mapping[str, object]) -> None:
+        """Count rows with these options from now on."""
+        self._flush()
+        given = options.get("params")
+        params = given if isinstance(given, Mapping) else {}
+        added = {**params, "response_format": options.get("response_format", params.get("response_format"))}
+        self._options, self._added = options, _of_params(added)
+        self._prices = [_at_tier(step.usd_per_mtok, _tier(params, step.provider)) for step in self.steps]
+        known = (price for price in self._prices if price is not None and price.long_context is not None)
+        self._threshold = min((price.long_context_tokens or 0 for price in known), default=inf)
+
+    def _flush(self) -> None:
+        self._pay(self._asked, self._answered, standard=True)
+        self._asked = self._answered = 0
+
+    def _pay(self, asked: int, answered: int, *, standard: bool = False) -> None:
+        for index, price in enumerate(self._prices):
+            self.usd[index] += _usd(price, asked, answered, standard=standard)
 
     def add_to(self, estimate: Estimate) -> None:
         """Add the rows and their price to an estimate."""
+        self._flush()
         estimate.rows += self.rows
         estimate.input_tokens += self.input_tokens
         estimate.output_tokens += self.output_tokens
         prices = []
-        for step, usd in zip(self.steps, self.usd or [0.0] * len(self.steps), strict=True):
+        for step, usd in zip(self.steps, self.usd, strict=True):
             if step.usd_per_mtok is not None:
                 prices.append(usd)
             elif step.model not in estimate.unpriced:
@@ -117,16 +152,20 @@ def _tier(params: Mapping[str, object], provider: str) -> object:
     return given.get("service_tier")
 
 
-def _usd(price: Price | None, tier: object, asked: int, answered: int) -> float:
-    """What a row costs at this price, and at the service tier that it asks for."""
+def _at_tier(price: Price | None, tier: object) -> Price | None:
+    """The price at the service tier that a row asks for."""
+    if price is None or not isinstance(tier, str):
+        return price
+    return price.tiers.get(tier) or price.tiers.get(_SAME_TIER.get(tier, tier)) or price
+
+
+def _usd(price: Price | None, asked: int, answered: int, *, standard: bool) -> float:
+    """What these tokens cost; with `standard` they are not those of one long prompt."""
     if price is None:
         return 0.0
-    rates = price
-    if isinstance(tier, str):
-        rates = price.tiers.get(tier) or price.tiers.get(_SAME_TIER.get(tier, tier)) or price
-    while rates.long_context is not None and asked > (rates.long_context_tokens or 0):
-        rates = rates.long_context
-    return (asked * rates.input + answered * rates.output) / 1e6
+    while not standard and price.long_context is not None and asked > (price.long_context_tokens or 0):
+        price = price.long_context
+    return (asked * price.input + answered * price.output) / 1e6
 
 
 def _of_params(params: Mapping[str, object]) -> float:

@@ -54,6 +54,7 @@ class Job:
         if (accept := options.chat.get("accept")) is not None:
             options = replace(options, chat={**options.chat, "accept": guarded(accept)})  # type: ignore[arg-type]  # checked before
         self._options = options
+        self._has_rules = options.rules.budget_usd is not None or options.rules.max_error_rate is not None
         self._source, self._ended = source, ended
         self._rows: Generator[Row | None] = rows or pending_rows(source, options, router.config, ended)
         self._copies: Copies | None = None
@@ -141,6 +142,8 @@ class Job:
         """Whether another row may be begun now; stops the job where none ever may."""
         rules, asker = self._options.rules, self._asker
         assert asker is not None
+        if not self._has_rules and asker.unusable_in_a_row < UNANSWERABLE_IN_A_ROW:
+            return True
         reason = rules.stop_reason(self.tally)
         if asker.unusable_in_a_row >= UNANSWERABLE_IN_A_ROW:
             reason = self._nobody_can(asker)
@@ -164,13 +167,13 @@ class Job:
         self._asker.no_more()
         return None
 
-    def _write(self, row: Row, reply: Reply | Embeddings) -> None:
+    def _write(self, row: Row, reply: Reply | Embeddings, seconds: float) -> None:
         options = self._options
-        self._answers(answer_line(row, reply, options.format, raw=options.raw))
-        self.tally.add_answer(reply)
+        self._answers(answer_line(row, reply, options.format, seconds, raw=options.raw))
+        self.tally.add_answer(reply, seconds)
         if self._copies is not None:
             for copy in self._copies.of(row):
-                self._answers(answer_line(copy, reply, options.format, raw=options.raw, same_as=row.id))
+                self._answers(answer_line(copy, reply, options.format, seconds, raw=options.raw, same_as=row.id))
                 self.tally.add_copied_answer(reply)
 
     def _fail(self, row: Row, error: Exception) -> None:

@@ -13,7 +13,6 @@ from asyncrouter import AttemptError, AttemptTimeout, BadReply, CallError, Embed
 from asyncrouter.batch._embedding_rows import embedding_body
 from asyncrouter.batch._failure import cause_of, is_retryable
 from asyncrouter.batch._responses_rows import RESPONSES, response_body
-from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.files import json_bytes
 from asyncrouter.schema import to_json
 
@@ -33,17 +32,18 @@ Lines of asyncrouter 0.1.0 do not name theirs: it is 1.
 
 
 def answer_line(
-    row: Row, reply: Reply | Embeddings, form: Format, *, raw: bool = False, same_as: Id | None = None
+    row: Row, reply: Reply | Embeddings, form: Format, seconds: float, *, raw: bool = False,
+    same_as: Id | None = None,
 ) -> bytes:
     """The line of an answer, with its line end; `raw` adds `reply.raw` in the native form, OpenAI's has it anyway.
 
-    `same_as` is the id of the row that was asked in the place of this one, which has cost nothing itself. Raises
-    `BadReply` for an answer that could not be read from its line again.
+    `seconds` are those that the provider took. `same_as` is the id of the row that was asked in the place of this one,
+    which has cost nothing itself. Raises `BadReply` for an answer that could not be read from its line again.
     """
     if form == "openai":
-        record = _openai(row, reply, _body(row, reply))
+        record = _openai(row, reply, _body(row, reply), seconds)
     else:
-        record = _native(row, reply)
+        record = _native(row, reply, seconds)
     if raw and form == "native" and isinstance(reply, Reply):
         record["raw"] = reply.raw
     if same_as is not None:
@@ -101,7 +101,7 @@ def failure_record(error: Exception) -> Fields:
     return record
 
 
-def _native(row: Row, reply: Reply | Embeddings) -> Fields:
+def _native(row: Row, reply: Reply | Embeddings, seconds: float) -> Fields:
     trace = reply.trace
     if isinstance(reply, Embeddings):
         content: Fields = {"embeddings": reply.vectors}
@@ -115,12 +115,12 @@ def _native(row: Row, reply: Reply | Embeddings) -> Fields:
         "served_model": reply.served_model,
         "usage": None if reply.usage is None else _usage(reply.usage),
         "cost_usd": trace.cost_usd,
-        "seconds": (seconds := _rounded(provider_seconds(trace))),
-        "attempts": list(map(_attempt, trace.attempts)),
+        "seconds": _rounded(seconds),
+        "attempts": [_attempt(attempt) for attempt in trace.attempts],
         "schema_version": SCHEMA,
     }
-    if trace.seconds - seconds > QUEUED:
-        record["queued"] = _rounded(trace.seconds - seconds)
+    if (queued := trace.seconds - seconds) > QUEUED:
+        record["queued"] = _rounded(queued)
     if isinstance(reply, Reply):
         if reply.reasoning:
             record["reasoning"] = reply.reasoning
@@ -141,14 +141,14 @@ def _body(row: Row, reply: Reply | Embeddings) -> Fields:
     return response_body(_hex_id(row.id), reply) if row.fields.get("url") == RESPONSES else reply.raw
 
 
-def _openai(row: Row, reply: Reply | Embeddings, body: Fields) -> Fields:
+def _openai(row: Row, reply: Reply | Embeddings, body: Fields, seconds: float) -> Fields:
     trace = reply.trace
     won = next((attempt for attempt in trace.attempts if attempt.outcome == "won"), None)
     response = {"status_code": 200, "request_id": None if won is None else won.request_id, "body": body}
     ours = {
         "model": reply.model,
         "cost_usd": trace.cost_usd,
-        "seconds": _rounded(provider_seconds(trace)),
+        "seconds": _rounded(seconds),
         "attempts": list(map(_attempt, trace.attempts)),
         "schema_version": SCHEMA,
     }

@@ -90,7 +90,8 @@ class _Mapping:
         self._source = aiter(calls) if isinstance(calls, AsyncIterable) else iter(calls)
         self._count = 0
         self.asker = Asker(
-            router, options, max_ready, random.Random(), take=self._take, answered=self._put, failed=self._put
+            router, options, max_ready, random.Random(), take=self._take,
+            answered=lambda row, reply, seconds: self._put(row, reply), failed=self._put,
         )
 
     def next_result(self) -> tuple[Id, Reply | Exception]:

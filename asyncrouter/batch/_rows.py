@@ -91,6 +91,8 @@ class Row(NamedTuple):
 
         `config` tells whether the `model` of a row in OpenAI's form is a task or a tier; `None`: it is a model.
         """
+        if len(fields) == 2 and "id" in fields and type(given := fields.get("prompt")) is str and given:
+            return cls(number, id, given, options, fields)  # most rows of most files
         if "task" in fields and config is not None:
             _check_task(fields["task"], config)
         prompt: str | list[Fields] | list[object]
@@ -113,7 +115,7 @@ def id_of(fields: Mapping[str, object]) -> Id | None:
     """A row's own id, `None` if it has none. Raises `RowError` for one of the wrong type."""
     name = "custom_id" if "custom_id" in fields or "body" in fields else "id"
     given = fields.get(name)
-    if isinstance(given, str) and given:
+    if type(given) is str and given:
         return given
     if given is None and name == "id":
         return None

@@ -18,6 +18,8 @@ BIN_RATIO = 1.05
 BIN_START = 1e-4
 """The lower end of the first bin, in seconds; what is shorter counts there."""
 
+_LOG_RATIO = log(BIN_RATIO)
+
 
 @dataclass(slots=True)
 class ModelTally:
@@ -67,11 +69,11 @@ class Tally:
         asked = self.ended - self.copied
         return self.cost_usd / asked if asked else None
 
-    def add_answer(self, reply: Reply | Embeddings) -> None:
-        """Count a row that was answered."""
+    def add_answer(self, reply: Reply | Embeddings, seconds: float) -> None:
+        """Count a row that was answered; its provider took so many seconds."""
         self._count_answer(reply)
         self._add_attempts(reply.trace.attempts)
-        index = _bin(provider_seconds(reply.trace))
+        index = _bin(seconds)
         self.latencies[index] = self.latencies.get(index, 0) + 1
 
     def add_waste(self, attempts: list[Attempt]) -> None:
@@ -187,13 +189,13 @@ class Tally:
 
 def provider_seconds(trace: Trace) -> float:
     """The seconds of a call without those that its attempts waited for their turn."""
-    return max(0.0, trace.seconds - sum(map(_queue_seconds, trace.attempts)))
-
-
-def _queue_seconds(attempt: Attempt) -> float:
-    until = attempt.ended if attempt.sent is None else attempt.sent
-    return 0.0 if until is None or attempt.queued is None else until - attempt.queued
+    seconds = trace.seconds
+    for attempt in trace.attempts:
+        until = attempt.ended if attempt.sent is None else attempt.sent
+        if until is not None and attempt.queued is not None:
+            seconds -= until - attempt.queued
+    return max(0.0, seconds)
 
 
 def _bin(seconds: float) -> int:
-    return int(log(max(seconds, BIN_START) / BIN_START) / log(BIN_RATIO))
+    return int(log(seconds / BIN_START) / _LOG_RATIO) if seconds > BIN_START else 0
