@@ -24,7 +24,7 @@ from asyncrouter.batch._identical import Copies
 from asyncrouter.batch._ids import IdSet
 from asyncrouter.batch._lines import answer_line, failure_line
 from asyncrouter.batch._pending_rows import pending_rows
-from asyncrouter.batch._tally import Tally
+from asyncrouter.batch._tally import Tally, provider_seconds
 from asyncrouter.batch._vendors.caller import Caller
 from asyncrouter.batch._vendors.chains import Plans
 from asyncrouter.batch._vendors.codec import Codec
@@ -299,11 +299,11 @@ class VendorJob:
     # The end.
 
     def _write(self, row: Row, reply: Reply) -> None:
-        options = self._options
-        self._answers(answer_line(row, reply, options.format, raw=options.raw))
-        self.tally.add_answer(reply)
+        options, seconds = self._options, provider_seconds(reply.trace)
+        self._answers(answer_line(row, reply, options.format, seconds, raw=options.raw))
+        self.tally.add_answer(reply, seconds)
         for copy in [] if self._copies is None else self._copies.of(row):
-            self._answers(answer_line(copy, reply, options.format, raw=options.raw, same_as=row.id))
+            self._answers(answer_line(copy, reply, options.format, seconds, raw=options.raw, same_as=row.id))
             self.tally.add_copied_answer(reply)
 
     def _fail(self, row: Row, error: Exception) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from asyncrouter import AttemptError, CallError
 from asyncrouter.batch._job import Job
 from asyncrouter.batch._rows import ROWS_PER_YIELD
+from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.batch._vendors.rows import ASKED, BY_BATCH, BY_LIVE, FAILED, OPEN
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class LiveJob(Job):
     def _elsewhere(self) -> int:
         return self._at_vendors()
 
-    def _write(self, row: Row, reply: Reply | Embeddings) -> None:
+    def _write(self, row: Row, reply: Reply | Embeddings, seconds: float) -> None:
         paid = self._merger.paid.pop(row.number, None)
         given = self._live.end(row, BY_LIVE if paid is None else BY_BATCH)
         if given is None:
@@ -112,7 +113,7 @@ class LiveJob(Job):
             return
         if paid is not None:
             _put_before(paid, reply.trace.attempts)
-        super()._write(given, reply)
+        super()._write(given, reply, provider_seconds(reply.trace) if paid is not None else seconds)
 
     def _fail(self, row: Row, error: Exception) -> None:
         paid = self._merger.paid.pop(row.number, None)
