@@ -10,28 +10,17 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._config.tokens import prompt_tokens
-from asyncrouter._engine.output_limit import output_limit
+from asyncrouter._engine.claim import claim
 from asyncrouter._errors import NotSent, RouterClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-    from asyncrouter._config.plan import PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.spending import Spending
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._engine.trace_entry import TraceEntry
     from asyncrouter._policies.lease import Lease
-    from asyncrouter._policies.model_state import ModelState
-    from asyncrouter._policies.pacing import Rank
-    from asyncrouter._types import Call, Cause
-
-USUAL_ANSWER_TOKENS = 500.0
-"""Tokens that an answer is assumed to have when the caller set no maximum, for a provider's limit of tokens a minute.
-
-The limit is corrected when the attempt ends and its usage is known.
-"""
+    from asyncrouter._types import Call
 
 
 def admit_now(engine: Engine, call: Call, step_run: StepRun) -> Lease | None:
@@ -109,22 +98,6 @@ def _check_admission(engine: Engine, step_run: StepRun) -> float:
     if refusal.hold is None or not step_run.should_wait(refusal.hold):
         raise refusal.error()
     return refusal.hold
-
-
-def claim(
-    engine: Engine, call: Call, step: PlannedStep, params: Mapping[str, object], cause: Cause
-) -> tuple[ModelState, Rank, float]:
-    """What an attempt asks of whose limits: the model's state, its rank among those who wait, its tokens."""
-    state = engine.policies.state_of(step.model)
-    rank = engine.policies.rank(cause, call.priority)
-    return state, rank, tokens_of(call, params) if state.limits.counts_tokens else 0.0
-
-
-def tokens_of(call: Call, params: Mapping[str, object]) -> float:
-    """About as many tokens as the request will count."""
-    if call.embeds:
-        return prompt_tokens(call)
-    return prompt_tokens(call) + (output_limit(params) or USUAL_ANSWER_TOKENS)
 
 
 async def reserve_cost(spending: Spending, entry: TraceEntry, step_run: StepRun, lease: Lease) -> None:

@@ -11,7 +11,7 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.admission import tokens_of
+from asyncrouter._engine.claim import tokens_of
 from asyncrouter._errors import NotSent, RouterClosed
 from asyncrouter._policies.pools.picking import least_busy
 from asyncrouter._policies.pools.queue import PoolTicket, join_several

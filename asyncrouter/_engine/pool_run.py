@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from asyncrouter._config.budget import OverBudget
+from asyncrouter._engine.claim import may_go_at_once
 from asyncrouter._errors import ContextTooLong, NotAccepted, NotSent, Refused
 from asyncrouter._policies.pools.queue import PoolTicket, join_several
 from asyncrouter._policies.scope import is_a_limit
@@ -127,8 +128,7 @@ class PoolRun:
 
     def may_go_at_once(self, now: float) -> Member | None:
         """A member that a hedge could be sent to now: of those that have no part in the call, the least busy one."""
-        policies = self._engine.policies
-        able = [one for one in self.left() if policies.may_go_at_once(one.step.model, now)]
+        able = [one for one in self.left() if may_go_at_once(self._engine, self.call, one.step, now)]
         return self.state.for_hedge(able, self.call.session, now) if able else None
 
     def failed(self, member: Member | None, error: AttemptError, now: float) -> bool:

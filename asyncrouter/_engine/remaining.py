@@ -6,6 +6,7 @@ from bisect import insort
 from math import inf
 from typing import TYPE_CHECKING
 
+from asyncrouter._engine.claim import may_go_at_once
 from asyncrouter._engine.pool_steps import PoolSteps
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
 from asyncrouter._engine.trace_entry import requests_to
@@ -139,7 +140,7 @@ class Remaining(PoolSteps):
                 continue
             usual = policies.usual_first(step.model, streams=self._call.stream or step.streams)
             in_time = now + max(usual, MIN_STEP_SECONDS) <= self._call.deadline
-            if in_time and policies.may_go_at_once(step.model, now):
+            if in_time and may_go_at_once(self._engine, self._call, step, now):
                 if (place := policies.place(step.model, now)) == "usual":
                     return index
                 due = index if place == "probe" and due is None else due

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._engine.admission import claim, tokens_of
+from asyncrouter._engine.claim import claim, tokens_of
 from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._errors import NotSent
 

@@ -112,12 +112,12 @@ class Policies:
         refusal = host.refusal(now)
         return None if refusal is None else refusal._replace(provider=model.provider, host=True)
 
-    def may_go_at_once(self, model: Model, now: float) -> bool:
+    def may_go_at_once(self, model: Model, now: float, tokens: float, rank: Rank) -> bool:
         """Whether a hedge could be sent now: nothing refuses it, nobody waits, and the breakers are closed."""
         if self.refusal(model, now) is not None:
             return False
         state = self.state_of(model)
-        return (state.breakers_closed or not self.breakers_on) and state.pacer.may_go(0.0)
+        return (state.breakers_closed or not self.breakers_on) and state.pacer.may_go(tokens, rank)
 
     def rank(self, cause: Cause, priority: Priority) -> Rank:
         """The place of an attempt among those who wait: first attempts before later ones, batch work after all."""

@@ -75,6 +75,28 @@ def test_a_stall_and_a_crawl_are_raced(clock: Clock, world: World, act: Act, hed
     assert reply.trace.seconds < 6.6
 
 
+@pytest.mark.parametrize("hedge", ["auto", None], ids=str)
+def test_a_model_without_tokens_for_the_prompt_is_not_raced(clock: Clock, world: World, hedge: object) -> None:
+    """A stalled answer is raced with the next model whose limit of tokens has room for this request now."""
+    for name in CHAIN:
+        world.model(name, FLOWS)
+    limited = {"provider": "sim", "id": "b", "tpm": 6000}
+    config = world.config(models={"a": {"provider": "sim", "id": "a"}, "b": limited})
+
+    async def scenario() -> Reply:
+        async with Router(config, transport=world.transport(), seed=1) as router:
+            for _ in range(120):
+                await router.chat("x", model="a")
+            await router.chat("x", model="b", max_tokens=3000)
+            world.model("a", STALLS)
+            return await router.chat("x", chain=CHAIN, hedge=hedge, max_tokens=5000)  # type: ignore[arg-type]
+
+    world.model("b", Act(tokens=3000, first_token=0.5, gap=0.0))
+    reply = clock.run(scenario())
+
+    assert [model for model, _, outcome in shown(reply.trace) if outcome == "won"] == ["c"]
+
+
 def test_half_a_second_of_silence_is_late(clock: Clock, world: World) -> None:
     """Where silences are short, half a second after its last content an answer is late, and the reason is told."""
     (reply,) = learned(clock, world, STALLS, hedge="p95")

@@ -48,7 +48,7 @@ def test_the_tables_of_a_plan_and_of_the_models(clock: Clock, world: World) -> N
     ]
     assert "hedge after 1.5 s" in plan._repr_html_()
     assert [row[0] for row in cells(health._repr_html_())[1:]] == list(health)
-    assert "a (sim): ready; 0 in flight, 0 wait" in str(health).splitlines()
+    assert "c (sim): ready; 0 in flight, 0 wait" in str(health).splitlines()
     assert health == dict(health)
 
 

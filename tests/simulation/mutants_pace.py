@@ -123,7 +123,7 @@ def hedges_queue() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(around(attempts, "admit_later", make))
-        stack.enter_context(patch.object(Policies, "may_go_at_once", lambda self, model, now: True))
+        stack.enter_context(patch.object(Policies, "may_go_at_once", lambda self, model, now, tokens, rank: True))
         yield
 
 
