@@ -13,8 +13,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from asyncrouter.bench.capacity_settings import MAX_CALLS, WARMUP_SHARE
 from asyncrouter.bench.crossing import crossing, interval
-from asyncrouter.bench.probes import BLOCKS, WARMUP_SHARE, By, Probe, Prober
+from asyncrouter.bench.probes import BLOCKS, By, Probe, Prober
 from asyncrouter.bench.slo import parse_slo
 from asyncrouter.bench.stats import Estimate
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.slo import Objective
 
-MAX_CALLS = 30_000
-"""Calls of a search unless `max_calls` is given: a Poisson rate is then known to about ±6 % (8 slots, measured)."""
 PROBE_CALLS = 1000
 """Calls of a probe by streams at least."""
 CALLS_A_STREAM = 48

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from asyncrouter.bench import measures as m
+from asyncrouter.bench.capacity_settings import WARMUP_SHARE
 from asyncrouter.bench.load import Load
 from asyncrouter.bench.runner import run
 from asyncrouter.bench.stats import finite, min_samples, rank
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 By = Literal["streams", "poisson"]
 """What a level counts: calls in flight at once (a closed loop), or calls a second that arrive as a Poisson process."""
-WARMUP_SHARE = 0.25
-"""The share of a probe's calls that is not measured: an empty server would flatter the first ones."""
 BLOCKS = 10
 """Blocks of consecutive calls of a probe: neighbours share a queue, so intervals are made of blocks, not of calls."""
 SHOWN = {"p50_ttft": 0.5, "p95_ttft": 0.95, "p50_e2e": 0.5, "p95_e2e": 0.95, "p99_e2e": 0.99, "p50_tpot": 0.5}

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncrouter import bench, visible
-from asyncrouter.bench.capacity import MAX_CALLS
+from asyncrouter.bench.capacity_settings import MAX_CALLS, WARMUP_SHARE
 from asyncrouter.bench.capacity_table import COLUMNS, level_name, rows
-from asyncrouter.bench.probes import WARMUP_SHARE
 from asyncrouter.cli._bench_usage import COUNT, NATURAL, POSITIVE, checked
 from asyncrouter.cli._configuration import config_options, make_transport
 from asyncrouter.cli._console import write_table
@@ -81,6 +80,7 @@ def max_rate(
     The two measures of load give two different numbers for one server: see --by. Each level is measured after a
     warm-up of a quarter of its calls. An SLO that so few calls cannot judge is refused.
     """
+    checked(lambda: _check_packages(out))
     arm = _arm(configuration, scenario, arm_text)
     try:
         found = checked(lambda: bench.max_rate(
@@ -119,6 +119,7 @@ def sweep(
         raise click.UsageError("--concurrency and --rates: one or the other")
     by: By = "streams" if rates is None else "poisson"
     levels = _levels("--concurrency", concurrency) if rates is None else _levels("--rates", rates)
+    checked(lambda: _check_packages(out))
     arm = _arm(configuration, scenario, arm_text)
     try:
         found = checked(lambda: bench.sweep(
@@ -133,6 +134,14 @@ def sweep(
     described = {**found.described(), "arm": arm.described(), "scenario": scenario}
     _finish(described, by, found.probes, verdict, found.stopped, out, f"Load on {arm.name}", "", at, as_json=as_json)
     return OK if found.stopped is None else FAILED
+
+
+def _check_packages(out: Path | None) -> None:
+    """Fail before anything is spent where the results could not be computed or written."""
+    import asyncrouter.bench.stats  # whether numpy, which is optional, is there
+
+    if out is not None:
+        import asyncrouter.bench.capacity_page  # noqa: F401  -- whether plotly, which is optional, is there
 
 
 def _arm(configuration: Configuration, scenario: str | None, text: str | None) -> bench.Arm:
