@@ -89,6 +89,8 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                 if name == one.attempt.model or not mine or _often_enough(call, mine):
                     continue
                 free = _free(run, mine, since)
+                if call.deadline == inf and one.queued < free - NEAR:
+                    continue  # it stands in a queue already, and without a deadline it may stand there for long
                 served = max((at for at in run.sent_by_model[name] if free <= at < one.sent), default=free)
                 gone = served + _longest(call) + MUCH_SOONER + _apart(run, name, batch=one.rank > 1)
                 if gone < one.sent and _stays_free(run, name, since, free, gone):
