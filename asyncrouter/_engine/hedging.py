@@ -126,8 +126,6 @@ class Hedging:
             return
         if not newest:
             self._watch(left)
-        elif step_run.sent_at is None and self._second.find(None) == step_run.index:  # it would fail again
-            self._look_at(self._engine.time() + ASK_AGAIN_SECONDS)
         elif begun(left):
             self._look_at(self._engine.time())
         elif not self._second.replace():
