@@ -5,7 +5,7 @@ from asyncrouter._config.arguments_messages import tool_result
 from asyncrouter._config.budget import Budget, BudgetState, OverBudget
 from asyncrouter._config.catalog import Key, Model, Provider
 from asyncrouter._config.config import NOT_GIVEN, Chain, Config, Defaults, Hedge, NotGiven, Retry, Step
-from asyncrouter._config.pool import Pick, Pool, PoolMember
+from asyncrouter._config.pool import MemberView, Pick, Pool, PoolMember
 from asyncrouter._config.price import Price
 from asyncrouter._config.settings import AutoSeconds
 from asyncrouter._embedding.result import Embeddings
@@ -105,6 +105,7 @@ __all__ = [
     "HedgeDenied",
     "HedgeLike",
     "Key",
+    "MemberView",
     "Message",
     "Model",
     "ModelHealth",

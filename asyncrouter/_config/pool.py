@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from asyncrouter._config import checks as check
 from asyncrouter._config.catalog import Model
@@ -17,8 +17,27 @@ from asyncrouter._repr import ShortRepr
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+class MemberView(NamedTuple):
+    """A member of a pool, as the function of `Pool.pick` sees it.
+
+    - `name`: such as "azure-eu:gpt-6-luna"; `provider`: the provider's name in the configuration; `id`: the model's.
+    - `in_flight`: its attempts that are running; `waiting`: calls that wait for their turn under its limits.
+    - `seconds`: the median of its whole answers now; `None` while it is not known.
+    - `usd_per_mtok`: its `Price`; `None` if unknown. `weight`: as configured.
+    """
+
+    name: str
+    provider: str
+    id: str
+    in_flight: int
+    waiting: int
+    seconds: float | None
+    usd_per_mtok: Price | None
+    weight: float
+
+
 PickName = Literal["least-busy", "fastest", "cheapest", "weighted", "first"]
-Pick: TypeAlias = "PickName | Callable[[Sequence[Any]], object]"
+Pick: TypeAlias = "PickName | Callable[[Sequence[MemberView]], object]"
 """A rule of a pool by its name, or a function: it gets the members that could be asked now (`MemberView`), and returns
 one of them, or its name."""
 

@@ -86,14 +86,15 @@ def test_an_answer_that_could_not_be_read_again_is_a_failure(form: str) -> None:
     deep = orjson.loads(nested(1024))
     reply = Reply("x", _build_raw=lambda: {"deep": deep})
     with pytest.raises(BadReply, match="the answer cannot be written: nested deeper than 1,024 levels"):
-        answer_line(Row(0, "r", "p", {}, {}), reply, form, raw=True)  # type: ignore[arg-type]  # one of the two
+        answer_line(Row(0, "r", "p", {}, {}), reply, form, 0.5, raw=True)  # type: ignore[arg-type]  # one of the two
 
 
 @pytest.mark.parametrize("levels", [254, 300, 1000])
 def test_a_deep_answer_is_written(levels: int) -> None:
     """What a provider nests deep goes into the line as it is, and can be read again."""
     deep = orjson.loads(nested(levels))
-    line = answer_line(Row(0, "r", "p", {}, {}), Reply("x", _build_raw=lambda: {"deep": deep}), "native", raw=True)
+    reply = Reply("x", _build_raw=lambda: {"deep": deep})
+    line = answer_line(Row(0, "r", "p", {}, {}), reply, "native", 0.5, raw=True)
     assert orjson.loads(line)["id"] == "r"
     assert nested(levels) in line
 

@@ -11,7 +11,7 @@ import pytest
 
 from asyncrouter import Call, ConfigError, batch
 from asyncrouter._config import tokens
-from asyncrouter._engine import admission
+from asyncrouter._engine import claim
 from asyncrouter.batch import BatchError, InvalidInput, Source
 from asyncrouter.batch._estimate import CHARACTERS_PER_TOKEN, USUAL_ANSWER, RowGroup
 from asyncrouter.batch._source import zstd
@@ -312,7 +312,7 @@ def test_an_estimate_counts_and_prices_without_sending(clock: Clock, world: Worl
 
 def test_an_estimate_counts_tokens_as_the_router_does() -> None:
     """The two numbers that a door cannot import from the router are the router's."""
-    assert (CHARACTERS_PER_TOKEN, USUAL_ANSWER) == (tokens.CHARACTERS_PER_TOKEN, admission.USUAL_ANSWER_TOKENS)
+    assert (CHARACTERS_PER_TOKEN, USUAL_ANSWER) == (tokens.CHARACTERS_PER_TOKEN, claim.USUAL_ANSWER_TOKENS)
     for content in ("x" * 400, "中" * 400, "я" * 400, [{"type": "image_url", "image_url": {"url": "https://h.test"}}]):
         group = RowGroup(())
         group.add([{"role": "user", "content": content}], {}, 0)

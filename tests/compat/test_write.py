@@ -10,8 +10,8 @@ import asyncrouter
 from asyncrouter import CallError, ReplyStream, Router, Transport
 
 NOT_PICKLED = {
-    "AiohttpTransport", "AutoSeconds", "FunctionCall", "Message", "ToolCall", ReplyStream.__name__, "Response",
-    Router.__name__, "Shared", Transport.__name__,
+    "AiohttpTransport", "AutoSeconds", "FileRequest", "FunctionCall", "Message", "ToolCall", ReplyStream.__name__,
+    "Response", Router.__name__, "Shared", Transport.__name__,
 }
 """Public classes that live in their process, or are the types of dicts."""
 ROOTS = {CallError.__name__, "AttemptError"}

@@ -199,6 +199,7 @@ def made() -> dict[str, object]:
         "Call": ar.Call([{"role": "user", "content": "hi"}], {"n": 1}, {"X-A": "b"}, 1.0, 2.0, stream=True),
         "Price": ar.Price(input=1.0, output=2.0, cached_input=0.5), "Provider": provider, "Model": model,
         "Pool": ar.Pool(["a:x", ar.PoolMember("b:x", 2)], pick="weighted", rpm=60),
+        "MemberView": ar.MemberView("b:x", "b", "x", 1, 0, 0.5, price, 1.0),
         "PoolMember": ar.PoolMember("b:x", 2), "Step": step,
         "Chain": chain, "Retry": retry, "Hedge": hedge, "Defaults": defaults,
         "Config": ar.Config(

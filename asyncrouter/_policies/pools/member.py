@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from asyncrouter._config.pool import MemberView
 from asyncrouter._policies.pools.answer_times import AnswerTimes
 
 if TYPE_CHECKING:
     from asyncrouter._config.plan import PlannedStep
-    from asyncrouter._config.price import Price
     from asyncrouter._policies.model_state import ModelState
 
 FREE_FROM_ANSWERS = 8
 """Answers after which a member that was away takes any number of requests again: the number allowed at once begins with
 1 and doubles with each answer, so it has come to 256 by then, more than a new member would be offered."""
-
-
-class MemberView(NamedTuple):
-    """A member of a pool, as the function of `Pool.pick` sees it.
-
-    - `name`: such as "azure-eu:gpt-6-luna"; `provider`: the provider's name in the configuration; `id`: the model's.
-    - `in_flight`: its attempts that are running; `waiting`: calls that wait for their turn under its limits.
-    - `seconds`: the median of its whole answers now; `None` while it is not known.
-    - `usd_per_mtok`: its `Price`; `None` if unknown. `weight`: as configured.
-    """
-
-    name: str
-    provider: str
-    id: str
-    in_flight: int
-    waiting: int
-    seconds: float | None
-    usd_per_mtok: Price | None
-    weight: float
 
 
 class Member:

@@ -14,7 +14,7 @@ from tests.helpers.pools import always, answered, pool_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from asyncrouter._policies.pools.member import MemberView
+    from asyncrouter import MemberView
     from asyncrouter._policies.pools.pool import PoolState
 
 THREE = ("a:x", "b:x", "c:x")
