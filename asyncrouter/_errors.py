@@ -319,8 +319,7 @@ class NotSent(AttemptError):
     """No request was sent: the model is held back or disabled, its key is disabled or not set, or a breaker is open.
 
     - `hold`: seconds after which it could be sent; `None` if waiting does not help.
-    - `actionable`: whether the reader can mend it (a key that is not set).
-    - `key_out`: whether the key is disabled, because the provider turned it down a while ago.
+    - `actionable`: the reader can mend it (a key that is not set). `key_out`: the provider turned the key down lately.
     - `forcible`: whether the model is tried all the same when no other one is left (its breaker is open).
     """
 
@@ -329,7 +328,10 @@ class NotSent(AttemptError):
         forcible: bool = False,
     ) -> None:
         super().__init__(message, retry_after=hold)
-        self.hold, self.forcible, self.key_out, self.actionable = hold, forcible, key_out, actionable
+        self.hold = hold
+        self.forcible = forcible
+        self.key_out = key_out
+        self.actionable = actionable
 
     @property
     def of_limit(self) -> bool:
@@ -342,8 +344,6 @@ def _http_status(errors: list[AttemptError]) -> int:
     limited = [error for error in errors if isinstance(error, RateLimited) or getattr(error, "of_limit", False)]
     if limited and all(error in limited or isinstance(error, NotSent) for error in errors):
         return 429
-    return 503 if not sent else 400 if all(_is_about_the_request(error) for error in sent) else 502
-
-
-def _is_about_the_request(error: AttemptError) -> bool:
-    return isinstance(error, ContextTooLong) or (isinstance(error, Rejected) and error.scope in {None, "request"})
+    ours = {None, "request"}
+    asked = all(isinstance(one, ContextTooLong) or (isinstance(one, Rejected) and one.scope in ours) for one in sent)
+    return 503 if not sent else 400 if asked else 502

@@ -83,7 +83,7 @@ class Source:
         self, location: str | os.PathLike[str], template: str | None = None, name: str | None = None, *,
         with_columns: bool = True,
     ) -> None:
-        self.location = os.fspath(location)
+        self.location: str = os.fspath(location)
         self.name: str = name or self.location
         self.template = template
         self.with_columns = with_columns
@@ -91,7 +91,7 @@ class Source:
         self._compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else None
         last = suffixes[-1] if suffixes else ""
         self._delimiter = DELIMITERS.get(last, "," if template and self.name == "-" else None)
-        self.is_parquet = last in PARQUET and self._compression is None
+        self.is_parquet: bool = last in PARQUET and self._compression is None
         self._wanted = ["prompt"] if template is None else template_columns(template)
 
     def __repr__(self) -> str:

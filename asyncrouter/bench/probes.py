@@ -105,7 +105,7 @@ def _load(by: By, level: float, calls: int, seconds: float | None) -> Load:
 
 def _reduce(level: float, rows: Sequence[Row], objectives: Sequence[Objective], seconds: float, usd: float) -> Probe:
     parts = np.array_split(np.arange(len(rows)), BLOCKS)
-    missed = tuple(tuple(sum(one.missed(rows[at]) for at in part) for part in parts) for one in objectives)
+    missed = tuple(tuple(sum(one.missed(rows[int(at)]) for at in part) for part in parts) for one in objectives)
     rate, rates = _rates(rows)
     return Probe(level, len(rows), seconds, rate, rates, missed, tuple(map(len, parts)), _figures(rows, rate), usd)
 

@@ -65,11 +65,11 @@ class Batches:
 
     def __init__(self, seed: str, answer: Answer, wall: float) -> None:
         self.takes: Seconds = lognormal(1200.0, 0.8)
-        self.faults = Faults(seed)
+        self.faults: Faults = Faults(seed)
         self.files: dict[str, StoredFile] = {}
         self.jobs: dict[str, Job] = {}
         self.log: deque[Call] = deque(maxlen=KEPT)
-        self.usd = 0.0
+        self.usd: float = 0.0
         self.epoch = wall
         self._seed = seed
         self._answer = answer
