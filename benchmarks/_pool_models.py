@@ -96,12 +96,14 @@ def run_pool(
     return Clock().run(run())
 
 
-async def saturate(router: Router, callers: int, until: float) -> int:
-    """Keep so many callers busy until this instant; how many of their calls failed."""
-    loop, failed = asyncio.get_running_loop(), 0
+async def saturate(router: Router, callers: int, until: float, *, begin: float = 1.0) -> int:
+    """Keep so many callers busy until this instant; how many of their calls failed. They come within `begin` seconds.
+    """
+    loop, failed, random = asyncio.get_running_loop(), 0, Random("callers")
 
     async def caller() -> None:
         nonlocal failed
+        await asyncio.sleep(random.uniform(0.0, begin))
         while loop.time() < until:
             try:
                 await router.chat(MESSAGES)

@@ -61,6 +61,11 @@ def keys() -> Iterator[Figure]:
         yield Figure(f"{name}: rejections a success, 20 to 320 s", rejected / served, 0.02, False)
         yield Figure(f"{name}: rejections a success, first minute", first[1] / first[0], 0.08, False)
         yield Figure(f"{name}: failed calls", failed, 0, False)
+    crowd = Limited(20.0, "crowd")
+    run_pool({"k": crowd}, lambda router: saturate(router, CALLERS, 60.0, begin=0.0), deadline=120.0)
+    rejected = sum(at < 60.0 for at in crowd.rejected) / sum(at < 60.0 for at in crowd.served)
+    details = f"{sum(at < 1.0 for at in crowd.rejected)} of them before the first 429: nothing was known yet"
+    yield Figure("1 × 20/s, all callers at one instant: first minute", rejected, None, False, details)
 
 
 def slow_run(

@@ -139,9 +139,9 @@ class PoolRun:
             self._engine.policies.disable_key(member.step.model, error)
         self.asked = True
         if is_a_limit(error):
+            again = self.may_queue_again(member)
             self._limits += 1
-            tried_enough = self._limits >= MOST_LIMITS and not self.call.deadline_given
-            return not tried_enough and len(self.state.members) > 1 and self.free_in(now) < inf
+            return again and not self._has_tried_enough() and self.free_in(now) < inf
         if not isinstance(error, NotSent) and error.scope != "key":
             self.failures += 1
         self.without.add(member.index)
@@ -150,6 +150,19 @@ class PoolRun:
         if error.scope == "host":
             self._leave_out_host(member)
         return self.failures < MOST_MEMBERS and self.free_in(now) <= 0.0
+
+    def may_queue_again(self, member: Member) -> bool:
+        """Whether a call that has met a limit at a member goes back to the queue of all, without a pause of its own.
+
+        Not where each has turned it down, and so few ask that there is no queue to spread their requests.
+        """
+        return self._limits < len(self.state.members) or self._engine.policies.queues(member.step.model)
+
+    def _has_tried_enough(self) -> bool:
+        settings, requests = self._pool.members[0].retry, self._limits + self.failures
+        if settings.attempts_given and requests >= settings.attempts * len(self.state.members):
+            return True
+        return self._limits >= MOST_LIMITS and not self.call.deadline_given
 
     def _leave_out_small(self, window: int | None) -> None:
         """Leave out the members whose context window is known to be no larger."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from asyncrouter._engine.trace_entry import TraceEntry, requests_to
 from asyncrouter._errors import Unauthorized
 from asyncrouter._policies.memory import ANY_KIND, RequestKind
+from asyncrouter._policies.scope import is_a_limit
 
 if TYPE_CHECKING:
     import asyncio
@@ -167,9 +168,11 @@ class StepRun:
     def gives_way(self, error: AttemptError) -> bool:
         """Whether another member of its pool is asked rather than the same one again; after a new key that one is."""
         pool = self.pool
-        return pool is not None and error.again != "never" and not (
-            isinstance(error, Unauthorized) or pool.free_in(self.loop.time()) > 0.0
-        )
+        if pool is None or self.member is None or error.again == "never" or isinstance(error, Unauthorized):
+            return False
+        if is_a_limit(error):
+            return pool.may_queue_again(self.member)
+        return pool.free_in(self.loop.time()) <= 0.0
 
     def fits(self, pause: float) -> bool:
         """Whether there is time left for another attempt after a pause of so many seconds."""

@@ -113,5 +113,6 @@ class Affinity:
         return self._members[index]
 
     def _is_overloaded(self, member: Member) -> bool:
-        running = sum(one.slots.running for one in self._members)
-        return member.slots.running > MOST_TIMES_MEAN * running / len(self._members) + MOST_ABOVE
+        running = [one.slots.running for one in self._members]
+        mean = sum(running) / max(1, len(running) - running.count(0))  # over those that serve
+        return member.slots.running > MOST_TIMES_MEAN * mean + MOST_ABOVE

@@ -73,8 +73,9 @@ def test_an_overloaded_substitute_sends_it_home(state: PoolState) -> None:
     """More in flight than one and a half times the mean and four: the session goes to the next it prefers."""
     affinity = state.affinity
     placed(affinity, "user-42", 0.0, down="c:x")
-    for _ in range(5):
-        state.members[0].slots.take(batch=False)
+    for index, running in enumerate((10, 2, 2, 2, 2)):
+        for _ in range(running - (index == 0)):
+            state.members[index].slots.take(batch=False)
     assert placed(affinity, "user-42", 1.0) == "a:x"
     state.members[0].slots.take(batch=False)
 
