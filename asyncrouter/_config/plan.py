@@ -99,11 +99,8 @@ class PlannedPool(NamedTuple):
     weights: tuple[float, ...]
     of_keys: bool = False
     """Whether they are one model at one provider, with several keys."""
-
-    @property
-    def providers(self) -> str:
-        """The names of their providers in the configuration."""
-        return ", ".join(dict.fromkeys(base_name(step.model.provider) for step in self.members))
+    providers: str = ""
+    """The names of their providers in the configuration."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -322,7 +319,8 @@ def _pool(step: PlannedStep, places: Places) -> PlannedPool:
         step._replace(model=place.model, provider=place.provider, member=place.name) for place in places.members
     )
     weights = tuple(place.weight for place in places.members)
-    return PlannedPool(places.name, places.pick, members, weights, places.of_keys)
+    providers = ", ".join(dict.fromkeys(base_name(place.provider.name) for place in places.members))
+    return PlannedPool(places.name, places.pick, members, weights, places.of_keys, providers)
 
 
 def _first_given(*values: T | NotGiven, default: T) -> T:

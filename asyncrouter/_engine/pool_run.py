@@ -123,7 +123,9 @@ class PoolRun:
         """How many of those could be asked now, `MOST_MEMBERS` at most: as many steps the pool is for the deadline."""
         most, found = MOST_MEMBERS - self.failures, 0
         for member in self.left():
-            found += found < most and self.refusal_of(member, now) is None
+            if found >= most:
+                break
+            found += self.refusal_of(member, now) is None
         return found
 
     def may_go_at_once(self, now: float) -> Member | None:

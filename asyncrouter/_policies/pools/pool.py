@@ -36,6 +36,10 @@ LOOKS_AN_ANSWER: Final = 20.0
 """Looks in the time of a usual answer."""
 
 
+BAND_SECONDS, BAND_ANSWERS = 1.0, 30
+"""Seconds, or whole answers, after which the speed of the members is looked at again while none is left out."""
+
+
 class PoolState:
     """The members of one pool. `refusal(member, now)` says why a member may not be asked, `None` when it may.
 
@@ -43,19 +47,8 @@ class PoolState:
     """
 
     __slots__ = (
-        "_away",
-        "_band",
-        "_look_at",
-        "_notice",
-        "_pick",
-        "_pool",
-        "_random",
-        "_ready",
-        "_refusal",
-        "_slow",
-        "_starting",
-        "affinity",
-        "members",
+        "_answers", "_away", "_band", "_band_at", "_look_at", "_notice", "_pick", "_pool", "_random", "_ready",
+        "_refusal", "_slow", "_starting", "affinity", "counts_tokens", "members",
     )
 
     def __init__(
@@ -74,15 +67,13 @@ class PoolState:
         self._ready: list[Member] = list(members)
         self._slow: list[Member] = []
         self._starting = False
+        self._band_at, self._answers = -inf, 0  # when the band was looked at, and after how many answers
+        self.counts_tokens = any(one.state.limits.counts_tokens for one in members)
+        """Whether any member has a limit of tokens, as of the last look."""
         self._look_at = -inf
 
     def __repr__(self) -> str:
         return f"<PoolState {self._pool.name}: {len(self._ready)} of {len(self.members)} ready, {self._band!r}>"
-
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether any member has a limit of tokens."""
-        return any([one.state.limits.counts_tokens for one in self.members])  # noqa: C419  # a generator is slower
 
     def is_slow(self, member: Member) -> bool:
         """Whether a member is left out because it has become slow."""
@@ -167,7 +158,12 @@ class PoolState:
                 self._away.discard(member.index)
                 member.came_back()
             present.append(member)
-        if len(self.members) > 1:
+        self.counts_tokens = any(one.state.limits.counts_tokens for one in self.members)
+        answers = sum([one.times.answers for one in self.members])
+        if len(self.members) > 1 and (
+            self._band.out or now >= self._band_at + BAND_SECONDS or answers >= self._answers + BAND_ANSWERS
+        ):
+            self._band_at, self._answers = now, answers
             self._band.look(present, now)
         leave_out = self._pick in LEAVE_OUT_SLOW
         self._ready = [one for one in present if not (leave_out and one.index in self._band.out)]
