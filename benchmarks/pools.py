@@ -13,6 +13,7 @@ import json
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -53,7 +54,7 @@ def keys() -> Iterator[Figure]:
     ):
         members = {f"k{number}": Limited(rate, f"{name}:{number}") for number, rate in enumerate(rates)}
         callers = max(CALLERS, int(CALLERS_A_REQUEST * sum(rates)))
-        failed = run_pool(members, lambda router: saturate(router, callers, UNTIL), deadline=120.0)
+        failed = run_pool(members, partial(saturate, callers=callers, until=UNTIL), deadline=120.0)
         served = sum(20.0 <= at < UNTIL for member in members.values() for at in member.served)
         rejected = sum(20.0 <= at < UNTIL for member in members.values() for at in member.rejected)
         first = [
