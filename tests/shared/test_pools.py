@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from asyncrouter import Router
 from asyncrouter.shared import InProcess
 from asyncrouter.sim import Act
+from tests.helpers.sharing import saturate
 
 if TYPE_CHECKING:
     import pytest
 
     from asyncrouter.sim import Clock, World
-
-
-async def saturate(clock: Clock, all_of_them: list[Router], callers: int, seconds: float) -> None:
-    async def caller(router: Router) -> None:
-        while clock.now < seconds:
-            await router.chat("x")
-
-    async with asyncio.TaskGroup() as group:
-        for router in all_of_them:
-            for _ in range(callers):
-                group.create_task(caller(router))
-    for router in all_of_them:
-        await router.aclose()
 
 
 def test_each_member_has_a_limit_of_all_routers(clock: Clock, world: World) -> None:

@@ -21,6 +21,7 @@ from asyncrouter import (
 )
 from asyncrouter.shared import Ask, Grant, InProcess
 from asyncrouter.sim import Act, Clock, World
+from tests.helpers.sharing import saturate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,21 +41,6 @@ def routers(world: World, number: int, stores: list[InProcess] | None = None, **
 def a_second(world: World, begin: float, end: float) -> float:
     """Requests a second that were sent between two instants."""
     return sum(begin <= seen.at < end for seen in world.seen) / (end - begin)
-
-
-async def saturate(clock: Clock, all_of_them: list[Router], callers: int, seconds: float) -> None:
-    """So many callers of each router, who ask one call after the other until the clock says so."""
-
-    async def caller(router: Router) -> None:
-        while clock.now < seconds:
-            await router.chat("x")
-
-    async with asyncio.TaskGroup() as group:
-        for router in all_of_them:
-            for _ in range(callers):
-                group.create_task(caller(router))
-    for router in all_of_them:
-        await router.aclose()
 
 
 def test_one_limit_for_all(clock: Clock, world: World) -> None:

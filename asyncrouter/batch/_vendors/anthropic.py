@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from asyncrouter import FileRequest
 from asyncrouter.batch._vendors.api import Encoded, Form, Group, Limits, Look, Result
+from asyncrouter.batch._vendors.inline import InlineRows
 from asyncrouter.batch._vendors.lines import read_lines
-from asyncrouter.batch._vendors.openai import CLOCK_SKEW, dicts_in, text_of, words_of
+from asyncrouter.batch._vendors.openai import words_of
 from asyncrouter.batch._vendors.place import checked, unless_gone
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from asyncrouter.batch._vendors.api import Phase, Sent
     from asyncrouter.batch._vendors.place import Place
 
-PATH = "/messages/batches"
-"""The path of the API below the version."""
 PHASES: Mapping[str, Phase] = {"in_progress": "running", "canceling": "ending", "ended": "ended"}
 """The phase of each status; one that is not here is taken for running."""
 STATUSES = {
@@ -37,14 +35,14 @@ STATUSES = {
 """The HTTP status of each type of error (Anthropic, "Errors")."""
 
 
-class Anthropic:
+class Anthropic(InlineRows):
     """Anthropic's Message Batches API."""
 
     name = "anthropic"
     limits = Limits(rows=100_000, bytes=240_000_000)
-    by_file = False
-    marks = False
     cancels = True
+    path = "/messages/batches"
+    after = "after_id"
 
     def encode(self, id: str, path: str, body: bytes) -> Encoded | None:  # noqa: A002  # the row's
         """The line of a call: its own body as `params`."""
@@ -57,52 +55,32 @@ class Anthropic:
         """A JSON object with a list of all rows."""
         return Form(b'{"requests":[', b",\n", b"]}")
 
-    def upload(self, place: Place, sent: Sent) -> Steps[str]:
-        """There is nothing to upload."""
-        raise NotImplementedError
-        yield
+    def made(self, batch: Mapping[str, object]) -> float | None:
+        """The ISO 8601 time of a batch."""
+        given = batch.get("created_at")
+        try:
+            return datetime.fromisoformat(given).timestamp() if isinstance(given, str) else None
+        except ValueError:
+            return None
 
-    def find_file(self, place: Place, sent: Sent) -> Steps[str | None]:
-        """There are no files."""
-        raise NotImplementedError
-        yield
-
-    def create(self, place: Place, sent: Sent) -> Steps[str]:
-        """Begin the batch with all its rows."""
-        headers = {"Content-Type": "application/json", "Content-Length": f"{sent.path.stat().st_size}"}
-        request = FileRequest.of(place.request("POST", PATH, headers=headers), sent.path)
-        return text_of(checked((yield request)), "id")
-
-    def find(self, place: Place, sent: Sent, known: frozenset[str]) -> Steps[str | None]:
-        """The one unknown batch with so many rows that is no older than our attempt."""
-        after: dict[str, str] = {}
-        while True:
-            page = checked((yield place.request("GET", PATH, query={"limit": "100", **after})))
-            batches = dicts_in(page.get("data"))
-            for batch in batches:
-                made = _seconds(batch.get("created_at"))
-                if made is not None and made < sent.began - CLOCK_SKEW:
-                    return None
-                if batch.get("id") not in known and _total(batch) == sent.rows and _is_new(made, sent):
-                    return text_of(batch, "id")
-            if not page.get("has_more") or not batches:
-                return None
-            after = {"after_id": text_of(batches[-1], "id")}
+    def may_be(self, batch: Mapping[str, object], sent: Sent) -> bool:
+        """By the number of its rows."""
+        return sum(_counts(batch).values()) == sent.rows
 
     def look(self, place: Place, batch: str) -> Steps[Look]:
         """The state of a batch. Its `results_url` is not used: it has been seen to name a host that is not there."""
-        answer = checked((yield place.request("GET", f"{PATH}/{batch}")))
+        answer = checked((yield place.request("GET", f"{self.path}/{batch}")))
         word = str(answer.get("processing_status") or "")
         phase = PHASES.get(word, "running")
         return Look(phase, word, ("results",) if phase == "ended" else (), counts=_counts(answer))
 
     def cancel(self, place: Place, batch: str) -> Steps[None]:
         """Cancel; requests that are being answered are still finished."""
-        checked((yield place.request("POST", f"{PATH}/{batch}/cancel")))
+        checked((yield place.request("POST", f"{self.path}/{batch}/cancel")))
 
     def downloads(self, place: Place, batch: str, outputs: tuple[str, ...]) -> list[Request]:
         """The results, all in one file."""
-        return [place.request("GET", f"{PATH}/{batch}/results") for _ in outputs]
+        return [place.request("GET", f"{self.path}/{batch}/results") for _ in outputs]
 
     def results(self, path: Path) -> Iterator[Result]:
         """The lines of results."""
@@ -114,7 +92,7 @@ class Anthropic:
     def clean(self, place: Place, batch: str | None, file: str | None, outputs: tuple[str, ...]) -> Steps[None]:
         """Delete the batch with its results."""
         if batch is not None:
-            unless_gone((yield place.request("DELETE", f"{PATH}/{batch}")))
+            unless_gone((yield place.request("DELETE", f"{self.path}/{batch}")))
 
 
 def _result(id: str, result: Mapping[str, object]) -> Result:  # noqa: A002  # the row's
@@ -131,24 +109,3 @@ def _result(id: str, result: Mapping[str, object]) -> Result:  # noqa: A002  # t
 def _counts(batch: Mapping[str, object]) -> dict[str, int]:
     counts = batch.get("request_counts")
     return {name: count for name, count in counts.items() if isinstance(count, int)} if isinstance(counts, dict) else {}
-
-
-def _total(batch: Mapping[str, object]) -> int:
-    return sum(_counts(batch).values())
-
-
-def _seconds(given: object) -> float | None:
-    """An ISO 8601 time as seconds since the epoch."""
-    try:
-        return datetime.fromisoformat(given).timestamp() if isinstance(given, str) else None
-    except ValueError:
-        return None
-
-
-def _is_new(made: float | None, sent: Sent) -> bool:
-    """Whether a batch may be the one that was tried to be created."""
-    return made is None or made >= sent.began - NARROW_SKEW
-
-
-NARROW_SKEW = 5.0
-"""Seconds that a batch of ours may seem to be older than our attempt, by the clocks of two machines."""

@@ -6,13 +6,13 @@ before `requests`, which are read as a stream. A batch cannot be cancelled, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
-from asyncrouter import FileRequest
 from asyncrouter.batch._vendors.api import Encoded, Fault, Form, Group, Limits, Look, Result
-from asyncrouter.batch._vendors.openai import CLOCK_SKEW, PHASES, dicts_in, read_result, text_of, words_of
+from asyncrouter.batch._vendors.inline import InlineRows
+from asyncrouter.batch._vendors.openai import PHASES, dicts_in, read_result, words_of
 from asyncrouter.batch._vendors.place import checked, unless_gone
 from asyncrouter.files import json_bytes
 
@@ -29,14 +29,14 @@ ENDPOINTS = {"/chat/completions": "/v1/chat/completions", "/responses": "/v1/res
 """The endpoint for each path of a call."""
 
 
-class OpenRouter:
+class OpenRouter(InlineRows):
     """OpenRouter's Batch API."""
 
     name = "openrouter"
     limits = Limits(rows=5_000, bytes=190_000_000)
-    by_file = False
-    marks = False
     cancels = False
+    path = "/batches"
+    after = "after"
 
     def encode(self, id: str, path: str, body: bytes) -> Encoded | None:  # noqa: A002  # the row's
         """The line of a call: its body without the model and the choice of hosts, which a batch has once."""
@@ -56,41 +56,20 @@ class OpenRouter:
             head["provider"] = orjson.loads(group.common)
         return Form(json_bytes(head)[:-1] + b',"requests":[', b",\n", b"]}")
 
-    def upload(self, place: Place, sent: Sent) -> Steps[str]:
-        """There is nothing to upload."""
-        raise NotImplementedError
-        yield
+    def made(self, batch: Mapping[str, object]) -> float | None:
+        """Whole seconds."""
+        made = batch.get("created_at")
+        return float(made) if isinstance(made, int | float) else None
 
-    def find_file(self, place: Place, sent: Sent) -> Steps[str | None]:
-        """There are no files."""
-        raise NotImplementedError
-        yield
-
-    def create(self, place: Place, sent: Sent) -> Steps[str]:
-        """Begin the batch with all its rows."""
-        headers = {"Content-Type": "application/json", "Content-Length": f"{sent.path.stat().st_size}"}
-        request = FileRequest.of(place.request("POST", "/batches", headers=headers), sent.path)
-        return text_of(checked((yield request)), "id")
-
-    def find(self, place: Place, sent: Sent, known: frozenset[str]) -> Steps[str | None]:
-        """The one unknown batch of this model with so many rows that is no older than our attempt."""
-        after: dict[str, str] = {}
-        while True:
-            page = checked((yield place.request("GET", "/batches", query={"limit": "100", **after})))
-            batches = dicts_in(page.get("data"))
-            for batch in batches:
-                made = batch.get("created_at")
-                if isinstance(made, int | float) and made < sent.began - CLOCK_SKEW:
-                    return None
-                if batch.get("id") not in known and _is_ours(batch, sent):
-                    return text_of(batch, "id")
-            if not page.get("has_more") or not batches:
-                return None
-            after = {"after": text_of(batches[-1], "id")}
+    def may_be(self, batch: Mapping[str, object], sent: Sent) -> bool:
+        """By its model and the number of its rows."""
+        counts = batch.get("request_counts")
+        total = counts.get("total") if isinstance(counts, dict) else None
+        return total == sent.rows and batch.get("model") in {None, sent.group.model}
 
     def look(self, place: Place, batch: str) -> Steps[Look]:
         """The state of a batch, with its results once it has ended."""
-        answer = checked((yield place.request("GET", f"/batches/{batch}")))
+        answer = checked((yield place.request("GET", f"{self.path}/{batch}")))
         word, error, usage = str(answer.get("status") or ""), answer.get("error"), answer.get("usage")
         phase = PHASES.get(word, "running")
         cost, counts = usage.get("cost") if isinstance(usage, dict) else None, answer.get("request_counts")
@@ -100,14 +79,13 @@ class OpenRouter:
             float(cost) if isinstance(cost, int | float) else None, counts if isinstance(counts, dict) else {},
         )
 
-    def cancel(self, place: Place, batch: str) -> Steps[None]:
+    def cancel(self, place: Place, batch: str) -> NoReturn:
         """There is no way to cancel: what runs is answered, and paid."""
         raise NotImplementedError
-        yield
 
     def downloads(self, place: Place, batch: str, outputs: tuple[str, ...]) -> list[Request]:
         """The batch itself, which holds its results."""
-        return [place.request("GET", f"/batches/{batch}") for _ in outputs]
+        return [place.request("GET", f"{self.path}/{batch}") for _ in outputs]
 
     def results(self, path: Path) -> Iterator[Result]:
         """The results in a batch: one JSON object of at most 5,000 of them. Raises `ValueError` if it is torn."""
@@ -119,11 +97,4 @@ class OpenRouter:
     def clean(self, place: Place, batch: str | None, file: str | None, outputs: tuple[str, ...]) -> Steps[None]:
         """Delete the batch with its results."""
         if batch is not None:
-            unless_gone((yield place.request("DELETE", f"/batches/{batch}")))
-
-
-def _is_ours(batch: Mapping[str, object], sent: Sent) -> bool:
-    counts, made = batch.get("request_counts"), batch.get("created_at")
-    total = counts.get("total") if isinstance(counts, dict) else None
-    new = not isinstance(made, int | float) or made >= int(sent.began) - 5
-    return total == sent.rows and batch.get("model") in {None, sent.group.model} and new
+            unless_gone((yield place.request("DELETE", f"{self.path}/{batch}")))
