@@ -20,9 +20,14 @@ def what_has_come_is_read(run: FinishedRun) -> None:
     for one in run.tries:
         if type(one.attempt.error).__name__ != "AttemptTimeout" or one.attempt.first_content is not None:
             continue
-        came = _first_words(one)
-        if came is not None and came < one.ended - NEAR:
-            run.flag("socket", f"{one} timed out at {one.ended!r}, its first words had come at {came!r}")
+        came, closed = _first_words(one), _closed(one)
+        if came is not None and came < closed - NEAR:
+            run.flag("socket", f"{one} timed out at {closed!r}, its first words had come at {came!r}")
+
+
+def _closed(one: MatchedAttempt) -> float:
+    """When a limit closed the connection; who reads it may see that later."""
+    return one.ended if one.exchange is None else one.exchange.ended or one.ended
 
 
 def _first_words(one: MatchedAttempt) -> float | None:
@@ -38,9 +43,8 @@ def nobody_is_blamed(run: FinishedRun) -> None:
     """A limit that passed, or a connection that was lost, while the loop was blocked is a failure of this machine."""
     for one in run.tries:
         error, scope = one.attempt.error, one.attempt.scope
-        kind, exchange = type(error).__name__, one.exchange
-        # The reader of a stream may see only later that a limit has closed the connection.
-        at = one.ended if exchange is None or kind == "ConnectionFailed" else exchange.ended or one.ended
+        kind = type(error).__name__
+        at = one.ended if kind == "ConnectionFailed" else _closed(one)
         ours = kind in {"AttemptTimeout", "ConnectionFailed"} and run.was_blocked(one, at)
         if ours and scope != "local":
             run.flag("blame", f"{one}: {error!r} has the scope {scope}, and the loop was blocked")
