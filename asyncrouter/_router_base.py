@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from asyncrouter._config.arguments import deadline_of, explained_params
 from asyncrouter._config.checks import unknown, without_locals
 from asyncrouter._config.load import config_from_toml, load
-from asyncrouter._config.parameter_names import KNOWN, misspelt
+from asyncrouter._config.parameter_names import KNOWN, check_constructor, misspelt
 from asyncrouter._config.plan import NO_CALL_SETTINGS, CallSettings
 from asyncrouter._config.plan_cache import PlanCache
 from asyncrouter._config.response_format import NOT_CHECKED, unchecked
@@ -27,6 +27,7 @@ from asyncrouter._types import Call, Trace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
+    from typing import Never
 
     from asyncrouter._config.aliases import ChainLike, HedgeLike, RetryLike
     from asyncrouter._config.budget import BudgetState
@@ -53,7 +54,9 @@ class RouterBase:
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
         shared: Shared | None = None,
+        **unknown_names: Never,
     ) -> None:
+        check_constructor(unknown_names)
         if transport is not None and not (hasattr(transport, "send") and hasattr(transport, "aclose")):
             raise TypeError(f"transport: expected something with send() and aclose(), got {type(transport).__name__}")
         if shared is not None and not (hasattr(shared, "admit") and hasattr(shared, "news")):

@@ -40,16 +40,16 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, bare keys
 
 
 def without_locals(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function whose arguments may hold secrets: a `ConfigError` leaves it with no variables of our frames.
+    """Decorate a function whose arguments may hold secrets: an error for them keeps no variables of our frames.
 
-    Its path says where the value stands, so nobody needs them.
+    A `ConfigError` or `TypeError` says where the value stands, so nobody needs them.
     """
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except ConfigError as error:
+        except (ConfigError, TypeError) as error:
             args, kwargs = (), {}  # type: ignore[assignment]  # this frame is one of them
             error.__context__ = None  # a decoder's error has the whole text
             forget_locals(error)

@@ -11,7 +11,7 @@ from asyncrouter._config.tables import ROUTER_FIELDS
 from asyncrouter._events import MAX_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _DEADLINE: Final = "deadline= (the whole call), or connect=, first_token=, idle= and total= (each attempt)"
 _RETRY: Final = "retry= (how often one model is asked)"
@@ -103,6 +103,9 @@ KNOWN: Final = frozenset((
 ))
 """Parameters that some provider has (2026-11). A name that is not among them is sent all the same."""
 
+OF_THE_ROUTER: Final = ("config", "tables", "transport", "listeners", "seed", "wall", "shared")
+"""The keyword arguments of `Router(…)`."""
+
 SHORTEST: Final = 4
 """Letters from which on an unknown parameter is compared with the known ones: a shorter name is near to many."""
 LONGEST: Final = 200
@@ -114,6 +117,12 @@ def check_keywords(given: Mapping[str, object]) -> None:
     if not given.keys() <= KNOWN:
         for name in given:
             _check_keyword(name[-LONGEST:])
+
+
+def check_constructor(given: Iterable[str]) -> None:
+    """Refuse keywords that `Router(…)` does not have, and say where such a setting belongs. Raises `TypeError`."""
+    for name in given:
+        raise TypeError(f"Router(): {_not_of_the_router(name[-LONGEST:])}")
 
 
 def check_params(params: Mapping[str, object], path: str) -> None:
@@ -144,6 +153,16 @@ def _check_keyword(name: str) -> None:
         raise TypeError(f"{name}= is not a parameter here; use {_KEY_INSTEAD}")
     if ours := next((ours for ours in ARGUMENTS if _is_near(name, ours)), None):
         raise TypeError(f"{name}=: did you mean {ours}=? (params={{{name!r}: …}} sends it to the provider)")
+
+
+def _not_of_the_router(name: str) -> str:
+    if ours := next((ours for ours in OF_THE_ROUTER if _is_near(name, ours)), None):
+        return f"{name}=: did you mean {ours}=?"
+    if name in ARGUMENTS:
+        return f"{name}= is an argument of chat(); for all calls: router.with_options({name}=…)"
+    instead = _KEY_INSTEAD if is_secret_parameter(name) else USE_INSTEAD.get(name, f"one of {', '.join(OF_THE_ROUTER)}")
+    of_a_call = ", in chat() or with_options()" if instead.partition("=")[0] in ARGUMENTS else ""
+    return f"{name}= is not a parameter here; use {instead}{of_a_call}"
 
 
 @lru_cache(MAX_NAMES)

@@ -197,3 +197,27 @@ def test_a_configuration_still_takes_any_other_parameter() -> None:
     config = Config(tasks={"default": Chain(["v/a"], params={"my_own_switch": True, "timeout": 3})})
 
     assert config.tasks["default"].params == {"my_own_switch": True, "timeout": 3}
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("timeout", "timeout= is not a parameter here; use deadline= (the whole call), or connect=, first_token=, idle= "
+                "and total= (each attempt), in chat() or with_options()"),
+    ("base_url", "base_url= is not a parameter here; use base_url of a Provider in the configuration; a model of it is "
+                 "named provider:id"),
+    ("hedge", "hedge= is an argument of chat(); for all calls: router.with_options(hedge=…)"),
+    ("confg", "confg=: did you mean config=?"),
+    ("colour", "colour= is not a parameter here; use one of config, tables, transport, listeners, seed, wall, shared"),
+])  # fmt: skip
+def test_a_keyword_that_the_router_does_not_have_is_refused_with_the_place_where_it_belongs(
+    name: str, said: str
+) -> None:
+    """`Router(timeout=3)` is a `TypeError` that says where that is set."""
+    with pytest.raises(TypeError) as raised:
+        Router(**{name: 3})  # type: ignore[arg-type]  # what is tested
+    assert str(raised.value) == f"Router(): {said}"
+
+
+def test_a_key_that_is_given_to_the_router_is_refused_and_not_shown() -> None:
+    """`Router(api_key=…)` says how keys are configured, and no part of the error holds the key."""
+    with pytest.raises(TypeError, match=r'use key = "env:NAME" of its Provider'):  # what its frames hold: conftest
+        Router(api_key=KEY)  # type: ignore[arg-type]  # what is tested
