@@ -45,7 +45,8 @@ key; the host; or this machine (no descriptor free, a blocked loop). Only a mode
 ClockName = Literal["connect", "first_token", "idle", "total", "deadline"]
 """The timeouts of an attempt, and the deadline of its call."""
 
-_GONE = frozenset({"model_not_found", "model_deprecated", "no_endpoints", "free_variant_ended"})
+_GONE = frozenset({"model_not_found", "model_deprecated", "model_decommissioned", "invalid_model", "no_endpoints",
+                   "free_variant_ended", "ModelNotFound", "DeploymentNotFound"})
 """Codes of errors that say that a model does not exist (any more)."""
 
 
@@ -309,7 +310,7 @@ class Unauthorized(AttemptError):
 
 
 class OutOfCredit(AttemptError):
-    """The account has no credit left: 402, or a 429 about billing."""
+    """The account has no credit left: 402, or a 403 or 429 about billing."""
 
     rank = 6
     _blames_others = True

@@ -77,6 +77,10 @@ SERVICE_OVERLOADED = Rule("model", "pace and breaker")
 """A 529."""
 NOT_FOUND = Rule("model", "model out", doubtful=True)
 """A 404, or a code that says that the model does not exist: it may also be a feature that this model does not have."""
+CREDIT_OF_A_MODEL = Rule("model", "model out", doubtful=True)
+"""An account that cannot pay for this model, while it can for others."""
+CODES_OF_A_MODEL = frozenset({"credits_required", "AllocationQuota.FreeTierOnly"})
+"""The codes that say so: Anthropic's and Alibaba's."""
 FORBIDDEN = Rule("key", "model out", doubtful=True)
 """A 403: it may also be a firewall that dislikes one prompt."""
 
@@ -94,6 +98,8 @@ def rule_of(error: AttemptError) -> Rule:
         return SERVICE_OVERLOADED
     if isinstance(error, Rejected) and error.gone:
         return NOT_FOUND
+    if isinstance(error, OutOfCredit) and error.code in CODES_OF_A_MODEL:
+        return CREDIT_OF_A_MODEL
     if isinstance(error, Unauthorized) and error.status == 403:
         return FORBIDDEN
     return RULES.get(type(error)) or next((RULES[kind] for kind in type(error).__mro__ if kind in RULES), NOBODY)

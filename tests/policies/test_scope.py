@@ -65,6 +65,8 @@ DOUBTFUL = {
         (Unauthorized(status=401), Rule("key", "key out")),
         (Unauthorized(status=403), Rule("key", "model out", doubtful=True)),
         (OutOfCredit(status=402), Rule("key", "key out", doubtful=True)),
+        *((OutOfCredit(status=429, code=code), Rule("model", "model out", doubtful=True))
+          for code in ("credits_required", "AllocationQuota.FreeTierOnly")),
         (NotSent("held"), Rule(None, "nothing")),
     ],
     ids=lambda value: f"{type(value).__name__} {value.status}" if hasattr(value, "status") else "",

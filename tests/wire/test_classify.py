@@ -134,6 +134,33 @@ STATUS = [
     (400, err("exceeded model token limit"), ContextTooLong),
     (404, {"error": "model 'x' not found, try pulling it first"}, Rejected),
     (503, {"error": "server busy, please try again. maximum pending requests exceeded"}, ServerFailed),
+    (400, err("the decoder prompt is longer than the maximum model length of 8"), ContextTooLong),
+    (400, err("The total length of all messages is too long."), ContextTooLong),
+    (400, {"message": "Too many input tokens. Max input tokens: 8"}, ContextTooLong),
+    (400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 8"}, ContextTooLong),
+    *((400, err("string too long", code="string_above_max_length", param=param), kind) for param, kind in
+      (("messages[1].content", ContextTooLong), ("input", ContextTooLong), ("tools[0].function.name", Rejected),
+       ("prompt_cache_key", Rejected))),
+    # Money under other statuses than 402
+    (429, err("Insufficient balance or no resource package. Please recharge.", code="1113"), OutOfCredit),
+    (429, err("余额不足或无可用资源包,请充值。", code="1113"), OutOfCredit),
+    (429, err("You've reached the monthly usage limit for this billing cycle"), OutOfCredit),
+    (429, err("exceeded your token quota", type="exceeded_current_quota_error"), OutOfCredit),
+    (429, err("Your credit balance is too low", type="rate_limit_error"), OutOfCredit),
+    (429, err("Usage credits are required", details={"error_code": "credits_required"}), OutOfCredit),
+    *((status, {"code": "x", "error": "Your team has either used all available credits or reached its limit"},
+       OutOfCredit) for status in (403, 429)),
+    (403, {"code": 30001, "message": "Sorry, your account balance is insufficient"}, OutOfCredit),
+    (403, err("m", code="AllocationQuota.FreeTierOnly"), OutOfCredit),
+    (412, err("Account x is suspended, possibly due to unpaid invoices"), OutOfCredit),
+    (400, err("Incorrect API key provided: xai-***."), Unauthorized),
+    # Limits that speak of money, and a prompt that is too long
+    (429, err("Allocated quota exceeded", code="insufficient_quota"), RateLimited),
+    (429, err("check your billing details: https://x.example/error-code#token-limit", code="insufficient_quota"),
+     RateLimited),
+    (429, err("Provider returned error", metadata={"raw": '{"message":"Your credit balance is too low"}'}),
+     RateLimited),
+    (429, err("Extra usage is required for long context requests.", type="rate_limit_error"), ContextTooLong),
     # No JSON
     (502, b"<html><head><title>502 Bad Gateway</title></head></html>", ServerFailed), (503, b"", ServerFailed),
     (413, b"<html>413 Request Entity Too Large</html>", Rejected), (404, b"[]", Rejected), (400, b"\xff\xfe", Rejected),
@@ -247,6 +274,26 @@ def test_a_402_with_a_wait_is_a_rate_limit() -> None:
     error = classify(402, err(), retry_after="3")
 
     assert (type(error), error.retry_after) == (RateLimited, 3.0)
+
+
+def test_money_that_comes_back_is_a_rate_limit() -> None:
+    """Who asks to wait has not said that the account is empty."""
+    error = classify(429, err("Daily spend limit reached"), retry_after="60")
+
+    assert (type(error), error.retry_after) == (RateLimited, 60.0)
+
+
+@pytest.mark.parametrize(("status", "error"), [
+    (404, err("The API deployment for this resource does not exist", code="DeploymentNotFound")),
+    (400, err("The model has been decommissioned", code="model_decommissioned")),
+    (400, {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "code": "1500"}),
+])
+def test_a_model_that_is_gone(status: int, error: object) -> None:
+    """The provider's code names the model, whatever the status: it is not one request's fault."""
+    found = classify(status, error)
+
+    assert isinstance(found, Rejected)
+    assert (found.gone, found.definite) == (True, True)
 
 
 def test_a_spent_limit_says_when_it_starts_again() -> None:

@@ -54,6 +54,8 @@ def test_every_form_of_a_wait_is_read(value: object, seconds: float | None) -> N
         ("Please retry after 60 seconds.", 60.0),
         ("Please retry in 38.1s.", 38.1), ("try again in 20ms", 0.02), ("Try again in 2 minutes", 120.0),
         ("try again in 1h 5m", 3900.0), ("try again in 300 milliseconds", 0.3), ("wait 3 seconds", 3.0),
+        ("Available in 3 minutes.", 180.0), ("Resets in 6hr 29min.", 23340.0), ("quota will reset after 58s", 58.0),
+        ("available 3 days a week", None), ("resets 5 minutes ago", None),
         ("try again later", None), ("try again in 5 marathons", None), ("in 5s", None), ("", None),
     ],
 )
@@ -84,6 +86,8 @@ def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -
         ({"availability": {"code": "capacity_exhausted", "retry_after": 12}}, 12.0),
         ({"details": [{"@type": "QuotaFailure"}, {"@type": "RetryInfo", "retryDelay": "38s"}]}, 38.0),
         ({"metadata": {"headers": {"Retry-After": "4"}}}, 4.0),
+        ({"resets_in_seconds": 90, "resets_at": NOW + 80}, 90.0), ({"resets_at": NOW + 80}, 80.0),
+        ({"estimated_time": 20.5}, 20.5),
         ({"metadata": "?", "details": 5, "availability": []}, None),
     ],
 )

@@ -3,14 +3,14 @@
 How it decides. Three things are looked at, in this order of trust:
 
 1. The HTTP status. For most it decides alone: 401, 404, 5xx. 402 is an empty account unless there is a wait or a name
-   for one; under 429 a quota of the account is told from a rate limit, under 403 a filter or a long prompt from a bad
+   for one; under 429 such an account is told from a rate limit, under 403 also a filter or a long prompt from a bad
    key. An error inside a 200 has no status; then the one its body gives counts, or the one its name stands for. Where
    OpenRouter gives its own documented name, that is plainer than the status it happened to choose
    (`_effective_status`).
 2. The provider's names for the error, in `code`, `type`, `status` and half a dozen other fields. They overrule the
-   status for billing and content filters, and they decide for the statuses under which everything is filed: 400, 413,
-   422 and 500, and no status at all.
-3. The message, as a last resort and only for those statuses, for 403, and for Google's quotas (`quota.py`). Prompts are
+   status for billing and content filters, and they decide for the statuses under which everything is filed: 400, 412,
+   413, 422 and 500, and no status at all.
+3. The message, as a last resort and only for those statuses, for 403 and 429, and for Google's quotas (`quota.py`). Prompts are
    echoed in messages, so a number in one proves nothing, and phrases are matched only where neither status nor name
    says more.
 
@@ -64,7 +64,7 @@ _SECRET_PARTS: Final = re.compile(r"(?<=//)[^/?#@]*@|[?#].*", re.DOTALL)
 _TRANSIENT: Final = frozenset({408, 409, 425, 498, 499})
 """Statuses below 500 that say nothing about the request: the same one may succeed later."""
 
-_UNSPECIFIC: Final = frozenset({None, 400, 413, 422, 500})
+_UNSPECIFIC: Final = frozenset({None, 400, 412, 413, 422, 500})
 """Statuses under which providers file errors of every kind, so that names and message are asked."""
 
 _LONGEST_NAME = 40
@@ -183,17 +183,16 @@ def _error_class(
         # With a wait it is credit reserved by requests in flight; without one the account is empty.
         return RateLimited if asks_to_wait or names & words.IN_FLIGHT_NAMES else OutOfCredit
     if names & (words.OPENROUTER_BILLING_NAMES if body.relayed else words.BILLING_NAMES):
-        return OutOfCredit
+        throttled = status == 429 and words.THROTTLE_PHRASES.search(body.message.lower())
+        return RateLimited if throttled else OutOfCredit
     if body.openrouter_name is not None and plain(body.openrouter_name) in words.FILTER_NAMES - {"invalidprompt"}:
         return Refused
     if status == 401:
         return Unauthorized
     if status == 403:
         return _forbidden_class(body, names)
-    if status == 429 and _exceeds_whole_limit(body.message):
-        return ContextTooLong
     if status in {429, 529}:
-        return OutOfCredit if exhausted_quota(body, names) == "account" else RateLimited
+        return _limited_class(status, body, names, asks_to_wait=asks_to_wait)
     if status in _UNSPECIFIC:
         found = _class_of_names(body, names, status) or _class_of_message(body, names, status)
         if found is not None:
@@ -203,12 +202,22 @@ def _error_class(
     return _class_of_status(status)
 
 
+def _limited_class(status: int, body: ErrorBody, names: set[str], *, asks_to_wait: bool) -> type[AttemptError]:
+    """A 429 or 529: a limit, a request that is larger than one, or an account without money."""
+    message = plain_message(body.message)
+    if status == 429 and (_exceeds_whole_limit(body.message) or words.LONG_CONTEXT_PHRASES.search(message)):
+        return ContextTooLong
+    unpaid = not (body.relayed or asks_to_wait) and words.BILLING_PHRASES.search(message)
+    return OutOfCredit if unpaid or exhausted_quota(body, names) == "account" else RateLimited
+
+
 def _class_of_names(body: ErrorBody, names: set[str], status: int | None) -> type[AttemptError] | None:
     """Content filter or context by name; `None` for neither."""
     filters = words.FILTER_NAMES if body.openrouter_name is None else words.FILTER_NAMES - {"invalidprompt"}
     if status != 500 and names & filters:
         return Refused
-    return ContextTooLong if names & words.CONTEXT_NAMES else None
+    too_long = "stringabovemaxlength" in names and words.MESSAGES.match(str(body.error.get("param")))
+    return ContextTooLong if too_long or names & words.CONTEXT_NAMES else None
 
 
 def _class_of_message(body: ErrorBody, names: set[str], status: int | None) -> type[AttemptError] | None:
@@ -268,7 +277,7 @@ def _exceeds_whole_limit(message: str) -> bool:
 
 
 def _forbidden_class(body: ErrorBody, names: set[str]) -> type[AttemptError]:
-    """A 403: moderation (OpenRouter), a prompt over the window (Together), or a key that may not do this."""
+    """A 403: moderation (OpenRouter), a prompt over the window (Together), no money (xAI), or a key that may not."""
     metadata = object_in(body.error, "metadata")
     if names & words.FILTER_NAMES or any(metadata.get(name) for name in ("reasons", "flagged_input", "patterns")):
         return Refused
@@ -276,7 +285,8 @@ def _forbidden_class(body: ErrorBody, names: set[str]) -> type[AttemptError]:
         return ContextTooLong
     if body.openrouter_name is None and words.TOO_MANY_TOKENS_PHRASES.search(plain_message(body.message)):
         return ContextTooLong
-    return Unauthorized
+    unpaid = not body.relayed and words.BILLING_PHRASES.search(plain_message(body.message))
+    return OutOfCredit if unpaid else Unauthorized
 
 
 def _effective_status(status: int | None, body: ErrorBody) -> int | None:

@@ -29,7 +29,8 @@ _TERM = rf"[0-9]+(?:\.[0-9]+)?\s*{_UNIT}\s*"
 _DURATION = re.compile(rf"-?(?:{_TERM})+", re.IGNORECASE)
 _ONE_TERM = re.compile(r"(?<![0-9])([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]+)\s*", re.IGNORECASE)
 _REQUEST_TO_WAIT = re.compile(
-    rf"\b(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE
+    rf"\b(?:(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?|(?:available|resets?)\s+(?:in|after)\s+)"
+    rf"(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE
 )
 _LONGEST = 200
 """Characters of a pause or an instant at most. A header may have 64 KB of digits, over which these expressions take
@@ -72,10 +73,12 @@ def retry_after_in_headers(headers: Mapping[str, str], wall: Wall) -> float | No
 def retry_after_in_error(error: Mapping[str, object], wall: Wall) -> float | None:
     """Seconds in an error object.
 
-    OpenRouter: `availability.retry_after` and `metadata.headers`. Google: a `RetryInfo` among the `details`.
+    OpenRouter: `availability.retry_after` and `metadata.headers`. Google: a `RetryInfo` among the `details`. OpenAI's
+    subscriptions: `resets_in_seconds`, `resets_at`. Hugging Face: `estimated_time` of a model that is being loaded.
     """
     availability, metadata, details = error.get("availability"), error.get("metadata"), error.get("details")
-    candidates: list[object] = [error.get("retry_after")]
+    candidates: list[object] = [error.get(name) for name in ("retry_after", "resets_in_seconds", "estimated_time")]
+    candidates.append(_until(error.get("resets_at"), wall))
     if isinstance(availability, dict):
         candidates.append(availability.get("retry_after"))
     if isinstance(metadata, dict):
@@ -97,10 +100,15 @@ def retry_after_in_text(text: str) -> float | None:
 
 def reset_in_headers(headers: Mapping[str, object], wall: Wall) -> float | None:
     """Seconds until `X-RateLimit-Reset`. Its unit is undocumented: epoch seconds and milliseconds are both seen."""
-    reset = parse_retry_after(headers.get("x-ratelimit-reset") or headers.get(f"{RELAYED}x-ratelimit-reset"), wall)
-    if reset is None or reset < _FIRST_DATE:
-        return reset
-    return _not_negative((reset / 1000.0 if reset > _FIRST_DATE_IN_MILLISECONDS else reset) - wall())
+    return _until(headers.get("x-ratelimit-reset") or headers.get(f"{RELAYED}x-ratelimit-reset"), wall)
+
+
+def _until(reset: object, wall: Wall) -> float | None:
+    """Seconds until an instant that may be written in epoch seconds or milliseconds, or as a span."""
+    seconds = parse_retry_after(reset, wall)
+    if seconds is None or seconds < _FIRST_DATE:
+        return seconds
+    return _not_negative((seconds / 1000.0 if seconds > _FIRST_DATE_IN_MILLISECONDS else seconds) - wall())
 
 
 def _duration(text: str) -> float | None:

@@ -22,6 +22,7 @@ BILLING_NAMES: Final = OPENROUTER_BILLING_NAMES | frozenset({
     "insufficientquota", "creditbalanceexhausted", "organizationspendlimitexceeded", "projectspendlimitexceeded",
     "organizationusagelimitexceeded", "enforcedspendlimitreached", "billingerror", "billinghardlimitreached",
     "billingnotactive", "contractspendlimitreached", "arrearage", "linkedorganizationspendlimitreached",
+    "exceededcurrentquotaerror", "creditsrequired", "allocationquotafreetieronly",
 })
 """Names for an account without money, which some providers send under 429."""
 
@@ -81,6 +82,8 @@ CONTEXT_PHRASES: Final = re.compile(
     r"|prompt length|input length|maximum input length|maximum number of tokens|reduce the length"
     r"|requested token count exceeds|input tokens exceed|max_new_tokens|max_tokens must be at least 1"
     r"|size exceeds the limit|exceeded model token limit|current length is\b.*\bwhile limit is"
+    r"|longer than the maximum model length|length of all messages is too long|too many input tokens"
+    r"|number of tokens in the prompt cannot exceed"
 )
 """Phrases for a prompt that does not fit the model's context window."""
 
@@ -97,15 +100,26 @@ FILTER_PHRASES: Final = re.compile(
 
 BILLING_PHRASES: Final = re.compile(
     r"credit balance is too low|spend(?:ing)? limit|reached your specified (?:workspace )?api usage limits"
-    r"|insufficient (?:account )?(?:balance|funds|credits?)\b|余额不足|欠费|账户已用尽"
+    r"|insufficient (?:account )?(?:balance|funds|credits?)\b|balance is insufficient|monthly usage limit"
+    r"|used all available credits|\baccount\b.{0,80}\bis suspended|余额不足|欠费|账户已用尽"
 )
-"""Phrases for an account without money, which Anthropic sends under 400, and others inside a 200."""
+"""Phrases for an account without money: Anthropic sends them under 400, xAI under 403, Zhipu and Moonshot under 429,
+Fireworks under 412, others inside a 200."""
+
+THROTTLE_PHRASES: Final = re.compile(r"allocated quota exceeded|error-code#\w+-limit")
+"""What Alibaba says of a limit of tokens a minute, under OpenAI's name for an account without money: in its own words,
+or in OpenAI's with the address of a page of its own."""
+
+LONG_CONTEXT_PHRASES: Final = re.compile(r"required for long context requests")
+"""What Anthropic says under 429 of a prompt that is longer than the account may send."""
 
 ACCOUNT_PHRASES: Final = re.compile(r"billing|free tier|\bcountry\b|\blocation\b|\bregion\b")
 """Google's phrases for an account that may not use the API, under FAILED_PRECONDITION, beside unrelated errors."""
 
-KEY_PHRASES: Final = re.compile(r"api key (?:not valid|not found|expired)|invalid api[ _-]?key|令牌已过期|身份验证失败")
-"""Phrases for a bad key, which Google sends under 400, and others inside a 200."""
+KEY_PHRASES: Final = re.compile(
+    r"api key (?:not valid|not found|expired)|(?:invalid|incorrect) api[ _-]?key|令牌已过期|身份验证失败"
+)
+"""Phrases for a bad key, which Google and xAI send under 400, and others inside a 200."""
 
 RATE_PHRASES: Final = re.compile(
     r"\brate[ _-]?limit|too many requests|requests? too frequent|并发数过高|频率|请求过多|限流"
@@ -113,7 +127,8 @@ RATE_PHRASES: Final = re.compile(
 """Phrases for a rate limit, for errors inside a 200 that have neither status nor name."""
 
 DEFINITE_NAMES: Final = BILLING_NAMES | frozenset({
-    "modelnotfound", "modeldeprecated", "freevariantended", "modelunavailableupstream",
+    "modelnotfound", "modeldeprecated", "modeldecommissioned", "invalidmodel", "deploymentnotfound",
+    "freevariantended", "modelunavailableupstream",
     "unsupportedcountryregionterritory", "regionrestricted", "permissionerror", "permissiondenied",
 })
 """Names that say for sure that a failure is the model's, the key's or the account's, and not one request's."""
@@ -131,9 +146,12 @@ DEFINITE_FORBIDDEN_PHRASES: Final = re.compile(
 
 DEFINITE_CREDIT_PHRASES: Final = re.compile(
     r"insufficient (?:credits?|balance|funds|quota)|(?:credit )?balance is too low|credits are depleted|out of credits?"
-    r"|exceeded your current quota|billing"
+    r"|exceeded your current quota|included credits|billing"
 )
 """Phrases about an account without money. A 402 that asks for fewer tokens is about one request."""
+
+MESSAGES: Final = re.compile(r"messages\b|input\b|prompt$")
+"""How OpenAI names the prompt, or a part of it, as the parameter that is wrong."""
 
 TOO_LARGE_FOR_LIMIT: Final = re.compile(r"limit:?\s*([\d,]+).{0,40}?requested:?\s*([\d,]+)")
 """The two numbers of a 429 for a request that is larger than the limit of a whole minute (OpenAI's words)."""
@@ -142,7 +160,8 @@ TOKENS_A_MINUTE: Final = re.compile(r"rate limit of ([\d,]+) (?:input )?tokens p
 """A limit of tokens that a 429 names (Anthropic's words): a prompt that is larger is never let through."""
 
 JUDGED: Final = re.compile("|".join(phrases.pattern for phrases in (
-    TOO_MANY_TOKENS_PHRASES, FILTER_PHRASES, BILLING_PHRASES, ACCOUNT_PHRASES, KEY_PHRASES, RATE_PHRASES,
+    TOO_MANY_TOKENS_PHRASES, FILTER_PHRASES, BILLING_PHRASES, LONG_CONTEXT_PHRASES, ACCOUNT_PHRASES, KEY_PHRASES,
+    RATE_PHRASES,
     DEFINITE_NOT_FOUND_PHRASES, DEFINITE_FORBIDDEN_PHRASES, DEFINITE_CREDIT_PHRASES, TOO_LARGE_FOR_LIMIT,
     TOKENS_A_MINUTE,
 )) + r"|\bblocked\b|try again|retry|wait")
