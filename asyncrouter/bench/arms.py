@@ -20,14 +20,14 @@ FIRST, SECOND, THIRD = "primary", "secondary", "tertiary"
 """The names of the models that every simulated scenario has."""
 NOT_IN_TEXT = {"accept", "headers", "messages", "on_interrupt", "params", "prompt", "self", "tags"}
 """Arguments of a call that no text on a command line can be, or that the run sets itself."""
-_QUANTILE = re.compile(r"p\d[\d.]*")
-"""A quantile in the place of seconds; which are possible, the router says."""
+_DELAY = re.compile(r"p\d[\d.]*|auto")
+"""A word in the place of a hedge's seconds; which quantiles are possible, the router says."""
 CLOSE = 0.75
 """Similarity (0 to 1, `difflib`) from which an unknown argument is taken for a typo of a known one: one wrong letter in
 a name of four."""
 PROVIDERS_OWN = {"models"}
 """Parameters of providers that look like a typo of an argument."""
-EXPECTED = {"hedge": "seconds, p95 or none, and a budget after a slash", "retry": "a number of tries"}
+EXPECTED = {"hedge": "seconds, p95, auto or none, and a budget after a slash", "retry": "a number of tries"}
 """What the value of an argument must be, for the message when it is not; of others, a number."""
 
 
@@ -108,7 +108,7 @@ def _value(key: str, text: str) -> object:
         return [name.strip() for name in text.split(",")]
     if key == "hedge" and text != "none":
         after, slash, budget = text.partition("/")
-        table: dict[str, object] = {"after": after if _QUANTILE.fullmatch(after) else _number(key, after)}
+        table: dict[str, object] = {"after": after if _DELAY.fullmatch(after) else _number(key, after)}
         return table | ({"budget": _number(key, budget)} if slash else {})
     if key == "retry":
         return {"attempts": _number(key, text)}

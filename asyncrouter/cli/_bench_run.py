@@ -52,8 +52,8 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
 @config_options
 @click.option("--arm", "arms", multiple=True, metavar="NAME: KEY=VALUE …",
               help="An arm to run; the first one is the baseline. Keys are arguments of a call: chain, task, tier, "
-              "model, hedge (seconds, p95, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream` alone. "
-              "May be repeated.  [default: seven standard arms in a scenario, else the default task]")
+              "model, hedge (seconds, p95, auto, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream` "
+              "alone. May be repeated.  [default: seven standard arms in a scenario, else the default task]")
 @load_options
 @click.option("--warmup", type=NATURAL, default=0, show_default=True, metavar="CALLS",
               help="First calls of each arm that are not measured.")

@@ -103,10 +103,10 @@ def _seconds_or(*words: str) -> Callable[[click.Context, click.Parameter, str | 
 
 
 def _hedge(ctx: click.Context, param: click.Parameter, given: str | None) -> float | str | None:
-    """Read seconds, "none" or a quantile; whether the number is possible is checked by the router."""
+    """Read seconds, "none", "auto" or a quantile; whether the number is possible is checked by the router."""
     if given is not None and re.fullmatch(r"p[\d.]+", given):
         return given
-    return _seconds_or("p95", "none")(ctx, param, given)
+    return _seconds_or("p95", "auto", "none")(ctx, param, given)
 
 
 def _schema(ctx: click.Context, param: click.Parameter, given: str | None) -> dict[str, object] | None:
@@ -156,7 +156,8 @@ _OPTIONS = [
     click.option(
         "--hedge", metavar="SECONDS", callback=_hedge,
         help='Start the next model in parallel after so many seconds without content; "p95" ("p99" …): later than 95 % '
-        'of the model\'s answers, once 100 are measured; "none": never.',
+        'of the model\'s answers; "auto": where the time is worth a request; "none": only when it is far slower than '
+        "usual.",
     ),
     click.option(
         "--schema", metavar="FILE", callback=_schema,

@@ -165,6 +165,7 @@ def test_an_arm_can_be_written_on_one_line() -> None:
 
     assert arm == Arm("hedged", call, stream=True)
     assert bench.parse_arm("plain: hedge=none chain=a").call == {"hedge": None, "chain": ["a"]}
+    assert bench.parse_arm("worth: hedge=auto").call == {"hedge": {"after": "auto"}}
 
 
 @pytest.mark.parametrize("name", [*USE_INSTEAD, *(f"{ours}x" for ours in ARGUMENTS)])
@@ -176,8 +177,8 @@ def test_an_arm_refuses_the_arguments_that_a_call_refuses(name: str) -> None:
 
 @pytest.mark.parametrize(("text", "message"), [
     ("chain=a,b", "expected NAME: key=value …, got 'chain=a,b'"), ("x: chain", "expected key=value, got 'chain'"),
-    ("x: hedge=soon", "hedge: expected seconds, p95 or none, and a budget after a slash, got 'soon'"),
-    ("x: hedge=p95/", "hedge: expected seconds, p95 or none, and a budget after a slash, got ''"),
+    ("x: hedge=soon", "hedge: expected seconds, p95, auto or none, and a budget after a slash, got 'soon'"),
+    ("x: hedge=p95/", "hedge: expected seconds, p95, auto or none, and a budget after a slash, got ''"),
     ("x: retry=twice", "retry: expected a number of tries, got 'twice'"),
 ])
 def test_an_arm_written_wrongly_says_where(text: str, message: str) -> None:

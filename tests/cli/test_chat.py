@@ -301,7 +301,7 @@ def test_an_unknown_task_is_named_beside_a_failure(shell: Shell) -> None:
         (["x", "--tier", "gold"], "tier: unknown tier 'gold'; the tiers are budget, standard"),
         (["x", "--model", "nobody:x/y/:", "--deadline", "-1"], "deadline: expected seconds above 0"),
         (["x", "--deadline", "soon"], "expected seconds or none, got 'soon'"),
-        (["x", "--hedge", "soon"], "expected seconds or p95 or none, got 'soon'"),
+        (["x", "--hedge", "soon"], "expected seconds or p95 or auto or none, got 'soon'"),
         (["x", "--hedge", "p7"], "hedge.after: expected seconds, a quantile like"),
         (["x", "--param", "temperature"], "expected name=value, got 'temperature'"),
         (["x", "--param", "stream=true"], "params.stream: is set by the router"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from tests.helpers.commandline import Shell
 
 
@@ -43,6 +43,15 @@ def test_no_limits(shell: Shell) -> None:
     head = shell.run("explain", "--task", "coding", "--deadline", "none", "--hedge", "none").out.splitlines()[0]
 
     assert head == "coding: deadline none, hedge none  (asyncrouter.toml)"
+
+
+@pytest.mark.parametrize(("hedge", "said"), [("auto", "where it is worth its price"), ("p95", "after p95"),
+                                             ("1.5", "after 1.5 s")])  # fmt: skip
+def test_each_way_to_hedge_can_be_typed(shell: Shell, hedge: str, said: str) -> None:
+    """`--hedge` takes what `hedge=` of a call takes."""
+    head = shell.run("explain", "--task", "coding", "--hedge", hedge).out.splitlines()[0]
+
+    assert head == f"coding: deadline 300 s, hedge {said}  (asyncrouter.toml)"
 
 
 def test_options_that_contradict_one_another(shell: Shell) -> None:

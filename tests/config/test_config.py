@@ -15,7 +15,7 @@ from tests.helpers.planted import KEY as SECRET
 
 NO_LIMIT = '(no limit is None, "none" in a file)'
 URL = "expected a URL that begins with http:// or https:// and has a host"
-HEDGE = 'expected a table like { after = 1.5 }, seconds, or "p95" (no hedge is None, "none" in a file)'
+HEDGE = 'expected a table like { after = 1.5 }, seconds, "p95" or "auto" (no hedge is None, "none" in a file)'
 
 
 def model(**fields: object) -> Model:
