@@ -2,9 +2,9 @@
 
 Theory of operation. The owner gives new rows by `take` and hears what became of each by `answered` or `failed`, once.
 A row is in one of three places: in flight, in a worker of the pool; waiting, in the heap `_waiting`, ordered by when it
-is due; or with its owner. A worker takes the next row by this order: while nobody answers (`Weather.down`) one probe
-when it is due, and else nothing; then a waiting row that is due; then a new one, unless too many wait. A worker that
-finds nothing ends; the timer of the next due row, and every answer after which more may be asked, wake the pool.
+is due; or with its owner. A worker takes the next row by this order: while nobody answers (`Availability.down`) one
+probe when it is due, and else nothing; then a waiting row that is due; then a new one, unless too many wait. A worker
+that finds nothing ends; the timer of the next due row, and every answer after which more may be asked, wake the pool.
 
 How many rows may be in flight: `Window.size`, and those beside that only stand in the queue of a limit inside the
 router. They are no load on any server, so they neither fill the window nor hold up rows of other models. Their number
@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import CallError, Reply, RouterClosed
 from asyncrouter.batch._accept import AcceptFailed
+from asyncrouter.batch._availability import Availability, Past
 from asyncrouter.batch._failure import is_access, is_only_disabled, kind_of, was_sent
 from asyncrouter.batch._tally import provider_seconds
 from asyncrouter.batch._timeouts import BatchTimeouts
 from asyncrouter.batch._waiting_rows import WaitingRows
-from asyncrouter.batch._weather import Past, Weather
 from asyncrouter.batch._window import Window
 from asyncrouter.batch._worker_pool import WorkerPool
 
@@ -88,7 +88,7 @@ class Asker:
         """Failures, since the last answer, that say that nobody could have answered."""
         self.kept_back: list[tuple[Row, Exception]] = []
         """Rows whose failure may be everybody's."""
-        self.weather = Weather(random)
+        self.availability = Availability(random)
         self._router = router
         self._options = options
         self._take, self._answered, self._failed, self._again = take, answered, failed, again
@@ -108,12 +108,12 @@ class Asker:
         self._poller: asyncio.TimerHandle | None = None
         self.pool: WorkerPool[Item] = WorkerPool(
             self._size, self._next, self._ask, self._expected,
-            lambda: bool(self._waiting) or (self.weather.down and self._more),
+            lambda: bool(self._waiting) or (self.availability.down and self._more),
         )
         self._poll()
 
     def __repr__(self) -> str:
-        return f"<Asker {self.pool!r}, {len(self._waiting)} waiting, {self.weather!r}>"
+        return f"<Asker {self.pool!r}, {len(self._waiting)} waiting, {self.availability!r}>"
 
     @property
     def in_flight(self) -> int:
@@ -154,7 +154,7 @@ class Asker:
         self._giving_up = True
         for each in self._waiting.take_all():
             self._failed(each.row, each.error)
-        self.weather.down = False
+        self.availability.down = False
         self.pool.wake()
 
     def requests(self) -> int:
@@ -168,14 +168,14 @@ class Asker:
 
     def _expected(self) -> int:
         """About how many rows could be begun now."""
-        if self.weather.down:
+        if self.availability.down:
             return 1
         return self.window.most if self._more else len(self._waiting)
 
     async def _next(self) -> Item | None:
         if not self._may_begin():
             return None
-        if self.weather.down and (self._more or not self._waiting.are_suspects()):
+        if self.availability.down and (self._more or not self._waiting.are_suspects()):
             return await self._next_probe()
         if self._waiting:
             if self._waiting.due <= self._loop.time():
@@ -189,23 +189,23 @@ class Asker:
 
     async def _next_probe(self) -> Item | None:
         """The row to probe with, if a probe is due: one that has failed by itself only if there is no other."""
-        if self.weather.probing:
+        if self.availability.probing:
             return None
-        if self.weather.probe_at > self._loop.time():
-            self._set_timer(self.weather.probe_at)
+        if self.availability.probe_at > self._loop.time():
+            self._set_timer(self.availability.probe_at)
             return None
-        self.weather.probing = True
+        self.availability.probing = True
         best = self._waiting.probe()
         if (best is None or best.past.is_suspect) and self._more:
             try:
                 new = await self._take()
             except BaseException:
-                self.weather.probing = False
+                self.availability.probing = False
                 raise
             if new is not None:
                 return Item(new, None, probe=True)
         if best is None:
-            self.weather.probing = False
+            self.availability.probing = False
             return None
         self._waiting.remove(best)
         return Item(best.row, best.past, probe=True)
@@ -265,8 +265,8 @@ class Asker:
         self.last_error = None
         self._giving_up = False
         self._answered_by.add(reply.model)
-        if self.weather.answered():
-            self.weather.probing = False
+        if self.availability.answered():
+            self.availability.probing = False
             self._waiting.hasten(now)
             self.pool.wake()
         if self.unusable_in_a_row:
@@ -282,10 +282,10 @@ class Asker:
         if kind == "unusable" and is_only_disabled(error, self._answered_by):
             kind = "outage"  # a model that has answered is not there for a while
         if probe:
-            self.weather.probing = False
+            self.availability.probing = False
         if kind == "timeout":
             self.window.timed_out(epoch, self._loop.time(), _seconds(error))
-        if kind == "own" and not self.weather.answers and is_access(error):
+        if kind == "own" and not self.availability.answers and is_access(error):
             kind = "unusable"  # it may be everybody's, which the first answer will tell
         if kind == "own":
             self._failed(row, error)
@@ -293,18 +293,18 @@ class Asker:
             self._note_unusable(row, error)
         elif self._stopped:
             self._again(error)  # the next run asks it
-        elif self._giving_up or self.weather.failed(self._loop.time(), kind, past, probe=probe) == "final":
+        elif self._giving_up or self.availability.failed(self._loop.time(), kind, past, probe=probe) == "final":
             self._failed(row, error)
         else:
             self._ask_again(row, past, error, kind)
-        if self.weather.down and not self.weather.probing:
-            self._set_timer(self.weather.probe_at)
+        if self.availability.down and not self.availability.probing:
+            self._set_timer(self.availability.probe_at)
 
     def _ask_again(self, row: Row, past: Past, error: Exception, kind: Kind) -> None:
         self.last_error = error
         self._again(error)
         retry_after = error.retry_after if isinstance(error, CallError) else None
-        due = self._loop.time() + self.weather.pause(kind, past, retry_after)
+        due = self._loop.time() + self.availability.pause(kind, past, retry_after)
         self._waiting.add(due, row, past, error)
 
     def _note_unusable(self, row: Row, error: Exception) -> None:

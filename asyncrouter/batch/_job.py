@@ -2,8 +2,8 @@
 
 What becomes of a row. It is answered, and its line goes to the output. Or it fails of its own fault, or too often while
 others are answered, and its line goes to the errors file: that is final. Everything else may pass: the row is asked
-again, as often as it takes (`_weather.py`), and only the job as a whole gives up. A row that waits when the job stops
-gets no line at all: the next run asks it.
+again, as often as it takes (`_availability.py`), and only the job as a whole gives up. A row that waits when the job
+stops gets no line at all: the next run asks it.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from asyncrouter import Chain, Model, NotGiven, Reply, Retry, Router, Step
-    from asyncrouter._config.aliases import HedgeLike
+    from asyncrouter import Chain, Hedge, Model, NotGiven, Reply, Retry, Router, Step
     from asyncrouter.batch._lines import Format
     from asyncrouter.batch._report import Progress, Report
     from asyncrouter.batch._source import Source
@@ -32,7 +31,7 @@ async def run(
     chain: Chain | Sequence[str | Model | Step] | None = None,
     model: str | Model | None = None,
     deadline: float | NotGiven | None = NOT_GIVEN,
-    hedge: HedgeLike | NotGiven = NOT_GIVEN,
+    hedge: Hedge | Mapping[str, object] | float | str | NotGiven | None = NOT_GIVEN,
     retry: Retry | Mapping[str, object] | NotGiven = NOT_GIVEN,
     accept: Callable[[Reply], bool | Awaitable[bool]] | None = None,
     params: Mapping[str, object] | None = None,

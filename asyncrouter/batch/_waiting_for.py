@@ -29,9 +29,9 @@ def waiting_for(asker: Asker, router: Router, now: float, patience: float) -> st
     silent = now - asker.heard_at
     if not asker.in_flight:
         return None
-    if asker.weather.down:
+    if asker.availability.down:
         rest = max(0.0, patience - silent)
-        again = "asking again now" if asker.weather.probing else f"asking again in {_until(asker, now):.0f} s"
+        again = "asking again now" if asker.availability.probing else f"asking again in {_until(asker, now):.0f} s"
         return f"nobody answers, for {silent:.0f} s now: {reason(asker, router)}; {again}, giving up in {_time(rest)}"
     if silent >= SILENCE and (asker.last_error is not None or not asker.requests()):
         return f"no answer for {silent:.0f} s: {reason(asker, router)}"
@@ -64,7 +64,7 @@ def _limited(asker: Asker, router: Router) -> str | None:
 
 
 def _until(asker: Asker, now: float) -> float:
-    return max(0.0, asker.weather.probe_at - now)
+    return max(0.0, asker.availability.probe_at - now)
 
 
 def _time(seconds: float) -> str:

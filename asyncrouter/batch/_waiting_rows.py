@@ -7,8 +7,8 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from asyncrouter.batch._availability import Past
     from asyncrouter.batch._rows import Row
-    from asyncrouter.batch._weather import Past
 
 
 class WaitingRow(NamedTuple):

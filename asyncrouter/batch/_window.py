@@ -9,7 +9,7 @@ spread it, and a server that batches slows every token down long before its thro
   doubling that gains less is not followed by another; one that loses is taken back.
 - *Hold.* After two rounds a smaller size is tried, which is kept unless it loses 2 % of the best throughput known; now
   and then a larger one, which is kept if it gains 5 %. After a smaller size has failed, none is tried for long.
-- *Weather.* A throughput that moves by more than 30 % while the size stands still is no effect of the size: it is the
+- *Change.* A throughput that moves by more than 30 % while the size stands still is no effect of the size: it is the
   new best, and nothing shrinks.
 - *Timeouts.* One cuts the size by 0.7, at most once in the time of a call. The first later call that is answered
   in less than twice the usual time returns the old size.
@@ -57,7 +57,7 @@ EARLY_CALLS = 16
 """Calls after which, again and again, a larger size is given up whose throughput is far below the last."""
 EARLY_LOSS = 0.8
 """What "far below" means: less than this share of it."""
-WEATHER = 1.3
+CHANGE = 1.3
 """The ratio of two throughputs at one size beyond which the server has changed."""
 CLOCK_SHARE = 0.25
 """The share of a call's timeout that its latency may reach during the ramp."""
@@ -178,7 +178,7 @@ class Window:
         self._best = 0.0
 
     def _held(self, x: float, *, slow: bool) -> None:
-        moved = self._x and not self._x / WEATHER < x < self._x * WEATHER
+        moved = self._x and not self._x / CHANGE < x < self._x * CHANGE
         if moved or not self._best:
             self._best = x
             self._rounds = 0

@@ -114,7 +114,7 @@ def _one_round(window: Window) -> str:
     return window.phase
 
 
-def test_slower_answers_while_it_stands_still_are_weather() -> None:
+def test_slower_answers_while_it_stands_still_shrink_nothing() -> None:
     """A server that becomes ten times as slow is no reason to shrink: that throughput is the new best."""
     window = settled()
     answer(window, 64, 2.0)

@@ -36,7 +36,7 @@ def routers(world: World, url: str, heard: list[Event], number: int = 2, **optio
 
 
 async def call_through(
-    all_of_them: list[Router], seconds: float, *weather: tuple[float, Callable[[], object]]
+    all_of_them: list[Router], seconds: float, *troubles: tuple[float, Callable[[], object]]
 ) -> int:
     """Call without end while things happen, each after so many seconds; how many were answered. None may fail."""
     for router in all_of_them:
@@ -53,7 +53,7 @@ async def call_through(
         for router in all_of_them:
             for _ in range(10):
                 group.create_task(caller(router))
-        for after, happen in weather:
+        for after, happen in troubles:
             asyncio.get_running_loop().call_later(after, happen)
     for router in all_of_them:
         await router.aclose()
@@ -69,13 +69,13 @@ def test_no_call_fails_of_redis(server: RedisServer, world: World, kind: str) ->
     """Stopped and started, paused for longer than a question may take, or emptied: every call is answered."""
     world.model("a", Act(text="x", first_token=0.02))
     heard: list[Event] = []
-    weather = {
+    troubles = {
         "stopped": [(0.7, server.stop), (1.4, server.start)],
         "paused": [(0.7, server.pause), (1.4, server.go_on)],
         "emptied": [(0.7, partial(server.command, "FLUSHALL")), (0.9, partial(server.command, "SCRIPT", "FLUSH"))],
     }[kind]
 
-    answered = asyncio.run(call_through(routers(world, server.url, heard), 4.5, *weather))
+    answered = asyncio.run(call_through(routers(world, server.url, heard), 4.5, *troubles))
 
     assert answered == len(world.seen)
     assert answered <= 1.3 * 100 * 4.5 + 100  # what may go in that time, and a bucket that is full at the beginning

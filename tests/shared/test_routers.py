@@ -207,7 +207,7 @@ def test_nobody_fails_while_the_store_is_away(clock: Clock, world: World) -> Non
     stores = [first, *(Watched(first) for _ in range(3))]
     heard: list[Event] = []
 
-    async def weather() -> None:
+    async def outage() -> None:
         await asyncio.sleep(20.0)
         Watched.away = True
         await asyncio.sleep(10.0)
@@ -217,7 +217,7 @@ def test_nobody_fails_while_the_store_is_away(clock: Clock, world: World) -> Non
         all_of_them = routers(world, 4, stores, rpm=2400)  # type: ignore[arg-type]
         all_of_them[0]._events._listeners = (heard.append,)  # type: ignore[attr-defined]
         async with asyncio.TaskGroup() as group:
-            group.create_task(weather())
+            group.create_task(outage())
             group.create_task(saturate(clock, all_of_them, 20, 50.0))
 
     clock.run(scenario())

@@ -10,9 +10,9 @@ How it decides. Three things are looked at, in this order of trust:
 2. The provider's names for the error, in `code`, `type`, `status` and half a dozen other fields. They overrule the
    status for billing and content filters, and they decide for the statuses under which everything is filed: 400, 412,
    413, 422 and 500, and no status at all.
-3. The message, as a last resort and only for those statuses, for 403 and 429, and for Google's quotas (`quota.py`). Prompts are
-   echoed in messages, so a number in one proves nothing, and phrases are matched only where neither status nor name
-   says more.
+3. The message, as a last resort and only for those statuses, for 403 and 429, and for Google's quotas (`quota.py`).
+   Prompts are echoed in messages, so a number in one proves nothing, and phrases are matched only where neither status
+   nor name says more.
 
 A gateway passes on the errors of another provider. Those about the request count, such as context and content; those
 about keys and money are about the gateway's own account, so they do not.

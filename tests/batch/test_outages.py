@@ -1,4 +1,4 @@
-"""Rows survive weather: outages, slow servers and random failures cost time, and poisoned rows cost nobody but them."""
+"""Rows survive outages, slow servers and random failures, which cost time; poisoned rows cost nobody but themselves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import Reply, batch
-from asyncrouter.batch._weather import DOWN_AFTER, OUTAGE_TRIES, TRIES, Past, Weather
+from asyncrouter.batch._availability import DOWN_AFTER, OUTAGE_TRIES, TRIES, Availability, Past
 from asyncrouter.sim import Act
 from tests.helpers.batching import asked, ids, prompt_of, read_lines, router_of, rows, run, write_lines
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 ROWS = 600
 
 
-def weathered(clock: Clock, world: World, tmp_path: Path, rule: Rule, **options: object) -> Report:
-    """A run of 600 rows, one a second and slot, through this weather; each answer stands once in the output."""
+def run_through(clock: Clock, world: World, tmp_path: Path, rule: Rule, **options: object) -> Report:
+    """A run of 600 rows, one a second and slot, through this trouble; each answer stands once in the output."""
     world.model("m", Act(first_token=1.0))
     world.rule(rule)
     source = write_lines(tmp_path / "in", rows(ROWS))
@@ -41,7 +41,7 @@ def number_of(seen: LoggedRequest) -> int:
     return int(prompt_of(seen).split()[-1])
 
 
-WEATHER: dict[str, tuple[Rule, float]] = {
+TROUBLES: dict[str, tuple[Rule, float]] = {
     "8 s of 503": (lambda seen, _: Act(status=503) if 5 <= seen.at < 13 else None, 62.0),
     "60 s of refused connections": (lambda seen, _: Act(fault="refuse") if 5 <= seen.at < 65 else None, 110.0),
     "60 s of 500": (lambda seen, _: Act(status=500) if 5 <= seen.at < 65 else None, 110.0),
@@ -54,20 +54,20 @@ WEATHER: dict[str, tuple[Rule, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(WEATHER))
-def test_every_row_is_answered_once_whatever_the_weather(
+@pytest.mark.parametrize("name", list(TROUBLES))
+def test_every_row_is_answered_once_whatever_happens(
     clock: Clock, world: World, tmp_path: Path, name: str
 ) -> None:
-    """Every row is answered, exactly once in the output, and the time lost is little more than the weather's."""
-    rule, seconds = WEATHER[name]
+    """Every row is answered, exactly once in the output, and the time lost is little more than that of the trouble."""
+    rule, seconds = TROUBLES[name]
 
-    report = weathered(clock, world, tmp_path, rule)
+    report = run_through(clock, world, tmp_path, rule)
 
     assert report.seconds <= seconds
     assert (report.done, report.failed, report.stopped) == (ROWS, 0, None)
 
 
-def test_map_gives_every_answer_whatever_the_weather(clock: Clock, world: World) -> None:
+def test_map_gives_every_answer_whatever_happens(clock: Clock, world: World) -> None:
     """`map` waits for an outage as `run` does."""
     world.model("m", Act(first_token=1.0))
     world.rule(lambda seen, _: Act(fault="refuse") if seen.at < 60 else None)
@@ -82,7 +82,7 @@ def test_map_gives_every_answer_whatever_the_weather(clock: Clock, world: World)
 
 def test_nobody_is_asked_while_nobody_answers(clock: Clock, world: World, tmp_path: Path) -> None:
     """In an outage of a minute single rows are asked, at most five seconds apart, and nothing else is sent."""
-    weathered(clock, world, tmp_path, lambda seen, _: Act(fault="refuse") if 5 <= seen.at < 65 else None)
+    run_through(clock, world, tmp_path, lambda seen, _: Act(fault="refuse") if 5 <= seen.at < 65 else None)
 
     probes = [seen.at for seen in world.seen if 10.0 <= seen.at < 66.0]
     assert len(probes) <= 30
@@ -139,7 +139,7 @@ POISONS = {
 @pytest.mark.parametrize("name", list(POISONS))
 def test_poisoned_rows_fail_alone(clock: Clock, world: World, tmp_path: Path, name: str) -> None:
     """One row in a hundred meets something of its own: these fail, and all others are answered."""
-    report = weathered(
+    report = run_through(
         clock, world, tmp_path, lambda seen, _: POISONS[name] if number_of(seen) % 100 == 50 else None
     )
 
@@ -204,7 +204,7 @@ def test_a_404_for_all_stops_it(clock: Clock, world: World, tmp_path: Path) -> N
 
 def test_a_model_that_is_disabled_for_a_while_fails_no_row(clock: Clock, world: World, tmp_path: Path) -> None:
     """A row whose 404 says that the model does not exist disables it for five minutes: the other rows wait."""
-    report = weathered(
+    report = run_through(
         clock, world, tmp_path, lambda seen, _: Act(why="missing") if number_of(seen) == 100 else None
     )
 
@@ -232,62 +232,62 @@ def test_a_cancelled_run_in_an_outage_leaves_nothing(clock: Clock, world: World,
 # The rules alone.
 
 
-def failing(weather: Weather, kind: str, past: Past, *, amid: bool = True) -> str:
+def failing(models: Availability, kind: str, past: Past, *, amid: bool = True) -> str:
     if amid:
-        weather.answered()
-    return weather.failed(0.0, kind, past, probe=False)  # type: ignore[arg-type]  # as the test has it
+        models.answered()
+    return models.failed(0.0, kind, past, probe=False)  # type: ignore[arg-type]  # as the test has it
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("server", TRIES), ("timeout", TRIES), ("outage", OUTAGE_TRIES)])
 def test_a_row_is_final_after_its_tries_amid_answers(kind: str, tries: int) -> None:
     """Failures count while others are answered between them: seven, or thirty of outages."""
-    weather, past = Weather(Random(0)), Past()
+    models, past = Availability(Random(0)), Past()
 
-    verdicts = [failing(weather, kind, past) for _ in range(tries)]
+    verdicts = [failing(models, kind, past) for _ in range(tries)]
 
     assert verdicts == ["again"] * (tries - 1) + ["final"]
 
 
 def test_limits_never_count() -> None:
     """A row that meets only limits is asked again for ever."""
-    weather, past = Weather(Random(0)), Past()
+    models, past = Availability(Random(0)), Past()
 
-    assert {failing(weather, "limit", past) for _ in range(100)} == {"again"}
+    assert {failing(models, "limit", past) for _ in range(100)} == {"again"}
 
 
 @pytest.mark.parametrize("kind", ["server", "timeout", "outage"])
 def test_nothing_counts_while_nobody_answers(kind: str) -> None:
     """Without an answer to anybody no failure counts."""
-    weather, past = Weather(Random(0)), Past()
+    models, past = Availability(Random(0)), Past()
 
-    assert {failing(weather, kind, past, amid=False) for _ in range(100)} == {"again"}
-    assert (weather.down, past.counted, past.outages) == (True, 0, 0)
+    assert {failing(models, kind, past, amid=False) for _ in range(100)} == {"again"}
+    assert (models.down, past.counted, past.outages) == (True, 0, 0)
 
 
 def test_it_is_down_after_eight_failures_in_a_row() -> None:
     """Seven failures in a row are chance; the eighth says that nobody answers, and one answer ends it."""
-    weather, downs = Weather(Random(0)), []
-    weather.answered()
+    models, downs = Availability(Random(0)), []
+    models.answered()
 
     for _ in range(DOWN_AFTER):
-        failing(weather, "server", Past(), amid=False)
-        downs.append(weather.down)
+        failing(models, "server", Past(), amid=False)
+        downs.append(models.down)
 
     assert downs == [False] * 7 + [True]
-    assert (weather.answered(), weather.down) == (True, False)
+    assert (models.answered(), models.down) == (True, False)
 
 
 def test_pauses_double_up_to_ten_seconds() -> None:
     """A row waits for 0.5 s after its first failure, then twice as long each time, up to 10 s."""
-    weather, past = Weather(Random(0)), Past()
+    models, past = Availability(Random(0)), Past()
 
-    pauses = [weather.pause("server", past, None) for _ in range(7)]
+    pauses = [models.pause("server", past, None) for _ in range(7)]
 
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
 
 def test_a_retry_after_is_waited_out_up_to_ten_minutes() -> None:
     """A longer pause that the provider asked for is kept, up to ten minutes."""
-    weather = Weather(Random(0))
+    models = Availability(Random(0))
 
-    assert [weather.pause("limit", Past(), seconds) for seconds in (20.0, 86_400.0)] == [20.0, 600.0]
+    assert [models.pause("limit", Past(), seconds) for seconds in (20.0, 86_400.0)] == [20.0, 600.0]

@@ -1,4 +1,4 @@
-"""Which failures are the row's and which the weather's: when a row is asked again, and when nobody is. Pure.
+"""Which failures are a row's own and which everybody's: when a row is asked again, and when none is. Pure.
 
 Theory of operation. A row that failed of its own fault is final at once. Any other failure may pass, and what it means
 depends on what becomes of the other rows:
@@ -62,8 +62,8 @@ class Past:
         return self.counted > 0 or self.outages >= SUSPECT_OUTAGES
 
 
-class Weather:
-    """What the rows of a job meet together. Instants are of the loop's clock, in seconds."""
+class Availability:
+    """Whether the models of a job answer at all. Instants are of the loop's clock, in seconds."""
 
     def __init__(self, random: Random) -> None:
         self.answers = 0
@@ -76,7 +76,7 @@ class Weather:
         self._probe_pause = FIRST_PROBE_PAUSE
 
     def __repr__(self) -> str:
-        return f"<Weather {'down' if self.down else 'fair'}, {self.failures_in_a_row} failures in a row>"
+        return f"<Availability {'down' if self.down else 'up'}, {self.failures_in_a_row} failures in a row>"
 
     def answered(self) -> bool:
         """Note an answer; whether it was down until now."""
