@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from asyncrouter.bench.arm_run import ArmRun
     from asyncrouter.bench.arms import Arm, parse_arm, standard
     from asyncrouter.bench.capacity import MaxRate, max_rate
-    from asyncrouter.bench.comparison import Change, compare
+    from asyncrouter.bench.changes import Change
+    from asyncrouter.bench.comparison import compare
     from asyncrouter.bench.conditions import Condition, broken, parse_conditions
     from asyncrouter.bench.definitions import DEFINITIONS
     from asyncrouter.bench.formatting import COLUMNS, figure
@@ -54,7 +55,7 @@ __all__ = [
 
 _EXPORTS = {
     "arm_run": ("ArmRun",), "arms": ("Arm", "parse_arm", "standard"), "capacity": ("MaxRate", "max_rate"),
-    "comparison": ("Change", "compare"), "conditions": ("Condition", "broken", "parse_conditions"),
+    "changes": ("Change",), "comparison": ("compare",), "conditions": ("Condition", "broken", "parse_conditions"),
     "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"), "load": ("Load",), "policy": ("Policy",),
     "probes": ("Probe",), "progress": ("Progress",), "replay_estimate": ("Replayed", "replay"),
     "report": ("ArmReport", "Report"), "result": ("Run",), "rows": ("AttemptRow", "Row"),

@@ -12,6 +12,7 @@ from asyncrouter.bench import charts
 from asyncrouter.bench.chart_style import PALETTE
 from asyncrouter.bench.definitions import DEFINITIONS
 from asyncrouter.bench.formatting import COLUMNS, figure
+from asyncrouter.bench.verdicts import method, verdicts
 from asyncrouter.bench.waterfall import waterfall
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def page(report: Report, run: RunData) -> str:
     return Template(files("asyncrouter.bench").joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=_shown(_title(report)),
         subtitle=_shown(_subtitle(report)),
+        verdicts="".join(f"<p class=verdict>{_shown(text)}</p>"
+                         for text in verdicts(report.changes, report.arms[0].name)),
+        method=_shown(method(report.changes, paired=True) or "95 % intervals"),
         warnings="".join(f"<p class=warning>{_shown(warning)}</p>" for warning in report.warnings),
         table=_table(report.arms),
         tail=_chart(charts.tail(run.arms), "tail"),

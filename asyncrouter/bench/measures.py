@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncrouter.bench.definitions import LATENCIES, POINTS
-from asyncrouter.bench.stats import Estimate, estimate_mean, estimate_quantiles, finite, wilson
+from asyncrouter.bench.stats import Estimate, estimate_mean, estimate_quantiles, estimate_share, finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ def measure(arm: ArmRun, slo: Mapping[str, float], seed: int = 0) -> Measures:
     rows = arm.measured
     if not rows:
         return {"calls": Estimate(0.0)}
-    found: Measures = {"calls": Estimate(float(len(rows))), "success": wilson(sum(row.ok for row in rows), len(rows))}
+    found: Measures = {"calls": Estimate(float(len(rows))), "success": estimate_share([row.ok for row in rows])}
     for name in LATENCIES:
         found |= _latency(name, times(name, rows), seed)
     return found | _attempts(rows) | _hedges(rows) | _money(rows, seed) | _capacity(arm, rows, slo)
@@ -84,13 +84,13 @@ def _latency(name: str, sample: Floats, seed: int) -> Measures:
 
 def _attempts(rows: Sequence[Row]) -> Measures:
     sent = np.array([len(row.sent) for row in rows], dtype=np.float64)
-    fell_back = sum(any(attempt.cause in {"fallback", "escalate"} for attempt in row.sent) for row in rows)
+    fell_back = [any(attempt.cause in {"fallback", "escalate"} for attempt in row.sent) for row in rows]
     models = np.array([len({attempt.model for attempt in row.sent}) for row in rows], dtype=np.float64)
     return {
         "attempts": _mean_count(sent),
         "p99_attempts": estimate_quantiles(sent, [0.99])[0],
         "max_attempts": Estimate(float(sent.max()), n=len(rows)),
-        "fallback_rate": wilson(fell_back, len(rows)),
+        "fallback_rate": estimate_share(fell_back),
         "depth": estimate_mean(models),
         "extra_load": _mean_count(np.maximum(sent - 1.0, 0.0), usual=0.0),
     }
@@ -101,18 +101,19 @@ def _mean_count(sample: Floats, usual: float = 1.0) -> Estimate:
 
     A sample of equal values bootstraps to an interval of width 0, though the next call may well need a second request.
     """
-    found, above = estimate_mean(sample), wilson(int((sample > usual).sum()), len(sample))
+    found, above = estimate_mean(sample), estimate_share(sample > usual)
     value, low, high = (bound or 0.0 for bound in (found.value, found.low, found.high))
     rest = value - (above.value or 0.0)
     return replace(found, low=min(low, rest + (above.low or 0.0)), high=max(high, rest + (above.high or 0.0)))
 
 
 def _hedges(rows: Sequence[Row]) -> Measures:
-    fired = sum(any(attempt.cause == "hedge" for attempt in row.sent) for row in rows)
-    won = sum(row.winner is not None and row.winner.cause == "hedge" for row in rows)
+    fired = [any(attempt.cause == "hedge" for attempt in row.sent) for row in rows]
+    won = [row.winner is not None and row.winner.cause == "hedge"
+           for row, hedged in zip(rows, fired, strict=True) if hedged]
     return {
-        "hedges_fired": wilson(fired, len(rows)),
-        "hedges_won": wilson(won, fired),
+        "hedges_fired": estimate_share(fired),
+        "hedges_won": estimate_share(won),
         "hedges_denied": Estimate(sum(row.denied for row in rows) / len(rows), n=len(rows)),
     }
 
@@ -136,11 +137,11 @@ def _money(rows: Sequence[Row], seed: int) -> Measures:
 def _capacity(arm: ArmRun, rows: Sequence[Row], slo: Mapping[str, float]) -> Measures:
     first, last = rows[0].scheduled, rows[-1].scheduled
     seconds = max(max(row.ended for row in rows) - first, 1e-9)
-    good = sum(_within(row, slo) for row in rows)
+    good = [within(row, slo) for row in rows]
     late = np.array([row.started - row.scheduled for row in rows if not row.capped], dtype=np.float64)
     return {
-        "goodput": Estimate(good / seconds, n=len(rows)),
-        "goodput_share": wilson(good, len(rows)),
+        "goodput": Estimate(sum(good) / seconds, n=len(rows)),
+        "goodput_share": estimate_share(good),
         "offered_rate": Estimate((len(rows) - 1) / (last - first) if last > first else None, n=len(rows)),
         "achieved_rate": Estimate(sum(row.ok for row in rows) / seconds, n=len(rows)),
         "peak_in_flight": Estimate(float(arm.peak)),
@@ -149,7 +150,7 @@ def _capacity(arm: ArmRun, rows: Sequence[Row], slo: Mapping[str, float]) -> Mea
     }
 
 
-def _within(row: Row, slo: Mapping[str, float]) -> bool:
+def within(row: Row, slo: Mapping[str, float]) -> bool:
     """Whether a call was answered within every limit; a time that it does not have breaks none."""
     if not row.ok:
         return False

@@ -8,11 +8,11 @@ The estimators, and what each assumes:
 - **Intervals of quantiles** are order statistics: the binomial interval of how many values lie below, for an effective
   number of calls. Calls that are late together count for less: the autocorrelation of "later than the quantile" is
   summed up to a lag of 2·n^(1/3). The bootstrap's intervals of p99 are too narrow.
+- **Shares** have Wilson's score interval (Wilson 1927), which also holds near 0 and 1, for the same effective number.
 - **Intervals** of means and paired differences come from the percentile bootstrap over circular blocks of 2·n^(1/3)
-  consecutive calls (Künsch 1989; Politis and Romano 1992). Consecutive calls meet the same trouble, so drawing single
-  calls would make the interval of an outage too narrow. Assumed: the run is stationary, and dependence is shorter than
-  a block.
-- **Shares** have Wilson's score interval (Wilson 1927), which also holds near 0 and 1. Assumed: independent calls.
+  consecutive calls (Künsch 1989; Politis and Romano 1992), widened because the blocks are few (`significance`).
+  Consecutive calls meet the same trouble, so drawing single calls would make the interval of an outage too narrow.
+  Assumed: the run is stationary, and dependence is shorter than a block.
 - A quantile is **stated** only when at least ten samples are expected beyond it; with fewer, its interval is mostly the
   largest observed value.
 """
@@ -20,7 +20,7 @@ The estimators, and what each assumes:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 try:
@@ -28,12 +28,15 @@ try:
 except ModuleNotFoundError as _why:
     raise ModuleNotFoundError("asyncrouter.bench needs numpy and plotly: pip install 'asyncrouter[bench]'") from _why
 
+from asyncrouter.bench.significance import Z_95, block_length, student, widening
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Series = NDArray[np.float64] | NDArray[np.bool_]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 """The quantiles that are estimated unless others are asked for."""
@@ -47,8 +50,6 @@ CHUNK = 2_000_000
 """Values drawn at a time, to bound memory: an index takes eight bytes, so a chunk takes 16 MB."""
 SAMPLES_BEYOND = 10.0
 """Samples expected beyond a quantile before it is stated: 1,000 calls for p99, 10,000 for p99.9."""
-Z_95 = 1.959964
-"""The 97.5 % quantile of the standard normal distribution, for two-sided 95 % intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +79,44 @@ def rank(q: float, n: int) -> int:
     return min(n - 1, max(0, math.ceil(round(q * n, 9)) - 1))
 
 
-def wilson(hits: int, n: int, z: float = Z_95) -> Estimate:
+def wilson(hits: float, n: float, z: float = Z_95) -> Estimate:
     """The share `hits / n` with Wilson's score interval; no value where `n` is 0."""
     if n == 0:
         return Estimate(None)
     share, extra = hits / n, z * z / n
     middle = (share + extra / 2.0) / (1.0 + extra)
     half = z * math.sqrt(share * (1.0 - share) / n + extra / (4.0 * n)) / (1.0 + extra)
-    return Estimate(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)), n)
+    return Estimate(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)), math.ceil(n))
 
 
-def block_length(n: int) -> int:
-    """Consecutive calls of `n` that are drawn together, and the largest lag at which dependence is looked for."""
-    return max(1, min(n, round(2.0 * math.cbrt(n))))
+def estimate_share(hit: Sequence[bool] | NDArray[np.bool_]) -> Estimate:
+    """The share of consecutive calls that are hits, with Wilson's interval for their effective number."""
+    if len(hit) == 0:
+        return Estimate(None)
+    hits = np.asarray(hit, dtype=np.bool_)
+    share, effective = float(hits.mean()), effective_n(hits)
+    return replace(wilson(share * effective, effective), value=share, n=len(hits))
 
 
-def effective_n(late: NDArray[np.bool_]) -> float:
-    """The number of independent calls that tell as much about the share of late calls as these consecutive ones.
+def effective_n(series: Series) -> float:
+    """The number of independent calls that tell as much about the mean of a series as these consecutive ones.
 
     n / (1 + 2 Σ w(k) r(k)) with the autocorrelation r at lags k of 1 to L; never more than n. The weights w have a flat
-    top: 1 up to half of L, then falling to 0 (Politis and Romano 1995).
+    top: 1 up to half of L, then falling to 0 (Politis and Romano 1995). Two corrections for a small n: the
+    autocorrelations are measured around the sample's own mean, which makes their sum too small by the share
+    (1 + 2 Σ w) / n; and that sum is itself uncertain, as a variance with n / (1 + 2 Σ w²) degrees of freedom is, so
+    that Student's distribution stands in the place of the normal one.
     """
-    n, centred = len(late), late - late.mean()
+    n, centred = len(series), series - series.mean()
     variance = float(centred @ centred)
-    if variance == 0.0:
-        return float(n)
     lags = min(block_length(n), n - 1)
-    sums = (float(centred[:-lag] @ centred[lag:]) * min(1.0, 2.0 - 2.0 * lag / (lags + 1.0))
-            for lag in range(1, lags + 1))
-    return n / max(1.0, 1.0 + 2.0 * sum(sums) / variance)
+    if variance == 0.0 or lags < 1:
+        return float(n)
+    weights = [min(1.0, 2.0 - 2.0 * lag / (lags + 1.0)) for lag in range(1, lags + 1)]
+    sums = sum(weight * float(centred[:-lag] @ centred[lag:]) for lag, weight in enumerate(weights, 1))
+    inflation = (1.0 + 2.0 * sums / variance) / max(0.5, 1.0 - (1.0 + 2.0 * sum(weights)) / n)
+    freedom = max(2.0, n / (1.0 + 2.0 * sum(weight * weight for weight in weights)))
+    return n / max(1.0, inflation) * (Z_95 / student(Z_95, freedom)) ** 2
 
 
 def binomial_interval(n: int, q: float) -> tuple[int, int]:
@@ -145,7 +155,11 @@ def bootstrap(
     value = statistic(*(sample[None, :] for sample in samples))[0]
     draws = np.concatenate([statistic(*(sample[index] for sample in samples)) for index in block_resamples(n, seed)])
     draws.sort(axis=0)
-    return value, draws[rank(0.025, len(draws))], draws[rank(0.975, len(draws))]
+    with np.errstate(invalid="ignore"):  # an infinite end stays infinite: inf - inf
+        low, high = (np.nan_to_num(value + widening(n) * (draws[rank(q, len(draws))] - value), nan=edge, posinf=np.inf,
+                                   neginf=-np.inf)
+                     for q, edge in ((0.025, -np.inf), (0.975, np.inf)))
+    return value, low, high
 
 
 def row_quantiles(rows: Floats, wanted: Sequence[float] = QUANTILES) -> Floats:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from asyncrouter import bench, visible
+from asyncrouter.bench.verdicts import method, verdicts
 from asyncrouter.cli._console import make_console, write_table
 from asyncrouter.cli._output import print_warning, write
 
@@ -49,6 +50,10 @@ def print_report(report: bench.Report) -> None:
     shown = [line for line in lines if any(cell != "–" for cell in line[1:])]
     write_table(["", *(arm.name for arm in report.arms)], shown)
     write(f"\n{UNITS}\n")
+    if report.changes:
+        write("\n")
+        for text in (*verdicts(report.changes, report.arms[0].name), method(report.changes, paired=True)):
+            write(f"{visible(text)}\n" if text else "")
     for warning in report.warnings:
         print_warning(warning)
 
