@@ -21,8 +21,8 @@ import numpy as np
 
 from asyncrouter import CallError, Router, Step
 from asyncrouter.bench import Policy, replay
+from asyncrouter.bench.resampling import row_quantiles
 from asyncrouter.bench.rows import attempt_row
-from asyncrouter.bench.stats import row_quantiles
 from asyncrouter.bench.trace import CallRow
 from asyncrouter.sim import Act, Clock, Seen, World, lognormal
 

@@ -22,7 +22,7 @@ from asyncrouter.bench.chart_style import (
 )
 from asyncrouter.bench.formatting import N_TOO_SMALL
 from asyncrouter.bench.measures import times
-from asyncrouter.bench.stats import rank
+from asyncrouter.bench.resampling import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncrouter.bench.probes import Probe
-    from asyncrouter.bench.stats import Floats
+    from asyncrouter.bench.resampling import Floats
 
 NEAR = (1 / 8, 4.0)
 """Shares of missed calls, in multiples of the allowed one, between which a probe is fitted: beyond, the line bends."""

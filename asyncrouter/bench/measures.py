@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from asyncrouter.bench.arm_run import ArmRun
+    from asyncrouter.bench.resampling import Floats
     from asyncrouter.bench.rows import AttemptRow, Row
-    from asyncrouter.bench.stats import Floats
 
 Measures = dict[str, Estimate]
 

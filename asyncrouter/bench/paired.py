@@ -17,24 +17,17 @@ import numpy as np
 from asyncrouter.bench import measures as m
 from asyncrouter.bench.changes import APART, Change, change_to_infinite, with_p
 from asyncrouter.bench.definitions import POINTS
+from asyncrouter.bench.resampling import bootstrap, bootstrap_mean, row_quantiles
 from asyncrouter.bench.significance import Z_95
-from asyncrouter.bench.stats import (
-    Estimate,
-    bootstrap,
-    effective_n,
-    finite,
-    min_samples,
-    row_means,
-    row_quantiles,
-)
+from asyncrouter.bench.stats import Estimate, effective_n, finite, min_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from asyncrouter.bench.arm_run import ArmRun
     from asyncrouter.bench.measures import Measures
+    from asyncrouter.bench.resampling import Floats
     from asyncrouter.bench.rows import Row
-    from asyncrouter.bench.stats import Floats
 
 COMPARED = ("success", "p50_e2e", "p95_e2e", "p99_e2e", "mean_answered", "p50_ttft", "p95_ttft", "goodput_share",
             "usd_per_1000")
@@ -107,9 +100,10 @@ def _quantile_differences(kind: str, ours: Floats, theirs: Floats, seed: int) ->
             return np.nan_to_num(row_quantiles(mine, points) - row_quantiles(base, points), nan=0.0, posinf=np.inf,
                                  neginf=-np.inf)
 
+    mine, n = row_quantiles(ours[None, :], points)[0], len(ours)
+    if not np.isfinite(mine).any():  # where ours is infinite, there is no difference with a number
+        return {}
     value, low, high = bootstrap([ours, theirs], difference, seed)
-    mine = row_quantiles(ours[None, :], points)[0]  # where ours is infinite, there is no difference with a number
-    n = len(ours)
     return {
         f"{name}_{kind}": Estimate(finite(value[at]), finite(low[at]), finite(high[at]), n, n >= min_samples(q))
         for at, (name, q) in enumerate(zip(_POINTS[kind], points, strict=True)) if np.isfinite(mine[at])
@@ -138,8 +132,8 @@ def _known_means(rows: Floats) -> Floats:
 
 
 def _mean_difference(sample: Floats, seed: int) -> Estimate:
-    value, low, high = bootstrap([sample], row_means, seed)
-    return Estimate(float(value[0]), float(low[0]), float(high[0]), len(sample))
+    value, low, high = bootstrap_mean(sample, seed)
+    return Estimate(value, low, high, len(sample))
 
 
 def _share_difference(ours: Sequence[bool], theirs: Sequence[bool]) -> Estimate:

@@ -10,8 +10,9 @@ import numpy as np
 from asyncrouter.bench import measures as m
 from asyncrouter.bench.capacity_settings import WARMUP_SHARE
 from asyncrouter.bench.load import Load
+from asyncrouter.bench.resampling import rank
 from asyncrouter.bench.runner import run
-from asyncrouter.bench.stats import finite, min_samples, rank
+from asyncrouter.bench.stats import finite, min_samples
 from asyncrouter.bench.stop import Stop
 
 if TYPE_CHECKING:

@@ -21,19 +21,11 @@ import numpy as np
 
 from asyncrouter.bench.definitions import POINTS
 from asyncrouter.bench.policy_run import Outcome
-from asyncrouter.bench.stats import (
-    Estimate,
-    block_resamples,
-    finite,
-    min_samples,
-    rank,
-    row_means,
-    row_quantiles,
-    wilson,
-)
+from asyncrouter.bench.resampling import block_resamples, rank, row_means, row_quantiles
+from asyncrouter.bench.stats import Estimate, finite, min_samples, wilson
 
 if TYPE_CHECKING:
-    from asyncrouter.bench.stats import Floats
+    from asyncrouter.bench.resampling import Floats
 
 Rounds = Sequence[Sequence[Outcome]]
 """Outcomes of all calls, once for each imputation."""

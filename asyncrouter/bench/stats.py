@@ -23,31 +23,22 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-try:
-    import numpy as np
-except ModuleNotFoundError as _why:
-    raise ModuleNotFoundError("asyncrouter.bench needs numpy and plotly: pip install 'asyncrouter[bench]'") from _why
+import numpy as np
 
-from asyncrouter.bench.significance import Z_95, block_length, student, widening
+from asyncrouter.bench.resampling import bootstrap_mean, rank
+from asyncrouter.bench.significance import Z_95, block_length, student
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from asyncrouter.bench.resampling import Floats
+
     Series = NDArray[np.float64] | NDArray[np.bool_]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 """The quantiles that are estimated unless others are asked for."""
-RESAMPLES = 1000
-"""Bootstrap samples of one interval: the usual number for percentile intervals (Efron and Tibshirani 1993)."""
-MAX_DRAWS = 5_000_000
-"""Values that one bootstrap draws at most, to bound its time; a large sample gets fewer resamples, and needs fewer."""
-MIN_RESAMPLES = 200
-"""Bootstrap samples of one interval at least: with 200, each end is the fifth value from the edge."""
-CHUNK = 2_000_000
-"""Values drawn at a time, to bound memory: an index takes eight bytes, so a chunk takes 16 MB."""
 SAMPLES_BEYOND = 10.0
 """Samples expected beyond a quantile before it is stated: 1,000 calls for p99, 10,000 for p99.9."""
 
@@ -72,11 +63,6 @@ class Estimate:
 def min_samples(q: float) -> int:
     """The sample size from which quantile `q` is stated."""
     return math.ceil(round(SAMPLES_BEYOND / min(q, 1.0 - q), 6))
-
-
-def rank(q: float, n: int) -> int:
-    """The index of quantile `q` in `n` sorted samples, by nearest rank."""
-    return min(n - 1, max(0, math.ceil(round(q * n, 9)) - 1))
 
 
 def wilson(hits: float, n: float, z: float = Z_95) -> Estimate:
@@ -130,51 +116,6 @@ def binomial_interval(n: int, q: float) -> tuple[int, int]:
     return int(counts[low]), int(counts[min(high, len(counts) - 1)])
 
 
-def block_resamples(n: int, seed: int, times: int = RESAMPLES) -> Iterator[NDArray[np.intp]]:
-    """Circular block bootstrap samples of `n` values: arrays of indices, one sample a row, in chunks of rows."""
-    generator = np.random.default_rng([seed, n])
-    length = block_length(n)
-    blocks = -(-n // length)
-    left = min(times, max(MIN_RESAMPLES, MAX_DRAWS // max(1, n)))
-    while left > 0:
-        count = min(left, max(1, CHUNK // n))
-        starts = generator.integers(0, n, size=(count, blocks, 1))
-        yield ((starts + np.arange(length)) % n).reshape(count, -1)[:, :n]
-        left -= count
-
-
-def bootstrap(
-    samples: Sequence[Floats], statistic: Callable[..., Floats], seed: int = 0
-) -> tuple[Floats, Floats, Floats]:
-    """A statistic of paired samples (arrays of one length) and both ends of its 95 % interval.
-
-    `statistic` takes an array of shape (resamples, n) for each sample, and returns one of shape (resamples,
-    statistics).
-    """
-    n = len(samples[0])
-    value = statistic(*(sample[None, :] for sample in samples))[0]
-    draws = np.concatenate([statistic(*(sample[index] for sample in samples)) for index in block_resamples(n, seed)])
-    draws.sort(axis=0)
-    with np.errstate(invalid="ignore"):  # an infinite end stays infinite: inf - inf
-        low, high = (np.nan_to_num(value + widening(n) * (draws[rank(q, len(draws))] - value), nan=edge, posinf=np.inf,
-                                   neginf=-np.inf)
-                     for q, edge in ((0.025, -np.inf), (0.975, np.inf)))
-    return value, low, high
-
-
-def row_quantiles(rows: Floats, wanted: Sequence[float] = QUANTILES) -> Floats:
-    """Nearest-rank quantiles of each row: shape (rows, quantiles)."""
-    ranks = [rank(q, rows.shape[1]) for q in wanted]
-    chosen: Floats = np.partition(rows, sorted(set(ranks)), axis=1)[:, ranks]
-    return chosen
-
-
-def row_means(rows: Floats) -> Floats:
-    """The mean of each row: shape (rows, 1)."""
-    averaged: Floats = rows.mean(axis=1, keepdims=True)
-    return averaged
-
-
 def estimate_quantiles(sample: Floats, wanted: Sequence[float] = QUANTILES) -> list[Estimate]:
     """Quantiles of a sample with their intervals, in the order of `wanted`."""
     n = len(sample)
@@ -197,8 +138,8 @@ def estimate_mean(sample: Floats, seed: int = 0) -> Estimate:
     """The mean of a sample with its interval."""
     if len(sample) == 0:
         return Estimate(None, enough=False)
-    value, low, high = bootstrap([sample], row_means, seed)
-    return Estimate(finite(value[0]), finite(low[0]), finite(high[0]), len(sample))
+    value, low, high = bootstrap_mean(sample, seed)
+    return Estimate(finite(value), finite(low), finite(high), len(sample))
 
 
 def finite(value: float) -> float | None:

@@ -11,8 +11,8 @@ import pytest
 
 from asyncrouter import CallError, Router
 from asyncrouter.bench import AttemptRow, Policy, replay
+from asyncrouter.bench.resampling import row_quantiles
 from asyncrouter.bench.rows import attempt_row
-from asyncrouter.bench.stats import row_quantiles
 from asyncrouter.bench.trace import CallRow
 from asyncrouter.sim import Act, Clock, Seen, World, lognormal
 from tests.helpers.recorded import USD, recorded_call

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from asyncrouter.bench.resampling import bootstrap, bootstrap_mean, rank, row_means
 from asyncrouter.bench.stats import (
     binomial_interval,
     effective_n,
     estimate_mean,
     estimate_quantiles,
     min_samples,
-    rank,
     wilson,
 )
 
@@ -89,3 +89,10 @@ def test_calls_that_are_late_together_count_for_less() -> None:
     assert effective_n(together) < 100.0
     assert effective_n(scattered) > 900.0
     assert effective_n(np.zeros(10, dtype=bool)) == 10.0
+
+
+def test_the_mean_from_sums_of_blocks_is_the_bootstraps() -> None:
+    """The quick way draws the same samples: the same value and interval, infinite ones included."""
+    for sample in (np.random.default_rng(0).normal(size=301), np.append(np.ones(99), np.inf)):
+        [value], [low], [high] = bootstrap([sample], row_means, 3)
+        assert bootstrap_mean(sample, 3) == pytest.approx((value, low, high))
