@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.changes import Change
     from asyncrouter.bench.comparison import compare
     from asyncrouter.bench.conditions import Condition, broken, parse_conditions
+    from asyncrouter.bench.dataset import read_dataset
     from asyncrouter.bench.definitions import DEFINITIONS
     from asyncrouter.bench.formatting import COLUMNS, figure
     from asyncrouter.bench.load import Load
@@ -40,28 +41,34 @@ if TYPE_CHECKING:
     from asyncrouter.bench.result import Run
     from asyncrouter.bench.rows import AttemptRow, Row
     from asyncrouter.bench.runner import INTERRUPTED, run, run_real
+    from asyncrouter.bench.sample import Sample
     from asyncrouter.bench.saturation import Sweep, sweep
     from asyncrouter.bench.scenarios import SCENARIOS, Day, Scenario
+    from asyncrouter.bench.scorers import Scorer, parse_scorer
     from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stats import Estimate
     from asyncrouter.bench.stop import Stop
+    from asyncrouter.bench.synthetic_prompts import Shape, synthetic
 
 __all__ = [
     "COLUMNS", "DEFINITIONS", "INTERRUPTED", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change",
     "Condition", "Day", "Estimate", "JsonlTrace", "Load", "MaxRate", "Policy", "Probe", "Progress", "Replayed",
-    "Report", "Row", "Run", "Scenario", "Settings", "Stop", "Sweep", "broken", "compare", "figure", "max_rate",
-    "parse_arm", "parse_conditions", "read_trace", "replay", "run", "run_real", "standard", "sweep",
+    "Report", "Row", "Run", "Sample", "Scenario", "Scorer", "Settings", "Shape", "Stop", "Sweep", "broken", "compare",
+    "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer", "read_dataset", "read_trace", "replay",
+    "run", "run_real", "standard", "sweep", "synthetic",
 ]
 
 _EXPORTS = {
     "arm_run": ("ArmRun",), "arms": ("Arm", "parse_arm", "standard"), "capacity": ("MaxRate", "max_rate"),
     "changes": ("Change",), "comparison": ("compare",), "conditions": ("Condition", "broken", "parse_conditions"),
-    "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"), "load": ("Load",), "policy": ("Policy",),
+    "dataset": ("read_dataset",), "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"),
+    "load": ("Load",), "policy": ("Policy",),
     "probes": ("Probe",), "progress": ("Progress",), "replay_estimate": ("Replayed", "replay"),
     "report": ("ArmReport", "Report"), "result": ("Run",), "rows": ("AttemptRow", "Row"),
     "runner": ("INTERRUPTED", "run", "run_real"), "saturation": ("Sweep", "sweep"),
     "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",),
-    "stop": ("Stop",),
+    "sample": ("Sample",), "scorers": ("Scorer", "parse_scorer"), "stop": ("Stop",),
+    "synthetic_prompts": ("Shape", "synthetic"),
 }
 """The public names of each module."""
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncrouter.bench.rows import Row
+    from asyncrouter.bench.sample import Sample
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class RunData:
 
     `settings` are those of the run, for the report; `slo` are limits in seconds. `lag` is the p99 of the harness's own
     event-loop lag in seconds (`None` in virtual time). `stopped` says why the run ended early (`None`: it did not).
+    `samples` are what was asked, by `Row.prompt`, where answers are kept.
     """
 
     arms: list[ArmRun]
@@ -45,6 +47,7 @@ class RunData:
     lag: float | None = None
     stopped: str | None = None
     warnings: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
     def rows(self) -> list[Row]:
         """Every call of every arm, the warm-up included."""

@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter.bench.definitions import DEFINITIONS
+from asyncrouter.bench.definitions import DEFINITIONS, is_measure
 from asyncrouter.bench.formatting import N_TOO_SMALL, figure
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise ValueError(f"expected measure<number, got {text!r:.80}")
-    if found["name"] not in DEFINITIONS:
+    if not is_measure(found["name"]):
         near = get_close_matches(found["name"], DEFINITIONS, 4, 0.4)
         names = ", ".join([*near, "…"])
         raise ValueError(f"no measure {found['name']!r}: there are {names} (`asyncrouter bench measures` lists them)")

@@ -18,6 +18,8 @@ LATENCIES = {
 
 DEFINITIONS = {
     "calls": "calls that were measured, without the warm-up",
+    "quality": "mean of the lowest score of each call: with yes-or-no scorers, calls whose answer passes all of them / "
+               "calls; a call without an answer counts as 0",
     "success": "calls that got a whole answer from some model of the chain / calls",
     **{f"{point}_{name}": f"{point} of the seconds {text}" for name, text in LATENCIES.items() for point in POINTS},
     **{f"mean_{name}": f"mean of the seconds {text}" for name, text in LATENCIES.items()},
@@ -49,4 +51,18 @@ DEFINITIONS = {
     "start_lag_p99": "p99 of the seconds by which the harness started a call late",
     "cpu_ms": "CPU milliseconds a call, of harness, router and (in a scenario) simulated models together",
 }
-"""Every measure a report may hold, by name."""
+"""Every measure a report may hold, by name; beside these there is `score_NAME` for each scorer."""
+SCORE = "score_"
+"""How the measure of one scorer begins; its name follows."""
+
+
+def definition(name: str) -> str:
+    """What a measure means."""
+    if name in DEFINITIONS:
+        return DEFINITIONS[name]
+    return f"mean of the score that {name.removeprefix(SCORE)} gave; a call without an answer counts as 0"
+
+
+def is_measure(name: str) -> bool:
+    """Whether there may be a measure of this name."""
+    return name in DEFINITIONS or (name.startswith(SCORE) and name != SCORE)

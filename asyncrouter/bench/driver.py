@@ -13,10 +13,11 @@ from asyncrouter.bench.stop import reserve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asyncrouter import Config, Event, Router, Trace
+    from asyncrouter import Config, Event, Reply, Router, Trace
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.beforehand import Beforehand
     from asyncrouter.bench.load import Load
+    from asyncrouter.bench.sample import Sample
     from asyncrouter.bench.settings import Settings
     from asyncrouter.bench.stop import Ledger
 
@@ -44,7 +45,7 @@ class Driver:
         self.known: Beforehand | None = None
         """What is known of the first model's answers, for an arm that knows them."""
         self._router: Router | None = None
-        self._prompt, self._warmup = settings.prompt, settings.warmup
+        self._settings = settings
         self._ledger = ledger
         self._on_ended = on_ended
         self._in_flight = 0
@@ -81,13 +82,15 @@ class Driver:
 
     def reserve(self, number: int) -> float:
         """USD that this call can cost at most. Raises `ValueError` for a model without a price."""
-        return reserve(self._steps, self._prompt(number), self.arm.call)
+        sample = self._settings.sample(number)
+        return reserve(self._steps, sample.written, {**sample.parameters, **self.arm.call})
 
     async def call(self, number: int, scheduled: float, reserved: float = 0.0) -> None:
         """Make a call that is due now, and keep its row. `reserved` USD were set aside for it."""
         capped = self._cap is not None and self._cap.locked()
         async with self._cap or contextlib.nullcontext():
-            row = Row(self.arm.name, number, scheduled, self._now(), capped=capped, warmup=number < self._warmup)
+            row = Row(self.arm.name, number, scheduled, self._now(), capped=capped,
+                      warmup=number < self._settings.warmup, prompt=self._settings.place(number))
             self._in_flight += 1
             self.peak = max(self.peak, self._in_flight)
             try:
@@ -101,7 +104,9 @@ class Driver:
     async def _ask(self, row: Row) -> None:
         trace: Trace | None
         try:
-            trace = await self._answer(self._prompt(row.number), {TAG: str(row.number)})
+            reply = await self._answer(self._settings.sample(row.number), {TAG: str(row.number)})
+            trace = reply.trace
+            row.answer = reply.text if self._settings.keeping else None
         except (CallError, Refused) as error:
             row.outcome, trace = type(error).__name__, error.trace
         row.ended = self._now()
@@ -109,15 +114,16 @@ class Driver:
         if trace is not None:
             _fill(row, trace)
 
-    async def _answer(self, prompt: str, tags: dict[str, str]) -> Trace:
+    async def _answer(self, sample: Sample, tags: dict[str, str]) -> Reply:
         assert self._router is not None
-        arguments: dict[str, Any] = {**self.arm.call, "tags": tags, **self._by_foresight(prompt)}
+        arguments: dict[str, Any] = {**sample.parameters, **self.arm.call, "tags": tags,
+                                     **self._by_foresight(sample.text)}
         if not self.arm.stream:
-            return (await self._router.chat(prompt, **arguments)).trace
-        async with self._router.stream(prompt, **arguments) as stream:
+            return await self._router.chat(sample.prompt, **arguments)
+        async with self._router.stream(sample.prompt, **arguments) as stream:
             async for _ in stream:
                 pass
-        return stream.reply.trace
+        return stream.reply
 
     def _by_foresight(self, prompt: str) -> dict[str, Any]:
         """The arguments of a call that leaves out a model whose answer would be bad, and needs no rescue."""

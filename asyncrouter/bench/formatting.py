@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncrouter.bench.definitions import SCORE
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncrouter.bench.report import ArmReport
     from asyncrouter.bench.stats import Estimate
 
 SHARES = {
     "success", "fallback_rate", "hedges_fired", "hedges_won", "hedges_denied", "extra_load", "wasted_share",
-    "estimated_share", "goodput_share", "saved_success",
+    "estimated_share", "goodput_share", "saved_success", "quality",
 }
 """Measures that are shown in percent."""
 N_TOO_SMALL = "n too small"
 """What stands in place of a number that rests on too few samples."""
 
 COLUMNS = {
-    "success": "success", "mean_answered": "mean answered", "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99",
-    "p99.9_e2e": "p99.9", "p99_ttft": "ttft p99", "hedges_fired": "hedged", "hedges_won": "hedges won",
-    "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
+    "success": "success", "quality": "quality", "mean_answered": "mean answered", "p50_e2e": "p50",
+    "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "p99_ttft": "ttft p99",
+    "hedges_fired": "hedged", "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
     "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
-"""The measures of the short table, and their labels."""
+"""The measures of the short table, and their labels; after the quality stands the score of each scorer."""
+
+
+def columns(arms: Iterable[ArmReport]) -> dict[str, str]:
+    """The measures of the short table of these arms, and their labels."""
+    found = {}
+    for name, label in COLUMNS.items():
+        found[name] = label
+        if name == "quality":
+            scored = dict.fromkeys(one for arm in arms for one in arm.measures if one.startswith(SCORE))
+            found |= {one: one.removeprefix(SCORE) for one in scored}
+    return found
 
 
 def figure(name: str, estimate: Estimate | None, *, interval: bool = False) -> str:
@@ -52,7 +68,7 @@ def _bound(name: str, value: float | None, unbounded: str) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    if name in SHARES:
+    if name in SHARES or name.startswith(SCORE):
         return f"{value:.4%}" if 0.9995 <= value < 1.0 - 1e-9 else f"{value:.2%}"
     if "usd" in name:
         return f"{value:.3g}" if abs(value) < 0.1 else f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from asyncrouter import visible
 from asyncrouter.bench import charts
 from asyncrouter.bench.chart_style import PALETTE
-from asyncrouter.bench.definitions import DEFINITIONS
-from asyncrouter.bench.formatting import COLUMNS, figure
+from asyncrouter.bench.definitions import DEFINITIONS, definition
+from asyncrouter.bench.formatting import columns, figure
 from asyncrouter.bench.verdicts import method, verdicts
 from asyncrouter.bench.waterfall import waterfall
 
@@ -73,9 +73,10 @@ def _table(arms: Sequence[ArmReport]) -> str:
     """The short table: a column for each arm, a line for each measure that at least one arm has."""
     head = "".join(f"<th><i style='background:{PALETTE[at % len(PALETTE)]}'></i>{_shown(arm.name)}"
                    for at, arm in enumerate(arms))
-    lines = {name: [_cell(name, arm) for arm in arms] for name in COLUMNS}
+    labels = columns(arms)
+    lines = {name: [_cell(name, arm) for arm in arms] for name in labels}
     rows = "".join(
-        f"<tr><th title='{_shown(DEFINITIONS[name])}'>{_shown(COLUMNS[name])}<td>{'<td>'.join(cells)}"
+        f"<tr><th title='{_shown(definition(name))}'>{_shown(labels[name])}<td>{'<td>'.join(cells)}"
         for name, cells in lines.items() if any(cell != "–" for cell in cells)
     )
     many = " class=many" if len(arms) > MANY_ARMS else ""

@@ -13,6 +13,7 @@ from asyncrouter.bench import paired
 from asyncrouter.bench.changes import Change, judged
 from asyncrouter.bench.definitions import DEFINITIONS
 from asyncrouter.bench.environment import environment
+from asyncrouter.bench.quality import quality_measures, scorer_names
 from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
@@ -106,8 +107,9 @@ class Report:
 
 def _arm(arm: ArmRun, run: RunData) -> ArmReport:
     rows = arm.measured
+    quality = quality_measures(rows, scorer_names(run))
     return ArmReport(
-        arm.name, arm.described, m.measure(arm, run.slo, run.seed), m.answered_by(rows), m.depths(rows),
+        arm.name, arm.described, m.measure(arm, run.slo, run.seed) | quality, m.answered_by(rows), m.depths(rows),
         m.call_errors(rows), m.attempt_errors(rows),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from asyncrouter.bench.answers import answer_lines
 from asyncrouter.bench.arm_run import ArmRun, RunData
 from asyncrouter.files import json_bytes, replacing
 
@@ -39,9 +40,11 @@ class Run(RunData):
         described = {
             "load": load.described(), "seed": settings.seed, "warmup": settings.warmup, "scenario": scenario,
             "virtual_time": scenario is not None, "budget_usd": settings.stop.budget_usd, "slo": dict(settings.slo),
+            "prompts": len(settings.prompts), "scorers": {one.name: one.described for one in settings.scorers},
         }
         warnings = _warnings(load, arms, lag, stopped)
-        return cls(arms, described, dict(settings.slo), settings.seed, lag, stopped, warnings)
+        samples = settings.samples() if settings.keeping else []
+        return cls(arms, described, dict(settings.slo), settings.seed, lag, stopped, warnings, samples)
 
     def report(self) -> Report:
         """The measures of all arms, computed once. Needs numpy (extra `bench`); raises `ModuleNotFoundError`."""
@@ -54,6 +57,7 @@ class Run(RunData):
     def write(self, directory: str | Path) -> Path:
         """Write report.json, requests.jsonl and report.html into a directory, made if need be, and return it.
 
+        Where answers are kept, answers.jsonl has each of them beside its prompt, what was expected, and its scores.
         Needs numpy and plotly (extra `bench`). Raises `ModuleNotFoundError`, `OSError`.
         """
         from asyncrouter.bench.html import page  # plotly is optional: figures can be had without it
@@ -66,6 +70,8 @@ class Run(RunData):
             "requests.jsonl": b"".join(json_bytes(row, line=True) for row in self.rows()),
             "report.html": page(report, self).encode("utf-8", "replace"),
         }
+        if self.samples:
+            texts["answers.jsonl"] = answer_lines(self)
         for name, text in texts.items():
             with replacing(folder / name) as file:
                 file.write(text)

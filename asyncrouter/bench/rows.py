@@ -1,6 +1,7 @@
 """Rows: the record of one call and of each of its attempts, with times, outcomes and costs.
 
-A row holds no prompt and no answer, and no message of an error either: a provider may quote the prompt in it.
+A row holds no prompt, and an answer only in a run that keeps answers; no message of an error either: a provider may
+quote the prompt in it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Row:
     `scheduled`, `started`, `first` (content of the answer) and `ended` are seconds since the run began, `None`: never.
     `outcome` is "ok" or the class of the error that the caller got; `model` is the one that answered. `denied` counts
     hedges that were due and not allowed; `capped` says that the call waited for the load's cap; `warmup` that it is not
-    measured.
+    measured. `prompt` is the place of its prompt among those of the run, from 0 (`None`: the built-in one), `answer`
+    the text of the answer, where it is kept, `scores` what the scorers gave it (`None`: not judged).
     """
 
     arm: str
@@ -67,6 +69,9 @@ class Row:
     capped: bool = False
     warmup: bool = False
     attempts: list[AttemptRow] = field(default_factory=list)
+    prompt: int | None = None
+    answer: str | None = None
+    scores: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

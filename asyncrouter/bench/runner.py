@@ -15,6 +15,7 @@ from asyncrouter.bench.lag import LoopLag
 from asyncrouter.bench.progress import ProgressCounter
 from asyncrouter.bench.result import Run
 from asyncrouter.bench.scenarios import SCENARIOS, Scenario
+from asyncrouter.bench.scoring import score_run
 from asyncrouter.bench.settings import Settings, check
 from asyncrouter.bench.simulated import simulate
 from asyncrouter.bench.stop import Ledger, Stop
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.rows import Row
+    from asyncrouter.bench.sample import Sample
+    from asyncrouter.bench.scorers import Scorer
 
 INTERRUPTED = "interrupted"
 """`Run.stopped` of a run that Ctrl-C has ended."""
@@ -39,7 +42,9 @@ def run(
     load: Load,
     *,
     scenario: str | Scenario | None = None,
-    prompts: Sequence[str] = (),
+    prompts: Sequence[str | Sample] = (),
+    scorers: Sequence[Scorer] = (),
+    keep_answers: bool = False,
     seed: int = 0,
     warmup: int = 0,
     stop: Stop | None = None,
@@ -54,26 +59,27 @@ def run(
     the arms' own configurations are used in real time, and every arm is called at each instant; real providers need
     `budget_usd`, for all arms together. The first `warmup` calls of each arm are not measured. `slo` are limits in
     seconds for "ttft", "e2e" and "tpot". The first arm is the baseline. `progress` is called whenever a call has ended.
-    `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was measured until then
-    (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`.
+    Call k asks prompt k modulo their number: with `calls=3 * len(prompts)` each is asked three times (three epochs). A
+    text is made unique for each call, against caches; a `Sample` is sent as it stands. With `scorers` the answers are
+    judged after the last call, and the report says how good each arm is. `keep_answers` keeps the answers' texts
+    without them. `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was
+    measured until then (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`.
 
     Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm, `RuntimeError` inside a running event
     loop: there, `await run_real(…)`, and for a scenario `await asyncio.to_thread(run, …)`.
     """
-    settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}), prompts=prompts,
-                        progress=progress, transport=transport)
+    world = _scenario(scenario) if isinstance(scenario, str) else scenario
+    settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}),
+                        prompts=prompts or (world.samples if world is not None else ()), scorers=scorers,
+                        keep_answers=keep_answers, progress=progress, transport=transport)
     check(arms, load, settings)
     _check_no_loop()
-    if scenario is None:
+    if world is None:
         for arm in arms:
             if arm.beforehand:
                 raise ValueError(f"arm {arm.name!r}: only in a scenario can an answer be known beforehand")
         return asyncio.run(run_real(arms, load, settings, until_interrupted=True))
-    if isinstance(scenario, str):
-        if scenario not in SCENARIOS:
-            raise ValueError(f"no scenario {scenario!r}: there are {', '.join(SCENARIOS)}")
-        scenario = SCENARIOS[scenario]
-    return _run_simulated(arms, load, settings, scenario)
+    return _run_simulated(arms, load, settings, world)
 
 
 async def run_real(
@@ -103,7 +109,15 @@ async def run_real(
             ledger.stop_reason = INTERRUPTED
         seconds = asyncio.get_running_loop().time() - began
     runs = [_arm_run(driver, seconds) for driver in drivers]
-    return Run.of(load, settings, runs, lag=lag.p99, stopped=ledger.stop_reason)
+    done = Run.of(load, settings, runs, lag=lag.p99, stopped=ledger.stop_reason)
+    await score_run(done, settings.scorers)
+    return done
+
+
+def _scenario(name: str) -> Scenario:
+    if name not in SCENARIOS:
+        raise ValueError(f"no scenario {name!r}: there are {', '.join(SCENARIOS)}")
+    return SCENARIOS[name]
 
 
 def _check_no_loop() -> None:
@@ -125,7 +139,9 @@ def _run_simulated(arms: Sequence[Arm], load: Load, settings: Settings, scenario
         done = simulate(driver, load, settings, scenario, ledger)
         runs.append(_arm_run(driver, done.seconds, cpu=done.cpu, warnings=done.warnings))
     reason = next((ledger.stop_reason for ledger in ledgers if ledger.stop_reason is not None), None)
-    return Run.of(load, settings, runs, scenario=scenario.name, stopped=reason)
+    result = Run.of(load, settings, runs, scenario=scenario.name, stopped=reason)
+    asyncio.run(score_run(result, settings.scorers))
+    return result
 
 
 def _progress(arms: Sequence[Arm], load: Load, settings: Settings) -> Callable[[Row], None]:

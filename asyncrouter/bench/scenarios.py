@@ -8,15 +8,17 @@ arms can be compared call by call. Trouble is the middle third of the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapreplace
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter.bench.arms import FIRST, SECOND, THIRD
+from asyncrouter.bench.sums import SAMPLES, furnish_sums
 from asyncrouter.sim import Act, World, lognormal
 
 if TYPE_CHECKING:
+    from asyncrouter.bench.sample import Sample
     from asyncrouter.sim import Lognormal, Seen
 
 Fault = Callable[[float, Random], Act | None]
@@ -61,6 +63,7 @@ class Scenario(NamedTuple):
     """A simulated day: its name, what happens in it, and a function that sets up what is wrong with its models.
 
     `tokens` are the contents of an answer, `usual` the seconds to the first of them on an ordinary day, by model.
+    `samples` are what is asked unless a run has prompts of its own.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Scenario(NamedTuple):
     furnish: Callable[[World, Day], None]
     tokens: int = TOKENS
     usual: Mapping[str, Lognormal] = USUAL
+    samples: Sequence[Sample] = ()
 
     def world(self, day: Day, *, ordinary: bool = False) -> World:
         """A new world at the beginning of that day; `ordinary`: of one on which nothing is wrong."""
@@ -219,6 +223,10 @@ def _one_server(world: World, day: Day) -> None:
     world.model(FIRST, act)
 
 
+def _sums(world: World, day: Day) -> None:
+    furnish_sums(world, day.seed)
+
+
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (
     Scenario("healthy", "three models that answer as usual", _healthy),
     Scenario("heavy-tail", "2 % of the first model's answers take 15 times as long", _heavy_tail),
@@ -240,6 +248,8 @@ SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (
     Scenario("thinking", "models think for seconds before they answer; the first one thinks 20 times longer (2 %) or "
              "falls silent in the middle (2 %)", _thinking, LONGER, THINKING),
     Scenario("one-server", f"the first model has {SLOTS} slots, and a queue of calls that wait for one", _one_server),
+    Scenario("sums", "three models add numbers, the dearer ones more reliably; for --score exact and --models",
+             _sums, samples=SAMPLES),
     Scenario("all-slow", "every model is eight times slower in the middle third", _all_slow),
 )}
 """The built-in scenarios, by name."""

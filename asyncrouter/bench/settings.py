@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncrouter import AiohttpTransport
+from asyncrouter.bench.sample import Sample
+from asyncrouter.bench.scorers import Scorer, check_scorers
 from asyncrouter.bench.stop import Stop
 
 if TYPE_CHECKING:
@@ -17,28 +19,49 @@ if TYPE_CHECKING:
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.progress import Progress
 
+DEFAULT_PROMPT = "Name a city, and say in one sentence what it is known for."
+"""What is asked where no prompts are given."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The keyword arguments of `run` in one object, for `run_real`.
 
-    `slo` are limits in seconds for "ttft", "e2e" and "tpot".
+    `slo` are limits in seconds for "ttft", "e2e" and "tpot". Call k asks prompt k modulo their number. A text is made
+    unique for each call, against caches, unless there are `scorers`; a `Sample` is sent as it stands. With scorers, or
+    `keep_answers`, the texts of the answers are kept.
     """
 
     seed: int = 0
     warmup: int = 0
     stop: Stop = field(default_factory=Stop)
     slo: Mapping[str, float] = field(default_factory=dict)
-    prompts: Sequence[str] = ()
+    prompts: Sequence[str | Sample] = ()
+    scorers: Sequence[Scorer] = ()
+    keep_answers: bool = False
     progress: Callable[[Progress], object] | None = None
     transport: Callable[[], Transport] = AiohttpTransport
     """Makes the transport of an arm's router, for real providers."""
 
-    def prompt(self, number: int) -> str:
-        """The prompt of this call: every one is different, so that no provider's cache answers."""
-        if self.prompts:
-            return f"[{self.seed}-{number}] {self.prompts[number % len(self.prompts)]}"
-        return f"[{self.seed}-{number}] Name a city, and say in one sentence what it is known for."
+    @property
+    def keeping(self) -> bool:
+        """Whether the texts of the answers are kept."""
+        return self.keep_answers or bool(self.scorers)
+
+    def sample(self, number: int) -> Sample:
+        """What this call asks."""
+        given = self.prompts[number % len(self.prompts)] if self.prompts else DEFAULT_PROMPT
+        if isinstance(given, Sample):
+            return given
+        return Sample(prompt=given if self.scorers else f"[{self.seed}-{number}] {given}")
+
+    def samples(self) -> list[Sample]:
+        """All prompts, by their places; the built-in one where none were given."""
+        return [one if isinstance(one, Sample) else Sample(prompt=one) for one in self.prompts or [DEFAULT_PROMPT]]
+
+    def place(self, number: int) -> int | None:
+        """The place of this call's prompt among all prompts, `None` for the built-in one."""
+        return number % len(self.prompts) if self.prompts else None
 
 
 def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
@@ -49,6 +72,7 @@ def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
     if not arms or len(set(names)) < len(names):
         raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
     _check_slo(settings.slo)
+    check_scorers(settings.scorers, settings.prompts)
     calls = len(load.arrivals(settings.seed)) if load.open else load.calls
     if settings.warmup < 0:
         raise ValueError(f"warmup: expected 0 calls or more, got {settings.warmup}")

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from asyncrouter import bench, visible
+from asyncrouter.bench.formatting import columns
 from asyncrouter.bench.verdicts import method, verdicts
 from asyncrouter.cli._console import make_console, write_table
 from asyncrouter.cli._output import print_warning, write
@@ -46,7 +47,7 @@ def progress_display() -> Iterator[Display]:
 def print_report(report: bench.Report) -> None:
     """Print the short table, a column for each arm and a line for each measure that one has; its units; warnings."""
     lines = [[label, *(bench.figure(name, arm.measures.get(name)) for arm in report.arms)]
-             for name, label in bench.COLUMNS.items()]
+             for name, label in columns(report.arms).items()]
     shown = [line for line in lines if any(cell != "–" for cell in line[1:])]
     write_table(["", *(arm.name for arm in report.arms)], shown)
     write(f"\n{UNITS}\n")

@@ -14,6 +14,7 @@ from asyncrouter import Config, bench, local
 from asyncrouter.bench.conditions import check_arms
 from asyncrouter.cli._bench_load import load_options, make_load
 from asyncrouter.cli._bench_output import print_failures, print_report, progress_display
+from asyncrouter.cli._bench_prompts import calls_of, judging_options, prompt_options, read_scorers
 from asyncrouter.cli._bench_usage import COUNT, NATURAL, checked, parse_seconds
 from asyncrouter.cli._configuration import config_options, make_transport
 from asyncrouter.cli._exit import FAILED, INTERRUPTED, OK, USAGE, end_line
@@ -21,7 +22,7 @@ from asyncrouter.cli._json import json_line
 from asyncrouter.cli._output import print_error, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from asyncrouter.cli._configuration import Configuration
 
@@ -54,13 +55,15 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
               help="An arm to run; the first one is the baseline. Keys are arguments of a call: chain, task, tier, "
               "model, hedge (seconds, p95, auto, none; p95/0.1 with a budget), retry, deadline, max_tokens; `stream` "
               "alone. May be repeated.  [default: seven standard arms in a scenario, else the default task]")
+@click.option("--models", metavar="A,B,…",
+              help="An arm for each of these models, beside those of --arm: which one is good enough?")
 @load_options
 @click.option("--warmup", type=NATURAL, default=0, show_default=True, metavar="CALLS",
               help="First calls of each arm that are not measured.")
 @click.option("--seed", type=NATURAL, metavar="N", default=0, show_default=True,
               help="Seed of arrivals and simulated faults.")
-@click.option("--prompts", type=click.File(encoding="utf-8"), metavar="FILE",
-              help="A file with one prompt a line; each call makes its prompt unique, against caches.")
+@prompt_options
+@judging_options
 @click.option("--slo", metavar="TTFT:1,E2E:8",
               help="Limits for a good answer, in seconds: ttft, e2e, tpot. Goodput counts the calls within all limits.")
 @click.option("--budget-usd", type=float, metavar="USD",
@@ -76,19 +79,23 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
               "`bench measures` lists the names. May be repeated.")
 def run(
     configuration: Configuration, scenario: str | None, on_local: bool, arms: Sequence[str],
-    prompts: Sequence[str] | None, out: Path | None, conditions: Sequence[str], slo: str | None, seed: int, warmup: int,
+    models: str | None, prompts: Sequence[str | bench.Sample], scorers: Sequence[str], epochs: int | None,
+    keep_answers: bool, out: Path | None, conditions: Sequence[str], slo: str | None, seed: int, warmup: int,
     budget_usd: float | None, max_errors: int | None, max_error_rate: float | None, as_json: bool,
     **load: object,
 ) -> int:
     """Run arms under the same load: the same prompts at the same instants, against the same simulated faults."""
     wanted = checked(lambda: [one for text in conditions for one in bench.parse_conditions(text)])
-    chosen = checked(lambda: [bench.parse_arm(text) for text in arms])
+    chosen = checked(lambda: [bench.parse_arm(text) for text in arms]) + _of_models(models)
+    if scenario in bench.SCENARIOS and not prompts:
+        prompts = bench.SCENARIOS[scenario].samples
+    load["calls"] = calls_of(prompts, epochs, load, judged=bool(scorers))
     calls = checked(lambda: make_load(**load, on_local=on_local))  # type: ignore[arg-type]  # as the options name them
     if scenario is not None and on_local:
         raise click.UsageError("--scenario and --local: one or the other")
     stop = checked(lambda: bench.Stop(errors=max_errors, error_rate=max_error_rate, budget_usd=budget_usd))
-    settings = {"scenario": scenario, "prompts": _prompts(prompts), "seed": seed, "warmup": warmup, "stop": stop,
-                "slo": _slo(slo)}
+    settings = {"scenario": scenario, "prompts": prompts, "scorers": read_scorers(scorers), "seed": seed,
+                "keep_answers": keep_answers, "warmup": warmup, "stop": stop, "slo": _slo(slo)}
     execute = partial(_execute, calls, settings, wanted, out)
     try:
         if scenario is not None:
@@ -157,20 +164,16 @@ def _finish(done: bench.Run, wanted: list[bench.Condition], out: Path | None, *,
     return FAILED if failed or done.stopped is not None else OK
 
 
+def _of_models(models: str | None) -> list[bench.Arm]:
+    """An arm for each model of --models."""
+    names = [] if models is None else [name.strip() for name in models.split(",")]
+    if not all(names):
+        raise click.UsageError(f"--models: expected names with commas between them, got {models!r}")
+    return [bench.Arm(name, {"model": name}) for name in names]
+
+
 def _with_config(config: Config | Mapping[str, object], arms: list[bench.Arm]) -> list[bench.Arm]:
     return [bench.Arm(arm.name, arm.call, config, arm.stream) for arm in arms]
-
-
-def _prompts(lines: Iterable[str] | None) -> list[str]:
-    """The prompts of a file, one a line; none without a file. Raises `click.UsageError`."""
-    file = getattr(lines, "name", "")
-    try:
-        found = [line.strip() for line in lines or () if line.strip()]
-    except UnicodeDecodeError as wrong:
-        raise click.UsageError(f"--prompts {file}: expected UTF-8 ({wrong})") from None
-    if lines is not None and not found:
-        raise click.UsageError(f"--prompts {file}: expected a prompt a line, found none")
-    return found
 
 
 def _slo(text: str | None) -> dict[str, float]:
