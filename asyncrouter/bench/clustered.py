@@ -20,7 +20,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asyncrouter.bench.stats import Z_95, Estimate
+from asyncrouter.bench.significance import Z_95
+from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -23,8 +23,8 @@ N_TOO_SMALL = "n too small"
 COLUMNS = {
     "success": "success", "quality": "quality", "mean_answered": "mean answered", "p50_e2e": "p50",
     "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "p99_ttft": "ttft p99",
-    "hedges_fired": "hedged", "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
-    "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
+    "hedges_fired": "hedged", "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000",
+    "wasted_share": "wasted", "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
 """The measures of the short table, and their labels; after the quality stands the score of each scorer."""
 

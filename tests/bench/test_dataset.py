@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,6 +12,7 @@ from asyncrouter.bench.synthetic_prompts import parse_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 ASK = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Name a river."}]
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, message: str) -
     file = tmp_path / "rows.jsonl"
     file.write_text(text, encoding="utf-8")
 
-    with pytest.raises(ValueError, match="rows.jsonl") as wrong:
+    with pytest.raises(ValueError, match=r"rows\.jsonl") as wrong:
         read_dataset(file)
 
     assert message in str(wrong.value)

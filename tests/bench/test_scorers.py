@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncrouter.bench import Row, Sample, Scorer, parse_scorer
@@ -40,7 +41,8 @@ def judged(scorer: Scorer, answer: str, expected: object = None, **row: object) 
     (Scorer.contains("YES", ignore_case=True), "yes", None, 1.0),
     (Scorer.regex(r"^\d+$"), "42\n", None, 1.0), (Scorer.regex(r"^\d+$"), "42 cats", None, 0.0),
     (Scorer.json_schema(INVOICE), '```json\n{"total": 1.5}\n```', None, 1.0),
-    (Scorer.json_schema(INVOICE), '{"total": "1.5"}', None, 0.0), (Scorer.json_schema(INVOICE), "1.5 in all", None, 0.0),
+    (Scorer.json_schema(INVOICE), '{"total": "1.5"}', None, 0.0),
+    (Scorer.json_schema(INVOICE), "1.5 in all", None, 0.0),
 ])
 def test_a_scorer_judges(scorer: Scorer, answer: str, expected: object, right: float) -> None:
     """Right is 1, wrong is 0, and nothing is left unjudged."""
@@ -48,7 +50,7 @@ def test_a_scorer_judges(scorer: Scorer, answer: str, expected: object, right: f
 
 
 async def _later(text: str, expected: object) -> float:
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return 0.25 if text == expected else 0.0
 
 
@@ -106,7 +108,8 @@ def test_functions_and_schemas_come_from_files(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(("text", "message"), [
     ("regex:(a", "scorer regex: not a regular expression: '(a': missing )"),
-    (r"regex:\d*", "is found in every text, so it checks nothing"), ("bogus", "scorer 'bogus': expected exact, contains"),
+    (r"regex:\d*", "is found in every text, so it checks nothing"),
+    ("bogus", "scorer 'bogus': expected exact, contains"),
     ("exact:x", "scorer 'exact:x': expected exact, contains"), ("regex:", "scorer 'regex:': expected exact"),
     ("schema:no.json", "scorer schema: no.json: No such file"), ("no.py:f", "scorer no.py: there is no such file"),
     ("no_such_module:f", "no module 'no_such_module' here or among the installed ones"),
