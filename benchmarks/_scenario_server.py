@@ -9,43 +9,15 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections import Counter
 from contextlib import contextmanager
-from random import Random
 from typing import TYPE_CHECKING
 
-from asyncrouter.bench import SCENARIOS, Day, Scenario
-from asyncrouter.bench.scenarios import prompt_of
-from asyncrouter.sim import Act, lognormal
+from _own_scenarios import ALL_SCENARIOS, FIRST, stayed
+
+from asyncrouter.bench import Day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from asyncrouter.sim import Seen, World
-
-SLOWER, SHARE = 20.0, 0.01
-"""The factor of a straggler, and the share of stragglers, in the scenario "tail"."""
-
-
-def _tail(world: World, day: Day) -> None:
-    """Two models of which the first takes twenty times as long for one call in a hundred."""
-    for name, seconds in (("primary", lognormal(0.06, 0.3, stragglers=SHARE, factor=SLOWER)),
-                          ("secondary", lognormal(0.07, 0.3))):
-        asked: Counter[str] = Counter()
-
-        def act(seen: Seen, _: Random, name=name, seconds=seconds, asked=asked) -> Act:
-            prompt = prompt_of(seen)
-            asked[prompt] += 1
-            drawn = seconds(Random(f"{day.seed}:{name}:{asked[prompt]}:{prompt}"))
-            return Act(first_token=drawn, gap=0.004, tokens=5)
-
-        world.model(name, act)
-
-
-ALL_SCENARIOS = {
-    **SCENARIOS, "tail": Scenario("tail", "1 % of the first model's answers take 20 times as long", _tail),
-}
-
 
 class StartedDay(Day):
     """A day that begins at a given instant of the loop's clock, not at 0."""
@@ -57,7 +29,7 @@ class StartedDay(Day):
 
 
 class Server:
-    """The child process, as its parent sees it. `counts` are its requests and USD, once it has ended."""
+    """The child process, as its parent sees it. `counts` are its requests, USD and calls that stayed, at its end."""
 
     def __init__(self, process: subprocess.Popen[str], base_url: str) -> None:
         self._process = process
@@ -100,7 +72,8 @@ async def main(scenario: str, seconds: float, rate: float, seed: int) -> None:
         if await loop.run_in_executor(None, sys.stdin.readline):
             StartedDay.start, before, usd = loop.time(), world.requests, world.usd
             await loop.run_in_executor(None, sys.stdin.read)
-    print(json.dumps({"requests": world.requests - before, "usd": world.usd - usd}), flush=True)
+    print(json.dumps({"requests": world.requests - before, "usd": world.usd - usd, "stayed": stayed[FIRST]}),
+          flush=True)
 
 
 if __name__ == "__main__":

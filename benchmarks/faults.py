@@ -3,11 +3,12 @@
     python -m pip install --group bench          # the peers, best in an environment of their own
     python benchmarks/faults.py [--scenario outage,brown-out] [--only handwritten] [--json FILE] [--python PEERS_PYTHON]
 
-The faults are the scenarios of `asyncrouter.bench`, in real time behind real sockets: each contender has a server of
-its own, which treats the same prompts alike. Contenders (one file each in contenders/) are processes of their own, two
+The faults are the scenarios of `asyncrouter.bench`, and crowds and blame (`_own_scenarios.py`), in real time behind real
+sockets: each contender has a server of its own, which treats the same prompts alike. Contenders (one file each in contenders/) are processes of their own, two
 at a time, with a chain of two models, 10 s for one try, 20 s for a call, buffered replies, and their default retries. A
 *truncated* answer is one that was returned as complete and is not. *known beforehand* is no contender: somebody who
-knows which answers of the first model will be bad, and asks the second one instead, in virtual time.
+knows which answers of the first model will be bad, and asks the second one instead, in virtual time. *Stayed* is the
+share of the sound calls of the scenario "blame" that the healthy first model was asked for.
 
 On bias: we wrote the scenarios, and we know asyncrouter best. The others are set up as their documentation shows it,
 not tuned; LiteLLM, for one, has more settings than are used here. Corrections of contenders are welcome.
@@ -25,10 +26,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from _scenario_server import ALL_SCENARIOS, Server, serving
+from _own_scenarios import ALL_SCENARIOS, CROWDED, OWN_SCENARIOS, arrivals, blamed
+from _scenario_server import Server, serving
 
 from asyncrouter import bench
-from asyncrouter.bench import SCENARIOS, Arm, Load
+from asyncrouter.bench import Arm, Load
 
 HERE = Path(__file__).parent / "contenders"
 MODELS = ["primary", "secondary"]
@@ -39,6 +41,8 @@ START_TIMEOUT = 120.0
 SEEDS = {"heavy-tail": 2}
 """Seeds of scenarios for which 0 is not typical: four of its 611 calls are stragglers, where twelve are expected."""
 KNOWN = "known beforehand"
+USUAL = [name for name in ALL_SCENARIOS if name not in {"one-server", "tail"}]
+"""The scenarios that are run: not that of a queue, whose answers have no known length, nor that of tail.py."""
 PACKAGES = ("asyncrouter", "aiohttp", "openai", "haystack-ai", "langchain-core", "langchain-openai", "litellm",
             "pydantic-ai-slim", "tensorzero")
 
@@ -58,7 +62,7 @@ def main(scenarios: list[str], only: list[str], together: int, seconds: float, r
     print(f"{'':16}{'contender':22}{'answered':>10}{'truncated':>10}{'p50':>8}{'p95':>8}{'p99':>8}{'requests':>10}{'CPU':>8}")
     for scenario in scenarios:
         drawn = SEEDS.get(scenario, 0) if seed is None else seed
-        found[scenario] = {KNOWN: known_beforehand(scenario, seconds, rate, drawn)}
+        found[scenario] = {} if scenario in OWN_SCENARIOS else {KNOWN: known_beforehand(scenario, seconds, rate, drawn)}
         for first in range(0, len(names), together):
             done = run_scenario(scenario, names[first : first + together], seconds, rate, drawn, python)
             found[scenario] |= done
@@ -75,7 +79,7 @@ def run_scenario(
     scenario: str, names: list[str], seconds: float, rate: float, seed: int, python: str
 ) -> dict[str, dict]:
     """Run a scenario with these contenders side by side; the figures of each."""
-    instants = Load.poisson(rate, seconds=seconds).arrivals(seed)
+    instants = arrivals(scenario, seconds, rate, seed)
     with ExitStack() as stack:
         runners = [_start(stack, name, scenario, instants, seconds, rate, seed, python) for name in names]
         ready = [runner for runner in runners if runner.process.stdout.readline().strip() == "ready"]
@@ -87,8 +91,12 @@ def run_scenario(
         for runner in ready:
             out, _ = runner.process.communicate(timeout=START_TIMEOUT + seconds)
             runner.server.end()
-            load = {"seconds": seconds, "rate": rate, "seed": seed}
+            load = {"date": datetime.now(UTC).date().isoformat(), "seconds": seconds, "seed": seed}
+            load |= {} if scenario in CROWDED else {"rate": rate}
             done[runner.name] = load | figures(json.loads(out), runner.server.counts)
+            if scenario == "blame":
+                sound = sum(not blamed(number) for number in range(len(instants)))
+                done[runner.name]["stayed"] = round(runner.server.counts["stayed"] / sound, 4)
         return done | {runner.name: {"failed": "did not start"} for runner in runners if runner not in ready}
 
 
@@ -96,7 +104,7 @@ def known_beforehand(scenario: str, seconds: float, rate: float, seed: int) -> d
     """What somebody reaches who knows which answers will be bad."""
     arm = Arm(KNOWN, {"chain": MODELS, "deadline": CALL_TIMEOUT}, beforehand=True)
     load = Load.poisson(rate, seconds=seconds)
-    [run] = bench.run([arm], load, scenario=ALL_SCENARIOS[scenario], seed=seed).arms
+    [run] = bench.run([arm], load, scenario=scenario, seed=seed).arms
     rows = [(row.scheduled, row.ended, row.outcome) for row in run.rows]
     done = {"rows": rows, "cpu": 0.0}
     return {"seconds": seconds, "rate": rate, "seed": seed} | figures(done, {"requests": sum(
@@ -145,14 +153,15 @@ def _line(one: dict) -> str:
     calls = one["calls"]
     answered, truncated = (one["outcomes"].get(outcome, 0) / calls for outcome in ("ok", "torn"))
     times = "".join(f"{'never' if one[name] is None else f'{one[name]:.2f}':>8}" for name in ("p50", "p95", "p99"))
-    return f"{answered:10.1%}{truncated:10.1%}{times}{one['requests'] / calls:10.2f}{one['cpu_ms']:6.1f}ms"
+    stayed = f"{one['stayed']:8.1%} stayed" if "stayed" in one else ""
+    return f"{answered:10.1%}{truncated:10.1%}{times}{one['requests'] / calls:10.2f}{one['cpu_ms']:6.1f}ms{stayed}"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = lambda text: [part for part in text.split(",") if part]  # noqa: E731
-    parser.add_argument("--scenario", dest="scenarios", type=names, metavar="NAMES", default=[*SCENARIOS],
-                        help=f"some of {','.join(SCENARIOS)} (default: all)")
+    parser.add_argument("--scenario", dest="scenarios", type=names, metavar="NAMES", default=USUAL,
+                        help=f"some of {','.join(ALL_SCENARIOS)} (default: all but one-server and tail)")
     parser.add_argument("--only", type=names, default=[], metavar="NAMES", help="some of the contenders (default: all)")
     parser.add_argument("--together", type=int, default=2, help="contenders side by side, on a core each (default: 2)")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a scenario (default: 40)")
