@@ -25,7 +25,14 @@ mpl.rcParams.update({
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.2,
     "axes.axisbelow": True, "legend.frameon": False, "figure.constrained_layout.use": True,
 })
+GONE = {"tensorzero_embedded": "TensorZero (discontinued)"}
+"""Contenders that are maintained no more."""
 Figures = dict[str, dict[str, Any]]
+
+
+def shown(name: str) -> str:
+    """A contender's name as it is shown."""
+    return GONE.get(name, name)
 
 
 def goals(figures: Figures) -> str:
@@ -51,11 +58,11 @@ def costs(found: Figures, loads: dict[str, str], count: str) -> str:
     for ax, (load, title) in zip(panels[0], loads.items(), strict=True):
         base = found["handwritten"].get(f"{load}/{count}", {}).get("cpu_us")
         for place, name in enumerate(names):
-            spent = found[name].get(f"{load}/{count}", {}).get("cpu_us")
-            if spent is None or base is None:
+            cell = found[name].get(f"{load}/{count}", {})
+            if "cpu_us" not in cell or base is None:
                 ax.text(1.05, place, "–", va="center")
                 continue
-            ratio = spent / base
+            ratio = cell.get("ratio", cell["cpu_us"] / base)
             ax.barh(place, ratio, color=_colour(name), height=0.66)
             ax.text(ratio * 1.06, place, f"{ratio:.2f}" if ratio < 2 else f"{ratio:.1f}", va="center", fontsize=9)
         ax.set_xscale("log")
@@ -63,7 +70,7 @@ def costs(found: Figures, loads: dict[str, str], count: str) -> str:
         ax.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1×", "2×", "5×", "10×", "20×", "50×", "100×"], fontsize=8)
         ax.minorticks_off()
         ax.set_title(title, fontsize=10, color=INK)
-    panels[0][0].set_yticks(range(len(names)), names)
+    panels[0][0].set_yticks(range(len(names)), [shown(name) for name in names])
     return _save(fig, "peers")
 
 
@@ -83,7 +90,7 @@ def rates(found: Figures, loads: dict[str, str]) -> str:
         for rate, count, name in sorted(ends):  # names that would overlap are moved up
             heights[count] = max(rate, heights.get(count, 0.0) * 1.35)
             at = (count, heights[count])
-            ax.annotate(name, at, xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
+            ax.annotate(shown(name), at, xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks([64, 1000, 10_000], ["64", "1,000", "10,000"])
@@ -107,7 +114,7 @@ def footprint(found: Figures) -> str:
         for ax, value, label in ((left, kilobytes, f" {kilobytes:.0f} KB"), (right, seconds, f" {seconds:.2f} s")):
             ax.barh(place, value, color=_colour(name), height=0.66)
             ax.text(value, place, label, va="center", fontsize=9)
-    left.set_yticks(range(len(names)), names)
+    left.set_yticks(range(len(names)), [shown(name) for name in names])
     left.set_xlabel("memory per waiting call")
     right.set_xlabel("CPU time to start and import")
     for ax in (left, right):
@@ -158,7 +165,7 @@ def faults(scenarios: Figures) -> str:
         ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20 s"])
         ax.minorticks_off()
         ax.set_title(title, fontsize=10, color=INK)
-        ax.set_yticks(range(len(names)), names, fontsize=8)
+        ax.set_yticks(range(len(names)), [shown(name) for name in names], fontsize=8)
     for ax in list(panels.flat)[len(scenarios):]:
         ax.axis("off")
     return _save(fig, "faults")

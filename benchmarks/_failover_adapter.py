@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from failoverbench.adapters.base import Adapter, CallResult  # of the bench's repository
 
@@ -18,7 +17,7 @@ class AsyncRouterAdapter(Adapter):
     """One router for all scenarios. The parameters are the keys of `[defaults]`: `total`, `idle`, `retry` …"""
 
     name = "asyncrouter"
-    capabilities = {"fallback": True, "streaming": True}
+    capabilities: ClassVar = {"fallback": True, "streaming": True}
 
     async def start(self) -> None:
         self._router = Router({
@@ -34,7 +33,7 @@ class AsyncRouterAdapter(Adapter):
         """One call. `deadline_s`, the bench's own limit, is not told to the router, as it is not to the others."""
         chain = [primary, *([fallback] if fallback else [])]
         call = self._read if stream else self._chat
-        began = asyncio.get_running_loop().time()
+        began = time.monotonic()
         first: list[float] = []
         try:
             text, reply = await call(messages, chain, first)
@@ -42,7 +41,7 @@ class AsyncRouterAdapter(Adapter):
             result = CallResult(ok=False, error=f"{type(error).__name__}: {str(error)[:300]}")
         else:
             result = CallResult(ok=True, content=text, reported_model=reply.model, usage=_usage(reply.usage))
-        result.elapsed_s = round(asyncio.get_running_loop().time() - began, 3)
+        result.elapsed_s = round(time.monotonic() - began, 3)
         result.ttft_s = round(first[0] - began, 3) if first else None
         return result
 

@@ -92,8 +92,8 @@ def _blame(world: World, _: Day) -> None:
 CROWDED: Final[dict[str, Callable[[World, Day], None]]] = {
     "crowd": partial(_crowd, told=True), "hidden-crowd": partial(_crowd, told=False),
 }
-_CROWD = (f"{CROWDS} crowds of {CROWD} calls within a second; each model takes {CROWD_LIMIT:g} a second and rejects the "
-          "rest with 429")
+_CROWD = (f"{CROWDS} crowds of {CROWD} calls within a second; each model takes {CROWD_LIMIT:g} a second and rejects "
+          "the rest with 429")
 OWN_SCENARIOS: Final = {
     "tail": Scenario("tail", "1 % of the first model's answers take 20 times as long", _tail),
     "crowd": Scenario("crowd", f"{_CROWD} and Retry-After", CROWDED["crowd"]),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter import Router, batch
 from asyncrouter.sim import Act, Clock, World
+from benchmarks._machine import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ def main() -> None:
             table[name] = row
             print(f"{name:32} {row['answered']:8}  {row['failed']:6}  {row['left']:4}  {row['seconds']:7.1f}"
                   f"  {row['lost']:6.1f}  {seconds:7.1f}  {row['requests']:8.3f}", flush=True)
-    options.json.write_text(json.dumps({"rows": options.rows, "weather": table}, indent=1) + "\n")
+    options.json.write_text(json.dumps({**environment(), "rows": options.rows, "weather": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

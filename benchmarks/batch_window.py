@@ -20,6 +20,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter.batch._window import Window
+from benchmarks._machine import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +141,7 @@ def main() -> None:
         recovered = _recovered(server)
         table[name] = {"best": at, "after": round(after, 3), "all": round(whole, 3), "recovered": recovered}
         print(f"{name:22} {at:4}  {after:5.3f}  {whole:5.3f}  {recovered:9.0f}", flush=True)
-    path.write_text(json.dumps(table, indent=1) + "\n")
+    path.write_text(json.dumps({**environment(), "servers": table}, indent=1) + "\n")
 
 
 def _recovered(server: Server) -> float:

@@ -1,11 +1,11 @@
 """How does asyncrouter do in somebody else's crash test: the sixteen scenarios of Failover Bench?
 
     git clone https://github.com/failoverbench/failoverbench BENCH
-    python benchmarks/failover_bench.py --bench BENCH [--systems asyncrouter,litellm-router] [--json FILE]
+    python benchmarks/failover_bench.py --bench BENCH [--systems "asyncrouter; litellm-router"] [--json FILE]
 
-The bench (MIT; methodology v0.1) is a provider over HTTP that fails in sixteen ways, a runner, and rules that judge both
-what the caller got and what the provider saw: *pass* (the whole answer, every check), *partial* (the answer, but not
-every piece of advice), *safe* (no answer, but a clean error in time), *fail*. Its systems have the same means: two
+The bench (MIT; methodology v0.1) is a provider over HTTP that fails in sixteen ways, a runner, and rules that judge
+both what the caller got and what the provider saw: *pass* (the whole answer, every check), *partial* (the answer, but
+not every piece of advice), *safe* (no answer, but a clean error in time), *fail*. Its systems have the same means: two
 retries, 30 s for a request or a silence, one more model. `asyncrouter` has just these, else its default settings;
 `asyncrouter, 10 s` waits 10 s for a first word and in a silence, as the bench's own reference client does. Others are
 those of the bench, as its `systems/` set them up, with the versions that are installed. A system takes four minutes.
@@ -49,9 +49,8 @@ def main(bench: Path, systems: list[str], profile: str, kept: Path | None) -> No
 
 def run(bench: Path, name: str, profile: str) -> dict[str, dict[str, object]]:
     """Run a system through all scenarios against a wall of its own."""
+    from _failover_adapter import AsyncRouterAdapter  # stands on the bench's package
     from failoverbench import __version__, adapters, runner
-
-    from _failover_adapter import AsyncRouterAdapter  # noqa: PLC0415  # stands on the bench's package
 
     adapters.REGISTRY[AsyncRouterAdapter.name] = AsyncRouterAdapter
     with tempfile.TemporaryDirectory() as out, socket.socket() as unused:
@@ -61,9 +60,10 @@ def run(bench: Path, name: str, profile: str) -> dict[str, dict[str, object]]:
         system = bench / "systems" / f"{name}.yaml"
         if name in OURS:
             system = Path(out) / "system.yaml"  # JSON is YAML
-            system.write_text(json.dumps({"name": "ours", "label": name, "adapter": "asyncrouter", "params": OURS[name]}))
-        wall = subprocess.Popen([sys.executable, "-m", "failoverbench", "wall", "--port", str(port), "--profile", profile],
-                                cwd=bench, stderr=subprocess.DEVNULL)
+            described = {"name": "ours", "label": name, "adapter": "asyncrouter", "params": OURS[name]}
+            system.write_text(json.dumps(described))
+        command = [sys.executable, "-m", "failoverbench", "wall", "--port", str(port), "--profile", profile]
+        wall = subprocess.Popen(command, cwd=bench, stderr=subprocess.DEVNULL)
         try:
             _wait_for(port)
             path = asyncio.run(runner.run_system(
@@ -123,7 +123,8 @@ if __name__ == "__main__":
     parser.add_argument("--systems", type=lambda text: [part.strip() for part in text.split(";")], metavar="NAMES",
                         default=[*OURS, "reference"], help="separated by semicolons: ours, or those of the bench's "
                         f"systems/ (default: {'; '.join(OURS)}; reference)")
-    parser.add_argument("--profile", choices=("full", "fast"), default="full", help="length of the faults (default: full)")
+    parser.add_argument("--profile", choices=("full", "fast"), default="full",
+                        help="length of the faults (default: full)")
     parser.add_argument("--json", type=Path, dest="kept", help="file to write the verdicts to; other systems are kept")
     options = parser.parse_args()
     sys.path.insert(0, str(options.bench.resolve()))

@@ -3,12 +3,13 @@
     python -m pip install --group bench          # the peers, best in an environment of their own
     python benchmarks/faults.py [--scenario outage,brown-out] [--only handwritten] [--json FILE] [--python PEERS_PYTHON]
 
-The faults are the scenarios of `asyncrouter.bench`, and crowds and blame (`_own_scenarios.py`), in real time behind real
-sockets: each contender has a server of its own, which treats the same prompts alike. Contenders (one file each in contenders/) are processes of their own, two
-at a time, with a chain of two models, 10 s for one try, 20 s for a call, buffered replies, and their default retries. A
-*truncated* answer is one that was returned as complete and is not. *known beforehand* is no contender: somebody who
-knows which answers of the first model will be bad, and asks the second one instead, in virtual time. *Stayed* is the
-share of the sound calls of the scenario "blame" that the healthy first model was asked for.
+The faults are the scenarios of `asyncrouter.bench`, and crowds and blame (`_own_scenarios.py`), in real time behind
+real sockets: each contender has a server of its own, which treats the same prompts alike. Contenders (one file each in
+contenders/) are processes of their own, two at a time, with a chain of two models, 10 s for one try, 20 s for a call,
+buffered replies, and their default retries. A *truncated* answer is one that was returned as complete and is not.
+*Known beforehand* is no contender: somebody who knows which answers of the first model will be bad, and asks the second
+one instead, in virtual time. *Stayed* is the share of the sound calls of the scenario "blame" that the healthy first
+model was asked for.
 
 On bias: we wrote the scenarios, and we know asyncrouter best. The others are set up as their documentation shows it,
 not tuned; LiteLLM, for one, has more settings than are used here. Corrections of contenders are welcome.

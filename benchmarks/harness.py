@@ -36,6 +36,15 @@ STREAMS = 8
 STUDENT_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}
 """The 97.5 % quantile of Student's distribution for the mean of so many rounds."""
 MEASURES = {"ttft": "TTFT, s", "itl": "ITL, s", "e2e": "e2e, s"}
+CONFIG = """
+[providers.paced]
+base_url = "{url}/v1"
+
+[models.paced]
+provider = "paced"
+id = "paced"
+usd_per_mtok = {{ input = 0, output = 0 }}
+"""
 PROMPT = re.compile(r"prompt (\d+):")
 
 
@@ -75,7 +84,8 @@ def main(guidellm: str, rounds: int, calls: int, kept: Path | None) -> None:
     verdicts = {name: overlap(figures["asyncrouter"][name], figures["guidellm"][name])
                 for name in (*MEASURES, "calls_s")}
     for name, one in figures.items():
-        print(f"{name}: {one['calls']} calls, the server counted {one['served']}, each prompt {one['each_prompt']} times")
+        print(f"{name}: {one['calls']} calls; the server counted {one['served']}, each prompt {one['each_prompt']} times "
+              "a round")
     for name, title in (*MEASURES.items(), ("calls_s", "calls a second")):
         cells = "   ".join(f"{who} {_text(one[name])} (server {_text(one[f'server_{name}'])})"
                            for who, one in figures.items())
@@ -100,8 +110,7 @@ def one_round(url: str, run) -> Round:
 def ours(url: str, calls: int, out: Path) -> list[Call]:
     """The calls of `asyncrouter bench run`, from its requests.jsonl."""
     config = out / "config.toml"
-    config.write_text(f'default_provider = "paced"\n[providers.paced]\nbase_url = "{url}/v1"\n'
-                      '[models.paced]\nprovider = "paced"\nid = "paced"\nusd_per_mtok = { input = 0, output = 0 }\n[tasks.default]\nmodels = ["paced"]\n')
+    config.write_text(CONFIG.format(url=url))
     subprocess.run([sys.executable, "-m", "asyncrouter", "bench", "run", "--config", str(config), "--arm",
                     "streamed: model=paced stream", "--concurrency", str(STREAMS), "--calls", str(calls), "--prompts",
                     str(out / "prompts.txt"), "--budget-usd", "1", "--out", str(out / "ours")],

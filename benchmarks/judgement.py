@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import CallError, Reply, Router, batch
 from asyncrouter.sim import Act, Clock, World
+from benchmarks._machine import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,7 +200,7 @@ def main() -> None:
     for name, (act, options) in OWN.items():
         blame[name] = round(stay(act, options), 4)
         print(f"{name:24} {blame[name]:.4f} stay", flush=True)
-    path.write_text(json.dumps({"crowds": table, "blame": blame}, indent=1) + "\n")
+    path.write_text(json.dumps({**environment(), "crowds": table, "blame": blame}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

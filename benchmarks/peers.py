@@ -107,7 +107,7 @@ def contenders() -> list[str]:
 
 
 def summary(name: str, turns: list[dict[str, Cell]]) -> Cell:
-    """A contender's turns as one cell: medians, and the least and the greatest of its ratios to the hand-written one."""
+    """A contender's turns as one cell: medians, and the extremes of its ratios to the hand-written client."""
     cells = [turn[name] for turn in turns]
     if bad := next((cell for cell in cells if "why" in cell), None):
         return bad
@@ -170,7 +170,8 @@ def _waiting_line(cell: Cell) -> str:
 def _load_line(cell: Cell) -> str:
     if "why" in cell:
         return str(cell["why"])
-    ratio = "" if "ratio" not in cell else f"{cell['ratio']:6.2f} × ({cell['ratios'][0]:.2f} to {cell['ratios'][1]:.2f})"
+    low, high = cell.get("ratios", (0.0, 0.0))
+    ratio = f"{cell['ratio']:6.2f} × ({low:.2f} to {high:.2f})" if "ratio" in cell else ""
     failed = f"   {cell['failed']:,} of {cell['calls']:,} failed" if cell["failed"] else ""
     return f"{cell['cpu_us']:10,.0f} µs a call {ratio} {cell['calls_s']:9,.1f} calls/s{failed}"
 

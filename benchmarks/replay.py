@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from _machine import environment
 
 from asyncrouter import CallError, Router, Step
 from asyncrouter.bench import Policy, replay
@@ -61,9 +62,8 @@ def main(seeds: int, calls: int, kept: Path | None) -> None:
             held = f"in the interval {hits[name][measure] / count:6.1%} of {count}" if count else "n too small"
             print(f"  {measure:14} true {value:9.4f}   {held}")
     if kept is not None:
-        kept.write_text(json.dumps(
-            {"seeds": seeds, "calls": calls, "truth": truths, "stated": stated, "hits": hits}, indent=1,
-        ))
+        found = {"seeds": seeds, "calls": calls, "truth": truths, "stated": stated, "hits": hits}
+        kept.write_text(json.dumps({**environment(), **found}, indent=1))
 
 
 def true_values(call: dict[str, object]) -> dict[str, float]:
