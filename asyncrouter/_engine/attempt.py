@@ -283,7 +283,7 @@ def _limit_reached(sent: SentAttempt, step_run: StepRun) -> bool:
     blocked, moved = sent.add_blocked_time(), False
     until, limit_name = _silent_limit(sent, step_run, blocked)
     own = limit_name == "first_token" and until < step_run.silent_until and until <= sent.engine.time()
-    if own and (moved := wait_longer(sent, limit_name, step_run)):
+    if own and (moved := wait_longer(sent, limit_name, step_run, blocked)):
         until, limit_name = _silent_limit(sent, step_run, blocked)
     if not (moved or blocked > 0.0) or until <= sent.engine.time():
         return True

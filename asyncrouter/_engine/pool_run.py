@@ -102,7 +102,7 @@ class PoolRun:
         policies, call = self._engine.policies, self.call
         return min(
             (
-                0.0 if self.own_key(one) else policies.expected_wait(one.step.model, call.priority)
+                policies.expected_wait(one.step.model, call.priority, own_key=self.own_key(one))
                 for one in self.left() if self.refusal_of(one, now) is None
             ),
             default=inf,

@@ -176,7 +176,11 @@ class Remaining(PoolSteps):
         """
         if isinstance(error, NotSent):
             # If it was to wait for its turn whatever it takes, and is not held, that cannot come in time.
-            if error.hold is not None and not (step_run.patient and self._free_in(step_run.index, forced=True) <= 0.0):
+            if error.hold is None:
+                return
+            if step_run.hedged:  # it has not had its turn: it may be raced again, or follow
+                self.put_back(step_run.index)
+            elif not (step_run.patient and self._free_in(step_run.index, forced=True) <= 0.0):
                 self._held[step_run.index] = 0.0, "retry" if step_run.cause == "retry" else "fallback"
             return
         if error.again == "never" or not (isinstance(error, RateLimited) or asks_for_pause(error)):
@@ -254,14 +258,13 @@ class Remaining(PoolSteps):
         return turns.join(index, step, self._held[index][1], queues=queues, pool=pool)
 
     def _queue_of(self, index: int) -> float:
-        """About how many seconds the call would wait in the queue of a step; with a key of its own it does not wait."""
+        """About how many seconds the call would wait in the queue of a step."""
         step = self._plan.steps[index]
         if step.pool is not None:
             return self.pool(index).expected_wait(self._engine.time())
         model = step.model
-        if model.provider in self._call.own_keys:
-            return 0.0
-        return self._engine.policies.expected_wait(model, self._call.priority)
+        own_key = model.provider in self._call.own_keys
+        return self._engine.policies.expected_wait(model, self._call.priority, own_key=own_key)
 
     def _waits(self, turns: Turns) -> dict[int, float]:
         """The seconds until each step may be sent again that may have its turn again in time."""

@@ -82,6 +82,7 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
             step_run.race.pausing(step_run)
             await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
         step_run.cause = "retry"
+        step_run.patient = False  # it was free first; meanwhile another step may be
         result = await attempt(engine, call, trace, step_run)
         if not isinstance(result, AttemptError):
             return result

@@ -123,11 +123,15 @@ class SentAttempt:
     def add_blocked_time(self) -> float:
         """Seconds for which the loop has been blocked since the request was sent; the `hard_limit` is that much later.
         """
-        blocked = self.engine.timers.blocked(self.engine.time()) - self.blocked_before
+        blocked = self.blocked_time()
         if blocked > 0.0:
             begun = self.sent_at + blocked
             self.hard_limit = _hard_limit(begun, self.step.total, self.answer_until, self.entry.call.deadline)
         return blocked
+
+    def blocked_time(self) -> float:
+        """Seconds for which the loop has been blocked since the request was sent."""
+        return self.engine.timers.blocked(self.engine.time()) - self.blocked_before
 
     def answer(self, now: float) -> Answer:
         """Its contents as far as they have come, and how they came."""

@@ -28,12 +28,14 @@ MISSING: dict[ClockName, str] = {
 """What has not come when a limit is reached."""
 
 
-def wait_longer(sent: SentAttempt, limit_name: ClockName, step_run: StepRun | None) -> bool:
+def wait_longer(
+    sent: SentAttempt, limit_name: ClockName, step_run: StepRun | None, blocked: float = 0.0
+) -> bool:
     """Move an "auto" limit that has been reached, if the model may usually take longer, or is being raced.
 
-    `step_run`: that of the attempt; `None` for a stream that has won.
+    `step_run`: that of the attempt; `None` for a stream that has won. `blocked`: seconds that the limit does not count.
     """
-    step, silent, usual = sent.step, _silent_for(sent), sent.lease.usual
+    step, silent, usual = sent.step, _silent_for(sent) - blocked, sent.lease.usual
     cap = step.idle if limit_name == "idle" else step.first_token
     if not isinstance(cap, AutoSeconds):
         return False
@@ -67,7 +69,8 @@ def _in_words(sent: SentAttempt, limit_name: ClockName) -> tuple[str, bool]:
     seconds = {"connect": step.connect, "first_token": step.first_token, "idle": step.idle, "total": step.total}
     limit, spent, missing = seconds[limit_name], sent.engine.time() - sent.sent_at, MISSING[limit_name]
     reached = limit if sent.moved is None or limit_name == "total" else sent.moved
-    if limit_name != "idle" and (reached is None or spent < reached):
+    counted = spent if limit_name == "connect" else spent - sent.blocked_time()  # as the clock counts
+    if limit_name != "idle" and (reached is None or counted < reached - ROUNDING):
         return f"no {missing} within {spent:.3g} s, its share of the deadline", True
     if isinstance(limit, AutoSeconds):
         usual = sent.lease.usual.silence if limit_name == "idle" else sent.lease.usual.first

@@ -11,6 +11,7 @@ to leave it with its pacer.
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter._engine.claim import claim, tokens_of
@@ -94,7 +95,8 @@ class Turns:
         holds, waiting = self._engine.policies.holds, list(self._tickets.values())
         watched = [(ticket, step.model) for ticket, step, _ in waiting if step.pool is None]
         for ticket, model in watched:
-            holds.watch(model, ticket.done, self.until)
+            own_key = model.provider in self._call.own_keys
+            holds.watch(model, ticket.done, inf if own_key else self.until)
         try:
             done = [turn.ticket.done for turn in waiting]
             await asyncio.wait(done, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

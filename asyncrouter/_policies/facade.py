@@ -158,9 +158,13 @@ class Policies:
         state = self.state_of(model)
         return state.pacer.waiting > 0 or state.limits.hidden.met_by_crowd
 
-    def expected_wait(self, model: Model, priority: Priority) -> float:
-        """About how many seconds a request would wait for its turn now; `inf` while that is not known."""
-        return self.state_of(model).pacer.expected_wait(Rank.BATCH_AGAIN if priority == "batch" else Rank.AGAIN)
+    def expected_wait(self, model: Model, priority: Priority, *, own_key: bool = False) -> float:
+        """About how many seconds a request would wait for its turn now; `inf` while that is not known.
+
+        With a key of its own it waits for a slot only.
+        """
+        pacer, rank = self.state_of(model).pacer, Rank.BATCH_AGAIN if priority == "batch" else Rank.AGAIN
+        return 0.0 if own_key and pacer.has_slot(rank) else pacer.expected_wait(rank)
 
     # Which model, and when is it late?
 

@@ -151,11 +151,14 @@ class Pacer:
 
     def take_slot(self, rank: Rank) -> bool:
         """Take a slot for a request that is not paced; whether one was free."""
-        slots = self._limits.slots
-        if not slots.free(self._loop.time(), batch=rank.batch):
+        if not self.has_slot(rank):
             return False
-        slots.take(batch=rank.batch)
+        self._limits.slots.take(batch=rank.batch)
         return True
+
+    def has_slot(self, rank: Rank) -> bool:
+        """Whether a request that is not paced may go at this instant."""
+        return self._limits.slots.free(self._loop.time(), batch=rank.batch)
 
     def give_slot_back(self, rank: Rank) -> None:
         """Note that a request that was not paced has ended, and let the next one go."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from asyncrouter import Hedge, Request, Response, Router, StreamInterrupted, Trace
+from asyncrouter import AllModelsFailed, Hedge, Request, Response, Router, StreamInterrupted, Trace
 from asyncrouter._config.plan import resolve
 from asyncrouter._engine.timers import Timers
 from asyncrouter.sim import Act, Clock, World
@@ -109,6 +109,27 @@ def test_a_short_block_excuses_no_silent_model(clock: Clock, world: World) -> No
             return breakers(router)
 
     assert clock.run(scenario()) == {"open", "closed"}
+
+
+@pytest.mark.parametrize(("first_token", "deadline", "ended"), [(19.0, 40.0, 20.0), ("auto", 69.0, 34.5)])
+def test_a_share_that_ends_before_the_limit_is_named(
+    clock: Clock, world: World, first_token: object, deadline: float, ended: float
+) -> None:
+    """A limit that is later by a block of two seconds is not what cuts when the share of the deadline is over first."""
+    world.model("a", SILENT)
+    world.model("b", SILENT)
+
+    async def scenario() -> Trace:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            block(0.5, 2.0)
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("x", chain=["a", "b"], deadline=deadline, first_token=first_token, retry=ONCE)
+            return caught.value.trace
+
+    first = clock.run(scenario()).attempts[0]
+
+    assert first.ended == ended
+    assert str(first.error) == f"a: no content within {ended:.3g} s, its share of the deadline"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -179,6 +179,28 @@ def test_nothing_known_means_sixteen_seconds(clock: Clock, world: World) -> None
     assert reply.trace.attempts[1].why == "a: no content for 16 s; nothing known yet"
 
 
+@pytest.mark.parametrize(("hedge", "tried"), [
+    (None, [("rescue", "not_sent", 16.0, 16.0), ("rescue", "won", 19.0, 21.5)]),
+    (2.0, [("hedge", "not_sent", 2.0, 2.0), ("rescue", "won", 16.0, 18.5)]),
+], ids=str)
+def test_a_model_that_could_not_be_raced_at_first_is_raced_later(
+    clock: Clock, world: World, hedge: float | None, tried: list[tuple[str, str, float, float]]
+) -> None:
+    """Of two calls that are late at once the second model takes one; it rescues the other when it is free."""
+    world.model("a", LATE)
+    world.model("b", FLOWS)
+
+    async def scenario() -> list[Reply]:
+        config = world.config(models={"b": {"provider": "sim", "id": "b", "max_concurrent": 1}})
+        async with Router(config, transport=world.transport(), seed=1) as router:
+            asked = [router.chat("x", chain=["a", "b"], hedge=hedge) for _ in range(2)]
+            return await asyncio.gather(*asked)
+
+    attempts = clock.run(scenario())[1].trace.attempts[1:]
+
+    assert [(one.cause, one.outcome, one.queued, one.ended) for one in attempts] == tried
+
+
 @pytest.mark.parametrize("options", [
     {"defaults": {"rescue": "off"}}, {"rescue": "off"}, {"priority": "batch", "hedge": 40.0},
     {"chain": [Step(model="a", rescue="off"), "b"]},

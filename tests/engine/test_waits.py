@@ -168,3 +168,45 @@ def test_what_is_learned_of_our_key_cuts_no_wait_of_another(clock: Clock, world:
     result = play(clock, world, lambda router: beside(router, ["a"], ["a"], headers=own, deadline=60))
 
     assert (type(result), sent(result)) == (Reply, [("a", 0.0), ("a", 5.0)])
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-of-the-caller-1"}], ids=["our key", "own key"])
+def test_a_full_model_is_left_for_one_that_is_free(clock: Clock, world: World, headers: dict[str, str]) -> None:
+    """With all slots of one model taken for 50 s, the call goes to the other one, which is held for 3 s."""
+    script(world, (Act(text="busy", first_token=50.0), HEALTHY), (limited(3), HEALTHY))
+
+    result = play(
+        clock, world,
+        lambda router: beside(router, ["a", "b"], ["a"], headers=headers, deadline=60, retry={"patience": 0.0}),
+        models={"a": {"provider": "sim", "id": "a", "max_concurrent": 1}}, defaults={"first_token": None},
+    )
+
+    assert (type(result), sent(result)) == (Reply, [("b", 0.0), ("b", 3.0)])
+
+
+@pytest.mark.parametrize(("headers", "at"), [({}, 11.5), ({"authorization": "Bearer sk-of-the-caller-1"}, 13.0)])
+def test_a_call_that_came_back_gives_way_again(
+    clock: Clock, world: World, headers: dict[str, str], at: float
+) -> None:
+    """A call goes back to the first model after 10 s, which asks for one second more and is full then; its patience of
+    2 s over, it takes the second one, which is free by now. For a limit that our key has met it has a quarter of that.
+    """
+    busy = Act(text="busy", first_token=40.0)
+    script(world, (limited(10), limited(1), busy, HEALTHY), (limited(10.9), HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        call = asyncio.ensure_future(
+            ask(router, chain=["a", "b"], headers=headers, deadline=60, retry={"patience": 2.0})
+        )
+        await asyncio.sleep(10.5)
+        other = asyncio.ensure_future(ask(router, chain=["a"], prompt="other", headers={"authorization": "Bearer x"}))
+        result = await call
+        await other
+        return result
+
+    result = play(
+        clock, world, scenario,
+        models={"a": {"provider": "sim", "id": "a", "max_concurrent": 1}}, defaults={"first_token": None},
+    )
+
+    assert (type(result), sent(result)) == (Reply, [("a", 0.0), ("b", 0.0), ("a", 10.0), ("b", at)])

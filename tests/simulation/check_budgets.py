@@ -67,8 +67,9 @@ def hedges_when_late(run: FinishedRun) -> None:
             after = hedge.after if isinstance(hedge.after, float | int) else 0.0
             if any(words in one.attempt.why for words in SOONER):
                 continue
-            if one.queued < other.sent + after - NEAR:
-                run.flag("hedge clock", f"{one} after {one.queued - other.sent:.4f} s, not {after:.4f}")
+            silent = one.queued - other.silent_since(one.queued, others)
+            if silent < after - NEAR:
+                run.flag("hedge clock", f"{one} after {silent:.4f} s, not {after:.4f}")
 
 
 def retries_in_budget(run: FinishedRun) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter import AttemptTimeout, AutoSeconds
@@ -50,8 +51,9 @@ def rescues_when_late(run: FinishedRun) -> None:
         older = _older(run, one)
         if older is None or older.sent is None or SLOW in one.attempt.why or REPLACED in one.attempt.why:
             continue
-        if one.queued < older.sent + SOONEST - NEAR and "apart" not in one.attempt.why:
-            run.flag("rescue clock", f"{one} {one.queued - older.sent:.3f} s after {older}")
+        silent = one.queued - older.silent_since(one.queued, run.by_call[one.call.number])
+        if silent < SOONEST - NEAR and "apart" not in one.attempt.why:
+            run.flag("rescue clock", f"{one} {silent:.3f} s after {older}")
 
 
 def rescues_in_budget(run: FinishedRun) -> None:
@@ -158,8 +160,8 @@ def _is_enough(one: MatchedAttempt, now: float) -> bool:
 def _slow_spans(run: FinishedRun, model: str) -> list[tuple[float, float]]:
     """When a model was slow, as far as the events tell."""
     changes = [change for change in run.record.changes if change.subject == model and "slow" in change.state]
-    return [(change.at, after.at) for change, after in pairwise([*changes, None]) if change.state == "slow"
-            and after is not None]
+    return [(change.at, inf if after is None else after.at) for change, after in pairwise([*changes, None])
+            if change is not None and change.state == "slow"]
 
 
 def _is_first_of_several(run: FinishedRun, one: MatchedAttempt, model: str, since: float, until: float) -> bool:

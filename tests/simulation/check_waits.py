@@ -89,9 +89,8 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                 if name == one.attempt.model or not mine or _often_enough(call, mine):
                     continue
                 free = _free(run, mine, since)
-                if call.deadline == inf and one.queued < free - NEAR:
-                    continue  # it stands in a queue already, and without a deadline it may stand there for long
                 served = max((at for at in run.sent_by_model[name] if free <= at < one.sent), default=free)
+                served = max(served, _full_until(run, name, one.sent))
                 gone = served + _longest(call) + MUCH_SOONER + _apart(run, name, batch=one.rank > 1)
                 if gone < one.sent and _stays_free(run, name, since, free, gone):
                     run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")
@@ -108,6 +107,20 @@ def _apart(run: FinishedRun, name: str, *, batch: bool) -> float:
         return apart
     longest = max(call.behaviour.padding for call in run.record.calls)
     return max(apart, (1 + batch) * 60.0 / (0.98 * tokens) * (USUAL_TOKENS + TOKENS_A_WORD * longest))
+
+
+def _full_until(run: FinishedRun, name: str, until: float) -> float:
+    """The last instant before `until` at which a model had as many requests at once as it may have."""
+    most = run.config.models[name].max_concurrent
+    if most is None:
+        return 0.0
+    mine = [one for one in run.record.exchanges if one.model == name and one.at < until]
+    steps = [(one.at, 1) for one in mine] + [(inf if one.ended is None else one.ended, -1) for one in mine]
+    live, full_until = 0, 0.0
+    for at, change in sorted(steps):
+        full_until = min(at, until) if live == most else full_until
+        live += change
+    return full_until
 
 
 def _stays_free(run: FinishedRun, name: str, since: float, free: float, gone: float) -> bool:

@@ -24,7 +24,7 @@ from . import (
 from .failure_report import failure_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from asyncrouter import Attempt
     from asyncrouter._config.config import Config
@@ -74,6 +74,19 @@ class MatchedAttempt:
         # What has come whole is judged by `accept`, which may raise, or be cancelled.
         said = script.error is None and 0 < exchange.words == script.words
         return exchange.ended if said and exchange.connected + script.pieces[-1][0] < self.ended + NEAR else None
+
+    def silent_since(self, at: float, tries: Sequence[MatchedAttempt]) -> float:
+        """Since when its step had been silent when another one was started at this instant.
+
+        Between two tries a step is as silent as it was. A retry may be due in the very turn of the loop in which it is
+        seen to be late, for the program had blocked the loop until then: that retry has not changed anything yet.
+        """
+        assert self.sent is not None
+        if self.attempt.cause != "retry" or self.sent < at:
+            return self.sent
+        before = [one for one in tries if one.attempt.model == self.attempt.model and one.sent is not None
+                  and one.ended <= at and one.attempt.number < self.attempt.number]
+        return max((one.sent for one in before if one.sent is not None), default=self.sent)
 
     @property
     def told_at(self) -> float:

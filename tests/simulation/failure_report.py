@@ -55,7 +55,8 @@ def _attempt(call: CallRecord, one: MatchedAttempt) -> Iterator[str]:
     attempt = one.attempt
     names = ("queued", "sent", "connected", "first_content", "last_content", "ended")
     instants = ", ".join(f"{name} +{at:.6f}" for name in names if (at := getattr(attempt, name)) is not None)
-    yield f"  attempt {attempt.number} at {attempt.model} ({attempt.cause}): {instants}"
+    why = f"; {attempt.why}" if attempt.why else ""
+    yield f"  attempt {attempt.number} at {attempt.model} ({attempt.cause}): {instants}{why}"
     if one.exchange is not None:
         yield f"    {_request(call, one.exchange)}"
     yield f"    {attempt.outcome} {'' if attempt.error is None else repr(attempt.error)}"

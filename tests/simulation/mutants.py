@@ -25,6 +25,7 @@ __all__ = [
 CAUGHT_BY: Mapping[str, int] = {
     "accept_holds_the_slot": 1_000_118, "held_steps_are_lost": 1_000_115, "limited_hedges_are_lost": 1_000_170,
     "places_in_queues_are_kept": 1_000_115, "pointless_waits_go_on": 1_000_115, "reservations_are_kept": 1_000_077,
+    "full_models_are_waited_for": 980,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_000_749,
     "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_115, "waits_count_as_attempts": 1_000_115,
     "a_burst_counts_as_many": 1_000_054, "a_callers_clock_blames_the_model": 1_000_001,
