@@ -71,8 +71,7 @@ class Hedging:
     """
 
     __slots__ = (
-        "_confirm", "_engine", "_look_later", "_plan", "_remaining", "_running", "_second", "_timer", "_unsent",
-        "_watched",
+        "_confirm", "_engine", "_look_later", "_plan", "_remaining", "_running", "_second", "_timer", "_watched",
     )
 
     def __init__(
@@ -87,7 +86,6 @@ class Hedging:
         self._confirm = confirm
         self._look_later = look_later
         self._timer: Timer | None = None
-        self._unsent = 0.0, 0  # when a step could not be sent, and how many could not at that instant
         self._watched: ModelState | None = None
 
     def __repr__(self) -> str:
@@ -121,24 +119,14 @@ class Hedging:
     def failed(self, step_run: StepRun, *, newest: bool) -> None:
         """A step run has failed while another one lives. `newest`: it was the one that was started last."""
         left = self._running[0]
-        if newest and step_run.sent_at is None and self._is_pointless():
-            self._look_at(self._engine.time() + ASK_AGAIN_SECONDS)
-            return
+        if newest and step_run.sent_at is None:
+            self._second.could_not_send(step_run.index)
         if not newest:
             self._watch(left)
         elif begun(left):
             self._look_at(self._engine.time())
         elif not self._second.replace():
             self._look_at(self._engine.time() + ASK_AGAIN_SECONDS)
-
-    def _is_pointless(self) -> bool:
-        """Whether as many steps as there are could not be sent at this instant: those that may come back would be
-        started again and again.
-        """
-        now = self._engine.time()
-        at, times = self._unsent
-        self._unsent = now, times + 1 if at == now else 1
-        return self._unsent[1] >= len(self._plan.steps)
 
     def ended(self, step_run: StepRun, outcome: Outcome) -> None:
         """A step run has ended; one that was started beside another and never sent costs nothing."""

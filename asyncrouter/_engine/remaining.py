@@ -15,7 +15,7 @@ from asyncrouter._errors import NotSent, RateLimited
 from asyncrouter._policies.scope import asks_for_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
@@ -121,18 +121,20 @@ class Remaining(PoolSteps):
         """Seconds until one of the steps could be sent, `inf` if none could; `forced`: though its breaker is open."""
         return min((self._free_in(index, forced=forced) for index in (*self._left, *self._held)), default=inf)
 
-    def hedge_step(self, late: int | None) -> int | None:
+    def hedge_step(self, late: int | None, without: Collection[int] = ()) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
 
         `late` is the step that is late, `None` when that is not the reason. With `hedge.same` it is started again. A
-        model that has become slow is no help, but a probe of it where there is no other.
+        model that has become slow is no help, but a probe of it where there is no other. `without`: steps left out.
         """
         plan, policies, now = self._plan, self._engine.policies, self._engine.time()
         same = plan.hedge is not None and plan.hedge.same
         due: int | None = None  # a slow model that is to be probed
-        if late is not None and not same and self.has_sibling(late):
+        if late is not None and not same and late not in without and self.has_sibling(late):
             return late
         for index in [late] if same and late is not None else self._left:
+            if index in without:
+                continue
             step = plan.steps[index]
             if step.pool is not None:
                 if self.has_sibling(index):

@@ -52,8 +52,8 @@ class SecondStep:
     """
 
     __slots__ = (
-        "_denied", "_engine", "_plan", "_remaining", "_start", "_trace", "asked", "budget", "hedge", "race_for",
-        "rescues",
+        "_denied", "_engine", "_plan", "_remaining", "_start", "_trace", "_unsent", "asked", "budget", "hedge",
+        "race_for", "rescues",
     )
 
     def __init__(
@@ -67,6 +67,7 @@ class SecondStep:
         self._remaining = remaining
         self._start = start
         self._denied = False
+        self._unsent: tuple[float, frozenset[int]] = 0.0, frozenset()  # steps that could not be sent at an instant
         self.hedge = hedge
         self.budget = FULL_BUDGET if hedge is None else policies.hedge_budgets.budget_of(name, hedge.budget)
         self.rescues: RescueBudget | None = None
@@ -144,7 +145,15 @@ class SecondStep:
             return None
         if late is not None and late.attempt is not None and late.attempt.attempt.outcome is not None:
             late = None  # it waits until it tries again: with `hedge.same` the same step is no help
-        return self._remaining.hedge_step(None if late is None else late.index)
+        return self._remaining.hedge_step(None if late is None else late.index, self._unsent_now())
+
+    def could_not_send(self, index: int) -> None:
+        """A step that was started could not be sent: it is not started again at this instant."""
+        self._unsent = self._engine.time(), self._unsent_now() | {index}
+
+    def _unsent_now(self) -> frozenset[int]:
+        at, indices = self._unsent
+        return indices if at == self._engine.time() else frozenset()
 
     def usual(self, step_run: StepRun, sent: SentAttempt, index: int | None) -> Usual:
         """What is usual for the step that would be raced with this one; for itself, while there is none."""
