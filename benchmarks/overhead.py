@@ -48,6 +48,8 @@ MALLOC = {
 DEPENDENCIES = "aiohttp, anyio, backoff, orjson"
 """The imports that the import of asyncrouter is compared with."""
 BODY: dict[str, object] = {"model": "m", "messages": MESSAGES, "temperature": 0.2}
+MEMBERS, WARM_POOL = 10, 40
+"""Members of a pool, and rounds before it is measured: each member is then as well known as the single model."""
 TOKENS = 500
 """Tokens of a streamed reply."""
 
@@ -82,6 +84,18 @@ async def chat(bench: Bench, pairs: int) -> Values:
 async def hedged(bench: Bench, pairs: int) -> Values:
     ours = lambda: bench.router.chat(MESSAGES, task="hedged", temperature=0.2)  # noqa: E731
     return {"hedged": await _cpu_ratios(bench, pairs, ours)}
+
+
+async def pool(bench: Bench, pairs: int) -> Values:
+    """A pool beside a single model, and beside a chain of two: such a late attempt can be raced, too."""
+    ratios: Values = {}
+    for name, task in {"pool": "single", "pool_chain": "default"}.items():
+        found = await paired(
+            pairs, lambda: bench.router.chat(MESSAGES, task="pool", temperature=0.2),
+            lambda task=task: bench.router.chat(MESSAGES, task=task, temperature=0.2), warm=WARM_POOL,  # type: ignore[misc]
+        )
+        ratios[name] = [one.cpu / other.cpu for one, other in found]
+    return ratios
 
 
 async def _cpu_ratios(bench: Bench, pairs: int, ours: Ask) -> list[float]:
@@ -159,6 +173,10 @@ def _ratio(ours: float, theirs: float) -> float:
 MEASUREMENTS = {
     "chat": Measurement({"chat": Goal("chat(), one JSON body: CPU", 1.05)}, chat),
     "hedged": Measurement({"hedged": Goal("the same with a hedge that does not fire: CPU", 1.15)}, hedged),
+    "pool": Measurement({
+        "pool": Goal(f"chat() at a pool of {MEMBERS}: CPU, to a single model", 1.05),
+        "pool_chain": Goal("… to a chain of two", 1.05),
+    }, pool),
     "stream": Measurement({"stream": Goal(f"stream() of {TOKENS} tokens: CPU", 0.60)}, stream, 0.2),
     "batched": Measurement({
         "cpu": Goal("chat() streamed on the wire, 100 at once: CPU", 0.40),
@@ -180,12 +198,16 @@ MEASUREMENTS = {
 
 async def measure(url: str, names: list[str], pairs: int, calls: int) -> dict[str, dict[str, object]]:
     """Run these measurements, and print each figure as it comes."""
+    places = [f"place{number}" for number in range(MEMBERS)]
     config = {
         "default_provider": "local",
-        "providers": {"local": {"base_url": f"{url}/v1"}},
+        "providers": {name: {"base_url": f"{url}/v1"} for name in ("local", *places)},
+        "models": {"pool": {"any": [f"{place}:m" for place in places]}},
         "defaults": {"retry": {"attempts": 1}},
         "tasks": {
             "default": {"models": ["m", "n"], "wire_stream": False},
+            "single": {"models": ["m"], "wire_stream": False},
+            "pool": {"models": ["pool"], "wire_stream": False},
             "hedged": {"models": ["m", "n"], "wire_stream": False, "hedge": {"after": 30.0}},
             "stream": {"models": [f"t{TOKENS}", "n"]},
             TASK: {"models": [MODEL, "n"]},

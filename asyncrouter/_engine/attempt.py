@@ -70,7 +70,7 @@ from asyncrouter._engine.accepting import judge
 from asyncrouter._engine.admission import admit_later, admit_now, reserve_cost
 from asyncrouter._engine.answer_check import check_answer
 from asyncrouter._engine.local_room import MAX_WAIT_SECONDS, OUT_OF_ROOM
-from asyncrouter._engine.pool_admission import admit_to_pool
+from asyncrouter._engine.pool_admission import admit_to_pool_later, admit_to_pool_now, fetch_key
 from asyncrouter._engine.reading import GIVEN_UP, ChunkReader, ReplyReader
 from asyncrouter._engine.sent_attempt import FORBIDDEN, SentAttempt
 from asyncrouter._engine.step_run import request_kind
@@ -115,8 +115,13 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
                 await _wait_for_room(entry, step_run, no_room, waits_since)
             if engine.shared is not None and not engine.shared.opened:
                 await engine.shared.ready()
-            if step_run.pool is not None and step_run.member is None:
-                lease = await admit_to_pool(engine, call, step_run, step_run.pool)
+            if (pool := step_run.pool) is not None and step_run.member is None:
+                lease = admit_to_pool_now(engine, call, step_run, pool) or await admit_to_pool_later(
+                    engine, call, step_run, pool
+                )
+                credential = engine.credentials[step_run.step.model.provider]
+                if credential.due(engine.time()) and not step_run.own_key:
+                    await fetch_key(credential, engine, step_run, lease)
             else:
                 credential, now = engine.credentials[step_run.step.model.provider], engine.time()
                 if credential.due(now) and not step_run.own_key:

@@ -1,8 +1,8 @@
 """Admission to a pool: a member is picked, and its lease taken, in one synchronous step; or the call waits for any.
 
-`admit_to_pool()` binds the step run to the member that has let it go (`StepRun.bind`); from then on it is that of a
-plain model. While it waits the call has one ticket in the queues of all members that could serve it
-(`_policies/pools/queue.py`), which is given up when the wait is cancelled.
+`admit_to_pool_now()` is the usual way, and never awaits. It binds the step run to the member that has let it go
+(`StepRun.bind`); from then on it is that of a plain model. While the call waits it has one ticket in the queues of all
+members that could serve it (`_policies/pools/queue.py`), which is given up when the wait is cancelled.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from asyncrouter._policies.pools.queue import PoolTicket, join_several
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from asyncrouter._credentials import Credential
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.pool_run import PoolRun
     from asyncrouter._engine.step_run import StepRun
@@ -49,26 +50,23 @@ def admit_to_pool_now(engine: Engine, call: Call, step_run: StepRun, run: PoolRu
     return None
 
 
-async def admit_to_pool(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease:
-    """The lease of a member whose key is known. Raises `NotSent` when that would take too long, `RouterClosed`."""
-    lease = await _lease(engine, call, step_run, run)
-    credential, now = engine.credentials[step_run.step.model.provider], engine.time()
-    if credential.due(now) and not step_run.own_key:
-        try:
-            await credential.fetch(step_run.silent_until - now)
-        except BaseException:
-            lease.end(engine.time(), "not_sent")
-            raise
-    return lease
+async def fetch_key(credential: Credential, engine: Engine, step_run: StepRun, lease: Lease) -> None:
+    """Fetch the key of the member that was picked; if that fails, its lease is given back. Raises `NotSent`."""
+    try:
+        await credential.fetch(step_run.silent_until - engine.time())
+    except BaseException:
+        lease.end(engine.time(), "not_sent")
+        raise
 
 
-async def _lease(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease:
-    """Wait for the lease of a member."""
+async def admit_to_pool_later(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease:
+    """Wait for the lease that `admit_to_pool_now()` did not give.
+
+    Raises `NotSent` when that would take too long, `RouterClosed` when the router closes.
+    """
+    if step_run.hedged:
+        raise NotSent("a hedge does not wait for its turn", hold=0.0)
     while True:
-        if (lease := admit_to_pool_now(engine, call, step_run, run)) is not None:
-            return lease
-        if step_run.hedged:
-            raise NotSent("a hedge does not wait for its turn", hold=0.0)
         now = engine.time()
         refusals = {one: run.refusal_of(one, now) for one in _could_serve(call, step_run, run)}
         queues = [one for one, refusal in refusals.items() if refusal is None]
@@ -86,6 +84,8 @@ async def _lease(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) ->
             return forced
         else:
             raise _error(refusals)
+        if (lease := admit_to_pool_now(engine, call, step_run, run)) is not None:
+            return lease
 
 
 def _check(engine: Engine, step_run: StepRun) -> float:

@@ -122,6 +122,8 @@ class PoolRun:
     def count(self, now: float) -> int:
         """How many of those could be asked now, `MOST_MEMBERS` at most: as many steps the pool is for the deadline."""
         most, found = MOST_MEMBERS - self.failures, 0
+        if self.state.nothing_refuses and not self.without and not self.running:
+            return min(most, len(self.state.members))
         for member in self.left():
             if found >= most:
                 break

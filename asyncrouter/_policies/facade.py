@@ -70,6 +70,7 @@ class Policies:
         self._pools: dict[int, tuple[PlannedPool, PoolState]] = {}  # by the identity of the plan's own
         self._left: list[ModelState] = []  # of earlier configurations, with calls that wait
         self.holds = Holds()
+        self.holds.on_change = self._members_changed
         self.hedge_budgets = HedgeBudgets()
         self.rescue_budgets = RescueBudgets()
         self.slow_models: set[str] = set()
@@ -201,8 +202,10 @@ class Policies:
         now = self._loop.time()
         if now < state.limits_read_at + READ_EVERY_SECONDS:
             return
-        state.limits_read_at = now
+        counted, state.limits_read_at = state.limits.counts_tokens, now
         state.limits.announce(*read_limits(headers), now=now)
+        if state.limits.counts_tokens != counted:
+            self._members_changed()
         state.pacer.look_again()
 
     def reconfigure(self, config: Config, changed: AbstractSet[str]) -> None:
@@ -278,6 +281,11 @@ class Policies:
     def _refuses(self, member: Member, now: float) -> Refusal | None:
         return self.refusal(member.step.model, now)
 
+    def _members_changed(self) -> None:
+        for _, pool in self._pools.values():
+            pool.look_again()
+
     def _emit(self, subject: str, state: str, why: str) -> None:
+        self._members_changed()
         if not self._events.quiet:
             self._events.emit(StateChanged(subject, state, why))

@@ -55,7 +55,7 @@ class Hold:
 class Holds:
     """The models and keys of a router that are held or disabled."""
 
-    __slots__ = ("_waiting", "held", "keys", "models", "on_new")
+    __slots__ = ("_waiting", "held", "keys", "models", "on_change", "on_new")
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], dict[asyncio.Future[None], float]] = {}
@@ -65,6 +65,8 @@ class Holds:
         self.keys: dict[str, Hold] = {}
         self.on_new: Callable[[str, Key, Hold, float], None] | None = None
         """Is told of each hold that an attempt of this process has met: its kind, key, itself, and the instant."""
+        self.on_change: Callable[[], object] | None = None
+        """Is told that something was held or disabled, by an attempt of this process or of another."""
 
     def __repr__(self) -> str:
         return f"<Holds held: {len(self.held)}, disabled: {len(self.models)}, keys: {len(self.keys)}>"
@@ -136,14 +138,20 @@ class Holds:
                 del self._waiting[key]
 
     def _lengthened(self, key: tuple[str, str], until: float) -> None:
+        self._changed()
         for sleeper, limit in self._waiting.get(key, {}).items():
             if limit < until and not sleeper.done():
                 sleeper.set_result(None)
 
     def _lengthened_key(self, provider: str) -> None:
+        self._changed()
         for key in self._waiting:
             if key[0] == provider:
                 self._lengthened(key, inf)
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     # Learning.
 

@@ -60,6 +60,8 @@ SMALL_BODY: Final = 1 << 15
 """Bytes of a body that a socket's buffer takes at once, so that writing them never waits for the other side."""
 MAX_HEADER_BYTES: Final = 1 << 16
 """Bytes of one line of a response's head: relays send headers longer than aiohttp's own limit of 8,190."""
+MAX_HEADS: Final = 32
+"""Heads of requests to one URL that are kept: each key has its own, and so has a call with headers of its own."""
 _NO_TIMER: Final = TimerNoop()
 """Stands for the timeout of a read: reads have none of aiohttp's."""
 _WRITTEN: Final[Any] = SimpleNamespace(output_size=0)
@@ -79,7 +81,7 @@ class Destination:
     `template` stands for every one of them where the pool asks which connection is wanted.
     """
 
-    __slots__ = ("_head", "_headers", "info", "template", "url")
+    __slots__ = ("_heads", "info", "template", "url")
 
     def __init__(
         self, url: URL, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession,
@@ -88,8 +90,7 @@ class Destination:
         self.url = url
         self.template = aiohttp.ClientRequest("POST", url, loop=loop, session=session, ssl=ssl)
         self.info = self.template.request_info
-        self._headers: Mapping[str, Sealed] | None = None
-        self._head = b""
+        self._heads: dict[int, tuple[Mapping[str, Sealed], bytes]] = {}  # by the identity of their headers
 
     def __repr__(self) -> str:
         return f"<Destination {self.url.host_port_subcomponent}>"
@@ -97,20 +98,26 @@ class Destination:
     def prepare(self, headers: Mapping[str, Sealed]) -> None:
         """Build the head of a request. Raises `ValueError`, which names the field, for what HTTP cannot carry.
 
-        It is kept, because nearly every request has the very same headers.
+        It is kept, because nearly every request of a key has the very same headers.
         """
-        if headers is not self._headers:
+        if id(headers) not in self._heads:
             check_fields("POST", headers)
-            self._head, self._headers = self._build(headers), headers
+            self._head(headers)
 
     def write(self, transport: asyncio.Transport, headers: Mapping[str, Sealed], body: bytes) -> None:
         """Write a request that has been prepared.
 
         This is the one place where secrets are in plain text, and nothing in it can raise.
         """
-        if headers is not self._headers:  # another request was prepared while this one waited for its connection
-            self._head, self._headers = self._build(headers), headers
-        transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
+        transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (self._head(headers), len(body), body))
+
+    def _head(self, headers: Mapping[str, Sealed]) -> bytes:
+        kept = self._heads.get(id(headers))
+        if kept is None:
+            if len(self._heads) >= MAX_HEADS:
+                self._heads.clear()
+            kept = self._heads[id(headers)] = headers, self._build(headers)
+        return kept[1]
 
     def _build(self, headers: Mapping[str, Sealed]) -> bytes:
         named = CIMultiDict({"Host": self.url.host_port_subcomponent or ""})

@@ -21,10 +21,16 @@ HOSTS = {name: Provider(base_url=f"http://{name}.test/v1") for name in "abcde"}
 
 def pool_state(loop: asyncio.AbstractEventLoop, pool: Pool, seed: int = 0) -> PoolState:
     """The state of a pool at the hosts a to e, of which nothing is known yet."""
+    return pool_and_policies(loop, pool, seed)[0]
+
+
+def pool_and_policies(loop: asyncio.AbstractEventLoop, pool: Pool, seed: int = 0) -> tuple[PoolState, Policies]:
+    """The same, with the policies that it belongs to."""
     config = Config(default_provider="a", providers=HOSTS, models={"pool": pool}, tasks={"default": Chain(["pool"])})
     [step] = resolve(config).steps
     assert step.pool is not None
-    return Policies(loop, Random(seed), Events([])).pool_of(step.pool)
+    policies = Policies(loop, Random(seed), Events([]))
+    return policies.pool_of(step.pool), policies
 
 
 def answered(member: Member, sent_at: float, seconds: float) -> None:

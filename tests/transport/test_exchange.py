@@ -10,7 +10,7 @@ from yarl import URL
 from asyncrouter._errors import ConnectionFailed
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.api import Request
-from asyncrouter._transport.exchange import SMALL_BODY, is_plain
+from asyncrouter._transport.exchange import SMALL_BODY, Destination, is_plain
 from tests.helpers.loopback import run, serving
 
 if TYPE_CHECKING:
@@ -72,6 +72,34 @@ def test_an_aiohttp_of_another_version_is_not_taken_apart(monkeypatch: pytest.Mo
         await other.aclose()
 
     run(main())
+
+
+def test_the_heads_of_several_keys_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that take turns at one URL: the head of each is built once."""
+    built: list[str] = []
+    seen: list[str] = []
+    build = Destination._build
+    monkeypatch.setattr(Destination, "_build", lambda self, fields: built.append("a head") or build(self, fields))
+
+    async def handle(peer: Peer) -> None:
+        while head := await peer.request():
+            seen.append(head.partition(b"Bearer ")[2][:1].decode())
+            await peer.reply()
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            url = f"http://127.0.0.1:{server.port}/v1"
+            requests = [Request("POST", url, {"Authorization": f"Bearer {name}"}, b"{}") for name in "ab"]
+            for request in requests * 3:
+                response = await transport.send(request)
+                while await response.read():
+                    pass
+            await transport.aclose()
+
+    run(main())
+    assert seen == ["a", "b"] * 3
+    assert built == ["a head", "a head"]
 
 
 def test_both_ways_share_the_pool() -> None:

@@ -10,6 +10,7 @@ requests that have just been sent changes nothing.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,12 +56,14 @@ class Timed:
         self, now: float, outcome: Outcome, error: AttemptError | None = None, *, says_nothing: bool = False
     ) -> None:
         """Note how it ended. One that was beaten by another attempt, or given up, would have taken longer."""
-        whole = outcome in {"won", "not_accepted"}
-        late = outcome == "superseded" or isinstance(error, AttemptTimeout)
-        self.seconds = now - self.sent_at if (whole or late) and not says_nothing else -1.0
-        self.whole = whole
-        self._times.running -= 1
-        self._times.answers += whole
+        times = self._times
+        times.running -= 1
+        if outcome in {"won", "not_accepted"}:
+            self.whole = True
+            times.answers += 1
+        elif outcome != "superseded" and not isinstance(error, AttemptTimeout):
+            says_nothing = True
+        self.seconds = -1.0 if says_nothing else now - self.sent_at
 
 
 class Usual(NamedTuple):
@@ -97,35 +100,30 @@ class AnswerTimes:
         count = min(self.sent - sent, len(self._recent))
         return [self._recent[index] for index in range(len(self._recent) - count, len(self._recent))]
 
+    def is_overdue(self, now: float, limit: float) -> bool:
+        """Whether requests under way have taken longer than `limit` seconds; a single one that hangs may be missed."""
+        running = min(self.running, len(self._recent))
+        return running > 0 and now - self._recent[-running].sent_at > limit
+
     def median(self, now: float, since: int = 0) -> Usual | None:
         """The median seconds of a whole answer, over requests after the first `since`; `None` while not known."""
-        window = min(len(self._recent), self.sent - since, WINDOW + 2 * self.running)
-        stride = max(1, ceil(window / LOOKED_AT))
-        times: list[tuple[float, bool]] = []
-        for index in range(len(self._recent) - 1, len(self._recent) - 1 - window, -stride):
-            one = self._recent[index]
-            if now - one.sent_at > MAX_AGE:
-                break
-            if one.seconds is None:
-                times.append((now - one.sent_at, False))
-            elif one.seconds >= 0.0:
-                times.append((one.seconds, one.whole))
-        return _median(times)
+        window, oldest = min(len(self._recent), self.sent - since, WINDOW + 2 * self.running), now - MAX_AGE
+        looked_at = islice(reversed(self._recent), 0, window, max(1, ceil(window / LOOKED_AT)))
+        return _median([
+            (now - one.sent_at, False) if one.seconds is None else (one.seconds, one.whole)
+            for one in looked_at if one.sent_at >= oldest and (one.seconds is None or one.seconds >= 0.0)
+        ])
 
 
 def _median(times: list[tuple[float, bool]]) -> Usual | None:
     times.sort()
-    at_risk, left, known, bound = len(times), 1.0, 0, 0.0
-    middle: float | None = None
+    known, at_risk, left, bound = sum([whole for _, whole in times]), len(times), 1.0, 0.0
     for seconds, whole in times:
         if whole:
-            known += 1
             left *= 1.0 - 1.0 / at_risk
-            if middle is None and left <= 0.5:
-                middle = seconds
-        if middle is None and at_risk >= MIN_AT_RISK:
+            if left <= 0.5:
+                return Usual(seconds) if known >= MIN_ANSWERS else None
+        if at_risk >= MIN_AT_RISK:
             bound = seconds
         at_risk -= 1
-    if known >= MIN_ANSWERS and middle is not None:
-        return Usual(middle)
-    return Usual(bound, True) if bound > 0.0 and middle is None else None
+    return Usual(bound, True) if bound > 0.0 else None

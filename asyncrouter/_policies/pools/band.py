@@ -8,6 +8,9 @@ States of a member. *In*: the median of its whole answers (`answer_times.py`) is
 *Out*: it is longer. Then it is tried after 5, 10, 20 and each further 30 s, by one call at a time; two answers in a row
 within `WIDTH` times the shortest median bring it back, with slow start. Calls that go to it because all others are full
 count like tries. With a pool of one, or without enough answers, everybody is in.
+
+A median that is known is worked out again after `NEWS` more answers, each minute, and at each look while requests are
+overdue: so a member that has become slow, or hangs, shows at once.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from asyncrouter._policies.pools.answer_times import Usual
     from asyncrouter._policies.pools.member import Member
 
 WIDTH: Final = 1.5
@@ -27,6 +31,8 @@ PAUSES: Final = (5.0, 10.0, 20.0, 30.0)
 """Seconds until a member that is out is tried again; the last one from then on."""
 QUICK: Final = 2
 """Tries in a row that must be quick: one is chance."""
+NEWS, NEWS_SECONDS = 16, 60.0
+"""Answers, or seconds, after which a median is worked out again: fewer of the forty that it is over hardly move it."""
 
 
 class Absence:
@@ -71,20 +77,21 @@ class Absence:
 class Band:
     """The members of one pool by speed. `out` are those that are left out, by their index."""
 
-    __slots__ = ("_since", "best", "out")
+    __slots__ = ("_since", "_usual", "best", "out")
 
     def __init__(self) -> None:
         self.best = inf
         """The shortest median of whole answers, in seconds; `inf` while none is known."""
         self.out: dict[int, Absence] = {}
         self._since: dict[int, int] = {}  # requests before a member came back, which say nothing about now
+        self._usual: dict[int, tuple[int, float, Usual]] = {}  # a median; after how many answers, when it is too old
 
     def __repr__(self) -> str:
         return f"<Band best {self.best:g} s, {len(self.out)} out>"
 
     def look(self, members: Sequence[Member], now: float) -> None:
         """Look at all members that could be asked."""
-        usual = {member.index: member.times.median(now, self._since.get(member.index, 0)) for member in members}
+        usual = {member.index: self._median(member, now) for member in members}
         known = [one.seconds for index, one in usual.items() if one and not one.bound and index not in self.out]
         self.best = min(known, default=inf)
         limit = WIDTH * self.best
@@ -97,4 +104,18 @@ class Band:
             elif absence is not None and (self.best == inf or absence.judge(member, now, limit)):
                 del self.out[member.index]
                 self._since[member.index] = member.times.sent
+                self._usual.pop(member.index, None)
                 member.came_back()
+
+    def _median(self, member: Member, now: float) -> Usual | None:
+        times = member.times
+        if (known := self._usual.get(member.index)) is not None:
+            answers, until, usual = known
+            if times.answers < answers and now < until and not times.is_overdue(now, WIDTH * self.best):
+                return usual
+        found = times.median(now, self._since.get(member.index, 0))
+        if found is None or found.bound:
+            self._usual.pop(member.index, None)
+        else:
+            self._usual[member.index] = times.answers + NEWS, now + NEWS_SECONDS, found
+        return found

@@ -6,6 +6,7 @@ but one call at a time would always go to the first of those that are idle.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._policies.pools.member import is_named
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
 NEARLY: Final = 1.25
 """Times the shortest median up to which members are equally fast for "fastest": their medians are known no better."""
 
+RUNNING: Final[Callable[[Member], int]] = attrgetter("slots.running")
+LIMIT: Final[Callable[[Member], int | None]] = attrgetter("slots.limit")
+
 
 def least_busy(members: Sequence[Member], random: Random) -> Member:
     """The member with the fewest requests in flight; in proportion to `max_concurrent`, where all have that."""
-    if len(members) == 1:
-        return members[0]
-    running = [member.slots.running for member in members]
-    limits = [member.slots.limit for member in members]
-    loads: Sequence[float] = running
-    if None not in limits:
-        loads = [one / (limit or 1) for one, limit in zip(running, limits, strict=True)]
+    loads: list[float] = [*map(RUNNING, members)]
+    if None not in map(LIMIT, members):
+        loads = [running / (limit or 1) for running, limit in zip(loads, map(LIMIT, members), strict=True)]
     least = min(loads)
-    at = loads.index(least)
     if loads.count(least) == 1:
-        return members[at]
-    return random.choice([member for member, load in zip(members, loads, strict=True) if load == least])
+        return members[loads.index(least)]
+    while loads[at := int(random.random() * len(loads))] != least:
+        pass  # each of the least busy ones is as likely as another
+    return members[at]
 
 
 def fastest(members: Sequence[Member], random: Random) -> Member:

@@ -3,9 +3,10 @@
 Theory of operation. `choose()` is one synchronous step: it looks at the members, and the chosen one's lease is taken
 before anything else happens. So a thousand calls at once see each other.
 
-Which members could be asked is worked out from time to time (`_look`), not for each call: those that nothing refuses,
-are not left out as slow (`band.py`), and have room under slow start. The one that is picked is then asked by its own
-policies; if they refuse it, or its limits would make the call wait, the next one is picked.
+Which members could be asked is not worked out for each call, but when something has changed (`look_again`), and from
+time to time (`_look`): those that nothing refuses, are not left out as slow (`band.py`), and have room under slow
+start. The one that is picked is then asked by its own policies; if they refuse it, or its limits would make the call
+wait, the next one is picked. So a call at ten members costs little more than one at a single model.
 
 When none could go at once, the call waits in the queues of all of them with one ticket (`pacing.py`), and goes with the
 first member whose turn it is. So all waiting calls of a pool stand in one queue, and nobody waits for a slow member
@@ -31,13 +32,12 @@ if TYPE_CHECKING:
     from asyncrouter._policies.refusal import Refusal
 
 LOOK_SECONDS: Final = 0.1
-"""Seconds between two looks at the members, and at most the shortest median over `LOOKS_AN_ANSWER`."""
+"""Seconds between two looks while a member is away, slow, or has just come back; longer where answers take long."""
 LOOKS_AN_ANSWER: Final = 20.0
-"""Looks in the time of a usual answer."""
-
-
-BAND_SECONDS, BAND_ANSWERS = 1.0, 30
-"""Seconds, or whole answers, after which the speed of the members is looked at again while none is left out."""
+"""Looks in the time of a usual answer at most."""
+CALM_SECONDS, CALM_CALLS = 1.0, 10
+"""Seconds between two looks while all members serve, and calls for each member after which the next one comes sooner:
+they show that a member has become slow. Holds and breakers say so at once."""
 
 
 class PoolState:
@@ -47,8 +47,8 @@ class PoolState:
     """
 
     __slots__ = (
-        "_answers", "_away", "_band", "_band_at", "_look_at", "_notice", "_pick", "_pool", "_random", "_ready",
-        "_refusal", "_slow", "_starting", "affinity", "counts_tokens", "members",
+        "_away", "_band", "_calls_left", "_look_at", "_notice", "_pick", "_pool", "_random", "_ready", "_refusal",
+        "_rule", "_slow", "_starting", "affinity", "counts_tokens", "members", "nothing_refuses",
     )
 
     def __init__(
@@ -59,6 +59,7 @@ class PoolState:
         self.affinity = Affinity(members)
         self._pool = pool
         self._pick = pool.pick
+        self._rule = RULES.get(pool.pick) if isinstance(pool.pick, str) else None
         self._random = random
         self._refusal = refusal
         self._notice = notice
@@ -67,10 +68,12 @@ class PoolState:
         self._ready: list[Member] = list(members)
         self._slow: list[Member] = []
         self._starting = False
-        self._band_at, self._answers = -inf, 0  # when the band was looked at, and after how many answers
+        self.nothing_refuses = False
+        """Whether nothing refuses any member, nor could without `look_again`."""
         self.counts_tokens = any(one.state.limits.counts_tokens for one in members)
         """Whether any member has a limit of tokens, as of the last look."""
         self._look_at = -inf
+        self._calls_left = 0  # calls until the next look
 
     def __repr__(self) -> str:
         return f"<PoolState {self._pool.name}: {len(self._ready)} of {len(self.members)} ready, {self._band!r}>"
@@ -78,6 +81,10 @@ class PoolState:
     def is_slow(self, member: Member) -> bool:
         """Whether a member is left out because it has become slow."""
         return member.index in self._band.out
+
+    def look_again(self) -> None:
+        """Note that something has changed: a member may be held, its breaker open, or its limits others."""
+        self.nothing_refuses, self._look_at = False, -inf
 
     def choose(
         self, now: float, may_go: Callable[[Member], bool], without: Collection[int] = (), *, step: bool = True
@@ -87,17 +94,15 @@ class PoolState:
         `may_go(member)`: whether the call could go to it at once. `without`: the indexes of members that it should not
         go to. `step`: whether the call counts for the weights.
         """
-        if now >= self._look_at:
+        self._calls_left -= 1
+        if now >= self._look_at or self._calls_left < 0:
             self._look(now)
         if self._slow and (tried := self._to_be_tried(now, may_go, without)) is not None:
             return tried
-        for members in (self._ready, self._slow):
-            left = members
-            if without or self._starting:
-                left = [one for one in members if one.index not in without and one.is_offered_more()]
-            if (chosen := self._choose_among(left, now, may_go, step=step)) is not None:
-                return chosen
-        return None
+        chosen = self._choose_among(self._ready, now, may_go, without, step=step)
+        if chosen is None and self._slow:
+            chosen = self._choose_among(self._slow, now, may_go, without, step=step)
+        return chosen
 
     def for_hedge(self, members: Sequence[Member], session: str | None, now: float) -> Member:
         """Which of these members a hedge is sent to: one where the session is warm, a quick one, the least busy one."""
@@ -106,22 +111,25 @@ class PoolState:
         return min(members, key=lambda one: (self.is_slow(one), rank.get(one.index, 0), one.slots.running))
 
     def _choose_among(
-        self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool], *, step: bool
+        self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool], without: Collection[int], *,
+        step: bool,
     ) -> Member | None:
-        if self._pick == "weighted":
+        if without or self._starting:
+            members = [one for one in members if one.index not in without and one.is_offered_more()]
+        if self._rule is None:
             able = [one for one in members if self._could_go(one, now, may_go)]
-            return weighted(able, step=step) if able else None
+            if not able:
+                return None
+            return weighted(able, step=step) if self._pick == "weighted" else self._by_function(able)
         while members:
-            chosen = self._picked(members, now, may_go)
+            chosen = self._rule(members, self._random)
             if self._could_go(chosen, now, may_go):
                 return chosen
             members = [one for one in members if one is not chosen]
         return None
 
-    def _picked(self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool]) -> Member:
-        if isinstance(self._pick, str):
-            return RULES[self._pick](members, self._random)
-        able = [one for one in members if self._could_go(one, now, may_go)] or members
+    def _by_function(self, able: Sequence[Member]) -> Member:
+        assert callable(self._pick)
         try:
             chosen = by_function(self._pick, able)
             fault = "returned none of the members"
@@ -133,7 +141,7 @@ class PoolState:
         return chosen
 
     def _could_go(self, member: Member, now: float, may_go: Callable[[Member], bool]) -> bool:
-        if self._refusal(member, now) is not None:
+        if not self.nothing_refuses and self._refusal(member, now) is not None:
             self._away.add(member.index)
             self._look_at = min(self._look_at, now + LOOK_SECONDS)
             return False
@@ -159,14 +167,16 @@ class PoolState:
                 member.came_back()
             present.append(member)
         self.counts_tokens = any(one.state.limits.counts_tokens for one in self.members)
-        answers = sum([one.times.answers for one in self.members])
-        if len(self.members) > 1 and (
-            self._band.out or now >= self._band_at + BAND_SECONDS or answers >= self._answers + BAND_ANSWERS
-        ):
-            self._band_at, self._answers = now, answers
+        if len(self.members) > 1:
             self._band.look(present, now)
-        leave_out = self._pick in LEAVE_OUT_SLOW
-        self._ready = [one for one in present if not (leave_out and one.index in self._band.out)]
-        self._slow = [one for one in present if leave_out and one.index in self._band.out]
+        slow = self._band.out if self._pick in LEAVE_OUT_SLOW else ()
+        self._ready = [one for one in present if one.index not in slow]
+        self._slow = [one for one in present if one.index in slow]
         self._starting = any(one.starting for one in present)
-        self._look_at = now + max(LOOK_SECONDS, self._band.best / LOOKS_AN_ANSWER if self._band.best < inf else 0.0)
+        self.nothing_refuses = not self._away and all(one.state.breakers_closed for one in present)
+        self._calls_left = CALM_CALLS * len(self.members)
+        if self.nothing_refuses and not self._band.out and not self._starting:
+            self._look_at = now + CALM_SECONDS
+        else:
+            best = self._band.best
+            self._look_at = now + max(LOOK_SECONDS, best / LOOKS_AN_ANSWER if best < inf else 0.0)

@@ -81,3 +81,15 @@ def test_only_requests_after_a_return_count() -> None:
         times.begin(20.0).end(21.0, "won")
 
     assert times.median(22.0, since=20) == Usual(1.0)
+
+
+def test_requests_are_overdue_where_as_many_have_been_sent_so_long_ago_as_are_under_way() -> None:
+    """Eight answers; then three requests: overdue from two seconds after the first on, and not once they have ended."""
+    times = answers(*[1.0] * 8)
+    running = [times.begin(at) for at in (10.0, 10.5, 11.0)]
+
+    assert not times.is_overdue(12.0, 2.0)
+    assert times.is_overdue(12.1, 2.0)
+    for one in running:
+        one.end(12.2, "won")
+    assert not times.is_overdue(99.0, 2.0)
