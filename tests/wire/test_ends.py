@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 INTERRUPTED = (
     "abort", "network_error", "insufficient_system_resource", "cancelled", "timeout", "preempted", "error", "OTHER",
     "USER_CANCEL", "time_limit", "server_overloaded", "request-aborted", "Engine Failure", "worker_killed",
+    "502", "max_wall_time", "watchdog", "paused", "premature_close", "model_unloaded", "EOF", "user_stop",
 )
 MALFORMED = ("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "malformed_model_output", "invalid_tool_call")
 FILTERED = (
     "sensitive", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "SAFETY", "content_filtered",
-    "guardrail_intervened", "ERROR_TOXIC", "moderation",
+    "guardrail_intervened", "ERROR_TOXIC", "moderation", "data_inspection_failed", "risk_control", "nsfw",
 )
-CUT = ("model_context_window_exceeded", "MAX_TOKENS", "max_output_tokens", "token_limit", "REASON_MAX_LEN")
+CUT = ("model_context_window_exceeded", "MAX_TOKENS", "max_output_tokens", "token_limit", "REASON_MAX_LEN",
+       "max_completion_tokens", "out_of_tokens", "max_seq_len", "maximum_tokens")
 UNKNOWN = ("banana", "repetition", "something_new")
 
 

@@ -125,7 +125,7 @@ def test_log_probabilities_of_a_long_answer_are_read() -> None:
     assert decode("openai", "application/json", [body])[0] is None
 
 
-@pytest.mark.parametrize("text", ["a" * (20 << 20), "x,y;{}[" * 20_000, "é" * (1 << 20), "\n" * (1 << 20)])
+@pytest.mark.parametrize("text", ["a" * (20 << 20), "x,y;{}[" * 20_000, "é" * (1 << 20), "\n" * (1 << 20) + "a"])
 def test_long_texts_are_read(text: str) -> None:
     """A picture of 20 MB, code of a hundred thousand signs, any other text."""
     message = {"role": "assistant", "content": text}

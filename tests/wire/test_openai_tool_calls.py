@@ -94,7 +94,7 @@ def test_a_tool_call_without_a_name_fails_the_answer() -> None:
     """Nobody could carry it out."""
     error = stream(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]), delta("tool_calls"), DONE).close()
 
-    assert error.message == "a tool call without a name"
+    assert error.message == "a tool call without a tool's name"
 
 
 def test_arguments_nested_too_deep_fail_the_answer() -> None:

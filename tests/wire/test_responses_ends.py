@@ -138,7 +138,8 @@ def test_a_mark_behind_the_last_event_is_tolerated() -> None:
     (SWAPPED, "something was lost on the way: the response does not hold the items that have come"),
     ([CREATED, {"type": "response.completed", "response": response("x")}],  # type: ignore[arg-type]
      "something was lost on the way: an item"),
-    ([CREATED, {"type": "response.completed", "response": response(call("", "{}"))}], "a tool call without a name"),
+    ([CREATED, {"type": "response.completed", "response": response(call("", "{}"))}],
+     "a tool call without a tool's name"),
     ([CREATED, {"type": "response.completed", "response": response(call("f", '{"a": "b'))}],
      "a tool call whose arguments are no JSON object"),
     ([CREATED, {"type": "response.completed", "response": response(call("f", "[1]"))}],

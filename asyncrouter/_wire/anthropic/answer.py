@@ -24,7 +24,8 @@ from asyncrouter._wire.anthropic.completion import joined, write_completion
 from asyncrouter._wire.anthropic.finish import FINISH, finish_reason
 from asyncrouter._wire.anthropic.usage import has_both_counts, read_counts
 from asyncrouter._wire.decoding.ends import is_broken, is_word
-from asyncrouter._wire.decoding.judgement import broken_off, is_only_thought, judge_empty, lost_call
+from asyncrouter._wire.decoding.judgement import broken_off, judge_empty, lost_call
+from asyncrouter._wire.decoding.markup import call_left_in, is_blank, is_only_thought
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.failure.envelopes import is_error
@@ -156,7 +157,9 @@ class MessageBuilder:
         nothing_else = not self._calls and all(block.kind in _NO_ANSWER for block in self._blocks)
         if finish == "tool_calls" and nothing_else and (lost := lost_call(params, request_id)) is not None:
             return lost
-        return None if self._is_answer(reason) else self._judge_empty(reason, finish, params, request_id)
+        if not self._is_answer(reason):
+            return self._judge_empty(reason, finish, params, request_id)
+        return call_left_in(joined(self._blocks, "text"), params, request_id) if nothing_else else None
 
     def raw(self) -> Message:
         """The answer as one Chat Completions object."""
@@ -168,7 +171,7 @@ class MessageBuilder:
         if self._calls or any(block.kind not in _NO_ANSWER for block in self._blocks) or reason == "pause_turn":
             return True
         text = joined(self._blocks, "text")
-        return bool(text) and not (self._has_thoughts and (text.isspace() or self._is_only_thought))
+        return not is_blank(text) and not self._is_only_thought
 
     @property
     def _has_thoughts(self) -> bool:

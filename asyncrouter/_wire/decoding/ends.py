@@ -10,6 +10,7 @@ A wire may have its own meaning for a word of its own API; that comes before thi
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeGuard
 
@@ -48,6 +49,7 @@ _WORDS: Final[Mapping[str, End]] = {
     "noimage": "interrupted", "imageother": "interrupted", "other": "interrupted", "load": "interrupted",
     "incomplete": "interrupted", "internal": "interrupted", "oom": "interrupted", "dataloss": "interrupted",
     "queued": "interrupted", "partial": "interrupted", "dead": "interrupted", "died": "interrupted",
+    "paused": "interrupted", "sleep": "interrupted", "hung": "interrupted", "eof": "interrupted",
     "nan": "malformed",
 }
 """The meaning of the words that are in use, without case and punctuation.
@@ -63,7 +65,8 @@ _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
     ("content_filter", (
         "filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "blocked", "spii", "refus",
         "moderat", "policy", "guardrail", "toxic", "harm", "copyright", "unsafe", "censor", "profan", "jailbreak",
-        "violen", "sexual", "inappropriate", "flagged",
+        "violen", "sexual", "inappropriate", "flagged", "nsfw", "illegal", "riskcontrol", "audit", "inspection",
+        "redact",
     )),
     ("interrupted", (
         "abort", "cancel", "error", "timeout", "timedout", "timelimit", "deadline", "resource", "network", "preempt",
@@ -71,15 +74,20 @@ _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
         "shutdown", "kill", "evict", "exception", "crash", "terminat", "expire", "memory", "incomplete", "dropped",
         "lost", "broken", "reset", "unfinished", "notfinished", "stall", "exhaust", "throttl", "gateway", "panic",
         "cudaoom", "enginedead", "workerdied", "restart", "migrat", "halt", "hangup", "hungup", "closed", "unexpected",
-        "insufficient", "byuser", "byclient", "byserver", "suspend", "drain", "reject", "denied", "retry", "sigterm",
+        "insufficient", "byuser", "userstop", "byclient", "byserver", "suspend", "drain", "reject", "denied", "retry",
+        "sigterm", "maxtime", "walltime", "watchdog", "prematur", "unload", "notloaded",
     )),
     ("length", ("length", "maxtoken", "maxoutput", "maxlen", "maxcontext", "maxnew", "maxturn", "maxiter", "maxstep",
+                "maxcompletion", "maxseq", "maximumtoken", "outoftokens", "windowfull",
                 "tokenlimit", "contextwindow", "contextlimit", "outputlimit", "contextfull", "contextexceed",
                 "limitreach", "limitexceed", "budgetexceed", "budgetreach", "thinkingbudget", "truncat", "cutoff")),
     ("tool_calls", ("toolcall", "tooluse", "functioncall")),
     ("stop", ("stopsequence", "stoptoken", "stopword", "stopstring", "endofturn", "endturn", "eostoken")),
 )
 """Parts of words and what they mean, in the order in which they are looked for."""
+
+_STATUS: Final = re.compile("[45][0-9][0-9]")
+"""Matches the HTTP status of an error, which some gateways put there."""
 
 _KEPT_WORDS = 512
 """How many words are remembered with their meaning: a bound, for they come from outside."""
@@ -105,6 +113,8 @@ def _meaning(word: str) -> End:
     exact = _WORDS.get(bare)
     if exact is not None:
         return exact
+    if _STATUS.fullmatch(bare):
+        return "interrupted"
     for end, parts in _PARTS:
         if any(part in bare for part in parts):
             return end

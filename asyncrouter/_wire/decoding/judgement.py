@@ -6,7 +6,6 @@ begun to answer, but whoever gets them alone has got nothing.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._errors import BadReply, Refused
@@ -24,21 +23,6 @@ see whether a key works. It is the least that OpenAI's Responses API takes."""
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names of the limit of tokens of output."""
-
-
-_OPENED: Final = re.compile(r"\s*<(think|thinking|thought|reasoning)>", re.IGNORECASE)
-"""How a text begins in which a server has left the model's thoughts."""
-
-
-def is_only_thought(text: str, *, cut: bool) -> bool:
-    """Whether a text is nothing but the thoughts that a server has left in it; `cut`: the limit of tokens ended it."""
-    opened = _OPENED.match(text)
-    if opened is None:
-        return False
-    closing = f"</{opened[1].lower()}>"
-    _, closed, answer = text.lower().rpartition(closing)
-    return not answer.strip() if closed else cut
-
 
 def lost_call(params: Mapping[str, object], request_id: str | None) -> BadReply | None:
     """The error for an answer that ends as one with tool calls and has none; `None` if no tools were offered."""

@@ -111,12 +111,12 @@ class CandidateReader:
         extra: Message = {"extra_content": {"google": google}} if google else {}
         return {"index": number, "id": identifier, "type": "function", "function": function, **extra}
 
-    def _arguments(self, arguments: object) -> str:
-        """The arguments as JSON text."""
+    def _arguments(self, arguments: object) -> str | Message:
+        """The arguments as JSON text; none are an object, for text may be a beginning (`openai/tool_calls.py`)."""
         if isinstance(arguments, str) and is_object(arguments):
             return arguments
         if isinstance(arguments, dict | None) and (text := json_text(arguments or {})) is not None:
-            return text
+            return text if arguments else {}
         self._mark_malformed("a call's arguments")
         return "{}"
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from asyncrouter._errors import BadReply
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.judgement import broken_off, judge_empty, lost_call
+from asyncrouter._wire.decoding.markup import call_left_in
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.failure.envelopes import error_in_envelope, is_error
@@ -173,7 +174,7 @@ class CompletionBuilder:
         for choice in choices:
             calls, finish = choice.tool_calls, choice.finish_reason
             if not calls.all_named:
-                return BadReply("a tool call without a name", request_id=request_id)
+                return BadReply("a tool call without a tool's name", request_id=request_id)
             if not calls.all_usable(cut=finish == "length"):
                 return BadReply("a tool call whose arguments are no JSON", request_id=request_id)
             if finish == "tool_calls" and not calls:
@@ -181,6 +182,8 @@ class CompletionBuilder:
                     return BadReply("a tool call of which nothing has come", request_id=request_id)
                 if (lost := lost_call(params, request_id)) is not None:
                     return lost
+            if not calls and (left := call_left_in(choice.text, params, request_id)) is not None:
+                return left
         if any(choice.is_answer for choice in choices):
             return None
         return judge_empty(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._types import Chunk
 from asyncrouter._wire.decoding.ends import is_broken, is_word
-from asyncrouter._wire.decoding.judgement import is_only_thought
+from asyncrouter._wire.decoding.markup import is_blank, is_only_thought
 from asyncrouter._wire.openai.finish import finish_reason
 from asyncrouter._wire.openai.other_fields import OtherFields, has_media
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
@@ -81,13 +81,11 @@ class Choice:
 
     @property
     def is_answer(self) -> bool:
-        """Whether there is more in it than thoughts. Blanks after thoughts are none: some models end them so."""
+        """Whether there is more in it than thoughts and blanks."""
         if self.media or self.tool_calls:
             return True
         text = self.text
-        if is_only_thought(text, cut=self.finish_reason == "length"):
-            return False
-        return bool(text) and not (text.isspace() and self.has_thoughts)
+        return not is_blank(text) and not is_only_thought(text, cut=self.finish_reason == "length")
 
     @property
     def has_thoughts(self) -> bool:
@@ -111,6 +109,8 @@ class Choice:
         elif message is not None:
             self.malformed = "a message"
         self._add_end(choice, brought=brought)
+        if self.has_ended and self.tool_calls and (rest := self.tool_calls.release()) and chunks is not None:
+            chunks.append(Chunk("", "", tuple(rest)))
         return brought
 
     def raw(self, index: int) -> Message:

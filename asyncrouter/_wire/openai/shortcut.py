@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncrouter._wire.decoding.ends import is_broken, is_word
+from asyncrouter._wire.decoding.markup import may_be_markup
 from asyncrouter._wire.openai.finish import FINISH, finish_reason
 from asyncrouter._wire.openai.usage import read_usage
 
@@ -27,9 +28,6 @@ _CHOICE_FIELDS = frozenset({"message", "finish_reason", "native_finish_reason"})
 _MESSAGE_FIELDS = frozenset({"content", "role"})
 """The fields that its message may have."""
 
-
-_BEFORE_THOUGHTS = frozenset("< \n\r\t")
-"""How a text begins that may be nothing but thoughts which the server has left in it."""
 
 
 def write_plain(document: Message, reply: Reply) -> bool:
@@ -45,7 +43,7 @@ def write_plain(document: Message, reply: Reply) -> bool:
     text = message.get("content")
     if not (type(text) is str and text and type(finish) is str and finish):
         return False
-    if text[0] in _BEFORE_THOUGHTS or finish == "tool_calls":
+    if finish == "tool_calls" or may_be_markup(text):
         return False
     if finish not in FINISH and (not is_word(finish) or is_broken(finish)):
         return False

@@ -8,6 +8,9 @@ by its numbers to a call that has one, too:
 - another name: the next call, if arguments have come or the delta is a beginning (it says its type); else the next
   piece of a name that comes in pieces.
 
+Some begin each call with `{}` and send its arguments after that. So a reader of the stream gets these two characters
+only when nothing else has come.
+
 What a reader of the stream is to see is mended as well: a name comes once, every call has its own index and an id.
 """
 
@@ -15,161 +18,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._wire.decoding.surrogates import is_json
 from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.fields import object_in
-from asyncrouter._wire.json_text import json_text, same_json
+from asyncrouter._wire.openai.tool_call import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncrouter._types import Message
-
-
-class _ToolCall:
-    """One tool call so far: a function's name and arguments in pieces, or a call of another kind."""
-
-    __slots__ = (
-        "arguments", "arguments_length", "id", "is_blank", "malformed", "names", "names_length", "number",
-        "other_pieces", "rest", "shown", "told_id",
-    )
-
-    def __init__(self, number: int) -> None:
-        self.id = ""
-        self.told_id = ""
-        """Its id in the host's words, which may be another call's as well."""
-        self.number = number
-        """Its index in the deltas that a reader of the stream sees."""
-        self.names: list[str] = []  # the pieces of one name
-        self.names_length = 0
-        self.arguments: list[str] = []
-        self.arguments_length = 0
-        self.is_blank = True
-        """Whether every delta has said that it has no name."""
-        self.malformed = False
-        self.shown = False
-        """Whether a reader of the stream has seen its beginning."""
-        self.rest: Message = {}  # the fields beside id and function
-        self.other_pieces: dict[str, list[str]] = {}  # of a call that is no function: the pieces of its texts
-
-    def add_delta(self, delta: Message, function: Message) -> bool:
-        """Add a delta, with the `function` in it; whether it brought content."""
-        name, arguments = function.get("name"), function.get("arguments")
-        self.is_blank = self.is_blank and "name" in function
-        if name is None or self.has_name(name):  # a host that sends the name again does not mean its next piece
-            function.pop("name", None)
-            name = ""
-        if isinstance(arguments, dict):  # some hosts send the object itself, not its JSON text
-            arguments = function["arguments"] = json_text(arguments)
-        elif arguments is None:
-            arguments = ""
-        if arguments and self._has_arguments(arguments):
-            function["arguments"] = arguments = ""
-        brought_other = self._add_rest(delta)
-        if not (isinstance(name, str) and isinstance(arguments, str)):
-            self.malformed = True
-            return False
-        if name:
-            self.names.append(name)
-            self.names_length += len(name)
-        if arguments:
-            self.arguments.append(arguments)
-            self.arguments_length += len(arguments)
-        return bool(name or arguments) or brought_other
-
-    @property
-    def kind(self) -> str:
-        """Its type, if a field of that name is there; hosts also write "" or nothing for a function."""
-        kind = self.rest.get("type")
-        return kind if isinstance(kind, str) and isinstance(self.rest.get(kind), dict) else "function"
-
-    @property
-    def is_placeholder(self) -> bool:
-        """Whether there is nothing in it: some hosts end with such a delta."""
-        return self.is_blank and not (self.names or self.arguments) and self.kind == "function"
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether its arguments are a whole JSON object; nothing, or null, stands for none."""
-        text = self.joined_arguments().strip()
-        return not text or self.kind != "function" or text == "null" or (text.startswith("{") and is_json(text))
-
-    def joined(self) -> Message:
-        """The call as a message of an unstreamed answer has it."""
-        kind = self.kind
-        if kind != "function":
-            texts = {key: "".join(pieces) for key, pieces in self.other_pieces.items() if pieces}
-            return {"id": self.id, **self.rest, kind: {**object_in(self.rest, kind), **texts}}
-        function: Message = {"name": "".join(self.names), "arguments": self.joined_arguments()}
-        return {"id": self.id, "type": "function", **self.rest, "function": function}
-
-    def joined_arguments(self) -> str:
-        """The arguments so far; joined once, however often they are asked for."""
-        if len(self.arguments) > 1:
-            self.arguments[:] = ["".join(self.arguments)]
-        return self.arguments[0] if self.arguments else ""
-
-    def has_name(self, name: object) -> bool:
-        """Whether this is its name so far."""
-        # Lengths first: joining the pieces for each of them would take time by their square.
-        return isinstance(name, str) and len(name) == self.names_length and name == "".join(self.names)
-
-    def missing_from(self, call: Message) -> str | None:
-        """What the whole call has of the arguments that has not come yet; `None` if it is another call."""
-        function = object_in(call, "function") or call
-        whole = function.get("arguments")
-        if isinstance(whole, dict):
-            whole = json_text(whole)
-        held = self.joined_arguments()
-        if not self.has_name(function.get("name")) or not isinstance(whole, str | None):
-            return None
-        if not whole or held.startswith(whole.strip()):
-            return ""
-        return whole[len(held) :] if whole.startswith(held) else "" if same_json(held, whole) else None
-
-    def begins_anew(self, delta: Message, name: str, arguments: object, *, numbered: bool) -> bool:
-        """Whether a delta with a name, which belongs to this call by its numbers, is the beginning of another call."""
-        if not self.names:
-            return False
-        if self.has_name(name):
-            begins = isinstance(arguments, dict) or (isinstance(arguments, str) and arguments.startswith("{"))
-            whole = self._whole_arguments() if begins else ""
-            return bool(whole) and arguments != whole
-        return not numbered or bool(self.arguments) or "type" in delta
-
-    def _has_arguments(self, arguments: object) -> bool:
-        """Whether these are its arguments so far, and whole: then the call has been sent twice."""
-        if not isinstance(arguments, str) or len(arguments) != self.arguments_length:
-            return False
-        return arguments == self._whole_arguments()
-
-    def _whole_arguments(self) -> str:
-        """The arguments if they are a whole object, so that no further piece of them can come; else ""."""
-        if not (self.arguments and self.arguments[-1].endswith("}")):
-            return ""
-        text = self.joined_arguments()
-        return text if text.startswith("{") and is_json(text) else ""
-
-    def _add_rest(self, delta: Message) -> bool:
-        """Keep the fields beside a function; whether they are the call itself, of another kind (OpenAI's `custom`)."""
-        before = self.kind
-        held = self.rest.get(before)
-        self.rest.update((key, value) for key, value in delta.items() if key not in {"index", "id", "function"})
-        kind = self.kind
-        piece = delta.get(kind)
-        if kind == "function" or not isinstance(piece, dict):
-            return False
-        if kind != before or not isinstance(held, dict):
-            held, self.other_pieces = {}, {}
-        for key, value in piece.items():
-            held[key] = value
-            pieces = self.other_pieces.setdefault(key, [])
-            if isinstance(value, str):
-                pieces.append(value)
-            else:
-                pieces.clear()
-        self.rest[kind] = held
-        return True
 
 
 class ToolCalls:
@@ -182,11 +38,11 @@ class ToolCalls:
 
     def __init__(self, serial: str = "") -> None:
         self._serial = serial
-        self._calls: list[_ToolCall] = []
+        self._calls: list[ToolCall] = []
         self._numbers: set[int] = set()  # the calls' own
         self._ids: set[str] = set()  # those that are given out
-        self._by_id: dict[str, _ToolCall] = {}  # by the host's ids
-        self._by_index: dict[int, _ToolCall] = {}
+        self._by_id: dict[str, ToolCall] = {}  # by the host's ids
+        self._by_index: dict[int, ToolCall] = {}
         self.malformed = False
         """Whether a name, arguments or an index had a type in which nothing can be read."""
 
@@ -195,8 +51,9 @@ class ToolCalls:
 
     @property
     def all_named(self) -> bool:
-        """Whether every call of a function has a name."""
-        return all(call.names or call.kind != "function" or call.is_placeholder for call in self._calls)
+        """Whether every call of a function has the name of one."""
+        calls = (call for call in self._calls if call.kind == "function" and not call.is_placeholder)
+        return all(call.has_tool_name for call in calls)
 
     @property
     def only_begun(self) -> bool:
@@ -228,7 +85,7 @@ class ToolCalls:
                 call.told_id = identifier
             if function.get("name"):
                 fresh.add(id(call))
-            brought = call.add_delta(delta, function)
+            brought = call.add_delta(delta, function, whole=whole)
             content |= brought
             self.malformed |= call.malformed
             if identifier:
@@ -241,6 +98,13 @@ class ToolCalls:
     def joined(self) -> tuple[Message, ...]:
         """The calls as a message of an unstreamed answer has them."""
         return tuple(call.joined() for call in self._calls if not call.is_placeholder)
+
+    def release(self) -> list[Message]:
+        """What has been held back of the arguments, and is all of them."""
+        held = [call for call in self._calls if call.held_back]
+        for call in held:
+            call.held_back = False
+        return [{"index": call.number, "function": {"arguments": call.joined_arguments()}} for call in held]
 
     def fill_up(self, calls: Sequence[Message]) -> list[Message]:
         """The calls of a whole message that no delta has brought: those beyond the ones that have come."""
@@ -261,7 +125,7 @@ class ToolCalls:
                 shown.append(delta)
         return content, shown
 
-    def _call_of(self, delta: Message, function: Message, identifier: str, fresh: set[int]) -> _ToolCall:
+    def _call_of(self, delta: Message, function: Message, identifier: str, fresh: set[int]) -> ToolCall:
         """The call a delta belongs to: by its index, else by its id; without either, a name begins a new call."""
         index = self._index_in(delta)
         name, arguments = function.get("name"), function.get("arguments")
@@ -296,7 +160,7 @@ class ToolCalls:
         self.malformed = True
         return None
 
-    def _begin(self, index: int | None) -> _ToolCall:
+    def _begin(self, index: int | None) -> ToolCall:
         number = index if index is not None and index not in self._numbers else len(self._calls)
         while number in self._numbers:
             number += 1
@@ -304,12 +168,12 @@ class ToolCalls:
             self.malformed = True
             return self._calls[-1]
         self._numbers.add(number)
-        self._calls.append(call := _ToolCall(number))
+        self._calls.append(call := ToolCall(number))
         if index is not None:
             self._by_index[index] = call
         return call
 
-    def _mend(self, call: _ToolCall, delta: Message, function: Message, *, whole: bool) -> None:
+    def _mend(self, call: ToolCall, delta: Message, function: Message, *, whole: bool) -> None:
         """Give the call an id once its name is known, and the delta what a reader needs to tell the calls apart."""
         if call.is_placeholder:
             return
@@ -323,7 +187,7 @@ class ToolCalls:
         if not whole and delta.get("index") != call.number:
             delta["index"] = call.number
 
-    def _new_id(self, call: _ToolCall) -> str:
+    def _new_id(self, call: ToolCall) -> str:
         """The host's id, unless it has given none, or the same to two calls."""
         identifier = call.told_id or f"call_{self._serial}_{call.number}"
         if identifier in self._ids:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._errors import BadReply
 from asyncrouter._wire.decoding.ends import finish_of, is_broken
-from asyncrouter._wire.decoding.judgement import broken_off, is_only_thought, judge_empty
+from asyncrouter._wire.decoding.judgement import broken_off, judge_empty
+from asyncrouter._wire.decoding.markup import call_left_in, is_blank, is_only_thought, is_tool_name
 from asyncrouter._wire.fields import count_in, object_in
 from asyncrouter._wire.responses.request import MIN_OUTPUT_TOKENS
 from asyncrouter._wire.responses.usage import read_usage
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
 
 def incomplete_reason(answer: AnswerState) -> str:
-    """Why an answer is incomplete, in the API's words; "" for one that is complete."""
-    if answer.status != "incomplete":
-        return ""
+    """Why an answer is incomplete, in the API's words; "" for one that is complete.
+
+    Hosts that give a reason and call the answer complete have cut it all the same.
+    """
     reason = object_in(answer.response, "incomplete_details").get("reason")
-    return reason if isinstance(reason, str) and reason else "unknown"
+    if isinstance(reason, str) and reason:
+        return reason
+    return "unknown" if answer.status == "incomplete" else ""
 
 
 def finish_reason(answer: AnswerState) -> FinishReason:
@@ -48,14 +52,17 @@ def judge(answer: AnswerState, params: Mapping[str, object], request_id: str | N
     if is_broken(reason := incomplete_reason(answer)):
         return broken_off(reason, request_id=request_id)
     finish, calls = finish_reason(answer), answer.calls
-    if not all(call.name for call in calls):
-        return BadReply("a tool call without a name", request_id=request_id)
+    if not all(is_tool_name(call.name) for call in calls):
+        return BadReply("a tool call without a tool's name", request_id=request_id)
     whole = calls[:-1] if finish == "length" else calls  # only the last one may be cut by the limit
     if not all(call.usable for call in whole):
         return BadReply("a tool call whose arguments are no JSON object", request_id=request_id)
-    only_thought = is_only_thought(answer.text, cut=finish == "length")
-    if calls or answer.pictures or answer.wants_action or (answer.text and not only_thought):
+    if calls or answer.pictures or answer.wants_action:
         return None
+    text = answer.text
+    only_thought = is_only_thought(text, cut=finish == "length")
+    if not is_blank(text) and not only_thought:
+        return call_left_in(text, params, request_id)
     usage = read_usage(object_in(answer.response, "usage"))
     thoughts = only_thought or bool(answer.reasoning)
     return judge_empty(finish, reason or answer.status, params, request_id, usage=usage, thoughts=thoughts)
