@@ -55,3 +55,11 @@ def _amount(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 <= value < _TOO_LARGE else None
+
+
+def grown_counts(held: Message | None, told: Message) -> Message:
+    """The counts so far with those that are told now. What is empty takes nothing back, as some last chunks would."""
+    if not held:
+        return told
+    news = {name: value for name, value in told.items() if value or (value is not None and name not in held)}
+    return {**held, **news}

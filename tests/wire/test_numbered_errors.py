@@ -10,10 +10,12 @@ from asyncrouter import (
     OutOfCredit,
     RateLimited,
     Refused,
+    Rejected,
     ServerFailed,
     Unauthorized,
 )
 from asyncrouter._config.catalog import Provider
+from asyncrouter._wire.failure.classify import Classifier
 from asyncrouter._wire.openai.wire import OpenAI
 from tests.helpers.decoding import JSON, SSE, decode
 
@@ -80,3 +82,33 @@ def test_a_zero_is_no_error(stream: bool) -> None:
     choice = {"index": 0, "delta" if stream else "message": part, "finish_reason": "stop"}
 
     assert read(minimax(0, "", choices=[choice]), stream=stream) is None
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), [
+    (400, "1301", Refused), (400, "1261", ContextTooLong), (429, "1302", RateLimited), (429, "1113", OutOfCredit),
+    (400, "1214", Rejected), (None, "1301", Refused), (None, "1302", RateLimited),
+])
+def test_zhipus_numbers_in_an_error_object(status: int | None, code: str, kind: type[AttemptError]) -> None:
+    """An error that is nothing but number and message is Zhipu's; with a type beside it the number is another's."""
+    error = {"error": {"code": code, "message": "x"}}
+    other = {"error": {"code": code, "message": "x", "type": "t"}}
+    classifier = Classifier(lambda: 0.0)
+    if status is None:
+        found, others = (classifier.document_error(one) for one in (error, other))
+        plain: type[AttemptError] = BadReply
+    else:
+        found, others = (classifier.response_error(status, {}, orjson.dumps(one)) for one in (error, other))
+        plain = RateLimited if status == 429 else Rejected
+
+    assert (type(found), type(others)) == (kind, plain)
+
+
+@pytest.mark.parametrize(("code", "kind"), [
+    ("AuthFailure.SecretIdNotFound", Unauthorized), ("Throttling.RateQuota", RateLimited),
+    ("RequestLimitExceeded.UinLimit", RateLimited), ("InternalError.Timeout", ServerFailed), ("A.B", BadReply),
+])
+def test_a_name_of_a_family(code: str, kind: type[AttemptError]) -> None:
+    """Tencent and Alibaba write the family of an error before a dot."""
+    error = {"Response": {"Error": {"Code": code, "Message": "x"}}}
+
+    assert type(Classifier(lambda: 0.0).document_error(error)) is kind

@@ -30,7 +30,7 @@ from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.decoding.weight import MAX_PARTS
 from asyncrouter._wire.failure.envelopes import is_error
 from asyncrouter._wire.failure.error_body import one_line
-from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.fields import grown_counts, object_in
 from asyncrouter._wire.json_text import json_text, read_arguments
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class MessageBuilder:
 
     def _add_counts(self, usage: object) -> None:
         if isinstance(usage, dict):
-            self._counts |= {name: value for name, value in usage.items() if value is not None}
+            self._counts = grown_counts(self._counts, usage)
 
     def _mark_lost(self, what: str) -> None:
         """Note that a part of the answer is missing: the rest is no whole answer, however it ends."""

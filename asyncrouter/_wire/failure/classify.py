@@ -310,8 +310,9 @@ def _status_of_names(body: ErrorBody) -> int | None:
     """The status that the names of an error without one stand for."""
     if body.meaning:
         return words.STATUS_OF_NAME.get(plain(body.meaning))
-    candidates = (*body.names, body.message) if len(body.message) <= _LONGEST_NAME else body.names
-    return next((status for name in candidates if (status := words.STATUS_OF_NAME.get(plain(name))) is not None), None)
+    told = (*body.names, body.message) if len(body.message) <= _LONGEST_NAME else body.names
+    candidates = (plain(part) for name in told for part in (name, name.partition(".")[0]))  # Tencent, Alibaba: a family
+    return next((status for name in candidates if (status := words.STATUS_OF_NAME.get(name)) is not None), None)
 
 
 def _code(body: ErrorBody) -> str | None:

@@ -75,6 +75,17 @@ def error_in_envelope(document: Message) -> Message | None:
     return None
 
 
+def meaning_of_code(error: Message) -> str:
+    """The name that stands for the number in an error of which there is nothing but number and message; "" for none.
+
+    So writes Zhipu. Mistral's numbers, which mean other things, have a type beside them.
+    """
+    code = error.get("code")
+    if error.keys() != {"code", "message"} or not (isinstance(code, str) and code.isascii() and code.isdigit()):
+        return ""
+    return _ZHIPU.get(int(code[:9]), "")
+
+
 def is_error(value: object) -> bool:
     """Whether the value of a field `error` says that something has failed; some hosts fill it in with every answer."""
     if not isinstance(value, dict):

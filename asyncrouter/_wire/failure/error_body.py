@@ -15,7 +15,7 @@ import orjson
 
 from asyncrouter._repr import MAX_NAME_CHARACTERS
 from asyncrouter._wire.decoding.surrogates import read_mended
-from asyncrouter._wire.failure.envelopes import MEANING, error_in_envelope
+from asyncrouter._wire.failure.envelopes import MEANING, error_in_envelope, meaning_of_code
 from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def read_error_document(document: object) -> ErrorBody:
     message = _message(inner if isinstance(inner, str) else error)
     body = ErrorBody(message, _names(error), status=_status(error), error=error)
     body.openrouter_name = _openrouter_name(error)
-    if isinstance(meaning := error.get(MEANING), str):
-        body.meaning = meaning
+    meaning = error.get(MEANING)
+    body.meaning = meaning if isinstance(meaning, str) else meaning_of_code(error)
     if error is inner and isinstance(name := document.get("error_type"), str) and name:  # OpenRouter's Responses API
         body.names, body.openrouter_name = (name, *body.names), body.openrouter_name or name
     if isinstance(request_id := document.get("request_id"), str):

@@ -14,7 +14,7 @@ from asyncrouter._errors import Refused
 from asyncrouter._repr import visible_name
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.failure.error_body import one_line
-from asyncrouter._wire.fields import object_in
+from asyncrouter._wire.fields import grown_counts, object_in
 from asyncrouter._wire.gemini.candidate import CandidateReader
 from asyncrouter._wire.gemini.finish import NO_REASON, error_class
 from asyncrouter._wire.gemini.usage import write_counts
@@ -72,7 +72,7 @@ class ResponseBuilder:
         if isinstance(served := event.get("modelVersion"), str):
             chunk["model"] = served
         if isinstance(counts := event.get("usageMetadata"), dict):
-            self._counts = counts  # cumulative: the last ones count
+            self._counts = grown_counts(self._counts, counts)  # cumulative: the last ones count
         candidates = reader.objects("candidates", event.get("candidates"))
         chunk["choices"] = [self._choice(candidate, position) for position, candidate in enumerate(candidates)]
         if reader.malformed:

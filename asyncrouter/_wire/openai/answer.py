@@ -25,7 +25,7 @@ from asyncrouter._wire.decoding.markup import call_left_in
 from asyncrouter._wire.decoding.not_an_answer import bare_error
 from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.failure.envelopes import error_in_envelope, is_error
-from asyncrouter._wire.fields import cost_in
+from asyncrouter._wire.fields import cost_in, grown_counts
 from asyncrouter._wire.openai.choice import Choice
 from asyncrouter._wire.openai.usage import read_usage
 
@@ -220,7 +220,7 @@ class CompletionBuilder:
             usage = usage or groq.get("usage")
             self._set_error(groq.get("error"))
         if isinstance(usage, dict):
-            self.usage = usage
+            self.usage = grown_counts(self.usage, usage)
 
     def _add_choice(self, choice: Message, position: int, chunks: list[Chunk] | None) -> None:
         index = choice.get("index")
@@ -244,7 +244,7 @@ class CompletionBuilder:
         for fields in (choice, choice.get("delta"), choice.get("message")):
             if isinstance(fields, dict):
                 self._set_error(fields.get("error"))
-                if self.usage is None and isinstance(usage := fields.get("usage"), dict):  # Moonshot's place for it
+                if not self.usage and isinstance(usage := fields.get("usage"), dict):  # Moonshot's place for it
                     self.usage = usage
 
     def _set_bare_error(self, document: Message) -> None:

@@ -10,12 +10,15 @@ from asyncrouter._wire.fields import cost_in, count_in, object_in, tier_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_CACHE_READS = ("prompt_cache_hit_tokens", "cached_tokens")
+"""Names of the tokens that were read from the cache, beside the other counts: DeepSeek's and Moonshot's."""
+
 _WRITES = frozenset({"cache_write_tokens", "cache_creation_tokens"})
 """Names of the tokens that were written into the cache, among the details of a prompt's."""
 
 
 def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage | None:
-    """The counts as `Usage`, `None` when there are none. DeepSeek counts cached tokens as `prompt_cache_hit_tokens`.
+    """The counts as `Usage`, `None` when there are none.
 
     `tier` is the completion's `service_tier`. A total that is more than its parts counts reasoning, which xAI leaves
     out of the completion, and bills as output.
@@ -32,8 +35,8 @@ def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage
         hidden = max(0, count_in(usage, "total_tokens") - prompt - completion)
     details, more = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     cached = count_in(details, "cached_tokens") if details else 0
-    if not cached and "prompt_cache_hit_tokens" in usage:
-        cached = count_in(usage, "prompt_cache_hit_tokens")
+    if not cached and not usage.keys().isdisjoint(_CACHE_READS):
+        cached = next(filter(None, (count_in(usage, name) for name in _CACHE_READS)), 0)
     reasoning = count_in(more, "reasoning_tokens") if more else 0
     read = Usage(prompt, completion + hidden, cached, reasoning or hidden)
     # Most answers have none of these, and a look costs less than reading.
