@@ -36,8 +36,9 @@ USE_INSTEAD: Final[Mapping[str, str]] = {
     "content_policy_fallbacks": 'on_refusal="next"',
     **dict.fromkeys(
         ("base_url", "api_base", "api_url", "api_host", "api_version", "api_type", "azure_endpoint", "azure_deployment",
-         "deployment_id", "endpoint", "custom_llm_provider", "http_client", "proxies"), _PROVIDER
+         "deployment_id", "endpoint", "custom_llm_provider", "http_client", "client", "proxies"), _PROVIDER
     ),
+    "mock_response": "asyncrouter.sim",
     **dict.fromkeys(("organization", "default_headers", "extra_headers", "extra_header"), "headers="),
     **dict.fromkeys(("extra_query", "default_query"), "query of a Provider in the configuration"),
     **dict.fromkeys(("extra_body", "extra_params", "extra_args", "model_kwargs", "generation_kwargs"), _PARAMS),

@@ -14,19 +14,24 @@ _WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-.\s]+")
 """Where a word of a name ends: `apiKey`, `api-key`, `api.key`."""
 _PARAMETER: Final = re.compile(
     r"(?:.+_)?(?:api_?key|access_?key(?:_id)?|(?:client_|app_)?secret|secret_?(?:access_?)?key|subscription_?key"
-    r"|authorization|bearer|(?:api|auth|access|ad|bearer|security|session|refresh|id)_?token(?:_provider)?"
-    r"|password|passwd|credentials?)|key|token|auth"
+    r"|authorization|bearer|(?:api|auth|access|ad|bearer|security|session|refresh|id|hf|hub|github|user)_?token"
+    r"(?:_provider)?|password|passwd|passphrase|private_?key|service_account(?:_(?:info|json|key))?|jwt|cookies?"
+    r"|credentials?)|key|token|auth"
 )
 """A parameter, its words joined by "_", that is a credential in every library that has it."""
 _HEADER: Final = re.compile(
     r"(?:.+_)?(?:authorization|auth|api_?key|apikey|access_?key|secret(?:_key)?|subscription_?key|password"
-    r"|cookie|(?:api|auth|access|bearer|security|session|refresh|id)_?token|token|credentials?)"
+    r"|cookie|jwt|(?:api|auth|access|bearer|security|session|refresh|id)_?token|token|credentials?)"
 )
 """The same for a header field: `Authorization`, `x-goog-api-key`, `Ocp-Apim-Subscription-Key`, `Cookie` …"""
 _KEY_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Header fields in which a provider reads its key: OpenAI's and most others', Anthropic's, Azure's, Gemini's."""
-_VALUE: Final = re.compile(r"(?:bearer|basic|token) |sk-", re.IGNORECASE)
-"""How a header field's value begins that is a credential, whatever the field is called."""
+_VALUE: Final = re.compile(
+    r"(?:bearer|basic|token|apikey) |sk-|(?:gsk|hf|xai|pplx|nvapi|csk|fw|tgp|r8|ghp|glpat|rk)[-_][a-z0-9]{12}"
+    r"|AIza[\w-]{20}|AKIA[a-z0-9]{12}|eyJ[\w-]{8,2000}\.", re.IGNORECASE,
+)
+"""How a header field's value begins that is a credential, whatever the field is called: by a scheme, or as the keys of
+providers do, or as a JSON web token."""
 _KEY_RUN: Final = 16
 """Letters and digits without "_" between them that a key has at least; words of a name are shorter, or have no digit.
 """
@@ -35,7 +40,7 @@ _PREFIX: Final = re.compile(r"(?:sk|gsk|hf|xai|pplx|nvapi|csk|fw|tgp|r8|ghp|glm|
 _DIGIT: Final = re.compile(r"[0-9]")
 _SMALL: Final = re.compile(r"[a-z]")
 _OF_HEADERS: Final = frozenset({"headers", "extra_headers", "default_headers"})
-_OF_BODY: Final = frozenset({"extra_body"})
+_OF_BODY: Final = re.compile(r"extra_body|\w*(?:params|kwargs|config|settings)")
 """Parameters of other libraries that hold header fields, or more parameters."""
 _REMEMBERED: Final = 1000
 """Names whose answer is kept."""
@@ -91,7 +96,7 @@ def secret_in(params: Mapping[str, object]) -> str:
             continue
         if is_secret_parameter(name):
             return name
-        if isinstance(value, Mapping) and name in _OF_HEADERS | _OF_BODY:
+        if isinstance(value, Mapping) and (name in _OF_HEADERS or _OF_BODY.fullmatch(name[-_LONGEST:])):
             inner = _secret_header_in(value) if name in _OF_HEADERS else secret_in(value)
             if inner:
                 return f"{name}.{inner}"

@@ -60,7 +60,8 @@ def test_a_foreign_name_is_answered_with_ours(clock: Clock, world: World, name: 
 @pytest.mark.parametrize("name", [
     "api_key", "apikey", "apiKey", "api_token", "openai_api_key", "anthropicApiKey", "aws_secret_access_key",
     "aws_access_key_id", "azure_ad_token", "azure_ad_token_provider", "vertex_credentials", "access_token", "token",
-    "password", "authorization", "key", "auth",
+    "password", "authorization", "key", "auth", "jwt", "cookie", "private_key", "passphrase", "service_account_info",
+    "hf_token", "githubToken",
 ])  # fmt: skip
 def test_a_credential_is_no_parameter(clock: Clock, world: World, name: str) -> None:
     """Neither as a keyword nor in `params` or its `extra_body`, whose fields would go to every provider."""
@@ -69,6 +70,14 @@ def test_a_credential_is_no_parameter(clock: Clock, world: World, name: str) -> 
     assert cure in refusal(clock, world, **{name: KEY})
     assert cure in refusal(clock, world, params={"seed": 1, name: KEY})
     assert KEY not in refusal(clock, world, params={"extra_body": {name: KEY}})
+
+
+@pytest.mark.parametrize("table", ["litellm_params", "model_kwargs", "client_config"])
+def test_a_credential_in_a_table_of_another_library(clock: Clock, world: World, table: str) -> None:
+    """Its fields would go to every provider, too."""
+    message = refusal(clock, world, params={table: {"api_key": KEY}})
+
+    assert message.startswith(f"params: '{table}.api_key' is a credential; use ")
 
 
 def test_a_credential_in_headers_among_parameters(clock: Clock, world: World) -> None:

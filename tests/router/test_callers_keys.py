@@ -19,6 +19,9 @@ CREDENTIALS = [
     MINE, {"x-api-key": "sk-of-one"}, {"api-key": "of-azure"}, {"X-Goog-Api-Key": "of-google"}, {"Cookie": "session=1"},
     {"Proxy-Authorization": "Basic x"}, {"Helicone-Auth": "Bearer x"}, {"Ocp-Apim-Subscription-Key": "of-a-gateway"},
     {"X-Amz-Security-Token": "x"}, {"X-Mine": "Bearer abcdefgh"}, {"X-Other": "sk-abcdefgh"},
+    {"X-Groq": "gsk_abcdefghijklmnop"}, {"X-Google": "AIza" + 5 * "abcdefg"}, {"X-Xai": "xai-abcdefghijklmnop"},
+    {"X-Aws": "AKIAABCDEFGHIJKLMNOP"}, {"X-Web": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"}, {"X-Jwt": "x"},
+    {"X-Fal": "ApiKey x"},
 ]
 
 
