@@ -152,6 +152,10 @@ STATUS = [
        OutOfCredit) for status in (403, 429)),
     (403, {"code": 30001, "message": "Sorry, your account balance is insufficient"}, OutOfCredit),
     (403, err("m", code="AllocationQuota.FreeTierOnly"), OutOfCredit),
+    (429, err("You have run out of credits"), OutOfCredit), (429, err("Insufficient quota, add credits"), OutOfCredit),
+    (400, err("Your account does not have enough credits"), OutOfCredit),
+    *((status, err("用户额度不足, 剩余额度: -0.1"), OutOfCredit) for status in (403, 500)),
+    (403, err("m", code="insufficient_user_quota", type="new_api_error"), OutOfCredit),
     (412, err("Account x is suspended, possibly due to unpaid invoices"), OutOfCredit),
     (400, err("Incorrect API key provided: xai-***."), Unauthorized),
     # Limits that speak of money, and a prompt that is too long
@@ -294,6 +298,23 @@ def test_a_model_that_is_gone(status: int, error: object) -> None:
 
     assert isinstance(found, Rejected)
     assert (found.gone, found.definite) == (True, True)
+
+
+@pytest.mark.parametrize(("status", "message", "definite"), [
+    (404, "No endpoints found for google/gemini-3-flash.", True),
+    (404, "No endpoints found for google/gemini-3-flash that support image input", False),
+    (404, "This model's image input endpoint was not found", False),
+    (404, "the adapter x of model y was not found", False), (404, "Model response for id x not found", False),
+    (404, "models/x is not found for API version v1beta, or is not supported for generateContent.", True),
+    (403, "Your API key does not have permission to use this model", True),
+    (403, "Access denied by security policy. Your request was blocked", False),
+    (403, "Request denied: prompt contains a private key", False),
+    (403, "预扣费额度失败, 用户剩余额度: 0.1", False), (403, "用户额度不足", True),
+    (402, "You requested up to 900 tokens, but can only afford 12. Check your billing", False),
+])
+def test_words_that_name_the_model_or_the_account(status: int, message: str, definite: bool) -> None:
+    """They are definite unless they also speak of what the request holds, or how large it is."""
+    assert classify(status, err(message)).definite == definite
 
 
 def test_a_spent_limit_says_when_it_starts_again() -> None:

@@ -258,11 +258,14 @@ def _is_definite(error: AttemptError, body: ErrorBody, names: set[str]) -> bool:
         return True
     message = plain_message(body.message)
     if isinstance(error, Rejected):
-        return error.status == 404 and bool(words.DEFINITE_NOT_FOUND_PHRASES.search(message))
+        found = words.DEFINITE_NOT_FOUND_PHRASES.search(message)
+        return error.status == 404 and bool(found) and not words.OF_A_REQUEST_PHRASES.search(message)
     if isinstance(error, Unauthorized):
         named = bool(body.error) and bool(words.DEFINITE_FORBIDDEN_PHRASES.search(message))
-        return error.status != 403 or named
+        return error.status != 403 or (named and not words.OF_A_FIREWALL_PHRASES.search(message))
     if isinstance(error, OutOfCredit):
+        if words.OF_A_SIZE_PHRASES.search(message):
+            return False
         return error.status != 402 or bool(words.DEFINITE_CREDIT_PHRASES.search(message))
     return False
 

@@ -22,7 +22,7 @@ BILLING_NAMES: Final = OPENROUTER_BILLING_NAMES | frozenset({
     "insufficientquota", "creditbalanceexhausted", "organizationspendlimitexceeded", "projectspendlimitexceeded",
     "organizationusagelimitexceeded", "enforcedspendlimitreached", "billingerror", "billinghardlimitreached",
     "billingnotactive", "contractspendlimitreached", "arrearage", "linkedorganizationspendlimitreached",
-    "exceededcurrentquotaerror", "creditsrequired", "allocationquotafreetieronly",
+    "exceededcurrentquotaerror", "insufficientuserquota", "creditsrequired", "allocationquotafreetieronly",
 })
 """Names for an account without money, which some providers send under 429."""
 
@@ -101,10 +101,11 @@ FILTER_PHRASES: Final = re.compile(
 BILLING_PHRASES: Final = re.compile(
     r"credit balance is too low|spend(?:ing)? limit|reached your specified (?:workspace )?api usage limits"
     r"|insufficient (?:account )?(?:balance|funds|credits?)\b|balance is insufficient|monthly usage limit"
-    r"|used all available credits|\baccount\b.{0,80}\bis suspended|余额不足|欠费|账户已用尽"
+    r"|used all available credits|\baccount\b.{0,80}\bis suspended|(?:run )?out of credits?\b|insufficient quota"
+    r"|not have enough credits?\b|daily free allocation|余额不足|欠费|账户已用尽|额度不足|额度已用尽|额度失败"
 )
 """Phrases for an account without money: Anthropic sends them under 400, xAI under 403, Zhipu and Moonshot under 429,
-Fireworks under 412, others inside a 200."""
+Fireworks under 412, relays (one-api) under 403 and 500, others inside a 200."""
 
 THROTTLE_PHRASES: Final = re.compile(r"allocated quota exceeded|error-code#\w+-limit")
 """What Alibaba says of a limit of tokens a minute, under OpenAI's name for an account without money: in its own words,
@@ -139,10 +140,22 @@ DEFINITE_NOT_FOUND_PHRASES: Final = re.compile(
 )
 """Phrases of a 404 about the model itself. Others are about what one request needs, such as tools or images."""
 
+OF_A_REQUEST_PHRASES: Final = re.compile(
+    r"\bthat supports?\b|\b(?:adapter|audio|endpoint|files?|images?|lora|response|tools?|url|video)\b(?! found for)"
+)
+"""Words of a 404 that make a part of the request out of what has not been found, although a model is named beside it.
+"""
+
 DEFINITE_FORBIDDEN_PHRASES: Final = re.compile(
     r"\bapi[ -]?key|\bkeys?\b|\baccess\b|\bpermission|\bcredential|\bnot authori[sz]ed|\bcountry\b|\bregion\b"
 )
 """Words of a JSON 403 about the key or what it may do. A page of HTML is a firewall's, and may be about one prompt."""
+
+OF_A_FIREWALL_PHRASES: Final = re.compile(r"\bblocked\b|\bfirewall|\bwaf\b|\bprompt\b|\bpayload\b|\bmalicious\b")
+"""Words of a 403 about what one request holds, also where it speaks of keys."""
+
+OF_A_SIZE_PHRASES: Final = re.compile(r"fewer max_tokens|can only afford|预扣费")
+"""Words about an account that has too little for a request of this size, and enough for a smaller one."""
 
 DEFINITE_CREDIT_PHRASES: Final = re.compile(
     r"insufficient (?:credits?|balance|funds|quota)|(?:credit )?balance is too low|credits are depleted|out of credits?"
