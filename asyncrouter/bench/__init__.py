@@ -6,7 +6,7 @@ from asyncrouter import bench
 arms = [bench.Arm("plain", {"chain": ["primary", "secondary"]}),
         bench.Arm("hedged", {"chain": ["primary", "secondary"], "hedge": {"after": "p95"}})]
 run = bench.run(arms, bench.Load.poisson(rate=20, calls=500), scenario="heavy-tail")
-run.write("out")                      # report.html, report.json, requests.jsonl
+run.write("out")                      # report.html, report.json and .csv, requests.jsonl and .csv
 run.report().arms[1].measures["p99_e2e"]
 ```
 

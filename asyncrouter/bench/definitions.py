@@ -10,8 +10,10 @@ LATENCIES = {
     "service": "from the start of the call to its end, failed or not",
     "ttft": "from the scheduled start to the first content of the answer (time to first token); a failed call counts "
             "as infinite",
-    "tpot": "(last content - first content) / (output tokens - 1) of the answer (time per output token), tokens as its "
-            "provider counted them",
+    "tpot": "(latency - ttft) / (output tokens - 1) of the answer, latency to its last content (time per output "
+            "token, as vLLM and aiperf have it), tokens as its provider counted them",
+    "itl": "between two contents of a streamed answer, all gaps of all calls together (inter-token latency, as vLLM "
+           "has it; a content may hold several tokens)",
     "waiting": "of a call without a request in flight: queues, holds, pauses before a retry, the router itself",
 }
 """The kinds of seconds that are measured."""
@@ -46,7 +48,11 @@ DEFINITIONS = {
     "goodput": "calls a second that were answered within every limit of --slo",
     "goodput_share": "calls that were answered within every limit of --slo / calls",
     "offered_rate": "calls a second as scheduled",
-    "achieved_rate": "answered calls a second until the last one ended",
+    "achieved_rate": "answered calls a second until the last one ended (request throughput)",
+    "p50_tokens_per_second": "p50 of the output tokens a second of one call after its first content, 1 / tpot",
+    "mean_tokens_per_second": "mean of the output tokens a second of one call after its first content, 1 / tpot",
+    "output_tokens_per_second": "output tokens of all answers a second until the last call ended (output throughput)",
+    "mean_output_tokens": "output tokens of an answer, as its provider counted them",
     "peak_in_flight": "most calls in flight at once",
     "start_lag_p99": "p99 of the seconds by which the harness started a call late",
     "cpu_ms": "CPU milliseconds a call, of harness, router and (in a scenario) simulated models together",

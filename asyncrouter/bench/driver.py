@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from asyncrouter import CallError, HedgeDenied, Refused
@@ -104,7 +105,7 @@ class Driver:
     async def _ask(self, row: Row) -> None:
         trace: Trace | None
         try:
-            reply = await self._answer(self._settings.sample(row.number), {TAG: str(row.number)})
+            reply = await self._answer(row, self._settings.sample(row.number), {TAG: str(row.number)})
             trace = reply.trace
             row.answer = reply.text if self._settings.keeping else None
         except (CallError, Refused) as error:
@@ -114,15 +115,20 @@ class Driver:
         if trace is not None:
             _fill(row, trace)
 
-    async def _answer(self, sample: Sample, tags: dict[str, str]) -> Reply:
+    async def _answer(self, row: Row, sample: Sample, tags: dict[str, str]) -> Reply:
         assert self._router is not None
         arguments: dict[str, Any] = {**sample.parameters, **self.arm.call, "tags": tags,
                                      **self._by_foresight(sample.text)}
         if not self.arm.stream:
             return await self._router.chat(sample.prompt, **arguments)
+        instants: list[float] = []
         async with self._router.stream(sample.prompt, **arguments) as stream:
-            async for _ in stream:
-                pass
+            async for chunk in stream:
+                if chunk.restart:
+                    instants.clear()
+                if chunk.text or chunk.reasoning or chunk.tool_calls:
+                    instants.append(self._now())
+        row.gaps = [round(later - earlier, 6) for earlier, later in pairwise(instants)]
         return stream.reply
 
     def _by_foresight(self, prompt: str) -> dict[str, Any]:

@@ -22,9 +22,12 @@ N_TOO_SMALL = "n too small"
 
 COLUMNS = {
     "success": "success", "quality": "quality", "mean_answered": "mean answered", "p50_e2e": "p50",
-    "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "p99_ttft": "ttft p99",
-    "hedges_fired": "hedged", "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000",
-    "wasted_share": "wasted", "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
+    "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "goodput_share": "goodput", "p50_ttft": "ttft p50", "p99_ttft": "ttft p99",
+    "p50_tpot": "tpot p50", "p95_itl": "itl p95", "p50_tokens_per_second": "tokens / s, a call",
+    "output_tokens_per_second": "tokens / s, in all", "achieved_rate": "answered / s", "goodput": "goodput / s",
+    "hedges_fired": "hedged", "hedges_won": "hedges won",
+    "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
+    "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
 """The measures of the short table, and their labels; after the quality stands the score of each scorer."""
 
@@ -72,6 +75,8 @@ def _number(name: str, value: float) -> str:
         return f"{value:.4%}" if 0.9995 <= value < 1.0 - 1e-9 else f"{value:.2%}"
     if "usd" in name:
         return f"{value:.3g}" if abs(value) < 0.1 else f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"
+    if name.endswith("_tokens_per_second"):
+        return f"{value:,.1f}"
     if name in {"calls", "max_attempts", "p99_attempts", "peak_in_flight"}:
         return f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"

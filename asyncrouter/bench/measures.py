@@ -34,17 +34,23 @@ def measure(arm: ArmRun, slo: Mapping[str, float], seed: int = 0) -> Measures:
     found: Measures = {"calls": Estimate(float(len(rows))), "success": estimate_share([row.ok for row in rows])}
     for name in LATENCIES:
         found |= _latency(name, times(name, rows), seed)
+    found |= _tokens(rows, seed)
     return found | _attempts(rows) | _hedges(rows) | _money(rows, seed) | _capacity(arm, rows, slo)
 
 
 def times(name: str, rows: Sequence[Row]) -> Floats:
-    """One kind of seconds of these calls, `inf` where a call failed; calls that have no such time are left out."""
+    """One kind of seconds of these calls, `inf` where a call failed; calls that have no such time are left out.
+
+    Of "itl" there are as many as a call has gaps between its contents.
+    """
+    if name == "itl":
+        return np.array([gap for row in rows if row.ok for gap in row.gaps], dtype=np.float64)
     values = map(_TIMES[name], rows)
     return np.array([value for value in values if value is not None], dtype=np.float64)
 
 
 def seconds_of(name: str, row: Row) -> float | None:
-    """One kind of seconds of a call, as `times` has it; `None` where the call has no such time."""
+    """One kind of seconds of a call, as `times` has it, but for "itl"; `None` where the call has no such time."""
     return _TIMES[name](row)
 
 
@@ -80,6 +86,26 @@ def _latency(name: str, sample: Floats, seed: int) -> Measures:
     found[f"mean_{name}"] = estimate_mean(sample, seed)
     found[f"max_{name}"] = Estimate(finite(sample.max()) if len(sample) else None, n=len(sample))
     return found
+
+
+def _tokens(rows: Sequence[Row], seed: int) -> Measures:
+    answered = [row for row in rows if row.ok and row.output_tokens is not None]
+    if not answered:
+        return {}
+    paces = times("tpot", answered)
+    speeds = 1.0 / paces[paces > 0.0]
+    counts = np.array([row.output_tokens for row in answered], dtype=np.float64)
+    return {
+        "p50_tokens_per_second": estimate_quantiles(speeds, [0.5])[0],
+        "mean_tokens_per_second": estimate_mean(speeds, seed),
+        "output_tokens_per_second": Estimate(float(counts.sum()) / _duration(rows), n=len(answered)),
+        "mean_output_tokens": estimate_mean(counts, seed),
+    }
+
+
+def _duration(rows: Sequence[Row]) -> float:
+    """Seconds from the first scheduled start until the last call ended."""
+    return max(max(row.ended for row in rows) - rows[0].scheduled, 1e-9)
 
 
 def _attempts(rows: Sequence[Row]) -> Measures:
@@ -136,12 +162,11 @@ def _money(rows: Sequence[Row], seed: int) -> Measures:
 
 def _capacity(arm: ArmRun, rows: Sequence[Row], slo: Mapping[str, float]) -> Measures:
     first, last = rows[0].scheduled, rows[-1].scheduled
-    seconds = max(max(row.ended for row in rows) - first, 1e-9)
-    good = [within(row, slo) for row in rows]
+    seconds, good = _duration(rows), [within(row, slo) for row in rows]
     late = np.array([row.started - row.scheduled for row in rows if not row.capped], dtype=np.float64)
-    return {
-        "goodput": Estimate(sum(good) / seconds, n=len(rows)),
-        "goodput_share": estimate_share(good),
+    return ({} if not slo else {
+        "goodput": Estimate(sum(good) / seconds, n=len(rows)), "goodput_share": estimate_share(good),
+    }) | {
         "offered_rate": Estimate((len(rows) - 1) / (last - first) if last > first else None, n=len(rows)),
         "achieved_rate": Estimate(sum(row.ok for row in rows) / seconds, n=len(rows)),
         "peak_in_flight": Estimate(float(arm.peak)),

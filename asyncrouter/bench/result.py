@@ -55,11 +55,12 @@ class Run(RunData):
         return self._report
 
     def write(self, directory: str | Path) -> Path:
-        """Write report.json, requests.jsonl and report.html into a directory, made if need be, and return it.
+        """Write report.html, report.json, report.csv, requests.jsonl and requests.csv into a directory, and return it.
 
-        Where answers are kept, answers.jsonl has each of them beside its prompt, what was expected, and its scores.
-        Needs numpy and plotly (extra `bench`). Raises `ModuleNotFoundError`, `OSError`.
+        Where answers are kept, answers.jsonl has each of them beside its prompt, what was expected, and its scores. The
+        directory is made if need be. Needs numpy and plotly (extra `bench`); raises `ModuleNotFoundError`, `OSError`.
         """
+        from asyncrouter.bench.csv_files import report_csv, requests_csv
         from asyncrouter.bench.html import page  # plotly is optional: figures can be had without it
 
         folder = Path(directory)
@@ -68,6 +69,8 @@ class Run(RunData):
         texts = {
             "report.json": report.json(),
             "requests.jsonl": b"".join(json_bytes(row, line=True) for row in self.rows()),
+            "report.csv": report_csv(report).encode("utf-8", "replace"),
+            "requests.csv": requests_csv(self.rows()).encode("utf-8", "replace"),
             "report.html": page(report, self).encode("utf-8", "replace"),
         }
         if self.samples:

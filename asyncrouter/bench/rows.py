@@ -50,8 +50,9 @@ class Row:
     `scheduled`, `started`, `first` (content of the answer) and `ended` are seconds since the run began, `None`: never.
     `outcome` is "ok" or the class of the error that the caller got; `model` is the one that answered. `denied` counts
     hedges that were due and not allowed; `capped` says that the call waited for the load's cap; `warmup` that it is not
-    measured. `prompt` is the place of its prompt among those of the run, from 0 (`None`: the built-in one), `answer`
-    the text of the answer, where it is kept, `scores` what the scorers gave it (`None`: not judged).
+    measured. `gaps` are the seconds between contents, of a call that was streamed. `prompt` is the place of its prompt
+    among those of the run, from 0 (`None`: the built-in one), `answer` the text of the answer, where it is kept,
+    `scores` what the scorers gave it (`None`: not judged).
     """
 
     arm: str
@@ -68,6 +69,7 @@ class Row:
     denied: int = 0
     capped: bool = False
     warmup: bool = False
+    gaps: list[float] = field(default_factory=list)
     attempts: list[AttemptRow] = field(default_factory=list)
     prompt: int | None = None
     answer: str | None = None

@@ -19,6 +19,7 @@ from asyncrouter.bench.scoring import score_run
 from asyncrouter.bench.settings import Settings, check
 from asyncrouter.bench.simulated import simulate
 from asyncrouter.bench.stop import Ledger, Stop
+from asyncrouter.bench.unbatched import Unbatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,8 +97,8 @@ async def run_real(
     async with AsyncExitStack() as stack, LoopLag() as lag:
         began = asyncio.get_running_loop().time()
         for driver in drivers:
-            router = Router(driver.arm.config, transport=settings.transport(), listeners=[driver.listen],
-                            seed=settings.seed)
+            router = Router(driver.arm.config, transport=Unbatched(settings.transport()),
+                            listeners=[driver.listen], seed=settings.seed)
             driver.use(await stack.enter_async_context(router), began)
             if settings.stop.budget_usd is None and (name := _real_provider(router.config, driver.providers)):
                 raise ValueError(f"{name} is a real provider: say what the run may cost (budget_usd, --budget-usd)")

@@ -9,6 +9,7 @@ from asyncrouter import Config, Router
 from asyncrouter.bench.beforehand import Beforehand
 from asyncrouter.bench.dispatch import dispatch
 from asyncrouter.bench.scenarios import PRICES, Day, Scenario
+from asyncrouter.bench.unbatched import Unbatched
 from asyncrouter.sim import Clock
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def simulate(driver: Driver, load: Load, settings: Settings, scenario: Scenario,
     config = _config(driver.arm, world)
 
     async def main() -> tuple[float, list[str]]:
-        async with Router(config, transport=world.transport(), listeners=[driver.listen], seed=settings.seed,
-                          wall=clock.wall) as router:
+        async with Router(config, transport=Unbatched(world.transport()), listeners=[driver.listen],
+                          seed=settings.seed, wall=clock.wall) as router:
             driver.use(router, clock.now)
             if driver.arm.beforehand:
                 driver.known = Beforehand(scenario, day, driver.models(router.config)[0])

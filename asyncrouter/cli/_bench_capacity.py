@@ -138,7 +138,7 @@ def sweep(
 
 def _check_packages(out: Path | None) -> None:
     """Fail before anything is spent where the results could not be computed or written."""
-    import asyncrouter.bench.stats  # whether numpy, which is optional, is there
+    import asyncrouter.bench.resampling  # whether numpy, which is optional, is there
 
     if out is not None:
         import asyncrouter.bench.capacity_page  # noqa: F401  -- whether plotly, which is optional, is there

@@ -72,7 +72,7 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
 @click.option("--max-error-rate", type=click.FloatRange(min=0.0, max=1.0, max_open=True), metavar="SHARE",
               help="Stop when a larger share of at least 50 calls fails; 0.05 is 5 %.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
-              help="Write report.html, report.json and requests.jsonl.")
+              help="Write report.html, report.json and .csv, requests.jsonl and .csv.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, as in report.json.")
 @click.option("--assert", "conditions", multiple=True, metavar="CONDITIONS",
               help='Exit with status 1 unless these hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" is about one arm. '
@@ -130,7 +130,7 @@ def _execute_on_local(execute: Callable[[list[bench.Arm]], bench.Run], chosen: l
 
 def _prepare(arms: Sequence[bench.Arm], wanted: Sequence[bench.Condition], out: Path | None) -> None:
     """Fail before anything is spent where the results could not be shown, written or checked."""
-    import asyncrouter.bench.stats  # whether numpy, which is optional, is there
+    import asyncrouter.bench.resampling  # whether numpy, which is optional, is there
 
     check_arms(wanted, [arm.name for arm in arms])
     if out is not None:

@@ -23,7 +23,7 @@ SCENARIO = ("bench", "run", "--scenario", "flaky", "--rate", "20", "--calls", "1
 
 
 def test_a_scenario_is_run_and_shown(shell: Shell) -> None:
-    """The table has a column for each standard arm, a row for each measure and its units; --out writes three files."""
+    """The table has a column for each standard arm, a row for each measure and its units; --out writes five files."""
     done = shell.run(*SCENARIO, "--out", "report")
 
     assert (done.status, done.err) == (0, "")
@@ -33,7 +33,9 @@ def test_a_scenario_is_run_and_shown(shell: Shell) -> None:
     ]
     assert [line.split()[0] for line in lines[1:4]] == ["success", "mean", "p50"]
     assert [line for line in lines if "times in seconds from the scheduled start" in line] != []
-    assert {path.name for path in Path("report").iterdir()} == {"report.html", "report.json", "requests.jsonl"}
+    assert {path.name for path in Path("report").iterdir()} == {
+        "report.csv", "report.html", "report.json", "requests.csv", "requests.jsonl",
+    }
 
 
 def test_conditions_decide_the_status(shell: Shell) -> None:
