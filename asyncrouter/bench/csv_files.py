@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from asyncrouter.bench.report import Report
 
-NOT_IN_A_CELL = {"attempts", "gaps"}
-"""Fields of a row that are lists; requests.jsonl has them."""
+NOT_IN_A_CELL = {"attempts", "gaps", "answer", "scores"}
+"""Fields of a row that are lists, or texts of many lines; requests.jsonl and answers.jsonl have them."""
 SECONDS = ("e2e", "ttft", "tpot", "service", "waiting")
 """The kinds of seconds that a line of requests.csv has, beside the fields of its row."""
 

@@ -21,13 +21,12 @@ N_TOO_SMALL = "n too small"
 """What stands in place of a number that rests on too few samples."""
 
 COLUMNS = {
-    "success": "success", "quality": "quality", "mean_answered": "mean answered", "p50_e2e": "p50",
-    "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "goodput_share": "goodput", "p50_ttft": "ttft p50", "p99_ttft": "ttft p99",
-    "p50_tpot": "tpot p50", "p95_itl": "itl p95", "p50_tokens_per_second": "tokens / s, a call",
+    "success": "success", "quality": "quality", "goodput_share": "goodput", "mean_answered": "mean answered",
+    "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "p50_ttft": "ttft p50",
+    "p99_ttft": "ttft p99", "p50_tpot": "tpot p50", "p95_itl": "itl p95", "p50_tokens_per_second": "tokens / s, a call",
     "output_tokens_per_second": "tokens / s, in all", "achieved_rate": "answered / s", "goodput": "goodput / s",
-    "hedges_fired": "hedged", "hedges_won": "hedges won",
-    "extra_load": "extra load", "usd_per_1000": "$ / 1,000", "wasted_share": "wasted",
-    "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
+    "hedges_fired": "hedged", "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000",
+    "wasted_share": "wasted", "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }
 """The measures of the short table, and their labels; after the quality stands the score of each scorer."""
 
