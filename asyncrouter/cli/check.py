@@ -134,8 +134,9 @@ def _check_model(used: UsedModel, others: Sequence[UsedModel]) -> list[Finding]:
             other.model.name for other in others
             if other is not used and len(other.members) > 1 and _place(member) in map(_place, other.members)
         ]
-        text = f"also in {', '.join(shared)}: limits, holds and health are one" if shared else ""
-        findings.append(_check_place(member, text)._replace(subject=f"  {member.name}"))
+        found = _check_place(member, "")
+        said = [found.text, f"also in {', '.join(shared)}: limits, holds and health are one" if shared else ""]
+        findings.append(Finding(found.verdict, f"  {member.name}", "; ".join(filter(None, said))))
     return findings
 
 

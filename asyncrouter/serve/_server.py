@@ -52,7 +52,8 @@ class Server:
     - `options`: see `ServeOptions`.
     - `pages`: functions of the router by path (`/metrics`), for whoever has a key that may use all models.
 
-    Raises `ConfigError` for a host beyond loopback without a key; `OSError` where the port is taken.
+    Raises `ConfigError` for a host beyond loopback without a key, and where the state that the router shares cannot be
+    reached; `OSError` where the port is taken.
     """
 
     def __init__(
@@ -82,9 +83,14 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{_PREFIX}"
 
     async def __aenter__(self) -> Self:
+        await self._api.router.__aenter__()  # what it shares with other processes has to be there now
         self._connections = Connections(self._handle, self.options)
         loop, options = asyncio.get_running_loop(), self.options
-        self._listener = await loop.create_server(self._connections, options.host, options.port, backlog=_BACKLOG)
+        try:
+            self._listener = await loop.create_server(self._connections, options.host, options.port, backlog=_BACKLOG)
+        except BaseException:
+            await self._api.router.aclose()
+            raise
         self.port = self._listener.sockets[0].getsockname()[1]
         return self
 
