@@ -66,7 +66,7 @@ def _of_proxies(arm: str, url: str, core: int) -> Proxy:
 
 def litellm(folder: Path, url: str, core: int, models: Sequence[str]) -> Proxy:
     """LiteLLM's proxy with one worker, as its documentation starts it; installed into `folder` if it is not there."""
-    python = _environment(folder)
+    python = environment_of(folder)
     settings = {
         "model_list": [
             {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_base": f"{url}/v1", "api_key": "x"}}
@@ -91,10 +91,11 @@ def litellm(folder: Path, url: str, core: int, models: Sequence[str]) -> Proxy:
 def litellm_version(folder: Path) -> str:
     """The version that was measured."""
     code = "import importlib.metadata as m; print(m.version('litellm'))"
-    return subprocess.run([_environment(folder), "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    command = [environment_of(folder), "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _environment(folder: Path) -> Path:
+def environment_of(folder: Path) -> Path:
     """The Python of the environment, made and filled where it is not there yet."""
     python = folder.absolute() / "bin" / "python"
     if not python.with_name("litellm").exists():

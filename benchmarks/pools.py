@@ -1,8 +1,11 @@
 """Pools in simulation: throughput of several keys, a deployment that becomes slow, sessions, and weights.
 
-Run it: python benchmarks/pools.py [keys] [slow] [sessions] [weights] [--out benchmarks/results/pools.json]
+Run it: python benchmarks/pools.py [keys] [slow] [sessions] [weights] [litellm] [--litellm DIR] [--json FILE]
 
-Every scenario is a whole router in virtual time, over members that are functions (`_pool_models.py`).
+Every scenario is a whole router in virtual time, over members that are functions (`_pool_models.py`). But "litellm",
+which needs `--litellm DIR`, runs in real time, half an hour, over sockets of this machine: asyncrouter and LiteLLM's
+Router with its strategies and its Redis (a `redis-server` of its own), each in a process of its own
+(`_pool_sockets.py`). LiteLLM is installed into an environment in DIR, if it is not there yet.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+import _pool_sockets
 from _machine import environment
 from _pool_models import (
     Deployment,
@@ -217,23 +221,43 @@ def weights() -> Iterator[Figure]:
 
 
 SCENARIOS = {"keys": keys, "slow": slow, "sessions": sessions, "weights": weights}
+SOCKETS = "litellm"
+
+
+def litellm(folder: Path) -> dict[str, object]:
+    """Both routers on the same traffic, over sockets."""
+    found = []
+    for row in _pool_sockets.rows(folder):
+        print("  " + "  ".join(map(str, _pool_sockets.cells(row))), flush=True)
+        found.append(row._asdict())
+    seconds = [_pool_sockets.BEGIN, _pool_sockets.UNTIL]
+    return {"version": _pool_sockets.version_of_litellm(folder), "seconds": seconds, "rows": found}
 
 
 def main() -> None:
     """Run the scenarios that are named, or all; print their figures, and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--litellm", type=Path, metavar="DIR", help="the environment of LiteLLM")
+    parser.add_argument("--json", type=Path, help="file to write the figures to; others that it holds are kept")
     options = parser.parse_args()
+    names = options.scenarios or [*SCENARIOS, *([SOCKETS] if options.litellm else [])]
+    if unknown := [name for name in names if name not in {*SCENARIOS, SOCKETS}]:
+        parser.error(f"no scenario {unknown[0]!r}; there are {', '.join([*SCENARIOS, SOCKETS])}")
+    if SOCKETS in names and options.litellm is None:
+        parser.error("the scenario litellm needs --litellm DIR")
     found: dict[str, list[dict[str, object]]] = {}
-    for name in options.scenarios or SCENARIOS:
+    for name in [name for name in names if name != SOCKETS]:
         print(f"{name}: {(SCENARIOS[name].__doc__ or '').strip()}", flush=True)
         for figure in SCENARIOS[name]():
             print(figure, flush=True)
             found.setdefault(name, []).append({**figure._asdict(), "passed": figure.passed})
-    if options.out is not None:
-        head = {"date": datetime.now(UTC).date().isoformat(), "environment": environment()}
-        options.out.write_text(json.dumps({**head, "scenarios": found}, indent=1) + "\n", encoding="utf-8")
+    sockets = {SOCKETS: {**environment(), **litellm(options.litellm)}} if SOCKETS in names else {}
+    if options.json is not None:
+        before = json.loads(options.json.read_text("utf-8")) if options.json.exists() else {"scenarios": {}}
+        head = {"date": datetime.now(UTC).date().isoformat(), "environment": environment()} if found else {}
+        after = {**before, **head, "scenarios": {**before["scenarios"], **found}, **sockets}
+        options.json.write_text(json.dumps(after, indent=1) + "\n", encoding="utf-8")
     if any(one["passed"] is False for figures in found.values() for one in figures):
         sys.exit(1)
 
