@@ -11,6 +11,14 @@ from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     from asyncrouter.bench.arm_run import RunData
+    from asyncrouter.bench.sample import Sample
+
+
+def prompt_text(sample: Sample) -> str:
+    """A prompt for people: a text as it is, of messages the text of each."""
+    if isinstance(sample.prompt, str):
+        return sample.prompt
+    return "\n\n".join(f"{one.get('role')}: {one.get('content')}" for one in sample.prompt)
 
 
 def answer_lines(run: RunData) -> bytes:

@@ -7,17 +7,16 @@ printed intervals are 95 % each, so an interval without 0 is not yet a claim.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from asyncrouter.bench.significance import detectable, holm, p_value
+from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from asyncrouter.bench.stats import Estimate
+    from collections.abc import Mapping, Sequence
 
 HIGHER_IS_BETTER = {
-    "success", "goodput", "goodput_share", "achieved_rate", "hedges_won", "p50_tokens_per_second",
+    "success", "quality", "goodput", "goodput_share", "achieved_rate", "hedges_won", "p50_tokens_per_second",
     "output_tokens_per_second",
 }
 """Measures of which more is better; of all others less is."""
@@ -62,6 +61,20 @@ def judged(changes: Sequence[Change]) -> list[Change]:
     family = sum(one.p is not None for one in changes)
     claims = holm([one.p for one in changes])
     return [_judged(one, family, claimed=claimed) for one, claimed in zip(changes, claims, strict=True)]
+
+
+def mirrored(change: Change, arm: str) -> Change:
+    """The same comparison seen from the other side: of `arm`, which was before, with what was after."""
+    low, high = (None if end is None else -end for end in (change.high, change.low))
+    turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+    return change._replace(arm=arm, before=change.after, after=change.before, low=low, high=high,
+                           verdict=turned.get(change.verdict, change.verdict))
+
+
+def read_change(given: Mapping[str, Any]) -> Change:
+    """A change from its JSON object."""
+    before, after = (None if given[name] is None else Estimate(**given[name]) for name in ("before", "after"))
+    return Change(**{**given, "before": before, "after": after})
 
 
 def with_p(change: Change, n: int) -> Change:

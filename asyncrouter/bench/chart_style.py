@@ -43,7 +43,8 @@ def log_seconds(values: Sequence[float], height: int) -> dict[str, Any]:
 
     The more pixels a decade has, the more labels fit.
     """
-    low, high = min(values, default=1.0), max(values, default=1.0)
+    drawn = [value for value in values if value > 0.0]  # a logarithmic axis has no 0
+    low, high = min(drawn, default=1.0), max(drawn, default=1.0)
     decade = height / max(0.1, math.log10(high / low))
     steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if decade > 700 else (1, 2, 5) if decade > 110 else (1,)
     ticks = [step * 10.0**power for power in range(-4, 6) for step in steps]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.report import ArmReport, Report
 
 COMPARED = (
-    "success", "p50_e2e", "p90_e2e", "p95_e2e", "p99_e2e", "p99.9_e2e", "p50_ttft", "p99_ttft", "attempts",
+    "success", "quality", "p50_e2e", "p90_e2e", "p95_e2e", "p99_e2e", "p99.9_e2e", "p50_ttft", "p99_ttft", "attempts",
     "extra_load", "usd_per_1000", "wasted_usd_per_1000", "goodput_share",
 )
 """The measures of two reports that are compared, in this order."""
@@ -36,7 +36,8 @@ def compare(before: Report, after: Report, *, anyway: bool = False) -> list[Chan
     """
     if not anyway:
         check_alike(before, after)
-    names = [name for name in COMPARED if name != "goodput_share" or after.settings.get("slo")]
+    asked = {"goodput_share": "slo", "quality": "scorers"}
+    names = [name for name in COMPARED if name not in asked or after.settings.get(asked[name])]
     return judged([_change(old, new, name) for old, new in _arms(before, after) for name in names])
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SHARES = {
     "success", "fallback_rate", "hedges_fired", "hedges_won", "hedges_denied", "extra_load", "wasted_share",
-    "estimated_share", "goodput_share", "saved_success", "quality",
+    "estimated_share", "goodput_share", "saved_success",
 }
 """Measures that are shown in percent."""
 N_TOO_SMALL = "n too small"
@@ -70,7 +70,9 @@ def _bound(name: str, value: float | None, unbounded: str) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    if name in SHARES or name.startswith(SCORE):
+    if name == "quality" or name.startswith(SCORE):
+        return f"{value:.1%}"  # of some hundred calls, a second decimal would say nothing
+    if name in SHARES:
         return f"{value:.4%}" if 0.9995 <= value < 1.0 - 1e-9 else f"{value:.2%}"
     if "usd" in name:
         return f"{value:.3g}" if abs(value) < 0.1 else f"{value:,.4f}" if abs(value) < 1.0 else f"{value:,.2f}"

@@ -65,6 +65,14 @@ def changes(arm: str, base: Measures, measures: Measures, found: Measures) -> li
             for one in made]
 
 
+def median_change(arm: ArmRun, base: ArmRun, before: Measures, after: Measures, seed: int = 0) -> Change:
+    """The change of the median latency of two arms, without a verdict; `before` are the measures of `base`."""
+    ours, theirs = _pairs(arm.measured, base.measured)
+    found = _quantile_differences("e2e", m.times("e2e", ours), m.times("e2e", theirs), seed) if ours else {}
+    change = _change(arm.name, "p50_e2e", before.get("p50_e2e"), after.get("p50_e2e"), found.get("p50_e2e"))
+    return change_to_infinite(change) if change.p is None else change
+
+
 def savings(found: Measures, base: Measures, measures: Measures) -> Measures:
     """The savings against the baseline that are measures of their own: the differences with their sign turned."""
     saved = {name: _turned(found[of]) for name, of in _SAVED.items() if of in found}

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter.bench.clustered import mean_score
+from asyncrouter.bench.changes import Change
+from asyncrouter.bench.clustered import difference, mean_score
 from asyncrouter.bench.definitions import SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from asyncrouter.bench.arm_run import RunData
+    from asyncrouter.bench.arm_run import ArmRun, RunData
     from asyncrouter.bench.clustered import Value
     from asyncrouter.bench.measures import Measures
     from asyncrouter.bench.rows import Row
@@ -33,6 +34,16 @@ def quality_measures(rows: Sequence[Row], scorers: Sequence[str]) -> Measures:
         return {}
     by_scorer = {f"{SCORE}{name}": mean_score(scores(rows, [name])) for name in scorers}
     return {"quality": mean_score(scores(rows, scorers)), **by_scorer}
+
+
+def quality_change(arm: ArmRun, other: ArmRun, scorers: Sequence[str], before: Measures, after: Measures) -> Change:
+    """The change of the quality from another arm to this one, paired by prompt, without a verdict.
+
+    `before` are the measures of the other one, `after` those of this one.
+    """
+    change = Change(arm.name, "quality", before.get("quality"), after.get("quality"), None, None, "unsure")
+    found = difference(scores(arm.measured, scorers), scores(other.measured, scorers), scale=1.0)
+    return change if found is None else change._replace(low=found.low, high=found.high, p=found.p)
 
 
 def scores(rows: Iterable[Row], scorers: Sequence[str]) -> list[Value]:

@@ -10,10 +10,11 @@ import orjson
 
 from asyncrouter.bench import measures as m
 from asyncrouter.bench import paired
-from asyncrouter.bench.changes import Change, judged
+from asyncrouter.bench.changes import Change, judged, read_change
+from asyncrouter.bench.choice import Choice, choose
 from asyncrouter.bench.definitions import DEFINITIONS
 from asyncrouter.bench.environment import environment
-from asyncrouter.bench.quality import quality_measures, scorer_names
+from asyncrouter.bench.quality import quality_change, quality_measures, scorer_names
 from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Report:
     """What report.json holds. The first arm is the baseline that savings are measured against.
 
     `changes` compare each further arm with it. `loop_lag_p99` is seconds by which the harness's own event loop was
-    late, `None` in virtual time.
+    late, `None` in virtual time. `choice` compares all arms in quality, cost and latency where answers were judged.
     """
 
     settings: dict[str, object]
@@ -54,6 +55,7 @@ class Report:
     environment: dict[str, object]
     loop_lag_p99: float | None = None
     changes: list[Change] = field(default_factory=list)
+    choice: Choice | None = None
 
     @classmethod
     def of(cls, run: RunData) -> Report:
@@ -63,8 +65,11 @@ class Report:
         for arm, made in zip(run.arms[1:], arms[1:], strict=True):
             found = paired.differences(arm, run.arms[0], run.slo, run.seed)
             changes += paired.changes(arm.name, base, made.measures, found)
+            if "quality" in base:
+                changes.append(quality_change(arm, run.arms[0], scorer_names(run), base, made.measures))
             made.measures |= paired.savings(found, base, made.measures)
-        return cls(run.settings, arms, list(run.warnings), environment(), run.lag, judged(changes))
+        choice = choose(run, {arm.name: arm.measures for arm in arms})
+        return cls(run.settings, arms, list(run.warnings), environment(), run.lag, judged(changes), choice)
 
     @classmethod
     def read(cls, path: str | Path) -> Report:
@@ -95,13 +100,16 @@ class Report:
             )
             for arm in given["arms"]
         ]
-        changes = [_change(one) for one in given.get("changes", ())]
-        return cls(given["settings"], arms, given["warnings"], given["environment"], given["loop_lag_p99"], changes)
+        changes = [read_change(one) for one in given.get("changes", ())]
+        choice = None if given.get("choice") is None else Choice.read(given["choice"])
+        return cls(given["settings"], arms, given["warnings"], given["environment"], given["loop_lag_p99"], changes,
+                   choice)
 
     def json(self) -> bytes:
         """The text of report.json, with the definition of every measure."""
         document = {"schema_version": SCHEMA, **asdict(self), "definitions": DEFINITIONS,
-                    "changes": [one._asdict() for one in self.changes]}
+                    "changes": [one._asdict() for one in self.changes],
+                    "choice": None if self.choice is None else self.choice.plain()}
         return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
 
 
@@ -112,8 +120,3 @@ def _arm(arm: ArmRun, run: RunData) -> ArmReport:
         arm.name, arm.described, m.measure(arm, run.slo, run.seed) | quality, m.answered_by(rows), m.depths(rows),
         m.call_errors(rows), m.attempt_errors(rows),
     )
-
-
-def _change(given: dict[str, Any]) -> Change:
-    before, after = (None if given[name] is None else Estimate(**given[name]) for name in ("before", "after"))
-    return Change(**{**given, "before": before, "after": after})

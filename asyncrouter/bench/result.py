@@ -40,7 +40,8 @@ class Run(RunData):
         described = {
             "load": load.described(), "seed": settings.seed, "warmup": settings.warmup, "scenario": scenario,
             "virtual_time": scenario is not None, "budget_usd": settings.stop.budget_usd, "slo": dict(settings.slo),
-            "prompts": len(settings.prompts), "scorers": {one.name: one.described for one in settings.scorers},
+            "prompts": len(settings.prompts), "good_enough": settings.good_enough,
+            "scorers": {one.name: one.described for one in settings.scorers},
         }
         warnings = _warnings(load, arms, lag, stopped)
         samples = settings.samples() if settings.keeping else []

@@ -46,6 +46,7 @@ def run(
     prompts: Sequence[str | Sample] = (),
     scorers: Sequence[Scorer] = (),
     keep_answers: bool = False,
+    good_enough: float | None = None,
     seed: int = 0,
     warmup: int = 0,
     stop: Stop | None = None,
@@ -62,9 +63,10 @@ def run(
     seconds for "ttft", "e2e" and "tpot". The first arm is the baseline. `progress` is called whenever a call has ended.
     Call k asks prompt k modulo their number: with `calls=3 * len(prompts)` each is asked three times (three epochs). A
     text is made unique for each call, against caches; a `Sample` is sent as it stands. With `scorers` the answers are
-    judged after the last call, and the report says how good each arm is. `keep_answers` keeps the answers' texts
-    without them. `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was
-    measured until then (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`.
+    judged after the last call, and the report says which arm to choose: the cheapest whose quality is at least
+    `good_enough`, or not shown to be below the best one's. `keep_answers` keeps the answers' texts without scorers.
+    `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was measured until then
+    (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`.
 
     Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm, `RuntimeError` inside a running event
     loop: there, `await run_real(…)`, and for a scenario `await asyncio.to_thread(run, …)`.
@@ -72,7 +74,7 @@ def run(
     world = _scenario(scenario) if isinstance(scenario, str) else scenario
     settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}),
                         prompts=prompts or (world.samples if world is not None else ()), scorers=scorers,
-                        keep_answers=keep_answers, progress=progress, transport=transport)
+                        keep_answers=keep_answers, good_enough=good_enough, progress=progress, transport=transport)
     check(arms, load, settings)
     _check_no_loop()
     if world is None:

@@ -29,7 +29,8 @@ class Settings:
 
     `slo` are limits in seconds for "ttft", "e2e" and "tpot". Call k asks prompt k modulo their number. A text is made
     unique for each call, against caches, unless there are `scorers`; a `Sample` is sent as it stands. With scorers, or
-    `keep_answers`, the texts of the answers are kept.
+    `keep_answers`, the texts of the answers are kept. `good_enough` is the least quality of an arm to choose, from 0 to
+    1 (`None`: not shown to be below the best one's).
     """
 
     seed: int = 0
@@ -39,6 +40,7 @@ class Settings:
     prompts: Sequence[str | Sample] = ()
     scorers: Sequence[Scorer] = ()
     keep_answers: bool = False
+    good_enough: float | None = None
     progress: Callable[[Progress], object] | None = None
     transport: Callable[[], Transport] = AiohttpTransport
     """Makes the transport of an arm's router, for real providers."""
@@ -73,6 +75,8 @@ def check(arms: Sequence[Arm], load: Load, settings: Settings) -> None:
         raise ValueError(f"arms: expected at least one, each with a name of its own, got {names}")
     _check_slo(settings.slo)
     check_scorers(settings.scorers, settings.prompts)
+    if settings.good_enough is not None and not (settings.scorers and 0.0 < settings.good_enough < 1.0):
+        raise ValueError(f"good_enough: expected scorers and a quality between 0 and 1, got {settings.good_enough!r}")
     calls = len(load.arrivals(settings.seed)) if load.open else load.calls
     if settings.warmup < 0:
         raise ValueError(f"warmup: expected 0 calls or more, got {settings.warmup}")

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from asyncrouter import bench, visible
+from asyncrouter.bench.choice_text import choice_sentences
 from asyncrouter.bench.formatting import columns
 from asyncrouter.bench.verdicts import method, verdicts
 from asyncrouter.cli._console import make_console, write_table
@@ -51,6 +52,8 @@ def print_report(report: bench.Report) -> None:
     shown = [line for line in lines if any(cell != "–" for cell in line[1:])]
     write_table(["", *(arm.name for arm in report.arms)], shown)
     write(f"\n{UNITS}\n")
+    if report.choice is not None:
+        write("\n" + "".join(f"{visible(text)}\n" for text in choice_sentences(report.choice, report.arms)))
     if report.changes:
         write("\n")
         for text in (*verdicts(report.changes, report.arms[0].name), method(report.changes, paired=True)):

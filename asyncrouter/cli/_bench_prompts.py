@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -41,11 +41,44 @@ _JUDGING = (
     click.option("--epochs", type=COUNT, metavar="N",
                  help="Ask each prompt so many times; standard errors are clustered by prompt.  [default: 1 with "
                  "--score]"),
+    click.option("--good-enough", metavar="SHARE",
+                 type=click.FloatRange(min=0.0, max=1.0, min_open=True, max_open=True),
+                 help="The least quality of an arm to choose, such as 0.9; the whole 95 % interval must lie above it.  "
+                 "[default: not shown to be below the best one's]"),
     click.option("--keep-answers", is_flag=True,
                  help="Write the answers' texts to answers.jsonl, also without --score."),
 )
 ENDS = ("calls", "duration", "ramp_to", "recorded")
 """Options of a load that say when it ends."""
+
+
+class Judging(NamedTuple):
+    """How answers are judged: the options of `judging_options`, read."""
+
+    scorers: list[bench.Scorer]
+    epochs: int | None
+    good_enough: float | None
+    keep_answers: bool
+
+    def settings(self) -> dict[str, object]:
+        """The arguments of `bench.run`."""
+        return {"scorers": self.scorers, "good_enough": self.good_enough, "keep_answers": self.keep_answers}
+
+    def calls(self, prompts: Sequence[object], load: Mapping[str, object]) -> int | None:
+        """The calls of an arm, from --calls, or so many that each prompt is asked as often as --epochs says.
+
+        `load` are the options of the load. Where answers are judged, each prompt is asked once unless told otherwise.
+        `None`: as many calls as usual, or as other options of the load say. Raises `click.UsageError`.
+        """
+        ends = [name for name in ENDS if load[name] is not None]
+        if self.epochs is None:
+            calls = load["calls"] if ends or not self.scorers or not prompts else len(prompts)
+            return calls if isinstance(calls, int) else None
+        if not prompts:
+            raise click.UsageError("--epochs: expected prompts to ask again: --dataset, --prompts or --synthetic")
+        if ends:
+            raise click.UsageError(f"--epochs and --{ends[0].replace('_', '-')}: one or the other")
+        return self.epochs * len(prompts)
 
 
 def prompt_options(command: Callable[..., object]) -> Callable[..., object]:
@@ -77,34 +110,18 @@ def prompt_options(command: Callable[..., object]) -> Callable[..., object]:
 
 
 def judging_options(command: Callable[..., object]) -> Callable[..., object]:
-    """Add the options that say how answers are judged to a command: `scorers`, `epochs` and `keep_answers`."""
+    """Add the options that say how answers are judged to a command, which gets a `Judging` as `judging`."""
+
+    @wraps(command)
+    def wrapped(
+        *, scorers: Sequence[str], epochs: int | None, good_enough: float | None, keep_answers: bool, **rest: object
+    ) -> object:
+        read = checked(lambda: [bench.parse_scorer(text) for text in scorers])
+        return command(judging=Judging(read, epochs, good_enough, keep_answers), **rest)
+
     for option in reversed(_JUDGING):
-        command = option(command)
-    return command
-
-
-def read_scorers(texts: Sequence[str]) -> list[bench.Scorer]:
-    """The scorers of --score. Raises `click.UsageError`."""
-    return checked(lambda: [bench.parse_scorer(text) for text in texts])
-
-
-def calls_of(
-    prompts: Sequence[object], epochs: int | None, load: Mapping[str, object], *, judged: bool
-) -> int | None:
-    """The calls of an arm, from --calls, or so many that each prompt is asked `epochs` times.
-
-    `load` are the options of the load, `judged` says whether answers are scored: then each prompt is asked once unless
-    told otherwise. `None`: as many as usual, or as others of these options say. Raises `click.UsageError`.
-    """
-    ends = [name for name in ENDS if load[name] is not None]
-    if epochs is None:
-        calls = load["calls"] if ends or not judged or not prompts else len(prompts)
-        return calls if isinstance(calls, int) else None
-    if not prompts:
-        raise click.UsageError("--epochs: expected prompts to ask again: --dataset, --prompts or --synthetic")
-    if ends:
-        raise click.UsageError(f"--epochs and --{ends[0].replace('_', '-')}: one or the other")
-    return epochs * len(prompts)
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def _synthetic(text: str, prefix: int, seed: int) -> list[bench.Sample]:

@@ -14,7 +14,7 @@ from asyncrouter import Config, bench, local
 from asyncrouter.bench.conditions import check_arms
 from asyncrouter.cli._bench_load import load_options, make_load
 from asyncrouter.cli._bench_output import print_failures, print_report, progress_display
-from asyncrouter.cli._bench_prompts import calls_of, judging_options, prompt_options, read_scorers
+from asyncrouter.cli._bench_prompts import judging_options, prompt_options
 from asyncrouter.cli._bench_usage import COUNT, NATURAL, checked, parse_seconds
 from asyncrouter.cli._configuration import config_options, make_transport
 from asyncrouter.cli._exit import FAILED, INTERRUPTED, OK, USAGE, end_line
@@ -24,6 +24,7 @@ from asyncrouter.cli._output import print_error, write
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from asyncrouter.cli._bench_prompts import Judging
     from asyncrouter.cli._configuration import Configuration
 
 LOCAL_TOKENS = 32
@@ -78,24 +79,23 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
               help='Exit with status 1 unless these hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" is about one arm. '
               "`bench measures` lists the names. May be repeated.")
 def run(
-    configuration: Configuration, scenario: str | None, on_local: bool, arms: Sequence[str],
-    models: str | None, prompts: Sequence[str | bench.Sample], scorers: Sequence[str], epochs: int | None,
-    keep_answers: bool, out: Path | None, conditions: Sequence[str], slo: str | None, seed: int, warmup: int,
-    budget_usd: float | None, max_errors: int | None, max_error_rate: float | None, as_json: bool,
-    **load: object,
+    configuration: Configuration, scenario: str | None, on_local: bool, arms: Sequence[str], models: str | None,
+    prompts: Sequence[str | bench.Sample], judging: Judging, out: Path | None, conditions: Sequence[str],
+    slo: str | None, seed: int, warmup: int, budget_usd: float | None, max_errors: int | None,
+    max_error_rate: float | None, as_json: bool, **load: object,
 ) -> int:
     """Run arms under the same load: the same prompts at the same instants, against the same simulated faults."""
     wanted = checked(lambda: [one for text in conditions for one in bench.parse_conditions(text)])
     chosen = checked(lambda: [bench.parse_arm(text) for text in arms]) + _of_models(models)
     if scenario in bench.SCENARIOS and not prompts:
         prompts = bench.SCENARIOS[scenario].samples
-    load["calls"] = calls_of(prompts, epochs, load, judged=bool(scorers))
+    load["calls"] = judging.calls(prompts, load)
     calls = checked(lambda: make_load(**load, on_local=on_local))  # type: ignore[arg-type]  # as the options name them
     if scenario is not None and on_local:
         raise click.UsageError("--scenario and --local: one or the other")
     stop = checked(lambda: bench.Stop(errors=max_errors, error_rate=max_error_rate, budget_usd=budget_usd))
-    settings = {"scenario": scenario, "prompts": prompts, "scorers": read_scorers(scorers), "seed": seed,
-                "keep_answers": keep_answers, "warmup": warmup, "stop": stop, "slo": _slo(slo)}
+    settings = {"scenario": scenario, "prompts": prompts, "seed": seed, "warmup": warmup, "stop": stop,
+                "slo": _slo(slo), **judging.settings()}
     execute = partial(_execute, calls, settings, wanted, out)
     try:
         if scenario is not None:
