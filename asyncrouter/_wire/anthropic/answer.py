@@ -309,6 +309,8 @@ class MessageBuilder:
     def _add_counts(self, usage: object) -> None:
         if isinstance(usage, dict):
             self._counts = grown_counts(self._counts, usage)
+            if usage.get("output_tokens") == 0:  # the count before is of the beginning only
+                self._counts = {**self._counts, "output_tokens": 0}
 
     def _mark_lost(self, what: str) -> None:
         """Note that a part of the answer is missing: the rest is no whole answer, however it ends."""
