@@ -58,7 +58,7 @@ def curve(probes: Sequence[Probe], mark: float | None) -> go.Figure:
         chart.add_vline(x=mark, line={"dash": "dot", "color": "#94a3b8"})
     chart.update_xaxes(title="calls a second that were answered", rangemode="tozero")
     drawn = [value for line in chart.data for value in line.y]
-    chart.update_yaxes(title="seconds", **log_seconds(drawn, HEIGHT))
+    chart.update_yaxes(title="seconds, logarithmic", **log_seconds(drawn, HEIGHT))
     return styled(chart, HEIGHT)
 
 

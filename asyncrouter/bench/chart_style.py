@@ -41,14 +41,18 @@ def error_bars(value: float, low: float | None, high: float | None) -> dict[str,
 def log_seconds(values: Sequence[float], height: int) -> dict[str, Any]:
     """A logarithmic axis, `height` pixels long, labelled with seconds in full: plotly writes 0.2 as a bare "2".
 
-    The more pixels a decade has, the more labels fit.
+    It has a decade at least, so that small differences look small. The more pixels a decade has, the more labels fit.
     """
     drawn = [value for value in values if value > 0.0]  # a logarithmic axis has no 0
     low, high = min(drawn, default=1.0), max(drawn, default=1.0)
+    if high < 10.0 * low:
+        low, high = low * (high / low / 10.0) ** 0.5, high * (10.0 * low / high) ** 0.5
     decade = height / max(0.1, math.log10(high / low))
     steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if decade > 700 else (1, 2, 5) if decade > 110 else (1,)
     ticks = [step * 10.0**power for power in range(-4, 6) for step in steps]
-    return {"type": "log", "tickvals": ticks, "ticktext": [f"{at:g}" for at in ticks]}
+    margin = 0.04 * math.log10(high / low)
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{at:g}" for at in ticks],
+            "range": [math.log10(low) - margin, math.log10(high) + margin]}
 
 
 def as_text(name: str) -> str:

@@ -23,6 +23,7 @@ from asyncrouter.bench.chart_style import (
 from asyncrouter.bench.formatting import N_TOO_SMALL
 from asyncrouter.bench.measures import times
 from asyncrouter.bench.resampling import rank
+from asyncrouter.bench.stats import SAMPLES_BEYOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "failed": {"symbol": "x", "size": 7, "opacity": 0.85, "color": "#ef4444"},
 }
 """The markers of the time line, by what happened to a call. Ordinary calls are grey in every arm."""
+LINES = {"e2e": "", "ttft": ", first content", "service": ", service"}
+"""What is appended to the name of an arm for each kind of seconds in the latency chart."""
 NEVER = ", p99 never"
 """What is appended to the name of an arm whose p99 is infinite."""
 _SYMBOLS = {"": "circle", NEVER: "triangle-up"}
@@ -62,16 +65,19 @@ def script() -> str:
 
 
 def tail(arms: Sequence[ArmRun]) -> go.Figure:
-    """Latency at every quantile, the axis stretched towards the tail. A line ends where calls got no answer."""
+    """Latency at every quantile, the axis stretched towards the tail.
+
+    A line ends where calls got no answer, or where so few calls lie beyond that no quantile is stated.
+    """
     chart = go.Figure()
     for arm, colour, width in zip(arms, arm_colours(arms), nested_sizes(arms, 2.2, 1.3), strict=True):
-        for name, dash, thick in (("e2e", "solid", width), ("service", "dot", 1.2)):
+        for name, dash, thick in (("e2e", "solid", width), ("ttft", "dash", 1.6), ("service", "dot", 1.2)):
             sample = sorted(times(name, arm.measured))
             shares = [share for share in _shares(len(sample)) if sample[rank(share, len(sample))] < float("inf")]
             chart.add_scatter(
                 x=[1.0 / (1.0 - share) for share in shares], y=[sample[rank(share, len(sample))] for share in shares],
                 mode="lines", line={"color": colour, "dash": dash, "width": thick},
-                name=as_text(arm.name if name == "e2e" else f"{arm.name}, service"), legendgroup=arm.name,
+                name=as_text(f"{arm.name}{LINES[name]}"), legendgroup=arm.name,
                 visible=True if name == "e2e" else "legendonly", customdata=[f"{share:.3%}" for share in shares],
                 hovertemplate="%{y:.3f} s at %{customdata}",
             )
@@ -79,7 +85,7 @@ def tail(arms: Sequence[ArmRun]) -> go.Figure:
     chart.update_xaxes(type="log", tickvals=[at for at, _ in ticks], ticktext=[text for _, text in ticks],
                        title="share of the calls answered within")
     drawn = [at for line in chart.data if line.visible is True for at in line.y]
-    chart.update_yaxes(title="seconds from the scheduled start", **log_seconds(drawn, TAIL_HEIGHT))
+    chart.update_yaxes(title="seconds, logarithmic", **log_seconds(drawn, TAIL_HEIGHT))
     return styled(chart, TAIL_HEIGHT)
 
 
@@ -100,7 +106,7 @@ def timeline(arms: Sequence[ArmRun]) -> go.Figure:
     for title, colour in zip(chart.layout.annotations, arm_colours(arms), strict=True):
         title.update(x=0, xanchor="left", font={"size": 13, "color": colour})
     seconds = [_seconds(row) for arm in arms for row in arm.measured]
-    chart.update_yaxes(title="seconds", **log_seconds(seconds, ROW_HEIGHT))
+    chart.update_yaxes(title="seconds, log.", **log_seconds(seconds, ROW_HEIGHT))
     chart.update_xaxes(title="seconds since the run began", row=len(arms), col=1)
     return styled(chart, 130 + ROW_HEIGHT * len(arms), legend_px=34)
 
@@ -127,7 +133,7 @@ def cost(report: Report) -> go.Figure:
             error_y=error_bars(at, slow.low, top if slow.high is None else slow.high),
             hovertemplate=f"$%{{x:.4f}} for 1,000 calls, p99 {p99}",
         )
-    chart.update_xaxes(title="USD for 1,000 calls", tickprefix="$")
+    chart.update_xaxes(title="USD for 1,000 calls", tickprefix="$", rangemode="tozero")
     chart.update_yaxes(title="p99 latency, seconds", range=[0.0, 1.1 * top])
     return styled(chart, 400)
 
@@ -157,8 +163,8 @@ def _call_text(row: Row) -> str:
 
 
 def _shares(n: int) -> list[float]:
-    """Quantiles to draw: 120 of them, denser towards the tail, up to the second largest value."""
-    most = max(2.0, float(n))
+    """Quantiles to draw: 120 of them, denser towards the tail, up to the last one that is stated."""
+    most = max(2.0, n / SAMPLES_BEYOND)
     return [1.0 - most ** (-step / 120.0) for step in range(121)] if n else []
 
 

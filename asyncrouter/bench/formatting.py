@@ -24,7 +24,8 @@ COLUMNS = {
     "success": "success", "quality": "quality", "goodput_share": "goodput", "mean_answered": "mean answered",
     "p50_e2e": "p50", "p95_e2e": "p95", "p99_e2e": "p99", "p99.9_e2e": "p99.9", "p50_ttft": "ttft p50",
     "p99_ttft": "ttft p99", "p50_tpot": "tpot p50", "p95_itl": "itl p95", "p50_tokens_per_second": "tokens / s, a call",
-    "output_tokens_per_second": "tokens / s, in all", "achieved_rate": "answered / s", "goodput": "goodput / s",
+    "output_tokens_per_second": "tokens / s, in all", "offered_rate": "offered / s", "achieved_rate": "answered / s",
+    "goodput": "goodput / s",
     "hedges_fired": "hedged", "hedges_won": "hedges won", "extra_load": "extra load", "usd_per_1000": "$ / 1,000",
     "wasted_share": "wasted", "saved_p99_e2e": "p99 saved", "usd_per_second_saved": "$ / s saved",
 }

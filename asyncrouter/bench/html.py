@@ -12,6 +12,7 @@ from asyncrouter.bench.choice_page import choice_section
 from asyncrouter.bench.definitions import DEFINITIONS, definition
 from asyncrouter.bench.formatting import columns, figure
 from asyncrouter.bench.html_parts import cell, chart_html, shown
+from asyncrouter.bench.run_in_words import load_in_words, slo_in_words, world_in_words
 from asyncrouter.bench.verdicts import method, verdicts
 from asyncrouter.bench.waterfall import waterfall
 
@@ -56,10 +57,14 @@ def _title(report: Report) -> str:
 
 
 def _subtitle(report: Report) -> str:
+    settings = report.settings
     calls = max((arm.measures["calls"].value or 0.0 for arm in report.arms), default=0.0)
-    scenario = report.settings["scenario"]
-    where = f"scenario {scenario}, virtual time" if scenario else "real time"
-    return f"{calls:,.0f} calls an arm, {where}, seed {report.settings['seed']}; the first arm is the baseline"
+    load, slo = (value if isinstance(value := settings.get(name), dict) else {} for name in ("load", "slo"))
+    warmup = f" after {settings['warmup']} of warm-up" if settings.get("warmup") else ""
+    baseline = "; the first arm is the baseline" if len(report.arms) > 1 else ""
+    parts = (f"{calls:,.0f} calls an arm{warmup}", load_in_words(load), world_in_words(settings["scenario"]),
+             slo_in_words(slo), f"seed {settings['seed']}")
+    return "; ".join(part for part in parts if part) + baseline
 
 
 def _table(arms: Sequence[ArmReport]) -> str:

@@ -48,7 +48,7 @@ def _verdict(arm: str, changes: Sequence[Change], baseline: str) -> str:
     shown = [one for one in changes if one.verdict in {"better", "worse"}]
     phrases = [*_seconds(shown, baseline), *_counts(shown, baseline), *_costs(shown, baseline)]
     if phrases:
-        return f"{arm} {'; '.join(phrases)}."
+        return f"{arm} {'; '.join([*phrases, *_not_shown(changes)])}."
     tested = [one for one in changes if one.verdict == "same"]
     if not tested:
         return f"{arm} and {baseline} could not be compared: too few calls, or no answers."
@@ -83,6 +83,14 @@ def _counts(shown: Iterable[Change], baseline: str) -> list[str]:
 def _costs(shown: Iterable[Change], baseline: str) -> list[str]:
     return [f"has {_share_of(one)} {'more' if one.verdict == 'worse' else 'less'} {_MONEY[one.name]} than {baseline}"
             for one in shown if one.name in _MONEY]
+
+
+def _not_shown(changes: Iterable[Change]) -> list[str]:
+    """A phrase for the latencies and the cost in which no difference could be shown."""
+    places = [str(_place(one.name)) for one in changes
+              if one.verdict == "same" and one.name.endswith("_e2e") and _place(one.name) is not None]
+    places += [f"in {_MONEY[one.name]}" for one in changes if one.verdict == "same" and one.name == "usd_per_1000"]
+    return [f"no difference could be shown {_and(places)}"] if places else []
 
 
 def _place(name: str) -> str | None:

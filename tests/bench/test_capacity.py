@@ -16,6 +16,7 @@ from asyncrouter.bench.probes import Prober
 from asyncrouter.bench.rows import Row
 from asyncrouter.bench.saturation import knee
 from asyncrouter.bench.slo import parse_slo
+from tests.helpers.browser import overflow
 
 if TYPE_CHECKING:
     from asyncrouter.bench.probes import By
@@ -122,6 +123,7 @@ def test_max_rate_is_shown_and_written(shell: Shell) -> None:
     assert done.status == 0
     assert "streams at once meet p95_e2e < 1.5" in done.out
     assert {path.name for path in Path("out").iterdir()} == {"capacity.html", "capacity.json", "capacity.csv"}
+    assert overflow(Path("out/capacity.html").absolute(), 500) == 0
     assert orjson.loads(Path("out/capacity.json").read_bytes())["by"] == "streams"
     assert Path("out/capacity.csv").read_text().startswith("level,calls,seconds,answered_per_second,success,")
 

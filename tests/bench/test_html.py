@@ -9,7 +9,7 @@ import pytest
 
 from asyncrouter import bench
 from asyncrouter.bench import Arm, Load, charts, html
-from tests.helpers.browser import DARK, browse
+from tests.helpers.browser import DARK, browse, overflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_every_chart_is_drawn(drawn: str) -> None:
     assert figures["timeline"].count('class="point"') > 400
     assert figures["cost"].count('class="point"') >= 1
     assert figures["waterfall-0"].count('class="point"') >= 8
-    assert "p99" in figures["tail"]
+    assert "p95" in figures["tail"]
     assert "<b>hedged</b>" not in drawn
     assert "&lt;b&gt;hedged&lt;/b&gt;" in drawn
 
@@ -116,3 +116,33 @@ def test_the_page_needs_no_network(page: Path) -> None:
 
     assert re.findall(r"""(?:src|href)=["']?[^"'>]*""", text) == []
     assert re.findall(r"<script[^>]+src=", page.read_text(encoding="utf-8")) == []
+
+
+def test_the_page_fits_a_narrow_window(page: Path) -> None:
+    """At 500 and at 800 pixels there is no sideways scroll, with two arms and all charts (two browsers: 6 s)."""
+    assert [overflow(page, pixels) for pixels in (500, 800)] == [0, 0]
+
+
+def test_the_head_says_how_it_was_measured(page: Path) -> None:
+    """Load, world and SLO stand under the title, the verdict below, and the method under the table."""
+    text = page.read_text(encoding="utf-8")
+
+    assert ("<p>300 calls an arm; 10 calls a second, Poisson arrivals; scenario outage (the first model answers 503 in "
+            "the middle third, then recovers), virtual time; SLO: e2e ≤ 3.0 s; seed 0; the first arm is the baseline"
+            ) in text
+    assert text.count("<p class=verdict>") == 1
+    assert "verdicts with Holm&#x27;s correction" in text
+
+
+def test_a_line_ends_where_nothing_can_be_stated(outage: Run) -> None:
+    """Of a thousand calls p99 is the last quantile that is drawn."""
+    [line] = [one for one in charts.tail(outage.arms).data if one.name == "again"]
+
+    assert line.customdata[-1] == "99.000%"
+
+
+def test_small_differences_look_small() -> None:
+    """A logarithmic axis of latencies between 1.0 and 1.2 s shows a decade."""
+    low, high = charts.log_seconds([1.0, 1.2], 400)["range"]
+
+    assert high - low >= 1.0

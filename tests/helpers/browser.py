@@ -29,6 +29,24 @@ def browse(url: str, profile: Path, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
+def overflow(page: Path, pixels: int) -> int:
+    """The pixels by which a page is wider than a window of this width: more than 0 is a sideways scroll.
+
+    The page stands in a frame of that width: a window of a headless browser has a least width of its own.
+    """
+    frame = page.with_name(f"frame-{pixels}.html")
+    frame.write_text(f"""<iframe src="{page.name}" style="width:{pixels}px;height:900px;border:0"></iframe><script>
+      const frame = document.querySelector("iframe");
+      frame.onload = () => setTimeout(() => {{
+        const root = frame.contentDocument.documentElement;
+        document.title = root.scrollWidth - root.clientWidth;
+      }}, 500);
+    </script>""")
+    text = browse(frame.as_uri(), page.parent / "profile", "--allow-file-access-from-files",
+                  "--virtual-time-budget=10000", "--dump-dom")
+    return int(text.partition("<title>")[2].partition("</title>")[0])
+
+
 def corner(picture: Path) -> tuple[int, int, int]:
     """The colour at the top left of a PNG: the first pixel after the filter byte, which no filter changes there."""
     data, at, packed = picture.read_bytes(), 8, b""
