@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.policy import Policy
     from asyncrouter.bench.probes import Probe
     from asyncrouter.bench.progress import Progress
-    from asyncrouter.bench.replay_estimate import Replayed, replay
+    from asyncrouter.bench.replay_estimate import Replayed, as_recorded, replay
     from asyncrouter.bench.report import ArmReport, Report
     from asyncrouter.bench.result import Run
     from asyncrouter.bench.rows import AttemptRow, Row
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS", "DEFINITIONS", "INTERRUPTED", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change",
     "Condition", "Day", "Estimate", "JsonlTrace", "Load", "MaxRate", "Policy", "Probe", "Progress", "Replayed",
-    "Report", "Row", "Run", "Sample", "Scenario", "Scorer", "Settings", "Shape", "Stop", "Sweep", "broken", "compare",
-    "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer", "read_dataset", "read_trace", "replay",
-    "run", "run_real", "standard", "sweep", "synthetic",
+    "Report", "Row", "Run", "Sample", "Scenario", "Scorer", "Settings", "Shape", "Stop", "Sweep", "as_recorded",
+    "broken", "compare", "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer", "read_dataset",
+    "read_trace", "replay", "run", "run_real", "standard", "sweep", "synthetic",
 ]
 
 _EXPORTS = {
@@ -63,7 +63,7 @@ _EXPORTS = {
     "changes": ("Change",), "comparison": ("compare",), "conditions": ("Condition", "broken", "parse_conditions"),
     "dataset": ("read_dataset",), "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"),
     "load": ("Load",), "policy": ("Policy",),
-    "probes": ("Probe",), "progress": ("Progress",), "replay_estimate": ("Replayed", "replay"),
+    "probes": ("Probe",), "progress": ("Progress",), "replay_estimate": ("Replayed", "as_recorded", "replay"),
     "report": ("ArmReport", "Report"), "result": ("Run",), "rows": ("AttemptRow", "Row"),
     "runner": ("INTERRUPTED", "run", "run_real"), "saturation": ("Sweep", "sweep"),
     "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",),

@@ -31,6 +31,7 @@ from asyncrouter.bench.policy import Policy, parse_quantile
 from asyncrouter.bench.policy_run import RESERVE_SECONDS, Bucket, Outcome, PolicyRun
 from asyncrouter.bench.replay_costs import answer_cost, prompt_cost
 from asyncrouter.bench.replay_measures import Rounds, cost_estimate, measure_rounds
+from asyncrouter.bench.replay_recorded import by_task, recorded_measures
 from asyncrouter.bench.stats import Estimate
 from asyncrouter.bench.survival import KaplanMeier, Observation, observations
 
@@ -57,7 +58,8 @@ class Replayed:
     `unknown` is the share of calls whose end the recording does not reach: their times count as "at least" and they as
     not answered, so the value is a lower bound, of `success` too, and the upper end of an interval may be `None`. An
     estimate's `n` is its effective sample size: the number of calls, or of the recorded observations of the model that
-    comes first or mostly answers, where those are fewer. `warnings` say where it rests on too little.
+    comes first or mostly answers, where those are fewer. `warnings` say where it rests on too little. `task` is the one
+    that was asked for, `None` for calls without one.
     """
 
     policy: Policy
@@ -65,6 +67,7 @@ class Replayed:
     measures: dict[str, Estimate]
     unknown: float
     warnings: tuple[str, ...]
+    task: str | None = None
 
 
 class _Call(NamedTuple):
@@ -77,17 +80,31 @@ class _Call(NamedTuple):
 def replay(
     calls: Sequence[CallRow], policies: Sequence[Policy], *, seed: int = 0, imputations: int = IMPUTATIONS
 ) -> list[Replayed]:
-    """Estimate how each policy would have done, in the order given. The recorded order of models is that of their first
-    requests.
+    """Estimate how each policy would have done, in the order given, for each task apart. The recorded order of models
+    is that of their first requests in the calls of the task.
 
     `seed` fixes what is drawn. Raises `ValueError` when the recording holds no attempt, and for a policy that names a
     model that was never asked, or a quantile that was not observed.
     """
     if seed < 0:
         raise ValueError(f"seed: expected 0 or more, got {seed}")
-    usable = [_call(call) for call in calls if call.attempts]
+    usable = by_task([call for call in calls if call.attempts])
     if not usable:
         raise ValueError("no call in this recording has an attempt")
+    return [replace(found, task=task) for task, chosen in usable.items()
+            for found in _replay_task(chosen, policies, seed, imputations)]
+
+
+def as_recorded(calls: Sequence[CallRow]) -> list[Replayed]:
+    """What the calls of each task came to as they were, for comparison: measured, not estimated."""
+    return [Replayed(Policy(name="as recorded"), None, recorded_measures(chosen), 0.0, (), task)
+            for task, chosen in by_task([call for call in calls if call.attempts]).items()]
+
+
+def _replay_task(
+    calls: Sequence[CallRow], policies: Sequence[Policy], seed: int, imputations: int
+) -> list[Replayed]:
+    usable = [_call(call) for call in calls]
     recorded: dict[str, list[Observation]] = defaultdict(list)
     for call in usable:
         for model, one in call.observations.items():

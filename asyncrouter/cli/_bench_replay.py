@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asyncrouter import bench
+from asyncrouter import bench, visible
 from asyncrouter.cli._bench_usage import NATURAL, checked, parse_seconds
 from asyncrouter.cli._console import write_table
 from asyncrouter.cli._json import JsonObject, json_line, json_option
@@ -33,6 +33,7 @@ Examples:
               help="Hedge delays to try: seconds, quantiles of the first model's times, or none.")
 @click.option("--order", "orders", multiple=True, metavar="A,B,…",
               help="An order of models to try. May be repeated.  [default: as recorded]")
+@click.option("--task", metavar="NAME", help="Only the calls of this task.  [default: each task apart]")
 @click.option("--budget", type=float, metavar="SHARE", default=0.05, show_default=True, help="Hedges a call, at most.")
 @click.option("--first-token", type=float, metavar="SECONDS", help="Timeout until the first content of each model.")
 @click.option("--total", type=float, metavar="SECONDS", help="Timeout until the whole answer of each model.")
@@ -41,26 +42,48 @@ Examples:
               help="Seed of what is imputed and resampled.")
 @json_option
 def replay(
-    trace: Path, hedges: str, orders: Sequence[str], seed: int, as_json: bool, **limits: float | None
+    trace: Path, hedges: str, orders: Sequence[str], task: str | None, seed: int, as_json: bool,
+    **limits: float | None,
 ) -> None:
     """Estimate from recorded calls how other hedges, timeouts and orders of models would have done.
 
     TRACE is a file that `Router(listeners=[JsonlTrace("trace.jsonl")])` has written (`from asyncrouter.bench import
-    JsonlTrace`). Unobserved outcomes are imputed repeatedly from observed ones; intervals are 95 %, and "≥" means that
-    the recording reaches no further.
+    JsonlTrace`). Each task is estimated apart, beside its calls as they were recorded. Unobserved outcomes are imputed
+    repeatedly from observed ones; intervals are 95 %, and "≥" means that the recording reaches no further.
     """
     policies = checked(lambda: [
         bench.Policy(order=order, hedge=after, **limits)  # type: ignore[arg-type]  # as the options name them
         for order in ([tuple(map(str.strip, text.split(","))) for text in orders] if orders else [None])
         for after in map(_hedge_delay, hedges.split(","))
     ])
-    done = _estimate(checked(lambda: bench.read_trace(trace)), policies, seed)
+    calls = _of_task(checked(lambda: bench.read_trace(trace)), task)
+    done = [*bench.as_recorded(calls), *_estimate(calls, policies, seed)]
     if as_json:
         write(json_line({"policies": [_estimate_json(one) for one in done]}))
     else:
-        write_table(["policy", "hedge after", *SHOWN], [_row(one) for one in done])
+        _write_tables(done)
     for warning in dict.fromkeys(warning for one in done for warning in one.warnings):
         print_warning(f"not enough data: {warning}")
+
+
+def _of_task(calls: Sequence[CallRow], task: str | None) -> Sequence[CallRow]:
+    """The calls of a task, all of them without one. Raises `click.UsageError` for a task that was not recorded."""
+    if task is None:
+        return calls
+    chosen = [call for call in calls if call.task == task]
+    if not chosen:
+        known = ", ".join(sorted({str(call.task) for call in calls if call.task is not None})) or "none"
+        raise click.UsageError(visible(f"--task {task}: no call of this task was recorded, but of: {known}"))
+    return chosen
+
+
+def _write_tables(done: Sequence[bench.Replayed]) -> None:
+    """A table for each task, the recorded calls first."""
+    tasks = list(dict.fromkeys(one.task for one in done))
+    for number, task in enumerate(tasks):
+        if len(tasks) > 1:
+            write("\n" * (number > 0) + (f"task {visible(task)}\n" if task is not None else "calls without a task\n"))
+        write_table(["policy", "hedge after", *SHOWN], [_row(one) for one in done if one.task == task])
 
 
 def _estimate(calls: Sequence[CallRow], policies: Sequence[bench.Policy], seed: int) -> list[bench.Replayed]:
@@ -82,8 +105,8 @@ def _estimate(calls: Sequence[CallRow], policies: Sequence[bench.Policy], seed: 
 def _estimate_json(one: bench.Replayed) -> JsonObject:
     measures = {name: asdict(estimate) for name, estimate in one.measures.items()}
     return {
-        "policy": str(one.policy), **asdict(one.policy), "hedge_after": one.after, "unknown": one.unknown,
-        "measures": measures, "warnings": one.warnings,
+        "task": one.task, "policy": str(one.policy), **asdict(one.policy), "hedge_after": one.after,
+        "unknown": one.unknown, "measures": measures, "warnings": one.warnings,
     }
 
 
@@ -94,8 +117,8 @@ def _row(one: bench.Replayed) -> tuple[str, ...]:
 
 def _figure(one: bench.Replayed, name: str) -> str:
     estimate = one.measures[name]
-    bounded = estimate.high is not None or estimate.value is None
-    return ("" if bounded else "≥ ") + bench.figure(name, estimate, interval=True)
+    unbounded = one.unknown > 0.0 and estimate.high is None and estimate.value is not None and estimate.enough
+    return ("≥ " if unbounded else "") + bench.figure(name, estimate, interval=True)
 
 
 def _hedge_delay(text: str) -> float | str | None:

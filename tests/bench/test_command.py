@@ -249,9 +249,10 @@ def test_recorded_calls_are_replayed(shell: Shell, clock: Clock) -> None:
 
     clock.run(main())
     done = shell.run("bench", "replay", "trace.jsonl", "--hedge", "none,p50,1.5", "--budget", "1")
-    none, median, fixed = done.out.splitlines()[1:]
+    recorded, none, median, fixed = done.out.splitlines()[1:]
 
     assert done.status == 0
+    assert recorded.split()[:7] == ["as", "recorded", "–", "100.00%", "[93.98%,", "100.00%]", "3.000"]
     assert ("–" in none, "3.000 s" in median, "1.500 s" in fixed) == (True, True, True)
     assert "b was asked only" in done.err
 
@@ -268,8 +269,25 @@ def test_a_quantile_that_was_not_observed_leaves_the_other_policies(shell: Shell
                                      "error": None, "attempts": attempts}) + b"\n")
     done = shell.run("bench", "replay", "trace.jsonl", "--hedge", "p50,p98", "--budget", "1")
 
-    assert (done.status, len(done.out.splitlines())) == (0, 2)
+    assert (done.status, len(done.out.splitlines())) == (0, 3)
     assert "left out: p98 of a was not observed" in done.err
+
+
+def test_each_task_is_replayed_apart(shell: Shell) -> None:
+    """Two tasks with chains of their own: a table for each, none with a chain that never was; --task chooses one."""
+    quick = {"cause": "first", "outcome": "won", "sent": 0.0, "first": 0.5, "ended": 1.0}
+    with Path("trace.jsonl").open("wb") as file:
+        for number in range(100):
+            task, model = ("chat", "a") if number % 4 else ("code", "b")
+            file.write(orjson.dumps({"schema_version": 1, "started": float(number), "seconds": 1.0, "task": task,
+                                     "error": None, "attempts": [{**quick, "model": model}]}) + b"\n")
+    both, one, wrong = (shell.run("bench", "replay", "trace.jsonl", "--hedge", "none", *more)
+                        for more in ((), ("--task", "code"), ("--task", "cod")))
+
+    assert [line.split("  ")[0] for line in both.out.splitlines()] == [
+        "task chat", "policy", "as recorded", "a, no hedge", "", "task code", "policy", "as recorded", "b, no hedge"]
+    assert [line.split("  ")[0] for line in one.out.splitlines()] == ["policy", "as recorded", "b, no hedge"]
+    assert (wrong.status, "no call of this task was recorded, but of: chat, code" in wrong.err) == (2, True)
 
 
 def test_replay_takes_names_with_spaces_and_refuses_impossible_limits(shell: Shell) -> None:
