@@ -5,8 +5,9 @@ q is the sum of the seconds of some calls over the sum of their answers' tokens 
 known). Only calls begun after the last change of the size count. Latency alone says little: lengths of answers
 spread it, and a server that batches slows every token down long before its throughput falls.
 
-- *Ramp.* From `START` on the size doubles with each round while that gains 5 % and no call comes near its timeout. A
-  doubling that gains less is not followed by another; one that loses is taken back.
+- *Ramp.* From `START` on the size doubles with each round while that gains 5 % and no call comes near its timeout; once
+  a doubling gains less than 50 %, steps are of half the length. A step that gains less than 5 % is not followed by
+  another; one that loses is taken back, and no other size is tried for long: both neighbours are known.
 - *Hold.* After two rounds a smaller size is tried, which is kept unless it loses 2 % of the best throughput known; now
   and then a larger one, which is kept if it gains 5 %. After a smaller size has failed, none is tried for long.
 - *Change.* A throughput that moves by more than 30 % while the size stands still is no effect of the size: it is the
@@ -38,6 +39,11 @@ GAIN = 1.05
 """What a larger size must multiply the throughput by to be kept."""
 LOSS = 0.98
 """What a smaller size may multiply the best throughput by and still be kept."""
+DOUBLE_GAIN = 1.5
+"""What a step of the ramp must multiply the throughput by for the next one to double the size: a server near its best
+may lose far more beyond it than is to be gained, and is slow to recover."""
+RAMP_STEP = 2.0**0.5
+"""What other steps of the ramp multiply the size by."""
 SMALLER, LARGER = 0.8, 1.25
 """What a trial multiplies the size by."""
 HOLD_ROUNDS = 2
@@ -53,10 +59,10 @@ ERROR = 0.05
 """The relative standard error that a round's throughput may have; until then it lasts longer, where that decides."""
 MOST_ROUNDS = 4
 """How many times its usual number of calls a round lasts at most for that."""
-EARLY_CALLS = 16
-"""Calls after which, again and again, a larger size is given up whose throughput is far below the last."""
-EARLY_LOSS = 0.8
-"""What "far below" means: less than this share of it."""
+EARLY_CALLS = 8
+"""Calls from which on a larger size is given up, within its round, whose throughput is below the last."""
+EARLY_LOSS = 0.9
+"""What "below" means: less than this share of it, and that by two standard errors."""
 CHANGE = 1.3
 """The ratio of two throughputs at one size beyond which the server has changed."""
 CLOCK_SHARE = 0.25
@@ -119,7 +125,7 @@ class Window:
         self._xy += seconds * tokens
         self._yy += tokens * tokens
         self._latencies.append(seconds)
-        if (self._calls >= self._round and self._is_certain()) or self._is_far_below():
+        if (self._calls >= self._round and self._is_certain()) or self._is_clearly_below():
             self._end_round()
 
     def timed_out(self, epoch: int, now: float, seconds: float) -> None:
@@ -141,15 +147,19 @@ class Window:
             return True
         if self.phase == "ramp" and self._throughput >= GAIN * self._x:
             return True
+        return self._error() <= ERROR
+
+    def _error(self) -> float:
+        """The relative standard error of the round's throughput."""
         q = self._seconds / self._tokens
         spread = max(0.0, self._xx - 2.0 * q * self._xy + q * q * self._yy)
-        return sqrt(spread) <= ERROR * self._seconds
+        return sqrt(spread) / max(self._seconds, 1e-9)
 
-    def _is_far_below(self) -> bool:
+    def _is_clearly_below(self) -> bool:
         """Whether it is clear already that a larger size loses."""
-        if self._calls % EARLY_CALLS or self.phase not in {"ramp", "larger"}:
+        if self._calls < EARLY_CALLS or self.phase not in {"ramp", "larger"}:
             return False
-        return self._throughput < EARLY_LOSS * self._x
+        return self._throughput * (1.0 + 2.0 * self._error()) < EARLY_LOSS * self._x
 
     def _end_round(self) -> None:
         x = self._throughput
@@ -168,12 +178,14 @@ class Window:
 
     def _ramped(self, x: float, *, slow: bool) -> None:
         if self._x and x < LOSS * self._x:
+            self._rest, self._larger_every = REST_ROUNDS, REST_ROUNDS
             self._change(self._previous, "hold")
         elif x < GAIN * self._x or slow or self.size >= self.most:
             self._change(self.size, "hold")
         else:
+            step = 2.0 if x >= DOUBLE_GAIN * self._x else RAMP_STEP
             self._x = x
-            self._try(self.size * 2, "ramp")
+            self._try(int(self.size * step), "ramp")
             return
         self._best = 0.0
 

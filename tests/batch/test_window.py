@@ -52,11 +52,44 @@ def test_the_ramp_goes_back_from_a_size_that_loses() -> None:
     """A doubling after which throughput falls is taken back as soon as that is clear."""
     window = Window(1024)
     answer(window, 8, 1.0)
-    answer(window, 15, 4.0)
+    answer(window, 7, 4.0)
 
     assert window.size == 32
     answer(window, 1, 4.0)
     assert (window.size, window.phase) == (16, "hold")
+
+
+def test_a_size_that_seems_to_lose_is_not_taken_back_while_calls_differ() -> None:
+    """Two standard errors decide: eight calls whose seconds for a token differ widely say too little."""
+    window = Window(1024)
+    answer(window, 8, 1.0)
+
+    for seconds in (0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 16.0):
+        answer(window, 1, seconds)
+
+    assert (window.size, window.phase) == (32, "ramp")
+
+
+def test_the_ramp_takes_half_a_step_where_a_doubling_gains_less_than_half() -> None:
+    """After a gain of 1.6 the size doubles, after one of 1.4 it grows by the root of two."""
+    window = Window(1024)
+
+    answer(window, 8, 1.0)
+    answer(window, 16, 2.0 / 1.6)
+    assert window.size == 64
+    answer(window, 32, 4.0 / 1.6 / 1.4)
+    assert window.size == 90
+
+
+def test_after_a_ramp_that_lost_the_neighbours_are_not_tried_for_long() -> None:
+    """Both are known from the ramp: the first trial comes 24 rounds later."""
+    window = Window(1024)
+    answer(window, 8, 1.0)
+    answer(window, 8, 4.0)
+
+    rounds = next(number for number in count(1) if _one_round(window, 2.0) != "hold")
+
+    assert rounds == REST_ROUNDS
 
 
 def test_the_ramp_stops_when_calls_come_near_their_timeout() -> None:
@@ -109,8 +142,8 @@ def test_a_smaller_size_that_loses_is_not_tried_again_for_long() -> None:
     assert rounds >= REST_ROUNDS - 1
 
 
-def _one_round(window: Window) -> str:
-    answer(window, max(32, window.size), 2.0 * window.size / 64)
+def _one_round(window: Window, seconds: float | None = None) -> str:
+    answer(window, max(32, window.size), 2.0 * window.size / 64 if seconds is None else seconds)
     return window.phase
 
 
