@@ -12,13 +12,19 @@ import pytest
 
 from asyncrouter import Router, batch
 from asyncrouter.batch import BatchError
+from asyncrouter.batch._vendors import decide
 from asyncrouter.sim import BATCH_FAULTS, Act
+from asyncrouter.sim._batches import front
+from asyncrouter.sim._batches.http import json
 from tests.helpers.vendors import HOUR, MODELS, Killed, VendorWorld
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from asyncrouter import Reply
+    from asyncrouter.sim import Batches
+    from asyncrouter.sim._batches.http import HttpRequest
+    from asyncrouter.sim.play import Play
 
 ONE = ("openai",)
 
@@ -88,6 +94,62 @@ def test_what_is_stuck_is_answered_live_at_the_deadline(vendors: VendorWorld) ->
     assert {round(seen.at, 6) for seen in vendors.world.seen} == {2 * HOUR}
     assert models(vendors) == {"live": 8}
     assert report.vendors["anthropic"]["left"] == 1
+
+
+@pytest.mark.parametrize(("vendor", "refused"), [("openai", 409), ("anthropic", 400)])
+def test_a_batch_that_ended_before_its_cancellation_is_read(
+    vendors: VendorWorld, monkeypatch: pytest.MonkeyPatch, vendor: str, refused: int
+) -> None:
+    """A batch that ends between the last look and its cancellation is paid: its results are fetched at once."""
+    monkeypatch.setattr(decide, "LATER_LOOKS", 3 * HOUR)
+    monkeypatch.setattr(decide, "FIRST_LOOKS", 3 * HOUR)
+    vendors.world.batches(takes=1.5 * HOUR)
+    vendors.rows(10, vendors=(vendor,))
+    with vendors.watched():
+        vendors.run(deadline=2 * HOUR)
+
+    cancelled = [call.status for call in vendors.batches.log if call.path.endswith(("/cancel", ":cancel"))]
+    assert models(vendors) == {MODELS[vendor]: 10}
+    assert vendors.violations(10) == []
+    assert cancelled == [refused]
+
+
+def test_while_a_cancellation_fails_the_batch_is_looked_at(
+    vendors: VendorWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor that fails each cancellation loses no result: the end of the batch is still seen."""
+    respond = front.VENDORS["openai"]
+
+    def failing(batches: Batches, request: HttpRequest) -> Play:
+        return json(500, {}) if request.path.endswith("/cancel") else respond(batches, request)
+
+    monkeypatch.setitem(front.VENDORS, "openai", failing)
+    vendors.world.batches(takes=2.5 * HOUR)
+    vendors.rows(10, vendors=ONE)
+    with vendors.watched():
+        vendors.run(deadline=3 * HOUR - 300.0)
+
+    assert models(vendors) == {"gpt": 10}
+
+
+def test_a_batch_is_given_up_for_gone_by_a_look_alone(vendors: VendorWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor that says for a moment that there is no such batch, and then fails looks for long, still has it."""
+    respond = front.VENDORS["openrouter"]
+
+    def forgetful(batches: Batches, request: HttpRequest) -> Play:
+        if request.method == "GET" and request.path.startswith("/batches/"):
+            if request.at < 60.0:
+                return json(404, {})
+            if request.at < 1500.0:
+                return json(500, {})
+        return respond(batches, request)
+
+    monkeypatch.setitem(front.VENDORS, "openrouter", forgetful)
+    vendors.rows(10, vendors=("openrouter",))
+    with vendors.watched():
+        vendors.run()
+
+    assert models(vendors) == {"orm": 10}
 
 
 def test_what_a_cancelled_batch_has_answered_is_used(vendors: VendorWorld) -> None:

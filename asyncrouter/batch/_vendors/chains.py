@@ -7,7 +7,7 @@ could answer. After a failure that is the row's own (an answer that was not acce
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import Chain, Model, Pool, Price, Step
 from asyncrouter.batch._preflight import choice_of
@@ -47,12 +47,23 @@ class RowPlan:
     others: dict[str, object] | None
 
 
+class _Models(NamedTuple):
+    """What a choice of models comes to, for all rows that make it: see `RowPlan`."""
+
+    vendor: Vendor | None
+    provider: Provider
+    model: Model
+    offline: Chain
+    rest: Chain
+    others: Chain | None
+
+
 class Plans:
-    """Makes the plan of each row, once for all rows with the same options."""
+    """Makes the plan of each row. Rows with the same choice of models share their chains, so the router plans once."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._by_choice: dict[bytes, tuple[Chain | None, list[Step], Model]] = {}
+        self._by_choice: dict[bytes, _Models] = {}
         self._last: tuple[dict[str, object] | None, RowPlan | None] = (None, None)
 
     def of(self, options: dict[str, object]) -> RowPlan:
@@ -69,20 +80,24 @@ class Plans:
         if (found := self._by_choice.get(key)) is None:
             if len(self._by_choice) >= MAX_PLANS:
                 self._by_choice.clear()
-            found = self._by_choice[key] = self._steps(choice)
-        base, steps, model = found
+            found = self._by_choice[key] = self._models(choice)
+        kept = {name: options[name] for name in LANE_OPTIONS if name in options}
+        live = {name: value for name, value in options.items() if name not in MODEL_ARGUMENTS}
+        return RowPlan(
+            found.vendor, found.provider, found.model, {**kept, "chain": found.offline, "priority": "batch"},
+            {**live, "chain": found.rest}, None if found.others is None else {**live, "chain": found.others},
+        )
+
+    def _models(self, choice: Mapping[str, object]) -> _Models:
+        base, steps, model = self._steps(choice)
         provider = self._router.config.provider(model.provider)
         vendor = vendor_of(provider)
         price = model.usd_per_mtok if vendor is None else batch_price(model.usd_per_mtok, vendor.name)
         model = replace(model, usd_per_mtok=price, rpm=None, tpm=None, max_concurrent=None)
-        kept = {name: options[name] for name in LANE_OPTIONS if name in options}
-        live = {name: value for name, value in options.items() if name not in MODEL_ARGUMENTS}
         first, others = steps[0], steps[1:]
-        return RowPlan(
-            vendor, provider, model,
-            {**kept, "chain": offline_chain(base, first, model), "priority": "batch"},
-            {**live, "chain": _chain(base, [*others, first])},
-            {**live, "chain": _chain(base, others)} if others else None,
+        return _Models(
+            vendor, provider, model, offline_chain(base, first, model), _chain(base, [*others, first]),
+            _chain(base, others) if others else None,
         )
 
     def _steps(self, choice: Mapping[str, object]) -> tuple[Chain | None, list[Step], Model]:

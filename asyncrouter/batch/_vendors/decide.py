@@ -108,14 +108,12 @@ def searches_of(chunk: Chunk) -> tuple[float, ...]:
 
 
 def _to_end(chunk: Chunk, now: float, times: Times, *, cancels: bool) -> Action:
-    if chunk.missing is not None and now >= chunk.missing + GONE_AFTER:
-        return Action("fail", why="the vendor says that there is no such batch")
     if (released := _released(chunk, now, times)) is not None:
         return released
-    if cancels and chunk.cancelled is None and now >= times.cancel:
-        return Action("cancel", chunk.reserve or 0.0)
     if now >= times.leave:
         return Action("leave")
+    if cancels and chunk.cancelled is None and now >= times.cancel:
+        return Action("cancel", min(chunk.reserve or 0.0, times.leave))
     return Action("look", _next_look(chunk, times, cancels=cancels))
 
 

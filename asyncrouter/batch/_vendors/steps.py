@@ -33,8 +33,8 @@ HEAVY = 2
 """Uploads, downloads and merges at once: they are what takes memory and bandwidth."""
 WAIT = 30.0
 """Seconds between two looks whether there is room at a vendor, or in the budget."""
-TOO_LARGE = 413
-"""The HTTP status of a request that is too large."""
+CONFLICT, TOO_LARGE = 409, 413
+"""The HTTP statuses of a request that does not fit the state of what it is about, and of one that is too large."""
 
 
 class VendorSteps:
@@ -124,10 +124,13 @@ class VendorSteps:
             look = await self._caller.run(vendor.look(place, chunk.batch))
         except VendorError as error:
             chunk.looked = self._wall()
-            if error.status == 404 and chunk.missing is None:
-                self._journal.write("missing", chunk)
-            elif error.status != 404:
+            if error.status != 404:
                 chunk.reserve = self._wall() + WAIT
+            elif chunk.missing is None:
+                self._journal.write("missing", chunk)
+            elif chunk.looked >= chunk.missing + GONE_AFTER:
+                self._journal.write("failed", chunk, why="the vendor says that there is no such batch")
+                self._released(chunk)
             return
         before, chunk.looked = chunk.word, self._wall()
         if look.phase != "ended":
@@ -161,13 +164,16 @@ class VendorSteps:
             )
 
     async def cancel(self, chunk: Chunk, vendor: Vendor, place: Place) -> None:
-        """Cancel its batch."""
+        """Cancel its batch. One that cannot be cancelled may have ended since the last look: it is looked at again."""
         assert chunk.batch is not None
         self._journal.write("cancelling", chunk)
         try:
             await self._caller.run(vendor.cancel(place, chunk.batch))
         except VendorError as error:
-            if error.status is None or error.passes:
+            await self.look(chunk, vendor, place)
+            if chunk.step != "created":
+                return
+            if error.passes and error.status != CONFLICT:
                 chunk.reserve = self._wall() + pause(0)
                 return
         self._journal.write("cancelled", chunk)

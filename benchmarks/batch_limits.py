@@ -1,0 +1,111 @@
+"""How fast does a batch find a limit that is only known from its rejections, and find it again after slow minutes?
+
+    python -m benchmarks.batch_limits [--json results/batch_limits.json]
+
+Virtual time. A server serves at most 40 requests at once, or 300 a second, or 50,000 tokens a minute (with a minute's
+tokens to begin with, as token buckets have). It announces nothing; with `told` its 429s have a Retry-After. Answers
+take 0.5 s, and from 60 to 75 s ten times as long. Throughput is that of the answers, in windows of 5 s.
+
+`found` is the second from which on a window has 95 % of the capacity, `share` that of the 30 s that follow the tenth,
+`back` the seconds after the slow time until a window has 90 % again, `rejected` the share of all requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from bisect import bisect_left
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from asyncrouter import Router, batch
+from asyncrouter.sim import Act, Clock, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from asyncrouter.sim import LoggedRequest, SimModel
+
+LATENCY = 0.5
+SLOW = (60.0, 75.0)
+SECONDS = 120.0
+WINDOW = 5.0
+
+
+class Case(NamedTuple):
+    """A limit, the answers a second that it allows, and the tokens of a request."""
+
+    set: Callable[[SimModel, bool], object]
+    capacity: float
+    slow: float
+    """The answers a second that it allows while they take ten times as long."""
+    prompt: str = "say it"
+
+
+TOKENS = 100
+CASES = {
+    "40 at once": Case(lambda model, _: model.capacity(40, Act(why="rate_limit")), 40 / LATENCY, 4 / LATENCY),
+    "300 a second": Case(lambda model, told: model.limit(300, retry_after=told), 300.0, 300.0),
+    "50,000 tokens a minute": Case(
+        lambda model, told: model.limit(tps=50_000 / 60, retry_after=told), 50_000 / 60 / TOKENS, 50_000 / 60 / TOKENS,
+        "x" * 4 * (TOKENS - 3),
+    ),
+}
+
+
+def main() -> None:
+    """Print the table, and keep it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "batch_limits.json")
+    path: Path = parser.parse_args().json
+    table: dict[str, dict[str, float]] = {}
+    print(f"{'limit':40} found  share  back  rejected")
+    for name, case in CASES.items():
+        for told in (True, False):
+            label = f"{name}{', told' if told else ''}"
+            table[label] = row = measured(case, told=told)
+            print(f"{label:40} {row['found']:5.1f}  {row['share']:5.3f}  {row['back']:4.1f}  {row['rejected']:8.4f}", flush=True)
+    path.write_text(json.dumps(table, indent=1) + "\n")
+
+
+def measured(case: Case, *, told: bool, seed: int = 1) -> dict[str, float]:
+    """The figures of one limit."""
+    clock, world = Clock(), World(seed, keep=0)
+    ends: list[float] = []
+
+    def answer(seen: LoggedRequest, _: Random) -> Act:
+        latency = 10 * LATENCY if SLOW[0] <= seen.at < SLOW[1] else LATENCY
+        ends.append(seen.at + latency)
+        return Act(text="fine", first_token=latency)
+
+    model = world.model("m", answer)
+    case.set(model, told)
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory) / "in.jsonl"
+        count = int(1.1 * case.capacity * SECONDS + 5 * TOKENS)
+        source.write_text("".join(f'{{"id":{n},"prompt":"{case.prompt}"}}\n' for n in range(count)))
+
+        async def run() -> None:
+            async with Router(world.config(tasks={"default": ["m"]}), transport=world.transport(), seed=seed) as router:
+                await batch.run(router, source, Path(directory) / "out.jsonl", deadline=None)
+
+        clock.run(run())
+    ends.sort()
+
+    def share(begin: float, seconds: float) -> float:
+        return (bisect_left(ends, begin + seconds) - bisect_left(ends, begin)) / seconds / case.capacity
+
+    steps = [0.5 * step for step in range(int(2 * SECONDS))]
+    bill = model.bill
+    return {
+        "found": next(at for at in steps if share(at, WINDOW) >= 0.95),
+        "share": round(share(10.0, 30.0), 3),
+        "back": next(at for at in steps if share(SLOW[1] + at, WINDOW) >= 0.9),
+        "rejected": round(bill.statuses.get(429, 0) / bill.requests, 4),
+    }
+
+
+if __name__ == "__main__":
+    main()
