@@ -66,7 +66,8 @@ def main() -> None:
         for told in (True, False):
             label = f"{name}{', told' if told else ''}"
             table[label] = row = measured(case, told=told)
-            print(f"{label:40} {row['found']:5.1f}  {row['share']:5.3f}  {row['back']:4.1f}  {row['rejected']:8.4f}", flush=True)
+            figures = f"{row['found']:5.1f}  {row['share']:5.3f}  {row['back']:4.1f}  {row['rejected']:8.4f}"
+            print(f"{label:40} {figures}", flush=True)
     path.write_text(json.dumps(table, indent=1) + "\n")
 
 

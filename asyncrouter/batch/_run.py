@@ -105,9 +105,11 @@ async def run(
     Anthropic, Gemini, OpenRouter, see `Provider.batch`), which answer within hours for half the price. `deadline` is
     then how many seconds the vendors have, from the first run on; `None`: as long as they take, a day or two. What a
     vendor fails, lets expire, loses or has not given back by then is answered live by the rest of the chain, with the
-    first model at its end, at full price and within the budget; so is at once what has no batch API. Batches are
-    cancelled up to ten minutes before the deadline, and what they have answered until then is used. `accept`,
-    `response_format`, refusals, usage and cost (at the batch price) are as in a live call; there are no hedges.
+    first model at its end, at full price and within the budget; so are at once embeddings, and models without a batch
+    API. Of a pool the first member with a batch API takes the rows, of several keys the first one: a batch is seen by
+    the key alone that began it. The live rest uses all of them. Batches are cancelled up to ten minutes before the
+    deadline, and what they have answered until then is used. `accept`, `response_format`, refusals, usage and cost (at
+    the batch price) are as in a live call; there are no hedges. It is the work of one process.
 
     Every step at a vendor is in a journal, in the folder `<output>.vendors`, before and after it happens: a run that
     was killed or stopped goes on without sending anything twice. Stopped, it leaves its batches at the vendors, for

@@ -84,7 +84,8 @@ error rate, no usable model, disk), 130 interrupted. Unless OUT is -, the same c
               help="Divide the rows among N processes.")
 @click.option("--via", type=click.Choice(["provider"]), metavar="provider",
               help="Use the vendors' batch APIs (OpenAI, Anthropic, Gemini, OpenRouter): half the price, within hours. "
-              "What fails there, expires or is not back by --deadline is answered live by the rest of the chain.")
+              "What fails there, expires or is not back by --deadline is answered live by the rest of the chain. Of a "
+              "pool, or of several keys, the first one is used; embeddings go live at once.")
 @click.option("--keep", is_flag=True, help="With --via: leave files and batches at the vendors.")
 @click.option("--cancel", is_flag=True,
               help="With --via: cancel the batches, write what they have answered, ask nothing else.")

@@ -462,3 +462,49 @@ def _stopped_after(vendors: VendorWorld, seconds: float) -> batch.Report:
     return vendors.clock.run(scenario())
 
 
+
+
+def test_of_several_keys_the_first_one_takes_the_rows(vendors: VendorWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows of a provider with two keys are in one batch, begun with the first key, and none is asked live."""
+    monkeypatch.setenv("VENDOR_KEY_B", "sk-second")
+    config = vendors.config()
+    config["providers"]["openai"]["key"] = ["env:VENDOR_KEY", "env:VENDOR_KEY_B"]  # type: ignore[index]
+    vendors.rows(10, vendors=ONE)
+    with vendors.watched():
+        report = vendors.run(config=config)
+
+    assert models(vendors) == {"gpt": 10}
+    assert vendors.violations(10) == []
+    assert report.vendors == {"openai[VENDOR_KEY]": {"batches": 1, "rows": 10, "answered": 10, "left": 0}}
+
+
+@pytest.mark.parametrize(
+    ("members", "provider"), [(["gpt", "claude"], "openai"), (["claude", "gpt"], "anthropic"), (["live", "gem"], "gemini")]
+)
+def test_of_a_pool_the_first_member_with_a_batch_api_takes_the_rows(
+    vendors: VendorWorld, members: list[str], provider: str
+) -> None:
+    """A pool's rows go to one vendor, as a batch is seen there alone; what it does not answer the pool does live."""
+    config = vendors.config(tasks={"default": ["crowd"]})
+    config["models"]["crowd"] = {"any": members}  # type: ignore[index]
+    vendors.world.batches(half=1.0)
+    (vendors.folder / "in.jsonl").write_text("".join(f'{{"id": "r{n}", "prompt": "say {n}"}}\n' for n in range(40)))
+    with vendors.watched():
+        report = vendors.run(config=config)
+
+    [(name, counts)] = report.vendors.items()
+    assert (report.done, vendors.violations(40)) == (40, [])
+    assert (name, counts["rows"]) == (provider, 40)
+    assert 0 < counts["answered"] < 40
+
+
+def test_embeddings_are_asked_live_at_once(vendors: VendorWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows for /v1/embeddings go live before anything else, at full price, and a warning says so."""
+    body = '{"model": "gpt", "input": "three little words"}'
+    line = f'{{"custom_id": "r0", "method": "POST", "url": "/v1/embeddings", "body": {body}}}\n'
+    (vendors.folder / "in.jsonl").write_text(line)
+    with vendors.watched():
+        report = vendors.run()
+
+    assert (report.done, len(vendors.batches.jobs)) == (1, 0)
+    assert "no batch API, so these rows are asked live at once, at full price: gpt (1)" in caplog.messages

@@ -116,6 +116,8 @@ class Vendor(Protocol):
     """Whether the vendor's list of batches shows our mark."""
     cancels: bool
     """Whether a batch can be cancelled."""
+    inline: str
+    """The name of the list in which a batch may hold its results itself; "" where they are always files."""
 
     def encode(self, id: str, path: str, body: bytes) -> Encoded | None:  # noqa: A002  # the row's
         """The line of a request that was to be sent to `path`; `None` if the batch API does not take such ones."""

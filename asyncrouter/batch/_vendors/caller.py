@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from asyncrouter import AttemptError, AttemptTimeout, FileRequest
 from asyncrouter.batch._vendors.answer import Answer, VendorError
+from asyncrouter.batch._vendors.long_list import ListReader
 from asyncrouter.batch._vendors.place import failure
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ IDLE_TIMEOUT = 120.0
 SLOWEST = 50_000.0
 """Bytes a second of an upload, below which it has failed."""
 MAX_ANSWER = 64 << 20
-"""Bytes of an answer that is read whole: a page of a list, or a batch with its results inline."""
+"""Bytes of an answer that is read whole: a page of a list, for one."""
 
 
 class Caller:
@@ -33,12 +34,15 @@ class Caller:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def run(self, steps: Steps[T]) -> T:
-        """Carry out an operation; its result. Raises `VendorError`."""
+    async def run(self, steps: Steps[T], *, without: str = "") -> T:
+        """Carry out an operation; its result. Raises `VendorError`.
+
+        `without` names a list of which answers keep the first object alone, however long it is.
+        """
         try:
             request = next(steps)
             while True:
-                request = steps.send(await self._ask(request))
+                request = steps.send(await self._ask(request, without))
         except StopIteration as done:
             result: T = done.value
             return result
@@ -62,11 +66,11 @@ class Caller:
             raise _lost(error) from None
         half.replace(path)
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: Request, without: str) -> Answer:
         try:
             response = await self._send(request)
             try:
-                return Answer(response.status, response.headers, await self._body(response))
+                return Answer(response.status, response.headers, await self._body(response, without))
             finally:
                 response.close()
         except (AttemptError, EOFError, OSError) as error:  # a TimeoutError is an OSError
@@ -77,13 +81,16 @@ class Caller:
         async with asyncio.timeout(TIMEOUT + size / SLOWEST):
             return await self._transport.send(request)
 
-    async def _body(self, response: Response) -> bytes:
-        body = bytearray()
+    async def _body(self, response: Response, without: str = "") -> bytes:
+        reader, body = ListReader(without) if without else None, bytearray()
         while data := await asyncio.wait_for(response.read(), IDLE_TIMEOUT):
+            if reader is not None:
+                reader.feed(data)
+                continue
             body += data
             if len(body) > MAX_ANSWER:
                 raise VendorError(response.status, f"an answer of more than {MAX_ANSWER} bytes", sure=False)
-        return bytes(body)
+        return bytes(body) if reader is None else reader.rest()
 
 
 def _lost(error: Exception) -> VendorError:

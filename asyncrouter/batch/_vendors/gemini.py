@@ -17,6 +17,7 @@ from asyncrouter import FileRequest
 from asyncrouter.batch._vendors.answer import VendorError
 from asyncrouter.batch._vendors.api import Encoded, Fault, Form, Group, Limits, Look, Result
 from asyncrouter.batch._vendors.lines import read_lines
+from asyncrouter.batch._vendors.long_list import read_list
 from asyncrouter.batch._vendors.openai import CLOCK_SKEW, dicts_in, text_of, words_of
 from asyncrouter.batch._vendors.place import checked, failure, unless_gone
 from asyncrouter.files import json_bytes
@@ -37,8 +38,8 @@ PHASES: Mapping[str, Phase] = {
     "FAILED": "ended", "CANCELLED": "ended", "EXPIRED": "ended", "PARTIALLY_SUCCEEDED": "ended",
 }
 """The phase of each state, without its prefix; one that is not here is taken for running."""
-INLINE = "inline"
-"""Stands among the outputs for results that come with the batch itself."""
+INLINE, INLINE_LIST = "inline", "inlinedResponses"
+"""Stands among the outputs for results that come with the batch itself; and the list they are in."""
 CODES = {3: 400, 5: 404, 7: 403, 8: 429, 13: 500, 14: 503, 16: 401}
 """The HTTP status of gRPC's codes, which stand in errors (google.rpc.Code)."""
 
@@ -51,6 +52,7 @@ class Gemini:
     by_file = True
     marks = True
     cancels = True
+    inline = INLINE_LIST
 
     def encode(self, id: str, path: str, body: bytes) -> Encoded | None:  # noqa: A002  # the row's
         """The line of a call: its own body as `request`, with its schema in the field that batches read."""
@@ -151,7 +153,11 @@ class Gemini:
         with path.open("rb") as file:
             head = file.read(1 << 16)
         if b'"inlinedResponses"' in head:
-            yield from _inline(orjson.loads(path.read_bytes()))
+            for record in read_list(path, INLINE_LIST):
+                given = record.get("metadata")
+                key = given.get("key") if isinstance(given, dict) else record.get("key")
+                if isinstance(key, str):
+                    yield _result(key, record)
             return
         for record in read_lines(path):
             if isinstance(key := record.get("key"), str):
@@ -217,17 +223,6 @@ def _outputs(batch: Mapping[str, object]) -> tuple[str, ...]:
             if holder.get("inlinedResponses"):
                 return (INLINE,)
     return ()
-
-
-def _inline(batch: object) -> Iterator[Result]:
-    metadata = _metadata(batch if isinstance(batch, dict) else {})
-    output = metadata.get("output") or (batch.get("response") if isinstance(batch, dict) else None)
-    listed = output.get("inlinedResponses") if isinstance(output, dict) else None
-    for record in dicts_in(listed.get("inlinedResponses") if isinstance(listed, dict) else listed):
-        given = record.get("metadata")
-        key = given.get("key") if isinstance(given, dict) else record.get("key")
-        if isinstance(key, str):
-            yield _result(key, record)
 
 
 def _result(key: str, record: Mapping[str, object]) -> Result:

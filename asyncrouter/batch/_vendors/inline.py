@@ -28,6 +28,7 @@ class InlineRows:
 
     by_file = False
     marks = False
+    inline = ""
     path: str
     """The path of the batches, below the version."""
     after: str

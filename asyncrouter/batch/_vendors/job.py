@@ -163,6 +163,7 @@ class VendorJob:
                 table.states[slot] = BY_BATCH if not chunk.released or id in self._batch_ids() else BY_LIVE
             else:
                 self._ended.add(id)  # it is in a chunk, and in no other one
+        table.close()
         self._tables[number] = table
         if chunk.step in {"merged", "cleaned", "closed"} and chunk.outputs:
             await self._merger.recover(chunk, table)

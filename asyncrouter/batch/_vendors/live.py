@@ -56,6 +56,7 @@ class LiveRows:
                 row = self._merger.row(table, slot)
                 self._places[row.number] = table, slot, row
                 yield self._with_rest(row)
+            table.close()
 
     def end(self, row: Row, state: int) -> Row | None:
         """Note the result of a row; the row as it stands, `None` if its batch has answered it meanwhile."""

@@ -119,6 +119,7 @@ class Merger:
                 if slot is not None:
                     found.matched += 1
                     await self._take(chunk, table, slot, result, found)
+        table.close()
         return found
 
     async def _take(self, chunk: Chunk, table: RowTable, slot: int, result: Result, found: Merged) -> None:

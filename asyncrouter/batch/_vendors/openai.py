@@ -47,6 +47,7 @@ class OpenAI:
     by_file = True
     marks = True
     cancels = True
+    inline = ""
 
     def encode(self, id: str, path: str, body: bytes) -> Encoded | None:  # noqa: A002  # the row's
         """The line of a call: its own body, with the id and the endpoint around it."""

@@ -12,7 +12,8 @@ import orjson
 
 from asyncrouter.batch._vendors.api import Encoded, Fault, Form, Group, Limits, Look, Result
 from asyncrouter.batch._vendors.inline import InlineRows
-from asyncrouter.batch._vendors.openai import PHASES, dicts_in, read_result, words_of
+from asyncrouter.batch._vendors.long_list import read_list
+from asyncrouter.batch._vendors.openai import PHASES, read_result, words_of
 from asyncrouter.batch._vendors.place import checked, unless_gone
 from asyncrouter.files import json_bytes
 
@@ -35,6 +36,7 @@ class OpenRouter(InlineRows):
     name = "openrouter"
     limits = Limits(rows=5_000, bytes=190_000_000)
     cancels = False
+    inline = "results"
     path = "/batches"
     after = "after"
 
@@ -88,9 +90,8 @@ class OpenRouter(InlineRows):
         return [place.request("GET", f"{self.path}/{batch}") for _ in outputs]
 
     def results(self, path: Path) -> Iterator[Result]:
-        """The results in a batch: one JSON object of at most 5,000 of them. Raises `ValueError` if it is torn."""
-        batch: object = orjson.loads(path.read_bytes())
-        for record in dicts_in(batch.get("results") if isinstance(batch, dict) else None):
+        """The results in a batch. Raises `ValueError` if it is torn."""
+        for record in read_list(path, self.inline):
             if (result := read_result(record)) is not None:
                 yield result
 

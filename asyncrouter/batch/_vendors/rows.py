@@ -13,6 +13,7 @@ from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from io import BufferedReader
     from pathlib import Path
 
     from asyncrouter.batch._rows import Fields, Id
@@ -52,7 +53,7 @@ class RowTable:
                 self._offsets.append(offset)
                 offset += len(line)
         self.states = bytearray(len(self._numbers))
-        self._file = path.open("rb")
+        self._file: BufferedReader | None = None  # open while it is read: there may be hundreds of chunks
 
     def __repr__(self) -> str:
         return f"<RowTable {self._path.name}, {len(self.states)} rows>"
@@ -67,6 +68,8 @@ class RowTable:
 
     def read(self, slot: int) -> tuple[int, Id, Fields]:
         """Number, id and fields of a row."""
+        if self._file is None:
+            self._file = self._path.open("rb")
         self._file.seek(self._offsets[slot])
         id, fields = orjson.loads(self._file.readline().partition(TABBED)[2])  # noqa: A001  # as the field
         return self._numbers[slot], id, fields
@@ -80,5 +83,7 @@ class RowTable:
         return slot
 
     def close(self) -> None:
-        """Close the file; the states stay."""
-        self._file.close()
+        """Close the file, until the next row is read; the states stay."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

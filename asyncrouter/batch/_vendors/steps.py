@@ -121,7 +121,7 @@ class VendorSteps:
         """Look where its batch stands."""
         assert chunk.batch is not None
         try:
-            look = await self._caller.run(vendor.look(place, chunk.batch))
+            look = await self._caller.run(vendor.look(place, chunk.batch), without=vendor.inline)
         except VendorError as error:
             chunk.looked = self._wall()
             if error.status != 404:
