@@ -5,8 +5,9 @@
 
 The faults are the scenarios of `asyncrouter.bench`, and crowds and blame (`_own_scenarios.py`), in real time behind
 real sockets: each contender has a server of its own, which treats the same prompts alike. Contenders (one file each in
-contenders/) are processes of their own, two at a time, with a chain of two models, 10 s for one try, 20 s for a call,
-buffered replies, and their default retries. A *truncated* answer is one that was returned as complete and is not.
+contenders/) are processes of their own, two at a time, with a chain of two models, 10 s for one try, 20 s for a call
+("thinking": 30 and 60), buffered replies, and their default retries. A *truncated* answer is one that was returned as
+complete and is not.
 *Known beforehand* is no contender: somebody who knows which answers of the first model will be bad, and asks the second
 one instead, in virtual time. *Stayed* is the share of the sound calls of the scenario "blame" that the healthy first
 model was asked for.
@@ -35,8 +36,8 @@ from asyncrouter.bench import Arm, Load
 
 HERE = Path(__file__).parent / "contenders"
 MODELS = ["primary", "secondary"]
-ATTEMPT_TIMEOUT, CALL_TIMEOUT = 10.0, 20.0
-"""Seconds for one try, and for a whole call."""
+TIMEOUTS, PATIENT = (10.0, 20.0), {"thinking": (30.0, 60.0)}
+"""Seconds for one try, and for a whole call; more of them where models think for longer than that."""
 START_TIMEOUT = 120.0
 """Seconds that a contender may take to start, to stop, and to import its packages."""
 SEEDS = {"heavy-tail": 2}
@@ -103,7 +104,7 @@ def run_scenario(
 
 def known_beforehand(scenario: str, seconds: float, rate: float, seed: int) -> dict:
     """What somebody reaches who knows which answers will be bad."""
-    arm = Arm(KNOWN, {"chain": MODELS, "deadline": CALL_TIMEOUT}, beforehand=True)
+    arm = Arm(KNOWN, {"chain": MODELS, "deadline": PATIENT.get(scenario, TIMEOUTS)[1]}, beforehand=True)
     load = Load.poisson(rate, seconds=seconds)
     [run] = bench.run([arm], load, scenario=scenario, seed=seed).arms
     rows = [(row.scheduled, row.ended, row.outcome) for row in run.rows]
@@ -141,8 +142,9 @@ def _start(stack: ExitStack, name: str, scenario: str, instants: list[float], se
     process = subprocess.Popen([python, str(HERE / f"{name}.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
     stack.callback(process.kill)
+    attempt, call = PATIENT.get(scenario, TIMEOUTS)
     job = {"kind": "scenario", "base_url": server.base_url, "models": MODELS, "instants": instants,
-           "timeout": ATTEMPT_TIMEOUT, "call_timeout": CALL_TIMEOUT, "words": ALL_SCENARIOS[scenario].tokens}
+           "timeout": attempt, "call_timeout": call, "words": ALL_SCENARIOS[scenario].tokens}
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
     return Runner(name, process, server)

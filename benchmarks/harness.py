@@ -84,8 +84,8 @@ def main(guidellm: str, rounds: int, calls: int, kept: Path | None) -> None:
     verdicts = {name: overlap(figures["asyncrouter"][name], figures["guidellm"][name])
                 for name in (*MEASURES, "calls_s")}
     for name, one in figures.items():
-        print(f"{name}: {one['calls']} calls; the server counted {one['served']}, each prompt {one['each_prompt']} times "
-              "a round")
+        print(f"{name}: {one['calls']} calls; the server counted {one['served']}, "
+              f"each prompt {one['each_prompt']} times a round")
     for name, title in (*MEASURES.items(), ("calls_s", "calls a second")):
         cells = "   ".join(f"{who} {_text(one[name])} (server {_text(one[f'server_{name}'])})"
                            for who, one in figures.items())
