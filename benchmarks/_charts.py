@@ -13,8 +13,10 @@ PLOTS = Path(__file__).parent / "results" / "plots"
 INK, OURS, HAND, PEER, MISSED = "#7d8590", "#3b82f6", "#10b981", "#a1a9b4", "#ef4444"
 """Colours: text and axes, asyncrouter, the hand-written client, other libraries, a goal that was missed."""
 ARMS = ("#7d8590", "#3b82f6", "#10b981", "#f97316")
-NEVER = 22.0
-"""Seconds at which a p99 without a number is drawn: beyond the call timeout of 20 s."""
+EDGES = (26.0, 78.0)
+"""Seconds at which an axis of `faults` ends: the first that all times fit into; they end with a call's timeout."""
+NEVER = 0.85
+"""The share of the axis' end at which a p99 without a number is drawn: beyond the timeout."""
 LONGEST = 100.0
 """Seconds at which an answer is drawn that takes longer, or never comes, in `in_time`."""
 TAIL = {"p50_e2e": 0.5, "p90_e2e": 0.9, "p95_e2e": 0.95, "p99_e2e": 0.99, "p99.9_e2e": 0.999}
@@ -149,20 +151,24 @@ def faults(scenarios: Figures) -> str:
     fig, panels = plt.subplots(rows, columns, figsize=(9, 0.5 + rows * (0.5 + 0.22 * len(names))), sharey=True,
                                squeeze=False)
     for ax, (title, found) in zip(panels.flat, scenarios.items(), strict=False):
+        slowest = max(one["p99"] or 0.0 for one in found.values() if "calls" in one)
+        edge = next(end for end in EDGES if slowest < NEVER * end)
         for place, name in enumerate(names):
             one = found.get(name, {})
             if "calls" not in one:
                 continue
             answered = one["outcomes"].get("ok", 0) / one["calls"]
-            known = one["p99"] if one["p99"] is not None else NEVER
+            known = one["p99"] if one["p99"] is not None else NEVER * edge
             ax.plot([one["p50"] or known, known], [place, place], color=_colour(name), linewidth=3, alpha=0.4)
             ax.plot(known, place, "o" if one["p99"] is not None else "X", color=_colour(name), markersize=7)
             note = f"{one['requests'] / one['calls']:.2f} req"
             note += f", {answered:.1%} answered" if answered < 1 else ""
-            ax.text(26.0, place, note, va="center", fontsize=7)
+            note += f", {one['stayed']:.0%} stayed" if "stayed" in one else ""
+            ax.text(edge, place, note, va="center", fontsize=7)
         ax.set_xscale("log")
-        ax.set_xlim(0.5, 26.0)
-        ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20 s"])
+        ax.set_xlim(0.5, edge)
+        ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50) if tick < edge]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks[:-1]] + [f"{ticks[-1]:g} s"])
         ax.minorticks_off()
         ax.set_title(title, fontsize=10, color=INK)
         ax.set_yticks(range(len(names)), [shown(name) for name in names], fontsize=8)

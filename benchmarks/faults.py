@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -74,7 +75,9 @@ def main(scenarios: list[str], only: list[str], together: int, seconds: float, r
             before = json.loads(kept.read_text())["days"] if kept.exists() else {}
             names_in_order = [name for name in ALL_SCENARIOS if name in {**before, **found}]
             days = {name: before.get(name, {}) | found.get(name, {}) for name in names_in_order}
-            kept.write_text(json.dumps({"machine": machine(python), "days": days}, indent=1) + "\n")
+            said = f"{together} contenders side by side, load average {os.getloadavg()[0]:.1f}"
+            document = {"machine": machine(python), "circumstances": said, "days": days}
+            kept.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def run_scenario(

@@ -230,6 +230,7 @@ def _figure(goal: Goal, values: list[float], count: int) -> dict[str, object]:
     return {
         "what": goal.what, "goal": goal.most, "measured": round(measured, 3), "median": round(median, 3),
         "quartiles": [round(low, 3), round(high, 3)], "pairs": count, "kept": measured <= goal.most,
+        "date": environment()["date"],
     }
 
 
@@ -258,7 +259,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=_positive, default=200, help="pairs of rounds a figure (default: 200)")
     parser.add_argument("--calls", type=_positive, default=1_000_000, help="calls of growth (default: 1000000)")
     parser.add_argument("--only", type=_names, default=usual, metavar="NAMES",
-                        help=f"some of {','.join(MEASUREMENTS)} (default: all but growth)")
+                        help=f"some of {','.join(MEASUREMENTS)} (default: all but listeners and growth)")
     parser.add_argument("--json", type=Path, help="file to write the figures to; others that it holds are kept")
     parser.add_argument("--malloc", choices=MALLOC, default="fresh", help="how large blocks are allocated, see above")
     options = parser.parse_args()

@@ -38,9 +38,9 @@ def overhead(document: Document) -> Iterable[str]:
     yield ("Ratios of CPU time (or memory) unless a unit is named; rounds of 64 concurrent calls alternate in one "
            "process, against a server on the other core. The goals were set beforehand.")
     yield image(_charts.goals(figures), "Each figure as a share of its goal")
-    yield table(("", "goal", "measured", "quartiles", ""), (
+    yield table(("", "goal", "measured", "quartiles", "", "on"), (
         (one["what"], f"≤ {one['goal']:g}", f"**{one['measured']:g}**", interval(*one["quartiles"], "{:g}"),
-         "met" if one["kept"] else "missed") for one in figures.values()
+         "met" if one["kept"] else "missed", one.get("date", document["date"])) for one in figures.values()
     ))
     yield command(document, "python benchmarks/overhead.py --json benchmarks/results/overhead.json")
 
