@@ -2,7 +2,8 @@
 
     python -m pip install matplotlib && python benchmarks/plots.py
 
-A benchmark without a file has no section. Each section ends with the command that measures it again.
+A benchmark without a file has no section. The first section has the table of the README; each of the others ends with
+the command that measures it again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import _charts
 from _page import circumstances, command, image, interval, table
 from _peer_sections import failover_bench, faults, harness, peers
+from _peer_summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -188,6 +190,8 @@ def main() -> None:
     page = ["# Results",
             "Written by `python benchmarks/plots.py` from the JSON files beside it. [The benchmarks' README]"
             "(../README.md) says how to measure, what the contenders are, and how we may be biased."]
+    if (RESULTS / "peers.json").exists() and (RESULTS / "faults.json").exists():
+        page += summary(*(json.loads((RESULTS / f"{name}.json").read_text()) for name in ("peers", "faults")))
     for name, section in SECTIONS.items():
         if (path := RESULTS / f"{name}.json").exists():
             page += section(json.loads(path.read_text(encoding="utf-8")))
