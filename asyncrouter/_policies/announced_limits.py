@@ -15,7 +15,7 @@ HEADERS = (
 )
 """Names of the headers: OpenAI's, which most vendors share, Anthropic's, and both as LiteLLM's proxy passes them on.
 Groq's limit of requests is a day's; read as a minute's it limits nothing, and does no harm."""
-MIN_LIMIT = 1.0
+MIN_LIMIT = {"requests": 1.0, "tokens": 100.0}
 """Units a minute below which a limit is nonsense: nobody sells less, and it would lock the model."""
 READ_EVERY_SECONDS = 1.0
 """Seconds between two readings of a model's headers: limits change rarely, and a reading costs as much as all other
@@ -58,7 +58,7 @@ def read_limits(headers: Mapping[str, str]) -> AnnouncedLimits:
 def _limit(headers: Mapping[str, str], unit: str) -> AnnouncedLimit | None:
     for limit, remaining, reset in _NAMES[unit]:
         per_minute = _number(headers.get(limit))
-        if per_minute is not None and per_minute >= MIN_LIMIT:
+        if per_minute is not None and per_minute >= MIN_LIMIT[unit]:
             return AnnouncedLimit(per_minute, _number(headers.get(remaining)), _seconds(headers.get(reset)))
     return None
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     ({"llm_provider-x-ratelimit-limit-requests": "60"}, AnnouncedLimits(AnnouncedLimit(60.0), None)),
     *(({"x-ratelimit-limit-requests": nonsense}, AnnouncedLimits(None, None))
       for nonsense in ("many", "1e-9", "0", "-5", "nan", "inf")),
+    *(({"x-ratelimit-limit-tokens": nonsense}, AnnouncedLimits(None, None)) for nonsense in ("0", "1", "99")),
     ({"content-type": "application/json"}, AnnouncedLimits(None, None)),
 ])  # fmt: skip
 def test_limits_are_read_from_the_headers_of_two_vendors(headers: dict[str, str], limits: AnnouncedLimits) -> None:
