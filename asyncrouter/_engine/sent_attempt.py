@@ -299,17 +299,20 @@ class SentAttempt:
             return hash(self.request.body)
 
     def _account(self) -> None:
-        """Enter the usage and the cost: what the provider says, else an estimate."""
+        """Enter the usage and the cost: what the provider says, else an estimate. Counts of nothing at all say nothing.
+        """
         attempt, decoder, model = self.attempt, self.decoder, self.step.model
         reply = self.reply
         if reply is None and decoder is not None:
             decoder.close()  # what has been read is all there will be
             reply = decoder.reply
-        if decoder is not None and reply is not None and reply.usage is not None:
-            attempt.usage = reply.usage
+        usage = None if decoder is None or reply is None else reply.usage
+        if usage is not None and (usage.input_tokens or usage.output_tokens):
+            attempt.usage = usage
+        if decoder is not None and decoder.cost_usd is not None:
             attempt.cost_usd = decoder.cost_usd
-            if attempt.cost_usd is None:
-                attempt.cost_usd, attempt.cost_estimated = cost_of(model, reply.usage)
+        elif attempt.usage is not None:
+            attempt.cost_usd, attempt.cost_estimated = cost_of(model, attempt.usage)
         elif self._billed():
             attempt.cost_usd = estimate(model, self.entry.call, reply)
             attempt.cost_estimated = attempt.cost_usd is not None
