@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 _TOO_LARGE = 10**12
 """Tokens and dollars of one answer from which on they are nonsense: sums over 18 million such would not fit 64 bits."""
 
+_TICKS = 10**10
+"""xAI's ticks in a US dollar (litellm PR 36281: 2,709,000 ticks are $0.0002709)."""
+
 _STANDARD = ("default", "standard", "standard_only", "auto", "on_demand", "unspecified")
 """What the standard tier is called: OpenAI, Anthropic, Anthropic's request, OpenAI's, Groq, Gemini."""
 _LONGEST_TIER = 40
@@ -31,12 +34,18 @@ def count_in(counts: object, name: str) -> int:
 
 
 def cost_in(usage: object) -> float | None:
-    """The US dollars charged, as OpenRouter writes them into its usage; `None` when it does not say all of it.
+    """The US dollars charged, as a provider writes them into its usage; `None` when it does not say all of it.
 
-    With a key of the caller's own there ("BYOK") `cost` is OpenRouter's share only, and the vendor's is beside it.
+    OpenRouter: `cost`, which is its own share only where the caller has a key with the vendor ("BYOK"), whose share is
+    beside it. Perplexity: the parts of a cost and their `total_cost`, with a fee for each request. xAI: ticks.
     """
-    if not isinstance(usage, dict) or "cost" not in usage or (cost := _amount(usage["cost"])) is None:
+    if not isinstance(usage, dict):
         return None
+    told = usage.get("cost")
+    cost = _amount(told.get("total_cost") if isinstance(told, dict) else told)
+    if cost is None:
+        ticks = _amount(usage.get("cost_in_usd_ticks"))
+        return None if ticks is None else ticks / _TICKS
     if usage.get("is_byok") is not True:
         return cost
     upstream = _amount(object_in(usage, "cost_details").get("upstream_inference_cost"))

@@ -160,6 +160,19 @@ CASES = {
         read=Usage(1000, 7000, 0, 6000)),
     "the same by the Responses API": Case(
         "responses", PLAIN, {"input_tokens": 1000, "output_tokens": 1000, "total_tokens": 8000}, 0.072),
+    "Perplexity's fee for a request": Case(
+        "openai", PLAIN, chat(100, 50, cost={"request_cost": 0.005, "total_cost": 0.0057}), 0.0057),
+    "xAI's ticks": Case("openai", PLAIN, chat(198, 90, cost_in_usd_ticks=2_709_000), 0.0002709),
+    "xAI's ticks by the Responses API": Case(
+        "responses", PLAIN, asked_responses(198, 90, cost_in_usd_ticks=94_000_000), 0.0094),
+    "a cost without counts": Case("openai", PLAIN, {"cost": 0.5}, 0.5),
+    "counts of nothing": Case("openai", PLAIN, chat(0, 0), 4e-6, estimated=True),
+    "counts of nothing by the Responses API": Case(
+        "responses", PLAIN, asked_responses(0, 0), 4e-6, estimated=True),
+    "counts of nothing at Claude's": Case(
+        "anthropic", PLAIN, {"input_tokens": 0, "output_tokens": 0}, 4e-6, estimated=True),
+    "counts of nothing at Gemini's": Case(
+        "gemini", PLAIN, {"promptTokenCount": 0, "candidatesTokenCount": 0}, 4e-6, estimated=True),
     "no price": Case("openai", None, chat(100, 50), None),
 }
 
