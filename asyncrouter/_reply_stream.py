@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from asyncrouter._errors import AttemptError, CallError, Refused, StreamInterrupted
-from asyncrouter._types import Chunk, Reply
+from asyncrouter._types import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from asyncrouter._config.plan import Plan
+    from asyncrouter._engine.committed import CommittedStream
     from asyncrouter._engine.engine import Engine
-    from asyncrouter._engine.race import Race
-    from asyncrouter._engine.reading import ChunkReader
-    from asyncrouter._types import Call, Cause, Trace
-
-    NewRace = Callable[[Engine, Call, Plan, Trace, list[int] | None, Cause], Race]
+    from asyncrouter._types import Call, Reply, Trace
 
 
 class StreamCall(NamedTuple):
@@ -28,13 +25,6 @@ class StreamCall(NamedTuple):
     trace: Trace
 
 
-class Source(NamedTuple):
-    """Where the chunks come from now, and the indices of the steps with which a restart would begin."""
-
-    reader: ChunkReader
-    later: list[int]
-
-
 class ReplyStream:
     """What `router.stream()` returns: an async context manager and an async iterator of `Chunk`.
 
@@ -42,24 +32,24 @@ class ReplyStream:
     reply breaks. `reply` is the assembled `Reply` after the end, `trace` all attempts so far, once it is entered.
     """
 
-    __slots__ = ("_begin", "_call", "_end", "_entered", "_new_race", "_over", "_plan", "_reply", "_restart", "_source")
+    __slots__ = ("_begin", "_call", "_end", "_entered", "_over", "_plan", "_reply", "_restart", "_source", "_start")
 
     def __init__(
         self,
         plan: Plan,
         begin: Callable[[], tuple[Engine, Call, Trace]],
-        new_race: NewRace,
+        start: Callable[..., Awaitable[CommittedStream]],
         end: Callable[[Engine, Call, Trace, BaseException | None], None],
         *,
         restart: bool,
     ) -> None:
         self._plan = plan
         self._begin = begin
-        self._new_race = new_race
+        self._start = start
         self._end = end
         self._restart = restart
         self._call: StreamCall | None = None
-        self._source: Source | None = None
+        self._source: CommittedStream | None = None
         self._reply: Reply | None = None
         self._entered = self._over = False
 
@@ -87,7 +77,7 @@ class ReplyStream:
         self._entered = True
         call = self._call = StreamCall(*self._begin())
         try:
-            self._source = await self._race(call, None, "first")
+            self._source = await self._start(call.engine, call.call, self._plan, call.trace, restart=self._restart)
         except BaseException as error:
             self._finish(call, error)
             raise
@@ -97,7 +87,7 @@ class ReplyStream:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         if self._source is not None:
-            self._source.reader.close()
+            self._source.close()
         if self._call is not None:
             self._finish(self._call, error)
 
@@ -121,25 +111,21 @@ class ReplyStream:
             self._finish(call, None)
         return chunk
 
-    async def _begin_again(self, call: StreamCall, broken: Source, error: AttemptError) -> Chunk:
+    async def _begin_again(self, call: StreamCall, broken: CommittedStream, error: AttemptError) -> Chunk:
         """The chunk that announces a restart, or `StreamInterrupted` if none was asked for, or no step is left."""
         cause: Exception = error
-        if self._restart and broken.later:
-            try:
-                self._source = await self._race(call, broken.later, "restart")
-            except (CallError, Refused) as failed:
-                cause = failed
-            else:
+        try:
+            source = await broken.restart(error)
+        except (CallError, Refused) as failed:
+            cause = failed
+        else:
+            if source is not None:
+                self._source = source
+                error.__traceback__ = error.__context__ = None  # the trace keeps it, and it would keep our frames
                 return Chunk(restart=True)
         raise self._interrupted(call, broken, error) from cause
 
-    async def _race(self, call: StreamCall, left: list[int] | None, cause: Literal["first", "restart"]) -> Source:
-        race = self._new_race(call.engine, call.call, self._plan, call.trace, left, cause)
-        reader = await race.run()
-        assert not isinstance(reader, Reply), "the race of a stream ends in a reader"
-        return Source(reader, race.later_than_winner())
-
-    def _interrupted(self, call: StreamCall, broken: Source, why: object) -> StreamInterrupted:
+    def _interrupted(self, call: StreamCall, broken: CommittedStream, why: object) -> StreamInterrupted:
         text = broken.reader.reply.text
         interrupted = StreamInterrupted(f"the stream broke after {len(text)} characters: {why}", call.trace, text)
         self._finish(call, interrupted)

@@ -205,7 +205,9 @@ class Router(EmbeddingRouter):
 
         - "raise": `StreamInterrupted`, with the text so far as `partial`.
         - "restart": a chunk with `restart=True`, upon which the caller drops what it has shown; then the answer begins
-          again, from the next model.
+          again, from another member of its pool or the next model. That happens, too, when no more content comes for
+          much longer than is usual for the model: the next one is asked at once, under the rules of hedges and rescues,
+          and its first content restarts the answer; if the silent model goes on sooner, the other one is cancelled.
 
         A `response_format` is checked at the end: an answer that does not fit is one that breaks off there.
 
@@ -259,7 +261,7 @@ class Router(EmbeddingRouter):
                 raise
             return engine, call, self._begin(engine, call, plan, tags)
 
-        return ReplyStream(plan, begin, self._life.race, self._end, restart=on_interrupt == "restart")
+        return ReplyStream(plan, begin, self._life.begin_stream, self._end, restart=on_interrupt == "restart")
 
     def with_options(self, **options: object) -> Router:
         """A view of this router with defaults for its calls: keyword arguments of `chat()` or `stream()`.

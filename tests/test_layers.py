@@ -46,8 +46,8 @@ LATE = {
     "": {"asyncrouter._api", "importlib", "importlib.metadata"},  # a Ctrl-C meanwhile must not end in a traceback
     "_embedding.router": {"asyncrouter._embedding.run"},
     "_engine.lifecycle": {
-        "asyncrouter._engine.engine", "asyncrouter._engine.race", "asyncrouter._engine.sharing",
-        "asyncrouter._engine.spending", "asyncrouter.shared",
+        "asyncrouter._engine.committed", "asyncrouter._engine.engine", "asyncrouter._engine.race",
+        "asyncrouter._engine.sharing", "asyncrouter._engine.spending", "asyncrouter.shared",
     },
     "_explain": {"asyncrouter._wire.registry"},
     "shared": {"asyncrouter.shared._accounts", "asyncrouter.shared._in_process"},

@@ -95,8 +95,11 @@ class Hedging:
 
     def sent(self, step_run: StepRun) -> None:
         """An attempt is being sent."""
-        if step_run.is_probe and isinstance(step_run.attempt, SentAttempt):
-            step_run.attempt.lease.probes = True
+        sent = step_run.attempt
+        if isinstance(sent, SentAttempt):
+            if sent.lease.probes and not step_run.is_probe:  # nobody has chosen it for that, but a pool
+                step_run.is_probe = step_run.probes = True
+            sent.lease.probes = step_run.is_probe
         if not self._running or self._running[-1] is not step_run:
             return
         self._look_at(inf)
@@ -135,13 +138,14 @@ class Hedging:
         if step_run.beside is None:
             return
         if step_run.sent_at is None:
-            if step_run.beside.paid is not None:
-                step_run.beside.paid.refund(step_run.beside.price)
+            step_run.beside.refund()
         elif step_run.beside.cause == "rescue" and self._second.rescues is not None and outcome != "cancelled":
             self._second.rescues.ended(won=outcome == "won")
 
     def _end_probe(self, step_run: StepRun, outcome: Outcome) -> None:
         slowness, now = self._engine.policies.state_of(step_run.step.model).slowness, self._engine.time()
+        if not slowness.slow:
+            return  # its pool alone has found it slow
         if outcome == "won" and was_quick(step_run):
             slowness.passed(now)
         elif outcome == "won":
@@ -230,10 +234,10 @@ class Hedging:
             return
         second = self._second
         index = second.find(step_run)
-        found = look(sent, second.hedge, second.budget, second.usual(step_run, sent, index), now)
+        found = look(sent, second.hedge, second.budget, second.usual(sent, step_run.index, index), now)
         if found.dimension is not None and found.dimension != "first":
             sent.lease.is_late(found.dimension, found.value, now)
-        if not second.race(step_run, sent, found, index) and (index is not None or not self._remaining.is_empty):
+        if not second.race(sent, found, index) and (index is not None or not self._remaining.is_empty):
             self._look_again(sent, found.again_at)
 
     def _learn_of(self, sent: SentAttempt) -> None:

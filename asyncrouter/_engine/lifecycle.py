@@ -9,17 +9,18 @@ from asyncrouter._errors import ConfigError, RouterClosed
 from asyncrouter._transport.aiohttp import AiohttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from random import Random
 
     from asyncrouter._config.config import Config
     from asyncrouter._config.plan import Plan
+    from asyncrouter._engine.committed import CommittedStream
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.race import Race
     from asyncrouter._engine.spending import Spending
     from asyncrouter._events import Events
     from asyncrouter._transport.api import Transport
-    from asyncrouter._types import Call, Cause, Trace
+    from asyncrouter._types import Call, Trace
     from asyncrouter.shared import Shared
 
 
@@ -31,11 +32,12 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_config", "_entered", "_events", "_idle", "_new_race", "_random", "_shared", "_spending", "_transport",
-        "_wall", "calls", "closed", "engine",
+        "_begin_stream", "_config", "_entered", "_events", "_idle", "_new_race", "_random", "_shared", "_spending",
+        "_transport", "_wall", "calls", "closed", "engine",
     )
 
     _new_race: type[Race]
+    _begin_stream: Callable[..., Awaitable[CommittedStream]]
 
     def __init__(
         self, transport: Transport | None, events: Events, random: Random, wall: Callable[[], float], config: Config,
@@ -92,10 +94,11 @@ class Lifecycle:
 
     def _open_on(self, loop: asyncio.AbstractEventLoop) -> Engine:
         # What an open router needs takes some 20 milliseconds to import, which `import asyncrouter` should not cost.
+        from asyncrouter._engine.committed import begin_stream
         from asyncrouter._engine.engine import open_engine
         from asyncrouter._engine.race import Race
 
-        self._new_race = Race
+        self._new_race, self._begin_stream = Race, begin_stream
         breakers = self._config.defaults.breaker == "auto"
         engine = open_engine(loop, self.transport, self._events, self._random, self._wall, breakers=breakers)
         if self._shared is not None:
@@ -136,12 +139,15 @@ class Lifecycle:
         engine.policies.reconfigure(new, changed)
         return changed
 
-    def race(
-        self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: list[int] | None = None,
-        cause: Cause = "first",
-    ) -> Race:
-        """The race of a call on the open engine, over all steps of its plan or those that are `left`."""
-        return self._new_race(engine, call, plan, trace, left, cause)
+    def race(self, engine: Engine, call: Call, plan: Plan, trace: Trace) -> Race:
+        """The race of a call on the open engine, over all steps of its plan."""
+        return self._new_race(engine, call, plan, trace)
+
+    def begin_stream(
+        self, engine: Engine, call: Call, plan: Plan, trace: Trace, *, restart: bool
+    ) -> Awaitable[CommittedStream]:
+        """Race a stream's first content on the open engine; `restart`: it may begin again when it breaks or stalls."""
+        return self._begin_stream(engine, call, plan, trace, restart=restart)
 
     def end_call(self) -> None:
         """Count a call that has ended; `calls` was raised when it began."""

@@ -50,8 +50,7 @@ At each await:
     _changed()       The step run of the caller's task has ended, a hedge still runs. `_finished()` wakes it. Only the
                      caller may cancel.
 
-A stopped hedge needs a turn of the loop to let go of its connection. Nobody waits for it but the router, when it is
-closed.
+A stopped hedge needs a turn of the loop to let go of its connection. Only a router that is closed waits for that.
 """
 
 from __future__ import annotations
@@ -64,10 +63,12 @@ from typing import TYPE_CHECKING
 from asyncrouter._engine.failure import Raised, error_of, log_unseen, warn
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.judging import NOTHING_JUDGED, Judging
+from asyncrouter._engine.race_budgets import pay_in
 from asyncrouter._engine.reading import ChunkReader
 from asyncrouter._engine.remaining import Remaining
+from asyncrouter._engine.rest import rest_beside
 from asyncrouter._engine.retry import retry
-from asyncrouter._engine.second_step import SecondStep, pay_in
+from asyncrouter._engine.second_step import SecondStep
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.starting import StartingSteps
 from asyncrouter._engine.watching import ANSWER_LOOK_SECONDS, LATEST_ANSWER_LOOK, first_look_at
@@ -75,11 +76,11 @@ from asyncrouter._errors import AttemptError, AttemptTimeout, ContextTooLong, No
 from asyncrouter._types import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.rest import Rest
     from asyncrouter._engine.step_run import StepRun
+    from asyncrouter._policies.pools.member import Member
     from asyncrouter._types import Call, Cause, Outcome, Trace
 
 
@@ -90,10 +91,12 @@ _FINAL = (Reply, ChunkReader, Raised)
 class Race(StartingSteps):
     """One pass over the steps of a plan, or over those that are `left` of it."""
 
-    __slots__ = ("_caller", "_cancelling", "_hedging", "_wake", "_winner_index", "judging")
+    __slots__ = ("_caller", "_cancelling", "_hedging", "_wake", "_winner", "judging")
+
+    _winner: tuple[int, Member | None]  # the step that gives a stream, and the member of its pool
 
     def __init__(
-        self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: Iterable[int] | None = None,
+        self, engine: Engine, call: Call, plan: Plan, trace: Trace, left: Remaining | None = None,
         cause: Cause = "first",
     ) -> None:
         caller = asyncio.current_task(engine.loop)
@@ -105,9 +108,8 @@ class Race(StartingSteps):
         self._caller = caller
         self._cancelling = caller.cancelling()
         self._cause = cause
-        self._remaining = Remaining(engine, call, plan, range(plan.ordinary) if left is None else left)
+        self._remaining = left or Remaining(engine, call, plan, range(plan.ordinary))
         self._running = []  # oldest first
-        self._winner_index: int | None = None
         self._outcome = None
         self._wake: asyncio.Future[None] | None = None
         self._hedging: Hedging | None = None
@@ -150,17 +152,19 @@ class Race(StartingSteps):
                 self._hedging.close()
                 self._hedging = None  # it refers to this race: nothing is left for the garbage collector
 
-    def later_than_winner(self) -> list[int]:
-        """The steps that would be started after the winner's, were it to break."""
-        return [] if self._winner_index is None else self._remaining.later_than(self._winner_index)
+    def rest(self) -> Rest:
+        """What a stream that has been won would begin again with."""
+        return rest_beside(self._remaining, *self._winner)
 
     # Called by the step runs (`RaceHooks`).
 
     def sent(self, step_run: StepRun, sent: SentAttempt) -> None:
         """An attempt is being sent."""
-        if self._hedging is not None or step_run.probes:
+        if self._context is None:
+            return
+        if self._hedging is not None or step_run.probes or sent.lease.probes:
             self._hedge().sent(step_run)
-        elif self._context is not None:
+        else:
             sent.clock.look_next(self._look, first_look_at(sent, self._plan.hedge))
 
     def reading(self, sent: SentAttempt) -> None:
@@ -178,8 +182,8 @@ class Race(StartingSteps):
         """The first content. For `stream()` it decides; for `chat()` others may run on. `False` when it was stopped."""
         if step_run not in self._running:
             return False
-        self._winner_index = step_run.index
         if self._call.stream:
+            self._winner = step_run.index, step_run.member
             if isinstance(step_run.attempt, SentAttempt):
                 step_run.attempt.clock.look_next(None, inf)  # nobody can be raced with it any more
             self._stop_others(step_run)
@@ -200,7 +204,6 @@ class Race(StartingSteps):
         """The whole answer, accepted: every other step run is stopped now. `False` when `step_run` itself was."""
         if step_run not in self._running:
             return False
-        self._winner_index = step_run.index
         self._stop_others(step_run)
         return True
 
@@ -211,12 +214,9 @@ class Race(StartingSteps):
     def _hedge(self) -> Hedging:
         """What starts other steps; made when a step may be late, for most never are."""
         if self._hedging is None:
-            second = SecondStep(
-                self._engine, self._call, self._plan, self._trace, self._remaining, self._start_beside
-            )
-            self._hedging = Hedging(
-                self._engine, self._plan, self._running, self._remaining, second, self._confirm, self._look
-            )
+            engine, plan, remaining = self._engine, self._plan, self._remaining
+            second = SecondStep(engine, self._call, plan, self._trace, remaining, self._start_beside)
+            self._hedging = Hedging(engine, plan, self._running, remaining, second, self._confirm, self._look)
         return self._hedging
 
     def _look(self) -> None:

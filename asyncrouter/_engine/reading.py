@@ -53,11 +53,13 @@ from asyncrouter._engine.timeouts import lost, timeout_error, wait_longer
 from asyncrouter._errors import AttemptError, ConnectionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import ClockName
     from asyncrouter._transport.api import Response
-    from asyncrouter._types import Chunk, Reply
+    from asyncrouter._types import Chunk, Outcome, Reply
     from asyncrouter._wire.api import Decoder
 
 BATCHED_READ_SECONDS = 0.2
@@ -213,20 +215,34 @@ class ReplyReader:
 
 
 class ChunkReader(ReplyReader):
-    """What is left of a reply, read chunk by chunk by `next()`. `chunks` are those that came with the first content."""
+    """What is left of a reply, read chunk by chunk by `next()`. `chunks` are those that came with the first content.
 
-    __slots__ = ("_chunks", "_over")
+    `moved` is called after each read while other steps are raced with this stream.
+    """
+
+    __slots__ = ("_chunks", "_over", "moved")
 
     def __init__(self, sent: SentAttempt, response: Response, decoder: Decoder, chunks: list[Chunk]) -> None:
         super().__init__(sent, response, decoder)
         self._waiting = False
         self._chunks = chunks
         self._over = False
+        self.moved: Callable[[], None] | None = None
+
+    @property
+    def sent(self) -> SentAttempt:
+        """Its attempt."""
+        return self._sent
 
     @property
     def reply(self) -> Reply:
         """The reply as far as it has come."""
         return self._decoder.reply
+
+    @property
+    def silent_since(self) -> float | None:
+        """Since when its caller waits for more content; `None` while nobody waits."""
+        return max(self._sent.content_at, self._asked_at) if self._waiting else None
 
     async def next(self) -> Chunk | None:
         """The next chunk, `None` after the last one. Raises the `AttemptError` that broke the stream."""
@@ -244,8 +260,17 @@ class ChunkReader(ReplyReader):
     def close(self) -> None:
         """The caller reads no further. Nothing happens when the reply is whole already."""
         self._over = True
+        self.end("cancelled")
+
+    def end(self, outcome: Outcome) -> None:
+        """Another answer takes its place, or none is wanted; the pending read, or the next one, raises."""
         self._chunks.clear()  # what is left of a reply nobody will finish must not look like its end
-        self._sent.end("cancelled")
+        self._sent.end(outcome)
+
+    def look_at(self, when: float, look: Callable[[], None]) -> None:
+        """Call `look` at this instant, unless the attempt has ended by then."""
+        if self._sent.attempt.outcome is None:
+            self._clock.look(look, when)
 
     async def _advance(self) -> None:
         """Read once; at the end of the reply append the last chunk and end the attempt."""
@@ -253,7 +278,10 @@ class ChunkReader(ReplyReader):
             raise RuntimeError("a stream has one reader at a time, and another task is reading it")
         self._waiting = True
         try:
-            if self._decoder.done or not await self._pull(self._chunks, 0.0):
+            over = self._decoder.done or not await self._pull(self._chunks, 0.0)
+            if self.moved is not None:
+                self.moved()
+            if over:
                 reply = await self._finish()
                 parse = self._sent.entry.call.parse
                 if parse is not None and (misfit := check_answer(parse, self._sent.complete(reply))) is not None:

@@ -159,9 +159,13 @@ class Remaining(PoolSteps):
         if index not in self._left:
             insort(self._left, index, key=self._place)
 
-    def later_than(self, index: int) -> list[int]:
-        """The steps that would be started after `index`: later ones, and earlier ones that were put off."""
-        return [other for other in self._left if other > index or other not in self._started]
+    def keep_later_than(self, index: int) -> None:
+        """Keep what would be started after the step `index`: later steps, and earlier ones that were put off.
+
+        None has its turn again that was held before.
+        """
+        self._left = [other for other in self._left if other > index or other not in self._started]
+        self._held.clear()
 
     def clear(self) -> None:
         """No further step is started."""

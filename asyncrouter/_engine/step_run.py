@@ -76,6 +76,11 @@ class Beside(NamedTuple):
     paid: TokenBucket | None = None
     price: float = 0.0
 
+    def refund(self) -> None:
+        """Give back what was paid: the step was never sent."""
+        if self.paid is not None:
+            self.paid.refund(self.price)
+
 
 class StepRun:
     """One step while it runs: one attempt after the other, at most one at a time.
@@ -134,6 +139,7 @@ class StepRun:
         assert self.pool is not None
         self.member, self.step = member, member.step
         self.pool.running.append(member)
+        self.probes = self.is_probe = not self.hedged and self.pool.state.is_trial(member, self.loop.time())
         provider = member.step.model.provider
         if call.provider_params:
             self.params = {**call.params_for(provider), **member.step.params}

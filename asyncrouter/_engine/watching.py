@@ -159,14 +159,24 @@ def _look_at_answer(sent: SentAttempt, fill: float, other: Usual, now: float, ag
     again_at = now + min(MOST_LOOK, max(LEAST_LOOK, LOOK_SHARE * age))
     if quiet >= MIN_SILENCE - ROUNDING and sent.decoder is not None and sent.decoder.would_be_whole():
         return Look(None, quiet, False, quiet, again_at)  # nothing is missing but the end of the body
-    limit = late_silence(usual, other, answer.contents, fill)
-    if quiet >= limit - ROUNDING:
-        sure_at = rescue_silence(limit, usual, other, answer.contents)
-        sure = quiet >= sure_at - ROUNDING
-        return Look("silence", quiet, sure, quiet, min(again_at, now + sure_at - quiet) if not sure else again_at)
+    silence = look_at_silence(sent, fill, other, quiet, now)
+    again_at = min(again_at, silence.again_at)
+    if silence.dimension is not None:
+        return silence._replace(again_at=again_at)
     if age >= MIN_PACE_SECONDS - ROUNDING and is_slow_pace(answer, usual, other):
         return Look("pace", answer.pace or 0.0, is_slow_pace(answer, usual, other, RESCUE_GAIN), quiet, again_at)
-    return Look(None, quiet, False, quiet, min(again_at, now + limit - quiet))
+    return Look(None, quiet, False, quiet, again_at)
+
+
+def look_at_silence(sent: SentAttempt, fill: float, other: Usual, quiet: float, now: float) -> Look:
+    """Look at an answer from which nothing has come for `quiet` seconds; `fill`: how full the hedge budget is."""
+    usual, contents = sent.lease.usual, sent.answer(now).contents
+    limit = late_silence(usual, other, contents, fill)
+    if quiet < limit - ROUNDING:
+        return Look(None, quiet, False, quiet, now + limit - quiet)
+    sure_at = rescue_silence(limit, usual, other, contents)
+    sure = quiet >= sure_at - ROUNDING
+    return Look("silence", quiet, sure, quiet, now + (ASK_AGAIN_SECONDS if sure else sure_at - quiet))
 
 
 def in_words(sent: SentAttempt, found: Look) -> str:

@@ -45,7 +45,31 @@ async def stream_left_early(router: Router) -> None:
         await anext(chunks)
 
 
-@pytest.mark.parametrize("call", [chat, hedged_chat, accepted_chat, fallback, stream, stream_left_early])
+async def stream_that_restarts(router: Router) -> None:
+    async with router.stream("hello", chain=["breaks", "a"], on_interrupt="restart") as chunks:
+        async for _ in chunks:
+            pass
+
+
+async def stream_raced_as_it_is_silent(router: Router) -> None:
+    async with router.stream("hello", chain=["stalls", "a"], on_interrupt="restart") as chunks:
+        async for _ in chunks:
+            pass
+
+
+async def stream_raced_in_vain(router: Router) -> None:
+    async with router.stream("hello", chain=["stalls", "late"], on_interrupt="restart") as chunks:
+        async for _ in chunks:
+            pass
+
+
+CALLS = [
+    chat, hedged_chat, accepted_chat, fallback, stream, stream_left_early, stream_that_restarts,
+    stream_raced_as_it_is_silent, stream_raced_in_vain,
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_a_call_leaves_no_reference_cycle(
     clock: Clock, world: World, call: Callable[[Router], Awaitable[None]]
 ) -> None:
@@ -53,6 +77,8 @@ def test_a_call_leaves_no_reference_cycle(
     world.model("a", Act(tokens=5, gap=0.25))
     world.model("late", Act(fault="hang"))
     world.model("fails", Act(status=500))
+    world.model("breaks", Act(tokens=5, gap=0.25, fault="cut", at=2))
+    world.model("stalls", Act(tokens=5, gap=0.25, fault="stall", at=2, pause=20.0))
 
     async def scenario() -> list[str]:
         async with open_router(world) as router:

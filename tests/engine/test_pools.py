@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncrouter import AllModelsFailed, Notice, StateChanged
+from asyncrouter import AllModelsFailed, Notice, StateChanged, StreamInterrupted
 from asyncrouter.sim import Act
 from tests.helpers.pool_world import members_of, pool_router, router_to
 
@@ -289,3 +290,105 @@ def test_a_hidden_limit_of_one_member_is_served_by_the_others(clock: Clock, worl
 
     assert all(reply.text == "hello" for reply in clock.run(scenario()))
     assert clock.now < 1.0
+
+
+# ── streams, and members that have become slow ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "error"])
+def test_a_stream_that_breaks_begins_again_at_a_sibling(clock: Clock, world: World, fault: str) -> None:
+    """A broken stream is asked of another member before the next step of the chain; a second break goes on there."""
+    world.model("bad", Act(tokens=8, gap=1.0, fault=fault, at=2))
+    world.model("m", Act(text="hello"))
+
+    async def scenario(second: str) -> Reply:
+        async with router_to(world, {"pool": {"any": ["a:bad", second], "pick": "first"}}) as router:
+            async with router.stream("x", chain=["pool", "c:m"], on_interrupt="restart") as answer:
+                async for _ in answer:
+                    pass
+            return answer.reply
+
+    assert members_of(clock.run(scenario("b:m"))) == [("a:bad", "first", "failed"), ("b:m", "restart", "won")]
+    assert members_of(clock.run(scenario("b:bad"))) == [
+        ("a:bad", "first", "failed"), ("b:bad", "restart", "failed"), (None, "restart", "won")
+    ]
+
+
+def test_a_stream_of_a_pool_alone_begins_again_at_a_sibling(clock: Clock, world: World) -> None:
+    """No other step is needed; with every member broken the stream is interrupted."""
+    world.model("bad", Act(tokens=8, gap=1.0, fault="cut", at=2))
+    world.model("m", Act(text="hello"))
+
+    async def scenario(*members: str) -> list[str | None]:
+        async with pool_router(world, *members, pick="first") as router:
+            stream = router.stream("x", model="pool", on_interrupt="restart")
+            with suppress(StreamInterrupted):
+                async with stream:
+                    async for _ in stream:
+                        pass
+            return [attempt.member for attempt in stream.trace.attempts if attempt.outcome == "won"]
+
+    assert clock.run(scenario("a:bad", "b:m")) == ["b:m"]
+    assert clock.run(scenario("a:bad", "b:bad")) == []
+
+
+def test_a_silent_stream_is_raced_with_a_sibling(clock: Clock, world: World) -> None:
+    """A member that falls silent is raced with another one first, never with itself."""
+    flows = Act(tokens=65, first_token=0.5, gap=1 / 32)
+    world.model("m", flows)
+
+    async def scenario() -> Reply:
+        async with router_to(world, {"pool": {"any": ["a:s", "b:m"], "pick": "first"}}) as router:
+            world.model("s", *[flows] * 120, Act(tokens=65, first_token=0.5, gap=1 / 32, fault="hang", at=16))
+            for _ in range(120):
+                await router.chat("x", model="pool")
+            async with router.stream("x", chain=["pool", "c:m"], on_interrupt="restart") as answer:
+                async for _ in answer:
+                    pass
+            return answer.reply
+
+    assert members_of(clock.run(scenario())) == [("a:s", "first", "superseded"), ("b:m", "rescue", "won")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_trial_of_a_slow_member_is_raced_at_once(clock: Clock, world: World, stream: bool) -> None:
+    """Who tries a member that has become slow does not wait for it: another member is asked at the same instant."""
+    world.model("s", Act(tokens=40, first_token=6.0, gap=1 / 32))
+    world.model("m", Act(tokens=40, first_token=0.5, gap=1 / 32))
+
+    async def scenario() -> list[Reply]:
+        replies = []
+        async with pool_router(world, "a:s", "b:m") as router:
+            for _ in range(60):
+                if not stream:
+                    replies.append(await router.chat("x", model="pool"))
+                    continue
+                async with router.stream("x", model="pool") as answer:
+                    async for _ in answer:
+                        pass
+                replies.append(answer.reply)
+        return replies
+
+    replies = clock.run(scenario())[30:]
+    tried = [reply.trace for reply in replies if any(one.member == "a:s" for one in reply.trace.attempts)]
+    assert 1 <= len(tried) <= 5
+    for trace in tried:
+        assert [(one.member, one.outcome, one.sent) for one in trace.attempts] == [
+            ("a:s", "superseded", 0.0), ("b:m", "won", 0.0)
+        ]
+        assert trace.attempts[1].why == "pool: has become slow, and is tried again"
+    assert max(reply.trace.seconds for reply in replies) < 2.0
+
+
+def test_a_member_that_is_quick_again_is_back_after_its_raced_trials(clock: Clock, world: World) -> None:
+    """A trial that is as quick as usual wins its race, and two of them bring the member back."""
+    flows = Act(tokens=40, first_token=0.5, gap=1 / 32)
+    world.model("s", *[flows] * 20, *[Act(tokens=40, first_token=6.0, gap=1 / 32)] * 6, flows)
+    world.model("m", flows)
+
+    async def scenario() -> list[str | None]:
+        async with pool_router(world, "a:s", "b:m") as router:
+            replies = [await router.chat("x", model="pool") for _ in range(200)]
+        return [attempt.member for reply in replies[-40:] for attempt in reply.trace.attempts]
+
+    assert clock.run(scenario()).count("a:s") >= 10

@@ -10,6 +10,7 @@ import pytest
 
 from asyncrouter import (
     AllModelsFailed,
+    Hedge,
     Reply,
     Retry,
     Router,
@@ -78,6 +79,7 @@ LESSONS = 6
 LESSON = Act(tokens=12, first_token=0.5, gap=0.125)
 CRAWLS = Act(tokens=12, first_token=0.5, gap=2.0)
 STALLS = Act(tokens=12, first_token=0.5, gap=0.125, fault="stall", at=6, pause=9.0)
+HANGS = Act(tokens=12, first_token=0.5, gap=0.125, fault="hang", at=6)
 ANSWER = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=1.0, gap=0.5, tail=0.5)
 SILENT = Act(fault="hang", at="headers", connect=0.25)
 LATE = Act(tokens=3, connect=0.25, headers_after=0.5, first_token=2.0, gap=0.5, tail=0.5)
@@ -140,4 +142,16 @@ CASES = [
          lambda router: read(router, chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),
     Case("restarted stream", {"a": (Act(tokens=5, gap=0.25, fault="cut", at=2),), "b": (ANSWER,)},
          lambda router: read(router, chain=["a", "b"], on_interrupt="restart"), attempts=2),
+    Case("silent stream", {"a": (STALLS,), "b": (LESSON,)},
+         lambda router: read(router, chain=["a", "b"], hedge=HEDGE, on_interrupt="restart"), attempts=2, hedges=1),
+    Case("silent stream goes on", {"a": (STALLS,), "b": (Act(tokens=12, first_token=2.5, gap=0.125),)},
+         lambda router: read(router, chain=["a", "b"], hedge=HEDGE, on_interrupt="restart"), attempts=2, hedges=1),
+    Case("silent stream, rescue fails", {"a": (HANGS,), "b": (FAILS,), "c": (ANSWER,)},
+         lambda router: read(router, chain=["a", "b", "c"], on_interrupt="restart"), attempts=3),
+    Case("silent stream, both hedges late", {"a": (HANGS,), "b": (SILENT,), "c": (ANSWER,)},
+         lambda router: read(router, chain=["a", "b", "c"], hedge=HEDGE, on_interrupt="restart"),
+         attempts=3, hedges=2),
+    Case("silent stream breaks while raced", {"a": (HANGS,), "b": (LATE,)},
+         lambda router: read(router, chain=["a", "b"], hedge=Hedge(after=9.0), idle=9.0, on_interrupt="restart"),
+         attempts=2, hedges=1),
 ]

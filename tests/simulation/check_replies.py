@@ -97,8 +97,15 @@ def _decides(one: MatchedAttempt, now: float) -> bool:
     return whole - NEAR < now < (exchange.ended or 0.0) + NEAR
 
 
+def _is_raced(one: MatchedAttempt, tries: list[MatchedAttempt]) -> bool:
+    """Whether an attempt belongs to the race with a silent stream, or follows one that does."""
+    races = [other.attempt.number for other in tries if "no more content" in other.attempt.why]
+    return one.call.behaviour.restart and min(races, default=one.attempt.number + 1) <= one.attempt.number
+
+
 def nothing_after_content(run: FinishedRun) -> None:
-    """Once an attempt of a stream has content, no other one is sent while it runs."""
+    """Once an attempt of a stream has content, no other one is sent while it runs, unless it falls silent and may begin
+    again."""
     for tries in run.by_call.values():
         if not tries[0].call.behaviour.stream:
             continue
@@ -106,7 +113,8 @@ def nothing_after_content(run: FinishedRun) -> None:
         for one in spoken:
             first = one.call.began + (one.attempt.first_content or 0.0)
             for other in tries:
-                if other is not one and other.sent is not None and first + NEAR < other.sent < one.ended - NEAR:
+                beside = other is not one and other.sent is not None and first + NEAR < other.sent < one.ended - NEAR
+                if beside and not _is_raced(other, tries):
                     run.flag("commit", f"{other} sent at {other.sent!r}, {one} had content at {first!r}")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from asyncrouter._engine import hedging, second_step, watching
+from asyncrouter._engine import hedging, race_budgets, watching
+from asyncrouter._engine.race_budgets import RaceBudgets
 from asyncrouter._engine.remaining import Remaining
-from asyncrouter._engine.second_step import SecondStep
 from asyncrouter._policies.rescue_budget import RescueBudget
 from asyncrouter._policies.slowness import Slowness
 
@@ -45,16 +45,16 @@ def rescues_whatever_was_asked() -> Iterator[None]:
 
         return begins
 
-    def ask_for_it(race: Any) -> Any:
-        def races(second: Any, step_run: Any, *more: Any) -> bool:
-            step_run.step = step_run.step._replace(rescue=True)
-            return bool(race(second, step_run, *more))
+    def ask_for_it(pay: Any) -> Any:
+        def pays(budgets: Any, sent: Any, found: Any) -> Any:
+            sent.step = sent.step._replace(rescue=True)
+            return pay(budgets, sent, found)
 
-        return races
+        return pays
 
     with (
-        patch.object(second_step, "may_rescue", lambda call, plan: True),
-        around(Remaining, "__init__", make), around(SecondStep, "race", ask_for_it),
+        patch.object(race_budgets, "may_rescue", lambda call, plan: True),
+        around(Remaining, "__init__", make), around(RaceBudgets, "pay", ask_for_it),
     ):
         yield
 

@@ -86,6 +86,11 @@ class PoolState:
         """Note that something has changed: a member may be held, its breaker open, or its limits others."""
         self.nothing_refuses, self._look_at = False, -inf
 
+    def is_trial(self, member: Member, now: float) -> bool:
+        """Whether a call that goes to a member now finds out if it is as fast as the others again."""
+        absence = self._band.out.get(member.index)
+        return absence is not None and absence.is_due(member, now)
+
     def choose(
         self, now: float, may_go: Callable[[Member], bool], without: Collection[int] = (), *, step: bool = True
     ) -> Member | None:

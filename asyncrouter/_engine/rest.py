@@ -1,0 +1,34 @@
+"""What is left beside a step that gives a stream, for the case that it breaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from asyncrouter._engine.remaining import Remaining
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.pools.member import Member
+
+
+class Rest(NamedTuple):
+    """A step that runs, which member of its pool that is, and the steps that are left beside it."""
+
+    step: int
+    member: Member | None
+    remaining: Remaining
+
+    def broken(self, error: AttemptError, now: float) -> None:
+        """The step has failed; if it is a pool, another member may come next."""
+        if self.member is not None:
+            pool = self.remaining.pool(self.step)
+            pool.running.remove(self.member)
+            if pool.failed(self.member, error, now):
+                self.remaining.put_back(self.step)
+
+
+def rest_beside(remaining: Remaining, step: int, member: Member | None) -> Rest:
+    """What is left beside this step, which has just begun to answer."""
+    remaining.keep_later_than(step)
+    if member is not None:
+        remaining.pool(step).running.append(member)
+    return Rest(step, member, remaining)
