@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from asyncrouter.bench.capacity_settings import MAX_CALLS, WARMUP_SHARE
 from asyncrouter.bench.crossing import crossing, interval
-from asyncrouter.bench.probes import BLOCKS, By, Probe, Prober
+from asyncrouter.bench.probes import BLOCKS, By, Probe, Prober, journal_of
 from asyncrouter.bench.slo import parse_slo
 from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.slo import Objective
@@ -80,14 +81,15 @@ class MaxRate:
 def max_rate(
     arm: Arm, slo: str, *, by: By = "streams", max_calls: int = MAX_CALLS, probe_calls: int | None = None,
     max_seconds: float | None = None, budget_usd: float | None = None, start: float = 1.0, seed: int = 0,
-    on_probe: Callable[[Probe], object] = lambda _: None, **settings: object,
+    on_probe: Callable[[Probe], object] = lambda _: None, journal: Path | None = None, **settings: object,
 ) -> MaxRate:
     """Find the most load at which an arm meets the objectives `slo`, such as `p95_ttft<0.5 and success>0.999`.
 
     `by` is "streams" or "poisson". `max_calls` are all calls of the search, `probe_calls` those of each probe by
     streams (`None`: as many as the objectives need), `start` the first level. `settings` are arguments of `run`:
-    scenario, prompts, transport. With a scenario, `max_seconds` is virtual time. Raises `ValueError` for objectives
-    that so few calls cannot judge, and what `run` raises.
+    scenario, prompts, transport. With a scenario, `max_seconds` is virtual time. With `journal`, a file, the same
+    search goes on where it was killed or has stopped early; other settings are a `ValueError` that names them. Raises
+    `ValueError` for objectives that so few calls cannot judge, and what `run` raises.
     """
     objectives = parse_slo(slo)
     if by not in {"streams", "poisson"}:
@@ -95,7 +97,9 @@ def max_rate(
     if not 0.0 < start < MAX_RATE or (by == "streams" and start < 1.0):
         raise ValueError(f"start: expected a level above 0 (of streams, at least 1), got {start!r}")
     prober = Prober(arm, by, objectives, {"seed": seed, **settings}, max_seconds, budget_usd, on_probe)
-    return search(prober, max_calls=max_calls, probe_calls=probe_calls, start=start, seed=seed)
+    limits = {"max_calls": max_calls, "probe_calls": probe_calls, "start": start}
+    with journal_of(prober, journal, limits):
+        return search(prober, max_calls=max_calls, probe_calls=probe_calls, start=start, seed=seed)
 
 
 def search(

@@ -21,19 +21,19 @@ class Unlike(ValueError):
 
 def unlike(before: Report, after: Report) -> list[str]:
     """The settings that make the figures of two reports incomparable, each with both values: load, scenario, SLO …"""
-    return [text for name, text in _differences(before.settings, after.settings)
+    return [text for name, text in differences(before.settings, after.settings)
             if name not in HARMLESS and _in_both(name, before, after)]
 
 
 def remarks(before: Report, after: Report) -> list[str]:
     """What else differs between two runs, and does not prevent that they are compared."""
-    found = [text for name, text in _differences(before.settings, after.settings)
+    found = [text for name, text in differences(before.settings, after.settings)
              if name in HARMLESS or not _in_both(name, before, after)]
-    found += [text for name, text in _differences(before.environment, after.environment) if name in MACHINE]
+    found += [text for name, text in differences(before.environment, after.environment) if name in MACHINE]
     arms = {arm.name: arm.described for arm in before.arms}
     for arm in after.arms:
         if arm.name in arms:
-            found += [f"arm {arm.name}: {text}" for _, text in _differences(arms[arm.name], arm.described)]
+            found += [f"arm {arm.name}: {text}" for _, text in differences(arms[arm.name], arm.described)]
     if before.settings.get("scenario") and before.settings.get("seed") == after.settings.get("seed"):
         found.append("both runs met the same simulated faults (one seed): intervals are wider than they need be; arms "
                      "of one run are compared call by call")
@@ -53,7 +53,7 @@ def _in_both(name: str, before: Report, after: Report) -> bool:
     return group in before.settings and group in after.settings
 
 
-def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def differences(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """The name and the text of each value that differs; a missing one is `None`."""
     old, new = dict(_flat(before)), dict(_flat(after))
     for name in sorted({*old, *new}):

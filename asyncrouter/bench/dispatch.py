@@ -31,7 +31,8 @@ async def dispatch(drivers: Sequence[Driver], load: Load, settings: Settings, le
                 await _on_schedule(drivers, load, settings, ledger, group.start_soon, budgeted=budgeted)
             else:
                 for driver in drivers:
-                    numbers = count() if load.calls is None else iter(range(load.calls))
+                    numbers = (number for number in (count() if load.calls is None else range(load.calls))
+                               if number not in driver.done)
                     for _ in range(load.concurrency or 1):
                         group.start_soon(_work, driver, load, ledger, numbers, budgeted)
     except ExceptionGroup as errors:
@@ -48,10 +49,14 @@ async def _on_schedule(
     """An open loop: every arm is called at each instant, whichever was first last time comes last."""
     loop, began = asyncio.get_running_loop(), drivers[0].began
     for number, due in enumerate(load.arrivals(settings.seed)):
+        if all(number in driver.done for driver in drivers):
+            continue
         if (pause := began + due - loop.time()) > 0:
             await asyncio.sleep(pause)
         first = number % len(drivers)
         for driver in (*drivers[first:], *drivers[:first]):
+            if number in driver.done:
+                continue
             reserved = driver.reserve(number) if budgeted else 0.0
             if not ledger.admit(reserved):
                 return

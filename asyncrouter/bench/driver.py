@@ -40,6 +40,8 @@ class Driver:
     ) -> None:
         self.arm = arm
         self.rows: list[Row] = []
+        self.done: set[int] = set()
+        """The numbers of the calls that were made before a kill, and are not made again."""
         self.peak: int = 0
         self.cpu: float = 0.0
         self.began: float = 0.0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from asyncrouter.bench import measures as m
 from asyncrouter.bench.capacity_settings import WARMUP_SHARE
+from asyncrouter.bench.journal import Journal
 from asyncrouter.bench.load import Load
 from asyncrouter.bench.resampling import rank
 from asyncrouter.bench.runner import run
@@ -16,7 +18,8 @@ from asyncrouter.bench.stats import finite, min_samples
 from asyncrouter.bench.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from asyncrouter.bench.arms import Arm
     from asyncrouter.bench.rows import Row
@@ -55,11 +58,18 @@ class Probe:
         return sum(self.missed[objective]) / max(1, sum(self.sizes))
 
 
+def probe_from(given: Mapping[str, object]) -> Probe:
+    """A probe from its JSON object."""
+    found = Probe(**given)  # type: ignore[arg-type]  # our own file
+    return replace(found, rates=tuple(found.rates), missed=tuple(map(tuple, found.missed)), sizes=tuple(found.sizes))
+
+
 @dataclass(slots=True)
 class Prober:
     """Runs the probes of one arm, one after the other, until `max_seconds` of runs or `budget_usd` are used up.
 
-    `settings` are further arguments of `run`. `stopped` says why no further probe may run, `None`: it may.
+    `settings` are further arguments of `run`. `stopped` says why no further probe may run, `None`: it may. Probes that
+    are in the `journal` are taken from it instead of run, as long as they are those that come next.
     """
 
     arm: Arm
@@ -71,9 +81,13 @@ class Prober:
     on_probe: Callable[[Probe], object] = lambda _: None
     probes: list[Probe] = field(default_factory=list)
     stopped: str | None = None
+    journal: Journal | None = None
 
     def probe(self, level: float, calls: int) -> Probe | None:
         """Run so many calls at this level, a quarter of them as warm-up; `None` where that was not possible."""
+        if (kept := self._kept(level, calls)) is not None:
+            self.probes.append(kept)
+            return kept
         left = None if self.max_seconds is None else self.max_seconds - sum(one.seconds for one in self.probes)
         if left is not None and left <= 0.0:
             self.stopped = f"the {self.max_seconds:g} s of --max-seconds are used up"
@@ -87,8 +101,18 @@ class Prober:
             return None
         found = _reduce(level, measured, self.objectives, seconds, sum(row.cost_usd or 0.0 for row in rows))
         self.probes.append(found)
+        if self.journal is not None:
+            self.journal.add(found)
         self.on_probe(found)
         return found
+
+    def _kept(self, level: float, calls: int) -> Probe | None:
+        """The next probe of the journal, if it is the one that is asked for."""
+        number = len(self.probes)
+        if self.journal is None or number >= len(self.journal.parts):
+            return None
+        found = probe_from(self.journal.parts[number])
+        return found if (found.level, found.calls) == (level, calls - int(calls * WARMUP_SHARE)) else None
 
     def run(self, level: float, calls: int, warmup: int, left: float | None) -> tuple[list[Row], float, str | None]:
         """The calls of one run within `left` seconds, its length, and why it was stopped early."""
@@ -96,6 +120,22 @@ class Prober:
         stop = Stop(budget_usd=None if self.budget_usd is None else max(0.0, self.budget_usd - spent))
         done = run([self.arm], _load(self.by, level, calls, left), warmup=warmup, stop=stop, **self.settings)  # type: ignore[arg-type]  # as run() names them
         return done.arms[0].rows, done.arms[0].seconds, done.stopped
+
+
+@contextmanager
+def journal_of(prober: Prober, path: Path | None, limits: Mapping[str, object]) -> Iterator[None]:
+    """Keep the probes in a journal at `path` (`None`: in none), and go on from those that are in it.
+
+    Raises `ValueError` where a search with other settings was begun there, `OSError`.
+    """
+    if path is None:
+        yield
+        return
+    scenario = prober.settings.get("scenario")
+    settings = {"arm": prober.arm.described(), "by": prober.by, "slo": [one.text for one in prober.objectives],
+                "seed": prober.settings.get("seed"), "scenario": getattr(scenario, "name", scenario), **limits}
+    with Journal(path, settings) as prober.journal:
+        yield
 
 
 def _load(by: By, level: float, calls: int, seconds: float | None) -> Load:

@@ -108,3 +108,12 @@ def attempt_from(given: Mapping[str, object]) -> AttemptRow:
     """An attempt from its JSON object; fields that a later version has added are ignored."""
     known = {field.name for field in fields(AttemptRow)}
     return AttemptRow(**{name: value for name, value in given.items() if name in known})  # type: ignore[arg-type]  # our own file
+
+
+def row_from(given: Mapping[str, object]) -> Row:
+    """A row from its JSON object; fields that a later version has added are ignored."""
+    known = {field.name for field in fields(Row)} - {"attempts"}
+    attempts = given.get("attempts")
+    row = Row(**{name: value for name, value in given.items() if name in known})  # type: ignore[arg-type]  # our own file
+    row.attempts = [attempt_from(attempt) for attempt in attempts] if isinstance(attempts, list) else []
+    return row

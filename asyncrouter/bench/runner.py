@@ -14,6 +14,8 @@ from asyncrouter.bench.driver import Driver
 from asyncrouter.bench.lag import LoopLag
 from asyncrouter.bench.progress import ProgressCounter
 from asyncrouter.bench.result import Run
+from asyncrouter.bench.resuming import open_journal, take_back
+from asyncrouter.bench.rows import row_from
 from asyncrouter.bench.scenarios import SCENARIOS, Scenario
 from asyncrouter.bench.scoring import score_run
 from asyncrouter.bench.settings import Settings, check
@@ -23,9 +25,11 @@ from asyncrouter.bench.unbatched import Unbatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from asyncrouter import Config, Transport
     from asyncrouter.bench.arms import Arm
+    from asyncrouter.bench.journal import Journal
     from asyncrouter.bench.load import Load
     from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.rows import Row
@@ -54,6 +58,7 @@ def run(
     slo: Mapping[str, float] | None = None,
     progress: Callable[[Progress], object] | None = None,
     transport: Callable[[], Transport] = AiohttpTransport,
+    journal: Path | None = None,
 ) -> Run:
     """Run every arm under the same load: the same prompts, at the same instants, against the same simulated faults.
 
@@ -66,7 +71,8 @@ def run(
     judged after the last call, and the report says which arm to choose: the cheapest whose quality is at least
     `good_enough`, or not shown to be below the best one's. `keep_answers` keeps the answers' texts without scorers.
     `transport` makes what an arm sends with, in real time. There, Ctrl-C ends the run with what was measured until then
-    (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`.
+    (`stopped` says so); before every arm has an answer it is a `KeyboardInterrupt`. With `journal`, a file, the same
+    call goes on where a run was killed or has stopped early; other settings are a `ValueError` that names them.
 
     Raises `ValueError` for what cannot be run, `ConfigError` for a wrong arm, `RuntimeError` inside a running event
     loop: there, `await run_real(…)`, and for a scenario `await asyncio.to_thread(run, …)`.
@@ -74,7 +80,8 @@ def run(
     world = _scenario(scenario) if isinstance(scenario, str) else scenario
     settings = Settings(seed=seed, warmup=warmup, stop=_stop(stop, budget_usd), slo=dict(slo or {}),
                         prompts=prompts or (world.samples if world is not None else ()), scorers=scorers,
-                        keep_answers=keep_answers, good_enough=good_enough, progress=progress, transport=transport)
+                        keep_answers=keep_answers, good_enough=good_enough, progress=progress, transport=transport,
+                        journal=journal)
     check(arms, load, settings)
     _check_no_loop()
     if world is None:
@@ -94,10 +101,13 @@ async def run_real(
     """
     check(arms, load, settings)
     ledger = Ledger(settings.stop)
-    on_ended = _progress(arms, load, settings)
-    drivers = [Driver(arm, load, settings, ledger, on_ended) for arm in arms]
     async with AsyncExitStack() as stack, LoopLag() as lag:
-        began = asyncio.get_running_loop().time()
+        journal = None if settings.journal is None else stack.enter_context(
+            open_journal(settings.journal, arms, load, settings))
+        on_ended = _progress(arms, load, settings, journal)
+        drivers = [Driver(arm, load, settings, ledger, on_ended) for arm in arms]
+        over = 0.0 if journal is None else take_back(journal, drivers, load, settings, ledger)
+        began = asyncio.get_running_loop().time() - over
         for driver in drivers:
             router = Router(driver.arm.config, transport=Unbatched(settings.transport()),
                             listeners=[driver.listen], seed=settings.seed)
@@ -113,6 +123,9 @@ async def run_real(
         seconds = asyncio.get_running_loop().time() - began
     runs = [_arm_run(driver, seconds) for driver in drivers]
     done = Run.of(load, settings, runs, lag=lag.p99, stopped=ledger.stop_reason)
+    if journal is not None and journal.parts:
+        done.warnings.append(f"the run was resumed after {len(journal.parts):,} calls; a router that begins anew has "
+                             "no memory of them")
     await score_run(done, settings.scorers)
     return done
 
@@ -147,11 +160,24 @@ def _run_simulated(arms: Sequence[Arm], load: Load, settings: Settings, scenario
     return result
 
 
-def _progress(arms: Sequence[Arm], load: Load, settings: Settings) -> Callable[[Row], None]:
-    if settings.progress is None:
-        return lambda _: None
+def _progress(
+    arms: Sequence[Arm], load: Load, settings: Settings, journal: Journal | None = None
+) -> Callable[[Row], None]:
+    """What is done with the row of each call that has ended: it is kept in the journal, and counted."""
     calls = len(load.arrivals(settings.seed)) if load.open else load.calls
-    return ProgressCounter(None if calls is None else calls * len(arms), settings.progress).add
+    counter = None if settings.progress is None else ProgressCounter(
+        None if calls is None else calls * len(arms), settings.progress)
+
+    def on_ended(row: Row) -> None:
+        if journal is not None:
+            journal.add(row)
+        if counter is not None:
+            counter.add(row)
+
+    for part in () if journal is None else journal.parts:
+        if counter is not None:
+            counter.add(row_from(part))
+    return on_ended
 
 
 def _arm_run(

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from asyncrouter.bench.capacity import CALLS_A_STREAM, PROBE_CALLS, SATURATED
-from asyncrouter.bench.probes import By, Probe, Prober
+from asyncrouter.bench.probes import By, Probe, Prober, journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from asyncrouter.bench.arms import Arm
 
@@ -38,12 +39,13 @@ class Sweep:
 def sweep(
     arm: Arm, levels: Sequence[float] | None = None, *, by: By = "streams", probe_calls: int = PROBE_CALLS,
     max_seconds: float | None = None, budget_usd: float | None = None, seed: int = 0,
-    on_probe: Callable[[Probe], object] = lambda _: None, **settings: object,
+    on_probe: Callable[[Probe], object] = lambda _: None, journal: Path | None = None, **settings: object,
 ) -> Sweep:
     """Measure an arm at each level: `by` "streams" in flight at once, or calls a second of a "poisson" process.
 
     Without `levels` streams are doubled while throughput grows. `settings` are arguments of `run`: scenario, prompts,
-    transport. Raises `ValueError` for levels that are not above 0, and what `run` raises.
+    transport. With `journal`, a file, the same sweep goes on where it was killed. Raises `ValueError` for levels that
+    are not above 0, and what `run` raises.
     """
     chosen = DOUBLINGS if levels is None else tuple(sorted(set(levels)))
     if by not in {"streams", "poisson"} or (levels is None and by == "poisson"):
@@ -51,10 +53,11 @@ def sweep(
     if not chosen or min(chosen) <= 0 or (by == "streams" and any(level % 1 for level in chosen)):
         raise ValueError(f"levels: expected numbers above 0, whole ones of streams, got {list(chosen)}")
     prober = Prober(arm, by, (), {"seed": seed, **settings}, max_seconds, budget_usd, on_probe)
-    for level in chosen:
-        calls = max(probe_calls, round(CALLS_A_STREAM * level)) if by == "streams" else probe_calls
-        if prober.probe(level, calls) is None or (levels is None and _saturated(prober.probes)):
-            break
+    with journal_of(prober, journal, {"levels": list(chosen), "probe_calls": probe_calls}):
+        for level in chosen:
+            calls = max(probe_calls, round(CALLS_A_STREAM * level)) if by == "streams" else probe_calls
+            if prober.probe(level, calls) is None or (levels is None and _saturated(prober.probes)):
+                break
     return Sweep(by, tuple(prober.probes), knee(prober.probes), prober.stopped)
 
 

@@ -13,6 +13,7 @@ from asyncrouter.bench.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from asyncrouter import Transport
     from asyncrouter.bench.arms import Arm
@@ -44,6 +45,8 @@ class Settings:
     progress: Callable[[Progress], object] | None = None
     transport: Callable[[], Transport] = AiohttpTransport
     """Makes the transport of an arm's router, for real providers."""
+    journal: Path | None = None
+    """A file that keeps each call that has ended, against real providers; a run that was killed goes on from it."""
 
     @property
     def keeping(self) -> bool:

@@ -9,7 +9,7 @@ The estimators, and what each assumes:
   number of calls. Calls that are late together count for less: the autocorrelation of "later than the quantile" is
   summed up to a lag of 2·n^(1/3). The bootstrap's intervals of p99 are too narrow.
 - **Shares** have Wilson's score interval (Wilson 1927), which also holds near 0 and 1, for the same effective number.
-- **Intervals** of means and paired differences come from the percentile bootstrap over circular blocks of 2·n^(1/3)
+- **Intervals** of means and paired differences come from the percentile bootstrap over circular blocks of 3·n^(1/3)
   consecutive calls (Künsch 1989; Politis and Romano 1992), widened because the blocks are few (`significance`).
   Consecutive calls meet the same trouble, so drawing single calls would make the interval of an outage too narrow.
   Assumed: the run is stationary, and dependence is shorter than a block.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncrouter.bench.resampling import bootstrap_mean, rank
-from asyncrouter.bench.significance import Z_95, block_length, student
+from asyncrouter.bench.significance import Z_95, largest_lag, student
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def effective_n(series: Series) -> float:
     """
     n, centred = len(series), series - series.mean()
     variance = float(centred @ centred)
-    lags = min(block_length(n), n - 1)
+    lags = min(largest_lag(n), n - 1)
     if variance == 0.0 or lags < 1:
         return float(n)
     weights = [min(1.0, 2.0 - 2.0 * lag / (lags + 1.0)) for lag in range(1, lags + 1)]

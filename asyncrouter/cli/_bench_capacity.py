@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from asyncrouter.bench.probes import By, Probe
     from asyncrouter.cli._configuration import Configuration
 
+JOURNAL = "capacity.partial.jsonl"
+"""The file in the directory of --out that keeps the levels that were measured until a search is over."""
 _OPTIONS = (
     click.option("--scenario", metavar="NAME", help="Search against simulated models in virtual time; `one-server` has "
                  "a known capacity: 8 slots, 16 answers a second."),
@@ -38,7 +40,8 @@ _OPTIONS = (
     click.option("--seed", type=NATURAL, metavar="N", default=0, show_default=True,
                  help="Seed of arrivals and simulated faults."),
     click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
-                 help="Write capacity.html, capacity.json and capacity.csv."),
+                 help="Write capacity.html, capacity.json and capacity.csv. The same command goes on where a search "
+                 "was killed or stopped early."),
     json_option,
 )
 
@@ -85,7 +88,8 @@ def max_rate(
     try:
         found = checked(lambda: bench.max_rate(
             arm, slo, by=by, max_calls=max_calls, probe_calls=calls, start=start, scenario=scenario,
-            transport=make_transport, on_probe=_show(by), **limits,  # type: ignore[arg-type]  # as the options name them
+            transport=make_transport, on_probe=_show(by), journal=_journal(out),
+            **limits,  # type: ignore[arg-type]  # as the options name them
         ))
     except KeyboardInterrupt:
         return _interrupted()
@@ -124,6 +128,7 @@ def sweep(
     try:
         found = checked(lambda: bench.sweep(
             arm, levels, by=by, probe_calls=calls, scenario=scenario, transport=make_transport, on_probe=_show(by),
+            journal=_journal(out),
             **limits,  # type: ignore[arg-type]  # as the options name them
         ))
     except KeyboardInterrupt:
@@ -134,6 +139,14 @@ def sweep(
     described = {**found.described(), "arm": arm.described(), "scenario": scenario}
     _finish(described, by, found.probes, verdict, found.stopped, out, f"Load on {arm.name}", "", at, as_json=as_json)
     return OK if found.stopped is None else FAILED
+
+
+def _journal(out: Path | None) -> Path | None:
+    """The file that keeps the levels of a search that is not over, in the directory of --out."""
+    if out is None:
+        return None
+    out.mkdir(parents=True, exist_ok=True)
+    return out / JOURNAL
 
 
 def _check_packages(out: Path | None) -> None:
@@ -192,11 +205,13 @@ def _finish(
     for name, text in texts.items():
         with replacing(out / name) as file:
             file.write(text)
+    if stopped is None:
+        (out / JOURNAL).unlink(missing_ok=True)
     if not as_json:
         write(f"\n{out / 'capacity.html'}\n")
 
 
 def _interrupted() -> int:
     end_line()
-    print_error("stopped: a search that is not over has no result")
+    print_error("stopped: a search that is not over has no result; with --out, the same command goes on")
     return INTERRUPTED

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from asyncrouter.cli._bench_prompts import Judging
     from asyncrouter.cli._configuration import Configuration
 
+JOURNAL = "calls.partial.jsonl"
+"""The file in the directory of --out that keeps the calls of a run that is not over."""
 LOCAL_TOKENS = 32
 """Output tokens of a call to the small local model: a short answer, so that a run of 30 calls ends soon."""
 
@@ -73,7 +75,8 @@ Exit status: 0 done, 1 a condition does not hold or the run was stopped early, 2
 @click.option("--max-error-rate", type=click.FloatRange(min=0.0, max=1.0, max_open=True), metavar="SHARE",
               help="Stop when a larger share of at least 50 calls fails; 0.05 is 5 %.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
-              help="Write report.html, report.json and .csv, requests.jsonl and .csv.")
+              help="Write report.html, report.json and .csv, requests.jsonl and .csv. Without a scenario, the same "
+              "command goes on where a run was killed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, as in report.json.")
 @click.option("--assert", "conditions", multiple=True, metavar="CONDITIONS",
               help='Exit with status 1 unless these hold: "p99_e2e<2.5 and success>0.999"; "ARM: …" is about one arm. '
@@ -118,8 +121,9 @@ def _execute(
     arms: list[bench.Arm],
 ) -> bench.Run:
     _prepare(arms, wanted, out)
+    journal = None if out is None or settings["scenario"] is not None else out / JOURNAL
     with progress_display() as show:
-        return bench.run(arms, load, progress=show, transport=make_transport, **settings)  # type: ignore[arg-type]  # as run() names them
+        return bench.run(arms, load, progress=show, transport=make_transport, journal=journal, **settings)  # type: ignore[arg-type]  # as run() names them
 
 
 def _execute_on_local(execute: Callable[[list[bench.Arm]], bench.Run], chosen: list[bench.Arm]) -> bench.Run:
@@ -151,6 +155,10 @@ def _finish(done: bench.Run, wanted: list[bench.Condition], out: Path | None, *,
         print_failures(report)
     if out is not None:
         written = done.write(out) / "report.html"
+        if done.stopped is None:
+            (out / JOURNAL).unlink(missing_ok=True)
+        elif (out / JOURNAL).exists():
+            print_error(f"the same command goes on from here; to begin anew, delete {out / JOURNAL}")
         if not as_json:
             write(f"\n{written}\n")
     failed = checked(lambda: bench.broken(report, wanted))
