@@ -100,13 +100,15 @@ class PoolRun:
     def expected_wait(self, now: float) -> float:
         """About how many seconds the call would wait for its turn at the first of those that may be asked."""
         policies, call = self._engine.policies, self.call
-        return min(
-            (
-                policies.expected_wait(one.step.model, call.priority, own_key=self.own_key(one))
-                for one in self.left() if self.refusal_of(one, now) is None
-            ),
-            default=inf,
-        )
+        waits = [
+            policies.expected_wait(one.step.model, call.priority, own_key=self.own_key(one)) for one in self._able(now)
+        ]
+        return min(waits, default=inf)
+
+    def _able(self, now: float) -> list[Member]:
+        """Those that may be asked now; if none may, those that nothing but an open breaker stands against."""
+        able = [one for one in self.left() if self.refusal_of(one, now) is None]
+        return able or [one for one in self.left() if self.refusal_of(one, now, forced=True) is None]
 
     @property
     def counts_tokens(self) -> bool:
@@ -115,7 +117,9 @@ class PoolRun:
 
     def join(self, cause: Cause, tokens: float, until: float, now: float) -> PoolTicket:
         """Queue up with all members that may be asked. Raises `NotSent` when none could let the call go in time."""
-        able = [one for one in self.left() if self.refusal_of(one, now) is None]
+        able = self._able(now)
+        if not able:
+            raise NotSent("none of its members is left to ask")
         rank = self._engine.policies.rank(cause, self.call.priority)
         return join_several([one.state.pacer for one in able], self._engine.loop, rank, tokens, until)
 
@@ -153,7 +157,7 @@ class PoolRun:
             self._leave_out_small(member.step.model.context)
         if error.scope == "host":
             self._leave_out_host(member)
-        return self.failures < MOST_MEMBERS and self.free_in(now) <= 0.0
+        return self.failures < MOST_MEMBERS and not self._has_tried_enough() and self.free_in(now) <= 0.0
 
     def may_queue_again(self, member: Member) -> bool:
         """Whether a call that has met a limit at a member goes back to the queue of all, without a pause of its own.

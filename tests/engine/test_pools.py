@@ -84,6 +84,25 @@ def test_keys_and_limits_do_not_count_as_members_that_failed(
     assert [attempt.member for attempt in reply.trace.attempts] == ["a:out", "b:out", "c:out", "d:m"]
 
 
+@pytest.mark.parametrize(("retry", "asked"), [
+    ({"attempts": 1}, ["a:m", "b:bad", "c:m"]), ({}, ["a:m", "b:bad", "a:m"]),
+])  # fmt: skip
+def test_given_attempts_bound_all_requests_of_a_pool(
+    clock: Clock, world: World, retry: dict[str, int], asked: list[str]
+) -> None:
+    """One attempt at each of two members is two requests, whatever they were answered with: a limit, then a failure."""
+    world.model("m", Act(status=429), Act(text="hello"))
+    world.model("bad", Act(status=500))
+
+    async def scenario() -> Reply:
+        models = {"pool": {"any": ["a:m", "b:bad"], "pick": "first"}}
+        async with router_to(world, models, defaults={"retry": retry}) as router:
+            return await router.chat("x", chain=["pool", "c:m"])
+
+    reply = clock.run(scenario())
+    assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == asked
+
+
 def test_an_answer_that_is_not_accepted_is_asked_of_the_next_model(clock: Clock, world: World) -> None:
     """The same model elsewhere would write the same."""
     world.model("m", Act(text="no"))

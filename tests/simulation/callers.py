@@ -7,6 +7,8 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
+from asyncrouter import Pool
+
 from .record import words_of
 
 if TYPE_CHECKING:
@@ -154,6 +156,8 @@ class Caller:
     def _holds_nothing(self, model: str) -> None:
         """Check that no slot is taken but for requests that run, end at this very instant, or are read slowly."""
         now, record = self._loop.time(), self._record
+        if isinstance(self._router.config.models[model], Pool):
+            return
         if any(now == ends for _, ends in record.blocked):
             return  # who waits may have been given a slot, and sends its request in this very turn of the loop
         running = sum(

@@ -227,7 +227,7 @@ def _lapses(one: MatchedAttempt) -> float:
 
 def longest_probe(call: CallRecord, model: str) -> float:
     """Seconds after its sending for which an attempt at a model has a breaker's permit at the longest."""
-    totals = [step.total for step in call.plan.steps if step.name == model]
+    totals = [step.total for step in call.plan.steps if step.name == model or step.pool is not None]
     return max(LAPSE if total is None else total + 1.0 for total in totals)
 
 

@@ -7,6 +7,8 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING
 
+from asyncrouter import Pool
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,7 +31,7 @@ def hedges_in_budget(run: FinishedRun) -> None:
     begun: dict[tuple[str, float], list[float]] = {}
     for call in run.record.calls:
         hedge, steps = call.plan.hedge, call.plan.steps
-        if hedge is not None and (len(steps) > 1 or hedge.same):
+        if hedge is not None and (len(steps) > 1 or hedge.same or steps[0].pool is not None):
             begun.setdefault((steps[0].name, hedge.budget), []).append(call.began)
     sent: dict[tuple[str, float], list[float]] = {}
     for one in run.tries:
@@ -153,7 +155,7 @@ def retries_bounded(run: FinishedRun) -> None:
 def slots(run: FinishedRun) -> None:
     """No model has more requests at once than `max_concurrent`."""
     for name, model in run.config.models.items():
-        if model.max_concurrent is None:
+        if isinstance(model, Pool) or model.max_concurrent is None:
             continue
         steps = []
         for exchange in run.record.exchanges:

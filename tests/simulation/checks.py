@@ -16,12 +16,14 @@ from . import (
     check_calls,
     check_in_time,
     check_latency,
+    check_pools,
     check_recovery,
     check_replies,
     check_steps,
     check_waits,
 )
 from .failure_report import failure_report
+from .record import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +63,11 @@ class MatchedAttempt:
 
     def __str__(self) -> str:
         return f"attempt {self.call.number}.{self.attempt.number} at {self.attempt.model}"
+
+    @property
+    def model(self) -> str:
+        """The model that it asks; of a pool its member."""
+        return model_of(self.attempt)
 
     @property
     def answered_at(self) -> float | None:
@@ -155,7 +162,7 @@ def check_all(scenario: Scenario, record: Record, world: World, config: Config) 
     for exchange in record.exchanges:
         run.sent_by_model[exchange.model].append(exchange.at)
     _find_impatient(run)
-    for check in CHECKS:
+    for check in CHECKS_WITH_POOLS if scenario.pools else CHECKS:
         check(run)
     record.story = failure_report(run)
 
@@ -183,7 +190,7 @@ def _queued(one: MatchedAttempt) -> float:
 
 
 def _sent(one: MatchedAttempt) -> tuple[float, str]:
-    return round(one.sent or 0.0, 9), one.attempt.model
+    return round(one.sent or 0.0, 9), one.model
 
 
 def _seen(exchange: Exchange) -> tuple[float, str]:
@@ -223,3 +230,9 @@ MODULES = (
     check_blocked, check_recovery, check_in_time,
 )
 CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for check in room.CHECKS]
+CHECKS_WITH_POOLS: list[Callable[[FinishedRun], None]] = [
+    *check_calls.CHECKS, *check_replies.CHECKS, check_steps.failure_never_wins, check_steps.every_model_was_tried,
+    check_budgets.hedges_in_budget, check_budgets.slots, check_in_time.rescues_where_allowed,
+    check_in_time.rescues_in_budget, check_in_time.whole_or_confirmed, *check_pools.CHECKS,
+]
+"""Those of a day with pools: the others know a step by the model that it asks."""

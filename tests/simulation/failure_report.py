@@ -39,7 +39,7 @@ def _call(run: FinishedRun, call: CallRecord) -> Iterator[str]:
     yield f"call {call.number} at {call.began:.6f}, due {call.deadline:.6f}: {unusual or 'nothing unusual'}"
     for step in plan.steps:
         clocks = {name: getattr(step, name) for name in ("connect", "first_token", "idle", "total")}
-        wire = run.scenario.models[step.name].wire
+        wire = run.scenario.models[step.name].wire if step.name in run.scenario.models else "a pool"
         yield f"  step {step.name} at {step.model.provider} ({wire}, {'stream' if step.streams else 'body'}): {clocks}"
     yield f"  hedge: {plan.hedge}"
     for one in run.by_call.get(call.number, ()):
@@ -56,7 +56,8 @@ def _attempt(call: CallRecord, one: MatchedAttempt) -> Iterator[str]:
     names = ("queued", "sent", "connected", "first_content", "last_content", "ended")
     instants = ", ".join(f"{name} +{at:.6f}" for name in names if (at := getattr(attempt, name)) is not None)
     why = f"; {attempt.why}" if attempt.why else ""
-    yield f"  attempt {attempt.number} at {attempt.model} ({attempt.cause}): {instants}{why}"
+    place = attempt.model if attempt.member is None else f"{attempt.model}, {attempt.member}"
+    yield f"  attempt {attempt.number} at {place} ({attempt.cause}): {instants}{why}"
     if one.exchange is not None:
         yield f"    {_request(call, one.exchange)}"
     yield f"    {attempt.outcome} {'' if attempt.error is None else repr(attempt.error)}"

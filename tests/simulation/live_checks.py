@@ -6,17 +6,19 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Notice, StateChanged
+from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Model, Notice, StateChanged
+from asyncrouter._policies.pools.queue import PoolTicket
 
 from .check_breakers import longest_probe
-from .record import Change
+from .record import Change, model_of
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from asyncrouter import Event, Router
-    from asyncrouter._config.catalog import Model
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._explain import ModelHealth
 
     from .record import Exchange, Record
     from .world import World
@@ -38,6 +40,7 @@ class LiveChecks:
         self._world = world
         self._router = router
         self._loop = loop
+        self._models = {name: one for name, one in router.config.models.items() if isinstance(one, Model)}
         self._engine: Engine | None = None
         self._running: Counter[str] = Counter()
         self._rates: dict[str, tuple[float, float]] = {}  # by model: what was found by 429s, when it was last cut
@@ -59,7 +62,7 @@ class LiveChecks:
             flag("deadline", f"sent to {what}, due {call.deadline!r}")
         if (broken := self._world.expected.violation(exchange.provider, exchange.model, exchange.key, now)) is not None:
             flag(broken[0], f"{what}: {broken[1]}")
-        model = self._router.config.models[exchange.model]
+        model = self._models[exchange.model]
         if model.rpm is not None and call.behaviour.key is None:  # the limit is that of our key
             self._in_pace(model, now, what)
         self._permits_lapse(now, exchange)
@@ -79,7 +82,7 @@ class LiveChecks:
         """Check that a half-open breaker keeps nobody out for a probe that must have ended, read to its end or not."""
         if self._engine is None:
             return
-        for model in self._router.config.models.values():
+        for model in self._models.values():
             state = self._engine.policies.state_of(model)
             for subject, breaker in ((model.name, state.breaker), (model.provider, state.provider.host)):
                 if breaker.state != "half_open" or breaker.refusal(now) is None:
@@ -95,13 +98,13 @@ class LiveChecks:
         now, record = self._loop.time(), self._record
         match event:
             case AttemptStarted(trace, attempt):
-                self._running[attempt.model] += 1
+                self._running[model_of(attempt)] += 1
                 record.log(now, f"start {_call(trace)}.{attempt.number} {attempt.model} {attempt.cause}")
             case AttemptEnded(trace, attempt):
                 if attempt.sent is not None:
-                    self._running[attempt.model] -= 1
+                    self._running[model_of(attempt)] -= 1
                 record.calls[_call(trace)].attempt_events += 1
-                self._in_steps(attempt.model, now)
+                self._in_steps(model_of(attempt), now)
                 if not any(now == ends for _, ends in record.blocked):
                     self._not_idle(now - ROUNDING)
                 error = type(attempt.error).__name__ if attempt.error is not None else "-"
@@ -122,9 +125,9 @@ class LiveChecks:
 
     def _in_steps(self, model: str, now: float) -> None:
         """Check that a hidden limit is cut once a second at most, and never below its floor."""
-        if self._engine is None:
+        if self._engine is None or model not in self._models:
             return
-        hidden = self._engine.policies.state_of(self._router.config.models[model]).limits.hidden
+        hidden = self._engine.policies.state_of(self._models[model]).limits.hidden
         limit = hidden.limit
         before, cut_at = self._rates.get(model, (inf, -inf))  # that it begins is no cut
         rate = inf if limit is None else limit.rate
@@ -151,7 +154,7 @@ class LiveChecks:
             return  # what its callers still hold is not the router's any more
         if any(now == ends for _, ends in record.blocked):
             return  # whatever came due meanwhile happens in this very turn of the loop
-        for name, state in health.items():
+        for name, state in _of_models(health):
             if record.has_listener and state.in_flight > self._running[name]:  # `accept` holds nothing
                 record.flag("in flight", f"{name} at {now!r}: {state.in_flight} told, {self._running[name]} running")
             if self._world.live[name] > state.in_flight:
@@ -165,16 +168,18 @@ class LiveChecks:
         engine = self._router._life.engine
         if engine is None or now >= self._record.closed_at:
             return
-        for model in self._router.config.models.values():
+        for model in self._models.values():
             state = engine.policies.state_of(model)
             ticket = state.pacer.next_in_line()
+            if isinstance(ticket, PoolTicket) and state.limits.counts_tokens:
+                continue  # when the one before it has gone elsewhere, the next turn of the loop looks at it
             if ticket is not None and state.limits.due(now, ticket.tokens, batch=ticket.rank.batch) <= now:
                 self._record.flag("idle slot", f"{model.name} at {now!r}: {state.pacer!r}")
 
     def _nothing_kept(self, now: float) -> None:
         """Check that no tokens of a configured limit are reserved but for requests that run, or were to be paid for."""
         engine = self._router._life.engine
-        for model in self._router.config.models.values():
+        for model in self._models.values():
             tokens = None if engine is None else engine.policies.state_of(model).limits._tokens
             if tokens is None:
                 continue
@@ -192,7 +197,7 @@ class LiveChecks:
         served = Counter(
             call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None
         )
-        for name, state in self._router.health().items():
+        for name, state in _of_models(self._router.health()):
             if (state.slow and served[name] > PROBES) or (served[name] and state.breaker != "closed"):
                 self._record.flag("alive", f"{name} has served, and yet: {state}")
 
@@ -212,7 +217,7 @@ class LiveChecks:
             flag("returned", f"{when}: {engine.reading} reading, {len(engine.tasks)} tasks, {engine.timers!r}")
         if engine.sleepers or engine.policies.holds._waiting or engine.room.waiting:
             flag("returned", f"{when}: {len(engine.sleepers)} sleep, {engine.room!r}")
-        for model in self._router.config.models.values():
+        for model in self._models.values():
             state = engine.policies.state_of(model)
             self._record.samples[model.name] = sum(one.samples.count for one in (state.streamed, state.buffered))
             if state.pacer.running or state.pacer.waiting:
@@ -220,6 +225,11 @@ class LiveChecks:
             for breaker in (state.breaker, state.provider.host):
                 if breaker.state == "half_open" and breaker.refusal(now) is not None:
                     flag("permit", f"{when}: {model.name}: {breaker.refusal(now)}")
+
+
+def _of_models(health: Mapping[str, ModelHealth]) -> list[tuple[str, ModelHealth]]:
+    """What is known of each model; of a pool, of its members."""
+    return [(one.model, one) for state in health.values() for one in (state.members or (state,))]
 
 
 def _call(trace: object) -> int:

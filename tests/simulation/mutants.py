@@ -12,6 +12,7 @@ from . import (
     mutants_limits,
     mutants_memory,
     mutants_pace,
+    mutants_pools,
     mutants_race,
     mutants_waits,
 )
@@ -19,13 +20,14 @@ from .mutation import MUTANTS
 
 __all__ = [
     "CAUGHT_BY", "MUTANTS", "mutants_blame", "mutants_blocked", "mutants_in_time", "mutants_limits", "mutants_memory",
-    "mutants_pace", "mutants_race", "mutants_waits",
+    "mutants_pace", "mutants_pools", "mutants_race", "mutants_waits",
 ]
 
 CAUGHT_BY: Mapping[str, int] = {
     "accept_holds_the_slot": 1_000_118, "held_steps_are_lost": 1_000_115, "limited_hedges_are_lost": 1_000_170,
     "places_in_queues_are_kept": 1_000_115, "pointless_waits_go_on": 1_000_115, "reservations_are_kept": 1_000_077,
-    "full_models_are_waited_for": 980,
+    "siblings_are_passed_over": 5, "pools_are_asked_for_ever": 5, "weights_are_chances": 38,
+    "the_cheapest_is_any": 1, "the_first_is_any": 9, "full_models_are_waited_for": 980,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_000_749,
     "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_115, "waits_count_as_attempts": 1_000_115,
     "a_burst_counts_as_many": 1_000_054, "a_callers_clock_blames_the_model": 1_000_001,

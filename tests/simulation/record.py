@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from .wire_openai import word
 
 if TYPE_CHECKING:
-    from asyncrouter import Chunk, Reply, Trace
+    from collections.abc import Sequence
+
+    from asyncrouter import Attempt, Chunk, Reply, Trace
     from asyncrouter._config.plan import Plan
 
     from .behaviour import Behaviour
@@ -41,6 +43,11 @@ class Exchange:
     def text(self) -> str:
         """The whole answer that its response would bring."""
         return "".join(word(self.number, index) for index in range(self.script.words))
+
+
+def model_of(attempt: Attempt) -> str:
+    """The model that an attempt asks: of a pool its member, or the pool while none is picked."""
+    return attempt.model if attempt.member is None else attempt.member.rpartition(":")[2]
 
 
 def words_of(answer: Reply | Chunk) -> str:
@@ -133,7 +140,7 @@ class Record:
             self.violations.append((invariant, detail))
             self.lines.append(f"VIOLATED {invariant}: {detail}")
 
-    @property
-    def digest(self) -> str:
-        """A hash of the log: the same for the same seed in every process."""
-        return sha256("\n".join(self.lines).encode()).hexdigest()
+
+def digest(lines: Sequence[str]) -> str:
+    """A hash of a log: the same for the same seed in every process."""
+    return sha256("\n".join(lines).encode()).hexdigest()

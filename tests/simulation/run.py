@@ -20,7 +20,8 @@ from .behaviour import Behaviour
 from .callers import Caller
 from .checks import NEAR, check_all
 from .live_checks import LiveChecks
-from .record import CallRecord, Record
+from .pool_days import draw_pool_day
+from .record import CallRecord, Record, digest
 from .response import wait
 from .scenario import RECOVERY_CALLS, draw_scenario
 from .world import World
@@ -61,13 +62,25 @@ def freeze() -> None:
 
 def run_seed(seed: int, *, keep_log: bool = False) -> Result:
     """Run the scenario of this seed; the same result every time."""
-    record, scenario = Record(seed), draw_scenario(seed)
-    with _nothing_unnoticed(record):
-        _live(scenario, record)
-    lines = tuple(record.lines) if keep_log or record.violations else ()
+    days = [draw_scenario(seed)]
+    if (again := draw_pool_day(seed)) is not None:
+        days.append(again)
+    records = [Record(seed) for _ in days]
+    for scenario, record in zip(days, records, strict=True):
+        if scenario.pools:
+            record.log(0.0, f"the day again, with pools: {scenario.config['models']!r}")
+        with _nothing_unnoticed(record):
+            _live(scenario, record)
+    violations = [violation for record in records for violation in record.violations]
+    lines = [line for record in records for line in record.lines]
     return Result(
-        seed, len(record.calls), len(record.exchanges), record.digest, tuple(record.violations), lines,
-        frozenset((one.script.kind, scenario.models[one.model].wire) for one in record.exchanges), tuple(record.story),
+        seed, sum(len(record.calls) for record in records), sum(len(record.exchanges) for record in records),
+        digest(lines), tuple(violations), tuple(lines) if keep_log or violations else (),
+        frozenset(
+            (one.script.kind, scenario.models[one.model].wire)
+            for scenario, record in zip(days, records, strict=True) for one in record.exchanges
+        ),
+        next((tuple(record.story) for record in records if record.violations), ()),
     )
 
 

@@ -97,6 +97,10 @@ class Scenario:
     """Times, from one instant to another, at which this machine has no descriptor free for a connection."""
     blocked: tuple[tuple[float, float], ...] = ()
     """Times, from one instant to another, for which the program blocks the event loop."""
+    pools: frozenset[str] = frozenset()
+    """The names in its chains that are pools."""
+    calm: bool = False
+    """Whether nothing goes wrong and all models are equally quick."""
     wall_jump: tuple[float, float] = (0.0, 0.0)
     """An instant at which our wall clock is set, and by how many seconds."""
 

@@ -34,8 +34,8 @@ class Anthropic(OpenAI):
     _open: Kind | None = None
 
     def opening(self) -> bytes:
-        """The empty message, with a first count of its tokens."""
-        usage = self._usage() | {"output_tokens": 1}
+        """The empty message, with a first count of its tokens; none where none will come."""
+        usage = self._usage() | {"output_tokens": min(1, self.script.words)}
         message: Document = {"type": "message", "model": "served", "content": [], "usage": usage}
         return self._event({"type": "message_start", "message": message}) + self._event({"type": "ping"})
 

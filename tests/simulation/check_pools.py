@@ -1,0 +1,155 @@
+"""Invariants of pools: siblings before the next step, attempts within their number, and the rules of picking."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from asyncrouter import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .checks import FinishedRun, MatchedAttempt
+
+NEAR = 1e-9
+MOST_MEMBERS = 2
+"""Members that a step asks at most, of those that fail for another reason than their limit or key."""
+FINAL = frozenset({"NotAccepted", "Refused", "ContextTooLong", "DeadlineExceeded", "OverBudget"})
+"""Errors after which no sibling is asked: it would say the same."""
+OF_PLACE = frozenset({"RateLimited", "Unauthorized", "OutOfCredit"})
+"""Errors of a limit or a key, after which all members may be asked."""
+WINDOW = 100
+"""Calls over which the weights of a pool are kept, to within one call for each other member."""
+
+
+def members_are_named(run: FinishedRun) -> None:
+    """An attempt that was sent at a pool names the member that was asked, and its provider; others name none."""
+    for one in run.tries:
+        attempt, pool = one.attempt, _pool(run, one.attempt.model)
+        if attempt.sent is None:
+            continue
+        if pool is None and attempt.member is not None:
+            run.flag("member", f"{one} is no pool's, and names {attempt.member}")
+        if pool is None:
+            continue
+        if one.model not in _names(pool) or attempt.provider != run.scenario.models[one.model].provider:
+            run.flag("member", f"{one} names {attempt.member} at {attempt.provider}")
+
+
+def siblings_come_first(run: FinishedRun) -> None:
+    """After a failure at one member of a pool another one is asked, if one could be, before the next step of the chain.
+    """
+    for one, after in _followed(run):
+        pool = _pool(run, one.attempt.model)
+        kind = type(one.attempt.error).__name__
+        if pool is None or after.attempt.model == one.attempt.model or kind in FINAL:
+            continue
+        if kind == "AttemptTimeout" and "deadline" in getattr(one.attempt.error, "message", ""):
+            continue
+        mine = [other for other in run.by_call[one.call.number] if other.attempt.model == one.attempt.model]
+        asked = {other.model for other in mine if other.queued <= one.ended + NEAR}
+        failed = sum(other.sent is not None and type(other.attempt.error).__name__ not in OF_PLACE for other in mine)
+        free = [name for name in _names(pool) if name not in asked and _could_be_asked(run, name, one.ended)]
+        if all(_is_slow(run, name, one.ended) for name in _names(pool)):
+            continue  # the pool is last, for all of its members have become slow
+        if free and failed < MOST_MEMBERS:
+            run.flag("sibling", f"{one}, {one.model}, was followed by {after.model}, though {free[0]} could be asked")
+
+
+def attempts_are_kept(run: FinishedRun) -> None:
+    """Where a number of attempts was given, a step that is a pool makes no more for each member."""
+    for number, tries in run.by_call.items():
+        plan = tries[0].call.plan
+        for name in run.scenario.pools:
+            steps = [step for step in plan.steps if step.name == name]
+            if not steps or not all(step.retry.attempts_given for step in steps):
+                continue
+            most = sum(step.retry.attempts for step in steps) * len(_names(run.config.models[name]))
+            mine = [one for one in tries if one.attempt.model == name and one.sent is not None]
+            asked = sum(one.attempt.cause not in {"hedge", "rescue", "restart"} for one in mine)
+            if asked > most and not any(one.attempt.cause == "restart" for one in tries):
+                run.flag("attempts", f"call {number}: {asked} requests at {name}, {most} allowed")
+
+
+def weights_are_kept(run: FinishedRun) -> None:
+    """On a calm day any hundred calls in a row are shared by the weights, within one call for each other member."""
+    for name in run.scenario.pools if run.scenario.calm else ():
+        pool = run.config.models[name]
+        if not isinstance(pool, Pool) or pool.pick != "weighted":
+            continue
+        weights = {str(one.model): one.weight or 1.0 for one in pool.members}
+        firsts = [one for one in run.tries if one.attempt.model == name and one.attempt.cause == "first"
+                  and one.sent is not None and "session" not in one.call.behaviour.options]
+        asked = [one.model for one in sorted(firsts, key=lambda one: (one.sent or 0.0, one.call.number))]
+        for begin in range(max(0, len(asked) - WINDOW + 1)):
+            counts = Counter(asked[begin:begin + WINDOW])
+            for member, weight in weights.items():
+                share = WINDOW * weight / sum(weights.values())
+                if abs(counts[member] - share) > len(weights) - 1 + NEAR:
+                    run.flag("weights", f"{name}: {counts[member]} of {WINDOW} calls to {member}, not {share:.1f}")
+                    return
+
+
+def the_first_is_first(run: FinishedRun) -> None:
+    """On a calm day all calls go to the first member where that is the rule, and to the cheapest where that is."""
+    for one in run.tries if run.scenario.calm else ():
+        pool = _pool(run, one.attempt.model)
+        by_rule = one.attempt.cause == "first" and "session" not in one.call.behaviour.options
+        if pool is None or one.sent is None or not by_rule:
+            continue
+        names = _names(pool)
+        if pool.pick == "first" and one.model != names[0]:
+            run.flag("first", f"{one} went to {one.model}, not to {names[0]}")
+        if pool.pick == "cheapest" and _price(run, one.model) > min(_price(run, name) for name in names) + NEAR:
+            run.flag("cheapest", f"{one} went to {one.model}, which is not the cheapest")
+
+
+def _price(run: FinishedRun, name: str) -> float:
+    price: Any = run.config.models[name].usd_per_mtok
+    return 1e9 if price is None else price.input + price.output
+
+
+def _followed(run: FinishedRun) -> Iterator[tuple[MatchedAttempt, MatchedAttempt]]:
+    """Each attempt that was sent and has failed, and the one that came in its place, at the same instant."""
+    for tries in run.by_call.values():
+        chain = sorted((one for one in tries if one.attempt.cause not in {"hedge", "rescue"}),
+                       key=lambda one: one.attempt.number)
+        for one, after in pairwise(chain):
+            raced = any(other is not one and other is not after and other.queued <= one.ended + NEAR
+                        and other.ended >= one.ended - NEAR for other in tries)
+            if one.sent is not None and one.attempt.outcome == "failed" and not raced:
+                yield one, after
+
+
+def _is_slow(run: FinishedRun, name: str, at: float) -> bool:
+    told = [change.state for change in run.record.changes
+            if change.subject == name and "slow" in change.state and change.at <= at]
+    return told[-1:] == ["slow"]
+
+
+def _could_be_asked(run: FinishedRun, name: str, at: float) -> bool:
+    """Whether nothing stood against a model at an instant, as far as the world and the events tell."""
+    model, provider = run.scenario.models[name], run.scenario.models[name].provider
+    limited = (model.rps, model.announced_rpm) != (None, None)
+    configured: Any = run.config.models[name]
+    limited |= (configured.rpm, configured.tpm, configured.max_concurrent) != (None, None, None)
+    if limited or not run.record.has_listener or run.record.blocked_between(at - 1.0, at + NEAR):
+        return False
+    trouble = provider in run.world.expected.key_trouble or run.was_held(name, at - NEAR, at + NEAR)
+    return not trouble and run.breakers_closed(name, at)
+
+
+def _pool(run: FinishedRun, name: str) -> Pool | None:
+    entry = run.config.models.get(name)
+    return entry if isinstance(entry, Pool) else None
+
+
+def _names(pool: Any) -> list[str]:
+    return [str(one.model) for one in pool.members]
+
+
+CHECKS: list[Callable[[FinishedRun], None]] = [
+    members_are_named, siblings_come_first, attempts_are_kept, weights_are_kept, the_first_is_first,
+]

@@ -1,0 +1,113 @@
+"""Days with pools: one day in four is lived a second time, with pools and sessions in its chains.
+
+The second day has the same models, faults and callers; what makes it another one comes from a source of chance of its
+own. Some of these days are calm: nothing goes wrong, and the rules by which members are picked show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from .scenario import draw_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .behaviour import Behaviour
+    from .scenario import Scenario
+
+SHARE, CALM = 0.25, 0.4
+"""The share of days that are lived again with pools, and of these days those that are calm."""
+PICKS = ("least-busy", "fastest", "cheapest", "weighted", "first")
+MOST_CALLS = 130
+"""Calls of such a day at most."""
+LIMITS = ("rpm", "tpm", "max_concurrent")
+
+
+def draw_pool_day(seed: int) -> Scenario | None:
+    """The day of this seed with pools; `None` for most seeds."""
+    random = Random(f"pools {seed}")
+    if random.random() >= SHARE:
+        return None
+    scenario = draw_scenario(seed)
+    scenario.calm = random.random() < CALM
+    _add_models(random, scenario)
+    if scenario.calm:
+        _calm_down(random, scenario)
+    _draw_pools(random, scenario)
+    sessions = random.choice([0.0, random.uniform(0.2, 1.0)])
+    calls, tasks = [], sorted(_tables(scenario, "tasks"))
+    for drawn in scenario.calls[:MOST_CALLS]:
+        call = _without_own_troubles(drawn)
+        calls.append(replace(call, task=random.choice(tasks), options=_in_session(random, call, sessions)))
+    scenario.calls = calls
+    return scenario
+
+
+def _add_models(random: Random, scenario: Scenario) -> None:
+    """Let there be as many models as a pool may need: further ones are like one that there is, at any provider."""
+    names, tables = list(scenario.models), _tables(scenario, "models")
+    for index in range(len(names), random.randint(2, 5)):
+        like, place = scenario.models[random.choice(names)], scenario.models[random.choice(names)]
+        name = f"m{index}"
+        scenario.models[name] = replace(like, name=name, provider=place.provider, wire=place.wire)
+        tables[name] = {**tables[like.name], "provider": place.provider, "id": name}
+
+
+def _calm_down(random: Random, scenario: Scenario) -> None:
+    """Let nothing go wrong, and all models be equally quick."""
+    like = random.choice(list(scenario.models.values()))
+    for model in scenario.models.values():
+        model.connect, model.median, model.sigma, model.gap, model.words = like.connect, like.median, 0.1, like.gap, 3
+        model.failure_share, model.rps, model.announced_rpm, model.window = 0.0, None, None, False
+    for table in _tables(scenario, "models").values():
+        for name in LIMITS:
+            table.pop(name, None)
+    scenario.outages, scenario.crowded, scenario.blocked, scenario.picky = [], (), (), frozenset()
+    scenario.key_rotations, scenario.listeners, scenario.wall_jump = {}, "one", (0.0, 0.0)
+    defaults = scenario.config["defaults"]
+    assert isinstance(defaults, dict)
+    defaults |= {"connect": None, "first_token": None, "idle": None, "total": 300.0, "deadline": None}
+    scenario.calls = [replace(call, slowdown=1.0, disliked=None) for call in scenario.calls]
+
+
+def _draw_pools(random: Random, scenario: Scenario) -> None:
+    """Put one or two pools into the models and into all chains, at any place."""
+    names, tables = sorted(scenario.models), _tables(scenario, "models")
+    pools = [f"pool{index}" for index in range(random.choice([1, 1, 2]))]
+    for name in pools:
+        pick = random.choice(PICKS)
+        members = random.sample(names, random.randint(2, len(names)))
+        weighted = [{"model": member, "weight": random.choice([1, 1, 2, 3, 98])} for member in members]
+        tables[name] = {"any": weighted if pick == "weighted" else members, "pick": pick}
+    scenario.pools = frozenset(pools)
+    for task in _tables(scenario, "tasks").values():
+        task["models"] = _chain(random, pools, names)
+        if scenario.calm:
+            task.pop("deadline", None)
+
+
+def _chain(random: Random, pools: Sequence[str], names: Sequence[str]) -> list[str]:
+    pool, model = random.choice(pools), random.choice(names)
+    return random.choice([[pool], [pool, model], [pool, *pools], [pool, model, pool], [model, pool]])
+
+
+def _without_own_troubles(call: Behaviour) -> Behaviour:
+    """The same call without a key of its own: a pool may be at several vendors."""
+    options = {name: value for name, value in call.options.items() if name != "headers"}
+    return replace(call, key=None, options=options)
+
+
+def _in_session(random: Random, call: Behaviour, share: float) -> Mapping[str, object]:
+    """The options of a call that may be one of a session."""
+    if random.random() >= share:
+        return call.options
+    return {**call.options, "session": f"session {random.randrange(12)}"}
+
+
+def _tables(scenario: Scenario, name: str) -> dict[str, dict[str, object]]:
+    tables = scenario.config[name]
+    assert isinstance(tables, dict)
+    return tables
