@@ -49,7 +49,7 @@ def goals(figures: Figures) -> str:
     ax.set_yticks(range(len(figures)), [one["what"] for one in reversed(figures.values())])
     ax.set_xlim(min(0.0, ax.get_xlim()[0]), max(1.4, ax.get_xlim()[1]))
     ax.set_xlabel("measured / goal (the bar: quartiles of the pairs)")
-    return _save(fig, "goals")
+    return save(fig, "goals")
 
 
 def costs(found: Figures, loads: dict[str, str], count: str) -> str:
@@ -73,7 +73,7 @@ def costs(found: Figures, loads: dict[str, str], count: str) -> str:
         ax.minorticks_off()
         ax.set_title(title, fontsize=10, color=INK)
     panels[0][0].set_yticks(range(len(names)), [shown(name) for name in names])
-    return _save(fig, "peers")
+    return save(fig, "peers")
 
 
 def rates(found: Figures, loads: dict[str, str]) -> str:
@@ -103,7 +103,7 @@ def rates(found: Figures, loads: dict[str, str]) -> str:
         ax.set_title(title, fontsize=10, color=INK)
         ax.set_xlabel("concurrent calls")
     panels[0][0].set_ylabel("calls a second, one core")
-    return _save(fig, "rates")
+    return save(fig, "rates")
 
 
 def footprint(found: Figures) -> str:
@@ -121,7 +121,7 @@ def footprint(found: Figures) -> str:
     right.set_xlabel("CPU time to start and import")
     for ax in (left, right):
         ax.margins(x=0.2)
-    return _save(fig, "footprint")
+    return save(fig, "footprint")
 
 
 def tail(arms: list[dict[str, Any]]) -> str:
@@ -139,7 +139,7 @@ def tail(arms: list[dict[str, Any]]) -> str:
     ax.minorticks_off()
     ax.set_ylabel("seconds from the scheduled start")
     ax.legend(labelcolor=INK)
-    return _save(fig, "tail")
+    return save(fig, "tail")
 
 
 def faults(scenarios: Figures) -> str:
@@ -174,7 +174,7 @@ def faults(scenarios: Figures) -> str:
         ax.set_yticks(range(len(names)), [shown(name) for name in names], fontsize=8)
     for ax in list(panels.flat)[len(scenarios):]:
         ax.axis("off")
-    return _save(fig, "faults")
+    return save(fig, "faults")
 
 
 def in_time(cells: list[dict[str, Any]]) -> str:
@@ -203,7 +203,7 @@ def in_time(cells: list[dict[str, Any]]) -> str:
     ax.set_yticks(range(len(days)), list(reversed(days)))
     ax.set_xlabel("p99 of the whole answer")
     ax.legend(labelcolor=INK, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
-    return _save(fig, "in_time")
+    return save(fig, "in_time")
 
 
 def coverage(hits: dict[str, dict[str, int]], stated: dict[str, dict[str, int]]) -> str:
@@ -219,14 +219,14 @@ def coverage(hits: dict[str, dict[str, int]], stated: dict[str, dict[str, int]])
     ax.set_yticks(range(len(labels)), [name for name, *_ in reversed(labels)], fontsize=8)
     ax.set_xlim(0.0, 1.1)
     ax.set_xlabel("share of the stated 95 % intervals that held the true value")
-    return _save(fig, "coverage")
+    return save(fig, "coverage")
 
 
 def _colour(name: str) -> str:
     return OURS if name.startswith("asyncrouter") else HAND if name == "handwritten" else PEER
 
 
-def _save(fig: Any, name: str) -> str:
+def save(fig: Any, name: str) -> str:
     """Write a figure to its file; the path to it from the page."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     fig.savefig(PLOTS / f"{name}.svg", transparent=True, metadata={"Date": None})

@@ -17,6 +17,7 @@ import _charts
 from _page import circumstances, command, image, interval, table
 from _peer_sections import failover_bench, faults, harness, peers
 from _peer_summary import summary
+from _pool_sections import pools, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +29,6 @@ ELSEWHERE = {
     "batch_vendors": "python -m benchmarks.batch_vendors", "batch_weather": "python -m benchmarks.batch_weather",
     "batch_window": "python -m benchmarks.batch_window", "capacity": "python -m benchmarks.capacity",
     "coverage": "python -m benchmarks.coverage", "judgement": "python -m benchmarks.judgement",
-    "pools": "python benchmarks/pools.py", "shared": "python -m benchmarks.shared",
     "structured": "python benchmarks/structured.py",
 }
 """Files of results that are not drawn here, and the commands that write them."""
@@ -138,7 +138,7 @@ def serve(document: Document) -> Iterable[str]:
 SECTIONS: dict[str, Callable[[Document], Iterable[str]]] = {
     "overhead": overhead, "peers": peers, "faults": faults, "failover_bench": failover_bench, "tail": tail,
     "in_time": in_time, "false_alarms": false_alarms, "harness": harness, "replay": replay, "simulation": simulation,
-    "batch": batch, "serve": serve,
+    "batch": batch, "serve": serve, "pools": pools, "shared": shared,
 }
 
 

@@ -1,6 +1,7 @@
 """Pools in simulation: throughput of several keys, a deployment that becomes slow, sessions, and weights.
 
-Run it: python benchmarks/pools.py [keys] [slow] [sessions] [weights] [litellm] [--litellm DIR] [--json FILE]
+Run it: python benchmarks/pools.py [keys] [slow] [sessions] [weights] [over_time] [litellm]
+        [--litellm DIR] [--json FILE]
 
 Every scenario is a whole router in virtual time, over members that are functions (`_pool_models.py`). But "litellm",
 which needs `--litellm DIR`, runs in real time, half an hour, over sockets of this machine: asyncrouter and LiteLLM's
@@ -76,18 +77,27 @@ def keys() -> Iterator[Figure]:
     yield Figure("1 × 20/s, all callers at one instant: first minute", rejected, None, False, details)
 
 
-def slow_run(
-    rate: float, pick: object, listener: Callable[[Event], None] | None = None, hedge: object = None
-) -> dict[str, float]:
-    """The p99 of calls that began after one of three deployments had become three times slower."""
+def slow_calls(
+    rate: float, pick: object, listener: Callable[[Event], None] | None = None, hedge: object = None,
+    until: float = SLOW_AT + 540.0,
+) -> tuple[list[tuple[float, float]], dict[str, Deployment]]:
+    """Calls to three deployments, one of which becomes three times slower: when each began, and how long it took."""
     members = {
         "a": Deployment("a", lambda now: 3.0 if now >= SLOW_AT else 1.0), "b": Deployment("b"), "c": Deployment("c"),
     }
     options = {} if hedge is None else {"hedge": hedge}
     seconds = run_pool(
-        members, lambda router: arrive(router, rate, SLOW_AT + 540.0, rate, **options), pick=pick,
+        members, lambda router: arrive(router, rate, until, rate, **options), pick=pick,
         listeners=() if listener is None else (listener,),
     )
+    return seconds, members
+
+
+def slow_run(
+    rate: float, pick: object, listener: Callable[[Event], None] | None = None, hedge: object = None
+) -> dict[str, float]:
+    """The p99 of calls that began after one of three deployments had become three times slower."""
+    seconds, members = slow_calls(rate, pick, listener, hedge)
     after = [took for began, took in seconds if began >= SLOW_AT]
     early = [took for began, took in seconds if SLOW_AT <= began < SLOW_AT + 100.0]
     share = sum(at >= SLOW_AT for at in members["a"].sent) / sum(
@@ -119,6 +129,23 @@ def slow() -> Iterator[Figure]:
         ):
             found = slow_run(rate, pick, listener)
             yield Figure(f"{rate:g}/s: {name}", found["p99"] / best, None, False, f"slow one {found['share']:.1%}")
+
+
+def over_time() -> dict[str, list[tuple[float, float]]]:
+    """At 30 calls a second, by rule: the p99 of the calls that began in each ten seconds, as a deployment becomes slow.
+    """
+    ewma, until = PeakEwma(30.0), SLOW_AT + 150.0
+    rules: dict[str, tuple[object, Callable[[Event], None] | None]] = {
+        "least-busy": ("least-busy", None), "fastest": ("fastest", None), "random": (RandomPick(30.0), None),
+        "round robin": (RoundRobin(), None), "peak-EWMA, best of two": (ewma, ewma.listen),
+    }
+    curves = {}
+    for name, (pick, listener) in rules.items():
+        seconds, _ = slow_calls(30.0, pick, listener, until=until)
+        windows = {at: [took for began, took in seconds if at <= began < at + 10.0] for at in range(40, int(until), 10)}
+        curves[name] = [(at + 5.0, round(quantile(window, 0.99), 3)) for at, window in windows.items()]
+        print(f"  {name:<24} {curves[name]}", flush=True)
+    return curves
 
 
 SESSIONS, TURNS, MEMBERS = 1000, 20, 5
@@ -221,7 +248,7 @@ def weights() -> Iterator[Figure]:
 
 
 SCENARIOS = {"keys": keys, "slow": slow, "sessions": sessions, "weights": weights}
-SOCKETS = "litellm"
+CURVES, SOCKETS = "over_time", "litellm"
 
 
 def litellm(folder: Path) -> dict[str, object]:
@@ -241,22 +268,24 @@ def main() -> None:
     parser.add_argument("--litellm", type=Path, metavar="DIR", help="the environment of LiteLLM")
     parser.add_argument("--json", type=Path, help="file to write the figures to; others that it holds are kept")
     options = parser.parse_args()
-    names = options.scenarios or [*SCENARIOS, *([SOCKETS] if options.litellm else [])]
-    if unknown := [name for name in names if name not in {*SCENARIOS, SOCKETS}]:
-        parser.error(f"no scenario {unknown[0]!r}; there are {', '.join([*SCENARIOS, SOCKETS])}")
+    names = options.scenarios or [*SCENARIOS, CURVES, *([SOCKETS] if options.litellm else [])]
+    if unknown := [name for name in names if name not in {*SCENARIOS, CURVES, SOCKETS}]:
+        parser.error(f"no scenario {unknown[0]!r}; there are {', '.join([*SCENARIOS, CURVES, SOCKETS])}")
     if SOCKETS in names and options.litellm is None:
         parser.error("the scenario litellm needs --litellm DIR")
     found: dict[str, list[dict[str, object]]] = {}
-    for name in [name for name in names if name != SOCKETS]:
+    for name in [name for name in names if name in SCENARIOS]:
         print(f"{name}: {(SCENARIOS[name].__doc__ or '').strip()}", flush=True)
         for figure in SCENARIOS[name]():
             print(figure, flush=True)
             found.setdefault(name, []).append({**figure._asdict(), "passed": figure.passed})
-    sockets = {SOCKETS: {**environment(), **litellm(options.litellm)}} if SOCKETS in names else {}
+    others: dict[str, object] = {CURVES: over_time()} if CURVES in names else {}
+    if SOCKETS in names:
+        others[SOCKETS] = {**environment(), **litellm(options.litellm)}
     if options.json is not None:
         before = json.loads(options.json.read_text("utf-8")) if options.json.exists() else {"scenarios": {}}
         head = {"date": datetime.now(UTC).date().isoformat(), "environment": environment()} if found else {}
-        after = {**before, **head, "scenarios": {**before["scenarios"], **found}, **sockets}
+        after = {**before, **head, "scenarios": {**before["scenarios"], **found}, **others}
         options.json.write_text(json.dumps(after, indent=1) + "\n", encoding="utf-8")
     if any(one["passed"] is False for figures in found.values() for one in figures):
         sys.exit(1)

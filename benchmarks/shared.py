@@ -185,6 +185,7 @@ def use_of(run: Run, all_done: list[Done], rate: float) -> dict[str, object]:
         "calls": len(instants), "failed": sum(done.failed for done in all_done),
         "by_process": sorted(len(done.sent) for done in all_done),
         "median_wait_seconds": round(median(waits), 4) if waits else None,
+        "by_second": [seconds[second] for second in range(int(end - begin))],
     }
 
 
@@ -324,13 +325,14 @@ def main(seconds: float, only: list[str], kept: Path | None) -> None:
             "environment": environment(), "redis": {"server": server_version, "client": version("redis")},
             "seconds": seconds, "processes": PROCESSES, "limit_a_second": RATE, "tokens_a_minute": TOKENS,
         }
-        kept.write_text(json.dumps(about | found, indent=2) + "\n")
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+        kept.write_text(json.dumps(before | about | found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="file to write the figures to; others that it holds are kept")
     arguments = parser.parse_args()
     main(arguments.seconds, arguments.only, arguments.json)
