@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 
 class PoolSteps:
-    """The part of the remaining steps that knows of pools. A step is known by its index, its place in the chain."""
+    """The part of the remaining steps that knows of pools; what it has is made by these.
+
+    A step is known by its index, its place in the chain.
+    """
 
     __slots__ = ("_call", "_engine", "_plan", "_pools")
 
-    def __init__(self, engine: Engine, call: Call, plan: Plan) -> None:
-        self._engine = engine
-        self._call = call
-        self._plan = plan
-        self._pools: dict[int, PoolRun] | None = None
+    _call: Call
+    _engine: Engine
+    _plan: Plan
+    _pools: dict[int, PoolRun] | None  # what the call has met at each, once it has
 
     def pool(self, index: int) -> PoolRun:
         """What the call has met at the pool that is this step."""

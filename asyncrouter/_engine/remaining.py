@@ -40,7 +40,10 @@ class Remaining(PoolSteps):
     __slots__ = ("_held", "_left", "_started", "may_race")
 
     def __init__(self, engine: Engine, call: Call, plan: Plan, left: Iterable[int]) -> None:
-        super().__init__(engine, call, plan)
+        self._engine = engine
+        self._call = call
+        self._plan = plan
+        self._pools = None
         self.may_race = plan.races and (call.priority != "batch" or plan.hedge is not None)
         """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)

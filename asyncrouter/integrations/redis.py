@@ -98,8 +98,7 @@ class RedisState:
         self, url: str, *, namespace: str = "default", required: bool = True, processes: int = 1,
         run: str | None = None,
     ) -> None:
-        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-            raise ConfigError('expected a URL like "redis://localhost:6379/0"', "shared")
+        _check_url(url)
         if not namespace or not all(sign.isalnum() or sign in "._-" for sign in namespace):
             raise ConfigError(f"expected letters, digits, dots, dashes and underscores, got {namespace!r}", "namespace")
         if processes < 1:
@@ -333,3 +332,18 @@ def _reservation(found: object, accounts: tuple[Account, ...], amount: int, name
 def _spent(reply: Sequence[object]) -> Spent:
     spent, reserved, ends_in = map(_whole, reply)
     return Spent(spent, reserved, None if ends_in < 0 else ends_in / _MICRO)
+
+
+def _check_url(url: object) -> None:
+    """Check the URL of a server; what is wrong with it is said without showing it, as it may have a password."""
+    expected = 'expected a URL like "redis://localhost:6379/0"'
+    if not isinstance(url, str):
+        raise ConfigError(f"{expected}, got {type(url).__name__}", "shared")
+    try:
+        scheme, _ = urlsplit(url).scheme, urlsplit(url).port
+    except ValueError:  # which shows a part of it
+        scheme = None
+    if scheme is None:
+        raise ConfigError(f"{expected}; its host or port cannot be read", "shared")
+    if scheme not in {"redis", "rediss", "unix"}:
+        raise ConfigError(f"{expected}; it has to begin with redis://, rediss:// or unix://", "shared")

@@ -268,7 +268,9 @@ def test_a_server_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(("given", "words"), [
-    ({"url": "http://localhost"}, "redis://localhost:6379/0"), ({"url": "redis://h", "namespace": "a b"}, "letters"),
+    ({"url": "http://localhost"}, "begin with redis://"), ({"url": ""}, "begin with redis://"), ({"url": 3}, "got int"),
+    ({"url": "redis://:hunter2@localhost:hunter2/0"}, "host or port cannot be read$"),
+    ({"url": "redis://[::1/0"}, "host or port cannot be read$"), ({"url": "redis://h", "namespace": "a b"}, "letters"),
     ({"url": "redis://h", "namespace": ""}, "letters"), ({"url": "redis://h", "processes": 0}, "1 or more"),
 ])
 def test_arguments_that_cannot_be_used(given: dict[str, object], words: str) -> None:
