@@ -273,8 +273,7 @@ class Race(StartingSteps):
         if step_run in self._running:
             newest = step_run is self._running[-1]
             self._running.remove(step_run)
-            if step_run.pool is not None:
-                step_run.leave_pool(step_run.pool)
+            step_run.ended()
             if self._hedging is not None:
                 won = isinstance(result, (Reply, ChunkReader))
                 self._hedging.ended(step_run, "won" if won else "failed")
@@ -337,8 +336,7 @@ class Race(StartingSteps):
         A superseded step may be started again, unless the hedge that has won is the same step (`hedge.same`).
         """
         self._running.remove(step_run)
-        if step_run.pool is not None:
-            step_run.leave_pool(step_run.pool)
+        step_run.ended()
         step_run.stopped = outcome
         if self._hedging is not None:
             self._hedging.ended(step_run, outcome)

@@ -147,10 +147,10 @@ class StepRun:
         if isinstance(self.attempt, TraceEntry):
             self.attempt.bind(member.step)
 
-    def leave_pool(self, pool: PoolRun) -> None:
-        """Its race does not run it any more, so its member of the pool may be asked again."""
-        if self.member is not None:
-            pool.running.remove(self.member)
+    def ended(self) -> None:
+        """Its race does not run it any more."""
+        if self.pool is not None and self.member is not None:
+            self.pool.running.remove(self.member)
 
     def delay(self, seconds: float, deadline: float) -> None:
         """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on."""
