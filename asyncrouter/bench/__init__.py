@@ -1,4 +1,4 @@
-"""Compares chains by measurement: arms run under the same load, and estimates made from recorded calls.
+"""Compares chains and models by measurement: arms run under the same load, and estimates made from recorded calls.
 
 ```python
 from asyncrouter import bench
@@ -8,6 +8,17 @@ arms = [bench.Arm("plain", {"chain": ["primary", "secondary"]}),
 run = bench.run(arms, bench.Load.poisson(rate=20, calls=500), scenario="heavy-tail")
 run.write("out")                      # report.html, report.json and .csv, requests.jsonl and .csv
 run.report().arms[1].measures["p99_e2e"]
+```
+
+Which model is good enough? Scorers judge the answers to the samples of a data set, and the report says which arm to
+choose, and how sure that is:
+
+```python
+models = [bench.Arm(name, {"model": name}) for name in ("small", "large")]
+samples = bench.read_dataset("questions.jsonl")        # {"prompt": …, "expected": …} a line; other forms, too
+run = bench.run(models, bench.Load.poisson(5, calls=3 * len(samples)), prompts=samples, scorers=[bench.Scorer.exact()],
+                good_enough=0.9, budget_usd=1.0)
+run.report().choice.chosen                             # its answers are in answers.jsonl; `rescore` judges them again
 ```
 
 `JsonlTrace` is a listener that records the calls of a service; `replay` estimates from the recording what another
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.arms import Arm, parse_arm, standard
     from asyncrouter.bench.capacity import MaxRate, max_rate
     from asyncrouter.bench.changes import Change
+    from asyncrouter.bench.choice import Choice
     from asyncrouter.bench.comparison import compare
     from asyncrouter.bench.conditions import Condition, broken, parse_conditions
     from asyncrouter.bench.dataset import read_dataset
@@ -38,6 +50,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.progress import Progress
     from asyncrouter.bench.replay_estimate import Replayed, as_recorded, replay
     from asyncrouter.bench.report import ArmReport, Report
+    from asyncrouter.bench.rescoring import rescore
     from asyncrouter.bench.result import Run
     from asyncrouter.bench.rows import AttemptRow, Row
     from asyncrouter.bench.runner import INTERRUPTED, run, run_real
@@ -52,19 +65,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS", "DEFINITIONS", "INTERRUPTED", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change",
-    "Condition", "Day", "Estimate", "JsonlTrace", "Load", "MaxRate", "Policy", "Probe", "Progress", "Replayed",
-    "Report", "Row", "Run", "Sample", "Scenario", "Scorer", "Settings", "Shape", "Stop", "Sweep", "as_recorded",
-    "broken", "compare", "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer", "read_dataset",
-    "read_trace", "replay", "run", "run_real", "standard", "sweep", "synthetic",
+    "Choice", "Condition", "Day", "Estimate", "JsonlTrace", "Load", "MaxRate", "Policy", "Probe", "Progress",
+    "Replayed", "Report", "Row", "Run", "Sample", "Scenario", "Scorer", "Settings", "Shape", "Stop", "Sweep",
+    "as_recorded", "broken", "compare", "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer", "read_dataset", "read_trace",
+    "replay", "rescore", "run", "run_real", "standard", "sweep", "synthetic",
 ]
 
 _EXPORTS = {
     "arm_run": ("ArmRun",), "arms": ("Arm", "parse_arm", "standard"), "capacity": ("MaxRate", "max_rate"),
-    "changes": ("Change",), "comparison": ("compare",), "conditions": ("Condition", "broken", "parse_conditions"),
-    "dataset": ("read_dataset",), "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"),
-    "load": ("Load",), "policy": ("Policy",),
+    "changes": ("Change",), "choice": ("Choice",), "comparison": ("compare",),
+    "conditions": ("Condition", "broken", "parse_conditions"), "dataset": ("read_dataset",),
+    "definitions": ("DEFINITIONS",), "formatting": ("COLUMNS", "figure"), "load": ("Load",), "policy": ("Policy",),
     "probes": ("Probe",), "progress": ("Progress",), "replay_estimate": ("Replayed", "as_recorded", "replay"),
-    "report": ("ArmReport", "Report"), "result": ("Run",), "rows": ("AttemptRow", "Row"),
+    "report": ("ArmReport", "Report"), "rescoring": ("rescore",), "result": ("Run",), "rows": ("AttemptRow", "Row"),
     "runner": ("INTERRUPTED", "run", "run_real"), "saturation": ("Sweep", "sweep"),
     "scenarios": ("SCENARIOS", "Day", "Scenario"), "settings": ("Settings",), "stats": ("Estimate",),
     "sample": ("Sample",), "scorers": ("Scorer", "parse_scorer"), "stop": ("Stop",),

@@ -37,7 +37,8 @@ class RunData:
 
     `settings` are those of the run, for the report; `slo` are limits in seconds. `lag` is the p99 of the harness's own
     event-loop lag in seconds (`None` in virtual time). `stopped` says why the run ended early (`None`: it did not).
-    `samples` are what was asked, by `Row.prompt`, where answers are kept.
+    `samples` are what was asked, by `Row.prompt`, where answers are kept. `environment` is where and when
+    it ran (`None`: here and now).
     """
 
     arms: list[ArmRun]
@@ -48,6 +49,7 @@ class RunData:
     stopped: str | None = None
     warnings: list[str] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    environment: dict[str, object] | None = None
 
     def rows(self) -> list[Row]:
         """Every call of every arm, the warm-up included."""

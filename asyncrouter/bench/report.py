@@ -69,7 +69,8 @@ class Report:
                 changes.append(quality_change(arm, run.arms[0], scorer_names(run), base, made.measures))
             made.measures |= paired.savings(found, base, made.measures)
         choice = choose(run, {arm.name: arm.measures for arm in arms})
-        return cls(run.settings, arms, list(run.warnings), environment(), run.lag, judged(changes), choice)
+        where = run.environment or environment()
+        return cls(run.settings, arms, list(run.warnings), where, run.lag, judged(changes), choice)
 
     @classmethod
     def read(cls, path: str | Path) -> Report:

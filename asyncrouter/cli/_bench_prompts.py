@@ -33,18 +33,23 @@ _PROMPTS = (
     click.option("--shared-prefix", type=NATURAL, metavar="TOKENS", default=0,
                  help="Tokens at the beginning of all --synthetic prompts that are the same.  [default: 0]"),
 )
+score_option = click.option(
+    "--score", "scorers", multiple=True, metavar="SCORER",
+    help="Judge the answers: exact, contains (the row's \"expected\"), contains:TEXT, regex:PATTERN, schema:FILE, "
+    "module:function or path.py:function, called with (text), (text, expected) or (text, expected, row). NAME=… names "
+    "one. May be repeated.",
+)
+good_enough_option = click.option(
+    "--good-enough", metavar="SHARE", type=click.FloatRange(min=0.0, max=1.0, min_open=True, max_open=True),
+    help="The least quality of an arm to choose, such as 0.9; the whole 95 % interval must lie above it.  [default: "
+    "not shown to be below the best one's]",
+)
 _JUDGING = (
-    click.option("--score", "scorers", multiple=True, metavar="SCORER",
-                 help="Judge the answers: exact, contains (the row's \"expected\"), contains:TEXT, regex:PATTERN, "
-                 "schema:FILE, module:function or path.py:function, called with (text), (text, expected) or (text, "
-                 "expected, row). NAME=… names one. May be repeated."),
+    score_option,
     click.option("--epochs", type=COUNT, metavar="N",
                  help="Ask each prompt so many times; standard errors are clustered by prompt.  [default: 1 with "
                  "--score]"),
-    click.option("--good-enough", metavar="SHARE",
-                 type=click.FloatRange(min=0.0, max=1.0, min_open=True, max_open=True),
-                 help="The least quality of an arm to choose, such as 0.9; the whole 95 % interval must lie above it.  "
-                 "[default: not shown to be below the best one's]"),
+    good_enough_option,
     click.option("--keep-answers", is_flag=True,
                  help="Write the answers' texts to answers.jsonl, also without --score."),
 )

@@ -43,6 +43,8 @@ Examples:
   asyncrouter bench run --scenario outage                  # seven standard arms, a thousand calls, no key
   asyncrouter bench run --local                            # the small real model of this machine
   asyncrouter bench run --arm "now: task=coding" --arm "hedged: task=coding hedge=p95" --calls 200 --budget-usd 1
+  asyncrouter bench run --models small,large --dataset questions.jsonl --score exact --good-enough 0.9 --budget-usd 1
+  asyncrouter bench run --arm "server: model=local:llama stream" --synthetic 1000:100 --shared-prefix 500 --rate 4
   asyncrouter bench run --scenario flaky --assert "fallback: success>0.999 and fallback: p95_e2e<2.5"
 
 \b

@@ -1,4 +1,4 @@
-"""`asyncrouter bench`: run arms side by side, compare two reports, estimate from recorded calls.
+"""`asyncrouter bench`: run arms side by side, judge answers, compare reports, estimate from recorded calls.
 
 Each subcommand is a module `_bench_….py` of its own.
 """
@@ -12,6 +12,7 @@ from asyncrouter.cli._bench_capacity import max_rate, sweep
 from asyncrouter.cli._bench_compare import compare
 from asyncrouter.cli._bench_replay import replay
 from asyncrouter.cli._bench_run import run
+from asyncrouter.cli._bench_score import score
 from asyncrouter.cli._console import write_table
 from asyncrouter.cli._json import json_line, json_option
 from asyncrouter.cli._output import write
@@ -24,12 +25,13 @@ Examples:
   asyncrouter bench run --scenario heavy-tail --rate 20 --calls 5000 --out report
   asyncrouter bench run --arm "plain: chain=a,b" --arm "hedged: chain=a,b hedge=p95" --budget-usd 0.50
   asyncrouter bench max-rate --scenario one-server --slo "p95_ttft<0.5 and success>0.99"
+  asyncrouter bench run --scenario sums --models primary,secondary,tertiary --score exact
   asyncrouter bench compare before/ after/
   asyncrouter bench replay trace.jsonl --hedge none,p90,p95,p98
 """,
 )
 def command() -> None:
-    """Compare chains: is this one, with this hedge, better than that one, and what does it cost?
+    """Compare chains and models: is this one better than that one, and what does it cost?
 
     Needs the extra `bench`: pip install 'asyncrouter[bench]'.
     """
@@ -55,5 +57,5 @@ def measures(as_json: bool) -> None:
     write_table(["measure", "definition"], bench.DEFINITIONS.items())
 
 
-for _subcommand in (run, max_rate, sweep, compare, replay):
+for _subcommand in (run, max_rate, sweep, score, compare, replay):
     command.add_command(_subcommand)
