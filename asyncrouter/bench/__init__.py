@@ -67,8 +67,8 @@ __all__ = [
     "COLUMNS", "DEFINITIONS", "INTERRUPTED", "SCENARIOS", "Arm", "ArmReport", "ArmRun", "AttemptRow", "Change",
     "Choice", "Condition", "Day", "Estimate", "JsonlTrace", "Load", "MaxRate", "Policy", "Probe", "Progress",
     "Replayed", "Report", "Row", "Run", "Sample", "Scenario", "Scorer", "Settings", "Shape", "Stop", "Sweep",
-    "as_recorded", "broken", "compare", "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer", "read_dataset", "read_trace",
-    "replay", "rescore", "run", "run_real", "standard", "sweep", "synthetic",
+    "as_recorded", "broken", "compare", "figure", "max_rate", "parse_arm", "parse_conditions", "parse_scorer",
+    "read_dataset", "read_trace", "replay", "rescore", "run", "run_real", "standard", "sweep", "synthetic",
 ]
 
 _EXPORTS = {
