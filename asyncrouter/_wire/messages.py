@@ -30,6 +30,9 @@ _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE
 _URL_STARTS = ("http://", "https://", "gs://")
 """How the URLs begin that a provider may fetch itself; `gs:` is Google's own storage."""
 
+_MEDIA_TYPES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+"""The registered name of media types that people write otherwise, which Anthropic and Google refuse."""
+
 _AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 """The media type of each `format` of `input_audio`."""
 
@@ -193,7 +196,8 @@ def _part(path: str, part: object) -> Part:
 def _set_url(media: Media, url: object) -> Media:
     """Fill in the data of a `data:` URL, or the address. Raises `ValueError` for anything else."""
     if isinstance(url, str) and (head := _DATA_URL.match(url)) and head[1] and head[3]:
-        media.media_type, media.data = head[1].lower(), url[head.end() :]
+        media_type = head[1].lower()
+        media.media_type, media.data = _MEDIA_TYPES.get(media_type, media_type), url[head.end() :]
     elif isinstance(url, str) and url.startswith(_URL_STARTS):
         media.url = url
     else:

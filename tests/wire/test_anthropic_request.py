@@ -377,3 +377,18 @@ def test_no_repr_shows_a_secret() -> None:
 
     assert KEY not in repr(WIRE) + repr(made)
     assert "secret" not in repr(made) + repr(stream(message_start(), block_start(0, "text", text="secret")))
+
+
+@pytest.mark.parametrize(("given", "sent_as"), [("image/jpg", "image/jpeg"), ("image/X-PNG", "image/png")])
+def test_a_media_type_by_another_name(given: str, sent_as: str) -> None:
+    """It goes out under its registered name, for any other is a 400."""
+    picture = {"type": "image_url", "image_url": {"url": f"data:{given};base64,QUE="}}
+
+    assert f'"media_type":"{sent_as}"' in request({"role": "user", "content": [picture]}).body.decode()
+
+
+def test_a_budget_of_thinking_that_is_too_small() -> None:
+    """It is raised to the least that the API takes."""
+    thinking = {"type": "enabled", "budget_tokens": 100}
+
+    assert sent(HI, max_tokens=2000, thinking=thinking)["thinking"] == {**thinking, "budget_tokens": 1024}

@@ -467,3 +467,10 @@ def test_two_calls_without_ids_find_their_results() -> None:
 
     assert [part["functionResponse"]["name"] for part in contents(*USER, calls, *results)[2]["parts"]] == [
         "weather", "now"]
+
+
+def test_a_media_type_by_another_name() -> None:
+    """It goes out under its registered name."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,QUE="}}
+
+    assert contents({"role": "user", "content": [picture]})[0]["parts"][0]["inlineData"]["mimeType"] == "image/jpeg"

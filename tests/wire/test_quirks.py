@@ -146,7 +146,9 @@ def test_groq_streams_no_answers_with_a_response_format() -> None:
     assert sent(OPENAI, stream=True, response_format=SCHEMA)["stream"]
 
 
-@pytest.mark.parametrize("base_url", [DEEPSEEK, MISTRAL])
+@pytest.mark.parametrize(
+    "base_url", [DEEPSEEK, MISTRAL, TOGETHER, "http://127.0.0.1:11434/v1", "https://vllm.test/v1"]
+)
 def test_the_developer_role_is_called_system_elsewhere(base_url: str) -> None:
     """OpenAI's newer name of the role is unknown there, and the caller's message is not changed."""
     message = {"role": "developer", "content": "Be brief."}
@@ -161,3 +163,14 @@ def test_hosts_that_know_only_the_older_name_of_the_limit(base_url: str) -> None
     """Under the newer name it would be ignored."""
     assert sent(base_url, max_completion_tokens=9) == {"model": "m", "messages": [USER], "max_tokens": 9}
     assert sent(base_url, max_tokens=9)["max_tokens"] == 9
+
+
+@pytest.mark.parametrize("base_url", [OPENAI, MISTRAL, "https://vllm.test/v1"])
+def test_arguments_that_are_an_object(base_url: str) -> None:
+    """They go out as text, as the API has them; the caller's message is not changed."""
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": {"q": 1}}}
+    said = {"role": "assistant", "content": "x", "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "a", "content": "1"}
+
+    assert sent(base_url, USER, said, result)["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"q":1}'
+    assert call["function"] == {"name": "f", "arguments": {"q": 1}}

@@ -112,7 +112,9 @@ def _on(wish: Wish, rules: FamilyRules, effort: object) -> Message | None:
     kinds = rules.thinking
     kind = wish.native.get("type")
     if wish.native and (kinds is None or kind in kinds or kind not in (*_ON, *_OFF)):
-        return wish.native
+        budget = wish.native.get("budget_tokens")
+        too_small = isinstance(budget, int) and budget < MIN_BUDGET
+        return {**wish.native, "budget_tokens": MIN_BUDGET} if too_small else wish.native
     if kinds == ():
         return None
     rest: Message = {name: wish.native[name] for name in ("display",) if name in wish.native}

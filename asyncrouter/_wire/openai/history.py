@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from asyncrouter._wire.json_text import json_text
 from asyncrouter._wire.origin import ORIGIN
 from asyncrouter._wire.responses.kept import KEPT
 from asyncrouter._wire.tool_ids import ToolIds
@@ -28,6 +29,9 @@ _OURS: Final = frozenset({KEPT, ORIGIN, "content_blocks", "content_parts", "part
 
 _WITH_ARTEFACTS: Final = frozenset({"assistant", "tool"})
 """The roles of messages that may hold what only some vendors read, and ids of tool calls."""
+
+_NEWER_ROLE: Final = "developer"
+"""OpenAI's name for the system role since o1. Templates of open models refuse it, or leave such a message out."""
 
 _READERS: Final[Mapping[str, str]] = {"thinking_blocks": "anthropic", "extra_content": "google"}
 """Fields that only the models of one vendor read: Anthropic's signed thoughts, Google's signatures."""
@@ -50,7 +54,9 @@ def write_messages(
     """The messages for a model of this vendor, `None` for an unknown one. The caller's objects are never changed."""
     for message in messages:
         role = message.get("role")
-        if role in _WITH_ARTEFACTS or (quirks is not None and not _is_plain(role, message, quirks)):
+        if role in _WITH_ARTEFACTS or (
+            role == _NEWER_ROLE if quirks is None else not _is_plain(role, message, quirks)
+        ):
             return _Writer(rules, vendor, quirks, reasons=reasons).written(messages)
     return messages
 
@@ -87,6 +93,8 @@ class _Writer:
                 message = self._assistant(message)
             elif role == "tool":
                 message = _replaced(message, "tool_call_id", self._ids.result)
+            elif role == _NEWER_ROLE and self._quirks is None:
+                message = {**message, "role": "system"}
             written.append(message if self._quirks is None else self._known(message, self._quirks))
         if self._quirks is not None and self._quirks.wants_prefix and written and _is_assistant(written[-1]):
             written[-1] = {"prefix": True, **written[-1]}
@@ -129,7 +137,7 @@ class _Writer:
             return call
         if "extra_content" in call and not signed:
             call = {name: value for name, value in call.items() if name != "extra_content"}
-        return _replaced(call, "id", self._ids.call)
+        return _replaced(_replaced(call, "function", _with_text), "id", self._ids.call)
 
     def _details(self, details: object) -> object:
         """The details of OpenRouter's that this vendor's models read; all, if nobody knows whose they are."""
@@ -159,6 +167,14 @@ def _replaced(fields: Message, name: str, replace: Callable[[object], object]) -
     value = fields.get(name)
     new = replace(value)
     return fields if new is value or new == value else {**fields, name: new}
+
+
+def _with_text(function: object) -> object:
+    """A call's function, whose arguments are text; Ollama's own API, and some frameworks, have the object itself."""
+    if not isinstance(function, dict) or not isinstance(arguments := function.get("arguments"), dict):
+        return function
+    text = json_text(arguments)
+    return function if text is None else {**function, "arguments": text}
 
 
 def _parts(content: object, role: str, quirks: Quirks) -> object:

@@ -133,7 +133,7 @@ _DEEPSEEK: Final = Quirks(
     thinking_switch=True,
     wants_reasoning=True,
 )
-_TOGETHER: Final = Quirks(rename=_OLDER_LIMIT)
+_TOGETHER: Final = Quirks(rename=_OLDER_LIMIT, roles=_ROLES_BEFORE_O1)
 
 # console.groq.com, "OpenAI compatibility", "Currently unsupported OpenAI features".
 _GROQ: Final = Quirks(
