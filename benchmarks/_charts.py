@@ -78,6 +78,7 @@ def costs(found: Figures, loads: dict[str, str], count: str) -> str:
 
 def rates(found: Figures, loads: dict[str, str]) -> str:
     """Calls a second against concurrent calls."""
+    counts = sorted({int(key.split("/")[1]) for cells in found.values() for key in cells if "/" in key})
     fig, panels = plt.subplots(1, len(loads), figsize=(3.6 * len(loads), 4.4), squeeze=False)
     for ax, (load, title) in zip(panels[0], loads.items(), strict=True):
         ends: list[tuple[float, int, str]] = []
@@ -95,10 +96,10 @@ def rates(found: Figures, loads: dict[str, str]) -> str:
             ax.annotate(shown(name), at, xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_xticks([64, 1000, 10_000], ["64", "1,000", "10,000"])
+        ax.set_xticks(counts, [f"{count:,}" for count in counts])
         ax.set_yticks([1, 10, 100, 1000, 10_000], ["1", "10", "100", "1,000", "10,000"])
         ax.minorticks_off()
-        ax.set_xlim(40, 100_000)
+        ax.set_xlim(0.6 * counts[0], 10.0 * counts[-1])
         ax.set_ylim(2, 20_000)
         ax.set_title(title, fontsize=10, color=INK)
         ax.set_xlabel("concurrent calls")

@@ -44,7 +44,7 @@ def peers(document: Document) -> Iterable[str]:
     ))
     yield "\"Too slow\": the warm-up and two seconds of rounds did not end within 60 to 150 s. A dash: not measured."
     yield _ahead(dict(_peer_columns(found, cells)))
-    yield command(document, "python benchmarks/peers.py --calls 64,1000,10000 --json benchmarks/results/peers.json")
+    yield command(document, "python benchmarks/peers.py --calls 64,1000 --json benchmarks/results/peers.json")
 
 
 def faults(document: Document) -> Iterable[str]:

@@ -1,7 +1,8 @@
-"""The README's table of other libraries, from the files of results: the first section of the results page."""
+"""The table of other libraries, from the files of results: on top of the results page, and written into the README."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from _page import table
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _page import Document
+
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 class Library(NamedTuple):
@@ -41,11 +45,22 @@ def summary(peers: Document, faults: Document) -> Iterable[str]:
     versions = {**faults["machine"]["versions"], **{key: text for key, text in peers["peers"].items() if text}}
     yield "## Other libraries, in short"
     yield ("CPU time of a call, 64 at once, as a multiple of a careful hand-written aiohttp call's; memory of a call "
-           "that waits; CPU seconds until a process is ready. Latency over sockets: the first model's words come 20 times "
-           "slower for a third of the time, or 2 % of its answers stall (s; *never*: more than 1 % of the calls got no "
-           "answer); share answered of crowds of 300 calls at two models that take 20 a second each.")
-    yield table(HEAD, (_row(one, versions, peers["contenders"], faults["days"]) for one in LIBRARIES))
+           "that waits; CPU seconds until a process is ready. p99 in seconds over sockets, where the first model's "
+           "words come 20 times slower for a third of the time, and where 2 % of its answers stall (*never*: more than "
+           "1 % of the calls got no answer); share answered of crowds of 300 calls at two models that take 20 a second "
+           "each.")
+    rows = table(HEAD, (_row(one, versions, peers["contenders"], faults["days"]) for one in LIBRARIES))
+    _write_into_readme(rows.splitlines()[2:])
+    yield rows
     yield f"<sub>{peers['date']}, {peers['python']}</sub>"
+
+
+def _write_into_readme(rows: list[str]) -> None:
+    """Replace the rows of the README's table, which has a head of its own."""
+    lines = README.read_text(encoding="utf-8").split("\n")
+    first = next(number for number, line in enumerate(lines) if line.startswith(f"| {LIBRARIES[0].name} "))
+    lines[first : first + len(rows)] = rows
+    README.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _row(one: Library, versions: Document, costs: Document, days: Document) -> Iterable[str]:

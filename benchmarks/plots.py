@@ -2,8 +2,8 @@
 
     python -m pip install matplotlib && python benchmarks/plots.py
 
-A benchmark without a file has no section. The first section has the table of the README; each of the others ends with
-the command that measures it again.
+A benchmark without a file has no section. The first section is a table that is written into the README, too;
+each of the others ends with the command that measures it again.
 """
 
 from __future__ import annotations
