@@ -149,6 +149,7 @@ def over_time() -> dict[str, list[tuple[float, float]]]:
 
 
 SESSIONS, TURNS, MEMBERS = 1000, 20, 5
+PROCESSES = 8
 CACHE_SECONDS = 300.0
 """Seconds for which a provider keeps a prompt."""
 PROMPT, TURN, CACHED_PRICE = 2000, 500, 0.1
@@ -216,7 +217,7 @@ def _on_main(run: dict[str, object]) -> float:
 
 
 def weights() -> Iterator[Figure]:
-    """Weights of 98 : 1 : 1 and 3 : 1 : 1 : 2, at one caller and at a hundred: how far any hundred calls are off."""
+    """Weights of 98 : 1 : 1 and 3 : 1 : 1 : 2: how far any hundred calls are off, also of eight processes together."""
     for shares in ((98.0, 1.0, 1.0), (3.0, 1.0, 1.0, 2.0)):
         for callers in (1, 100):
             members = {name: Deployment(name) for name in "abcd"[: len(shares)]}
@@ -239,12 +240,32 @@ def weights() -> Iterator[Figure]:
                 await asyncio.gather(*(caller() for _ in range(callers)))
 
             run_pool(watched, run, pick="weighted", weights=shares)  # type: ignore[arg-type]
-            most = max(
-                abs(order[begin : begin + 100].count(name) - 100.0 * share / sum(shares))
-                for begin in range(len(order) - 99) for name, share in zip(members, shares, strict=True)
-            )
+            wanted = dict(zip(members, shares, strict=True))
             name = " : ".join(f"{share:g}" for share in shares)
-            yield Figure(f"{name}, {callers} callers: most off in any 100", most, len(shares) - 1, False)
+            yield Figure(
+                f"{name}, {callers} callers: most off in any 100", _most_off(order, wanted), len(shares) - 1, False
+            )
+            if callers == 1:
+                together = _interleaved([order] * PROCESSES)
+                yield Figure(f"{name}, {PROCESSES} processes: most off in any 100", _most_off(together, wanted), None,
+                             False, "each has turns of its own: nothing is promised")
+
+
+def _most_off(order: list[str], shares: dict[str, float]) -> float:
+    """By how many calls a member's part of any hundred is off its share."""
+    whole = sum(shares.values())
+    return max(
+        abs(order[begin : begin + 100].count(name) - 100.0 * share / whole)
+        for begin in range(len(order) - 99) for name, share in shares.items()
+    )
+
+
+def _interleaved(orders: list[list[str]]) -> list[str]:
+    """The calls of several processes as they come one after the other, by chance."""
+    random, left = Random("processes"), [iter(order) for order in orders]
+    turns = [number for number, order in enumerate(orders) for _ in order]
+    random.shuffle(turns)
+    return [next(left[number]) for number in turns]
 
 
 SCENARIOS = {"keys": keys, "slow": slow, "sessions": sessions, "weights": weights}

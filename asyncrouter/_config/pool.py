@@ -77,9 +77,9 @@ class Pool(ShortRepr, PickledByName):
     - `pick`: which member a call goes to, among those that could be asked now:
       "least-busy" (the default): the one with the fewest requests in flight, of those that are about as fast as the
       fastest; "fastest": the one whose whole answers are quickest, with new ones tried in their turn; "cheapest";
-      "first": in the order of `any`; "weighted": in proportion to the weights, within one call for each other member.
-      Or a function: it gets the candidates (`MemberView`: `name`, `in_flight`, `waiting`, `seconds`, `usd_per_mtok`,
-      `weight`) and returns one of them, or its name.
+      "first": in the order of `any`; "weighted": in proportion to the weights, within one call for each other member,
+      in each process by itself. Or a function: it gets the candidates (`MemberView`: `name`, `in_flight`, `waiting`,
+      `seconds`, `usd_per_mtok`, `weight`) and returns one of them, or its name.
     - `name`: its name in chains, replies and traces. An entry of `Config.models` takes its key as its name.
     - `rpm`, `tpm`, `max_concurrent`: limits of each member, not of all together.
     - `context`, `max_output`, `usd_per_mtok`, `drop`: as of a `Model`, for the members that do not say so themselves.
