@@ -479,7 +479,8 @@ def test_of_several_keys_the_first_one_takes_the_rows(vendors: VendorWorld, monk
 
 
 @pytest.mark.parametrize(
-    ("members", "provider"), [(["gpt", "claude"], "openai"), (["claude", "gpt"], "anthropic"), (["live", "gem"], "gemini")]
+    ("members", "provider"),
+    [(["gpt", "claude"], "openai"), (["claude", "gpt"], "anthropic"), (["live", "gem"], "gemini")],
 )
 def test_of_a_pool_the_first_member_with_a_batch_api_takes_the_rows(
     vendors: VendorWorld, members: list[str], provider: str
