@@ -38,7 +38,8 @@ POISONS = (
     Act(status=500),
     Act(fault="malformed"),
 )
-"""What poisoned rows meet, whenever they are asked."""
+"""What poisoned rows meet, whenever they are asked; one kind more is nested too deep to be sent."""
+DEEP = "[" * 1000 + "1" + "]" * 1000
 
 
 def number_of(seen: LoggedRequest) -> int:
@@ -48,10 +49,34 @@ def number_of(seen: LoggedRequest) -> int:
     return int(messages[-1]["content"].split()[-1])
 
 
+def poison_of(number: int) -> int | None:
+    """Which poison a row has: one in a hundred has a fault of its own; the number after the last is nesting."""
+    every = round(1 / POISONED)
+    return number // every % (len(POISONS) + 1) if number % every == every // 2 else None
+
+
 def poison(seen: LoggedRequest, random: Random) -> Act | None:
-    """One row in a hundred has a fault of its own."""
-    number = number_of(seen)
-    return POISONS[number // 100 % len(POISONS)] if number % round(1 / POISONED) == 50 else None
+    """The fault of a poisoned row."""
+    kind = poison_of(number_of(seen))
+    return None if kind is None else POISONS[kind]
+
+
+def line(number: int, *, poisoned: bool) -> str:
+    """A row of the input."""
+    deep = f',"params":{{"tools":{DEEP}}}' if poisoned and poison_of(number) == len(POISONS) else ""
+    return f'{{"id":{number},"prompt":"say {number}"{deep}}}\n'
+
+
+def one_slot() -> Rule:
+    """A server that answers one request after the other, in the order in which they come."""
+    free_at = 0.0
+
+    def rule(seen: LoggedRequest, random: Random) -> Act:
+        nonlocal free_at
+        free_at = max(seen.at, free_at) + LATENCY
+        return Act(text="fine", first_token=free_at - seen.at)
+
+    return rule
 
 
 def outage(act: Act, begin: float, end: float) -> Rule:
@@ -72,6 +97,8 @@ WEATHER: dict[str, tuple[Rule | None, float]] = {
         lambda seen, random: Act(status=500) if 2 <= seen.at < 32 or random.random() < 0.1 else None, 30.0
     ),
     "a restart each five seconds": (lambda seen, _: Act(fault="reset") if seen.at % 5.0 < 1.0 else None, 0.0),
+    "a restart each minute": (lambda seen, _: Act(fault="refuse") if seen.at % 60.0 < 5.0 else None, 0.0),
+    "one slot": (one_slot(), 0.0),
     "10 % random 500s": (at_random(Act(status=500), 0.1), 0.0),
     "10 % random resets": (at_random(Act(fault="reset"), 0.1), 0.0),
     "ten times as slow for a minute": (outage(Act(text="fine", first_token=10 * LATENCY), 2.0, 62.0), 54.0),
@@ -86,7 +113,7 @@ def survive(rule: Rule | None, rows: int, directory: Path) -> dict[str, float]:
     if rule is not None:
         world.rule(rule)
     source, output = directory / "in.jsonl", directory / "out.jsonl"
-    source.write_text("".join(f'{{"id":{number},"prompt":"say {number}"}}\n' for number in range(rows)))
+    source.write_text("".join(line(number, poisoned=rule is poison) for number in range(rows)))
 
     async def run() -> batch.Report:
         async with Router(world.config(tasks={"default": ["m"]}), transport=world.transport(), seed=1) as router:
