@@ -12,8 +12,9 @@ class Policy:
 
     `order` is the chain (`None`: as recorded). `hedge` is the delay in seconds, a quantile of the first model's times
     like "p95", or `None` for no hedge; `budget` is its hedges a call (`None`: no limit). `first_token` and `total` are
-    the timeouts of each model, `deadline` that of the whole call, in seconds (`None`: no limit). `name` replaces the
-    description that `str()` gives. Raises `ValueError` for values that are not above 0 or not finite.
+    the timeouts of each model, `deadline` that of the whole call, in seconds (`None`: no limit). `rescue` and `breaker`
+    play the router's rescues of silent models and its circuit breakers; both are on, as in the router. `name` replaces
+    the description that `str()` gives. Raises `ValueError` for values that are not above 0 or not finite.
     """
 
     name: str = ""
@@ -23,6 +24,8 @@ class Policy:
     first_token: float | None = None
     total: float | None = None
     deadline: float | None = None
+    rescue: bool = True
+    breaker: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.hedge, str):
@@ -46,6 +49,7 @@ class Policy:
         parts.append("no hedge" if self.hedge is None else f"hedge {self.hedge}")
         parts += [f"{name} {getattr(self, name):g} s" for name in ("first_token", "total", "deadline")
                   if getattr(self, name) is not None]
+        parts += [f"no {name}" for name in ("rescue", "breaker") if not getattr(self, name)]
         return ", ".join(parts)
 
 

@@ -5,7 +5,9 @@ failed, when its answer was whole, what it cost. `PolicyRun` goes from event to 
 
 - The first model starts at 0. The next one starts when the last running one has failed; or, if the bucket has a token,
   as a hedge: when the only running one has been silent for the hedge's delay, or a hedge has failed while the model
-  before it still runs.
+  before it still runs; or, from a bucket of its own, as a rescue: when the only running one has been silent for so long
+  that there is hardly a doubt.
+- A model whose breaker is open is skipped, unless no other one is left (`replay_standing`).
 - The first model whose content comes wins; the others are cancelled. A winner that breaks afterwards has failed, and
   the models that are left, the cancelled ones included, are tried in their order.
 - A model is cut off by the policy's `first_token` and `total` timeouts, and by its share of the deadline: with R
@@ -13,8 +15,8 @@ failed, when its answer was whole, what it cost. `PolicyRun` goes from event to 
   after it. A model that would have less than `MIN_STEP_SECONDS` is skipped.
 - A model that was cut off costs between its prompt alone and its whole answer: how far it had come was not recorded.
 
-Left out, because a recording does not hold them: breakers, holds, rate limits, retries other than the recorded ones,
-and models that have become slow and are moved to the back.
+Left out, because a recording does not hold them: holds, rate limits, retries other than the recorded ones, races for
+answers that are late after their first content, and models that have become slow and are moved to the back.
 
 Where an observation is censored (the recording only says "at least so long"), the outcome is too: `observed` is False,
 and the seconds are a lower bound.
@@ -27,9 +29,10 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from asyncrouter.bench.policy import Policy
+    from asyncrouter.bench.replay_standing import PlayedBreaker
     from asyncrouter.bench.survival import Observation
 
 # A door imports the package's public names only, so these are copies of the router's own constants;
@@ -96,48 +99,74 @@ class _StepRun:
     observation: Observation
     hedge: bool
     hedge_checked: bool = False
+    rescue_checked: bool = False
 
 
 class PolicyRun:
     """One call under a policy with the chain `order` and a hedge after `after` seconds (`inf`: none).
 
     `observe(model)` gives what a model would do, `prompt_cost(model)` its USD if it were cut off before its answer,
-    `reserve(model)` the seconds of the deadline that a running model leaves to it.
+    `reserve(model)` the seconds of the deadline that a running model leaves to it, `rescue_after(model)` the seconds of
+    silence after which it is rescued (`inf`: never).
     """
 
     def __init__(
         self, policy: Policy, order: tuple[str, ...], after: float, observe: Callable[[str], Observation],
         prompt_cost: Callable[[str], float], reserve: Callable[[str], float] = lambda _: RESERVE_SECONDS,
+        rescue_after: Callable[[str], float] = lambda _: inf,
     ) -> None:
         self._policy, self._after, self._observe, self._prompt_cost = policy, after, observe, prompt_cost
         self._deadline, self._reserve = inf if policy.deadline is None else policy.deadline, reserve
-        self._left = list(order)
+        self._left, self._rescue_after = list(order), rescue_after
+        self._breakers: Mapping[str, PlayedBreaker] = {}
+        self._began = 0.0
         self._sent = 0
         self._hedged = self._denied = False
         self._min_usd = self._max_usd = 0.0
         self._running: list[_StepRun] = []
 
-    def run(self, bucket: Bucket) -> Outcome:
-        """Run to an answer, to the end of the chain, or to the deadline."""
-        bucket.deposit()
+    def run(
+        self, bucket: Bucket, *, rescues: Bucket | None = None, breakers: Mapping[str, PlayedBreaker] | None = None,
+        began: float = 0.0,
+    ) -> Outcome:
+        """Run to an answer, to the end of the chain, or to the deadline.
+
+        `rescues` is the bucket of rescues, `breakers` those of the models (`None`: there are none), `began` the instant
+        of the call by their clock.
+        """
+        self._breakers, self._began = breakers or {}, began
+        for each in (bucket, rescues):
+            if each is not None:
+                each.deposit()
         now, deadline = 0.0, self._deadline
         self._start(now, hedge=False)
         while self._running:
             newest = self._running[-1]
-            may_hedge = len(self._running) == 1 and self._left and not newest.hedge_checked
-            hedge_due = newest.began + self._after if may_hedge else inf
             step = min(self._running, key=_next_event)
-            now = min(_next_event(step), hedge_due)
+            event, hedge_due, rescue_due = _next_event(step), self._hedge_due(newest), self._rescue_due(newest, rescues)
+            now = min(event, hedge_due, rescue_due)
             if now >= deadline:
                 return self._without_answer(deadline)
-            if hedge_due < _next_event(step):
+            if hedge_due < event and hedge_due <= rescue_due:
                 self._hedge(bucket, now)
+            elif rescue_due < event and rescues is not None:
+                newest.rescue_checked = True
+                if rescues.take():
+                    self._start(now, hedge=False)
             elif step.limited.has_content:
                 if (answer := self._win(step, deadline)) is not None:
                     return answer
             else:
                 self._fail(step, now, bucket)
         return self._without_answer(now)
+
+    def _hedge_due(self, newest: _StepRun) -> float:
+        alone = len(self._running) == 1 and self._left and not newest.hedge_checked
+        return newest.began + self._after if alone else inf
+
+    def _rescue_due(self, newest: _StepRun, rescues: Bucket | None) -> float:
+        alone = len(self._running) == 1 and self._left and not newest.rescue_checked and rescues is not None
+        return newest.began + self._rescue_after(newest.limited.model) if alone else inf
 
     def _start(self, now: float, *, hedge: bool) -> None:
         if (model := self._next(now)) is None:
@@ -149,12 +178,21 @@ class PolicyRun:
         self._running.append(_StepRun(now, limited, observation, hedge))
 
     def _next(self, now: float) -> str | None:
-        """The next model that the deadline leaves time for; if no other was sent, the last one starts in any case."""
+        """The next model that the deadline leaves time for, and whose breaker lets a call go.
+
+        If no other was sent, the last one starts in any case. If nobody else runs or is left, a model goes although its
+        breaker refuses.
+        """
+        refused: list[str] = []
         while self._left:
             model = self._left.pop(0)
-            if self._share(now) >= MIN_STEP_SECONDS or not (self._left or self._sent):
+            if model in self._breakers and self._breakers[model].refuses(self._began + now):
+                refused.append(model)
+            elif self._share(now) >= MIN_STEP_SECONDS or not (self._left or self._sent):
+                self._left += refused
                 return model
-        return None
+        self._left = refused
+        return self._left.pop(0) if refused and not self._running else None
 
     def _share(self, now: float) -> float:
         return (self._deadline - now) / (len(self._left) + 1)
@@ -199,6 +237,7 @@ class PolicyRun:
         self._bill(step, min(ended, deadline))
         if step.began + _end(step.limited) >= deadline:
             return self._without_answer(deadline)
+        self._note(step, ended)
         if step.limited.ok:
             return self._outcome(ended, step)
         if self._left:
@@ -209,12 +248,23 @@ class PolicyRun:
         newest = step is self._running[-1]
         self._running.remove(step)
         self._bill(step, now)
+        self._note(step, now)
         if not self._left:
             return
         if not self._running:
             self._start(now, hedge=False)
         elif newest and bucket.take():
             self._start(now, hedge=True)
+
+    def _note(self, step: _StepRun, now: float) -> None:
+        """Tell the model's breaker that it has answered or failed; nothing where no request was made."""
+        breaker = self._breakers.get(step.limited.model)
+        if breaker is None or step.limited.not_sent:
+            return
+        if step.limited.ok and step.limited.has_content:
+            breaker.succeeded(self._began + now)
+        else:
+            breaker.failed(self._began + now)
 
     def _bill(self, step: _StepRun, now: float) -> None:
         """Add what a model costs that ends now: all of it if it had ended, else between its prompt and all of it."""

@@ -14,7 +14,8 @@ The method, and its sources:
   is the number of calls, or of observations of the model that comes first or mostly answers, where these are fewer.
 
 It is assumed that what a model does in a call does not depend on what other models do in it, that models would not have
-been slower under the other policy's load, and that retries and breakers stay as they were recorded.
+been slower under the other policy's load, and that retries stay as they were recorded. Breakers and rescues are played
+(`replay_standing`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from math import inf
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from asyncrouter.bench.policy_run import RESERVE_SECONDS, Bucket, Outcome, Polic
 from asyncrouter.bench.replay_costs import answer_cost, prompt_cost
 from asyncrouter.bench.replay_measures import Rounds, cost_estimate, measure_rounds
 from asyncrouter.bench.replay_recorded import by_task, recorded_measures
+from asyncrouter.bench.replay_standing import RATE_ALONE, RATE_BESIDE_HEDGE, PlayedBreaker, rescue_delay
 from asyncrouter.bench.stats import Estimate
 from asyncrouter.bench.survival import KaplanMeier, Observation, observations
 
@@ -71,10 +73,11 @@ class Replayed:
 
 
 class _Call(NamedTuple):
-    """A recorded call: seconds before its first request, and the first observation of each model."""
+    """A recorded call: seconds before its first request, the first observation of each model, when it began."""
 
     lead: float
     observations: dict[str, Observation]
+    began: float = 0.0
 
 
 def replay(
@@ -112,6 +115,21 @@ def _replay_task(
     return [_Estimator(usable, recorded, policy, seed).run(imputations) for policy in policies]
 
 
+class _Shared(NamedTuple):
+    """What all calls of a round share: the buckets of hedges and rescues, the breakers (empty: there are none)."""
+
+    hedges: Bucket
+    rescues: Bucket | None
+    breakers: dict[str, PlayedBreaker]
+
+    @classmethod
+    def of(cls, policy: Policy) -> Self:
+        rate = RATE_ALONE if policy.hedge is None else RATE_BESIDE_HEDGE
+        models = policy.order or ()
+        return cls(Bucket(policy.budget), Bucket(rate) if policy.rescue else None,
+                   {model: PlayedBreaker() for model in models} if policy.breaker else {})
+
+
 class _Estimator:
     """One policy over all calls. Raises `ValueError` for a policy that the recording says nothing about."""
 
@@ -127,6 +145,10 @@ class _Estimator:
             model: KaplanMeier(recorded[model]).quantile(USUAL_QUANTILE) or RESERVE_SECONDS for model in self._order
         }
         self._after = self._hedge_delay()
+        self._rescues = {
+            model: rescue_delay(recorded[model], recorded[after])
+            for model, after in zip(self._order, self._order[1:], strict=False)
+        }
         self._prompt_costs = {model: prompt_cost(recorded[model]) for model in self._order}
         self._answer_costs = {model: answer_cost(recorded[model]) for model in self._order}
 
@@ -153,19 +175,9 @@ class _Estimator:
             f"{model} was asked only {count} times" for model in self._order
             if (count := sum(not one.not_sent for one in self._recorded[model])) < MIN_OBSERVATIONS
         ]
-        warnings += self._breaker_warning()
         if self._policy.hedge is not None and len(self._order) == 1:
             warnings.append(f"no model but {self._order[0]} was asked: a hedge has no other model to ask")
         return warnings
-
-    def _breaker_warning(self) -> list[str]:
-        """A share of the deadline that a model seldom keeps would open its breaker, and leave more to the others."""
-        deadline, first = self._policy.deadline, self._order[0]
-        usual = self._reserves[first]
-        if deadline is None or len(self._order) == 1 or (share := deadline / len(self._order)) >= usual:
-            return []
-        return [f"{first} has {share:.3g} s of a deadline of {deadline:g} s, less than its p90 ({usual:.3g} s): this "
-                "would open its breaker, and breakers are not simulated"]
 
     def _round(self, number: int) -> list[Outcome]:
         """One imputation of all calls."""
@@ -174,11 +186,11 @@ class _Estimator:
             model: KaplanMeier(random.choices(self._recorded[model], k=len(self._recorded[model])))
             for model in self._order
         }
-        bucket = Bucket(self._policy.budget)
-        return [self._run_call(call, distributions, random, bucket) for call in self._calls]
+        shared = _Shared.of(self._policy)
+        return [self._run_call(call, distributions, random, shared) for call in self._calls]
 
     def _run_call(
-        self, call: _Call, distributions: Mapping[str, KaplanMeier], random: Random, bucket: Bucket
+        self, call: _Call, distributions: Mapping[str, KaplanMeier], random: Random, shared: _Shared
     ) -> Outcome:
         asked: set[str] = set()
 
@@ -193,8 +205,8 @@ class _Estimator:
             return drawn or _at_least(model, longest, self._answer_costs[model])
 
         run = PolicyRun(self._policy, self._order, self._after, observe, self._prompt_costs.__getitem__,
-                        self._reserves.__getitem__)
-        outcome = run.run(bucket)
+                        self._reserves.__getitem__, lambda model: self._rescues.get(model, inf))
+        outcome = run.run(shared.hedges, rescues=shared.rescues, breakers=shared.breakers, began=call.began)
         return outcome._replace(seconds=outcome.seconds + call.lead)
 
     def _measures(self, rounds: Rounds) -> dict[str, Estimate]:
@@ -217,7 +229,7 @@ def _call(call: CallRow) -> _Call:
     first: dict[str, Observation] = {}
     for one in found:
         first.setdefault(one.model, one)
-    return _Call(found[0].began, first)
+    return _Call(found[0].began, first, call.started)
 
 
 def _recorded_order(calls: Sequence[_Call]) -> tuple[str, ...]:

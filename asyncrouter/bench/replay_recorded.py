@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from asyncrouter.bench.trace import CallRow
 
-RACES = {"hedge", "rescue"}
-"""The causes of attempts that were started while another one ran."""
-
-
 def by_task(calls: Sequence[CallRow]) -> dict[str | None, list[CallRow]]:
     """The calls of each task, the one with the most calls first. A chain is a task's: together they would be none."""
     found: dict[str | None, list[CallRow]] = {}
@@ -31,7 +27,7 @@ def recorded_measures(calls: Sequence[CallRow]) -> dict[str, Estimate]:
     """The measures of these calls, as they happened, by their names in `DEFINITIONS`; nothing is imputed."""
     seconds = np.array([inf if call.error is not None else call.seconds for call in calls], dtype=np.float64)
     sent = [sum(attempt.sent is not None for attempt in call.attempts) for call in calls]
-    raced = [any(attempt.cause in RACES for attempt in call.attempts) for call in calls]
+    hedged = [any(attempt.cause == "hedge" for attempt in call.attempts) for call in calls]
     costs = [None if None in (each := [attempt.cost_usd for attempt in call.attempts]) else sum(filter(None, each))
              for call in calls]
     known = [1000.0 * cost for cost in costs if cost is not None]
@@ -39,7 +35,7 @@ def recorded_measures(calls: Sequence[CallRow]) -> dict[str, Estimate]:
     return {
         **dict(zip((f"{point}_e2e" for point in POINTS), points, strict=True)),
         "success": estimate_share([call.error is None for call in calls]),
-        "hedges_fired": estimate_share(raced), "hedges_denied": Estimate(None),
+        "hedges_fired": estimate_share(hedged), "hedges_denied": Estimate(None),
         "attempts": estimate_mean(np.array(sent, dtype=np.float64)),
         "usd_per_1000": estimate_mean(np.array(known)) if len(known) == len(calls) else Estimate(None),
     }

@@ -49,7 +49,8 @@ def replay(
 
     TRACE is a file that `Router(listeners=[JsonlTrace("trace.jsonl")])` has written (`from asyncrouter.bench import
     JsonlTrace`). Each task is estimated apart, beside its calls as they were recorded. Unobserved outcomes are imputed
-    repeatedly from observed ones; intervals are 95 %, and "≥" means that the recording reaches no further.
+    repeatedly from observed ones, breakers and rescues of silent models are played as the router has them; intervals
+    are 95 %, and "≥" means that the recording reaches no further.
     """
     policies = checked(lambda: [
         bench.Policy(order=order, hedge=after, **limits)  # type: ignore[arg-type]  # as the options name them
