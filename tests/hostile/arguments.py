@@ -225,9 +225,10 @@ def check_headers(fields: Any) -> None:
                 check_refusal(error, 0, secrets=False)  # the transport clears these frames
                 return
             names = {name.lower() for name in fields} - {"content-length"}
-            lines = destination._head.split(b"\r\n")
+            head = destination._head(request.sealed_headers)
+            lines = head.split(b"\r\n")
             if len(lines) != 2 + len(names | {"host"}) or any(b"\n" in line or b"\r" in line for line in lines):
-                raise Wrong(f"the head {destination._head!r}")
+                raise Wrong(f"the head {head!r}")
 
     try:
         loop.run_until_complete(main())

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = 1 << 16
 """Bytes that are read at once."""
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|["{}\[\]]', re.DOTALL)
-"""A whole string, or what opens and closes; a quotation mark alone begins a string whose end is still to come."""
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)|[{}\[\]]', re.DOTALL)
+"""What opens and closes, or a string; its group is empty where its end is still to come."""
 _MARGIN: Final = 200
 """Bytes of the body before a piece in which the list's name may begin."""
 
@@ -70,7 +70,7 @@ class ListReader:
         begin, end = 0, self._at
         for token in _TOKEN.finditer(buffer, self._at):
             kind = token[0]
-            if kind == b'"':
+            if token[1] == b"":
                 break  # the string goes on in the next piece
             end = token.end()
             if kind in b"{[":
