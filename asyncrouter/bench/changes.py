@@ -56,11 +56,12 @@ class Change(NamedTuple):
         return self.after.value - self.before.value
 
 
-def judged(changes: Sequence[Change]) -> list[Change]:
-    """These changes, which are printed together, with verdicts that hold for all of them at once (Holm)."""
-    family = sum(one.p is not None for one in changes)
-    claims = holm([one.p for one in changes])
-    return [_judged(one, family, claimed=claimed) for one, claimed in zip(changes, claims, strict=True)]
+def judged(changes: Sequence[Change], beside: Sequence[Change] = ()) -> list[Change]:
+    """These changes with verdicts that hold for all that is printed together (Holm): them, and those `beside`."""
+    everything = [one.p for one in (*changes, *beside)]
+    family = sum(p is not None for p in everything)
+    return [_judged(one, family, claimed=claimed)
+            for one, claimed in zip(changes, holm(everything), strict=False)]  # those beside come after
 
 
 def mirrored(change: Change, arm: str) -> Change:

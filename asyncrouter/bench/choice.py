@@ -68,6 +68,11 @@ class Choice:
         return next((one.change for one in self.pairs
                      if (one.against, one.change.arm, one.change.name) == (against, arm, name)), None)
 
+    @property
+    def changes(self) -> list[Change]:
+        """Each comparison once: of two mirrored ones the first."""
+        return [one.change for one in self.pairs[::2]]
+
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Choice:
         """A choice from its JSON object."""
@@ -83,8 +88,11 @@ class Choice:
                 "pairs": [{"against": one.against, "change": one.change._asdict()} for one in self.pairs]}
 
 
-def choose(run: RunData, measures: Mapping[str, Measures]) -> Choice | None:
-    """The comparison of all arms of a run; `measures` are theirs by name. `None` where nothing could be judged."""
+def choose(run: RunData, measures: Mapping[str, Measures], beside: Sequence[Change] = ()) -> Choice | None:
+    """The comparison of all arms of a run; `measures` are theirs by name. `None` where nothing could be judged.
+
+    Its verdicts hold together with those of the changes `beside`, which are printed, too.
+    """
     known = {name: found["quality"].value for name, found in measures.items()
              if "quality" in found and found["quality"].value is not None}
     if not known:
@@ -93,19 +101,19 @@ def choose(run: RunData, measures: Mapping[str, Measures]) -> Choice | None:
     least = run.settings.get("good_enough")
     choice = Choice(best, None, least if isinstance(least, float) else None,
                     len({row.prompt for arm in run.arms for row in arm.measured}), [])
-    choice.pairs = _pairs(run, measures)
+    choice.pairs = _pairs(run, measures, beside)
     choice.standings = [_standing(name, choice, measures[name], list(known)) for name in known]
     choice.chosen = _chosen(choice)
     return choice
 
 
-def _pairs(run: RunData, measures: Mapping[str, Measures]) -> list[Pair]:
+def _pairs(run: RunData, measures: Mapping[str, Measures], beside: Sequence[Change]) -> list[Pair]:
     """All arms against all others; the corrected family has each pair once, and the other direction is the mirror."""
     scorers, found = scorer_names(run), []
     for number, arm in enumerate(run.arms):
         for other in run.arms[:number]:
             found += [Pair(other.name, one) for one in _changes(arm, other, scorers, measures, run.seed)]
-    verdicts = judged([one.change for one in found])
+    verdicts = judged([one.change for one in found], beside)
     return [pair for one, change in zip(found, verdicts, strict=True)
             for pair in (Pair(one.against, change), Pair(change.arm, mirrored(change, one.against)))]
 

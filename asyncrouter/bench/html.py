@@ -34,7 +34,7 @@ def page(report: Report, run: RunData) -> str:
         choice=choice_section(report, run),
         verdicts="".join(f"<p class=verdict>{shown(text)}</p>"
                          for text in verdicts(report.changes, report.arms[0].name)),
-        method=shown(method(report.changes, paired=True) or "95 % intervals"),
+        method=shown(method(report.compared, paired=True) or "95 % intervals"),
         warnings="".join(f"<p class=warning>{shown(warning)}</p>" for warning in report.warnings),
         table=_table(report.arms),
         tail=chart_html(charts.tail(run.arms), "tail"),

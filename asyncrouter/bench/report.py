@@ -68,9 +68,15 @@ class Report:
             if "quality" in base:
                 changes.append(quality_change(arm, run.arms[0], scorer_names(run), base, made.measures))
             made.measures |= paired.savings(found, base, made.measures)
-        choice = choose(run, {arm.name: arm.measures for arm in arms})
+        choice = choose(run, {arm.name: arm.measures for arm in arms}, changes)
+        changes = judged(changes, () if choice is None else choice.changes)
         where = run.environment or environment()
-        return cls(run.settings, arms, list(run.warnings), where, run.lag, judged(changes), choice)
+        return cls(run.settings, arms, list(run.warnings), where, run.lag, changes, choice)
+
+    @property
+    def compared(self) -> list[Change]:
+        """All comparisons that are printed together, and whose verdicts hold together."""
+        return [*self.changes, *([] if self.choice is None else self.choice.changes)]
 
     @classmethod
     def read(cls, path: str | Path) -> Report:

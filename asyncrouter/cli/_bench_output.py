@@ -56,7 +56,7 @@ def print_report(report: bench.Report) -> None:
         write("\n" + "".join(f"{visible(text)}\n" for text in choice_sentences(report.choice, report.arms)))
     if report.changes:
         write("\n")
-        for text in (*verdicts(report.changes, report.arms[0].name), method(report.changes, paired=True)):
+        for text in (*verdicts(report.changes, report.arms[0].name), method(report.compared, paired=True)):
             write(f"{visible(text)}\n" if text else "")
     for warning in report.warnings:
         print_warning(warning)

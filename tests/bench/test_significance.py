@@ -109,6 +109,7 @@ def test_many_comparisons_are_judged_together() -> None:
 
     assert [each.verdict for each in judged([one])] == ["worse"]
     assert {each.verdict for each in judged([one] * 10)} == {"same"}
+    assert [each.verdict for each in judged([one], beside=[one] * 9)] == ["same"]
 
 
 def test_reports_under_other_conditions_are_refused() -> None:
