@@ -38,13 +38,15 @@ if TYPE_CHECKING:
 
 RESULT = Path(__file__).parent / "results" / "batch_ray.json"
 PER_SECOND = 60
+FILE_ROWS = 50
+"""Rows of a file of the input, which one actor takes at a time."""
 PORT = 18944
 
 
 def main() -> None:
     """Print the figures, and keep them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--rows", type=int, default=3000, help="a multiple of 50")
     parser.add_argument("--json", type=Path, default=RESULT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -72,7 +74,9 @@ def measured(directory: Path, rows: int) -> dict[str, object]:
     source, output = directory / "in", directory / "out"
     source.mkdir()
     ids = [f"row-{number}" for number in range(rows)]
-    pq.write_table(pa.table({"id": ids, "prompt": [f"say {number}" for number in range(rows)]}), source / "in.parquet")
+    for begin in range(0, rows, FILE_ROWS):
+        part = ids[begin : begin + FILE_ROWS]
+        pq.write_table(pa.table({"id": part, "prompt": [f"say {each}" for each in part]}), source / f"{begin}.parquet")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     second = cluster.add_node(num_cpus=2)
     ray.init(address=cluster.address, log_to_driver=False)
@@ -82,6 +86,7 @@ def measured(directory: Path, rows: int) -> dict[str, object]:
         while len(at) < rows // 3:
             time.sleep(0.05)
         killed_at.append(len(at))
+        print(f"{len(at)} asked: the second node is killed", flush=True)
         cluster.remove_node(second, allow_graceful=False)
 
     try:
@@ -95,8 +100,8 @@ def measured(directory: Path, rows: int) -> dict[str, object]:
             killer.start()
             began = time.monotonic()
             answer(
-                ray.data.read_parquet(str(source), override_num_blocks=20), config, actors=2, batch_size=50,
-                concurrency=64, shared=RedisState(f"redis://127.0.0.1:{PORT}"),
+                ray.data.read_parquet(str(source), override_num_blocks=rows // FILE_ROWS), config, actors=2,
+                batch_size=FILE_ROWS, concurrency=64, shared=RedisState(f"redis://127.0.0.1:{PORT}"),
             ).write_parquet(str(output))
             seconds = time.monotonic() - began
             killer.join()
