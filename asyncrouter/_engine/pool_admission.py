@@ -113,9 +113,7 @@ def _pick(
         return _pick_apart(engine, call, step_run, run, now, rank, refused)
     if call.session is not None:
         return _pick_of_session(call.session, step_run, run, now, rank, tokens, refused)
-    without = run.left_out
-    if refused:
-        without = without | refused
+    without = run.left_out | refused if refused else run.left_out
 
     def may_go(member: Member) -> bool:
         return member.state.pacer.may_go(tokens, rank)

@@ -92,9 +92,10 @@ class Histogram:
 
     def quantile(self, q: float) -> float | None:
         """The seconds within which a share `q` of the samples end; `None` below 100 samples."""
-        if self.count < MIN_SAMPLES:
+        count = self.added - self._forgotten
+        if count < MIN_SAMPLES:
             return None
-        if self._curve is None or self.added - self._curve_at > REFRESH * self.count:
+        if self._curve is None or self.added - self._curve_at > REFRESH * count:
             self._curve, self._curve_at = SurvivalCurve(self.observed, self.censored), self.added
         return self._curve.quantile(q)
 

@@ -31,8 +31,8 @@ PAUSES: Final = (5.0, 10.0, 20.0, 30.0)
 """Seconds until a member that is out is tried again; the last one from then on."""
 QUICK: Final = 2
 """Tries in a row that must be quick: one is chance."""
-NEWS, NEWS_SECONDS = 16, 60.0
-"""Answers, or seconds, after which a median is worked out again: fewer of the forty that it is over hardly move it."""
+NEWS, NEWS_SECONDS = 32, 60.0
+"""Answers, or seconds, after which a median is worked out again; what takes longer than it should is seen before."""
 
 
 class Absence:
