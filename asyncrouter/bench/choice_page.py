@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_PROMPTS = 24
 """Prompts whose answers are shown: enough to see what goes wrong; all of them are in answers.jsonl."""
+CONCERNING = ("scorer ", "the run was stopped early")
+"""How warnings begin that concern the choice: they stand below it, as well as among all warnings."""
 MAX_CHARACTERS = 400
 """Characters of a prompt or an answer that are shown."""
 
@@ -36,6 +38,7 @@ def choice_section(report: Report, run: RunData) -> str:
         "<h2>Which one is good enough?</h2>"
         f"<p class=verdict><b>{shown(first)}</b></p>"
         + "".join(f"<p class=verdict>{shown(text)}</p>" for text in others)
+        + "".join(f"<p class=warning>{shown(text)}</p>" for text in report.warnings if text.startswith(CONCERNING))
         + f"<div class=wide>{_table(choice, report)}</div><p>{shown(choice_method(choice, run.settings))}</p>"
         + chart_html(quality_chart(choice, report.arms), "quality")
         + _answers(run)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter.bench.definitions import SCORE
 from asyncrouter.bench.formatting import columns, figure
+from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,24 +23,25 @@ CHOSEN = "the choice"
 """What stands beside the arm to choose."""
 ON_FRONT = "Pareto front"
 """What stands beside every other arm that nobody beats."""
-SHOWN = ("quality", "success", "usd_per_1000", "p50_e2e", "p95_e2e")
-"""The measures of the table of choices, in this order; the scores of the scorers stand behind the quality."""
+SHOWN = {
+    "quality": "quality", "success": "success", "usd_per_1000": "$ for 1,000 calls", "p50_e2e": "p50, s",
+    "p95_e2e": "p95, s",
+}
+"""The measures of the table of choices, and their labels; the scores of the scorers stand behind the quality."""
 
 
 def table_columns(arms: Sequence[ArmReport]) -> dict[str, str]:
     """The measures of the table of choices, and their labels; scores only where there are several scorers."""
-    labels = columns(arms)
-    scored = [name for name in labels if name.startswith(SCORE)]
-    first, *others = SHOWN
-    return {name: labels[name] for name in (first, *(scored if len(scored) > 1 else ()), *others)}
+    scored = {name: label for name, label in columns(arms).items() if name.startswith(SCORE)}
+    return {"quality": SHOWN["quality"], **(scored if len(scored) > 1 else {}), **SHOWN}
 
 
 def choice_sentences(choice: Choice, arms: Sequence[ArmReport]) -> list[str]:
     """The choice first, then what is known of every other arm."""
     against = choice.chosen or choice.best
-    quality = next(figure("quality", arm.measures["quality"], interval=True) for arm in arms if arm.name == against)
-    others = [_other(choice, one.arm, against) for one in choice.standings if one.arm != against]
-    return [_headline(choice, f"{quality} right over {choice.prompts:,} prompts"), *others]
+    known = next(_known(arm.measures["quality"], choice.prompts) for arm in arms if arm.name == against)
+    return [_headline(choice, known),
+            *(_other(choice, one.arm, against) for one in choice.standings if one.arm != against)]
 
 
 def choice_method(choice: Choice, settings: Mapping[str, object]) -> str:
@@ -64,10 +66,15 @@ def place(choice: Choice, arm: str) -> str:
     if arm == choice.chosen:
         return CHOSEN
     if standing.beaten_by is not None:
-        return f"beaten: {standing.beaten_by} is {_and([WORDS[name] for name in standing.by])}, in nothing worse"
+        return f"beaten: {standing.beaten_by} is {_and([WORDS[name] for name in standing.by])}, in nothing shown worse"
     if standing.enough:
         return ON_FRONT
     return f"{ON_FRONT}, but {'not known to be good enough' if standing.enough is None else 'not good enough'}"
+
+
+def _known(quality: Estimate, prompts: int) -> str:
+    value, low, high = (figure("quality", Estimate(end)) for end in (quality.value, quality.low, quality.high))
+    return f"{value} right over {prompts:,} prompts (95 % interval: {low} to {high})"
 
 
 def _headline(choice: Choice, known: str) -> str:

@@ -10,6 +10,7 @@ import click
 from asyncrouter import bench, visible
 from asyncrouter.bench.capacity_settings import MAX_CALLS, WARMUP_SHARE
 from asyncrouter.bench.capacity_table import COLUMNS, level_name, rows
+from asyncrouter.cli._bench_prompts import prompt_options
 from asyncrouter.cli._bench_usage import COUNT, NATURAL, POSITIVE, checked
 from asyncrouter.cli._configuration import config_options, make_transport
 from asyncrouter.cli._console import write_table
@@ -47,6 +48,7 @@ _OPTIONS = (
 
 
 def _options(command: Callable[..., object]) -> Callable[..., object]:
+    command = prompt_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -56,6 +58,7 @@ def _options(command: Callable[..., object]) -> Callable[..., object]:
 Examples:
   asyncrouter bench max-rate --scenario one-server --slo "p95_ttft<0.5 and success>0.99"
   asyncrouter bench max-rate --arm "server: model=local:llama stream retry=1" --slo "p95_ttft<0.5" --max-seconds 900
+  asyncrouter bench max-rate --synthetic 1000:100 --shared-prefix 500 --slo "p95_ttft<2"
   asyncrouter bench max-rate --by poisson --slo "p95_e2e<8" --max-calls 30000 --budget-usd 20
 
 \b

@@ -59,7 +59,7 @@ def test_the_cheapest_of_those_that_answer_as_well_is_chosen() -> None:
     """A dearer and slower one that is not shown to answer better is beaten; a cheaper one that answers worse is not."""
     run = judged({"primary": (0.96, 1.0, 9.0), "secondary": (0.95, 0.5, 3.0), "tertiary": (0.6, 0.2, 1.0)})
 
-    assert stands(run) == {"primary": "beaten: secondary is cheaper and faster, in nothing worse",
+    assert stands(run) == {"primary": "beaten: secondary is cheaper and faster, in nothing shown worse",
                            "secondary": "the choice", "tertiary": "Pareto front, but not good enough"}
 
 
@@ -70,8 +70,9 @@ def test_the_sentences_say_which_why_and_how_sure() -> None:
     assert report.choice is not None
 
     assert choice_sentences(report.choice, report.arms) == [
-        "Choose secondary: 95.0% [88.8%, 97.9%] right over 100 prompts. Of the arms that answer as well as the best "
-        "one, as far as 100 prompts can tell, it is the cheapest, and of equally cheap ones the fastest.",
+        "Choose secondary: 95.0% right over 100 prompts (95 % interval: 88.8% to 97.9%). Of the arms that answer as "
+        "well as the best one, as far as 100 prompts can tell, it is the cheapest, and of equally cheap ones the "
+        "fastest.",
         "primary beside secondary: no difference in the answers shown, 1.0 points better (between 1.7 points worse and "
         "3.7 points better); dearer: $0.027 instead of $0.009 for 1,000 calls; slower at the median by 0.5 s "
         "(0.5 to 0.5).",
@@ -89,8 +90,8 @@ def test_a_least_quality_decides_what_is_good_enough() -> None:
         "tertiary", "secondary", None]
     assert most.choice is not None
     assert choice_sentences(most.choice, most.arms)[0] == (
-        "No arm is shown to answer at least 98% right. The best one is primary: 99.0% [94.5%, 99.8%] right over 100 "
-        "prompts.")
+        "No arm is shown to answer at least 98% right. The best one is primary: 99.0% right over 100 prompts (95 % "
+        "interval: 94.5% to 99.8%).")
     assert place(most.choice, "primary") == "Pareto front, but not known to be good enough"
 
 

@@ -40,9 +40,9 @@ def test_it_says_which_arm_and_shows_answers(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     [section] = re.findall(r"<h2>Which one is good enough\?</h2>.*?<h2>All figures", text, re.DOTALL)
 
-    assert "<b>Choose primary: 100.0% [91.2%, 100.0%] right over 40 prompts." in section
+    assert "<b>Choose primary: 100.0% right over 40 prompts (95 % interval: 91.2% to 100.0%)." in section
     assert re.findall(r"<td class='place[^>]*>([^<]*)", section) == [
-        "the choice", "beaten: primary is better in its answers and cheaper, in nothing worse"]
+        "the choice", "beaten: primary is better in its answers and cheaper, in nothing shown worse"]
     assert re.findall(r"<td data-label='form'>([^<]*)", section) == ["100.0%", "100.0%"]
     assert "Answers that missed a check: 40 of 40 prompts, 24 of them here" in section
     assert "<small>secondary ✗ exact</small> no &amp; a-word" in section

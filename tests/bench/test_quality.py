@@ -109,7 +109,7 @@ def test_the_command_judges_three_models(shell: Shell) -> None:
     assert done.status == 0
     assert lines["exact"] == ["94.5%", "95.5%", "69.0%"]
     assert lines["form"] == ["98.0%", "97.5%", "83.0%"]
-    assert "\nChoose secondary: 95.5% [91.7%, 97.6%] right over 200 prompts." in done.out
+    assert "\nChoose secondary: 95.5% right over 200 prompts (95 % interval: 91.7% to 97.6%)." in done.out
     assert len(kept) == 600
     assert (kept[2]["arm"], kept[2]["expected"], kept[2]["answer"]) == ("tertiary", "1117", "The sum is 1116.")
     assert kept[2]["scores"] == {"exact": 0.0, "form": 0.0}

@@ -62,7 +62,7 @@ def test_the_command_judges_again(written: Path, shell: Shell) -> None:
     none = shell.run("bench", "score", str(written))
 
     assert done.status == 0
-    assert "Choose one: 100.0% [83.9%, 100.0%] right over 20 prompts." in done.out
+    assert "Choose one: 100.0% right over 20 prompts (95 % interval: 83.9% to 100.0%)." in done.out
     assert bare.status == 2
     assert "answers.jsonl: there is no such file: only a run with --score or --keep-answers" in bare.err
     assert "--score: expected at least one" in none.err
