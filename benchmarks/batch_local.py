@@ -52,7 +52,7 @@ async def by_batch(config: dict[str, object], prompts: list[str], tokens: int) -
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "in.jsonl"
         rows = ({"id": n, "prompt": prompt, "max_tokens": tokens} for n, prompt in enumerate(prompts))
-        source.write_text("".join(json.dumps(row) + "\n" for row in rows))  # noqa: ASYNC240  # before the run
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))  # before the run
         async with Router(config) as router:
             report = await batch.run(router, source, Path(directory) / "out.jsonl", model=ALIAS)
     return {

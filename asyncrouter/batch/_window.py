@@ -73,6 +73,8 @@ RECOVERED = 2.0
 """The ratio to the usual seconds for a token below which a call after a timeout says that all is well again."""
 
 Phase = Literal["ramp", "hold", "smaller", "larger"]
+GROWING: frozenset[Phase] = frozenset({"ramp", "larger"})
+"""The phases in which a larger size is tried."""
 
 
 class Window:
@@ -125,7 +127,7 @@ class Window:
         self._xy += seconds * tokens
         self._yy += tokens * tokens
         self._latencies.append(seconds)
-        if (self._calls >= self._round and self._is_certain()) or self._is_clearly_below():
+        if (self._calls >= self._round and self._is_certain()) or (self._calls >= EARLY_CALLS and self.phase in GROWING and self._is_clearly_below()):
             self._end_round()
 
     def timed_out(self, epoch: int, now: float, seconds: float) -> None:
@@ -157,8 +159,6 @@ class Window:
 
     def _is_clearly_below(self) -> bool:
         """Whether it is clear already that a larger size loses."""
-        if self._calls < EARLY_CALLS or self.phase not in {"ramp", "larger"}:
-            return False
         return self._throughput * (1.0 + 2.0 * self._error()) < EARLY_LOSS * self._x
 
     def _end_round(self) -> None:
