@@ -127,7 +127,8 @@ class Window:
         self._xy += seconds * tokens
         self._yy += tokens * tokens
         self._latencies.append(seconds)
-        if (self._calls >= self._round and self._is_certain()) or (self._calls >= EARLY_CALLS and self.phase in GROWING and self._is_clearly_below()):
+        known = self._calls >= self._round and self._is_certain()
+        if known or (self._calls >= EARLY_CALLS and self.phase in GROWING and self._is_clearly_below()):
             self._end_round()
 
     def timed_out(self, epoch: int, now: float, seconds: float) -> None:
