@@ -333,8 +333,8 @@ class Reply(ShortRepr, PickledByName):
             choices = None
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = choice.get("message") if isinstance(choice, dict) else None
-        if isinstance(message, dict):
-            return cast("ChatMessage", message)
+        if isinstance(message, dict):  # some hosts leave the role out
+            return cast("ChatMessage", message if message.get("role") else {**message, "role": "assistant"})
         calls: ChatMessage = {"role": "assistant", "tool_calls": list(self.tool_calls)}
         plain: ChatMessage = {"role": "assistant"}
         return {**(calls if self.tool_calls else plain), "content": self.text or (None if self.tool_calls else "")}

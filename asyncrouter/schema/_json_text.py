@@ -20,6 +20,10 @@ _FENCED: Final = re.compile(r"```(?:json)?(.*)```", re.DOTALL | re.IGNORECASE)
 """A whole text that is one Markdown fence."""
 
 
+_THOUGHTS_END: Final = "</think>"
+"""The end of thoughts that a server has left before the answer."""
+
+
 class _KeyTwice(dict[str, object]):
     """An object in which a key stands twice."""
 
@@ -30,6 +34,8 @@ class _KeyTwice(dict[str, object]):
 def read_json(text: str) -> tuple[object, str]:
     """The JSON value that a text is, and the text of the value alone. Raises `NotAccepted`."""
     inner = text.strip("\ufeff \t\r\n")
+    if _THOUGHTS_END in inner and inner[0] not in '{["':
+        inner = inner.partition(_THOUGHTS_END)[2].strip()
     if (fenced := _FENCED.fullmatch(inner)) is not None:
         inner = fenced[1].strip()
     if not inner:

@@ -79,5 +79,7 @@ FITS = {
     "fenced on one line": f"```{GOOD}```",
     "byte order mark": f"\ufeff{GOOD}\n",
     "indented": json.dumps(json.loads(GOOD), indent=2),
+    "thoughts before it": f'<think>Is it {{"number": 1}}?</think>\n{GOOD}',
+    "the end of thoughts before it": f"Hm.</think>\n```json\n{GOOD}\n```",
 }
 """Answers that are the invoice."""

@@ -12,6 +12,7 @@ import pytest
 
 from asyncrouter import Message, Reply, Router, ToolCall, tool_result
 from asyncrouter.sim import Act
+from tests.helpers.openai_fixtures import body
 
 if TYPE_CHECKING:
     from asyncrouter.sim import Clock, World
@@ -138,6 +139,16 @@ def test_a_tool_loop_over_each_wire(clock: Clock, world: World, wire: str, whole
     assert clock.run(scenario()) == "Sunny."
     sky = json.dumps(world.seen[1].body)
     assert (len(world.seen), "sunny" in sky, "Paris" in sky) == (2, True, True)
+
+
+@pytest.mark.parametrize("role", [{}, {"role": None}, {"role": ""}])
+def test_the_message_of_a_host_that_leaves_the_role_out(role: dict[str, object]) -> None:
+    """It is the assistant's all the same, so that it can go back; `raw` stays as it came."""
+    answer = {"choices": [{"index": 0, "message": {**role, "content": "hi"}, "finish_reason": "stop"}]}
+    reply = body(answer).reply
+
+    assert reply.message == {"role": "assistant", "content": "hi"}
+    assert reply.raw["choices"][0]["message"] == {**role, "content": "hi"}
 
 
 def test_the_message_of_a_streamed_reply(clock: Clock, world: World) -> None:
