@@ -64,3 +64,10 @@ def the_first_is_any() -> Iterator[None]:
     """Where the first member is asked for, the least busy one is taken."""
     with patch.dict(picking.RULES, first=picking.least_busy):
         yield
+
+
+@mutant
+def changes_are_not_heard() -> Iterator[None]:
+    """A pool does not look again when a member is held, or its breaker opens."""
+    with patch.object(pools.PoolState, "look_again", lambda state: None):
+        yield
