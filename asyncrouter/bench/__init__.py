@@ -10,16 +10,19 @@ run.write("out")                      # report.html, report.json and .csv, reque
 run.report().arms[1].measures["p99_e2e"]
 ```
 
-Which model is good enough? Scorers judge the answers to the samples of a data set, and the report says which arm to
-choose, and how sure that is:
+Which model is good enough? Scorers judge the answers, and the report says which arm to choose, and how sure that is:
 
 ```python
-models = [bench.Arm(name, {"model": name}) for name in ("small", "large")]
-samples = bench.read_dataset("questions.jsonl")        # {"prompt": …, "expected": …} a line; other forms, too
-run = bench.run(models, bench.Load.poisson(5, calls=3 * len(samples)), prompts=samples, scorers=[bench.Scorer.exact()],
-                good_enough=0.9, budget_usd=1.0)
-run.report().choice.chosen                             # its answers are in answers.jsonl; `rescore` judges them again
+from asyncrouter import bench
+
+models = [bench.Arm(name, {"model": name}) for name in ("primary", "secondary", "tertiary")]
+run = bench.run(models, bench.Load.poisson(rate=10, calls=200), scenario="sums", scorers=[bench.Scorer.exact()])
+run.report().choice.chosen            # the cheapest whose answers are not shown to be worse, or at least `good_enough`
 ```
+
+With models of your own: `prompts=bench.read_dataset("questions.jsonl")` instead of a scenario, where each line is
+`{"prompt": …, "expected": …}` or has one of the other usual forms; `calls=3 * len(prompts)` asks each three times, and
+errors are clustered by prompt. Answers are written to answers.jsonl; `rescore` judges them again without asking again.
 
 `JsonlTrace` is a listener that records the calls of a service; `replay` estimates from the recording what another
 hedge, other timeouts or another order of models would have done. All but `JsonlTrace` needs the extra `bench` (numpy,
