@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PROCESS_TIMEOUT = 600.0
 """Seconds after which a process counts as hung; the longest one takes about half of that."""
-DEPENDENCIES = ("aiohttp", "anyio", "backoff", "orjson")
+DEPENDENCIES = ("asyncrouter", "aiohttp", "anyio", "backoff", "orjson")
 """The packages whose versions are recorded."""
 
 

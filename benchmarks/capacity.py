@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
-from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush, heapreplace
 from pathlib import Path
 from random import Random
@@ -25,6 +23,7 @@ from asyncrouter.bench.capacity import MaxRate, search
 from asyncrouter.bench.probes import By, Prober
 from asyncrouter.bench.rows import Row
 from asyncrouter.bench.slo import parse_slo
+from benchmarks._machine import environment
 
 SLO, WAIT, ALLOWED = "p95_ttft<0.5", 0.5, 0.05
 SIGMA = math.sqrt(math.log(1.25))
@@ -101,8 +100,7 @@ def main() -> None:
             lines.append({"slots": slots, "by": by, **judge(found, truth)})
             print(lines[-1], flush=True)
     if given.json is not None:
-        head = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version(),
-                "calls": given.calls, "slo": SLO}
+        head = {**environment(), "calls": given.calls, "slo": SLO}
         given.json.write_text(json.dumps({**head, "servers": lines}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -21,14 +21,13 @@ import argparse
 import asyncio
 import json
 import math
-import platform
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from _answers import Answer, Law
+from _machine import environment
 
 from asyncrouter._config.catalog import Model
 from asyncrouter._events import Events
@@ -178,8 +177,7 @@ def main() -> None:
           f"{1e6 * upper_bound(total['demoted']) / total['answers']:.1f} in a million), {total['cut']} cut (≤ "
           f"{1e5 * upper_bound(total['cut']) / total['judged']:.2f} in 100,000)")
     if options.json is not None:
-        document = {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version(),
-                    "seed": options.seed, "answers": options.answers, "laws": laws, "total": total}
+        document = {**environment(), "seed": options.seed, "answers": options.answers, "laws": laws, "total": total}
         options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

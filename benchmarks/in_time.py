@@ -20,18 +20,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _in_time_cells import cells, goal_of
 from _in_time_days import play
+from _machine import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -123,7 +122,7 @@ def _chosen(options: argparse.Namespace) -> list[Cell]:
 
 def _write(path: Path, cell: Cell, goal: Goal, found: Figures, misses: list[str]) -> None:
     document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"cells": {}}
-    document |= {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version()}
+    document |= environment()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False,
                             cwd=Path(__file__).parent).stdout.strip()
     document["cells"][f"{cell.group} / {cell.day} / {cell.hedge}"] = {

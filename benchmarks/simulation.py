@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from _machine import environment
 from _simulated_errors import amplification, errors, outage
 from _simulated_hedging import hedge_2, hedge_5, in_bytes, shift
 from _simulated_pacing import pacing
@@ -66,8 +65,7 @@ def main() -> None:
     print(f"{missed} of {count} figures missed their goal" if missed else "every goal was met")
     if options.json is not None:
         document = {
-            "date": datetime.now(UTC).date().isoformat(), "python": platform.python_version(),
-            "calls": options.calls, "seed": options.seed, "parts": results,
+            **environment(), "calls": options.calls, "seed": options.seed, "parts": results,
         }
         options.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
