@@ -126,7 +126,8 @@ def serve(document: Document) -> Iterable[str]:
     yield "## The server beside other proxies"
     yield ("A hand-written aiohttp proxy reads the same JSON; each server has a core, and rounds alternate. Latencies "
            f"are of an open loop at 30 % of a core. LiteLLM's proxy is {document.get('litellm', 'not measured')}, "
-           f"the newest that PyPI has with all its parts; {document['published']}. The load average of the machine was {document['load']} meanwhile.")
+           f"the newest that PyPI has with all its parts; {document['published']}. The load average of the machine was "
+           f"{document['load']} meanwhile.")
     yield table(("", "goal", "median", "quartiles", ""), (
         (name, "–" if (goal := one["goal"]) is None else f"≤ {goal}", f"{one['median']:,.3f}",
          interval(*one["quartiles"], "{:,.3f}"), "" if goal is None else "met" if one["median"] <= goal else "missed")
