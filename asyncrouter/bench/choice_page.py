@@ -39,7 +39,7 @@ def choice_section(report: Report, run: RunData) -> str:
         f"<p class=verdict><b>{shown(first)}</b></p>"
         + "".join(f"<p class=verdict>{shown(text)}</p>" for text in others)
         + "".join(f"<p class=warning>{shown(text)}</p>" for text in report.warnings if text.startswith(CONCERNING))
-        + f"<div class=wide>{_table(choice, report)}</div><p>{shown(choice_method(choice, run.settings))}</p>"
+        + f"<div class=wide>{_table(choice, report)}</div><p>{shown(choice_method(report))}</p>"
         + chart_html(quality_chart(choice, report.arms), "quality")
         + _answers(run)
         + "<h2>All figures, beside the baseline</h2>"

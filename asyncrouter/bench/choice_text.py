@@ -9,11 +9,11 @@ from asyncrouter.bench.formatting import columns, figure
 from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from asyncrouter.bench.changes import Change
     from asyncrouter.bench.choice import Choice
-    from asyncrouter.bench.report import ArmReport
+    from asyncrouter.bench.report import ArmReport, Report
 
 WORDS = {"quality": "better in its answers", "usd_per_1000": "cheaper", "p50_e2e": "faster"}
 """How an arm is that is better in a measure."""
@@ -44,17 +44,17 @@ def choice_sentences(choice: Choice, arms: Sequence[ArmReport]) -> list[str]:
             *(_other(choice, one.arm, against) for one in choice.standings if one.arm != against)]
 
 
-def choice_method(choice: Choice, settings: Mapping[str, object]) -> str:
+def choice_method(report: Report) -> str:
     """How the choice was come to, and what its columns mean."""
-    scorers = settings.get("scorers")
+    scorers = report.settings.get("scorers")
     checks = "; ".join(f"{name}: {text}" for name, text in scorers.items()) if isinstance(scorers, dict) else ""
-    family = sum(one.change.p is not None for one in choice.pairs) // 2
+    family = sum(one.p is not None for one in report.compared)
     return (
         "Quality is the share of calls whose answer passes every check (of graded ones, the mean of the lowest grade): "
         f"{checks}. A call without an answer counts as 0; a failed check is no failed call. 95 % intervals, clustered "
         f"by prompt; \"shown\" is after Holm's correction: 5 % risk of any false claim in all {family} comparisons of "
-        "quality, cost and median latency. On the Pareto front is every arm that no other one beats: none is shown "
-        "better in one of these three, and worse in none."
+        "this page. On the Pareto front is every arm that no other one beats: none is shown better in quality, cost or "
+        "median latency, and worse in none of them."
     )
 
 

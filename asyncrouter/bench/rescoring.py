@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import orjson
 from asyncrouter.bench.arm_run import ArmRun
 from asyncrouter.bench.report import Report
 from asyncrouter.bench.result import Run
-from asyncrouter.bench.rows import Row, attempt_from
+from asyncrouter.bench.rows import row_from
 from asyncrouter.bench.sample import Sample
 from asyncrouter.bench.scorers import check_scorers
 from asyncrouter.bench.scoring import score_run
@@ -20,6 +19,7 @@ from asyncrouter.bench.scoring import score_run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from asyncrouter.bench.rows import Row
     from asyncrouter.bench.scorers import Scorer
 
 
@@ -42,7 +42,7 @@ def read_run(directory: str | Path) -> Run:
     """The run that was written to a directory, with its answers. Raises `ValueError` for anything else."""
     folder = Path(directory)
     report = Report.read(folder)
-    rows = [_row(given) for given in _lines(folder / "requests.jsonl")]
+    rows = [row_from(given) for given in _lines(folder / "requests.jsonl")]
     arms = [_arm_run(arm.name, report, [row for row in rows if row.arm == arm.name]) for arm in report.arms]
     kept = [one for one in report.warnings if not one.startswith("scorer ")]
     slo, seed = report.settings.get("slo"), report.settings.get("seed")
@@ -68,13 +68,6 @@ def _samples(file: Path, rows: Sequence[Row]) -> list[Sample]:
             prompt=given["prompt"], expected=given["expected"], id=given["id"], row=given["row"])
     missing = Sample(prompt="")  # only of calls that were not measured
     return [found.get(place, missing) for place in range(1 + max(found, default=-1))]
-
-
-def _row(given: dict[str, Any]) -> Row:
-    """A call from its JSON object; fields that a later version has added are ignored."""
-    known = {field.name for field in fields(Row)}
-    attempts = [attempt_from(one) for one in given.pop("attempts")]
-    return Row(**{name: value for name, value in given.items() if name in known}, attempts=attempts)
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

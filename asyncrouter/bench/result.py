@@ -44,6 +44,8 @@ class Run(RunData):
             "scorers": {one.name: one.described for one in settings.scorers},
         }
         warnings = _warnings(load, arms, lag, stopped)
+        if scenario is None and (repeated := settings.repeated(max((len(arm.rows) for arm in arms), default=0))):
+            warnings.append(repeated)
         samples = settings.samples() if settings.keeping else []
         return cls(arms, described, dict(settings.slo), settings.seed, lag, stopped, warnings, samples)
 

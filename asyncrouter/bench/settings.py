@@ -64,6 +64,16 @@ class Settings:
         """All prompts, by their places; the built-in one where none were given."""
         return [one if isinstance(one, Sample) else Sample(prompt=one) for one in self.prompts or [DEFAULT_PROMPT]]
 
+    def repeated(self, calls: int) -> str | None:
+        """A warning where so many calls ask samples again, which a provider's cache may make faster; else `None`.
+
+        With scorers it is meant: each epoch asks again.
+        """
+        times = calls / len(self.prompts) if self.prompts else 0.0
+        if times <= 1.0 or self.scorers or not any(isinstance(one, Sample) for one in self.prompts):
+            return None
+        return f"each of the {len(self.prompts):,} prompts was asked {times:.3g} times: a cache may have made it faster"
+
     def place(self, number: int) -> int | None:
         """The place of this call's prompt among all prompts, `None` for the built-in one."""
         return number % len(self.prompts) if self.prompts else None

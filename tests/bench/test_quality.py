@@ -130,3 +130,24 @@ def test_what_cannot_be_judged_is_a_usage_error(shell: Shell, options: tuple[str
 
     assert (done.status, done.out) == (2, "")
     assert message in done.err
+
+
+def test_models_behind_sockets_are_judged(shell: Shell) -> None:
+    """In real time, with a data set of messages and a function; asked again without scorers, a cache is warned of."""
+    for name, text in (("a", "4"), ("b", "four")):
+        shell.world.model(name, Act(text=text))
+    Path("sums.jsonl").write_bytes(b"".join(orjson.dumps({
+        "messages": [{"role": "user", "content": f"{number} + 1?"}], "expected": str(number + 1), "max_tokens": 5,
+    }) + b"\n" for number in range(1, 5)))
+    Path("checks.py").write_text("async def digits(text):\n    return text.isdigit()\n", encoding="utf-8")
+    common = ("bench", "run", "--models", "a,b", "--dataset", "sums.jsonl", "--rate", "200")
+    judged = shell.run(*common, "--score", "exact", "--score", "checks.py:digits", "--json")
+    again = shell.run(*common, "--calls", "8")
+    arms = {arm["name"]: arm["measures"] for arm in orjson.loads(judged.out)["arms"]}
+
+    assert judged.status == 0
+    assert [arms[name]["score_exact"]["value"] for name in "ab"] == [0.25, 0.0]
+    assert [arms[name]["score_digits"]["value"] for name in "ab"] == [1.0, 0.0]
+    assert len(shell.world.asked("a")) == 12
+    assert shell.world.asked("a")[0].body["max_tokens"] == 5
+    assert "each of the 4 prompts was asked 2 times: a cache may have made it faster" in again.err
