@@ -173,7 +173,7 @@ class RestartableStream(CommittedStream):
             sent.lease.is_late(found.dimension, found.value, now)
             if index is None:
                 budgets.deny("no other model could be sent now")
-            elif (beside := budgets.pay(sent, found)) is not None:
+            elif (beside := budgets.pay(sent, found, index)) is not None:
                 self._race(index, beside)
                 return
         self._look_in(found.again_at - now)

@@ -4,8 +4,10 @@ hedge     Where hedging was asked for: one token of the hedge budget. It is aske
 being late. Who waited for a token would get it late, and take it from a call that is late just now.
 rescue    When the attempt is late beyond doubt, and nobody was raced with it before: from the budget of rescues,
 and asked for every second. Chains without a hedge have rescues, too.
-free      When its model has just become slow: the calls that are on their way to it would all be late. And the
-race of a probe of such a model, so that no call pays for our curiosity.
+free      When its model has just become slow: the calls that are on their way to it would all be late. Not where
+there is evidence against the other model, too; nor, where a third one of the chain is slow, before the other has given
+an ordinary answer: when all are slow at once, a hundred races would be lost. And the race of a probe of such a model,
+so that no call pays for our curiosity.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._policies.facade import Policies
     from asyncrouter._policies.memory import Usual
+    from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.rescue_budget import RescueBudget
     from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Call, Trace
@@ -59,11 +62,11 @@ class RaceBudgets:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.budget!r}, {self.rescues!r}>"
 
-    def pay(self, sent: SentAttempt, found: Look) -> Beside | None:
-        """Pay for a step beside an attempt that is late: how and why it is started; `None` if no budget allows it."""
+    def pay(self, sent: SentAttempt, found: Look, index: int) -> Beside | None:
+        """Pay for the step `index` beside an attempt that is late: how and why it is started; `None`: it may not."""
         dimension, why = found.dimension, in_words(sent, found)
         assert dimension is not None
-        if sent.lease.state.slow:
+        if sent.lease.state.slow and self._may_help(index, sent.lease.state):
             return Beside("rescue" if self.hedge is None else "hedge", f"{why}; it has become slow")
         if self.hedge is not None and not found.early and dimension not in self.asked:
             self.asked += (dimension,)
@@ -76,6 +79,15 @@ class RaceBudgets:
             price = self.rescues.pay(found.quiet)
             return None if price is None else Beside("rescue", why, self.rescues, price)
         return None
+
+    def _may_help(self, index: int, late: ModelState) -> bool:
+        """Whether the model of a step is probably not as slow as the one that has become slow."""
+        policies, step = self._engine.policies, self._plan.steps[index]
+        if step.pool is not None:
+            return True
+        other = policies.state_of(step.model).slowness
+        slow = sum(policies.state_of(one.model).slow for one in self._plan.steps if one.pool is None)
+        return not other.doubted and (slow <= 1 or other.ordinary_at > late.slowness.since)
 
     def usual(self, sent: SentAttempt, late: int, index: int | None) -> Usual:
         """What is usual for the step `index` that would be raced with the step `late`; for that, while there is none.

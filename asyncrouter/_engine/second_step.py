@@ -48,7 +48,7 @@ class SecondStep(RaceBudgets):
         if index is None:
             self.deny("no other model could be sent now")
             return False
-        beside = self.pay(sent, found)
+        beside = self.pay(sent, found, index)
         return beside is not None and self._begin(index, found.dimension, beside)
 
     def replace(self) -> bool:

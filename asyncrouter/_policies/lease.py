@@ -50,8 +50,8 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed",
-        "_rank", "_released", "_sent_at", "_timed", "_tokens", "ended", "own_key", "probes", "state", "streams",
+        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed", "_rank",
+        "_released", "_sent_at", "_timed", "_tokens", "ended", "own_key", "probes", "state", "streams",
         "untimed", "usual",
     )
 
@@ -105,8 +105,6 @@ class Lease:
             lapse = LAPSE_UNLIMITED if total is None else total + LAPSE_EXTRA
             self._model_generation = state.breaker.enter(now, lapse)
             self._host_generation = state.provider.host.enter(now, lapse)
-
-    # What it teaches while it runs.
 
     def began(self, seconds: float, now: float) -> None:
         """The first content has come, so many seconds after the request was sent."""
@@ -226,8 +224,7 @@ class Lease:
 
     def _judge(self, error: AttemptError, now: float, asked: int, silence: float, *, clock_of_call: bool) -> None:
         """Set the scope of a failure, and remember it where it is the model's, the key's or the host's."""
-        state, rule = self.state, rule_of(error)
-        doubted = False
+        state, rule, doubted = self.state, rule_of(error), False
         if error.scope is None:  # else whoever knows has said it: the wire, or the engine
             if self._is_the_calls(error, silence, clock_of_call=clock_of_call):
                 error.scope = "call"
@@ -274,6 +271,8 @@ class Lease:
             return
         if answer is not None and self.streams:
             self._record_contents(now, answer, whole=outcome in {"won", "not_accepted"})
+        elif outcome == "won" and self._first <= self.usual.first.near:
+            self.state.slowness.ordinary_at = now
         if is_total_timeout(error) and self.state.breakers_on:
             self.state.slowness.cut("pace", LEAST_P, now)  # it flowed: the limit is ours, the model has become slow
 
@@ -290,7 +289,9 @@ class Lease:
     def _record_contents(self, now: float, answer: Answer, *, whole: bool) -> None:
         """Record the pace and the longest silence of an answer, and its length if it is whole."""
         slowness = self.state.slowness
-        if not (whole and slowness.calm and self.usual.is_ordinary(answer)) and self.state.breakers_on:
+        if whole and slowness.calm and self.usual.is_ordinary(answer):
+            slowness.ordinary_at = now
+        elif self.state.breakers_on:
             self._count_contents(now, answer, whole=whole)
         if slowness.calm or (self._learns_contents(now)):
             for usual in self._learners:
@@ -314,8 +315,7 @@ class Lease:
             slowness.cut("silence", silence_p, now, given.get("silence", 0.0), seen)
 
     def _record_rejection(self, now: float, sent_at: float, error: AttemptError) -> None:
-        unavailable = not isinstance(error, RateLimited)
-        hinted = error.retry_after is not None
+        unavailable, hinted = not isinstance(error, RateLimited), error.retry_after is not None
         if self.state.limits.rejected(now, sent_at, hinted=hinted, unavailable=unavailable):
             self.state.changed("paced", error.message)
         self.state.pacer.was_rejected(self._rank)

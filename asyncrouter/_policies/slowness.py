@@ -68,14 +68,17 @@ class Slowness:
     """The evidence against a model, and whether it is demoted. `changed` is called with a new state and the reason."""
 
     __slots__ = (
-        "_changed", "_evidence", "_next_probe", "_pause", "_returned_at", "_since", "_truce_until", "_unclear",
-        "_unheard", "_wins", "calm", "why",
+        "_changed", "_evidence", "_next_probe", "_pause", "_returned_at", "_truce_until", "_unclear",
+        "_unheard", "_wins", "calm", "ordinary_at", "since", "why",
     )
 
     def __init__(self, changed: Callable[[str, str], None]) -> None:
         self._changed = changed
         self._evidence: dict[Dimension, float] = {"first": 0.0, "silence": 0.0, "pace": 0.0}
-        self._since = -inf
+        self.since = -inf
+        """When it was demoted last."""
+        self.ordinary_at = -inf
+        """When an attempt on it was last as quick as usual, to the end."""
         self._next_probe: float | None = None  # `None` while it is not demoted
         self._pause = FIRST_PROBE_SECONDS
         self._returned_at = -inf
@@ -95,10 +98,15 @@ class Slowness:
         """Whether the model is demoted."""
         return self._next_probe is not None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether there is evidence that the model may be slow, too."""
+        return not self.calm and max(self._evidence.values()) > HOLD
+
     def learns(self, dimension: Dimension, now: float, seen: int = FEW_SAMPLES) -> bool:
         """Whether a duration seen now may be taken for what is usual, of which `seen` samples are known."""
         if self._next_probe is not None:
-            return now - self._since >= LEARN_AGAIN_SECONDS
+            return now - self.since >= LEARN_AGAIN_SECONDS
         return self._evidence[dimension] <= HOLD or seen < FEW_SAMPLES
 
     # Evidence.
@@ -146,7 +154,7 @@ class Slowness:
             return
         if now - self._returned_at >= GOOD_CONDUCT_SECONDS:
             self._pause = FIRST_PROBE_SECONDS
-        self._since, self._next_probe = now, now + self._pause
+        self.since, self._next_probe = now, now + self._pause
         self._wins = 0
         self.calm = False
         self.why = why

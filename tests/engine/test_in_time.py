@@ -406,3 +406,41 @@ def test_calls_on_their_way_are_raced_when_their_model_becomes_slow(clock: Clock
             return [reply.trace.seconds for reply in replies]
 
     assert max(clock.run(scenario())) < 4.0
+
+
+def crawling_day(clock: Clock, world: World, *crawl: str) -> list[Trace]:
+    """The traces of 100 calls, five a second, while these models crawl."""
+    async def scenario() -> list[Trace]:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            for name in CHAIN:
+                world.model(name, FLOWS)
+                for _ in range(120):
+                    await router.chat("x", model=name)
+            for name in crawl:
+                world.model(name, CRAWLS)
+            calls = []
+            for _ in range(100):
+                calls.append(asyncio.ensure_future(router.chat("x", chain=CHAIN)))
+                await asyncio.sleep(0.2)
+            return [reply.trace for reply in await asyncio.gather(*calls)]
+
+    return clock.run(scenario())
+
+
+def rescues(traces: list[Trace]) -> int:
+    """How many attempts were started beside another one."""
+    return sum(one.cause == "rescue" for trace in traces for one in trace.attempts)
+
+
+def test_calls_on_their_way_to_a_slow_model_are_raced_with_a_quick_one(clock: Clock, world: World) -> None:
+    """When a model becomes slow all calls on their way to it are raced, and when a second one does, too."""
+    one = crawling_day(clock, world, "a")
+    two = crawling_day(clock, world, "a", "b")
+
+    assert max(trace.seconds for trace in one) < 5.0
+    assert (rescues(one) <= 20, sum(trace.seconds < 5.0 for trace in two) >= 85) == (True, True)
+
+
+def test_when_all_models_are_slow_a_budget_bounds_their_races(clock: Clock, world: World) -> None:
+    """The calls on their way to a model that becomes slow after the others are not all raced with one as slow."""
+    assert rescues(crawling_day(clock, world, *CHAIN)) <= 30

@@ -196,3 +196,14 @@ def test_a_slow_model_is_found_within_fifteen_calls(factor: float, seed: int) ->
 def test_a_steady_model_is_never_slow(sigma: float) -> None:
     """In 20,000 calls from its first one on a steady model is not demoted."""
     assert calls_until_slow(1.0, 0, 1, sigma) is None
+
+
+def test_evidence_is_a_doubt_before_it_is_a_demotion() -> None:
+    """From a third of the limit on a model is doubted; an ordinary one is not."""
+    slowness = Slowness(lambda *_: None)
+    doubted = [slowness.doubted]
+    for _ in range(3):
+        slowness.ended("pace", 0.005, 0.0)
+        doubted.append(slowness.doubted)
+
+    assert (doubted, slowness.slow) == ([False, False, True, True], False)

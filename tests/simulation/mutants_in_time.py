@@ -46,9 +46,9 @@ def rescues_whatever_was_asked() -> Iterator[None]:
         return begins
 
     def ask_for_it(pay: Any) -> Any:
-        def pays(budgets: Any, sent: Any, found: Any) -> Any:
+        def pays(budgets: Any, sent: Any, *more: Any) -> Any:
             sent.step = sent.step._replace(rescue=True)
-            return pay(budgets, sent, found)
+            return pay(budgets, sent, *more)
 
         return pays
 
