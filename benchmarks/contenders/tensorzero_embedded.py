@@ -1,4 +1,4 @@
-"""TensorZero: its embedded gateway, written in Rust; a model with two providers, tried in their order."""
+"""TensorZero (discontinued in July 2026): its embedded gateway, in Rust; a model with two providers, tried in order."""
 
 import os
 import tempfile
