@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asyncrouter.bench.definitions import SCORE
 from asyncrouter.bench.formatting import columns, figure
-from asyncrouter.bench.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def place(choice: Choice, arm: str) -> str:
 
 
 def _known(quality: Estimate, prompts: int) -> str:
-    value, low, high = (figure("quality", Estimate(end)) for end in (quality.value, quality.low, quality.high))
+    value, low, high = (figure("quality", replace(quality, value=end)) for end in (quality.value, quality.low, quality.high))
     return f"{value} right over {prompts:,} prompts (95 % interval: {low} to {high})"
 
 
