@@ -5,8 +5,8 @@ before anything else happens. So a thousand calls at once see each other.
 
 Which members could be asked is not worked out for each call, but when something has changed (`look_again`), and from
 time to time (`_look`): those that nothing refuses, are not left out as slow (`band.py`), and have room under slow
-start. The one that is picked is then asked by its own policies; if they refuse it, or its limits would make the call
-wait, the next one is picked. So a call at ten members costs little more than one at a single model.
+start. Unless nothing refuses anybody, the one that is picked is then asked by its own policies; if they refuse it, or
+its limits would make the call wait, the next one is picked. So a call hardly costs more for ten members than for two.
 
 When none could go at once, the call waits in the queues of all of them with one ticket (`pacing.py`), and goes with the
 first member whose turn it is. So all waiting calls of a pool stand in one queue, and nobody waits for a slow member
@@ -88,8 +88,7 @@ class PoolState:
 
     def is_trial(self, member: Member, now: float) -> bool:
         """Whether a call that goes to a member now finds out if it is as fast as the others again."""
-        absence = self._band.out.get(member.index)
-        return absence is not None and absence.is_due(member, now)
+        return member in self._slow and self._band.out[member.index].is_due(member, now)
 
     def choose(
         self, now: float, may_go: Callable[[Member], bool], without: Collection[int] = (), *, step: bool = True

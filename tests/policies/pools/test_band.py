@@ -122,6 +122,7 @@ def test_rules_that_say_whom_they_want_leave_nobody_out(pick: str) -> None:
             answered(member, number / 10, 3.0 if member.index == 0 else 1.0)
 
     assert "a:x" in chosen(state, 10.0)
+    assert not state.is_trial(state.members[0], 60.0)  # no call to it is raced at once
     loop.close()
 
 
