@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.changes import Change
     from asyncrouter.bench.choice import Choice
     from asyncrouter.bench.report import ArmReport, Report
+    from asyncrouter.bench.stats import Estimate
 
 WORDS = {"quality": "better in its answers", "usd_per_1000": "cheaper", "p50_e2e": "faster"}
 """How an arm is that is better in a measure."""
@@ -73,7 +74,8 @@ def place(choice: Choice, arm: str) -> str:
 
 
 def _known(quality: Estimate, prompts: int) -> str:
-    value, low, high = (figure("quality", replace(quality, value=end)) for end in (quality.value, quality.low, quality.high))
+    ends = (quality.value, quality.low, quality.high)
+    value, low, high = (figure("quality", replace(quality, value=end)) for end in ends)
     return f"{value} right over {prompts:,} prompts (95 % interval: {low} to {high})"
 
 
