@@ -86,7 +86,7 @@ def coverage(n: int, correlation: float, runs: int, seed: int = 1) -> dict[str, 
         truth = {name: math.exp(SIGMA * NORMAL.inv_cdf(q)) for name, q in points.items()}
         truth |= {"mean": math.exp(SIGMA**2 / 2.0), "success": 1.0 - FAILED}
         for name, one in differences(*reversed(arms(generator, n, correlation)), {}).items():
-            if one.enough:
+            if one.enough and name != "p99_e2e":  # with 3 % failures it is infinite in nearly every run
                 found[f"difference {name}"], truth[f"difference {name}"] = one, 0.0
         for name, one in found.items():
             held[name] = held.get(name, 0) + _holds(one, truth[name])

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from asyncrouter.bench.capacity_settings import MAX_CALLS, WARMUP_SHARE
-from asyncrouter.bench.crossing import crossing, interval
+from asyncrouter.bench.crossing import Crossing, crossing, interval
 from asyncrouter.bench.probes import BLOCKS, By, Probe, Prober, journal_of
 from asyncrouter.bench.slo import parse_slo
 from asyncrouter.bench.stats import Estimate
@@ -46,7 +46,7 @@ FEWEST = 3
 AIMS = (0.4, 2.2, 0.6, 1.6, 0.8, 1.2)
 """Shares of missed calls that the final probes by rate aim at, in multiples of the allowed one: on both sides, so that
 the slope of the line between them is known."""
-STEP = (0.02, 0.12)
+STEP = (0.02, 0.07)
 """How far, in ln(rate), a final probe stands from where the limit is thought to be."""
 MAX_RATE = 1e6
 """Calls a second that are tried at most."""
@@ -196,7 +196,7 @@ def _streams_verdict(prober: Prober, rate: Estimate, streams: int | None, failed
 def _by_rate(prober: Prober, start: float, max_calls: int, seed: int) -> MaxRate:
     _bracket(prober, start)
     for _ in range(2):
-        at, _ = _limit(prober)
+        at = _limit(prober).at
         if prober.stopped is None:
             prober.probe(math.exp(at), 2 * _short(prober, math.exp(at)))
     _close_in(prober, max_calls)
@@ -223,7 +223,7 @@ def _close_in(prober: Prober, max_calls: int) -> None:
     if prober.stopped is not None:
         return
     left = max_calls - sum(round(one.calls / (1.0 - WARMUP_SHARE)) for one in prober.probes)
-    at = _limit(prober)[0]
+    at = _limit(prober).at
     needed = _calls_for(prober, math.exp(at), LONG_LATENCIES)
     count = min(len(AIMS), left // max(1, needed))
     if count < FEWEST:
@@ -232,17 +232,17 @@ def _close_in(prober: Prober, max_calls: int) -> None:
         return
     calls = left // count
     for aim in AIMS[:count]:
-        at, slope = _limit(prober)
+        at, slope, fitted = _limit(prober)
         step = math.log(aim) / slope
-        step = math.copysign(min(max(abs(step), STEP[0]), STEP[1]), step)
+        step = math.copysign(min(max(abs(step), STEP[0]), STEP[1]), step) if fitted else 0.0
         if prober.probe(math.exp(at + step), calls) is None:
             return
 
 
-def _limit(prober: Prober) -> tuple[float, float]:
+def _limit(prober: Prober) -> Crossing:
     """ln(rate) at which the first objective is missed, and the slope there; nan without a probe."""
     if not prober.probes:
-        return math.nan, math.nan
+        return Crossing(math.nan, math.nan)
     return min(crossing(prober.probes, number, one.allowed) for number, one in enumerate(prober.objectives))
 
 
@@ -260,7 +260,7 @@ def _rate_estimate(prober: Prober, seed: int) -> Estimate:
     if held != {True, False} or prober.stopped is not None:
         return Estimate(None, n=sum(one.calls for one in prober.probes), enough=False)
     low, high = interval(prober.probes, [one.allowed for one in prober.objectives], seed)
-    at = _limit(prober)[0]
+    at = _limit(prober).at
     return Estimate(math.exp(at), math.exp(min(low, at)), math.exp(max(high, at)),
                     sum(one.calls for one in prober.probes))
 

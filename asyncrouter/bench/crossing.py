@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncrouter.bench.probes import Probe
     from asyncrouter.bench.resampling import Floats
 
-NEAR = (1 / 8, 4.0)
+NEAR = (1 / 8, 6.0)
 """Shares of missed calls, in multiples of the allowed one, between which a probe is fitted: beyond, the line bends."""
 LARGEST_SHARE = 0.3
 """The largest share of missed calls that is fitted: beyond, the queue grows for as long as the probe lasts."""
@@ -26,8 +26,12 @@ NEARNESS = 1.5
 """The distance of ln(share) from ln(allowed) at which a probe's weight is down to 1/e."""
 SLOPES = (1.0, 80.0)
 """Exponents of the line that are possible: from a server with one slot that is half idle to one with hundreds."""
-BEYOND = 0.03
-"""How far the crossing may lie outside the fitted probes, in ln(rate): a line is not extrapolated."""
+BEYOND = 0.07
+"""How far the crossing may lie outside the fitted probes, in ln(rate): a line is not extrapolated further."""
+LEAST_SPREAD = 0.01
+"""The distance between fitted probes, in ln(rate), from which on they have a slope."""
+STEP_OUT = 0.1
+"""How far outside all long probes the limit is looked for, in ln(rate), where they all lie on one side of it."""
 USUAL_SLOPE = 10.0
 """The slope that is taken where no two probes can be fitted: that of a server with about eight slots."""
 LONG = 0.6
@@ -37,10 +41,14 @@ RESAMPLES = 400
 
 
 class Crossing(NamedTuple):
-    """ln(rate) at which the allowed share is missed, and the slope of the line there."""
+    """ln(rate) at which the allowed share is missed, and the slope of the line there.
+
+    `fitted` is False where no line could be made, and `at` is the middle between the nearest probes.
+    """
 
     at: float
     slope: float
+    fitted: bool = True
 
 
 def crossing(probes: Sequence[Probe], objective: int, allowed: float) -> Crossing:
@@ -73,16 +81,26 @@ def _arrays(probes: Sequence[Probe], objective: int) -> tuple[Floats, Floats, Fl
 
 
 def _crossing(x: Floats, missed: Floats, n: Floats, allowed: float) -> Crossing:
-    long = n >= LONG * n.max()
+    long, share = n >= LONG * n.max(), missed / n
     found = _line(x[long], missed[long], n[long], allowed) if long.sum() >= 3 else None  # three
-    return found or _line(x, missed, n, allowed) or _between(x, missed / n, allowed)
+    found = found or _line(x, missed, n, allowed)
+    if found is None or not _is_bracketed(found, x, share, n, allowed):
+        return _between(x, share, n, allowed)
+    return found
+
+
+def _is_bracketed(found: Crossing, x: Floats, share: Floats, n: Floats, allowed: float) -> bool:
+    """Whether a line agrees with the probes that are too far from the limit to be fitted, as far as they are long."""
+    long = n >= LONG * n.max()
+    met, exceeded = x[long & (share < NEAR[0] * allowed)], x[long & (share > min(LARGEST_SHARE, NEAR[1] * allowed))]
+    return not (len(met) and found.at < met.min()) and not (len(exceeded) and found.at > exceeded.max())
 
 
 def _line(x: Floats, missed: Floats, n: Floats, allowed: float) -> Crossing | None:
     share = missed / n
     used = (share >= allowed * NEAR[0]) & (share <= min(LARGEST_SHARE, allowed * NEAR[1]))
     x, share, n = x[used], share[used], n[used]
-    if len(x) < 2 or float(np.ptp(x)) < BEYOND / 3:  # a line has two points
+    if len(x) < 2 or float(np.ptp(x)) < LEAST_SPREAD:  # a line has two points
         return None
     y = np.log(share) - np.log(allowed)
     weight = n * share / (1.0 - share) * np.exp(-((y / NEARNESS) ** 2))
@@ -91,10 +109,23 @@ def _line(x: Floats, missed: Floats, n: Floats, allowed: float) -> Crossing | No
     return Crossing(float(np.clip(x0 - y0 / slope, x.min() - BEYOND, x.max() + BEYOND)), slope)
 
 
-def _between(x: Floats, share: Floats, allowed: float) -> Crossing:
-    good, bad = x[share <= allowed], x[share > allowed]
-    if not len(bad):
-        return Crossing(float(x.max()), USUAL_SLOPE)
-    if not len(good):
-        return Crossing(float(x.min()), USUAL_SLOPE)
-    return Crossing(float(good.max() + bad.min()) / 2.0, USUAL_SLOPE)
+def _between(x: Floats, share: Floats, n: Floats, allowed: float) -> Crossing:
+    """The middle between the largest rate that meets the limit and the smallest that misses it.
+
+    Where two probes contradict one another, the one with more calls is believed; where all long ones are on one side,
+    the limit is beyond them, whatever short ones have met by luck.
+    """
+    long = n >= LONG * n.max()
+    if 2 <= long.sum() < len(x) and len(set((share[long] <= allowed).tolist())) == 1:
+        outside = x[long].max() + STEP_OUT if share[long][0] <= allowed else x[long].min() - STEP_OUT
+        return Crossing(float(outside), USUAL_SLOPE, fitted=False)
+    good, bad = -np.inf, np.inf
+    for at in np.argsort(-n, kind="stable"):
+        if not good < x[at] < bad:
+            continue
+        good, bad = (x[at], bad) if share[at] <= allowed else (good, x[at])
+    if not np.isfinite(bad):
+        return Crossing(float(x.max()), USUAL_SLOPE, fitted=False)
+    if not np.isfinite(good):
+        return Crossing(float(x.min()), USUAL_SLOPE, fitted=False)
+    return Crossing(float(good + bad) / 2.0, USUAL_SLOPE, fitted=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ import pytest
 from asyncrouter import bench
 from asyncrouter.bench import Arm
 from asyncrouter.bench.capacity import search
-from asyncrouter.bench.probes import Prober
+from asyncrouter.bench.crossing import crossing
+from asyncrouter.bench.probes import Probe, Prober
 from asyncrouter.bench.rows import Row
 from asyncrouter.bench.saturation import knee
 from asyncrouter.bench.slo import parse_slo
@@ -143,3 +145,14 @@ def test_a_sweep_is_shown(shell: Shell) -> None:
 
     assert [probe["level"] for probe in orjson.loads(done.out)["probes"]] == [4.0, 8.0, 12.0]
     assert (table.status, table.out.splitlines()[-1]) == (0, "Too few levels for a knee.")
+
+
+def test_a_lucky_short_probe_is_not_believed() -> None:
+    """Where all long probes miss the limit, it is looked for below them, though a short one above has met it."""
+    def probe(level: float, calls: int, missed: int) -> Probe:
+        return Probe(level, calls, 1.0, 1.0, (), ((missed,),), (calls,), {})
+
+    lucky = [probe(16.0, 300, 3), probe(17.0, 3000, 2900), probe(16.2, 3000, 2500)]
+    found = crossing([*lucky, probe(32.0, 400, 400)], 0, 0.05)
+
+    assert (round(math.exp(found.at), 2), found.fitted) == (14.66, False)
