@@ -100,7 +100,7 @@ def measured(directory: Path, rows: int) -> dict[str, object]:
             killer.start()
             began = time.monotonic()
             answer(
-                ray.data.read_parquet(str(source), override_num_blocks=rows // FILE_ROWS), config, actors=2,
+                ray.data.read_parquet(str(source)).repartition(rows // FILE_ROWS), config, actors=2,
                 batch_size=FILE_ROWS, concurrency=64, shared=RedisState(f"redis://127.0.0.1:{PORT}"),
             ).write_parquet(str(output))
             seconds = time.monotonic() - began

@@ -58,8 +58,13 @@ def counting_server(log: Path) -> Iterator[str]:
         yield process.stdout.readline().strip()
 
 
-def kill_and_resume(directory: Path, rows: int, kills: int, seed: int, *options: str) -> Killed:
-    """Run a batch of so many rows, kill and resume it at most `kills` times, then let it end."""
+def kill_and_resume(
+    directory: Path, rows: int, kills: int, seed: int, *options: str, startup: float = 0.0
+) -> Killed:
+    """Run a batch of so many rows, kill and resume it at most `kills` times, then let it end.
+
+    A kill comes 0.2 to 2.2 s after `startup`: the seconds by which this machine starts Python more slowly than usual.
+    """
     dice = random.Random(seed)
     log, output = directory / "asked", directory / "out.jsonl"
     (directory / "in.jsonl").write_bytes(b"".join(b'{"id":"%d","prompt":"%d"}\n' % (n, n) for n in range(rows)))
@@ -70,11 +75,11 @@ def kill_and_resume(directory: Path, rows: int, kills: int, seed: int, *options:
         (directory / "asyncrouter.toml").write_text(FILE.format(base_url=base_url))
         while True:
             batch = start(directory, *options)
-            ended = done == kills or wait(batch, dice.uniform(0.2, 2.2))
+            ended = done == kills or wait(batch, startup + dice.uniform(0.2, 2.2))
             if not ended:
                 batch.send_signal(signal.SIGKILL)
                 done += 1
-            if batch.wait(300) not in {0, -signal.SIGKILL}:
+            if batch.wait(1200) not in {0, -signal.SIGKILL}:
                 violations.append(f"exit status {batch.returncode}")
             time.sleep(0.15)  # what was on its way reaches the server, and the log
             asked = log.read_text().splitlines()
@@ -145,6 +150,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--startup", type=float, default=0.0, help="seconds added to each instant, on a busy machine")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
@@ -155,7 +161,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as directory:
             killed = kill_and_resume(
                 Path(directory), options.rows, options.kills - kills, options.seed + runs,
-                "--processes", str(options.processes),
+                "--processes", str(options.processes), startup=options.startup,
             )
         exact = Counter(killed.lines) == Counter(str(number) for number in range(options.rows))
         kills, runs, again = kills + killed.kills, runs + 1, again + killed.again
