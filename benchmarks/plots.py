@@ -29,7 +29,7 @@ ELSEWHERE = {
     "batch_vendors": "python -m benchmarks.batch_vendors", "batch_weather": "python -m benchmarks.batch_weather",
     "batch_window": "python -m benchmarks.batch_window", "capacity": "python -m benchmarks.capacity",
     "coverage": "python -m benchmarks.coverage", "judgement": "python -m benchmarks.judgement",
-    "structured": "python benchmarks/structured.py",
+    "structured": "python benchmarks/structured.py", "which_model": "python benchmarks/which_model.py",
 }
 """Files of results that are not drawn here, and the commands that write them."""
 

@@ -11,6 +11,7 @@ from asyncrouter.bench.choice_text import CHOSEN, choice_method, choice_sentence
 from asyncrouter.bench.definitions import definition
 from asyncrouter.bench.html_parts import cell, chart_html, shown
 from asyncrouter.bench.quality import lowest, scorer_names
+from asyncrouter.files import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,14 +85,16 @@ def _answers(run: RunData) -> str:
 
 def _prompt(run: RunData, prompt: int, rows: Sequence[Row], scorers: Sequence[str]) -> str:
     sample = run.samples[prompt]
-    expected = "" if sample.expected is None else f"<p><small>expected</small> {shown(_cut(str(sample.expected)))}</p>"
+    expected = "" if sample.expected is None else f"<p><small>expected</small> {_text(sample.expected)}</p>"
     answers = ""
     for row in rows:
         missed = [name for name in scorers if (row.scores.get(name) or 0.0) < 1.0] if row.ok else []
         verdict = "✓" if row.ok and not missed else f"✗ {', '.join(missed) or row.outcome}"
-        answers += f"<p><small>{shown(row.arm)} {shown(verdict)}</small> {shown(_cut(row.answer or ''))}</p>"
-    return f"<section><h3>{shown(_cut(prompt_text(sample)))}</h3>{expected}{answers}</section>"
+        answers += f"<p><small>{shown(row.arm)} {shown(verdict)}</small> {_text(row.answer or '')}</p>"
+    return f"<section><h3>{_text(prompt_text(sample))}</h3>{expected}{answers}</section>"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
+def _text(given: object) -> str:
+    """A prompt or an answer with its line breaks, cut short; anything else as JSON."""
+    text = given if isinstance(given, str) else json_bytes(given).decode()
+    return shown(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…", lines=True)

@@ -17,9 +17,9 @@ _CONFIG = {"responsive": True, "displayModeBar": False}
 """plotly's: charts follow the width of the window and have no tool bar."""
 
 
-def shown(text: str) -> str:
-    """A text as HTML: nothing in it is markup, and nothing in it is hidden."""
-    return escape(visible(text))
+def shown(text: str, *, lines: bool = False) -> str:
+    """A text as HTML: nothing in it is markup, and nothing in it is hidden. `lines` keeps its line breaks."""
+    return escape(visible(text, lines=lines))
 
 
 def cell(name: str, arm: ArmReport) -> str:

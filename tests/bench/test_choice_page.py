@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ARMS = [Arm(name, {"model": name}) for name in ("primary", "secondary")]
 LONG = "a-word-of-one-piece-" * 30
-SAMPLES = [Sample(prompt=f"<b>question</b> {number} {LONG}", expected="yes") for number in range(40)]
+SAMPLES = [Sample(prompt=f"<b>question</b>\n{number} {LONG}", expected=["yes", "Yes"]) for number in range(40)]
 
 
 def furnish(world: World, day: Day) -> None:
@@ -47,7 +47,8 @@ def test_it_says_which_arm_and_shows_answers(page: Path) -> None:
     assert "Answers that missed a check: 40 of 40 prompts, 24 of them here" in section
     assert "<small>secondary ✗ exact</small> no &amp; a-word" in section
     assert "<small>primary ✓</small> yes" in section
-    assert "<b>question</b>" not in section
+    assert "&lt;b&gt;question&lt;/b&gt;\n0 a-word" in section
+    assert "<small>expected</small> [&quot;yes&quot;,&quot;Yes&quot;]" in section
 
 
 def test_a_narrow_page_does_not_scroll_sideways(page: Path, tmp_path: Path) -> None:
