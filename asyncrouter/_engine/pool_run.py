@@ -39,7 +39,9 @@ model, and what fails twice had better be asked of the next one."""
 class PoolRun:
     """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
 
-    __slots__ = ("_engine", "_limits", "_pool", "asked", "call", "failures", "pinned", "running", "state", "without")
+    __slots__ = (
+        "_engine", "_limits", "_pool", "again", "asked", "call", "failures", "pinned", "running", "state", "without",
+    )
 
     def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
         self._engine = engine
@@ -55,6 +57,8 @@ class PoolRun:
         """The member that the session of the call is on."""
         self.failures = 0
         """Members that have failed, not for a limit or key."""
+        self.again = 0
+        """Requests to a member that has just been asked, and was asked again after a pause."""
         self._limits = 0
 
     def __repr__(self) -> str:
@@ -166,9 +170,13 @@ class PoolRun:
         """
         return self._limits < len(self.state.members) or self._engine.policies.queues(member.step.model)
 
+    def tried_before(self, attempts: int) -> int:
+        """As how many requests to one member those to all of them count, where each may be asked so often."""
+        return self._limits + self.failures + self.again - attempts * (len(self.state.members) - 1)
+
     def _has_tried_enough(self) -> bool:
-        settings, requests = self._pool.members[0].retry, self._limits + self.failures
-        if settings.attempts_given and requests >= settings.attempts * len(self.state.members):
+        settings = self._pool.members[0].retry
+        if settings.attempts_given and self.tried_before(settings.attempts) >= settings.attempts:
             return True
         return self._limits >= MOST_LIMITS and not self.call.deadline_given
 

@@ -68,8 +68,10 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
     if not isinstance(result, AttemptError):
         return result
     tries, adaptations = Tries(step_run.tried), 0
-    if step_run.pool is not None:
-        tries.counted = step_run.pool.failures
+    if (pool := step_run.pool) is not None:
+        tries.counted = pool.failures
+        if step_run.step.retry.attempts_given:
+            tries.everything = max(tries.everything, pool.tried_before(step_run.step.retry.attempts))
     while True:
         if adaptations < MAX_ADAPTATIONS and not engine.closed and _has_adapted(engine, step_run, result, trace):
             adaptations += 1
@@ -81,6 +83,8 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
                 return result
             step_run.race.pausing(step_run)
             await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
+        if pool is not None:
+            pool.again += 1
         step_run.cause = "retry"
         step_run.patient = False  # it was free first; meanwhile another step may be
         result = await attempt(engine, call, trace, step_run)

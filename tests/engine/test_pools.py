@@ -103,6 +103,25 @@ def test_given_attempts_bound_all_requests_of_a_pool(
     assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == asked
 
 
+@pytest.mark.parametrize(("members", "pause", "requests"), [
+    (["a:limited"], None, 3), (["a:limited"], 0.5, 3), (["a:limited", "b:limited"], 0.5, 6),
+])  # fmt: skip
+def test_limits_without_end_are_met_as_often_as_was_given(
+    clock: Clock, world: World, members: list[str], pause: float | None, requests: int
+) -> None:
+    """Three attempts are three requests for each member, also where a member is asked again after a pause."""
+    world.model("limited", Act(status=429, retry_after=pause))
+
+    async def scenario() -> int:
+        models = {"pool": {"any": members}}
+        async with router_to(world, models, defaults={"retry": {"attempts": 3}}) as router:
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("x", model="pool", deadline=60)
+            return sum(one.sent is not None for one in caught.value.trace.attempts)
+
+    assert clock.run(scenario()) == requests
+
+
 def test_an_answer_that_is_not_accepted_is_asked_of_the_next_model(clock: Clock, world: World) -> None:
     """The same model elsewhere would write the same."""
     world.model("m", Act(text="no"))

@@ -42,6 +42,8 @@ class Behaviour:
     """How many times as long any model takes for this prompt."""
     disliked: str | None = None
     """What some models answer to this prompt, whoever asks; `None` for an answer."""
+    tenant: str | None = None
+    """Who is charged, where tenants have budgets of their own."""
     key: str | None = None
     """A key of the caller's own, which is in the headers among its `options`."""
 

@@ -127,9 +127,13 @@ class Caller:
         behaviour = call.behaviour
         accept = None if behaviour.accept is None else self._accept()
         call.reply = await self._router.chat(
-            self._prompt(), task=behaviour.task, accept=accept, tags={"call": str(call.number)}, **behaviour.options  # type: ignore[arg-type]
+            self._prompt(), task=behaviour.task, accept=accept, tags=self._tags(), **behaviour.options  # type: ignore[arg-type]
         )
         call.trace = call.reply.trace
+
+    def _tags(self) -> dict[str, str]:
+        tags, tenant = {"call": str(self._call.number)}, self._call.behaviour.tenant
+        return tags if tenant is None else {**tags, "tenant": tenant}
 
     def _prompt(self) -> str:
         return f"{self._call.number} {'word ' * self._call.behaviour.padding}"
@@ -174,7 +178,7 @@ class Caller:
         on_interrupt = "restart" if behaviour.restart else "raise"
         began = self._loop.time()
         stream = self._router.stream(
-            self._prompt(), task=behaviour.task, on_interrupt=on_interrupt, tags={"call": str(call.number)},  # type: ignore[arg-type]
+            self._prompt(), task=behaviour.task, on_interrupt=on_interrupt, tags=self._tags(),  # type: ignore[arg-type]
             **behaviour.options,  # type: ignore[arg-type]
         )
         try:

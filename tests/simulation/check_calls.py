@@ -75,7 +75,7 @@ def attributed(run: FinishedRun) -> None:
     for one in run.tries:
         attempt, exchange = one.attempt, one.exchange
         if attempt.outcome == "not_sent":
-            if exchange is not None or type(attempt.error).__name__ not in {"NotSent", "RouterClosed"}:
+            if exchange is not None or type(attempt.error).__name__ not in {"NotSent", "OverBudget", "RouterClosed"}:
                 run.flag("attribution", f"{one}: not sent, {attempt.error!r}")
             continue
         if exchange is None or attempt.outcome not in {"failed", "won", "not_accepted"}:

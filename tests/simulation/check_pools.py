@@ -18,8 +18,12 @@ MOST_MEMBERS = 2
 """Members that a step asks at most, of those that fail for another reason than their limit or key."""
 FINAL = frozenset({"NotAccepted", "Refused", "ContextTooLong", "DeadlineExceeded", "OverBudget"})
 """Errors after which no sibling is asked: it would say the same."""
-OF_PLACE = frozenset({"RateLimited", "Unauthorized", "OutOfCredit"})
-"""Errors of a limit or a key, after which all members may be asked."""
+NANO = 1_000_000_000
+"""Nano-dollars in a US dollar."""
+MOST_TIMES_MEAN, MOST_ABOVE = 1.5, 4.0
+"""A member is overloaded beyond so many times the mean of those that serve, and so many requests more."""
+COLD_AFTER = 300.0
+"""Seconds without a call after which a session is nowhere any more."""
 WINDOW = 100
 """Calls over which the weights of a pool are kept, to within one call for each other member."""
 
@@ -50,10 +54,13 @@ def siblings_come_first(run: FinishedRun) -> None:
             continue
         mine = [other for other in run.by_call[one.call.number] if other.attempt.model == one.attempt.model]
         asked = {other.model for other in mine if other.queued <= one.ended + NEAR}
-        failed = sum(other.sent is not None and type(other.attempt.error).__name__ not in OF_PLACE for other in mine)
+        failed = sum(other.sent is not None and not _is_of_place(other) for other in mine)
         free = [name for name in _names(pool) if name not in asked and _could_be_asked(run, name, one.ended)]
         if all(_is_slow(run, name, one.ended) for name in _names(pool)):
             continue  # the pool is last, for all of its members have become slow
+        chain = [step.name for step in one.call.plan.steps]
+        if after.attempt.model in chain[:chain.index(one.attempt.model)]:
+            continue  # that one had been put off while it was slow
         if free and failed < MOST_MEMBERS:
             run.flag("sibling", f"{one}, {one.model}, was followed by {after.model}, though {free[0]} could be asked")
 
@@ -106,6 +113,83 @@ def the_first_is_first(run: FinishedRun) -> None:
             run.flag("cheapest", f"{one} went to {one.model}, which is not the cheapest")
 
 
+def the_books_are_the_bill(run: FinishedRun) -> None:
+    """What was spent of a budget is the sum of what its attempts have cost, each rounded to a nano-dollar."""
+    if not run.record.has_listener or run.record.closed_at < run.record.recovered_at:
+        return  # nobody has the traces of all calls
+    bill: Counter[tuple[str, str]] = Counter()
+    for one in run.tries:
+        if one.sent is None or run.config.models[one.model].usd_per_mtok is None:
+            continue
+        cost = round((one.attempt.cost_usd or 0.0) * NANO)
+        bill["", ""] += cost
+        if one.call.behaviour.tenant is not None:
+            bill["tenant", one.call.behaviour.tenant] += cost
+    for account, spent in run.record.books.items():
+        if spent != bill[account.tag, account.value]:
+            run.flag("books", f"{account}: {spent} spent, the bill is {bill[account.tag, account.value]}")
+
+
+def sessions_stay(run: FinishedRun) -> None:
+    """On a calm day a call of a session goes where the session is, unless that is overloaded; then to one that is not.
+    """
+    for name in run.scenario.pools if run.scenario.calm else ():
+        pool, places = _pool(run, name), _Places(run, name)
+        assert pool is not None
+        mine = [one for one in run.tries if one.attempt.model == name and "session" in one.call.behaviour.options]
+        for one in sorted((one for one in mine if _is_picked(one)), key=_sent):
+            session = str(one.call.behaviour.options["session"])
+            place = places.of(session, one)
+            load = places.load(one)
+            bound = MOST_TIMES_MEAN * sum(load.values()) / max(1, sum(map(bool, load.values()))) + MOST_ABOVE
+            asked = {other.model for other in run.by_call[one.call.number] if other.attempt.number < one.attempt.number}
+            if place is not None and place not in {one.model, *asked} and load[place] < bound - 1.0:
+                run.flag("session", f"{one} of {session} went to {one.model}, the session is at {place}")
+            if load[one.model] > bound + 1.0 and min(load.values()) < bound - 1.0:
+                run.flag("load", f"{one} of {session} went to {one.model}, of {load}")
+
+
+class _Places:
+    """Where the sessions of a pool are, and how busy its members are."""
+
+    def __init__(self, run: FinishedRun, name: str) -> None:
+        self._run = run
+        self._names = _names(run.config.models[name])
+        self._events: dict[str, list[tuple[float, str]]] = {}
+        for one in run.tries:
+            session = one.call.behaviour.options.get("session")
+            if one.attempt.model != name or session is None or one.sent is None:
+                continue
+            if _is_picked(one):  # a hedge moves nobody
+                self._events.setdefault(str(session), []).append((one.sent, one.model))
+
+    def of(self, session: str, one: MatchedAttempt) -> str | None:
+        """The member that a session is on when an attempt is sent; `None` if that is not certain."""
+        at = one.sent or 0.0
+        before = [event for event in self._events[session] if event[0] < at - NEAR]
+        if not before or any(abs(when - at) <= NEAR for when, place in self._events[session] if place != one.model):
+            return None
+        when, place = max(before)
+        certain = all(which == place for other, which in before if other > when - NEAR) and at - when < COLD_AFTER
+        return place if certain else None
+
+    def load(self, one: MatchedAttempt) -> dict[str, int]:
+        """How many requests each member had when an attempt was sent."""
+        assert one.exchange is not None
+        at, number = one.exchange.at, one.exchange.number
+        running = Counter(other.model for other in self._run.record.exchanges[:number]
+                          if other.ended is None or other.ended > at)
+        return {name: running[name] for name in self._names}
+
+
+def _is_picked(one: MatchedAttempt) -> bool:
+    return one.exchange is not None and one.attempt.cause not in {"hedge", "rescue"}
+
+
+def _sent(one: MatchedAttempt) -> tuple[float, int]:
+    return one.sent or 0.0, one.call.number
+
+
 def _price(run: FinishedRun, name: str) -> float:
     price: Any = run.config.models[name].usd_per_mtok
     return 1e9 if price is None else price.input + price.output
@@ -121,6 +205,14 @@ def _followed(run: FinishedRun) -> Iterator[tuple[MatchedAttempt, MatchedAttempt
                         and other.ended >= one.ended - NEAR for other in tries)
             if one.sent is not None and one.attempt.outcome == "failed" and not raced:
                 yield one, after
+
+
+def _is_of_place(one: MatchedAttempt) -> bool:
+    """Whether it has failed for a limit or a key, after which all members may be asked."""
+    error = one.attempt.error
+    return error is not None and (
+        bool(error.retry_after) or type(error).__name__ == "RateLimited" or one.attempt.scope == "key"
+    )
 
 
 def _is_slow(run: FinishedRun, name: str, at: float) -> bool:
@@ -152,4 +244,5 @@ def _names(pool: Any) -> list[str]:
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
     members_are_named, siblings_come_first, attempts_are_kept, weights_are_kept, the_first_is_first,
+    the_books_are_the_bill, sessions_stay,
 ]

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from asyncrouter._engine.pool_run import PoolRun
+from asyncrouter._engine.trace_entry import TraceEntry
 from asyncrouter._policies.pools import picking
 from asyncrouter._policies.pools import pool as pools
+from asyncrouter._policies.pools.affinity import Affinity
+from asyncrouter._policies.pools.band import Band
+from asyncrouter.shared import OwnAccounts, Reservation
 
 from .mutation import around, mutant
 
@@ -70,4 +74,81 @@ def the_first_is_any() -> Iterator[None]:
 def changes_are_not_heard() -> Iterator[None]:
     """A pool does not look again when a member is held, or its breaker opens."""
     with patch.object(pools.PoolState, "look_again", lambda state: None):
+        yield
+
+
+@mutant
+def sessions_wander() -> Iterator[None]:
+    """A call of a session goes to any member."""
+
+    def make(place: Any) -> Any:
+        random = Random(0)
+
+        def wanders(affinity: Affinity, session: str, now: float, may_be_asked: Any) -> Any:
+            place(affinity, session, now, may_be_asked)
+            able = [one for one in affinity._members if may_be_asked(one)]
+            return random.choice(able) if able else None
+
+        return wanders
+
+    with around(Affinity, "place", make):
+        yield
+
+
+@mutant
+def sessions_crowd_their_members() -> Iterator[None]:
+    """A session stays at its member, however busy that is."""
+    with patch.object(Affinity, "_is_overloaded", lambda affinity, member: False):
+        yield
+
+
+@mutant
+def members_are_not_named() -> Iterator[None]:
+    """The trace says which pool was asked, and not where."""
+
+    def make(bind: Any) -> Any:
+        def binds(entry: TraceEntry, step: Any) -> None:
+            bind(entry, step)
+            entry.attempt.member = None
+
+        return binds
+
+    with around(TraceEntry, "bind", make):
+        yield
+
+
+@mutant
+def budgets_are_checked_afterwards() -> Iterator[None]:
+    """What attempts in flight will cost is not reserved: each sees only what has been spent."""
+
+    def make(reserve: Any) -> Any:
+        async def reserves(accounts: OwnAccounts, charged: Any, amount: int, lapse: float) -> Any:
+            found = await reserve(accounts, charged, 0, lapse)
+            return found._replace(amount=0) if isinstance(found, Reservation) else found
+
+        return reserves
+
+    with around(OwnAccounts, "reserve", make):
+        yield
+
+
+@mutant
+def estimates_are_booked() -> Iterator[None]:
+    """The books keep what was reserved, whatever an attempt has cost."""
+
+    def make(settle: Any) -> Any:
+        return lambda accounts, reservation, cost: settle(accounts, reservation, reservation.amount)
+
+    with around(OwnAccounts, "settle", make):
+        yield
+
+
+@mutant
+def slow_start_for_all() -> Iterator[None]:
+    """A member that was slow begins with one request at a time, also where its pool did not leave it out."""
+
+    def make(init: Any) -> Any:
+        return lambda band, *, leaves_out: init(band, leaves_out=True)
+
+    with around(Band, "__init__", make):
         yield

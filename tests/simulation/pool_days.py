@@ -10,6 +10,7 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from .distributions import log_uniform
 from .scenario import draw_scenario
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ def draw_pool_day(seed: int) -> Scenario | None:
         _calm_down(random, scenario)
     _draw_pools(random, scenario)
     sessions = random.choice([0.0, random.uniform(0.2, 1.0)])
+    tenants = _draw_budget(random, scenario)
     calls, tasks = [], sorted(_tables(scenario, "tasks"))
     for drawn in scenario.calls[:MOST_CALLS]:
         call = _without_own_troubles(drawn)
-        calls.append(replace(call, task=random.choice(tasks), options=_in_session(random, call, sessions)))
+        options = _in_session(random, call, sessions)
+        calls.append(replace(call, task=random.choice(tasks), options=options, tenant=random.choice(tenants)))
     scenario.calls = calls
     return scenario
 
@@ -70,7 +73,13 @@ def _calm_down(random: Random, scenario: Scenario) -> None:
     defaults = scenario.config["defaults"]
     assert isinstance(defaults, dict)
     defaults |= {"connect": None, "first_token": None, "idle": None, "total": 300.0, "deadline": None}
-    scenario.calls = [replace(call, slowdown=1.0, disliked=None) for call in scenario.calls]
+    scenario.calls = [
+        replace(call, slowdown=1.0, disliked=None, timeout=None, options=_patient(call)) for call in scenario.calls
+    ]
+
+
+def _patient(call: Behaviour) -> Mapping[str, object]:
+    return {name: value for name, value in call.options.items() if name != "deadline"}
 
 
 def _draw_pools(random: Random, scenario: Scenario) -> None:
@@ -87,6 +96,21 @@ def _draw_pools(random: Random, scenario: Scenario) -> None:
         task["models"] = _chain(random, pools, names)
         if scenario.calm:
             task.pop("deadline", None)
+
+
+def _draw_budget(random: Random, scenario: Scenario) -> Sequence[str | None]:
+    """Draw what the router may spend on some days on which things go wrong, and who is charged."""
+    if scenario.calm or random.random() < 0.5:
+        return [None]
+    budget: dict[str, object] = {"per": "run", "unknown": random.choice(["allow", "allow", "refuse"])}
+    tenants: list[str | None] = [None, "a", "b", "c"]
+    kind = random.choice(["all", "tenants", "both"])
+    if kind != "tenants":
+        budget["usd"] = log_uniform(random, 0.001, 3.0)
+    if kind != "all":
+        budget["tags"] = {"tenant": {"usd": log_uniform(random, 0.001, 1.0)}}
+    scenario.config["budget"] = budget
+    return tenants
 
 
 def _chain(random: Random, pools: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from asyncrouter import Attempt, Chunk, Reply, Trace
     from asyncrouter._config.plan import Plan
+    from asyncrouter.shared import Account
 
     from .behaviour import Behaviour
     from .scripted_response import ScriptedResponse
@@ -115,6 +116,8 @@ class Record:
     """How many latencies the router has recorded, by model."""
     blocked: list[tuple[float, float]] = field(default_factory=list)
     """Times for which the program has blocked the event loop."""
+    books: dict[Account, int] = field(default_factory=dict)
+    """What was spent of the budget, in nano-dollars."""
     recovered_at: float = inf
     closed_at: float = inf
     """When somebody began to close the router."""

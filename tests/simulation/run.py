@@ -19,6 +19,7 @@ from asyncrouter.sim.clock import VirtualLoop
 from .behaviour import Behaviour
 from .callers import Caller
 from .checks import NEAR, check_all
+from .ledger import Ledger
 from .live_checks import LiveChecks
 from .pool_days import draw_pool_day
 from .record import CallRecord, Record, digest
@@ -111,6 +112,9 @@ class Run:
         self.router = Router(
             self._config(), transport=self.world, listeners=self._listeners(), seed=scenario.seed, wall=self.world.wall
         )
+        self.ledger: Ledger | None = None
+        if (spending := self.router._life.spending()) is not None:
+            self.ledger = spending.accounts = Ledger(spending.accounts, record)
         self._checks = LiveChecks(record, self.world, self.router, loop)
         self.world.cancel = lambda call: self._callers[call.number].cancel()
         loop.set_exception_handler(self._unhandled)
@@ -136,6 +140,9 @@ class Run:
             await self._close()
         await asyncio.sleep(0)
         self._checks.check_idle("at the end")
+        if self.ledger is not None:
+            await self.ledger.check()
+            self._record.books = dict(self.ledger.spent)
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             self._record.flag("tasks", f"{len(left)} left")
         if self._record.exchanges and not self.world.closed:

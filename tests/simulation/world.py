@@ -161,7 +161,7 @@ class World:
         own = task is not None and task.get_name() != f"call {call.number}"
         now, others = self._loop.time(), (other for other in call.exchanges if other is not exchange)
         won = any(other.words and (other.ended is None or other.ended == now) for other in others)
-        lost = won or call.cancelled_at is not None
+        lost = (won and now < call.deadline) or call.cancelled_at is not None
         return own and lost and self._random.random() < self._scenario.slow_cancel
 
     def _cancel_with(self, exchange: Exchange) -> None:

@@ -94,12 +94,6 @@ class Affinity:
             return order
         return [visit.before, *(index for index in order if index != visit.before)]
 
-    def moved(self, session: str, index: int, now: float) -> None:
-        """Note that a call of the session was answered by another member: it is warm there."""
-        visit = self._visits.get(session)
-        if visit is not None and visit.at != index:
-            self._visited(session, visit, index, now)
-
     def _visited(self, session: str, visit: Visit | None, index: int, now: float) -> Member:
         if visit is None:
             visit = self._visits[session] = Visit(index, now)

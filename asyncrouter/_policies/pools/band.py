@@ -75,11 +75,15 @@ class Absence:
 
 
 class Band:
-    """The members of one pool by speed. `out` are those that are left out, by their index."""
+    """The members of one pool by speed. `out` are those that are left out, by their index.
 
-    __slots__ = ("_since", "_usual", "best", "out")
+    `leaves_out`: whether the rule of the pool leaves them out at all; else who is back begins as it has gone on.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_leaves_out", "_since", "_usual", "best", "out")
+
+    def __init__(self, *, leaves_out: bool) -> None:
+        self._leaves_out = leaves_out
         self.best = inf
         """The shortest median of whole answers, in seconds; `inf` while none is known."""
         self.out: dict[int, Absence] = {}
@@ -105,7 +109,8 @@ class Band:
                 del self.out[member.index]
                 self._since[member.index] = member.times.sent
                 self._usual.pop(member.index, None)
-                member.came_back()
+                if self._leaves_out:
+                    member.came_back()
 
     def _median(self, member: Member, now: float) -> Usual | None:
         times = member.times

@@ -63,7 +63,7 @@ class PoolState:
         self._random = random
         self._refusal = refusal
         self._notice = notice
-        self._band = Band()
+        self._band = Band(leaves_out=pool.pick in LEAVE_OUT_SLOW)
         self._away: set[int] = set()
         self._ready: list[Member] = list(members)
         self._slow: list[Member] = []
