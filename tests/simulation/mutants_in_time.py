@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from asyncrouter._engine import hedging, race_budgets, watching
+from asyncrouter._engine.later_race import LaterRace, LaterTask
 from asyncrouter._engine.race_budgets import RaceBudgets
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._policies.rescue_budget import RescueBudget
@@ -98,4 +99,26 @@ def slow_at_once() -> Iterator[None]:
         patch.object(Slowness, "passed", lambda self, now: None),
         patch.object(Slowness, "won", lambda self, now: None),
     ):
+        yield
+
+
+@mutant
+def races_beside_a_stream_run_on() -> Iterator[None]:
+    """What was raced with a silent stream runs on when the stream goes on, or its caller leaves."""
+    with patch.object(LaterTask, "abort", lambda self, outcome: None):
+        yield
+
+
+@mutant
+def races_beside_a_stream_are_raced() -> Iterator[None]:
+    """The steps that are raced with a silent stream are raced in turn, while it lives."""
+
+    def make(init: Any) -> Any:
+        def begins(one: Any, *more: Any) -> None:
+            init(one, *more)
+            one._alone = True
+
+        return begins
+
+    with around(LaterRace, "__init__", make):
         yield
