@@ -26,7 +26,7 @@ __all__ = [
 CAUGHT_BY: Mapping[str, int] = {
     "accept_holds_the_slot": 1_000_118, "held_steps_are_lost": 1_000_115, "limited_hedges_are_lost": 1_000_170,
     "places_in_queues_are_kept": 1_000_115, "pointless_waits_go_on": 1_000_115, "reservations_are_kept": 1_000_077,
-    "siblings_are_passed_over": 5, "pools_are_asked_for_ever": 5, "weights_are_chances": 38,
+    "siblings_are_passed_over": 50, "pools_are_asked_for_ever": 5, "weights_are_chances": 38,
     "sessions_wander": 1, "sessions_crowd_their_members": 1, "members_are_not_named": 1,
     "budgets_are_checked_afterwards": 13, "estimates_are_booked": 13, "slow_start_for_all": 241,
     "the_cheapest_is_any": 1, "the_first_is_any": 9, "changes_are_not_heard": 54,
