@@ -232,7 +232,7 @@ def test_two_reports_are_compared(shell: Shell) -> None:
     same = shell.run("bench", "compare", "good/report.json", "good", "--fail-if-worse")
 
     assert (done.status, same.status) == (1, 0)
-    assert [line.split()[-1] for line in done.out.splitlines() if " attempts " in line] == ["worse"]
+    assert [line.split()[-1] for line in done.out.splitlines() if " p95_e2e " in line] == ["worse"]
 
 
 def test_recorded_calls_are_replayed(shell: Shell, clock: Clock) -> None:
