@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 ELSEWHERE = {
-    "batch_vendors": "python -m benchmarks.batch_vendors", "batch_weather": "python -m benchmarks.batch_weather",
+    "batch_vendors": "python -m benchmarks.batch_vendors", "batch_outages": "python -m benchmarks.batch_outages",
     "batch_window": "python -m benchmarks.batch_window", "capacity": "python -m benchmarks.capacity",
     "coverage": "python -m benchmarks.coverage", "judgement": "python -m benchmarks.judgement",
     "structured": "python benchmarks/structured.py", "which_model": "python benchmarks/which_model.py",

@@ -1,10 +1,10 @@
 """What do outages, slow servers and poisoned rows cost a batch? 20,000 rows through each, in virtual time.
 
-    python -m benchmarks.batch_weather [--rows 20000] [--only NAMES] [--json results/batch_weather.json]
+    python -m benchmarks.batch_outages [--rows 20000] [--only NAMES] [--json results/batch_outages.json]
 
 Answers take 50 ms, and at most 64 rows are in flight. `answered` and `failed` count rows (every row that can be
-answered has to be, once), `lost` is the seconds over those of the same rows in fair weather, `weather` how long the
-weather lasted, `requests` are those for each row.
+answered has to be, once), `lost` is the seconds over those of the same rows without trouble, `trouble` how long it
+lasted, `requests` are those for each row.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def at_random(act: Act, share: float) -> Rule:
     return lambda _, random: act if random.random() < share else None
 
 
-WEATHER: dict[str, tuple[Rule | None, float]] = {
+TROUBLES: dict[str, tuple[Rule | None, float]] = {
     "fair": (None, 0.0),
     "8 s of 503": (outage(Act(status=503), 2.0, 10.0), 8.0),
     "60 s of refused connections": (outage(Act(fault="refuse"), 2.0, 62.0), 60.0),
@@ -107,7 +107,7 @@ WEATHER: dict[str, tuple[Rule | None, float]] = {
 
 
 def survive(rule: Rule | None, rows: int, directory: Path) -> dict[str, float]:
-    """Run a batch through this weather. Raises `AssertionError` if an answer stands twice in the output."""
+    """Run a batch through this trouble. Raises `AssertionError` if an answer stands twice in the output."""
     clock, world = Clock(), World(1, keep=0)
     world.model("m", Act(text="fine", first_token=LATENCY))
     if rule is not None:
@@ -133,21 +133,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--only", metavar="NAMES", help="some of them, separated by commas (default: all)")
-    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "batch_weather.json")
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "batch_outages.json")
     options = parser.parse_args()
-    names = options.only.split(",") if options.only else list(WEATHER)
+    names = options.only.split(",") if options.only else list(TROUBLES)
     table: dict[str, dict[str, float]] = {}
-    print(f"{'weather':32} answered  failed  left  seconds    lost  weather  requests")
+    print(f"{'trouble':32} answered  failed  left  seconds    lost  trouble  requests")
     with tempfile.TemporaryDirectory() as directory:
         fair = survive(None, options.rows, Path(directory))["seconds"]
         for name in names:
-            rule, seconds = WEATHER[name]
+            rule, seconds = TROUBLES[name]
             row = survive(rule, options.rows, Path(directory))
-            row |= {"lost": round(row["seconds"] - fair, 1), "weather": seconds}
+            row |= {"lost": round(row["seconds"] - fair, 1), "trouble": seconds}
             table[name] = row
             print(f"{name:32} {row['answered']:8}  {row['failed']:6}  {row['left']:4}  {row['seconds']:7.1f}"
                   f"  {row['lost']:6.1f}  {seconds:7.1f}  {row['requests']:8.3f}", flush=True)
-    options.json.write_text(json.dumps({**environment(), "rows": options.rows, "weather": table}, indent=1) + "\n")
+    options.json.write_text(json.dumps({**environment(), "rows": options.rows, "trouble": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
