@@ -134,7 +134,8 @@ class ModelHealth(NamedTuple):
       again. A key function is not called to find out.
     - `in_flight`: attempts that are running.
     - `breaker`: "closed" (it works), "open" (it failed too often) or "half-open" (one request is finding out).
-    - `slow`: whether it has become slower than usual, so that chains with a hedge or rescues try it last.
+    - `slow`: whether it has become slower than usual, so that chains with a hedge or rescues try it last; or a member
+      slower than the others, so that its pool leaves it out.
     - `rate`: requests a second that the known limits allow; `None` while no limit is known.
     - `waiting`: calls that wait for their turn under these limits.
     - `p50`, `p95`, `p99`: quantiles of the seconds from sending a request to its first content, attempts that lost a
@@ -248,9 +249,11 @@ def _pool_health(step: PlannedStep, pool: PlannedPool, engine: Engine | None) ->
     members = [_health(member, engine) for member in pool.members]
     if engine is not None:
         state = engine.policies.pool_of(pool)
+        state.look_if_due(engine.loop.time())
         members = [
-            health._replace(slow=health.slow or state.is_slow(member), seconds=member.seconds)
+            health._replace(slow=bool(why), why_slow=why, seconds=member.seconds)
             for health, member in zip(members, state.members, strict=True)
+            for why in [health.why_slow or state.why_slow(member)]
         ]
     rates = [one.rate for one in members]
     return ModelHealth(

@@ -53,6 +53,29 @@ def test_health_and_explain_say_why_a_model_is_last(clock: Clock, world: World) 
     assert usual == f"usual 0.51 s; {why}"
 
 
+def test_health_says_why_a_pool_leaves_a_member_out(clock: Clock, world: World) -> None:
+    """What its answers take, beside those of the quickest; once two were quick it is in again, called or not."""
+    world.model("a", *[Act(first_token=3.0)] * 20, Act(first_token=0.5))
+    world.model("b", Act(first_token=1.0))
+
+    async def scenario() -> list[str]:
+        why = []
+        async with router_of(world, models={"pool": {"any": ["a", "b"]}}, tasks={"default": ["pool"]}) as router:
+            await asyncio.gather(*(router.chat("x", hedge=None) for _ in range(40)))
+            await asyncio.sleep(2.0)
+            for _ in range(3):
+                member = router.health()["pool"].members["a"]
+                assert member.slow == (member.why_slow != "")
+                why.append(member.why_slow)
+                await router.chat("x", model="a")
+        return why
+
+    why = clock.run(scenario())
+
+    left_out = "3 s to the end of an answer, 1 s at the quickest member"
+    assert why == [left_out, left_out, ""]
+
+
 def test_health_counts_what_is_in_flight(clock: Clock, world: World) -> None:
     """`in_flight` counts running attempts of each model, and falls again however they end."""
     world.model("a", Act(first_token=1.0))

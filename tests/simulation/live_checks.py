@@ -7,14 +7,16 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Model, Notice, StateChanged
+from asyncrouter._policies.pools.answer_times import MAX_AGE, MIN_ANSWERS
 from asyncrouter._policies.pools.queue import PoolTicket
 
 from .check_breakers import longest_probe
 from .record import Change, model_of
+from .scenario import RECOVERY_CALLS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from asyncrouter import Event, Router
     from asyncrouter._engine.engine import Engine
@@ -193,13 +195,33 @@ class LiveChecks:
                 self._record.flag("reserved", f"{model.name} at {now!r}: until {tokens._all_until!r}, not {until!r}")
 
     def check_recovered(self) -> None:
-        """Check that no model that serves again has an open breaker, and none that often does is slow."""
+        """Check that no model that serves again has an open breaker, and none that often does is slower than usual."""
         served = Counter(
             call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None
         )
-        for name, state in _of_models(self._router.health()):
-            if (state.slow and served[name] > PROBES) or (served[name] and state.breaker != "closed"):
+        health, engine = self._router.health(), self._engine
+        models = self._models.items() if engine is not None else ()
+        demoted = {name for name, one in models if engine.policies.state_of(one).slow}
+        for name, state in _of_models(health):
+            if (name in demoted and served[name] > PROBES) or (served[name] and state.breaker != "closed"):
                 self._record.flag("alive", f"{name} has served, and yet: {state}")
+        self._none_left_out(health, demoted)
+
+    def _none_left_out(self, health: Mapping[str, ModelHealth], demoted: Collection[str]) -> None:
+        """Check that a pool leaves a member out only beside one that has answered often lately.
+
+        Whoever is left out is slower than the shortest median of the others; a median takes eight answers within ten
+        minutes before a look at the pool. The calls before the last ones were made minutes earlier, so what counts was
+        sent within ten minutes before these.
+        """
+        since = self._record.recovered_at + RECOVERY_CALLS[-1] - MAX_AGE
+        asked = Counter(one.model for one in self._record.exchanges if one.at >= since)
+        known = {name for name, requests in asked.items() if requests >= MIN_ANSWERS}
+        for name, pool in health.items():
+            for one in pool.members:
+                left_out = one.slow and one.model not in demoted and one.standing == "ready"
+                if left_out and not known & {other.model for other in pool.members if other is not one}:
+                    self._record.flag("alive", f"{name} leaves out {one.model}, beside nobody: {one}")
 
     # When all is quiet.
 

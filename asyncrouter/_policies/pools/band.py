@@ -112,6 +112,14 @@ class Band:
                 if self._leaves_out:
                     member.came_back()
 
+    def why_out(self, member: Member) -> str:
+        """Why a member is out, in figures; "" if it is not."""
+        if member.index not in self.out:
+            return ""
+        if member.seconds is None or self.best == inf:
+            return "answers take longer than those of other members"
+        return f"{member.seconds:.3g} s to the end of an answer, {self.best:.3g} s at the quickest member"
+
     def _median(self, member: Member, now: float) -> Usual | None:
         times = member.times
         if (known := self._usual.get(member.index)) is not None:

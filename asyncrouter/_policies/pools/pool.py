@@ -78,9 +78,14 @@ class PoolState:
     def __repr__(self) -> str:
         return f"<PoolState {self._pool.name}: {len(self._ready)} of {len(self.members)} ready, {self._band!r}>"
 
-    def is_slow(self, member: Member) -> bool:
-        """Whether a member is left out because it has become slow."""
-        return member.index in self._band.out
+    def why_slow(self, member: Member) -> str:
+        """Why a member is left out as slow, as of the last look, in figures; "" if it is not."""
+        return self._band.why_out(member) if self._pick in LEAVE_OUT_SLOW else ""
+
+    def look_if_due(self, now: float) -> None:
+        """Look at the members before somebody is told of them: the last call, which looked, may be long ago."""
+        if now >= self._look_at:
+            self._look(now)
 
     def look_again(self) -> None:
         """Note that something has changed: a member may be held, its breaker open, or its limits others."""
@@ -112,7 +117,7 @@ class PoolState:
         """Which of these members a hedge is sent to: one where the session is warm, a quick one, the least busy one."""
         warm: Sequence[int] = () if session is None else self.affinity.warm(session, now)
         rank = {index: place for place, index in enumerate(warm)}
-        return min(members, key=lambda one: (self.is_slow(one), rank.get(one.index, 0), one.slots.running))
+        return min(members, key=lambda one: (one.index in self._band.out, rank.get(one.index, 0), one.slots.running))
 
     def _choose_among(
         self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool], without: Collection[int], *,

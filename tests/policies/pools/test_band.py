@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncrouter._policies.pools.pool import PoolState
 
 THREE = ("a:x", "b:x", "c:x")
+WHY = "3 s to the end of an answer, 1 s at the quickest member"
 
 
 @pytest.fixture
@@ -48,7 +49,33 @@ def test_a_slow_member_is_left_out(state: PoolState) -> None:
     slow_down(state, 3.0)
 
     assert chosen(state, 10.0) == {"b:x", "c:x"}
-    assert [state.is_slow(member) for member in state.members] == [True, False, False]
+    assert [state.why_slow(member) for member in state.members] == [WHY, "", ""]
+
+
+def test_a_pool_that_nobody_calls_tells_what_is_now(state: PoolState) -> None:
+    """A slow member that has answered two other chains quickly is in again, whether or not a call looks."""
+    slow_down(state, 3.0)
+    chosen(state, 10.0)
+    slow = state.members[0]
+    answered(slow, 20.0, 3.0)
+    answered(slow, 30.0, 1.0)
+    state.look_if_due(40.0)
+    assert state.why_slow(slow) == WHY
+
+    answered(slow, 50.0, 1.0)
+    state.look_if_due(60.0)
+    assert state.why_slow(slow) == ""
+
+
+def test_whom_nobody_has_called_for_ten_minutes_is_slower_than_nobody(state: PoolState) -> None:
+    """Answers older than that say nothing of now, so no member is left out beside them."""
+    slow_down(state, 3.0)
+    chosen(state, 10.0)
+    state.look_if_due(590.0)
+    assert state.why_slow(state.members[0]) != ""
+
+    state.look_if_due(680.0)
+    assert state.why_slow(state.members[0]) == ""
 
 
 def test_a_member_that_hangs_is_left_out_before_it_answers(state: PoolState) -> None:
@@ -97,7 +124,7 @@ def test_two_quick_answers_bring_it_back_one_request_at_a_time(state: PoolState)
         assert member is slow
         answered(slow, now, 1.0)
     assert chosen(state, 18.0) == {"a:x", "b:x", "c:x"}
-    assert not state.is_slow(slow)
+    assert state.why_slow(slow) == ""
 
     offered = []
     for _ in range(10):
@@ -123,6 +150,7 @@ def test_rules_that_say_whom_they_want_leave_nobody_out(pick: str) -> None:
 
     assert "a:x" in chosen(state, 10.0)
     assert not state.is_trial(state.members[0], 60.0)  # no call to it is raced at once
+    assert state.why_slow(state.members[0]) == ""
     loop.close()
 
 
