@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from math import inf
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -126,13 +125,6 @@ def the_last_free_is_waited_for() -> Iterator[None]:
         return waits
 
     with around(Remaining, "_waits", make):
-        yield
-
-
-@mutant
-def full_models_are_waited_for() -> Iterator[None]:
-    """A call with a key of its own waits for a slot of one model, however long, while another model is free."""
-    with patch.object(Remaining, "_queue_of", lambda left, index: 0.0 if left._call.own_keys else inf):
         yield
 
 
