@@ -17,7 +17,8 @@ from asyncrouter import bench
 
 models = [bench.Arm(name, {"model": name}) for name in ("primary", "secondary", "tertiary")]
 run = bench.run(models, bench.Load.poisson(rate=10, calls=200), scenario="sums", scorers=[bench.Scorer.exact()])
-run.report().choice.chosen            # the cheapest whose answers are not shown to be worse, or at least `good_enough`
+choice = run.report().choice          # `None` without scorers
+print(choice and choice.chosen)       # the cheapest whose answers are not shown to be worse, or at least `good_enough`
 ```
 
 With models of your own: `prompts=bench.read_dataset("questions.jsonl")` instead of a scenario, where each line is
