@@ -70,7 +70,8 @@ def place(choice: Choice, arm: str) -> str:
         return f"beaten: {standing.beaten_by} is {_and([WORDS[name] for name in standing.by])}, in nothing shown worse"
     if standing.enough:
         return ON_FRONT
-    return f"{ON_FRONT}, but {'not known to be good enough' if standing.enough is None else 'not good enough'}"
+    shown = "not known to be good enough" if standing.enough is None else "not good enough"
+    return f"{ON_FRONT}, but {shown if choice.least is not None else 'shown to answer worse than the best'}"
 
 
 def _known(quality: Estimate, prompts: int) -> str:
@@ -89,7 +90,7 @@ def _headline(choice: Choice, known: str) -> str:
         why = ("All others are shown to answer worse" if choice.least is None
                else f"No other one is shown to answer at least {choice.least:.0%} right")
     else:
-        why = f"Of the arms that {bar}, it is the cheapest, and of equally cheap ones the fastest"
+        why = f"Of the arms that {bar}, it is the cheapest"
     return f"Choose {choice.chosen}: {known}. {why}."
 
 
@@ -107,12 +108,12 @@ def _quality(change: Change | None, against: str) -> str:
     if change.verdict in {"better", "worse"}:
         return (f"answers {change.verdict} than {against}, by {abs(100.0 * change.difference):.1f} points "
                 f"({abs(100.0 * ends[0]):.1f} to {abs(100.0 * ends[1]):.1f})")
-    return (f"beside {against}: no difference in the answers shown, {_points(change.difference)} (between "
-            f"{_points(change.low)} and {_points(change.high)})")
+    return (f"beside {against}: no difference in quality could be shown; {_points(change.difference)} (95 % interval: "
+            f"{_points(change.low)} to {_points(change.high)})")
 
 
 def _points(share: float) -> str:
-    return f"{abs(100.0 * share):.1f} points {'better' if share > 0.0 else 'worse'}" if share else "equal"
+    return f"{abs(100.0 * share):.1f} points {'better' if share > 0.0 else 'worse'}" if share else "the same score"
 
 
 def _difference(change: Change) -> str:

@@ -105,7 +105,7 @@ def _all_measures(arms: Sequence[ArmReport]) -> str:
         + "".join(f"<td>{shown(figure(name, arm.measures.get(name), interval=True))}" for arm in arms)
         for name, text in DEFINITIONS.items() if any(name in arm.measures for arm in arms)
     )
-    return f"<table><thead><tr><th>measure<th>definition{head}</thead><tbody>{rows}</tbody></table>"
+    return f"<table><thead><tr><th>measure<th class=text>definition{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _definition_list(values: Mapping[str, object]) -> str:

@@ -99,7 +99,8 @@ def _arm_warnings(load: Load, arm: ArmRun) -> list[str]:
     rows, warnings = arm.measured, []
     late = sorted(row.started - row.scheduled for row in rows if not row.capped)
     if late and (p95 := late[int(0.95 * (len(late) - 1))]) > LATE_SECONDS:
-        warnings.append(f"{arm.name}: the harness started calls {p95 * 1000:.0f} ms late at p95")
+        warnings.append(f"{arm.name}: the harness started calls {p95 * 1000:.0f} ms late at p95, "
+                        f"{late[-1] * 1000:.0f} ms at worst")
     capped = sum(row.capped for row in rows)
     if rows and capped / len(rows) > CAPPED_SHARE:
         warnings.append(f"{arm.name}: {capped / len(rows):.1%} of the calls waited for the cap of {load.cap}")

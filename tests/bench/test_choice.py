@@ -60,7 +60,8 @@ def test_the_cheapest_of_those_that_answer_as_well_is_chosen() -> None:
     run = judged({"primary": (0.96, 1.0, 9.0), "secondary": (0.95, 0.5, 3.0), "tertiary": (0.6, 0.2, 1.0)})
 
     assert stands(run) == {"primary": "beaten: secondary is cheaper and faster, in nothing shown worse",
-                           "secondary": "the choice", "tertiary": "Pareto front, but not good enough"}
+                           "secondary": "the choice",
+                           "tertiary": "Pareto front, but shown to answer worse than the best"}
 
 
 def test_the_sentences_say_which_why_and_how_sure() -> None:
@@ -71,11 +72,10 @@ def test_the_sentences_say_which_why_and_how_sure() -> None:
 
     assert choice_sentences(report.choice, report.arms) == [
         "Choose secondary: 95.0% right over 100 prompts (95 % interval: 88.8% to 97.9%). Of the arms that answer as "
-        "well as the best one, as far as 100 prompts can tell, it is the cheapest, and of equally cheap ones the "
-        "fastest.",
-        "primary beside secondary: no difference in the answers shown, 1.0 points better (between 1.7 points worse and "
-        "3.7 points better); dearer: $0.027 instead of $0.009 for 1,000 calls; slower at the median by 0.5 s "
-        "(0.5 to 0.5).",
+        "well as the best one, as far as 100 prompts can tell, it is the cheapest.",
+        "primary beside secondary: no difference in quality could be shown; 1.0 points better (95 % interval: 1.7 "
+        "points worse to 3.7 points better); dearer: $0.027 instead of $0.009 for 1,000 calls; slower at the median "
+        "by 0.5 s (0.5 to 0.5).",
         "tertiary answers worse than secondary, by 35.0 points (24.9 to 43.8); cheaper: $0.003 instead of $0.009 "
         "for 1,000 calls; faster at the median by 0.3 s (0.3 to 0.3).",
     ]
@@ -103,8 +103,8 @@ def test_equal_arms_are_not_told_apart() -> None:
 
     assert stands(run) == {"primary": "the choice", "secondary": "Pareto front"}
     assert choice_sentences(report.choice, report.arms)[1] == (
-        "secondary beside primary: no difference in the answers shown, equal (between 1.9 points worse and 1.9 points "
-        "better).")
+        "secondary beside primary: no difference in quality could be shown; the same score (95 % interval: 1.9 points "
+        "worse to 1.9 points better).")
 
 
 @pytest.mark.parametrize("seed", range(4))
