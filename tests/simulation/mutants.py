@@ -30,6 +30,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "sessions_wander": 1, "sessions_crowd_their_members": 1, "members_are_not_named": 1,
     "budgets_are_checked_afterwards": 13, "estimates_are_booked": 13, "slow_start_for_all": 241,
     "the_cheapest_is_any": 1, "the_first_is_any": 9, "changes_are_not_heard": 54,
+    "health_is_of_the_last_call": 686,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_000_749,
     "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_015, "waits_count_as_attempts": 1_000_110,
     "a_burst_counts_as_many": 1_000_054, "a_callers_clock_blames_the_model": 1_000_006,

@@ -152,3 +152,10 @@ def slow_start_for_all() -> Iterator[None]:
 
     with around(Band, "__init__", make):
         yield
+
+
+@mutant
+def health_is_of_the_last_call() -> Iterator[None]:
+    """`health()` tells of a pool's slow members as of its last call, however long ago that was."""
+    with patch.object(pools.PoolState, "look_if_due", lambda state, now: None):
+        yield
