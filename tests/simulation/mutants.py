@@ -40,7 +40,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "each_body_is_another_request": 2719, "hardly_late_timers_strike_at_once": 2688,
     "answers_are_spliced": 1_000_002, "bad_key_used_again": 1_000_021, "batch_goes_first": 1_000_001,
     "blocked_time_is_blamed": 1_000_008, "blocked_time_is_learned": 1_000_106,
-    "breaker_sticks": 1_000_072, "budget_asked_too_early": 1_000_024, "cancellations_count": 1_000_001,
+    "breaker_sticks": 1_000_072, "budget_asked_too_early": 1_000_110, "cancellations_count": 1_000_001,
     "clocks_round_up": 1_000_000, "deadline_for_each_attempt": 1_000_044, "errors_are_mixed_up": 1_000_000,
     "estimates_pass_for_counts": 1_000_002, "every_429_cuts": 1_000_004, "failure_wins": 1_000_004,
     "failures_pay_for_retries": 1_000_079, "half_an_answer_will_do": 1_000_000, "headers_win": 1_000_002,
