@@ -39,7 +39,7 @@ def cost_in(usage: object) -> float | None:
     OpenRouter: `cost`, which is its own share only where the caller has a key with the vendor ("BYOK"), whose share is
     beside it. Perplexity: the parts of a cost and their `total_cost`, with a fee for each request. xAI: ticks.
     """
-    if not isinstance(usage, dict):
+    if not isinstance(usage, dict) or ("cost" not in usage and "cost_in_usd_ticks" not in usage):
         return None
     told = usage.get("cost")
     cost = _amount(told.get("total_cost") if isinstance(told, dict) else told)
