@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from random import Random
 
+from _web_server import serve_until_closed
 from aiohttp import web
 
 TOKENS = 40
@@ -74,13 +74,7 @@ async def main() -> None:
     app = web.Application()
     app.add_routes([web.post("/v1/chat/completions", complete), web.get("/v1/models", models),
                     web.get("/health", models), web.get("/report", report)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    await serve_until_closed(app)
 
 
 if __name__ == "__main__":

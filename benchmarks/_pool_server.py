@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from _pool_models import Deployment, Limited
+from _web_server import serve_until_closed
 from aiohttp import web
 
 if TYPE_CHECKING:
@@ -64,13 +65,7 @@ async def main() -> None:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", keys.ask)
     app.router.add_get("/counts", keys.counts)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-    await site.start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    await serve_until_closed(app)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from asyncrouter import Router, batch
 from asyncrouter.sim import Act, Clock, World
+from benchmarks._machine import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def main() -> None:
         table[name] = row = measured(case)
         figures = f"{row['found']:5.1f}  {row['share']:5.3f}  {row['back']:4.1f}  {row['rejected']:8.4f}"
         print(f"{name:26} {figures}", flush=True)
-    path.write_text(json.dumps(table, indent=1) + "\n")
+    path.write_text(json.dumps({**environment(), "limits": table}, indent=1) + "\n")
 
 
 def measured(case: Case, seed: int = 1) -> dict[str, float]:

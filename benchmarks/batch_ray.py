@@ -29,6 +29,7 @@ from ray.cluster_utils import Cluster
 from asyncrouter.integrations.ray import answer
 from asyncrouter.integrations.redis import RedisState
 from asyncrouter.sim import Act, World
+from benchmarks._machine import environment
 from tests.helpers.commandline import serving
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def main() -> None:
             redis.terminate()
             redis.wait()
     print(json.dumps(figures))
-    options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    options.json.write_text(json.dumps({**environment(), **figures}, indent=1) + "\n")
 
 
 def measured(directory: Path, rows: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What is left beside a step that gives a stream, for the case that it breaks."""
+"""The steps that are left beside the one whose answer is streamed: they are asked when the stream breaks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Rest(NamedTuple):
 
 
 def rest_beside(remaining: Remaining, step: int, member: Member | None) -> Rest:
-    """What is left beside this step, which has just begun to answer."""
+    """The steps left beside this one, which has just begun to answer."""
     remaining.keep_later_than(step)
     if member is not None:
         remaining.pool(step).running.append(member)
