@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request, Response
+    from asyncrouter._transport.direct_response import DirectResponse
 
 _LARGE_BODY: Final = 1 << 20
 """Bytes of a body from which on aiohttp warns that it holds the loop; from a file in memory it writes them piece by
@@ -120,7 +121,7 @@ class AiohttpTransport:
                 connection_info.set(None)
             try:
                 response = await self._ask(session, request)
-                if session is self._given:
+                if isinstance(response, aiohttp.ClientResponse) and session is self._given:
                     _hide_query(response)
                 if self._session is session:
                     connector = self._connector
@@ -200,7 +201,9 @@ class AiohttpTransport:
             self._unclosed.detach()
             self._unclosed = None
 
-    def _ask(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
+    def _ask(
+        self, session: aiohttp.ClientSession, request: Request
+    ) -> Awaitable[aiohttp.ClientResponse | DirectResponse]:
         """Send a request, the short way or through the session."""
         method, sealed_url, headers, body, connect, sealed_proxy, ca = request
         timeout = _timeout(connect)

@@ -4,7 +4,7 @@ aiohttp's session does much that a call of an API never needs: redirects, cookie
 a task that writes the body. For a small body to a plain URL it is left out, and what is the same for every request of a
 URL is built once. That saves a third of the CPU of a call.
 
-The pool, the parser and the response stay aiohttp's; how they are put together here is the way of its versions 3.14 and
+The pool, the parser and the body stay aiohttp's; how they are put together here is the way of its versions 3.14 and
 3.15. Of 3.15 there was only the branch (4e5cc054f, 2026-08-22): there a call cost 77 µs of CPU this way and 128 through
 the session (3.14.5: 60 and 114), server included, with and without `aiofastnet`, under which only the size of reads
 cannot be limited. With another version, or when a part is missing, and for a large body, a proxy or an unusual URL,
@@ -14,19 +14,20 @@ is raised, is the same either way, and a connection that fails or is cancelled d
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import TimerNoop
+from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from asyncrouter._credentials.secret import reveal_all
+from asyncrouter._transport.direct_response import DirectResponse
 from asyncrouter._transport.outgoing import check_fields
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl as tls
     from collections.abc import Mapping
 
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 _PARAMETERS: Final = (
     (ResponseHandler.set_response_params,
      {"timer", "read_until_eof", "auto_decompress", "max_line_size", "max_field_size"}),
-    (aiohttp.ClientResponse.__init__,
-     {"writer", "continue100", "timer", "request_info", "traces", "loop", "session", "stream_writer"}),
+    (ResponseHandler.feed_data, {"data", "size"}),
+    (StreamReader.on_eof, {"callback"}),
     (aiohttp.BaseConnector._get, {"key", "traces"}),
     (aiohttp.BaseConnector._release, {"key", "protocol", "should_close"}),
     (aiohttp.TCPConnector._create_connection, {"req", "traces", "timeout"}),
@@ -64,8 +65,8 @@ MAX_HEADS: Final = 32
 """Heads of requests to one URL that are kept: each key has its own, and so has a call with headers of its own."""
 _NO_TIMER: Final = TimerNoop()
 """Stands for the timeout of a read: reads have none of aiohttp's."""
-_WRITTEN: Final[Any] = SimpleNamespace(output_size=0)
-"""Stands for a writer that has done its work: all a response asks of one is how much it wrote."""
+_INFORMATIONAL: Final = frozenset(range(100, 200)) - {101}
+"""The statuses after which the response itself is still to come; after 101 comes another protocol."""
 
 
 class QuietResponse(aiohttp.ClientResponse):
@@ -81,7 +82,7 @@ class Destination:
     `template` stands for every one of them where the pool asks which connection is wanted.
     """
 
-    __slots__ = ("_heads", "info", "template", "url")
+    __slots__ = ("_heads", "template", "url")
 
     def __init__(
         self, url: URL, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession,
@@ -89,7 +90,6 @@ class Destination:
     ) -> None:
         self.url = url
         self.template = aiohttp.ClientRequest("POST", url, loop=loop, session=session, ssl=ssl)
-        self.info = self.template.request_info
         self._heads: dict[int, tuple[Mapping[str, Sealed], bytes]] = {}  # by the identity of their headers
 
     def __repr__(self) -> str:
@@ -134,16 +134,18 @@ def is_plain(url: URL) -> bool:
 
 async def exchange(
     session: aiohttp.ClientSession, destination: Destination, request: Request, timeout: aiohttp.ClientTimeout
-) -> aiohttp.ClientResponse:
-    """Send a POST with a small body and return with the headers of its response. Raises what the session raises."""
+) -> DirectResponse:
+    """Send a POST with a small body and return with the headers of its response.
+
+    Raises what the session raises; but `HttpProcessingError` for what is not HTTP, which the session wraps.
+    """
     assert session.connector is not None
     try:
         connection = await session.connector.connect(destination.template, [], timeout)
     except TimeoutError:
         raise aiohttp.ConnectionTimeoutError from None
-    response: aiohttp.ClientResponse | None = None
     try:
-        protocol, loop = connection.protocol, asyncio.get_running_loop()
+        protocol = connection.protocol
         assert protocol is not None
         protocol.set_response_params(
             timer=_NO_TIMER, read_until_eof=True, auto_decompress=False, max_line_size=MAX_HEADER_BYTES,
@@ -153,13 +155,10 @@ async def exchange(
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was lost before the request was written")
         destination.write(transport, request.sealed_headers, request.body)
-        response = QuietResponse(
-            "POST", destination.url, writer=None, continue100=None, timer=_NO_TIMER, request_info=destination.info,
-            traces=[], loop=loop, session=session, stream_writer=_WRITTEN,
-        )
-        return await response.start(connection)
+        message, body = await protocol.read()
+        while message.code in _INFORMATIONAL:
+            message, body = await protocol.read()
+        return DirectResponse(connection, destination.url, message, body)
     except BaseException:
-        if response is not None:
-            response.close()
         connection.close()
         raise

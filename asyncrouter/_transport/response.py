@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from asyncrouter._transport.direct_response import DirectResponse
     from asyncrouter._transport.unpacking import Unpacker
 
 
@@ -32,8 +33,8 @@ class AiohttpResponse:
     )
 
     def __init__(
-        self, response: aiohttp.ClientResponse, open_responses: set[AiohttpResponse], reused: bool, connected_at: float,
-        *, packed: bool = True,
+        self, response: aiohttp.ClientResponse | DirectResponse, open_responses: set[AiohttpResponse], reused: bool,
+        connected_at: float, *, packed: bool = True,
     ) -> None:
         """`packed` says that aiohttp has not unpacked a compressed body."""
         self.status: int = response.status

@@ -396,6 +396,7 @@ def test_an_interrupt_while_a_request_is_sent(
 ) -> None:
     """Ctrl-C twice raises between any two steps, also where the request is in plain text."""
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
 
     def interrupted(*_: object, **__: object) -> None:
         raise kind
@@ -410,7 +411,7 @@ def test_an_interrupt_while_a_request_is_sent(
                     return error
                 raise AssertionError("nothing was raised")
 
-    monkeypatch.setattr(aiohttp.ClientResponse, "start", interrupted)
+    monkeypatch.setattr(ResponseHandler, "read", interrupted)
     error = asyncio.run(main())
 
     assert type(error) is kind

@@ -167,3 +167,50 @@ def test_a_connection_that_is_cut_before_the_answer_is_given_up() -> None:
             await transport.aclose()
 
     run(main())
+
+
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+BOTH_WAYS = pytest.mark.parametrize("size", [2, SMALL_BODY + 1], ids=["past the session", "through it"])
+
+
+@BOTH_WAYS
+def test_interim_responses_are_passed_over(size: int) -> None:
+    """A 100 and a 103 before the response are not taken for it, and the connection is kept."""
+
+    async def handle(peer: Peer) -> None:
+        while await peer.request():
+            await peer.send(INTERIM)
+            await peer.reply(b"done")
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            for _ in range(2):
+                response = await transport.send(server.post(b"x" * size))
+                assert (response.status, await response.read(), await response.read()) == (200, b"done", b"")
+            await transport.aclose()
+            assert len(server.peers) == 1
+
+    run(main())
+
+
+@BOTH_WAYS
+def test_another_protocol_is_no_response(size: int) -> None:
+    """After a 101 the connection is not used again."""
+
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+        await peer.gone()
+
+    async def main() -> None:
+        transport = AiohttpTransport()
+        async with serving(handle) as server:
+            for _ in range(2):
+                response = await transport.send(server.post(b"x" * size))
+                assert response.status == 101
+                response.close()
+            assert len(server.peers) == 2
+            await transport.aclose()
+
+    run(main())
