@@ -17,7 +17,7 @@ from asyncrouter._policies.pools.picking import least_busy
 from asyncrouter._policies.pools.queue import PoolTicket, join_several
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from asyncrouter._credentials import Credential
     from asyncrouter._engine.engine import Engine
@@ -145,8 +145,19 @@ def _pick_of_session(
             return False
         return member.state.pacer.may_go(tokens, rank) or member.state.pacer.expected_wait(rank) <= patience
 
-    run.pinned = member = run.state.affinity.place(session, now, may_be_asked)
+    run.pinned = member = _place_of_session(session, run, now, may_be_asked)
     return member if member is not None and member.state.pacer.may_go(tokens, rank) else None
+
+
+def _place_of_session(session: str, run: PoolRun, now: float, may_be_asked: Callable[[Member], bool]) -> Member | None:
+    """Where a session is: not at a member that has become slow, but to try it, unless all that may be asked have."""
+
+    def keeps_it(member: Member) -> bool:
+        return may_be_asked(member) and member.state.slowness.place(now) != "last"
+
+    slow = [one for one in run.state.members if one.state.slow]
+    others_could = slow and any(may_be_asked(one) for one in run.state.members if one not in slow)
+    return run.state.affinity.place(session, now, keeps_it if others_could else may_be_asked)
 
 
 def _could_serve(call: Call, step_run: StepRun, run: PoolRun) -> Sequence[Member]:

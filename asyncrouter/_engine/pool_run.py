@@ -2,8 +2,9 @@
 
 After a failure another member is asked before the next step of the chain: two members in all, as many as there are
 where only their limits or keys have refused. If the host is to blame, one of another host comes first. A limit does not
-exclude its member: the call queues again for all of them, before those that have come later. What is wrong with the
-answer itself, or with the prompt, would be so at every member.
+exclude its member: the call queues again for all of them, before those that have come later. Where the budget does not
+pay for one, a cheaper one may still be asked. What is wrong with the answer itself, or with the prompt, would be so at
+every member.
 """
 
 from __future__ import annotations
@@ -145,9 +146,9 @@ class PoolRun:
 
     def failed(self, member: Member | None, error: AttemptError, now: float) -> bool:
         """Note that the attempt at a member has failed; whether another one is asked before the next step."""
-        if member is None or isinstance(error, NotAccepted | Refused | OverBudget):
+        if member is None or isinstance(error, NotAccepted | Refused):
             return False
-        if isinstance(error, NotSent) and error.actionable:  # its key is not set
+        if isinstance(error, NotSent) and error.actionable and not isinstance(error, OverBudget):  # its key is not set
             self._engine.policies.disable_key(member.step.model, error)
         self.asked = True
         if is_a_limit(error):
@@ -157,6 +158,8 @@ class PoolRun:
         if not isinstance(error, NotSent) and error.scope != "key":
             self.failures += 1
         self.without.add(member.index)
+        if isinstance(error, OverBudget):
+            self._leave_out_dear(member)
         if isinstance(error, ContextTooLong) and error.about_window:
             self._leave_out_small(member.step.model.context)
         if error.scope == "host":
@@ -185,6 +188,14 @@ class PoolRun:
         for member in self.state.members:
             other = member.step.model.context
             if window is not None and other is not None and other <= window:
+                self.without.add(member.index)
+
+    def _leave_out_dear(self, failed: Member) -> None:
+        """Leave out the members that the budget does not pay for either: their price is no lower, or not known."""
+        spending = self._engine.spending
+        allows_unknown = spending is not None and spending.budget.unknown == "allow"
+        for member in self.state.members:
+            if member.price >= failed.price and not (allows_unknown and member.price == inf):
                 self.without.add(member.index)
 
     def _leave_out_host(self, failed: Member) -> None:

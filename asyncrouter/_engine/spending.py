@@ -104,8 +104,9 @@ class Spending:
         for account in accounts_of(self.budget, tags):
             if (account.tag in tags) == bool(tags):
                 spent = await self.accounts.read(account)
-                until = None if spent.ends_in is None else self._wall() + spent.ends_in
-                return BudgetState(usd(account.limit), usd(spent.spent), usd(spent.reserved), until)
+                return BudgetState(
+                    usd(account.limit), usd(spent.spent), usd(spent.reserved), self._until(spent.ends_in)
+                )
         return None
 
     def _estimate(self, model: Model, call: Call, params: Mapping[str, object]) -> int | None:
@@ -135,14 +136,18 @@ class Spending:
         return lengths
 
     def _too_dear(self, short: Short, amount: int) -> OverBudget:
-        until = None if short.ends_in is None else self._wall() + short.ends_in
+        until = self._until(short.ends_in)
         return OverBudget(_words(short, amount, until), until=until, retry_after=short.ends_in)
+
+    def _until(self, ends_in: float | None) -> float | None:
+        """The instant so many seconds from now; a span ends on a full second."""
+        return None if ends_in is None else float(round(self._wall() + ends_in))
 
 
 def _words(short: Short, amount: int, until: float | None) -> str:
     account, end = short.account, "to its end"
     if until is not None:
-        end = f"until {datetime.fromtimestamp(round(until), UTC):%Y-%m-%d %H:%M} UTC"
+        end = f"until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
     whole = f"{account} of {usd(account.limit):g} USD"
     if short.left <= 0:
         return f"{whole} is used up {end}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from asyncrouter.shared import Account
@@ -35,14 +36,17 @@ class Accounts(Protocol):
 
 
 def accounts_of(budget: Budget, tags: Mapping[str, str] | None) -> tuple[Account, ...]:
-    """The accounts that a call with these tags is charged to."""
+    """The accounts that a call with these tags is charged to, those that end last first.
+
+    So the first of them that is short says when a call can go that several of them refuse: not before its end.
+    """
     accounts = [] if budget.usd is None else [Account("", "", nano(budget.usd), SPANS[budget.per])]
     for tag in budget.tags:
         if tags is not None and (value := tags.get(tag)) is not None:
             of_tag = budget.of_tag(tag)
             if of_tag.usd is not None:
                 accounts.append(Account(tag, str(value), nano(of_tag.usd), SPANS[of_tag.per]))
-    return tuple(accounts)
+    return tuple(sorted(accounts, key=lambda account: -(account.span or inf)))
 
 
 def nano(usd: float) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asyncrouter import AllModelsFailed, Notice, StateChanged, StreamInterrupted
+from asyncrouter import AllModelsFailed, Notice, OverBudget, StateChanged, StreamInterrupted
 from asyncrouter.sim import Act
 from tests.helpers.pool_world import members_of, pool_router, router_to
 
@@ -430,3 +430,44 @@ def test_a_member_that_is_quick_again_is_back_after_its_raced_trials(clock: Cloc
         return [attempt.member for reply in replies[-40:] for attempt in reply.trace.attempts]
 
     assert clock.run(scenario()).count("a:s") >= 10
+
+
+@pytest.mark.parametrize("pick", ["first", "weighted", "least-busy"])
+@pytest.mark.parametrize(("dear", "usd"), [(None, 50.0), (1000.0, 0.05)])
+@pytest.mark.parametrize("options", [{}, {"session": "s"}])
+def test_a_member_that_the_budget_does_not_pay_for_gives_way_to_one_that_it_does(
+    clock: Clock, world: World, pick: str, dear: float | None, usd: float, options: dict[str, Any]
+) -> None:
+    """A member without a price, or too dear for what is left, fails no call that a cheaper one can serve."""
+    world.model("m", Act(text="x"))
+    price = {} if dear is None else {"usd_per_mtok": {"input": dear, "output": dear}}
+    models = {
+        "dear": {"provider": "a", "id": "m", **price},
+        "dearer": {"provider": "b", "id": "m", **price},
+        "cheap": {"provider": "c", "id": "m", "usd_per_mtok": {"input": 1.0, "output": 1.0}},
+        "pool": {"any": ["dear", "dearer", "cheap"], "pick": pick},
+    }
+
+    async def scenario() -> list[Reply]:
+        async with router_to(world, models, budget={"usd": usd, "per": "run"}) as router:
+            return [await router.chat("x", model="pool", max_tokens=100, **options) for _ in range(9)]
+
+    replies = clock.run(scenario())
+    assert {members_of(reply)[-1][0] for reply in replies} == {"cheap"}
+    assert max(len(reply.trace.attempts) for reply in replies) == 2
+
+
+def test_where_the_budget_pays_for_no_member_the_call_says_so(clock: Clock, world: World) -> None:
+    """Members that are no cheaper than one that is too dear are not asked; the error is that of the budget."""
+    world.model("m", Act(text="x"))
+    price = {"usd_per_mtok": {"input": 1000.0, "output": 1000.0}}
+    models = {name: {"provider": name, "id": "m", **price} for name in "ab"}
+
+    async def scenario() -> AllModelsFailed:
+        async with router_to(world, {**models, "pool": {"any": ["a", "b"]}}, budget={"usd": 0.05}) as router:
+            with pytest.raises(AllModelsFailed) as caught:
+                await router.chat("x", model="pool", max_tokens=100)
+            return caught.value
+
+    error = clock.run(scenario())
+    assert (type(error.last), error.http_status, len(error.trace.attempts)) == (OverBudget, 429, 1)

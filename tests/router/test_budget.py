@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,6 +127,38 @@ def test_spans(clock: Clock, world: World, per: str, until: float | None) -> Non
 
     assert isinstance(last, OverBudget)
     assert last.until == until
+
+
+@pytest.mark.parametrize("order", [["tenant", "team"], ["team", "tenant"]])
+@pytest.mark.parametrize(("tenant", "until"), [("day", NOON + 43200), ("run", None)])
+def test_of_several_budgets_the_one_that_ends_last_counts(
+    clock: Clock, world: World, order: list[str], tenant: str, until: float | None
+) -> None:
+    """Where the whole budget and two tags' are used up at once, `until` is when the last of them begins anew."""
+    world.model("a", Act(text="x"))
+    spans = {"tenant": {"usd": 0.001, "per": tenant}, "team": {"usd": 0.001, "per": "hour"}}
+    router = router_of(world, {"usd": 0.001, "per": "hour", "tags": {tag: spans[tag] for tag in order}}, "a")
+
+    last = clock.run(failure(router.chat("x", tags={"tenant": "A", "team": "B"}))).last
+
+    assert isinstance(last, OverBudget)
+    assert str(last).startswith("a: the budget of tenant 'A' of 0.001 USD")
+    assert last.until == until
+
+
+def test_until_is_a_full_hour_however_late_it_is_asked(clock: Clock, world: World) -> None:
+    """The instant at which a budget begins anew is exact, though the wall clock goes on while it is worked out."""
+    world.model("a", Act(text="x"))
+    config = world.config(models={"a": {"provider": "sim", "id": "a", "usd_per_mtok": PRICE}}, budget={"usd": 0.001})
+    ticks = count(NOON + 0.3, 1e-6)
+    router = Router(config, transport=world.transport(), seed=1, wall=lambda: next(ticks))
+
+    async def scenario() -> tuple[CallError, BudgetState | None]:
+        return await failure(router.chat("x", model="a")), await router.spending()
+
+    error, state = clock.run(scenario())
+    assert isinstance(error.last, OverBudget)
+    assert (error.last.until, state) == (NOON + 43200, BudgetState(0.001, 0.0, 0.0, NOON + 43200))
 
 
 def test_tags_have_budgets_of_their_own(clock: Clock, world: World) -> None:

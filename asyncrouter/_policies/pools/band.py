@@ -75,15 +75,11 @@ class Absence:
 
 
 class Band:
-    """The members of one pool by speed. `out` are those that are left out, by their index.
+    """The members of one pool by speed. `out` are those that are much slower than the quickest, by their index."""
 
-    `leaves_out`: whether the rule of the pool leaves them out at all; else who is back begins as it has gone on.
-    """
+    __slots__ = ("_since", "_usual", "best", "out")
 
-    __slots__ = ("_leaves_out", "_since", "_usual", "best", "out")
-
-    def __init__(self, *, leaves_out: bool) -> None:
-        self._leaves_out = leaves_out
+    def __init__(self) -> None:
         self.best = inf
         """The shortest median of whole answers, in seconds; `inf` while none is known."""
         self.out: dict[int, Absence] = {}
@@ -109,8 +105,6 @@ class Band:
                 del self.out[member.index]
                 self._since[member.index] = member.times.sent
                 self._usual.pop(member.index, None)
-                if self._leaves_out:
-                    member.came_back()
 
     def why_out(self, member: Member) -> str:
         """Why a member is out, in figures; "" if it is not."""

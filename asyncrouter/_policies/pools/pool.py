@@ -4,9 +4,11 @@ Theory of operation. `choose()` is one synchronous step: it looks at the members
 before anything else happens. So a thousand calls at once see each other.
 
 Which members could be asked is not worked out for each call, but when something has changed (`look_again`), and from
-time to time (`_look`): those that nothing refuses, are not left out as slow (`band.py`), and have room under slow
-start. Unless nothing refuses anybody, the one that is picked is then asked by its own policies; if they refuse it, or
-its limits would make the call wait, the next one is picked. So a call hardly costs more for ten members than for two.
+time to time (`_look`): those that nothing refuses, are not left out as slow, and have room under slow start. Slow is
+who takes longer than the others (`band.py`), or than it used to (`slowness.py`): the band compares whole answers, and a
+member that hangs, and so loses its races, gives none. Unless nothing refuses anybody, the one that is picked is then
+asked by its own policies; if they refuse it, or its limits would make the call wait, the next one is picked. So a call
+hardly costs more for ten members than for two.
 
 When none could go at once, the call waits in the queues of all of them with one ticket (`pacing.py`), and goes with the
 first member whose turn it is. So all waiting calls of a pool stand in one queue, and nobody waits for a slow member
@@ -63,7 +65,7 @@ class PoolState:
         self._random = random
         self._refusal = refusal
         self._notice = notice
-        self._band = Band(leaves_out=pool.pick in LEAVE_OUT_SLOW)
+        self._band = Band()
         self._away: set[int] = set()
         self._ready: list[Member] = list(members)
         self._slow: list[Member] = []
@@ -92,8 +94,11 @@ class PoolState:
         self.nothing_refuses, self._look_at = False, -inf
 
     def is_trial(self, member: Member, now: float) -> bool:
-        """Whether a call that goes to a member now finds out if it is as fast as the others again."""
-        return member in self._slow and self._band.out[member.index].is_due(member, now)
+        """Whether a call that goes to a member now finds out if it is as fast as the others, or as it was, again."""
+        if member not in self._slow:
+            return False
+        absence = self._band.out.get(member.index)
+        return absence.is_due(member, now) if absence is not None else member.state.slowness.place(now) == "probe"
 
     def choose(
         self, now: float, may_go: Callable[[Member], bool], without: Collection[int] = (), *, step: bool = True
@@ -117,7 +122,11 @@ class PoolState:
         """Which of these members a hedge is sent to: one where the session is warm, a quick one, the least busy one."""
         warm: Sequence[int] = () if session is None else self.affinity.warm(session, now)
         rank = {index: place for place, index in enumerate(warm)}
-        return min(members, key=lambda one: (one.index in self._band.out, rank.get(one.index, 0), one.slots.running))
+
+        def rule(one: Member) -> tuple[bool, int, int]:
+            return one.state.slow or one.index in self._band.out, rank.get(one.index, 0), one.slots.running
+
+        return min(members, key=rule)
 
     def _choose_among(
         self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool], without: Collection[int], *,
@@ -160,7 +169,7 @@ class PoolState:
         self, now: float, may_go: Callable[[Member], bool], without: Collection[int]
     ) -> Member | None:
         for member in self._slow:
-            if member.index not in without and self._band.out[member.index].is_due(member, now):
+            if member.index not in without and self.is_trial(member, now):
                 return member if self._could_go(member, now, may_go) else None
         return None
 
@@ -178,14 +187,25 @@ class PoolState:
         self.counts_tokens = any(one.state.limits.counts_tokens for one in self.members)
         if len(self.members) > 1:
             self._band.look(present, now)
-        slow = self._band.out if self._pick in LEAVE_OUT_SLOW else ()
-        self._ready = [one for one in present if one.index not in slow]
-        self._slow = [one for one in present if one.index in slow]
+        out, before = self._left_out(present), self._slow
+        self._ready = [one for one in present if one.index not in out]
+        self._slow = [one for one in present if one.index in out]
+        for member in before:
+            if member in self._ready and not member.state.slow:
+                member.came_back()
         self._starting = any(one.starting for one in present)
         self.nothing_refuses = not self._away and all(one.state.breakers_closed for one in present)
         self._calls_left = CALM_CALLS * len(self.members)
-        if self.nothing_refuses and not self._band.out and not self._starting:
+        if self.nothing_refuses and not self._slow and not self._band.out and not self._starting:
             self._look_at = now + CALM_SECONDS
         else:
             best = self._band.best
             self._look_at = now + max(LOOK_SECONDS, best / LOOKS_AN_ANSWER if best < inf else 0.0)
+
+    def _left_out(self, present: Sequence[Member]) -> Collection[int]:
+        """The indexes of the members that are left out as slow; where all are slower than they were, that is no reason.
+        """
+        if self._pick not in LEAVE_OUT_SLOW:
+            return ()
+        slower = {one.index for one in present if one.state.slow}
+        return self._band.out.keys() | slower if len(slower) < len(present) else self._band.out
