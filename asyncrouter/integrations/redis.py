@@ -29,6 +29,7 @@ two of its spans. Names of models and values of tags stand in them as hashes onl
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -99,9 +100,9 @@ class RedisState:
         run: str | None = None,
     ) -> None:
         _check_url(url)
-        if not namespace or not all(sign.isalnum() or sign in "._-" for sign in namespace):
+        if not isinstance(namespace, str) or not re.fullmatch(r"[\w.-]+", namespace):
             raise ConfigError(f"expected letters, digits, dots, dashes and underscores, got {namespace!r}", "namespace")
-        if processes < 1:
+        if not isinstance(processes, int) or processes < 1:
             raise ConfigError(f"expected a whole number, 1 or more, got {processes!r}", "processes")
         self._url = url
         self._namespace = namespace
@@ -130,7 +131,7 @@ class RedisState:
             await self.news()
         except OSError as error:
             if self._required:
-                text = f"{self._shown_url()} cannot be used: {error}; start the server, or set required=False"
+                text = f"{self._shown_url()} cannot be used: {error}; check the URL, start the server, or set required=False"
                 raise ConfigError(text, "shared") from None
             raise
         finally:

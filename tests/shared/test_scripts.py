@@ -272,6 +272,7 @@ def test_a_server_that_is_not_there() -> None:
     ({"url": "redis://:hunter2@localhost:hunter2/0"}, "host or port cannot be read$"),
     ({"url": "redis://[::1/0"}, "host or port cannot be read$"), ({"url": "redis://h", "namespace": "a b"}, "letters"),
     ({"url": "redis://h", "namespace": ""}, "letters"), ({"url": "redis://h", "processes": 0}, "1 or more"),
+    ({"url": "redis://h", "namespace": 3}, "letters"), ({"url": "redis://h", "processes": "2"}, "1 or more"),
 ])
 def test_arguments_that_cannot_be_used(given: dict[str, object], words: str) -> None:
     """A URL or a name that cannot be used is a `ConfigError`."""
