@@ -131,7 +131,7 @@ class RedisState:
             await self.news()
         except OSError as error:
             if self._required:
-                text = f"{self._shown_url()} cannot be used: {error}; check the URL, start the server, or set required=False"
+                text = f"{self._shown_url()} cannot be used: {error}; check URL and server, or set required=False"
                 raise ConfigError(text, "shared") from None
             raise
         finally:
