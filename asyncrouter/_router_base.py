@@ -114,7 +114,8 @@ class RouterBase:
 
         New calls use it from now on, those in flight end under the old one. What has been learned stays: connections,
         breakers, holds, latencies, limits that were found, what was spent of a budget. A provider whose entry has
-        changed begins anew. `tables` is as in the constructor. Options of `with_options()` stay, too.
+        changed, or the environment variable with its key, begins anew. `tables` is as in the constructor. Options of
+        `with_options()` stay, too.
 
         Call it on the event loop of the router's calls. Raises `ConfigError` for a configuration that cannot be used,
         and then the old one stays.

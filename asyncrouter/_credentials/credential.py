@@ -83,6 +83,13 @@ class Credential:
         found = key_from(os.environ.get(self._variable, ""))
         return None if isinstance(found, Secret) else _no_key(self._variable, found)
 
+    def has_changed(self) -> bool:
+        """Whether its environment variable has another value than the one that is used, or had none."""
+        if self._variable is None:
+            return False
+        found = key_from(os.environ.get(self._variable, ""))
+        return isinstance(found, Secret) and found != self._key
+
     def due(self, now: float) -> bool:
         """Whether `fetch()` should be awaited before `get()`. `now` is the time of the loop's clock."""
         return now >= self._due_at

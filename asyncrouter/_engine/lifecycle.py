@@ -126,7 +126,7 @@ class Lifecycle:
         return self._spending
 
     def reload(self, old: Config, new: Config) -> set[str]:
-        """Go on with another configuration; the names of the providers whose entries have changed.
+        """Go on with another configuration; the names of the providers whose entries, or keys, have changed.
 
         Calls in flight keep the engine they began with; the new one shares all with it but those providers.
         """
@@ -135,6 +135,7 @@ class Lifecycle:
             return set()
         self._check_loop()
         changed = {name for name in engine.wires if not _same_provider(name, old, new)}
+        changed |= {name for name, credential in engine.credentials.items() if credential.has_changed()}
         self.engine = engine.reloaded(changed, self.spending())
         engine.policies.reconfigure(new, changed)
         return changed

@@ -93,6 +93,50 @@ def test_a_provider_that_has_changed_begins_anew(clock: Clock, world: World, mon
     assert clock.run(scenario()) == "x"
 
 
+@pytest.mark.parametrize("key", ["env:ONE_KEY", ["env:ONE_KEY", "env:OTHER_KEY"]])
+@pytest.mark.parametrize("before", ["old-secret-key", None])
+def test_a_variable_that_has_changed_is_read_again(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, key: object, before: str | None
+) -> None:
+    """With the same configuration a key that was turned down, or not set, is out no more when its variable is new."""
+    monkeypatch.setenv("OTHER_KEY", "older-secret-key")
+    monkeypatch.delenv("ONE_KEY", raising=False)
+    if before is not None:
+        monkeypatch.setenv("ONE_KEY", before)
+    world.model("a", Act(text="x"))
+    world.rule(lambda seen, _: Act(status=401) if "old" in seen.headers["authorization"] else None)
+    config = world.config(tasks={"t": ["a"]}, providers={"sim": {"key": key}})
+
+    async def scenario() -> str:
+        async with Router(config, transport=world.transport()) as router:
+            with pytest.raises(AllModelsFailed):
+                await router.chat("x", task="t")
+            monkeypatch.setenv("ONE_KEY", "new-secret-key")
+            router.reload(config)
+            return (await router.chat("x", task="t")).text
+
+    assert clock.run(scenario()) == "x"
+
+
+def test_a_variable_that_is_as_it_was_changes_nothing(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that was turned down stays out over a reload while its variable has the same value."""
+    monkeypatch.setenv("ONE_KEY", "old-secret-key")
+    world.model("a", Act(status=401))
+    config = world.config(tasks={"t": ["a"]}, providers={"sim": {"key": "env:ONE_KEY"}})
+
+    async def scenario() -> None:
+        async with Router(config, transport=world.transport()) as router:
+            for _ in range(2):
+                with pytest.raises(AllModelsFailed):
+                    await router.chat("x", task="t")
+                router.reload(config)
+
+    clock.run(scenario())
+    assert len(world.seen) == 1
+
+
 def test_what_was_spent_stays_spent(clock: Clock, world: World) -> None:
     """A budget that is changed counts what was spent under the old one."""
     world.model("a", Act(text="x"))
