@@ -146,7 +146,10 @@ class PoolRun:
 
     def failed(self, member: Member | None, error: AttemptError, now: float) -> bool:
         """Note that the attempt at a member has failed; whether another one is asked before the next step."""
-        if member is None or isinstance(error, NotAccepted | Refused):
+        if member is None:
+            return False
+        if isinstance(error, NotAccepted | Refused):
+            self.without.add(member.index)  # nor is it raced with another one
             return False
         if isinstance(error, NotSent) and error.actionable and not isinstance(error, OverBudget):  # its key is not set
             self._engine.policies.disable_key(member.step.model, error)

@@ -471,3 +471,23 @@ def test_where_the_budget_pays_for_no_member_the_call_says_so(clock: Clock, worl
 
     error = clock.run(scenario())
     assert (type(error.last), error.http_status, len(error.trace.attempts)) == (OverBudget, 429, 1)
+
+
+@pytest.mark.parametrize(("first", "outcome"), [
+    (Act(text="bad", first_token=1.0), "not_accepted"), (Act(blocked=True, first_token=1.0), "failed"),
+])
+def test_a_member_whose_answer_was_no_good_is_not_raced_again(
+    clock: Clock, world: World, first: Act, outcome: str
+) -> None:
+    """While a sibling that was started beside it is late, too, the member that was turned down is not asked once more.
+    """
+    world.model("x", first)
+    world.model("y", Act(text="good", first_token=5.0))
+
+    async def scenario() -> Reply:
+        async with pool_router(world, "a:x", "b:y", pick="first") as router:
+            return await router.chat(
+                "x", model="pool", hedge=0.5, accept=lambda reply: reply.text == "good", on_refusal="next"
+            )
+
+    assert members_of(clock.run(scenario())) == [("a:x", "first", outcome), ("b:y", "hedge", "won")]
