@@ -41,7 +41,7 @@ class PoolRun:
     """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
 
     __slots__ = (
-        "_engine", "_limits", "_pool", "again", "asked", "call", "failures", "pinned", "running", "state", "without",
+        "_engine", "_keys", "_limits", "_pool", "again", "asked", "call", "failures", "pinned", "running", "state", "without",
     )
 
     def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
@@ -61,6 +61,7 @@ class PoolRun:
         self.again = 0
         """Requests to a member that has just been asked, and was asked again after a pause."""
         self._limits = 0
+        self._keys = 0  # requests that only the key of a member has refused
 
     def __repr__(self) -> str:
         return f"<PoolRun {self._pool.name}, without {len(self.without)} of {len(self.state.members)}>"
@@ -158,8 +159,9 @@ class PoolRun:
             again = self.may_queue_again(member)
             self._limits += 1
             return again and not self._has_tried_enough() and self.free_in(now) < inf
-        if not isinstance(error, NotSent) and error.scope != "key":
-            self.failures += 1
+        if not isinstance(error, NotSent):
+            self._keys += error.scope == "key"
+            self.failures += error.scope != "key"
         self.without.add(member.index)
         if isinstance(error, OverBudget):
             self._leave_out_dear(member)
@@ -178,7 +180,7 @@ class PoolRun:
 
     def tried_before(self, attempts: int) -> int:
         """As how many requests to one member those to all of them count, where each may be asked so often."""
-        return self._limits + self.failures + self.again - attempts * (len(self.state.members) - 1)
+        return self._limits + self._keys + self.failures + self.again - attempts * (len(self.state.members) - 1)
 
     def _has_tried_enough(self) -> bool:
         settings = self._pool.members[0].retry

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError, ContextTooLong
     from asyncrouter._policies.pacing import Ticket
     from asyncrouter._policies.refusal import Refusal
+    from asyncrouter._policies.slowness import Place
     from asyncrouter._types import Call, Cause, Trace
 
 MIN_STEP_SECONDS = 0.25
@@ -76,7 +77,7 @@ class Remaining(PoolSteps):
     def _next_of_some_slow(self) -> tuple[int, bool]:
         """The same, when some models have become slow. If all of the chain have, they are pardoned when one is due."""
         now, policies, steps = self._engine.time(), self._engine.policies, self._plan.steps
-        places = [self._slow_place(index, now) for index in self._left]
+        places = [self._place_now(index, now) for index in self._left]
         at = next((at for at, place in enumerate(places) if place != "last"), 0)
         if places[at] == "probe":
             models = [step.model for step in steps[:self._plan.ordinary] if step.pool is None]
@@ -86,6 +87,11 @@ class Remaining(PoolSteps):
             policies.pardon(models, now)
             return self._left[0], False
         return self._left[at], False
+
+    def _place_now(self, index: int, now: float) -> Place:
+        """Where a step stands in its chain; last as long as its probe could not be sent, which would use that up."""
+        place = self._slow_place(index, now)
+        return "last" if place == "probe" and max(self._free_in(index), self._queue_of(index)) > 0.0 else place
 
     def limits(self, trace: Trace, starts: int) -> tuple[float, float]:
         """The share of the deadline of the step that starts now: until when it may be silent, when it must have ended.

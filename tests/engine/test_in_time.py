@@ -393,6 +393,34 @@ def test_a_probe_is_raced_at_once(clock: Clock, world: World) -> None:
     assert probe.attempts[1].why == "a: has become slow, and is tried again"
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_slow_model_that_is_held_is_probed_as_soon_as_it_is_free(clock: Clock, world: World, status: int) -> None:
+    """No probe is used up, and none becomes rarer, while a slow model could not be asked anyway."""
+    async def scenario() -> list[tuple[str, bool]]:
+        async with Router(world.config(), transport=world.transport(), seed=1) as router:
+            for name in ("a", "b"):
+                world.model(name, FLOWS)
+                for _ in range(150):
+                    await router.chat("x", model=name)
+            world.model("a", Act(tokens=65, first_token=5.0, gap=1 / 32))
+            while not router.health()["a"].slow:
+                await router.chat("x", chain=["a", "b"])
+            world.model("a", Act(status=status, retry_after=40.0))
+            while router.health()["a"].standing == "ready":
+                await router.chat("x", chain=["a", "b"])
+            world.model("a", FLOWS)
+            asked = []
+            while not asked or asked[-1][1]:
+                held = router.health()["a"].standing != "ready"
+                reply = await router.chat("x", chain=["a", "b"])
+                asked.append((reply.trace.attempts[0].model, held))
+            return asked
+
+    asked = clock.run(scenario())
+    assert len(asked) > 10
+    assert asked[-1] == ("a", False)
+
+
 def test_calls_on_their_way_are_raced_when_their_model_becomes_slow(clock: Clock, world: World) -> None:
     """When a model is demoted the calls that are silent on it are raced at once, without a token."""
     async def scenario() -> list[float]:

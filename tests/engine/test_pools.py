@@ -84,15 +84,16 @@ def test_keys_and_limits_do_not_count_as_members_that_failed(
     assert [attempt.member for attempt in reply.trace.attempts] == ["a:out", "b:out", "c:out", "d:m"]
 
 
+@pytest.mark.parametrize("status", [500, 401, 402])
 @pytest.mark.parametrize(("retry", "asked"), [
     ({"attempts": 1}, ["a:m", "b:bad", "c:m"]), ({}, ["a:m", "b:bad", "a:m"]),
 ])  # fmt: skip
 def test_given_attempts_bound_all_requests_of_a_pool(
-    clock: Clock, world: World, retry: dict[str, int], asked: list[str]
+    clock: Clock, world: World, retry: dict[str, int], asked: list[str], status: int
 ) -> None:
-    """One attempt at each of two members is two requests, whatever they were answered with: a limit, then a failure."""
+    """One attempt at each of two members is two requests, whatever they met: a limit, then a failure or a dead key."""
     world.model("m", Act(status=429), Act(text="hello"))
-    world.model("bad", Act(status=500))
+    world.model("bad", Act(status=status))
 
     async def scenario() -> Reply:
         models = {"pool": {"any": ["a:m", "b:bad"], "pick": "first"}}

@@ -31,6 +31,8 @@ CALLS_OWN = frozenset({"401", "402", "403", "404", "429", "429_money", "402_soon
 
 def nobody_pays_for_another(run: FinishedRun) -> None:
     """A model or key is disabled only by definite words, or by three different requests in a row."""
+    if not run.record.has_listener:
+        return  # nobody has the traces of calls that were cancelled: what they have met counts, too
     doubts = {name: _proven(run, name) for name in run.config.models}
     for one in run.tries:
         told = getattr(one.attempt.error, "message", "")

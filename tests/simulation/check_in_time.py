@@ -88,13 +88,23 @@ def auto_limits_cut_last(run: FinishedRun) -> None:
             run.flag("auto", f"{one} cut after {one.ended - since!r} s, not {limit!r}")
         committed = one.call.behaviour.stream and last is not None
         batch = one.call.behaviour.options.get("priority") == "batch"
-        if committed or batch or not one.call.plan.rescues or not run.record.has_listener:
+        if committed or batch or _is_beside_a_stream(run, one) or not one.call.plan.rescues or not run.record.has_listener:
             continue
         for other in run.by_call[one.call.number]:
             model = other.attempt.model
             untroubled = not troubled & {model, run.scenario.models[model].provider}
             if other.sent == one.ended and other.attempt.cause == "fallback" and untroubled:
                 run.flag("auto", f"{one} cut at {one.ended!r}, when {model} could have been raced with it")
+
+
+def _is_beside_a_stream(run: FinishedRun, one: MatchedAttempt) -> bool:
+    """Whether a stream that had fallen silent was still open when an attempt beside it ended: two ran already."""
+    assert one.sent is not None
+    return one.call.behaviour.stream and any(
+        other.attempt.first_content is not None and other.sent is not None
+        and other.sent < one.sent and one.ended < other.ended
+        for other in run.by_call[one.call.number]
+    )
 
 
 def whole_or_confirmed(run: FinishedRun) -> None:

@@ -18,6 +18,8 @@ MOST_MEMBERS = 2
 """Members that a step asks at most, of those that fail for another reason than their limit or key."""
 FINAL = frozenset({"NotAccepted", "Refused", "ContextTooLong", "DeadlineExceeded", "OverBudget"})
 """Errors after which no sibling is asked: it would say the same."""
+UNAVAILABLE = 503
+"""The status that names a limit, too, where it asks for a pause."""
 NANO = 1_000_000_000
 """Nano-dollars in a US dollar."""
 MOST_TIMES_MEAN, MOST_ABOVE = 1.5, 4.0
@@ -176,10 +178,7 @@ class _Places:
     def load(self, one: MatchedAttempt) -> dict[str, int]:
         """How many requests each member had when an attempt was sent."""
         assert one.exchange is not None
-        at, number = one.exchange.at, one.exchange.number
-        running = Counter(other.model for other in self._run.record.exchanges[:number]
-                          if other.ended is None or other.ended > at)
-        return {name: running[name] for name in self._names}
+        return {name: one.exchange.beside.get(name, 0) for name in self._names}
 
 
 def _is_picked(one: MatchedAttempt) -> bool:
@@ -210,9 +209,10 @@ def _followed(run: FinishedRun) -> Iterator[tuple[MatchedAttempt, MatchedAttempt
 def _is_of_place(one: MatchedAttempt) -> bool:
     """Whether it has failed for a limit or a key, after which all members may be asked."""
     error = one.attempt.error
-    return error is not None and (
-        bool(error.retry_after) or type(error).__name__ == "RateLimited" or one.attempt.scope == "key"
-    )
+    if error is None:
+        return False
+    limited = type(error).__name__ == "RateLimited" or (error.status == UNAVAILABLE and bool(error.retry_after))
+    return limited or one.attempt.scope == "key"
 
 
 def _is_slow(run: FinishedRun, name: str, at: float) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .wire_openai import word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from asyncrouter import Attempt, Chunk, Reply, Trace
     from asyncrouter._config.plan import Plan
@@ -34,12 +34,18 @@ class Exchange:
     key: str
     at: float
     script: ScriptedResponse
+    beside: Mapping[str, int] = field(default_factory=dict)
+    """The connections that were open when it was sent, by model, without its own."""
     connected: float | None = None
     ended: float | None = None
     words: int = 0
     """Words of the answer that the client has read."""
     taken: bool = False
     """Whether the client has read the response to its end."""
+
+    def is_whole_at(self, now: float) -> bool:
+        """Whether everything that its response brings had come by this instant."""
+        return self.connected is not None and self.connected + self.script.pieces[-1][0] <= now
 
     def text(self) -> str:
         """The whole answer that its response would bring."""

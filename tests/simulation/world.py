@@ -135,7 +135,7 @@ class World:
             model, now, number, key, call.behaviour.slowdown, stream=stream, size=size,
             max_tokens=None if max_tokens is None else self._limit(call), disliked=call.behaviour.disliked,
         )
-        exchange = Exchange(number, call, model.provider, model.name, key, now, script)
+        exchange = Exchange(number, call, model.provider, model.name, key, now, script, dict(self.live))
         for watch in self.watchers:
             watch(exchange)
         record.exchanges.append(exchange)
@@ -160,7 +160,8 @@ class World:
         call, task = exchange.call, asyncio.current_task(self._loop)
         own = task is not None and task.get_name() != f"call {call.number}"
         now, others = self._loop.time(), (other for other in call.exchanges if other is not exchange)
-        won = any(other.words and (other.ended is None or other.ended == now) for other in others)
+        won = any(other.words and (other.ended is None or (other.ended == now and other.is_whole_at(now)))
+                  for other in others)
         lost = (won and now < call.deadline) or call.cancelled_at is not None
         return own and lost and self._random.random() < self._scenario.slow_cancel
 
