@@ -79,7 +79,7 @@ async def admit_to_pool_later(engine: Engine, call: Call, step_run: StepRun, run
             member, hold = min(held.items(), key=lambda item: item[1])
             if not step_run.should_wait(hold):
                 raise _error(refusals)
-            await engine.sleep(hold, member.step.model, step_run.pointless_after())
+            await engine.sleep(hold, member.model, step_run.pointless_after())
         elif (forced := _forced(engine, call, step_run, run)) is not None:
             return forced
         else:

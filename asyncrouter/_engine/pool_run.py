@@ -22,7 +22,7 @@ from asyncrouter._policies.scope import is_a_limit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncrouter._config.plan import PlannedPool
+    from asyncrouter._config.plan import PlannedPool, PlannedStep
     from asyncrouter._engine.engine import Engine
     from asyncrouter._errors import AttemptError
     from asyncrouter._policies.pools.member import Member
@@ -41,7 +41,8 @@ class PoolRun:
     """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
 
     __slots__ = (
-        "_engine", "_keys", "_limits", "_pool", "again", "asked", "call", "failures", "pinned", "running", "state", "without",
+        "_engine", "_keys", "_limits", "_pool", "again", "asked", "call", "failures", "pinned", "running", "state",
+        "without",
     )
 
     def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
@@ -66,13 +67,17 @@ class PoolRun:
     def __repr__(self) -> str:
         return f"<PoolRun {self._pool.name}, without {len(self.without)} of {len(self.state.members)}>"
 
+    def step_of(self, member: Member) -> PlannedStep:
+        """The step of this call at a member, with its own settings: the state of the pool is common to all calls."""
+        return self._pool.members[member.index]
+
     def own_key(self, member: Member) -> bool:
         """Whether the caller has brought a key of its own for a member."""
-        return member.step.model.provider in self.call.own_keys
+        return member.model.provider in self.call.own_keys
 
     def refusal_of(self, member: Member, now: float, *, forced: bool = False) -> Refusal | None:
         """Why a member may not be asked now; `None` when it may."""
-        return self._engine.policies.refusal(member.step.model, now, forced=forced, own_key=self.own_key(member))
+        return self._engine.policies.refusal(member.model, now, forced=forced, own_key=self.own_key(member))
 
     @property
     def left_out(self) -> set[int]:
@@ -107,7 +112,7 @@ class PoolRun:
         """About how many seconds the call would wait for its turn at the first of those that may be asked."""
         policies, call = self._engine.policies, self.call
         waits = [
-            policies.expected_wait(one.step.model, call.priority, own_key=self.own_key(one)) for one in self._able(now)
+            policies.expected_wait(one.model, call.priority, own_key=self.own_key(one)) for one in self._able(now)
         ]
         return min(waits, default=inf)
 
@@ -142,7 +147,7 @@ class PoolRun:
 
     def may_go_at_once(self, now: float) -> Member | None:
         """A member that a hedge could be sent to now: of those that have no part in the call, the least busy one."""
-        able = [one for one in self.left() if may_go_at_once(self._engine, self.call, one.step, now)]
+        able = [one for one in self.left() if may_go_at_once(self._engine, self.call, self.step_of(one), now)]
         return self.state.for_hedge(able, self.call.session, now) if able else None
 
     def failed(self, member: Member | None, error: AttemptError, now: float) -> bool:
@@ -153,7 +158,7 @@ class PoolRun:
             self.without.add(member.index)  # nor is it raced with another one
             return False
         if isinstance(error, NotSent) and error.actionable and not isinstance(error, OverBudget):  # its key is not set
-            self._engine.policies.disable_key(member.step.model, error)
+            self._engine.policies.disable_key(member.model, error)
         self.asked = True
         if is_a_limit(error):
             again = self.may_queue_again(member)
@@ -166,7 +171,7 @@ class PoolRun:
         if isinstance(error, OverBudget):
             self._leave_out_dear(member)
         if isinstance(error, ContextTooLong) and error.about_window:
-            self._leave_out_small(member.step.model.context)
+            self._leave_out_small(member.model.context)
         if error.scope == "host":
             self._leave_out_host(member)
         return self.failures < MOST_MEMBERS and not self._has_tried_enough() and self.free_in(now) <= 0.0
@@ -176,7 +181,7 @@ class PoolRun:
 
         Not where each has turned it down, and so few ask that there is no queue to spread their requests.
         """
-        return self._limits < len(self.state.members) or self._engine.policies.queues(member.step.model)
+        return self._limits < len(self.state.members) or self._engine.policies.queues(member.model)
 
     def tried_before(self, attempts: int) -> int:
         """As how many requests to one member those to all of them count, where each may be asked so often."""
@@ -191,7 +196,7 @@ class PoolRun:
     def _leave_out_small(self, window: int | None) -> None:
         """Leave out the members whose context window is known to be no larger."""
         for member in self.state.members:
-            other = member.step.model.context
+            other = member.model.context
             if window is not None and other is not None and other <= window:
                 self.without.add(member.index)
 
@@ -212,4 +217,4 @@ class PoolRun:
 
 
 def _host_of(member: Member) -> str | None:
-    return urlsplit(member.step.provider.base_url).netloc
+    return urlsplit(member.provider.base_url).netloc

@@ -137,15 +137,15 @@ class StepRun:
     def bind(self, call: Call, member: Member) -> None:
         """Go on as a step of this member of the pool."""
         assert self.pool is not None
-        self.member, self.step = member, member.step
+        self.member, self.step = member, self.pool.step_of(member)
         self.pool.running.append(member)
         self.probes = self.is_probe = not self.hedged and self.pool.state.is_trial(member, self.loop.time())
-        provider = member.step.model.provider
+        provider = member.model.provider
         if call.provider_params:
-            self.params = {**call.params_for(provider), **member.step.params}
+            self.params = {**call.params_for(provider), **self.step.params}
         self.own_key = provider in call.own_keys
         if isinstance(self.attempt, TraceEntry):
-            self.attempt.bind(member.step)
+            self.attempt.bind(self.step)
 
     def ended(self) -> None:
         """Its race does not run it any more."""

@@ -279,7 +279,7 @@ class Policies:
         return state
 
     def _refuses(self, member: Member, now: float) -> Refusal | None:
-        return self.refusal(member.step.model, now)
+        return self.refusal(member.model, now)
 
     def _members_changed(self) -> None:
         for _, pool in self._pools.values():

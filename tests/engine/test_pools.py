@@ -123,6 +123,29 @@ def test_limits_without_end_are_met_as_often_as_was_given(
     assert clock.run(scenario()) == requests
 
 
+@pytest.mark.parametrize(("settings", "seconds"), [
+    ({"total": 1.0}, 1.0), ({"first_token": 2.0}, 2.0), ({"idle": 3.0}, 8.0), ({}, 30.0),
+])  # fmt: skip
+@pytest.mark.parametrize("keys", [False, True])
+def test_the_settings_of_a_call_hold_at_a_pool_that_another_call_has_asked(
+    clock: Clock, world: World, settings: dict[str, object], seconds: float, keys: bool
+) -> None:
+    """The state of a pool is common to all calls; the timeouts are those of each."""
+    world.model("m", Act(text="hello"), Act(tokens=2, first_token=5.0, gap=60.0))
+    provider = {"k": {"base_url": "http://sim.test/v1", "key": [lambda: "sk-1", lambda: "sk-2"]}}
+
+    async def scenario() -> float:
+        models = {"pool": {"provider": "k", "id": "m"} if keys else {"any": ["a:m", "b:m"]}}
+        async with router_to(world, models, providers=provider, defaults={"rescue": "off"}) as router:
+            await router.chat("x", model="pool", total=30.0, retry=1, wire_stream=True)
+            begun = clock.now
+            with pytest.raises(AllModelsFailed):
+                await router.chat("x", model="pool", **{"total": 30.0, "retry": 1, "wire_stream": True, **settings})
+            return clock.now - begun
+
+    assert clock.run(scenario()) == 2 * seconds  # at either member
+
+
 def test_an_answer_that_is_not_accepted_is_asked_of_the_next_model(clock: Clock, world: World) -> None:
     """The same model elsewhere would write the same."""
     world.model("m", Act(text="no"))

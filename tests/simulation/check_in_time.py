@@ -88,7 +88,9 @@ def auto_limits_cut_last(run: FinishedRun) -> None:
             run.flag("auto", f"{one} cut after {one.ended - since!r} s, not {limit!r}")
         committed = one.call.behaviour.stream and last is not None
         batch = one.call.behaviour.options.get("priority") == "batch"
-        if committed or batch or _is_beside_a_stream(run, one) or not one.call.plan.rescues or not run.record.has_listener:
+        if committed or batch or not one.call.plan.rescues or not run.record.has_listener:
+            continue
+        if _is_beside_a_stream(run, one):
             continue
         for other in run.by_call[one.call.number]:
             model = other.attempt.model

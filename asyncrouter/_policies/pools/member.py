@@ -25,12 +25,15 @@ class Member:
     its pace does the same.
     """
 
-    __slots__ = ("_back_at", "credit", "index", "name", "seconds", "slots", "state", "step", "times", "weight")
+    __slots__ = (
+        "_back_at", "credit", "index", "model", "name", "provider", "seconds", "slots", "state", "times", "weight",
+    )
 
     def __init__(self, index: int, step: PlannedStep, state: ModelState, weight: float) -> None:
         self.index = index
         self.name = step.member or step.name
-        self.step = step
+        self.model = step.model
+        self.provider = step.provider
         self.state = state
         self.slots = state.limits.slots
         self.weight = weight
@@ -47,7 +50,7 @@ class Member:
     @property
     def price(self) -> float:
         """A number to compare prices by; `inf` if unknown."""
-        rates = self.step.model.usd_per_mtok
+        rates = self.model.usd_per_mtok
         return inf if rates is None else rates.input + rates.output
 
     @property
@@ -74,7 +77,7 @@ class Member:
 
     def view(self) -> MemberView:
         """What a function of the user's sees of it."""
-        model = self.step.model
+        model = self.model
         return MemberView(
             self.name, model.provider.partition("[")[0], model.id, self.slots.running, self.state.pacer.waiting,
             self.seconds, model.usd_per_mtok, self.weight,

@@ -43,15 +43,15 @@ def unauthorized(policies: Policies, member: Member, now: float) -> None:
 
 
 def key_not_set(policies: Policies, member: Member, now: float) -> None:
-    policies.disable_key(member.step.model, Unauthorized("OPENAI_KEY is not set"))
+    policies.disable_key(member.model, Unauthorized("OPENAI_KEY is not set"))
 
 
 def held_elsewhere(policies: Policies, member: Member, now: float) -> None:
-    policies.holds.adopt("held", (member.step.model.provider, "x", True), 7.0, 7.0, "elsewhere", now, of_key=True)
+    policies.holds.adopt("held", (member.model.provider, "x", True), 7.0, 7.0, "elsewhere", now, of_key=True)
 
 
 def key_out_elsewhere(policies: Policies, member: Member, now: float) -> None:
-    policies.holds.adopt("key", member.step.model.provider, 60.0, 60.0, "elsewhere", now, of_key=True)
+    policies.holds.adopt("key", member.model.provider, 60.0, 60.0, "elsewhere", now, of_key=True)
 
 
 def model_breaks(policies: Policies, member: Member, now: float) -> None:
@@ -115,7 +115,7 @@ def test_members_are_asked_once_a_second_while_nothing_happens(loop: asyncio.Abs
     state, policies = pool_and_policies(loop, Pool(THREE))
     asked: list[str] = []
     refuses = policies.refusal
-    state._refusal = lambda member, now: asked.append(member.name) or refuses(member.step.model, now)  # type: ignore[func-returns-value]
+    state._refusal = lambda member, now: asked.append(member.name) or refuses(member.model, now)  # type: ignore[func-returns-value]
 
     for call in range(20):
         state.choose(call / 20, always)
