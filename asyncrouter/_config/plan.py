@@ -218,8 +218,7 @@ def _notes(config: Config, selection: Selection) -> Iterator[tuple[str, str]]:
             if (note := read_as_id(one.model, config.providers)) is not None:
                 yield one.model.name, note
         elif not one.places.of_keys:
-            for note in shared_members(config, one.places):
-                yield one.places.name, note
+            yield from shared_members(config, one.places)
 
 
 def _default_task(config: Config) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -100,8 +101,7 @@ class Pool(ShortRepr, PickledByName):
     tpm: float | None = None
 
     def __post_init__(self) -> None:
-        if not callable(self.pick):
-            _check_pick(self.pick)
+        _check_pick(self.pick)
         given = self.any
         if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray) or not given:
             raise check.expected("a list of at least one model", given, "any")
@@ -151,6 +151,10 @@ def is_pool_table(given: object) -> bool:
 
 def _check_pick(pick: object) -> None:
     names = get_args(PickName)
+    if callable(pick):
+        if iscoroutinefunction(pick) or iscoroutinefunction(getattr(pick, "__call__", None)):  # noqa: B004
+            raise check.expected("a plain function, for a member is picked at once", pick, "pick")
+        return
     if not isinstance(pick, str):
         raise check.expected(f"{' or '.join(map(repr, names))}, or a function", pick, "pick")
     if pick not in names:

@@ -215,9 +215,10 @@ class Policies:
         models = {(model.provider, model.id): model for model in entries}
         for key, state in list(self._models.items()):
             if key[0] in changed:
-                self._models.pop(key)
-                self.slow_models.discard(state.model.name)
-                self._left.append(state)
+                self._leave(state)
+            elif key not in models and state.pacer.waiting:  # who waits goes by the limits that are gone
+                self._leave(state)
+                self._new(without_limits(state.model))
             else:
                 state.reconfigure(models.get(key) or without_limits(state.model), breakers_on=self.breakers_on)
                 if self.shared is not None and state.limits.shared is None:
@@ -227,6 +228,12 @@ class Policies:
         self._pools.clear()  # sessions find their members again by hashing
         self.holds.forget(changed)
         self._left = [state for state in self._left if state.pacer.waiting]
+
+    def _leave(self, state: ModelState) -> None:
+        """Leave a model to the calls that have begun with it."""
+        del self._models[state.model.provider, state.model.id]
+        self.slow_models.discard(state.model.name)
+        self._left.append(state)
 
     def close(self) -> None:
         """Send away all who wait."""

@@ -171,11 +171,29 @@ def test_a_list_of_one_key_is_that_key() -> None:
     assert (provider.key, provider.each_key()) == ("env:A", [provider])
 
 
+class AsyncRule:
+    """A rule of a pool whose call is a coroutine function."""
+
+    async def __call__(self, members: object) -> None: ...
+
+
+async def async_rule(members: object) -> None: ...
+
+
+@pytest.mark.parametrize("pick", [async_rule, AsyncRule()])
+def test_a_rule_is_a_plain_function(pick: Any) -> None:
+    """A member is picked at once: an async function is refused when the pool is made, not at each call."""
+    with pytest.raises(ConfigError, match=r"^pick: expected a plain function, for a member is picked at once, got <"):
+        Pool(["a:x", "b:x"], pick=pick)
+
+
 def test_two_pools_that_share_a_member_are_told_of() -> None:
     """What is known of a place is one, whatever pools it stands in; the plan says so."""
     made = config(models={"one": {"any": ["a:x", "b:x"]}, "two": {"any": ["c:x", "b:x"]}}, tasks={"default": ["one"]})
+    note = ("one", "b:x is in the pools one and two: its limits, holds and health are one")
 
-    assert resolve(made).notes == (("one", "b:x is in the pools one and two: its limits, holds and health are one"),)
+    assert resolve(made).notes == (note,)
+    assert resolve(made, model="two").notes == (note,)
 
 
 def test_a_pool_within_a_tier_is_judged_by_its_dearest_member() -> None:

@@ -93,6 +93,29 @@ def test_a_provider_that_has_changed_begins_anew(clock: Clock, world: World, mon
     assert clock.run(scenario()) == "x"
 
 
+@pytest.mark.parametrize("entry", [
+    {"p": {"any": ["sim:a"], "max_concurrent": 1}}, {"p": {"provider": "sim", "id": "a", "max_concurrent": 1}},
+])
+def test_who_waits_for_a_model_that_is_gone_goes_by_its_old_limits(
+    clock: Clock, world: World, entry: dict[str, object]
+) -> None:
+    """A limit of a model, or of a member of a pool, that the new configuration has no more holds for those who wait."""
+    world.model("a", Act(text="x", first_token=1.0))
+
+    async def scenario() -> list[float]:
+        old = world.config(models=entry, tasks={"t": ["p"]})
+        async with Router(old, transport=world.transport()) as router:
+            calls = [asyncio.create_task(router.chat("x", task="t")) for _ in range(3)]
+            await asyncio.sleep(0.5)
+            router.reload(world.config(tasks={"t": ["a"]}))
+            await asyncio.sleep(1.0)
+            new = [asyncio.create_task(router.chat("x", task="t")) for _ in range(2)]
+            await asyncio.gather(*calls, *new)
+            return [seen.at for seen in world.seen]
+
+    assert clock.run(scenario()) == [0.0, 1.0, 1.5, 1.5, 2.0]
+
+
 @pytest.mark.parametrize("key", ["env:ONE_KEY", ["env:ONE_KEY", "env:OTHER_KEY"]])
 @pytest.mark.parametrize("before", ["old-secret-key", None])
 def test_a_variable_that_has_changed_is_read_again(
