@@ -210,15 +210,15 @@ class AiohttpTransport:
         proxy = None if sealed_proxy is None else request.proxy
         proxy = proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
         small = method == "POST" and 0 < len(body) <= SMALL_BODY
-        short = small and proxy is None and session is not self._given
-        if short and (destination := self._destinations.get((sealed_url, ca))) is not None:
+        pool = self._connector if small and proxy is None else None
+        if pool is not None and (destination := self._destinations.get((sealed_url, ca))) is not None:
             destination.prepare(headers)
-            return exchange(session, destination, request, timeout)
+            return exchange(pool, destination, request, timeout)
         url = parse_url(sealed_url)
-        if short and is_plain(url):
+        if pool is not None and is_plain(url):
             destination = self._remember(url, session, request)
             destination.prepare(headers)
-            return exchange(session, destination, request, timeout)
+            return exchange(pool, destination, request, timeout)
         check_fields(method, headers)
         address, login = (None, None) if proxy is None else split_proxy(proxy)
         tunnelled = url.scheme == "https"  # then the proxy gets a request of its own

@@ -37,8 +37,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import ClientConnectionError, ClientConnectorError, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 
-from asyncrouter._transport import exchange
+from asyncrouter._transport import aiohttp_version
 from asyncrouter._transport.connect_timeout import connect_timeout
 from asyncrouter._transport.errors import is_local
 from asyncrouter._transport.keep_alive import open_socket
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest
     from aiohttp.abc import ResolveResult
     from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
     from yarl import URL
 
@@ -164,7 +164,7 @@ class Connector(TCPConnector):
         async with self._connect_slot(req.host, req.port):
             if self.closed:
                 raise ClientConnectionError("Connector is closed.")
-            protocol = await self._freed(req, traces)
+            protocol = await self._idle(req.connection_key)  # one that has come back while this request waited
             reused = protocol is not None
             if protocol is None:
                 protocol = await self._open(req, traces, timeout.sock_connect)
@@ -173,7 +173,21 @@ class Connector(TCPConnector):
         connection_info.set(ConnectionInfo(reused, self._loop.time()))
         return protocol
 
+    async def take(self, template: ClientRequest, key: ConnectionKey, timeout: ClientTimeout) -> ResponseHandler:
+        """A connection for one request like `template`, from the pool or a new one; `_release()` gives it back."""
+        if (idle := await self._idle(key)) is not None:
+            return idle
+        connection = await self.connect(template, [], timeout)
+        protocol, connection._protocol = connection._protocol, None  # else it would be closed with `connection`
+        assert protocol is not None
+        return protocol
+
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        """The same from the pool alone, for aiohttp's session."""
+        protocol = await self._idle(key)
+        return None if protocol is None else Connection(self, key, protocol, self._loop)
+
+    async def _idle(self, key: ConnectionKey) -> ResponseHandler | None:
         """A connection from the pool that still goes to its host, and on which nothing has come unasked."""
         # Nearly every request comes by here, and finds that no name is due.
         now = monotonic()
@@ -181,11 +195,18 @@ class Connector(TCPConnector):
             looking = self._look_up_again(name)
             if self._names.is_doubted(name):  # or a breaker's only request for many seconds would go to the old address
                 await asyncio.shield(looking)
-        while (connection := await super()._get(key, traces)) is not None:
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close and self._may_serve(protocol, now):
-                return connection
-            connection.close()
+        idle = self._conns.get(key)
+        while idle:
+            protocol, since = idle.popleft()
+            if not idle:
+                del self._conns[key]
+            if (
+                protocol.is_connected() and not protocol.should_close and now - since <= KEEP_ALIVE_SECONDS
+                and self._may_serve(protocol, now)
+            ):
+                self._acquired.add(protocol)
+                return protocol
+            protocol.abort()
         return None
 
     def _note(self, key: ConnectionKey, protocol: ResponseHandler) -> None:
@@ -229,14 +250,6 @@ class Connector(TCPConnector):
             self._names.forget(name)
             if name in self._cached_hosts:  # not removed: whoever has waited for a look-up reads it a turn later
                 self._cached_hosts._timestamps[name] = -math.inf
-
-    async def _freed(self, req: ClientRequest, traces: list[Trace]) -> ResponseHandler | None:
-        """A connection that came back to the pool while this request waited for a connect slot."""
-        connection = await self._get(req.connection_key, traces)
-        if connection is None:
-            return None
-        protocol, connection._protocol = connection.protocol, None
-        return protocol
 
     async def _open(self, req: ClientRequest, traces: list[Trace], seconds: float | None) -> ResponseHandler:
         """Open a connection within so many seconds (`None` = no limit)."""
@@ -292,7 +305,7 @@ class Connector(TCPConnector):
 
 def make_connector() -> TCPConnector:
     """A `Connector`; with a version of aiohttp whose inner parts are not known, a pool of aiohttp's own."""
-    if exchange.KNOWN_VERSION:
+    if aiohttp_version.KNOWN:
         return Connector()
     return TCPConnector(
         limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_SECONDS, socket_factory=open_socket

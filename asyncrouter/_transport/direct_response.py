@@ -15,22 +15,30 @@ from aiohttp import ClientConnectionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiohttp.connector import Connection
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.http import RawResponseMessage
     from aiohttp.streams import StreamReader
     from yarl import URL
+
+    from asyncrouter._transport.connector import Connector
 
 _CLOSED: Final = "Connection closed"
 """What a read of a closed response says; aiohttp's own words."""
 
 
 class DirectResponse:
-    """One response on `connection`, which is `None` once it has been given back or closed."""
+    """One response on `connection`, which is `None` once it has been given back to the pool or closed."""
 
-    __slots__ = ("connection", "content", "headers", "status", "url")
+    __slots__ = ("_key", "_pool", "connection", "content", "headers", "status", "url")
 
-    def __init__(self, connection: Connection, url: URL, message: RawResponseMessage, content: StreamReader) -> None:
-        self.connection: Connection | None = connection
+    def __init__(
+        self, pool: Connector, key: ConnectionKey, connection: ResponseHandler, url: URL, message: RawResponseMessage,
+        content: StreamReader,
+    ) -> None:
+        self._pool = pool
+        self._key = key
+        self.connection: ResponseHandler | None = connection
         self.url = url
         self.status: int = message.code
         self.headers: Mapping[str, str] = message.headers
@@ -47,10 +55,10 @@ class DirectResponse:
             return
         if self.content.exception() is None:
             self.content.set_exception(ClientConnectionError(_CLOSED))
-        connection.close()
+        self._pool._release(self._key, connection, should_close=True)
 
     def _ended(self) -> None:
         """The whole body has come: the connection goes back to the pool, which closes one that cannot go on."""
         connection, self.connection = self.connection, None
         if connection is not None:
-            connection.release()
+            self._pool._release(self._key, connection)

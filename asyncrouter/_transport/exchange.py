@@ -17,12 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import TimerNoop
-from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from asyncrouter._credentials.secret import reveal_all
+from asyncrouter._transport import aiohttp_version
 from asyncrouter._transport.direct_response import DirectResponse
 from asyncrouter._transport.outgoing import check_fields
 
@@ -35,28 +34,8 @@ if TYPE_CHECKING:
 
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._transport.api import Request
+    from asyncrouter._transport.connector import Connector
 
-_PARAMETERS: Final = (
-    (ResponseHandler.set_response_params,
-     {"timer", "read_until_eof", "auto_decompress", "max_line_size", "max_field_size"}),
-    (ResponseHandler.feed_data, {"data", "size"}),
-    (StreamReader.on_eof, {"callback"}),
-    (aiohttp.BaseConnector._get, {"key", "traces"}),
-    (aiohttp.BaseConnector._release, {"key", "protocol", "should_close"}),
-    (aiohttp.TCPConnector._create_connection, {"req", "traces", "timeout"}),
-)
-"""Functions of aiohttp's own use that are called or overridden here and in `connector.py`, with their parameters."""
-
-
-def _knows(version: str) -> bool:
-    """Whether this version of aiohttp has the parts that are put together here."""
-    return version.startswith(("3.14.", "3.15.")) and all(
-        names <= set(function.__code__.co_varnames) for function, names in _PARAMETERS
-    )
-
-
-KNOWN_VERSION: Final = _knows(aiohttp.__version__)
-"""Whether aiohttp is of a version whose parts are put together here."""
 SMALL_BODY: Final = 1 << 15
 """Bytes of a body that a socket's buffer takes at once, so that writing them never waits for the other side."""
 MAX_HEADER_BYTES: Final = 1 << 16
@@ -79,10 +58,10 @@ class QuietResponse(aiohttp.ClientResponse):
 class Destination:
     """A URL with all that its requests have in common.
 
-    `template` stands for every one of them where the pool asks which connection is wanted.
+    `template` stands for every one of them where the pool opens a connection, `key` where it looks for one.
     """
 
-    __slots__ = ("_heads", "template", "url")
+    __slots__ = ("_heads", "key", "template", "url")
 
     def __init__(
         self, url: URL, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession,
@@ -90,6 +69,7 @@ class Destination:
     ) -> None:
         self.url = url
         self.template = aiohttp.ClientRequest("POST", url, loop=loop, session=session, ssl=ssl)
+        self.key = self.template.connection_key
         self._heads: dict[int, tuple[Mapping[str, Sealed], bytes]] = {}  # by the identity of their headers
 
     def __repr__(self) -> str:
@@ -129,24 +109,22 @@ class Destination:
 
 def is_plain(url: URL) -> bool:
     """Whether there is nothing about a URL that aiohttp's session should see to."""
-    return KNOWN_VERSION and url.scheme in {"http", "https"} and bool(url.raw_host) and url.raw_user is None
+    return aiohttp_version.KNOWN and url.scheme in {"http", "https"} and bool(url.raw_host) and url.raw_user is None
 
 
 async def exchange(
-    session: aiohttp.ClientSession, destination: Destination, request: Request, timeout: aiohttp.ClientTimeout
+    pool: Connector, destination: Destination, request: Request, timeout: aiohttp.ClientTimeout
 ) -> DirectResponse:
     """Send a POST with a small body and return with the headers of its response.
 
     Raises what the session raises; but `HttpProcessingError` for what is not HTTP, which the session wraps.
     """
-    assert session.connector is not None
+    key = destination.key
     try:
-        connection = await session.connector.connect(destination.template, [], timeout)
+        protocol = await pool.take(destination.template, key, timeout)
     except TimeoutError:
         raise aiohttp.ConnectionTimeoutError from None
     try:
-        protocol = connection.protocol
-        assert protocol is not None
         protocol.set_response_params(
             timer=_NO_TIMER, read_until_eof=True, auto_decompress=False, max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
@@ -158,7 +136,7 @@ async def exchange(
         message, body = await protocol.read()
         while message.code in _INFORMATIONAL:
             message, body = await protocol.read()
-        return DirectResponse(connection, destination.url, message, body)
+        return DirectResponse(pool, key, protocol, destination.url, message, body)
     except BaseException:
-        connection.close()
+        pool._release(key, protocol, should_close=True)
         raise

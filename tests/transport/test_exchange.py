@@ -65,7 +65,7 @@ def test_an_aiohttp_of_another_version_is_not_taken_apart(monkeypatch: pytest.Mo
         transport = AiohttpTransport()
         short = await head_of(transport, b"{}", headers)
         await transport.aclose()
-        monkeypatch.setattr("asyncrouter._transport.exchange.KNOWN_VERSION", False)
+        monkeypatch.setattr("asyncrouter._transport.aiohttp_version.KNOWN", False)
         monkeypatch.setattr("asyncrouter._transport.aiohttp.exchange", None)
         other = AiohttpTransport()
         assert await head_of(other, b"{}", headers) == short

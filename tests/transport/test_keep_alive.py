@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from asyncrouter import ConnectionFailed
-from asyncrouter._transport import exchange as _exchange
+from asyncrouter._transport import aiohttp_version
 from asyncrouter._transport import keep_alive as _keep_alive
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.keep_alive import open_socket
@@ -35,7 +35,7 @@ def test_a_socket_is_probed_after_half_a_minute(family: socket.AddressFamily) ->
 @pytest.mark.parametrize("known", [True, False])
 def test_the_connections_of_a_router_are_probed(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
     """The socket under a response has the options, with whichever version of aiohttp."""
-    monkeypatch.setattr(_exchange, "KNOWN_VERSION", known)
+    monkeypatch.setattr(aiohttp_version, "KNOWN", known)
 
     async def main() -> None:
         transport = AiohttpTransport()

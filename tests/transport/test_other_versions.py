@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from asyncrouter._errors import AttemptTimeout
-from asyncrouter._transport import exchange as _exchange
+from asyncrouter._transport import aiohttp_version
 from asyncrouter._transport.aiohttp import AiohttpTransport
 from asyncrouter._transport.connector import Connector
 from tests.helpers.loopback import CHUNKED, Peer, Server, answering, failing, free_port, run, serving, turns, whole
@@ -16,7 +16,7 @@ from tests.helpers.loopback import CHUNKED, Peer, Server, answering, failing, fr
 
 @pytest.fixture(autouse=True)
 def _unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_exchange, "KNOWN_VERSION", False)
+    monkeypatch.setattr(aiohttp_version, "KNOWN", False)
 
     async def untouchable(*args: object, **options: object) -> None:
         raise AssertionError("an inner part of an unknown version was used")
@@ -107,7 +107,7 @@ def test_closing_is_immediate() -> None:
 )
 def test_two_versions_are_known(version: str, known: bool) -> None:
     """The parts of 3.14 and 3.15 are used; others are not, whatever they look like."""
-    assert _exchange._knows(version) is known
+    assert aiohttp_version._knows(version) is known
 
 
 def test_a_known_version_without_a_part_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,5 +116,5 @@ def test_a_known_version_without_a_part_is_not_known(monkeypatch: pytest.MonkeyP
     def _get(self: object, key: object) -> None:
         """Take no traces."""
 
-    monkeypatch.setattr(_exchange, "_PARAMETERS", ((_get, {"key", "traces"}),))
-    assert not _exchange._knows("3.14.5")
+    monkeypatch.setattr(aiohttp_version, "_PARAMETERS", ((_get, {"key", "traces"}),))
+    assert not aiohttp_version._knows("3.14.5")
