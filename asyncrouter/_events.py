@@ -11,7 +11,7 @@ import logging
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncrouter._repr import visible
+from asyncrouter._repr import model_at, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -164,7 +164,7 @@ def log(event: Event, trace: Trace | None = None) -> None:
         case AttemptEnded(trace, attempt):
             logger.debug(
                 "attempt %d %s %s: %s%s",
-                attempt.number, attempt.cause, attempt.model, attempt.outcome,
+                attempt.number, attempt.cause, model_at(attempt.model, attempt.member), attempt.outcome,
                 f" ({attempt.error})" if attempt.error is not None else "", extra=_of(trace),
             )
         case HedgeDenied(trace, reason):

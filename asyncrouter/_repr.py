@@ -72,3 +72,8 @@ class ShortRepr:
 def default_of(field: Field[object]) -> object:
     """The value that a field has if none is given; `MISSING` if one must be."""
     return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def model_at(model: str, member: str | None) -> str:
+    """The name of a model; of a pool with the member that was asked."""
+    return model if member is None else f"{model} at {member}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Required, Typ
 from asyncrouter._credentials.secret import merge_headers
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._pickles.decoders import Decoder
-from asyncrouter._repr import ShortRepr, html_table, visible
+from asyncrouter._repr import ShortRepr, html_table, model_at, visible
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -255,8 +255,8 @@ class Trace(ShortRepr, PickledByName):
         columns = ("", "model", "cause", "outcome", "sent", "first content", "ended", "tokens", "$", "error")
         rows = [
             (
-                one.number, one.model, one.cause, one.outcome, one.sent, one.first_content, one.ended,
-                None if one.usage is None else f"{one.usage.input_tokens}+{one.usage.output_tokens}",
+                one.number, model_at(one.model, one.member), one.cause, one.outcome, one.sent, one.first_content,
+                one.ended, None if one.usage is None else f"{one.usage.input_tokens}+{one.usage.output_tokens}",
                 None if one.cost_usd is None else f"{one.cost_usd:.6f}", one.error,
             )
             for one in self.attempts
@@ -281,7 +281,7 @@ def _line(attempt: Attempt) -> str:
     if attempt.error is not None:
         whose = f" (scope: {attempt.scope})" if attempt.error._scope_explains else ""
         facts.append(f"{type(attempt.error).__name__}: {attempt.error.message}{whose}")
-    model = visible(attempt.model if attempt.member is None else f"{attempt.model} at {attempt.member}")
+    model = visible(model_at(attempt.model, attempt.member))
     return f"{attempt.number:>2}  {began:8.3f} s → {ended}  {attempt.cause:<8}  {model}  {', '.join(facts)}"
 
 

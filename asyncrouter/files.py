@@ -69,9 +69,13 @@ def json_bytes(value: object, *, line: bool = False) -> bytes:
     Raises `ValueError` for what is nested deeper than 1,024 levels.
     """
     try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE if line else None)
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_APPEND_NEWLINE if line else None)
     except (TypeError, RecursionError):  # deep, an integer of more than 64 bits, or half a character
         return "".join([*_pieces(value), "\n" if line else ""]).encode()
+
+
+def _plain(value: object) -> float | str:
+    return float(value) if isinstance(value, float) else str(value)  # orjson does not know a class derived from float
 
 
 def ascii_json(value: object) -> bytes:

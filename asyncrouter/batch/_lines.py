@@ -182,6 +182,8 @@ def _hex_id(given: Id) -> str:
 
 def _attempt(attempt: Attempt) -> Fields:
     record: Fields = {"model": attempt.model, "cause": attempt.cause, "outcome": attempt.outcome}
+    if attempt.member is not None:
+        record["member"] = attempt.member
     if attempt.status is not None:
         record["status"] = attempt.status
     if attempt.error is not None:

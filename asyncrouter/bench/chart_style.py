@@ -62,7 +62,8 @@ def as_text(name: str) -> str:
 
 def attempt_text(attempt: AttemptRow, part: str = "") -> str:
     """An attempt in one line, for the box that shows when the pointer is over it."""
-    text = f"{attempt.cause} {as_text(attempt.model)}: {attempt.outcome}"
+    at = "" if attempt.member is None else f" at {as_text(attempt.member)}"
+    text = f"{attempt.cause} {as_text(attempt.model)}{at}: {attempt.outcome}"
     if attempt.error is not None:
         text += f" ({attempt.error}{f', {attempt.clock}' if attempt.clock else ''})"
     if attempt.cost_usd:

@@ -23,7 +23,7 @@ class AttemptRow:
 
     `queued`, `sent`, `first`, `last` (content) and `ended` are seconds since the call began, `None`: never. `error` is
     the class of the error, `clock` the timeout that fired ("connect", "first_token", "idle", "total"). `cost_usd` is
-    `None` where the price is unknown.
+    `None` where the price is unknown, `member` where no pool was asked.
     """
 
     model: str
@@ -41,6 +41,7 @@ class AttemptRow:
     output_tokens: int | None = None
     cost_usd: float | None = 0.0
     cost_estimated: bool = False
+    member: str | None = None
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
         error.clock if isinstance(error, AttemptTimeout) else None,
         attempt.status, attempt.queued, attempt.sent, attempt.first_content, attempt.last_content, attempt.ended,
         None if usage is None else usage.input_tokens, None if usage is None else usage.output_tokens,
-        attempt.cost_usd, attempt.cost_estimated,
+        attempt.cost_usd, attempt.cost_estimated, attempt.member,
     )
 
 

@@ -114,7 +114,10 @@ def _description(attempt: Attempt) -> str:
     outcome = _OUTCOMES[attempt.outcome]
     if attempt.outcome != "not_sent":
         outcome += f" after {ended - began:.2f} s"
-    parts = [f"{attempt.cause}: {outcome}"]
+    at = "" if attempt.member is None else f" at {visible(attempt.member)}"
+    parts = [f"{attempt.cause}{at}: {outcome}"]
+    if attempt.why:
+        parts.append(f"because {visible(attempt.why)}")
     if attempt.first_content is not None:
         parts.append(f"first content after {attempt.first_content - began:.2f} s")
     if attempt.usage is not None:

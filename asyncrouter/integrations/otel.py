@@ -175,6 +175,10 @@ class OpenTelemetry:
             "asyncrouter.attempt": attempt.number, "asyncrouter.cause": attempt.cause,
             "asyncrouter.outcome": attempt.outcome or "running",
         }
+        if attempt.member is not None:
+            facts["asyncrouter.member"] = attempt.member
+        if attempt.why:
+            facts["asyncrouter.why"] = attempt.why
         if attempt.status is not None:
             facts[STATUS] = attempt.status
         if attempt.request_id is not None:

@@ -70,13 +70,13 @@ class Prometheus:
         )
         self._call_seconds = seconds("call", "How long calls took.", "task")
         self._attempts = counter(
-            "attempts", "Attempts that have ended.", "model", "provider", "cause", "outcome", "error"
+            "attempts", "Attempts that have ended.", "model", "member", "provider", "cause", "outcome", "error"
         )
         self._attempt_seconds = seconds("attempt", "From sending to the end.", "model")
         self._first_content = seconds("first_content", "From sending to the first content.", "model")
         self._tokens = counter("tokens", "Tokens, as providers counted them.", "model", "kind")
         self._cost = counter("cost_usd", "US dollars, where known.", "model")
-        self._models, self._tasks = Names(), Names()
+        self._models, self._members, self._tasks = Names(), Names(), Names()
 
     def __call__(self, event: Event) -> None:
         """Take an event of a router."""
@@ -100,7 +100,10 @@ class Prometheus:
     def _end_attempt(self, attempt: Attempt) -> None:
         model = self._models.bounded(attempt.model)
         error = "" if attempt.error is None else type(attempt.error).__name__
-        self._attempts.labels(model, attempt.provider, attempt.cause, attempt.outcome or "running", error).inc()
+        self._attempts.labels(
+            model, self._members.bounded(attempt.member or ""), attempt.provider, attempt.cause,
+            attempt.outcome or "running", error,
+        ).inc()
         if attempt.sent is not None:
             if attempt.ended is not None:
                 self._attempt_seconds.labels(model).observe(attempt.ended - attempt.sent)

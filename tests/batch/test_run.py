@@ -57,6 +57,23 @@ def test_an_answers_line(clock: Clock, world: World, tmp_path: Path) -> None:
     }
 
 
+def test_the_line_of_a_pools_answer(clock: Clock, world: World, tmp_path: Path) -> None:
+    """The model is the pool; each attempt names the member that was asked."""
+    world.model("a", Act(status=500))
+    world.model("b", Act(text="hello"))
+    source = write_lines(tmp_path / "in", rows(1))
+    pool = {"any": ["sim:a", "sim-gemini:b"], "pick": "first"}
+
+    run(clock, world, source, tmp_path / "out.jsonl", model="pool", retry=1, config={"models": {"pool": pool}})
+
+    [line] = read_lines(tmp_path / "out.jsonl")
+    attempts = line["attempts"]
+    assert isinstance(attempts, list)
+    assert (line["model"], [(one["model"], one["member"]) for one in attempts]) == (
+        "pool", [("pool", "sim:a"), ("pool", "sim-gemini:b")]
+    )
+
+
 def test_answers_are_written_as_they_come(clock: Clock, world: World, tmp_path: Path) -> None:
     """An answer is in the file one iteration of the event loop after it came, while other rows are in flight."""
     world.model("m", Act(first_token=1.0), Act(first_token=9.0))

@@ -33,6 +33,13 @@ def test_explain(shell: Shell) -> None:
     assert steps == [("b", 120.0, None), ("a", 7.5, {"input": 1000000.0, "output": 2000000.0})]
 
 
+def test_explain_with_automatic_limits(shell: Shell) -> None:
+    """A limit that is "auto", and the deadline of the configuration, are numbers, too."""
+    plan = json.loads(shell.run("explain", "--task", "coding", "--json").out)
+
+    assert (plan["deadline"], plan["steps"][0]["first_token"], plan["steps"][0]["idle"]) == (300.0, 30.0, 30.0)
+
+
 def test_models(shell: Shell) -> None:
     """One object a line for each model, with the tasks and tiers that use it."""
     done = shell.run("models", "--json")

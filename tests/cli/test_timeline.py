@@ -48,6 +48,20 @@ def test_a_race() -> None:
     ]
 
 
+def test_members_and_reasons() -> None:
+    """An attempt at a pool names the member, a hedge or rescue says why it was started."""
+    late = "pool: no content for 3.1 s; usual 0.6 s, 99.9 %: 1.2 s"
+    trace = Trace(None, 0.0, seconds=4.0, attempts=[
+        Attempt(1, "pool", "p", "first", "superseded", sent=0.0, ended=4.0, member="p:a"),
+        Attempt(2, "pool", "q", "rescue", "won", sent=3.1, ended=4.0, member="q:a", why=late),
+    ])
+
+    assert drawn(trace, 120)[2::2] == [
+        "    first at p:a: superseded after 4.00 s",
+        f"    rescue at q:a: answered after 0.90 s, because {late}",
+    ]
+
+
 def test_an_ascii_terminal() -> None:
     """Bars are drawn with characters that every terminal has."""
     lines = drawn(raced(), 40, "ascii")

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from asyncrouter import AllModelsFailed, CallError
+from asyncrouter import AllModelsFailed, CallError, Pool
 from asyncrouter.integrations._otel_names import SWITCH
 from asyncrouter.integrations.otel import OpenTelemetry
 from asyncrouter.sim import Act
@@ -127,6 +127,18 @@ def test_one_span_for_the_call_and_one_for_each_attempt(clock: Clock, world: Wor
     )
     assert [span.status.status_code.name for span in (call, a, b)] == ["UNSET", "ERROR", "UNSET"]
     assert [span.kind.name for span in (call, a, b)] == ["INTERNAL", "CLIENT", "CLIENT"]
+
+
+def test_members_of_a_pool_and_reasons_of_hedges(clock: Clock, world: World, latest: Seen) -> None:
+    """A span has the pool as its model, the place that was asked, and why it was started beside another one."""
+    world.model("a", Act(fault="hang"))
+    world.model("b", Act(text="one", first_token=1.0))
+    chat(clock, world, latest, chain=[Pool(["sim:a", "sim-gemini:b"], pick="first", name="pool")], hedge=2.0)
+
+    names = "gen_ai.request.model", "asyncrouter.member", "asyncrouter.why"
+    assert [facts(span, *names) for span in latest.attempts] == [
+        ("pool", "sim:a", None), ("pool", "sim-gemini:b", "pool: no content for 2 s; nothing known yet"),
+    ]
 
 
 def test_usage_stands_once(clock: Clock, world: World, latest: Seen) -> None:

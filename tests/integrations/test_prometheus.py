@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from asyncrouter import AllModelsFailed
+from asyncrouter import AllModelsFailed, Pool
 from asyncrouter.integrations.prometheus import Prometheus
 from asyncrouter.sim import Act
 from tests.helpers.routers import router_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asyncrouter import Router
     from asyncrouter.sim import Clock, World
 
-LABELS = ("task", "model", "kind", "provider", "cause", "outcome", "error")
+LABELS = ("task", "model", "member", "kind", "provider", "cause", "outcome", "error")
 """The order in which labels stand here; the format sorts them by name."""
 Samples = dict[tuple[str, ...], float]
 
@@ -56,8 +56,8 @@ def test_a_call_that_falls_back(clock: Clock, world: World) -> None:
 
     assert found == {
         ("calls_total", "", "answered"): 1.0, ("call_seconds_count", ""): 1.0, ("call_seconds_sum", ""): 4.0,
-        ("attempts_total", "a", "sim", "first", "failed", "ServerFailed"): 1.0,
-        ("attempts_total", "b", "sim", "fallback", "won", ""): 1.0,
+        ("attempts_total", "a", "", "sim", "first", "failed", "ServerFailed"): 1.0,
+        ("attempts_total", "b", "", "sim", "fallback", "won", ""): 1.0,
         ("attempt_seconds_count", "a"): 1.0, ("attempt_seconds_sum", "a"): 1.0,
         ("attempt_seconds_count", "b"): 1.0, ("attempt_seconds_sum", "b"): 3.0,
         ("first_content_seconds_count", "b"): 1.0, ("first_content_seconds_sum", "b"): 2.0,
@@ -71,8 +71,21 @@ def test_a_hedged_call(clock: Clock, world: World) -> None:
     world.model("b", Act(text="two", first_token=1.0))
     found = counted(clock, world, lambda router: router.chat("hi", chain=["a", "b"], hedge=2.0))
 
-    assert found["attempts_total", "a", "sim", "first", "superseded", ""] == 1.0
-    assert found["attempts_total", "b", "sim", "hedge", "won", ""] == 1.0
+    assert found["attempts_total", "a", "", "sim", "first", "superseded", ""] == 1.0
+    assert found["attempts_total", "b", "", "sim", "hedge", "won", ""] == 1.0
+
+
+def test_members_of_a_pool_are_counted_apart(clock: Clock, world: World) -> None:
+    """The model is the pool; the member is the place that was asked."""
+    world.model("a", Act(status=500))
+    world.model("b", Act(text="one"))
+    pool = Pool(["sim:a", "sim-gemini:b"], pick="first", name="pool")
+    found = counted(clock, world, lambda router: router.chat(PROMPT, chain=[pool], retry=1))
+
+    assert {names for names in found if names[0] == "attempts_total"} == {
+        ("attempts_total", "pool", "sim:a", "sim", "first", "failed", "ServerFailed"),
+        ("attempts_total", "pool", "sim-gemini:b", "sim-gemini", "fallback", "won", ""),
+    }
 
 
 @pytest.mark.parametrize(("act", "outcome"), [
