@@ -147,10 +147,17 @@ def estimates_are_booked() -> Iterator[None]:
 def slow_start_for_all() -> Iterator[None]:
     """A member that was slow begins with one request at a time, also where its pool did not leave it out."""
 
-    def make(init: Any) -> Any:
-        return lambda band, *, leaves_out: init(band, leaves_out=True)
+    def make(look: Any) -> Any:
+        def looks(band: Band, members: Any, now: float) -> None:
+            before = set(band.out)
+            look(band, members, now)
+            for member in members:
+                if member.index in before - band.out.keys():
+                    member.came_back()
 
-    with around(Band, "__init__", make):
+        return looks
+
+    with around(Band, "look", make):
         yield
 
 
