@@ -16,6 +16,7 @@ import asyncio
 import math
 import os
 import re
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._credentials.key_function import MAX_SECONDS, KeyFunction
@@ -85,10 +86,19 @@ class Credential:
 
     def has_changed(self) -> bool:
         """Whether its environment variable has another value than the one that is used, or had none."""
-        if self._variable is None:
-            return False
-        found = key_from(os.environ.get(self._variable, ""))
-        return isinstance(found, Secret) and found != self._key
+        return (found := self._set_now()) is not None and found != self._key
+
+    def mark(self) -> str:
+        """A hash by which processes know whether they use the same key; "" while there is none."""
+        key = self._key or self._set_now()
+        if key is None:
+            return ""
+        return blake2b(reveal(key).encode(), digest_size=8, person=b"asyncrouter").hexdigest()
+
+    def _set_now(self) -> Secret | None:
+        """The key in its environment variable at this moment."""
+        found = None if self._variable is None else key_from(os.environ.get(self._variable, ""))
+        return found if isinstance(found, Secret) else None
 
     def due(self, now: float) -> bool:
         """Whether `fetch()` should be awaited before `get()`. `now` is the time of the loop's clock."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from asyncrouter._credentials import Credential
 from asyncrouter._errors import ConfigError, RouterClosed
 from asyncrouter._transport.aiohttp import AiohttpTransport
 
@@ -104,10 +105,18 @@ class Lifecycle:
         if self._shared is not None:
             from asyncrouter._engine.sharing import share
 
-            share(engine, self._shared)
+            share(engine, self._shared, self._mark_of_key)
         engine.spending = self.spending(engine)
         self.engine = engine
         return engine
+
+    def _mark_of_key(self, provider: str) -> str:
+        """By what processes know whether their keys of a provider are the same; "" while there is none."""
+        credential = None if self.engine is None else self.engine.credentials.get(provider)
+        try:
+            return (credential or Credential(self._config.provider(provider))).mark()
+        except ConfigError:  # only another process has such a provider
+            return ""
 
     def spending(self, engine: Engine | None = None) -> Spending | None:
         """What is spent and reserved under the budget; `None` without one. `engine` is the one that has just opened."""

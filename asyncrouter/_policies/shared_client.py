@@ -18,7 +18,7 @@ from asyncrouter._policies.shared_money import SharedMoney
 from asyncrouter.shared import SharedHold
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from random import Random
 
     from asyncrouter._events import Events
@@ -33,10 +33,15 @@ SUBJECT = "shared state"
 
 
 class SharedClient:
-    """One router's part of a store, on one event loop."""
+    """One router's part of a store, on one event loop.
+
+    `mark_of_key(provider)` tells keys of a provider apart: a hold that is about a key is for those who use the same
+    one. So a process in which a key is not set, or is an old one, takes it from nobody else.
+    """
 
     def __init__(
-        self, store: Shared, loop: asyncio.AbstractEventLoop, random: Random, events: Events, holds: Holds
+        self, store: Shared, loop: asyncio.AbstractEventLoop, random: Random, events: Events, holds: Holds,
+        mark_of_key: Callable[[str], str],
     ) -> None:
         self.store = store
         self.processes = int(getattr(store, "processes", 1))
@@ -47,6 +52,7 @@ class SharedClient:
         self._random = random
         self._events = events
         self._holds = holds
+        self._mark_of_key = mark_of_key
         self._limits: list[SharedLimit] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -108,7 +114,8 @@ class SharedClient:
     def _tell_hold(self, kind: str, key: Key, hold: Hold, now: float) -> None:
         names: tuple[str | bool, ...] = (key,) if isinstance(key, str) else key
         place = place_of(str(names[0]), str(names[1])) if kind == "held" and hold.of_key else ""
-        told = SharedHold(kind, names, hold.until - now, hold.seconds, hold.why, hold.of_key, place)
+        mark = self._mark_of_key(str(names[0])) if hold.of_key else ""
+        told = SharedHold(kind, (*names, mark), hold.until - now, hold.seconds, hold.why, hold.of_key, place)
         self._begin(self.store.tell(told))
 
     async def _read_news(self) -> None:
@@ -116,11 +123,13 @@ class SharedClient:
             self.processes, holds = await self.store.news()
             now = self._loop.time()
             for hold in holds:
-                key = str(hold.key[0]) if len(hold.key) == 1 else tuple(hold.key)
-                self._holds.adopt(
-                    hold.kind, key, hold.seconds, hold.span, hold.why, now,  # type: ignore[arg-type]
-                    of_key=hold.of_key,
-                )
+                *names, mark = hold.key
+                if not hold.of_key or mark == self._mark_of_key(str(names[0])):
+                    key = str(names[0]) if hold.kind == "key" else tuple(names)
+                    self._holds.adopt(
+                        hold.kind, key, hold.seconds, hold.span, hold.why, now,  # type: ignore[arg-type]
+                        of_key=hold.of_key,
+                    )
         if not self._closed:
             pause = self._random.uniform(*NEWS_SECONDS)
             self._timer = self._loop.call_later(pause, lambda: self._begin(self._read_news()))

@@ -84,7 +84,7 @@ class SharedHold(NamedTuple):
     kind: str
     """Where `Holds` keeps it."""
     key: Sequence[str | bool]
-    """What it is about, as `Holds` names it."""
+    """What it is about, as `Holds` names it, and a hash of the provider's key if it is about that (else "")."""
     seconds: float
     """For how long from now."""
     span: float

@@ -161,6 +161,65 @@ def test_a_key_that_is_out_is_out_for_all(clock: Clock, world: World) -> None:
     assert len(world.seen) == 1
 
 
+@pytest.mark.parametrize("bad", ["old-secret-key", None])
+@pytest.mark.parametrize("pool", [False, True])
+def test_a_key_that_is_out_is_out_for_nobody_who_has_another_one(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, bad: str | None, pool: bool
+) -> None:
+    """A process whose variable has an old key, or none, takes the key of that name from no other process."""
+    monkeypatch.setenv("ONE_KEY", "new-secret-key")
+    monkeypatch.setenv("OTHER_KEY", "old-other-key")
+    world.model("a", Act(text="x"))
+    world.rule(lambda seen, _: Act(status=401) if "old" in seen.headers["authorization"] else None)
+    key = ["env:ONE_KEY", "env:OTHER_KEY"] if pool else "env:ONE_KEY"
+    config = world.config(tasks={"default": ["a"]}, providers={"sim": {"key": key}})
+    store = InProcess()
+
+    async def scenario() -> str:
+        one = Router(config, transport=world.transport(), seed=1, shared=store)
+        two = Router(config, transport=world.transport(), seed=2, shared=InProcess(store))
+        async with two:
+            await two.chat("x")
+            if bad is None:
+                monkeypatch.delenv("ONE_KEY")
+            else:
+                monkeypatch.setenv("ONE_KEY", bad)
+            async with one:
+                with pytest.raises(AllModelsFailed):
+                    await one.chat("x")
+                await asyncio.sleep(1.2)
+                return (await two.chat("x")).text
+
+    assert clock.run(scenario()) == "x"
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_a_new_key_is_used_at_once_though_the_old_one_is_out(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, reload: bool
+) -> None:
+    """A process that is started, or reloads, with a new key does not take over that the old one is disabled."""
+    monkeypatch.setenv("ONE_KEY", "old-secret-key")
+    world.model("a", Act(text="x"))
+    world.rule(lambda seen, _: Act(status=401) if "old" in seen.headers["authorization"] else None)
+    config = world.config(tasks={"default": ["a"]}, providers={"sim": {"key": "env:ONE_KEY"}})
+    store = InProcess()
+
+    async def scenario() -> str:
+        async with Router(config, transport=world.transport(), seed=1, shared=store) as one:
+            with pytest.raises(AllModelsFailed):
+                await one.chat("x")
+            monkeypatch.setenv("ONE_KEY", "new-secret-key")
+            if reload:
+                one.reload(config)
+                await asyncio.sleep(1.2)
+                return (await one.chat("x")).text
+            async with Router(config, transport=world.transport(), seed=2, shared=InProcess(store)) as two:
+                await asyncio.sleep(1.2)
+                return (await two.chat("x")).text
+
+    assert clock.run(scenario()) == "x"
+
+
 def test_one_budget_for_all(clock: Clock, world: World) -> None:
     """What two routers spend counts against one budget, to the nano-dollar."""
     world.model("a", Act(text="one two", first_token=0.5)).price(1000.0, 2000.0)
