@@ -8,8 +8,8 @@ async with Router(config, shared=shared) as router:
 
 Processes that name the same server, database and `namespace` share, by the names of provider and model: `rpm`, `tpm`
 and `max_concurrent` of the configuration, pauses that a provider has asked for, keys that are turned down (known by a
-hash), and `[budget]`. Limits that are learned from 429s, latencies, breakers and turns by weight stay with each process. A model
-without limits of its own costs no round trip.
+hash), and `[budget]`. Limits that are learned from 429s, latencies, breakers and turns by weight stay with each
+process. A model without limits of its own costs no round trip.
 
 How it behaves:
 
