@@ -120,7 +120,7 @@ class RestartableStream(CommittedStream):
         if self._next is not None:
             following, self._next = self._next, None
             return following
-        self._rest.broken(error, self._of.engine.time())
+        self._rest.broken(error)
         if not self._rest.remaining.is_empty:
             return await _begin(self._of, Race(*self._of, self._rest.remaining, "restart"), self._context)
         if self._failure is not None:

@@ -1,10 +1,10 @@
 """One call at one pool: which of its members it has asked, and which may be asked next.
 
-After a failure another member is asked before the next step of the chain: two members in all, as many as there are
-where only their limits or keys have refused. If the host is to blame, one of another host comes first. A limit does not
-exclude its member: the call queues again for all of them, before those that have come later. Where the budget does not
-pay for one, a cheaper one may still be asked. What is wrong with the answer itself, or with the prompt, would be so at
-every member.
+After a failure another member is asked before the next step of the chain: two members in all; as many as there are
+where only their limits or keys have refused, or no other step could be sent. If the host is to blame, one of another
+host comes first. A limit does not exclude its member: the call queues again for all of them, before those that have
+come later. Where the budget does not pay for one, a cheaper one may still be asked. What is wrong with the answer
+itself, or with the prompt, would be so at every member.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 MOST_LIMITS = 8
 """Requests that are turned down for a limit at most, where the call was given no deadline; as of a plain model."""
 MOST_MEMBERS = 2
-"""Members that a step asks at most, of those that fail for another reason than their limit or key: they serve the same
-model, and what fails twice had better be asked of the next one."""
+"""Members that a step asks at most while another step could be sent, of those that fail for another reason than their
+limit or key: they serve the same model, and what fails twice had better be asked of the next one."""
 
 
 class PoolRun:
@@ -150,8 +150,11 @@ class PoolRun:
         able = [one for one in self.left() if may_go_at_once(self._engine, self.call, self.step_of(one), now)]
         return self.state.for_hedge(able, self.call.session, now) if able else None
 
-    def failed(self, member: Member | None, error: AttemptError, now: float) -> bool:
-        """Note that the attempt at a member has failed; whether another one is asked before the next step."""
+    def failed(self, member: Member | None, error: AttemptError, now: float, *, alone: bool) -> bool:
+        """Note that the attempt at a member has failed; whether another one is asked before the next step.
+
+        `alone`: no other step runs, nor could be sent.
+        """
         if member is None:
             return False
         if isinstance(error, NotAccepted | Refused):
@@ -174,7 +177,8 @@ class PoolRun:
             self._leave_out_small(member.model.context)
         if error.scope == "host":
             self._leave_out_host(member)
-        return self.failures < MOST_MEMBERS and not self._has_tried_enough() and self.free_in(now) <= 0.0
+        asks_more = alone or self.failures < MOST_MEMBERS
+        return asks_more and not self._has_tried_enough() and self.free_in(now) <= 0.0
 
     def may_queue_again(self, member: Member) -> bool:
         """Whether a call that has met a limit at a member goes back to the queue of all, without a pause of its own.

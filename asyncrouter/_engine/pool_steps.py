@@ -9,6 +9,8 @@ from asyncrouter._engine.pool_run import PoolRun
 if TYPE_CHECKING:
     from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.pools.member import Member
     from asyncrouter._policies.slowness import Place
     from asyncrouter._types import Call
 
@@ -35,6 +37,18 @@ class PoolSteps:
             assert pool is not None
             run = self._pools[index] = PoolRun(self._engine, self._call, pool)
         return run
+
+    def free_in(self, *, forced: bool = False) -> float:
+        """Seconds until one of the steps could be sent."""
+        raise NotImplementedError
+
+    def asks_sibling(self, index: int, member: Member | None, error: AttemptError, *, alone: bool) -> bool:
+        """Note that a step that is a pool has failed at a member; whether it is asked again, for another one.
+
+        `alone`: no other step runs.
+        """
+        alone = alone and self.free_in() > 0.0
+        return self.pool(index).failed(member, error, self._engine.time(), alone=alone)
 
     def has_sibling(self, index: int) -> bool:
         """Whether the step is a pool with another member that could be raced now."""

@@ -289,9 +289,9 @@ class Race(StartingSteps):
     def _failed(self, step_run: StepRun, error: AttemptError, newest: bool) -> None:
         warn(self._engine, step_run.step, error, self._trace)
         self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
-        pool, sibling = step_run.pool, False
-        if pool is not None:
-            sibling = pool.failed(step_run.member, error, self._engine.time())
+        sibling = step_run.pool is not None and self._remaining.asks_sibling(
+            step_run.index, step_run.member, error, alone=not self._running
+        )
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
             self._remaining.clear()
             if self._outcome is None:

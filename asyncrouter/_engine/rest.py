@@ -17,12 +17,11 @@ class Rest(NamedTuple):
     member: Member | None
     remaining: Remaining
 
-    def broken(self, error: AttemptError, now: float) -> None:
+    def broken(self, error: AttemptError) -> None:
         """The step has failed; if it is a pool, another member may come next."""
         if self.member is not None:
-            pool = self.remaining.pool(self.step)
-            pool.running.remove(self.member)
-            if pool.failed(self.member, error, now):
+            self.remaining.pool(self.step).running.remove(self.member)
+            if self.remaining.asks_sibling(self.step, self.member, error, alone=True):
                 self.remaining.put_back(self.step)
 
 

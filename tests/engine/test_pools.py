@@ -68,6 +68,36 @@ def test_two_members_a_step_and_then_the_next(clock: Clock, world: World) -> Non
     assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == ["a:bad", "b:bad", "d:m"]
 
 
+@pytest.mark.parametrize("chain", [["pool"], ["pool", "d:out"]])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("options", [{}, {"retry": 1}, {"session": "s"}, {"hedge": 1.0}])
+def test_where_no_other_step_could_be_sent_every_member_is_asked(
+    clock: Clock, world: World, chain: list[str], stream: bool, options: dict[str, Any]
+) -> None:
+    """A call does not fail of two members while a third one could answer, and nobody else could."""
+    world.model("bad", Act(status=500))
+    world.model("gone", Act(fault="cut", at="headers"))
+    world.model("m", Act(text="hello"))
+    world.model("out", Act(status=429, retry_after=600))
+
+    async def scenario() -> Reply:
+        models = {"pool": {"any": ["a:bad", "b:gone", "c:bad", "d:m"], "pick": "first"}}
+        async with router_to(world, models) as router:
+            with suppress(AllModelsFailed):
+                await router.chat("x", model="d:out", deadline=9)  # it is held from now on
+            if not stream:
+                return await router.chat("x", chain=chain, **options)
+            async with router.stream("x", chain=chain, **options) as answer:
+                async for _ in answer:
+                    pass
+            return answer.reply
+
+    reply = clock.run(scenario())
+    sent = [attempt.member for attempt in reply.trace.attempts if attempt.sent is not None]
+    assert sent[-1] == "d:m"
+    assert len(sent) == len(set(sent))
+
+
 @pytest.mark.parametrize(("status", "code"), [(401, None), (402, "insufficient_quota"), (429, None)])
 def test_keys_and_limits_do_not_count_as_members_that_failed(
     clock: Clock, world: World, status: int, code: str | None
