@@ -70,8 +70,9 @@ class PoolMember(ShortRepr, PickledByName):
 class Pool(ShortRepr, PickledByName):
     """One model in several places: `Pool(["azure-eu:gpt-6-luna", "openai:gpt-6-luna"], pick="fastest")`.
 
-    In a chain it is one step. A call goes to one member, and to another one before the next step where that fails; a
-    hedge takes another member first. Each member has its own limits, health, price and latency.
+    In a chain it is one step. A call goes to one member, and to another one before the next step where that fails (to
+    all of them, where no other step could be sent); a hedge takes another member first. Each member has its own limits,
+    health, price and latency.
 
     - `any`: the members: names, `Model`s, `PoolMember`s or tables `{ model = …, weight = 2 }`. They may be of several
       vendors and protocols. A member whose provider has several keys stands for as many; a pool stands for its members.

@@ -25,7 +25,7 @@ def siblings_are_passed_over() -> Iterator[None]:
     """After a failure at one member the next step of the chain is asked."""
 
     def make(failed: Any) -> Any:
-        return lambda run, member, error, now: failed(run, member, error, now) and False
+        return lambda run, member, error, now, *, alone: failed(run, member, error, now, alone=alone) and False
 
     with around(PoolRun, "failed", make):
         yield
