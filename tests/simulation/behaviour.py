@@ -44,6 +44,8 @@ class Behaviour:
     """What some models answer to this prompt, whoever asks; `None` for an answer."""
     tenant: str | None = None
     """Who is charged, where tenants have budgets of their own."""
+    router: int = 0
+    """Which of the routers makes it, where there are several."""
     key: str | None = None
     """A key of the caller's own, which is in the headers among its `options`."""
 

@@ -7,8 +7,6 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
-from asyncrouter import Pool
-
 from .record import words_of
 
 if TYPE_CHECKING:
@@ -160,7 +158,7 @@ class Caller:
     def _holds_nothing(self, model: str) -> None:
         """Check that no slot is taken but for requests that run, end at this very instant, or are read slowly."""
         now, record = self._loop.time(), self._record
-        if isinstance(self._router.config.models[model], Pool):
+        if self._router.config.places(model) is not None:
             return
         if any(now == ends for _, ends in record.blocked):
             return  # who waits may have been given a slot, and sends its request in this very turn of the loop

@@ -7,8 +7,6 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter import Pool
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -154,8 +152,8 @@ def retries_bounded(run: FinishedRun) -> None:
 
 def slots(run: FinishedRun) -> None:
     """No model has more requests at once than `max_concurrent`."""
-    for name, model in run.config.models.items():
-        if isinstance(model, Pool) or model.max_concurrent is None:
+    for name, model in run.models.items():
+        if model.max_concurrent is None:
             continue
         steps = []
         for exchange in run.record.exchanges:

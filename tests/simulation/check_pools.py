@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-
-from asyncrouter import Pool
+from math import inf
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from asyncrouter._config.places import Places
 
     from .checks import FinishedRun, MatchedAttempt
 
@@ -26,6 +27,8 @@ MOST_TIMES_MEAN, MOST_ABOVE = 1.5, 4.0
 """A member is overloaded beyond so many times the mean of those that serve, and so many requests more."""
 COLD_AFTER = 300.0
 """Seconds without a call after which a session is nowhere any more."""
+NEARLY = 1.25
+"""Times the shortest median up to which members are equally fast."""
 WINDOW = 100
 """Calls over which the weights of a pool are kept, to within one call for each other member."""
 
@@ -33,14 +36,14 @@ WINDOW = 100
 def members_are_named(run: FinishedRun) -> None:
     """An attempt that was sent at a pool names the member that was asked, and its provider; others name none."""
     for one in run.tries:
-        attempt, pool = one.attempt, _pool(run, one.attempt.model)
+        attempt, pool = one.attempt, run.places.get(one.attempt.model)
         if attempt.sent is None:
             continue
         if pool is None and attempt.member is not None:
             run.flag("member", f"{one} is no pool's, and names {attempt.member}")
         if pool is None:
             continue
-        if one.model not in _names(pool) or attempt.provider != run.scenario.models[one.model].provider:
+        if one.model not in _names(pool) or attempt.provider != run.scenario.models[one.model].of_all_keys[1]:
             run.flag("member", f"{one} names {attempt.member} at {attempt.provider}")
 
 
@@ -48,7 +51,7 @@ def siblings_come_first(run: FinishedRun) -> None:
     """After a failure at one member of a pool another one is asked, if one could be, before the next step of the chain.
     """
     for one, after in _followed(run):
-        pool = _pool(run, one.attempt.model)
+        pool = run.places.get(one.attempt.model)
         kind = type(one.attempt.error).__name__
         if pool is None or after.attempt.model == one.attempt.model or kind in FINAL:
             continue
@@ -57,7 +60,9 @@ def siblings_come_first(run: FinishedRun) -> None:
         mine = [other for other in run.by_call[one.call.number] if other.attempt.model == one.attempt.model]
         asked = {other.model for other in mine if other.queued <= one.ended + NEAR}
         failed = sum(other.sent is not None and not _is_of_place(other) for other in mine)
-        free = [name for name in _names(pool) if name not in asked and _could_be_asked(run, name, one.ended)]
+        too_dear = min((_price(run, other.model) for other in mine if _is_over_budget(other)), default=inf)
+        free = [name for name in _names(pool) if name not in asked and _price(run, name) < too_dear
+                and could_be_asked(run, name, one.ended)]
         if all(_is_slow(run, name, one.ended) for name in _names(pool)):
             continue  # the pool is last, for all of its members have become slow
         chain = [step.name for step in one.call.plan.steps]
@@ -75,7 +80,7 @@ def attempts_are_kept(run: FinishedRun) -> None:
             steps = [step for step in plan.steps if step.name == name]
             if not steps or not all(step.retry.attempts_given for step in steps):
                 continue
-            most = sum(step.retry.attempts for step in steps) * len(_names(run.config.models[name]))
+            most = sum(step.retry.attempts for step in steps) * len(_names(run.places[name]))
             mine = [one for one in tries if one.attempt.model == name and one.sent is not None]
             asked = sum(one.attempt.cause not in {"hedge", "rescue", "restart"} for one in mine)
             if asked > most and not any(one.attempt.cause == "restart" for one in tries):
@@ -85,10 +90,10 @@ def attempts_are_kept(run: FinishedRun) -> None:
 def weights_are_kept(run: FinishedRun) -> None:
     """On a calm day any hundred calls in a row are shared by the weights, within one call for each other member."""
     for name in run.scenario.pools if run.scenario.calm else ():
-        pool = run.config.models[name]
-        if not isinstance(pool, Pool) or pool.pick != "weighted":
+        pool = run.places[name]
+        if pool.pick != "weighted":
             continue
-        weights = {str(one.model): one.weight or 1.0 for one in pool.members}
+        weights = {one.name: one.weight for one in pool.members}
         firsts = [one for one in run.tries if one.attempt.model == name and one.attempt.cause == "first"
                   and one.sent is not None and "session" not in one.call.behaviour.options]
         asked = [one.model for one in sorted(firsts, key=lambda one: (one.sent or 0.0, one.call.number))]
@@ -104,7 +109,7 @@ def weights_are_kept(run: FinishedRun) -> None:
 def the_first_is_first(run: FinishedRun) -> None:
     """On a calm day all calls go to the first member where that is the rule, and to the cheapest where that is."""
     for one in run.tries if run.scenario.calm else ():
-        pool = _pool(run, one.attempt.model)
+        pool = run.places.get(one.attempt.model)
         by_rule = one.attempt.cause == "first" and "session" not in one.call.behaviour.options
         if pool is None or one.sent is None or not by_rule:
             continue
@@ -115,13 +120,38 @@ def the_first_is_first(run: FinishedRun) -> None:
             run.flag("cheapest", f"{one} went to {one.model}, which is not the cheapest")
 
 
+def the_least_busy_is_asked(run: FinishedRun) -> None:
+    """On a calm day no member is asked that has more requests than another one that is as good.
+
+    For "least-busy" that is any that is not left out as slow. For "fastest" it is one whose answers are about as quick
+    as the quickest, or not known yet; and no other is asked.
+    """
+    for one in run.tries if run.scenario.calm else ():
+        pool = run.places.get(one.attempt.model)
+        by_rule = one.attempt.cause == "first" and "session" not in one.call.behaviour.options
+        if pool is None or pool.pick not in {"least-busy", "fastest"} or one.exchange is None or not by_rule:
+            continue
+        ready = [member for member in one.exchange.pools[one.attempt.model]
+                 if not member.left_out and not run.was_held(member.name, one.exchange.at)]
+        if all(member.name != one.model for member in ready):
+            continue  # it is tried again, or all others are starting
+        quickest = min((member.seconds for member in ready if member.seconds is not None), default=inf)
+        limit = NEARLY * quickest if pool.pick == "fastest" else inf
+        good = [member.name for member in ready if member.seconds is None or member.seconds <= limit]
+        busy = {name: one.exchange.beside.get(name, 0) for name in _names(pool)}
+        if one.model not in good:
+            run.flag("fastest", f"{one} went to {one.model}, and {good} are quicker: {ready}")
+        elif busy[one.model] > min(busy[name] for name in good):
+            run.flag("least busy", f"{one} went to {one.model} of {good}, with {busy}")
+
+
 def the_books_are_the_bill(run: FinishedRun) -> None:
     """What was spent of a budget is the sum of what its attempts have cost, each rounded to a nano-dollar."""
     if not run.record.has_listener or run.record.closed_at < run.record.recovered_at:
         return  # nobody has the traces of all calls
     bill: Counter[tuple[str, str]] = Counter()
     for one in run.tries:
-        if one.sent is None or run.config.models[one.model].usd_per_mtok is None:
+        if one.sent is None or run.models[one.model].usd_per_mtok is None:
             continue
         cost = round((one.attempt.cost_usd or 0.0) * NANO)
         bill["", ""] += cost
@@ -136,8 +166,7 @@ def sessions_stay(run: FinishedRun) -> None:
     """On a calm day a call of a session goes where the session is, unless that is overloaded; then to one that is not.
     """
     for name in run.scenario.pools if run.scenario.calm else ():
-        pool, places = _pool(run, name), _Places(run, name)
-        assert pool is not None
+        places = _Places(run, name)
         mine = [one for one in run.tries if one.attempt.model == name and "session" in one.call.behaviour.options]
         for one in sorted((one for one in mine if _is_picked(one)), key=_sent):
             session = str(one.call.behaviour.options["session"])
@@ -156,7 +185,7 @@ class _Places:
 
     def __init__(self, run: FinishedRun, name: str) -> None:
         self._run = run
-        self._names = _names(run.config.models[name])
+        self._names = _names(run.places[name])
         self._events: dict[str, list[tuple[float, str]]] = {}
         for one in run.tries:
             session = one.call.behaviour.options.get("session")
@@ -189,8 +218,12 @@ def _sent(one: MatchedAttempt) -> tuple[float, int]:
     return one.sent or 0.0, one.call.number
 
 
+def _is_over_budget(one: MatchedAttempt) -> bool:
+    return type(one.attempt.error).__name__ == "OverBudget"
+
+
 def _price(run: FinishedRun, name: str) -> float:
-    price: Any = run.config.models[name].usd_per_mtok
+    price = run.models[name].usd_per_mtok
     return 1e9 if price is None else price.input + price.output
 
 
@@ -221,11 +254,11 @@ def _is_slow(run: FinishedRun, name: str, at: float) -> bool:
     return told[-1:] == ["slow"]
 
 
-def _could_be_asked(run: FinishedRun, name: str, at: float) -> bool:
+def could_be_asked(run: FinishedRun, name: str, at: float) -> bool:
     """Whether nothing stood against a model at an instant, as far as the world and the events tell."""
     model, provider = run.scenario.models[name], run.scenario.models[name].provider
     limited = (model.rps, model.announced_rpm) != (None, None)
-    configured: Any = run.config.models[name]
+    configured = run.models[name]
     limited |= (configured.rpm, configured.tpm, configured.max_concurrent) != (None, None, None)
     if limited or not run.record.has_listener or run.record.blocked_between(at - 1.0, at + NEAR):
         return False
@@ -233,16 +266,11 @@ def _could_be_asked(run: FinishedRun, name: str, at: float) -> bool:
     return not trouble and run.breakers_closed(name, at)
 
 
-def _pool(run: FinishedRun, name: str) -> Pool | None:
-    entry = run.config.models.get(name)
-    return entry if isinstance(entry, Pool) else None
-
-
-def _names(pool: Any) -> list[str]:
-    return [str(one.model) for one in pool.members]
+def _names(pool: Places) -> list[str]:
+    return [one.name for one in pool.members]
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [
     members_are_named, siblings_come_first, attempts_are_kept, weights_are_kept, the_first_is_first,
-    the_books_are_the_bill, sessions_stay,
+    the_least_busy_is_asked, the_books_are_the_bill, sessions_stay,
 ]

@@ -126,7 +126,7 @@ def money(run: FinishedRun) -> None:
             if attempt.cost_usd != 0.0 or attempt.cost_estimated:
                 run.flag("money", f"{one} was not sent and costs {attempt.cost_usd!r}")
             continue
-        script, price = exchange.script, run.config.models[one.model].usd_per_mtok
+        script, price = exchange.script, run.models[one.model].usd_per_mtok
         if attempt.usage is not None:
             tokens = attempt.usage.input_tokens, attempt.usage.output_tokens
             costs = None if price is None else (tokens[0] * price.input + tokens[1] * price.output) / 1e6

@@ -15,10 +15,12 @@ from . import (
     check_budgets,
     check_calls,
     check_in_time,
+    check_keys,
     check_latency,
     check_pools,
     check_recovery,
     check_replies,
+    check_shared,
     check_steps,
     check_waits,
 )
@@ -28,8 +30,9 @@ from .record import model_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from asyncrouter import Attempt
+    from asyncrouter import Attempt, Model
     from asyncrouter._config.config import Config
+    from asyncrouter._config.places import Places
 
     from .record import CallRecord, Exchange, Record
     from .scenario import Scenario
@@ -119,6 +122,10 @@ class FinishedRun:
     by_call: dict[int, list[MatchedAttempt]] = field(default_factory=dict)
     """The attempts of each call, in the order of its trace."""
     sent_by_model: dict[str, list[float]] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+    """Every model by its name, once for each key of its provider."""
+    places: dict[str, Places] = field(default_factory=dict)
+    """The members of each name that stands for several places."""
 
     def flag(self, invariant: str, detail: str) -> None:
         """Note that an invariant does not hold."""
@@ -131,7 +138,8 @@ class FinishedRun:
 
     def breakers_closed(self, model: str, at: float) -> bool:
         """Whether the breakers of this model and its host were closed at an instant, as far as the events tell."""
-        subjects = {model, self.scenario.models[model].provider}
+        host = self.scenario.models[model].of_all_keys[1]
+        subjects = {model, *(one.provider for one in self.scenario.models.values() if one.of_all_keys[1] == host)}
         last = {change.subject: change.state for change in self.record.changes
                 if change.subject in subjects and change.state.startswith("breaker") and change.at <= at}
         return set(last.values()) <= {"breaker closed"}
@@ -158,11 +166,13 @@ def check_all(scenario: Scenario, record: Record, world: World, config: Config) 
         run.tries += _tries(run, call)
     for one in run.tries:
         run.by_call.setdefault(one.call.number, []).append(one)
-    run.sent_by_model |= {name: [] for name in config.models}
+    run.models |= {one.name: one for name in config.models for one in config.members(name)}
+    run.places |= {name: found for name in config.models if (found := config.places(name)) is not None}
+    run.sent_by_model |= {name: [] for name in run.models}
     for exchange in record.exchanges:
         run.sent_by_model[exchange.model].append(exchange.at)
     _find_impatient(run)
-    for check in CHECKS_WITH_POOLS if scenario.pools else CHECKS:
+    for check in CHECKS_OF_SEVERAL if scenario.routers > 1 else CHECKS_WITH_POOLS if scenario.pools else CHECKS:
         check(run)
     record.story = failure_report(run)
 
@@ -233,6 +243,11 @@ CHECKS: list[Callable[[FinishedRun], None]] = [check for room in MODULES for che
 CHECKS_WITH_POOLS: list[Callable[[FinishedRun], None]] = [
     *check_calls.CHECKS, *check_replies.CHECKS, check_steps.failure_never_wins, check_steps.every_model_was_tried,
     check_budgets.hedges_in_budget, check_budgets.slots, check_in_time.rescues_where_allowed,
-    check_in_time.rescues_in_budget, check_in_time.whole_or_confirmed, *check_pools.CHECKS,
+    check_in_time.rescues_in_budget, check_in_time.whole_or_confirmed, *check_pools.CHECKS, *check_keys.CHECKS,
 ]
 """Those of a day with pools: the others know a step by the model that it asks."""
+CHECKS_OF_SEVERAL: list[Callable[[FinishedRun], None]] = [
+    *check_calls.CHECKS, *check_replies.CHECKS, check_steps.failure_never_wins, check_steps.every_model_was_tried,
+    check_budgets.slots, check_in_time.rescues_where_allowed, check_in_time.whole_or_confirmed, *check_shared.CHECKS,
+]
+"""Those of a day with several routers: the others know of one that alone has asked the models."""

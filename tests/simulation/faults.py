@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from .scenario import ModelProfile, Scenario
     from .scripted_response import ScriptedResponse
 
+KEY = "key-of-"
+"""How our keys begin."""
 EPOCH = 1_767_225_600.0
 """Where the wall clock stands at the loop's 0.0."""
+
+
+def provider_of(key: str) -> str:
+    """Whose key this is, one of ours: of several a provider has, such as "p0[1]"."""
+    return key.removeprefix(KEY).rpartition("-")[0]
 
 
 class Faults:
@@ -39,7 +46,11 @@ class Faults:
 
     def key(self, provider: str, now: float) -> str:
         """The key that a provider accepts now."""
-        return f"key-of-{provider}-{2 if now >= self._scenario.key_rotations.get(provider, now + 1.0) else 1}"
+        return f"{KEY}{provider}-{2 if now >= self._scenario.key_rotations.get(provider, now + 1.0) else 1}"
+
+    def _accepts(self, key: str, provider: str, now: float) -> bool:
+        dies, revives = self._scenario.dead_keys.get(provider, (inf, inf))
+        return key == self.key(provider, now) and not dies <= now < revives
 
     def script(
         self, model: ModelProfile, now: float, number: int, key: str, slowdown: float, *, stream: bool, size: int,
@@ -51,7 +62,7 @@ class Faults:
         """
         asked = RequestFacts(model, number, stream, size, EPOCH + now, slowdown, max_tokens)
         own_key = key.startswith(TENANT)
-        bad_key = tenant_kind(key) if own_key else "401" if key != self.key(model.provider, now) else None
+        bad_key = tenant_kind(key) if own_key else None if self._accepts(key, model.provider, now) else "401"
         if self.over:
             return self._draw(replace(asked, model=self._healthy[model.name], slow=1.0), bad_key, now)
         kind, slow, clogged = self._outage(model, now)
@@ -87,8 +98,9 @@ class Faults:
     def _outage(self, model: ModelProfile, now: float) -> tuple[str | None, float, float]:
         """The fault of all requests to a model now, how much slower it is, and until when nothing gets through."""
         kind, slow, clogged = None, 1.0, now
+        subjects = {None, model.name, model.provider, *model.of_all_keys}
         for outage in self._scenario.outages:
-            if outage.begins <= now < outage.ends and outage.subject in {None, model.name, model.provider}:
+            if outage.begins <= now < outage.ends and outage.subject in subjects:
                 match outage.kind:
                     case "slow":
                         slow *= outage.factor

@@ -6,21 +6,22 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Model, Notice, StateChanged
+from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Notice, StateChanged
 from asyncrouter._policies.pools.answer_times import MAX_AGE, MIN_ANSWERS
 from asyncrouter._policies.pools.queue import PoolTicket
 
 from .check_breakers import longest_probe
-from .record import Change, model_of
+from .record import Change, MemberStanding, model_of
 from .scenario import RECOVERY_CALLS
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Collection, Mapping
 
-    from asyncrouter import Event, Router
+    from asyncrouter import Event, Model, Router
     from asyncrouter._engine.engine import Engine
     from asyncrouter._explain import ModelHealth
+    from asyncrouter._policies.pools.pool import PoolState
 
     from .record import Exchange, Record
     from .world import World
@@ -34,26 +35,51 @@ SLOWEST = 0.05
 """Requests a second below which a hidden limit is never cut."""
 
 
-class LiveChecks:
-    """Checks one run while it goes on."""
+class Pace:
+    """Checks the configured requests a minute with token buckets: a second's worth, one for batch work, and `spare`."""
 
-    def __init__(self, record: Record, world: World, router: Router, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, record: Record, spare: float = 0.0) -> None:
+        self._record = record
+        self._spare = spare
+        self._left: dict[str, tuple[float, float]] = {}  # by model: when, and what was left of its rpm
+
+    def take(self, model: Model, now: float, what: str) -> None:
+        """Check a request that is sent now, described by `what`."""
+        assert model.rpm is not None
+        rate = model.rpm / 60.0
+        size = (1.0 + self._spare) * max(1.0, rate) + 1.0
+        at, left = self._left.get(model.name, (now, size))
+        left = min(size, left + (now - at) * rate) - 1.0
+        self._left[model.name] = now, left
+        if left < -ROUNDING:
+            self._record.flag("rpm", f"{what}: {left:.3f} below {model.rpm} a minute")
+
+
+class LiveChecks:
+    """Checks one router while it runs; `pace` is that of all routers."""
+
+    def __init__(
+        self, record: Record, world: World, router: Router, loop: asyncio.AbstractEventLoop, pace: Pace
+    ) -> None:
         self._record = record
         self._world = world
         self._router = router
         self._loop = loop
-        self._models = {name: one for name, one in router.config.models.items() if isinstance(one, Model)}
+        config = router.config
+        self._models = {one.name: one for name in config.models for one in config.members(name)}
         self._engine: Engine | None = None
         self._running: Counter[str] = Counter()
         self._rates: dict[str, tuple[float, float]] = {}  # by model: what was found by 429s, when it was last cut
-        self._pace: dict[str, tuple[float, float]] = {}  # by model: when, and what was left of its rpm
+        self._pace = pace
         world.watchers.append(self.check_sending)
 
     # At each sending.
 
     def check_sending(self, exchange: Exchange) -> None:
         """Check a request at the instant at which it is sent."""
-        self._engine = self._router._life.engine or self._engine
+        self._engine = engine = self._router._life.engine or self._engine
+        if engine is not None:
+            exchange.pools = {pool.name: _standing(state) for pool, state in engine.policies._pools.values()}
         call, now, flag = exchange.call, exchange.at, self._record.flag
         what = f"{exchange.model} for call {call.number} at {now!r}"
         if call.over:
@@ -64,21 +90,13 @@ class LiveChecks:
             flag("deadline", f"sent to {what}, due {call.deadline!r}")
         if (broken := self._world.expected.violation(exchange.provider, exchange.model, exchange.key, now)) is not None:
             flag(broken[0], f"{what}: {broken[1]}")
+        told = self._world.rumours.violation(exchange.provider, exchange.model, exchange.key, now)
+        if told is not None and not any(now == ends for _, ends in self._record.blocked):
+            flag(f"{told[0]} of another", f"{what}: {told[1]}")
         model = self._models[exchange.model]
         if model.rpm is not None and call.behaviour.key is None:  # the limit is that of our key
-            self._in_pace(model, now, what)
+            self._pace.take(model, now, what)
         self._permits_lapse(now, exchange)
-
-    def _in_pace(self, model: Model, now: float, what: str) -> None:
-        """Check the configured requests a minute with a token bucket: a second's worth, and one for batch work."""
-        assert model.rpm is not None
-        rate = model.rpm / 60.0
-        size = max(1.0, rate) + 1.0
-        at, left = self._pace.get(model.name, (now, size))
-        left = min(size, left + (now - at) * rate) - 1.0
-        self._pace[model.name] = now, left
-        if left < -ROUNDING:
-            self._record.flag("rpm", f"{what}: {left:.3f} below {model.rpm} a minute")
 
     def _permits_lapse(self, now: float, *sending: Exchange) -> None:
         """Check that a half-open breaker keeps nobody out for a probe that must have ended, read to its end or not."""
@@ -197,7 +215,8 @@ class LiveChecks:
     def check_recovered(self) -> None:
         """Check that no model that serves again has an open breaker, and none that often does is slower than usual."""
         served = Counter(
-            call.reply.model for call in self._record.calls if call.after_recovery and call.reply is not None
+            call.reply.model for call in self._record.calls
+            if call.after_recovery and call.reply is not None and call.router == self._world.number
         )
         health, engine = self._router.health(), self._engine
         models = self._models.items() if engine is not None else ()
@@ -252,6 +271,12 @@ class LiveChecks:
 def _of_models(health: Mapping[str, ModelHealth]) -> list[tuple[str, ModelHealth]]:
     """What is known of each model; of a pool, of its members."""
     return [(one.model, one) for state in health.values() for one in (state.members or (state,))]
+
+
+def _standing(pool: PoolState) -> list[MemberStanding]:
+    return [
+        MemberStanding(one.name, one.seconds, bool(pool.why_slow(one)) or one.starting) for one in pool.members
+    ]
 
 
 def _call(trace: object) -> int:

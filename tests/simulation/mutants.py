@@ -14,13 +14,14 @@ from . import (
     mutants_pace,
     mutants_pools,
     mutants_race,
+    mutants_shared,
     mutants_waits,
 )
 from .mutation import MUTANTS
 
 __all__ = [
     "CAUGHT_BY", "MUTANTS", "mutants_blame", "mutants_blocked", "mutants_in_time", "mutants_limits", "mutants_memory",
-    "mutants_pace", "mutants_pools", "mutants_race", "mutants_waits",
+    "mutants_pace", "mutants_pools", "mutants_race", "mutants_shared", "mutants_waits",
 ]
 
 CAUGHT_BY: Mapping[str, int] = {
@@ -30,14 +31,16 @@ CAUGHT_BY: Mapping[str, int] = {
     "sessions_wander": 1, "sessions_crowd_their_members": 1, "members_are_not_named": 1,
     "budgets_are_checked_afterwards": 13, "estimates_are_booked": 13, "slow_start_for_all": 241,
     "the_cheapest_is_any": 1, "the_first_is_any": 9, "changes_are_not_heard": 54,
-    "health_is_of_the_last_call": 686,
+    "health_is_of_the_last_call": 686, "the_least_busy_is_any": 32, "the_fastest_is_any": 9, "a_dead_key_takes_all": 7,
+    "settings_are_the_first_calls": 77, "held_probes_are_used_up": 11_127,
+    "limits_are_kept_alone": 41, "slots_are_counted_alone": 47, "turns_are_not_booked": 493, "holds_are_kept_alone": 50,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_000_749,
     "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_015, "waits_count_as_attempts": 1_000_110,
     "a_burst_counts_as_many": 1_000_054, "a_callers_clock_blames_the_model": 1_000_006,
     "a_callers_key_is_ours": 1_000_001, "a_callers_limit_paces_the_others": 1_000_001,
     "answers_between_do_not_matter": 1_000_008, "definite_words_are_doubted": 1_000_004,
     "doubtful_failures_count_at_once": 1_000_000, "equal_requests_count": 1_000_004,
-    "each_body_is_another_request": 2719, "hardly_late_timers_strike_at_once": 2688,
+    "each_body_is_another_request": 2610, "hardly_late_timers_strike_at_once": 2688,
     "answers_are_spliced": 1_000_002, "bad_key_used_again": 1_000_021, "batch_goes_first": 1_000_001,
     "blocked_time_is_blamed": 1_000_008, "blocked_time_is_learned": 1_000_106,
     "breaker_sticks": 1_000_072, "budget_asked_too_early": 1_000_110, "cancellations_count": 1_000_001,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from asyncrouter._config.catalog import base_name
 from asyncrouter._engine.pool_run import PoolRun
 from asyncrouter._engine.trace_entry import TraceEntry
+from asyncrouter._policies.holds import Holds
 from asyncrouter._policies.pools import picking
 from asyncrouter._policies.pools import pool as pools
 from asyncrouter._policies.pools.affinity import Affinity
@@ -67,6 +70,59 @@ def the_cheapest_is_any() -> Iterator[None]:
 def the_first_is_any() -> Iterator[None]:
     """Where the first member is asked for, the least busy one is taken."""
     with patch.dict(picking.RULES, first=picking.least_busy):
+        yield
+
+
+@mutant
+def the_least_busy_is_any() -> Iterator[None]:
+    """Where the least busy member is asked for, any is taken."""
+    with patch.dict(picking.RULES, {"least-busy": lambda members, random: random.choice(members)}):
+        yield
+
+
+@mutant
+def the_fastest_is_any() -> Iterator[None]:
+    """Where the fastest member is asked for, the least busy one is taken."""
+    with patch.dict(picking.RULES, fastest=picking.least_busy):
+        yield
+
+
+@mutant
+def a_dead_key_takes_all() -> Iterator[None]:
+    """A key that is out takes the members with the provider's other keys, too."""
+
+    def make(refusal: Any) -> Any:
+        def refuses(holds: Holds, model: Any, now: float, *, own_key: bool = False) -> Any:
+            same = [name for name in holds.keys if base_name(name) == base_name(model.provider)]
+            found = (refusal(holds, replace(model, provider=name), now, own_key=own_key) for name in same)
+            return next(filter(None, found), None) or refusal(holds, model, now, own_key=own_key)
+
+        return refuses
+
+    with around(Holds, "refusal", make):
+        yield
+
+
+@mutant
+def settings_are_the_first_calls() -> Iterator[None]:
+    """A pool is asked with the timeouts and retries of the first call there, whatever a later one was given."""
+    first: dict[int, Any] = {}
+
+    def make(step_of: Any) -> Any:
+        return lambda run, member: first.setdefault(id(member), (member, step_of(run, member)))[1]
+
+    with around(PoolRun, "step_of", make):
+        yield
+
+
+@mutant
+def dead_keys_are_not_counted() -> Iterator[None]:
+    """A request that only a key has refused does not count among the attempts that were given."""
+
+    def make(tried_before: Any) -> Any:
+        return lambda run, attempts: tried_before(run, attempts) - run._keys
+
+    with around(PoolRun, "tried_before", make):
         yield
 
 

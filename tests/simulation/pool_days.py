@@ -36,13 +36,13 @@ def draw_pool_day(seed: int) -> Scenario | None:
     scenario.calm = random.random() < CALM
     _add_models(random, scenario)
     if scenario.calm:
-        _calm_down(random, scenario)
+        calm_down(random, scenario)
     _draw_pools(random, scenario)
     sessions = random.choice([0.0, random.uniform(0.2, 1.0)])
     tenants = _draw_budget(random, scenario)
-    calls, tasks = [], sorted(_tables(scenario, "tasks"))
+    calls, tasks = [], sorted(tables(scenario, "tasks"))
     for drawn in scenario.calls[:MOST_CALLS]:
-        call = _without_own_troubles(drawn)
+        call = without_own_troubles(drawn)
         options = _in_session(random, call, sessions)
         calls.append(replace(call, task=random.choice(tasks), options=options, tenant=random.choice(tenants)))
     scenario.calls = calls
@@ -51,21 +51,21 @@ def draw_pool_day(seed: int) -> Scenario | None:
 
 def _add_models(random: Random, scenario: Scenario) -> None:
     """Let there be as many models as a pool may need: further ones are like one that there is, at any provider."""
-    names, tables = list(scenario.models), _tables(scenario, "models")
+    names, entries = list(scenario.models), tables(scenario, "models")
     for index in range(len(names), random.randint(2, 5)):
         like, place = scenario.models[random.choice(names)], scenario.models[random.choice(names)]
         name = f"m{index}"
         scenario.models[name] = replace(like, name=name, provider=place.provider, wire=place.wire)
-        tables[name] = {**tables[like.name], "provider": place.provider, "id": name}
+        entries[name] = {**entries[like.name], "provider": place.provider, "id": name}
 
 
-def _calm_down(random: Random, scenario: Scenario) -> None:
+def calm_down(random: Random, scenario: Scenario) -> None:
     """Let nothing go wrong, and all models be equally quick."""
     like = random.choice(list(scenario.models.values()))
     for model in scenario.models.values():
         model.connect, model.median, model.sigma, model.gap, model.words = like.connect, like.median, 0.1, like.gap, 3
         model.failure_share, model.rps, model.announced_rpm, model.window = 0.0, None, None, False
-    for table in _tables(scenario, "models").values():
+    for table in tables(scenario, "models").values():
         for name in LIMITS:
             table.pop(name, None)
     scenario.outages, scenario.crowded, scenario.blocked, scenario.picky = [], (), (), frozenset()
@@ -84,15 +84,15 @@ def _patient(call: Behaviour) -> Mapping[str, object]:
 
 def _draw_pools(random: Random, scenario: Scenario) -> None:
     """Put one or two pools into the models and into all chains, at any place."""
-    names, tables = sorted(scenario.models), _tables(scenario, "models")
+    names, entries = sorted(scenario.models), tables(scenario, "models")
     pools = [f"pool{index}" for index in range(random.choice([1, 1, 2]))]
     for name in pools:
         pick = random.choice(PICKS)
         members = random.sample(names, random.randint(2, len(names)))
         weighted = [{"model": member, "weight": random.choice([1, 1, 2, 3, 98])} for member in members]
-        tables[name] = {"any": weighted if pick == "weighted" else members, "pick": pick}
+        entries[name] = {"any": weighted if pick == "weighted" else members, "pick": pick}
     scenario.pools = frozenset(pools)
-    for task in _tables(scenario, "tasks").values():
+    for task in tables(scenario, "tasks").values():
         task["models"] = _chain(random, pools, names)
         if scenario.calm:
             task.pop("deadline", None)
@@ -118,8 +118,8 @@ def _chain(random: Random, pools: Sequence[str], names: Sequence[str]) -> list[s
     return random.choice([[pool], [pool, model], [pool, *pools], [pool, model, pool], [model, pool]])
 
 
-def _without_own_troubles(call: Behaviour) -> Behaviour:
-    """The same call without a key of its own: a pool may be at several vendors."""
+def without_own_troubles(call: Behaviour) -> Behaviour:
+    """The same call without a key of its own: a pool may be at several vendors, or with several keys."""
     options = {name: value for name, value in call.options.items() if name != "headers"}
     return replace(call, key=None, options=options)
 
@@ -131,7 +131,8 @@ def _in_session(random: Random, call: Behaviour, share: float) -> Mapping[str, o
     return {**call.options, "session": f"session {random.randrange(12)}"}
 
 
-def _tables(scenario: Scenario, name: str) -> dict[str, dict[str, object]]:
+def tables(scenario: Scenario, name: str) -> dict[str, dict[str, object]]:
+    """The tables of its configuration under this name, by their own."""
     tables = scenario.config[name]
     assert isinstance(tables, dict)
     return tables

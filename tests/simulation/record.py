@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .wire_openai import word
 
@@ -23,6 +23,16 @@ MAX_VIOLATIONS = 20
 """Violations of one run that are kept: the first one says what to look at."""
 
 
+class MemberStanding(NamedTuple):
+    """A member of a pool as the router saw it at an instant."""
+
+    name: str
+    seconds: float | None
+    """The median seconds of its whole answers; `None` while not known."""
+    left_out: bool
+    """Whether it is left out as slow, or has just come back and is offered a few requests only."""
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request as the world saw it; instants are of the loop's clock."""
@@ -36,6 +46,8 @@ class Exchange:
     script: ScriptedResponse
     beside: Mapping[str, int] = field(default_factory=dict)
     """The connections that were open when it was sent, by model, without its own."""
+    pools: Mapping[str, Sequence[MemberStanding]] = field(default_factory=dict)
+    """The members of each pool when it was sent."""
     connected: float | None = None
     ended: float | None = None
     words: int = 0
@@ -53,8 +65,14 @@ class Exchange:
 
 
 def model_of(attempt: Attempt) -> str:
-    """The model that an attempt asks: of a pool its member, or the pool while none is picked."""
-    return attempt.model if attempt.member is None else attempt.member.rpartition(":")[2]
+    """The model that an attempt asks: of a pool its member, or the pool while none is picked.
+
+    A model once for each key of its provider is known by the name of the member, such as `p0[1]:m0`.
+    """
+    member = attempt.member
+    if member is None:
+        return attempt.model
+    return member if "[" in member else member.rpartition(":")[2]
 
 
 def words_of(answer: Reply | Chunk) -> str:
@@ -88,6 +106,8 @@ class CallRecord:
     exchanges: list[Exchange] = field(default_factory=list)
     live: int = 0
     after_recovery: bool = False
+    router: int = 0
+    """Which router has made it."""
 
     def finish(self, now: float, outcome: str, error: BaseException | None = None) -> None:
         """Note that the call has ended."""

@@ -9,31 +9,39 @@ import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from random import Random
+from itertools import product
+from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter import Router
 from asyncrouter._config.plan import resolve
+from asyncrouter.shared import InProcess
 from asyncrouter.sim.clock import VirtualLoop
 
 from .behaviour import Behaviour
 from .callers import Caller
 from .checks import NEAR, check_all
+from .key_days import draw_key_day
 from .ledger import Ledger
-from .live_checks import LiveChecks
+from .live_checks import Pace
 from .pool_days import draw_pool_day
 from .record import CallRecord, Record, digest
 from .response import wait
 from .scenario import RECOVERY_CALLS, draw_scenario
-from .world import World
+from .shared_days import draw_shared_day
+from .side import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from asyncrouter import Event
     from asyncrouter._config.plan import Plan
 
     from .scenario import Scenario
+
+
+AGAIN = (draw_pool_day, draw_key_day, draw_shared_day)
+"""The days that a seed may be lived again."""
+SPARE = 0.25
+"""The part of a second's requests by which a limit that two routers share may be exceeded in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +71,7 @@ def freeze() -> None:
 
 def run_seed(seed: int, *, keep_log: bool = False) -> Result:
     """Run the scenario of this seed; the same result every time."""
-    days = [draw_scenario(seed)]
-    if (again := draw_pool_day(seed)) is not None:
-        days.append(again)
+    days = [draw_scenario(seed), *(again for draw in AGAIN if (again := draw(seed)) is not None)]
     records = [Record(seed) for _ in days]
     for scenario, record in zip(days, records, strict=True):
         if scenario.pools:
@@ -104,19 +110,19 @@ class Run:
         self._scenario = scenario
         self._record = record
         self._loop = loop
-        self.world = World(scenario, record, loop)
         self._callers: dict[int, Caller] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._plans: dict[str, Plan] = {}
         record.has_listener = scenario.listeners != "none"
-        self.router = Router(
-            self._config(), transport=self.world, listeners=self._listeners(), seed=scenario.seed, wall=self.world.wall
-        )
+        self._sides: list[Side] = []
+        pace, store = Pace(record, spare=SPARE * (scenario.routers - 1)), InProcess()
+        stores = [None] if scenario.routers == 1 else [store, *(InProcess(store) for _ in range(1, scenario.routers))]
+        for one in stores:
+            self._sides.append(Side(scenario, record, loop, pace, self._cancel, list(self._sides), one))
+        self.world, self.router = self._sides[0].world, self._sides[0].router
         self.ledger: Ledger | None = None
         if (spending := self.router._life.spending()) is not None:
             self.ledger = spending.accounts = Ledger(spending.accounts, record)
-        self._checks = LiveChecks(record, self.world, self.router, loop)
-        self.world.cancel = lambda call: self._callers[call.number].cancel()
         loop.set_exception_handler(self._unhandled)
 
     async def live(self) -> None:
@@ -127,26 +133,40 @@ class Run:
         for begins, ends in scenario.blocked:
             loop.call_at(begins, self._block, begins, ends)
         for instant in scenario.health_checks:
-            loop.call_at(instant, self._checks.check_health)
+            for side in self._sides:
+                loop.call_at(instant, side.checks.check_health)
+        if scenario.leaves_at < inf:
+            loop.call_at(scenario.leaves_at, self._leave)
         if scenario.ends.endswith("early"):
             await sleep_until(loop, scenario.ends_at)
             await self._close()
         await sleep_until(loop, scenario.calls[-1].at + 0.001)
         await asyncio.wait(self._tasks)
         await asyncio.sleep(3.0)
-        self._checks.check_idle("after the faults")
+        self._check_idle("after the faults")
         if not scenario.ends.endswith("early"):
             await self._recover()
             await self._close()
         await asyncio.sleep(0)
-        self._checks.check_idle("at the end")
+        self._check_idle("at the end")
         if self.ledger is not None:
             await self.ledger.check()
             self._record.books = dict(self.ledger.spent)
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             self._record.flag("tasks", f"{len(left)} left")
-        if self._record.exchanges and not self.world.closed:
+        if self._record.exchanges and not all(side.world.closed for side in self._sides):
             self._record.flag("connections", "the transport was not closed")
+
+    def _check_idle(self, when: str) -> None:
+        for side in self._sides:
+            side.checks.check_idle(when)
+
+    def _cancel(self, call: CallRecord) -> None:
+        self._callers[call.number].cancel()
+
+    def _leave(self) -> None:
+        """Let the second router leave the calls to the first."""
+        self._leaving = self._loop.create_task(self._sides[1].leave())
 
     def _block(self, begins: float, ends: float) -> None:
         """Block the event loop, as a program does that computes, or waits without `await`; never after the faults."""
@@ -157,13 +177,15 @@ class Run:
             self._loop._sharpen()
 
     async def _close(self) -> None:
-        """Close the router: at once, within two seconds, or when its calls have ended."""
+        """Close the routers: at once, within two seconds, or when its calls have ended."""
         began, drains = self._loop.time(), self._scenario.ends.startswith("drain")
         self._record.closed_at = began
-        await (self.router.drain() if drains else self.router.aclose())
-        took = self._loop.time() - began
-        if not drains and began + took > self._record.late(began + 2.0) + NEAR:
-            self._record.flag("closing", f"took {took:.3f} s")
+        for side in self._sides:
+            asked = self._loop.time()
+            await (side.router.drain() if drains else side.router.aclose())
+            took = self._loop.time() - asked
+            if not drains and asked + took > self._record.late(asked + 2.0) + NEAR:
+                self._record.flag("closing", f"took {took:.3f} s")
         # A stream has ended with its last chunk, whatever its reader does then; only events tell.
         late = [call.number for call in self._record.calls if call.began < began and not (call.over or call.end_events)]
         if drains and late and self._record.has_listener:
@@ -175,12 +197,13 @@ class Run:
         self._record.recovered_at = begun = self._loop.time()
         for after in RECOVERY_CALLS:
             await sleep_until(self._loop, begun + after)
-            for task in self.router.config.tasks:
+            for router, task in product(range(len(self._sides)), self.router.config.tasks):
                 options: dict[str, object] = {"deadline": 60.0, "hedge": None}
-                self._start(Behaviour(self._loop.time(), task, options=options), after_recovery=True)
+                self._start(Behaviour(self._loop.time(), task, options=options, router=router), after_recovery=True)
                 await self._tasks[-1]
-        self._checks.check_health()
-        self._checks.check_recovered()
+        for side in self._sides:
+            side.checks.check_health()
+            side.checks.check_recovered()
 
     def _start(self, behaviour: Behaviour, *, after_recovery: bool = False) -> None:
         """Start a caller."""
@@ -191,34 +214,12 @@ class Run:
             plan = resolve(self.router.config, task=behaviour.task, **given)  # type: ignore[arg-type]  # drawn
         if not given:
             self._plans[behaviour.task] = plan
-        call = CallRecord(len(record.calls), plan, behaviour, after_recovery=after_recovery)
+        made_by = 0 if self._sides[behaviour.router].has_left else behaviour.router
+        call = CallRecord(len(record.calls), plan, behaviour, after_recovery=after_recovery, router=made_by)
         record.calls.append(call)
-        caller = self._callers[call.number] = Caller(self.router, record, call)
+        caller = self._callers[call.number] = Caller(self._sides[made_by].router, record, call)
         caller.task = self._loop.create_task(caller.run(), name=f"call {call.number}")
         self._tasks.append(caller.task)
-
-    def _config(self) -> dict[str, object]:
-        config = self._scenario.config
-        for name, table in config["providers"].items():  # type: ignore[attr-defined]  # drawn as a dict
-            table["key"] = self._key_of(name)
-        return config
-
-    def _key_of(self, provider: str) -> Callable[[], str]:
-        return lambda: self.world.key(provider)
-
-    def _listeners(self) -> list[Callable[[Event], None]]:
-        if self._scenario.listeners == "none":
-            return []
-        listeners: list[Callable[[Event], None]] = [lambda event: self._checks.listen(event)]
-        if self._scenario.listeners == "raising":
-            random = Random(f"listener {self._scenario.seed}")
-
-            def raising(_: Event) -> None:
-                if random.random() < 0.1:
-                    raise LookupError("a listener that raises")
-
-            listeners.insert(0, raising)
-        return listeners
 
     def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         self._record.flag("unhandled", f"{context.get('message')}: {context.get('exception')!r}")

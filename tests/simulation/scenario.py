@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,12 @@ class ModelProfile:
     unlimited_size: bool = True
     """Whether an answer may be of any size."""
 
+    @property
+    def of_all_keys(self) -> tuple[str, str]:
+        """The names of the model and of its provider, whatever key it is asked with: of "p0[1]:m0" these are m0 and p0.
+        """
+        return self.name.rpartition(":")[2], self.provider.partition("[")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -99,6 +106,14 @@ class Scenario:
     """Times, from one instant to another, for which the program blocks the event loop."""
     pools: frozenset[str] = frozenset()
     """The names in its chains that are pools."""
+    keys: Mapping[str, int] = field(default_factory=dict)
+    """How many keys a provider has, where that is more than one."""
+    dead_keys: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """From when to when a key, such as "p0[1]", is not accepted."""
+    routers: int = 1
+    """How many routers make the calls; several keep their limits and holds in one store."""
+    leaves_at: float = inf
+    """When the second router leaves the calls to the first."""
     calm: bool = False
     """Whether nothing goes wrong and all models are equally quick."""
     wall_jump: tuple[float, float] = (0.0, 0.0)

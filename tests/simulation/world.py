@@ -12,30 +12,44 @@ from typing import TYPE_CHECKING, Any
 from asyncrouter import AttemptTimeout, ConnectionFailed
 
 from .expected_holds import ExpectedHolds
-from .faults import EPOCH, Faults
+from .faults import EPOCH, Faults, provider_of
 from .record import Exchange
 from .response import SimulatedResponse, wait, wake
 from .wires import key_in, request_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from asyncrouter import Request, Response
 
     from .record import CallRecord, Record
-    from .scenario import Scenario
+    from .scenario import ModelProfile, Scenario
+
+
+NEWS = 1.2
+"""Seconds after which all routers with one store know of a hold that one of them has met."""
 
 
 class World:
-    """The providers of one seed; `send` and `aclose` make it a `Transport`."""
+    """The providers of one seed, as one router reaches them; `send` and `aclose` make it a `Transport`."""
 
-    def __init__(self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, scenario: Scenario, record: Record, loop: asyncio.AbstractEventLoop, others: Sequence[World] = ()
+    ) -> None:
         self._scenario = scenario
         self._record = record
         self._loop = loop
         self._random = Random(f"network {scenario.seed}")
-        self.faults = Faults(scenario)
+        self.faults: Faults = others[0].faults if others else Faults(scenario)
         self.expected = ExpectedHolds()
+        self.rumours = ExpectedHolds()
+        """What other routers have met, as soon as this one must have heard of it."""
+        self.number = len(others)
+        """Which router this is the world of."""
+        self.others: list[World] = list(others)
+        """Those of the other routers, which are at the same providers."""
+        for other in others:
+            other.others.append(self)
         self.live: Counter[str] = Counter()
         """Open connections by model."""
         self.closed = False
@@ -105,7 +119,10 @@ class World:
         """Note that the client has read a response to its end."""
         exchange.taken = True
         if exchange.script.status != 200:
-            self.expected.learn(exchange, self._loop.time(), self.wall(), self.key(exchange.provider))
+            met = exchange, self._loop.time(), self.wall(), self.key(exchange.provider)
+            self.expected.learn(*met)
+            for other in self.others:
+                self._loop.call_later(NEWS, other.rumours.learn, *met)
 
     def over(self, answer: SimulatedResponse, exchange: Exchange) -> None:
         """Note that a response has been read to its end, or closed."""
@@ -129,8 +146,8 @@ class World:
         """Record a request and draw its response."""
         now, record = self._loop.time(), self._record
         name, prompt, stream, max_tokens = request_parts(request)
-        call, model = record.calls[int(prompt)], self._scenario.models[name]
         number, size, key = len(record.exchanges), len(request.body), key_in(request.headers)
+        call, model = record.calls[int(prompt)], self._profile(name, key)
         script = self.faults.script(
             model, now, number, key, call.behaviour.slowdown, stream=stream, size=size,
             max_tokens=None if max_tokens is None else self._limit(call), disliked=call.behaviour.disliked,
@@ -145,6 +162,11 @@ class World:
         record.log(now, f"seen {number} of call {call.number} at {model.name}: {script.kind}")
         self._cancel_with(exchange)
         return exchange
+
+    def _profile(self, name: str, key: str) -> ModelProfile:
+        """The model of this name; where its provider has several keys, as it is with this one."""
+        models = self._scenario.models
+        return models[name] if name in models else models[f"{provider_of(key)}:{name}"]
 
     def _limit(self, call: CallRecord) -> int | None:
         """The limit of tokens that a caller has asked for: a request may have to ask for more."""
