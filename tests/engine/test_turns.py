@@ -11,10 +11,12 @@ import pytest
 from asyncrouter import CallError, Router, RouterClosed
 from asyncrouter._policies.limits import MARGIN
 from asyncrouter.sim import Act
+from tests.helpers.pool_world import router_to
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from asyncrouter import Reply
     from asyncrouter.sim import Clock, World
 
 CHAIN = ["a", "b"]
@@ -135,3 +137,27 @@ def test_closing_ends_the_wait(clock: Clock, world: World) -> None:
         return {type(one).__name__ for one in await asyncio.gather(*tasks, return_exceptions=True)}
 
     assert play(clock, world, scenario) == {"Reply", RouterClosed.__name__}
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, None), (401, None), (404, "model_not_found")])
+def test_a_pool_that_goes_out_while_a_call_waits_for_it_is_given_up(
+    clock: Clock, world: World, status: int, code: str | None
+) -> None:
+    """A call that waits for a held pool and for a full model goes on with the model when no member may be asked."""
+    trouble = Act(status=status, code=code, first_token=1.0)  # which opens breakers, or disables keys or models
+    world.model("m", *[trouble] * 6, *[Act(status=429, retry_after=2.0)] * 2)
+    world.model("c", Act(text="first", first_token=20.0), Act(text="second"))
+
+    async def scenario() -> Reply:
+        models = {"pool": {"any": ["a:m", "b:m"]}, "c": {"provider": "c", "id": "c", "max_concurrent": 1}}
+        async with router_to(world, models, defaults={"rescue": "off", "first_token": None}) as router:
+            sent = [router.chat(f"{number}", model="pool", retry=1) for number in range(6)]
+            before = asyncio.gather(*sent, router.chat("y", model="c"), return_exceptions=True)
+            await asyncio.sleep(0.5)  # at 1.0 what is under way fails, at 2.5 the pool is not held any more
+            reply = await router.chat("x", chain=["pool", "c"], retry={"patience": 0.0})
+            await before
+            return reply
+
+    reply = clock.run(scenario())
+    asked = [attempt.member or attempt.model for attempt in reply.trace.attempts if attempt.sent is not None]
+    assert (asked, reply.text, clock.now) == (["a:m", "b:m", "c"], "second", 20.0)
