@@ -10,16 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .checks import FinishedRun
+    from .record import CallRecord
 
 UNANSWERED = frozenset({"AllModelsFailed", "DeadlineExceeded", "StreamInterrupted"})
 OUT = "the key of "
 """How the trace begins to say that a key is out."""
 
 
+def is_unanswered(run: FinishedRun, call: CallRecord) -> bool:
+    """Whether a call has failed that nobody has judged, and before anybody closed the router."""
+    in_time = (call.ended or 0.0) < run.record.closed_at
+    return call.outcome in UNANSWERED and call.behaviour.accept is None and in_time
+
+
 def one_key_lives(run: FinishedRun) -> None:
     """On a calm day, on which keys die but for one, every call is answered."""
     for call in run.record.calls if run.scenario.calm else ():
-        if call.outcome in UNANSWERED and call.behaviour.accept is None:
+        if is_unanswered(run, call):
             run.flag("keys", f"call {call.number}: {call.outcome} {call.error!r}")
 
 

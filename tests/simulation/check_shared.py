@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .check_keys import UNANSWERED
+from .check_keys import is_unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def all_are_answered(run: FinishedRun) -> None:
     """On a calm day every call is answered, however long it waits for its turn."""
     for call in run.record.calls if run.scenario.calm else ():
-        if call.outcome in UNANSWERED and call.behaviour.accept is None:
+        if is_unanswered(run, call):
             run.flag("shared", f"call {call.number}: {call.outcome} {call.error!r}")
 
 

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, Notice, StateChanged
+from asyncrouter._config.catalog import base_name
 from asyncrouter._policies.pools.answer_times import MAX_AGE, MIN_ANSWERS
 from asyncrouter._policies.pools.queue import PoolTicket
 
@@ -107,7 +108,8 @@ class LiveChecks:
             for subject, breaker in ((model.name, state.breaker), (model.provider, state.provider.host)):
                 if breaker.state != "half_open" or breaker.refusal(now) is None:
                     continue
-                mine = (one for one in (*self._record.exchanges, *sending) if subject in {one.model, one.provider})
+                mine = (one for one in (*self._record.exchanges, *sending)
+                        if subject == one.model or base_name(subject) == base_name(one.provider))
                 if not any(now <= one.at + longest_probe(one.call, one.model) + ROUNDING for one in mine):
                     self._record.flag("permit", f"{subject} at {now!r}: lent to a probe that must have ended")
 

@@ -166,7 +166,8 @@ class Run:
 
     def _leave(self) -> None:
         """Let the second router leave the calls to the first."""
-        self._leaving = self._loop.create_task(self._sides[1].leave())
+        self._sides[1].has_left = True
+        self._leaving = self._loop.create_task(self._sides[1].router.drain())
 
     def _block(self, begins: float, ends: float) -> None:
         """Block the event loop, as a program does that computes, or waits without `await`; never after the faults."""

@@ -40,11 +40,6 @@ class Side:
         )
         self.checks = LiveChecks(record, self.world, self.router, loop, pace)
 
-    async def leave(self) -> None:
-        """Make no further calls, and close the router when those that run have ended."""
-        self.has_left = True
-        await self.router.drain()
-
     def _config(self) -> dict[str, object]:
         config = self._scenario.config
         for name, table in config["providers"].items():  # type: ignore[attr-defined]  # drawn as a dict
