@@ -21,23 +21,38 @@ INTERRUPTED = (
     "abort", "network_error", "insufficient_system_resource", "cancelled", "timeout", "preempted", "error", "OTHER",
     "USER_CANCEL", "time_limit", "server_overloaded", "request-aborted", "Engine Failure", "worker_killed",
     "502", "max_wall_time", "watchdog", "paused", "premature_close", "model_unloaded", "EOF", "user_stop",
+    "userStopped", "modelUnloaded", "kTIMED_OUT", "turn_detected", "barge_in", "speech_started", "forced_stop",
+    "manual_stop", "server_busy", "too_many_requests", "out_of_credits", "payment_required", "unauthorized",
+    "upstream", "superseded", "scale_down", "RAG_QUERY_WHEN_RAG_DISABLED",
 )
-MALFORMED = ("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "malformed_model_output", "invalid_tool_call")
+MALFORMED = (
+    "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "malformed_model_output", "invalid_tool_call",
+    "MISSING_THOUGHT_SIGNATURE", "malformed_tool_use",
+)
 FILTERED = (
     "sensitive", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "SAFETY", "content_filtered",
     "guardrail_intervened", "ERROR_TOXIC", "moderation", "data_inspection_failed", "risk_control", "nsfw",
+    "hate", "political", "terms_violation", "banned_content", "age_restricted", "dmca", "privacy",
 )
 CUT = ("model_context_window_exceeded", "MAX_TOKENS", "max_output_tokens", "token_limit", "REASON_MAX_LEN",
-       "max_completion_tokens", "out_of_tokens", "max_seq_len", "maximum_tokens")
-UNKNOWN = ("banana", "repetition", "something_new")
+       "max_completion_tokens", "out_of_tokens", "max_seq_len", "maximum_tokens", "maxPredictedTokensReached",
+       "contextLengthReached", "output_too_long", "context", "step_limit", "turn_limit", "recursion_limit",
+       "max_depth", "max_rounds", "repetition_truncation")
+STOPPED = (
+    "stop", "eos_token", "COMPLETE", "stop-sequence", "FINISH_REASON_STOP", "kEND_ID", "stop_by_eos", "eosFound",
+    "stopStringFound", "finish_eos", "eos_id", "stop_id", "end_token", "eot_token", "natural_stop",
+    "completed_naturally", "response_complete", "message_stop", "final_answer", "stop_phrase", "stop_regex",
+    "compaction",
+)
+CALLED = ("tool_calls", "TOOL_CALL", "functionCall", "function", "awaiting_tool", "action")
+UNKNOWN = ("banana", "repetition", "something_new", "unknown", "videos", "meow")
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (INTERRUPTED, "interrupted"), (MALFORMED, "malformed"), (FILTERED, "content_filter"), (CUT, "length"),
-        (UNKNOWN, "other"), (("stop", "eos_token", "COMPLETE", "stop-sequence", "FINISH_REASON_STOP"), "stop"),
-        (("tool_calls", "TOOL_CALL", "functionCall"), "tool_calls"),
+        (UNKNOWN, "other"), (STOPPED, "stop"), (CALLED, "tool_calls"),
     ],
 )
 def test_words_are_read_by_their_meaning(words: tuple[str, ...], expected: str) -> None:

@@ -35,38 +35,46 @@ _WORDS: Final[Mapping[str, End]] = {
     "complete": "stop", "completed": "stop", "finish": "stop", "finished": "stop", "done": "stop", "normal": "stop",
     "success": "stop", "stopped": "stop", "stopcriteriamet": "stop", "reasonstop": "stop", "finishreasonstop": "stop",
     "end": "stop", "ended": "stop", "ok": "stop", "final": "stop", "eot": "stop", "eotid": "stop", "imend": "stop",
-    "s": "stop", "return": "stop", "matchedstop": "stop", "eosfound": "stop", "stopeos": "stop",
+    "s": "stop", "return": "stop", "matchedstop": "stop", "eosfound": "stop", "stopeos": "stop", "stopbyeos": "stop",
+    "endid": "stop", "kendid": "stop", "eosid": "stop", "eotoken": "stop", "eottoken": "stop", "stopid": "stop",
+    "endtoken": "stop", "finisheos": "stop", "messagestop": "stop", "finalanswer": "stop", "agentfinish": "stop",
+    "compaction": "stop",
     "length": "length", "maxtokens": "length", "maxoutputtokens": "length", "modellength": "length",
     "modelcontextwindowexceeded": "length", "continuation": "length", "limit": "length", "errorlimit": "length",
-    "max": "length", "tokens": "length", "budget": "length",
+    "max": "length", "tokens": "length", "budget": "length", "context": "length",
     "toolcalls": "tool_calls", "toolcall": "tool_calls", "tooluse": "tool_calls", "functioncall": "tool_calls",
     "functioncalls": "tool_calls", "tool": "tool_calls", "tools": "tool_calls", "call": "tool_calls",
-    "requiresaction": "tool_calls",
+    "requiresaction": "tool_calls", "function": "tool_calls", "action": "tool_calls", "awaitingtool": "tool_calls",
     "contentfilter": "content_filter", "refusal": "content_filter", "safety": "content_filter",
     "sensitive": "content_filter", "recitation": "content_filter", "prohibitedcontent": "content_filter",
     "blocklist": "content_filter", "spii": "content_filter", "language": "content_filter",
     "escalation": "content_filter", "modelarmor": "content_filter", "pii": "content_filter", "hap": "content_filter",
+    "hate": "content_filter", "privacy": "content_filter",
     "noimage": "interrupted", "imageother": "interrupted", "other": "interrupted", "load": "interrupted",
     "incomplete": "interrupted", "internal": "interrupted", "oom": "interrupted", "dataloss": "interrupted",
     "queued": "interrupted", "partial": "interrupted", "dead": "interrupted", "died": "interrupted",
     "paused": "interrupted", "sleep": "interrupted", "hung": "interrupted", "eof": "interrupted",
+    "upstream": "interrupted", "backend": "interrupted", "ragquerywhenragdisabled": "interrupted",
     "nan": "malformed",
 }
 """The meaning of the words that are in use, without case and punctuation.
 
 Together, Hugging Face, watsonx: eos, eos_token; Cohere: COMPLETE, ERROR_LIMIT (the context window); llama.cpp: limit;
-Mistral: model_length; Zhipu: sensitive, model_context_window_exceeded; Ollama: load; watsonx: hap; Google: the words in
-capitals, whose OTHER is a failure of which it does not say more. Some hosts give the token that ended the text: `</s>`,
+Mistral: model_length; Zhipu: sensitive, model_context_window_exceeded; Ollama: load; watsonx: hap; TensorRT-LLM:
+kEND_ID; Anthropic: compaction, after which a conversation goes on as after pause_turn; Google: the words in capitals,
+whose OTHER is a failure of which it does not say more. Some hosts give the token that ended the text: `</s>`,
 `<|im_end|>`, `<|eot_id|>`, `<|call|>`.
 """
 
 _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
-    ("malformed", ("malform", "invalid", "unexpectedtool", "toomanytool", "unparsable", "parseerror", "corrupt")),
+    ("malformed", (
+        "malform", "invalid", "unexpectedtool", "toomanytool", "unparsable", "parseerror", "corrupt", "missingthought",
+    )),
     ("content_filter", (
         "filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "blocked", "spii", "refus",
         "moderat", "policy", "guardrail", "toxic", "harm", "copyright", "unsafe", "censor", "profan", "jailbreak",
         "violen", "sexual", "inappropriate", "flagged", "nsfw", "illegal", "riskcontrol", "audit", "inspection",
-        "redact",
+        "redact", "hateful", "hatespeech", "politic", "violat", "banned", "agerestrict", "dmca",
     )),
     ("interrupted", (
         "abort", "cancel", "error", "timeout", "timedout", "timelimit", "deadline", "resource", "network", "preempt",
@@ -75,14 +83,20 @@ _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
         "lost", "broken", "reset", "unfinished", "notfinished", "stall", "exhaust", "throttl", "gateway", "panic",
         "cudaoom", "enginedead", "workerdied", "restart", "migrat", "halt", "hangup", "hungup", "closed", "unexpected",
         "insufficient", "byuser", "userstop", "byclient", "byserver", "suspend", "drain", "reject", "denied", "retry",
-        "sigterm", "maxtime", "walltime", "watchdog", "prematur", "unload", "notloaded",
+        "sigterm", "maxtime", "walltime", "watchdog", "prematur", "unload", "notloaded", "turndetected", "bargein",
+        "speechstarted", "forcestop", "forcedstop", "manualstop", "busy", "toomanyrequest", "outofcredit", "payment",
+        "unauthorized", "superseded", "scaledown",
     )),
     ("length", ("length", "maxtoken", "maxoutput", "maxlen", "maxcontext", "maxnew", "maxturn", "maxiter", "maxstep",
                 "maxcompletion", "maxseq", "maximumtoken", "outoftokens", "windowfull",
                 "tokenlimit", "contextwindow", "contextlimit", "outputlimit", "contextfull", "contextexceed",
-                "limitreach", "limitexceed", "budgetexceed", "budgetreach", "thinkingbudget", "truncat", "cutoff")),
+                "limitreach", "limitexceed", "maxpredicted", "toolong", "steplimit", "turnlimit", "recursionlimit",
+                "maxdepth", "maxround", "budgetexceed", "budgetreach", "thinkingbudget", "truncat", "cutoff")),
     ("tool_calls", ("toolcall", "tooluse", "functioncall")),
-    ("stop", ("stopsequence", "stoptoken", "stopword", "stopstring", "endofturn", "endturn", "eostoken")),
+    ("stop", (
+        "stopsequence", "stoptoken", "stopword", "stopstring", "stopphrase", "stopregex", "endofturn", "endturn",
+        "eostoken", "natural", "responsecomplete",
+    )),
 )
 """Parts of words and what they mean, in the order in which they are looked for."""
 
