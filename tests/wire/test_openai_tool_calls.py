@@ -65,6 +65,34 @@ def test_tool_calls_without_proper_numbers(deltas: list[dict[str, object]], toge
     assert [(c["function"]["name"], c["function"]["arguments"]) for c in calls] == [("f", "12"), ("g", "3")]
 
 
+@pytest.mark.parametrize("beginning", [
+    {}, {"type": "function"}, {"id": "a"}, {"id": "a", "type": "function"},
+])
+@pytest.mark.parametrize("pieces", [
+    ["re", "read", "read_file"], ["read", "read", "read_file", "read_file"], ["read", "_file"], ["read_file"],
+])
+def test_a_name_that_grows_stands_once(beginning: dict[str, object], pieces: list[str]) -> None:
+    """Each delta may bring the next piece of the name, or all of it so far; a reader of the stream gets each once."""
+    is_cumulative = pieces[-1] == "read_file"
+    deltas = [
+        {"index": 0, **(beginning if is_cumulative or not at else {}), "function": {"name": piece, "arguments": ""}}
+        for at, piece in enumerate(pieces)
+    ]
+    deltas += [
+        {"index": 0, "function": {"arguments": '{"path"'}}, {"index": 0, "function": {"arguments": ':"x"}'}},
+        {"index": 1, "id": "b", "function": {"name": "read", "arguments": "{}"}},
+    ]
+    chunks: list[Chunk] = []
+    decoder = stream(*(delta(tool_calls=[one]) for one in deltas), delta("tool_calls"), DONE, chunks=chunks)
+    seen = [call for chunk in chunks for call in chunk.tool_calls]
+
+    assert decoder.close() is None
+    assert [call["function"] for call in decoder.reply.tool_calls] == [
+        {"name": "read_file", "arguments": '{"path":"x"}'}, {"name": "read", "arguments": "{}"},
+    ]
+    assert "".join(call["function"].get("name", "") for call in seen if call["index"] == 0) == "read_file"
+
+
 def test_arguments_in_a_body_may_be_an_object() -> None:
     """Ollama sends an object; a reader always finds text."""
     call = {"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from asyncrouter._wire.decoding.markup import is_tool_name
 from asyncrouter._wire.decoding.surrogates import is_json
@@ -50,6 +50,8 @@ class ToolCall:
         if name is None or self.has_name(name):  # a host that sends the name again does not mean its next piece
             function.pop("name", None)
             name = ""
+        elif self.grows_to(name):
+            name = function["name"] = name[self.names_length :]
         if isinstance(arguments, dict):  # some hosts send the object itself, not its JSON text
             arguments = function["arguments"] = json_text(arguments)
             whole = True
@@ -112,6 +114,12 @@ class ToolCall:
         # Lengths first: joining the pieces for each of them would take time by their square.
         return isinstance(name, str) and len(name) == self.names_length and name == "".join(self.names)
 
+    def grows_to(self, name: object) -> TypeGuard[str]:
+        """Whether this is its name so far and more: some hosts repeat what has come with each piece."""
+        if not isinstance(name, str) or not 0 < self.names_length < len(name):
+            return False
+        return name.startswith("".join(self.names))
+
     def missing_from(self, call: Message) -> str | None:
         """What the whole call has of the arguments that has not come yet; `None` if it is another call."""
         function = object_in(call, "function") or call
@@ -133,7 +141,7 @@ class ToolCall:
             begins = isinstance(arguments, dict) or (isinstance(arguments, str) and arguments.startswith("{"))
             whole = self._whole_arguments() if begins else ""
             return bool(whole) and arguments != whole
-        return not numbered or bool(self.arguments) or "type" in delta
+        return not numbered or bool(self.arguments) or ("type" in delta and not self.grows_to(name))
 
     def _add_arguments(self, arguments: str, function: Message, *, may_grow: bool) -> None:
         if self.held_back:  # it was no more than a beginning

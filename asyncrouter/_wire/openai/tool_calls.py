@@ -6,7 +6,7 @@ by its numbers to a call that has one, too:
 
 - the same name: more of the same call, unless that call's arguments are whole and others come;
 - another name: the next call, if arguments have come or the delta is a beginning (it says its type); else the next
-  piece of a name that comes in pieces.
+  piece of a name that comes in pieces, each by itself or with all before it ("read", then "read_file").
 
 Some begin each call with `{}` and send its arguments after that. So a reader of the stream gets these two characters
 only when nothing else has come.
