@@ -17,6 +17,9 @@ At most two steps run. Who wins:
     at a usual pace; then the other step is stopped. Until then both run, and the first whole answer wins.
     For silence and pace the first whole answer wins.
 
+When the models of both have become slow, and both are late, a third step takes the place of one of them
+(`_make_room()`): it is started once its model has given an ordinary answer to somebody since then.
+
 A model that has become slow is probed by a call that races it with the next one at once. Both run until it is known
 whether the model is as quick as usual again.
 
@@ -36,6 +39,7 @@ from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.watching import (
     ASK_AGAIN_SECONDS,
     begun,
+    expect,
     first_look_at,
     flows_as_usual,
     judge_probe,
@@ -66,17 +70,18 @@ class Hedging:
     """Starts hedges and rescues for one race.
 
     `running` is the race's own list of step runs, oldest first, and `remaining` its steps to come. `second` starts
-    another step, `confirm(step_run)` stops the others. `look_later()` calls `look()` in the context of the caller:
-    timers call it.
+    another step, `confirm(step_run)` stops the others, `stop()` one of them. `look_later()` calls `look()` in the
+    context of the caller: timers call it.
     """
 
     __slots__ = (
-        "_confirm", "_engine", "_look_later", "_plan", "_remaining", "_running", "_second", "_timer", "_watched",
+        "_confirm", "_engine", "_leaves", "_look_later", "_plan", "_remaining", "_running", "_second", "_stop",
+        "_timer", "_watched",
     )
 
     def __init__(
         self, engine: Engine, plan: Plan, running: list[StepRun], remaining: Remaining, second: SecondStep,
-        confirm: Callable[[StepRun], None], look_later: Callable[[], None],
+        confirm: Callable[[StepRun], None], stop: Callable[[StepRun, Outcome], None], look_later: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._plan = plan
@@ -84,9 +89,11 @@ class Hedging:
         self._remaining = remaining
         self._second = second
         self._confirm = confirm
+        self._stop = stop
         self._look_later = look_later
         self._timer: Timer | None = None
-        self._watched: ModelState | None = None
+        self._watched: set[ModelState] = set()
+        self._leaves: StepRun | None = None  # is stopped when a third step is sent
 
     def __repr__(self) -> str:
         return f"<Hedging {self._timer!r}>"
@@ -105,8 +112,16 @@ class Hedging:
         self._look_at(inf)
         if len(self._running) == 1:
             self._watch(step_run)
-        elif self._second.race_for == "probe":
+            return
+        if self._leaves in self._running and len(self._running) > 2:
+            self._stop(self._leaves, "superseded")
+        self._leaves = None
+        if isinstance(sent, SentAttempt):
+            self._hear_of(sent.lease.state)
+        if self._second.race_for == "probe":
             self._look_at(self._engine.time() + RACE_LOOK_SECONDS)
+        elif self._slow_attempts():
+            self._look_at(self._engine.time() + ASK_AGAIN_SECONDS)
 
     def began(self) -> None:
         """A first content has come."""
@@ -124,7 +139,9 @@ class Hedging:
         left = self._running[0]
         if newest and step_run.sent_at is None:
             self._second.could_not_send(step_run.index)
-        if not newest:
+        if len(self._running) > 1:  # a third one could not be started
+            self._look_at(self._engine.time() + ASK_AGAIN_SECONDS)
+        elif not newest:
             self._watch(left)
         elif begun(left):
             self._look_at(self._engine.time())
@@ -184,13 +201,18 @@ class Hedging:
             sent.clock.look(self._look_later, when)
 
     def _became_slow(self) -> None:
-        """The model of the step that is watched has become slow."""
+        """The model of a step that runs has become slow."""
         self._look_at(self._engine.time())
 
+    def _hear_of(self, state: ModelState) -> None:
+        """Hear when a model becomes slow."""
+        self._watched.add(state)
+        state.watchers.add(self._became_slow)
+
     def _unwatch(self) -> None:
-        if self._watched is not None:
-            self._watched.watchers.discard(self._became_slow)
-            self._watched = None
+        for state in self._watched:
+            state.watchers.discard(self._became_slow)
+        self._watched.clear()
 
     def _watch(self, step_run: StepRun) -> None:
         """Watch the attempt that runs alone now; while its step is queued there is nothing to watch."""
@@ -242,18 +264,20 @@ class Hedging:
 
     def _learn_of(self, sent: SentAttempt) -> None:
         """An attempt may be late: hear when its model becomes slow, and what to expect of a model that is not known."""
-        if self._watched is None:
-            self._watched = sent.lease.state
-            self._watched.watchers.add(self._became_slow)
-            if sent.lease.usual.first.is_young:
-                policies = self._engine.policies
+        if sent.lease.state not in self._watched:
+            self._hear_of(sent.lease.state)
+            policies = self._engine.policies
+            if sent.lease.usual.first.is_young or policies.slow_models:
                 pool([policies.state_of(step.model).memory(streams=step.streams).every for step in self._plan.steps])
 
     # Two steps run.
 
     def _look_at_race(self) -> None:
-        """Judge a probe, and confirm a winner."""
+        """Judge a probe, confirm a winner, and make room where neither can be in time."""
         now = self._engine.time()
+        if self._engine.policies.slow_models:
+            for step_run in self._running:
+                expect(self._engine.policies, self._plan, step_run)
         verdicts = [judge_probe(step_run, now) for step_run in tuple(self._running)]
         pending = any(verdict is None for verdict in verdicts)
         again = pending
@@ -267,5 +291,30 @@ class Hedging:
                     if len(self._running) == 1:
                         self._watch(step_run)
                         return
-        if again:
-            self._look_at(now + RACE_LOOK_SECONDS)
+        slow = self._slow_attempts()
+        if slow and not pending:
+            self._make_room(slow, now)
+        if again or slow:
+            self._look_at(now + (RACE_LOOK_SECONDS if again else ASK_AGAIN_SECONDS))
+
+    def _slow_attempts(self) -> list[SentAttempt]:
+        """The two attempts that run, newest first, where the models of both have become slow; else none."""
+        sent = (one.attempt for one in reversed(self._running) if one.sent_at is not None and not one.is_whole)
+        slow = [one for one in sent if isinstance(one, SentAttempt) and one.lease.state.slow]
+        return slow if len(slow) == len(self._running) == 2 else []
+
+    def _make_room(self, slow: list[SentAttempt], now: float) -> None:
+        """Start a third step in the place of one of two that are late, where its model may be quicker than theirs.
+
+        Whose answer has come less far is stopped as the third is sent; of two that are as far it is the older one.
+        """
+        second = self._second
+        index = second.find(None)
+        if index is None or not all(second.may_help(index, sent) for sent in slow):
+            return
+        looks = [look(sent, second.hedge, second.budget, second.usual(sent, None, index), now) for sent in slow]
+        if any(found.dimension is None for found in looks):
+            return
+        kept = max(slow, key=lambda sent: sent.answer(now).contents)
+        self._leaves = next(step_run for step_run in self._running if step_run.attempt is not kept)
+        second.race(kept, looks[slow.index(kept)], index)

@@ -71,7 +71,7 @@ from asyncrouter._engine.retry import retry
 from asyncrouter._engine.second_step import SecondStep
 from asyncrouter._engine.sent_attempt import SentAttempt
 from asyncrouter._engine.starting import StartingSteps
-from asyncrouter._engine.watching import ANSWER_LOOK_SECONDS, LATEST_ANSWER_LOOK, first_look_at
+from asyncrouter._engine.watching import ANSWER_LOOK_SECONDS, LATEST_ANSWER_LOOK, expect, first_look_at
 from asyncrouter._errors import AttemptError, AttemptTimeout, ContextTooLong, NotAccepted, NotSent, Refused
 from asyncrouter._types import Reply
 
@@ -82,7 +82,6 @@ if TYPE_CHECKING:
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._policies.pools.member import Member
     from asyncrouter._types import Call, Cause, Outcome, Trace
-
 
 _FINAL = (Reply, ChunkReader, Raised)
 """Outcomes that the caller's task, once no step runs in it, does not wait beyond: whoever still runs is stopped."""
@@ -162,6 +161,8 @@ class Race(StartingSteps):
         """An attempt is being sent."""
         if self._context is None:
             return
+        if self._engine.policies.slow_models:
+            expect(self._engine.policies, self._plan, step_run)
         if self._hedging is not None or step_run.probes or sent.lease.probes:
             self._hedge().sent(step_run)
         else:
@@ -214,15 +215,14 @@ class Race(StartingSteps):
     def _hedge(self) -> Hedging:
         """What starts other steps; made when a step may be late, for most never are."""
         if self._hedging is None:
-            engine, plan, remaining = self._engine, self._plan, self._remaining
-            second = SecondStep(engine, self._call, plan, self._trace, remaining, self._start_beside)
-            self._hedging = Hedging(engine, plan, self._running, remaining, second, self._confirm, self._look)
+            plan, remaining, hooks = self._plan, self._remaining, (self._confirm, self._stop, self._look)
+            second = SecondStep(self._engine, self._call, plan, self._trace, remaining, self._start_beside)
+            self._hedging = Hedging(self._engine, plan, self._running, remaining, second, *hooks)
         return self._hedging
 
     def _look(self) -> None:
         """Look whether a step that runs is late; called by timers, which have another call's context."""
-        assert self._context is not None
-        if self._running:
+        if self._running and self._context is not None:
             self._context.run(self._hedge().look)
 
     # Running steps.

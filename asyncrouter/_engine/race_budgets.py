@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from asyncrouter._engine.sent_attempt import SentAttempt
     from asyncrouter._policies.facade import Policies
     from asyncrouter._policies.memory import Usual
-    from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.rescue_budget import RescueBudget
     from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Call, Trace
@@ -66,7 +65,7 @@ class RaceBudgets:
         """Pay for the step `index` beside an attempt that is late: how and why it is started; `None`: it may not."""
         dimension, why = found.dimension, in_words(sent, found)
         assert dimension is not None
-        if sent.lease.state.slow and self._may_help(index, sent.lease.state):
+        if sent.lease.state.slow and self.may_help(index, sent):
             return Beside("rescue" if self.hedge is None else "hedge", f"{why}; it has become slow")
         if self.hedge is not None and not found.early and dimension not in self.asked:
             self.asked += (dimension,)
@@ -80,16 +79,16 @@ class RaceBudgets:
             return None if price is None else Beside("rescue", why, self.rescues, price)
         return None
 
-    def _may_help(self, index: int, late: ModelState) -> bool:
-        """Whether the model of a step is probably not as slow as the one that has become slow."""
+    def may_help(self, index: int, late: SentAttempt) -> bool:
+        """Whether the model of a step is probably not as slow as that of a late attempt, which has become slow."""
         policies, step = self._engine.policies, self._plan.steps[index]
         if step.pool is not None:
             return True
         other = policies.state_of(step.model).slowness
         slow = sum(policies.state_of(one.model).slow for one in self._plan.steps if one.pool is None)
-        return not other.doubted and (slow <= 1 or other.ordinary_at > late.slowness.since)
+        return not other.doubted and (slow <= 1 or other.ordinary_at > late.lease.state.slowness.since)
 
-    def usual(self, sent: SentAttempt, late: int, index: int | None) -> Usual:
+    def usual(self, sent: SentAttempt, late: int | None, index: int | None) -> Usual:
         """What is usual for the step `index` that would be raced with the step `late`; for that, while there is none.
         """
         if index is None or index == late:

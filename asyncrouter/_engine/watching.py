@@ -27,10 +27,13 @@ from asyncrouter._policies.lateness import (
     rule_of_thumb,
 )
 from asyncrouter._policies.memory import MIN_PACE_CONTENTS
+from asyncrouter._policies.stand_in import expected
 
 if TYPE_CHECKING:
+    from asyncrouter._config.plan import Plan
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._policies.estimate import Estimate
+    from asyncrouter._policies.facade import Policies
     from asyncrouter._policies.memory import Usual
     from asyncrouter._policies.slowness import Dimension
 
@@ -84,6 +87,14 @@ def first_look_at(sent: SentAttempt, hedge: Hedge | None) -> float:
     if hedge.cap is not None:
         after = min(after, hedge.cap)
     return sent.sent_at + (after if isinstance(hedge.after, str) else min(after, float(hedge.after)))
+
+
+def expect(policies: Policies, plan: Plan, step_run: StepRun) -> None:
+    """One model is slow: if it is of this chain, judge one that is hardly known by what is usual for that one."""
+    sent, steps = step_run.attempt, plan.steps[:plan.ordinary]
+    if isinstance(sent, SentAttempt) and step_run.pool is None:
+        chain = [policies.state_of(step.model) for step in steps if step.pool is None]
+        sent.lease.usual = expected(sent.lease.state, chain, streams=step_run.streams) or sent.lease.usual
 
 
 def begun(step_run: StepRun) -> bool:

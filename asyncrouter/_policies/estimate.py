@@ -8,6 +8,7 @@ that means is worked out again when a fifth of the samples is new.
 from __future__ import annotations
 
 from functools import cache
+from math import log
 from typing import TYPE_CHECKING
 
 from asyncrouter._policies.distribution import Curve, normal_quantile, observed_curve
@@ -38,11 +39,13 @@ class Estimate:
     """The samples of one duration: `seen` to the end, or cut off."""
 
     __slots__ = (
-        "_curve", "_curve_until", "_jitter", "_rarities", "_refresh_at", "fit", "histogram", "middle", "near",
+        "_curve", "_curve_until", "_jitter", "_rarities", "_refresh_at", "fit", "histogram", "middle", "near", "word",
     )
 
     def __init__(self, prior: Prior, jitter: float = 0.0) -> None:
         self._jitter = jitter
+        self.word = "usual"
+        """What its median is called: "usual", or "expected" where it is made of another model's samples."""
         self.histogram = Histogram()
         self.fit = LogFit(prior)
         self._curve: Curve | None = None
@@ -145,14 +148,24 @@ class Estimate:
         if not self.seen:
             return "nothing known yet"
         if self.is_young:
-            return f"usual {self.median:.3g} s"
-        return f"usual {self.median:.3g} s, 99.9 %: {self.quantile(0.999):.3g} s"
+            return f"{self.word} {self.median:.3g} s"
+        return f"{self.word} {self.median:.3g} s, 99.9 %: {self.quantile(0.999):.3g} s"
 
     def copy(self, prior: Prior) -> Estimate:
         """Another one with the same samples."""
         made = Estimate(prior, self._jitter)
         made.histogram = self.histogram.copy()
         made.fit.weight, made.fit.mean, made.fit.squares = self.fit.weight, self.fit.mean, self.fit.squares
+        made._refresh()
+        return made
+
+    def slower(self, prior: Prior, times: float) -> Estimate:
+        """What it would be, had every sample taken so many times as long. It takes no further samples."""
+        made = Estimate(prior, self._jitter)
+        made.word = "expected"
+        made.histogram = self.histogram.slower(times)
+        made.fit.weight, made.fit.squares = self.fit.weight, self.fit.squares
+        made.fit.mean = self.fit.mean + log(times)
         made._refresh()
         return made
 

@@ -141,6 +141,13 @@ class Histogram:
         made._epoch, made._epochs = self._epoch[:], deque(epoch[:] for epoch in self._epochs)
         return made
 
+    def slower(self, times: float) -> Histogram:
+        """What it would be, had every sample taken so many times as long. It takes no further samples."""
+        made, shift = Histogram(), bucket_of(times) - bucket_of(1.0)
+        made.added, made.seen = self.count, self.seen
+        made.observed, made.censored = _later(self.observed, shift), _later(self.censored, shift)
+        return made
+
     def _rotate(self, now: float) -> None:
         """Begin an epoch, and forget the oldest one; all of them when the last one is unlike them."""
         if self._epoch:
@@ -167,6 +174,13 @@ class Histogram:
         self.seen -= _count(epoch, -1, self.observed, self.censored)
         self._forgotten += len(epoch)
         self._curve = None
+
+
+def _later(counts: list[int], shift: int) -> list[int]:
+    """The same counts so many buckets later; the last bucket takes what goes beyond it."""
+    moved = [0] * shift + counts[:-shift]
+    moved[-1] += sum(counts[-shift:])
+    return moved
 
 
 def _less(counts: list[int], part: list[int]) -> list[int]:

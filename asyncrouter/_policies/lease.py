@@ -146,7 +146,7 @@ class Lease:
         if not self.streams or answer is None:
             return True
         if answer.contents < MIN_PACE_CONTENTS and not whole:
-            return None
+            return None if self._pace_p(answer.after(MIN_PACE_CONTENTS)) > PROBE_REST_P else False
         return min(self._pace_p(answer), self._silence_p(answer)) > PROBE_REST_P
 
     def _pace_p(self, answer: Answer) -> float:

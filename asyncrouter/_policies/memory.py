@@ -80,6 +80,10 @@ class Answer(NamedTuple):
         """
         return None if self.contents < 3 else max(0.0, self.seconds - self.longest) / (self.contents - 2)
 
+    def after(self, contents: int) -> Answer:
+        """What it would be, had it got as far as so many contents by now: it will be no quicker than that."""
+        return Answer(contents, self.seconds + self.quiet, self.silence)
+
 
 class Usual:
     """What is usual for one kind of request."""
@@ -138,6 +142,14 @@ class Usual:
         if whole and answer.contents:
             self.length.add(float(answer.contents))
 
+    def slower(self, times: float) -> Usual:
+        """What would be usual, did everything take so many times as long."""
+        made = self.copy()
+        made.first = self.first.slower(FIRST, times)
+        made.silence = self.silence.slower(SILENCE, times)
+        made.pace = self.pace.slower(PACE, times)
+        return made
+
     def copy(self) -> Usual:
         """Another one with the same samples."""
         made = Usual()
@@ -156,12 +168,13 @@ Found = tuple[tuple[Usual, ...], Usual]
 class Memory:
     """What is usual for a model on one wire, by size and kind of request."""
 
-    __slots__ = ("_every", "_kinds", "_last")
+    __slots__ = ("_every", "_kinds", "_last", "_slower")
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[int, RequestKind], Usual] = {}
         self._every: Usual | None = None
         self._last: tuple[int, float, RequestKind, Found | None] = 0, 0.0, ANY_KIND, None  # what was found last
+        self._slower: tuple[float, int, Usual] | None = None  # what it was made of: how much slower, so many samples
 
     def __repr__(self) -> str:
         return f"<Memory {self.every!r}>"
@@ -185,6 +198,13 @@ class Memory:
             return self._every or self.every
         found = self._kinds.get((_size_class(size), kind))
         return found if found is not None and found.first.histogram.count >= MIN_SAMPLES else self.every
+
+    def slower(self, times: float) -> Usual:
+        """What would be usual for all requests, did everything take so many times as long."""
+        added, made = self.samples.added, self._slower
+        if made is None or made[:2] != (times, added):
+            made = self._slower = times, added, self.every.slower(times)
+        return made[2]
 
     def quantile(self, q: float, size: int | None = None, kind: RequestKind = ANY_KIND) -> float | None:
         """A quantile of the seconds to first content; `None` below a hundred samples."""

@@ -214,4 +214,4 @@ def _in_words(dimension: Dimension, seen: Seen | None) -> str:
     if seen is None:
         return "answers do not end within `total`"
     usual, value = seen
-    return f"{value:.3g} s {what[dimension]}, usual {usual.median:.3g} s"
+    return f"{value:.3g} s {what[dimension]}, {usual.word} {usual.median:.3g} s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,9 @@ from asyncrouter import (
 from asyncrouter.sim import Act
 from tests.helpers.failing import ONCE
 from tests.helpers.racing import HEDGE
+
+if TYPE_CHECKING:
+    from asyncrouter._policies.slowness import Slowness
 
 Scenario = Callable[[Router], Awaitable[object]]
 
@@ -68,10 +72,30 @@ async def learn(router: Router) -> None:
 async def find_slow(router: Router) -> None:
     """The same, and then model a has become slow, and a probe of it is due."""
     await learn(router)
-    assert router._life.engine is not None
-    state = next(one for one in router._life.engine.policies._models.values() if one.model.name == "a")
-    state.slowness._demote(asyncio.get_running_loop().time(), "")
+    slowness(router, "a")._demote(asyncio.get_running_loop().time(), "")
     await asyncio.sleep(5.0)
+
+
+def slowness(router: Router, name: str) -> Slowness:
+    """Whether a model has become slow."""
+    assert router._life.engine is not None
+    return next(one for one in router._life.engine.policies._models.values() if one.model.name == name).slowness
+
+
+async def chat_while_two_become_slow(router: Router) -> None:
+    """A call that is silent on model a when that becomes slow, and on b when that does; model c is as usual."""
+    loop = asyncio.get_running_loop()
+
+    def become_slow(name: str) -> None:
+        slowness(router, name)._demote(loop.time(), "")
+        slowness(router, "c").ordinary_at = loop.time() + 1.0
+
+    timers = [loop.call_later(seconds, become_slow, name) for seconds, name in ((8.0, "a"), (16.0, "b"))]
+    try:
+        await router.chat("hello", chain=["a", "b", "c"])
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 LESSONS = 6
@@ -135,6 +159,9 @@ CASES = [
          attempts=2, hedges=1),
     Case("probe", {"a": (LESSON,), "b": (LESSON,)},
          lambda router: router.chat("hello", chain=["a", "b"]), before=find_slow, attempts=2),
+    Case("third in the place of one of two",
+         {"a": (*[LESSON] * LESSONS, SILENT), "b": (*[LESSON] * LESSONS, SILENT), "c": (LESSON,)},
+         chat_while_two_become_slow, before=learn, attempts=3),
     Case("stream", {"a": (ANSWER,)}, lambda router: read(router, chain=["a"])),
     Case("hedged stream", {"a": (SILENT,), "b": (ANSWER,)},
          lambda router: read(router, chain=["a", "b"], hedge=HEDGE), attempts=2, hedges=1),

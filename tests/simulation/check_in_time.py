@@ -110,13 +110,18 @@ def _is_beside_a_stream(run: FinishedRun, one: MatchedAttempt) -> bool:
 
 
 def whole_or_confirmed(run: FinishedRun) -> None:
-    """For `chat()` an attempt is superseded when another one is whole, or has eight contents."""
+    """For `chat()` an attempt is superseded when another one is whole, or has eight contents, or a third is sent."""
     for one in run.tries:
         if one.attempt.outcome != "superseded" or one.call.behaviour.stream:
             continue
         others = [other for other in run.by_call[one.call.number] if other is not one and other.sent is not None]
-        if others and not any(_is_enough(other, one.ended) for other in others):
+        if others and not any(_is_enough(other, one.ended) or makes_room(one, other) for other in others):
             run.flag("whole decides", f"{one} superseded at {one.ended!r}, when nobody was whole or confirmed")
+
+
+def makes_room(one: MatchedAttempt, third: MatchedAttempt) -> bool:
+    """Whether an attempt has ended as a third one was sent, for the models of two that ran had become slow."""
+    return third.sent is not None and abs(third.sent - one.ended) < NEAR and SLOW in third.attempt.why
 
 
 def slow_models_are_last(run: FinishedRun) -> None:

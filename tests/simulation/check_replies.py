@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isclose
 from typing import TYPE_CHECKING
 
+from .check_in_time import makes_room
 from .record import words_of
 
 if TYPE_CHECKING:
@@ -79,12 +80,15 @@ def _last_word(script: ScriptedResponse) -> float:
 
 
 def content_decides(run: FinishedRun) -> None:
-    """An attempt is superseded when another one has content: as it begins for a stream, else whole or after eight."""
+    """An attempt is superseded when another one has content: as it begins for a stream, else whole or after eight; or
+    as a third one is sent.
+    """
     by_call = run.by_call
     for one in run.tries:
         if one.attempt.outcome != "superseded" or one.attempt.ended is None:
             continue
-        if not any(_decides(other, one.ended) for other in by_call[one.call.number] if other is not one):
+        others = [other for other in by_call[one.call.number] if other is not one]
+        if not any(_decides(other, one.ended) or makes_room(one, other) for other in others):
             run.flag("content decides", f"{one} superseded at {one.ended!r} by nobody's content")
 
 
