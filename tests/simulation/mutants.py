@@ -66,7 +66,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "a_callers_tokens_are_ours": 1_000_077, "queues_for_tokens_take_no_time": 5109,
     "auto_limits_are_numbers": 1_000_213, "rescues_without_budget": 1_000_021, "first_words_confirm": 1_000_008,
     "races_beside_a_stream_run_on": 15, "races_beside_a_stream_are_raced": 12,
-    "probes_do_not_become_rarer": 1_000_006, "rescues_at_once": 1_000_004,
+    "room_for_nobody": 515, "probes_do_not_become_rarer": 1_000_006, "rescues_at_once": 1_000_004,
     "rescues_whatever_was_asked": 1_000_021, "slow_at_once": 1_000_003, "slow_models_stay_first": 1_000_003,
 }
 """The seeds that notice them. When days are drawn in another way, or the router goes another, others will be found."""

@@ -78,6 +78,16 @@ def first_words_confirm() -> Iterator[None]:
 
 
 @mutant
+def room_for_nobody() -> Iterator[None]:
+    """One of two attempts whose models have become slow is stopped, whether or not a third one is sent."""
+    def stop_the_older(self: hedging.Hedging, slow: object, now: float) -> None:
+        self._stop(self._running[0], "superseded")
+
+    with patch.object(hedging.Hedging, "_make_room", stop_the_older):
+        yield
+
+
+@mutant
 def slow_models_stay_first() -> Iterator[None]:
     """A model that has become slow keeps its place."""
     with patch.object(Slowness, "place", lambda self, now: "usual"):
