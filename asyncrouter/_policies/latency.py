@@ -178,8 +178,9 @@ class Histogram:
 
 def _later(counts: list[int], shift: int) -> list[int]:
     """The same counts so many buckets later; the last bucket takes what goes beyond it."""
-    moved = [0] * shift + counts[:-shift]
-    moved[-1] += sum(counts[-shift:])
+    kept = len(counts) - shift
+    moved = [0] * shift + counts[:kept]
+    moved[-1] += sum(counts[kept:])
     return moved
 
 
