@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Message, Reply
 
+LONG_PIECE = 32
+"""Characters of a piece of a stream from which on it is compared with all that has come: hosts that repeat the text at
+its end do so in one piece, and hardly any token is as long. Where nobody reads along, that is done at the end."""
+
 _PLAIN_FIELDS = ("content", "role")
 """The fields of a delta that is nothing but text: some hosts repeat the role each time."""
 
@@ -105,10 +109,12 @@ class CompletionBuilder:
                 and event.get("error") is None
             ):
                 if text:
+                    if chunks is not None:
+                        if len(text) >= LONG_PIECE and self.choices[0].repeats("content", text):
+                            return
+                        chunks.append(Chunk(text))
                     self._first_texts.append(text)
                     self.content += 1
-                    if chunks is not None:
-                        chunks.append(Chunk(text))
                 return
         if not isinstance(choices, list):
             if choices is not None:

@@ -27,6 +27,11 @@ _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 """Fields of a delta that hold text, in pieces."""
 
 
+MIN_REPETITION, MIN_SIGNS = 8, 5
+"""Characters of a piece of text that can be the whole text once more, and different ones among them: a short or a
+monotonous piece may well be said twice."""
+
+
 class Choice:
     """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand.
 
@@ -94,6 +99,10 @@ class Choice:
             return True
         return is_only_thought(self.text, cut=self.finish_reason == "length")
 
+    def repeats(self, key: str, piece: str) -> bool:
+        """Whether a piece is all that has come of this text: some hosts send the whole of it once more at the end."""
+        return _is_all(piece, self.pieces.get(key))
+
     def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> bool:
         """Add the choice's next piece, or the whole of it; whether it brought content."""
         delta, message = choice.get("delta"), choice.get("message")
@@ -109,6 +118,8 @@ class Choice:
         elif message is not None:
             self.malformed = "a message"
         self._add_end(choice, brought=brought)
+        if self.has_ended and chunks is None and not in_document:
+            self._drop_repetition()
         if self.has_ended and self.tool_calls and (rest := self.tool_calls.release()) and chunks is not None:
             chunks.append(Chunk("", "", tuple(rest)))
         return brought
@@ -145,6 +156,12 @@ class Choice:
                 self._add_logprobs(value)
             elif value is not None and key not in {"index", "delta", "message"}:
                 self.rest[key] = value
+
+    def _drop_repetition(self) -> None:
+        """Drop the last piece of the text if it is the whole of it once more, and nobody has read along."""
+        pieces = self.pieces["content"]
+        if len(pieces) > 1 and _is_all(pieces[-1], pieces[:-1]):
+            pieces.pop()
 
     @property
     def broken_natively(self) -> str:
@@ -233,6 +250,8 @@ class Choice:
     def _add_text(self, key: str, value: object) -> tuple[str, str]:
         """Add one of `_TEXT_KEYS`; the text and the reasoning it brought."""
         if isinstance(value, str):
+            if self.repeats(key, value):
+                return "", ""
             self.pieces.setdefault(key, []).append(value)
             return ("", value) if key in _REASONING_KEYS else (value, "")
         if key == "content":
@@ -297,6 +316,12 @@ class Choice:
         if len(pieces) > 1:
             pieces[:] = ["".join(pieces)]  # joined once, however often it is asked for
         return pieces[0]
+
+
+def _is_all(piece: str, pieces: list[str] | None) -> bool:
+    if not pieces or len(piece) < MIN_REPETITION or not piece.startswith(pieces[0]):
+        return False
+    return piece == "".join(pieces) and len(set(piece)) >= MIN_SIGNS
 
 
 def _thinking_text(part: Message) -> str:
