@@ -116,17 +116,6 @@ def settings_are_the_first_calls() -> Iterator[None]:
 
 
 @mutant
-def dead_keys_are_not_counted() -> Iterator[None]:
-    """A request that only a key has refused does not count among the attempts that were given."""
-
-    def make(tried_before: Any) -> Any:
-        return lambda run, attempts: tried_before(run, attempts) - run._keys
-
-    with around(PoolRun, "tried_before", make):
-        yield
-
-
-@mutant
 def changes_are_not_heard() -> Iterator[None]:
     """A pool does not look again when a member is held, or its breaker opens."""
     with patch.object(pools.PoolState, "look_again", lambda state: None):
