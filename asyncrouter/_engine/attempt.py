@@ -116,9 +116,7 @@ async def attempt(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -
             if engine.shared is not None and not engine.shared.opened:
                 await engine.shared.ready()
             if (pool := step_run.pool) is not None and step_run.member is None:
-                lease = admit_to_pool_now(engine, call, step_run, pool) or await admit_to_pool_later(
-                    engine, call, step_run, pool
-                )
+                lease = admit_to_pool_now(pool, step_run) or await admit_to_pool_later(pool, step_run)
                 credential = engine.credentials[step_run.step.model.provider]
                 if credential.due(engine.time()) and not step_run.own_key:
                     await fetch_key(credential, engine, step_run, lease)

@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.claim import tokens_of
+from asyncrouter._engine.pool_run import NOBODY
 from asyncrouter._errors import NotSent, RouterClosed
 from asyncrouter._policies.pools.picking import least_busy
 from asyncrouter._policies.pools.queue import PoolTicket, join_several
@@ -27,26 +28,27 @@ if TYPE_CHECKING:
     from asyncrouter._policies.pacing import Rank
     from asyncrouter._policies.pools.member import Member
     from asyncrouter._policies.refusal import Refusal
-    from asyncrouter._types import Call
 
 
-def admit_to_pool_now(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease | None:
+def admit_to_pool_now(run: PoolRun, step_run: StepRun) -> Lease | None:
     """The lease of an attempt at the member that it goes to at this instant; `None` when it has to wait for each.
 
     Raises `NotSent` when the step should be passed over, `RouterClosed` when the router is closing.
     """
-    ticket, step_run.ticket = step_run.ticket, None
-    if isinstance(ticket, PoolTicket):
-        return _granted(engine, step_run, run, ticket)
-    now = _check(engine, step_run)
-    rank, tokens = _asks(engine, call, step_run, run)
-    refused: set[int] = set()  # by what is only known when the lease is asked for
-    while (member := _pick(engine, call, step_run, run, now, rank, tokens, refused)) is not None:
-        lease = engine.policies.lease_now(member.state, rank, tokens, own_key=run.own_key(member))
+    if step_run.ticket is not None:  # it has waited already
+        ticket, step_run.ticket = step_run.ticket, None
+        assert isinstance(ticket, PoolTicket)
+        return _granted(run, step_run, ticket)
+    now = _check(run.engine, step_run)
+    rank, tokens = _asks(run, step_run)
+    refused = NOBODY  # by what is only known when the lease is asked for
+    while (member := _pick(run, step_run, now, rank, tokens, refused)) is not None:
+        own_key = run.own_key(member)
+        lease = run.engine.policies.lease_now(member.state, rank, tokens, own_key=own_key)
         if lease is not None:
-            step_run.bind(call, member)
+            step_run.bind(member, now, own_key=own_key)
             return lease
-        refused.add(member.index)
+        refused |= {member.index}
     return None
 
 
@@ -59,7 +61,7 @@ async def fetch_key(credential: Credential, engine: Engine, step_run: StepRun, l
         raise
 
 
-async def admit_to_pool_later(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease:
+async def admit_to_pool_later(run: PoolRun, step_run: StepRun) -> Lease:
     """Wait for the lease that `admit_to_pool_now()` did not give.
 
     Raises `NotSent` when that would take too long, `RouterClosed` when the router closes.
@@ -67,24 +69,24 @@ async def admit_to_pool_later(engine: Engine, call: Call, step_run: StepRun, run
     if step_run.hedged:
         raise NotSent("a hedge does not wait for its turn", hold=0.0)
     while True:
-        now = engine.time()
-        refusals = {one: run.refusal_of(one, now) for one in _could_serve(call, step_run, run)}
+        now = run.engine.time()
+        refusals = {one: run.refusal_of(one, now) for one in _could_serve(run)}
         queues = [one for one, refusal in refusals.items() if refusal is None]
         held = {one: refusal.hold for one, refusal in refusals.items() if refusal and refusal.hold is not None}
         if queues:
-            ticket = await _wait_for_turn(engine, call, step_run, run, queues, min(held.values(), default=inf))
-            if ticket is not None and (lease := _granted(engine, step_run, run, ticket)) is not None:
+            ticket = await _wait_for_turn(run, step_run, queues, min(held.values(), default=inf))
+            if ticket is not None and (lease := _granted(run, step_run, ticket)) is not None:
                 return lease
         elif held:
             member, hold = min(held.items(), key=lambda item: item[1])
             if not step_run.should_wait(hold):
                 raise _error(refusals)
-            await engine.sleep(hold, member.model, step_run.pointless_after())
-        elif (forced := _forced(engine, call, step_run, run)) is not None:
+            await run.engine.sleep(hold, member.model, step_run.pointless_after())
+        elif (forced := _forced(run, step_run)) is not None:
             return forced
         else:
             raise _error(refusals)
-        if (lease := admit_to_pool_now(engine, call, step_run, run)) is not None:
+        if (lease := admit_to_pool_now(run, step_run)) is not None:
             return lease
 
 
@@ -98,31 +100,27 @@ def _check(engine: Engine, step_run: StepRun) -> float:
     return now
 
 
-def _asks(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> tuple[Rank, float]:
+def _asks(run: PoolRun, step_run: StepRun) -> tuple[Rank, float]:
     """The rank of the call among those who wait, and its tokens, where any member counts them."""
-    rank = engine.policies.rank("first" if run.asked else step_run.cause, call.priority)
-    return rank, tokens_of(call, step_run.params) if run.counts_tokens else 0.0
+    rank = run.engine.policies.rank("first" if run.asked else step_run.cause, run.call.priority)
+    return rank, tokens_of(run.call, step_run.params) if run.state.counts_tokens else 0.0
 
 
 def _pick(
-    engine: Engine, call: Call, step_run: StepRun, run: PoolRun, now: float, rank: Rank, tokens: float,
-    refused: set[int],
+    run: PoolRun, step_run: StepRun, now: float, rank: Rank, tokens: float, refused: frozenset[int]
 ) -> Member | None:
     """The member that the call goes to at this instant."""
+    call = run.call
     if call.own_keys or step_run.hedged:
-        return _pick_apart(engine, call, step_run, run, now, rank, refused)
+        return _pick_apart(run, step_run, now, rank, refused)
     if call.session is not None:
-        return _pick_of_session(call.session, step_run, run, now, rank, tokens, refused)
+        return _pick_of_session(call.session, run, step_run, now, rank, tokens, refused)
     without = run.left_out | refused if refused else run.left_out
-
-    def may_go(member: Member) -> bool:
-        return member.state.pacer.may_go(tokens, rank)
-
-    return run.state.choose(now, may_go, without, step=step_run.cause == "first")
+    return run.state.choose(now, rank, tokens, without, step=step_run.cause == "first")
 
 
 def _pick_apart(
-    engine: Engine, call: Call, step_run: StepRun, run: PoolRun, now: float, rank: Rank, refused: set[int]
+    run: PoolRun, step_run: StepRun, now: float, rank: Rank, refused: frozenset[int]
 ) -> Member | None:
     """The member for a hedge, which takes no part in the rule of the pool, or for a caller with a key of its own."""
     if step_run.hedged:
@@ -131,11 +129,11 @@ def _pick_apart(
         one for one in run.left() if one.index not in refused and run.refusal_of(one, now) is None
         and (one.slots.free(now, batch=rank.batch) if run.own_key(one) else one.state.pacer.may_go(0.0, rank))
     ]
-    return least_busy(able, engine.random) if able else None
+    return least_busy(able, run.engine.random) if able else None
 
 
 def _pick_of_session(
-    session: str, step_run: StepRun, run: PoolRun, now: float, rank: Rank, tokens: float, refused: set[int]
+    session: str, run: PoolRun, step_run: StepRun, now: float, rank: Rank, tokens: float, refused: frozenset[int]
 ) -> Member | None:
     """The member that the session is on; `None` when the call waits for its turn there."""
     patience = step_run.step.retry.patience
@@ -160,18 +158,18 @@ def _place_of_session(session: str, run: PoolRun, now: float, may_be_asked: Call
     return run.state.affinity.place(session, now, keeps_it if others_could else may_be_asked)
 
 
-def _could_serve(call: Call, step_run: StepRun, run: PoolRun) -> Sequence[Member]:
+def _could_serve(run: PoolRun) -> Sequence[Member]:
     """The members that the call would wait for."""
-    return [run.pinned] if call.session is not None and run.pinned is not None else list(run.left())
+    return [run.pinned] if run.call.session is not None and run.pinned is not None else list(run.left())
 
 
 async def _wait_for_turn(
-    engine: Engine, call: Call, step_run: StepRun, run: PoolRun, queues: Sequence[Member], seconds: float
+    run: PoolRun, step_run: StepRun, queues: Sequence[Member], seconds: float
 ) -> PoolTicket | None:
     """Wait in the queues of these members, for so many seconds at most; the ticket if it is granted."""
-    rank, tokens = _asks(engine, call, step_run, run)
+    rank, tokens = _asks(run, step_run)
     ticket = join_several(
-        [one.state.pacer for one in queues], engine.loop, rank, tokens, step_run.wait_until(), step_run.max_wait(),
+        [one.state.pacer for one in queues], run.engine.loop, rank, tokens, step_run.wait_until(), step_run.max_wait(),
         ahead=run.asked,
     )
     try:
@@ -190,35 +188,38 @@ async def _wait_for_turn(
     return ticket
 
 
-def _granted(engine: Engine, step_run: StepRun, run: PoolRun, ticket: PoolTicket) -> Lease | None:
+def _granted(run: PoolRun, step_run: StepRun, ticket: PoolTicket) -> Lease | None:
     """The lease of the member whose turn has come; `None` when it may not be asked any more."""
+    kept: PoolTicket | None = ticket
     try:
-        now = _check(engine, step_run)
+        now = _check(run.engine, step_run)
         member = next(one for one in run.state.members if one.state.pacer is ticket.granted_by)
         if run.refusal_of(member, now) is not None or member.index in run.without:
             run.asked = True  # it has waited: it goes before those that have come since
             return None
-        step_run.bind(run.call, member)
-        lease, ticket = engine.policies.lease_granted(member.state, ticket, own_key=run.own_key(member)), None  # type: ignore[assignment]  # it is the lease's
+        own_key = run.own_key(member)
+        step_run.bind(member, now, own_key=own_key)
+        lease, kept = run.engine.policies.lease_granted(member.state, ticket, own_key=own_key), None
         return lease
     finally:
-        if ticket is not None:
-            ticket.leave()
+        if kept is not None:
+            kept.leave()
 
 
-def _forced(engine: Engine, call: Call, step_run: StepRun, run: PoolRun) -> Lease | None:
+def _forced(run: PoolRun, step_run: StepRun) -> Lease | None:
     """The lease of a member whose breaker is open, when nobody else could answer the call."""
-    now = engine.time()
+    now = run.engine.time()
     if not step_run.is_last():
         return None
     able = [one for one in run.left() if run.refusal_of(one, now, forced=True) is None]
     if not able:
         return None
-    rank, tokens = _asks(engine, call, step_run, run)
-    member = least_busy(able, engine.random)
-    lease = engine.policies.lease_now(member.state, rank, tokens, own_key=run.own_key(member))
+    rank, tokens = _asks(run, step_run)
+    member = least_busy(able, run.engine.random)
+    own_key = run.own_key(member)
+    lease = run.engine.policies.lease_now(member.state, rank, tokens, own_key=own_key)
     if lease is not None:
-        step_run.bind(call, member)
+        step_run.bind(member, now, own_key=own_key)
     return lease
 
 

@@ -10,7 +10,7 @@ itself, or with the prompt, would be so at every member.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from asyncrouter._config.budget import OverBudget
@@ -35,25 +35,27 @@ MOST_LIMITS = 8
 MOST_MEMBERS = 2
 """Members that a step asks at most while another step could be sent, of those that fail for another reason than their
 limit or key: they serve the same model, and what fails twice had better be asked of the next one."""
+NOBODY: Final[frozenset[int]] = frozenset()
+"""No members, by their index."""
 
 
 class PoolRun:
     """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
 
     __slots__ = (
-        "_engine", "_keys", "_limits", "_pool", "again", "asked", "call", "failures", "pinned", "running", "state",
+        "_keys", "_limits", "_pool", "again", "asked", "call", "engine", "failures", "pinned", "running", "state",
         "without",
     )
 
     def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
-        self._engine = engine
+        self.engine = engine
         self._pool = pool
         self.call = call
         self.state: PoolState = engine.policies.pool_of(pool)
         self.asked = False
         """Whether a member has been asked before: the call goes before those that have come since."""
         self.running: list[Member] = []
-        self.without: set[int] = set()
+        self.without: frozenset[int] = NOBODY
         """The members that have failed, by their index."""
         self.pinned: Member | None = None
         """The member that the session of the call is on."""
@@ -77,10 +79,10 @@ class PoolRun:
 
     def refusal_of(self, member: Member, now: float, *, forced: bool = False) -> Refusal | None:
         """Why a member may not be asked now; `None` when it may."""
-        return self._engine.policies.refusal(member.model, now, forced=forced, own_key=self.own_key(member))
+        return self.engine.policies.refusal(member.model, now, forced=forced, own_key=self.own_key(member))
 
     @property
-    def left_out(self) -> set[int]:
+    def left_out(self) -> frozenset[int]:
         """The members that have failed, or are being asked now, by their index."""
         return self.without.union([one.index for one in self.running]) if self.running else self.without
 
@@ -110,7 +112,7 @@ class PoolRun:
 
     def expected_wait(self, now: float) -> float:
         """About how many seconds the call would wait for its turn at the first of those that may be asked."""
-        policies, call = self._engine.policies, self.call
+        policies, call = self.engine.policies, self.call
         waits = [
             policies.expected_wait(one.model, call.priority, own_key=self.own_key(one)) for one in self._able(now)
         ]
@@ -121,24 +123,20 @@ class PoolRun:
         able = [one for one in self.left() if self.refusal_of(one, now) is None]
         return able or [one for one in self.left() if self.refusal_of(one, now, forced=True) is None]
 
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether any member has a limit of tokens."""
-        return self.state.counts_tokens
-
     def join(self, cause: Cause, tokens: float, until: float, now: float) -> PoolTicket:
         """Queue up with all members that may be asked. Raises `NotSent` when none could let the call go in time."""
         able = self._able(now)
         if not able:
             raise NotSent("none of its members is left to ask")
-        rank = self._engine.policies.rank(cause, self.call.priority)
-        return join_several([one.state.pacer for one in able], self._engine.loop, rank, tokens, until)
+        rank = self.engine.policies.rank(cause, self.call.priority)
+        return join_several([one.state.pacer for one in able], self.engine.loop, rank, tokens, until)
 
     def count(self, now: float) -> int:
         """How many of those could be asked now, `MOST_MEMBERS` at most: as many steps the pool is for the deadline."""
+        state = self.state
+        if state.nothing_refuses and not (self.without or self.running):
+            return min(MOST_MEMBERS - self.failures, len(state.members))
         most, found = MOST_MEMBERS - self.failures, 0
-        if self.state.nothing_refuses and not self.without and not self.running:
-            return min(most, len(self.state.members))
         for member in self.left():
             if found >= most:
                 break
@@ -147,7 +145,7 @@ class PoolRun:
 
     def may_go_at_once(self, now: float) -> Member | None:
         """A member that a hedge could be sent to now: of those that have no part in the call, the least busy one."""
-        able = [one for one in self.left() if may_go_at_once(self._engine, self.call, self.step_of(one), now)]
+        able = [one for one in self.left() if may_go_at_once(self.engine, self.call, self.step_of(one), now)]
         return self.state.for_hedge(able, self.call.session, now) if able else None
 
     def failed(self, member: Member | None, error: AttemptError, now: float, *, alone: bool) -> bool:
@@ -158,10 +156,10 @@ class PoolRun:
         if member is None:
             return False
         if isinstance(error, NotAccepted | Refused):
-            self.without.add(member.index)  # nor is it raced with another one
+            self.without |= {member.index}  # nor is it raced with another one
             return False
         if isinstance(error, NotSent) and error.actionable and not isinstance(error, OverBudget):  # its key is not set
-            self._engine.policies.disable_key(member.model, error)
+            self.engine.policies.disable_key(member.model, error)
         self.asked = True
         if is_a_limit(error):
             again = self.may_queue_again(member)
@@ -170,7 +168,7 @@ class PoolRun:
         if not isinstance(error, NotSent):
             self._keys += error.scope == "key"
             self.failures += error.scope != "key"
-        self.without.add(member.index)
+        self.without |= {member.index}
         if isinstance(error, OverBudget):
             self._leave_out_dear(member)
         if isinstance(error, ContextTooLong) and error.about_window:
@@ -185,7 +183,7 @@ class PoolRun:
 
         Not where each has turned it down, and so few ask that there is no queue to spread their requests.
         """
-        return self._limits < len(self.state.members) or self._engine.policies.queues(member.model)
+        return self._limits < len(self.state.members) or self.engine.policies.queues(member.model)
 
     def tried_before(self, attempts: int) -> int:
         """As how many requests to one member those to all of them count, where each may be asked so often."""
@@ -202,22 +200,22 @@ class PoolRun:
         for member in self.state.members:
             other = member.model.context
             if window is not None and other is not None and other <= window:
-                self.without.add(member.index)
+                self.without |= {member.index}
 
     def _leave_out_dear(self, failed: Member) -> None:
         """Leave out the members that the budget does not pay for either: their price is no lower, or not known."""
-        spending = self._engine.spending
+        spending = self.engine.spending
         allows_unknown = spending is not None and spending.budget.unknown == "allow"
         for member in self.state.members:
             if member.price >= failed.price and not (allows_unknown and member.price == inf):
-                self.without.add(member.index)
+                self.without |= {member.index}
 
     def _leave_out_host(self, failed: Member) -> None:
         """Leave out the members at the same host, if one at another host could be asked."""
-        now, host = self._engine.time(), _host_of(failed)
+        now, host = self.engine.time(), _host_of(failed)
         others = [one for one in self.left() if _host_of(one) != host and self.refusal_of(one, now) is None]
         if others:
-            self.without.update(one.index for one in self.state.members if _host_of(one) == host)
+            self.without |= {one.index for one in self.state.members if _host_of(one) == host}
 
 
 def _host_of(member: Member) -> str | None:

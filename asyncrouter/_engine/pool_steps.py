@@ -26,12 +26,10 @@ class PoolSteps:
     _call: Call
     _engine: Engine
     _plan: Plan
-    _pools: dict[int, PoolRun] | None  # what the call has met at each, once it has
+    _pools: dict[int, PoolRun]  # what the call has met at each, once it has
 
     def pool(self, index: int) -> PoolRun:
         """What the call has met at the pool that is this step."""
-        if self._pools is None:
-            self._pools = {}
         if (run := self._pools.get(index)) is None:
             pool = self._plan.steps[index].pool
             assert pool is not None

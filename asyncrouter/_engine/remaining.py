@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import Plan, PlannedStep
     from asyncrouter._engine.engine import Engine
+    from asyncrouter._engine.pool_run import PoolRun
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._errors import AttemptError, ContextTooLong
     from asyncrouter._policies.pacing import Ticket
@@ -44,7 +45,7 @@ class Remaining(PoolSteps):
         self._engine = engine
         self._call = call
         self._plan = plan
-        self._pools = None
+        self._pools = {}
         self.may_race = plan.races and (call.priority != "batch" or plan.hedge is not None)
         """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)
@@ -93,7 +94,7 @@ class Remaining(PoolSteps):
         place = self._slow_place(index, now)
         return "last" if place == "probe" and max(self._free_in(index), self._queue_of(index)) > 0.0 else place
 
-    def limits(self, trace: Trace, starts: int) -> tuple[float, float]:
+    def limits(self, trace: Trace, starts: int, pool: PoolRun | None) -> tuple[float, float]:
         """The share of the deadline of the step that starts now: until when it may be silent, when it must have ended.
 
         With R seconds left and n steps that could be sent now (this one included) it may be silent for R / n. Once it
@@ -108,8 +109,8 @@ class Remaining(PoolSteps):
             return inf, inf
         now = self._engine.time()
         later = [other for other in self._left for _ in range(self._count(other))] if self._left else []
-        if self._plan.steps[starts].pool is not None:
-            later += [starts] * (self._count(starts) - 1)
+        if pool is not None:
+            later += [starts] * (pool.count(now) - 1)
         share = (deadline - now) / (len(later) + 1)
         if share < MIN_STEP_SECONDS and (
             share <= 0.0 or later or any(attempt.sent is not None for attempt in trace.attempts)
@@ -118,7 +119,7 @@ class Remaining(PoolSteps):
         if not later:
             return deadline, deadline  # not `now + share`: a rounding error would end it just before the deadline
         silent_until = now + share
-        return silent_until, max(silent_until, deadline - sum(self._reserve(other) for other in later))
+        return silent_until, max(silent_until, deadline - sum(map(self._reserve, later)))
 
     def _count(self, index: int) -> int:
         """For how many steps a step counts that could be sent now; a pool for two at most."""

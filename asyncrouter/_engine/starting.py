@@ -67,12 +67,12 @@ class StartingSteps(RaceHooks):
     def _open(self, index: int, cause: Cause) -> StepRun | None:
         """A step run with its share of the deadline; `None`, and an entry in the trace, when that is too little."""
         step = self._plan.steps[index]
+        pool = None if step.pool is None else self._remaining.pool(index)
         try:
-            limits = self._remaining.limits(self._trace, index)
+            limits = self._remaining.limits(self._trace, index, pool)
         except NotSent as error:
             self._record_not_sent(step, cause, error)
             return None
-        pool = None if step.pool is None else self._remaining.pool(index)
         step_run = StepRun(self, self._engine.loop, self._call, step, index, cause, *limits, pool)
         self._running.append(step_run)
         return step_run

@@ -134,18 +134,19 @@ class StepRun:
     def __repr__(self) -> str:
         return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
 
-    def bind(self, call: Call, member: Member) -> None:
+    def bind(self, member: Member, now: float, *, own_key: bool) -> None:
         """Go on as a step of this member of the pool."""
-        assert self.pool is not None
-        self.member, self.step = member, self.pool.step_of(member)
-        self.pool.running.append(member)
-        self.probes = self.is_probe = not self.hedged and self.pool.state.is_trial(member, self.loop.time())
-        provider = member.model.provider
-        if call.provider_params:
-            self.params = {**call.params_for(provider), **self.step.params}
-        self.own_key = provider in call.own_keys
+        pool = self.pool
+        assert pool is not None
+        step = pool.step_of(member)
+        self.member, self.step, self.own_key = member, step, own_key
+        pool.running.append(member)
+        if pool.call.provider_params:
+            self.params = {**pool.call.params_for(step.model.provider), **step.params}
+        if not self.hedged and pool.state.is_trial(member, now):
+            self.probes = self.is_probe = True
         if isinstance(self.attempt, TraceEntry):
-            self.attempt.bind(self.step)
+            self.attempt.bind(step)
 
     def ended(self) -> None:
         """Its race does not run it any more."""

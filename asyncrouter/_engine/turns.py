@@ -78,7 +78,7 @@ class Turns:
 
     def _pool_ticket(self, pool: PoolRun, step: PlannedStep, cause: Cause) -> Ticket:
         params = {**self._call.params_for(step.model.provider), **step.params}
-        tokens = tokens_of(self._call, params) if pool.counts_tokens else 0.0
+        tokens = tokens_of(self._call, params) if pool.state.counts_tokens else 0.0
         return pool.join(cause, tokens, self.until, self._engine.time())
 
     def indices(self) -> list[int]:

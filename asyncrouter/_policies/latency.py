@@ -32,8 +32,8 @@ beyond the p98 by chance, and a hedge that is to meet 1.5 % of stragglers would 
 CHANGE = 2.5
 """The distance between an epoch and those before it from which on these are forgotten, in units of the distance that
 chance makes: 2.5 comes by chance once in 100,000 epochs (Kolmogorov and Smirnov)."""
-REFRESH = 0.02
-"""The share of the samples that must be new before a curve is worked out again: as much as the buckets can tell."""
+REFRESH = 50
+"""One in so many samples must be new before a curve is worked out again: that is as much as the buckets can tell."""
 MIN_SAMPLES = 100
 """Samples below which there is no quantile: the p95 of fewer rests on a handful of them."""
 
@@ -46,8 +46,8 @@ class Histogram:
     """The last durations of requests of one kind, seen to the end (`observed`) or cut off (`censored`), by bucket."""
 
     __slots__ = (
-        "_curve", "_curve_at", "_epoch", "_epochs", "_forgotten", "_until", "added", "censored", "look_at", "observed",
-        "seen",
+        "_curve", "_curve_until", "_epoch", "_epochs", "_forgotten", "_until", "added", "censored", "look_at",
+        "observed", "seen",
     )
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Histogram:
         self._epochs: deque[array[int]] = deque()  # those before it
         self._until = -math.inf
         self._curve: SurvivalCurve | None = None
-        self._curve_at = 0  # what `added` was when it was worked out
+        self._curve_until = MIN_SAMPLES - 1  # what `added` may become before it is worked out again
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.count}, p50 {self.quantile(0.5)}, p95 {self.quantile(0.95)}>"
@@ -92,12 +92,16 @@ class Histogram:
 
     def quantile(self, q: float) -> float | None:
         """The seconds within which a share `q` of the samples end; `None` below 100 samples."""
-        count = self.added - self._forgotten
-        if count < MIN_SAMPLES:
-            return None
-        if self._curve is None or self.added - self._curve_at > REFRESH * count:
-            self._curve, self._curve_at = SurvivalCurve(self.observed, self.censored), self.added
-        return self._curve.quantile(q)
+        if self.added > self._curve_until:
+            self._work_out_curve()
+        return None if self._curve is None else self._curve.quantile(q)
+
+    def _work_out_curve(self) -> None:
+        if self.count < MIN_SAMPLES:
+            self._curve, self._curve_until = None, self._forgotten + MIN_SAMPLES - 1
+        else:
+            self._curve = SurvivalCurve(self.observed, self.censored)
+            self._curve_until = (REFRESH * self.added - self._forgotten) // (REFRESH - 1)
 
     @property
     def has_cuts(self) -> bool:
@@ -173,7 +177,7 @@ class Histogram:
     def _forget(self, epoch: array[int]) -> None:
         self.seen -= _count(epoch, -1, self.observed, self.censored)
         self._forgotten += len(epoch)
-        self._curve = None
+        self._curve_until = -1
 
 
 def _later(counts: list[int], shift: int) -> list[int]:

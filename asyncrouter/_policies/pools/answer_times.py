@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from asyncrouter._errors import AttemptTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Outcome
 
@@ -35,35 +38,40 @@ MIN_AT_RISK = 4
 """Requests that must have taken so long for a lower bound of the median, where too few have ended."""
 
 
+Sample = tuple[float, bool]
+"""Seconds that a request took, and whether its answer was whole by then; else it would have taken longer."""
+NOTHING: Final = ()
+"""What a request says that has failed."""
+
+
 class Timed:
-    """One request: when it was sent, and the seconds that it took; `whole` says whether its answer had ended by then.
+    """One request: when it was sent, and what it says; `None` while it is under way."""
 
-    `seconds` is `None` while it is under way, and below 0 for one that says nothing: it has failed.
-    """
-
-    __slots__ = ("_times", "seconds", "sent_at", "whole")
+    __slots__ = ("_times", "said", "sent_at")
 
     def __init__(self, times: AnswerTimes, sent_at: float) -> None:
         self._times = times
         self.sent_at = sent_at
-        self.seconds: float | None = None
-        self.whole = False
+        self.said: Sample | tuple[()] | None = None
 
     def __repr__(self) -> str:
-        return f"<Timed at {self.sent_at:g}, {self.seconds} s{' whole' if self.whole else ''}>"
+        return f"<Timed at {self.sent_at:g}, {self.said}>"
 
     def end(
         self, now: float, outcome: Outcome, error: AttemptError | None = None, *, says_nothing: bool = False
     ) -> None:
         """Note how it ended. One that was beaten by another attempt, or given up, would have taken longer."""
-        times = self._times
+        times, whole = self._times, outcome in {"won", "not_accepted"}
         times.running -= 1
-        if outcome in {"won", "not_accepted"}:
-            self.whole = True
-            times.answers += 1
-        elif outcome != "superseded" and not isinstance(error, AttemptTimeout):
-            says_nothing = True
-        self.seconds = -1.0 if says_nothing else now - self.sent_at
+        times.answers += whole
+        if says_nothing or not (whole or outcome == "superseded" or isinstance(error, AttemptTimeout)):
+            self.said = NOTHING
+        else:
+            self.said = now - self.sent_at, whole
+
+
+SAID: Final[Callable[[Timed], Sample | None]] = attrgetter("said")
+WHOLE: Final[Callable[[Sample], bool]] = itemgetter(1)
 
 
 class Usual(NamedTuple):
@@ -108,22 +116,22 @@ class AnswerTimes:
     def median(self, now: float, since: int = 0) -> Usual | None:
         """The median seconds of a whole answer, over requests after the first `since`; `None` while not known."""
         window, oldest = min(len(self._recent), self.sent - since, WINDOW + 2 * self.running), now - MAX_AGE
-        looked_at = islice(reversed(self._recent), 0, window, max(1, ceil(window / LOOKED_AT)))
-        return _median([
-            (now - one.sent_at, False) if one.seconds is None else (one.seconds, one.whole)
-            for one in looked_at if one.sent_at >= oldest and (one.seconds is None or one.seconds >= 0.0)
-        ])
+        looked_at = [*islice(reversed(self._recent), 0, window, max(1, ceil(window / LOOKED_AT)))]
+        if looked_at and looked_at[-1].sent_at < oldest:
+            looked_at = [one for one in looked_at if one.sent_at >= oldest]
+        samples: list[Sample] = [*filter(None, map(SAID, looked_at))]
+        if self.running:
+            samples += [(now - one.sent_at, False) for one in looked_at if one.said is None]
+        return _median(samples)
 
 
-def _median(times: list[tuple[float, bool]]) -> Usual | None:
-    times.sort()
-    known, at_risk, left, bound = sum([whole for _, whole in times]), len(times), 1.0, 0.0
-    for seconds, whole in times:
+def _median(samples: list[Sample]) -> Usual | None:
+    samples.sort()
+    left = 1.0
+    for at_risk, (seconds, whole) in zip(range(len(samples), 0, -1), samples, strict=True):
         if whole:
             left *= 1.0 - 1.0 / at_risk
             if left <= 0.5:
-                return Usual(seconds) if known >= MIN_ANSWERS else None
-        if at_risk >= MIN_AT_RISK:
-            bound = seconds
-        at_risk -= 1
-    return Usual(bound, True) if bound > 0.0 else None
+                return Usual(seconds) if sum(map(WHOLE, samples)) >= MIN_ANSWERS else None
+    bound = samples[-MIN_AT_RISK][0] if len(samples) >= MIN_AT_RISK else 0.0
+    return Usual(bound, bound=True) if bound > 0.0 else None

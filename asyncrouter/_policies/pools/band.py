@@ -52,13 +52,16 @@ class Absence:
     def judge(self, member: Member, now: float, limit: float) -> bool:
         """Judge the requests that were sent since; whether it is back. Quick is what ends within `limit` seconds."""
         for timed in member.times.since(self._judged):
-            took = now - timed.sent_at if timed.seconds is None else timed.seconds
-            if timed.seconds is None and took <= limit:
-                break  # under way, and not late yet
+            said = timed.said
+            if said is None:
+                said = now - timed.sent_at, False
+                if said[0] <= limit:
+                    break  # under way, and not late yet
             self._judged += 1
-            if took < 0.0:
+            if not said:
                 continue  # it has failed
-            if took > limit or not timed.whole:
+            took, whole = said
+            if took > limit or not whole:
                 self._quick = 0
                 self._pause = min(self._pause + 1, len(PAUSES) - 1)
                 self.next_try = now + PAUSES[self._pause]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from asyncrouter._policies.pools.member import Member
 
+    Rule = Callable[[Sequence[Member], Random], Member]
+
 NEARLY: Final = 1.25
 """Times the shortest median up to which members are equally fast for "fastest": their medians are known no better."""
 
@@ -84,7 +86,9 @@ def by_function(function: Callable[..., object], members: Sequence[Member]) -> M
     return next((member for member in members if is_named(member, chosen)), None)
 
 
-RULES: Final = {"least-busy": least_busy, "fastest": fastest, "cheapest": cheapest, "first": first}
+RULES: Final[dict[str, Rule]] = {
+    "least-busy": least_busy, "fastest": fastest, "cheapest": cheapest, "first": first,
+}
 """The rules that only look, by their names."""
 LEAVE_OUT_SLOW: Final = frozenset({"least-busy", "fastest"})
 """The rules under which slow members are left out; the others say themselves whom they want."""

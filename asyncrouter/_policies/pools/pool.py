@@ -21,6 +21,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._events import Notice
+from asyncrouter._policies.pacing import Rank
 from asyncrouter._policies.pools.affinity import Affinity
 from asyncrouter._policies.pools.band import Band
 from asyncrouter._policies.pools.picking import LEAVE_OUT_SLOW, RULES, by_function, least_busy, weighted
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from asyncrouter._config.plan import PlannedPool
     from asyncrouter._policies.pools.member import Member
+    from asyncrouter._policies.pools.picking import Rule
     from asyncrouter._policies.refusal import Refusal
 
 LOOK_SECONDS: Final = 0.1
@@ -50,7 +52,7 @@ class PoolState:
 
     __slots__ = (
         "_away", "_band", "_calls_left", "_look_at", "_notice", "_pick", "_pool", "_random", "_ready", "_refusal",
-        "_rule", "_slow", "_starting", "affinity", "counts_tokens", "members", "nothing_refuses",
+        "_rule", "_slow", "_starting", "_usual_rule", "affinity", "counts_tokens", "members", "nothing_refuses",
     )
 
     def __init__(
@@ -62,6 +64,7 @@ class PoolState:
         self._pool = pool
         self._pick = pool.pick
         self._rule = RULES.get(pool.pick) if isinstance(pool.pick, str) else None
+        self._usual_rule: Rule | None = None  # the same while all members are ready
         self._random = random
         self._refusal = refusal
         self._notice = notice
@@ -91,7 +94,7 @@ class PoolState:
 
     def look_again(self) -> None:
         """Note that something has changed: a member may be held, its breaker open, or its limits others."""
-        self.nothing_refuses, self._look_at = False, -inf
+        self.nothing_refuses, self._usual_rule, self._look_at = False, None, -inf
 
     def is_trial(self, member: Member, now: float) -> bool:
         """Whether a call that goes to a member now finds out if it is as fast as the others, or as it was, again."""
@@ -101,22 +104,28 @@ class PoolState:
         return absence.is_due(member, now) if absence is not None else member.state.slowness.place(now) == "probe"
 
     def choose(
-        self, now: float, may_go: Callable[[Member], bool], without: Collection[int] = (), *, step: bool = True
+        self, now: float, rank: Rank = Rank.FIRST, tokens: float = 0.0, without: Collection[int] = (), *,
+        step: bool = True,
     ) -> Member | None:
         """The member that a call goes to at this instant; `None` when it would have to wait for each.
 
-        `may_go(member)`: whether the call could go to it at once. `without`: the indexes of members that it should not
-        go to. `step`: whether the call counts for the weights.
+        `rank`, `tokens`: what it asks of their limits. `without`: the indexes of members that it should not go to.
+        `step`: whether the call counts for the weights.
         """
         self._calls_left -= 1
         if now >= self._look_at or self._calls_left < 0:
             self._look(now)
-        if self._slow and (tried := self._to_be_tried(now, may_go, without)) is not None:
+        if self._usual_rule is not None and not without:  # all are ready: the same as below, in fewer steps
+            chosen = self._usual_rule(self._ready, self._random)
+            if chosen.state.limits.unlimited or chosen.state.pacer.may_go(tokens, rank):
+                return chosen
+            without = {chosen.index}
+        if self._slow and (tried := self._to_be_tried(now, rank, tokens, without)) is not None:
             return tried
-        chosen = self._choose_among(self._ready, now, may_go, without, step=step)
-        if chosen is None and self._slow:
-            chosen = self._choose_among(self._slow, now, may_go, without, step=step)
-        return chosen
+        found = self._choose_among(self._ready, now, rank, tokens, without, step=step)
+        if found is None and self._slow:
+            found = self._choose_among(self._slow, now, rank, tokens, without, step=step)
+        return found
 
     def for_hedge(self, members: Sequence[Member], session: str | None, now: float) -> Member:
         """Which of these members a hedge is sent to: one where the session is warm, a quick one, the least busy one."""
@@ -129,19 +138,18 @@ class PoolState:
         return min(members, key=rule)
 
     def _choose_among(
-        self, members: Sequence[Member], now: float, may_go: Callable[[Member], bool], without: Collection[int], *,
-        step: bool,
+        self, members: Sequence[Member], now: float, rank: Rank, tokens: float, without: Collection[int], *, step: bool
     ) -> Member | None:
         if without or self._starting:
             members = [one for one in members if one.index not in without and one.is_offered_more()]
         if self._rule is None:
-            able = [one for one in members if self._could_go(one, now, may_go)]
+            able = [one for one in members if self._could_go(one, now, rank, tokens)]
             if not able:
                 return None
             return weighted(able, step=step) if self._pick == "weighted" else self._by_function(able)
         while members:
             chosen = self._rule(members, self._random)
-            if self._could_go(chosen, now, may_go):
+            if self._could_go(chosen, now, rank, tokens):
                 return chosen
             members = [one for one in members if one is not chosen]
         return None
@@ -158,32 +166,24 @@ class PoolState:
             chosen = least_busy(able, self._random)
         return chosen
 
-    def _could_go(self, member: Member, now: float, may_go: Callable[[Member], bool]) -> bool:
+    def _could_go(self, member: Member, now: float, rank: Rank, tokens: float) -> bool:
         if not self.nothing_refuses and self._refusal(member, now) is not None:
             self._away.add(member.index)
             self._look_at = min(self._look_at, now + LOOK_SECONDS)
             return False
-        return may_go(member)
+        return member.state.pacer.may_go(tokens, rank)
 
     def _to_be_tried(
-        self, now: float, may_go: Callable[[Member], bool], without: Collection[int]
+        self, now: float, rank: Rank, tokens: float, without: Collection[int]
     ) -> Member | None:
         for member in self._slow:
             if member.index not in without and self.is_trial(member, now):
-                return member if self._could_go(member, now, may_go) else None
+                return member if self._could_go(member, now, rank, tokens) else None
         return None
 
     def _look(self, now: float) -> None:
         """Work out who could be asked."""
-        present = []
-        for member in self.members:
-            if self._refusal(member, now) is not None:
-                self._away.add(member.index)
-                continue
-            if member.index in self._away:
-                self._away.discard(member.index)
-                member.came_back()
-            present.append(member)
+        present = self.members if self.nothing_refuses else self._present(now)
         self.counts_tokens = any(one.state.limits.counts_tokens for one in self.members)
         if len(self.members) > 1:
             self._band.look(present, now)
@@ -194,13 +194,28 @@ class PoolState:
             if member in self._ready and not member.state.slow:
                 member.came_back()
         self._starting = any(one.starting for one in present)
-        self.nothing_refuses = not self._away and all(one.state.breakers_closed for one in present)
+        is_calm = self.nothing_refuses and not (self._slow or self._starting)
+        self._usual_rule = self._rule if is_calm else None
         self._calls_left = CALM_CALLS * len(self.members)
-        if self.nothing_refuses and not self._slow and not self._band.out and not self._starting:
+        if is_calm and not self._band.out:
             self._look_at = now + CALM_SECONDS
         else:
             best = self._band.best
             self._look_at = now + max(LOOK_SECONDS, best / LOOKS_AN_ANSWER if best < inf else 0.0)
+
+    def _present(self, now: float) -> list[Member]:
+        """The members that nothing refuses; notes who has gone, who is back, and whether anything could refuse one."""
+        present = []
+        for member in self.members:
+            if self._refusal(member, now) is not None:
+                self._away.add(member.index)
+                continue
+            if member.index in self._away:
+                self._away.discard(member.index)
+                member.came_back()
+            present.append(member)
+        self.nothing_refuses = not self._away and all(one.state.breakers_closed for one in present)
+        return present
 
     def _left_out(self, present: Sequence[Member]) -> Collection[int]:
         """The indexes of the members that are left out as slow; where all are slower than they were, that is no reason.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import Pool, RateLimited, Unauthorized
-from tests.helpers.pools import always, pool_and_policies
+from tests.helpers.pools import pool_and_policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def chosen(state: PoolState, now: float) -> set[str]:
     """The members that thirty calls at this instant go to."""
-    return {member.name for _ in range(30) if (member := state.choose(now, always)) is not None}
+    return {member.name for _ in range(30) if (member := state.choose(now)) is not None}
 
 
 def rate_limited(policies: Policies, member: Member, now: float) -> None:
@@ -118,6 +118,6 @@ def test_members_are_asked_once_a_second_while_nothing_happens(loop: asyncio.Abs
     state._refusal = lambda member, now: asked.append(member.name) or refuses(member.model, now)  # type: ignore[func-returns-value]
 
     for call in range(20):
-        state.choose(call / 20, always)
+        state.choose(call / 20)
 
     assert asked == list(THREE)

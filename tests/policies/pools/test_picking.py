@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncrouter import Model, Pool, PoolMember, Price
-from tests.helpers.pools import always, answered, pool_state
+from tests.helpers.pools import answered, pool_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def picked(state: PoolState, calls: int, *, now: float = 0.0) -> list[str]:
     """The members that so many calls go to, each of which runs on."""
     names = []
     for _ in range(calls):
-        member = state.choose(now, always)
+        member = state.choose(now)
         assert member is not None
         member.slots.take(batch=False)
         names.append(member.name)
@@ -49,7 +49,7 @@ def test_a_herd_is_spread_evenly(loop: asyncio.AbstractEventLoop, calls: int) ->
 def test_ties_are_broken_at_random(loop: asyncio.AbstractEventLoop) -> None:
     """One call at a time, which always finds all idle, does not always go to the first."""
     state = pool_state(loop, Pool(THREE))
-    counts = Counter(member.name for _ in range(300) if (member := state.choose(0.0, always)) is not None)
+    counts = Counter(member.name for _ in range(300) if (member := state.choose(0.0)) is not None)
 
     assert all(70 <= counts[name] <= 130 for name in THREE)
 
@@ -79,7 +79,7 @@ def test_weights_are_exact_in_every_window(
 def test_a_retry_does_not_step_the_weights(loop: asyncio.AbstractEventLoop) -> None:
     """Retries and hedges take whose turn it would be, and leave the turn to the next call."""
     state = pool_state(loop, Pool([PoolMember("a:x", weight=3), PoolMember("b:x")], pick="weighted"))
-    again = [member.name for _ in range(9) if (member := state.choose(0.0, always, step=False)) is not None]
+    again = [member.name for _ in range(9) if (member := state.choose(0.0, step=False)) is not None]
 
     assert again == ["a:x"] * 9
     assert picked(state, 4) == ["a:x", "a:x", "b:x", "a:x"]
@@ -89,9 +89,7 @@ def test_who_cannot_go_neither_earns_nor_pays(loop: asyncio.AbstractEventLoop) -
     """While one is away the others keep their proportion, and it gets no more than its share afterwards."""
     state = pool_state(loop, Pool([PoolMember(f"{name}:x", weight=w) for name, w in zip("abc", (2, 1, 1), strict=True)],
                                   pick="weighted"))
-    without_a = [
-        member.name for _ in range(10) if (member := state.choose(0.0, lambda one: one.name != "a:x")) is not None
-    ]
+    without_a = [member.name for _ in range(10) if (member := state.choose(0.0, without={0})) is not None]
 
     assert Counter(without_a) == {"b:x": 5, "c:x": 5}
     assert Counter(picked(state, 4)) == {"a:x": 2, "b:x": 1, "c:x": 1}
@@ -114,8 +112,8 @@ def test_cheapest_goes_by_price(loop: asyncio.AbstractEventLoop) -> None:
     state = pool_state(loop, Pool(
         [Model(provider=name, id="x", usd_per_mtok=price) for name, price in prices.items()], pick="cheapest"
     ))
-    dearer = state.choose(0.0, lambda member: member.name != "b:x")
-    last = state.choose(0.0, lambda member: member.name == "c:x")
+    dearer = state.choose(0.0, without={1})
+    last = state.choose(0.0, without={0, 1})
 
     assert picked(state, 3) == ["b:x"] * 3
     assert dearer is not None
@@ -126,7 +124,7 @@ def test_cheapest_goes_by_price(loop: asyncio.AbstractEventLoop) -> None:
 def test_first_keeps_the_order(loop: asyncio.AbstractEventLoop) -> None:
     """The first that can go at once."""
     state = pool_state(loop, Pool(THREE, pick="first"))
-    second = state.choose(0.0, lambda member: member.name != "a:x")
+    second = state.choose(0.0, without={0})
 
     assert picked(state, 3) == ["a:x"] * 3
     assert second is not None
@@ -135,7 +133,10 @@ def test_first_keeps_the_order(loop: asyncio.AbstractEventLoop) -> None:
 
 def test_none_could_go(loop: asyncio.AbstractEventLoop) -> None:
     """Where every member would make the call wait, none is chosen."""
-    assert pool_state(loop, Pool(THREE)).choose(0.0, lambda member: False) is None
+    state = pool_state(loop, Pool(THREE, max_concurrent=1))
+
+    assert Counter(picked(state, 3)) == dict.fromkeys(THREE, 1)
+    assert state.choose(0.0) is None
 
 
 @pytest.mark.parametrize("pick", [
