@@ -14,6 +14,7 @@ from asyncrouter._policies.pools.queue import PoolTicket
 from .check_breakers import longest_probe
 from .record import Change, MemberStanding, model_of
 from .scenario import RECOVERY_CALLS
+from .world import NEWS
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,7 +93,8 @@ class LiveChecks:
         if (broken := self._world.expected.violation(exchange.provider, exchange.model, exchange.key, now)) is not None:
             flag(broken[0], f"{what}: {broken[1]}")
         told = self._world.rumours.violation(exchange.provider, exchange.model, exchange.key, now)
-        if told is not None and not any(now == ends for _, ends in self._record.blocked):
+        has_heard = now >= self._world.keys_used[exchange.key] + NEWS
+        if told is not None and has_heard and not any(now == ends for _, ends in self._record.blocked):
             flag(f"{told[0]} of another", f"{what}: {told[1]}")
         model = self._models[exchange.model]
         if model.rpm is not None and call.behaviour.key is None:  # the limit is that of our key

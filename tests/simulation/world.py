@@ -44,6 +44,8 @@ class World:
         self.expected = ExpectedHolds()
         self.rumours = ExpectedHolds()
         """What other routers have met, as soon as this one must have heard of it."""
+        self.keys_used: dict[str, float] = {}
+        """When each key was first used here: what is about a key is for those who know that they use the same."""
         self.number = len(others)
         """Which router this is the world of."""
         self.others: list[World] = list(others)
@@ -153,6 +155,7 @@ class World:
             max_tokens=None if max_tokens is None else self._limit(call), disliked=call.behaviour.disliked,
         )
         exchange = Exchange(number, call, model.provider, model.name, key, now, script, dict(self.live))
+        self.keys_used.setdefault(key, now)
         for watch in self.watchers:
             watch(exchange)
         record.exchanges.append(exchange)
