@@ -266,7 +266,7 @@ class RouterBase:
         for step in plan.steps:
             if step.name not in self._used or step.provider.name not in engine.wires:
                 self._register(engine, step, trace)
-            if step.pool is not None:
+            if step.pool is not None and id(step.pool) not in engine.pools:
                 engine.connect_pool(step.pool)
         self._life.calls += 1
         if call.observed:

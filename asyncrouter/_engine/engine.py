@@ -113,13 +113,12 @@ class Engine:
             self.credentials[provider.name] = Credential(provider, self.keep_task)
 
     def connect_pool(self, pool: PlannedPool) -> None:
-        """Get the providers of all members ready, unless they are."""
-        if id(pool) not in self.pools:
-            for step in pool.members:
-                self.connect_provider(step.provider)
-            if len(self.pools) >= MAX_NAMES:
-                self.pools.clear()
-            self.pools[id(pool)] = pool
+        """Get the providers of all members ready."""
+        for step in pool.members:
+            self.connect_provider(step.provider)
+        if len(self.pools) >= MAX_NAMES:
+            self.pools.clear()
+        self.pools[id(pool)] = pool
 
     def embeddings_of(self, provider: Provider) -> EmbeddingsWire:
         """A provider's wire for embeddings."""

@@ -43,7 +43,7 @@ def admit_to_pool_now(run: PoolRun, step_run: StepRun) -> Lease | None:
     rank, tokens = _asks(run, step_run)
     refused = NOBODY  # by what is only known when the lease is asked for
     while (member := _pick(run, step_run, now, rank, tokens, refused)) is not None:
-        own_key = run.own_key(member)
+        own_key = bool(run.call.own_keys) and run.own_key(member)
         lease = run.engine.policies.lease_now(member.state, rank, tokens, own_key=own_key)
         if lease is not None:
             step_run.bind(member, now, own_key=own_key)

@@ -46,8 +46,8 @@ class Histogram:
     """The last durations of requests of one kind, seen to the end (`observed`) or cut off (`censored`), by bucket."""
 
     __slots__ = (
-        "_curve", "_curve_until", "_epoch", "_epochs", "_forgotten", "_until", "added", "censored", "look_at",
-        "observed", "seen",
+        "_curve", "_curve_until", "_epoch", "_epochs", "_forgotten", "_quantiles", "_until", "added", "censored",
+        "look_at", "observed", "seen",
     )
 
     def __init__(self) -> None:
@@ -62,6 +62,7 @@ class Histogram:
         self._until = -math.inf
         self._curve: SurvivalCurve | None = None
         self._curve_until = MIN_SAMPLES - 1  # what `added` may become before it is worked out again
+        self._quantiles: dict[float, float | None] = {}  # of that curve, as far as they were asked for: few
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.count}, p50 {self.quantile(0.5)}, p95 {self.quantile(0.95)}>"
@@ -94,9 +95,12 @@ class Histogram:
         """The seconds within which a share `q` of the samples end; `None` below 100 samples."""
         if self.added > self._curve_until:
             self._work_out_curve()
-        return None if self._curve is None else self._curve.quantile(q)
+        if q not in self._quantiles:
+            self._quantiles[q] = None if self._curve is None else self._curve.quantile(q)
+        return self._quantiles[q]
 
     def _work_out_curve(self) -> None:
+        self._quantiles.clear()
         if self.count < MIN_SAMPLES:
             self._curve, self._curve_until = None, self._forgotten + MIN_SAMPLES - 1
         else:

@@ -206,13 +206,9 @@ class Memory:
             made = self._slower = times, added, self.every.slower(times)
         return made[2]
 
-    def quantile(self, q: float, size: int | None = None, kind: RequestKind = ANY_KIND) -> float | None:
-        """A quantile of the seconds to first content; `None` below a hundred samples."""
-        every = self._every
-        if every is None:
-            return None
-        usual = every if size is None else self.usual(size, kind)
-        return usual.first.histogram.quantile(q)
+    def quantile(self, q: float) -> float | None:
+        """A quantile of the seconds to first content of all requests; `None` below a hundred samples."""
+        return None if self._every is None else self._every.first.histogram.quantile(q)
 
     def add(
         self, seconds: float, size: int, now: float, kind: RequestKind = ANY_KIND, *, censored: bool = False

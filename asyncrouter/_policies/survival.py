@@ -35,12 +35,11 @@ class SurvivalCurve:
     cut off is known to have taken longer, and counts among those at risk until then.
     """
 
-    __slots__ = ("_buckets", "_ended", "_quantiles")
+    __slots__ = ("_buckets", "_ended")
 
     def __init__(self, observed: list[int], censored: list[int]) -> None:
         self._buckets: list[int] = []
         self._ended: list[float] = []
-        self._quantiles: dict[float, float] = {}  # that were asked for, which are few
         at_risk, survival = sum(observed) + sum(censored), 1.0
         for bucket in compress(range(BUCKETS), map(add, observed, censored)):
             if ended := observed[bucket]:
@@ -74,11 +73,6 @@ class SurvivalCurve:
         """
         if not self._ended:
             return None
-        if (found := self._quantiles.get(q)) is None:
-            found = self._quantiles[q] = self._quantile(q)
-        return found
-
-    def _quantile(self, q: float) -> float:
         at, inside = bisect_left(self._ended, q), 1.0
         if at == len(self._ended):
             at -= 1

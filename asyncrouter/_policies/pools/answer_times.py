@@ -61,9 +61,9 @@ class Timed:
         self, now: float, outcome: Outcome, error: AttemptError | None = None, *, says_nothing: bool = False
     ) -> None:
         """Note how it ended. One that was beaten by another attempt, or given up, would have taken longer."""
-        times, whole = self._times, outcome in {"won", "not_accepted"}
-        times.running -= 1
-        times.answers += whole
+        whole = outcome in {"won", "not_accepted"}
+        self._times.ended += 1
+        self._times.answers += whole
         if says_nothing or not (whole or outcome == "superseded" or isinstance(error, AttemptTimeout)):
             self.said = NOTHING
         else:
@@ -82,15 +82,15 @@ class Usual(NamedTuple):
 
 
 class AnswerTimes:
-    """The last requests to one model. `answers` counts the whole answers, `sent` the requests."""
+    """The last requests to one model. `sent` counts them, `ended` those that have, `answers` the whole answers."""
 
-    __slots__ = ("_recent", "answers", "running", "sent")
+    __slots__ = ("_recent", "answers", "ended", "sent")
 
     def __init__(self) -> None:
         self._recent: deque[Timed] = deque(maxlen=KEPT)
-        self.answers = 0
         self.sent = 0
-        self.running = 0
+        self.ended = 0
+        self.answers = 0
 
     def __repr__(self) -> str:
         return f"<AnswerTimes {self.answers} answers of {self.sent} requests>"
@@ -100,7 +100,6 @@ class AnswerTimes:
         timed = Timed(self, now)
         self._recent.append(timed)
         self.sent += 1
-        self.running += 1
         return timed
 
     def since(self, sent: int) -> list[Timed]:
@@ -110,17 +109,18 @@ class AnswerTimes:
 
     def is_overdue(self, now: float, limit: float) -> bool:
         """Whether requests under way have taken longer than `limit` seconds; a single one that hangs may be missed."""
-        running = min(self.running, len(self._recent))
+        running = min(self.sent - self.ended, len(self._recent))
         return running > 0 and now - self._recent[-running].sent_at > limit
 
     def median(self, now: float, since: int = 0) -> Usual | None:
         """The median seconds of a whole answer, over requests after the first `since`; `None` while not known."""
-        window, oldest = min(len(self._recent), self.sent - since, WINDOW + 2 * self.running), now - MAX_AGE
+        running, oldest = self.sent - self.ended, now - MAX_AGE
+        window = min(len(self._recent), self.sent - since, WINDOW + 2 * running)
         looked_at = [*islice(reversed(self._recent), 0, window, max(1, ceil(window / LOOKED_AT)))]
         if looked_at and looked_at[-1].sent_at < oldest:
             looked_at = [one for one in looked_at if one.sent_at >= oldest]
         samples: list[Sample] = [*filter(None, map(SAID, looked_at))]
-        if self.running:
+        if running:
             samples += [(now - one.sent_at, False) for one in looked_at if one.said is None]
         return _median(samples)
 
