@@ -54,7 +54,8 @@ def test_thoughts_stand_once(reader: bool, key: str) -> None:
 @pytest.mark.parametrize("reader", [False, True])
 @pytest.mark.parametrize("pieces", [
     ["ha", "ha"], ["-" * 40, "-" * 40], ["ab " * 12, "ab " * 12],
-    ["Row, ", "row, ", "row, "], ["Hello there. ", "Hello there, you."], ["No", "No"],
+    [TEXT, TEXT, TEXT], [*PIECES, TEXT, " Really."], ["Row, ", "row, ", "row, "], ["No", "No"],
+    ["Hello there. ", "Hello there, you."],
 ])
 def test_what_the_model_says_twice_stands_twice(reader: bool, pieces: list[str]) -> None:
     """Short and monotonous pieces may well be said twice, and other ones are no repetition."""

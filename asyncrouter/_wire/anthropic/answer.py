@@ -281,9 +281,13 @@ class MessageBuilder:
         block.closed = True
 
     def _begin_message(self, message: object) -> None:
-        if isinstance(message, dict) and self._message is None:
+        if not isinstance(message, dict):
+            return
+        if self._message is None:
             self._message = message
             self._add_counts(message.get("usage"))
+        elif self._blocks and message.get("id") != self._message.get("id"):
+            self._mark_lost("the end of a first message, before a second one")
 
     def _add_stop(self, stop: object, usage: object, chunks: list[Chunk] | None) -> None:
         """Add why the message stopped, and what it took; the counts are cumulative."""

@@ -68,6 +68,7 @@ class ResponseBuilder:
         completion, reader = self._completion, self._reader
         chunk: Message = {"error": event.get("error")}
         if isinstance(identifier := event.get("responseId"), str) and identifier:
+            completion.note_id(identifier, begins=True)
             chunk["id"] = reader.id_prefix = identifier
         if isinstance(served := event.get("modelVersion"), str):
             chunk["model"] = served

@@ -27,6 +27,7 @@ from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.failure.envelopes import error_in_envelope, is_error
 from asyncrouter._wire.fields import cost_in, grown_counts
 from asyncrouter._wire.openai.choice import Choice
+from asyncrouter._wire.openai.repeated_text import LONG_PIECE
 from asyncrouter._wire.openai.usage import read_usage
 
 if TYPE_CHECKING:
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
     from asyncrouter._errors import AttemptError
     from asyncrouter._types import Message, Reply
 
-LONG_PIECE = 32
-"""Characters of a piece of a stream from which on it is compared with all that has come: hosts that repeat the text at
-its end do so in one piece, and hardly any token is as long. Where nobody reads along, that is done at the end."""
+MIN_CONTENTS = 2
+"""Contents under one id from which on another id means something."""
 
 _PLAIN_FIELDS = ("content", "role")
 """The fields of a delta that is nothing but text: some hosts repeat the role each time."""
@@ -53,8 +53,8 @@ class CompletionBuilder:
     """
 
     __slots__ = (
-        "_document", "_first_is_open", "_first_texts", "_malformed", "_serial", "_unnumbered", "choices", "content",
-        "ended", "envelope", "error", "usage",
+        "_document", "_first_is_open", "_first_texts", "_ids_vary", "_malformed", "_serial", "_unnumbered", "choices",
+        "content", "ended", "envelope", "error", "usage",
     )
 
     def __init__(self, now: float = 0.0) -> None:
@@ -70,6 +70,7 @@ class CompletionBuilder:
         self._malformed = ""
         self._first_is_open = False  # the first choice has begun, and has no finish reason
         self._first_texts: list[str] = []  # the first choice's pieces of text
+        self._ids_vary = False  # the chunks have several ids, which says nothing
         self._unnumbered = False  # a choice came without its index: it is the only one, or it could be any
 
     def __repr__(self) -> str:
@@ -100,7 +101,7 @@ class CompletionBuilder:
                 type(choice) is dict
                 and choice.get("index") == 0
                 and type(delta := choice.get("delta")) is dict
-                and (len(delta) == 1 or _is_plain(delta))
+                and (len(delta) == 1 or self._is_plain(delta, event.get("id")))
                 and type(text := delta.get("content")) is str
                 and choice.get("finish_reason") is None
                 and choice.get("logprobs") is None
@@ -109,12 +110,13 @@ class CompletionBuilder:
                 and event.get("error") is None
             ):
                 if text:
-                    if chunks is not None:
-                        if len(text) >= LONG_PIECE and self.choices[0].repeats("content", text):
-                            return
-                        chunks.append(Chunk(text))
+                    if len(text) >= LONG_PIECE and self.choices[0].hold_back("content", text):
+                        self._first_is_open = False  # the next piece is looked at
+                        return
                     self._first_texts.append(text)
                     self.content += 1
+                    if chunks is not None:
+                        chunks.append(Chunk(text))
                 return
         if not isinstance(choices, list):
             if choices is not None:
@@ -137,6 +139,20 @@ class CompletionBuilder:
     def has_finished(self, choices: int = 1) -> bool:
         """Whether so many choices have begun, and all that have begun have their finish reason."""
         return len(self.choices) >= choices and all(choice.has_ended for choice in self.choices.values())
+
+    def note_id(self, identifier: object, *, begins: bool) -> None:
+        """Note the id of a chunk; `begins`: an answer may begin with it. In the middle of one that is another answer.
+
+        Some gateways ask again when their upstream breaks off, and send the new answer after the half old one. Others
+        give each chunk an id of its own, or the last one another.
+        """
+        known = self.envelope.get("id")
+        if not known or not identifier or identifier == known or self._ids_vary:
+            return
+        if begins and self.content >= MIN_CONTENTS and not self.has_finished():
+            self.mark_malformed("a second answer, under another id, after half of the first")
+        else:
+            self._ids_vary = True
 
     def mark_malformed(self, what: str) -> None:
         """Note that a part of the answer cannot be read: it is lost, so the rest is no whole answer."""
@@ -206,8 +222,19 @@ class CompletionBuilder:
             raw["usage"] = self.usage
         return raw
 
+    def _is_plain(self, delta: Message, identifier: object) -> bool:
+        """Whether a delta of several fields brings nothing but text, and is no beginning of another answer."""
+        if not (self._ids_vary or not identifier or identifier == self.envelope.get("id")):
+            return False
+        # Some hosts repeat the role, or name what there is not.
+        return not [key for key, value in delta.items() if value and key not in _PLAIN_FIELDS]
+
     def _add_chunk(self, chunk: Message, choices: list[object], chunks: list[Chunk] | None) -> None:
         self._set_error(chunk.get("error"))
+        if self.choices:
+            self.note_id(chunk.get("id"), begins=any(map(_has_role, choices)))
+            if self._malformed:
+                return
         if "choices" not in chunk or "base_resp" in chunk:
             self._set_bare_error(chunk)
         elif not choices and error_in_envelope(chunk) is not None:
@@ -244,7 +271,7 @@ class CompletionBuilder:
                 self._first_texts = mine.pieces["content"]
         self.content += mine.add(choice, chunks if index == 0 else None, in_document=self._document is not None)
         if index == 0:
-            self._first_is_open = not mine.has_ended
+            self._first_is_open = not (mine.has_ended or mine.holds_back)
         if mine.malformed:
             self.mark_malformed(mine.malformed)
         for fields in (choice, choice.get("delta"), choice.get("message")):
@@ -273,6 +300,6 @@ def _is_chunk(document: Message) -> bool:
     )
 
 
-def _is_plain(delta: Message) -> bool:
-    """Whether a delta brings nothing but text; some hosts repeat the role, or name what there is not."""
-    return not [key for key, value in delta.items() if value and key not in _PLAIN_FIELDS]
+def _has_role(choice: object) -> bool:
+    """Whether a choice of a chunk says whose message it is, as the first one does."""
+    return isinstance(choice, dict) and isinstance(delta := choice.get("delta"), dict) and bool(delta.get("role"))

@@ -10,6 +10,7 @@ from asyncrouter._wire.decoding.markup import is_blank, is_only_thought
 from asyncrouter._wire.openai.finish import finish_reason
 from asyncrouter._wire.openai.other_fields import OtherFields, has_media
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
+from asyncrouter._wire.openai.repeated_text import is_whole_again
 from asyncrouter._wire.openai.thinking_blocks import ThinkingBlocks
 from asyncrouter._wire.openai.tool_calls import ToolCalls
 
@@ -27,11 +28,6 @@ _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 """Fields of a delta that hold text, in pieces."""
 
 
-MIN_REPETITION, MIN_SIGNS = 8, 5
-"""Characters of a piece of text that can be the whole text once more, and different ones among them: a short or a
-monotonous piece may well be said twice."""
-
-
 class Choice:
     """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand.
 
@@ -39,12 +35,13 @@ class Choice:
     """
 
     __slots__ = (
-        "_is_messages", "broken", "details", "finish", "has_ended", "logprobs", "malformed", "media", "other", "pieces",
-        "rest", "thinking", "tool_calls",
+        "_held_back", "_is_messages", "broken", "details", "finish", "has_ended", "logprobs", "malformed", "media",
+        "other", "pieces", "rest", "thinking", "tool_calls",
     )
 
     def __init__(self, serial: str = "") -> None:
         self._is_messages = False  # the pieces come as messages instead of deltas
+        self._held_back = "", ""  # the name and the text of a piece that may be a repetition
         self.malformed = ""
         """Which part had a type in which nothing can be read; "" for none."""
         self.pieces: dict[str, list[str]] = {"content": []}
@@ -99,9 +96,26 @@ class Choice:
             return True
         return is_only_thought(self.text, cut=self.finish_reason == "length")
 
-    def repeats(self, key: str, piece: str) -> bool:
-        """Whether a piece is all that has come of this text: some hosts send the whole of it once more at the end."""
-        return _is_all(piece, self.pieces.get(key))
+    def hold_back(self, key: str, piece: str) -> bool:
+        """Hold a piece back if it is all that has come of this text; whether it is.
+
+        Some hosts send the whole text once more at the end. If more of it comes after all, it was no repetition.
+        """
+        if not is_whole_again(piece, self.pieces.get(key)):
+            return False
+        self._held_back = key, piece
+        return True
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether a piece is held back, so that the next one has to be looked at."""
+        return self._held_back[1] != ""
+
+    def _take_held_back(self, key: str) -> str:
+        """The piece that is held back of this text, of which more comes; "" for none."""
+        of, piece = self._held_back
+        self._held_back = "", ""
+        return piece if of == key else ""
 
     def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> bool:
         """Add the choice's next piece, or the whole of it; whether it brought content."""
@@ -118,8 +132,6 @@ class Choice:
         elif message is not None:
             self.malformed = "a message"
         self._add_end(choice, brought=brought)
-        if self.has_ended and chunks is None and not in_document:
-            self._drop_repetition()
         if self.has_ended and self.tool_calls and (rest := self.tool_calls.release()) and chunks is not None:
             chunks.append(Chunk("", "", tuple(rest)))
         return brought
@@ -156,12 +168,6 @@ class Choice:
                 self._add_logprobs(value)
             elif value is not None and key not in {"index", "delta", "message"}:
                 self.rest[key] = value
-
-    def _drop_repetition(self) -> None:
-        """Drop the last piece of the text if it is the whole of it once more, and nobody has read along."""
-        pieces = self.pieces["content"]
-        if len(pieces) > 1 and _is_all(pieces[-1], pieces[:-1]):
-            pieces.pop()
 
     @property
     def broken_natively(self) -> str:
@@ -250,7 +256,9 @@ class Choice:
     def _add_text(self, key: str, value: object) -> tuple[str, str]:
         """Add one of `_TEXT_KEYS`; the text and the reasoning it brought."""
         if isinstance(value, str):
-            if self.repeats(key, value):
+            if self.holds_back:
+                value = self._take_held_back(key) + value
+            elif self.hold_back(key, value):
                 return "", ""
             self.pieces.setdefault(key, []).append(value)
             return ("", value) if key in _REASONING_KEYS else (value, "")
@@ -316,12 +324,6 @@ class Choice:
         if len(pieces) > 1:
             pieces[:] = ["".join(pieces)]  # joined once, however often it is asked for
         return pieces[0]
-
-
-def _is_all(piece: str, pieces: list[str] | None) -> bool:
-    if not pieces or len(piece) < MIN_REPETITION or not piece.startswith(pieces[0]):
-        return False
-    return piece == "".join(pieces) and len(set(piece)) >= MIN_SIGNS
 
 
 def _thinking_text(part: Message) -> str:
