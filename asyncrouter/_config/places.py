@@ -81,7 +81,8 @@ def _of_pool(pool: Pool, names: Names) -> Places:
     for place in members:
         key = (place.provider.name, place.model.id)
         if key in first:
-            raise ConfigError(f"the same place stands in the pool twice: {first[key]} and {place.name}", "any")
+            both = f"{first[key]} and {place.name}"
+            raise ConfigError(f"the same place stands in the pool twice: {both}; leave one out", "any")
         first[key] = place.name
     return Places(pool.name, pool.pick, tuple(members), of_keys=False)
 

@@ -169,7 +169,7 @@ def _member(path: str, given: object) -> PoolMember:
         if isinstance(given, Mapping):
             values = read(PoolMember, given)
             if "weight" in values and (values["weight"] is None or values["weight"] == inf):
-                raise check.expected("a number above 0", given["weight"], "weight")
+                raise check.expected("a finite number above 0", given["weight"], "weight")
             return build(PoolMember, values)
         if not isinstance(given, Model | Pool) and (not isinstance(given, str) or not given.strip()):
             raise check.expected("a model's name or a table with `model`", given)

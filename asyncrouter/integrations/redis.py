@@ -80,6 +80,8 @@ OPEN_SECONDS: Final = 2.0
 CONNECTIONS: Final = 4
 """Connections of one process at most."""
 _MICRO: Final = 1_000_000
+_FOREIGN: Final = "WRONGTYPE", "@user_script"
+"""What Redis says when a key of ours holds what our scripts cannot read."""
 
 
 class RedisState:
@@ -242,7 +244,11 @@ class RedisState:
         try:
             reply = await script(keys=keys, args=arguments)
         except (TimeoutError, exceptions.RedisError, OSError) as error:
-            raise ConnectionError(f"{type(error).__name__}: {error}") from None
+            found = f"{type(error).__name__}: {error}"
+            if any(sign in found for sign in _FOREIGN):
+                cure = "delete it, or use another namespace"
+                found = f"{' or '.join(keys)} holds what asyncrouter has not written; {cure} ({found})"
+            raise ConnectionError(found) from None
         except Exception as error:  # what a server that speaks no Redis makes the client raise
             raise ConnectionError(f"its answer is nonsense: {type(error).__name__}") from None
         return reply if isinstance(reply, list) else []
@@ -348,3 +354,5 @@ def _check_url(url: object) -> None:
         raise ConfigError(f"{expected}; its host or port cannot be read", "shared")
     if scheme not in {"redis", "rediss", "unix"}:
         raise ConfigError(f"{expected}; it has to begin with redis://, rediss:// or unix://", "shared")
+    if scheme != "unix" and not re.fullmatch(r"/?[0-9]*", urlsplit(url).path):  # redis-py would take database 0
+        raise ConfigError(f"{expected}; its path has to be the number of a database", "shared")

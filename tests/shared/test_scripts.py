@@ -247,8 +247,10 @@ def test_another_versions_keys_are_left_alone(server: RedisServer) -> None:
         state = RedisState(server.url, namespace=namespace)
         await state.open()
         try:
-            with pytest.raises(ConnectionError, match="ResponseError"):
+            with pytest.raises(ConnectionError, match="ResponseError") as caught:
                 await state.admit(ask(wanted=[0.0], waiting=1, rate=10.0))
+            cure = "holds what asyncrouter has not written; delete it, or use another namespace"
+            assert str(caught.value).startswith(f"asyncrouter:1:{namespace}:{{p}} {cure} (")
         finally:
             await state.aclose()
 
@@ -270,6 +272,7 @@ def test_a_server_that_is_not_there() -> None:
 @pytest.mark.parametrize(("given", "words"), [
     ({"url": "http://localhost"}, "begin with redis://"), ({"url": ""}, "begin with redis://"), ({"url": 3}, "got int"),
     ({"url": "redis://:hunter2@localhost:hunter2/0"}, "host or port cannot be read$"),
+    ({"url": "redis://h/db0"}, "number of a database$"), ({"url": "rediss://h/0/1"}, "number of a database$"),
     ({"url": "redis://[::1/0"}, "host or port cannot be read$"), ({"url": "redis://h", "namespace": "a b"}, "letters"),
     ({"url": "redis://h", "namespace": ""}, "letters"), ({"url": "redis://h", "processes": 0}, "1 or more"),
     ({"url": "redis://h", "namespace": 3}, "letters"), ({"url": "redis://h", "processes": "2"}, "1 or more"),
