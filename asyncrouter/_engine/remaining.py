@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.claim import may_go_at_once
-from asyncrouter._engine.pool_steps import PoolSteps
+from asyncrouter._engine.pool_steps import NONE_MET, PoolSteps
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
 from asyncrouter._engine.trace_entry import requests_to
 from asyncrouter._engine.turns import Turns
@@ -45,7 +45,7 @@ class Remaining(PoolSteps):
         self._engine = engine
         self._call = call
         self._plan = plan
-        self._pools = {}
+        self._pools = NONE_MET
         self.may_race = plan.races and (call.priority != "batch" or plan.hedge is not None)
         """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)
