@@ -113,6 +113,7 @@ class Run:
         self._callers: dict[int, Caller] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._plans: dict[str, Plan] = {}
+        self._leaving: asyncio.Task[None] | None = None
         record.has_listener = scenario.listeners != "none"
         self._sides: list[Side] = []
         pace, store = Pace(record, spare=SPARE * (scenario.routers - 1)), InProcess()

@@ -58,7 +58,7 @@ class World:
         self._answers: dict[SimulatedResponse, None] = {}
         self._sending: dict[Exchange, asyncio.Future[None]] = {}
         self.watchers: list[Callable[[Exchange], None]] = []
-        """RequestFacts at each sending, before anything else happens."""
+        """Called with each request as it is sent, before anything else happens."""
         self.cancel: Callable[[CallRecord], None] = lambda _: None
 
     def wall(self) -> float:
