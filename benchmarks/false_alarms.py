@@ -10,7 +10,8 @@ second; while it is silent it is counted against its model, as an attempt that i
   memory says, whichever is longer). In a chain such an answer is raced, and cut only where nobody could be.
 - `beyond`: the same for the memory alone, without the 30 s, from 500 samples of that kind of request on.
 
-The bounds are 95 % ones (Poisson). "kinds" has ten kinds of request beside the usual one, of 0.05 to 5 % of the traffic
+A law that was measured before stays in the file, so that parts can be measured one at a time. The bounds are 95 % ones
+(Poisson). "kinds" has ten kinds of request beside the usual one, of 0.05 to 5 % of the traffic
 each, whose first contents take up to 8 times as long ("long kinds": 32 times, more than 30 s); its figures are those of
 the ten.
 """
@@ -24,7 +25,7 @@ import math
 import time
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _answers import Answer, Law
 from _machine import environment
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     print(f"{'law':<26}{'judged':>9}{'demoted':>9}{'cut':>6}{'≤ per 100,000':>15}{'beyond':>8}{'≤ per 100,000':>15}")
-    laws = {}
+    laws: dict[str, dict[str, Any]] = {}
     for name, law in LAWS.items():
         if options.only and not any(part in name for part in options.only.split(",")):
             continue
@@ -172,13 +173,25 @@ def main() -> None:
         laws[name] = one._asdict() | {"cut_bound": bounds[0], "beyond_bound": bounds[1]}
         print(f"{name:<26}{one.judged:>9,}{one.demoted:>9}{one.cut:>6}{bounds[0]:>15.2f}{one.beyond:>8}{bounds[1]:>15.2f}"
               f"   ({time.process_time() - began:.0f} s) {one.at or ''}", flush=True)
-    total = {key: sum(one[key] for one in laws.values()) for key in ("answers", "judged", "demoted", "cut", "beyond")}
+    total = _totals(laws)
     print(f"{total['answers']:,} answers: {total['demoted']} demotions (≤ "
           f"{1e6 * upper_bound(total['demoted']) / total['answers']:.1f} in a million), {total['cut']} cut (≤ "
           f"{1e5 * upper_bound(total['cut']) / total['judged']:.2f} in 100,000)")
     if options.json is not None:
-        document = {**environment(), "seed": options.seed, "answers": options.answers, "laws": laws, "total": total}
-        options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(options.json, laws, options.seed, options.answers)
+
+
+def _totals(laws: dict[str, dict[str, Any]]) -> dict[str, int]:
+    return {key: sum(one[key] for one in laws.values()) for key in ("answers", "judged", "demoted", "cut", "beyond")}
+
+
+def _write(path: Path, laws: dict[str, dict[str, Any]], seed: int, answers: int) -> None:
+    """Write the figures of these laws beside those of the others."""
+    document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"laws": {}}
+    made = environment()
+    document["laws"] |= {name: {"date": made["date"], "seed": seed, **law} for name, law in laws.items()}
+    document |= made | {"seed": seed, "answers": answers, "total": _totals(document["laws"])}
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
