@@ -48,8 +48,9 @@ MALLOC = {
 DEPENDENCIES = "aiohttp, anyio, backoff, orjson"
 """The imports that the import of asyncrouter is compared with."""
 BODY: dict[str, object] = {"model": "m", "messages": MESSAGES, "temperature": 0.2}
-MEMBERS, WARM_POOL = 10, 40
-"""Members of a pool, and rounds before it is measured: each member is then as well known as the single model."""
+MEMBERS, WARM_POOL = 10, 160
+"""Members of a pool, and rounds before it is measured: a thousand answers of each member. While a model is not well
+known, what is usual for it is worked out again after a few dozen answers, whether or not it stands in a pool."""
 TOKENS = 500
 """Tokens of a streamed reply."""
 

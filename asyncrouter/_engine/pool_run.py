@@ -135,7 +135,7 @@ class PoolRun:
         """How many of those could be asked now, `MOST_MEMBERS` at most: as many steps the pool is for the deadline."""
         state = self.state
         if state.nothing_refuses and not (self.without or self.running):
-            return min(MOST_MEMBERS - self.failures, len(state.members))
+            return min(MOST_MEMBERS, len(state.members))
         most, found = MOST_MEMBERS - self.failures, 0
         for member in self.left():
             if found >= most:
