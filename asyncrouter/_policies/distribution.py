@@ -13,7 +13,7 @@ from itertools import compress
 from operator import add, neg
 from typing import TYPE_CHECKING
 
-from asyncrouter._policies.survival import BUCKETS, GROWTH, SHORTEST
+from asyncrouter._policies.survival import BUCKETS, GROWTH, SHORTEST, bucket_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,11 @@ MIN_AT_RISK = 10
 """Samples that must reach a bucket for the share of those that end in it to be believed."""
 MIN_SIGMA = 0.02
 """The least spread of a lognormal tail, in units of the logarithm: the width of a bucket."""
+STRETCH = 1.5
+"""The ratio of the instants between which it is counted how many still end, before a tail that was not seen."""
+STRETCH_SAMPLES = 20
+"""Samples that end or are cut off in it at the most: where many end, the last of them say how soon the next ones will.
+"""
 STEP = 1.1
 """The ratio of two neighbouring instants where a curve is a formula."""
 _SQRT2 = math.sqrt(2.0)
@@ -49,12 +54,16 @@ def normal_quantile(share: float) -> float:
 class Curve:
     """The share that takes longer than each of some instants; `seconds` rise from 0, `longer` falls from 1.
 
-    With `tail`, the curve goes on beyond the last of them as a lognormal that leaves that share there at the least.
+    With `tail`, the curve goes on beyond the last of them as a lognormal that leaves that share there at the least, and
+    of which at first no more than `ending` end (a share, for each unit of the logarithm of time).
     """
 
-    __slots__ = ("_left", "_longer", "_seconds", "_tail")
+    __slots__ = ("_ending", "_left", "_longer", "_seconds", "_tail")
 
-    def __init__(self, seconds: list[float], longer: list[float], tail: float | None = None) -> None:
+    def __init__(
+        self, seconds: list[float], longer: list[float], tail: float | None = None, ending: float = math.inf
+    ) -> None:
+        self._ending = ending
         self._seconds = seconds
         self._longer = longer
         self._tail = tail  # `None`: nothing is to be added
@@ -148,6 +157,8 @@ class Curve:
         median = seconds[min(bisect_left(longer, -0.5, key=neg), len(seconds) - 1)]
         z = normal_quantile(share) if share < 0.5 else 0.0
         sigma = max(math.log(last / median) / z if z > 0.1 and last > median else 0.5, MIN_SIGMA)
+        if self._ending < math.inf:
+            sigma = max(sigma, math.exp(-0.5 * z * z) / (_SQRT_TAU * normal_tail(z) * self._ending))
         centre = math.log(last) - z * sigma  # so that the tail begins where the last point is
         while instant < 10.0 * LAST_SECONDS:
             instant *= STEP
@@ -179,4 +190,19 @@ def observed_curve(observed: Sequence[int], censored: Sequence[int], count: int)
     if seconds[-1] < reached:  # up to here many were silent, and then cut off
         seconds.append(reached)
         longer.append(share)
-    return Curve(seconds, longer, 0.5 / (count + 1))
+    return Curve(seconds, longer, 0.5 / (count + 1), _most_ending(observed, censored, reached, at_risk))
+
+
+def _most_ending(observed: Sequence[int], censored: Sequence[int], reached: float, at_risk: int) -> float:
+    """How many of those at risk end at the most, for each unit of the logarithm of time, before `reached` (95 %)."""
+    if reached <= SHORTEST:
+        return math.inf
+    last, width = bucket_of(reached / math.sqrt(GROWTH)), math.log(GROWTH)
+    ended, exposure, most = 0, 0.0, STRETCH_SAMPLES + at_risk
+    for bucket in range(last, max(0, last - round(math.log(STRETCH) / width)), -1):
+        at_risk += observed[bucket] + censored[bucket]
+        if ended and at_risk > most:
+            break
+        ended += observed[bucket]
+        exposure += width * at_risk
+    return (ended + 2.0 * math.sqrt(ended) + 3.0) / exposure if exposure else math.inf

@@ -77,3 +77,27 @@ def test_what_was_cut_off_stays_in_the_tail() -> None:
 
     assert made.longer(0.9) == pytest.approx(0.05, rel=0.5)
     assert made.quantile(0.5) == pytest.approx(0.5, rel=0.02)
+
+
+def after_a_bulk(cut_at: float, stragglers: int) -> Curve:
+    """The curve of 1,000 samples of about half a second, and of stragglers that were all cut off at this instant."""
+    random, histogram = Random(7), Histogram()
+    for _ in range(1000):
+        histogram.add(0.5 * exp(random.gauss(0.0, 0.35)), 0.0)
+    for _ in range(stragglers):
+        histogram.add_cut(cut_at, 0.0)
+    return observed_curve(histogram.observed, histogram.censored, histogram.count)
+
+
+@pytest.mark.parametrize(("cut_at", "stragglers"), [(3.0, 50), (4.0, 30), (6.0, 15)])
+def test_where_none_ends_for_long_the_tail_is_as_long(cut_at: float, stragglers: int) -> None:
+    """Of stragglers that are all cut off, as they lose their races, at least ten more seconds are expected."""
+    made = after_a_bulk(cut_at, stragglers)
+
+    assert made.mean_left(cut_at) > 10.0
+    assert made.mean_left(1.6) > 10.0
+
+
+def test_the_last_that_end_say_how_soon_the_next_ones_will() -> None:
+    """Without stragglers a fifth of a second more is expected of who has taken three times as long as usual."""
+    assert 0.1 < after_a_bulk(3.0, 0).mean_left(1.5) < 0.4
