@@ -70,7 +70,7 @@ class Timed:
             self.said = now - self.sent_at, whole
 
 
-SAID: Final[Callable[[Timed], Sample | None]] = attrgetter("said")
+SAID: Final[Callable[[Timed], Sample | None]] = attrgetter("said")  # `NOTHING` is as good as none
 WHOLE: Final[Callable[[Sample], bool]] = itemgetter(1)
 
 

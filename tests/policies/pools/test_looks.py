@@ -110,14 +110,17 @@ def test_a_limit_of_tokens_that_headers_announce_counts_at_once(loop: asyncio.Ab
     assert state.counts_tokens
 
 
-def test_members_are_asked_once_a_second_while_nothing_happens(loop: asyncio.AbstractEventLoop) -> None:
-    """A hundred calls in a second cost as many looks at ten members as one."""
+def test_members_are_asked_again_only_when_something_has_happened(loop: asyncio.AbstractEventLoop) -> None:
+    """Of sixty calls in three seconds only the first asks what refuses the members; after a hold the next one does."""
     state, policies = pool_and_policies(loop, Pool(THREE))
     asked: list[str] = []
     refuses = policies.refusal
     state._refusal = lambda member, now: asked.append(member.name) or refuses(member.model, now)  # type: ignore[func-returns-value]
 
-    for call in range(20):
+    for call in range(60):
         state.choose(call / 20)
-
     assert asked == list(THREE)
+
+    rate_limited(policies, state.members[0], 3.0)
+    state.choose(3.0)
+    assert asked[3:6] == list(THREE)
