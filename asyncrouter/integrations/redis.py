@@ -32,7 +32,7 @@ import asyncio
 import re
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -49,6 +49,7 @@ except ModuleNotFoundError as _missing:
     ) from None
 
 from asyncrouter import ConfigError
+from asyncrouter.integrations import _redis_replies as replies
 from asyncrouter.integrations import _redis_scripts as scripts
 from asyncrouter.shared import (
     ALIVE_SECONDS,
@@ -65,11 +66,9 @@ from asyncrouter.shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from redis.commands.core import AsyncScript
-
-T = TypeVar("T")
 
 VERSION: Final = 1
 """The version of the keys: it is raised when an older asyncrouter could not read them."""
@@ -79,7 +78,6 @@ OPEN_SECONDS: Final = 2.0
 """The same for the first answer, for which a call can wait."""
 CONNECTIONS: Final = 4
 """Connections of one process at most."""
-_MICRO: Final = 1_000_000
 _FOREIGN: Final = "WRONGTYPE", "@user_script"
 """What Redis says when a key of ours holds what our scripts cannot read."""
 
@@ -147,7 +145,7 @@ class RedisState:
             ask.most or 0, int(ask.known), int(ask.back), ask.unused, _number(ask.more_tokens), HORIZON_SECONDS,
             LAPSE_SECONDS, JOIN_SECONDS, ALIVE_SECONDS,
         ], [*map(_number, ask.wanted)])
-        return _read(_grant, reply)
+        return replies.read(replies.grant, reply)
 
     async def tell(self, hold: SharedHold) -> None:
         """Let all processes know of a hold."""
@@ -160,7 +158,7 @@ class RedisState:
     async def news(self) -> tuple[int, list[SharedHold]]:
         """How many processes there are, and all holds that are not over."""
         keys = [self._key("{news}"), self._key("{news}:p")]
-        return _read(_news, await self._run_script(scripts.NEWS, keys, [self._process, LAPSE_SECONDS]))
+        return replies.read(replies.news, await self._run_script(scripts.NEWS, keys, [self._process, LAPSE_SECONDS]))
 
     async def reserve(self, wanted: Sequence[tuple[tuple[Account, ...], int, float]]) -> list[Reservation | Short]:
         """Reserve amounts in accounts, each in all of them or in none."""
@@ -175,13 +173,13 @@ class RedisState:
                 arguments += [self._index(keys, account), account.limit, account.span]
         reply = await self._ask(scripts.RESERVE, keys, [], arguments)
 
-        def read(found: Sequence[object]) -> list[Reservation | Short]:
+        def parse(found: Sequence[object]) -> list[Reservation | Short]:
             return [
-                _reservation(one, accounts, amount, name)
+                replies.reservation(one, accounts, amount, name)
                 for one, (accounts, amount, _), name in zip(found, wanted, ids, strict=True)
             ]
 
-        return _read(read, reply)
+        return replies.read(parse, reply)
 
     async def settle(self, ended: Sequence[tuple[Reservation, int]]) -> None:
         """Replace reservations by what was spent, each once."""
@@ -197,7 +195,7 @@ class RedisState:
         """An account as it is now."""
         keys: list[str] = []
         self._index(keys, account)
-        return _read(_spent, await self._run_script(scripts.READ, keys, [account.span]))
+        return replies.read(replies.spent, await self._run_script(scripts.READ, keys, [account.span]))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -227,7 +225,7 @@ class RedisState:
         for _ in range(2):
             sent = _number(self._ahead and self._ahead + loop.time())
             reply = await self._run_script(text, keys, [*before, sent, *after])
-            told, stale = _read(_time_in, reply)
+            told, stale = replies.read(replies.time_in, reply)
             self._ahead = told - loop.time()
             if not stale:
                 return reply[1:]
@@ -283,62 +281,6 @@ def _number(value: float | None) -> str:
 
 def _hash(*names: str) -> str:
     return blake2b("\0".join(names).encode(), digest_size=16, person=b"asyncrouter").hexdigest()
-
-
-def _read(read: Callable[[Sequence[object]], T], reply: Sequence[object]) -> T:
-    """Read a reply. Raises `OSError` for one that our scripts do not give."""
-    try:
-        return read(reply)
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        raise ConnectionError(f"its answer is nonsense: {type(error).__name__}") from None
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, int | bytes | str):
-        return int(value)
-    raise TypeError(value)
-
-
-def _time_in(reply: Sequence[object]) -> tuple[float, bool]:
-    """The server's clock in the answer to a question, and whether the question was stale."""
-    stale = _whole(reply[0]) < 0
-    return _whole(reply[int(stale)]) / 1000.0, stale
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _grant(reply: Sequence[object]) -> Grant:
-    wait, processes, share, room, joins_in, held = map(_whole, reply[:6])
-    return Grant(
-        [_whole(one) / _MICRO for one in reply[7:]], wait / _MICRO, processes, share / _MICRO, room,
-        joins_in / _MICRO, held / _MICRO, _text(reply[6]),
-    )
-
-
-def _news(reply: Sequence[object]) -> tuple[int, list[SharedHold]]:
-    holds = []
-    for told, left in zip(reply[1::2], reply[2::2], strict=True):
-        kind, key, span, why, of_key = orjson.loads(_text(told))
-        holds.append(SharedHold(kind, tuple(key), _whole(left) / _MICRO, span, why, of_key))
-    return _whole(reply[0]), holds
-
-
-def _reservation(found: object, accounts: tuple[Account, ...], amount: int, name: str) -> Reservation | Short:
-    if not isinstance(found, list):
-        raise TypeError(found)
-    first, *rest = map(_whole, found)
-    if first < 0:
-        count = len(accounts)
-        return Reservation(accounts, tuple(rest[:count]), amount, name, tuple(rest[count:]))
-    left, ends_in = rest
-    return Short(accounts[first], left, None if ends_in < 0 else ends_in / _MICRO)
-
-
-def _spent(reply: Sequence[object]) -> Spent:
-    spent, reserved, ends_in = map(_whole, reply)
-    return Spent(spent, reserved, None if ends_in < 0 else ends_in / _MICRO)
 
 
 def _check_url(url: object) -> None:
