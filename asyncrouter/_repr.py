@@ -65,8 +65,14 @@ class ShortRepr:
     def __repr__(self) -> str:
         shown = [field for field in fields(self) if field.repr]  # type: ignore[arg-type]  # subclasses are dataclasses
         values = [(field, getattr(self, field.name)) for field in shown]
-        text = ", ".join(f"{field.name}={value!r}" for field, value in values if value != default_of(field))
+        text = ", ".join(
+            f"{field.name}={self._shown(field.name, value)!r}" for field, value in values if value != default_of(field)
+        )
         return f"{type(self).__name__}({text})"
+
+    def _shown(self, name: str, value: object) -> object:
+        """What is shown of a field."""
+        return value
 
 
 def default_of(field: Field[object]) -> object:

@@ -162,6 +162,7 @@ class Router(EmbeddingRouter):
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
             forget_locals(error)
             raise
+        del params, provider_params
         trace = self._begin(engine, call, plan, tags)
         try:
             reply = await self._life.race(engine, call, plan, trace).run()

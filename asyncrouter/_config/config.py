@@ -12,6 +12,7 @@ from asyncrouter._config.catalog import Model, Provider, provider_name
 from asyncrouter._config.names import find_model, find_provider
 from asyncrouter._config.places import Names, Places, find_places
 from asyncrouter._config.pool import Pool
+from asyncrouter._config.secret_names import without_secrets
 from asyncrouter._config.settings import (
     NOT_GIVEN,
     AutoClock,
@@ -62,6 +63,9 @@ class Settings(ShortRepr, PickledByName):
         if isinstance(self.retry, Mapping):
             set_frozen(self, "retry", dict(self.retry))
         set_frozen(self, "params", parameters("params", self.params))
+
+    def _shown(self, name: str, value: object) -> object:
+        return without_secrets(value) if name == "params" else value
 
 
 @dataclass(frozen=True, slots=True, repr=False)

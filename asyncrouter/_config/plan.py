@@ -89,6 +89,9 @@ class PlannedStep(NamedTuple):
     pool: PlannedPool | None = None
     """Of a pool: its members. `model` and `provider` stand for them."""
 
+    def __repr__(self) -> str:  # a credential may stand among the parameters
+        return f"<PlannedStep {self.member or self.name}>"
+
 
 class PlannedPool(NamedTuple):
     """The members of a pool, as steps, and how one of them is picked."""
@@ -135,6 +138,9 @@ class Plan(NamedTuple):
     """Whether a step may be raced with another one, or with itself, by a hedge or by a rescue."""
     keyed: tuple[str, ...] = ()
     """The providers that have several keys, once for each: `openai[OPENAI_KEY_A]`."""
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.task or 'chain'}: {', '.join(step.name for step in self.steps)}>"
 
 
 def resolve(

@@ -42,6 +42,9 @@ _SMALL: Final = re.compile(r"[a-z]")
 _OF_HEADERS: Final = frozenset({"headers", "extra_headers", "default_headers"})
 _OF_BODY: Final = re.compile(r"extra_body|\w*(?:params|kwargs|config|settings)")
 """Parameters of other libraries that hold header fields, or more parameters."""
+_MIN_SECRET: Final = 7
+"""Characters from which on a text is taken for a credential: shorter ones are words, and would be missed in messages.
+"""
 _REMEMBERED: Final = 1000
 """Names whose answer is kept."""
 _LONGEST: Final = 200
@@ -105,3 +108,40 @@ def secret_in(params: Mapping[str, object]) -> str:
 
 def _secret_header_in(headers: Mapping[str, object]) -> str:
     return next((name for name in headers if isinstance(name, str) and is_secret_header(name)), "")
+
+
+def secret_texts(params: object) -> list[str]:
+    """The texts among parameters, however deep and also in tools, that stand under the name of a credential."""
+    found: list[str] = []
+    left: list[tuple[object, bool]] = [(params, False)]
+    while left:
+        value, is_secret = left.pop()
+        if isinstance(value, Mapping):
+            left += [(inner, isinstance(name, str) and _is_credential(name)) for name, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [(inner, is_secret) for inner in value]
+        elif is_secret and isinstance(value, str) and len(value) >= _MIN_SECRET:
+            found += [value, value.partition(" ")[2]]
+    return [text for text in found if len(text) >= _MIN_SECRET]
+
+
+def without_secrets(params: object) -> object:
+    """The same parameters for a person to see: with "***" for each text under the name of a credential."""
+    if isinstance(params, Mapping):
+        return {
+            name: _hidden(value) if isinstance(name, str) and _is_credential(name) else without_secrets(value)
+            for name, value in params.items()
+        }
+    return [without_secrets(value) for value in params] if isinstance(params, list | tuple) else params
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, str):
+        return "***"
+    if isinstance(value, list | tuple):
+        return [_hidden(inner) for inner in value]
+    return without_secrets(value)
+
+
+def _is_credential(name: str) -> bool:
+    return is_secret_parameter(name) or is_secret_header(name)

@@ -79,6 +79,7 @@ class EmbeddingRouter(RouterBase):
             params, provider_params = None, {}  # a credential may stand among them, which is why this was raised
             forget_locals(error)
             raise
+        del params, provider_params
         # As an open router's other parts, it is imported when the first call needs it.
         from asyncrouter._embedding.run import EmbedRun
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._config.budget import OverBudget
 from asyncrouter._config.catalog import base_name
+from asyncrouter._config.secret_names import secret_texts
 from asyncrouter._credentials import secrets_of_call
 from asyncrouter._errors import AttemptError, NotAccepted, NotSent, RouterError
 from asyncrouter._events import AttemptEnded, AttemptStarted
@@ -140,7 +141,9 @@ class TraceEntry:
     def _mask(self, text: str, key: Secret | None) -> str:
         # `key` too: the credential may have been renewed since this attempt took its key.
         provider = self.step.model.provider
-        return self.engine.credentials[provider].mask(text, key, *secrets_of_call(self.call.headers_for(provider)))
+        secrets = secrets_of_call(self.call.headers_for(provider))
+        secrets += secret_texts([self.call.params_for(provider), self.step.params])
+        return self.engine.credentials[provider].mask(text, key, *secrets)
 
 
 class _ReadHeaders:
