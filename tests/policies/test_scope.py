@@ -197,6 +197,9 @@ DEFINITE = {
     "credits": Act(status=402, message="Insufficient credits. Add more."),
     "billing_error": Act(status=402, type="billing_error"),
     "401": Act(status=401),
+    "shut down": Act(status=404, message="This model has been shut down."),
+    "account": Act(status=403, type="x", message="Your account has been suspended."),
+    "past due": Act(status=402, message="Your account is past due."),
 }  # fmt: skip
 
 

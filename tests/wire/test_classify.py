@@ -311,10 +311,47 @@ def test_a_model_that_is_gone(status: int, error: object) -> None:
     (403, "Request denied: prompt contains a private key", False),
     (403, "预扣费额度失败, 用户剩余额度: 0.1", False), (403, "用户额度不足", True),
     (402, "You requested up to 900 tokens, but can only afford 12. Check your billing", False),
+    (404, "This model has been shut down.", True), (404, "Could not find a model named foo", True),
+    (404, "The deployment for this resource does not exist.", True), (404, "foo: model has reached end of life", True),
+    (404, "The requested model was sunset on 2026-01-01", True), (404, "模型不存在", True),
+    (404, "Model y has no tools; tool z was not found", False), (404, "Requested entity was not found.", False),
+    (403, "Your account has been deactivated", True), (403, "This organization has been disabled.", True),
+    (403, "Your subscription has expired", True), (403, "You must agree to the license first", True),
+    (403, "User location is not supported for the API use.", True), (403, "用户已被封禁", True),
+    (403, "Project is not allowed to use this model", True), (403, "The request violates our terms of use", False),
+    (403, "Your account: request blocked as malicious, organization disabled", False),
+    (402, "Your account is past due", True), (402, "Please add a payment method", True),
+    (402, "Your free trial has ended", True), (402, "Payment required", False),
 ])
 def test_words_that_name_the_model_or_the_account(status: int, message: str, definite: bool) -> None:
     """They are definite unless they also speak of what the request holds, or how large it is."""
     assert classify(status, err(message)).definite == definite
+
+
+@pytest.mark.parametrize("message", [
+    "This request will never succeed; do not retry", "Retrying will not help.", "Non-retryable error",
+    "The request cannot be retried", "No retry can help here", "permanently unavailable",
+    "No available channel for model foo under group default (distributor)", "无可用渠道",
+    "The model `foo` does not exist", "model foo not found", "Invalid model name", "This model has been retired",
+])
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_words_that_no_retry_can_help(status: int, message: str) -> None:
+    """A failure of a server is not tried again where it says so itself, or speaks of a model that there is not."""
+    assert classify(status, err(message)).again == "never"
+
+
+@pytest.mark.parametrize("message", [
+    "Please try again later", "The server had an error; you can retry your request", "No retry after this time",
+    "do not hesitate to retry", "the image of the model was not found", "temporarily unavailable",
+])
+def test_words_that_leave_a_retry_open(message: str) -> None:
+    """Other words about trying again, and about parts of the request, stop nothing."""
+    assert classify(503, err(message)).again == "jitter"
+
+
+def test_a_pause_that_is_asked_for_counts_more() -> None:
+    """With a Retry-After it is tried again, whatever the message says."""
+    assert classify(503, err("do not retry"), retry_after="5").again != "never"
 
 
 def test_a_spent_limit_says_when_it_starts_again() -> None:

@@ -158,7 +158,7 @@ class Classifier:
         if kind is RateLimited and exhausted_quota(body, names) == "model":
             # Google's own RetryInfo is about the minute, and wrong here.
             error.again, error.retry_after = "never", until_google_day_ends(self._wall())
-        elif _unknown_availability(body, retryable=False):
+        elif _unknown_availability(body, retryable=False) or (retry_after is None and _is_in_vain(error, body)):
             error.again = "never"
         if kind is ContextTooLong and status == 429:
             error.retry_after = None  # no pause makes the request smaller
@@ -268,6 +268,15 @@ def _is_definite(error: AttemptError, body: ErrorBody, names: set[str]) -> bool:
             return False
         return error.status != 402 or bool(words.DEFINITE_CREDIT_PHRASES.search(message))
     return False
+
+
+def _is_in_vain(error: AttemptError, body: ErrorBody) -> bool:
+    """Whether the provider's words say that the same request cannot succeed later, whatever its status says."""
+    message = plain_message(body.message)
+    if words.NO_RETRY_PHRASES.search(message):
+        return True
+    found = isinstance(error, ServerFailed) and not body.relayed and words.DEFINITE_NOT_FOUND_PHRASES.search(message)
+    return bool(found) and not words.OF_A_REQUEST_PHRASES.search(message)
 
 
 def _exceeds_whole_limit(message: str) -> bool:

@@ -135,8 +135,12 @@ DEFINITE_NAMES: Final = BILLING_NAMES | frozenset({
 """Names that say for sure that a failure is the model's, the key's or the account's, and not one request's."""
 
 DEFINITE_NOT_FOUND_PHRASES: Final = re.compile(
-    r"no endpoints found for\b|no such model|unknown model|\bmodel:|\bmodels?/\S+ (?:is )?not found"
-    r"|\bmodels?\b.{0,120}(?:not found|does not exist|doesn't exist|not exist|deprecated|retired|no longer)"
+    r"no endpoints found for\b|no such model|(?:unknown|invalid|unsupported) model|\bmodel:"
+    r"|\bmodels?/\S+ (?:is )?not found|no model (?:with|named|called)\b|\bfind (?:a |the |any )?models?\b"
+    r"|model_not_found"
+    r"|\bmodels?\b.{0,120}(?:not found|does not exist|doesn't exist|not exist|deprecated|retired|no longer|shut ?down"
+    r"|\bsunset|discontinued|decommissioned|end[- ]of[- ]life|been removed|not available in\b|not supported for\b)"
+    r"|\b(?:deployment|engine)\b.{0,60}(?:not found|does not exist|doesn't exist|been removed)|deploymentnotfound|模型不存在"
 )
 """Phrases of a 404 about the model itself. Others are about what one request needs, such as tools or images."""
 
@@ -148,6 +152,12 @@ OF_A_REQUEST_PHRASES: Final = re.compile(
 
 DEFINITE_FORBIDDEN_PHRASES: Final = re.compile(
     r"\bapi[ -]?key|\bkeys?\b|\baccess\b|\bpermission|\bcredential|\bnot authori[sz]ed|\bcountry\b|\bregion\b"
+    r"|\b(?:account|consumer|organi[sz]ation|project|team|workspace)\b.{0,60}"
+    r"\b(?:banned|closed|deactivated|disabled|expired|inactive|not allowed|suspended|terminated)\b"
+    r"|\blocation\b|\bsubscription\b.{0,30}\b(?:ended|expired|inactive|required)\b|\bpaid plan\b"
+    r"|\bplan\b.{0,40}\binclude\w* (?:this |the )?model|\bgated\b|authori[sz]ed list|white-?list|allow-?list"
+    r"|\bip address\b|(?:accept|agree)\w*\b.{0,40}\b(?:terms|licen[sc]e)\b"
+    r"|\b(?:terms|licen[sc]e)\b.{0,40}\b(?:accept|agree)|\bit is disabled\b|无权|没有权限|封禁"
 )
 """Words of a JSON 403 about the key or what it may do. A page of HTML is a firewall's, and may be about one prompt."""
 
@@ -159,9 +169,22 @@ OF_A_SIZE_PHRASES: Final = re.compile(r"fewer max_tokens|can only afford|预扣�
 
 DEFINITE_CREDIT_PHRASES: Final = re.compile(
     r"insufficient (?:credits?|balance|funds|quota)|(?:credit )?balance is too low|credits are depleted|out of credits?"
-    r"|exceeded your current quota|included credits|billing"
+    r"|exceeded your current quota|included credits|billing|past due|payment method"
+    r"|(?:balance|credits?) (?:is|are) exhausted|\btrial\b.{0,20}\b(?:ended|expired|over)\b|credit limit"
+    r"|\bsubscription\b|余额|欠费"
 )
 """Phrases about an account without money. A 402 that asks for fewer tokens is about one request."""
+
+NO_RETRY_PHRASES: Final = re.compile(
+    r"\b(?:do not|don't|never|must not|should not|cannot|can't|no need to) (?:be )?(?:re-?try|re-?tried)\b"
+    r"|\b(?:not|non)[ -]?(?:re-?tr(?:y|i)able)\b|\bnot be retried\b"
+    r"|\bretr(?:y|ies|ying)\b.{0,30}\b(?:not|never|cannot|can't|won't|no)\b.{0,12}\b(?:help|succeed|work|use)\b"
+    r"|\bno retry (?:can|will)\b|\b(?:will|can) never succeed\b"
+    r"|\bpermanent(?:ly)? (?:disabled|removed|unavailable|error|failure)"
+    r"|no available channels? for\b|无可用渠道|请勿重试"
+)
+"""Words of a provider, also under 429 and 5xx, that asking again cannot help. Relays (one-api) say of a model that none
+of their channels has: "No available channel for model x"."""
 
 MESSAGES: Final = re.compile(r"messages\b|input\b|prompt$")
 """How OpenAI names the prompt, or a part of it, as the parameter that is wrong."""
@@ -175,8 +198,8 @@ TOKENS_A_MINUTE: Final = re.compile(r"rate limit of ([\d,]+) (?:input )?tokens p
 JUDGED: Final = re.compile("|".join(phrases.pattern for phrases in (
     TOO_MANY_TOKENS_PHRASES, FILTER_PHRASES, BILLING_PHRASES, LONG_CONTEXT_PHRASES, ACCOUNT_PHRASES, KEY_PHRASES,
     RATE_PHRASES,
-    DEFINITE_NOT_FOUND_PHRASES, DEFINITE_FORBIDDEN_PHRASES, DEFINITE_CREDIT_PHRASES, TOO_LARGE_FOR_LIMIT,
-    TOKENS_A_MINUTE,
+    DEFINITE_NOT_FOUND_PHRASES, DEFINITE_FORBIDDEN_PHRASES, DEFINITE_CREDIT_PHRASES, NO_RETRY_PHRASES,
+    TOO_LARGE_FOR_LIMIT, TOKENS_A_MINUTE,
 )) + r"|\bblocked\b|try again|retry|wait")
 """All phrases that decide anything. Where one of them stands in a message it is asked whose words they are."""
 
