@@ -140,7 +140,8 @@ DEFINITE_NOT_FOUND_PHRASES: Final = re.compile(
     r"|model_not_found"
     r"|\bmodels?\b.{0,120}(?:not found|does not exist|doesn't exist|not exist|deprecated|retired|no longer|shut ?down"
     r"|\bsunset|discontinued|decommissioned|end[- ]of[- ]life|been removed|not available in\b|not supported for\b)"
-    r"|\b(?:deployment|engine)\b.{0,60}(?:not found|does not exist|doesn't exist|been removed)|deploymentnotfound|模型不存在"
+    r"|\b(?:deployment|engine)\b.{0,60}(?:not found|does not exist|doesn't exist|been removed)|deploymentnotfound"
+    r"|模型不存在"
 )
 """Phrases of a 404 about the model itself. Others are about what one request needs, such as tools or images."""
 
