@@ -116,15 +116,13 @@ def _description(attempt: Attempt) -> str:
         outcome += f" after {ended - began:.2f} s"
     at = "" if attempt.member is None else f" at {visible(attempt.member)}"
     parts = [f"{attempt.cause}{at}: {outcome}"]
-    if attempt.why:
-        parts.append(f"because {visible(attempt.why)}")
     if attempt.first_content is not None:
         parts.append(f"first content after {attempt.first_content - began:.2f} s")
     if attempt.usage is not None:
         parts.append(f"{attempt.usage.input_tokens} + {attempt.usage.output_tokens} tokens")
     if attempt.cost_usd != 0.0:
         parts.append(dollars(attempt.cost_usd, estimated=attempt.cost_estimated))
-    text = ", ".join(parts)
+    text = ", ".join(parts) + (f"; because {visible(attempt.why)}" if attempt.why else "")
     return text if attempt.error is None else f"{text}: {visible(attempt.error.message)}"
 
 

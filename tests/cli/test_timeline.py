@@ -58,7 +58,7 @@ def test_members_and_reasons() -> None:
 
     assert drawn(trace, 120)[2::2] == [
         "    first at p:a: superseded after 4.00 s",
-        f"    rescue at q:a: answered after 0.90 s, because {late}",
+        f"    rescue at q:a: answered after 0.90 s; because {late}",
     ]
 
 
