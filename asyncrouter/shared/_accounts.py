@@ -37,7 +37,7 @@ class OwnAccounts:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._sums: dict[tuple[str, str], _Sum] = {}
+        self._sums: dict[tuple[str, str, int], _Sum] = {}  # by tag, value and span, as a reload may change the span
         self._values: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -77,11 +77,11 @@ class OwnAccounts:
 
     def _sum(self, account: Account, now: float) -> _Sum:
         number = span_number(account, now)
-        key = account.tag, account.value
+        key = account.tag, account.value, account.span
         sum_ = self._sums.get(key)
         if sum_ is None:
             if account.tag and self._values.get(account.tag, 0) >= MAX_VALUES and not self._forget(account, number):
-                key = account.tag, ""  # further values share one account
+                key = account.tag, "", account.span  # further values share one account
                 sum_ = self._sums.get(key)
             if sum_ is None:
                 sum_ = self._sums[key] = _Sum(number)
@@ -92,7 +92,8 @@ class OwnAccounts:
 
     def _forget(self, account: Account, number: int) -> bool:
         """Forget the values of a tag that are of earlier spans; whether there were any."""
-        old = [key for key, sum_ in self._sums.items() if key[0] == account.tag and sum_.number < number]
+        same = account.tag, account.span
+        old = [key for key, sum_ in self._sums.items() if (key[0], key[2]) == same and sum_.number < number]
         for key in old:
             del self._sums[key]
         self._values[account.tag] -= len(old)

@@ -177,6 +177,28 @@ def test_what_was_spent_stays_spent(clock: Clock, world: World) -> None:
     assert clock.run(scenario()) == BudgetState(3.0, 0.002, 0.0, None)
 
 
+def test_a_budget_whose_span_changes_and_changes_back(clock: Clock, world: World) -> None:
+    """What was spent in this run is not forgotten while the budget is for a day, or there is none."""
+    world.model("a", Act(text="x"))
+    models = {"a": {"provider": "sim", "id": "a", "usd_per_mtok": {"input": 1000.0, "output": 1000.0}}}
+
+    def config(per: str | None) -> dict[str, object]:
+        budget = {} if per is None else {"budget": {"usd": 2.0, "per": per}}
+        return world.config(models=models, tasks={"t": ["a"]}, **budget)
+
+    async def scenario() -> list[float | None]:
+        async with Router(config("run"), transport=world.transport()) as router:
+            await router.chat("x", task="t", max_tokens=5)
+            spent: list[float | None] = []
+            for per in ("day", None, "run"):
+                router.reload(config(per))
+                state = await router.spending()
+                spent.append(None if state is None else state.spent_usd)
+            return spent
+
+    assert clock.run(scenario()) == [0.0, None, 0.002]
+
+
 def test_a_configuration_that_cannot_be_used_changes_nothing(clock: Clock, world: World, tmp_path: Path) -> None:
     """A mistake in the new configuration is a `ConfigError`, and the router goes on with the old one."""
     world.model("a", Act(text="x"))
