@@ -98,7 +98,8 @@ class Remaining(PoolSteps):
         """The share of the deadline of the step that starts now: until when it may be silent, when it must have ended.
 
         With R seconds left and n steps that could be sent now (this one included) it may be silent for R / n. Once it
-        answers, it has all of R but for what each later step usually needs, and never less than R / n.
+        answers, it has all of R but for what each later step usually needs, and never less than R / n. A pool counts
+        for as many steps as it has members to ask, two at most.
 
         Raises `NotSent` when the share is too short to begin. But the last step, if no attempt of the trace was sent
         before it, has whatever there is, if there is anything: the program may have blocked the loop beyond the
