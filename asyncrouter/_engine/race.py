@@ -275,8 +275,7 @@ class Race(StartingSteps):
             self._running.remove(step_run)
             step_run.ended()
             if self._hedging is not None:
-                won = isinstance(result, (Reply, ChunkReader))
-                self._hedging.ended(step_run, "won" if won else "failed")
+                self._hedging.ended(step_run, "won" if isinstance(result, (Reply, ChunkReader)) else "failed")
             if isinstance(result, AttemptError):
                 self._failed(step_run, result, newest)
             elif result is not None:
@@ -294,12 +293,13 @@ class Race(StartingSteps):
         )
         if isinstance(error, AttemptTimeout) and error.clock == "deadline":
             self._remaining.clear()
-            if self._outcome is None:
-                self._outcome = error
+            self._outcome = self._outcome or error
         elif isinstance(error, Refused) and self._plan.steps[step_run.index].on_refusal == "raise":
             self._remaining.clear()
             if not isinstance(self._outcome, Raised):
                 self._outcome = error
+        elif self._outcome is not None:  # a refusal, or the deadline: nothing is started any more
+            return
         elif isinstance(error, ContextTooLong):
             for step, why in self._remaining.too_long(step_run.step, error):
                 self._record_not_sent(step, "fallback", why)

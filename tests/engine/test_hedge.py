@@ -295,6 +295,32 @@ def test_a_refusal_is_raised_when_the_other_has_failed_too(clock: Clock, world: 
     assert [each.model for each in caught.value.trace.attempts] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        (Act(status=500, first_token=2.0), {}),
+        (Act(status=400, code="context_length_exceeded", first_token=2.0), {"on_context": "long"}),
+        (Act(status=401, first_token=2.0), {}),
+    ],
+    ids=["another member of its pool", "a model for long prompts", "a member with another key"],
+)
+def test_after_a_refusal_nothing_takes_the_place_of_a_hedge_that_fails(
+    clock: Clock, world: World, answer: Act, options: dict[str, object]
+) -> None:
+    """A hedge that fails after the first model has refused the prompt has no successor of any kind."""
+    world.model("a", Act(status=400, code="content_filter", message="content policy", first_token=1.25))
+    for name in ("b1", "b2"):
+        world.model(name, answer)
+    models = {"b": {"any": ["b1", "b2"]}}
+
+    with pytest.raises(Refused) as caught:
+        chat_once(clock, world, ["a", "b"], hedge=1.0, config={"models": models}, **options)
+
+    assert clock.now == 3.0
+    assert caught.value.trace is not None
+    assert [(each.model, each.cause) for each in caught.value.trace.attempts] == [("a", "first"), ("b", "hedge")]
+
+
 def test_when_all_fail_the_error_has_all_of_them(clock: Clock, world: World) -> None:
     """The error's group has the error of every attempt, in the order in which they began."""
     world.model("a", Act(status=500, first_token=2.0))

@@ -10,6 +10,7 @@ from asyncrouter import AttemptEnded, AttemptStarted, CallEnded, HedgeDenied, No
 from asyncrouter._config.catalog import base_name
 from asyncrouter._policies.pools.answer_times import MAX_AGE, MIN_ANSWERS
 from asyncrouter._policies.pools.queue import PoolTicket
+from asyncrouter._policies.slowness import LAST_PROBE_SECONDS
 
 from .check_breakers import longest_probe
 from .record import Change, MemberStanding, model_of
@@ -32,7 +33,7 @@ ROUNDING = 1e-6
 MOST_ANSWERED = 2500
 """Tokens that a request of a few words has at most, with its answer, by any estimate."""
 PROBES = 3
-"""Answers of a model that is well again after which it is not slow any more."""
+"""Answers of a model that is well again after which it is not slow any more, where each could be a probe."""
 SLOWEST = 0.05
 """Requests a second below which a hidden limit is never cut."""
 
@@ -218,15 +219,17 @@ class LiveChecks:
 
     def check_recovered(self) -> None:
         """Check that no model that serves again has an open breaker, and none that often does is slower than usual."""
-        served = Counter(
-            call.reply.model for call in self._record.calls
+        answers = [
+            (call.reply.model, call.began) for call in self._record.calls
             if call.after_recovery and call.reply is not None and call.router == self._world.number
-        )
+        ]
+        served, probed_by = {name for name, _ in answers}, self._record.recovered_at + LAST_PROBE_SECONDS
+        probed = Counter(name for name, began in answers if began >= probed_by)
         health, engine = self._router.health(), self._engine
         models = self._models.items() if engine is not None else ()
         demoted = {name for name, one in models if engine.policies.state_of(one).slow}
         for name, state in _of_models(health):
-            if (name in demoted and served[name] > PROBES) or (served[name] and state.breaker != "closed"):
+            if (name in demoted and probed[name] > PROBES) or (name in served and state.breaker != "closed"):
                 self._record.flag("alive", f"{name} has served, and yet: {state}")
         self._none_left_out(health, demoted)
 
