@@ -148,13 +148,16 @@ def _pick_of_session(
 
 
 def _place_of_session(session: str, run: PoolRun, now: float, may_be_asked: Callable[[Member], bool]) -> Member | None:
-    """Where a session is: not at a member that has become slow, but to try it, unless all that may be asked have."""
+    """Where a session is: not at a member that has become slow, but to try it, nor at one that has turned down its call
+    for a limit; unless that leaves none that may be asked.
+    """
 
     def keeps_it(member: Member) -> bool:
-        return may_be_asked(member) and member.state.slowness.place(now) != "last"
+        is_usual = member.state.slowness.place(now) != "last"
+        return is_usual and member.index not in run.limited and may_be_asked(member)
 
-    slow = [one for one in run.state.members if one.state.slow]
-    others_could = slow and any(may_be_asked(one) for one in run.state.members if one not in slow)
+    poor = [one for one in run.state.members if one.state.slow or one.index in run.limited]
+    others_could = poor and any(may_be_asked(one) for one in run.state.members if one not in poor)
     return run.state.affinity.place(session, now, keeps_it if others_could else may_be_asked)
 
 

@@ -43,8 +43,8 @@ class PoolRun:
     """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
 
     __slots__ = (
-        "_keys", "_limits", "_pool", "again", "asked", "call", "engine", "failures", "pinned", "running", "state",
-        "without",
+        "_keys", "_limits", "_pool", "again", "asked", "call", "engine", "failures", "limited", "pinned", "running",
+        "state", "without",
     )
 
     def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
@@ -57,6 +57,8 @@ class PoolRun:
         self.running: list[Member] = []
         self.without: frozenset[int] = NOBODY
         """The members that have failed, by their index."""
+        self.limited: frozenset[int] = NOBODY
+        """Those that have turned the call down for a limit; they may be asked again."""
         self.pinned: Member | None = None
         """The member that the session of the call is on."""
         self.failures = 0
@@ -164,6 +166,7 @@ class PoolRun:
         if is_a_limit(error):
             again = self.may_queue_again(member)
             self._limits += 1
+            self.limited |= {member.index}
             return again and not self._has_tried_enough() and self.free_in(now) < inf
         if not isinstance(error, NotSent):
             self._keys += error.scope == "key"

@@ -80,6 +80,36 @@ def test_a_session_whose_member_fails_moves_and_stays_there(clock: Clock, world:
     assert later == home
 
 
+@pytest.mark.parametrize("status", [429, 529])
+@pytest.mark.parametrize("chain", [["pool"], ["pool", "sim:m"]])
+@pytest.mark.parametrize("defaults", [{}, {"retry": {"attempts": 1}}])
+def test_a_call_leaves_the_member_of_its_session_that_has_turned_it_down(
+    clock: Clock, world: World, status: int, chain: list[str], defaults: dict[str, Any]
+) -> None:
+    """A limit that says nothing of how long sends the call to a sibling at once, and the session stays there."""
+    world.model("m", Act(text="hello"))
+    full: set[str] = set()
+    providers = {host: {"base_url": f"http://{host}.sim.test/v1"} for host in HOSTS}
+    world.rule(lambda seen, random: Act(status=status) if seen.url.split("/")[2][0] in full else None)
+
+    async def scenario() -> tuple[list[str | None], float]:
+        async with router_to(world, POOL, providers=providers, defaults=defaults) as router:
+            async def asked() -> list[str | None]:
+                reply = await router.chat("x", chain=chain, session="user-42")
+                return [attempt.member for attempt in reply.trace.attempts]
+
+            [home] = await asked()
+            assert home is not None
+            full.add(home[0])
+            left, away = await asked()
+            assert left == home
+            return [away, *await asked()], clock.now
+
+    (first, second), now = clock.run(scenario())
+    assert first == second
+    assert now == 0.0
+
+
 @pytest.mark.parametrize(("url", "wire", "field"), [
     ("https://api.openai.com/v1", "openai", "prompt_cache_key"),
     ("https://eu.api.openai.com/v1", "responses", "prompt_cache_key"),

@@ -5,8 +5,9 @@ and member. So every process agrees, and when a member leaves, only its own sess
 Python's own differs between processes, and is over the member's name (provider, key, model), not its place in the list.
 
 A session stays where it is warm: going to another member costs a cold prompt, and so does going home. It leaves a
-member that cannot be asked, has become slow or is overloaded, for the next one in the order of its hashes. It goes home
-when it has been idle for so long that the cache is cold anyway, or when it has to leave its substitute.
+member that cannot be asked, has turned its call down for a limit, has become slow or is overloaded, for the next one in
+the order of its hashes. It goes home when it has been idle for so long that the cache is cold anyway, or when it has to
+leave its substitute.
 
 Overloaded is a member with more requests in flight than one and a half times the mean, and four. Simulated with 1,000
 sessions of 20 calls over five members: 99.5 % of the calls are on the session's main member, at most 1.09 times the
