@@ -180,14 +180,15 @@ class World:
     def _lingers(self, exchange: Exchange) -> bool:
         """Whether a cancelled hedge takes a while to let go, as a name look-up outlives what asked for it.
 
-        Only one that has lost: whoever gives up waiting for something else does so at once.
+        Only one that has lost: whoever gives up waiting for something else, or at its own limit, does so at once.
         """
         call, task = exchange.call, asyncio.current_task(self._loop)
         own = task is not None and task.get_name() != f"call {call.number}"
         now, others = self._loop.time(), (other for other in call.exchanges if other is not exchange)
         won = any(other.words and (other.ended is None or (other.ended == now and other.is_whole_at(now)))
                   for other in others)
-        lost = (won and now < call.deadline) or call.cancelled_at is not None
+        limit = min(call.deadline, exchange.at + _total(exchange))
+        lost = (won and now < limit) or call.cancelled_at is not None
         return own and lost and self._random.random() < self._scenario.slow_cancel
 
     def _cancel_with(self, exchange: Exchange) -> None:
@@ -208,6 +209,12 @@ class World:
             self._loop.call_soon(self.cancel, call)
         elif at < inf:
             self._loop.call_at(at, self.cancel, call)
+
+
+def _total(exchange: Exchange) -> float:
+    """Seconds after which the client ends an attempt, however it goes: the least of the steps that it may be of."""
+    steps = [step for step in exchange.call.plan.steps if step.pool is not None or step.name == exchange.model]
+    return min((step.total for step in steps if step.total is not None), default=inf)
 
 
 def _broken(kind: str) -> ConnectionFailed:
