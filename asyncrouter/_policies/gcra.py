@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from math import inf
 
+ROUNDING_SECONDS = 1e-6
+"""Seconds by which an instant that is the sum of many may be off: what has leaked away within this time may go."""
+
 
 class Gcra:
     """Lets `rate` units a second go, `burst` of them at once."""
@@ -29,9 +32,8 @@ class Gcra:
 
     def due(self, now: float, units: float = 1.0, *, batch: bool = False) -> float:
         """The instant from which on `units` may go; more than a burst goes when the bucket is empty."""
-        if batch:
-            return max(now, self._all_until)
-        return max(now, self._until - (max(self.burst, units) - units) / self.rate)
+        due = self._all_until if batch else self._until - (max(self.burst, units) - units) / self.rate
+        return due if due > now + ROUNDING_SECONDS else now
 
     def due_after(self, now: float, ahead: float, *, batch: bool = False) -> float:
         """The instant from which on one unit may go if `ahead` others have gone before it, as soon as they might."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from asyncrouter._policies.gcra import Gcra
 
 
@@ -49,3 +51,23 @@ def test_what_was_not_used_can_be_used() -> None:
     limit.correct(0.0, 4.0)
 
     assert limit.due(0.0) == 1.5
+
+
+@pytest.mark.parametrize(("per_minute", "room"), [(53, 11), (53, 13), (7, 30), (77, 9), (1000, 90)])
+@pytest.mark.parametrize("at", [54.112093320316944, 86_400.1, 2_592_000.7])
+def test_all_that_there_is_room_for_goes_at_once(per_minute: float, room: int, at: float) -> None:
+    """The instant at which a bucket is empty is a sum of many: its rounding makes none wait for which there is room."""
+    limit = Gcra(per_minute / 60.0 * 0.98, float(room))
+    limit.set_room(at - 5.0, float(room), at_most=1.0)
+
+    assert instants(limit, room, now=at) == [at] * room
+    assert limit.due(at) > at + 0.01
+
+
+def test_batch_work_goes_as_soon_as_all_has_leaked_away() -> None:
+    """What was taken in three parts has leaked away at the instant at which the whole has."""
+    limit = Gcra(10.0, 5.0)
+    for _ in range(3):
+        limit.take(0.0)
+
+    assert limit.due(0.3, batch=True) == 0.3
