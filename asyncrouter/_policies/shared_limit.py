@@ -43,7 +43,7 @@ FORGOTTEN_SECONDS = 300.0
 BOOK_SECONDS = 0.05
 """Seconds after which the store is told of slots and tokens that were given back."""
 UNUSED_SECONDS = 1.0
-"""Seconds after its instant at which a turn that nobody has used is given back."""
+"""Seconds after its instant at which a turn that nobody has used is given back: later it would be one too many."""
 ASK_AGAIN_SECONDS = 0.75, 1.25
 """Between these, at random, lies the pause after which a store that could not be reached is asked again."""
 CREDIT_SECONDS = 10.0
@@ -56,32 +56,9 @@ class SharedLimit:
     """The turns of one place in one process. `model` has the limits of the place for all processes together."""
 
     __slots__ = (
-        "_alone",
-        "_ask_timer",
-        "_asked",
-        "_asking",
-        "_back",
-        "_changed",
-        "_closed",
-        "_credit",
-        "_credit_until",
-        "_demand",
-        "_held",
-        "_known",
-        "_loop",
-        "_more",
-        "_not_before",
-        "_random",
-        "_running",
-        "_store",
-        "_tell",
-        "_timer_at",
-        "_turns",
-        "_unused",
-        "_used_at",
-        "grant",
-        "model",
-        "place",
+        "_alone", "_ask_timer", "_asked", "_asking", "_back", "_changed", "_closed", "_credit", "_credit_until",
+        "_demand", "_held", "_known", "_loop", "_more", "_not_before", "_random", "_running", "_store", "_tell",
+        "_timer_at", "_turns", "_unused", "_used_at", "grant", "model", "place",
     )
 
     def __init__(
@@ -144,6 +121,8 @@ class SharedLimit:
         """The instant from which on a request may go; `inf` while that is not known."""
         if self._alone is not None:
             return self._alone.due(now, tokens, self._running(), batch=batch)
+        if self._has_given_up_turns(now):
+            self._schedule(now + BOOK_SECONDS)
         if self._turns:
             return max(now, self._turns[0][0])
         if self._credit > 0 and now < self._credit_until and not batch:
@@ -219,9 +198,7 @@ class SharedLimit:
 
     def _words(self, demand: Sequence[tuple[float, bool]], now: float) -> Ask:
         model = self.model
-        while self._turns and self._turns[0][0] < now - UNUSED_SECONDS:
-            self._more -= self._turns.popleft()[1]
-            self._unused += 1
+        self._has_given_up_turns(now)
         unused, self._unused = self._unused, 0
         more, self._more = self._more, 0.0
         self._asked = len(demand)
@@ -230,6 +207,14 @@ class SharedLimit:
             sum(not batch for _, batch in demand), len(demand), _rate(model.rpm), _rate(model.tpm),
             model.max_concurrent, now < self._known + 60.0, self._back, unused, more,
         )
+
+    def _has_given_up_turns(self, now: float) -> bool:
+        """Give up the turns that have not been used for too long; whether there were any."""
+        before = self._unused
+        while self._turns and self._turns[0][0] < now - UNUSED_SECONDS:
+            self._more -= self._turns.popleft()[1]
+            self._unused += 1
+        return self._unused > before
 
     def _most_turns(self) -> int:
         """How many turns one process asks for at once: twice its even part of those of the horizon."""

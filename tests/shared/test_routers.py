@@ -111,6 +111,30 @@ def test_a_model_without_limits_asks_nobody(clock: Clock, world: World) -> None:
     assert store.asked == 0
 
 
+@pytest.mark.parametrize("left_at", [0.95, 1.0])
+@pytest.mark.parametrize("again", [2.5, 4.5])
+def test_a_turn_that_its_caller_has_left_is_not_used_later(
+    clock: Clock, world: World, left_at: float, again: float
+) -> None:
+    """Of two calls at once, one in each router, the second waits, though its router has an old turn that nobody used.
+    """
+    world.model("a", Act(text="x"))
+    one, other = routers(world, 2, rpm=60)
+
+    async def scenario() -> None:
+        await one.chat("x")
+        await asyncio.sleep(0.9)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(left_at - 0.9):  # it has been given the turn of 1.02 s
+                await one.chat("x")
+        await asyncio.sleep(again - clock.now)
+        await asyncio.gather(one.chat("x"), other.chat("x"))
+        await asyncio.gather(one.aclose(), other.aclose())
+
+    clock.run(scenario())
+    assert [seen.at for seen in world.seen] == pytest.approx([0.0, again, again + 1 / 0.98], abs=1e-6)
+
+
 def test_many_wait_for_one_question(clock: Clock, world: World) -> None:
     """A hundred calls at once ask together."""
     world.model("a", Act(text="x"))
