@@ -113,34 +113,44 @@ def _secret_header_in(headers: Mapping[str, object]) -> str:
 def secret_texts(params: object) -> list[str]:
     """The texts among parameters, however deep and also in tools, that stand under the name of a credential."""
     found: list[str] = []
+    seen: set[tuple[int, bool]] = set()  # a list may contain itself
     left: list[tuple[object, bool]] = [(params, False)]
     while left:
         value, is_secret = left.pop()
-        if isinstance(value, Mapping):
-            left += [(inner, isinstance(name, str) and _is_credential(name)) for name, inner in value.items()]
-        elif isinstance(value, list | tuple):
-            left += [(inner, is_secret) for inner in value]
-        elif is_secret and isinstance(value, str) and len(value) >= _MIN_SECRET:
-            found += [value, value.partition(" ")[2]]
+        if isinstance(value, str):
+            if is_secret and len(value) >= _MIN_SECRET:
+                found += [value, value.partition(" ")[2]]
+        elif (id(value), is_secret) not in seen:
+            seen.add((id(value), is_secret))
+            if isinstance(value, Mapping):
+                left += [(inner, isinstance(name, str) and _is_credential(name)) for name, inner in value.items()]
+            elif isinstance(value, list | tuple):
+                left += [(inner, is_secret) for inner in value]
     return [text for text in found if len(text) >= _MIN_SECRET]
 
 
-def without_secrets(params: object) -> object:
-    """The same parameters for a person to see: with "***" for each text under the name of a credential."""
+def without_secrets(params: object, outer: frozenset[int] = frozenset()) -> object:
+    """The same parameters for a person to see: with "***" for each text under the name of a credential.
+
+    `outer` are the ids of what they stand in: "…" is shown for what contains itself.
+    """
+    if id(params) in outer:
+        return "…"
+    within = outer | {id(params)}
     if isinstance(params, Mapping):
         return {
-            name: _hidden(value) if isinstance(name, str) and _is_credential(name) else without_secrets(value)
+            name: (_hidden if isinstance(name, str) and _is_credential(name) else without_secrets)(value, within)
             for name, value in params.items()
         }
-    return [without_secrets(value) for value in params] if isinstance(params, list | tuple) else params
+    return [without_secrets(value, within) for value in params] if isinstance(params, list | tuple) else params
 
 
-def _hidden(value: object) -> object:
+def _hidden(value: object, outer: frozenset[int]) -> object:
     if isinstance(value, str):
         return "***"
-    if isinstance(value, list | tuple):
-        return [_hidden(inner) for inner in value]
-    return without_secrets(value)
+    if isinstance(value, list | tuple) and id(value) not in outer:
+        return [_hidden(inner, outer | {id(value)}) for inner in value]
+    return without_secrets(value, outer)
 
 
 def _is_credential(name: str) -> bool:

@@ -96,3 +96,12 @@ def test_what_is_no_credential_is_shown() -> None:
     assert without_secrets(params) == params
     assert secret_texts(params) == []
     assert secret_texts({"provider": {"key": "short"}}) == []
+
+
+def test_parameters_that_contain_themselves_come_to_an_end() -> None:
+    """Each container is looked through once, and what is shown of one within itself is "…"."""
+    loop: dict[str, Any] = {"api_key": [SECRET], "n": 1}
+    loop["again"] = [loop]
+
+    assert secret_texts(loop) == [SECRET]
+    assert without_secrets(loop) == {"api_key": ["***"], "n": 1, "again": ["…"]}
