@@ -62,10 +62,21 @@ def nothing_waited_for_in_vain(run: FinishedRun) -> None:
         if "headers" in one.call.behaviour.options or _doubted(run, provider):
             continue
         for begin, end in expected.reasons(provider, one.attempt.model):
-            if one.queued + NEAR < begin < one.ended - NEAR and end > one.call.deadline and not any(
-                other is not one and other.queued <= begin < other.ended for other in run.by_call[one.call.number]
-            ):
+            in_vain = one.queued + NEAR < begin < one.ended - NEAR and end > one.call.deadline
+            if in_vain and not _waits_for_another(run, one, begin):
                 run.flag("in vain", f"{one} until {one.ended!r}, though since {begin!r} it is out until {end!r}")
+
+
+def _waits_for_another(run: FinishedRun, one: MatchedAttempt, at: float) -> bool:
+    """Whether the call of an attempt that waits waited for another one as well: in its queue, or until a hold was over.
+    """
+    for other in run.by_call[one.call.number]:
+        if other is not one and other.queued <= at < other.ended:
+            return True
+        later = at < other.queued < one.ended and other.attempt.model != one.attempt.model
+        if later and run.was_held(other.attempt.model, at):
+            return True
+    return False
 
 
 def the_first_free_is_waited_for(run: FinishedRun) -> None:
