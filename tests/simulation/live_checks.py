@@ -282,7 +282,8 @@ def _of_models(health: Mapping[str, ModelHealth]) -> list[tuple[str, ModelHealth
 
 def _standing(pool: PoolState) -> list[MemberStanding]:
     return [
-        MemberStanding(one.name, one.seconds, bool(pool.why_slow(one)) or one.starting) for one in pool.members
+        MemberStanding(one.name, one.seconds, one.state.slow or bool(pool.why_slow(one)) or one.starting)
+        for one in pool.members
     ]
 
 
