@@ -32,7 +32,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "budgets_are_checked_afterwards": 13, "estimates_are_booked": 13, "slow_start_for_all": 241,
     "the_cheapest_is_any": 1, "the_first_is_any": 9, "changes_are_not_heard": 60,
     "health_is_of_the_last_call": 837, "the_least_busy_is_any": 32, "the_fastest_is_any": 9, "a_dead_key_takes_all": 7,
-    "settings_are_the_first_calls": 77, "held_probes_are_used_up": 11_127,
+    "settings_are_the_first_calls": 77,
     "limits_are_kept_alone": 41, "slots_are_counted_alone": 47, "turns_are_not_booked": 493, "holds_are_kept_alone": 50,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_000_749,
     "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_015, "waits_count_as_attempts": 1_000_120,

@@ -102,13 +102,6 @@ def probes_do_not_become_rarer() -> Iterator[None]:
 
 
 @mutant
-def held_probes_are_used_up() -> Iterator[None]:
-    """A slow model that is due for a probe counts as probed while it is held."""
-    with patch.object(Remaining, "_place_now", Remaining._slow_place):
-        yield
-
-
-@mutant
 def slow_at_once() -> Iterator[None]:
     """One attempt that takes longer than usual makes a model slow, and nothing brings it back."""
     with (
