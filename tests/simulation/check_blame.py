@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .expected_holds import KEY_OUT, LONGEST
 from .fault_kinds import PROMPTS
-from .own_troubles import PROMPT_KINDS, TENANT
+from .own_troubles import TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,15 +118,17 @@ def _proven(run: FinishedRun, name: str) -> list[float]:
         one for one in run.tries
         if one.attempt.model == name and one.exchange is not None and one.call.behaviour.key is None
     ]  # fmt: skip
-    return [at for kind in PROMPT_KINDS for at in _third_in_a_row(sorted(mine, key=_told_at), kind)]
+    return _third_in_a_row(sorted(mine, key=_told_at))
 
 
-def _third_in_a_row(tries: list[MatchedAttempt], kind: str) -> list[float]:
-    proven, counted, last = [], dict[int, float](), -1.0
+def _third_in_a_row(tries: list[MatchedAttempt]) -> list[float]:
+    """What was in flight when a failure counted, of whatever kind, does not count itself."""
+    proven, counts, last = [], dict[str, dict[int, float]](), -1.0
     for one in tries:
         if one.answered_at is not None and (one.attempt.outcome != "cancelled" or one.answered_at < one.ended - NEAR):
-            counted, last = {}, -1.0  # who was cancelled at the instant of its end may have had no answer
-        elif _met(one) == kind:
+            counts, last = {}, -1.0  # who was cancelled at the instant of its end may have had no answer
+        elif kind := _met(one):
+            counted = counts.setdefault(kind, {})
             known = counted.get(one.call.number)
             new = known is None or one.ended >= known + SAME_BODY - NEAR
             if new and (one.sent or 0.0) >= last - NEAR and len(counted) < IN_A_ROW:
