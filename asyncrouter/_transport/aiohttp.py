@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
     from weakref import finalize
 
-    from yarl import URL
-
     from asyncrouter._credentials.secret import Sealed
     from asyncrouter._errors import AttemptError
     from asyncrouter._transport.api import Request, Response
@@ -211,14 +209,12 @@ class AiohttpTransport:
         proxy = proxy or self._proxy or (self._env_proxy(request.url) if self._trust_env else None)
         small = method == "POST" and 0 < len(body) <= SMALL_BODY
         pool = self._connector if small and proxy is None else None
-        if pool is not None and (destination := self._destinations.get((sealed_url, ca))) is not None:
-            destination.prepare(headers)
-            return exchange(pool, destination, request, timeout)
+        if pool is not None:
+            destination = self._destinations.get((sealed_url, ca)) or self._remember(session, request)
+            if destination is not None:
+                destination.prepare(headers)
+                return exchange(pool, destination, request, timeout)
         url = parse_url(sealed_url)
-        if pool is not None and is_plain(url):
-            destination = self._remember(url, session, request)
-            destination.prepare(headers)
-            return exchange(pool, destination, request, timeout)
         check_fields(method, headers)
         address, login = (None, None) if proxy is None else split_proxy(proxy)
         tunnelled = url.scheme == "https"  # then the proxy gets a request of its own
@@ -235,8 +231,11 @@ class AiohttpTransport:
             ssl=self._ssl_for(request),
         )
 
-    def _remember(self, url: URL, session: aiohttp.ClientSession, request: Request) -> Destination:
-        """The destination of a URL that is used for the first time."""
+    def _remember(self, session: aiohttp.ClientSession, request: Request) -> Destination | None:
+        """The destination of a URL that is used for the first time; `None` if it is left to aiohttp's session."""
+        url = parse_url(request.sealed_url)
+        if not is_plain(url):
+            return None
         if len(self._destinations) >= MAX_URLS:
             self._destinations.clear()
         destination = Destination(url, asyncio.get_running_loop(), session, self._ssl_for(request))

@@ -9,7 +9,7 @@ The pool, the parser and the body stay aiohttp's; how they are put together here
 the session (3.14.5: 60 and 114), server included, with and without `aiofastnet`, under which only the size of reads
 cannot be limited. With another version, or when a part is missing, and for a large body, a proxy or an unusual URL,
 everything goes through the session, and the pool is aiohttp's own (`connector.py`). Guaranteed: what is sent, and what
-is raised, is the same either way, and a connection that fails or is cancelled does not return to the pool.
+the transport raises, is the same either way, and a connection that fails or is cancelled does not return to the pool.
 """
 
 from __future__ import annotations

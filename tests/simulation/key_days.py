@@ -9,31 +9,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
-from random import Random
 from typing import TYPE_CHECKING
 
 from .distributions import log_uniform
-from .pool_days import calm_down, tables, without_own_troubles
-from .scenario import draw_scenario
+from .lived_again import MOST_CALLS, calm_down, live_again, tables, without_own_troubles
 
 if TYPE_CHECKING:
+    from random import Random
+
     from .scenario import Scenario
 
 SHARE, CALM = 0.1, 0.5
 """The share of days that are lived again with several keys, and of these days those that are calm."""
 SPEEDS = (1.0, 1.0, 1.35, 3.0)
 """Times as long as others a model takes on calm days: a little longer shows to "fastest" alone, much to the band."""
-MOST_CALLS = 130
-"""Calls of such a day at most."""
 
 
 def draw_key_day(seed: int) -> Scenario | None:
     """The day of this seed with several keys; `None` for most seeds."""
-    random = Random(f"keys {seed}")
-    if random.random() >= SHARE:
+    if (drawn := live_again("keys", seed, SHARE, CALM)) is None:
         return None
-    scenario = draw_scenario(seed)
-    scenario.calm = random.random() < CALM
+    random, scenario = drawn
     if scenario.calm:
         calm_down(random, scenario)
         for model in scenario.models.values():

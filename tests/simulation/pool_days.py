@@ -7,14 +7,14 @@ own. Some of these days are calm: nothing goes wrong, and the rules by which mem
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING
 
 from .distributions import log_uniform
-from .scenario import draw_scenario
+from .lived_again import MOST_CALLS, calm_down, live_again, tables, without_own_troubles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from random import Random
 
     from .behaviour import Behaviour
     from .scenario import Scenario
@@ -22,18 +22,13 @@ if TYPE_CHECKING:
 SHARE, CALM = 0.25, 0.4
 """The share of days that are lived again with pools, and of these days those that are calm."""
 PICKS = ("least-busy", "fastest", "cheapest", "weighted", "first")
-MOST_CALLS = 130
-"""Calls of such a day at most."""
-LIMITS = ("rpm", "tpm", "max_concurrent")
 
 
 def draw_pool_day(seed: int) -> Scenario | None:
     """The day of this seed with pools; `None` for most seeds."""
-    random = Random(f"pools {seed}")
-    if random.random() >= SHARE:
+    if (drawn := live_again("pools", seed, SHARE, CALM)) is None:
         return None
-    scenario = draw_scenario(seed)
-    scenario.calm = random.random() < CALM
+    random, scenario = drawn
     _add_models(random, scenario)
     if scenario.calm:
         calm_down(random, scenario)
@@ -41,8 +36,8 @@ def draw_pool_day(seed: int) -> Scenario | None:
     sessions = random.choice([0.0, random.uniform(0.2, 1.0)])
     tenants = _draw_budget(random, scenario)
     calls, tasks = [], sorted(tables(scenario, "tasks"))
-    for drawn in scenario.calls[:MOST_CALLS]:
-        call = without_own_troubles(drawn)
+    for planned in scenario.calls[:MOST_CALLS]:
+        call = without_own_troubles(planned)
         options = _in_session(random, call, sessions)
         calls.append(replace(call, task=random.choice(tasks), options=options, tenant=random.choice(tenants)))
     scenario.calls = calls
@@ -57,29 +52,6 @@ def _add_models(random: Random, scenario: Scenario) -> None:
         name = f"m{index}"
         scenario.models[name] = replace(like, name=name, provider=place.provider, wire=place.wire)
         entries[name] = {**entries[like.name], "provider": place.provider, "id": name}
-
-
-def calm_down(random: Random, scenario: Scenario) -> None:
-    """Let nothing go wrong, and all models be equally quick."""
-    like = random.choice(list(scenario.models.values()))
-    for model in scenario.models.values():
-        model.connect, model.median, model.sigma, model.gap, model.words = like.connect, like.median, 0.1, like.gap, 3
-        model.failure_share, model.rps, model.announced_rpm, model.window = 0.0, None, None, False
-    for table in tables(scenario, "models").values():
-        for name in LIMITS:
-            table.pop(name, None)
-    scenario.outages, scenario.crowded, scenario.blocked, scenario.picky = [], (), (), frozenset()
-    scenario.key_rotations, scenario.listeners, scenario.wall_jump = {}, "one", (0.0, 0.0)
-    defaults = scenario.config["defaults"]
-    assert isinstance(defaults, dict)
-    defaults |= {"connect": None, "first_token": None, "idle": None, "total": 300.0, "deadline": None}
-    scenario.calls = [
-        replace(call, slowdown=1.0, disliked=None, timeout=None, options=_patient(call)) for call in scenario.calls
-    ]
-
-
-def _patient(call: Behaviour) -> Mapping[str, object]:
-    return {name: value for name, value in call.options.items() if name != "deadline"}
 
 
 def _draw_pools(random: Random, scenario: Scenario) -> None:
@@ -118,21 +90,8 @@ def _chain(random: Random, pools: Sequence[str], names: Sequence[str]) -> list[s
     return random.choice([[pool], [pool, model], [pool, *pools], [pool, model, pool], [model, pool]])
 
 
-def without_own_troubles(call: Behaviour) -> Behaviour:
-    """The same call without a key of its own: a pool may be at several vendors, or with several keys."""
-    options = {name: value for name, value in call.options.items() if name != "headers"}
-    return replace(call, key=None, options=options)
-
-
 def _in_session(random: Random, call: Behaviour, share: float) -> Mapping[str, object]:
     """The options of a call that may be one of a session."""
     if random.random() >= share:
         return call.options
     return {**call.options, "session": f"session {random.randrange(12)}"}
-
-
-def tables(scenario: Scenario, name: str) -> dict[str, dict[str, object]]:
-    """The tables of its configuration under this name, by their own."""
-    tables = scenario.config[name]
-    assert isinstance(tables, dict)
-    return tables

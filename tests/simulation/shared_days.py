@@ -7,29 +7,25 @@ for both together, which router makes a call, and when one of them leaves. Some 
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING
 
 from .distributions import log_uniform
-from .pool_days import calm_down, tables, without_own_troubles
-from .scenario import draw_scenario
+from .lived_again import MOST_CALLS, calm_down, live_again, tables, without_own_troubles
 
 if TYPE_CHECKING:
+    from random import Random
+
     from .scenario import Scenario
 
 SHARE, CALM = 0.1, 0.5
 """The share of days that are lived again by two routers, and of these days those that are calm."""
-MOST_CALLS = 130
-"""Calls of such a day at most."""
 
 
 def draw_shared_day(seed: int) -> Scenario | None:
     """The day of this seed with two routers; `None` for most seeds."""
-    random = Random(f"shared {seed}")
-    if random.random() >= SHARE:
+    if (drawn := live_again("shared", seed, SHARE, CALM)) is None:
         return None
-    scenario = draw_scenario(seed)
-    scenario.calm = random.random() < CALM
+    random, scenario = drawn
     if scenario.calm:
         calm_down(random, scenario)
         for task in tables(scenario, "tasks").values():
