@@ -90,7 +90,7 @@ def first_look_at(sent: SentAttempt, hedge: Hedge | None) -> float:
 
 
 def expect(policies: Policies, plan: Plan, step_run: StepRun) -> None:
-    """Judge an attempt at a model that is hardly known by what is usual for a slow model of its chain, if one is slow."""
+    """Judge an attempt at a hardly known model by what is usual for a slow model of its chain, if there is one."""
     sent, steps = step_run.attempt, plan.steps[:plan.ordinary]
     if isinstance(sent, SentAttempt) and step_run.pool is None:
         chain = [policies.state_of(step.model) for step in steps if step.pool is None]
