@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.decoding import DONE
+from tests.helpers import gemini_fixtures as gemini
+from tests.helpers.decoding import DONE, SSE
 from tests.helpers.openai_fixtures import delta, stream
 
 if TYPE_CHECKING:
@@ -62,3 +63,18 @@ def test_what_the_model_says_twice_stands_twice(reader: bool, pieces: list[str])
     text = "".join(pieces)
 
     assert read(*[delta(content=piece) for piece in pieces], delta("stop"), reader=reader) == (text, "", text, "")
+
+
+@pytest.mark.parametrize(("pieces", "text"), [(PIECES, TEXT), ([TEXT], TEXT + TEXT)])
+@pytest.mark.parametrize("read_early", [False, True])
+def test_on_gemini_a_text_of_several_pieces_stands_once(pieces: list[str], text: str, read_early: bool) -> None:
+    """Google's pieces are long: a single one that comes twice is said twice, whenever the text is read."""
+    decoder = gemini.WIRE.decoder(SSE, {})
+    for number, piece in enumerate(pieces):
+        assert not read_early or decoder.reply.text == "".join(pieces[:number])
+        decoder.feed(gemini.sse(gemini.fragment({"text": piece})))
+    assert not read_early or decoder.reply.text == "".join(pieces)
+    decoder.feed(gemini.sse(gemini.fragment({"text": TEXT}, finish="STOP")))
+
+    assert decoder.close() is None
+    assert decoder.reply.text == text

@@ -8,7 +8,7 @@ the reading, but an answer is whole only when all candidates that were asked for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from asyncrouter._errors import Refused
 from asyncrouter._repr import visible_name
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from asyncrouter._wire.origin import Origin
 
 
+REPEATS_AFTER: Final = 2
+"""Pieces of a text from which on one more can be all of them again. Google's are long: one that comes twice is said
+twice, as Google's own client reads it."""
+
+
 class ResponseBuilder:
     """Collects one generateContent response. Implements `AnswerBuilder`.
 
@@ -43,7 +48,7 @@ class ResponseBuilder:
         self.content = 0
         self.ended = False
         self.error: Message | None = None
-        self._completion = CompletionBuilder()
+        self._completion = CompletionBuilder(repeats_after=REPEATS_AFTER)
         self._completion.envelope = {"id": "", "created": int(now)}
         self._reader = CandidateReader(f"{now * 1e6:.0f}")
         self._origin = origin

@@ -49,15 +49,16 @@ _NOT_IN_RAW = ("choices", "usage", "error", "obfuscation")
 class CompletionBuilder:
     """Collects one Chat Completions answer with all its choices. Implements `AnswerBuilder`.
 
-    `now` (seconds since the epoch) is in the ids of tool calls to which the host gives none.
+    `now` (seconds since the epoch) is in the ids of tool calls to which the host gives none; `repeats_after` counts the
+    pieces of a text from which on one more can be all of them again.
     """
 
     __slots__ = (
-        "_document", "_first_is_open", "_first_texts", "_ids_vary", "_malformed", "_serial", "_unnumbered", "choices",
-        "content", "ended", "envelope", "error", "usage",
+        "_document", "_first_is_open", "_first_texts", "_ids_vary", "_malformed", "_repeats_after", "_serial",
+        "_unnumbered", "choices", "content", "ended", "envelope", "error", "usage",
     )
 
-    def __init__(self, now: float = 0.0) -> None:
+    def __init__(self, now: float = 0.0, repeats_after: int = 1) -> None:
         self._serial = now
         self.choices: dict[int, Choice] = {}
         self.content = 0
@@ -68,6 +69,7 @@ class CompletionBuilder:
         self.usage: Message | None = None
         self._document: Message | None = None  # the completion, if it came as one document
         self._malformed = ""
+        self._repeats_after = repeats_after
         self._first_is_open = False  # the first choice has begun, and has no finish reason
         self._first_texts: list[str] = []  # the first choice's pieces of text
         self._ids_vary = False  # the chunks have several ids, which says nothing
@@ -266,7 +268,7 @@ class CompletionBuilder:
         mine = self.choices.get(index)
         if mine is None:
             serial = f"{self._serial * 1e6:.0f}"
-            mine = self.choices[index] = Choice(f"{serial}_{index}" if index else serial)
+            mine = self.choices[index] = Choice(f"{serial}_{index}" if index else serial, self._repeats_after)
             if index == 0:
                 self._first_texts = mine.pieces["content"]
         self.content += mine.add(choice, chunks if index == 0 else None, in_document=self._document is not None)

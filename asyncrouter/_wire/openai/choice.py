@@ -31,15 +31,17 @@ _TEXT_KEYS = frozenset({"content", "refusal", *_REASONING_KEYS})
 class Choice:
     """One choice so far. Texts are kept as lists of pieces, under the names they came with, and joined on demand.
 
-    `serial` is text that no other choice has, for the ids of tool calls.
+    `serial` is text that no other choice has, for the ids of tool calls; `repeats_after` counts the pieces of a text
+    from which on one more can be all of them again.
     """
 
     __slots__ = (
-        "_held_back", "_is_messages", "broken", "details", "finish", "has_ended", "logprobs", "malformed", "media",
-        "other", "pieces", "rest", "thinking", "tool_calls",
+        "_held_back", "_is_messages", "_repeats_after", "broken", "details", "finish", "has_ended", "logprobs",
+        "malformed", "media", "other", "pieces", "rest", "thinking", "tool_calls",
     )
 
-    def __init__(self, serial: str = "") -> None:
+    def __init__(self, serial: str = "", repeats_after: int = 1) -> None:
+        self._repeats_after = repeats_after
         self._is_messages = False  # the pieces come as messages instead of deltas
         self._held_back = "", ""  # the name and the text of a piece that may be a repetition
         self.malformed = ""
@@ -101,7 +103,7 @@ class Choice:
 
         Some hosts send the whole text once more at the end. If more of it comes after all, it was no repetition.
         """
-        if not is_whole_again(piece, self.pieces.get(key)):
+        if not is_whole_again(piece, self.pieces.get(key), self._repeats_after):
             return False
         self._held_back = key, piece
         return True
@@ -321,9 +323,10 @@ class Choice:
         pieces = self.pieces.get(key)
         if not pieces:
             return ""
-        if len(pieces) > 1:
-            pieces[:] = ["".join(pieces)]  # joined once, however often it is asked for
-        return pieces[0]
+        if len(pieces) > 2:
+            # Joined once, however often it is asked for; that there was more than one piece stays known.
+            pieces[1:] = ["".join(pieces[1:])]
+        return "".join(pieces)
 
 
 def _thinking_text(part: Message) -> str:

@@ -15,8 +15,8 @@ LONG_PIECE: Final = 32
 repetition comes in one piece."""
 
 
-def is_whole_again(piece: str, pieces: Sequence[str] | None) -> bool:
-    """Whether a piece of text is all of these, which have come before it."""
-    if not pieces or len(piece) < MIN_REPETITION or not piece.startswith(pieces[0]):
+def is_whole_again(piece: str, pieces: Sequence[str] | None, fewest: int) -> bool:
+    """Whether a piece of text is all of these, of which at least `fewest` have come before it."""
+    if not pieces or len(pieces) < fewest or len(piece) < MIN_REPETITION or not piece.startswith(pieces[0]):
         return False
     return piece == "".join(pieces) and len(set(piece)) >= MIN_SIGNS
