@@ -131,12 +131,15 @@ class Engine:
         if self.closed:
             raise RouterClosed("the router was closed while the call was running")
 
-    async def sleep(self, seconds: float, model: Model, limit: float) -> None:
+    async def sleep(
+        self, seconds: float, model: Model, limit: float, sleeper: asyncio.Future[None] | None = None
+    ) -> None:
         """Wait so long before `model` is tried; shorter when the router is closed, or the wait has become pointless.
 
-        That is when it becomes known meanwhile that the model cannot be tried before the instant `limit`.
+        That is when it becomes known meanwhile that the model cannot be tried before the instant `limit`. Who has
+        given a `sleeper` may resolve it to end the wait.
         """
-        sleeper = self.loop.create_future()
+        sleeper = self.loop.create_future() if sleeper is None else sleeper
         self.sleepers.add(sleeper)
         self.policies.holds.watch(model, sleeper, limit)
         timer = self.timers.call_at(self.time() + seconds, partial(_wake, sleeper))

@@ -14,7 +14,8 @@ takes (`take_win()`); or, sooner, an answer that flows at a usual pace (`_confir
 States of a step run:
 
     running     In `_running`, oldest first. Only these can win.
-    finished    It has ended by itself, with an answer or an error (`_finished()`).
+    finished    It has ended by itself, with an answer or an error (`_finished()`); also one that gives up a long pause
+                as another step, which has met a limit meanwhile, is free sooner (`_end_pause()`).
     stopped     The race has ended it (`_stop()`), noted the outcome in `stopped` and cancelled its task: "superseded"
                 when another one has won, "cancelled" when the call is over. A step that was superseded goes back to the
                 remaining ones, and may be started again if the winner breaks.
@@ -60,7 +61,8 @@ from contextvars import copy_context
 from math import inf
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.failure import Raised, error_of, log_unseen, warn
+from asyncrouter._engine.ending import FINAL, EndingSteps
+from asyncrouter._engine.failure import Raised, error_of, log_unseen
 from asyncrouter._engine.hedging import Hedging
 from asyncrouter._engine.judging import NOTHING_JUDGED, Judging
 from asyncrouter._engine.race_budgets import pay_in
@@ -70,9 +72,8 @@ from asyncrouter._engine.rest import rest_beside
 from asyncrouter._engine.retry import retry
 from asyncrouter._engine.second_step import SecondStep
 from asyncrouter._engine.sent_attempt import SentAttempt
-from asyncrouter._engine.starting import StartingSteps
 from asyncrouter._engine.watching import ANSWER_LOOK_SECONDS, LATEST_ANSWER_LOOK, expect, first_look_at
-from asyncrouter._errors import AttemptError, AttemptTimeout, ContextTooLong, NotAccepted, NotSent, Refused
+from asyncrouter._errors import AttemptError
 from asyncrouter._types import Reply
 
 if TYPE_CHECKING:
@@ -81,16 +82,13 @@ if TYPE_CHECKING:
     from asyncrouter._engine.rest import Rest
     from asyncrouter._engine.step_run import StepRun
     from asyncrouter._policies.pools.member import Member
-    from asyncrouter._types import Call, Cause, Outcome, Trace
-
-_FINAL = (Reply, ChunkReader, Raised)
-"""Outcomes that the caller's task, once no step runs in it, does not wait beyond: whoever still runs is stopped."""
+    from asyncrouter._types import Call, Cause, Trace
 
 
-class Race(StartingSteps):
+class Race(EndingSteps):
     """One pass over the steps of a plan, or over those that are `left` of it."""
 
-    __slots__ = ("_caller", "_cancelling", "_hedging", "_wake", "_winner", "judging")
+    __slots__ = ("_cancelling", "_wake", "_winner")
 
     _winner: tuple[int, Member | None]  # the step that gives a stream, and the member of its pool
 
@@ -111,7 +109,7 @@ class Race(StartingSteps):
         self._running = []  # oldest first
         self._outcome = None
         self._wake: asyncio.Future[None] | None = None
-        self._hedging: Hedging | None = None
+        self._hedging = None
         self.judging = NOTHING_JUDGED if call.accept is None else Judging()
         self.raced = False
         self._context = None  # that of the caller, where others may be started beside a step
@@ -131,9 +129,9 @@ class Race(StartingSteps):
         try:
             while (step_run := self._next() or await self._come_back()) is not None:
                 await self._run_inline(step_run)
-                while self._running and not isinstance(self._outcome, _FINAL):
+                while self._running and not isinstance(self._outcome, FINAL):
                     await self._changed()
-                if isinstance(self._outcome, _FINAL):
+                if isinstance(self._outcome, FINAL):
                     break
             if isinstance(self._outcome, (Reply, ChunkReader)):
                 return self._outcome
@@ -284,67 +282,3 @@ class Race(StartingSteps):
                 self._outcome = result
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-
-    def _failed(self, step_run: StepRun, error: AttemptError, newest: bool) -> None:
-        warn(self._engine, step_run.step, error, self._trace)
-        self._cause = "escalate" if isinstance(error, NotAccepted) else "fallback"
-        sibling = step_run.pool is not None and self._remaining.asks_sibling(
-            step_run.index, step_run.member, error, alone=not self._running
-        )
-        if isinstance(error, AttemptTimeout) and error.clock == "deadline":
-            self._remaining.clear()
-            self._outcome = self._outcome or error
-        elif isinstance(error, Refused) and self._plan.steps[step_run.index].on_refusal == "raise":
-            self._remaining.clear()
-            if not isinstance(self._outcome, Raised):
-                self._outcome = error
-        elif self._outcome is not None:  # a refusal, or the deadline: nothing is started any more
-            return
-        elif isinstance(error, ContextTooLong):
-            for step, why in self._remaining.too_long(step_run.step, error):
-                self._record_not_sent(step, "fallback", why)
-            if sibling:
-                self._remaining.put_back(step_run.index)
-        elif sibling:
-            self._remaining.put_back(step_run.index)
-        elif not isinstance(error, NotSent) or all(other.index != step_run.index for other in self._running):
-            # With `hedge.same` the same step may run beside it; a limit that one of them meets counts for both.
-            self._remaining.may_come_back(step_run, error, self._trace)
-        if self._running and self._hedging is not None and self._outcome is None:
-            self._hedging.failed(step_run, newest=newest)
-
-    def _raised(self, error: BaseException) -> None:
-        """A hedge's task has raised; an answer, or an exception, that is there already stays."""
-        if isinstance(self._outcome, _FINAL):
-            log_unseen(error)
-        else:
-            self._outcome = Raised(error)
-
-    def _confirm(self, step_run: StepRun) -> None:
-        """The first content was no accident: nobody else is needed; but one whose answer is whole is judged first."""
-        if not self.judging.taken:
-            self._stop_others(step_run)
-
-    def _stop_others(self, step_run: StepRun) -> None:
-        for other in tuple(self._running):
-            if other is not step_run:
-                self._stop(other, "superseded")
-
-    def _stop(self, step_run: StepRun, outcome: Outcome) -> None:
-        """Settle a step run and cancel it, at once.
-
-        A superseded step may be started again, unless the hedge that has won is the same step (`hedge.same`).
-        """
-        self._running.remove(step_run)
-        step_run.ended()
-        step_run.stopped = outcome
-        if self._hedging is not None:
-            self._hedging.ended(step_run, outcome)
-        if step_run.attempt is not None:
-            step_run.attempt.end(outcome)
-        if step_run.task is not None:
-            step_run.task.cancel()
-        elif outcome == "superseded":
-            self._caller.cancel()
-        if outcome == "superseded" and all(other.index != step_run.index for other in self._running):
-            self._remaining.put_back(step_run.index)

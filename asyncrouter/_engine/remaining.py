@@ -128,9 +128,13 @@ class Remaining(PoolSteps):
             return self._free_in(index) <= 0.0
         return self.pool(index).count(self._engine.time())
 
-    def free_in(self, *, forced: bool = False) -> float:
-        """Seconds until one of the steps could be sent, `inf` if none could; `forced`: though its breaker is open."""
-        return min((self._free_in(index, forced=forced) for index in (*self._left, *self._held)), default=inf)
+    def free_in(self, *, forced: bool = False, beside: int | None = None) -> float:
+        """Seconds until one of the steps could be sent, `inf` if none could; `forced`: though its breaker is open.
+
+        `beside`: a step that does not count.
+        """
+        indices = (index for index in (*self._left, *self._held) if index != beside)
+        return min((self._free_in(index, forced=forced) for index in indices), default=inf)
 
     def hedge_step(self, late: int | None, without: Collection[int] = ()) -> int | None:
         """The step for a hedge: one that could be sent at once, and usually answers in the time that is left.
@@ -191,6 +195,9 @@ class Remaining(PoolSteps):
         An `attempts` that was given bounds its requests in any case. Without a deadline `UNHINTED_TRIES` do, and they
         do without one that was given if the provider does not say how long to wait.
         """
+        if step_run.resumes_at is not None:  # it was to be tried again: another one is free sooner
+            self._held[step_run.index] = step_run.resumes_at, "retry"
+            return
         if isinstance(error, NotSent):
             # If it was to wait for its turn whatever it takes, and is not held, that cannot come in time.
             if error.hold is None:
@@ -202,8 +209,7 @@ class Remaining(PoolSteps):
             return
         if error.again == "never" or not (isinstance(error, RateLimited) or asks_for_pause(error)):
             return
-        name, settings = step_run.step.name, step_run.step.retry
-        sent = requests_to(trace, name)
+        settings, sent = step_run.step.retry, requests_to(trace, step_run.step.name)
         now, unhinted = self._engine.time(), not error.retry_after
         if (settings.attempts_given and sent >= settings.attempts) or (
             sent >= UNHINTED_TRIES
@@ -212,9 +218,8 @@ class Remaining(PoolSteps):
             return
         pause = error.retry_after or 0.0
         if not pause and not self._engine.policies.queues(step_run.step.model):
-            pause = self._engine.random.uniform(
-                0.0, min(settings.cap, UNHINTED_FIRST_PAUSE * 2.0 ** min(sent - 1, 30))
-            )
+            longest = min(settings.cap, UNHINTED_FIRST_PAUSE * 2.0 ** min(sent - 1, 30))
+            pause = self._engine.random.uniform(0.0, longest)
         self._held[step_run.index] = now + pause, "retry"
 
     async def wait_for_free(self, trace: Trace) -> tuple[int, Cause, Ticket | None] | None:
@@ -242,11 +247,6 @@ class Remaining(PoolSteps):
             return None
         finally:
             turns.keep(())
-
-    def leave_queue(self, index: int, ticket: Ticket | None) -> None:
-        """Give up a turn: there is no time left to use it."""
-        if ticket is not None:
-            ticket.leave()
 
     async def _queue(self, turns: Turns, ready: list[int], waits: Mapping[int, float]) -> None:
         """Wait in the queues of all steps that are `ready`, and until the next one is."""

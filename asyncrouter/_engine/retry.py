@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING
 
 from asyncrouter._engine.attempt import attempt
 from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._engine.step_run import Pause
 from asyncrouter._errors import AttemptError, RateLimited, Rejected, ServerFailed, Unauthorized
 from asyncrouter._events import Notice
 
 if TYPE_CHECKING:
+    import asyncio
+
     from asyncrouter._config.config import Retry
     from asyncrouter._engine.engine import Engine
     from asyncrouter._engine.reading import ChunkReader
@@ -82,7 +85,8 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
             if pause is None or engine.closed:
                 return result
             step_run.race.pausing(step_run)
-            await engine.sleep(pause, step_run.step.model, step_run.pointless_after())
+            if not await _wait_out(engine, step_run, result, tries, pause):
+                return result
         if pool is not None:
             pool.again += 1
         step_run.cause = "retry"
@@ -90,6 +94,23 @@ async def retry(engine: Engine, call: Call, trace: Trace, step_run: StepRun) -> 
         result = await attempt(engine, call, trace, step_run)
         if not isinstance(result, AttemptError):
             return result
+
+
+async def _wait_out(
+    engine: Engine, step_run: StepRun, error: AttemptError, tries: Tries, seconds: float
+) -> bool:
+    """Wait so long before the next request; `False` when the step has given way to another one meanwhile.
+
+    It may where its provider's pauses are longer than its patience: then it waits only as no other one is free sooner.
+    """
+    sleeper: asyncio.Future[None] = engine.loop.create_future()
+    if error.retry_after and tries.waited > step_run.step.retry.patience:
+        step_run.pause = Pause(engine.time() + seconds, sleeper)
+    try:
+        await engine.sleep(seconds, step_run.step.model, step_run.pointless_after(), sleeper)
+    finally:
+        step_run.pause = None
+    return step_run.resumes_at is None
 
 
 def _has_adapted(engine: Engine, step_run: StepRun, error: AttemptError, trace: Trace) -> bool:

@@ -61,7 +61,8 @@ class StartingSteps(RaceHooks):
             if (step_run := self._open(index, cause)) is not None:
                 step_run.come_back(self._trace, ticket)
                 return step_run
-            self._remaining.leave_queue(index, ticket)
+            if ticket is not None:  # there is no time left to use it
+                ticket.leave()
         return None
 
     def _open(self, index: int, cause: Cause) -> StepRun | None:

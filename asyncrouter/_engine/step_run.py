@@ -68,6 +68,13 @@ class RaceHooks(Protocol):
         ...
 
 
+class Pause(NamedTuple):
+    """A pause beyond a step's patience: until this instant of the loop's clock, or until `sleeper` is resolved."""
+
+    until: float
+    sleeper: asyncio.Future[None]
+
+
 class Beside(NamedTuple):
     """How and why a step was started beside another one, and the budget that has paid `price` tokens for it."""
 
@@ -92,13 +99,14 @@ class StepRun:
     `ticket` lets its next attempt go: it has waited already. `beside` says how it came to be started beside another
     one. `is_probe`: it finds out whether a slow model is quick again, which is not known while `probes`. `is_whole`:
     its answer is whole, and `accept` judges it, or will. At a pool (`pool`) the step is the pool's until a member is
-    picked: `bind()` makes it the member's.
+    picked: `bind()` makes it the member's. `pause` is the long pause that it waits out now; when it gave that up for
+    another step, it has its turn again at `resumes_at`.
     """
 
     __slots__ = (
         "answer_until", "attempt", "beside", "cause", "hedged", "index", "is_probe", "is_whole", "loop",
-        "member", "own_key", "params", "patient", "pool", "probes", "race", "sent_at", "silent_until", "size", "step",
-        "stopped", "streams", "task", "ticket", "tried",
+        "member", "own_key", "params", "patient", "pause", "pool", "probes", "race", "resumes_at", "sent_at",
+        "silent_until", "size", "step", "stopped", "streams", "task", "ticket", "tried",
     )
 
     def __init__(
@@ -130,6 +138,8 @@ class StepRun:
         self.ticket: Ticket | None = None
         self.pool = pool
         self.member: Member | None = None
+        self.pause: Pause | None = None
+        self.resumes_at: float | None = None
 
     def __repr__(self) -> str:
         return f"<StepRun {self.index} {self.step.name} ({self.cause}){' ' + self.stopped if self.stopped else ''}>"
@@ -180,6 +190,13 @@ class StepRun:
         if is_a_limit(error):
             return pool.may_queue_again(self.member)
         return pool.free_in(self.loop.time()) <= 0.0
+
+    def give_way(self, free_in: float) -> None:
+        """Give up its long pause, if it makes one, for another step that is free in so many seconds and before it."""
+        pause = self.pause
+        if pause is not None and self.loop.time() + free_in < pause.until and not pause.sleeper.done():
+            self.resumes_at = pause.until
+            pause.sleeper.set_result(None)
 
     def fits(self, pause: float) -> bool:
         """Whether there is time left for another attempt after a pause of so many seconds."""

@@ -210,3 +210,46 @@ def test_a_call_that_came_back_gives_way_again(
     )
 
     assert (type(result), sent(result)) == (Reply, [("a", 0.0), ("b", 0.0), ("a", 10.0), ("b", at)])
+
+
+OWN_KEYS = {name: {"authorization": f"Bearer sk-of-the-caller-at-{name}"} for name in ("sim", "other")}
+
+
+@pytest.mark.parametrize("headers", [{}, OWN_KEYS], ids=["our key", "own key"])
+@pytest.mark.parametrize(("mode", "last", "expected"), [
+    *((mode, HEALTHY, [("a", 0.0), ("b", 300.0), ("b", 320.0)]) for mode in MODES),
+    ("chat", Act(status=400), [("a", 0.0), ("b", 300.0), ("b", 320.0), ("a", 3600.0)]),
+    ("chat", limited(9000), [("a", 0.0), ("b", 300.0), ("b", 320.0), ("a", 3600.0)]),
+])  # fmt: skip
+def test_a_long_pause_ends_where_a_model_that_was_raced_is_free_sooner(
+    clock: Clock, world: World, mode: str, last: Act, expected: list[tuple[str, float]],
+    headers: dict[str, dict[str, str]],
+) -> None:
+    """A call pauses for an hour, and races a model that comes back after 300 s: it waits the 20 s that this one asks
+    for, and only if that fails for the rest of the hour.
+    """
+    script(world, (limited(3600), HEALTHY), (Act(status=404, code="model_not_found"), limited(20), last))
+
+    async def scenario(router: Router) -> Any:
+        await ask(router, chain=["b"], prompt="other")
+        return await ask(router, mode, chain=["a", "b"], headers=headers, hedge={"after": 1.0}, deadline=4000)
+
+    result = play(
+        clock, world, scenario, models={"b": {"provider": "other", "id": "b"}}, providers=OTHER,
+        defaults={"wire_stream": mode != "buffered"},
+    )
+
+    assert [(model, round(at or 0.0, 1)) for model, at in sent(result)] == expected
+
+
+def test_a_long_pause_is_kept_where_the_raced_model_asks_for_a_longer_one(clock: Clock, world: World) -> None:
+    """A call pauses for 400 s, and races a model that comes back after 300 s and asks for 200 s: it keeps its pause."""
+    script(world, (limited(400), HEALTHY), (Act(status=404, code="model_not_found"), limited(200), HEALTHY))
+
+    async def scenario(router: Router) -> Any:
+        await ask(router, chain=["b"], prompt="other")
+        return await ask(router, chain=["a", "b"], hedge={"after": 1.0}, deadline=4000)
+
+    result = play(clock, world, scenario, models={"b": {"provider": "other", "id": "b"}}, providers=OTHER)
+
+    assert [(model, round(at or 0.0, 1)) for model, at in sent(result)] == [("a", 0.0), ("b", 300.0), ("a", 400.0)]
