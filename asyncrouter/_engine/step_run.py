@@ -164,7 +164,11 @@ class StepRun:
             self.pool.running.remove(self.member)
 
     def delay(self, seconds: float, deadline: float) -> None:
-        """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on."""
+        """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on.
+
+        If it came back as it was free first, another step may be so now.
+        """
+        self.patient = False
         self.silent_until = min(self.silent_until + seconds, deadline)
         self.answer_until = min(self.answer_until + seconds, deadline)
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asyncrouter import AllModelsFailed, DeadlineExceeded, Hedge, Notice, Reply, Request, Response, Router, RouterClosed
+from asyncrouter import (
+    AllModelsFailed,
+    DeadlineExceeded,
+    Hedge,
+    Notice,
+    Reply,
+    Request,
+    Response,
+    Retry,
+    Router,
+    RouterClosed,
+)
 from asyncrouter._engine.local_room import OUT_OF_ROOM
 from asyncrouter.sim import Act
 from tests.helpers.failing import ONCE, Tried, tried
@@ -17,7 +28,7 @@ from tests.helpers.racing import hedge_tokens
 from tests.helpers.transports import WrappingTransport
 
 if TYPE_CHECKING:
-    from asyncrouter import CallError
+    from asyncrouter import CallError, Trace
     from asyncrouter.sim import Clock, World
 
 NUMBERS = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOMEM]
@@ -129,6 +140,43 @@ def test_waiting_for_a_turn_is_not_waiting_for_room(clock: Clock, world: World) 
     outcome, seconds = clock.run(scenario())
 
     assert (outcome, seconds) == ("won", pytest.approx(100.0, abs=0.21))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("keeps_other", [False, True])
+def test_a_wait_for_room_may_change_which_model_is_free_first(
+    clock: Clock, world: World, *, stream: bool, keeps_other: bool
+) -> None:
+    """A call goes back to a model that is free first, and finds no room for 10 s. By then the model is busy for 40 s,
+    so the call goes to the other one, which has become free; unless that one is held for longer than the first is busy.
+    """
+    held = 70 if keeps_other else 15
+    world.model("a", Act(status=429, retry_after=10), Act(text="busy", first_token=40.0), Act(text="a"))
+    world.model("b", Act(status=429, retry_after=held), Act(text="b"))
+    config = world.config(
+        models={"a": {"provider": "sim", "id": "a", "max_concurrent": 1}, "b": {"provider": "sim", "id": "b"}},
+        defaults={"first_token": None},
+    )
+
+    async def ask(router: Router, **options: Any) -> Trace:
+        if not stream:
+            return (await router.chat("hello", retry=Retry(patience=0.0), deadline=200, **options)).trace
+        async with router.stream("hello", retry=Retry(patience=0.0), deadline=200, **options) as answer:
+            async for _ in answer:
+                pass
+        return answer.reply.trace
+
+    async def scenario() -> list[tuple[str, float]]:
+        async with Router(config, transport=Crowded(world, since=9.5, until=20.0), seed=0) as router:
+            call = asyncio.ensure_future(ask(router, chain=["a", "b"]))
+            await asyncio.sleep(9.9)
+            other = asyncio.ensure_future(ask(router, chain=["a"], headers={"authorization": "Bearer sk-of-another"}))
+            trace = await call
+            await other
+            return [(one.model, round(one.sent, 1)) for one in trace.attempts if one.sent is not None]
+
+    last = ("a", 60.0) if keeps_other else ("b", 20.1)
+    assert clock.run(scenario()) == [("a", 0.0), ("b", 0.0), last]
 
 
 def test_the_deadline_bounds_the_wait(clock: Clock, world: World) -> None:

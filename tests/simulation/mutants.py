@@ -34,6 +34,7 @@ CAUGHT_BY: Mapping[str, int] = {
     "health_is_of_the_last_call": 837, "the_least_busy_is_any": 32, "the_fastest_is_any": 9, "a_dead_key_takes_all": 7,
     "settings_are_the_first_calls": 77,
     "limits_are_kept_alone": 41, "slots_are_counted_alone": 47, "turns_are_not_booked": 493, "holds_are_kept_alone": 50,
+    "long_pauses_go_on": 5976, "free_first_is_for_ever": 17039,
     "pauses_have_no_end": 1_001_349, "the_last_free_is_waited_for": 1_000_749,
     "unhinted_limits_give_up": 1_000_015, "waits_are_charged": 1_000_015, "waits_count_as_attempts": 1_000_120,
     "a_burst_counts_as_many": 1_000_054, "a_callers_clock_blames_the_model": 1_000_009,

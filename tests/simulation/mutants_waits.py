@@ -11,6 +11,7 @@ from asyncrouter._engine import remaining as steps_left
 from asyncrouter._engine import retry as retries
 from asyncrouter._engine.remaining import Remaining
 from asyncrouter._engine.sent_attempt import SentAttempt
+from asyncrouter._engine.step_run import StepRun
 from asyncrouter._engine.turns import Turns
 from asyncrouter._policies import facade
 from asyncrouter._policies.announced_limits import AnnouncedLimit, AnnouncedLimits
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from asyncrouter import AttemptError
-    from asyncrouter._engine.step_run import StepRun
 
 
 MANY = 40
@@ -172,4 +172,27 @@ def announced_room_is_not_read() -> Iterator[None]:
         return reads
 
     with around(facade, "read_limits", make):
+        yield
+
+
+@mutant
+def long_pauses_go_on() -> Iterator[None]:
+    """A call that pauses for an hour stays in its pause when a model that it has raced is free sooner."""
+    with patch.object(StepRun, "give_way", lambda self, free_in: None):
+        yield
+
+
+@mutant
+def free_first_is_for_ever() -> Iterator[None]:
+    """A call that came back to the model that was free first stays with it, however long it waited for room."""
+
+    def make(delay: Any) -> Any:
+        def delays(step_run: StepRun, seconds: float, deadline: float) -> None:
+            patient = step_run.patient
+            delay(step_run, seconds, deadline)
+            step_run.patient = patient
+
+        return delays
+
+    with around(StepRun, "delay", make):
         yield
