@@ -147,22 +147,20 @@ def _other_model(run: FinishedRun, tries: list[MatchedAttempt], exchange: Exchan
     if any(type(one.attempt.error).__name__ == "Refused" and one.ended <= exchange.at for one in tries):
         return None
     tried = {one.attempt.model for one in tries if one.queued <= exchange.at + NEAR}
-    for step in exchange.call.plan.steps[_first_step_left(exchange, tries):]:
+    for step in exchange.call.plan.steps[first_step_left(tries, exchange.at):]:
         if step.name not in tried and not run.was_held(step.name, exchange.at):
             return step.name
     return None
 
 
-def _first_step_left(exchange: Exchange, tries: list[MatchedAttempt]) -> int:
-    """The first step that a call may still try: after a restart, the one after the broken step."""
-    before: list[MatchedAttempt] = []
-    for one in tries:
-        if one.attempt.cause == "restart" and one.queued <= exchange.at + NEAR:
-            names = [step.name for step in exchange.call.plan.steps]
-            broken = max(before, key=_ended).attempt.model
-            return len(names) - names[::-1].index(broken)
-        before.append(one)
-    return 0
+def first_step_left(tries: list[MatchedAttempt], at: float) -> int:
+    """The first step that a call may still try at an instant: after a restart, the one after the broken step."""
+    names, first = [step.name for step in tries[0].call.plan.steps], 0
+    for number, one in enumerate(tries):
+        if one.attempt.cause == "restart" and one.queued <= at + NEAR:
+            broken = max(tries[:number], key=_ended).attempt.model
+            first = len(names) - names[::-1].index(broken)
+    return first
 
 
 def _open_spans(run: FinishedRun) -> dict[str, list[tuple[float, float]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from .check_breakers import first_step_left
 from .check_calls import FAILURES
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ def _waits_for_another(run: FinishedRun, one: MatchedAttempt, at: float) -> bool
 def the_first_free_is_waited_for(run: FinishedRun) -> None:
     """A call with every step held waits for the one that is free first, but for queues.
 
-    A model with an open breaker is not free: it fails, and what another one has promised goes before it.
+    A model with an open breaker is not free: it fails, and what another one has promised goes before it. Nor is any
+    while this machine has no room; and a stream that has broken begins again with the steps after the broken one.
     """
     if not run.record.has_listener:
         return  # nobody knows of the breakers
     for number, tries in run.by_call.items():
-        call, names = tries[0].call, {one.attempt.model: None for one in tries}
+        call, asked = tries[0].call, {one.attempt.model for one in tries}
         if any(step.retry.attempts_given for step in call.plan.steps) or any(map(_stops, tries)):
             continue
         for one in tries:
@@ -95,13 +97,14 @@ def the_first_free_is_waited_for(run: FinishedRun) -> None:
                 continue
             before = [other for other in tries if other.attempt.number < one.attempt.number]
             since = max((other.ended for other in before), default=one.queued)
-            for name in names:
+            left = [step.name for step in call.plan.steps[first_step_left(tries, one.queued):]]
+            for name in sorted(asked.intersection(left)):
                 mine = [other for other in before if other.attempt.model == name]
                 if name == one.attempt.model or not mine or _often_enough(call, mine):
                     continue
                 free = _free(run, mine, since)
                 served = max((at for at in run.sent_by_model[name] if free <= at < one.sent), default=free)
-                served = max(served, _full_until(run, name, one.sent))
+                served = max(served, _full_until(run, name, one.sent), run.crowded_until(one.sent))
                 gone = served + _longest(call) + MUCH_SOONER + _apart(run, name, batch=one.rank > 1)
                 if gone < one.sent and _stays_free(run, name, since, free, gone):
                     run.flag("sooner", f"{one} sent at {one.sent!r} of call {number}, {name} was free at {free!r}")

@@ -149,6 +149,11 @@ class FinishedRun:
         late = self.record.late
         return any(begins <= until and since <= late(ends) + DRAINED for begins, ends in self.scenario.crowded)
 
+    def crowded_until(self, until: float) -> float:
+        """The last instant before `until` at which attempts waited for room on this machine; 0 for none."""
+        spans = ((begins, self.record.late(ends) + DRAINED) for begins, ends in self.scenario.crowded)
+        return max((min(ends, until) for begins, ends in spans if begins < until), default=0.0)
+
     def was_blocked(self, one: MatchedAttempt, until: float) -> bool:
         """Whether the loop was blocked for so much of an attempt's time until then that it says nothing for sure."""
         sent = one.ended if one.sent is None else one.sent
