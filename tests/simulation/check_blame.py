@@ -63,7 +63,7 @@ def three_are_enough(run: FinishedRun) -> None:
 
 def _beyond_doubt(run: FinishedRun, name: str) -> list[tuple[float, str]]:
     """The instants at which a third different request in a row has met the same, and what; none that is arguable."""
-    mine = sorted((one for one in run.tries if one.attempt.model == name and one.exchange is not None), key=_told_at)
+    mine = sorted((one for one in run.tries if one.attempt.model == name and one.exchange is not None), key=_told)
     failed = [one for one in mine if one.attempt.outcome == "failed"]
     found, row, last = [], 0, ""
     for one in mine:
@@ -118,7 +118,7 @@ def _proven(run: FinishedRun, name: str) -> list[float]:
         one for one in run.tries
         if one.attempt.model == name and one.exchange is not None and one.call.behaviour.key is None
     ]  # fmt: skip
-    return _third_in_a_row(sorted(mine, key=_told_at))
+    return _third_in_a_row(sorted(mine, key=_told))
 
 
 def _third_in_a_row(tries: list[MatchedAttempt]) -> list[float]:
@@ -146,8 +146,9 @@ def _met(one: MatchedAttempt) -> str:
     return kind if kind in PROMPTS and type(one.attempt.error).__name__ == PROMPTS[kind][1] else ""
 
 
-def _told_at(one: MatchedAttempt) -> float:
-    return one.told_at
+def _told(one: MatchedAttempt) -> tuple[float, int]:
+    """When it was known whether its model had answered; of several at one instant, who was read first."""
+    return round(one.told_at, 9), 0 if one.exchange is None else one.exchange.place
 
 
 CHECKS: list[Callable[[FinishedRun], None]] = [

@@ -50,6 +50,8 @@ class Exchange:
     """The members of each pool when it was sent."""
     connected: float | None = None
     ended: float | None = None
+    place: int = 0
+    """Which one it was to end: several may at one instant."""
     words: int = 0
     """Words of the answer that the client has read."""
     taken: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import Counter
+from itertools import count
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ class World:
         self.live: Counter[str] = Counter()
         """Open connections by model."""
         self.closed = False
+        self._places = count(1)
         self._answers: dict[SimulatedResponse, None] = {}
         self._sending: dict[Exchange, asyncio.Future[None]] = {}
         self.watchers: list[Callable[[Exchange], None]] = []
@@ -112,7 +114,7 @@ class World:
     def end(self, exchange: Exchange) -> None:
         """Note that the connection of a request is gone."""
         if exchange.ended is None:
-            exchange.ended = self._loop.time()
+            exchange.ended, exchange.place = self._loop.time(), next(self._places)
             exchange.call.live -= 1
             self.live[exchange.model] -= 1
             self._record.log(exchange.ended, f"gone {exchange.number} with {exchange.words} words")
