@@ -68,8 +68,22 @@ def siblings_come_first(run: FinishedRun) -> None:
         chain = [step.name for step in one.call.plan.steps]
         if after.attempt.model in chain[:chain.index(one.attempt.model)]:
             continue  # that one had been put off while it was slow
+        if _has_used_its_attempts(run, one):
+            continue
         if free and failed < MOST_MEMBERS:
             run.flag("sibling", f"{one}, {one.model}, was followed by {after.model}, though {free[0]} could be asked")
+
+
+def _has_used_its_attempts(run: FinishedRun, last: MatchedAttempt) -> bool:
+    """Whether the step of this attempt has made all requests that were given to its members; limits are among them."""
+    settings = next(step.retry for step in last.call.plan.steps if step.name == last.attempt.model)
+    failed = 0
+    for one in reversed([one for one in run.by_call[last.call.number] if one.attempt.number <= last.attempt.number]):
+        if one.attempt.model == last.attempt.model:
+            failed += one.sent is not None and one.attempt.outcome == "failed"
+        elif one.attempt.cause not in {"hedge", "rescue"}:
+            break  # before that it was another step, or an earlier turn of this one
+    return settings.attempts_given and failed >= settings.attempts * len(_names(run.places[last.attempt.model]))
 
 
 def attempts_are_kept(run: FinishedRun) -> None:

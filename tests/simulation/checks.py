@@ -43,7 +43,7 @@ UNKNOWN, IMPATIENT = 2.0, 3.0
 NEAR = 1e-9
 """Seconds by which instants may differ: those of an attempt count from the beginning of its call."""
 DRAINED = 2.0
-"""Seconds after which nobody waits any more for room on this machine, once there is some."""
+"""Seconds of a running loop after which nobody waits any more for room on this machine, once there is some."""
 
 LONG = 0.3
 """Seconds from which on a block of the event loop is seen for sure."""
@@ -146,13 +146,19 @@ class FinishedRun:
 
     def was_crowded(self, since: float, until: float) -> bool:
         """Whether attempts waited for room on this machine at some time in a span, behind one another."""
-        late = self.record.late
-        return any(begins <= until and since <= late(ends) + DRAINED for begins, ends in self.scenario.crowded)
+        return any(begins <= until and since <= self._drained(ends) for begins, ends in self.scenario.crowded)
 
     def crowded_until(self, until: float) -> float:
         """The last instant before `until` at which attempts waited for room on this machine; 0 for none."""
-        spans = ((begins, self.record.late(ends) + DRAINED) for begins, ends in self.scenario.crowded)
+        spans = ((begins, self._drained(ends)) for begins, ends in self.scenario.crowded)
         return max((min(ends, until) for begins, ends in spans if begins < until), default=0.0)
+
+    def _drained(self, ends: float) -> float:
+        """When nobody waits any more for room that there is since `ends`; nobody is woken while the loop is blocked."""
+        drained = self.record.late(ends) + DRAINED
+        for begins, over in sorted(self.record.blocked):
+            drained += over - begins if ends < begins < drained else 0.0
+        return drained
 
     def was_blocked(self, one: MatchedAttempt, until: float) -> bool:
         """Whether the loop was blocked for so much of an attempt's time until then that it says nothing for sure."""
