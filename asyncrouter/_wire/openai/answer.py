@@ -54,8 +54,8 @@ class CompletionBuilder:
     """
 
     __slots__ = (
-        "_document", "_first_is_open", "_first_texts", "_ids_vary", "_malformed", "_repeats_after", "_serial",
-        "_unnumbered", "choices", "content", "ended", "envelope", "error", "usage",
+        "_document", "_first_is_open", "_first_texts", "_ids_vary", "_looks_from", "_malformed", "_repeats_after",
+        "_serial", "_unnumbered", "choices", "content", "ended", "envelope", "error", "usage",
     )
 
     def __init__(self, now: float = 0.0, repeats_after: int = 1) -> None:
@@ -72,6 +72,7 @@ class CompletionBuilder:
         self._repeats_after = repeats_after
         self._first_is_open = False  # the first choice has begun, and has no finish reason
         self._first_texts: list[str] = []  # the first choice's pieces of text
+        self._looks_from = 0  # the length of a piece of text that has to be looked at for a repetition
         self._ids_vary = False  # the chunks have several ids, which says nothing
         self._unnumbered = False  # a choice came without its index: it is the only one, or it could be any
 
@@ -112,8 +113,8 @@ class CompletionBuilder:
                 and event.get("error") is None
             ):
                 if text:
-                    if len(text) >= LONG_PIECE and self.choices[0].hold_back("content", text):
-                        self._first_is_open = False  # the next piece is looked at
+                    if len(text) >= self._looks_from and self._may_repeat(text):
+                        self._add_chunk(event, choices, chunks)
                         return
                     self._first_texts.append(text)
                     self.content += 1
@@ -195,6 +196,8 @@ class CompletionBuilder:
         choices = self.choices.values()
         if broken := next(filter(None, (choice.broken or choice.broken_natively for choice in choices)), ""):
             return broken_off(broken, request_id=request_id)
+        if any(choice.repeated.is_undecided for choice in choices):
+            return BadReply("truncated: the end of a text has not come", request_id=request_id)
         for choice in choices:
             calls, finish = choice.tool_calls, choice.finish_reason
             if not calls.all_named:
@@ -230,6 +233,11 @@ class CompletionBuilder:
             return False
         # Some hosts repeat the role, or name what there is not.
         return not [key for key, value in delta.items() if value and key not in _PLAIN_FIELDS]
+
+    def _may_repeat(self, text: str) -> bool:
+        """Whether the next piece of the first choice's text has to be looked at: the second one, or a long one."""
+        self._looks_from = LONG_PIECE if self._first_texts else 0
+        return self.choices[0].repeated.may_repeat(text, self._first_texts)
 
     def _add_chunk(self, chunk: Message, choices: list[object], chunks: list[Chunk] | None) -> None:
         self._set_error(chunk.get("error"))
@@ -273,7 +281,7 @@ class CompletionBuilder:
                 self._first_texts = mine.pieces["content"]
         self.content += mine.add(choice, chunks if index == 0 else None, in_document=self._document is not None)
         if index == 0:
-            self._first_is_open = not (mine.has_ended or mine.holds_back)
+            self._first_is_open = not (mine.has_ended or mine.repeated.is_waiting)
         if mine.malformed:
             self.mark_malformed(mine.malformed)
         for fields in (choice, choice.get("delta"), choice.get("message")):

@@ -10,7 +10,7 @@ from asyncrouter._wire.decoding.markup import is_blank, is_only_thought
 from asyncrouter._wire.openai.finish import finish_reason
 from asyncrouter._wire.openai.other_fields import OtherFields, has_media
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
-from asyncrouter._wire.openai.repeated_text import is_whole_again
+from asyncrouter._wire.openai.repeated_text import RepeatedTexts
 from asyncrouter._wire.openai.thinking_blocks import ThinkingBlocks
 from asyncrouter._wire.openai.tool_calls import ToolCalls
 
@@ -36,14 +36,14 @@ class Choice:
     """
 
     __slots__ = (
-        "_held_back", "_is_messages", "_repeats_after", "broken", "details", "finish", "has_ended", "logprobs",
-        "malformed", "media", "other", "pieces", "rest", "thinking", "tool_calls",
+        "_is_messages", "broken", "details", "finish", "has_ended", "logprobs", "malformed", "media", "other", "pieces",
+        "repeated", "rest", "thinking", "tool_calls",
     )
 
     def __init__(self, serial: str = "", repeats_after: int = 1) -> None:
-        self._repeats_after = repeats_after
         self._is_messages = False  # the pieces come as messages instead of deltas
-        self._held_back = "", ""  # the name and the text of a piece that may be a repetition
+        self.repeated = RepeatedTexts(repeats_after)
+        """The pieces of text that may be repetitions, and are held back."""
         self.malformed = ""
         """Which part had a type in which nothing can be read; "" for none."""
         self.pieces: dict[str, list[str]] = {"content": []}
@@ -98,27 +98,6 @@ class Choice:
             return True
         return is_only_thought(self.text, cut=self.finish_reason == "length")
 
-    def hold_back(self, key: str, piece: str) -> bool:
-        """Hold a piece back if it is all that has come of this text; whether it is.
-
-        Some hosts send the whole text once more at the end. If more of it comes after all, it was no repetition.
-        """
-        if not is_whole_again(piece, self.pieces.get(key), self._repeats_after):
-            return False
-        self._held_back = key, piece
-        return True
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether a piece is held back, so that the next one has to be looked at."""
-        return self._held_back[1] != ""
-
-    def _take_held_back(self, key: str) -> str:
-        """The piece that is held back of this text, of which more comes; "" for none."""
-        of, piece = self._held_back
-        self._held_back = "", ""
-        return piece if of == key else ""
-
     def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> bool:
         """Add the choice's next piece, or the whole of it; whether it brought content."""
         delta, message = choice.get("delta"), choice.get("message")
@@ -133,6 +112,8 @@ class Choice:
             brought |= self._add_message(message, chunks, in_document=in_document)
         elif message is not None:
             self.malformed = "a message"
+        if self.repeated.is_undecided and (self.has_ended or is_word(choice.get("finish_reason"))):
+            brought |= self._release_texts(chunks)
         self._add_end(choice, brought=brought)
         if self.has_ended and self.tool_calls and (rest := self.tool_calls.release()) and chunks is not None:
             chunks.append(Chunk("", "", tuple(rest)))
@@ -258,12 +239,11 @@ class Choice:
     def _add_text(self, key: str, value: object) -> tuple[str, str]:
         """Add one of `_TEXT_KEYS`; the text and the reasoning it brought."""
         if isinstance(value, str):
-            if self.holds_back:
-                value = self._take_held_back(key) + value
-            elif self.hold_back(key, value):
-                return "", ""
-            self.pieces.setdefault(key, []).append(value)
-            return ("", value) if key in _REASONING_KEYS else (value, "")
+            pieces = self.pieces.setdefault(key, [])
+            new = self.repeated.new_in(key, value, pieces)
+            if new is None:
+                self.malformed = "a text that contradicts what came before it"
+            return self._add_piece(key, new) if new else ("", "")
         if key == "content":
             return self._add_parts(value)
         if key == "refusal":
@@ -271,6 +251,18 @@ class Choice:
         else:
             self._add_field(key, value)
         return "", ""
+
+    def _add_piece(self, key: str, piece: str) -> tuple[str, str]:
+        """Add a piece of a text; the text and the reasoning it is."""
+        self.pieces[key].append(piece)
+        return ("", piece) if key in _REASONING_KEYS else (piece, "")
+
+    def _release_texts(self, chunks: list[Chunk] | None) -> bool:
+        """Add the pieces that were held back and are no repetition, for the answer ends here; whether there are any."""
+        released = [self._add_piece(key, piece) for key, piece in self.repeated.release().items()]
+        if chunks is not None:
+            chunks.extend(Chunk(text, reasoning) for text, reasoning in released)
+        return bool(released)
 
     def _add_parts(self, content: object) -> tuple[str, str]:
         """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning in it."""
