@@ -23,21 +23,23 @@ INTERRUPTED = (
     "502", "max_wall_time", "watchdog", "paused", "premature_close", "model_unloaded", "EOF", "user_stop",
     "userStopped", "modelUnloaded", "kTIMED_OUT", "turn_detected", "barge_in", "speech_started", "forced_stop",
     "manual_stop", "server_busy", "too_many_requests", "out_of_credits", "payment_required", "unauthorized",
-    "upstream", "superseded", "scale_down", "RAG_QUERY_WHEN_RAG_DISABLED",
+    "upstream", "superseded", "scale_down", "RAG_QUERY_WHEN_RAG_DISABLED", "hardware_fault", "bad_request",
 )
 MALFORMED = (
     "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "malformed_model_output", "invalid_tool_call",
-    "MISSING_THOUGHT_SIGNATURE", "malformed_tool_use",
+    "MISSING_THOUGHT_SIGNATURE", "malformed_tool_use", "schema_violation",
 )
 FILTERED = (
     "sensitive", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "SAFETY", "content_filtered",
     "guardrail_intervened", "ERROR_TOXIC", "moderation", "data_inspection_failed", "risk_control", "nsfw",
-    "hate", "political", "terms_violation", "banned_content", "age_restricted", "dmca", "privacy",
+    "hate", "political", "terms_violation", "banned_content", "age_restricted", "dmca", "privacy", "pii_detected",
 )
 CUT = ("model_context_window_exceeded", "MAX_TOKENS", "max_output_tokens", "token_limit", "REASON_MAX_LEN",
        "max_completion_tokens", "out_of_tokens", "max_seq_len", "maximum_tokens", "maxPredictedTokensReached",
        "contextLengthReached", "output_too_long", "context", "step_limit", "turn_limit", "recursion_limit",
-       "max_depth", "max_rounds", "repetition_truncation")
+       "max_depth", "max_rounds", "repetition_truncation", "max_tool_calls", "tool_call_limit",
+       "context_overflow", "ran_out_of_context",
+       "exceeded_context_size", "max_model_len", "num_predict", "tokens_exceeded")
 STOPPED = (
     "stop", "eos_token", "COMPLETE", "stop-sequence", "FINISH_REASON_STOP", "kEND_ID", "stop_by_eos", "eosFound",
     "stopStringFound", "finish_eos", "eos_id", "stop_id", "end_token", "eot_token", "natural_stop",
@@ -45,7 +47,7 @@ STOPPED = (
     "compaction",
 )
 CALLED = ("tool_calls", "TOOL_CALL", "functionCall", "function", "awaiting_tool", "action")
-UNKNOWN = ("banana", "repetition", "something_new", "unknown", "videos", "meow")
+UNKNOWN = ("banana", "repetition", "default", "something_new", "unknown", "videos", "meow")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,9 @@ def test_words_are_read_by_their_meaning(words: tuple[str, ...], expected: str) 
     assert {word: meaning(word) for word in words} == dict.fromkeys(words, expected)
 
 
-@pytest.mark.parametrize("word", ["", "null", "None", "FINISH_REASON_UNSPECIFIED", "not_finished"])
+@pytest.mark.parametrize("word", [
+    "", "null", "None", "FINISH_REASON_UNSPECIFIED", "not_finished", "streaming", "undefined",
+])
 def test_some_words_say_nothing(word: str) -> None:
     """They stand where no reason has come."""
     assert not is_word(word)

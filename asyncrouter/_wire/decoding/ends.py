@@ -25,9 +25,10 @@ are no ends of an answer; "other" is a word that nobody knows."""
 
 _NO_WORDS: Final = frozenset({
     "", "null", "none", "unspecified", "finishreasonunspecified", "reasoninvalid", "notfinished", "unfinished",
-    "inprogress", "reasonunspecified", "blockreasonunspecified", "blockedreasonunspecified",
+    "inprogress", "reasonunspecified", "blockreasonunspecified", "blockedreasonunspecified", "unset", "undefined",
+    "pending", "running", "generating", "streaming", "processing", "ongoing",
 })
-"""Words that stand for an absent one: protobuf's first value of an enum, watsonx's answer that goes on."""
+"""Words that stand for an absent one: protobuf's first value of an enum, and those of an answer that goes on."""
 
 _WORDS: Final[Mapping[str, End]] = {
     "stop": "stop", "eos": "stop", "eostoken": "stop", "endturn": "stop", "endofturn": "stop", "endoftext": "stop",
@@ -54,7 +55,8 @@ _WORDS: Final[Mapping[str, End]] = {
     "incomplete": "interrupted", "internal": "interrupted", "oom": "interrupted", "dataloss": "interrupted",
     "queued": "interrupted", "partial": "interrupted", "dead": "interrupted", "died": "interrupted",
     "paused": "interrupted", "sleep": "interrupted", "hung": "interrupted", "eof": "interrupted",
-    "upstream": "interrupted", "backend": "interrupted", "ragquerywhenragdisabled": "interrupted",
+    "upstream": "interrupted", "backend": "interrupted", "fault": "interrupted",
+    "ragquerywhenragdisabled": "interrupted",
     "nan": "malformed",
 }
 """The meaning of the words that are in use, without case and punctuation.
@@ -69,12 +71,14 @@ whose OTHER is a failure of which it does not say more. Some hosts give the toke
 _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
     ("malformed", (
         "malform", "invalid", "unexpectedtool", "toomanytool", "unparsable", "parseerror", "corrupt", "missingthought",
+        "schemaviolat", "grammarviolat", "formatviolat", "schemamismatch",
     )),
     ("content_filter", (
         "filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "blocked", "spii", "refus",
         "moderat", "policy", "guardrail", "toxic", "harm", "copyright", "unsafe", "censor", "profan", "jailbreak",
         "violen", "sexual", "inappropriate", "flagged", "nsfw", "illegal", "riskcontrol", "audit", "inspection",
         "redact", "hateful", "hatespeech", "politic", "violat", "banned", "agerestrict", "dmca",
+        "csam", "piidetect",
     )),
     ("interrupted", (
         "abort", "cancel", "error", "timeout", "timedout", "timelimit", "deadline", "resource", "network", "preempt",
@@ -85,13 +89,15 @@ _PARTS: Final[tuple[tuple[End, tuple[str, ...]], ...]] = (
         "insufficient", "byuser", "userstop", "byclient", "byserver", "suspend", "drain", "reject", "denied", "retry",
         "sigterm", "maxtime", "walltime", "watchdog", "prematur", "unload", "notloaded", "turndetected", "bargein",
         "speechstarted", "forcestop", "forcedstop", "manualstop", "busy", "toomanyrequest", "outofcredit", "payment",
-        "unauthorized", "superseded", "scaledown",
+        "unauthorized", "superseded", "scaledown", "badrequest", "segfault", "hardwarefault", "bufferoverflow",
     )),
     ("length", ("length", "maxtoken", "maxoutput", "maxlen", "maxcontext", "maxnew", "maxturn", "maxiter", "maxstep",
                 "maxcompletion", "maxseq", "maximumtoken", "outoftokens", "windowfull",
                 "tokenlimit", "contextwindow", "contextlimit", "outputlimit", "contextfull", "contextexceed",
                 "limitreach", "limitexceed", "maxpredicted", "toolong", "steplimit", "turnlimit", "recursionlimit",
-                "maxdepth", "maxround", "budgetexceed", "budgetreach", "thinkingbudget", "truncat", "cutoff")),
+                "maxdepth", "maxround", "budgetexceed", "budgetreach", "thinkingbudget", "truncat", "cutoff",
+                "maxtool", "calllimit", "contextoverflow", "outofcontext", "exceededcontext", "contextsize",
+                "maxmodel", "numpredict", "npredict", "tokensexceed", "tokenexceed", "nomoretoken")),
     ("tool_calls", ("toolcall", "tooluse", "functioncall")),
     ("stop", (
         "stopsequence", "stoptoken", "stopword", "stopstring", "stopphrase", "stopregex", "endofturn", "endturn",
