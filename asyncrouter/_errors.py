@@ -294,8 +294,8 @@ class Rejected(AttemptError):
 
     @property
     def gone(self) -> bool:
-        """Whether the model does not exist: a 404, or a code that says so, some of which come with a 400."""
-        return self.status == 404 or self.code in _GONE
+        """Whether the model does not exist: a 404 or 410, or a code that says so, some of which come with a 400."""
+        return self.status in {404, 410} or self.code in _GONE
 
     @property
     def _scope_explains(self) -> bool:

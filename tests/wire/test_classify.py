@@ -224,6 +224,13 @@ def test_errors_inside_a_200_are_classified(error: object, expected: type, statu
         ({"error": "bare"}, "bare", None),
         ({"object": "error", "message": "top", "type": "t", "code": "1300"}, "top", "t"),
         ({"detail": "Not Found"}, "Not Found", None),
+        ({"Message": "not yours"}, "not yours", None), ({"errorMessage": "boom", "errorType": "E"}, "boom", None),
+        ({"errors": [{"message": "bad", "code": "b"}]}, "bad", None), ({"err": "boom"}, "boom", None),
+        ({"fault": {"faultstring": "quota", "detail": {"errorcode": "q"}}}, "quota", None),
+        ({"error": "invalid_token", "error_description": "it expired"}, "invalid_token: it expired", None),
+        ({"statusCode": 400, "error": "Bad Request", "message": "why"}, "Bad Request: why", None),
+        ({"error": "the whole of it", "message": "whole"}, "the whole of it", None),
+        ({"error": True, "message": "why"}, "why", None), ({"error": True}, "I'm a Teapot", None),
         ({"detail": [{"loc": ["body", "n"], "msg": "bad"}, {"msg": "worse"}]}, "body.n: bad; worse", None),
         (err('{"error": {"message": "inner", "code": 400, "status": "INVALID_ARGUMENT"}}'), "inner",
          "INVALID_ARGUMENT"),
@@ -291,6 +298,7 @@ def test_money_that_comes_back_is_a_rate_limit() -> None:
     (404, err("The API deployment for this resource does not exist", code="DeploymentNotFound")),
     (400, err("The model has been decommissioned", code="model_decommissioned")),
     (400, {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "code": "1500"}),
+    (410, err("The model has been retired")), (410, {"errors": [{"message": "no such model"}]}),
 ])
 def test_a_model_that_is_gone(status: int, error: object) -> None:
     """The provider's code names the model, whatever the status: it is not one request's fault."""
@@ -314,6 +322,8 @@ def test_a_model_that_is_gone(status: int, error: object) -> None:
     (404, "This model has been shut down.", True), (404, "Could not find a model named foo", True),
     (404, "The deployment for this resource does not exist.", True), (404, "foo: model has reached end of life", True),
     (404, "The requested model was sunset on 2026-01-01", True), (404, "模型不存在", True),
+    (410, "The model gpt-4-32k has been deprecated", True), (410, "Gone", False),
+    (410, "The file file-1 has been deleted", False),
     (404, "Model y has no tools; tool z was not found", False), (404, "Requested entity was not found.", False),
     (403, "Your account has been deactivated", True), (403, "This organization has been disabled.", True),
     (403, "Your subscription has expired", True), (403, "You must agree to the license first", True),

@@ -242,3 +242,17 @@ def test_no_document_raises(documents: list[object]) -> None:
     for document in written:
         for status in (200, 400, 429):
             assert isinstance(WIRE.failure(status, JSON, document), AttemptError)
+
+
+@pytest.mark.parametrize("pieces", [
+    [{"name": "f", "partialArgs": [{"jsonPath": "$.a", "numberValue": 1}]}],
+    [{"name": "f", "willContinue": True}],
+    [{"name": "f", "willContinue": True}, {"partialArgs": [{"jsonPath": "$.a", "stringValue": "x"}]}, {}],
+])
+def test_a_function_call_in_pieces_is_no_call_without_arguments(pieces: list[dict[str, object]]) -> None:
+    """Arguments that are streamed in pieces are not read, and a call never loses its arguments in silence."""
+    fragments = [fragment({"functionCall": piece}) for piece in pieces]
+    found = stream(*fragments, fragment(finish="STOP")).close()
+
+    assert isinstance(found, BadReply)
+    assert found.message == "malformed: a function call in pieces (streamFunctionCallArguments)"

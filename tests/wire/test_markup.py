@@ -104,7 +104,7 @@ def test_an_answer_beside_thoughts(text: str) -> None:
     assert body(completion(content=text)).close() is None
 
 
-@pytest.mark.parametrize("text", [" ", "\n\n", "\u200b", "\ufeff \u2060"])
+@pytest.mark.parametrize("text", [" ", "\n\n", "\u200b", "\ufeff \u2060", "\u3164", "\u00ad\u200e", "\u2003\u2800"])
 def test_blanks_are_no_answer(text: str) -> None:
     """Nobody can see them; after a stop word of the caller's own they may be what was asked for."""
     documents = [Said(text, end=end).document(wire)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from asyncrouter import BadReply, OutOfCredit, RateLimited, Refused, ServerFailed, Unauthorized, Usage
+from asyncrouter import BadReply, OutOfCredit, RateLimited, Refused, Rejected, ServerFailed, Unauthorized, Usage
 from tests.helpers import anthropic_fixtures, gemini_fixtures
 from tests.helpers.decoding import DONE, JSON, SSE, decode, sse
 from tests.helpers.openai_fixtures import WIRE, body, completion, delta, stream
@@ -254,12 +254,14 @@ def test_events_are_read_live_under_any_type(wire: WireName, kind: str) -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("lead", [b"", b"\n \r\n", b"\xef\xbb\xbf"])
-def test_a_document_is_read_under_the_type_of_a_stream(wire: WireName, lead: bytes) -> None:
-    """Whole or byte by byte; `final()` has all of it."""
+@pytest.mark.parametrize("tail", [b"", b"\n\ndata: [DONE]\n\n", b"data:[DONE]"])
+@pytest.mark.parametrize("kind", [SSE, JSON])
+def test_a_document_is_read_under_any_type(wire: WireName, lead: bytes, tail: bytes, kind: dict[str, str]) -> None:
+    """Whole or byte by byte, also with the mark of a stream's end after it; `final()` has all of it."""
     _, _, document = Said("Hi", end=END[wire]).bytes(wire, streamed=False)
     for size in (1, 7, 1000):
-        decoder = WIRE_OF[wire].decoder(SSE, {})
-        data = lead + document
+        decoder = WIRE_OF[wire].decoder(kind, {})
+        data = lead + document + tail
         for at in range(0, len(data), size):
             decoder.feed(data[at : at + size], [])
         assert (decoder.close(), decoder.reply.text, decoder.final().text) == (None, "Hi", "Hi")
@@ -281,6 +283,15 @@ def test_a_document_is_read_under_the_type_of_a_stream(wire: WireName, lead: byt
         ({"error_code": 18, "error_msg": "Open api qps request limit reached"}, RateLimited),
         ({"success": False, "errors": [{"code": 10000, "message": "Too many requests"}]}, RateLimited),
         ({"Response": {"Error": {"Code": "AuthFailure", "Message": "m"}}}, Unauthorized),
+        ({"success": False, "errors": [{"code": 3040, "message": "No more data centers"}]}, RateLimited),
+        ({"success": False, "errors": [{"code": 3041, "message": "not allowed"}]}, Unauthorized),
+        ({"success": False, "errors": [{"code": 5007, "message": "No such model x or task"}]}, Rejected),
+        ({"fault": {"faultstring": "Rate limit quota violation", "detail": {"errorcode": "q"}}}, RateLimited),
+        ({"statusCode": 401, "message": "invalid subscription key"}, Unauthorized),
+        ({"statusCode": 429, "error": "Too Many Requests"}, RateLimited),
+        ({"error": True, "message": "Too many requests"}, RateLimited),
+        ({"error": True, "message": "busy", "code": 503}, ServerFailed),
+        ({"choices": None, "error": None, "message": "insufficient balance"}, OutOfCredit),
     ],
 )
 def test_errors_of_other_vendors_in_a_success(

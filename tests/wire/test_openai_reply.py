@@ -85,6 +85,16 @@ def test_reasoning_under_two_names_counts_once() -> None:
     assert message == {"role": "assistant", "content": "b", "reasoning": "a", "reasoning_content": "a"}
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_refusal_among_the_parts_of_a_content(streamed: bool) -> None:
+    """Relays of the Responses API put it there: its words are the text."""
+    parts = [{"type": "refusal", "refusal": "I won't"}]
+    decoder = stream(delta("stop", content=parts), DONE) if streamed else body(completion(content=parts))
+
+    assert decoder.close() is None
+    assert decoder.reply.text == "I won't"
+
+
 def test_a_refusals_words_are_the_text() -> None:
     """A reader sees a refusal as text; in `raw` it has its own field."""
     streamed = stream(delta(refusal="I "), delta("stop", refusal="won't"), DONE)

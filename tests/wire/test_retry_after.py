@@ -87,7 +87,9 @@ def test_a_rate_limit_reset_is_read_in_either_unit(reset: str, seconds: float) -
         ({"details": [{"@type": "QuotaFailure"}, {"@type": "RetryInfo", "retryDelay": "38s"}]}, 38.0),
         ({"metadata": {"headers": {"Retry-After": "4"}}}, 4.0),
         ({"resets_in_seconds": 90, "resets_at": NOW + 80}, 90.0), ({"resets_at": NOW + 80}, 80.0),
-        ({"estimated_time": 20.5}, 20.5),
+        ({"estimated_time": 20.5}, 20.5), ({"retryAfter": "12s"}, 12.0), ({"retry_after_seconds": 9}, 9.0),
+        ({"retry_after_ms": 1500}, 1.5), ({"retryAfterMs": 250.0}, 0.25), ({"retry_after_ms": True}, None),
+        ({"retry_after_ms": 1e300}, None), ({"retry_after_ms": "soon"}, None),
         ({"metadata": "?", "details": 5, "availability": []}, None),
     ],
 )
@@ -95,6 +97,24 @@ def test_a_wait_in_an_error_object(error: dict[str, object], seconds: float | No
     """OpenRouter and Google have fields of their own for it."""
     assert retry_after_in_error(error, now) == seconds
     assert wait_of(429, error) == seconds
+
+
+@pytest.mark.parametrize("error", [{"message": "m"}, "m", ["m"]])
+def test_a_wait_beside_the_error(error: object) -> None:
+    """Gateways write it into the document instead; what the error itself says counts more."""
+    beside = Classifier(now).response_error(429, {}, orjson.dumps({"error": error, "retryAfter": 3}))
+    inside = {"error": {"message": "m", "retry_after": 2}, "retry_after": 3}
+
+    assert Classifier(now).response_error(429, {}, orjson.dumps(inside)).retry_after == 2.0
+    assert beside.retry_after == 3.0
+
+
+@pytest.mark.parametrize(("reset", "seconds"), [("12", 12.0), (str(int(NOW) + 30), 30.0), ("soon", None)])
+def test_the_reset_of_the_ietfs_drafts(reset: str, seconds: float | None) -> None:
+    """`RateLimit-Reset` counts where neither a wait nor `X-RateLimit-Reset` says otherwise."""
+    assert wait_of(429, {"message": "m"}, ratelimit_reset=reset, retry_after="1") == 1.0
+    assert wait_of(429, {"message": "m"}, ratelimit_reset=reset, x_ratelimit_reset="7") == 7.0
+    assert wait_of(429, {"message": "m"}, ratelimit_reset=reset) == seconds
 
 
 def test_headers_come_before_the_body_before_the_message() -> None:

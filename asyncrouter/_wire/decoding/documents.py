@@ -1,8 +1,8 @@
 """Reads the JSON documents in a body: one, or those of a list; and the one in an event.
 
-A vendor's document is a whole answer. A list holds the events of a stream that was written without the form of events,
-as Google writes it unless it is asked for events. Characters that were cut in two are put together, also over two
-documents of a list.
+A vendor's document is a whole answer; some gateways write `data: [DONE]` after it. A list holds the events of a stream
+that was written without the form of events, as Google writes it unless it is asked for events. Characters that were cut
+in two are put together, also over two documents of a list.
 """
 
 from __future__ import annotations
@@ -29,11 +29,19 @@ def read_documents(body: bytes | bytearray) -> list[object] | None:
         if read is None:
             return [None]
     if read is None:
+        if (document := _without_end_mark(body)) is not None:
+            return read_documents(document)
         if body.startswith(b"[") and (listed := HalfCharacters().listed(body)) is not None:
             return list(listed)
         if (read := read_mended(body)) is None:
             return None
     return read if isinstance(read, list) and read else [read]
+
+
+def _without_end_mark(body: bytes | bytearray) -> bytes | bytearray | None:
+    """The body before the mark with which an event stream ends, which does not belong there; `None` without one."""
+    document, mark, after = body.rpartition(b"data:")
+    return document if mark and document and after.strip() == b"[DONE]" else None
 
 
 def read_event(event: Event) -> Message | None:

@@ -36,7 +36,10 @@ _CALL: Final = re.compile(
 """How a line begins with a tool call: Hermes, Qwen, GLM, Nemotron, MiniMax, Seed, Claude, LongCat; DeepSeek, Kimi,
 Gemma, Llama, InternLM, gpt-oss; Mistral."""
 
-_BLANKS: Final = " \t\n\r\f\v\u00a0\u200b\u200c\u200d\u2028\u2029\u2060\u3000\ufeff"
+_BLANKS: Final = (
+    " \t\n\r\f\v\u0085\u00a0\u00ad\u115f\u1160\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u2061\u2062\u2063\u2064\u2800\u3000\u3164\ufe0f\ufeff\uffa0"
+)
 """Characters of which nothing is seen."""
 _FIRST: Final = frozenset("<◁[" + _BLANKS)
 _LAST: Final = frozenset(">▷]" + _BLANKS)

@@ -259,7 +259,7 @@ def _is_definite(error: AttemptError, body: ErrorBody, names: set[str]) -> bool:
     message = plain_message(body.message)
     if isinstance(error, Rejected):
         found = words.DEFINITE_NOT_FOUND_PHRASES.search(message)
-        return error.status == 404 and bool(found) and not words.OF_A_REQUEST_PHRASES.search(message)
+        return error.status in {404, 410} and bool(found) and not words.OF_A_REQUEST_PHRASES.search(message)
     if isinstance(error, Unauthorized):
         named = bool(body.error) and bool(words.DEFINITE_FORBIDDEN_PHRASES.search(message))
         return error.status != 403 or (named and not words.OF_A_FIREWALL_PHRASES.search(message))

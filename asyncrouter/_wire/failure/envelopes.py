@@ -6,7 +6,7 @@ Cloudflare: `{"success": false, "errors": [{"code": …, "message": …}]}`. Eac
 with a `meaning` where the vendor's number has one: numbers are the vendor's own and stand for no HTTP status.
 
 Sources: the vendors' lists of error codes (platform.minimax.io "Error codes", docs.bigmodel.cn "Error codes",
-cloud.baidu.com "Error codes", docs.z.ai).
+cloud.baidu.com "Error codes", docs.z.ai, developers.cloudflare.com "Workers AI: Errors").
 """
 
 from __future__ import annotations
@@ -49,6 +49,13 @@ _BAIDU: Final[Mapping[int, str]] = {
     336501: _RATE, 336502: _RATE, 336503: _RATE, 336004: _REQUEST,
 }
 """What Baidu's numbers mean."""
+
+_CLOUDFLARE: Final[Mapping[int, str]] = {
+    3036: _CREDIT, 3040: _RATE, **dict.fromkeys((3042, 5007), _GONE), 3006: _CONTEXT,
+    **dict.fromkeys((3007, 3008), _SERVER), **dict.fromkeys((3023, 3041, 5016, 5018), _DENIED),
+    **dict.fromkeys((3003, 5004, 5005, 5006), _REQUEST),
+}
+"""What the numbers of Cloudflare's Workers AI mean; 3036 is the daily free allocation, 3040 too little capacity."""
 
 _SUCCESS: Final = frozenset({None, 0, "0", 200, "200", "", "success", "Success", "ok", "OK"})
 """Values of a code that say that all is well."""
@@ -113,7 +120,7 @@ def _failed(document: Message) -> Message:
     place: Message = first if isinstance(first, dict) else document
     told = next((told for name in ("message", "msg", "error_msg", "errmsg") if (told := place.get(name))), "")
     code = next((code for name in ("code", "errcode", "status_code") if not _is_success(code := place.get(name))), None)
-    return _error(told, code, _ZHIPU)
+    return _error(told, code, _ZHIPU if place is document else _CLOUDFLARE)
 
 
 def _has_code(document: Message) -> bool:

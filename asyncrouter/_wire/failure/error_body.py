@@ -15,7 +15,8 @@ import orjson
 
 from asyncrouter._repr import MAX_NAME_CHARACTERS
 from asyncrouter._wire.decoding.surrogates import read_mended
-from asyncrouter._wire.failure.envelopes import MEANING, error_in_envelope, meaning_of_code
+from asyncrouter._wire.failure.envelopes import MEANING, error_by_name, error_in_envelope, meaning_of_code
+from asyncrouter._wire.failure.retry_after import WAITS
 from asyncrouter._wire.fields import object_in
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ _MAX_PAGE_BYTES = 4096
 
 _MAX_COMPLAINTS = 8
 """How many of a list of messages are kept: FastAPI writes one for each field that is wrong."""
+
+_MESSAGE_FIELDS = ("message", "msg", "faultstring", "detail", "error")
+"""The fields in which an error has its message; Google's Apigee writes `faultstring`."""
+
+_BESIDE = ("message", "error_description")
+"""Fields beside an `error` that is text, in which more of it stands."""
 
 _MAX_DEPTH = 4
 """How many levels deep a message is looked for; hosts that nest it use two."""
@@ -82,13 +89,15 @@ def read_error_document(document: object) -> ErrorBody:
     if isinstance(inner, list) and inner:
         inner = inner[0]
     error: Message = error_in_envelope(inner) or inner if isinstance(inner, dict) else document
-    message = _message(inner if isinstance(inner, str) else error)
+    message = _message_in(document, inner, error)
     body = ErrorBody(message, _names(error), status=_status(error), error=error)
     body.openrouter_name = _openrouter_name(error)
     meaning = error.get(MEANING)
     body.meaning = meaning if isinstance(meaning, str) else meaning_of_code(error)
     if error is inner and isinstance(name := document.get("error_type"), str) and name:  # OpenRouter's Responses API
         body.names, body.openrouter_name = (name, *body.names), body.openrouter_name or name
+    if error is inner:
+        body.error = {**{name: document[name] for name in WAITS if name in document}, **error}
     if isinstance(request_id := document.get("request_id"), str):
         body.request_id = request_id
     _unpack(body)
@@ -131,13 +140,23 @@ def _openrouter_name(error: Message) -> str | None:
 
 def _status(error: Message) -> int | None:
     """The HTTP status in a body, a number or digits. Mistral's four-digit codes are none."""
-    for name in ("raw_status_code", "status_code", "code", "status"):
+    for name in ("raw_status_code", "status_code", "statusCode", "code", "status"):
         value = error.get(name)
         if isinstance(value, str) and value.isascii() and value.isdigit():
             value = int(value[:9])
         if isinstance(value, int) and 300 <= value <= 599:
             return value
     return None
+
+
+def _message_in(document: Message, inner: object, error: Message) -> str:
+    """The message of an error. Under `error` some hosts write only its name, and the words beside it (Spring, OAuth).
+    """
+    if not isinstance(inner, str):
+        named = None if inner or _message(error) else error_by_name(document)
+        return _message(error if named is None else named)
+    beside = next((told for name in _BESIDE if isinstance(told := document.get(name), str) and told), "")
+    return f"{inner}: {beside}" if beside and beside not in inner else inner
 
 
 def _message(value: object, depth: int = 0) -> str:
@@ -149,7 +168,7 @@ def _message(value: object, depth: int = 0) -> str:
     if isinstance(value, dict):
         location = value.get("loc")
         field_name = ".".join(map(str, location)) + ": " if isinstance(location, list) else ""
-        inner = value.get("message") or value.get("msg") or value.get("detail") or value.get("error")
+        inner = next(filter(None, map(value.get, _MESSAGE_FIELDS)), None)
         return field_name + _message(inner, depth + 1)
     return value if isinstance(value, str) else ""
 

@@ -32,6 +32,10 @@ _REQUEST_TO_WAIT = re.compile(
     rf"\b(?:(?:try again|retry|wait)\s+(?:(?:in|after|for)\s+)?|(?:available|resets?)\s+(?:in|after)\s+)"
     rf"(?:about\s+)?((?:{_TERM})+)", re.IGNORECASE
 )
+_RESETS = ("x-ratelimit-reset", f"{RELAYED}x-ratelimit-reset", "ratelimit-reset")
+"""Names of the headers that say when a limit is over, in the order in which they count."""
+WAITS = ("retry_after", "retry_after_seconds", "retryAfter", "resets_in_seconds", "estimated_time")
+"""Names of the fields of an error that hold seconds."""
 _LONGEST = 200
 """Characters of a pause or an instant at most. A header may have 64 KB of digits, over which these expressions take
 minutes; what is longer is none."""
@@ -75,9 +79,11 @@ def retry_after_in_error(error: Mapping[str, object], wall: Wall) -> float | Non
 
     OpenRouter: `availability.retry_after` and `metadata.headers`. Google: a `RetryInfo` among the `details`. OpenAI's
     subscriptions: `resets_in_seconds`, `resets_at`. Hugging Face: `estimated_time` of a model that is being loaded.
+    Gateways: `retry_after` in one of several spellings.
     """
     availability, metadata, details = error.get("availability"), error.get("metadata"), error.get("details")
-    candidates: list[object] = [error.get(name) for name in ("retry_after", "resets_in_seconds", "estimated_time")]
+    candidates: list[object] = [error.get(name) for name in WAITS]
+    candidates += (_in_milliseconds(error.get(name)) for name in ("retry_after_ms", "retryAfterMs"))
     candidates.append(_until(error.get("resets_at"), wall))
     if isinstance(availability, dict):
         candidates.append(availability.get("retry_after"))
@@ -92,6 +98,11 @@ def retry_after_in_error(error: Mapping[str, object], wall: Wall) -> float | Non
     return next((wait for wait in waits if wait is not None), None)
 
 
+def _in_milliseconds(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER
+    return value / 1000.0 if is_number else None  # type: ignore[operator]
+
+
 def retry_after_in_text(text: str) -> float | None:
     """Seconds in a sentence: "Please try again in 5.289s", "retry after 60 seconds"."""
     found = _REQUEST_TO_WAIT.search(text)
@@ -99,8 +110,11 @@ def retry_after_in_text(text: str) -> float | None:
 
 
 def reset_in_headers(headers: Mapping[str, object], wall: Wall) -> float | None:
-    """Seconds until `X-RateLimit-Reset`. Its unit is undocumented: epoch seconds and milliseconds are both seen."""
-    return _until(headers.get("x-ratelimit-reset") or headers.get(f"{RELAYED}x-ratelimit-reset"), wall)
+    """Seconds until `X-RateLimit-Reset`, or `RateLimit-Reset`, as drafts of the IETF call it.
+
+    The unit of the first is undocumented: epoch seconds and milliseconds are both seen.
+    """
+    return _until(next(filter(None, map(headers.get, _RESETS)), None), wall)
 
 
 def _until(reset: object, wall: Wall) -> float | None:

@@ -85,6 +85,8 @@ class ResponseBuilder:
             completion.mark_malformed(reader.malformed)
         completion.add_event(chunk, chunks)
         self.content, self.error = completion.content, completion.error
+        if self.error is not None and not isinstance(self.error.get("error"), dict):
+            self.error = event
         self.ended = self.ended or completion.ended
         if not candidates and self.error is None and (bare := bare_error(event)) is not None:
             self.error, self.ended = bare, True

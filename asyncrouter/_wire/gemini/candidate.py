@@ -99,6 +99,8 @@ class CandidateReader:
     def _call(self, name: str, part: Message, number: int) -> Message:
         """A function call as a tool call; its id is Google's, or made of the answer's where there is none."""
         call = object_in(part, "functionCall")
+        if call.get("partialArgs") or call.get("willContinue"):
+            self._mark_malformed("a function call in pieces (streamFunctionCallArguments)")
         google: Message = {}
         if (signature := part.get(SIGNATURE)) is not None:
             google["thought_signature"] = signature

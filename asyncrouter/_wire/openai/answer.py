@@ -240,12 +240,12 @@ class CompletionBuilder:
         return self.choices[0].repeated.may_repeat(text, self._first_texts)
 
     def _add_chunk(self, chunk: Message, choices: list[object], chunks: list[Chunk] | None) -> None:
-        self._set_error(chunk.get("error"))
+        self._set_error(chunk.get("error"), chunk)
         if self.choices:
             self.note_id(chunk.get("id"), begins=any(map(_has_role, choices)))
             if self._malformed:
                 return
-        if "choices" not in chunk or "base_resp" in chunk:
+        if chunk.get("choices") is None or "base_resp" in chunk:
             self._set_bare_error(chunk)
         elif not choices and error_in_envelope(chunk) is not None:
             self._set_error(chunk)
@@ -294,9 +294,12 @@ class CompletionBuilder:
         if (bare := bare_error(document)) is not None:
             self._set_error(bare["error"])
 
-    def _set_error(self, error: object) -> None:
+    def _set_error(self, error: object, document: Message | None = None) -> None:
+        """Set the error, unless there is one. Beside one that is no object its `document` may say more."""
         if error and self.error is None and is_error(error):
             self.error, self.ended = {"error": error}, True
+            if document is not None and not isinstance(error, dict):
+                self.error = {**document, "choices": None}
 
 
 def _is_chunk(document: Message) -> bool:

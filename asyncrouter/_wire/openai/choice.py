@@ -266,21 +266,25 @@ class Choice:
 
     def _add_parts(self, content: object) -> tuple[str, str]:
         """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning in it."""
-        texts, thoughts = list[str](), list[str]()
+        texts, thoughts, refusals = list[str](), list[str](), list[str]()
         for part in self._objects("content", content):
             kind = part.get("type")
             if isinstance(kind, str) and any(word in kind for word in _THOUGHTS):
                 thoughts.append(_thinking_text(part))
             elif isinstance(text := part.get("text"), str):
                 texts.append(text)
+            elif isinstance(refusal := part.get("refusal"), str):
+                refusals.append(refusal)
             elif part:
                 self._add_field("images" if part.get("type") == "image_url" else "parts", [part])
-        text, reasoning = "".join(texts), "".join(thoughts)
+        text, reasoning, refused = "".join(texts), "".join(thoughts), "".join(refusals)
         if text:
             self.pieces["content"].append(text)
         if reasoning:
             self.pieces.setdefault("reasoning", []).append(reasoning)
-        return text, reasoning
+        if refused:
+            self.pieces.setdefault("refusal", []).append(refused)
+        return text + refused, reasoning
 
     def _add_field(self, key: str, value: object) -> bool:
         """Keep a field that is no text and no call; whether it is a picture or sound."""
